@@ -1,0 +1,1 @@
+"""Facts as data files, each with source and date: models, licences, releases, accelerators, publishers."""

@@ -1,0 +1,91 @@
+"""The `freehold` command: a table of late imports, so that ``--help`` stays fast."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import NamedTuple
+
+import click
+
+from freehold import __version__
+from freehold.errors import FreeholdError
+
+
+class Entry(NamedTuple):
+    """One command: where it lives and the line shown in the overview."""
+
+    target: str
+    summary: str
+
+
+# One line a command; the order is the order of the journey.
+COMMANDS: dict[str, Entry] = {
+    "settings": Entry(
+        "freehold.cli.settings:command", "List the settings of this machine and where each comes from"
+    ),
+}
+
+
+class LateGroup(click.Group):
+    """A group that imports a command's file only when that command runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, name = entry.target.partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"did you mean 'freehold {near[0]}'?" if near else "freehold --help lists the commands"
+            raise click.UsageError(f"no such command '{args[0]}'; {hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.command(
+    cls=LateGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="freehold")
+def cli() -> None:
+    """Move an application off a rented model API onto an open-weight model you hold, and prove it is safe.
+
+    \b
+    freehold demo                 the whole journey on a shipped example
+    freehold migrate              the whole journey from your freehold.toml
+    freehold COMMAND --help       one step, with examples
+    """
+
+
+def main() -> None:
+    """Run the command line: errors become ``error:`` and ``hint:`` on stderr and an exit code."""
+    try:
+        cli.main(prog_name="freehold", standalone_mode=False)
+    except FreeholdError as error:
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
+        if error.hint:
+            click.echo(f"{click.style('hint:', fg='cyan', bold=True)} {error.hint}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)

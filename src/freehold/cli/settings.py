@@ -1,0 +1,37 @@
+"""`freehold settings`: the table of settings with the values in force."""
+
+from __future__ import annotations
+
+import os
+
+import click
+import msgspec
+
+from freehold.settings import SETTINGS, load
+
+
+@click.command("settings")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(as_json: bool) -> None:
+    """List the settings of this machine and where each value comes from.
+
+    \b
+    Example:
+      FREEHOLD_PORT=9000 freehold settings
+    """
+    values = load()
+    rows = [
+        {
+            "variable": setting.variable,
+            "value": None if (value := getattr(values, setting.name)) is None else str(value),
+            "from": "environment" if os.environ.get(setting.variable) else "default",
+            "help": setting.help,
+        }
+        for setting in SETTINGS
+    ]
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        return
+    for row in rows:
+        click.echo(f"{row['variable']}={row['value'] or ''}  ({row['from']})")
+        click.echo(f"    {row['help']}")

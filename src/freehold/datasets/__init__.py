@@ -1,0 +1,1 @@
+"""From traces to immutable datasets: import, split, leak checks."""

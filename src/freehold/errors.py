@@ -1,0 +1,120 @@
+"""Every error freehold raises on purpose, sorted by what the caller can do about it.
+
+::
+
+    FreeholdError
+    ├── UsageError            what was asked for cannot be done as asked; change the request
+    │   ├── ConfigError       freehold.toml: unknown key, wrong type, missing table
+    │   ├── InputError        a file that was handed in: missing, unreadable, malformed (path, line)
+    │   └── UnknownModelError a model id nothing here knows
+    ├── MissingExtraError     an optional part is not installed; install the named extra
+    ├── WeightsError          weights cannot be had or trusted
+    │   └── HashMismatchError the bytes are not the ones that were promised
+    ├── EngineError           an engine does not start, crashed or lacks a capability
+    │   └── PortInUseError    somebody else listens there
+    ├── TrainingError         a training run stopped
+    ├── UpstreamError         an endpoint answered with an error or not at all (often worth a retry)
+    └── StorageError          disk full, no write access, database locked or damaged
+        └── StoreError        the database in particular
+
+A message names the thing, the value and the place; `hint` is the way out. The command line prints
+``error: …`` and ``hint: …`` and exits with `exit_code`; a traceback is only ever our own bug.
+"""
+
+from __future__ import annotations
+
+
+class FreeholdError(Exception):
+    """Base of all errors raised on purpose.
+
+    `hint` says what to do next, `exit_code` is what the command line returns, `retryable` says whether
+    the same call may succeed later unchanged.
+    """
+
+    exit_code: int = 2
+    retryable: bool = False
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(FreeholdError):
+    """What was asked for cannot be done as asked."""
+
+
+class ConfigError(UsageError):
+    """`freehold.toml` says something freehold does not understand."""
+
+
+class InputError(UsageError):
+    """A file that was handed in is missing, unreadable or malformed."""
+
+    def __init__(
+        self, message: str, *, path: str | None = None, line: int | None = None, hint: str | None = None
+    ) -> None:
+        where = "" if path is None else (f"{path}: " if line is None else f"{path}:{line}: ")
+        super().__init__(where + message, hint=hint)
+        self.path = path
+        self.line = line
+
+
+class UnknownModelError(UsageError):
+    """A model id that is neither in the catalog nor readable from disk."""
+
+
+class MissingExtraError(FreeholdError):
+    """An optional part of freehold is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs the extra '{extra}', which is not installed",
+            hint=f"pip install 'freehold[{extra}]'",
+        )
+        self.extra = extra
+
+
+class WeightsError(FreeholdError):
+    """Weights cannot be fetched, read or trusted."""
+
+
+class HashMismatchError(WeightsError):
+    """The bytes at hand are not the bytes that were promised."""
+
+    def __init__(self, what: str, *, expected: str, actual: str, hint: str | None = None) -> None:
+        super().__init__(f"{what}: sha256 is {actual}, expected {expected}", hint=hint)
+        self.expected = expected
+        self.actual = actual
+
+
+class EngineError(FreeholdError):
+    """An engine does not start, crashed, or lacks a capability the plan needs."""
+
+
+class PortInUseError(EngineError):
+    """Somebody else listens on the port."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(
+            f"port {port} on {host} is in use",
+            hint=f"stop what listens there, or choose another port: --port {port + 1}",
+        )
+
+
+class TrainingError(FreeholdError):
+    """A training run stopped before its end."""
+
+
+class UpstreamError(FreeholdError):
+    """An endpoint answered with an error, or not at all."""
+
+    retryable = True
+
+
+class StorageError(FreeholdError):
+    """Disk full, no write access, or a damaged file of our own."""
+
+
+class StoreError(StorageError):
+    """The database is locked, damaged or of a newer version."""

@@ -1,0 +1,1 @@
+"""The proxy between an application and its models: routing, capture, guards, limits."""

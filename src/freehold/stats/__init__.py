@@ -1,0 +1,1 @@
+"""Paired, clustered and sequential statistics. Pure: values in, values out, seeds are arguments."""

@@ -1,0 +1,1 @@
+"""Fine-tuning in a child process, and the export of what it leaves."""

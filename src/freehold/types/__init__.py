@@ -1,0 +1,1 @@
+"""Frozen records that flow between rooms. One noun per file; nothing here does I/O or knows a room."""

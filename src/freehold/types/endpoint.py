@@ -1,0 +1,77 @@
+"""What is to be served, and what is being served."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from freehold.types.record import Record
+
+EngineName = Literal["llamacpp", "vllm", "ollama", "remote", "echo"]
+Api = Literal["openai", "anthropic", "ollama"]
+
+
+class Capabilities(Record, frozen=True, kw_only=True):
+    """What an endpoint can do; checked when a plan is made, never found out by a crash."""
+
+    streaming: bool = True
+    tools: bool = False
+    json_schema: bool = False
+    logprobs: bool = False
+    adapters: bool = False
+    embeddings: bool = False
+
+
+class AdapterMount(Record, frozen=True, kw_only=True):
+    """An adapter to serve under its own model name, usually ``base:adapter``."""
+
+    name: str
+    path: str
+    adapter_id: str | None = None
+
+
+class ServePlan(Record, frozen=True, kw_only=True):
+    """Everything an engine needs to start. `parallel` is the number of requests served at once, each with
+    `context_tokens` of context of its own."""
+
+    engine: EngineName
+    model: str
+    weights_path: str | None = None
+    adapters: tuple[AdapterMount, ...] = ()
+    context_tokens: int = 4096
+    parallel: int = 4
+    threads: int | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+    kv_type: str = "f16"
+    options: dict[str, Any] = {}
+
+
+class ServedModel(Record, frozen=True, kw_only=True):
+    """One model name an endpoint answers to.
+
+    `extra_body` is merged into each request's JSON object by whoever calls: llama.cpp selects an adapter
+    with a ``lora`` list in the request, so the adapter's name maps to the base's `upstream_name` plus this.
+    """
+
+    name: str
+    upstream_name: str
+    extra_body: dict[str, Any] = {}
+    adapter_id: str | None = None
+
+
+class Endpoint(Record, frozen=True, kw_only=True):
+    """A running API somewhere. Secrets are never stored: `api_key_env` names an environment variable."""
+
+    name: str
+    engine: EngineName
+    base_url: str
+    """Without the API's version part: ``http://127.0.0.1:8080``, not ``…/v1``."""
+    api: Api = "openai"
+    models: tuple[ServedModel, ...] = ()
+    capabilities: Capabilities = Capabilities()
+    api_key_env: str | None = None
+    context_tokens: int | None = None
+
+    def served(self, name: str) -> ServedModel | None:
+        """The served model of that name, if there is one."""
+        return next((model for model in self.models if model.name == name), None)

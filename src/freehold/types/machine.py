@@ -1,0 +1,68 @@
+"""Machines, workloads, and whether a model fits."""
+
+from __future__ import annotations
+
+from freehold.types.record import Record
+
+
+class Accelerator(Record, frozen=True, kw_only=True):
+    """One device that multiplies matrices. `how` says how each figure is known."""
+
+    kind: str
+    name: str
+    memory_bytes: int
+    free_memory_bytes: int | None = None
+    bandwidth_bytes_per_second: float | None = None
+    bf16_flops: float | None = None
+    how: str = ""
+
+
+class Machine(Record, frozen=True, kw_only=True):
+    """What this process may use: cores and memory after cgroup limits."""
+
+    name: str
+    cores: int
+    memory_bytes: int
+    available_memory_bytes: int
+    cpu: str
+    isa: tuple[str, ...] = ()
+    accelerators: tuple[Accelerator, ...] = ()
+    disk_free_bytes: int | None = None
+    memory_bandwidth_bytes_per_second: float | None = None
+    how: dict[str, str] = {}
+
+
+class Workload(Record, frozen=True, kw_only=True):
+    """How a model will be used: tokens of context per request and requests at once."""
+
+    context_tokens: int = 4096
+    concurrency: int = 1
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class FitPart(Record, frozen=True, kw_only=True):
+    """One bar of the memory picture."""
+
+    name: str
+    bytes: int
+    basis: str
+
+
+class Fit(Record, frozen=True, kw_only=True):
+    """Does it fit, by part, against one machine. `headroom_bytes` is negative when it does not."""
+
+    id: str
+    model: str
+    quantization: str
+    machine: str
+    workload: Workload
+    parts: tuple[FitPart, ...]
+    total_bytes: int
+    available_bytes: int
+    headroom_bytes: int
+    fits: bool
+    reasons: tuple[str, ...]
+    largest_context_tokens: int | None = None
+    made_from: tuple[str, ...] = ()
+    version: str = ""

@@ -1,0 +1,34 @@
+"""The base of all records, and how ids are made."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Any
+
+import msgspec
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A frozen value. Unknown keys of stored or received records are tolerated."""
+
+
+def canonical_json(value: Any) -> bytes:
+    """JSON with sorted keys and no spaces: the bytes that content hashes are taken over."""
+    return msgspec.json.encode(value, order="deterministic")
+
+
+def content_id(value: Any) -> str:
+    """Id of content: the first 32 hex digits (128 bits) of the SHA-256 of its canonical JSON."""
+    data = value if isinstance(value, bytes) else canonical_json(value)
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def event_id(unix_ms: int) -> str:
+    """UUIDv7 (RFC 9562, section 5.7) for something that happened at `unix_ms`: sorts by time."""
+    random = int.from_bytes(secrets.token_bytes(10), "big")
+    value = (unix_ms & ((1 << 48) - 1)) << 80
+    value |= 0x7 << 76 | ((random >> 62) & 0xFFF) << 64
+    value |= 0b10 << 62 | (random & ((1 << 62) - 1))
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

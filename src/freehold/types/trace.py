@@ -1,0 +1,50 @@
+"""Traces: what an application asked and what came back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from freehold.types.record import Record
+
+Completeness = Literal["complete", "client_aborted", "upstream_cut"]
+
+
+class Usage(Record, frozen=True, kw_only=True):
+    """Tokens as the upstream counted them."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_prompt_tokens: int | None = None
+
+
+class Trace(Record, frozen=True, kw_only=True):
+    """One request and its answer, after redaction.
+
+    `request` is the request's JSON body; `response` the (for streams: reassembled) response body, both as
+    the OpenAI chat API spells them, whatever API the client spoke. Only complete traces may become samples.
+    `gold` is a right answer somebody gave later, `metadata` are the caller's own fields (user, language …).
+    `source` says how it came: ``gateway``, ``import:FILE#LINE``.
+    """
+
+    id: str
+    at: datetime
+    source: str
+    model: str
+    request: dict[str, Any]
+    response: dict[str, Any] | None
+    completeness: Completeness = "complete"
+    finish_reason: str | None = None
+    status: int = 200
+    streamed: bool = False
+    route: str | None = None
+    endpoint: str | None = None
+    decision: str | None = None
+    parent_id: str | None = None
+    conversation_id: str | None = None
+    user: str | None = None
+    ttft_ms: float | None = None
+    total_ms: float | None = None
+    usage: Usage | None = None
+    gold: str | None = None
+    metadata: dict[str, Any] = {}

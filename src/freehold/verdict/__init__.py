@@ -1,0 +1,1 @@
+"""Joins ruling, fit, comparison and cost into promote, hold or reject. Pure."""

@@ -1,0 +1,1 @@
+"""The model APIs as spoken on the wire: peek, translate, stream, errors."""

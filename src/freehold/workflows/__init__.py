@@ -1,0 +1,1 @@
+"""Each command's work: joins rooms, owns ids and times."""

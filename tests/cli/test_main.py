@@ -1,0 +1,30 @@
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from freehold.cli.main import COMMANDS, cli
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name):
+    result = CliRunner().invoke(cli, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert "Example" in result.output
+
+
+def test_misspelt_command_names_the_nearest():
+    result = CliRunner().invoke(cli, ["setings"])
+    assert result.exit_code == 2
+    assert "did you mean 'freehold settings'" in result.output
+
+
+def test_help_imports_no_heavy_library():
+    heavy = ["torch", "transformers", "numpy", "scipy", "sqlalchemy", "aiohttp", "granian", "rich"]
+    code = (
+        "import sys\nfrom freehold.cli.main import cli\n"
+        "try: cli.main(['--help'], prog_name='freehold')\nexcept SystemExit: pass\n"
+        f"loaded = [m for m in {heavy!r} if m in sys.modules]\nassert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -1,0 +1,23 @@
+import pytest
+
+from freehold.errors import ConfigError
+from freehold.settings import load
+
+
+def test_defaults_and_environment(tmp_path):
+    settings = load({"FREEHOLD_PORT": "9000", "FREEHOLD_HOME": str(tmp_path), "FREEHOLD_OFFLINE": "yes"})
+    assert (settings.port, settings.home, settings.offline) == (9000, tmp_path, True)
+    assert settings.host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("FREEHOLD_PROT", "1", "unknown setting FREEHOLD_PROT"),
+        ("FREEHOLD_PORT", "ninety", "expected int"),
+        ("FREEHOLD_OFFLINE", "maybe", "expected true or false"),
+    ],
+)
+def test_mistakes_are_noticed(variable, value, message):
+    with pytest.raises(ConfigError, match=message):
+        load({variable: value})
