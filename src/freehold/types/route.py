@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 from freehold.types.record import Record
@@ -35,6 +36,18 @@ class Route(Record, frozen=True, kw_only=True):
     match_headers: dict[str, str] = {}
     options: dict[str, Any] = {}
     revision: int = 0
+
+
+class RouteChange(Record, frozen=True, kw_only=True):
+    """One line of a route's history. `route` is None where it was removed."""
+
+    name: str
+    revision: int
+    at: datetime
+    who: str
+    why: str = ""
+    verdict_id: str | None = None
+    route: Route | None = None
 
 
 class RouteDecision(Record, frozen=True, kw_only=True):

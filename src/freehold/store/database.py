@@ -1,0 +1,104 @@
+"""One database: connections, transactions, and the pragmas that let several processes share a SQLite file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from freehold.errors import MissingExtraError, StorageError
+from freehold.store import schema
+from freehold.store.faults import translated
+from freehold.store.urls import parsed
+
+BUSY_TIMEOUT_MS = 10_000
+
+
+class Database:
+    """A connection pool with two kinds of transaction: `reading` and `writing`.
+
+    Safe to use from several threads and, each with a `Database` of its own, from several processes.
+    """
+
+    def __init__(self, url: str, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> None:
+        where = parsed(url)
+        self.url = url
+        self.where = where.database or ":memory:"
+        if where.get_backend_name() == "postgresql":
+            self.where = where.set(drivername="postgresql").render_as_string(hide_password=True)
+        self._file = Path(self.where) if where.get_backend_name() == "sqlite" and where.database else None
+        self._prepare_folder()
+        try:
+            self._engine = create_engine(where, pool_pre_ping=where.get_backend_name() != "sqlite")
+        except ImportError:
+            raise MissingExtraError("PostgreSQL", "postgres") from None
+        if where.get_backend_name() == "sqlite":
+            _prepare_sqlite(self._engine, busy_timeout_ms)
+        try:
+            with self.writing() as connection:
+                schema.upgrade(connection, self.where)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def dialect(self) -> str:
+        return self._engine.dialect.name
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state and changes nothing."""
+        with translated(self.where), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that commits at the end, or leaves nothing behind."""
+        with translated(self.where), self._engine.connect() as connection:
+            connection = connection.execution_options(freehold_writes=True)
+            with connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _prepare_folder(self) -> None:
+        if self._file is None:
+            return
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"cannot make the folder {self._file.parent}: {error.strerror}",
+                hint="choose another place: FREEHOLD_STATE=…",
+            ) from None
+        if not self._file.exists():
+            # Prompts lie in here: nobody but the owner reads them.
+            try:
+                self._file.touch(mode=0o600)
+            except OSError as error:
+                raise StorageError(
+                    f"cannot make {self._file}: {error.strerror}",
+                    hint="choose another place: FREEHOLD_STATE=…",
+                ) from None
+
+
+def _prepare_sqlite(engine: Engine, busy_timeout_ms: int) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        # We say BEGIN ourselves: the driver's own would take the write lock only at the first write,
+        # and a read transaction that turns into a writing one fails at once instead of waiting.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={busy_timeout_ms}")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("freehold_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,81 @@
+"""Foreign errors become ours at this boundary, each with its way out."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError, ResourceClosedError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from freehold.errors import StorageError, StoreError
+
+
+@contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Raise `StoreError` or `StorageError` for what the database `where` raises inside."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _ours(error.orig or error, where) from error
+    except sqlite3.Error as error:
+        raise _ours(error, where) from error
+    except PoolTimeoutError as error:
+        raise _busy(where) from error
+    except ResourceClosedError as error:
+        raise StoreError(f"the store at {where} is closed") from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise _full(where) from error
+        raise StorageError(f"{where}: {error.strerror or error}") from error
+
+
+def _ours(error: BaseException, where: str) -> StorageError:
+    text = str(error).lower()
+    first_line = str(error).partition("\n")[0]
+    if "locked" in text or "busy" in text:
+        return _busy(where)
+    if "readonly" in text or "read-only" in text or "permission denied" in text:
+        return StorageError(
+            f"no write access to the store at {where}",
+            hint="make the file and its folder writable, or choose another place: FREEHOLD_STATE=…",
+        )
+    if "disk is full" in text or "no space left" in text or "could not extend file" in text:
+        return _full(where)
+    if "unable to open" in text:
+        return StorageError(
+            f"the store at {where} cannot be opened",
+            hint="does its folder exist, and may you write there?",
+        )
+    if "not a database" in text or "malformed" in text:
+        return StoreError(
+            f"{where} is not a freehold store, or is damaged",
+            hint="restore it from a copy, or move it away: freehold makes a new one",
+        )
+    if "disk i/o error" in text:
+        return StorageError(f"the disk under the store at {where} reports an error")
+    if "connection" in text or "could not translate host" in text or "timeout" in text:
+        unreachable = StoreError(
+            f"the store at {where} does not answer: {first_line}", hint="is the database running?"
+        )
+        unreachable.retryable = True
+        return unreachable
+    return StoreError(f"the store at {where}: {first_line}")
+
+
+def _busy(where: str) -> StoreError:
+    error = StoreError(
+        f"the store at {where} is locked by another process",
+        hint="wait for it to finish, or stop it; a store on a network drive needs PostgreSQL",
+    )
+    error.retryable = True
+    return error
+
+
+def _full(where: str) -> StorageError:
+    return StorageError(
+        f"the disk under the store at {where} is full",
+        hint="free some space; nothing already stored is lost",
+    )

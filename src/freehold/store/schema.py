@@ -1,0 +1,46 @@
+"""Bring a database to the newest schema: numbered Alembic migrations, run when the store is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from freehold.errors import StoreError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+# The revision number of the newest file in migrations/versions; a test holds the two together.
+NEWEST = "0001"
+_ADVISORY_LOCK = 0x66726565686F6C64  # "freehold"
+
+
+def upgrade(connection: Connection, where: str) -> None:
+    """Run what is missing, inside the caller's transaction, which must hold the write lock on SQLite.
+
+    Raises `StoreError` when a newer freehold has been here.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+    found = version(connection)
+    if found == NEWEST:
+        return
+    if found is not None and found > NEWEST:
+        raise StoreError(
+            f"the store at {where} has schema {found}, this freehold knows up to {NEWEST}",
+            hint="pip install --upgrade freehold",
+        )
+    # Alembic takes a fifth of a second to import; most opens find nothing to do.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def version(connection: Connection) -> str | None:
+    """The schema's number, None for an empty database."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

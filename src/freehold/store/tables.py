@@ -1,0 +1,120 @@
+"""The tables as the newest migration leaves them, and the small records only the store has.
+
+Bodies are JSON; a trace's body is JSON compressed with zstandard. Columns beside a body exist to be
+searched. Times are UTC, stored as microseconds since 1970: SQLite has no type for them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+from freehold.types.record import Record
+
+metadata = MetaData()
+
+# SQLite counts rows by itself only in a column of type INTEGER.
+_Sequence = BigInteger().with_variant(Integer(), "sqlite")
+
+records = Table(
+    "records",
+    metadata,
+    Column("seq", _Sequence, Identity(), primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("made_from", LargeBinary, nullable=False),
+    UniqueConstraint("kind", "id", name="records_kind_id"),
+    sqlite_autoincrement=True,
+)
+
+traces = Table(
+    "traces",
+    metadata,
+    Column("seq", _Sequence, Identity(), primary_key=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("at", BigInteger, nullable=False),
+    Column("source", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("route", String),
+    Column("completeness", String, nullable=False),
+    Column("parent_id", String),
+    Column("body", LargeBinary, nullable=False),
+    Index("traces_at", "at"),
+    Index("traces_route", "route", "seq"),
+    Index("traces_parent", "parent_id"),
+    sqlite_autoincrement=True,
+)
+
+routes = Table(
+    "routes",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+route_history = Table(
+    "route_history",
+    metadata,
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", String, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("who", String, nullable=False),
+    Column("why", String, nullable=False),
+    Column("verdict_id", String),
+    Column("body", LargeBinary),
+    Index("route_history_name", "name", "revision"),
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("inputs_hash", String, nullable=False),
+    Column("outputs", LargeBinary, nullable=False),
+    Column("finished_at", BigInteger, nullable=False),
+)
+
+
+class StepState(Record, frozen=True, kw_only=True):
+    """A finished step of a workflow: what went in (as a hash) and what came out."""
+
+    name: str
+    inputs_hash: str
+    outputs: dict[str, Any]
+    finished_at: datetime
+
+
+def to_micros(at: datetime) -> int:
+    """Microseconds since 1970; a time without a zone is taken as UTC."""
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    delta = at - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def from_micros(micros: int) -> datetime:
+    """The UTC time that `to_micros` was given."""
+    seconds, rest = divmod(micros, 1_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)

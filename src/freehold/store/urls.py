@@ -1,0 +1,40 @@
+"""Where the database is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from freehold.errors import ConfigError
+
+DATABASE_FILE = "freehold.sqlite3"
+
+
+def default_url(state: Path) -> str:
+    """The URL of the SQLite file in a project's state folder."""
+    return f"sqlite:///{state / DATABASE_FILE}"
+
+
+def parsed(url: str) -> URL:
+    """A URL with the driver freehold uses filled in.
+
+    Raises `ConfigError` for something that is no database URL, or a database freehold does not speak.
+    """
+    try:
+        result = make_url(url)
+    except ArgumentError:
+        raise ConfigError(
+            f"{url!r} is not a database URL",
+            hint="write sqlite:///path/to/freehold.sqlite3 or postgresql://user@host/name",
+        ) from None
+    match result.get_backend_name():
+        case "sqlite":
+            return result.set(drivername="sqlite")
+        case "postgresql" | "postgres":
+            return result.set(drivername="postgresql+psycopg")
+        case other:
+            raise ConfigError(
+                f"freehold does not store in {other}", hint="write a sqlite:/// or a postgresql:// URL"
+            )
