@@ -21,6 +21,8 @@ class Entry(NamedTuple):
 
 # One line a command; the order is the order of the journey.
 COMMANDS: dict[str, Entry] = {
+    "import": Entry("freehold.cli.import_:command", "Bring logged traffic in as traces"),
+    "dataset": Entry("freehold.cli.dataset:command", "Turn traces into an immutable dataset"),
     "settings": Entry(
         "freehold.cli.settings:command", "List the settings of this machine and where each comes from"
     ),

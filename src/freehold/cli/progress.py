@@ -1,0 +1,125 @@
+"""Progress as a person sees it: one bar with the time left on a terminal, plain lines elsewhere. Always on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from freehold.types.progress import Progress
+
+PLAIN_INTERVAL_SECONDS = 15.0
+
+
+class PlainProgress:
+    """Lines for logs and pipes: a line for each step, and one every 15 seconds within it."""
+
+    def __init__(self) -> None:
+        self._step = ""
+        self._began = self._printed = time.monotonic()
+
+    def step(self, name: str, *, note: str = "") -> None:
+        self._step = name
+        self._began = self._printed = time.monotonic()
+        click.echo(f"· {name}" + (f" — {note}" if note else ""), err=True)
+
+    def update(self, done: float, total: float | None, *, unit: str = "", note: str = "") -> None:
+        now = time.monotonic()
+        if now - self._printed < PLAIN_INTERVAL_SECONDS:
+            return
+        self._printed = now
+        part = f"{done:,.0f}" + (f" of {total:,.0f}" if total else "") + (f" {unit}" if unit else "")
+        left = ""
+        if total and 0 < done < total:
+            left = f", about {duration((now - self._began) * (total - done) / done)} left"
+        click.echo(f"    {part}{left}" + (f" — {note}" if note else ""), err=True)
+
+    def say(self, text: str) -> None:
+        click.echo(text, err=True)
+
+
+class BarProgress:
+    """A live bar drawn by rich."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._console = Console(stderr=True)
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.fields[amount]}"),
+            TimeElapsedColumn(),
+            TextColumn("[dim]left"),
+            TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+            console=self._console,
+        )
+        self._task: object | None = None
+        self._name = ""
+        self._began = 0.0
+
+    def start(self) -> None:
+        self._bars.start()
+
+    def stop(self) -> None:
+        self._finish()
+        self._bars.stop()
+
+    def _finish(self) -> None:
+        if self._task is not None:
+            self._bars.remove_task(self._task)  # type: ignore[arg-type]
+            self._bars.print(f"[green]✓[/] {self._name} [dim]{duration(time.monotonic() - self._began)}")
+            self._task = None
+
+    def step(self, name: str, *, note: str = "") -> None:
+        self._finish()
+        self._name, self._began = name, time.monotonic()
+        self._task = self._bars.add_task(name, total=None, amount="", note=note)
+
+    def update(self, done: float, total: float | None, *, unit: str = "", note: str = "") -> None:
+        if self._task is None:
+            self.step("working")
+        amount = f"{done:,.0f}" + (f"/{total:,.0f}" if total else "") + (f" {unit}" if unit else "")
+        self._bars.update(self._task, completed=done, total=total, amount=amount, note=note)  # type: ignore[arg-type]
+
+    def say(self, text: str) -> None:
+        from rich.text import Text
+
+        self._bars.print(Text(text))
+
+
+def duration(seconds: float) -> str:
+    """``3m 20s`` for people."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A progress display fit for where stderr goes."""
+    if not sys.stderr.isatty():
+        yield PlainProgress()
+        return
+    bar = BarProgress()
+    bar.start()
+    try:
+        yield bar
+    finally:
+        bar.stop()

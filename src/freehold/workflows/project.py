@@ -1,0 +1,95 @@
+"""The user's project: its `freehold.toml`, its state folder, its store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from freehold.errors import ConfigError, StorageError
+from freehold.settings import Settings
+from freehold.settings import load as load_settings
+from freehold.types.config import AppConfig, ProjectConfig, parse
+
+CONFIG_NAME = "freehold.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Where a project lives and what it says. `root` is the folder of `freehold.toml` (or the current one)."""
+
+    root: Path
+    config: ProjectConfig
+    settings: Settings
+    config_path: Path | None
+
+    @property
+    def state(self) -> Path:
+        """The state folder, made on first use together with a `.gitignore` that keeps it out of git.
+
+        Raises `StorageError` when it cannot be made.
+        """
+        folder = self.settings.state or self.root / ".freehold"
+        try:
+            if not folder.exists():
+                folder.mkdir(parents=True)
+                (folder / ".gitignore").write_text("*\n")
+        except OSError as error:
+            raise StorageError(
+                f"{folder}: state folder cannot be made: {error.strerror}",
+                hint="choose another place with FREEHOLD_STATE, or check who owns the folder",
+            ) from None
+        return folder
+
+    @property
+    def store_url(self) -> str:
+        """SQLAlchemy URL of the store: environment first, then `[store]`, then SQLite in the state folder."""
+        return (
+            self.settings.database_url
+            or self.config.store.url
+            or f"sqlite:///{(self.state / 'freehold.sqlite').absolute()}"
+        )
+
+    def path(self, name: str) -> Path:
+        """A path from `freehold.toml`, which is relative to that file."""
+        return self.root / Path(name).expanduser()
+
+
+def open_project(config: Path | None = None, *, must_exist: bool = False) -> Project:
+    """Open the project around `config` (default: `freehold.toml` here or in a folder above).
+
+    Without a file a project with defaults is returned, named after the folder, unless `must_exist`.
+    Raises `ConfigError` for a file that is missing, unreadable or wrong.
+    """
+    settings = load_settings()
+    path = config if config is not None else _find(Path.cwd())
+    if path is not None and path.is_dir():
+        path = path / CONFIG_NAME
+    if path is None or not path.exists():
+        if must_exist or config is not None:
+            raise ConfigError(
+                f"{path or CONFIG_NAME}: no such file",
+                hint="write one (docs/reference/freehold-toml.md), or name it: --config FILE",
+            )
+        here = Path.cwd()
+        return Project(here, ProjectConfig(app=AppConfig(name=here.name or "app")), settings, None)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not valid UTF-8") from None
+    return Project(path.resolve().parent, parse(text, path=str(path)), settings, path)
+
+
+def _find(folder: Path) -> Path | None:
+    for candidate in (folder, *folder.parents):
+        if (candidate / CONFIG_NAME).is_file():
+            return candidate / CONFIG_NAME
+    return None
+
+
+def now() -> datetime:
+    """The current time in UTC, to the millisecond."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
