@@ -62,7 +62,7 @@ def sniff(path: Path) -> Format:
             continue
         try:
             first = msgspec.json.decode(text)
-        except msgspec.DecodeError:
+        except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
             continue
         if isinstance(first, dict):
             if "request" in first:
@@ -113,6 +113,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 def _decode(text: bytes) -> dict[str, Any]:
     try:
         record = msgspec.json.decode(text)
+    except UnicodeDecodeError:
+        raise _BadRecord("not valid UTF-8") from None
     except msgspec.DecodeError as error:
         raise _BadRecord(f"not valid JSON: {error}") from None
     except RecursionError:

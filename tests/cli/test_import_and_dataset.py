@@ -1,0 +1,72 @@
+"""The first two steps of the journey, as a person types them."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from freehold.cli.main import cli
+
+CONFIG = """
+[app]
+name = "inbox"
+[incumbent]
+model = "rented-1"
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    (tmp_path / "freehold.toml").write_text(CONFIG)
+    with (tmp_path / "traffic.jsonl").open("w") as file:
+        for number in range(80):
+            pair = {
+                "request": {"messages": [{"role": "user", "content": f"message {number}"}]},
+                "response": {"choices": [{"message": {"role": "assistant", "content": "yes"}}]},
+                "gold": "yes" if number % 2 else None,
+                "conversation_id": f"c{number // 2}",
+            }
+            file.write(json.dumps(pair) + "\n")
+        file.write("{broken\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*args, exit_code=0):
+    result = CliRunner().invoke(cli, args, standalone_mode=False)
+    if result.exception and exit_code == 0:
+        raise result.exception
+    return result
+
+
+def test_import_keeps_rejects_and_is_idempotent(project):
+    first = json.loads(run("import", "traffic.jsonl", "--json").stdout)[0]
+    assert (first["read"], first["new"], first["rejected"]) == (80, 80, 1)
+    reject = json.loads((project / ".freehold/rejects/traffic.jsonl.jsonl").read_text())
+    assert reject["line"] == 81 and reject["text"] == "{broken\n"
+    again = json.loads(run("import", "traffic.jsonl", "--json").stdout)[0]
+    assert (again["read"], again["new"]) == (80, 0)
+
+
+def test_import_shows_rejects_to_people(project):
+    result = run("import", "traffic.jsonl")
+    assert "80 records read as pairs, 80 new traces, 1 rejected" in result.stdout
+    assert "line 81: not valid JSON" in result.stderr
+
+
+def test_dataset_is_the_same_for_the_same_traces(project):
+    run("import", "traffic.jsonl")
+    first = json.loads(run("dataset", "build", "--json").stdout)
+    second = json.loads(run("dataset", "build", "--json").stdout)
+    assert first["id"] == second["id"]
+    assert first["incumbent_model"] == "rented-1"
+    assert {split["name"] for split in first["splits"]} == {"train", "validation", "held_out"}
+    listed = json.loads(run("dataset", "list", "--json").stdout)
+    assert [dataset["id"] for dataset in listed] == [first["id"]]
+    assert "gold" in run("dataset", "build").stdout
+
+
+def test_dataset_without_traces_says_what_to_do(project):
+    result = run("dataset", "build", exit_code=2)
+    assert result.exception.message == "no complete traces in the store"
+    assert "freehold import" in result.exception.hint

@@ -1,0 +1,125 @@
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freehold.datasets import building
+from freehold.datasets.building import Recipe, make_samples, split_of
+from freehold.errors import StorageError, UsageError
+from freehold.types.dataset import SPLITS
+from freehold.types.trace import Trace
+
+
+def trace(number, text=None, *, group=None, gold="yes", answer="yes", **metadata):
+    return Trace(
+        id=f"t{number}",
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        source="test",
+        model="m",
+        request={"messages": [{"role": "user", "content": text or f"question {number}"}]},
+        response=None
+        if answer is None
+        else {"choices": [{"message": {"role": "assistant", "content": answer}}]},
+        conversation_id=group,
+        gold=gold,
+        metadata=metadata,
+    )
+
+
+def make(traces, **recipe):
+    return make_samples(traces, Recipe(**recipe))
+
+
+def test_groups_are_never_torn():
+    made = make([trace(n, group=f"g{n % 30}") for n in range(300)])
+    groups = [{sample.group for sample in made.by_split[name]} for name in SPLITS]
+    assert not groups[0] & groups[2] and not groups[0] & groups[1] and not groups[1] & groups[2]
+    assert sum(map(len, groups)) == 30
+
+
+def test_held_out_share_is_about_right():
+    made = make([trace(n) for n in range(2000)])
+    assert 340 <= len(made.by_split["held_out"]) <= 460
+
+
+def test_adding_traces_never_moves_old_ones():
+    before = make([trace(n) for n in range(100)])
+    after = make([trace(n) for n in range(400)])
+    for name in SPLITS:
+        assert {s.id for s in before.by_split[name]} <= {s.id for s in after.by_split[name]}
+
+
+def test_same_question_in_another_group_does_not_leak():
+    traces = [trace(n, f"Question {n % 200}", group=f"g{n}", style=str(n)) for n in range(400)]
+    traces = [
+        t if n < 200 else trace(n, f"  question   {n % 200} ", group=f"g{n}") for n, t in enumerate(traces)
+    ]
+    made = make(traces)
+    held = {building.normalized_question(s) for s in made.by_split["held_out"]}
+    trained = {building.normalized_question(s) for s in made.by_split["train"] + made.by_split["validation"]}
+    assert not held & trained
+    assert made.dropped["train question also held out"] > 0
+
+
+def test_a_file_kept_for_evaluation_stays_whole():
+    made = make(
+        [trace(n) for n in range(50)] + [trace(n, f"test {n}", split="held_out") for n in range(50)],
+        held_out=0.001,
+    )
+    assert len([s for s in made.by_split["held_out"] if s.metadata.get("split")]) == 50
+
+
+def test_repeats_prefer_gold():
+    made = make([trace(1, "same", gold=None), trace(2, "same", gold="right"), trace(3, "same", gold=None)])
+    (sample,) = [s for name in SPLITS for s in made.by_split[name]]
+    assert sample.gold == "right"
+    assert made.dropped["same request again"] == 2
+
+
+def test_no_answer_is_dropped_and_counted():
+    made = make([trace(1, gold=None, answer=None)])
+    assert made.dropped["no answer"] == 1
+
+
+@given(st.text(max_size=20), st.integers(0, 5))
+def test_split_depends_on_seed_and_group_only(key, seed):
+    assert split_of(key, Recipe(seed=seed)) == split_of(key, Recipe(seed=seed))
+
+
+def write(tmp_path, traces, **recipe):
+    made = Recipe(**recipe)
+    return building.write(
+        make_samples(traces, made),
+        made,
+        name="x",
+        root=tmp_path,
+        made_from=("traces:1",),
+        version="0",
+        incumbent_model="m",
+    )
+
+
+def test_written_dataset_is_content_addressed_and_reads_back(tmp_path):
+    traces = [trace(n, gold="yes" if n % 2 else None) for n in range(60)]
+    first, second = write(tmp_path, traces), write(tmp_path, list(reversed(traces)))
+    assert first.id == second.id
+    assert building.load(tmp_path / first.id) == first
+    assert len(list(building.samples(first, "train"))) == first.split("train").samples
+    assert (
+        sum(first.targets_from.values()) == first.split("train").samples + first.split("validation").samples
+    )
+    assert write(tmp_path, traces, seed=1).id != first.id
+
+
+def test_changed_split_file_is_noticed(tmp_path):
+    dataset = write(tmp_path, [trace(n) for n in range(60)])
+    path = tmp_path / dataset.id / "train.jsonl"
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(StorageError, match="changed after"):
+        list(building.samples(dataset, "train"))
+
+
+def test_empty_split_is_an_error(tmp_path):
+    with pytest.raises(UsageError, match="split would be empty"):
+        write(tmp_path, [trace(1)])

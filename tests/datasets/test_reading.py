@@ -1,0 +1,116 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freehold.datasets.reading import Imported, Reject, read, sniff
+from freehold.errors import InputError
+from freehold.types.config import DataConfig
+
+CHAT = {"messages": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}]}
+PAIR = {
+    "id": "a",
+    "request": {"model": "m", "messages": [{"role": "user", "content": "hello"}]},
+    "response": {"choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}}]},
+    "gold": {"intent": "greeting"},
+    "conversation_id": 7,
+    "metadata": {"language": "en"},
+}
+
+
+def write(path, *records):
+    path.write_text("".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in records))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "expected"),
+    [("a.jsonl", CHAT, "openai"), ("a.jsonl", PAIR, "pairs"), ("a.jsonl", {"text": "x"}, "jsonl")],
+)
+def test_sniff(tmp_path, name, record, expected):
+    assert sniff(write(tmp_path / name, record)) == expected
+
+
+def test_fine_tuning_file(tmp_path):
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
+    (one,) = read(write(tmp_path / "a.jsonl", {**CHAT, "tools": tools}))
+    assert isinstance(one, Imported)
+    assert one.request["messages"] == [{"role": "user", "content": "hello"}]
+    assert one.request["tools"] == tools
+    assert one.response["choices"][0]["message"]["content"] == "hi"
+
+
+def test_pairs_keep_gold_group_and_metadata(tmp_path):
+    (one,) = read(write(tmp_path / "a.jsonl", PAIR))
+    assert (one.gold, one.conversation_id, one.metadata) == ('{"intent":"greeting"}', "7", {"language": "en"})
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ("{nope", "not valid JSON"),
+        ("[1]", "expected a JSON object, got list"),
+        ({"messages": []}, "messages is missing or empty"),
+        ({"messages": [{"role": "wizard", "content": "x"}]}, "role 'wizard'"),
+        ({"messages": [{"role": "user", "content": "x"}]}, "not from the assistant"),
+        ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": ""}]}, "is empty"),
+        ({"messages": [{"role": "assistant", "content": "x"}]}, "no user message"),
+        ({"messages": [{"role": "user", "content": 3}]}, "content of type int"),
+        ({"messages": [{"role": "user"}]}, "has no content"),
+        ({**CHAT, "metadata": [1]}, "metadata is not an object"),
+    ],
+)
+def test_bad_records_are_rejected_by_line(tmp_path, record, reason):
+    good, bad, again = read(write(tmp_path / "a.jsonl", CHAT, record, CHAT), DataConfig(format="openai"))
+    assert isinstance(good, Imported) and isinstance(again, Imported)
+    assert isinstance(bad, Reject)
+    assert bad.line == 2
+    assert reason in bad.reason
+
+
+def test_bytes_that_are_not_utf8_are_rejected(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(json.dumps(CHAT).encode() + b'\n{"messages": "\xff\xfe"}\n')
+    _, bad = read(path)
+    assert isinstance(bad, Reject) and bad.line == 2
+
+
+def test_csv_with_line_breaks_and_bad_rows(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('text,category\n"two\nlines",x\nlonely\nhello,y,z\n,x\n')
+    records = list(read(path, DataConfig(input="text", label="category", system="Sort.")))
+    first, *rest = records
+    assert first.request["messages"] == [
+        {"role": "system", "content": "Sort."},
+        {"role": "user", "content": "two\nlines"},
+    ]
+    assert first.gold == "x"
+    assert [type(record) for record in rest] == [Reject, Reject, Reject]
+    assert "more fields" in rest[1].reason
+
+
+def test_csv_without_the_named_column_is_an_error(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="no column 'text'; columns are: a, b"):
+        list(read(path, DataConfig(input="text", label="b")))
+
+
+@pytest.mark.parametrize("name", ["missing.jsonl", "missing.csv"])
+def test_missing_file_is_an_error(tmp_path, name):
+    with pytest.raises(InputError, match="no such file"):
+        list(read(tmp_path / name))
+
+
+def test_empty_file_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="no record"):
+        list(read(write(tmp_path / "a.jsonl")))
+
+
+@given(st.lists(st.binary(max_size=60), max_size=8))
+def test_any_bytes_give_records_or_rejects_never_a_crash(tmp_path_factory, lines):
+    path = tmp_path_factory.mktemp("fuzz") / "a.jsonl"
+    path.write_bytes(b"\n".join(lines))
+    for record in read(path, DataConfig(format="pairs")):
+        assert isinstance(record, Imported | Reject)
