@@ -23,6 +23,8 @@ class Entry(NamedTuple):
 COMMANDS: dict[str, Entry] = {
     "import": Entry("freehold.cli.import_:command", "Bring logged traffic in as traces"),
     "dataset": Entry("freehold.cli.dataset:command", "Turn traces into an immutable dataset"),
+    "pull": Entry("freehold.cli.pull:command", "Fetch the weights of a model and check their hash"),
+    "weights": Entry("freehold.cli.pull:weights_group", "List, show and remove weights that are here"),
     "settings": Entry(
         "freehold.cli.settings:command", "List the settings of this machine and where each comes from"
     ),

@@ -24,3 +24,5 @@ class Weights(Record, frozen=True, kw_only=True):
     sha256: str
     source: str
     path: str | None = None
+    chat_template: str | None = None
+    """Jinja text to use where the file carries no template of its own (base models); None otherwise."""

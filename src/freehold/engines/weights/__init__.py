@@ -1,0 +1,1 @@
+"""Weights as files: sources they come from, and the store they are kept in."""

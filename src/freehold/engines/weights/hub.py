@@ -1,0 +1,193 @@
+"""Weights from a hub, through the `huggingface-hub` library: resumed downloads, hashes, gated repositories.
+
+What the library's own cache holds already is read in place. What is fetched goes to ``<home>/weights``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from freehold.engines.weights.check import refuse_pickle
+from freehold.engines.weights.store import storage_errors
+from freehold.errors import MissingExtraError, UnknownModelError, WeightsError
+from freehold.types.progress import Progress
+
+FALLBACKS = ("Q8_0", "Q4_K_M", "Q4_0", "Q6_K", "BF16", "F16")
+"""Which quantization to take from a repository of GGUFs when none is asked for, best first."""
+
+
+class HubFile(NamedTuple):
+    """One file of a repository. `sha256` is what the hub says it is (None for small files outside LFS)."""
+
+    name: str
+    bytes: int | None
+    sha256: str | None
+
+
+def list_files(repo: str, revision: str | None) -> tuple[str, list[HubFile]]:
+    """The commit a revision stands for, and its files."""
+    hub = _library()
+    with hub_errors(repo):
+        info = hub.HfApi(endpoint=_endpoint()).model_info(repo, revision=revision, files_metadata=True)
+    files = [
+        HubFile(item.rfilename, item.size, item.lfs.sha256 if item.lfs else None)
+        for item in info.siblings or []
+    ]
+    return str(info.sha), files
+
+
+def choose(repo: str, files: list[HubFile], file: str | None, quantization: str | None) -> list[HubFile]:
+    """What to fetch: the named file, the GGUF of that quantization, or all safetensors with what they need.
+
+    Raises `WeightsError` when the repository has only pickles, `UnknownModelError` when it has no such file.
+    """
+    by_name = {item.name: item for item in files}
+    if file is not None:
+        refuse_pickle(file)
+        if file not in by_name:
+            raise UnknownModelError(f"{repo} has no file {file}")
+        return [by_name[file]]
+    ggufs = [item for item in files if item.name.endswith(".gguf") and "mmproj" not in item.name]
+    if ggufs:
+        wanted = FALLBACKS if quantization is None else (quantization,)
+        for name in wanted:
+            matching = sorted(item for item in ggufs if name.lower() in item.name.lower())
+            if matching:
+                return matching[:1]
+        listed = ", ".join(item.name for item in ggufs[:8])
+        raise UnknownModelError(f"{repo} has no {quantization or 'usual'} GGUF", hint=f"it has: {listed}")
+    tensors = [item for item in files if item.name.endswith(".safetensors") and "/" not in item.name]
+    if tensors:
+        beside = (".json", ".model", ".jinja", ".txt")
+        return tensors + [item for item in files if item.name.endswith(beside) and "/" not in item.name]
+    for item in files:
+        refuse_pickle(item.name)
+    raise WeightsError(f"{repo} has neither GGUF nor safetensors files")
+
+
+def fetch(repo: str, commit: str, files: list[HubFile], folder: Path, *, progress: Progress) -> Path:
+    """Fetch `files` into `folder` (a file's path when there is one file, else the folder).
+
+    A broken download goes on where it stopped. Raises `WeightsError` (gated, not found, not reachable) and
+    `StorageError`.
+    """
+    hub = _library()
+    total = sum(item.bytes or 0 for item in files)
+    done = 0
+    for item in files:
+        progress.step(f"fetch {item.name}", note=repo)
+        with hub_errors(repo), storage_errors(folder):
+            hub.hf_hub_download(
+                repo,
+                item.name,
+                revision=commit,
+                local_dir=folder,
+                endpoint=_endpoint(),
+                tqdm_class=_bar(progress, done, total),
+            )
+        done += item.bytes or 0
+        progress.update(done, total, unit="bytes")
+    return folder / files[0].name if len(files) == 1 else folder
+
+
+def cached(repo: str, file: str, revision: str | None) -> Path | None:
+    """Where the library's own cache holds the file, if it does."""
+    try:
+        hub = _library()
+    except MissingExtraError:
+        return None
+    found = hub.try_to_load_from_cache(repo, file, revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def _endpoint() -> str | None:
+    # Read at each call: the library itself looks only once, when it is imported.
+    return os.environ.get("HF_ENDPOINT") or None
+
+
+def _library() -> Any:
+    # The library draws its own bars otherwise; ours are drawn by whoever gave us `progress`.
+    try:
+        import huggingface_hub
+    except ImportError:
+        raise MissingExtraError("pulling from a hub", "local") from None
+    return huggingface_hub
+
+
+def _bar(progress: Progress, before: int, total: int) -> type[Any]:
+    """What the library takes for a tqdm bar, telling our `Progress` instead of drawing."""
+
+    class Bar:
+        def __init__(self, **options: Any) -> None:
+            self.n: float = options.get("initial") or 0
+            self.total = options.get("total")
+
+        def __enter__(self) -> Bar:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            return
+
+        def update(self, n: float | None = 1) -> None:
+            self.n += n or 0
+            progress.update(before + self.n, total or None, unit="bytes")
+
+        def set_description(self, *_: object, **__: object) -> None:
+            return
+
+        def refresh(self, *_: object, **__: object) -> None:
+            return
+
+        def close(self) -> None:
+            return
+
+    return Bar
+
+
+@contextmanager
+def hub_errors(repo: str) -> Iterator[None]:
+    """Turn the library's errors into ours, with a way out."""
+    _library()
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except errors.GatedRepoError:
+        raise WeightsError(
+            f"{repo} is gated: its owner wants terms accepted first",
+            hint="accept them on the model's page, set HF_TOKEN to a token of that account, pull again",
+        ) from None
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.EntryNotFoundError) as error:
+        if isinstance(error, errors.LocalEntryNotFoundError):
+            raise _unreachable(repo) from None
+        raise UnknownModelError(
+            f"the hub has no {repo} (or it is private)",
+            hint="check the spelling; a private one needs HF_TOKEN",
+        ) from None
+    except errors.HFValidationError:
+        raise UnknownModelError(f"{repo!r} is not the name of a repository", hint="ORG/NAME") from None
+    except errors.HfHubHTTPError as error:
+        raise WeightsError(
+            f"the hub answered with an error for {repo}: {str(error).splitlines()[0]}"
+        ) from None
+    except Exception as error:
+        if _is_network(error):
+            raise _unreachable(repo) from None
+        raise
+
+
+def _is_network(error: BaseException) -> bool:
+    # The library's HTTP client changed its name between versions; its error names did not.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"TransportError", "ConnectionError", "TimeoutError"})
+
+
+def _unreachable(repo: str) -> WeightsError:
+    return WeightsError(
+        f"the hub could not be reached for {repo}",
+        hint="check the network and HF_ENDPOINT, or name a file: freehold pull file:PATH.gguf",
+    )

