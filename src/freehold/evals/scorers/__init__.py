@@ -1,0 +1,44 @@
+"""Scorers: one a file, all in one table, imported late.
+
+`SCORERS` is the only place where a name is tied to a file; `docs/reference/scorers.md` is checked against it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import Any
+
+from freehold.errors import ConfigError
+from freehold.evals.scorers.scorer import Scorer
+from freehold.types.evaluation import Task
+
+SCORERS: dict[str, str] = {
+    "label": "freehold.evals.scorers.label:LabelScorer",
+    "exact": "freehold.evals.scorers.exact:ExactScorer",
+    "json_fields": "freehold.evals.scorers.json_fields:JsonFieldsScorer",
+}
+
+
+def make(name: str, options: dict[str, Any] | None = None) -> Scorer:
+    """The scorer of that name with its options.
+
+    Raises `ConfigError` for an unknown name, an unknown option or a value of the wrong type, and
+    `MissingExtraError` where the scorer needs an extra that is not installed.
+    """
+    target = SCORERS.get(name)
+    if target is None:
+        near = difflib.get_close_matches(name, SCORERS, n=1)
+        raise ConfigError(
+            f"unknown scorer {name}",
+            hint=f"did you mean {near[0]}?" if near else f"scorers: {', '.join(SCORERS)}",
+        )
+    module, _, attribute = target.partition(":")
+    scorer = getattr(importlib.import_module(module), attribute)(options or {})
+    assert isinstance(scorer, Scorer)
+    return scorer
+
+
+def for_task(task: Task) -> Scorer:
+    """The scorer a task names, with the task's options."""
+    return make(task.scorer, task.options)
