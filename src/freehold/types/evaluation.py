@@ -67,6 +67,61 @@ class SliceResult(Record, frozen=True, kw_only=True):
     p_harm_adjusted: float | None
     harmed: bool
     note: str | None = None
+    a_only: int | None = None
+    b_only: int | None = None
+    shrunken: float | None = None
+    """The difference pulled towards the overall one by how noisy it is: for display, never for tests."""
+    margin: float | None = None
+    """The drop above which this slice counts as harmed."""
+
+
+class PairedResult(Record, frozen=True, kw_only=True):
+    """What `stats.compare` makes of two columns of scores, before anybody gives it a name and an id.
+
+    Differences are candidate minus incumbent. A number that cannot be computed is None and `notes` say why.
+    `reasons` are codes, the deciding one first; `freehold.stats.rules.REASONS` has their sentences.
+    """
+
+    n: int
+    n_items: int
+    n_groups: int | None
+    unscored: dict[str, int]
+    incumbent_mean: float | None
+    candidate_mean: float | None
+    difference: float | None
+    ci_low: float | None
+    ci_high: float | None
+    level: float
+    method: str
+    margin: float
+    alpha: float
+    p_noninferiority: float | None
+    p_exact: float | None
+    p_reject: float | None
+    a_only: int | None
+    b_only: int | None
+    p_mcnemar: float | None
+    p_sign_flip: float | None
+    smallest_detectable: float | None
+    margin_excluded: float | None
+    needed_n: int | None
+    verdict: VerdictOutcome
+    reasons: tuple[str, ...]
+    slices: tuple[SliceResult, ...] = ()
+    notes: tuple[str, ...] = ()
+    intervals: dict[str, tuple[float, float]] = {}
+    """All limits that were looked at, by method; the widest of those that count are `ci_low`, `ci_high`."""
+    design_effect: float | None = None
+    icc: float | None = None
+    lower_worst: float | None = None
+    """Lower limit when every unscored pair counts as a loss; None without unscored pairs."""
+    upper_best: float | None = None
+    self_noise: float | None = None
+    power_ceiling: float | None = None
+    """Probability that a perfect clone of the incumbent, with its noise, would be promoted at this n."""
+    error_ratio: float | None = None
+    """How many times the incumbent's errors the margin allows."""
+    binary: bool = False
 
 
 class Comparison(Record, frozen=True, kw_only=True):
@@ -109,3 +164,46 @@ class Comparison(Record, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     made_from: tuple[str, ...] = ()
     version: str = ""
+    p_reject: float | None = None
+    p_sign_flip: float | None = None
+    margin_excluded: float | None = None
+    """The largest drop the interval does not exclude (minus the lower limit); None when that is above 0."""
+    intervals: dict[str, tuple[float, float]] = {}
+    design_effect: float | None = None
+    icc: float | None = None
+    lower_worst: float | None = None
+    upper_best: float | None = None
+    self_noise: float | None = None
+    power_ceiling: float | None = None
+    error_ratio: float | None = None
+    binary: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        result: PairedResult,
+        *,
+        id: str,
+        task: str,
+        incumbent: str,
+        candidate: str,
+        made_from: tuple[str, ...] = (),
+        version: str = "",
+        notes: tuple[str, ...] = (),
+        incumbent_format_failures: int = 0,
+        candidate_format_failures: int = 0,
+    ) -> Comparison:
+        """A result with its names; `notes` are put before the result's own."""
+        values = {field: getattr(result, field) for field in result.__struct_fields__}
+        values["notes"] = (*notes, *result.notes)
+        return cls(
+            **values,
+            id=id,
+            task=task,
+            incumbent=incumbent,
+            candidate=candidate,
+            made_from=made_from,
+            version=version,
+            incumbent_format_failures=incumbent_format_failures,
+            candidate_format_failures=candidate_format_failures,
+        )

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from freehold.types.evaluation import VerdictOutcome
 from freehold.types.record import Record
 
+FindingKind = Literal["parity", "latency", "cost", "format"]
+
+
+class Finding(Record, frozen=True, kw_only=True):
+    """What another check found, told to the verdict in its own words. `ok` is None for mere information."""
+
+    kind: FindingKind
+    ok: bool | None
+    text: str
+    record_id: str | None = None
+
 
 class Reason(Record, frozen=True, kw_only=True):
-    """Why: a stable `code`, a sentence, and the id of the record it rests on."""
+    """Why: a stable `code`, a sentence, and the id of the record it rests on.
+
+    `effect` is the outcome this reason alone calls for; None where it only informs.
+    """
 
     code: str
     text: str
     record_id: str | None = None
+    effect: VerdictOutcome | None = None
 
 
 class Verdict(Record, frozen=True, kw_only=True):
@@ -26,6 +43,8 @@ class Verdict(Record, frozen=True, kw_only=True):
     """What must be done before traffic moves (licence obligations, for one)."""
     made_from: tuple[str, ...] = ()
     version: str = ""
+    quality: VerdictOutcome = "hold"
+    """What the comparison alone said."""
 
     @property
     def exit_code(self) -> int:

@@ -1,1 +1,5 @@
 """Joins ruling, fit, comparison and cost into promote, hold or reject. Pure."""
+
+from freehold.verdict.join import join
+
+__all__ = ["join"]

@@ -1,0 +1,312 @@
+"""Paired bounded or continuous scores: intervals and tests on the differences d = candidate - incumbent.
+
+Each function looks at the values of d as a set, so that the order of the items changes nothing, and treats
+the two models alike, so that exchanging them mirrors the interval exactly.
+
+Covered: independent differences in a declared range. Not covered: clusters (`clustered`), pairs whose
+scores are all at the ends of the range (`binary`).
+
+Sources: Efron 1987, JASA 82:171 (BCa); Hall 1992, The Bootstrap and Edgeworth Expansion (studentised
+bootstrap and its expansion); Waudby-Smith & Ramdas 2024, JRSS-B 86:1 (bounded means by betting).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special, stats
+
+from freehold.stats.binary import Floats, tango_limits, z_quantile
+
+RESAMPLES = 9999
+EXPANSION_ABOVE_N = 50_000  # the bootstrap's own large-sample expansion takes over
+_BATCH_CELLS = 4_000_000
+_FEW_VALUES = 24
+_MAX_DROPPED = 0.01
+FEW_NONZERO = 10
+BOOTSTRAP_FROM_N = 30
+
+
+class TInterval(NamedTuple):
+    """Mean of d with its t limits; `p_noninferiority` is for H0: mean <= -margin."""
+
+    estimate: float
+    se: float
+    lower: float
+    upper: float
+    p_noninferiority: float
+
+
+class Bootstrap(NamedTuple):
+    """BCa limits, acceleration, studentised limits (None: unusable) and the share of resamples dropped."""
+
+    bca_lower: float | None
+    bca_upper: float | None
+    acceleration: float
+    studentised_lower: float | None
+    studentised_upper: float | None
+    dropped: float
+
+
+class Limits(NamedTuple):
+    """The limits that count, the p-value that agrees with the lower one, and what went into them."""
+
+    lower: float | None
+    upper: float | None
+    p_noninferiority: float | None
+    method: str
+    parts: dict[str, tuple[float, float]]
+
+
+def paired_t_ci(d: Floats, *, alpha: float = 0.025, margin: float = 0.0) -> TInterval:
+    """Student's t interval for the mean of d (at least 2 values).
+
+    Without variance the interval is a point and must not be used; `continuous_limits` guards that.
+    """
+    d = np.sort(np.asarray(d, dtype=float))  # one order of summation, whatever the order of the items
+    n = len(d)
+    mean, se = float(d.mean()), float(d.std(ddof=1) / math.sqrt(n))
+    half = float(special.stdtrit(n - 1, 1 - alpha)) * se
+    if se > 0:
+        p = float(special.stdtr(n - 1, -(mean + margin) / se))
+    else:
+        p = 0.0 if mean > -margin else 1.0
+    return TInterval(mean, se, mean - half, mean + half, p)
+
+
+def bootstrap(
+    d: Floats, *, alpha: float = 0.025, resamples: int = RESAMPLES, seed: int | np.random.Generator = 0
+) -> Bootstrap:
+    """BCa and studentised bootstrap of the mean of d, from the same resamples."""
+    d, mirrored = _canonical(np.asarray(d, dtype=float))
+    n, mean = len(d), float(d.mean())
+    centred = d - mean
+    m2 = float((centred**2).sum())
+    if m2 <= 0 or d[0] == d[-1]:
+        return Bootstrap(None, None, 0.0, None, None, 1.0)
+    # The jackknife of a mean is linear in d, so the acceleration needs no resampling.
+    acceleration = float((centred**3).sum()) / (6 * m2**1.5)
+    means, sds = _resample(centred, resamples, np.random.default_rng(seed))
+
+    below = (np.count_nonzero(means < 0) + np.count_nonzero(means == 0) / 2) / resamples
+    bias = float(special.ndtri(min(max(below, 0.5 / resamples), 1 - 0.5 / resamples)))
+    levels = []
+    for quantile in (-z_quantile(alpha), z_quantile(alpha)):
+        shifted = bias + quantile
+        levels.append(float(special.ndtr(bias + shifted / (1 - acceleration * shifted))))
+    bca = mean + np.quantile(means, levels)
+
+    usable = sds > 1e-12 * math.sqrt(m2)
+    dropped = 1 - float(usable.mean())
+    low = high = None
+    if dropped <= _MAX_DROPPED:
+        se = math.sqrt(m2 / (n - 1) / n)
+        t = means[usable] / (sds[usable] / math.sqrt(n))
+        upper_t, lower_t = np.quantile(t, [1 - alpha, alpha])
+        low, high = mean - float(upper_t) * se, mean - float(lower_t) * se
+    bca_low, bca_high = float(bca[0]), float(bca[1])
+    if mirrored:
+        acceleration = -acceleration
+        bca_low, bca_high = -bca_high, -bca_low
+        if low is not None and high is not None:
+            low, high = -high, -low
+    return Bootstrap(bca_low, bca_high, acceleration, low, high, dropped)
+
+
+def bca_ci(
+    d: Floats, *, alpha: float = 0.025, resamples: int = RESAMPLES, seed: int | np.random.Generator = 0
+) -> tuple[float | None, float | None]:
+    """BCa bootstrap limits of the mean of d; None without variance. At least 9,999 resamples are wanted."""
+    result = bootstrap(d, alpha=alpha, resamples=resamples, seed=seed)
+    return result.bca_lower, result.bca_upper
+
+
+def _canonical(d: Floats) -> tuple[Floats, bool]:
+    """d sorted, or -d sorted, whichever has the larger first difference: the same for both models' views."""
+    plain, mirror = np.sort(d), np.sort(-d)
+    differs = np.flatnonzero(plain != mirror)
+    if len(differs) and plain[differs[0]] < mirror[differs[0]]:
+        return mirror, True
+    return plain, False
+
+
+def _resample(d: Floats, resamples: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Means and standard deviations (ddof 1) of `resamples` samples drawn with replacement from d."""
+    n = len(d)
+    values, counts = np.unique(d, return_counts=True)
+    if len(values) <= _FEW_VALUES:  # many ties: draw how often each value occurs instead of which items
+        drawn = rng.multinomial(n, counts / n, size=resamples).astype(float)
+        sums, squares = drawn @ values, drawn @ values**2
+    else:
+        sums, squares = np.empty(resamples), np.empty(resamples)
+        rows = max(1, _BATCH_CELLS // n)
+        kind = np.uint16 if n <= 65_536 else np.uint32
+        for start in range(0, resamples, rows):
+            stop = min(start + rows, resamples)
+            picked = d.take(rng.integers(0, n, size=(stop - start, n), dtype=kind))
+            sums[start:stop] = picked.sum(axis=1)
+            squares[start:stop] = np.einsum("ij,ij->i", picked, picked)
+    means = sums / n
+    return means, np.sqrt(np.maximum(squares - n * means**2, 0) / (n - 1))
+
+
+def expansion_limits(d: Floats, *, alpha: float = 0.025) -> tuple[float, float]:
+    """First-order expansion of the studentised bootstrap (Hall 1992, section 3.3): t limits with skewness."""
+    d = np.sort(np.asarray(d, dtype=float))
+    n, mean, sd = len(d), float(d.mean()), float(d.std(ddof=1))
+    skewness = float((((d - mean) / sd) ** 3).mean())
+    t = float(special.stdtrit(n - 1, 1 - alpha))
+    shift = skewness * (2 * t * t + 1) / (6 * math.sqrt(n))
+    return mean - (t - shift) * sd / math.sqrt(n), mean + (t + shift) * sd / math.sqrt(n)
+
+
+def sign_flip_permutation(
+    d: Floats, *, margin: float = 0.0, draws: int = 19_999, seed: int = 0, alternative: str = "greater"
+) -> float:
+    """Sign-flip permutation p-value for d + margin symmetric about 0.
+
+    All 2^n patterns for n <= 16, else `draws` random ones with (1 + hits) / (1 + draws). A supporting
+    check: it tests symmetry, not the mean. `alternative` is ``greater`` (non-inferiority), ``less`` or
+    ``two-sided``.
+    """
+    shifted = np.sort(np.asarray(d, dtype=float) + margin)
+    n = len(shifted)
+    if n <= 16:
+        signs = 1.0 - 2.0 * ((np.arange(1 << n)[:, None] >> np.arange(n)[None, :]) & 1)
+        sums, extra = signs @ shifted, 0
+    else:
+        rng = np.random.default_rng(seed)
+        sums, extra = np.empty(draws), 1
+        rows = max(1, _BATCH_CELLS // n)
+        for start in range(0, draws, rows):
+            stop = min(start + rows, draws)
+            flips = rng.integers(0, 2, size=(stop - start, n), dtype=np.int8)
+            sums[start:stop] = shifted.sum() - 2 * (flips @ shifted)
+    observed = float(shifted.sum())
+    slack = 1e-12 * max(1.0, float(np.abs(shifted).sum()))
+    if alternative == "less":
+        hits = np.count_nonzero(sums <= observed + slack)
+    elif alternative == "two-sided":
+        hits = np.count_nonzero(np.abs(sums) >= abs(observed) - slack)
+    else:
+        hits = np.count_nonzero(sums >= observed - slack)
+    return float((hits + extra) / (len(sums) + extra))
+
+
+def bounded_mean_limits(
+    d: Floats, *, reach: float, alpha: float = 0.025, seed: int = 0
+) -> tuple[float, float]:
+    """Limits for the mean of d in [-reach, reach] by betting, at fixed n; valid for any distribution.
+
+    The items are bet on in a random order that does not depend on their values.
+    """
+    d, mirrored = _canonical(np.asarray(d, dtype=float))
+    shuffled = np.random.default_rng(seed).permutation(d)
+    x = (shuffled + reach) / (2 * reach)
+    lower = _betting_lower(x, alpha)
+    upper = 1 - _betting_lower(1 - x, alpha)
+    low, high = lower * 2 * reach - reach, upper * 2 * reach - reach
+    return (-high, -low) if mirrored else (low, high)
+
+
+def _betting_lower(x: Floats, alpha: float) -> float:
+    """The smallest mean in [0, 1] at which a gambler against "mean <= m" has not yet reached 1/alpha."""
+    n = len(x)
+    t = np.arange(1, n + 1)
+    means = (0.5 + np.cumsum(x)) / (t + 1)
+    variances = (0.25 + np.cumsum((x - means) ** 2)) / (t + 1)
+    before = np.concatenate([[0.25], variances[:-1]])
+    bets = np.sqrt(2 * math.log(1 / alpha) / (t * np.log1p(t) * before))
+
+    def wealth(m: float) -> float:
+        return float(np.log1p(np.minimum(bets, 0.5 / m) * (x - m)).sum())
+
+    low, high = 0.0, 1.0
+    for _ in range(50):  # every factor falls in m, so the wealth does
+        middle = (low + high) / 2
+        if wealth(middle) >= math.log(1 / alpha):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def no_variance_limits(
+    value: float, n: float, *, lo: float, hi: float, quantile: float
+) -> tuple[float, float]:
+    """Limits when all n differences equal `value`: never a point.
+
+    For 0 it is ``R (-+ z^2 / (n + z^2))``, the score interval with the unseen mass at -R or R (R = hi - lo);
+    any other value moves by the same share of its way to the end of the range.
+    """
+    reach = hi - lo
+    share = quantile**2 / (n + quantile**2)
+    return value - (reach + value) * share, value + (reach - value) * share
+
+
+def continuous_limits(
+    d: Floats,
+    *,
+    margin: float,
+    alpha: float = 0.025,
+    lo: float = 0.0,
+    hi: float = 1.0,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Limits:
+    """The limits that count for independent differences, by the rule for small, skewed and tied data.
+
+    n >= 30: the wider of t and studentised bootstrap on each side. 10 <= n < 30: the wider of t and the
+    bounded-mean limit. Fewer: t, for display. No variance or fewer than 10 differences other than 0: also
+    the score interval on their signs, each counted at full range.
+    """
+    d = np.asarray(d, dtype=float)
+    n, reach = len(d), hi - lo
+    parts: dict[str, tuple[float, float]] = {}
+    if n == 0:
+        return Limits(None, None, None, "none", parts)
+    if d.min() == d.max():
+        limits = no_variance_limits(float(d[0]), n, lo=lo, hi=hi, quantile=z_quantile(alpha))
+        parts["no_variance"] = limits
+        return Limits(*limits, None, "no variance, score limit", parts)
+    t = paired_t_ci(d, alpha=alpha, margin=margin)
+    parts["t"] = (t.lower, t.upper)
+    method = "t"
+    if n >= BOOTSTRAP_FROM_N:
+        if n > EXPANSION_ABOVE_N:
+            parts["expansion"] = expansion_limits(d, alpha=alpha)
+            method = "t and skewness-corrected t"
+        else:
+            boot = bootstrap(d, alpha=alpha, resamples=resamples, seed=seed)
+            if boot.studentised_lower is not None and boot.studentised_upper is not None:
+                parts["studentised"] = (boot.studentised_lower, boot.studentised_upper)
+                method = "t and studentised bootstrap"
+            else:
+                parts["bounded_mean"] = bounded_mean_limits(d, reach=reach, alpha=alpha, seed=seed)
+                method = "t and bounded mean"
+            if boot.bca_lower is not None and boot.bca_upper is not None:
+                parts["bca"] = (boot.bca_lower, boot.bca_upper)
+    elif n >= FEW_NONZERO:
+        parts["bounded_mean"] = bounded_mean_limits(d, reach=reach, alpha=alpha, seed=seed)
+        method = "t and bounded mean"
+    if np.count_nonzero(d) < FEW_NONZERO:
+        low, high = tango_limits(
+            np.count_nonzero(d > 0), np.count_nonzero(d < 0), n, np.array(z_quantile(alpha))
+        )
+        parts["few_nonzero"] = (float(low) * reach, float(high) * reach)
+        method += ", score limit on signs"
+    counting = [limits for name, limits in parts.items() if name != "bca"]
+    return Limits(
+        max(-reach, min(low for low, _ in counting)),
+        min(reach, max(high for _, high in counting)),
+        t.p_noninferiority,
+        method,
+        parts,
+    )
+
+
+def t_quantile(alpha: float, df: float) -> float:
+    """The upper `alpha` quantile of Student's t with `df` degrees of freedom."""
+    return float(stats.t.isf(alpha, df))

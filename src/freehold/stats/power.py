@@ -1,0 +1,281 @@
+"""Planner: how many pairs are needed, what a given n can show, what a finished run could have seen.
+
+Sources: Tango 1998 (sample size from the score test's variance); Connor 1987, Biometrics 43:207; Miettinen
+1968, Biometrics 24:339; noncentral t for continuous differences. Exact power sums the trinomial over the
+promote region (`exact`). Observed power is not offered: it says nothing the interval does not say.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from scipy import special, stats
+
+from freehold.errors import UsageError
+from freehold.stats.binary import tango_ci, z_quantile
+from freehold.stats.exact import GUARD_UP_TO_N, promote_probability
+
+EXACT_UP_TO_N = 5000
+PLANNING_DISCORDANCES = (0.02, 0.05, 0.1, 0.2, 0.4)
+_RULE_OF_THREE = 3.7  # -ln(0.025), rounded up: zero discordant pairs in n still allow 3.7 / n
+
+
+class Plan(NamedTuple):
+    """Pairs for one assumption. `power` is exact where `exact` is true, else from the normal formula."""
+
+    n: int
+    n_normal: int
+    power: float
+    exact: bool
+
+
+class ContinuousPlan(NamedTuple):
+    """Pairs and their power by the noncentral t distribution."""
+
+    n: int
+    power_at_n: float
+
+
+class Detectable(NamedTuple):
+    """What a finished run could show: the margin provable if both are equal, and the margin excluded."""
+
+    margin_provable_if_equal: float
+    margin_actually_excluded: float | None
+
+
+def _check(
+    *,
+    discordance: float,
+    true_difference: float,
+    margin: float,
+    alpha: float,
+    power: float,
+    incumbent_rate: float | None = None,
+) -> None:
+    if not 0 < margin < 1:
+        raise UsageError(f"margin is {margin}, expected between 0 and 1", hint="0.02 is two points")
+    if not 0 < alpha < 0.5:
+        raise UsageError(f"alpha is {alpha}, expected between 0 and 0.5", hint="0.025 is the usual choice")
+    if not 0 < power < 1:
+        raise UsageError(f"power is {power}, expected between 0 and 1", hint="0.8 is the usual choice")
+    if not 0 <= discordance <= 1:
+        raise UsageError(f"discordance is {discordance}, expected from 0 to 1")
+    if abs(true_difference) > discordance + 1e-12:
+        raise UsageError(
+            f"a true difference of {true_difference} needs a discordance of at least {abs(true_difference)}, "
+            f"not {discordance}",
+            hint="discordance is the share of items that exactly one of the two models gets right",
+        )
+    if true_difference <= -margin:
+        raise UsageError(
+            f"a candidate that is worse by {-true_difference} can't be shown to stay within {margin}",
+            hint="assume a true difference above minus the margin",
+        )
+    if incumbent_rate is not None:
+        both = 2 * incumbent_rate + true_difference
+        if discordance > min(both, 2 - both) + 1e-12:
+            raise UsageError(
+                f"a discordance of {discordance} is impossible at an incumbent rate of {incumbent_rate} "
+                f"and a difference of {true_difference}: at most {min(both, 2 - both):g}"
+            )
+
+
+def noninferiority_n_normal(
+    *,
+    discordance: float,
+    margin: float,
+    true_difference: float = 0.0,
+    alpha: float = 0.025,
+    power: float = 0.8,
+) -> int:
+    """``ceil((z_a + z_b)^2 (psi - D^2) / (D + margin)^2)``: a little optimistic, the start of the search."""
+    z = z_quantile(alpha) + z_quantile(1 - power)
+    spread = max(discordance - true_difference**2, 0.0)
+    return max(1, math.ceil(z * z * spread / (true_difference + margin) ** 2 - 1e-9))
+
+
+def exact_power(
+    n: int,
+    *,
+    discordance: float,
+    margin: float,
+    true_difference: float = 0.0,
+    alpha: float = 0.025,
+    guard: bool = True,
+) -> float:
+    """Probability that n pairs pass the promote rule, by summing the trinomial. `guard` as in the verdict."""
+    wins, losses = (discordance + true_difference) / 2, (discordance - true_difference) / 2
+    return promote_probability(n, wins, losses, margin, alpha, guard=guard)
+
+
+def noninferiority_n_binary(
+    *,
+    discordance: float,
+    margin: float,
+    true_difference: float = 0.0,
+    alpha: float = 0.025,
+    power: float = 0.8,
+    design_effect: float = 1.0,
+    incumbent_rate: float | None = None,
+    guard: bool = True,
+) -> Plan:
+    """Pairs needed to promote with the wanted power: the normal formula, raised until exact power suffices.
+
+    Above 5,000 pairs the formula stands. The result is multiplied by `design_effect` for clustered items.
+    Raises `UsageError` for impossible assumptions.
+    """
+    _check(
+        discordance=discordance,
+        true_difference=true_difference,
+        margin=margin,
+        alpha=alpha,
+        power=power,
+        incumbent_rate=incumbent_rate,
+    )
+    normal = noninferiority_n_normal(
+        discordance=discordance, margin=margin, true_difference=true_difference, alpha=alpha, power=power
+    )
+
+    def scaled(n: int) -> int:
+        return math.ceil(n * design_effect - 1e-9)
+
+    if normal > EXACT_UP_TO_N:
+        return Plan(scaled(normal), scaled(normal), power, exact=False)
+
+    def reached(n: int) -> float:
+        return exact_power(
+            n,
+            discordance=discordance,
+            margin=margin,
+            true_difference=true_difference,
+            alpha=alpha,
+            guard=guard and n <= GUARD_UP_TO_N,
+        )
+
+    # Power rises in n but for a saw-tooth; the step below it keeps the search short.
+    low, high = 0, max(normal, 2)
+    value = reached(high)
+    while value < power and high <= 4 * EXACT_UP_TO_N:
+        low, high = high, math.ceil(high * 1.1) + 2
+        value = reached(high)
+    low = max(low, int(high / 1.3) - 3) if low else int(high * 0.6)
+    while high - low > 1:
+        middle = (low + high) // 2
+        at_middle = reached(middle)
+        if at_middle >= power:
+            high, value = middle, at_middle
+        else:
+            low = middle
+    return Plan(scaled(high), scaled(normal), value, exact=True)
+
+
+def superiority_n_binary(
+    *, discordance: float, difference: float, alpha: float = 0.025, power: float = 0.8
+) -> tuple[int, int]:
+    """Pairs to show a difference with McNemar's test (one-sided `alpha`), by Connor and by Miettinen."""
+    if not 0 < abs(difference) <= discordance <= 1:
+        raise UsageError(f"a difference of {difference} is impossible at a discordance of {discordance}")
+    z_a, z_b = z_quantile(alpha), z_quantile(1 - power)
+    squared = difference**2
+    connor = (z_a * math.sqrt(discordance) + z_b * math.sqrt(max(discordance - squared, 0))) ** 2 / squared
+    miettinen = (
+        z_a * discordance + z_b * math.sqrt(max(discordance**2 - squared * (3 + discordance) / 4, 0))
+    ) ** 2 / (discordance * squared)
+    return math.ceil(connor - 1e-9), math.ceil(miettinen - 1e-9)
+
+
+def continuous_power(
+    n: int, *, sd: float, margin: float, true_difference: float = 0.0, alpha: float = 0.025
+) -> float:
+    """Power of the one-sided t test of H0: mean <= -margin at n pairs."""
+    df, effect = n - 1, (true_difference + margin) / sd
+    return float(stats.nct.sf(stats.t.isf(alpha, df), df, effect * math.sqrt(n)))
+
+
+def noninferiority_n_continuous(
+    *,
+    sd: float,
+    margin: float,
+    true_difference: float = 0.0,
+    alpha: float = 0.025,
+    power: float = 0.8,
+    design_effect: float = 1.0,
+) -> ContinuousPlan:
+    """Smallest n whose noncentral-t power reaches the target, times `design_effect`."""
+    if sd <= 0:
+        raise UsageError(f"standard deviation is {sd}, expected above 0")
+    if true_difference <= -margin:
+        raise UsageError(
+            f"a candidate that is worse by {-true_difference} can't be shown to stay within {margin}"
+        )
+    z = z_quantile(alpha) + z_quantile(1 - power)
+    n = max(2, math.floor((z * sd / (true_difference + margin)) ** 2) - 3)
+
+    def reached(pairs: int) -> float:
+        return continuous_power(pairs, sd=sd, margin=margin, true_difference=true_difference, alpha=alpha)
+
+    while reached(n) < power:
+        n += 1
+    while n > 2 and reached(n - 1) >= power:
+        n -= 1
+    return ContinuousPlan(math.ceil(n * design_effect - 1e-9), reached(n))
+
+
+def discordance_upper(discordant: int, n: int, *, confidence: float = 0.8) -> float:
+    """Clopper-Pearson upper limit of the discordance seen in a pilot: what to plan with."""
+    if discordant >= n:
+        return 1.0
+    return float(special.betaincinv(discordant + 1, n - discordant, confidence))
+
+
+def smallest_detectable(
+    wins: float,
+    losses: float,
+    n: float,
+    *,
+    alpha: float = 0.025,
+    power: float = 0.8,
+    floor: bool = True,
+) -> float:
+    """The margin this n could prove if both were equal: ``(z_a + z_b) sqrt(psi / n)``.
+
+    psi is the observed discordance, floored at 3.7 / n (rule of three).
+    """
+    psi = (wins + losses) / n
+    if floor:
+        psi = max(psi, min(1.0, _RULE_OF_THREE / n))
+    return (z_quantile(alpha) + z_quantile(1 - power)) * math.sqrt(psi / n)
+
+
+def posthoc_smallest_margin(
+    wins: int, losses: int, n: int, *, alpha: float = 0.025, power: float = 0.8
+) -> Detectable:
+    """What a finished binary run could have seen, and the drop it excludes (minus Tango's lower limit)."""
+    lower = tango_ci(wins, losses, n, alpha).lower
+    return Detectable(
+        smallest_detectable(wins, losses, n, alpha=alpha, power=power), None if lower is None else -lower
+    )
+
+
+def zero_loss_n(margin: float, alpha: float = 0.025) -> int:
+    """Pairs needed when not one is discordant: score limit, exact tail and guard must all pass."""
+    z = z_quantile(alpha)
+    n = math.ceil(max(z * z * (1 - margin) / margin, math.log(alpha) / math.log1p(-margin)) - 1e-9)
+    while exact_power(n, discordance=0.0, margin=margin, alpha=alpha, guard=n <= GUARD_UP_TO_N) < 0.5:
+        n += 1
+    return n
+
+
+def power_ceiling(n: int, *, self_noise: float, margin: float, alpha: float = 0.025) -> float:
+    """Power of a perfect clone of the incumbent that differs from it only by the incumbent's own noise."""
+    return (
+        exact_power(n, discordance=self_noise, margin=margin, alpha=alpha, guard=n <= GUARD_UP_TO_N)
+        if n <= EXACT_UP_TO_N
+        else float(special.ndtr(margin * math.sqrt(n / max(self_noise, 1e-12)) - z_quantile(alpha)))
+    )
+
+
+def smallest_provable_margin(n: int, self_noise: float) -> float:
+    """A margin below about ``2 sqrt(psi_0 / n)`` is not provable against the incumbent's own noise."""
+    return 2 * math.sqrt(self_noise / n)

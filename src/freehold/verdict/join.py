@@ -1,0 +1,169 @@
+"""One verdict from comparison, ruling, fit and further findings: the most severe outcome counts.
+
+=========================  ================================  ===========================================
+what                       says                              effect
+=========================  ================================  ===========================================
+comparison                 promote, hold, reject             the same
+ruling                     allowed                           none
+ruling                     allowed_with_obligations          none; each obligation becomes a condition
+ruling                     not_allowed                       reject: no measurement can change it
+ruling                     needs_separate_license            hold; getting that licence is a condition
+ruling                     unclear, or no ruling at all      hold: an unknown licence is never a yes
+fit                        does not fit                      hold: the model is fine, the machine is not
+fit                        fits, or not checked              none
+parity, latency, format    not ok                            hold: what was measured is not what is served
+cost                       dearer                            none: the owner may pay for independence
+=========================  ================================  ===========================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from freehold.types.evaluation import Comparison, VerdictOutcome
+from freehold.types.license import Ruling
+from freehold.types.machine import Fit
+from freehold.types.record import content_id
+from freehold.types.verdict import Finding, Reason, Verdict
+
+_SEVERITY: dict[VerdictOutcome, int] = {"promote": 0, "hold": 1, "reject": 2}
+
+_RULING: dict[str, tuple[VerdictOutcome | None, str]] = {
+    "allowed": (None, "The licence allows this use."),
+    "allowed_with_obligations": (None, "The licence allows this use, with obligations."),
+    "not_allowed": ("reject", "The licence does not allow this use."),
+    "needs_separate_license": ("hold", "This use needs a separate licence from the publisher."),
+    "unclear": ("hold", "It is unclear whether the licence allows this use."),
+}
+
+
+def join(
+    comparison: Comparison,
+    *,
+    ruling: Ruling | None,
+    fit: Fit | None = None,
+    findings: Sequence[Finding] = (),
+    id: str | None = None,
+    version: str = "",
+) -> Verdict:
+    """Join what is known about a candidate into one verdict.
+
+    `id` defaults to the content id of what the verdict is made from. The reasons that call for the outcome
+    come first, then those that only inform.
+    """
+    reasons = [*_from_comparison(comparison), *_from_ruling(ruling), *_from_fit(fit)]
+    reasons += [_from_finding(finding) for finding in findings]
+    outcome: VerdictOutcome = max(
+        (reason.effect for reason in reasons if reason.effect is not None), key=_SEVERITY.__getitem__
+    )
+    reasons.sort(key=lambda reason: -1 if reason.effect is None else _SEVERITY[reason.effect], reverse=True)
+    made_from = [comparison.id]
+    made_from += [record.id for record in (ruling, fit) if record is not None]
+    made_from += [finding.record_id for finding in findings if finding.record_id is not None]
+    return Verdict(
+        id=id or content_id({"made_from": made_from, "outcome": outcome, "reasons": reasons}),
+        outcome=outcome,
+        candidate=comparison.candidate,
+        incumbent=comparison.incumbent,
+        reasons=tuple(reasons),
+        conditions=_conditions(ruling),
+        made_from=tuple(made_from),
+        version=version,
+        quality=comparison.verdict,
+    )
+
+
+def _from_comparison(comparison: Comparison) -> list[Reason]:
+    notes = " ".join(comparison.notes)
+    first, *more = comparison.reasons
+    reasons = [
+        Reason(
+            code=first,
+            text=f"{_numbers(comparison)} {notes}".strip(),
+            record_id=comparison.id,
+            effect=comparison.verdict,
+        )
+    ]
+    reasons += [
+        Reason(
+            code=code, text=code.replace("_", " ").capitalize() + ".", record_id=comparison.id, effect="hold"
+        )
+        for code in more
+        if code != "slice_harm"  # each harmed slice speaks for itself below
+    ]
+    reasons += [
+        Reason(
+            code="slice_harm",
+            text=f"Slice {part.name}: {part.difference:+.3f} over {part.n} items (adjusted p = "
+            f"{part.p_harm_adjusted:.2g}).",
+            record_id=comparison.id,
+            effect="hold",
+        )
+        for part in comparison.slices
+        if part.harmed and part.difference is not None and part.p_harm_adjusted is not None
+    ]
+    return reasons
+
+
+def _numbers(comparison: Comparison) -> str:
+    if comparison.difference is None:
+        return f"No difference could be computed over {comparison.n} scored pairs."
+    if comparison.ci_low is None or comparison.ci_high is None:
+        return f"Difference {comparison.difference:+.4f} over {comparison.n} pairs, no interval."
+    return (
+        f"Difference {comparison.difference:+.4f}, {comparison.level:.0%} interval "
+        f"[{comparison.ci_low:+.4f}, {comparison.ci_high:+.4f}], margin {comparison.margin:g}, "
+        f"{comparison.n} pairs."
+    )
+
+
+def _from_ruling(ruling: Ruling | None) -> list[Reason]:
+    if ruling is None:
+        return [
+            Reason(code="license_not_ruled", text="No licence ruling was made for this use.", effect="hold")
+        ]
+    effect, sentence = _RULING[ruling.outcome]
+    details = " ".join(reason.text for reason in ruling.reasons)
+    return [
+        Reason(
+            code=f"license_{ruling.outcome}",
+            text=f"{sentence} {details}".strip(),
+            record_id=ruling.id,
+            effect=effect,
+        )
+    ]
+
+
+def _from_fit(fit: Fit | None) -> list[Reason]:
+    if fit is None:
+        return []
+    gib = 1024**3
+    numbers = f"needs {fit.total_bytes / gib:.1f} GiB, machine has {fit.available_bytes / gib:.1f} GiB"
+    if fit.fits:
+        return [Reason(code="fits", text=f"{fit.machine}: {numbers}.", record_id=fit.id)]
+    text = f"{fit.machine}: {numbers}. {' '.join(fit.reasons)}".strip()
+    return [Reason(code="does_not_fit", text=text, record_id=fit.id, effect="hold")]
+
+
+def _from_finding(finding: Finding) -> Reason:
+    holds = finding.ok is False and finding.kind != "cost"
+    state = {True: "ok", False: "not_ok", None: "noted"}[finding.ok]
+    return Reason(
+        code=f"{finding.kind}_{state}",
+        text=finding.text,
+        record_id=finding.record_id,
+        effect="hold" if holds else None,
+    )
+
+
+def _conditions(ruling: Ruling | None) -> tuple[str, ...]:
+    if ruling is None:
+        return ()
+    conditions = [
+        f"{obligation.text} ({obligation.license_id}, {obligation.section})"
+        for obligation in ruling.obligations
+    ]
+    if ruling.outcome == "needs_separate_license":
+        licenses = ", ".join(ruling.licenses) or ruling.model
+        conditions.insert(0, f"Get a separate licence from the publisher ({licenses}).")
+    return tuple(conditions)
