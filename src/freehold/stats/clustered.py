@@ -164,7 +164,7 @@ def wild_cluster_p(
     sizes = np.bincount(codes).astype(float)
     keep = sizes > 0
     sums, sizes = np.bincount(codes, weights=d)[keep], sizes[keep]
-    order = np.lexsort((sums, sizes))
+    order = np.lexsort((sums.round(12), sizes))
     sums, sizes = sums[order], sizes[order]
     n, k = float(sizes.sum()), len(sizes)
     under_null = sums - null * sizes
@@ -193,7 +193,13 @@ def wild_cluster_p(
 def wild_cluster_limits(
     codes: Codes, d: Floats, *, alpha: float = 0.025, draws: int = 1999, seed: int = 0, reach: float = 1.0
 ) -> tuple[float, float]:
-    """Limits by inverting the wild cluster bootstrap: the nulls that are not rejected at `alpha`."""
+    """Limits by inverting the wild cluster bootstrap: the nulls that are not rejected at `alpha`.
+
+    Both models' views are inverted on the same draws, so exchanging them mirrors the limits.
+    """
+    if _mirrored(codes, d):
+        low, high = wild_cluster_limits(codes, -d, alpha=alpha, draws=draws, seed=seed, reach=reach)
+        return -high, -low
     mean = cluster_robust_mean(codes, d, alpha=alpha)
 
     def solve(outer: float, alternative: str) -> float:
@@ -208,6 +214,14 @@ def wild_cluster_limits(
         return outer
 
     return solve(-reach, "greater"), solve(reach, "less")
+
+
+def _mirrored(codes: Codes, d: Floats) -> bool:
+    """Whether -d comes first in the order that does not depend on who is called the candidate."""
+    sizes, sums = np.bincount(codes), np.bincount(codes, weights=d).round(12)
+    plain = sorted(zip(sizes.tolist(), sums.tolist(), strict=True))
+    mirror = sorted(zip(sizes.tolist(), (-sums).tolist(), strict=True))
+    return plain < mirror
 
 
 def clustered_continuous_limits(
