@@ -87,6 +87,8 @@ def outlook(
     z = z_quantile(alpha) + z_quantile(1 - power)
     discordant = int(np.count_nonzero(d))
     estimate = float(d.mean())
+    if d.min() == d.max() and not binary:
+        discordant = 0  # all differ by the same amount: nothing varied, which is not certainty either
     if binary or discordant == 0:
         psi = planner.discordance_upper(discordant, n)
         unit_margin, unit_estimate = margin / reach, estimate / reach
