@@ -25,6 +25,7 @@ COMMANDS: dict[str, Entry] = {
     "dataset": Entry("freehold.cli.dataset:command", "Turn traces into an immutable dataset"),
     "pull": Entry("freehold.cli.pull:command", "Fetch the weights of a model and check their hash"),
     "weights": Entry("freehold.cli.pull:weights_group", "List, show and remove weights that are here"),
+    "license": Entry("freehold.cli.license:command", "May I use this model for this, and what must I do?"),
     "settings": Entry(
         "freehold.cli.settings:command", "List the settings of this machine and where each comes from"
     ),

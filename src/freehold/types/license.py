@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import msgspec
+
 from freehold.types.record import Record
 
 RulingOutcome = Literal[
@@ -12,28 +14,109 @@ RulingOutcome = Literal[
 EdgeKind = Literal[
     "base", "fine_tune", "adapter", "merge", "quantize", "distilled_from", "trained_on", "surgery"
 ]
+Mode = Literal[
+    "internal",
+    "personal",
+    "research",
+    "hosted_service",
+    "embedded_product",
+    "distribute_weights",
+    "train_other_model",
+    "outputs_in_product",
+    "relay",
+    "end_user_of_product",
+    "receive_integrated_end_user_product",
+]
+Confidence = Literal["text", "readme", "quoted", "secondary"]
+"""How well a fact is backed: full text read, the licensor's own pages, clause seen quoted, reported only."""
+
+Outcome = Literal["not_allowed", "needs_separate_license", "unclear"]
+Event = Literal["copies", "embedded", "hosting", "outputs"]
+"""What reaches third parties: weights, a product with weights in it, answers of a service, results."""
+
+Purpose = Literal[
+    "commercial", "non_commercial", "research", "personal", "evaluation", "proof_of_concept", "education"
+]
+Metric = Literal[
+    "mau_group", "mau_licensee", "mau_product", "annual_revenue", "group_revenue", "monthly_revenue",
+    "employer_monthly_revenue", "annual_recurring_revenue", "dau",
+]  # fmt: skip
+
+
+StudentFate = Literal["free", "undistributed", "unclear", "not_allowed", "needs_separate_license"]
 
 
 class UseProfile(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who uses the model and for what: the `[use]` table. None means unknown, which is a value of its own."""
+    """Who uses the model and for what: the `[use]` table. None means unknown, which is a value of its own.
 
-    mode: str = "internal"
+    Users are monthly active users, money is US dollars. Fields that end in `_month_before_release` are
+    figures of the calendar month before the release of the model version in question: some licences freeze
+    their threshold at that date. `mode` None is derived from the three booleans (see `licensing.facts`).
+    `then` says what becomes of a trained model. `regions` is where the service or the weights are offered,
+    `seat` where the licensee is established (ISO country code, or EU), `parent_seat` where its parent is.
+    """
+
+    mode: Mode | None = None
+    then: Mode | None = None
     commercial: bool | None = None
-    monthly_active_users: int | None = None
-    annual_revenue_usd: int | None = None
+    nonprofit: bool | None = None
+    purpose: str | None = None
+    price: str | None = None
+    announcement: bool | None = None
     seat: str | None = None
+    parent_seat: str | None = None
     regions: tuple[str, ...] = ()
+    user_location: str | None = None
+    monthly_active_users: int | None = None
+    mau_product: int | None = None
+    mau_licensee: int | None = None
+    mau_affiliate: int | None = None
+    mau_group_now: int | None = None
+    mau_group_month_before_release: int | None = None
+    mau_licensee_month_before_release: int | None = None
+    mau_feature: int | None = None
+    dau: int | None = None
+    annual_revenue_usd: int | None = None
+    group_revenue_usd: int | None = None
+    affiliate_revenue_usd: int | None = None
+    monthly_revenue_usd: int | None = None
+    annual_recurring_revenue_usd: int | None = None
+    employer_monthly_revenue_usd: int | None = None
+    employees: int | None = None
+    product_type: str | None = None
+    business: str | None = None
+    affiliate_runs_maas: bool | None = None
+    competes_with_licensor: bool | None = None
+    domain: str | None = None
+    human_review: bool | None = None
+    modification: str | None = None
+    modalities_used: tuple[str, ...] = ()
+    derivative_name: str | None = None
+    claimed_license: str | None = None
+    notices_kept: bool | None = None
+    registered: bool | None = None
+    litigation: str | None = None
+    release: str | None = None
+    obtained: str | None = None
+    weights: str | None = None
+    how: str | None = None
+    accounts: tuple[str, ...] | None = None
     distributes_weights: bool = False
     serves_third_parties: bool = False
     trains_models_on_outputs: bool = False
 
 
 class LineageEdge(Record, frozen=True, kw_only=True):
-    """One ancestor and how it got in. `license_id` overrides the catalog (a declared licence)."""
+    """One ancestor and how it got in.
+
+    `license_id` names the licence where the catalog does not know the model (a declared licence);
+    `claimed_license` is the tag the artefact is published under: it never lifts a duty of an ancestor.
+    """
 
     kind: EdgeKind
     model: str
     license_id: str | None = None
+    claimed_license: str | None = None
     note: str | None = None
 
 
@@ -45,7 +128,10 @@ class Lineage(Record, frozen=True, kw_only=True):
 
 
 class RulingReason(Record, frozen=True, kw_only=True):
-    """Why: the rule that fired, the licence and the section it rests on, and how sure that reading is."""
+    """Why: the rule that fired, the licence and the section it rests on, and how sure that reading is.
+
+    `outcome` is what this reason alone would lead to; None for a reason that only explains.
+    """
 
     code: str
     license_id: str
@@ -53,20 +139,31 @@ class RulingReason(Record, frozen=True, kw_only=True):
     text: str
     confidence: str
     model: str | None = None
+    outcome: RulingOutcome | None = None
+    source: str = ""
 
 
 class Obligation(Record, frozen=True, kw_only=True):
-    """Something that must be done. `value` is the exact phrase or name where the licence prescribes one."""
+    """Something that must be done. `value` is the exact phrase or name where the licence prescribes one.
+
+    `recommended` marks what the text does not demand but what prudence does.
+    """
 
     key: str
     license_id: str
     section: str
     text: str
     value: str | None = None
+    model: str | None = None
+    recommended: bool = False
 
 
 class Ruling(Record, frozen=True, kw_only=True):
-    """May I use this model for this, and what must I do? Facts and readings, not legal advice."""
+    """May I use this model for this, and what must I do? Facts and readings, not legal advice.
+
+    `obligations` are all duties of the lineage, also where the outcome blocks the use: they would be due
+    once permission is there. `violations` name what the described use breaks and could mend.
+    """
 
     id: str
     model: str
@@ -80,3 +177,218 @@ class Ruling(Record, frozen=True, kw_only=True):
     made_from: tuple[str, ...] = ()
     version: str = ""
     details: dict[str, Any] = {}
+
+
+class _Clause(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    omit_defaults=True,
+):
+    """A clause: where it stands and, in our own words, what it says."""
+
+    section: str
+    text: str
+    confidence: Confidence | None = None
+    source: str | None = None
+
+
+class PurposeClause(_Clause, frozen=True, kw_only=True, tag="purpose"):
+    """Only these purposes are granted; anything else has `otherwise` as its outcome.
+
+    `unclear` lists purposes on which the text is ambiguous. `modes_excluded` are modes barred even for a
+    granted purpose (an employee's daily work, free supply to others).
+    """
+
+    granted: tuple[Purpose, ...]
+    otherwise: Outcome
+    unclear: tuple[Purpose, ...] = ()
+    modes_excluded: tuple[Mode, ...] = ()
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A line: `above` is a number of users or US dollars; the number itself is inside unless `at` says so.
+
+    `frozen_at` is the date (ISO) at whose preceding month the figure is read; None means today's figure.
+    """
+
+    metric: Metric
+    above: int
+    at: Literal["inside", "outside", "unclear"] = "inside"
+    frozen_at: str | None = None
+
+
+class ThresholdClause(_Clause, frozen=True, kw_only=True, tag="threshold"):
+    """Over any of the limits the grant ends with `otherwise`."""
+
+    any_of: tuple[Limit, ...]
+    otherwise: Outcome = "needs_separate_license"
+    commercial_only: bool = False
+    nonprofit_research_exempt: bool = False
+    modes_exempt: tuple[Mode, ...] = ("end_user_of_product",)
+
+
+class RegionClause(_Clause, frozen=True, kw_only=True, tag="region"):
+    """The grant does not reach these regions, judged by the seat of the licensee or the place of use."""
+
+    excluded: tuple[str, ...]
+    whom: Literal["licensee_seat", "place_of_use"]
+    otherwise: Outcome = "not_allowed"
+    multimodal_only: bool = False
+    modes_exempt: tuple[Mode, ...] = ()
+
+
+class BusinessClause(_Clause, frozen=True, kw_only=True, tag="business"):
+    """A gate on kinds of business.
+
+    `gated` and `free` are product or business types; a type in neither is unclear. `over` makes the gate
+    bite only above a limit. `duty` turns the gate into an obligation instead of an outcome.
+    """
+
+    gated: tuple[str, ...]
+    free: tuple[str, ...] = ()
+    events: tuple[Event, ...] = ("hosting",)
+    over: tuple[Limit, ...] = ()
+    otherwise: Outcome = "needs_separate_license"
+    duty: str | None = None
+    commercial_only: bool = False
+    any_mode: bool = False
+    type_unknown: Outcome | None = "unclear"
+    counts_affiliates: bool = False
+
+
+class DutyClause(_Clause, frozen=True, kw_only=True, tag="duty"):
+    """Something to do when one of `events` happens.
+
+    `modified` None is always, True only for changed weights, False only for unchanged ones. `students`
+    says that the duty also binds models trained on outputs. `over` makes it due only above a limit.
+    """
+
+    key: str
+    events: tuple[Event, ...]
+    value: str | None = None
+    alternatives: tuple[str, ...] = ()
+    modified: bool | None = None
+    named_changes_only: bool = False
+    weights: bool = True
+    students: bool = False
+    adapters: Literal["due", "recommended"] = "due"
+    over: tuple[Limit, ...] = ()
+    commercial_only: bool = False
+    announcement_only: bool = False
+    unless_registered: bool = False
+    any_mode: bool = False
+    recommended: bool = False
+
+
+class OutputsClause(_Clause, frozen=True, kw_only=True, tag="outputs"):
+    """What may be trained on outputs.
+
+    `student` is whether a model trained on outputs is a derivative that inherits every duty: never, when
+    it is meant to perform similarly, or always. `classifier`, `assistant` and `other` say how each kind of
+    student fares: ``undistributed`` is free as long as the student is neither passed on nor sold. With
+    `llm_only` a classifier counts as one only if its base is no language model. `except_licenses` names
+    licences whose own derivatives may always be improved.
+    """
+
+    student: Literal["no", "similar", "always"] = "no"
+    classifier: StudentFate = "free"
+    assistant: StudentFate = "free"
+    other: StudentFate = "free"
+    llm_only: bool = False
+    except_licenses: tuple[str, ...] = ()
+
+
+class DomainClause(_Clause, frozen=True, kw_only=True, tag="domain"):
+    """Fields of use that are barred; `reviewed_ok` lifts the bar where a person decides."""
+
+    barred: tuple[str, ...]
+    reviewed_ok: bool = False
+    unclear: bool = False
+
+
+class ModificationClause(_Clause, frozen=True, kw_only=True, tag="modification"):
+    """Changes that may not be made, such as removing safeguards."""
+
+    barred: tuple[str, ...]
+    otherwise: Outcome = "not_allowed"
+
+
+class RelicenseClause(_Clause, frozen=True, kw_only=True, tag="relicense"):
+    """Whether a derivative may be published under another licence."""
+
+    may_relicense: bool
+
+
+class TerminationClause(_Clause, frozen=True, kw_only=True, tag="termination"):
+    """What ends the grant: `litigation` is whom one may not sue (patent suits only, or any suit)."""
+
+    litigation: Literal["patent", "any"] | None = None
+
+
+class NoteClause(_Clause, frozen=True, kw_only=True, tag="note"):
+    """A fact worth telling that decides nothing by itself; `events` None tells it always."""
+
+    events: tuple[Event, ...] | None = None
+
+
+Clause = (
+    PurposeClause
+    | ThresholdClause
+    | RegionClause
+    | BusinessClause
+    | DutyClause
+    | OutputsClause
+    | DomainClause
+    | ModificationClause
+    | RelicenseClause
+    | TerminationClause
+    | NoteClause
+)
+
+
+class License(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A licence, or the terms of a service (`scope`), as typed clauses in our own words.
+
+    `id` is the SPDX id where one exists, else a LicenseRef. `confidence` is the worst a reader should
+    assume of a clause that says nothing itself. `names` are other ways people write it, `serves` how the
+    model ids of a service begin. `notice` is the prescribed sentence of a Notice file.
+    """
+
+    id: str
+    name: str
+    licensor: str
+    date: str
+    source: str
+    confidence: Confidence
+    clauses: tuple[Clause, ...] = ()
+    version: str | None = None
+    scope: Literal["weights", "service", "data"] = "weights"
+    family: str | None = None
+    names: tuple[str, ...] = ()
+    permissive: bool = False
+    notice: str | None = None
+    serves: tuple[str, ...] = ()
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One or more releases under a licence.
+
+    `models` are hub ids, a trailing ``*`` stands for any ending. `bases` are ancestors a release is known
+    to stand on. `until`/`since` bound the date a copy was obtained where the licence changed.
+    """
+
+    models: tuple[str, ...]
+    license: str
+    confidence: Confidence
+    source: str
+    date: str | None = None
+    except_models: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
+    kind: Literal["llm", "multimodal", "encoder", "image", "audio"] = "llm"
+    also: tuple[str, ...] = ()
+    since: str | None = None
+    until: str | None = None
+    note: str | None = None

@@ -1,0 +1,98 @@
+"""From a lineage as written to ancestors with licences: releases, services, texts that name a licence."""
+
+from __future__ import annotations
+
+import re
+
+from freehold.catalog.licenses import license_named, licenses, licenses_mentioned, words
+from freehold.catalog.releases import index, release_on, releases_of
+from freehold.licensing.situation import Source
+from freehold.types.license import License, Lineage, LineageEdge, Release, UseProfile
+
+_HUB_ID = re.compile(r"^[\w.\-]+/[\w.\-]+$")
+_HUB_ID_INSIDE = re.compile(r"(?<![\w./-])[\w.\-]+/[\w.\-]+")
+_OURS = re.compile(r"^\(?(ours|our|own|my|mine|internal|in-house|us)\b", re.IGNORECASE)
+_STEPS = frozenset({"fine_tune", "adapter", "quantize", "surgery"})
+
+
+def resolve(lineage: Lineage, use: UseProfile) -> tuple[Source, ...]:
+    """Each edge with its licences, known ancestors of releases added once, oldest first.
+
+    A claimed tag never decides. What is not known stays without a licence: the rules fail closed on it.
+    """
+    sources: list[Source] = []
+    listed = {edge.model.lower() for edge in lineage.edges}
+    for edge in lineage.edges:
+        source = _source(edge, use, first=edge is lineage.edges[0])
+        for base in () if source.release is None else source.release.bases:
+            if base.lower() not in listed:
+                listed.add(base.lower())
+                kind = edge.kind if edge.kind in ("distilled_from", "trained_on", "merge") else "base"
+                sources.append(_source(LineageEdge(kind=kind, model=base), use, first=True))
+        sources.append(source)
+    return tuple(sources)
+
+
+def _source(edge: LineageEdge, use: UseProfile, *, first: bool) -> Source:
+    if edge.license_id is not None:
+        license = licenses().get(edge.license_id) or license_named(edge.license_id)
+        if license is not None:
+            release = _release(edge.model, use)[0]
+            return Source(edge, (license,), release, False, "licence as declared in the lineage")
+    if _OURS.match(edge.model):
+        return Source(edge, (), None, True)
+    release, note = _release(edge.model, use)
+    if release is not None:
+        found = tuple(licenses()[name] for name in (release.license, *release.also))
+        return Source(edge, found, release, False, note or release.note, release.confidence)
+    if note is not None:
+        return Source(edge, (), None, False, note)
+    named = _named(edge)
+    if named:
+        return Source(edge, named, None, False)
+    claimed = license_named(edge.claimed_license) if edge.claimed_license else None
+    if first or edge.kind not in _STEPS:
+        return Source(edge, (), None, False)
+    if claimed is not None:
+        return Source(edge, (claimed,), None, False, f"published under the tag {claimed.id}")
+    third_party = _HUB_ID.match(edge.model) and edge.model != use.derivative_name
+    if third_party and edge.kind in ("fine_tune", "adapter"):
+        return Source(edge, (), None, False)
+    return Source(edge, (), None, True, f"{edge.model} adds no terms of its own")
+
+
+def _release(model: str, use: UseProfile) -> tuple[Release | None, str | None]:
+    entries = releases_of(model)
+    if not entries and not _HUB_ID.match(model):
+        inside = _HUB_ID_INSIDE.search(model)
+        if inside is not None:
+            entries = releases_of(inside.group())
+        if not entries:
+            entries = releases_of(index().base_names.get(words(model), model))
+    if not entries:
+        return None, None
+    release = release_on(entries, use.obtained)
+    if release is None:
+        return None, f"no licence of {model} is known for a copy obtained on {use.obtained}"
+    return release, None
+
+
+def _named(edge: LineageEdge) -> tuple[License, ...]:
+    """Licences or service terms a free text names; a hub id names nothing."""
+    if _HUB_ID.match(edge.model):
+        return _service(edge.model.partition("/")[2]) or ()
+    service = _service(edge.model)
+    if service:
+        return service
+    text = words(edge.model)
+    if edge.kind == "trained_on" or " under " in f" {text} " or license_named(edge.model) is not None:
+        return licenses_mentioned(edge.model)
+    return licenses_mentioned(edge.model, scope="service")
+
+
+def _service(model: str) -> tuple[License, ...]:
+    name = model.lower()
+    for license in licenses().values():
+        if license.scope == "service" and any(name.startswith(start) for start in license.serves):
+            return (license,)
+    return ()

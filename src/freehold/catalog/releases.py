@@ -1,0 +1,91 @@
+"""The catalog of releases: which release is under which licence. Family never decides; the release does."""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+from importlib import resources
+from typing import NamedTuple
+
+import msgspec
+
+from freehold.catalog.licenses import words
+from freehold.errors import StorageError
+from freehold.types.license import Release
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    releases: tuple[Release, ...]
+
+
+class Index(NamedTuple):
+    """Releases by exact id (lower case), by pattern, and by the words of the id without its owner."""
+
+    exact: dict[str, tuple[Release, ...]]
+    patterns: tuple[tuple[str, Release], ...]
+    base_names: dict[str, str]
+
+
+@functools.cache
+def releases() -> tuple[Release, ...]:
+    """All entries, in file order. Raises `StorageError` naming a file that does not fit."""
+    found: list[Release] = []
+    folder = resources.files("freehold.catalog") / "releases"
+    for path in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if not path.name.endswith(".toml"):
+            continue
+        try:
+            found.extend(msgspec.toml.decode(path.read_bytes(), type=_File).releases)
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            raise StorageError(f"catalog/releases/{path.name}: {error}") from None
+    return tuple(found)
+
+
+@functools.cache
+def index() -> Index:
+    """The lookup tables, made once."""
+    exact: dict[str, tuple[Release, ...]] = {}
+    patterns: list[tuple[str, Release]] = []
+    base_names: dict[str, str] = {}
+    for release in releases():
+        for model in release.models:
+            key = model.lower()
+            if "*" in key:
+                patterns.append((key, release))
+                continue
+            exact[key] = (*exact.get(key, ()), release)
+            base_names.setdefault(words(key.rpartition("/")[2]), model)
+    patterns.sort(key=lambda item: -len(item[0]))
+    return Index(exact, tuple(patterns), base_names)
+
+
+def releases_of(model: str) -> tuple[Release, ...]:
+    """Entries for a hub id: the exact ones, else those of the longest pattern that fits. Empty: unknown.
+
+    Several entries mean that the licence changed with time; `since` and `until` tell them apart.
+    """
+    key = model.lower().split("@")[0]
+    found = index().exact.get(key)
+    if found:
+        return found
+    best: list[Release] = []
+    length = 0
+    for pattern, release in index().patterns:
+        if best and len(pattern) < length:
+            break
+        if fnmatch.fnmatchcase(key, pattern) and key not in {m.lower() for m in release.except_models}:
+            best.append(release)
+            length = len(pattern)
+    return tuple(best)
+
+
+def release_on(entries: tuple[Release, ...], date: str | None) -> Release | None:
+    """The entry in force on an ISO date (None: the latest), or None when the date fits none."""
+    if date is None:
+        open_ended = [entry for entry in entries if entry.until is None]
+        return open_ended[-1] if open_ended else (entries[-1] if entries else None)
+    for entry in entries:
+        after = entry.since is None or date >= entry.since
+        if after and (entry.until is None or date < entry.until):
+            return entry
+    return None

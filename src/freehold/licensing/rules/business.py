@@ -1,0 +1,70 @@
+"""L104: gates on kinds of business: model-as-a-service, work assistants, clouds, competitors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from freehold.licensing.figures import read
+from freehold.licensing.rules.base import Assumption, Change, Finding, reason
+from freehold.licensing.situation import Layer, Situation
+from freehold.types.license import BusinessClause, Obligation
+
+
+class BusinessGates:
+    """A gate may bite at any size or only above a line, and may ask for an act instead of barring."""
+
+    code = "L104"
+    title = "Kind of business the licence keeps back"
+
+    def check(self, situation: Situation) -> Iterator[Finding]:
+        for layer in situation.layers:
+            for clause in layer.license.clauses:
+                if isinstance(clause, BusinessClause):
+                    yield from self._judge(clause, layer, situation)
+
+    def _judge(self, clause: BusinessClause, layer: Layer, situation: Situation) -> Iterator[Finding]:
+        use = situation.use
+        events = layer.events & set(clause.events)
+        if not clause.any_mode and not events:
+            yield reason(self, layer, clause, f"{clause.text}; {situation.delivered} use is outside the gate")
+            return
+        if clause.commercial_only and use.commercial is False:
+            yield reason(self, layer, clause, f"{clause.text}; it binds commercial use only")
+            return
+        kinds = [kind for kind in (use.product_type, use.business) if kind is not None]
+        if use.competes_with_licensor is not None:
+            kinds.append("competitor" if use.competes_with_licensor else "not_competitor")
+        if use.affiliate_runs_maas and clause.counts_affiliates:
+            kinds.append("model_as_a_service")
+        gated = next((kind for kind in kinds if kind in clause.gated), None)
+        free = next((kind for kind in kinds if kind in clause.free), None)
+        readings = [read(limit, use) for limit in clause.over]
+        over = next((r for r in readings if r.side in ("above", "unclear")), None)
+        if readings and over is None:
+            for reading in readings:
+                yield Change(f"above {reading.line}: the gate of {layer.license.name} applies")
+                if reading.side == "unknown" and gated is not None:
+                    yield Assumption(f"{layer.license.name}: not above {reading.line} (not stated)")
+            yield reason(self, layer, clause, f"{clause.text}; below the line")
+            return
+        if gated is None:
+            if free is None and clause.type_unknown is not None:
+                yield reason(
+                    self, layer, clause, f"{clause.text}; state the kind of product", clause.type_unknown
+                )
+                return
+            yield reason(self, layer, clause, f"{clause.text}; this kind of business is outside the gate")
+            if free is None:
+                yield Assumption(f"{layer.license.name}: the business is none of {', '.join(clause.gated)}")
+            return
+        if clause.duty is not None:
+            yield Obligation(
+                key=clause.duty,
+                license_id=layer.license.id,
+                section=clause.section,
+                text=clause.text,
+                model=layer.model,
+            )
+            yield reason(self, layer, clause, f"{clause.text}; {gated}")
+            return
+        yield reason(self, layer, clause, f"{clause.text}; {gated} is gated", clause.otherwise)

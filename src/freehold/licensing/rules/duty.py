@@ -1,0 +1,86 @@
+"""L201: what must be done, and whether the described use already breaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from freehold.licensing.figures import read
+from freehold.licensing.naming import begins_with
+from freehold.licensing.rules.base import Assumption, Change, Finding, Violation, reason
+from freehold.licensing.situation import Layer, Situation
+from freehold.types.license import DutyClause, Obligation
+
+_COPY_KEYS = frozenset({"license_copy", "retain_notices", "notice_file"})
+
+
+class Duties:
+    """Union over all layers; a published name or a stripped notice that breaks a duty is a violation."""
+
+    code = "L201"
+    title = "Duties"
+
+    def check(self, situation: Situation) -> Iterator[Finding]:
+        for layer in situation.layers:
+            for clause in layer.license.clauses:
+                if isinstance(clause, DutyClause):
+                    yield from self._judge(clause, layer, situation)
+
+    def _judge(self, clause: DutyClause, layer: Layer, situation: Situation) -> Iterator[Finding]:
+        use = situation.use
+        if not _triggered(clause, layer, situation):
+            return
+        if (clause.commercial_only and use.commercial is False) or (
+            clause.unless_registered and use.registered
+        ):
+            yield reason(self, layer, clause, f"{clause.text}; not due here")
+            return
+        if clause.announcement_only and not use.announcement:
+            if use.announcement is None:
+                yield Change(f"a public statement about the derivative must use: {clause.value}")
+            return
+        recommended = clause.recommended or (clause.named_changes_only and not situation.changed_openly)
+        if situation.adapter_only and clause.adapters == "recommended":
+            recommended = True
+        if clause.over:
+            readings = [read(limit, use) for limit in clause.over]
+            above = next((r for r in readings if r.side in ("above", "unclear")), None)
+            if above is None:
+                for reading in readings:
+                    yield Change(f"above {reading.line}: {clause.key} ({clause.value}) becomes due")
+                    if reading.side == "unknown":
+                        yield Assumption(f"{layer.license.name}: not above {reading.line} (not stated)")
+                yield reason(self, layer, clause, f"{clause.text}; not above the line")
+                return
+            if above.stands_in:
+                yield Assumption(f"{layer.license.name}: {above.stands_in}")
+        yield Obligation(
+            key=clause.key,
+            license_id=layer.license.id,
+            section=clause.section,
+            text=clause.text,
+            value=clause.value,
+            model=layer.model,
+            recommended=recommended,
+        )
+        yield reason(self, layer, clause, clause.text)
+        if recommended:
+            return
+        name = use.derivative_name
+        if clause.key == "name_prefix" and clause.value is not None:
+            if name is not None and not begins_with(name, clause.value):
+                yield Violation(
+                    "name_prefix", f"'{name}' does not begin with '{clause.value}' ({clause.section})"
+                )
+        elif clause.key in _COPY_KEYS and use.notices_kept is False and clause.key != "license_copy":
+            yield Violation(clause.key, f"notices were removed ({clause.section})")
+
+
+def _triggered(clause: DutyClause, layer: Layer, situation: Situation) -> bool:
+    events = set(clause.events)
+    if layer.relation == "weights" or layer.derivative:
+        happens = clause.any_mode or bool(layer.events & events)
+        if clause.modified is not None and clause.modified != layer.modified:
+            return False
+        if happens and (clause.weights or (clause.students and layer.relation == "teacher")):
+            return True
+    return clause.students and bool(layer.student_events & events)

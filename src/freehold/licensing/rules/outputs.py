@@ -1,0 +1,91 @@
+"""L105: training another model on outputs, under a weights licence or the contract of a service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from freehold.licensing.rules.base import Assumption, Finding, reason
+from freehold.licensing.situation import Layer, Situation
+from freehold.types.license import OutputsClause, RulingReason, StudentFate
+
+
+class OutputTraining:
+    """Base and teacher are independent gates: what the base allows does not lift what the teacher bars."""
+
+    code = "L105"
+    title = "Training on outputs"
+
+    def check(self, situation: Situation) -> Iterator[Finding]:
+        for layer in situation.layers:
+            if layer.relation == "weights" and layer.license.scope == "service":
+                yield self._plain(layer, "the terms of this service are only known for training on outputs")
+                continue
+            teaches = layer.relation == "teacher" or (
+                layer.relation == "weights" and situation.use.trains_models_on_outputs
+            )
+            if not teaches:
+                continue
+            clause = next((c for c in layer.license.clauses if isinstance(c, OutputsClause)), None)
+            if clause is None:
+                if layer.license.permissive:
+                    continue
+                yield self._plain(layer, f"{layer.license.name} is silent on training with outputs")
+                continue
+            yield from self._judge(clause, layer, situation)
+
+    def _judge(self, clause: OutputsClause, layer: Layer, situation: Situation) -> Iterator[Finding]:
+        if layer.license.scope == "service" and layer.source.edge.kind == "trained_on":
+            yield reason(self, layer, clause, f"{clause.text}; it binds the account holder", "unclear")
+            return
+        bases = {
+            other.license.id
+            for other in situation.layers
+            if other.relation == "weights" and other is not layer
+        }
+        if bases and bases & set(clause.except_licenses):
+            yield reason(self, layer, clause, f"{clause.text}; the student stands on the excepted model")
+            return
+        kind = situation.student_kind
+        fate: StudentFate = {
+            "classifier": clause.classifier, "assistant": clause.assistant, "unknown": clause.other
+        }[kind]  # fmt: skip
+        if kind == "classifier" and clause.llm_only and _base_is_llm(situation):
+            fate = clause.other
+        if fate == "undistributed":
+            if "copies" in situation.events:
+                fate = "not_allowed"
+            elif "hosting" in situation.events:
+                fate = "unclear"
+            else:
+                fate = "free"
+                yield Assumption("the trained classifier is neither passed on nor sold")
+        if fate == "free":
+            yield reason(self, layer, clause, clause.text)
+            if kind == "classifier" and clause.assistant != "free":
+                yield Assumption("the student stays a classifier and does not stand in for the teacher")
+            return
+        yield reason(self, layer, clause, f"{clause.text}; the student is {_STUDENTS[kind]}", fate)
+
+    def _plain(self, layer: Layer, text: str) -> RulingReason:
+        return RulingReason(
+            code=self.code,
+            license_id=layer.license.id,
+            section="whole text",
+            text=text,
+            confidence=layer.license.confidence,
+            model=layer.model,
+            outcome="unclear",
+            source=layer.license.source,
+        )
+
+
+_STUDENTS = {
+    "classifier": "a classifier",
+    "assistant": "a general or competing assistant",
+    "unknown": "a model whose purpose is not known to be outside the bar",
+}
+
+
+def _base_is_llm(situation: Situation) -> bool:
+    bases = [source.release for source in situation.sources if source.edge.kind == "base"]
+    return any(release is None or release.kind != "encoder" for release in bases)

@@ -1,0 +1,52 @@
+"""L102: lines on users and revenue, frozen at a date or read today."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from freehold.licensing.figures import read
+from freehold.licensing.rules.base import Assumption, Change, Finding, reason
+from freehold.licensing.situation import Layer, Situation
+from freehold.types.license import ThresholdClause
+
+
+class Thresholds:
+    """A missing figure is unknown, not zero: the answer then rests on a named assumption."""
+
+    code = "L102"
+    title = "Users or revenue above the licence's line"
+
+    def check(self, situation: Situation) -> Iterator[Finding]:
+        for layer in situation.layers:
+            for clause in layer.license.clauses:
+                if isinstance(clause, ThresholdClause):
+                    yield from self._judge(clause, layer, situation)
+
+    def _judge(self, clause: ThresholdClause, layer: Layer, situation: Situation) -> Iterator[Finding]:
+        use = situation.use
+        if situation.mode in clause.modes_exempt:
+            yield reason(self, layer, clause, f"{clause.text}; it does not bind {situation.mode}")
+            return
+        if clause.commercial_only and use.commercial is False:
+            yield reason(self, layer, clause, f"{clause.text}; it binds commercial use only")
+            return
+        if clause.nonprofit_research_exempt and use.nonprofit and not use.commercial:
+            yield reason(self, layer, clause, f"{clause.text}; a non-profit's research is exempt")
+            return
+        readings = [read(limit, use) for limit in clause.any_of]
+        above = next((r for r in readings if r.side == "above"), None)
+        if above is not None:
+            yield reason(self, layer, clause, f"{clause.text}; above {above.line}", clause.otherwise)
+            if above.stands_in:
+                yield Assumption(f"{layer.license.name}: {above.stands_in}")
+            return
+        for reading in readings:
+            if reading.side == "unclear":
+                yield reason(self, layer, clause, f"{clause.text}; on the line is ambiguous", "unclear")
+                continue
+            if reading.side == "unknown":
+                yield Assumption(f"{layer.license.name}: not above {reading.line} (not stated)")
+            elif reading.stands_in:
+                yield Assumption(f"{layer.license.name}: {reading.stands_in}")
+            yield reason(self, layer, clause, f"{clause.text}; not above {reading.line}")
+            yield Change(f"above {reading.line}: {clause.otherwise} under {layer.license.name}")

@@ -1,0 +1,59 @@
+"""L001: what no licence is known for cannot be ruled on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from freehold.licensing.rules.base import Assumption, Finding
+from freehold.licensing.situation import Situation
+from freehold.types.license import RulingReason
+
+
+class UnknownLicense:
+    """Fails closed: an ancestor without a known licence, or under one whose text was not read."""
+
+    code = "L001"
+    title = "Licence unknown or its text not read"
+
+    def check(self, situation: Situation) -> Iterator[Finding]:
+        if not any(source.licenses for source in situation.sources):
+            yield self._unknown(
+                situation.lineage.model, "no ancestor with a known licence: name the base model or a licence"
+            )
+        for source in situation.sources:
+            model = source.edge.model
+            if source.note is not None:
+                yield Assumption(f"{model}: {source.note}")
+            if source.ours or source.licenses:
+                if source.confidence == "secondary":
+                    yield Assumption(
+                        f"{model}: its licence is known from secondary sources only; "
+                        "compare with the licence file of your copy"
+                    )
+                continue
+            yield self._unknown(
+                model, f"no licence is known for {model}: supply its licence id, or its LICENSE file"
+            )
+        for layer in situation.layers:
+            if layer.license.confidence == "secondary" and not layer.license.permissive:
+                yield RulingReason(
+                    code=self.code,
+                    license_id=layer.license.id,
+                    section="whole text",
+                    text=f"the text of {layer.license.name} was not read; read it first",
+                    confidence="secondary",
+                    model=layer.model,
+                    outcome="unclear",
+                    source=layer.license.source,
+                )
+
+    def _unknown(self, model: str, text: str) -> RulingReason:
+        return RulingReason(
+            code=self.code,
+            license_id="unknown",
+            section="",
+            text=text,
+            confidence="none",
+            model=model,
+            outcome="unclear",
+        )

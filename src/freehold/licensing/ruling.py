@@ -1,0 +1,79 @@
+"""From a situation to a ruling: ask every rule, keep the worst outcome, unite the duties."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from freehold.licensing.rules import RULES
+from freehold.licensing.rules.base import Assumption, Change, Violation
+from freehold.licensing.situation import Situation
+from freehold.types.license import Obligation, Ruling, RulingOutcome, RulingReason
+from freehold.types.record import content_id
+
+SEVERITY: dict[RulingOutcome, int] = {
+    "allowed": 0,
+    "allowed_with_obligations": 1,
+    "unclear": 2,
+    "needs_separate_license": 3,
+    "not_allowed": 4,
+}
+"""Higher is stricter. The outcome of a ruling is the strictest that any reason or violation demands."""
+
+T = TypeVar("T")
+
+
+def rule(situation: Situation, *, version: str = "") -> Ruling:
+    """Rule on a use. Never raises for a legal result; what is not known comes out as ``unclear``."""
+    reasons: list[RulingReason] = []
+    obligations: list[Obligation] = []
+    violations: list[Violation] = []
+    assumptions: list[str] = []
+    changes: list[str] = []
+    for check in RULES:
+        for finding in check.check(situation):
+            match finding:
+                case RulingReason():
+                    reasons.append(finding)
+                case Obligation():
+                    obligations.append(finding)
+                case Violation():
+                    violations.append(finding)
+                case Assumption():
+                    assumptions.append(finding.text)
+                case Change():
+                    changes.append(finding.text)
+    outcome: RulingOutcome = "allowed"
+    if any(not duty.recommended for duty in obligations):
+        outcome = "allowed_with_obligations"
+    for reason in reasons:
+        if reason.outcome is not None and SEVERITY[reason.outcome] > SEVERITY[outcome]:
+            outcome = reason.outcome
+    blocked = SEVERITY[outcome] >= SEVERITY["needs_separate_license"]
+    if violations:
+        outcome = "not_allowed"
+    lineage, use = situation.lineage, situation.use
+    return Ruling(
+        id=content_id({"lineage": lineage, "use": use, "version": version}),
+        model=lineage.model,
+        outcome=outcome,
+        reasons=tuple(_unique(reasons)),
+        obligations=tuple(_unique(obligations)),
+        violations=tuple(_unique([violation.key for violation in violations])),
+        would_change=tuple(_unique(changes)),
+        assumptions=tuple(_unique(assumptions)),
+        licenses=tuple(_unique([layer.license.id for layer in situation.layers])),
+        version=version,
+        details={
+            "violation_texts": _unique([violation.text for violation in violations]),
+            "mendable": bool(violations) and not blocked,
+        },
+    )
+
+
+def _unique(items: list[T]) -> list[T]:
+    """In order, without repeats. Records compare by value."""
+    seen: list[T] = []
+    for item in items:
+        if item not in seen:
+            seen.append(item)
+    return seen

@@ -1,0 +1,229 @@
+"""What a ruling is made from: the use in plain facts, and each ancestor with its licence.
+
+Covered: which events follow from a mode, whether weights are changed, what a student is for.
+Not covered: free text (`how`, `user_location`, …), which is never interpreted beyond known words.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from freehold.types.license import (
+    EdgeKind,
+    Event,
+    License,
+    Lineage,
+    LineageEdge,
+    Mode,
+    OutputsClause,
+    Purpose,
+    Release,
+    UseProfile,
+)
+
+Relation = Literal["weights", "teacher", "data"]
+
+_EVENTS: dict[str, frozenset[Event]] = {
+    "hosted_service": frozenset({"hosting"}),
+    "embedded_product": frozenset({"copies", "embedded"}),
+    "distribute_weights": frozenset({"copies"}),
+    "outputs_in_product": frozenset({"outputs"}),
+}
+_CHANGES: frozenset[EdgeKind] = frozenset({"fine_tune", "adapter", "merge", "quantize", "surgery"})
+_FULL_WEIGHTS: frozenset[EdgeKind] = frozenset({"fine_tune", "merge", "quantize", "surgery"})
+
+CLASSIFIER_WORDS = ("classif", "embedding", "label", "categor", "routing", "intent", "moderation", "retriev")
+COMPETING_WORDS = (
+    "chat assistant",
+    "competing",
+    "foundation",
+    "general",
+    "assistant",
+    "llm",
+    "chatbot",
+    "frontier",
+)
+_PURPOSES: tuple[tuple[str, Purpose], ...] = (
+    ("proof_of_concept", "proof_of_concept"),
+    ("proof of concept", "proof_of_concept"),
+    ("poc", "proof_of_concept"),
+    ("evaluat", "evaluation"),
+    ("testing", "evaluation"),
+    ("benchmark", "evaluation"),
+    ("educat", "education"),
+    ("teaching", "education"),
+    ("research", "research"),
+    ("academic", "research"),
+)
+
+
+class Source(NamedTuple):
+    """What the catalog knows about one ancestor. No licences and not `ours` means unknown."""
+
+    edge: LineageEdge
+    licenses: tuple[License, ...]
+    release: Release | None
+    ours: bool
+    note: str | None = None
+    confidence: str = "text"
+
+
+class Layer(NamedTuple):
+    """One licence over one ancestor, and how that ancestor is in the artefact.
+
+    `events` are the things that happen to what this licence covers; for a mere teacher (a student that is
+    no derivative) they are empty and `student_events` holds what happens to the student.
+    """
+
+    source: Source
+    license: License
+    relation: Relation
+    derivative: bool
+    events: frozenset[Event]
+    student_events: frozenset[Event]
+    modified: bool
+
+    @property
+    def model(self) -> str:
+        return self.source.edge.model
+
+
+class Situation:
+    """A use and a resolved lineage, with what follows from them worked out once."""
+
+    def __init__(self, use: UseProfile, lineage: Lineage, sources: tuple[Source, ...]) -> None:
+        self.use = use
+        self.lineage = lineage
+        self.sources = sources
+
+    @cached_property
+    def mode(self) -> Mode:
+        """The mode stated, or the widest one the three booleans of `[use]` imply."""
+        if self.use.mode is not None:
+            return self.use.mode
+        if self.use.distributes_weights:
+            return "distribute_weights"
+        if self.use.serves_third_parties:
+            return "hosted_service"
+        return "internal"
+
+    @cached_property
+    def delivered(self) -> Mode:
+        """The mode of the finished artefact: `then` where a model is trained."""
+        if self.mode == "train_other_model":
+            return self.use.then or "internal"
+        return self.mode
+
+    @cached_property
+    def events(self) -> frozenset[Event]:
+        events = set(_EVENTS.get(self.delivered, frozenset()))
+        if self.delivered == "embedded_product" and _server_side(self.use.weights):
+            events = {"hosting"}
+        if self.use.distributes_weights:
+            events.add("copies")
+        if self.use.serves_third_parties:
+            events.add("hosting")
+        return frozenset(events)
+
+    @cached_property
+    def trains(self) -> bool:
+        """Whether somebody's outputs or data go into a model."""
+        return (
+            self.mode == "train_other_model"
+            or self.use.trains_models_on_outputs
+            or any(source.edge.kind in ("distilled_from", "trained_on") for source in self.sources)
+        )
+
+    @cached_property
+    def bare_teacher(self) -> bool:
+        """Mode says that another model is trained, but only the one model is named: it is the teacher."""
+        return self.mode == "train_other_model" and all(source.edge.kind == "base" for source in self.sources)
+
+    @cached_property
+    def changed(self) -> bool:
+        """Whether the weights differ from those that were received."""
+        return (
+            any(source.edge.kind in _CHANGES for source in self.sources)
+            or bool(self.use.modification)
+            or (self.trains and not self.bare_teacher and not self.use.trains_models_on_outputs)
+            or any(source.edge.kind in ("distilled_from", "trained_on") for source in self.sources)
+        )
+
+    @cached_property
+    def changed_openly(self) -> bool:
+        """Changed by a step the lineage names (not merely by having been a student's base)."""
+        return any(source.edge.kind in _CHANGES for source in self.sources) or bool(self.use.modification)
+
+    @cached_property
+    def adapter_only(self) -> bool:
+        """What is delivered is an adapter without the base weights."""
+        if self.use.weights == "adapter_only":
+            return True
+        kinds = [source.edge.kind for source in self.sources]
+        if "adapter" not in kinds or self.delivered != "distribute_weights" or self.use.weights is not None:
+            return False
+        return not any(kind in _FULL_WEIGHTS for kind in kinds[kinds.index("adapter") + 1 :])
+
+    @cached_property
+    def student_kind(self) -> Literal["classifier", "assistant", "unknown"]:
+        """What the trained model is for, from `purpose` or from an encoder as its base."""
+        purpose = (self.use.purpose or "").lower().replace("_", " ")
+        if any(word in purpose for word in CLASSIFIER_WORDS):
+            return "classifier"
+        bases = [s.release for s in self.sources if s.edge.kind == "base" and s.release is not None]
+        if bases and all(release.kind == "encoder" for release in bases):
+            return "classifier"
+        if any(word in purpose for word in COMPETING_WORDS):
+            return "assistant"
+        return "unknown"
+
+    @cached_property
+    def purposes(self) -> frozenset[Purpose]:
+        """What the use is for, in the words licences use. Empty means unknown."""
+        found: set[Purpose] = set()
+        purpose = (self.use.purpose or "").lower()
+        for word, kind in _PURPOSES:
+            if word in purpose:
+                found.add(kind)
+                break
+        if self.mode == "research":
+            found.add("research")
+        if self.use.commercial:
+            found.add("commercial")
+        elif self.mode == "personal":
+            found.add("personal")
+        elif self.use.commercial is False:
+            found.add("non_commercial")
+        return frozenset(found)
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        return tuple(self._layer(source, license) for source in self.sources for license in source.licenses)
+
+    def _layer(self, source: Source, license: License) -> Layer:
+        kind = source.edge.kind
+        relation: Relation = "weights"
+        if kind == "trained_on":
+            relation = "data"
+        elif kind == "distilled_from" or self.bare_teacher:
+            relation = "teacher"
+        if relation == "weights":
+            return Layer(source, license, relation, True, self.events, self.events, self.changed)
+        derivative = relation == "teacher" and self._student_is_derivative(license)
+        events = self.events if derivative else frozenset()
+        return Layer(source, license, relation, derivative, events, self.events, derivative)
+
+    def _student_is_derivative(self, license: License) -> bool:
+        rule = next((c.student for c in license.clauses if isinstance(c, OutputsClause)), "no")
+        return rule == "always" or (rule == "similar" and self.student_kind != "classifier")
+
+    def with_use(self, **changes: object) -> Situation:
+        """The same lineage under a changed use."""
+        return Situation(msgspec.structs.replace(self.use, **changes), self.lineage, self.sources)
+
+
+def _server_side(weights: str | None) -> bool:
+    return weights is not None and any(word in weights for word in ("server", "hosted", "cloud"))
