@@ -64,5 +64,6 @@ class Fit(Record, frozen=True, kw_only=True):
     fits: bool
     reasons: tuple[str, ...]
     largest_context_tokens: int | None = None
+    kv_type: str = "f16"
     made_from: tuple[str, ...] = ()
     version: str = ""

@@ -1,12 +1,136 @@
-"""Models and weights."""
+"""Models, their shapes, and weights."""
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Literal
 
 from freehold.types.record import Record
 
 WeightsFormat = Literal["gguf", "safetensors"]
+
+AttentionKind = Literal["full", "sliding", "chunked", "latent", "recurrent", "none"]
+"""What a layer remembers: every token, the last `sliding_window` ones, the current chunk of that size, a
+compressed latent per token (MLA), a state of fixed size (Mamba, linear attention, short convolution), nothing."""
+
+
+class ExpertShape(Record, frozen=True, kw_only=True):
+    """Mixture of experts. Layer ``i`` has experts when ``i >= dense_layers`` and ``i % every == offset``.
+
+    `ffn` is the width of one expert, `shared` the number of experts every token passes, `shared_ffn` their
+    total width (None: ``shared * ffn``).
+    """
+
+    count: int
+    per_token: int
+    ffn: int
+    shared: int = 0
+    shared_ffn: int | None = None
+    dense_layers: int = 0
+    every: int = 1
+    offset: int = 0
+    router_bias: bool = False
+    expert_bias: bool = False
+
+    def at(self, layer: int) -> bool:
+        """Does this layer have experts?"""
+        return layer >= self.dense_layers and layer % self.every == self.offset
+
+
+class LatentShape(Record, frozen=True, kw_only=True):
+    """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1)."""
+
+    kv_rank: int
+    rope_dim: int
+    nope_dim: int
+    value_dim: int
+    q_rank: int | None = None
+
+
+class RecurrentShape(Record, frozen=True, kw_only=True):
+    """Layers with a state of fixed size per sequence. `conv_channels` and `state_values` are what one such
+    layer keeps for one sequence: ``(conv_kernel - 1) * conv_channels + state_values`` numbers in f32."""
+
+    kind: Literal["mamba1", "mamba2", "delta", "conv"]
+    conv_kernel: int
+    conv_channels: int
+    state_values: int
+    inner: int = 0
+    state: int = 0
+    dt_rank: int = 0
+    heads: int = 0
+    groups: int = 0
+    inner_norms: bool = False
+
+
+class Shape(Record, frozen=True, kw_only=True):
+    """The sizes that decide how much memory and arithmetic a model needs.
+
+    `architecture` is spelled as in a GGUF file's ``general.architecture``. `attention` has one entry per
+    layer. The fields after `recurrent` only move the parameter count: biases, norms, gates.
+    """
+
+    architecture: str
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    ffn: int
+    vocabulary: int
+    context_tokens: int
+    tied_embeddings: bool
+    attention: tuple[AttentionKind, ...]
+    value_head_dim: int | None = None
+    sliding_window: int | None = None
+    kv_heads_by_layer: tuple[int, ...] = ()
+    experts: ExpertShape | None = None
+    latent: LatentShape | None = None
+    recurrent: RecurrentShape | None = None
+    qkv_bias: bool = False
+    output_bias: bool = False
+    ffn_bias: bool = False
+    gated_ffn: bool = True
+    qk_norm: Literal["none", "head", "full"] = "none"
+    norms_per_layer: int = 2
+    norm_bias: bool = False
+    attention_sinks: bool = False
+    fused_qkv: bool = False
+
+    @property
+    def value_dim(self) -> int:
+        """Width of one value head."""
+        return self.head_dim if self.value_head_dim is None else self.value_head_dim
+
+    def kv_heads_at(self, layer: int) -> int:
+        """Key/value heads of one layer (0 where there is no attention)."""
+        if self.attention[layer] in ("recurrent", "none"):
+            return 0
+        return self.kv_heads_by_layer[layer] if self.kv_heads_by_layer else self.kv_heads
+
+
+class Model(Record, frozen=True, kw_only=True):
+    """A model the catalog knows: its shape and what it can do, with where each fact was read and when.
+
+    `published_parameters` is the count its makers or its files state exactly, None where only a rounded one
+    is known. `tools` says whether its chat template renders tool definitions; None: not looked up.
+    """
+
+    id: str
+    family: str
+    publisher: str
+    shape: Shape
+    source: str
+    checked: date
+    aliases: tuple[str, ...] = ()
+    published_parameters: int | None = None
+    released: str | None = None
+    instruct: bool = False
+    tools: bool | None = None
+    vision: bool = False
+    languages: tuple[str, ...] = ()
+    chat_template: str | None = None
+    note: str | None = None
 
 
 class Weights(Record, frozen=True, kw_only=True):

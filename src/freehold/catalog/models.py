@@ -1,0 +1,134 @@
+"""The models freehold knows: `models/*.toml`, one file per family, each row with source and date."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import functools
+import tomllib
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+
+from freehold.errors import InputError, UnknownModelError
+from freehold.types.model import Model, Shape
+
+
+class ModelRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[models]]` table. `shape` is laid over the file's `[shape]`; its `attention` is a pattern that is
+    repeated over the layers (``["5*sliding", "full"]``)."""
+
+    id: str
+    shape: dict[str, Any]
+    source: str
+    checked: datetime.date
+    aliases: tuple[str, ...] = ()
+    published_parameters: int | None = None
+    released: str | None = None
+    instruct: bool = False
+    tools: bool | None = None
+    vision: bool = False
+    languages: tuple[str, ...] = ()
+    chat_template: str | None = None
+    note: str | None = None
+
+
+class FamilyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One file: a family of models by one publisher."""
+
+    family: str
+    publisher: str
+    models: tuple[ModelRow, ...]
+    shape: dict[str, Any] = {}
+
+
+@functools.cache
+def all_models() -> tuple[Model, ...]:
+    """Every model of the catalog, by family file and then in file order."""
+    folder = files("freehold.catalog").joinpath("models")
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    found: list[Model] = []
+    for name in names:
+        found.extend(read_family(folder.joinpath(name).read_text(encoding="utf-8"), name))
+    return tuple(found)
+
+
+def read_family(text: str, name: str) -> list[Model]:
+    """Models of one family file. Raises `InputError` with the file and the place for anything not understood."""
+    try:
+        family = msgspec.convert(tomllib.loads(text), FamilyFile)
+        return [_model(family, row) for row in family.models]
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, ValueError) as error:
+        raise InputError(f"model catalog: {error}", path=name) from None
+
+
+def _model(family: FamilyFile, row: ModelRow) -> Model:
+    raw = {**family.shape, **row.shape}
+    raw["attention"] = expand_pattern(raw.get("attention", ["full"]), raw.get("layers", 0))
+    shape = msgspec.convert(raw, Shape, strict=True)
+    unknown = set(raw) - {field.name for field in msgspec.structs.fields(Shape)}
+    if unknown:
+        raise ValueError(f"{row.id}: unknown key in shape: {', '.join(sorted(unknown))}")
+    return Model(
+        id=row.id,
+        family=family.family,
+        publisher=family.publisher,
+        shape=shape,
+        source=row.source,
+        checked=row.checked,
+        aliases=row.aliases,
+        published_parameters=row.published_parameters,
+        released=row.released,
+        instruct=row.instruct,
+        tools=row.tools,
+        vision=row.vision,
+        languages=row.languages,
+        chat_template=row.chat_template,
+        note=row.note,
+    )
+
+
+def expand_pattern(pattern: list[str], layers: int) -> tuple[str, ...]:
+    """``["2*sliding", "full"]`` over 4 layers: sliding, sliding, full, sliding."""
+    cycle: list[str] = []
+    for part in pattern:
+        count, star, kind = part.partition("*")
+        cycle.extend([kind] * int(count) if star else [part])
+    if not cycle or layers < 1:
+        raise ValueError("a shape needs layers and an attention pattern")
+    return tuple(cycle[layer % len(cycle)] for layer in range(layers))
+
+
+@functools.cache
+def _by_name() -> dict[str, Model]:
+    names: dict[str, Model] = {}
+    for model in all_models():
+        for name in (model.id, *model.aliases):
+            names[name.lower()] = model
+            names.setdefault(name.lower().rpartition("/")[2], model)
+    return names
+
+
+def find(model_id: str) -> Model | None:
+    """A model by id, alias, or the part of either after the slash, whatever the case; None when unknown."""
+    return _by_name().get(model_id.lower())
+
+
+def get(model_id: str) -> Model:
+    """Like `find`. Raises `UnknownModelError` that names the nearest known id."""
+    model = find(model_id)
+    if model is None:
+        near = nearest(model_id)
+        raise UnknownModelError(
+            f"model {model_id} is not in the catalog",
+            hint=(f"did you mean {near}? " if near else "")
+            + "A GGUF file or a folder with config.json is read directly: freehold fit PATH",
+        )
+    return model
+
+
+def nearest(model_id: str) -> str | None:
+    """The catalog id that looks most like a misspelt one."""
+    near = difflib.get_close_matches(model_id.lower(), _by_name(), n=1)
+    return _by_name()[near[0]].id if near else None

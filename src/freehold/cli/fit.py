@@ -1,0 +1,71 @@
+"""`freehold fit`: memory by part against a machine."""
+
+from __future__ import annotations
+
+import click
+
+from freehold.cli.options import json_option, print_json
+from freehold.types.machine import Fit
+
+BAR_WIDTH = 40
+
+
+@click.command("fit")
+@click.argument("model")
+@click.option("--context", type=int, default=4096, show_default=True, help="Tokens of context per request.")
+@click.option("--concurrency", type=int, default=1, show_default=True, help="Requests served at once.")
+@click.option("--quant", "quantization", help="Quantization, for example Q4_K_M.")
+@click.option("--kv-type", default="f16", show_default=True, help="Type of the KV cache: f16, q8_0, q4_0 …")
+@json_option
+def command(
+    model: str, context: int, concurrency: int, quantization: str | None, kv_type: str, as_json: bool
+) -> None:
+    """Say whether MODEL fits, part by part, and the largest context that does.
+
+    MODEL is a catalog id or a GGUF file, of which only the header is read. Sizes are GiB (2^30 bytes).
+    Exit code 0 when it fits, 1 when it does not.
+
+    \b
+    Example:
+      freehold fit google/gemma-3-270m --context 8192 --concurrency 4
+      freehold fit models/mine.gguf --kv-type q8_0 --json
+    """
+    from freehold.settings import load
+    from freehold.types.machine import Workload
+    from freehold.workflows.fit import fit_model
+
+    found = fit_model(
+        model,
+        workload=Workload(context_tokens=context, concurrency=concurrency),
+        settings=load(),
+        quantization=quantization,
+        kv_type=kv_type,
+    )
+    if as_json:
+        print_json(found)
+    else:
+        show(found)
+    if not found.fits:
+        raise SystemExit(1)
+
+
+def show(found: Fit) -> None:
+    """The memory picture: a bar a part, then the answer with its reasons."""
+    from freehold.hardware.fit import gib
+
+    click.echo(f"{found.model} {found.quantization} on {found.machine}")
+    scale = max(found.total_bytes, found.available_bytes, 1)
+    for part in found.parts:
+        bar = "█" * round(BAR_WIDTH * part.bytes / scale)
+        click.echo(f"  {part.name:<16} {gib(part.bytes):>10}  {bar or '▏'}")
+        click.echo(click.style(f"  {'':<16} {'':>10}  {part.basis}", dim=True))
+    click.echo(f"  {'total':<16} {gib(found.total_bytes):>10}")
+    click.echo(f"  {'available':<16} {gib(found.available_bytes):>10}")
+    click.echo("fits" if found.fits else "does not fit")
+    for reason in found.reasons:
+        click.echo(f"  · {reason}")
+    if found.largest_context_tokens:
+        click.echo(
+            f"  · largest context at {found.workload.concurrency} at once: "
+            f"{found.largest_context_tokens:,} tokens"
+        )

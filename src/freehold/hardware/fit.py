@@ -1,0 +1,129 @@
+"""Does a model fit on a machine, and what is the most that fits."""
+
+from __future__ import annotations
+
+from freehold.errors import UsageError
+from freehold.hardware.memory import serving_parts
+from freehold.types.machine import Fit, FitPart, Machine, Workload
+from freehold.types.model import Shape
+from freehold.types.record import content_id
+
+GIB = 1 << 30
+
+
+def gib(count: int) -> str:
+    """Bytes for people. One unit everywhere: GiB, 2**30 bytes."""
+    size = count / GIB
+    return f"{size:.2f} GiB" if abs(size) < 10 else f"{size:.1f} GiB"
+
+
+def fit(
+    model: str,
+    shape: Shape,
+    *,
+    quantization: str,
+    weights_bytes: int,
+    weights_basis: str,
+    workload: Workload,
+    machine: Machine,
+    kv_type: str = "f16",
+    made_from: tuple[str, ...] = (),
+    version: str = "",
+) -> Fit:
+    """Set what serving needs against what the machine has.
+
+    Raises `UsageError` for a workload that means nothing (no tokens, nobody at once).
+    """
+    if workload.context_tokens < 1 or workload.concurrency < 1:
+        raise UsageError(
+            f"context {workload.context_tokens} and concurrency {workload.concurrency}: both must be at least 1"
+        )
+    parts = serving_parts(shape, weights_bytes, weights_basis, workload, kv_type=kv_type)
+    total = sum(part.bytes for part in parts)
+    available, where = _room(machine)
+
+    def takes(asked: Workload) -> int:
+        found = serving_parts(shape, weights_bytes, weights_basis, asked, kv_type=kv_type)
+        return sum(part.bytes for part in found)
+
+    largest = _largest(
+        shape.context_tokens,
+        lambda tokens: takes(Workload(context_tokens=tokens, concurrency=workload.concurrency)) <= available,
+    )
+    made = Fit(
+        id="",
+        model=model,
+        quantization=quantization,
+        machine=machine.name,
+        workload=workload,
+        parts=parts,
+        total_bytes=total,
+        available_bytes=available,
+        headroom_bytes=available - total,
+        fits=total <= available and workload.context_tokens <= shape.context_tokens,
+        reasons=_reasons(shape, workload, parts, total, available, where, largest),
+        largest_context_tokens=largest,
+        kv_type=kv_type,
+        made_from=made_from,
+        version=version,
+    )
+    return _with_id(made)
+
+
+def _with_id(made: Fit) -> Fit:
+    import msgspec
+
+    return msgspec.structs.replace(made, id=content_id(made))
+
+
+def _room(machine: Machine) -> tuple[int, str]:
+    if machine.accelerators:
+        room = sum(
+            device.memory_bytes if device.free_memory_bytes is None else device.free_memory_bytes
+            for device in machine.accelerators
+        )
+        return room, "memory of " + ", ".join(device.name for device in machine.accelerators)
+    return machine.available_memory_bytes, machine.how.get("available memory", "memory available now")
+
+
+def _largest(limit: int, fits: object) -> int | None:
+    """The largest context in steps of 256 tokens, up to the model's own; None when not even that many fit."""
+    assert callable(fits)
+    low, high = 0, max(1, limit // 256)
+    if not fits(256):
+        return None
+    while low < high:
+        middle = (low + high + 1) // 2
+        if fits(middle * 256):
+            low = middle
+        else:
+            high = middle - 1
+    return min(limit, low * 256) or None
+
+
+def _reasons(
+    shape: Shape,
+    workload: Workload,
+    parts: tuple[FitPart, ...],
+    total: int,
+    available: int,
+    where: str,
+    largest: int | None,
+) -> tuple[str, ...]:
+    reasons = []
+    if total <= available:
+        reasons.append(f"needs {gib(total)}, {gib(available)} available ({where})")
+    else:
+        reasons.append(f"needs {gib(total)}, only {gib(available)} available ({where})")
+        biggest = max(parts, key=lambda part: part.bytes)
+        reasons.append(f"largest part: {biggest.name} with {gib(biggest.bytes)}")
+    if workload.context_tokens > shape.context_tokens:
+        reasons.append(
+            f"asked for {workload.context_tokens:,} tokens of context, the model was made for "
+            f"{shape.context_tokens:,}"
+        )
+    if largest is None:
+        reasons.append("no context fits at this concurrency")
+    elif largest < workload.context_tokens <= shape.context_tokens:
+        reasons.append(f"{largest:,} tokens of context would fit at {workload.concurrency} at once")
+    return tuple(reasons)

@@ -1,0 +1,250 @@
+"""Reads the header of a GGUF file: metadata and tensor list, never the tensors.
+
+Format: ggml's docs/gguf.md, versions 2 and 3, little-endian. A header comes from a stranger, so every count
+and length is checked against what is left of the file before memory is taken for it.
+
+Covered: truncated files, absurd counts, negative and overflowing sizes, unknown types, nested arrays beyond a
+depth, tensors that lie outside the file, split files (each part has a header of its own).
+Not covered: whether the weights' values make sense.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import re
+import struct
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from freehold.errors import InputError
+from freehold.hardware.quantization import BLOCKS
+
+MAGIC = b"GGUF"
+MAX_DEPTH = 4
+MAX_DIMS = 8
+KEPT_ARRAY_VALUES = 4096
+"""Longer arrays (vocabularies) are walked over, not kept; only their length is."""
+
+TENSOR_TYPES: dict[int, str] = {
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 9: "Q8_1", 10: "Q2_K",
+    11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS",
+    19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32",
+    27: "I64", 28: "F64", 29: "IQ1_M", 30: "BF16", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
+}  # fmt: skip
+
+FILE_TYPES: dict[int, str] = {
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S",
+    12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M", 18: "Q6_K",
+    19: "IQ2_XXS", 20: "IQ2_XS", 21: "Q2_K_S", 22: "IQ3_XS", 23: "IQ3_XXS", 24: "IQ1_S", 25: "IQ4_NL",
+    26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S", 29: "IQ2_M", 30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 36: "TQ1_0",
+    37: "TQ2_0", 38: "MXFP4_MOE",
+}  # fmt: skip
+"""``general.file_type`` → quantization."""
+
+_SCALARS: dict[int, str] = {
+    0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d",
+}  # fmt: skip
+_STRING, _ARRAY = 8, 9
+
+
+class LongArray(NamedTuple):
+    """An array that was walked over."""
+
+    length: int
+
+
+class HeaderTensor(NamedTuple):
+    """One row of the tensor list."""
+
+    name: str
+    dims: tuple[int, ...]
+    type: str
+    offset: int
+
+    @property
+    def bytes(self) -> int:
+        size, width = BLOCKS[self.type]
+        return math.prod(self.dims) // size * width
+
+
+class Header(NamedTuple):
+    """What the front of a GGUF file says. `file_bytes` counts all parts of a split file."""
+
+    path: str
+    metadata: dict[str, Any]
+    tensors: tuple[HeaderTensor, ...]
+    file_bytes: int
+
+    @property
+    def architecture(self) -> str:
+        return str(self.metadata.get("general.architecture", ""))
+
+    @property
+    def quantization(self) -> str:
+        """The recipe's name by ``general.file_type``, else the commonest tensor type by bytes."""
+        name = FILE_TYPES.get(self.metadata.get("general.file_type", -1))
+        if name:
+            return name
+        totals: dict[str, int] = {}
+        for tensor in self.tensors:
+            totals[tensor.type] = totals.get(tensor.type, 0) + tensor.bytes
+        return max(totals, key=lambda key: totals[key], default="unknown")
+
+    @property
+    def tensor_bytes(self) -> int:
+        return sum(tensor.bytes for tensor in self.tensors)
+
+
+def read_header(path: Path) -> Header:
+    """Read the header of a GGUF file; of a split file (``…-00001-of-00003.gguf``) the headers of all parts.
+
+    Raises `InputError` with the path for anything that is not a sound GGUF header.
+    """
+    parts = _parts(path)
+    headers = [_read_one(part) for part in parts]
+    return Header(
+        path=str(path),
+        metadata=headers[0].metadata,
+        tensors=tuple(tensor for header in headers for tensor in header.tensors),
+        file_bytes=sum(header.file_bytes for header in headers),
+    )
+
+
+def _parts(path: Path) -> list[Path]:
+    match = re.search(r"-(\d{5})-of-(\d{5})\.gguf$", path.name)
+    if not match:
+        return [path]
+    count = int(match.group(2))
+    stem = path.name[: match.start()]
+    parts = [path.with_name(f"{stem}-{number:05d}-of-{count:05d}.gguf") for number in range(1, count + 1)]
+    for part in parts:
+        if not part.exists():
+            raise InputError("a part of this split GGUF file is missing", path=str(part))
+    return parts
+
+
+def _read_one(path: Path) -> Header:
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            if size < 24:
+                raise InputError(f"{size} bytes are too few for a GGUF file", path=str(path))
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return _Reader(data, size, str(path)).header()
+    except FileNotFoundError:
+        raise InputError("no such file", path=str(path)) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=str(path)) from None
+
+
+class _Reader:
+    """A cursor over the file that refuses to run past its end."""
+
+    def __init__(self, data: mmap.mmap, size: int, path: str) -> None:
+        self.data = data
+        self.size = size
+        self.path = path
+        self.at = 0
+
+    def header(self) -> Header:
+        if self._take(4) != MAGIC:
+            raise self._bad("does not begin with 'GGUF'")
+        version = self._scalar("<I")
+        if version not in (2, 3):
+            swapped = version in (2 << 24, 3 << 24)
+            raise self._bad("is a big-endian GGUF file" if swapped else f"has GGUF version {version}")
+        tensor_count, pair_count = self._scalar("<Q"), self._scalar("<Q")
+        # The shortest pair takes 13 bytes, the shortest tensor row 24.
+        if pair_count * 13 + tensor_count * 24 > self.size:
+            raise self._bad(f"claims {pair_count} metadata pairs and {tensor_count} tensors")
+        metadata: dict[str, Any] = {}
+        for _ in range(pair_count):
+            key = self._string()
+            metadata[key] = self._value(self._scalar("<I"), 0)
+        tensors = tuple(self._tensor() for _ in range(tensor_count))
+        self._check_places(tensors, metadata)
+        return Header(self.path, metadata, tensors, self.size)
+
+    def _tensor(self) -> HeaderTensor:
+        name = self._string()
+        count = self._scalar("<I")
+        if count > MAX_DIMS:
+            raise self._bad(f"gives tensor {name!r} {count} dimensions")
+        dims = tuple(self._scalar("<Q") for _ in range(count))
+        type_id, offset = self._scalar("<I"), self._scalar("<Q")
+        if type_id not in TENSOR_TYPES:
+            raise self._bad(f"stores tensor {name!r} in type {type_id}, which is not known here")
+        type_name = TENSOR_TYPES[type_id]
+        if any(not 0 < size < 1 << 40 for size in dims):
+            raise self._bad(f"gives tensor {name!r} the dimensions {dims}")
+        if dims and dims[0] % BLOCKS[type_name][0]:
+            raise self._bad(f"gives tensor {name!r} rows of {dims[0]}, no multiple of {type_name}'s block")
+        return HeaderTensor(name, dims, type_name, offset)
+
+    def _check_places(self, tensors: tuple[HeaderTensor, ...], metadata: dict[str, Any]) -> None:
+        alignment = metadata.get("general.alignment", 32)
+        if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20:
+            raise self._bad(f"has alignment {alignment}")
+        start = -(-self.at // alignment) * alignment
+        for tensor in tensors:
+            end = start + tensor.offset + tensor.bytes
+            if end > self.size:
+                raise self._bad(
+                    f"is cut short: tensor {tensor.name!r} ends at byte {end:,} of {self.size:,}",
+                    hint="fetch it again; freehold pull checks the hash",
+                )
+
+    def _value(self, kind: int, depth: int) -> Any:
+        if kind in _SCALARS:
+            return self._scalar(_SCALARS[kind])
+        if kind == _STRING:
+            return self._string()
+        if kind != _ARRAY:
+            raise self._bad(f"has a metadata value of type {kind}")
+        if depth >= MAX_DEPTH:
+            raise self._bad("nests arrays too deeply")
+        inner, length = self._scalar("<I"), self._scalar("<Q")
+        if inner in _SCALARS:
+            width = struct.calcsize(_SCALARS[inner])
+            if length <= KEPT_ARRAY_VALUES:
+                packed = self._take(length * width)
+                return list(struct.unpack(f"<{length}{_SCALARS[inner][1]}", packed))
+            self._skip(length * width)
+            return LongArray(length)
+        if length * 8 > self.size - self.at:
+            raise self._bad(f"claims an array of {length} values")
+        if inner == _STRING and length > KEPT_ARRAY_VALUES:
+            self._skip_strings(length)
+            return LongArray(length)
+        return [self._value(inner, depth + 1) for _ in range(length)]
+
+    def _skip_strings(self, count: int) -> None:
+        data, at, size = self.data, self.at, self.size
+        unpack = struct.Struct("<Q").unpack_from
+        for _ in range(count):
+            if at + 8 > size:
+                raise self._bad("ends inside a list of strings")
+            at += 8 + unpack(data, at)[0]
+        if at > size:
+            raise self._bad("ends inside a list of strings")
+        self.at = at
+
+    def _string(self) -> str:
+        return self._take(self._scalar("<Q")).decode("utf-8", "replace")
+
+    def _scalar(self, form: str) -> Any:
+        return struct.unpack(form, self._take(struct.calcsize(form)))[0]
+
+    def _skip(self, count: int) -> None:
+        if count > self.size - self.at:
+            raise self._bad(f"ends at byte {self.size:,}, inside its header")
+        self.at += count
+
+    def _take(self, count: int) -> bytes:
+        begin = self.at
+        self._skip(count)
+        return self.data[begin : self.at]
+
+    def _bad(self, what: str, *, hint: str | None = None) -> InputError:
+        return InputError(f"not a sound GGUF file: it {what}", path=self.path, hint=hint)

@@ -1,0 +1,42 @@
+"""All probes together."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from pathlib import Path
+
+from freehold.hardware.probes import cpu
+from freehold.types.machine import Accelerator, Machine
+
+
+def probe_machine(folder: Path | None = None) -> Machine:
+    """This machine, as far as this process may use it. `folder` is where weights will lie (for disk space)."""
+    cores = cpu.cores()
+    limit = cpu.memory_limit()
+    available = cpu.memory_available(limit)
+    how = {"cores": cores.how, "memory": limit.how, "available memory": available.how}
+    accelerators: tuple[Accelerator, ...] = ()
+    disk = _disk_free(folder)
+    if disk is not None:
+        how["disk"] = f"free space at {folder}"
+    return Machine(
+        name=platform.node() or "this machine",
+        cores=cores.value,
+        memory_bytes=limit.value,
+        available_memory_bytes=available.value,
+        cpu=cpu.name(),
+        isa=cpu.isa(),
+        accelerators=accelerators,
+        disk_free_bytes=disk,
+        how=how,
+    )
+
+
+def _disk_free(folder: Path | None) -> int | None:
+    if folder is None:
+        return None
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return shutil.disk_usage(place).free

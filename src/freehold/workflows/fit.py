@@ -1,0 +1,123 @@
+"""`freehold fit`: does a model fit on a machine, by part, and what is the most that fits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from freehold import __version__
+from freehold.catalog import models as catalog
+from freehold.catalog import weights as weights_catalog
+from freehold.engines.weights.store import WeightsStore
+from freehold.errors import UnknownModelError, WeightsError
+from freehold.hardware import fit as fitting
+from freehold.hardware.gguf_header import read_header
+from freehold.hardware.probes import probe_machine
+from freehold.hardware.quantization import known, weights_bytes
+from freehold.hardware.shapes import shape_from_gguf
+from freehold.settings import Settings
+from freehold.types.machine import Fit, Machine, Workload
+from freehold.types.model import Shape, Weights
+
+DEFAULT_QUANTIZATION = "Q4_K_M"
+
+
+class Sized(NamedTuple):
+    """A model with the bytes of its weights and how they are known."""
+
+    name: str
+    shape: Shape
+    quantization: str
+    bytes: int
+    basis: str
+    made_from: tuple[str, ...] = ()
+
+
+def fit_model(
+    model_id: str,
+    *,
+    weights: Weights | None = None,
+    workload: Workload,
+    machine: Machine | None = None,
+    settings: Settings,
+    quantization: str | None = None,
+    kv_type: str = "f16",
+) -> Fit:
+    """Set a model against a machine (default: this one).
+
+    `model_id` is a catalog id, a GGUF file, or an id whose weights are in the store; `weights` says which
+    file is meant. A GGUF file's header is read, never its tensors. Without a file the bytes follow from the
+    catalog's shape and `quantization`.
+
+    Raises `UnknownModelError` for an id nothing here knows, `InputError` for a file that is no sound GGUF,
+    `UsageError` for an unknown quantization or cache type or an empty workload.
+    """
+    sized = size_model(model_id, weights=weights, settings=settings, quantization=quantization)
+    return fitting.fit(
+        sized.name,
+        sized.shape,
+        quantization=sized.quantization,
+        weights_bytes=sized.bytes,
+        weights_basis=sized.basis,
+        workload=workload,
+        machine=machine or probe_machine(settings.home),
+        kv_type=kv_type,
+        made_from=sized.made_from,
+        version=__version__,
+    )
+
+
+def size_model(
+    model_id: str,
+    *,
+    weights: Weights | None = None,
+    settings: Settings,
+    quantization: str | None = None,
+) -> Sized:
+    """Shape and weight bytes of a model, from the best source there is: a file, else the catalog."""
+    if weights is None and quantization is None and Path(model_id).suffix == ".gguf":
+        return _from_file(Path(model_id).name, Path(model_id))
+    if weights is None:
+        weights = _stored(model_id, settings, quantization)
+    if weights is not None and weights.path is not None and weights.format == "gguf":
+        sized = _from_file(weights.model_id, Path(weights.path))
+        return sized._replace(quantization=weights.quantization, made_from=(f"weights:{weights.sha256}",))
+    model = catalog.find(model_id)
+    if model is None:
+        row = weights_catalog.find(model_id, quantization)
+        if row is not None:
+            raise WeightsError(
+                f"the shape of {row.model} is not in the catalog and its weights are not here",
+                hint=f"freehold pull {row.model}",
+            )
+        near = catalog.nearest(model_id) or weights_catalog.nearest(model_id)
+        raise UnknownModelError(
+            f"model {model_id} is neither in the catalog nor here",
+            hint=(f"did you mean {near}? " if near else "")
+            + "a GGUF file is read directly: freehold fit PATH.gguf",
+        )
+    default = weights_catalog.find(model.id)
+    wanted = known(quantization or (default.quantization if default else DEFAULT_QUANTIZATION))
+    return Sized(
+        name=model.id,
+        shape=model.shape,
+        quantization=wanted,
+        bytes=weights_bytes(model.shape, wanted),
+        basis=f"computed from the catalog's shape at {wanted}",
+    )
+
+
+def _stored(model_id: str, settings: Settings, quantization: str | None) -> Weights | None:
+    stored = WeightsStore(settings.home).find(model_id, quantization)
+    return stored.weights if stored is not None else None
+
+
+def _from_file(name: str, path: Path) -> Sized:
+    header = read_header(path)
+    return Sized(
+        name=name,
+        shape=shape_from_gguf(header),
+        quantization=header.quantization,
+        bytes=header.tensor_bytes,
+        basis=f"tensors listed in {path.name}",
+    )

@@ -1,0 +1,54 @@
+import pytest
+
+from freehold.catalog import models
+from freehold.errors import InputError, UnknownModelError
+from freehold.hardware.tensors import parameter_count
+
+
+def test_parameter_counts_follow_from_the_shapes_exactly_where_published():
+    counted = [model for model in models.all_models() if model.published_parameters]
+    assert counted
+    wrong = {
+        model.id: parameter_count(model.shape) - model.published_parameters
+        for model in counted
+        if parameter_count(model.shape) != model.published_parameters
+    }
+    assert not wrong
+
+
+def test_every_row_has_source_and_date_and_one_name():
+    seen = set()
+    for model in models.all_models():
+        assert model.source
+        assert model.checked.year >= 2026
+        assert len(model.shape.attention) == model.shape.layers
+        for name in (model.id, *model.aliases):
+            assert name.lower() not in seen, f"{name} is named twice"
+            seen.add(name.lower())
+
+
+def test_found_by_id_alias_or_short_name():
+    assert models.get("google/gemma-3-270m") is models.get("GEMMA-3-270M-it")
+
+
+def test_misspelt_id_names_the_nearest():
+    with pytest.raises(UnknownModelError) as caught:
+        models.get("google/gema-3-270m")
+    assert "did you mean google/gemma-3-270m?" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("family = 1", "family"),
+        ('family = "F"\npublisher = "P"\nmodels = []\nextra = 1', "extra"),
+        (
+            'family = "F"\npublisher = "P"\n[[models]]\nid = "a/b"\nsource = "s"\nchecked = 2026-11-25\n'
+            'shape = { layers = 2, attention = ["full"], lairs = 3 }',
+            "shape|layers|required|lairs",
+        ),
+    ],
+)
+def test_wrong_family_file_names_the_file_and_the_place(text, says):
+    with pytest.raises(InputError, match=says):
+        models.read_family(text, "wrong.toml")

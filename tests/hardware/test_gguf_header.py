@@ -1,0 +1,122 @@
+import struct
+
+import numpy as np
+import pytest
+
+from freehold.errors import InputError
+from freehold.hardware.gguf_header import FILE_TYPES, TENSOR_TYPES, LongArray, read_header
+from freehold.hardware.quantization import BLOCKS
+from freehold.hardware.shapes import shape_from_gguf
+
+gguf = pytest.importorskip("gguf")
+
+
+@pytest.fixture
+def small(tmp_path):
+    path = tmp_path / "small.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(1)
+    writer.add_embedding_length(64)
+    writer.add_feed_forward_length(128)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_context_length(512)
+    writer.add_file_type(0)
+    writer.add_token_list([f"t{number}" for number in range(5000)])
+    writer.add_tensor("token_embd.weight", np.zeros((5000, 64), dtype=np.float32))
+    writer.add_tensor("blk.0.attn_q.weight", np.zeros((64, 64), dtype=np.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_reads_what_the_library_wrote(small):
+    header = read_header(small)
+    assert header.architecture == "llama"
+    assert header.quantization == "F32"
+    assert [(t.name, t.dims, t.type) for t in header.tensors] == [
+        ("token_embd.weight", (64, 5000), "F32"),
+        ("blk.0.attn_q.weight", (64, 64), "F16"),
+    ]
+    assert header.tensor_bytes == 64 * 5000 * 4 + 64 * 64 * 2
+    assert header.metadata["tokenizer.ggml.tokens"] == LongArray(5000)
+    shape = shape_from_gguf(header)
+    assert (shape.kv_heads, shape.head_dim, shape.vocabulary) == (2, 16, 5000)
+    assert shape.tied_embeddings
+
+
+def test_every_cut_is_noticed_and_none_is_a_traceback(small, tmp_path):
+    whole = small.read_bytes()
+    for size in (0, 3, 10, 23, 24, 100, 500, 20_000, 60_000, len(whole) - 33, len(whole) // 2):
+        cut = tmp_path / "cut.gguf"
+        cut.write_bytes(whole[:size])
+        with pytest.raises(InputError, match=r"cut\.gguf"):
+            read_header(cut)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"GGML" + b"\0" * 60, "does not begin with"),
+        (b"GGUF" + struct.pack("<IQQ", 9, 0, 0), "version 9"),
+        (b"GGUF" + struct.pack(">IQQ", 3, 0, 0), "big-endian"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 2**63, 0), "claims"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 2**64 - 1), "claims"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 2**62) + b"x" * 40, "inside its header"),
+        (
+            b"GGUF"
+            + struct.pack("<IQQ", 3, 0, 1)
+            + struct.pack("<Q1sIIQ", 1, b"k", 9, 8, 2**60)
+            + b"\0" * 40,
+            "array",
+        ),
+        (
+            b"GGUF"
+            + struct.pack("<IQQ", 3, 0, 1)
+            + struct.pack("<Q1sI", 1, b"k", 9)
+            + struct.pack("<IQ", 9, 1) * 6
+            + b"\0" * 40,
+            "nests",
+        ),
+        (
+            b"GGUF"
+            + struct.pack("<IQQ", 3, 1, 0)
+            + struct.pack("<Q1sIqqIQ", 1, b"t", 2, -5, 4, 0, 0)
+            + b"\0" * 40,
+            "dimensions",
+        ),
+        (
+            b"GGUF"
+            + struct.pack("<IQQ", 3, 1, 0)
+            + struct.pack("<Q1sIQIQ", 1, b"t", 1, 4, 777, 0)
+            + b"\0" * 40,
+            "type 777",
+        ),
+    ],
+)
+def test_hostile_headers_are_refused(tmp_path, body, says):
+    path = tmp_path / "hostile.gguf"
+    path.write_bytes(body)
+    with pytest.raises(InputError, match=says):
+        read_header(path)
+
+
+def test_missing_part_of_a_split_file(tmp_path, small):
+    first = tmp_path / "m-00001-of-00002.gguf"
+    first.write_bytes(small.read_bytes())
+    with pytest.raises(InputError, match="00002-of-00002"):
+        read_header(first)
+    (tmp_path / "m-00002-of-00002.gguf").write_bytes(small.read_bytes())
+    assert len(read_header(first).tensors) == 4
+
+
+def test_tables_agree_with_the_library():
+    for kind in gguf.GGMLQuantizationType:
+        if kind.value in TENSOR_TYPES:
+            assert TENSOR_TYPES[kind.value] == kind.name
+            assert BLOCKS[kind.name] == gguf.GGML_QUANT_SIZES[kind]
+    for kind in gguf.LlamaFileType:
+        if kind.value in FILE_TYPES:
+            assert kind.name.removeprefix("MOSTLY_").removeprefix("ALL_") == FILE_TYPES[kind.value]

@@ -1,0 +1,113 @@
+import pytest
+
+from freehold.catalog import models
+from freehold.errors import UsageError
+from freehold.hardware.fit import fit
+from freehold.hardware.memory import kv_cache
+from freehold.hardware.probes import probe_machine
+from freehold.types.machine import Machine, Workload
+from freehold.types.model import Shape
+
+GIB = 1 << 30
+
+
+def shape(**changes):
+    base = {
+        "architecture": "llama",
+        "layers": 4,
+        "hidden": 256,
+        "heads": 8,
+        "kv_heads": 2,
+        "head_dim": 32,
+        "ffn": 512,
+        "vocabulary": 1000,
+        "context_tokens": 8192,
+        "tied_embeddings": True,
+        "attention": ("full",) * 4,
+    }
+    return Shape(**(base | changes))
+
+
+def machine(memory):
+    return Machine(
+        name="card", cores=8, memory_bytes=memory, available_memory_bytes=memory, cpu="test", how={}
+    )
+
+
+def test_full_attention_keeps_every_token():
+    cache = kv_cache(shape(), Workload(context_tokens=1024, concurrency=3))
+    assert cache.tokens_bytes == 3 * 1024 * 4 * 2 * 2 * 32 * 2
+    assert cache.margin_bytes == 0
+
+
+def test_quantized_cache_takes_its_block_size():
+    f16 = kv_cache(shape(), Workload(context_tokens=1024)).bytes
+    q8 = kv_cache(shape(), Workload(context_tokens=1024), k_type="q8_0", v_type="q8_0").bytes
+    assert q8 * 64 == f16 * 34
+
+
+def test_windows_keep_only_the_window():
+    windowed = shape(attention=("sliding",) * 3 + ("full",), sliding_window=512)
+    cache = kv_cache(windowed, Workload(context_tokens=8192))
+    assert cache.tokens_bytes == (3 * 512 + 8192) * 2 * 2 * 32 * 2
+    assert cache.margin_bytes == 3 * 512 * 2 * 2 * 32 * 2
+
+
+def test_unknown_cache_type_is_refused():
+    with pytest.raises(UsageError, match="q3_z"):
+        kv_cache(shape(), Workload(), k_type="q3_z")
+
+
+def test_fit_adds_up_and_finds_the_largest_context():
+    model = shape(context_tokens=131072)
+
+    def asked(tokens, room):
+        return fit(
+            "m",
+            model,
+            quantization="F16",
+            weights_bytes=100 << 20,
+            weights_basis="test",
+            workload=Workload(context_tokens=tokens),
+            machine=machine(room),
+        )
+
+    found = asked(4096, 512 << 20)
+    assert sum(part.bytes for part in found.parts) == found.total_bytes
+    assert found.fits
+    assert found.headroom_bytes == (512 << 20) - found.total_bytes
+    largest = found.largest_context_tokens
+    assert asked(largest, 512 << 20).fits
+    assert not asked(largest + 256, 512 << 20).fits
+    tight = asked(4096, 64 << 20)
+    assert not tight.fits
+    assert tight.headroom_bytes < 0
+    assert tight.largest_context_tokens is None
+    assert any("largest part: weights" in reason for reason in tight.reasons)
+
+
+def test_more_context_than_the_model_was_made_for_does_not_fit():
+    found = fit(
+        "m",
+        models.get("SmolLM2-135M-Instruct").shape,
+        quantization="Q4_1",
+        weights_bytes=1,
+        weights_basis="test",
+        workload=Workload(context_tokens=10_000),
+        machine=machine(64 * GIB),
+    )
+    assert not found.fits
+    assert any("8,192" in reason for reason in found.reasons)
+
+
+def test_nonsense_workload_is_refused():
+    with pytest.raises(UsageError, match="at least 1"):
+        fit(
+            "m",
+            shape(),
+            quantization="F16",
+            weights_bytes=1,
+            weights_basis="test",
+            workload=Workload(context_tokens=0),
+            machine=probe_machine(),
+        )
