@@ -28,7 +28,7 @@ from freehold.stats.clustered import (
     encode_clusters,
 )
 from freehold.stats.continuous import continuous_limits, sign_flip_permutation
-from freehold.stats.exact import GUARD_UP_TO_N, noninferiority_test, p_promote, p_reject
+from freehold.stats.exact import GUARD_UP_TO_N, noninferiority_test, p_reject
 from freehold.stats.slicing import compare_slices
 from freehold.types.evaluation import PairedResult, SliceResult
 
@@ -379,10 +379,10 @@ def _worst_case(
         bounds = missing.worst_case_bounds(wins, losses, len(d), unscored, alpha=alpha)
         assert bounds.lower_worst is not None
         assert bounds.upper_best is not None
-        total = len(d) + unscored
-        exact = p_promote(wins, losses + unscored, total, margin / reach) if total <= GUARD_UP_TO_N else 0.0
-        low, high = bounds.lower_worst * reach, bounds.upper_best * reach
-        return _Worst(low, high, holds=low > -margin + rules.STRICT and exact <= alpha)
+        holds = rules.unscored_harmless(
+            wins, losses, len(d), unscored, margin=margin / reach, alpha=alpha, max_share=0.0
+        )
+        return _Worst(bounds.lower_worst * reach, bounds.upper_best * reach, holds=holds)
     every = np.full(len(scored), -reach)
     every[scored] = d
     best = np.full(len(scored), reach)

@@ -10,7 +10,11 @@ Superiority needs no correction after non-inferiority (Morikawa & Yoshida 1995):
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
+
+from freehold.stats import exact
+from freehold.stats.binary import tango_ci
+from freehold.stats.clustered import MIN_CLUSTERS_PROMOTE, MIN_CLUSTERS_REJECT, ClusteredLimits
 
 Outcome = Literal["promote", "hold", "reject"]
 
@@ -111,3 +115,100 @@ def _obstacles(evidence: Evidence) -> tuple[str, ...]:
     if not evidence.unscored_harmless:
         found.append("unscored_pairs_could_hide_harm")
     return tuple(found)
+
+
+class BinaryVerdict(NamedTuple):
+    """The rule applied to counts alone."""
+
+    verdict: Outcome
+    reason: str
+    lower: float | None
+    upper: float | None
+    p_exact_promote: float | None
+    p_exact_reject: float | None
+
+
+def paired_binary_verdict(
+    wins: int,
+    losses: int,
+    n_scored_pairs: int,
+    *,
+    margin: float,
+    unscored_pairs: int = 0,
+    alpha: float = 0.025,
+    min_pairs_promote: int = MIN_PAIRS_PROMOTE,
+    max_unscored_share: float | None = None,
+    guard_up_to_n: int = exact.GUARD_UP_TO_N,
+) -> BinaryVerdict:
+    """Verdict for independent binary pairs from their counts. `max_unscored_share` defaults to margin / 4."""
+    n, guarded = n_scored_pairs, 0 < n_scored_pairs <= guard_up_to_n
+    limits = tango_ci(wins, losses, n, alpha)
+    p_promote = exact.p_promote(wins, losses, n, margin) if guarded else None
+    p_reject = exact.p_reject(wins, losses, n, margin) if guarded else None
+    decision = decide(
+        Evidence(
+            n=n,
+            lower=limits.lower,
+            upper=limits.upper,
+            margin=margin,
+            alpha=alpha,
+            p_exact_promote=p_promote,
+            p_exact_reject=p_reject,
+            enough_to_promote=n >= min_pairs_promote,
+            unscored_harmless=unscored_harmless(
+                wins,
+                losses,
+                n,
+                unscored_pairs,
+                margin=margin,
+                alpha=alpha,
+                max_share=max_unscored_share,
+                guard_up_to_n=guard_up_to_n,
+            ),
+        )
+    )
+    return BinaryVerdict(decision.outcome, decision.reason, limits.lower, limits.upper, p_promote, p_reject)
+
+
+def unscored_harmless(
+    wins: int,
+    losses: int,
+    n_scored_pairs: int,
+    unscored: int,
+    *,
+    margin: float,
+    alpha: float = 0.025,
+    max_share: float | None = None,
+    guard_up_to_n: int = exact.GUARD_UP_TO_N,
+) -> bool:
+    """Few enough unscored pairs, or the promote rule holds even if each of them is a loss."""
+    total = n_scored_pairs + unscored
+    if unscored == 0 or unscored / total <= (margin / 4 if max_share is None else max_share):
+        return True
+    lower = tango_ci(wins, losses + unscored, total, alpha).lower
+    assert lower is not None
+    if lower <= -margin + STRICT:
+        return False
+    return total > guard_up_to_n or exact.p_promote(wins, losses + unscored, total, margin) <= alpha
+
+
+def clustered_verdict(
+    limits: ClusteredLimits,
+    *,
+    margin: float,
+    alpha: float = 0.025,
+    min_clusters_promote: int = MIN_CLUSTERS_PROMOTE,
+    min_clusters_reject: int = MIN_CLUSTERS_REJECT,
+) -> Decision:
+    """Verdict for clustered binary pairs from their limits."""
+    return decide(
+        Evidence(
+            n=limits.mean.n,
+            lower=limits.lower,
+            upper=limits.upper,
+            margin=margin,
+            alpha=alpha,
+            enough_to_promote=limits.mean.clusters >= min_clusters_promote,
+            enough_to_reject=limits.mean.clusters >= min_clusters_reject,
+        )
+    )

@@ -1,0 +1,113 @@
+"""After cut-over: e-detectors over periods, and what a re-check budget can find.
+
+`CUSUM: M <- max(M, 1) e`, `Shiryaev-Roberts: M <- (M + 1) e`, alarm at M >= A. The mean number of periods to
+a false alarm is at least A: a promise about run lengths, not a lifetime false-alarm probability.
+
+Source: Shin, Ramdas & Rinaldo 2024, New England Journal of Statistics in Data Science 2:229.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from freehold.stats.sequential import PairedGrid, paired_grid_e_process
+from freehold.types.record import Record
+
+THRESHOLD = 200.0
+"""Weekly periods: a false alarm in about four years."""
+
+
+class Detections(NamedTuple):
+    """Both detectors over a whole sequence; alarms are the first period (from 1) at or above the threshold."""
+
+    cusum: list[float]
+    shiryaev_roberts: list[float]
+    cusum_alarm: int | None
+    sr_alarm: int | None
+
+
+class EDetector(Record, frozen=True, kw_only=True):
+    """Both detectors as a state to store; after an action start again from a new one."""
+
+    cusum: float = 0.0
+    shiryaev_roberts: float = 0.0
+    periods: int = 0
+
+    def update(self, e_value: float) -> EDetector:
+        """The state after one more period."""
+        return EDetector(
+            cusum=max(self.cusum, 1.0) * e_value,
+            shiryaev_roberts=(self.shiryaev_roberts + 1) * e_value,
+            periods=self.periods + 1,
+        )
+
+    def alarm(self, threshold: float = THRESHOLD) -> bool:
+        """Whether the Shiryaev-Roberts statistic, the quicker of the two, has reached the threshold."""
+        return max(self.cusum, self.shiryaev_roberts) >= threshold
+
+
+def e_detectors(e_values: Sequence[float], threshold: float = THRESHOLD) -> Detections:
+    """Run both detectors over the e-values of consecutive periods."""
+    state, cusum, sr = EDetector(), [], []
+    for value in e_values:
+        state = state.update(value)
+        cusum.append(state.cusum)
+        sr.append(state.shiryaev_roberts)
+
+    def first(path: list[float]) -> int | None:
+        return next((period for period, value in enumerate(path, 1) if value >= threshold), None)
+
+    return Detections(cusum, sr, first(cusum), first(sr))
+
+
+def period_e_value(d: Sequence[float], margin: float) -> float:
+    """E-value of one period's pairs against H0: difference >= -margin; the order must be fixed beforehand."""
+    return math.exp(paired_grid_e_process(d, margin=margin, side="rollback", alpha=0.05).log_e_final)
+
+
+def smallest_drop_found(
+    pairs_per_period: int,
+    *,
+    margin: float,
+    self_noise: float = 0.04,
+    periods: int = 8,
+    power: float = 0.8,
+    threshold: float = THRESHOLD,
+    runs: int = 300,
+    seed: int = 0,
+) -> float | None:
+    """The smallest drop that alarms within `periods` periods with the wanted power, by simulation.
+
+    Pairs lose with probability drop + noise / 2 and win with noise / 2. None when not even a total drop would
+    be found.
+    """
+    step = PairedGrid(margin=margin, side="rollback")
+    uniform = np.random.default_rng(seed).random((runs, periods, pairs_per_period))
+
+    def share(drop: float) -> float:
+        win = min(self_noise / 2, 1 - drop)
+        d = np.where(
+            uniform < win, 1.0, np.where(uniform > 1 - min(drop + self_noise / 2, 1 - win), -1.0, 0.0)
+        )
+        wealth = step._steps(d.reshape(-1, pairs_per_period).T)[-1].reshape(runs, periods, -1)
+        e_values = np.exp(wealth).mean(axis=-1)
+        statistic, alarmed = np.zeros(runs), np.zeros(runs, dtype=bool)
+        for period in range(periods):
+            statistic = (statistic + 1) * e_values[:, period]
+            alarmed |= statistic >= threshold
+        return float(alarmed.mean())
+
+    low, high = margin, 1.0
+    if share(high) < power:
+        return None
+    while high - low > 0.005:
+        middle = (low + high) / 2
+        if share(middle) >= power:
+            high = middle
+        else:
+            low = middle
+    return high

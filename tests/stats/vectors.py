@@ -1,0 +1,316 @@
+"""How a test vector's method and inputs are turned into calls of `freehold.stats`."""
+
+import math
+
+import numpy as np
+
+from freehold.stats import (
+    binary,
+    clustered,
+    continuous,
+    drift,
+    exact,
+    judges,
+    missing,
+    power,
+    quantiles,
+    rules,
+    sequential,
+    slices,
+)
+from freehold.stats.compare import compare_scores
+
+
+def _alpha(i, two_sided=False):
+    if "alpha_one_sided" in i:
+        return i["alpha_one_sided"]
+    if "alpha_two_sided" in i:
+        return i["alpha_two_sided"] / 2
+    return i.get("alpha", 0.05 if two_sided else 0.025)
+
+
+def _estimate(result):
+    return result._asdict()
+
+
+def tango_ci(i):
+    return _estimate(binary.tango_ci(i["wins"], i["losses"], i["n"], _alpha(i)))
+
+
+def newcombe(i):
+    return _estimate(binary.newcombe_ci(i["both"], i["wins"], i["losses"], i["neither"], _alpha(i)))
+
+
+def mcnemar(i):
+    return binary.mcnemar(i["wins"], i["losses"])._asdict()
+
+
+def noninferiority_test(i):
+    return exact.noninferiority_test(i["wins"], i["losses"], i["n"], i["margin"])._asdict()
+
+
+def paired_t_ci(i):
+    return continuous.paired_t_ci(
+        np.array(i["differences"], dtype=float), alpha=_alpha(i), margin=i.get("margin", 0.0)
+    )._asdict()
+
+
+def bca_ci(i):
+    d = np.array(i["differences"], dtype=float)
+    result = continuous.bootstrap(d, alpha=_alpha(i), resamples=60_000, seed=1)
+    return {
+        "estimate": d.mean(),
+        "lower": result.bca_lower,
+        "upper": result.bca_upper,
+        "acceleration": result.acceleration,
+        "studentised_lower": result.studentised_lower,
+        "studentised_upper": result.studentised_upper,
+    }
+
+
+def sign_flip(i):
+    return {
+        "p_value": continuous.sign_flip_permutation(
+            np.array(i["differences"], dtype=float),
+            margin=i.get("margin", 0.0),
+            alternative=i.get("alternative", "greater"),
+        )
+    }
+
+
+def cluster_robust_mean(i):
+    codes = clustered.encode_clusters(i["cluster_ids"])
+    return clustered.cluster_robust_mean(
+        codes, np.array(i["differences"], dtype=float), alpha=_alpha(i)
+    )._asdict()
+
+
+def noninferiority_n_binary(i):
+    assumptions = {
+        "discordance": i["discordance"],
+        "true_difference": i.get("true_difference", 0.0),
+        "margin": i["margin"],
+        "alpha": _alpha(i),
+    }
+    n = power.noninferiority_n_normal(**assumptions, power=i["power"])
+    at_n = power.exact_power(n, **assumptions, guard=False)
+    return {"n_normal": n, "exact_power_of_score_test_at_n_normal": at_n}
+
+
+def superiority_n_binary(i):
+    connor, miettinen = power.superiority_n_binary(
+        discordance=i["discordance"], difference=i["difference"], alpha=_alpha(i), power=i["power"]
+    )
+    return {"n_connor": connor, "n_miettinen": miettinen}
+
+
+def noninferiority_n_continuous(i):
+    return power.noninferiority_n_continuous(
+        sd=i["sd_of_differences"],
+        true_difference=i.get("true_difference", 0.0),
+        margin=i["margin"],
+        alpha=_alpha(i),
+        power=i["power"],
+    )._asdict()
+
+
+def posthoc_smallest_margin(i):
+    return power.posthoc_smallest_margin(
+        i["wins"], i["losses"], i["n"], alpha=_alpha(i), power=i["power"]
+    )._asdict()
+
+
+def adjust_p(i):
+    return {"holm": slices.holm(i["p_values"]), "bh": slices.benjamini_hochberg(i["p_values"])}
+
+
+def ppi_mean(i):
+    options = {"alpha": _alpha(i, two_sided=True), "library_variant": True}
+    columns = i["human"], i["judge_on_human"], i["judge_on_rest"]
+    found = {
+        f"lambda_{weight}": judges.ppi_mean(*columns, lam=weight, **options)._asdict()
+        for weight in (0.0, 0.5, 1.0)
+    }
+    return found | {"lambda_tuned": judges.ppi_mean(*columns, **options)._asdict()}
+
+
+def rogan_gladen(i):
+    return judges.rogan_gladen(i["apparent"], i["sensitivity"], i["specificity"])._asdict()
+
+
+def order_swap(i):
+    return judges.order_swap(i["candidate_first"], i["candidate_second"])._asdict()
+
+
+def empirical_bernstein(i):
+    lower = sequential.empirical_bernstein_lower_cs(
+        i["x"],
+        alpha=i["alpha"],
+        truncation=i.get("truncation", 0.5),
+        running_intersection=i.get("running_intersection", False),
+    )
+    return {"lower_at_t": {str(t): float(value) for t, value in enumerate(lower, 1)}}
+
+
+def hedged_betting(i):
+    path = sequential.hedged_betting_log_wealth(
+        i["x"], i["m"], alpha=i["alpha"], truncation=i.get("truncation", 0.5)
+    )
+    return {
+        "log_wealth_final": float(path[-1]),
+        "log_wealth_max": float(path.max()),
+        "reject_m": bool((path >= math.log(1 / i["alpha"])).any()),
+    }
+
+
+def paired_grid(i):
+    return sequential.paired_grid_e_process(
+        i["d"], margin=i["margin"], side=i["side"], alpha=i["alpha"]
+    )._asdict()
+
+
+def aipw_canary(i):
+    p = i["assignment_probability"]
+    units = [
+        sequential.Exposure(bool(chosen), score, p[t] if isinstance(p, list) else p)
+        for t, (chosen, score) in enumerate(zip(i["assigned_candidate"], i["score"], strict=True))
+    ]
+    start = sequential.AipwCanary(
+        margin=i["margin"],
+        side=i.get("side", "rollback"),
+        prior_mean=i.get("prior_mean", 0.95),
+        prior_weight=i.get("prior_weight", 10),
+        cap=i.get("cap", 0.9),
+    )
+    path = sequential.aipw_canary_e_process(units, start=start, alpha=i["alpha"])
+    return path._asdict() | {"mean_psi": start.update(units).effect}
+
+
+def beta_binomial_log_e(i):
+    return {"log_e": quantiles.beta_binomial_log_e(i["successes"], i["t"], i["p0"], i["a"], i["b"])}
+
+
+def quantile_cs_ranks(i):
+    return quantiles.quantile_cs_ranks(
+        i["t"], i["quantile"], alpha=i["alpha"], a=i.get("a"), b=i.get("b")
+    )._asdict()
+
+
+def e_detectors(i):
+    return drift.e_detectors(i["e_values"], i["threshold"])._asdict()
+
+
+def worst_case_bounds(i):
+    unscored = missing.Unscored(
+        i["unscored_candidate_only"], i["unscored_incumbent_only"], i["unscored_both"]
+    )
+    return missing.worst_case_bounds(
+        i["wins"], i["losses"], i["n_scored_pairs"], unscored.total, alpha=_alpha(i)
+    )._asdict()
+
+
+def paired_binary_verdict(i):
+    return rules.paired_binary_verdict(
+        i["wins"],
+        i["losses"],
+        i["n_scored_pairs"],
+        unscored_pairs=i.get("unscored_pairs", 0),
+        margin=i["margin"],
+        alpha=_alpha(i),
+        min_pairs_promote=i.get("min_pairs_promote", 30),
+        max_unscored_share=i.get("max_unscored_share"),
+        guard_up_to_n=i.get("exact_guard_up_to_n", 2000),
+    )._asdict()
+
+
+def paired_items_verdict(i):
+    pairs = list(zip(i["incumbent"], i["candidate"], strict=True))
+    scored = [(x, y) for x, y in pairs if x is not None and y is not None]
+    wins, losses = sum(y > x for x, y in scored), sum(y < x for x, y in scored)
+    counts = {
+        "wins": wins,
+        "losses": losses,
+        "n_scored_pairs": len(scored),
+        "unscored_incumbent_only": sum(x is None and y is not None for x, y in pairs),
+        "unscored_candidate_only": sum(x is not None and y is None for x, y in pairs),
+        "unscored_both": sum(x is None and y is None for x, y in pairs),
+    }
+    whole = compare_scores(
+        [str(row) for row in range(len(pairs))],
+        i["incumbent"],
+        i["candidate"],
+        margin=i["margin"],
+        alpha=_alpha(i),
+    )
+    verdict = paired_binary_verdict(i | counts | {"unscored_pairs": len(pairs) - len(scored)})
+    defaults = i.get("min_pairs_promote", 30) == 30 and i.get("max_unscored_share") == i["margin"] / 4
+    if defaults and whole.reasons[0] != "margin_not_below_incumbent":
+        assert (whole.verdict, whole.reasons[0]) == (verdict["verdict"], verdict["reason"])
+    assert (whole.n, whole.b_only, whole.a_only) == (len(scored), wins, losses)
+    return verdict | counts
+
+
+def clustered_binary_verdict(i):
+    codes, d = clustered.encode_clusters(i["cluster_ids"]), np.array(i["differences"], dtype=float)
+    found = clustered.clustered_binary_limits(codes, d, margin=i["margin"], alpha=_alpha(i))
+    decision = rules.clustered_verdict(
+        found,
+        margin=i["margin"],
+        alpha=_alpha(i),
+        min_clusters_promote=i.get("min_clusters_promote", 20),
+        min_clusters_reject=i.get("min_clusters_reject", 10),
+    )
+    return found._asdict() | {
+        "verdict": decision.outcome,
+        "reason": decision.reason,
+        "clusters": found.mean.clusters,
+    }
+
+
+def zero_variance_verdict(i):
+    reach = i["score_range"]
+    result = continuous.continuous_limits(
+        np.full(i["n"], i["differences_all"]), margin=i["margin"], alpha=_alpha(i), hi=reach
+    )
+    decision = rules.decide(
+        rules.Evidence(n=i["n"], lower=result.lower, upper=result.upper, margin=i["margin"], alpha=_alpha(i))
+    )
+    return {"lower": result.lower, "upper": result.upper, "verdict": decision.outcome}
+
+
+def slice_harm(i):
+    counts = [slices.SliceCounts(s["name"], s["wins"], s["losses"], s["n"]) for s in i["slices"]]
+    return slices.slice_harm(counts, margin=i["margin"], alpha=i["alpha"], min_n=i["min_n"])._asdict()
+
+
+METHODS = {
+    "tango_ci": tango_ci,
+    "newcombe_square_and_add_ci": newcombe,
+    "mcnemar": mcnemar,
+    "noninferiority_test": noninferiority_test,
+    "paired_t_ci": paired_t_ci,
+    "bca_ci": bca_ci,
+    "sign_flip_permutation": sign_flip,
+    "cluster_robust_mean": cluster_robust_mean,
+    "noninferiority_n_binary": noninferiority_n_binary,
+    "superiority_n_binary": superiority_n_binary,
+    "noninferiority_n_continuous": noninferiority_n_continuous,
+    "posthoc_smallest_margin": posthoc_smallest_margin,
+    "adjust_p": adjust_p,
+    "ppi_mean": ppi_mean,
+    "rogan_gladen": rogan_gladen,
+    "order_swap": order_swap,
+    "empirical_bernstein_lower_cs": empirical_bernstein,
+    "hedged_betting_log_wealth": hedged_betting,
+    "paired_grid_e_process": paired_grid,
+    "aipw_canary_e_process": aipw_canary,
+    "beta_binomial_log_e": beta_binomial_log_e,
+    "quantile_cs_ranks": quantile_cs_ranks,
+    "e_detectors": e_detectors,
+    "worst_case_bounds": worst_case_bounds,
+    "paired_binary_verdict": paired_binary_verdict,
+    "paired_items_verdict": paired_items_verdict,
+    "clustered_binary_verdict": clustered_binary_verdict,
+    "paired_continuous_verdict_zero_variance": zero_variance_verdict,
+    "slice_harm": slice_harm,
+}
