@@ -1,0 +1,235 @@
+"""`freehold evaluate`: is the candidate good enough, on held-out samples, against the frozen incumbent?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from freehold.datasets import building
+from freehold.errors import StorageError, UsageError
+from freehold.evals.answers import Answer
+from freehold.evals.chat_client import Patience
+from freehold.evals.comparing import compare, disagreements
+from freehold.evals.latency import summarize
+from freehold.evals.replay import Budget, answers, scored
+from freehold.evals.scorers import for_task
+from freehold.types.dataset import Dataset, Sample
+from freehold.types.endpoint import Endpoint
+from freehold.types.evaluation import Comparison, EvalResult, Task
+from freehold.types.progress import Progress, Silent
+from freehold.types.record import Record, content_id
+from freehold.types.report import Disagreement, LatencySummary, UntrainedBaseline
+
+References = Literal["gold", "incumbent", "mixed"]
+
+DISAGREEMENTS_KEPT = 50
+
+
+class Evaluation(Record, frozen=True, kw_only=True):
+    """One evaluation with everything a report says about it.
+
+    `references` says what the answers were compared with. `results_file` holds every answer and score of
+    both models, one JSON line a sample; `disagreements` are the first of those scored differently.
+    """
+
+    id: str
+    task: Task
+    dataset_id: str
+    incumbent: str
+    candidate: str
+    endpoint: str
+    comparison: Comparison
+    references: References
+    latency: LatencySummary
+    disagreements: tuple[Disagreement, ...] = ()
+    disagreements_total: int = 0
+    untrained: UntrainedBaseline | None = None
+    results_file: str | None = None
+    from_cache: int = 0
+
+
+class ItemResult(Record, frozen=True, kw_only=True):
+    """One line of an evaluation's results file."""
+
+    sample: Sample
+    reference: str | None
+    incumbent: EvalResult
+    candidate: EvalResult
+
+
+async def evaluate(
+    *,
+    dataset: Dataset,
+    task: Task,
+    endpoint: Endpoint,
+    model: str,
+    cache_dir: Path,
+    untrained_model: str | None = None,
+    untrained_samples: int = 0,
+    concurrency: int = 4,
+    limit: int | None = None,
+    fresh: bool = False,
+    looks: int = 1,
+    patience: Patience | None = None,
+    budget: Budget | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Replay the held-out samples against `model` and compare with the incumbent's frozen answers.
+
+    Both are scored by the task's scorer against gold. A sample without gold is scored against the
+    incumbent's own answer; the incumbent is then right by construction and the notes say so. `limit` takes
+    the first samples only. Answers are kept in `cache_dir` and used again unless `fresh`.
+    With `untrained_model`, the first `untrained_samples` are asked that model too.
+
+    Raises `UsageError` when there is nothing to compare with, and what `answers` raises.
+    """
+    progress = progress or Silent()
+    samples = list(building.samples(dataset, "held_out"))[:limit]
+    if not samples:
+        raise UsageError("no held-out samples", hint="freehold dataset build holds some out")
+    if not any(sample.incumbent is not None for sample in samples):
+        raise UsageError(
+            "no held-out sample has an answer of the incumbent, so there is nothing to compare with",
+            hint="freehold freeze records its answers; freehold import FILE brings in recorded ones",
+        )
+    cache = cache_dir / f"answers-{content_id([endpoint.name, endpoint.engine, model])[:12]}.jsonl"
+    if fresh:
+        cache.unlink(missing_ok=True)
+    scorer = for_task(task)
+    references = [sample.target for sample in samples]
+    began = time.monotonic()
+    total = len(samples)
+    told = progress
+
+    def tell(done: int, of: int) -> None:
+        told.update(done, of, unit="samples")
+
+    asked = await answers(
+        endpoint,
+        model,
+        samples,
+        task,
+        concurrency=concurrency,
+        on_progress=tell,
+        cache_path=cache,
+        patience=patience,
+        budget=budget,
+    )
+    wall = time.monotonic() - began
+    from_cache = sum(one.cached for one in asked)
+    candidate = [
+        await scored(scorer, model, one.sample, one.answer, reference)
+        for one, reference in zip(asked, references, strict=True)
+    ]
+    name = dataset.incumbent_model or "incumbent"
+    incumbent = [
+        await scored(scorer, name, sample, frozen_answer(sample), reference)
+        for sample, reference in zip(samples, references, strict=True)
+    ]
+    untrained = None
+    if untrained_model is not None and untrained_samples > 0:
+        few = samples[:untrained_samples]
+        progress.say(f"asking {untrained_model} without the adapter, {len(few)} samples")
+        plain = await answers(
+            endpoint, untrained_model, few, task, concurrency=concurrency, cache_path=cache, patience=patience
+        )
+        untrained = baseline(
+            [
+                await scored(scorer, untrained_model, one.sample, one.answer, one.sample.target)
+                for one in plain
+            ]
+        )
+    kind = references_kind(samples)
+    comparison = compare(
+        samples,
+        incumbent,
+        candidate,
+        task,
+        incumbent_name=name,
+        candidate_name=model,
+        made_from=(dataset.id,),
+        notes=reference_notes(kind, samples),
+        looks=looks,
+    )
+    differing = disagreements(samples, incumbent, candidate, references)
+    id = content_id([comparison.id, endpoint.name])
+    return Evaluation(
+        id=id,
+        task=task,
+        dataset_id=dataset.id,
+        incumbent=name,
+        candidate=model,
+        endpoint=endpoint.base_url,
+        comparison=comparison,
+        references=kind,
+        latency=summarize(
+            candidate, concurrency=concurrency, wall_seconds=None if from_cache else round(wall, 3)
+        ),
+        disagreements=differing[:DISAGREEMENTS_KEPT],
+        disagreements_total=len(differing),
+        untrained=untrained,
+        results_file=str(write_results(cache_dir / f"{id}.jsonl", samples, references, incumbent, candidate)),
+        from_cache=min(from_cache, total),
+    )
+
+
+def frozen_answer(sample: Sample) -> Answer:
+    """The incumbent's recorded answer; nobody's fault where there is none."""
+    if sample.incumbent is None:
+        return Answer(fault="nobody", error="no_frozen_answer: the incumbent's answer was not recorded")
+    return Answer(output=sample.incumbent)
+
+
+def baseline(results: Sequence[EvalResult]) -> UntrainedBaseline:
+    """What the base scores without the adapter."""
+    values = [one.score.value for one in results if one.score.value is not None]
+    return UntrainedBaseline(
+        n=len(values),
+        mean=sum(values) / len(values) if values else None,
+        format_failures=sum(not one.score.format_ok for one in results),
+    )
+
+
+def references_kind(samples: Sequence[Sample]) -> References:
+    """What the samples' answers are compared with."""
+    with_gold = sum(sample.gold is not None for sample in samples)
+    return "gold" if with_gold == len(samples) else "mixed" if with_gold else "incumbent"
+
+
+def reference_notes(kind: References, samples: Sequence[Sample]) -> tuple[str, ...]:
+    """What a reader must know about the references."""
+    if kind == "gold":
+        return ()
+    without = sum(sample.gold is None for sample in samples)
+    return (
+        f"On {without:,} of {len(samples):,} samples the reference is the incumbent's own frozen answer: there it "
+        "is right by construction and the candidate can only lose. Gold answers, or repeats of the incumbent "
+        "(freehold freeze), make the comparison fair.",
+    )
+
+
+def write_results(
+    path: Path,
+    samples: Sequence[Sample],
+    references: Sequence[str | None],
+    incumbent: Sequence[EvalResult],
+    candidate: Sequence[EvalResult],
+) -> Path:
+    """Write the results file. Raises `StorageError`."""
+    lines = (
+        ItemResult(sample=sample, reference=reference, incumbent=one, candidate=other)
+        for sample, reference, one, other in zip(samples, references, incumbent, candidate, strict=True)
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    except OSError as error:
+        raise StorageError(
+            f"{path}: results cannot be written: {error.strerror}",
+            hint="free some space or check who owns the folder, then run the command again",
+        ) from None
+    return path
