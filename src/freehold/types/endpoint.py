@@ -27,6 +27,8 @@ class AdapterMount(Record, frozen=True, kw_only=True):
     name: str
     path: str
     adapter_id: str | None = None
+    base_sha256: str | None = None
+    """Hash of the weights it was trained on; refused on weights that are known to be others."""
 
 
 class ServePlan(Record, frozen=True, kw_only=True):
@@ -36,6 +38,7 @@ class ServePlan(Record, frozen=True, kw_only=True):
     engine: EngineName
     model: str
     weights_path: str | None = None
+    weights_sha256: str | None = None
     adapters: tuple[AdapterMount, ...] = ()
     context_tokens: int = 4096
     parallel: int = 4

@@ -1,0 +1,187 @@
+"""Echo's HTTP side: OpenAI chat completions (plain and streamed), embeddings, models, health."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import random
+import struct
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from freehold.engines.echo import answer
+from freehold.engines.echo.options import EchoOptions, read_answers
+from freehold.types.endpoint import ServePlan
+
+CREATED = 1_700_000_000
+"""Fixed, as everything here: two runs agree to the byte."""
+
+_encode = msgspec.json.encode
+
+
+class EchoApp:
+    """One plan's server. `answers` maps model name to table; the empty name is for all models."""
+
+    def __init__(self, plan: ServePlan, options: EchoOptions) -> None:
+        self._plan = plan
+        self._options = options
+        self._models = [plan.model, *(mount.name for mount in plan.adapters)]
+        self._answers: dict[str, dict[str, str]] = {"": dict(options.answers)}
+        if options.answers_file is not None:
+            self._answers[""] |= read_answers(options.answers_file)
+        for mount in plan.adapters:
+            if mount.path.endswith((".json", ".jsonl")):
+                self._answers[mount.name] = read_answers(mount.path)
+        self._chance = random.Random(options.seed)
+        self._count = 0
+        self._turns = asyncio.Semaphore(plan.parallel)
+
+    def application(self) -> web.Application:
+        """The aiohttp application."""
+        app = web.Application(client_max_size=64 << 20)
+        app.router.add_get("/health", self._health)
+        app.router.add_get("/v1/models", self._list)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/embeddings", self._embeddings)
+        return app
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _list(self, _: web.Request) -> web.Response:
+        data = [
+            {"id": name, "object": "model", "created": CREATED, "owned_by": "freehold-echo"}
+            for name in self._models
+        ]
+        return web.json_response({"object": "list", "data": data})
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        body = await self._read(request)
+        if isinstance(body, web.Response):
+            return body
+        messages = body.get("messages")
+        if not isinstance(messages, list) or not messages or not all(_is_message(item) for item in messages):
+            return _error(400, "messages must be a list of messages with a role", "invalid_request_error")
+        if body.get("logprobs"):
+            return _error(400, "echo has no log-probabilities", "unsupported_parameter")
+        prompt = answer.prompt_tokens(messages)
+        if prompt > self._plan.context_tokens:
+            return _error(
+                400,
+                f"request ({prompt} tokens) exceeds the context of {self._plan.context_tokens} tokens",
+                "context_length_exceeded",
+            )
+        self._count += 1
+        number = self._count
+        async with self._turns:
+            if self._options.delay_ms:
+                await asyncio.sleep(self._options.delay_ms / 1000)
+            if self._chance.random() < self._options.failure_rate:
+                return _error(self._options.failure_status, "a failure that was asked for", "echo_failure")
+            reply = answer.reply(body, self._options, self._answers)
+            head = {"id": f"chatcmpl-echo-{number}", "created": CREATED, "model": body["model"]}
+            if body.get("stream"):
+                return await self._stream(request, head, reply, prompt, body)
+            return web.Response(body=_encode(_plain(head, reply, prompt)), content_type="application/json")
+
+    async def _stream(
+        self,
+        request: web.Request,
+        head: dict[str, Any],
+        reply: answer.Reply,
+        prompt: int,
+        body: dict[str, Any],
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
+        )
+        await response.prepare(request)
+        usage = bool((body.get("stream_options") or {}).get("include_usage"))
+        async for chunk in self._chunks(head, reply, prompt, usage):
+            await response.write(b"data: " + _encode(chunk) + b"\n\n")
+        await response.write(b"data: [DONE]\n\n")
+        await response.write_eof()
+        return response
+
+    async def _chunks(
+        self, head: dict[str, Any], reply: answer.Reply, prompt: int, usage: bool
+    ) -> AsyncIterator[dict[str, Any]]:
+        head = {**head, "object": "chat.completion.chunk"}
+
+        def chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+            return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+
+        yield chunk({"role": "assistant", "content": None if reply.tool_call else ""})
+        if reply.tool_call is not None:
+            yield chunk({"tool_calls": [{"index": 0, **_call(head, reply.tool_call)}]})
+        for piece in reply.pieces:
+            if self._options.token_delay_ms:
+                await asyncio.sleep(self._options.token_delay_ms / 1000)
+            yield chunk({"content": piece})
+        yield chunk({}, reply.finish_reason)
+        if usage:
+            yield {**head, "choices": [], "usage": _usage(prompt, len(reply.pieces))}
+
+    async def _embeddings(self, request: web.Request) -> web.Response:
+        body = await self._read(request)
+        if isinstance(body, web.Response):
+            return body
+        asked = body.get("input")
+        texts = [asked] if isinstance(asked, str) else asked
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            return _error(400, "input must be a text or a list of texts", "invalid_request_error")
+        data = []
+        for index, text in enumerate(texts):
+            vector: Any = answer.embedding(text)
+            if body.get("encoding_format") == "base64":
+                vector = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+            data.append({"object": "embedding", "index": index, "embedding": vector})
+        used = sum(len(answer.tokens(text)) for text in texts)
+        usage = {"prompt_tokens": used, "total_tokens": used}
+        return web.json_response({"object": "list", "data": data, "model": body["model"], "usage": usage})
+
+    async def _read(self, request: web.Request) -> dict[str, Any] | web.Response:
+        """The request's JSON object, or the error to answer with."""
+        try:
+            body = msgspec.json.decode(await request.read())
+        except msgspec.DecodeError as error:
+            return _error(400, f"not JSON: {error}", "invalid_request_error")
+        if not isinstance(body, dict):
+            return _error(400, "the request must be a JSON object", "invalid_request_error")
+        if body.get("model") not in self._models:
+            return _error(404, f"the model {body.get('model')!r} does not exist", "model_not_found")
+        return body
+
+
+def _is_message(item: Any) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("role"), str)
+
+
+def _plain(head: dict[str, Any], reply: answer.Reply, prompt: int) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": reply.text}
+    if reply.tool_call is not None:
+        message = {"role": "assistant", "content": None, "tool_calls": [_call(head, reply.tool_call)]}
+    choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason}
+    return {
+        **head,
+        "object": "chat.completion",
+        "choices": [choice],
+        "usage": _usage(prompt, len(reply.pieces)),
+    }
+
+
+def _call(head: dict[str, Any], function: dict[str, Any]) -> dict[str, Any]:
+    return {"id": str(head["id"]).replace("chatcmpl", "call"), "type": "function", "function": function}
+
+
+def _usage(prompt: int, completion: int) -> dict[str, int]:
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def _error(status: int, message: str, code: str) -> web.Response:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    body = {"error": {"message": message, "type": kind, "param": None, "code": code}}
+    return web.json_response(body, status=status)

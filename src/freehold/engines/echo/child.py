@@ -1,0 +1,34 @@
+"""Echo as a process: the plan and the port come on the first line of stdin, whose closing ends us."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+
+import msgspec
+from aiohttp import web
+
+from freehold.engines.echo.app import EchoApp
+from freehold.engines.echo.options import EchoOptions
+from freehold.engines.lifeline import watch_parent
+from freehold.types.endpoint import ServePlan
+
+
+async def serve(plan: ServePlan) -> None:
+    """Serve `plan` on its host and port until the parent closes stdin or sends SIGTERM."""
+    app = EchoApp(plan, msgspec.convert(plan.options, EchoOptions)).application()
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, plan.host, plan.port).start()
+    print(f"echo listens on {plan.host}:{plan.port}", file=sys.stderr, flush=True)  # noqa: T201
+    gone = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: gone.set())
+    watch_parent(gone)
+    await asyncio.to_thread(gone.wait)
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(msgspec.json.decode(sys.stdin.buffer.readline(), type=ServePlan)))

@@ -1,0 +1,73 @@
+"""What the echo engine can be told (`ServePlan.options`), and where its answers come from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from freehold.errors import InputError
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Answer `answer` when the last user message contains `contains` or matches `regex`; `model` narrows it."""
+
+    answer: str
+    contains: str | None = None
+    regex: str | None = None
+    model: str | None = None
+
+    def matches(self, text: str, model: str) -> bool:
+        if self.model is not None and self.model != model:
+            return False
+        if self.contains is not None and self.contains not in text:
+            return False
+        return self.regex is None or re.search(self.regex, text) is not None
+
+
+class EchoOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """`answers` maps a last user message to its answer; `answers_file` is the same as a JSON object, or JSON
+    lines of ``{"input": …, "answer": …}``. `rules` are tried in order after that, then `default`, then the
+    message itself comes back.
+
+    `delay_ms` passes before the first byte, `token_delay_ms` before each streamed piece. `failure_rate` is
+    the share of requests answered with `failure_status` (a fixed sequence from `seed`). With `in_process`
+    the server lives in the caller's event loop instead of a child process.
+    """
+
+    answers: dict[str, str] = {}
+    answers_file: str | None = None
+    rules: tuple[Rule, ...] = ()
+    default: str | None = None
+    delay_ms: float = 0.0
+    token_delay_ms: float = 0.0
+    failure_rate: float = 0.0
+    failure_status: int = 500
+    seed: int = 0
+    in_process: bool = False
+
+
+def read_answers(path: str) -> dict[str, str]:
+    """Answers from a JSON object or JSON lines. Raises `InputError` with the line."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from None
+    try:
+        return msgspec.json.decode(data, type=dict[str, str])
+    except msgspec.DecodeError:
+        pass  # not one object: JSON lines
+    found: dict[str, str] = {}
+    for number, line in enumerate(data.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = msgspec.json.decode(line, type=dict[str, Any])
+            found[str(row["input"])] = str(row["answer"])
+        except (msgspec.DecodeError, KeyError) as error:
+            raise InputError(
+                f"not an answer with 'input' and 'answer': {error}", path=path, line=number
+            ) from None
+    return found

@@ -1,0 +1,122 @@
+"""The contract every engine keeps, and the table of engines.
+
+A new engine is a package here with an `engine.py` that has `ENGINE`, one line in `ENGINES`, and a row in the
+contract suite's table (tests/engines/contract). See docs/adding/an-engine.md.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Protocol
+
+from freehold.errors import UsageError
+from freehold.types.endpoint import Endpoint, EngineName, ServePlan
+from freehold.types.record import Record
+
+State = Literal["starting", "ready", "restarting", "failed", "stopped"]
+
+
+class EngineHealth(Record, frozen=True, kw_only=True):
+    """How a running engine is. `last_crash` is why it went down last, in words."""
+
+    state: State
+    restarts: int = 0
+    last_crash: str | None = None
+    process_id: int | None = None
+
+
+class RunningEngine(Protocol):
+    """An engine that has answered a real request at least once."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it is; stays the same over restarts."""
+
+    def health(self) -> EngineHealth:
+        """What is known right now, without asking the engine."""
+
+    async def stop(self) -> None:
+        """Stop cleanly; a second call does nothing."""
+
+
+class Engine(Protocol):
+    """A kind of engine."""
+
+    @property
+    def name(self) -> EngineName:
+        """The name in plans and in `freehold.toml`."""
+
+    def check(self, plan: ServePlan) -> None:
+        """Raise what would go wrong, before anything starts.
+
+        `EngineError` (a capability or a file is missing, an adapter of another base, context beyond the
+        model), `UsageError` (an option it does not know), `MissingExtraError`, `PortInUseError`.
+        """
+
+    async def start(self, plan: ServePlan, *, log_dir: Path, name: str) -> RunningEngine:
+        """Start and return once a real completion was answered. Raises `EngineError` with the reason."""
+
+
+# One line an engine: where its `ENGINE` lives.
+ENGINES: dict[EngineName, str] = {
+    "echo": "freehold.engines.echo.engine",
+    "llamacpp": "freehold.engines.llamacpp.engine",
+    "remote": "freehold.engines.remote.engine",
+}
+
+
+def load(name: str) -> Engine:
+    """The engine of that name. Raises `UsageError` for a name that is none."""
+    target = ENGINES.get(name)  # type: ignore[call-overload]
+    if target is None:
+        raise UsageError(f"no engine is called {name!r}", hint=f"engines: {', '.join(ENGINES)}")
+    engine: Engine = importlib.import_module(target).ENGINE
+    return engine
+
+
+def check(plan: ServePlan) -> None:
+    """Check a plan against its engine; see `Engine.check`."""
+    load(plan.engine).check(plan)
+
+
+class Session:
+    """A start that has not happened yet: ``async with`` it, or call `start` and later `stop`."""
+
+    def __init__(self, plan: ServePlan, *, log_dir: Path, name: str) -> None:
+        self.plan = plan
+        self._log_dir = log_dir
+        self._name = name
+        self._running: RunningEngine | None = None
+
+    @property
+    def running(self) -> RunningEngine:
+        """The engine, once started."""
+        assert self._running is not None, "start it first"
+        return self._running
+
+    async def start(self) -> Endpoint:
+        """Check the plan, start the engine, return its endpoint."""
+        engine = load(self.plan.engine)
+        engine.check(self.plan)
+        self._running = await engine.start(self.plan, log_dir=self._log_dir, name=self._name)
+        return self._running.endpoint
+
+    async def stop(self) -> None:
+        """Stop what was started."""
+        if self._running is not None:
+            await self._running.stop()
+
+    async def __aenter__(self) -> Endpoint:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+
+def start(plan: ServePlan, *, log_dir: Path, name: str) -> Session:
+    """An engine for `plan`: ``async with start(...) as endpoint``. Logs go to ``log_dir/name.log``."""
+    return Session(plan, log_dir=log_dir, name=name)

@@ -1,0 +1,54 @@
+"""GGUF adapters: where the file is, and whether it belongs to these weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from freehold.engines.weights.check import format_of, gguf_metadata
+from freehold.errors import EngineError, InputError
+from freehold.types.endpoint import AdapterMount
+
+
+def file_of(mount: AdapterMount) -> Path:
+    """The GGUF of an adapter: the path itself, or the only GGUF in the folder it names.
+
+    Raises `InputError` when there is none, or several.
+    """
+    path = Path(mount.path)
+    if not path.is_dir():
+        return path
+    found = sorted(path.glob("*.gguf"))
+    if len(found) != 1:
+        count = "no GGUF file" if not found else f"{len(found)} GGUF files"
+        raise InputError(
+            f"the adapter {mount.name} has {count} here",
+            path=str(path),
+            hint="export the adapter for llama.cpp, or name the file itself",
+        )
+    return found[0]
+
+
+def check(mount: AdapterMount, base: dict[str, object], base_sha256: str | None) -> None:
+    """Raise `EngineError` when the adapter cannot be put on the base.
+
+    `base` is the metadata of the base's GGUF, `base_sha256` its hash where known. An adapter that names the
+    hash it was trained on is refused on any other weights: it would run, and answer worse.
+    """
+    path = file_of(mount)
+    if format_of(path) != "gguf":
+        raise EngineError(f"llama.cpp reads GGUF adapters, and {path} is not one")
+    metadata = gguf_metadata(path)
+    if metadata.get("general.type") != "adapter":
+        raise EngineError(f"{path} is a model, not an adapter", hint="serve it as a model of its own")
+    if metadata.get("general.architecture") != base.get("general.architecture"):
+        raise EngineError(
+            f"adapter {mount.name} is for {metadata.get('general.architecture')} models, "
+            f"the base is {base.get('general.architecture')}",
+            hint="mount it on the base it was trained on",
+        )
+    if mount.base_sha256 and base_sha256 and mount.base_sha256 != base_sha256:
+        raise EngineError(
+            f"adapter {mount.name} was trained on weights with sha256 {mount.base_sha256}, "
+            f"these have {base_sha256}",
+            hint="serve the weights it was trained on, or train again on these",
+        )

@@ -1,0 +1,160 @@
+"""The llama.cpp engine."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from freehold.engines import ports, probe
+from freehold.engines.engine import RunningEngine
+from freehold.engines.llamacpp import adapters
+from freehold.engines.llamacpp.options import KV_TYPES, LlamaOptions
+from freehold.engines.options import read
+from freehold.engines.supervisor import Program, Supervised
+from freehold.engines.weights.check import format_of, gguf_metadata
+from freehold.errors import EngineError, MissingExtraError, UsageError
+from freehold.types.endpoint import Capabilities, Endpoint, EngineName, ServedModel, ServePlan
+
+
+class LlamaEngine:
+    """llama.cpp with its own OpenAI server in a child process."""
+
+    name: EngineName = "llamacpp"
+
+    def check(self, plan: ServePlan) -> None:
+        options = read(plan.options, LlamaOptions, "llamacpp")
+        if options.binary is None and importlib.util.find_spec("xllamacpp") is None:
+            raise MissingExtraError("the llama.cpp engine", "local")
+        ports.require_loopback(plan.host, "the llama.cpp engine")
+        if plan.kv_type not in KV_TYPES:
+            raise UsageError(f"KV type {plan.kv_type!r} is unknown", hint=f"known: {', '.join(KV_TYPES)}")
+        if plan.parallel < 1 or plan.context_tokens < 1:
+            raise UsageError(
+                f"parallel is {plan.parallel} and context_tokens {plan.context_tokens}, expected at least 1"
+            )
+        if plan.weights_path is None:
+            raise EngineError(f"no weights are named for {plan.model}", hint=f"freehold pull {plan.model}")
+        path = Path(plan.weights_path)
+        if path.is_dir() or format_of(path) != "gguf":
+            raise EngineError(
+                f"llama.cpp reads GGUF, and {path} is not",
+                hint="pull a GGUF of this model, or serve it with the vllm engine",
+            )
+        metadata = gguf_metadata(path)
+        _check_context(plan, metadata)
+        if "tokenizer.chat_template" not in metadata and options.chat_template is None:
+            raise EngineError(
+                f"{path.name} carries no chat template, so messages cannot be turned into a prompt",
+                hint='give one: [serve] options = { chat_template = "…" }, or use the instruct version',
+            )
+        for mount in plan.adapters:
+            adapters.check(mount, metadata, plan.weights_sha256)
+        if plan.port:
+            ports.claim(plan.host, plan.port)
+
+    async def start(self, plan: ServePlan, *, log_dir: Path, name: str) -> RunningEngine:
+        options = read(plan.options, LlamaOptions, "llamacpp")
+        plan = msgspec.structs.replace(
+            plan,
+            threads=plan.threads or usable_cores(),
+            adapters=tuple(
+                msgspec.structs.replace(mount, path=str(adapters.file_of(mount))) for mount in plan.adapters
+            ),
+        )
+
+        def program(port: int) -> Program:
+            ported = msgspec.structs.replace(plan, port=port)
+            return Program(
+                (sys.executable, "-m", "freehold.engines.llamacpp.child"),
+                quiet_threads(options.spin),
+                msgspec.json.encode(ported) + b"\n",
+            )
+
+        running = Supervised(
+            program,
+            name=name,
+            host=plan.host,
+            log_dir=log_dir,
+            ready_seconds=options.ready_seconds,
+            probe_model=plan.model,
+            probe_path="/v1/embeddings" if options.embeddings else "/v1/chat/completions",
+        )
+        await running.start(plan.port)
+        properties = await probe.get_json(f"{running.base_url}/props")
+        running.endpoint = _endpoint(plan, name, running.base_url, properties, options)
+        return running
+
+
+def _endpoint(
+    plan: ServePlan, name: str, base_url: str, properties: dict[str, object], options: LlamaOptions
+) -> Endpoint:
+    template = properties.get("chat_template_caps")
+    tools = bool(template.get("supports_tools")) if isinstance(template, dict) else False
+    settings = properties.get("default_generation_settings")
+    context = settings.get("n_ctx") if isinstance(settings, dict) else None
+    # Every request says the scale of every adapter, the base's too: llama.cpp (2026-10) answers a request
+    # that says nothing from a cache that the adapter's request before it has filled.
+    names = (plan.model, *(mount.name for mount in plan.adapters))
+    served = [
+        ServedModel(
+            name=name,
+            upstream_name=plan.model,
+            extra_body=_scales(plan, name) if plan.adapters else {},
+            adapter_id=next((mount.adapter_id for mount in plan.adapters if mount.name == name), None),
+        )
+        for name in names
+    ]
+    return Endpoint(
+        name=name,
+        engine="llamacpp",
+        base_url=base_url,
+        models=tuple(served),
+        capabilities=Capabilities(
+            streaming=True,
+            tools=tools,
+            json_schema=not options.embeddings,
+            logprobs=not options.embeddings,
+            adapters=True,
+            embeddings=options.embeddings,
+        ),
+        context_tokens=context if isinstance(context, int) else plan.context_tokens,
+    )
+
+
+def _scales(plan: ServePlan, name: str) -> dict[str, object]:
+    scales = [
+        {"id": number, "scale": 1.0 if mount.name == name else 0.0}
+        for number, mount in enumerate(plan.adapters)
+    ]
+    return {"lora": scales}
+
+
+def _check_context(plan: ServePlan, metadata: dict[str, object]) -> None:
+    longest = metadata.get(f"{metadata.get('general.architecture')}.context_length")
+    if isinstance(longest, int) and plan.context_tokens > longest:
+        raise EngineError(
+            f"{plan.model} has a context of {longest} tokens, {plan.context_tokens} were asked for",
+            hint=f"ask for {longest} or fewer: [serve] context_tokens = {longest}",
+        )
+
+
+def usable_cores() -> int:
+    """Cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def quiet_threads(spin: int) -> dict[str, str]:
+    """Environment that lets idle OpenMP threads sleep instead of spin, unless spinning was asked for.
+
+    Spinning threads take the cores from whatever else runs here, a training step for one.
+    """
+    return {} if spin else {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
+
+
+ENGINE = LlamaEngine()

@@ -1,0 +1,40 @@
+"""Ports of engines: on loopback, checked before a child is started on them."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+from freehold.errors import PortInUseError, UsageError
+
+
+def claim(host: str, port: int) -> int:
+    """`port` when it is free, or any free one for 0. Raises `PortInUseError`.
+
+    The port is not held: whoever binds it next may fail, and then asks again.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        # As servers do, so that a port in TIME_WAIT counts as free; one that is listened on does not.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if port:
+                raise PortInUseError(host, port) from None
+            raise UsageError(f"cannot listen on {host}: {error.strerror}") from None
+        chosen: int = probe.getsockname()[1]
+        return chosen
+
+
+def require_loopback(host: str, what: str) -> None:
+    """Raise `UsageError` unless `host` is a loopback address: engines have no keys, the gateway does."""
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise UsageError(
+            f"{what} would listen on {host}, where others can reach it without a key",
+            hint="leave engines on 127.0.0.1 and open the gateway instead: freehold up --host",
+        )

@@ -1,0 +1,1 @@
+"""An endpoint that somebody else runs."""

@@ -1,0 +1,124 @@
+"""The remote engine: any OpenAI-compatible or Anthropic endpoint, by URL, with its key by environment name.
+
+Starting it asks for its list of models once, so that a wrong URL or key is noticed before traffic is.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import aiohttp
+import msgspec
+
+from freehold.engines import probe
+from freehold.engines.engine import EngineHealth, RunningEngine
+from freehold.engines.options import read
+from freehold.errors import EngineError, UsageError
+from freehold.types.endpoint import Capabilities, Endpoint, EngineName, ServedModel, ServePlan
+
+ANTHROPIC_VERSION = "2023-06-01"
+
+
+class RemoteOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """`base_url` is without the version part. `api_key_env` names the environment variable with the key.
+    `capabilities` says what the endpoint can do, which no list of models tells."""
+
+    base_url: str
+    api: Literal["openai", "anthropic"] = "openai"
+    api_key_env: str | None = None
+    capabilities: Capabilities = Capabilities(tools=True, json_schema=True)
+    upstream_name: str | None = None
+
+
+class RemoteEngine:
+    """A connection, not a process."""
+
+    name: EngineName = "remote"
+
+    def check(self, plan: ServePlan) -> None:
+        options = read(plan.options, RemoteOptions, "remote")
+        if not options.base_url.startswith(("http://", "https://")):
+            raise UsageError(f"engine remote: base_url is {options.base_url!r}, expected http:// or https://")
+        if options.base_url.rstrip("/").endswith("/v1"):
+            raise UsageError(
+                f"engine remote: base_url {options.base_url} ends in /v1",
+                hint=f"leave the version out: {options.base_url.rstrip('/').removesuffix('/v1')}",
+            )
+        if options.api_key_env and not os.environ.get(options.api_key_env):
+            raise UsageError(
+                f"the key of {options.base_url} is expected in {options.api_key_env}, which is not set",
+                hint=f"export {options.api_key_env}=…",
+            )
+        if plan.adapters:
+            raise EngineError(
+                "a remote endpoint cannot be given adapters", hint="name its own models instead of mounting"
+            )
+
+    async def start(self, plan: ServePlan, *, log_dir: Path, name: str) -> RunningEngine:
+        options = read(plan.options, RemoteOptions, "remote")
+        listed = await _models(options)
+        upstream = options.upstream_name or plan.model
+        if listed is not None and upstream not in listed:
+            import difflib
+
+            near = difflib.get_close_matches(upstream, listed, n=1)
+            raise EngineError(
+                f"{options.base_url} has no model {upstream}",
+                hint=f"did you mean {near[0]}?" if near else f"it has: {', '.join(sorted(listed)[:8])}",
+            )
+        return RemoteConnection(
+            Endpoint(
+                name=name,
+                engine="remote",
+                base_url=options.base_url.rstrip("/"),
+                api=options.api,
+                models=(ServedModel(name=plan.model, upstream_name=upstream),),
+                capabilities=options.capabilities,
+                api_key_env=options.api_key_env,
+                context_tokens=plan.context_tokens,
+            )
+        )
+
+
+async def _models(options: RemoteOptions) -> list[str] | None:
+    """Model ids the endpoint lists; None when it has no such list. Raises `EngineError` when it refuses us."""
+    key = os.environ.get(options.api_key_env) if options.api_key_env else None
+    headers: dict[str, str] = {}
+    if options.api == "anthropic":
+        headers = {"anthropic-version": ANTHROPIC_VERSION, **({"x-api-key": key} if key else {})}
+    elif key:
+        headers = {"Authorization": f"Bearer {key}"}
+    url = f"{options.base_url.rstrip('/')}/v1/models"
+    try:
+        answer: Any = await probe.get_json(url, headers=headers)
+    except aiohttp.ClientResponseError as error:
+        if error.status == 404:
+            return None
+        hint = f"check the key in {options.api_key_env}" if error.status in (401, 403) else None
+        raise EngineError(f"{url} answered {error.status}", hint=hint) from None
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        reason = str(error) or type(error).__name__
+        raise EngineError(f"{options.base_url} cannot be reached: {reason}", hint="check the URL") from None
+    except ValueError:
+        raise EngineError(f"{url} did not answer with JSON", hint="is it an API of this kind?") from None
+    rows = answer.get("data") if isinstance(answer, dict) else None
+    return [str(row["id"]) for row in rows if "id" in row] if isinstance(rows, list) else None
+
+
+class RemoteConnection:
+    """Nothing of ours runs, so there is nothing to stop."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._stopped = False
+
+    def health(self) -> EngineHealth:
+        return EngineHealth(state="stopped" if self._stopped else "ready")
+
+    async def stop(self) -> None:
+        self._stopped = True
+
+
+ENGINE = RemoteEngine()

@@ -1,0 +1,261 @@
+"""A supervised child process: started, proven by a real completion, watched, restarted, stopped.
+
+Covered: exits of any kind, hangs (no answer to ``/health`` for some 30 to 90 s), a parent that dies, a port that is
+taken between choosing and binding, children that never become ready.
+Not covered: wrong answers. That is what parity and evaluation are for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import aiohttp
+
+from freehold.engines import crash, ports, probe
+from freehold.engines.engine import EngineHealth, State
+from freehold.errors import EngineError, StorageError
+from freehold.types.endpoint import Endpoint
+
+FIRST_BACKOFF_SECONDS = 0.05
+"""A first crash is answered at once; the pause triples from there."""
+LONGEST_BACKOFF_SECONDS = 30.0
+STEADY_SECONDS = 60.0
+"""After this long without a crash, the next one is treated as the first again."""
+GIVE_UP_AFTER = 8
+"""Starts in a row that never became ready, after which the engine is called failed."""
+HEALTH_INTERVAL_SECONDS = 5.0
+HEALTH_SECONDS = 10.0
+HEALTH_MISSES = 6
+STOP_SECONDS = 8.0
+LOG_BYTES = 20 << 20
+
+
+class Program(NamedTuple):
+    """What to run. `stdin` is written first; then the pipe is held open as the child's lifeline."""
+
+    arguments: tuple[str, ...]
+    environment: dict[str, str]
+    stdin: bytes = b""
+
+
+class Supervised:
+    """A `RunningEngine` that is a child process. Make it with `supervise`."""
+
+    def __init__(
+        self,
+        program: Callable[[int], Program],
+        *,
+        name: str,
+        host: str,
+        log_dir: Path,
+        ready_seconds: float,
+        probe_model: str,
+        probe_path: str = "/v1/chat/completions",
+    ) -> None:
+        self._program = program
+        self._name = name
+        self._host = host
+        self._ready_seconds = ready_seconds
+        self._probe_model = probe_model
+        self._probe_path = probe_path
+        self._port = 0
+        self._process: asyncio.subprocess.Process | None = None
+        self._state: State = "starting"
+        self._restarts = 0
+        self._last_crash: str | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._endpoint: Endpoint | None = None
+        self.log = log_dir / f"{name}.log"
+        self._log_start = 0
+
+    @property
+    def endpoint(self) -> Endpoint:
+        assert self._endpoint is not None
+        return self._endpoint
+
+    @endpoint.setter
+    def endpoint(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    @property
+    def base_url(self) -> str:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
+
+    def health(self) -> EngineHealth:
+        process = self._process
+        return EngineHealth(
+            state=self._state,
+            restarts=self._restarts,
+            last_crash=self._last_crash,
+            process_id=process.pid if process is not None and process.returncode is None else None,
+        )
+
+    async def start(self, port: int) -> None:
+        """First start: one try for a given port, three for a free one of our choice."""
+        tries = 1 if port else 3
+        for number in range(tries):
+            self._port = ports.claim(self._host, port)
+            try:
+                await self._launch()
+                break
+            except EngineError:
+                taken = not port and any("bind" in line.lower() for line in self._said())
+                if not taken or number == tries - 1:
+                    raise
+        self._state = "ready"
+        self._watcher = asyncio.create_task(self._watch(), name=f"watch {self._name}")
+
+    async def stop(self) -> None:
+        if self._state == "stopped":
+            return
+        self._state = "stopped"
+        if self._watcher is not None:
+            self._watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watcher
+        await self._end()
+
+    async def _launch(self) -> None:
+        """Start the child and wait for a real completion. Raises `EngineError` with why there was none."""
+        kills = crash.oom_kills()
+        with self._open_log() as log:
+            program = self._program(self._port)
+            self._process = await asyncio.create_subprocess_exec(
+                *program.arguments,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **program.environment},
+                start_new_session=True,
+            )
+        assert self._process.stdin is not None
+        with contextlib.suppress(ConnectionError):
+            self._process.stdin.write(program.stdin)
+            await self._process.stdin.drain()
+        try:
+            await self._until_ready(kills)
+        except BaseException:
+            await self._end()
+            raise
+
+    async def _until_ready(self, kills: int | None) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + self._ready_seconds
+        pause = 0.02
+        while True:
+            if self._process.returncode is not None:
+                reason = self._why(self._process.returncode, kills)
+                raise EngineError(f"engine {self._name} did not start: {reason}", hint=f"its log: {self.log}")
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise EngineError(
+                    f"engine {self._name} was not ready after {self._ready_seconds:.0f} s",
+                    hint=f"its log: {self.log}",
+                )
+            try:
+                await probe.complete(self.base_url, self._probe_model, path=self._probe_path, seconds=left)
+                return
+            except probe.Answer as answer:
+                if not answer.retry:
+                    raise EngineError(
+                        f"engine {self._name} answers with an error: {answer}", hint=f"its log: {self.log}"
+                    ) from None
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                pass  # not listening yet
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 0.5)
+
+    async def _watch(self) -> None:
+        """Restart the child whenever it ends or hangs, until stopped or beyond hope."""
+        failures = 0
+        backoff = FIRST_BACKOFF_SECONDS
+        began = time.monotonic()
+        kills = crash.oom_kills()
+        while True:
+            if self._state == "ready":
+                self._last_crash = await self._until_down(kills)
+                if time.monotonic() - began > STEADY_SECONDS:
+                    backoff = FIRST_BACKOFF_SECONDS
+            self._state = "restarting"
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 3, LONGEST_BACKOFF_SECONDS)
+            kills = crash.oom_kills()
+            self._restarts += 1
+            try:
+                await self._launch()
+            except (EngineError, StorageError) as error:
+                self._last_crash = error.message
+                failures += 1
+                if failures >= GIVE_UP_AFTER:
+                    self._state = "failed"
+                    return
+                continue
+            failures = 0
+            began = time.monotonic()
+            self._state = "ready"
+
+    async def _until_down(self, kills: int | None) -> str:
+        """Wait until the child ends, or make it end when it hangs; return why."""
+        assert self._process is not None
+        ended = asyncio.create_task(self._process.wait())
+        misses = 0
+        try:
+            while True:
+                done, _ = await asyncio.wait({ended}, timeout=HEALTH_INTERVAL_SECONDS)
+                if done:
+                    return self._why(ended.result(), kills)
+                misses = (
+                    0 if await probe.alive(f"{self.base_url}/health", seconds=HEALTH_SECONDS) else misses + 1
+                )
+                if misses >= HEALTH_MISSES:
+                    await self._end()
+                    return "it stopped answering and was ended"
+        finally:
+            ended.cancel()
+
+    async def _end(self) -> None:
+        """End the child: close its lifeline, ask, and insist."""
+        process = self._process
+        if process is None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), STOP_SECONDS)
+            except TimeoutError:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+
+    def _why(self, code: int, kills: int | None) -> str:
+        now = crash.oom_kills()
+        memory_kill = kills is not None and now is not None and now > kills and code == -signal.SIGKILL
+        return crash.explain(code, self._said(), memory_kill=memory_kill)
+
+    def _said(self) -> list[str]:
+        return crash.tail(self.log, since=self._log_start)
+
+    def _open_log(self) -> BinaryIO:
+        try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
+                self.log.replace(self.log.with_suffix(".1.log"))
+            file = self.log.open("ab")
+        except OSError as error:
+            raise StorageError(
+                f"the engine's log cannot be written: {self.log}: {error.strerror}",
+                hint="check the disk and the rights of the state folder",
+            ) from None
+        self._log_start = file.seek(0, 2)
+        return file
