@@ -30,7 +30,7 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tools: bool | None = None
     vision: bool = False
     languages: tuple[str, ...] = ()
-    chat_template: str | None = None
+    gguf: tuple[str, ...] = ()
     note: str | None = None
 
 
@@ -84,7 +84,7 @@ def _model(family: FamilyFile, row: ModelRow) -> Model:
         tools=row.tools,
         vision=row.vision,
         languages=row.languages,
-        chat_template=row.chat_template,
+        gguf=row.gguf,
         note=row.note,
     )
 

@@ -102,10 +102,34 @@ _KEPT_F32 = (
 )
 
 
+LARGE_HEADS: dict[str, str] = {
+    "Q6_K_L": "Q6_K",
+    "Q5_K_L": "Q5_K_M",
+    "Q4_K_L": "Q4_K_M",
+    "Q3_K_XL": "Q3_K_L",
+    "Q2_K_L": "Q2_K",
+}
+"""Repackers' names for a recipe whose embedding and output are kept at Q8_0."""
+
+OTHER_NAMES: dict[str, str] = {
+    "Q4_0_4_4": "Q4_0",
+    "Q4_0_4_8": "Q4_0",
+    "Q4_0_8_8": "Q4_0",
+    "FP16": "F16",
+    "FP32": "F32",
+}
+
+FIRST_YEAR = "@2023"
+"""Suffix for files made before 2024, when Q2_K kept feed-forward layers at Q3_K and mixtures of eight experts
+had no rules of their own (``Q2_K@2023``)."""
+
+
 def known(quantization: str) -> str:
     """The recipe's usual spelling. Raises `UsageError` for one nothing here knows."""
     name = quantization.upper().replace("-", "_")
-    if name not in BASE_TYPES:
+    name = OTHER_NAMES.get(name, name)
+    bare = name.removesuffix(FIRST_YEAR)
+    if bare not in BASE_TYPES and bare not in LARGE_HEADS:
         raise UsageError(f"quantization {quantization} is not known", hint=f"known: {', '.join(BASE_TYPES)}")
     return name
 
@@ -114,6 +138,10 @@ def row_bytes(type_name: str, values: int) -> int:
     """Bytes of `values` weights of a ggml type; `values` must fill whole blocks."""
     size, width = BLOCKS[type_name]
     return values // size * width
+
+
+HEADER_BYTES_PER_TOKEN = 36
+"""Text, score, type and merges of one vocabulary entry: 25 (Gemma) to 61 (Llama 3) in published files."""
 
 
 class TypedTensor(NamedTuple):
@@ -133,6 +161,11 @@ def quantize(shape: Shape, quantization: str) -> list[TypedTensor]:
     return list(_Recipe(shape, name).types(tensors(shape)))
 
 
+def file_bytes(shape: Shape, quantization: str) -> int:
+    """Bytes of a GGUF file: all tensors and a header, which is mostly the vocabulary."""
+    return weights_bytes(shape, quantization) + HEADER_BYTES_PER_TOKEN * shape.vocabulary
+
+
 def weights_bytes(shape: Shape, quantization: str) -> int:
     """Bytes of all tensors in a quantization (a file adds its header: vocabulary, chat template)."""
     return sum(typed.bytes for typed in quantize(shape, quantization))
@@ -142,8 +175,13 @@ class _Recipe:
     """The quantizer's choice with its running counters, for one model."""
 
     def __init__(self, shape: Shape, name: str) -> None:
-        self.name = name
+        self.first_year = name.endswith(FIRST_YEAR)
+        name = name.removesuffix(FIRST_YEAR)
+        self.large_head = name in LARGE_HEADS
+        self.name = name = LARGE_HEADS.get(name, name)
         self.base = BASE_TYPES[name]
+        # Repackers make the IQ types with an importance matrix; some rules change with one.
+        self.matrix = name.startswith("IQ")
         self.experts = shape.experts.count if shape.experts else 1
         self.tied = shape.tied_embeddings
         self.falcon = shape.architecture == "falcon"
@@ -172,6 +210,10 @@ class _Recipe:
 
     def _chosen(self, tensor: Tensor) -> str:
         name = tensor.name
+        if self.large_head and name in ("output.weight", "token_embd.weight"):
+            return "Q8_0"
+        if self.first_year and (self.experts == 8 or self.name == "Q2_K"):
+            return self._first_year(tensor)
         if self.name == "MXFP4_MOE":
             return "MXFP4" if "_exps." in name else "Q8_0"
         if name == "output.weight" or (self.tied and name == "token_embd.weight"):
@@ -210,6 +252,16 @@ class _Recipe:
             return "Q5_K"
         return self.base if self.base == "Q8_0" else "Q6_K"
 
+    def _first_year(self, tensor: Tensor) -> str:
+        if tensor.name == "output.weight":
+            return "Q6_K"
+        if self.experts == 8:
+            return "Q8_0" if "attn_v." in tensor.name or "attn_k." in tensor.name else self.base
+        if "attn_v" in tensor.name and self.seventy:
+            return "Q5_K"
+        narrow = ("attn_q.", "attn_k.", "token_embd")
+        return "Q2_K" if any(part in tensor.name for part in narrow) else "Q3_K"
+
     def _embedding(self) -> str:
         if self.name in ("IQ2_S", "IQ2_M", "IQ3_XXS"):
             return "IQ3_S"
@@ -226,7 +278,7 @@ class _Recipe:
         if name == "Q2_K":
             chosen = "Q4_K" if shared else "Q3_K"
         elif name == "IQ3_XXS":
-            chosen = "Q4_K" if shared else "IQ3_S"
+            chosen = "Q4_K" if shared else ("IQ3_XXS" if self.matrix else "IQ3_S")
         elif name == "IQ3_M" or (name in ("Q2_K_S", "IQ3_XS", "IQ3_S") and shared):
             chosen = "Q4_K"
         elif name == "Q3_K_M":
@@ -262,8 +314,6 @@ class _Recipe:
             return "Q3_K"
         if name == "Q2_K_S":
             return "Q4_K" if early else self.base
-        if name == "IQ3_XXS":
-            return "Q4_K" if early else "Q3_K"
         if name == "Q3_K_M":
             if layer < count // 16:
                 return "Q5_K"
@@ -276,7 +326,7 @@ class _Recipe:
             return "Q6_K" if layer < count // 16 else ("Q5_K" if more else "Q4_K")
         if name in ("Q4_K_M", "Q5_K_M") and more:
             return "Q6_K"
-        if early and (name in ("IQ4_NL", "IQ4_XS") or (name == "Q4_K_S" and not self.falcon)):
+        if early and name == "Q4_K_S" and not self.falcon:
             return "Q5_K"
         return self.base
 

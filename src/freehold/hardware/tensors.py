@@ -93,7 +93,8 @@ def _attention(shape: Shape, kv_heads: int) -> Iterator[_Part]:
     if shape.fused_qkv:
         projections = [("attn_qkv", q + k + v)]
     else:
-        projections = [("attn_q", q), ("attn_k", k), ("attn_v", v)]
+        gated = 2 * q if shape.attention_gate else q
+        projections = [("attn_q", gated), ("attn_k", k), ("attn_v", v)]
     for name, width in projections:
         yield f"{name}.weight", (shape.hidden, width), 1.0
         if shape.qkv_bias:
@@ -175,6 +176,8 @@ def _ffn(shape: Shape, layer: int) -> Iterator[_Part]:
         yield "ffn_gate_inp.weight", (shape.hidden, experts.count), 1.0
         if experts.router_bias:
             yield "ffn_gate_inp.bias", (experts.count,), 1.0
+        if experts.score_bias:
+            yield "exp_probs_b.bias", (experts.count,), 1.0
         for name, dims in _widths(shape.hidden, experts.ffn, shape.gated_ffn):
             yield f"{name}_exps.weight", (*dims, experts.count), share
             if experts.expert_bias:

@@ -30,6 +30,7 @@ class ExpertShape(Record, frozen=True, kw_only=True):
     every: int = 1
     offset: int = 0
     router_bias: bool = False
+    score_bias: bool = False
     expert_bias: bool = False
 
     def at(self, layer: int) -> bool:
@@ -95,6 +96,7 @@ class Shape(Record, frozen=True, kw_only=True):
     norms_per_layer: int = 2
     norm_bias: bool = False
     attention_sinks: bool = False
+    attention_gate: bool = False
     fused_qkv: bool = False
 
     @property
@@ -129,7 +131,8 @@ class Model(Record, frozen=True, kw_only=True):
     tools: bool | None = None
     vision: bool = False
     languages: tuple[str, ...] = ()
-    chat_template: str | None = None
+    gguf: tuple[str, ...] = ()
+    """Repositories of a hub that carry GGUF files of these weights."""
     note: str | None = None
 
 
