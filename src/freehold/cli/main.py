@@ -29,6 +29,7 @@ COMMANDS: dict[str, Entry] = {
     "license": Entry("freehold.cli.license:command", "May I use this model for this, and what must I do?"),
     "evaluate": Entry(
         "freehold.cli.evaluate:command", "Prove a candidate against the incumbent: promote, hold, reject"
+    ),
     "compare": Entry(
         "freehold.cli.compare:command", "A verdict from bare pairs of scores, with no model at all"
     ),
