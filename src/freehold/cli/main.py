@@ -27,15 +27,7 @@ COMMANDS: dict[str, Entry] = {
     "pull": Entry("freehold.cli.pull:command", "Fetch the weights of a model and check their hash"),
     "weights": Entry("freehold.cli.pull:weights_group", "List, show and remove weights that are here"),
     "license": Entry("freehold.cli.license:command", "May I use this model for this, and what must I do?"),
-    "evaluate": Entry(
-        "freehold.cli.evaluate:command", "Prove a candidate against the incumbent: promote, hold, reject"
-    ),
-    "compare": Entry(
-        "freehold.cli.compare:command", "A verdict from bare pairs of scores, with no model at all"
-    ),
-    "power": Entry(
-        "freehold.cli.power:command", "How many items are needed, or what a given number can show"
-    ),
+    "report": Entry("freehold.cli.report:command", "Write the page that tells it all"),
     "settings": Entry(
         "freehold.cli.settings:command", "List the settings of this machine and where each comes from"
     ),

@@ -1,1 +1,5 @@
-"""Records in, one self-contained HTML page out. Pure."""
+"""Records in, one self-contained HTML page out. Pure: no store, no clock, no network."""
+
+from freehold.report.page import render
+
+__all__ = ["render"]

@@ -51,6 +51,20 @@ class UntrainedBaseline(Record, frozen=True, kw_only=True):
     format_failures: int
 
 
+class Measured(Record, frozen=True, kw_only=True):
+    """A model's score by itself, with an interval at `level`. It is no comparison: it rests on no pairs.
+
+    `method` is ``wilson`` for scores of 0 and 1, ``t`` else. Absent limits mean too few scored samples.
+    """
+
+    n: int
+    mean: float | None
+    ci_low: float | None
+    ci_high: float | None
+    level: float
+    method: str
+
+
 class CandidateReport(Record, frozen=True, kw_only=True):
     """One candidate's way through the journey. Parts it never reached are None; `stopped` then says why."""
 
@@ -60,6 +74,7 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     fit: Fit | None = None
     adapter: Adapter | None = None
     untrained: UntrainedBaseline | None = None
+    measured: Measured | None = None
     comparison: Comparison | None = None
     verdict: Verdict | None = None
     latency: LatencySummary | None = None

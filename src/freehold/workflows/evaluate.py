@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from statistics import stdev
+from typing import Literal
 
 import msgspec
+from scipy.stats import t as student
 
 from freehold.datasets import building
 from freehold.errors import StorageError, UsageError
@@ -17,14 +19,13 @@ from freehold.evals.comparing import compare, disagreements
 from freehold.evals.latency import summarize
 from freehold.evals.replay import Budget, answers, scored
 from freehold.evals.scorers import for_task
-from freehold.store import Store, open_store
+from freehold.stats.binary import wilson_limits
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.endpoint import Endpoint
 from freehold.types.evaluation import Comparison, EvalResult, Task
 from freehold.types.progress import Progress, Silent
 from freehold.types.record import Record, content_id
-from freehold.types.report import Disagreement, LatencySummary, UntrainedBaseline
-from freehold.workflows.project import Project
+from freehold.types.report import Disagreement, LatencySummary, Measured, UntrainedBaseline
 
 References = Literal["gold", "incumbent", "mixed"]
 
@@ -44,7 +45,8 @@ class Evaluation(Record, frozen=True, kw_only=True):
     incumbent: str
     candidate: str
     endpoint: str
-    comparison: Comparison
+    comparison: Comparison | None
+    measured: Measured
     references: References
     latency: LatencySummary
     disagreements: tuple[Disagreement, ...] = ()
@@ -75,8 +77,8 @@ async def evaluate(
     concurrency: int = 4,
     limit: int | None = None,
     fresh: bool = False,
-    count_looks: Callable[[str], int] | None = None,
-    planned_looks: int = 1,
+    looks: int = 1,
+    without_incumbent: bool = False,
     patience: Patience | None = None,
     budget: Budget | None = None,
     progress: Progress | None = None,
@@ -86,10 +88,8 @@ async def evaluate(
     Both are scored by the task's scorer against gold. A sample without gold is scored against the
     incumbent's own answer; the incumbent is then right by construction and the notes say so. `limit` takes
     the first samples only. Answers are kept in `cache_dir` and used again unless `fresh`.
-    With `untrained_model`, the first `untrained_samples` are asked that model too.
-
-    `count_looks` tells, from the evaluation's id, how often these items were evaluated before, this time
-    included; more than `planned_looks` can't promote any more. Planned looks share alpha among them.
+    With `untrained_model`, the first `untrained_samples` are asked that model too. With `without_incumbent`,
+    samples that have only gold are measured by themselves, without a comparison.
 
     Raises `UsageError` when there is nothing to compare with, and what `answers` raises.
     """
@@ -97,7 +97,8 @@ async def evaluate(
     samples = list(building.samples(dataset, "held_out"))[:limit]
     if not samples:
         raise UsageError("no held-out samples", hint="freehold dataset build holds some out")
-    if not any(sample.incumbent is not None for sample in samples):
+    alone = not any(sample.incumbent is not None for sample in samples)
+    if alone and not without_incumbent:
         raise UsageError(
             "no held-out sample has an answer of the incumbent, so there is nothing to compare with",
             hint="freehold freeze records its answers; freehold import FILE brings in recorded ones",
@@ -150,20 +151,23 @@ async def evaluate(
             ]
         )
     kind = references_kind(samples)
-    id = evaluation_id(dataset.id, task, incumbent, candidate)
-    looks = count_looks(id) if count_looks is not None else 1
-    comparison = compare(
-        samples,
-        incumbent,
-        candidate,
-        msgspec.structs.replace(task, alpha=task.alpha / planned_looks),
-        incumbent_name=name,
-        candidate_name=model,
-        made_from=(dataset.id,),
-        notes=reference_notes(kind, samples),
-        looks=looks if looks > planned_looks else 1,
+    comparison = (
+        None
+        if alone
+        else compare(
+            samples,
+            incumbent,
+            candidate,
+            task,
+            incumbent_name=name,
+            candidate_name=model,
+            made_from=(dataset.id,),
+            notes=reference_notes(kind, samples),
+            looks=looks,
+        )
     )
-    differing = disagreements(samples, incumbent, candidate, references)
+    differing = () if alone else disagreements(samples, incumbent, candidate, references)
+    id = content_id([dataset.id, task, candidate, incumbent, endpoint.name])
     return Evaluation(
         id=id,
         task=task,
@@ -172,6 +176,7 @@ async def evaluate(
         candidate=model,
         endpoint=endpoint.base_url,
         comparison=comparison,
+        measured=measured([one.score.value for one in candidate], task.alpha),
         references=kind,
         latency=summarize(
             candidate, concurrency=concurrency, wall_seconds=None if from_cache else round(wall, 3)
@@ -184,22 +189,25 @@ async def evaluate(
     )
 
 
-def evaluation_id(
-    items: str, task: Task, incumbent: Sequence[EvalResult], candidate: Sequence[EvalResult]
-) -> str:
-    """Id of what was measured: the items, the task, all answers and scores; not how long they took."""
-    seen = [
-        [one.output, one.score.value, other.output, other.score.value]
-        for one, other in zip(incumbent, candidate, strict=True)
-    ]
-    return content_id([items, task, seen])
-
-
 def frozen_answer(sample: Sample) -> Answer:
     """The incumbent's recorded answer; nobody's fault where there is none."""
     if sample.incumbent is None:
         return Answer(fault="nobody", error="no_frozen_answer: the incumbent's answer was not recorded")
     return Answer(output=sample.incumbent)
+
+
+def measured(scores: Sequence[float | None], alpha: float) -> Measured:
+    """The mean of the scored ones, with the two-sided 1 − 2·alpha interval: Wilson's for 0/1, else Student's t."""
+    values = [value for value in scores if value is not None]
+    n, level = len(values), 1 - 2 * alpha
+    mean = sum(values) / n if values else None
+    if mean is not None and all(value in (0.0, 1.0) for value in values):
+        low, high = wilson_limits(sum(values), n, alpha)
+        return Measured(n=n, mean=mean, ci_low=low, ci_high=high, level=level, method="wilson")
+    if mean is None or n < 2:
+        return Measured(n=n, mean=mean, ci_low=None, ci_high=None, level=level, method="t")
+    half = float(student.ppf(1 - alpha, n - 1)) * stdev(values) / n**0.5
+    return Measured(n=n, mean=mean, ci_low=mean - half, ci_high=mean + half, level=level, method="t")
 
 
 def baseline(results: Sequence[EvalResult]) -> UntrainedBaseline:
@@ -251,94 +259,3 @@ def write_results(
             hint="free some space or check who owns the folder, then run the command again",
         ) from None
     return path
-
-
-def task_of(
-    project: Project,
-    *,
-    scorer: str | None = None,
-    options: dict[str, Any] | None = None,
-    margin: float | None = None,
-    alpha: float | None = None,
-) -> Task:
-    """The task of `freehold.toml`, with what is asked for here instead. Options belong to a scorer: another one
-    starts without the file's."""
-    told = project.config.task
-    kept = told.options if scorer in (None, told.scorer) else {}
-    return Task(
-        name=project.config.app.name,
-        scorer=scorer or told.scorer,
-        margin=told.margin if margin is None else margin,
-        alpha=told.alpha if alpha is None else alpha,
-        group_by=told.group_by,
-        slices=told.slices,
-        options=kept | (options or {}),
-        max_tokens=told.max_tokens,
-    )
-
-
-def find_dataset(store: Store, id: str | None) -> Dataset:
-    """The dataset whose id starts with `id`, the latest without one. Raises `UsageError`."""
-    if id is None:
-        latest = store.latest_record("dataset", Dataset)
-        if latest is None:
-            raise UsageError("no dataset yet", hint="freehold dataset build makes one from the traces")
-        return latest
-    found = [one for one in store.list_records("dataset", Dataset) if one.id.startswith(id)]
-    if len(found) != 1:
-        raise UsageError(
-            f"{'no' if not found else len(found)} dataset has an id starting with {id}",
-            hint="freehold dataset list shows them",
-        )
-    return found[0]
-
-
-async def evaluate_project(
-    project: Project,
-    *,
-    url: str,
-    model: str,
-    task: Task,
-    dataset_id: str | None = None,
-    api_key_env: str | None = None,
-    concurrency: int = 4,
-    limit: int | None = None,
-    fresh: bool = False,
-    planned_looks: int = 1,
-    budget: Budget | None = None,
-    progress: Progress | None = None,
-) -> Evaluation:
-    """Evaluate `model` at `url` on the project's held-out samples and keep the records. Raises as `evaluate`."""
-    with open_store(project.store_url) as store:
-        dataset = find_dataset(store, dataset_id)
-        earlier = [
-            one.id for one in store.list_records("evaluation", Evaluation) if one.dataset_id == dataset.id
-        ]
-
-        def count_looks(id: str) -> int:
-            return (earlier.index(id) if id in earlier else len(earlier)) + 1
-
-        made = await evaluate(
-            dataset=dataset,
-            task=task,
-            endpoint=Endpoint(name=url, engine="remote", base_url=url, api_key_env=api_key_env),
-            model=model,
-            cache_dir=project.state / "evaluations",
-            concurrency=concurrency,
-            limit=limit,
-            fresh=fresh,
-            count_looks=count_looks,
-            planned_looks=planned_looks,
-            budget=budget,
-            progress=progress,
-        )
-        keep(store, made, is_new=made.id not in earlier)
-    return made
-
-
-def keep(store: Store, made: Evaluation, *, is_new: bool) -> None:
-    """Keep an evaluation's records; one that is there keeps its place in the order of looks."""
-    comparison = made.comparison
-    store.put_record("comparison", comparison.id, comparison, made_from=comparison.made_from)
-    if is_new:
-        store.put_record("evaluation", made.id, made, made_from=(made.dataset_id, comparison.id))

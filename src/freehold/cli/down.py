@@ -1,0 +1,25 @@
+"""`freehold down`: stop what runs in the background."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from freehold.cli.options import config_option
+
+
+@click.command("down")
+@config_option
+def command(config_path: Path | None) -> None:
+    """Stop the gateway and engine that migrate or demo left running.
+
+    \b
+    Example:
+      freehold down
+    """
+    from freehold.workflows import background
+    from freehold.workflows.project import open_project
+
+    stopped = background.stop(open_project(config_path))
+    click.echo(f"stopped {stopped.url}", err=True)

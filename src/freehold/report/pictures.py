@@ -1,0 +1,109 @@
+"""Inline SVG pictures. Colours come from the page's design tokens, so light and dark both work.
+
+Each picture has a title and a description for people who cannot see it; every figure in it also stands in a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from freehold.report.words import gib, points
+from freehold.types.evaluation import Comparison
+from freehold.types.machine import Fit
+
+
+def interval(comparison: Comparison) -> str:
+    """The paired difference with its interval, against the margin: the picture the verdict is read from."""
+    low, high, middle = comparison.ci_low, comparison.ci_high, comparison.difference
+    if low is None or high is None or middle is None:
+        return ""
+    left = min(low, -comparison.margin) - 0.02
+    right = max(high, 0.0) + 0.02
+    width, height, pad = 640, 132, 18
+    span = right - left
+
+    def x(value: float) -> float:
+        return pad + (value - left) / span * (width - 2 * pad)
+
+    axis = 84
+    ticks = []
+    step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if span / s <= 11)
+    tick = -(-left // step) * step
+    while tick <= right:
+        ticks.append(
+            f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{axis}" y2="{axis + 5}" class="axis"/>'
+            f'<text x="{x(tick):.1f}" y="{axis + 20}" class="tick">{_tick(tick)}</text>'
+        )
+        tick += step
+    at_margin = x(-comparison.margin)
+    anchor = "start" if at_margin < 90 else "middle"
+    label = f"worst you accept ({points(-comparison.margin).replace('.0', '')})"
+    told = f"Difference {points(middle)} points, interval {points(low)} to {points(high)}, {label}"
+    return f"""<svg viewBox="0 0 {width} {height}" role="img" class="picture" aria-label="{told}">
+<rect x="{at_margin:.1f}" y="22" width="{width - pad - at_margin:.1f}" height="{axis - 22}" class="safe"/>
+<line x1="{pad}" x2="{width - pad}" y1="{axis}" y2="{axis}" class="axis"/>{"".join(ticks)}
+<line x1="{at_margin:.1f}" x2="{at_margin:.1f}" y1="18" y2="{axis}" class="margin"/>
+<text x="{at_margin:.1f}" y="13" class="tick" style="text-anchor:{anchor}">{label}</text>
+<line x1="{x(0):.1f}" x2="{x(0):.1f}" y1="22" y2="{axis}" class="zero"/>
+<line x1="{x(low):.1f}" x2="{x(high):.1f}" y1="54" y2="54" class="interval {comparison.verdict}"/>
+<line x1="{x(low):.1f}" x2="{x(low):.1f}" y1="45" y2="63" class="interval {comparison.verdict}"/>
+<line x1="{x(high):.1f}" x2="{x(high):.1f}" y1="45" y2="63" class="interval {comparison.verdict}"/>
+<circle cx="{x(middle):.1f}" cy="54" r="6.5" class="dot {comparison.verdict}"/>
+<text x="{width / 2}" y="{height - 6}" class="tick">candidate − incumbent, points</text></svg>"""
+
+
+def _tick(value: float) -> str:
+    text = points(round(value, 6)).removesuffix(".0")
+    return "0" if text in {"+0", "−0"} else text
+
+
+def memory(fit: Fit) -> str:
+    """What the model takes of the machine's memory, part by part."""
+    width, height = 640, 34
+    whole = max(fit.available_bytes, fit.total_bytes, 1)
+    place = 0.0
+    bars = []
+    for number, part in enumerate(fit.parts):
+        size = part.bytes / whole * width
+        bars.append(
+            f'<rect x="{place:.2f}" y="0" width="{max(size, 0.0):.2f}" height="{height}" class="part p{number % 6}">'
+            f"<title>{escape(part.name)}: {gib(part.bytes)}</title></rect>"
+        )
+        place += size
+    return (
+        f'<svg viewBox="0 0 {width} {height}" role="img" class="picture bar" aria-label="{gib(fit.total_bytes)} of '
+        f'{gib(fit.available_bytes)}"><rect width="{width}" height="{height}" class="room"/>{"".join(bars)}</svg>'
+    )
+
+
+def curve(losses: Sequence[tuple[int, float]]) -> str:
+    """Training loss over steps (log scale: the last part of a curve is where people look)."""
+    import math
+
+    if len(losses) < 2:
+        return ""
+    width, height, pad = 640, 190, 34
+    steps = [step for step, _ in losses]
+    logs = [math.log10(max(loss, 1e-4)) for _, loss in losses]
+    low, high = min(logs), max(logs)
+    span = max(high - low, 0.1)
+
+    def place(step: int, value: float) -> str:
+        x = pad + (step - steps[0]) / max(steps[-1] - steps[0], 1) * (width - pad - 8)
+        y = 10 + (high - value) / span * (height - 44)
+        return f"{x:.1f},{y:.1f}"
+
+    line = " ".join(place(step, value) for step, value in zip(steps, logs, strict=True))
+    ticks = "".join(
+        f'<text x="{pad - 6}" y="{14 + (high - value) / span * (height - 44):.1f}" class="tick end">'
+        f"{10**value:.2g}</text>"
+        for value in (high, (high + low) / 2, low)
+    )
+    return (
+        f'<svg viewBox="0 0 {width} {height}" role="img" class="picture" aria-label="Training loss from '
+        f'{losses[0][1]:.3f} to {losses[-1][1]:.3f}"><line x1="{pad}" x2="{width - 8}" y1="{height - 28}" '
+        f'y2="{height - 28}" class="axis"/>{ticks}<polyline points="{line}" class="curve"/>'
+        f'<text x="{pad}" y="{height - 10}" class="tick start">step {steps[0]}</text>'
+        f'<text x="{width - 8}" y="{height - 10}" class="tick end">step {steps[-1]}</text></svg>'
+    )

@@ -1,0 +1,117 @@
+"""Numbers and records as people say them."""
+
+from __future__ import annotations
+
+from freehold.types.report import CandidateReport, Report
+
+GIB = 2**30
+ABSENT = "not known"
+
+
+def percent(value: float | None) -> str:
+    """A share as a percentage with one decimal."""
+    return ABSENT if value is None else f"{100 * value:.1f} %"
+
+
+def points(value: float | None) -> str:
+    """A difference of shares in percentage points, with its sign."""
+    return ABSENT if value is None else f"{100 * value:+.1f}".replace("-", "−")
+
+
+def gib(value: float | None) -> str:
+    """Bytes in GiB."""
+    return ABSENT if value is None else f"{value / GIB:.2f} GiB"
+
+
+def count(value: float | None) -> str:
+    """A whole number with thousands separators."""
+    return ABSENT if value is None else f"{value:,.0f}"
+
+
+def milliseconds(value: float | None) -> str:
+    """A latency; seconds from 10,000 ms on."""
+    if value is None:
+        return ABSENT
+    return f"{value:,.0f} ms" if value < 10_000 else f"{value / 1000:,.1f} s"
+
+
+def seconds(value: float | None) -> str:
+    """``3 min 20 s``."""
+    if value is None:
+        return ABSENT
+    whole = round(value)
+    if whole < 60:
+        return f"{value:.1f} s" if value < 10 else f"{whole} s"
+    return (
+        f"{whole // 60} min {whole % 60:02d} s"
+        if whole < 3600
+        else f"{whole // 3600} h {whole % 3600 // 60} min"
+    )
+
+
+def probability(value: float | None) -> str:
+    """A p-value, never shown as 0."""
+    if value is None:
+        return ABSENT
+    return "below 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+HEADLINES = {
+    "promote": "Safe to move, by this evidence",
+    "hold": "Not proven yet",
+    "reject": "Stay on the incumbent",
+}
+MARKS = {"promote": "✓", "hold": "?", "reject": "✕"}
+
+
+def headline(candidate: CandidateReport) -> str:
+    """The verdict in two to six words."""
+    if candidate.verdict is not None:
+        return HEADLINES[candidate.verdict.outcome]
+    if candidate.stopped:
+        return "Could not be tried"
+    return "Measured, not compared" if candidate.measured is not None else "Not finished"
+
+
+def outcome(candidate: CandidateReport) -> str:
+    """The word that colours the page."""
+    if candidate.verdict is not None:
+        return candidate.verdict.outcome
+    return "reject" if candidate.stopped else "hold"
+
+
+def sentence(report: Report, candidate: CandidateReport) -> str:
+    """The whole result in one or two sentences a person outside the field understands."""
+    short = candidate.model.rsplit("/", 1)[-1]
+    if candidate.stopped is not None:
+        return f"{short} was not trained: {candidate.stopped}."
+    comparison = candidate.comparison
+    measured = candidate.measured
+    if comparison is None and measured is not None and measured.mean is not None:
+        return (
+            f"On {measured.n:,} held-out samples {short} scored {percent(measured.mean)} (between "
+            f"{percent(measured.ci_low)} and {percent(measured.ci_high)}). There were no answers of an incumbent, so "
+            "nothing is said about leaving one."
+        )
+    if comparison is None:
+        return f"{short} has not been compared yet."
+    incumbent = report.incumbent or "the incumbent"
+    if comparison.difference is None:
+        return f"{short} could not be compared with {incumbent}: {'; '.join(comparison.notes) or 'no pairs'}."
+    worse = comparison.difference < 0
+    text = (
+        f"On {comparison.n:,} held-out samples {short} scored {percent(comparison.candidate_mean)} and {incumbent} "
+        f"{percent(comparison.incumbent_mean)}: {abs(100 * comparison.difference):.1f} points "
+        f"{'below' if worse else 'above'}. "
+    )
+    limits = f"between {points(comparison.ci_low)} and {points(comparison.ci_high)} points"
+    margin = f"{100 * comparison.margin:g} points"
+    if comparison.verdict == "promote":
+        return text + f"The true difference lies {limits}, which rules out a drop of more than {margin}."
+    if comparison.verdict == "reject":
+        return text + f"The true difference lies {limits}: it is worse by more than the {margin} you accept."
+    more = f" About {comparison.needed_n:,} samples would settle it." if comparison.needed_n else ""
+    return (
+        text
+        + f"The true difference lies {limits}, so a drop of {margin} is neither shown nor ruled out.{more}"
+    )

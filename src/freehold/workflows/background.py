@@ -1,0 +1,140 @@
+"""Leave `freehold up` running after the command that started it has ended, find it again, and stop it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from freehold.errors import EngineError, PortInUseError, UsageError
+from freehold.types.progress import Progress
+from freehold.types.record import Record
+from freehold.workflows.project import Project
+
+READY_SECONDS = 120.0
+STOP_SECONDS = 20.0
+
+
+class Background(Record, frozen=True, kw_only=True):
+    """A detached `freehold up`. `started` (seconds since 1970) tells it from a later process of the same pid."""
+
+    pid: int
+    started: float
+    url: str
+    log: str
+
+
+def _file(project: Project) -> Path:
+    return project.state / "up.json"
+
+
+def running(project: Project) -> Background | None:
+    """The detached gateway of this project, if one lives."""
+    try:
+        found = msgspec.json.decode(_file(project).read_bytes(), type=Background)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+    try:
+        alive = abs(psutil.Process(found.pid).create_time() - found.started) < 1.0
+    except psutil.NoSuchProcess:
+        alive = False
+    return found if alive else None
+
+
+def start(project: Project, *, progress: Progress, port: int | None = None) -> Background:
+    """Start `freehold up` for this project in a process of its own and wait until it answers.
+
+    One that runs already is stopped first. Raises `PortInUseError`, or `EngineError` with the last lines of its
+    log when it does not come up.
+    """
+    if (old := running(project)) is not None:
+        stop(project, old)
+    host = project.settings.host
+    port = port or project.config.serve.port or _free_port(host, project.settings.port)
+    log = project.state / "engines" / "up.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "freehold", "up", "--port", str(port)]
+    if project.config_path is not None:
+        command += ["--config", str(project.config_path.absolute())]
+    with log.open("ab") as sink:
+        process = subprocess.Popen(
+            command,
+            cwd=project.root,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+        )
+    url = f"http://{host}:{port}"
+    began = time.monotonic()
+    while not _ready(host, port):
+        if process.poll() is not None:
+            raise EngineError(
+                f"the gateway stopped while starting (exit code {process.returncode})",
+                hint=f"{_last_line(log)} (log: {log})",
+            )
+        if time.monotonic() - began > READY_SECONDS:
+            process.terminate()
+            raise EngineError(f"the gateway was not ready after {READY_SECONDS:.0f} s", hint=f"see {log}")
+        progress.update(time.monotonic() - began, None, unit="s", note="starting the endpoint")
+        time.sleep(0.2)
+    made = Background(
+        pid=process.pid, started=psutil.Process(process.pid).create_time(), url=url, log=str(log)
+    )
+    _file(project).write_bytes(msgspec.json.encode(made))
+    return made
+
+
+def stop(project: Project, found: Background | None = None) -> Background:
+    """Stop the detached gateway; its streams get time to finish. Raises `UsageError` when none runs."""
+    found = found or running(project)
+    if found is None:
+        raise UsageError("nothing runs in the background here", hint="freehold up starts it")
+    process = psutil.Process(found.pid)
+    os.kill(found.pid, signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except psutil.TimeoutExpired:
+        for child in process.children(recursive=True):
+            child.kill()
+        process.kill()
+    _file(project).unlink(missing_ok=True)
+    return found
+
+
+def _free_port(host: str, wanted: int) -> int:
+    """The wanted port, or the first free one of the twenty after it."""
+    for port in range(wanted, wanted + 20):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return port
+    raise PortInUseError(host, wanted)
+
+
+def _ready(host: str, port: int) -> bool:
+    import http.client
+
+    connection = http.client.HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", "/ready")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _last_line(log: Path) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"

@@ -1,0 +1,77 @@
+"""`freehold report`: write the page and its JSON, and make old ones again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from freehold.errors import StorageError, UsageError
+from freehold.report import render
+from freehold.store import open_store
+from freehold.types.record import Record
+from freehold.types.report import Report
+from freehold.workflows.project import Project
+
+
+class WrittenReport(Record, frozen=True, kw_only=True):
+    """Where a report lies. `latest` always shows the last one."""
+
+    id: str
+    html: str
+    json: str
+    latest: str
+
+
+def write_report(report: Report, folder: Path) -> WrittenReport:
+    """Write ``report-<id>.html``, ``.json`` and ``latest.html`` into `folder`, each in one step.
+
+    Raises `StorageError` when the disk refuses; a half-written file is never left under its final name.
+    """
+    short = report.id[:12]
+    html, data, latest = (
+        folder / f"report-{short}.html",
+        folder / f"report-{short}.json",
+        folder / "latest.html",
+    )
+    page = render(report).encode()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, content in (
+            (data, msgspec.json.format(msgspec.json.encode(report))),
+            (html, page),
+            (latest, page),
+        ):
+            partial = path.with_name(path.name + ".partial")
+            partial.write_bytes(content)
+            partial.replace(path)
+    except OSError as error:
+        raise StorageError(
+            f"{folder}: the report cannot be written: {error.strerror}",
+            hint="free some space, then run freehold report: the results are in the store",
+        ) from None
+    return WrittenReport(id=report.id, html=str(html), json=str(data), latest=str(latest))
+
+
+def find(project: Project, report_id: str | None = None) -> Report:
+    """A stored report by the start of its id; the last one without. Raises `UsageError` when there is none."""
+    with open_store(project.store_url) as store:
+        if report_id is None:
+            report = store.latest_record("report", Report)
+        else:
+            found = [r for r in store.list_records("report", Report) if r.id.startswith(report_id)]
+            if len(found) > 1:
+                raise UsageError(f"{len(found)} reports start with {report_id}", hint="give more of the id")
+            report = found[0] if found else None
+    if report is None:
+        raise UsageError(
+            "no report yet" if report_id is None else f"no report {report_id}",
+            hint="freehold migrate ends with one",
+        )
+    return report
+
+
+def rewrite(project: Project, report_id: str | None = None) -> tuple[Report, WrittenReport]:
+    """Make the page of a stored report again."""
+    report = find(project, report_id)
+    return report, write_report(report, project.state / "reports")

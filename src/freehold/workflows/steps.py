@@ -1,0 +1,66 @@
+"""Steps of a long workflow: each runs once for the same inputs, and a killed run goes on where it stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from freehold.store import Store
+from freehold.types.progress import Progress
+from freehold.types.record import Record, content_id
+from freehold.types.report import StepTime
+from freehold.workflows.project import now
+
+R = TypeVar("R", bound=Record)
+
+
+class Steps:
+    """Runs steps and remembers, in the store, what each made from which inputs.
+
+    A step's result is a record, kept under the step's name with the hash of its inputs. When the same step comes
+    with the same hash again, and `still_there` finds what the record points at, the record is returned and nothing
+    runs.
+    """
+
+    def __init__(self, store: Store, progress: Progress, *, total: int, fresh: bool = False) -> None:
+        self.times: list[StepTime] = []
+        self._store = store
+        self._progress = progress
+        self._total = total
+        self._fresh = fresh
+
+    def run(
+        self,
+        name: str,
+        title: str,
+        inputs: Any,
+        kind: type[R],
+        work: Callable[[], R],
+        *,
+        still_there: Callable[[R], bool] = lambda _: True,
+    ) -> R:
+        """The step's record: from the store when nothing changed, else from `work`."""
+        inputs_hash = content_id([name, inputs])
+        before = self._store.get_step(name)
+        if not self._fresh and before is not None and before.inputs_hash == inputs_hash:
+            kept = self._store.get_record(f"step:{name}", inputs_hash, kind)
+            if kept is not None and still_there(kept):
+                self.times.append(StepTime(name=title, seconds=0.0, skipped=True))
+                self._progress.step(self._numbered(title), note="unchanged since the last run")
+                return kept
+        self._progress.step(self._numbered(title))
+        began = time.monotonic()
+        made = work()
+        self.times.append(StepTime(name=title, seconds=time.monotonic() - began))
+        self._store.put_record(f"step:{name}", inputs_hash, made)
+        self._store.put_step(name, inputs_hash, {"record": inputs_hash}, now())
+        return made
+
+    def grow(self, more: int) -> None:
+        """More steps are to come than was known at the start."""
+        self._total += more
+
+    def _numbered(self, title: str) -> str:
+        number = len(self.times) + 1
+        return f"[{min(number, self._total)}/{self._total}] {title}"

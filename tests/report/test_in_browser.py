@@ -1,0 +1,59 @@
+"""The page in a real browser: nothing overflows, nothing is logged as an error, light and dark."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from freehold.report import render
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM.exists():
+        pytest.skip("Debian's chromium is not installed")
+    with sync_api.sync_playwright() as playwright:
+        flags = [
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--disable-component-update",
+        ]
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory):
+    spec = importlib.util.spec_from_file_location(
+        "sample_report", Path(__file__).with_name("sample_report.py")
+    )
+    sample = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sample)
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(render(sample.report(sample.candidate(), sample.candidate(model="second/model"))))
+    return path
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_holds_together(browser, page_file, width, scheme):
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on(
+        "request", lambda request: said.append(request.url) if not request.url.startswith("file:") else None
+    )
+    page.goto(page_file.as_uri())
+    assert said == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("h1").inner_text().endswith("Not proven yet")
+    assert page.locator("svg").count() == 6
+    page.close()
