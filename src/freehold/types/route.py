@@ -17,12 +17,39 @@ class Target(Record, frozen=True, kw_only=True):
     model: str | None = None
 
 
+class Guard(Record, frozen=True, kw_only=True):
+    """What an answer of the candidate must hold before a client sees it; else the incumbent answers.
+
+    `schema`: the answer (or its tool calls' arguments) meets the schema the request carries. `ttft_ms` is the
+    longest wait for the candidate's first byte. `context`: a prompt that cannot fit the endpoint's context is
+    refused or sent where it fits, never cut.
+    """
+
+    context: bool = True
+    schema: bool = True
+    ttft_ms: float | None = None
+
+
+class Limits(Record, frozen=True, kw_only=True):
+    """Rates of an API key or a route; None is no limit. Shared by all workers on one store.
+
+    `wait_ms` is how long a request may queue for a free place of `concurrency` before it gets a 429.
+    """
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrency: int | None = None
+    wait_ms: float = 0.0
+
+
 class Route(Record, frozen=True, kw_only=True):
     """What a client asks for by `model` goes to `incumbent`, `candidate`, or both.
 
     `canary_share` is the share of assignment keys sent to the candidate in state ``canary``;
     `shadow_share` the share of requests mirrored in state ``shadow`` (and ``canary``).
     `sticky` names what makes one assignment key: ``user``, ``header:NAME`` or ``conversation``.
+    `match_headers` and `match_keys` (names of API keys) narrow a route; the narrowest match wins.
+    `fallback` are tried in order when the chosen target cannot be reached.
     """
 
     name: str
@@ -34,6 +61,10 @@ class Route(Record, frozen=True, kw_only=True):
     shadow_share: float = 0.0
     sticky: str = "conversation"
     match_headers: dict[str, str] = {}
+    match_keys: tuple[str, ...] = ()
+    fallback: tuple[Target, ...] = ()
+    guard: Guard = Guard()
+    limits: Limits = Limits()
     options: dict[str, Any] = {}
     revision: int = 0
 

@@ -1,0 +1,177 @@
+"""Bare pass-through proxies: each server with each upstream client, nothing of freehold in them.
+
+    python benchmarks/gateway/passthrough.py SERVER CLIENT PORT UPSTREAM
+
+SERVER is granian-asgi, granian-rsgi, uvicorn or hypercorn; CLIENT is aiohttp, httpx or pyreqwest.
+All of them forward the request's body and stream the answer's back as it comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+# An open answer of any client: status, headers, chunks.
+Opened = tuple[int, list[tuple[str, str]], Callable[[], Awaitable[bytes | None]]]
+PASSED_ON = ("content-type", "x-request-id")
+
+
+class Aiohttp:
+    def __init__(self, upstream: str) -> None:
+        import aiohttp
+
+        self.url = upstream + "/v1/chat/completions"
+        self.session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), auto_decompress=False, skip_auto_headers=("User-Agent",)
+        )
+
+    @asynccontextmanager
+    async def open(self, body: bytes) -> AsyncIterator[Opened]:
+        async with self.session.post(
+            self.url, data=body, headers={"content-type": "application/json"}
+        ) as answer:
+            headers = [(name, answer.headers[name]) for name in PASSED_ON if name in answer.headers]
+
+            async def chunk() -> bytes | None:
+                return await answer.content.readany() or None
+
+            yield answer.status, headers, chunk
+
+
+class Httpx:
+    def __init__(self, upstream: str) -> None:
+        import httpx
+
+        self.url = upstream + "/v1/chat/completions"
+        self.client = httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=1000), timeout=60)
+
+    @asynccontextmanager
+    async def open(self, body: bytes) -> AsyncIterator[Opened]:
+        async with self.client.stream(
+            "POST", self.url, content=body, headers={"content-type": "application/json"}
+        ) as answer:
+            chunks = answer.aiter_raw()
+
+            async def chunk() -> bytes | None:
+                return await anext(chunks, None)
+
+            headers = [(name, answer.headers[name]) for name in PASSED_ON if name in answer.headers]
+            yield answer.status_code, headers, chunk
+
+
+class Pyreqwest:
+    def __init__(self, upstream: str) -> None:
+        from pyreqwest.client import ClientBuilder
+        from pyreqwest.http import Url
+
+        self.url = Url(upstream + "/v1/chat/completions")
+        self.client = (
+            ClientBuilder()
+            .gzip(False)
+            .brotli(False)
+            .zstd(False)
+            .deflate(False)
+            .pool_max_idle_per_host(1000)
+            .timeout(timedelta(seconds=60))
+            .build()
+        )
+
+    @asynccontextmanager
+    async def open(self, body: bytes) -> AsyncIterator[Opened]:
+        request = (
+            self.client.post(self.url)
+            .header("content-type", "application/json")
+            .body_bytes(body)
+            .streamed_read_buffer_limit(0)
+            .build_streamed()
+        )
+        async with request as answer:
+            headers = [(name, value) for name in PASSED_ON if (value := answer.get_header(name)) is not None]
+            yield answer.status, headers, answer.body_reader.read_chunk
+
+
+CLIENTS: dict[str, Callable[[str], Any]] = {"aiohttp": Aiohttp, "httpx": Httpx, "pyreqwest": Pyreqwest}
+
+
+class Asgi:
+    def __init__(self, client: str, upstream: str) -> None:
+        self.make = lambda: CLIENTS[client](upstream)
+        self.client: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        if self.client is None:
+            self.client = self.make()
+        parts = []
+        while True:
+            message = await receive()
+            parts.append(message.get("body", b""))
+            if not message.get("more_body"):
+                break
+        async with self.client.open(b"".join(parts)) as (status, headers, chunk):
+            named = [(name.encode(), value.encode()) for name, value in headers]
+            await send({"type": "http.response.start", "status": status, "headers": named})
+            while (data := await chunk()) is not None:
+                await send({"type": "http.response.body", "body": bytes(data), "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class Rsgi:
+    def __init__(self, client: str, upstream: str) -> None:
+        self.make = lambda: CLIENTS[client](upstream)
+        self.client: Any = None
+
+    async def __rsgi__(self, scope: Any, proto: Any) -> None:
+        if self.client is None:
+            self.client = self.make()
+        body = await proto()
+        async with self.client.open(body) as (status, headers, chunk):
+            out = proto.response_stream(status, headers)
+            while (data := await chunk()) is not None:
+                await out.send_bytes(bytes(data))
+
+
+def load() -> Any:
+    kind = Rsgi if sys.argv[1] == "granian-rsgi" else Asgi
+    return kind(sys.argv[2], sys.argv[4])
+
+
+def main() -> None:
+    server, _, port, _ = sys.argv[1:]
+    if server.startswith("granian"):
+        from granian import Granian
+
+        Granian(
+            "passthrough:load",
+            port=int(port),
+            interface=server.removeprefix("granian-").replace("asgi", "asginl"),
+            loop="uvloop",
+            log_enabled=False,
+            websockets=False,
+            http="1",
+            factory=True,
+        ).serve(target_loader=lambda *_args, **_kwargs: load())
+    elif server == "uvicorn":
+        import uvicorn
+
+        uvicorn.run(
+            load(), port=int(port), loop="uvloop", http="httptools", log_level="error", access_log=False
+        )
+    else:
+        import hypercorn.asyncio
+        import hypercorn.config
+        import uvloop
+
+        config = hypercorn.config.Config()
+        config.bind = [f"127.0.0.1:{port}"]
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(hypercorn.asyncio.serve(load(), config))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""The application each worker runs, on granian's own interface (RSGI)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from freehold.gateway import meters
+from freehold.gateway.config import GatewayConfig, from_json
+from freehold.gateway.forward import forward, reply
+from freehold.gateway.keys import KeyRing
+from freehold.gateway.messages import TableMessage
+from freehold.gateway.routing import RouteTable
+from freehold.gateway.spool import TABLE, Spool
+from freehold.gateway.state import WorkerState
+from freehold.gateway.translation import DOORS
+from freehold.gateway.upstream import UpstreamFailure
+from freehold.types.route import Route
+from freehold.wire.errors import ApiError, Reply, openai_error
+
+log = logging.getLogger("freehold.gateway")
+_JSON = [("content-type", "application/json")]
+
+
+def merged_routes(config: GatewayConfig, stored: tuple[Route, ...]) -> list[Route]:
+    """The routes in force: those of the store, and those of the configuration it has no change of."""
+    names = {route.name for route in stored}
+    known = {endpoint.name for endpoint in config.endpoints}
+    usable = [route for route in stored if route.incumbent.endpoint in known]
+    return [*usable, *(route for route in config.routes if route.name not in names)]
+
+
+class GatewayApp:
+    """One worker's application. `run_folder` is shared by the processes of one gateway."""
+
+    def __init__(self, config: GatewayConfig, run_folder: Path) -> None:
+        self.config = config
+        self.run_folder = run_folder
+        self.state: WorkerState | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._parent = os.getppid()
+        self._started_at = int(time.time())
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        config = self.config
+        table = RouteTable(merged_routes(config, ()), config.endpoints, default_model=config.default_model)
+        spool = None
+        if config.store_url is not None:
+            spool = Spool(
+                str(self.run_folder / "recorder.sock"),
+                max_items=config.capture_queue,
+                max_bytes=config.capture_queue_bytes,
+                on_message=self._on_message,
+            )
+        self.state = WorkerState(config, table, spool)
+        self._tasks.append(loop.create_task(self._tick()))
+        if spool is not None:
+            loop.call_soon(spool.start)
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.run_until_complete(self._stop())
+
+    async def _stop(self) -> None:
+        assert self.state is not None
+        for task in self._tasks:
+            task.cancel()
+        if self.state.spool is not None:
+            await self.state.spool.close()
+        self._write_meters()
+        await self.state.upstreams.close()
+
+    async def __rsgi__(self, scope: Any, proto: Any) -> None:
+        assert self.state is not None
+        door = DOORS.get(scope.path)
+        if door is not None and scope.method == "POST":
+            await forward(self.state, door, scope, proto)
+            return
+        page = PAGES.get(scope.path)
+        error = openai_error if door is None else door.error
+        try:
+            if page is not None and scope.method in ("GET", "HEAD"):
+                reply(proto, await page(self, scope))
+            elif door is not None or page is not None:
+                raise ApiError(405, f"{scope.method} is not possible on {scope.path}")
+            else:
+                raise ApiError(404, f"nothing is served at {scope.path[:200]}", code="unknown_url")
+        except ApiError as refused:
+            reply(proto, error(refused))
+
+    # Pages
+
+    async def health(self, _scope: Any) -> Reply:
+        """The process is alive."""
+        return Reply(200, _JSON, b'{"status":"ok"}')
+
+    async def ready(self, _scope: Any) -> Reply:
+        """Every endpoint that serves an incumbent answers. 503 with the names of those that do not."""
+        assert self.state is not None
+        state = self.state
+        answers = await asyncio.gather(
+            *(self._endpoint_answers(name) for name in state.table.endpoints), return_exceptions=False
+        )
+        endpoints = dict(zip(state.table.endpoints, answers, strict=True))
+        ready = all(endpoints.values()) if endpoints else False
+        body = {"status": "ready" if ready else "not ready", "endpoints": endpoints}
+        return Reply(200 if ready else 503, _JSON, msgspec.json.encode(body))
+
+    async def _endpoint_answers(self, name: str) -> bool:
+        assert self.state is not None
+        endpoint = self.state.table.endpoints[name]
+        path = "/api/version" if endpoint.api == "ollama" else "/v1/models"
+        try:
+            status, _ = await self.state.upstreams.get(endpoint, path, timeout_s=2.0)
+        except UpstreamFailure:
+            return False
+        return status < 500
+
+    async def models(self, scope: Any) -> Reply:
+        """The names a client may ask for."""
+        assert self.state is not None
+        state = self.state
+        state.keys.check(scope.headers.get("authorization"), scope.headers.get("x-api-key"))
+        data = [
+            {"id": name, "object": "model", "created": self._started_at, "owned_by": "freehold"}
+            for name in state.table.model_names()
+        ]
+        return Reply(200, _JSON, msgspec.json.encode({"object": "list", "data": data}))
+
+    async def metrics(self, _scope: Any) -> Reply:
+        """The numbers of all workers, in Prometheus's text format."""
+        self._write_meters()
+        body = await asyncio.to_thread(lambda: meters.exposition(meters.read_all(self.run_folder)))
+        return Reply(200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")], body)
+
+    # Upkeep
+
+    async def _tick(self) -> None:
+        """Once a second: write the numbers, and stop when the gateway's main process is gone."""
+        while True:
+            await asyncio.sleep(1.0)
+            self._write_meters()
+            if os.getppid() != self._parent:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    def _write_meters(self) -> None:
+        assert self.state is not None
+        if self.state.spool is not None:
+            self.state.meters.set("freehold_traces_captured", self.state.spool.captured)
+            self.state.meters.set("freehold_traces_dropped", self.state.spool.dropped)
+        # A full disk must not stop traffic; the numbers are simply older then.
+        with contextlib.suppress(OSError):
+            self.state.meters.write(self.run_folder)
+
+    def _on_message(self, tag: int, payload: bytes) -> None:
+        assert self.state is not None
+        if tag != TABLE:
+            return
+        message = msgspec.json.decode(payload, type=TableMessage)
+        config = self.config
+        self.state.table = RouteTable(
+            merged_routes(config, message.routes), config.endpoints, default_model=config.default_model
+        )
+        self.state.keys = KeyRing((*config.api_keys, *message.keys))
+
+
+Page = Callable[[GatewayApp, Any], Awaitable[Reply]]
+PAGES: dict[str, Page] = {
+    "/health": GatewayApp.health,
+    "/ready": GatewayApp.ready,
+    "/v1/models": GatewayApp.models,
+    "/metrics": GatewayApp.metrics,
+}
+
+
+def load(config_json: bytes, run_folder: str) -> GatewayApp:
+    """Make the application in a worker process."""
+    return GatewayApp(from_json(config_json), Path(run_folder))

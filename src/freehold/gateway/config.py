@@ -1,0 +1,97 @@
+"""All a gateway must know to start. It travels to the worker processes as JSON."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from freehold.errors import ConfigError
+from freehold.types.endpoint import Endpoint
+from freehold.types.record import Record
+from freehold.types.route import Limits, Route
+
+Capture = Literal["off", "raw", "patterns"]
+
+
+class ApiKey(Record, frozen=True, kw_only=True):
+    """A local key an application must show. Only its hash is kept (see `freehold.gateway.keys`)."""
+
+    name: str
+    hash: str
+    limits: Limits = Limits()
+    admin: bool = False
+
+
+class GatewayConfig(Record, frozen=True, kw_only=True):
+    """How a gateway is set up.
+
+    `capture` is ``off`` until somebody chose: ``raw`` keeps traces as they are, ``patterns`` first replaces
+    what looks like a person's data. `routes` are there from the start; a route of the same name in the store
+    takes their place. Without keys (`api_keys` here or in the store) everybody who reaches the port may ask.
+    A `default_model` answers requests that name none.
+    """
+
+    endpoints: tuple[Endpoint, ...]
+    host: str = "127.0.0.1"
+    port: int = 8420
+    routes: tuple[Route, ...] = ()
+    store_url: str | None = None
+    capture: Capture = "off"
+    capture_queue: int = 10_000
+    capture_queue_bytes: int = 64 * 1024 * 1024
+    workers: int = 1
+    api_keys: tuple[ApiKey, ...] = ()
+    default_model: str | None = None
+    max_body_bytes: int = 64 * 1024 * 1024
+    connect_timeout_s: float = 5.0
+    read_timeout_s: float = 600.0
+    drain_s: float = 30.0
+    retries: int = 2
+    breaker_failures: int = 5
+    breaker_pause_s: float = 5.0
+    shadow_concurrency: int = 8
+    shadow_per_minute: int | None = None
+    retention_days: float | None = None
+    retention_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        names = [endpoint.name for endpoint in self.endpoints]
+        if len(set(names)) != len(names):
+            raise ConfigError(f"two endpoints have one name: {', '.join(sorted(names))}")
+        for endpoint in self.endpoints:
+            if not endpoint.base_url.startswith(("http://", "https://")):
+                raise ConfigError(
+                    f"endpoint {endpoint.name}: {endpoint.base_url!r} is no http:// or https:// address"
+                )
+        for route in self.routes:
+            check_route(route, names)
+        if self.capture != "off" and self.store_url is None:
+            raise ConfigError("capture needs a store", hint="give the store's URL, or set capture to off")
+
+
+def check_route(route: Route, endpoint_names: list[str]) -> None:
+    """Raises `ConfigError` for a route that points nowhere or promises what it cannot do."""
+    for target in (route.incumbent, route.candidate, *route.fallback):
+        if target is not None and target.endpoint not in endpoint_names:
+            raise ConfigError(
+                f"route {route.name} names the endpoint {target.endpoint}, which is not configured",
+                hint=f"configured here: {', '.join(endpoint_names) or 'none'}",
+            )
+    if route.candidate is None and route.state in ("shadow", "canary", "promoted"):
+        raise ConfigError(f"route {route.name} is in state {route.state} but has no candidate")
+    for name, share in (("canary_share", route.canary_share), ("shadow_share", route.shadow_share)):
+        if not 0 <= share <= 1:
+            raise ConfigError(f"route {route.name}: {name} is {share}, expected 0 to 1")
+    if route.sticky not in ("user", "conversation") and not route.sticky.startswith("header:"):
+        raise ConfigError(
+            f"route {route.name}: sticky is {route.sticky!r}", hint="write user, conversation or header:NAME"
+        )
+
+
+def to_json(config: GatewayConfig) -> bytes:
+    return msgspec.json.encode(config)
+
+
+def from_json(data: bytes) -> GatewayConfig:
+    return msgspec.json.decode(data, type=GatewayConfig)

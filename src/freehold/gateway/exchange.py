@@ -1,0 +1,112 @@
+"""One request on its way through: what is known of it so far."""
+
+from __future__ import annotations
+
+import time
+
+from freehold.gateway.config import ApiKey
+from freehold.gateway.messages import Captured
+from freehold.gateway.translation import Door
+from freehold.types.endpoint import Endpoint
+from freehold.types.record import event_id
+from freehold.types.route import Route, RouteDecision
+from freehold.types.trace import Completeness
+from freehold.wire.openai import Peek
+
+# A body beyond this is passed on but not kept: nobody trains on it, and the queue is for many.
+CAPTURED_BYTES_MAX = 8 * 1024 * 1024
+
+
+class Exchange:
+    """Mutable, lives for one request. Times are `time.perf_counter` seconds."""
+
+    __slots__ = (
+        "answered_by",
+        "arm",
+        "assignment_key",
+        "at_ms",
+        "body",
+        "capturing",
+        "completeness",
+        "content_encoding",
+        "decision",
+        "door",
+        "first_byte_s",
+        "gone",
+        "id",
+        "kept",
+        "kept_bytes",
+        "key",
+        "model",
+        "route",
+        "seen",
+        "session",
+        "started_s",
+        "status",
+        "streamed",
+        "user",
+    )
+
+    def __init__(self, door: Door) -> None:
+        self.door = door
+        self.at_ms = int(time.time() * 1000)
+        self.id = event_id(self.at_ms)
+        self.started_s = time.perf_counter()
+        self.first_byte_s: float | None = None
+        self.body = b""
+        self.seen = Peek()
+        self.model = ""
+        self.key: ApiKey | None = None
+        self.user: str | None = None
+        self.session: str | None = None
+        self.route: Route | None = None
+        self.decision: RouteDecision | None = None
+        self.assignment_key: str | None = None
+        self.answered_by: Endpoint | None = None
+        self.arm = "incumbent"
+        self.status = 0
+        self.streamed = False
+        self.capturing = False
+        self.completeness: Completeness = "complete"
+        self.content_encoding: str | None = None
+        self.kept: list[bytes] = []
+        self.kept_bytes = 0
+        self.gone = False
+
+    @property
+    def route_name(self) -> str:
+        return self.route.name if self.route is not None else ""
+
+    def keep(self, data: bytes) -> None:
+        """Remember a piece of the answer, as the upstream sent it."""
+        self.kept_bytes += len(data)
+        if self.kept_bytes <= CAPTURED_BYTES_MAX:
+            self.kept.append(data)
+
+    def captured(self) -> Captured | None:
+        """What the recorder is told; None where nothing shall be kept."""
+        if not self.capturing or self.kept_bytes > CAPTURED_BYTES_MAX or len(self.body) > CAPTURED_BYTES_MAX:
+            return None
+        decision = self.decision
+        return Captured(
+            id=self.id,
+            at_ms=self.at_ms,
+            kind=self.door.kind,
+            model=self.model,
+            request=self.body,
+            response=b"".join(self.kept),
+            status=self.status,
+            streamed=self.streamed,
+            completeness=self.completeness,
+            route=self.route_name or None,
+            endpoint=self.answered_by.name if self.answered_by is not None else None,
+            decision=decision.reason if decision is not None else None,
+            arm=self.arm,
+            share=decision.share if decision is not None else None,
+            assignment_key=self.assignment_key,
+            conversation_id=self.session,
+            user=self.user,
+            content_encoding=self.content_encoding,
+            ttft_ms=None if self.first_byte_s is None else (self.first_byte_s - self.started_s) * 1000,
+            total_ms=(time.perf_counter() - self.started_s) * 1000,
+        )

@@ -1,0 +1,51 @@
+"""What the processes of a gateway tell one another."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from freehold.gateway.config import ApiKey
+from freehold.types.record import Record
+from freehold.types.route import Route
+from freehold.types.trace import Completeness
+
+ApiKind = Literal["chat", "completions", "embeddings", "responses", "messages"]
+
+
+class Captured(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """From a worker to the recorder: one exchange, as raw bytes, nothing parsed on the way.
+
+    `request` is the body the client sent, `response` what the upstream answered.
+    """
+
+    id: str
+    at_ms: int
+    kind: ApiKind
+    model: str
+    request: bytes
+    response: bytes
+    status: int
+    streamed: bool
+    completeness: Completeness
+    route: str | None = None
+    endpoint: str | None = None
+    decision: str | None = None
+    arm: str = "incumbent"
+    share: float | None = None
+    assignment_key: str | None = None
+    parent_id: str | None = None
+    conversation_id: str | None = None
+    user: str | None = None
+    content_encoding: str | None = None
+    ttft_ms: float | None = None
+    total_ms: float | None = None
+
+
+class TableMessage(Record, frozen=True, kw_only=True):
+    """From the recorder to the workers: routes and keys as the store has them, whenever they change."""
+
+    routes: tuple[Route, ...]
+    keys: tuple[ApiKey, ...] = ()
+    revision: int = 0

@@ -1,0 +1,157 @@
+"""Counters of a worker, plain numbers on the hot path; all workers' numbers are added up when asked for.
+
+Each worker writes its numbers to a file of its own in the gateway's run folder once a second; whichever
+worker is asked for ``/metrics`` adds the files up. A worker that was replaced leaves its file behind, so
+counters never run backwards while the gateway runs.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+# Names, help texts, label names of all that is counted; a test holds docs/reference/metrics.md to it.
+COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "freehold_requests": ("Requests answered", ("route", "endpoint", "arm", "status")),
+    "freehold_refusals": ("Requests refused by the gateway itself", ("code",)),
+    "freehold_upstream_failures": ("Tries of an endpoint that failed", ("endpoint", "kind")),
+    "freehold_retries": ("Tries repeated on the same endpoint", ("endpoint",)),
+    "freehold_fallbacks": ("Requests answered by another endpoint than the first", ("route", "why")),
+    "freehold_client_aborts": ("Requests whose client went away before the end", ("route",)),
+    "freehold_guard_events": ("What guards found", ("route", "guard", "outcome")),
+    "freehold_shadows": ("Requests mirrored to a candidate", ("route", "outcome")),
+    "freehold_traces_captured": ("Traces handed to the recorder", ()),
+    "freehold_traces_dropped": ("Traces dropped because the queue was full", ()),
+    "freehold_traces_stored": ("Traces written to the store", ()),
+    "freehold_traces_lost": ("Traces the store did not take", ("why",)),
+}
+GAUGES: dict[str, str] = {"freehold_in_flight": "Requests being answered now"}
+HISTOGRAMS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "freehold_first_byte_seconds": ("Time to the first byte of the answer", ("route", "arm")),
+    "freehold_request_seconds": ("Time to the end of the answer", ("route", "arm")),
+}
+
+Labels = tuple[str, ...]
+
+
+class Snapshot(msgspec.Struct):
+    """All numbers of one process at one moment."""
+
+    counters: dict[str, list[tuple[Labels, float]]] = {}
+    gauges: dict[str, float] = {}
+    histograms: dict[str, list[tuple[Labels, list[int], float]]] = {}
+
+
+class Meters:
+    """The numbers of this process."""
+
+    __slots__ = ("_histograms", "counters", "in_flight")
+
+    def __init__(self) -> None:
+        self.counters: dict[tuple[str, Labels], float] = {}
+        self._histograms: dict[tuple[str, Labels], list[float]] = {}
+        self.in_flight = 0
+
+    def count(self, name: str, *labels: str, by: float = 1) -> None:
+        key = (name, labels)
+        self.counters[key] = self.counters.get(key, 0) + by
+
+    def set(self, name: str, value: float) -> None:
+        """Take over a counter that somebody else keeps."""
+        self.counters[name, ()] = value
+
+    def observe(self, name: str, seconds: float, *labels: str) -> None:
+        key = (name, labels)
+        cells = self._histograms.get(key)
+        if cells is None:
+            cells = self._histograms[key] = [0] * (len(BUCKETS_S) + 1) + [0.0]
+        cells[bisect_left(BUCKETS_S, seconds)] += 1
+        cells[-1] += seconds
+
+    def snapshot(self) -> Snapshot:
+        taken = Snapshot(gauges={"freehold_in_flight": float(self.in_flight)})
+        for (name, labels), value in self.counters.items():
+            taken.counters.setdefault(name, []).append((labels, value))
+        for (name, labels), cells in self._histograms.items():
+            taken.histograms.setdefault(name, []).append(
+                (labels, [int(cell) for cell in cells[:-1]], cells[-1])
+            )
+        return taken
+
+    def write(self, folder: Path) -> None:
+        """Leave this process's numbers where the others find them."""
+        path = folder / f"meters-{os.getpid()}.msgpack"
+        new = path.with_suffix(".new")
+        new.write_bytes(msgspec.msgpack.encode(self.snapshot()))
+        new.replace(path)
+
+
+def read_all(folder: Path) -> list[Snapshot]:
+    """The numbers of all processes of a gateway, those that are gone included (their gauges left out)."""
+    found = []
+    for path in sorted(folder.glob("meters-*.msgpack")):
+        taken = msgspec.msgpack.decode(path.read_bytes(), type=Snapshot)
+        if not _is_alive(int(path.stem.partition("-")[2])):
+            taken.gauges = {}
+        found.append(taken)
+    return found
+
+
+def exposition(snapshots: Iterable[Snapshot]) -> bytes:
+    """The numbers added up, in Prometheus's text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Sum(list(snapshots)))
+    return generate_latest(registry)
+
+
+class _Sum(Collector):
+    def __init__(self, snapshots: list[Snapshot]) -> None:
+        self._snapshots = snapshots
+
+    def collect(self) -> Iterator[Metric]:
+        for name, (text, label_names) in COUNTERS.items():
+            totals: dict[Labels, float] = {} if label_names else {(): 0.0}
+            for taken in self._snapshots:
+                for labels, value in taken.counters.get(name, ()):
+                    totals[labels] = totals.get(labels, 0) + value
+            counter = CounterMetricFamily(name, text, labels=label_names)
+            for labels, value in sorted(totals.items()):
+                counter.add_metric(labels, value)
+            yield counter
+        for name, text in GAUGES.items():
+            value = sum(taken.gauges.get(name, 0) for taken in self._snapshots)
+            yield GaugeMetricFamily(name, text, value=value)
+        for name, (text, label_names) in HISTOGRAMS.items():
+            cells: dict[Labels, tuple[list[int], float]] = {}
+            for taken in self._snapshots:
+                for labels, counts, total in taken.histograms.get(name, ()):
+                    old, old_total = cells.get(labels, ([0] * len(counts), 0.0))
+                    cells[labels] = ([a + b for a, b in zip(old, counts, strict=True)], old_total + total)
+            histogram = HistogramMetricFamily(name, text, labels=label_names)
+            for labels, (counts, total) in sorted(cells.items()):
+                histogram.add_metric(labels, _cumulative(counts), total)
+            yield histogram
+
+
+def _cumulative(counts: list[int]) -> list[tuple[str, float]]:
+    edges = [*(str(edge) for edge in BUCKETS_S), "+Inf"]
+    return [(edge, float(sum(counts[: place + 1]))) for place, edge in enumerate(edges)]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

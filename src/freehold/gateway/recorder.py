@@ -1,0 +1,229 @@
+"""The process between the workers and the store: writes traces in batches, tells workers of changed routes.
+
+Workers never touch the database. They send raw bytes over a Unix socket; here streams are put together,
+people's data replaced, bodies compressed, rows written. When the store is locked, full or gone, traces wait
+in a bounded queue, then are counted as lost; traffic does not notice.
+
+Run as ``python -m freehold.gateway.recorder RUN_FOLDER`` with the configuration on stdin. It ends when stdin
+is closed, which is also what happens when the gateway's main process dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import threading
+import time
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from freehold.errors import StorageError
+from freehold.gateway.config import ApiKey, GatewayConfig, from_json
+from freehold.gateway.messages import Captured, TableMessage
+from freehold.gateway.meters import Meters
+from freehold.gateway.spool import TABLE, TRACE, FrameReader, frame
+from freehold.gateway.traces import to_trace
+from freehold.store import Store, open_store
+
+log = logging.getLogger("freehold.recorder")
+
+BATCH = 500
+WRITE_EVERY_S = 0.2
+POLL_EVERY_S = 0.25
+RETENTION_EVERY_S = 300.0
+KEY_RECORDS = "api_key"
+_decode = msgspec.msgpack.Decoder(Captured).decode
+
+
+class Connection(asyncio.Protocol):
+    """One worker."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._reader = FrameReader()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self._recorder.joined(self)
+
+    def data_received(self, data: bytes) -> None:
+        for tag, payload in self._reader.feed(data):
+            if tag == TRACE:
+                self._recorder.take(payload)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._recorder.left(self)
+
+
+class Recorder:
+    """Takes traces from workers on the loop, writes them from one thread of its own."""
+
+    def __init__(self, config: GatewayConfig, run_folder: Path) -> None:
+        assert config.store_url is not None
+        self._config = config
+        self._run_folder = run_folder
+        self._store_url = config.store_url
+        self._queue: deque[bytes] = deque()
+        self._connections: set[Connection] = set()
+        self._paused = False
+        self._meters = Meters()
+        self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._table: bytes | None = None
+        self._loop = asyncio.get_running_loop()
+
+    # On the loop
+
+    def joined(self, connection: Connection) -> None:
+        self._connections.add(connection)
+        if self._table is not None:
+            connection.transport.write(frame(TABLE, self._table))
+
+    def left(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+
+    def take(self, payload: bytes) -> None:
+        self._queue.append(payload)
+        if len(self._queue) >= self._config.capture_queue and not self._paused:
+            # Workers notice, hold back, and in the end drop and count: memory stays bounded here too.
+            self._paused = True
+            for connection in self._connections:
+                connection.transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused and len(self._queue) < self._config.capture_queue // 2:
+            self._paused = False
+            for connection in self._connections:
+                connection.transport.resume_reading()
+
+    def _announce(self, table: bytes) -> None:
+        self._table = table
+        for connection in self._connections:
+            connection.transport.write(frame(TABLE, table))
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._wake.set()
+
+    # In the thread
+
+    def work(self) -> None:
+        """Write and poll until told to stop; then write what is left."""
+        store: Store | None = None
+        revision: tuple[int, int] | None = None
+        next_poll = next_sweep = 0.0
+        while True:
+            stopping = self._stopping.is_set()
+            try:
+                if store is None:
+                    store = open_store(self._store_url)
+                now = time.monotonic()
+                if now >= next_poll:
+                    next_poll = now + POLL_EVERY_S
+                    revision = self._poll(store, revision)
+                self._write(store)
+                if self._config.retention_days is not None and now >= next_sweep:
+                    next_sweep = now + RETENTION_EVERY_S
+                    oldest = datetime.now(UTC) - timedelta(days=self._config.retention_days)
+                    store.delete_traces(before=oldest)
+            except StorageError as error:
+                log.warning("%s", error.message)
+                self._lose_what_does_not_fit(error)
+                self._stopping.wait(0.5)
+            self._loop.call_soon_threadsafe(self._resume)
+            with contextlib.suppress(OSError):
+                self._meters.write(self._run_folder)
+            if stopping:
+                break
+            self._wake.wait(WRITE_EVERY_S)
+        if store is not None:
+            store.close()
+
+    def _poll(self, store: Store, known: tuple[int, int] | None) -> tuple[int, int]:
+        keys = store.list_records(KEY_RECORDS, ApiKey)
+        now = (store.routes_revision(), hash(tuple(key.hash for key in keys)))
+        if now != known:
+            message = TableMessage(routes=tuple(store.routes()), keys=tuple(keys), revision=now[0])
+            self._loop.call_soon_threadsafe(self._announce, msgspec.json.encode(message))
+        return now
+
+    def _write(self, store: Store) -> None:
+        while self._queue:
+            batch = [self._queue[place] for place in range(min(BATCH, len(self._queue)))]
+            traces = []
+            for payload in batch:
+                trace = to_trace(_decode(payload), redacted=self._config.capture == "patterns")
+                if trace is not None:
+                    traces.append(trace)
+            store.add_traces(traces)
+            # Only now are they safe; had the store refused, they would still be in the queue.
+            for _ in batch:
+                self._queue.popleft()
+            self._meters.count("freehold_traces_stored", by=len(traces))
+            if len(traces) < len(batch):
+                self._meters.count("freehold_traces_lost", "unreadable", by=len(batch) - len(traces))
+
+    def _lose_what_does_not_fit(self, error: StorageError) -> None:
+        """While the store is only busy, wait; when it is gone for good, give up the older half."""
+        if error.retryable and not self._stopping.is_set():
+            return
+        lost = len(self._queue) // 2 if len(self._queue) >= self._config.capture_queue else 0
+        if self._stopping.is_set():
+            lost = len(self._queue)
+        for _ in range(lost):
+            self._queue.popleft()
+        if lost:
+            self._meters.count("freehold_traces_lost", "store", by=lost)
+
+
+async def record(config: GatewayConfig, run_folder: Path) -> None:
+    """Serve the workers until stdin is closed."""
+    loop = asyncio.get_running_loop()
+    recorder = Recorder(config, run_folder)
+    path = run_folder / "recorder.sock"
+    path.unlink(missing_ok=True)
+    server = await loop.create_unix_server(lambda: Connection(recorder), str(path))
+    thread = threading.Thread(target=recorder.work, name="store")
+    thread.start()
+    async with server:
+        await asyncio.to_thread(_wait_for_the_end)
+        server.close()
+        # What workers sent on their way out is still in the sockets.
+        await asyncio.sleep(0.1)
+    recorder.stop()
+    await asyncio.to_thread(thread.join)
+
+
+def _wait_for_the_end() -> None:
+    while os.read(0, 4096):
+        pass
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    with contextlib.suppress(OSError):
+        os.nice(5)
+    size = int.from_bytes(_exactly(8), "big")
+    config = from_json(_exactly(size))
+    asyncio.run(record(config, Path(sys.argv[1])))
+
+
+def _exactly(size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        part = os.read(0, size - len(data))
+        if not part:
+            raise SystemExit(0)
+        data += part
+    return data
+
+
+if __name__ == "__main__":
+    main()

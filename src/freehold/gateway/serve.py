@@ -1,0 +1,268 @@
+"""Start and stop a gateway: in the foreground, or as a child process that is ready when it says so.
+
+Processes: a main one that watches over the others, the workers (granian), and one recorder beside the store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from freehold.errors import ConfigError, EngineError, PortInUseError
+from freehold.gateway.config import GatewayConfig, to_json
+from freehold.store import open_store
+
+_RUN_FOLDER_PREFIX = "freehold-gateway-"
+_READY_POLL_S = 0.02
+
+
+def run(config: GatewayConfig) -> None:
+    """Serve until SIGINT or SIGTERM; streams that are running finish first, for up to `drain_s`.
+
+    Raises `PortInUseError` when somebody listens on the port, `ConfigError` when a secret's environment
+    variable is not set, `StoreError` when the store cannot be opened.
+    """
+    check(config)
+    with (
+        tempfile.TemporaryDirectory(prefix=_RUN_FOLDER_PREFIX) as run_folder,
+        _recorder(config, Path(run_folder)),
+    ):
+        loader = functools.partial(_load, to_json(config), run_folder)
+        _server(config, run_folder).serve(target_loader=loader)
+
+
+def check(config: GatewayConfig) -> None:
+    """Everything that can be known to be wrong before the start."""
+    if not config.endpoints:
+        raise ConfigError("a gateway needs at least one endpoint")
+    for endpoint in config.endpoints:
+        if endpoint.api_key_env is not None and not os.environ.get(endpoint.api_key_env):
+            raise ConfigError(
+                f"endpoint {endpoint.name} takes its key from the environment variable "
+                f"{endpoint.api_key_env}, which is not set",
+                hint=f"export {endpoint.api_key_env}=…",
+            )
+    if config.store_url is not None:
+        open_store(config.store_url).close()
+    check_port(config.host, config.port)
+
+
+def check_port(host: str, port: int) -> None:
+    """Raises `PortInUseError` when somebody listens there, `ConfigError` when nobody can."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As servers do: a port whose last connections are still fading may be used.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno in (98, 48, 10048):
+                raise PortInUseError(host, port) from None
+            raise ConfigError(
+                f"cannot listen on {host}, port {port}: {error.strerror}",
+                hint="choose another address or port; ports below 1024 need root",
+            ) from None
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _load(config_json: bytes, run_folder: str, *_args: Any, **_kwargs: Any) -> Any:
+    from freehold.gateway.app import load
+
+    return load(config_json, run_folder)
+
+
+def _server(config: GatewayConfig, run_folder: str) -> Any:
+    from granian import Granian
+    from granian.constants import HTTPModes, Interfaces, Loops
+    from granian.http import HTTP1Settings
+
+    return Granian(
+        "freehold.gateway.app",
+        address=config.host,
+        port=config.port,
+        interface=Interfaces.RSGI,
+        workers=config.workers,
+        loop=Loops.uvloop if sys.platform != "win32" else Loops.asyncio,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=15_000, max_buffer_size=128 * 1024),
+        websockets=False,
+        backlog=4096,
+        backpressure=4096,
+        respawn_failed_workers=True,
+        workers_kill_timeout=max(1, round(config.drain_s)),
+        log_enabled=False,
+    )
+
+
+@contextlib.contextmanager
+def _recorder(config: GatewayConfig, run_folder: Path) -> Iterator[None]:
+    """Keep a recorder running while the gateway does."""
+    if config.store_url is None:
+        yield
+        return
+    data = to_json(config)
+    stopping = threading.Event()
+    current: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "freehold.gateway.recorder", str(run_folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(len(data).to_bytes(8, "big") + data)
+            process.stdin.flush()
+        current[:] = [process]
+
+    def watch() -> None:
+        while True:
+            current[0].wait()
+            if stopping.wait(0.5):
+                return
+            start()
+
+    start()
+    watcher = threading.Thread(target=watch, name="recorder-watch", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        process = current[0]
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        watcher.join(timeout=1)
+
+
+class RunningGateway:
+    """A gateway in a child process."""
+
+    def __init__(self, config: GatewayConfig, process: subprocess.Popen[bytes], log: Path | None) -> None:
+        self.config = config
+        self.process = process
+        self.log = log
+
+    @property
+    def base_url(self) -> str:
+        host = self.config.host
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+        return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.config.port}"
+
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+    def stop(self) -> None:
+        """Finish running streams, then end; kill what has not ended a little after the drain time."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout=self.config.drain_s + 20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def start(config: GatewayConfig, *, log: Path | None = None, timeout_s: float = 30.0) -> RunningGateway:
+    """Start a gateway in a child process and wait until it answers ``/health``.
+
+    What it says goes to the file `log`, or nowhere. Raises what `run` raises, and `EngineError` when the
+    process ends or does not answer within `timeout_s`.
+    """
+    check(config)
+    output = subprocess.DEVNULL if log is None else log.open("ab")
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "freehold.gateway.serve"],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    finally:
+        if not isinstance(output, int):
+            output.close()
+    assert process.stdin is not None
+    process.stdin.write(to_json(config))
+    process.stdin.close()
+    running = RunningGateway(config, process, log)
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise EngineError(
+                f"the gateway ended while starting (exit code {process.returncode})",
+                hint=f"its last words are in {log}" if log is not None else None,
+            )
+        if _healthy(running.base_url):
+            return running
+        time.sleep(_READY_POLL_S)
+    running.stop()
+    raise EngineError(f"the gateway did not answer within {timeout_s:g} s")
+
+
+@contextlib.contextmanager
+def started(config: GatewayConfig, *, log: Path | None = None) -> Iterator[RunningGateway]:
+    """A gateway in a child process for as long as the block runs."""
+    running = start(config, log=log)
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def _healthy(base_url: str) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{base_url}/health", timeout=1) as answer:
+            return bool(json.load(answer)["status"] == "ok")
+    except (OSError, ValueError, urllib.error.URLError):
+        return False
+
+
+def _sweep_left_over_folders() -> None:
+    """Remove run folders of gateways that were killed; the socket in them has no listener any more."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_RUN_FOLDER_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > 7 * 86_400:
+                shutil.rmtree(folder)
+
+
+def main() -> None:
+    """The child process of `start`: the configuration comes on stdin."""
+    from freehold.gateway.config import from_json
+
+    _sweep_left_over_folders()
+    run(from_json(sys.stdin.buffer.read()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""A worker's side of the recorder: a bounded queue of traces, sent on in batches off the request path."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections import deque
+from collections.abc import Callable
+from typing import cast
+
+import msgspec
+
+from freehold.gateway.messages import Captured
+
+FLUSH_EVERY_S = 0.05
+RECONNECT_EVERY_S = 0.5
+# Above this the recorder is behind: what follows waits in our queue, which is bounded, and then is dropped.
+_IN_FLIGHT_BYTES = 4 * 1024 * 1024
+
+FRAME = struct.Struct(">IB")
+TRACE, USE, TABLE, TOTALS = 1, 2, 3, 4
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def frame(tag: int, payload: bytes) -> bytes:
+    """One message between worker and recorder: length, tag, payload."""
+    return FRAME.pack(len(payload), tag) + payload
+
+
+class FrameReader:
+    """Cuts a stream of bytes into `(tag, payload)` messages."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        self._buffer += data
+        found, start = [], 0
+        while len(self._buffer) - start >= FRAME.size:
+            size, tag = FRAME.unpack_from(self._buffer, start)
+            end = start + FRAME.size + size
+            if len(self._buffer) < end:
+                break
+            found.append((tag, bytes(self._buffer[start + FRAME.size : end])))
+            start = end
+        del self._buffer[:start]
+        return found
+
+
+class Spool(asyncio.Protocol):
+    """Takes traces without ever waiting; `dropped` counts those there was no room for.
+
+    `on_message` gets what the recorder sends: route tables and totals of limits.
+    """
+
+    def __init__(
+        self, path: str, *, max_items: int, max_bytes: int, on_message: Callable[[int, bytes], None]
+    ) -> None:
+        self._path = path
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._on_message = on_message
+        self._queue: deque[bytes] = deque()
+        self._bytes = 0
+        self._transport: asyncio.Transport | None = None
+        self._reader = FrameReader()
+        self._task: asyncio.Task[None] | None = None
+        self.captured = 0
+        self.dropped = 0
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def offer(self, captured: Captured) -> bool:
+        """Queue one trace; False when there is no room."""
+        size = len(captured.request) + len(captured.response)
+        if len(self._queue) >= self._max_items or self._bytes + size > self._max_bytes:
+            self.dropped += 1
+            return False
+        self._push(TRACE, _encode(captured))
+        self.captured += 1
+        return True
+
+    def send(self, tag: int, payload: bytes) -> None:
+        """Queue another message; there are few of them, so they always find room."""
+        self._push(tag, payload)
+
+    def _push(self, tag: int, payload: bytes) -> None:
+        message = frame(tag, payload)
+        self._queue.append(message)
+        self._bytes += len(message)
+
+    async def close(self, timeout_s: float = 5.0) -> None:
+        """Send what is queued, then hang up."""
+        if self._task is not None:
+            self._task.cancel()
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while self._transport is not None and asyncio.get_running_loop().time() < deadline:
+            self._flush()
+            if not self._queue and self._transport.get_write_buffer_size() == 0:
+                break
+            await asyncio.sleep(0.01)
+        if self._transport is not None:
+            self._transport.close()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            if self._transport is None:
+                try:
+                    await loop.create_unix_connection(lambda: self, self._path)
+                except OSError:
+                    # The recorder is starting, or is being started again; the queue holds what it can.
+                    await asyncio.sleep(RECONNECT_EVERY_S)
+                    continue
+            self._flush()
+            await asyncio.sleep(FLUSH_EVERY_S)
+
+    def _flush(self) -> None:
+        transport = self._transport
+        if transport is None or not self._queue:
+            return
+        room = _IN_FLIGHT_BYTES - transport.get_write_buffer_size()
+        batch = []
+        while self._queue and room > 0:
+            message = self._queue.popleft()
+            self._bytes -= len(message)
+            room -= len(message)
+            batch.append(message)
+        if batch:
+            transport.write(b"".join(batch))
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are no subclasses of asyncio's, only alike.
+        self._transport = cast("asyncio.Transport", transport)
+        self._reader = FrameReader()
+
+    def data_received(self, data: bytes) -> None:
+        for tag, payload in self._reader.feed(data):
+            self._on_message(tag, payload)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None

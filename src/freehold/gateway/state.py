@@ -1,0 +1,34 @@
+"""What a worker process holds: the table in force, the pool, the breakers, the counters, the spool."""
+
+from __future__ import annotations
+
+import random
+
+from freehold.gateway.config import GatewayConfig
+from freehold.gateway.keys import KeyRing
+from freehold.gateway.meters import Meters
+from freehold.gateway.routing import RouteTable
+from freehold.gateway.spool import Spool
+from freehold.gateway.upstream import Breaker, Upstreams
+
+
+class WorkerState:
+    """Everything the hot path reaches for. `table` and `keys` are replaced whole when something changes."""
+
+    def __init__(self, config: GatewayConfig, table: RouteTable, spool: Spool | None) -> None:
+        self.config = config
+        self.table = table
+        self.keys = KeyRing(config.api_keys)
+        self.upstreams = Upstreams(config)
+        self.meters = Meters()
+        self.spool = spool
+        self.draw = random.Random().random
+        self._breakers: dict[str, Breaker] = {}
+
+    def breaker(self, endpoint: str) -> Breaker:
+        found = self._breakers.get(endpoint)
+        if found is None:
+            found = self._breakers[endpoint] = Breaker(
+                self.config.breaker_failures, self.config.breaker_pause_s
+            )
+        return found

@@ -1,0 +1,90 @@
+"""Errors as each model API spells them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+
+class ApiError(Exception):
+    """A request is answered with an error instead of being passed on.
+
+    `code` is OpenAI's machine-readable code; other APIs' spellings are derived from the status.
+    `retry_after_s` becomes a Retry-After header.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        type: str | None = None,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.type = type or _OPENAI_TYPES.get(status, "api_error")
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+
+class Reply(NamedTuple):
+    """A whole HTTP answer."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+_OPENAI_TYPES = {
+    400: "invalid_request_error",
+    401: "invalid_request_error",
+    403: "invalid_request_error",
+    404: "invalid_request_error",
+    405: "invalid_request_error",
+    413: "invalid_request_error",
+    415: "invalid_request_error",
+    429: "requests",
+}
+
+_ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    413: "request_too_large",
+    415: "invalid_request_error",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    529: "overloaded_error",
+}
+
+
+def openai_error(error: ApiError) -> Reply:
+    """``{"error": {"message", "type", "param", "code"}}``."""
+    body = {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
+    return _reply(error, body)
+
+
+def anthropic_error(error: ApiError) -> Reply:
+    """``{"type": "error", "error": {"type", "message"}}``."""
+    kind = _ANTHROPIC_TYPES.get(error.status, "api_error")
+    return _reply(error, {"type": "error", "error": {"type": kind, "message": error.message}})
+
+
+def ollama_error(error: ApiError) -> Reply:
+    """``{"error": "…"}``."""
+    return _reply(error, {"error": error.message})
+
+
+def _reply(error: ApiError, body: object) -> Reply:
+    headers = [("content-type", "application/json")]
+    if error.retry_after_s is not None:
+        headers.append(("retry-after", str(max(1, round(error.retry_after_s)))))
+    return Reply(error.status, headers, msgspec.json.encode(body))

@@ -1,0 +1,204 @@
+"""OpenAI's API: the few fields looked at on the way through, and streams put together afterwards.
+
+Covered: a peek that leaves the bytes alone, top-level fields replaced or added without touching the others,
+chat and text completion streams reassembled (tool calls, refusals, log-probabilities, several choices).
+Not covered: validation of requests; the upstream does that.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from freehold.types.trace import Usage
+from freehold.wire import sse
+from freehold.wire.errors import ApiError
+
+
+class Peek(msgspec.Struct, gc=False):
+    """What routing needs to know of a request; everything else stays unread."""
+
+    model: Any = None
+    stream: Any = None
+    user: Any = None
+    safety_identifier: Any = None
+    stream_options: msgspec.Raw = msgspec.Raw()
+
+
+_peek = msgspec.json.Decoder(Peek)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_messages = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def peek(body: bytes) -> Peek:
+    """Look at a request's body. Raises `ApiError` (400) when it is no JSON object, or its model no string."""
+    try:
+        seen = _peek.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError(400, f"the request body is not a JSON object: {error}") from None
+    if seen.model is not None and type(seen.model) is not str:
+        raise ApiError(400, "model must be a string", param="model")
+    return seen
+
+
+def splice(body: bytes, changes: dict[str, Any]) -> bytes:
+    """The body with top-level fields replaced or added; the bytes of all other values stay as they are.
+
+    `changes` has the new values as `msgspec.Raw` or anything JSON can say.
+    """
+    fields: dict[str, Any] = dict(_fields.decode(body))
+    fields.update(changes)
+    return msgspec.json.encode(fields)
+
+
+def conversation_start(body: bytes) -> bytes:
+    """What two requests of one conversation share: the messages up to and with the first of the user."""
+    try:
+        messages = _messages.decode(_fields.decode(body)["messages"])
+    except (msgspec.DecodeError, KeyError):
+        return body
+    start = []
+    for message in messages:
+        start.append(bytes(message))
+        if b'"user"' in start[-1]:
+            break
+    return b"\n".join(start)
+
+
+class Answer(NamedTuple):
+    """An answer put together from what came over the wire. `ended` says whether the upstream finished it."""
+
+    body: dict[str, Any] | None
+    finish_reason: str | None
+    usage: Usage | None
+    ended: bool
+
+
+def read_answer(body: bytes) -> Answer:
+    """A plain (not streamed) answer."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Answer(None, None, None, False)
+    if not isinstance(value, dict):
+        return Answer({"body": value}, None, None, True)
+    return Answer(value, _finish_reason(value), read_usage(value.get("usage")), True)
+
+
+def read_usage(usage: Any) -> Usage | None:
+    """Usage as chat, completions and embeddings spell it; None where there is none."""
+    if not isinstance(usage, dict):
+        return None
+    details = usage.get("prompt_tokens_details")
+    return Usage(
+        prompt_tokens=_count(usage.get("prompt_tokens")),
+        completion_tokens=_count(usage.get("completion_tokens")),
+        cached_prompt_tokens=_count(details.get("cached_tokens")) if isinstance(details, dict) else None,
+    )
+
+
+def read_stream(stream: bytes) -> Answer:
+    """Put a chat or text completion stream together into the answer a plain request would have got."""
+    whole: dict[str, Any] = {}
+    choices: dict[int, dict[str, Any]] = {}
+    ended = False
+    for _, data in sse.events(stream):
+        if data.strip() == b"[DONE]":
+            ended = True
+            continue
+        try:
+            chunk = msgspec.json.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        if isinstance(chunk, dict):
+            _add_chunk(whole, choices, chunk)
+    if not whole and not choices:
+        return Answer(None, None, None, ended)
+    if "error" in whole:
+        return Answer(whole, None, None, False)
+    if choices:
+        whole["choices"] = [_finished(choices[index]) for index in sorted(choices)]
+        ended = ended or all(choice.get("finish_reason") for choice in choices.values())
+    if whole.get("object") == "chat.completion.chunk":
+        whole["object"] = "chat.completion"
+    return Answer(whole, _finish_reason(whole), read_usage(whole.get("usage")), ended)
+
+
+def _add_chunk(whole: dict[str, Any], choices: dict[int, dict[str, Any]], chunk: dict[str, Any]) -> None:
+    for key, value in chunk.items():
+        if key != "choices" and (value is not None or key not in whole):
+            whole[key] = value
+    for part in chunk.get("choices") or ():
+        if not isinstance(part, dict):
+            continue
+        choice = choices.setdefault(part.get("index") or 0, {"index": part.get("index") or 0})
+        for key, value in part.items():
+            if key == "delta" and isinstance(value, dict):
+                _add_delta(choice.setdefault("message", {}), value)
+            elif key == "text" and isinstance(value, str):
+                choice["text"] = choice.get("text", "") + value
+            elif key == "logprobs" and isinstance(value, dict):
+                _add_lists(choice.setdefault("logprobs", {}), value)
+            elif key != "index" and (value is not None or key not in choice):
+                choice[key] = value
+
+
+def _add_delta(message: dict[str, Any], delta: dict[str, Any]) -> None:
+    for key, value in delta.items():
+        if key == "tool_calls" and isinstance(value, list):
+            for call in value:
+                if isinstance(call, dict):
+                    _add_tool_call(message.setdefault("tool_calls", []), call)
+        elif isinstance(value, str) and key != "role" and isinstance(message.get(key), str):
+            message[key] += value
+        elif value is not None or key not in message:
+            message[key] = value
+
+
+def _add_tool_call(calls: list[dict[str, Any]], part: dict[str, Any]) -> None:
+    index = part.get("index", len(calls) - 1 if calls and "id" not in part else len(calls))
+    call = next((call for call in calls if call.get("index") == index), None)
+    if call is None:
+        call = {"index": index}
+        calls.append(call)
+    for key, value in part.items():
+        if key == "function" and isinstance(value, dict):
+            function = call.setdefault("function", {})
+            for name, text in value.items():
+                if name == "arguments" and isinstance(text, str):
+                    function[name] = function.get(name, "") + text
+                elif text is not None:
+                    function[name] = text
+        elif value is not None:
+            call[key] = value
+
+
+def _add_lists(into: dict[str, Any], more: dict[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, list) and isinstance(into.get(key), list):
+            into[key] = [*into[key], *value]
+        elif value is not None or key not in into:
+            into[key] = value
+
+
+def _finished(choice: dict[str, Any]) -> dict[str, Any]:
+    message = choice.get("message")
+    if isinstance(message, dict):
+        message.setdefault("role", "assistant")
+        message.setdefault("content", None)
+        for call in message.get("tool_calls") or ():
+            call.pop("index", None)
+    return choice
+
+
+def _finish_reason(body: dict[str, Any]) -> str | None:
+    choices = body.get("choices")
+    if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+        reason = choices[0].get("finish_reason")
+        return reason if isinstance(reason, str) else None
+    return None
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and value >= 0 else None

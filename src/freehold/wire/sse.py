@@ -1,0 +1,71 @@
+"""Server-sent events: taking a finished stream apart, and leaving one event out of a running one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_BREAK = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_LINES = re.compile(rb"\r\n|\n|\r")
+
+
+def events(stream: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The ``(event, data)`` pairs of a stream; `event` is empty where none was named.
+
+    Comments, ids and retry times are passed over; several data lines are joined by a line feed. A last
+    event without an empty line after it counts too: what a cut stream had already said is not lost.
+    """
+    for block in _BREAK.split(stream):
+        name, data = b"", []
+        for line in _LINES.split(block):
+            field, _, value = line.partition(b":")
+            if field == b"data":
+                data.append(value.removeprefix(b" "))
+            elif field == b"event":
+                name = value.removeprefix(b" ")
+        if data:
+            yield name, b"\n".join(data)
+
+
+class UsageFilter:
+    """Leaves out the usage chunk that only we asked for, so that the client gets the stream it asked for.
+
+    OpenAI's API sends usage in one last chunk whose ``choices`` are empty. Whole events pass as they came;
+    only the piece of an event that has not ended yet is held until it has.
+    """
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """What to send on for the bytes that came; may be empty."""
+        if (
+            not self._held
+            and data.endswith(b"\n\n")
+            and b'"choices":[]' not in data
+            and b'"choices": []' not in data
+        ):
+            return data
+        data = self._held + data
+        end = max((match.end() for match in _BREAK.finditer(data)), default=0)
+        self._held = data[end:]
+        whole = data[:end]
+        kept, start = [], 0
+        for match in _BREAK.finditer(whole):
+            event = whole[start : match.end()]
+            if not _is_usage_only(event):
+                kept.append(event)
+            start = match.end()
+        return b"".join(kept)
+
+    def rest(self) -> bytes:
+        """What was held when the stream ended in the middle of an event."""
+        held, self._held = self._held, b""
+        return held
+
+
+def _is_usage_only(event: bytes) -> bool:
+    compact = event.replace(b" ", b"")
+    return b'"choices":[]' in compact and b'"usage":{' in compact
