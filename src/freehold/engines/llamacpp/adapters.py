@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from freehold.engines.weights.check import format_of, gguf_metadata
+from freehold.engines.weights.check import format_of
 from freehold.errors import EngineError, InputError
+from freehold.hardware.gguf_header import read_header
 from freehold.types.endpoint import AdapterMount
 
 
@@ -37,7 +38,7 @@ def check(mount: AdapterMount, base: dict[str, object], base_sha256: str | None)
     path = file_of(mount)
     if format_of(path) != "gguf":
         raise EngineError(f"llama.cpp reads GGUF adapters, and {path} is not one")
-    metadata = gguf_metadata(path)
+    metadata = read_header(path).metadata
     if metadata.get("general.type") != "adapter":
         raise EngineError(f"{path} is a model, not an adapter", hint="serve it as a model of its own")
     if metadata.get("general.architecture") != base.get("general.architecture"):

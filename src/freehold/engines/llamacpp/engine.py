@@ -15,8 +15,9 @@ from freehold.engines.llamacpp import adapters
 from freehold.engines.llamacpp.options import KV_TYPES, LlamaOptions
 from freehold.engines.options import read
 from freehold.engines.supervisor import Program, Supervised
-from freehold.engines.weights.check import format_of, gguf_metadata
+from freehold.engines.weights.check import format_of
 from freehold.errors import EngineError, MissingExtraError, UsageError
+from freehold.hardware.gguf_header import read_header
 from freehold.types.endpoint import Capabilities, Endpoint, EngineName, ServedModel, ServePlan
 
 
@@ -44,7 +45,7 @@ class LlamaEngine:
                 f"llama.cpp reads GGUF, and {path} is not",
                 hint="pull a GGUF of this model, or serve it with the vllm engine",
             )
-        metadata = gguf_metadata(path)
+        metadata = read_header(path).metadata
         _check_context(plan, metadata)
         if "tokenizer.chat_template" not in metadata and options.chat_template is None:
             raise EngineError(

@@ -80,7 +80,7 @@ def fetch(repo: str, commit: str, files: list[HubFile], folder: Path, *, progres
     done = 0
     for item in files:
         progress.step(f"fetch {item.name}", note=repo)
-        with hub_errors(repo), storage_errors(folder):
+        with storage_errors(folder), hub_errors(repo):
             hub.hf_hub_download(
                 repo,
                 item.name,

@@ -1,0 +1,137 @@
+"""`freehold serve`: plan an engine for a model and its adapters, run it, put the gateway in front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from freehold.errors import InputError, UsageError
+from freehold.settings import Settings
+from freehold.types.endpoint import AdapterMount, EngineName, ServePlan
+from freehold.types.model import Weights
+from freehold.types.progress import Progress
+from freehold.types.training import Adapter
+from freehold.workflows.pull import ensure_weights
+
+ECHO = "echo"
+"""The model id that means the shipped fake."""
+
+MANIFEST = "adapter.json"
+
+
+def plan(
+    model: str,
+    settings: Settings,
+    *,
+    engine: str = "auto",
+    adapters: Sequence[AdapterMount] = (),
+    context_tokens: int = 2048,
+    parallel: int = 4,
+    kv_type: str = "f16",
+    quantization: str | None = None,
+    options: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> ServePlan:
+    """How a model will be served; its weights are pulled when they are not here.
+
+    `engine` of ``auto`` is llama.cpp for GGUF, vLLM for safetensors, and echo for the model ``echo``.
+    Raises what `ensure_weights` raises.
+    """
+    asked = dict(options or {})
+    if model == ECHO or engine == "echo":
+        return ServePlan(
+            engine="echo",
+            model=model,
+            adapters=tuple(adapters),
+            context_tokens=context_tokens,
+            parallel=parallel,
+            options=asked,
+        )
+    weights = ensure_weights(model, settings, quantization=quantization, progress=progress)
+    return plan_for(
+        weights,
+        engine=choose_engine(engine, weights),
+        adapters=adapters,
+        context_tokens=context_tokens,
+        parallel=parallel,
+        kv_type=kv_type,
+        threads=settings.threads,
+        options=asked,
+    )
+
+
+def plan_for(
+    weights: Weights,
+    *,
+    engine: EngineName,
+    adapters: Sequence[AdapterMount] = (),
+    context_tokens: int = 2048,
+    parallel: int = 4,
+    kv_type: str = "f16",
+    threads: int | None = None,
+    options: dict[str, Any] | None = None,
+) -> ServePlan:
+    """A plan for weights that are here. Weights without a chat template of their own are served with the one
+    the catalog names."""
+    asked = dict(options or {})
+    if engine == "llamacpp" and weights.chat_template is not None:
+        asked.setdefault("chat_template", weights.chat_template)
+    return ServePlan(
+        engine=engine,
+        model=weights.model_id,
+        weights_path=weights.path,
+        weights_sha256=weights.sha256,
+        adapters=tuple(adapters),
+        context_tokens=context_tokens,
+        parallel=parallel,
+        kv_type=kv_type,
+        threads=threads,
+        options=asked,
+    )
+
+
+def choose_engine(asked: str, weights: Weights) -> EngineName:
+    """The engine for weights: what was asked for, or by their format."""
+    if asked == "auto":
+        return "llamacpp" if weights.format == "gguf" else "vllm"
+    names: tuple[EngineName, ...] = ("llamacpp", "vllm", "ollama", "remote", "echo")
+    for name in names:
+        if name == asked:
+            return name
+    raise UsageError(f"no engine is called {asked!r}", hint=f"engines: auto, {', '.join(names)}")
+
+
+def mount(text: str, model: str) -> AdapterMount:
+    """An adapter from ``NAME=PATH``, served as ``model:NAME`` (a NAME with a colon is taken as it is).
+
+    A folder that `freehold train` made says itself which weights it belongs to. Raises `UsageError` for text
+    that is no such pair, `InputError` for a path that is not there or a damaged manifest.
+    """
+    name, equals, place = text.partition("=")
+    if not equals or not name or not place:
+        raise UsageError(
+            f"adapter {text!r} is not NAME=PATH", hint="--adapter support=.freehold/adapters/support"
+        )
+    path = Path(place).expanduser()
+    if not path.exists():
+        raise InputError("no such adapter", path=str(path))
+    manifest = _manifest(path)
+    return AdapterMount(
+        name=name if ":" in name else f"{model}:{name}",
+        path=str(path.absolute()),
+        adapter_id=manifest.id if manifest is not None else None,
+        base_sha256=manifest.base_sha256 if manifest is not None else None,
+    )
+
+
+def _manifest(path: Path) -> Adapter | None:
+    file = (path if path.is_dir() else path.parent) / MANIFEST
+    if not file.is_file():
+        return None
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Adapter)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise InputError(f"not an adapter's manifest: {error}", path=str(file)) from None

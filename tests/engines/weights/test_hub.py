@@ -1,0 +1,194 @@
+"""A hub, played by a server on loopback that speaks its API; fetched with the real library."""
+
+import hashlib
+import http.server
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from freehold.errors import HashMismatchError, UnknownModelError, WeightsError
+from freehold.workflows.pull import ensure_weights, show_weights
+
+huggingface_hub = pytest.importorskip("huggingface_hub")
+
+COMMIT = "c0ffee" + "0" * 34
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """Repositories of ``files``; the `resolve` and `model info` parts of the API."""
+
+    repositories: dict[str, dict[str, bytes]] = {}
+    gated: set[str] = set()
+    cut_once: set[str] = set()
+    lies: set[str] = set()
+    ranges: list[str] = []
+
+    def log_message(self, *_):
+        return
+
+    def do_HEAD(self):
+        self.answer(body=False)
+
+    def do_GET(self):
+        self.answer(body=True)
+
+    def answer(self, *, body):
+        path = self.path.split("?")[0].strip("/")
+        if path.startswith("api/models/"):
+            parts = path.removeprefix("api/models/").split("/")
+            self.info("/".join(parts[:2]))
+            return
+        owner, name, _, _revision, *rest = path.split("/")
+        self.file(f"{owner}/{name}", "/".join(rest), body=body)
+
+    def refuse(self, status, code):
+        self.send_response(status)
+        self.send_header("X-Error-Code", code)
+        self.send_header("X-Error-Message", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def info(self, repository):
+        files = self.repositories.get(repository)
+        if files is None:
+            return self.refuse(404, "RepoNotFound")
+        siblings = []
+        for name, data in files.items():
+            digest = hashlib.sha256(data).hexdigest() if name not in self.lies else "0" * 64
+            siblings.append(
+                {
+                    "rfilename": name,
+                    "size": len(data),
+                    "lfs": {"sha256": digest, "size": len(data), "pointerSize": 134},
+                }
+            )
+        payload = json.dumps({"id": repository, "sha": COMMIT, "siblings": siblings}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(payload)))
+        self.end_headers()
+        self.wfile.write(payload)
+        return None
+
+    def file(self, repository, name, *, body):
+        if repository in self.gated:
+            return self.refuse(403, "GatedRepo")
+        data = self.repositories[repository].get(name)
+        if data is None:
+            return self.refuse(404, "EntryNotFound")
+        start = 0
+        asked = self.headers.get("Range")
+        if asked and body:
+            self.ranges.append(asked)
+            start = int(asked.removeprefix("bytes=").split("-")[0])
+        self.send_response(206 if start else 200)
+        self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("X-Linked-Size", str(len(data)))
+        self.send_header("Content-Length", str(len(data) - start))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        self.end_headers()
+        if body:
+            if name in self.cut_once:
+                self.cut_once.discard(name)
+                self.wfile.write(data[start : len(data) // 2])
+                self.close_connection = True
+                return None
+            self.wfile.write(data[start:])
+        return None
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    kind = type(
+        "ThisHub",
+        (Hub,),
+        {"repositories": {}, "gated": set(), "cut_once": set(), "lies": set(), "ranges": []},
+    )
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
+    yield kind
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_the_asked_quantization_is_fetched_and_checked(hub, settings, tiny_gguf):
+    hub.repositories["org/model-GGUF"] = {
+        "model-Q4_K_M.gguf": tiny_gguf("a", 15),
+        "model-Q8_0.gguf": tiny_gguf("b", 7),
+        "README.md": b"hello",
+    }
+    found = ensure_weights("org/model-GGUF", settings, quantization="Q4_K_M")
+    assert found.quantization == "Q4_K_M"
+    assert found.source == f"hf:org/model-GGUF@{COMMIT}#model-Q4_K_M.gguf"
+    assert show_weights("org/model-GGUF", settings).owned
+    other = ensure_weights("hf:org/model-GGUF#model-Q8_0.gguf", settings)
+    assert other.quantization == "Q8_0"
+    hub.repositories.clear()
+    assert ensure_weights("org/model-GGUF", settings, quantization="Q4_K_M") == found, "no network needed"
+
+
+def test_safetensors_come_with_what_they_need(hub, settings, tiny_safetensors):
+    hub.repositories["org/model"] = {
+        "model.safetensors": tiny_safetensors(),
+        "config.json": b"{}",
+        "tokenizer.json": b"{}",
+        "pytorch_model.bin": b"a pickle, not fetched",
+    }
+    found = ensure_weights("org/model", settings)
+    names = sorted(path.name for path in Path(found.path).iterdir() if path.is_file())
+    assert names == ["config.json", "model.safetensors", "tokenizer.json"]
+
+
+def test_a_broken_download_goes_on_where_it_stopped(hub, settings, tiny_gguf):
+    hub.repositories["org/model"] = {"m-Q8_0.gguf": tiny_gguf("big", 7, padding=25_000_000)}
+    hub.cut_once.add("m-Q8_0.gguf")
+    found = ensure_weights("org/model", settings)
+    assert found.bytes == len(hub.repositories["org/model"]["m-Q8_0.gguf"])
+    assert hub.ranges and not hub.ranges[-1].startswith("bytes=0-")
+
+
+def test_a_gated_model_says_what_to_do(hub, settings, tiny_gguf):
+    hub.repositories["org/gated"] = {"m-Q8_0.gguf": tiny_gguf()}
+    hub.gated.add("org/gated")
+    with pytest.raises(WeightsError, match="gated") as caught:
+        ensure_weights("org/gated", settings)
+    assert "HF_TOKEN" in caught.value.hint
+
+
+def test_other_bytes_than_promised_are_not_kept(hub, settings, tiny_gguf):
+    hub.repositories["org/model"] = {"m-Q8_0.gguf": tiny_gguf()}
+    hub.lies.add("m-Q8_0.gguf")
+    with pytest.raises(HashMismatchError):
+        ensure_weights("org/model", settings)
+    assert not [path for path in settings.home.rglob("*.gguf") if path.is_file()]
+
+
+def test_a_repository_of_pickles_is_refused(hub, settings):
+    hub.repositories["org/old"] = {"pytorch_model.bin": b"x", "config.json": b"{}"}
+    with pytest.raises(WeightsError, match="pickle"):
+        ensure_weights("org/old", settings)
+
+
+def test_unknown_repositories_and_files(hub, settings, tiny_gguf):
+    with pytest.raises(UnknownModelError, match="has no org/none"):
+        ensure_weights("org/none", settings)
+    hub.repositories["org/model"] = {"m-Q8_0.gguf": tiny_gguf()}
+    with pytest.raises(UnknownModelError, match="has no file other"):
+        ensure_weights("hf:org/model#other.gguf", settings)
+    with pytest.raises(UnknownModelError) as caught:
+        ensure_weights("org/model", settings, quantization="Q2_K")
+    assert "m-Q8_0.gguf" in caught.value.hint
+
+
+def test_a_hub_out_of_reach_is_one_line(settings, monkeypatch, unused_port):
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{unused_port}")
+    with pytest.raises(WeightsError, match="could not be reached") as caught:
+        ensure_weights("org/model", settings)
+    assert "HF_ENDPOINT" in caught.value.hint
