@@ -43,7 +43,7 @@ def rule(situation: Situation, *, version: str = "") -> Ruling:
                 case Change():
                     changes.append(finding.text)
     outcome: RulingOutcome = "allowed"
-    if any(not duty.recommended for duty in obligations):
+    if any(not (duty.recommended or duty.passive) for duty in obligations):
         outcome = "allowed_with_obligations"
     for reason in reasons:
         if reason.outcome is not None and SEVERITY[reason.outcome] > SEVERITY[outcome]:

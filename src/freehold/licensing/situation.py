@@ -195,7 +195,7 @@ class Situation:
             found.add("commercial")
         elif self.mode == "personal":
             found.add("personal")
-        elif self.use.commercial is False:
+        elif self.use.commercial is False or (self.use.commercial is None and self.use.nonprofit):
             found.add("non_commercial")
         return frozenset(found)
 
@@ -207,7 +207,8 @@ class Situation:
         kind = source.edge.kind
         relation: Relation = "weights"
         if kind == "trained_on":
-            relation = "data"
+            # A data set of an open model's answers is that model as a teacher.
+            relation = "teacher" if source.release is not None else "data"
         elif kind == "distilled_from" or self.bare_teacher:
             relation = "teacher"
         if relation == "weights":

@@ -146,7 +146,8 @@ class RulingReason(Record, frozen=True, kw_only=True):
 class Obligation(Record, frozen=True, kw_only=True):
     """Something that must be done. `value` is the exact phrase or name where the licence prescribes one.
 
-    `recommended` marks what the text does not demand but what prudence does.
+    `recommended` marks what the text does not demand but what prudence does; `passive` is a policy to stay
+    within rather than an act. Neither turns ``allowed`` into ``allowed_with_obligations``.
     """
 
     key: str
@@ -156,6 +157,7 @@ class Obligation(Record, frozen=True, kw_only=True):
     value: str | None = None
     model: str | None = None
     recommended: bool = False
+    passive: bool = False
 
 
 class Ruling(Record, frozen=True, kw_only=True):
@@ -243,8 +245,9 @@ class RegionClause(_Clause, frozen=True, kw_only=True, tag="region"):
 class BusinessClause(_Clause, frozen=True, kw_only=True, tag="business"):
     """A gate on kinds of business.
 
-    `gated` and `free` are product or business types; a type in neither is unclear. `over` makes the gate
-    bite only above a limit. `duty` turns the gate into an obligation instead of an outcome.
+    `gated` and `free` are product or business types (``*`` is any); one in neither passes on a named
+    assumption, and a hosted service whose type is not stated comes out as `type_unknown`. `over` makes the
+    gate bite only above a limit. `duty` turns the gate into an obligation instead of an outcome.
     """
 
     gated: tuple[str, ...]
@@ -263,7 +266,8 @@ class DutyClause(_Clause, frozen=True, kw_only=True, tag="duty"):
     """Something to do when one of `events` happens.
 
     `modified` None is always, True only for changed weights, False only for unchanged ones. `students`
-    says that the duty also binds models trained on outputs. `over` makes it due only above a limit.
+    says that the duty also binds models trained on outputs. `over` makes it due only above a limit,
+    `commercial_known` only for a use known to be commercial. ``{model}`` in `value` is the model's name.
     """
 
     key: str
@@ -279,8 +283,10 @@ class DutyClause(_Clause, frozen=True, kw_only=True, tag="duty"):
     commercial_only: bool = False
     announcement_only: bool = False
     unless_registered: bool = False
+    commercial_known: bool = False
     any_mode: bool = False
     recommended: bool = False
+    passive: bool = False
 
 
 class OutputsClause(_Clause, frozen=True, kw_only=True, tag="outputs"):
@@ -391,4 +397,5 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     also: tuple[str, ...] = ()
     since: str | None = None
     until: str | None = None
+    section: str = "release"
     note: str | None = None

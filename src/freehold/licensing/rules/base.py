@@ -43,13 +43,19 @@ class LicenseRule(Protocol):
 def reason(
     rule: LicenseRule, layer: Layer, clause: Clause, text: str, outcome: RulingOutcome | None = None
 ) -> RulingReason:
-    """A reason that rests on one clause of one layer."""
+    """A reason that rests on one clause of one layer.
+
+    What is known from secondary sources only cannot decide: its outcome is at most ``unclear``.
+    """
+    confidence = clause.confidence or layer.license.confidence
+    if confidence == "secondary" and outcome in ("not_allowed", "needs_separate_license"):
+        outcome = "unclear"
     return RulingReason(
         code=rule.code,
         license_id=layer.license.id,
         section=clause.section,
         text=text,
-        confidence=clause.confidence or layer.license.confidence,
+        confidence=confidence,
         model=layer.model,
         outcome=outcome,
         source=clause.source or layer.license.source,

@@ -37,6 +37,8 @@ class BusinessGates:
         if use.affiliate_runs_maas and clause.counts_affiliates:
             kinds.append("model_as_a_service")
         gated = next((kind for kind in kinds if kind in clause.gated), None)
+        if "*" in clause.gated:
+            gated = kinds[0] if kinds else "this business"
         free = next((kind for kind in kinds if kind in clause.free), None)
         readings = [read(limit, use) for limit in clause.over]
         over = next((r for r in readings if r.side in ("above", "unclear")), None)
@@ -48,10 +50,9 @@ class BusinessGates:
             yield reason(self, layer, clause, f"{clause.text}; below the line")
             return
         if gated is None:
-            if free is None and clause.type_unknown is not None:
-                yield reason(
-                    self, layer, clause, f"{clause.text}; state the kind of product", clause.type_unknown
-                )
+            if not kinds and "hosting" in events and clause.type_unknown is not None:
+                text = f"{clause.text}; state the kind of product"
+                yield reason(self, layer, clause, text, clause.type_unknown)
                 return
             yield reason(self, layer, clause, f"{clause.text}; this kind of business is outside the gate")
             if free is None:

@@ -27,7 +27,9 @@ class Duties:
 
     def _judge(self, clause: DutyClause, layer: Layer, situation: Situation) -> Iterator[Finding]:
         use = situation.use
-        if not _triggered(clause, layer, situation):
+        if not is_due(clause, layer, situation):
+            return
+        if clause.commercial_known and not use.commercial:
             return
         if (clause.commercial_only and use.commercial is False) or (
             clause.unless_registered and use.registered
@@ -58,9 +60,10 @@ class Duties:
             license_id=layer.license.id,
             section=clause.section,
             text=clause.text,
-            value=clause.value,
+            value=_value(clause, layer),
             model=layer.model,
             recommended=recommended,
+            passive=clause.passive,
         )
         yield reason(self, layer, clause, clause.text)
         if recommended:
@@ -75,7 +78,10 @@ class Duties:
             yield Violation(clause.key, f"notices were removed ({clause.section})")
 
 
-def _triggered(clause: DutyClause, layer: Layer, situation: Situation) -> bool:
+def is_due(clause: DutyClause, layer: Layer, situation: Situation) -> bool:
+    """Whether what happens to the artefact sets the duty off, leaving lines and exemptions aside."""
+    if layer.relation == "data":
+        return bool(layer.student_events & set(clause.events))
     events = set(clause.events)
     if layer.relation == "weights" or layer.derivative:
         happens = clause.any_mode or bool(layer.events & events)
@@ -84,3 +90,8 @@ def _triggered(clause: DutyClause, layer: Layer, situation: Situation) -> bool:
         if happens and (clause.weights or (clause.students and layer.relation == "teacher")):
             return True
     return clause.students and bool(layer.student_events & events)
+
+
+def _value(clause: DutyClause, layer: Layer) -> str | None:
+    name = layer.model.rpartition("/")[2]
+    return None if clause.value is None else clause.value.replace("{model}", name)

@@ -1,0 +1,50 @@
+"""L109: tags that the ancestors do not allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from freehold.licensing.rules.base import Assumption, Finding, Violation, reason
+from freehold.licensing.situation import Layer, Situation
+from freehold.types.license import RelicenseClause
+
+
+class Relicensing:
+    """A tag never lifts a duty. Our own publication under a foreign tag is a violation; others' is drift."""
+
+    code = "L109"
+    title = "Published under a tag the ancestors do not allow"
+
+    def check(self, situation: Situation) -> Iterator[Finding]:
+        claims = [
+            (source.edge.claimed_license, source.ours or source.edge.model == situation.use.derivative_name)
+            for source in situation.sources
+            if source.edge.claimed_license
+        ]
+        if situation.use.claimed_license:
+            claims.append((situation.use.claimed_license, True))
+        for claim, ours in claims:
+            for layer in situation.layers:
+                if layer.relation == "data" or not layer.derivative or layer.license.permissive:
+                    continue
+                if layer.license.scope == "service" or _same(claim or "", layer):
+                    continue
+                clause = next((c for c in layer.license.clauses if isinstance(c, RelicenseClause)), None)
+                if clause is None:
+                    continue
+                text = f"tag '{claim}' over {layer.license.name}: {clause.text}"
+                yield reason(self, layer, clause, text)
+                yield Assumption(f"drift: the tag '{claim}' does not lift {layer.license.name}")
+                if ours and not clause.may_relicense and "copies" in situation.events:
+                    yield Violation("relicensing", text)
+
+
+def _same(claim: str, layer: Layer) -> bool:
+    wanted = _plain(claim)
+    return any(
+        _plain(name) == wanted for name in (layer.license.id, layer.license.name, *layer.license.names)
+    )
+
+
+def _plain(text: str) -> str:
+    return "".join(letter for letter in text.lower() if letter.isalnum())

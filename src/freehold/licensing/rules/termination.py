@@ -1,0 +1,31 @@
+"""L108: suits that end the grant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from freehold.licensing.rules.base import Finding, reason
+from freehold.licensing.situation import Situation
+from freehold.types.license import TerminationClause
+
+_DEFENSIVE = ("defensive", "counterclaim", "counter-claim", "in response", "sued first")
+
+
+class Termination:
+    """A patent suit may end only the patent licence, which leaves the rest open: that is unclear."""
+
+    code = "L108"
+    title = "Litigation"
+
+    def check(self, situation: Situation) -> Iterator[Finding]:
+        suit = (situation.use.litigation or "").lower().replace("_", " ").strip()
+        if not suit or suit == "no" or suit.startswith("none"):
+            return
+        for layer in situation.layers:
+            for clause in layer.license.clauses:
+                if not isinstance(clause, TerminationClause) or clause.litigation is None:
+                    continue
+                if clause.litigation == "any":
+                    yield reason(self, layer, clause, f"{clause.text}; {suit}", "not_allowed")
+                elif "patent" in suit and not any(word in suit for word in _DEFENSIVE):
+                    yield reason(self, layer, clause, f"{clause.text}; {suit}", "unclear")
