@@ -27,6 +27,7 @@ COMMANDS: dict[str, Entry] = {
     "pull": Entry("freehold.cli.pull:command", "Fetch the weights of a model and check their hash"),
     "weights": Entry("freehold.cli.pull:weights_group", "List, show and remove weights that are here"),
     "license": Entry("freehold.cli.license:command", "May I use this model for this, and what must I do?"),
+    "train": Entry("freehold.cli.train:command", "Train an adapter on a dataset"),
     "report": Entry("freehold.cli.report:command", "Write the page that tells it all"),
     "settings": Entry(
         "freehold.cli.settings:command", "List the settings of this machine and where each comes from"

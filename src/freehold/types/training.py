@@ -36,6 +36,10 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     max_minutes: float | None = None
     checkpoint_steps: int = 50
     threads: int | None = None
+    train_on: Literal["last", "all"] = "last"
+    """Which assistant messages are learned: a sample's target only, or earlier turns as well."""
+    pack_tokens: int = 4096
+    """Most tokens computed at once; a batch over it is split, with the same gradient."""
 
 
 EventKind = Literal["start", "step", "eval", "checkpoint", "warning", "end", "error"]

@@ -1,0 +1,162 @@
+"""Loading a base model for training: a GGUF file (the very numbers that are served) or a safetensors folder."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from freehold.errors import MissingExtraError, TrainingError, WeightsError
+from freehold.types.model import Weights
+from freehold.types.training import FinetuneConfig
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Base(NamedTuple):
+    """A loaded base. `architecture` is llama.cpp's name for it (``general.architecture``), None when unknown."""
+
+    model: Any
+    tokenizer: Any
+    architecture: str | None
+    dtype: torch.dtype
+    device: str
+
+
+class Precision(NamedTuple):
+    """The number format that is trained in, and why."""
+
+    name: str
+    reason: str
+
+
+def require() -> None:
+    """Raise `MissingExtraError` when a library of the extra ``train`` is missing."""
+    import importlib.util
+
+    for module in ("torch", "transformers", "peft", "safetensors", "gguf"):
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError("training", "train")
+
+
+def choose_device() -> str:
+    """``cuda`` where there is one, ``mps`` on Apple silicon, else ``cpu``."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
+def choose_precision(wanted: str, device: str) -> Precision:
+    """bf16 where the machine multiplies it at least as fast as fp32, else fp32."""
+    import torch
+
+    if wanted in ("bf16", "fp32"):
+        return Precision(wanted, "asked for")
+    if device == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        return (
+            Precision("bf16", "CUDA device with bf16") if fast else Precision("fp32", "no bf16 on this GPU")
+        )
+    if device == "cpu":
+        capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # torch ≥ 2.10
+        for key, name in (("amx_bf16", "AMX"), ("avx512_bf16", "AVX512-BF16"), ("bf16", "Arm BF16")):
+            if capabilities.get(key):
+                return Precision("bf16", f"CPU with {name}")
+    return Precision("fp32", f"no fast bf16 on this {device}")
+
+
+def load_tokenizer(weights: Weights) -> Any:
+    """The base's tokenizer with its own chat template. Raises `WeightsError`."""
+    from transformers import AutoTokenizer
+
+    with _reading(weights) as (folder, arguments):
+        tokenizer = AutoTokenizer.from_pretrained(folder, **arguments)
+    if weights.chat_template is not None:
+        tokenizer.chat_template = weights.chat_template
+    return tokenizer
+
+
+def load(weights: Weights, config: FinetuneConfig) -> Base:
+    """Load weights frozen, in the precision that is trained in.
+
+    A GGUF is dequantized tensor by tensor by transformers, so training sees the numbers that llama.cpp
+    computes with. Raises `WeightsError` when the files are missing or of a kind that can't be read.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from freehold.training import attention
+
+    device = choose_device()
+    precision = choose_precision(config.precision, device)
+    dtype = torch.bfloat16 if precision.name == "bf16" else torch.float32
+    with _reading(weights) as (folder, arguments):
+        extra: dict[str, Any] = {}
+        if "gguf_file" in arguments:
+            from transformers import GgufConfig
+
+            extra["quantization_config"] = GgufConfig(dequantize=True, gguf_file=arguments["gguf_file"])
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, attn_implementation=attention.register(), **arguments, **extra
+        )
+    model.requires_grad_(False)
+    model.config.use_cache = False
+    model.to(device)
+    return Base(model, load_tokenizer(weights), architecture(weights, model), dtype, device)
+
+
+def architecture(weights: Weights, model: Any) -> str | None:
+    """llama.cpp's name for the architecture: from the GGUF's metadata, else by the model class."""
+    if weights.format == "gguf":
+        from gguf import GGUFReader
+
+        field = GGUFReader(str(weights.path)).get_field("general.architecture")
+        return None if field is None else str(field.contents())
+    return _ARCHITECTURES.get(str((model.config.architectures or [""])[0]))
+
+
+# Only classes whose tensor layout the GGUF export knows; llama.cpp calls Mistral "llama" too.
+_ARCHITECTURES = {
+    "LlamaForCausalLM": "llama",
+    "MistralForCausalLM": "llama",
+    "Qwen2ForCausalLM": "qwen2",
+    "Qwen3ForCausalLM": "qwen3",
+    "Gemma2ForCausalLM": "gemma2",
+    "Gemma3ForCausalLM": "gemma3",
+    "Phi3ForCausalLM": "phi3",
+}
+
+
+@contextlib.contextmanager
+def _reading(weights: Weights) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what ``from_pretrained`` wants; translate what it raises."""
+    if weights.path is None or not Path(weights.path).exists():
+        raise WeightsError(
+            f"weights of {weights.model_id} are not at {weights.path or 'any known place'}",
+            hint=f"freehold pull {weights.model_id}",
+        )
+    path = Path(weights.path)
+    arguments: dict[str, Any] = {"local_files_only": True}
+    if weights.format == "gguf":
+        arguments["gguf_file"] = path.name
+        path = path.parent
+    elif path.is_file():
+        path = path.parent
+    try:
+        yield str(path), arguments
+    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise WeightsError(
+            f"cannot read {weights.format} weights of {weights.model_id} at {weights.path}: {first}",
+            hint="training reads GGUF files and safetensors folders of architectures transformers knows",
+        ) from error
+    except ImportError as error:
+        raise TrainingError(
+            f"loading {weights.model_id}: {error}", hint="pip install 'freehold[train]'"
+        ) from error

@@ -1,0 +1,96 @@
+"""The state of a run on disk: the adapter, the optimizer, the random state and the position, in one file.
+
+The file is written beside the old one, flushed, and then takes its place in one step. A full disk or a kill
+at any moment leaves the previous checkpoint as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from freehold.errors import StorageError, TrainingError
+from freehold.types.record import Record
+
+if TYPE_CHECKING:
+    import torch
+
+FILE = "checkpoint.safetensors"
+
+
+class Position(Record, frozen=True, kw_only=True):
+    """How far a run is. `steps` is the planned total; `curve` holds (step, training loss)."""
+
+    job: str
+    step: int
+    steps: int
+    tokens: int
+    seconds: float
+    curve: tuple[tuple[int, float], ...] = ()
+    best_loss: float | None = None
+    stale_evaluations: int = 0
+
+
+class State(NamedTuple):
+    """What a checkpoint holds: its position and tensors by name."""
+
+    position: Position
+    tensors: dict[str, torch.Tensor]
+
+
+def save(folder: Path, position: Position, tensors: dict[str, torch.Tensor]) -> None:
+    """Write a checkpoint atomically. Raises `StorageError`; the previous one is then intact."""
+    from safetensors.torch import save as to_bytes
+
+    data = to_bytes(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        metadata={"position": msgspec.json.encode(position).decode()},
+    )
+    write_atomically(folder / FILE, data)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace a file in one step, durable. Raises `StorageError` and removes the half-written file."""
+    new = path.with_name(path.name + ".new")
+    try:
+        with new.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise StorageError(
+            f"cannot write {path} ({len(data) / 2**20:.1f} MiB): {error.strerror or error}",
+            hint="free some space and run the same command again: training goes on from the last checkpoint",
+        ) from error
+
+
+def load(folder: Path, job: str) -> State | None:
+    """Read the checkpoint of this job; None when there is none.
+
+    Raises `TrainingError` when the file is damaged or belongs to another job.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            position = msgspec.json.decode(file.metadata()["position"], type=Position)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, msgspec.MsgspecError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"checkpoint {path} cannot be read: {error}", hint=f"remove {path} to start from the beginning"
+        ) from error
+    if position.job != job:
+        raise TrainingError(
+            f"checkpoint {path} belongs to another job", hint=f"remove {path} to start from the beginning"
+        )
+    return State(position, tensors)

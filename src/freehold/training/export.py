@@ -1,0 +1,171 @@
+"""What a run leaves: the PEFT adapter, the GGUF adapter for llama.cpp, and the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from freehold import __version__
+from freehold.errors import StorageError, TrainingError
+from freehold.training import formatting
+from freehold.training.base import Base
+from freehold.training.checkpoint import write_atomically
+from freehold.training.job import MANIFEST, Job
+from freehold.types.record import content_id
+from freehold.types.training import Adapter
+
+if TYPE_CHECKING:
+    import torch
+
+    from freehold.training.lora import Outcome
+
+PEFT_WEIGHTS = "adapter_model.safetensors"
+PEFT_CONFIG = "adapter_config.json"
+GGUF = "adapter.gguf"
+TEMPLATE = "chat_template.jinja"
+
+_LIBRARIES = ("torch", "transformers", "peft", "safetensors", "gguf")
+
+
+def write(
+    job: Job,
+    base: Base,
+    model: Any,
+    outcome: Outcome,
+    *,
+    peak_memory_bytes: int | None,
+    metadata: dict[str, Any],
+) -> Adapter:
+    """Write all files of the adapter, the manifest last; returns the manifest.
+
+    Raises `StorageError` when they can't be written and `TrainingError` when the weights are not finite.
+    """
+    folder = Path(job.adapter_dir)
+    tensors = _lora_tensors(model)
+    broken = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
+    if broken:
+        raise TrainingError(f"adapter weights are not finite: {broken[0]}", hint="lower learning_rate")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_peft(folder, job, model, tensors)
+        (folder / TEMPLATE).write_text(base.tokenizer.chat_template, encoding="utf-8")
+        names = [PEFT_WEIGHTS, PEFT_CONFIG, TEMPLATE]
+        if base.architecture is not None and not job.config.use_dora:
+            write_gguf(folder / GGUF, model, tensors, architecture=base.architecture, name=job.name)
+            names.append(GGUF)
+        files = {name: sha256_of(folder / name) for name in names}
+    except OSError as error:
+        raise StorageError(
+            f"cannot write the adapter to {folder}: {error.strerror or error}",
+            hint="free some space and run the same command again; the training itself is not lost",
+        ) from error
+    template = formatting.template_sha256(base.tokenizer)
+    adapter = Adapter(
+        id=content_id([files[PEFT_WEIGHTS], files[PEFT_CONFIG], job.id]),
+        name=job.name,
+        path=str(folder),
+        base_model=job.base.model_id,
+        base_sha256=job.base.sha256,
+        dataset_id=job.dataset.id,
+        config=job.config,
+        template_sha256=template,
+        seed=job.config.seed,
+        steps=outcome.steps,
+        train_tokens=outcome.tokens,
+        train_seconds=outcome.seconds,
+        final_loss=outcome.final_loss,
+        peak_memory_bytes=peak_memory_bytes,
+        files=files,
+        versions={
+            "freehold": __version__,
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in _LIBRARIES},
+        },
+        made_from=(job.dataset.id, job.base.sha256),
+        curve=outcome.curve,
+        metadata={**metadata, "job": job.id, "architecture": base.architecture},
+    )
+    write_atomically(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(adapter)))
+    return adapter
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _lora_tensors(model: Any) -> dict[str, torch.Tensor]:
+    from peft import get_peft_model_state_dict
+
+    return {
+        name: tensor.detach().cpu().contiguous() for name, tensor in get_peft_model_state_dict(model).items()
+    }
+
+
+def _write_peft(folder: Path, job: Job, model: Any, tensors: dict[str, torch.Tensor]) -> None:
+    from safetensors.torch import save
+
+    config = model.peft_config["default"].to_dict()
+    config["base_model_name_or_path"] = job.base.model_id
+    config["inference_mode"] = True
+    for key, value in config.items():
+        if isinstance(value, set):
+            config[key] = sorted(value)
+    text = json.dumps(config, indent=2, sort_keys=True, default=str)
+    (folder / PEFT_CONFIG).write_text(text + "\n", encoding="utf-8")
+    (folder / PEFT_WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))
+
+
+def write_gguf(
+    path: Path, model: Any, tensors: dict[str, torch.Tensor], *, architecture: str, name: str
+) -> None:
+    """Write a LoRA adapter as llama.cpp loads it (``general.type`` "adapter").
+
+    llama.cpp scales by ``alpha / r``; with rsLoRA the scale is ``alpha / √r``, so alpha is written to give
+    the scale that was trained with. Raises `TrainingError` for a layer llama.cpp has no name for.
+    """
+    import gguf
+
+    config = model.peft_config["default"]
+    text = model.config.get_text_config()
+    arch = next((key for key, value in gguf.MODEL_ARCH_NAMES.items() if value == architecture), None)
+    if arch is None:
+        raise TrainingError(f"llama.cpp knows no architecture {architecture!r}", hint="use the PEFT adapter")
+    names = gguf.get_tensor_name_map(arch, text.num_hidden_layers)
+    scale = next(float(module.scaling["default"]) for module in model.modules() if hasattr(module, "lora_A"))
+    writer = gguf.GGUFWriter(str(path), architecture)
+    writer.add_type(gguf.GGUFType.ADAPTER)
+    writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
+    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, scale * config.r)
+    writer.add_name(name)
+    for key, tensor in tensors.items():
+        module, _, half = key.removesuffix(".weight").rpartition(".lora_")
+        layer = module.removeprefix("base_model.model.")
+        known = names.get_name(layer)
+        if known is None or half not in ("A", "B"):
+            raise TrainingError(f"llama.cpp has no name for {layer}", hint="use the PEFT adapter")
+        values = tensor.float()
+        if half == "B" and architecture == "llama":
+            if known.endswith("attn_q"):
+                values = _permute(values, text.num_attention_heads)
+            elif known.endswith("attn_k"):
+                values = _permute(values, text.num_key_value_heads)
+        writer.add_tensor(f"{known}.weight.lora_{half.lower()}", values.contiguous().numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _permute(rows: torch.Tensor, heads: int) -> torch.Tensor:
+    """Reorder output rows from the two halves of rotary embedding to the neighbours that llama.cpp turns."""
+    return (
+        rows.reshape(heads, 2, rows.shape[0] // heads // 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
+    )

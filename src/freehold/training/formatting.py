@@ -1,0 +1,232 @@
+"""From samples to token ids and a mask, through the model's own chat template.
+
+Covered: system, user, assistant and tool messages; tool calls and tool schemas as far as the template knows
+them; text parts of content lists; loss on assistant tokens only.
+Not covered: images and audio (such samples are rejected, with the reason).
+
+A sample is tokenized in the pieces a server sees: the prompt on its own, then the answer up to and with the
+token that ends the turn. So the ids trained on are the ids served, whatever the tokenizer would have merged
+across the seam. Nothing is ever cut: a sample over the limit is rejected and named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+from freehold.errors import TrainingError
+from freehold.types.dataset import Message, Sample
+from freehold.types.record import Record
+
+TrainOn = Literal["last", "all"]
+
+
+class Tokenizer(Protocol):
+    """The part of a Hugging Face tokenizer that formatting needs."""
+
+    chat_template: Any
+    eos_token_id: int | None
+
+    def apply_chat_template(self, conversation: list[dict[str, Any]], **kwargs: Any) -> Any: ...
+
+    def __call__(self, text: str, **kwargs: Any) -> Any: ...
+
+    def decode(self, token_ids: Sequence[int], **kwargs: Any) -> Any: ...
+
+
+class Encoded(NamedTuple):
+    """One sample as tokens: `mask` is true where the token is a target (an assistant token)."""
+
+    id: str
+    ids: tuple[int, ...]
+    mask: tuple[bool, ...]
+
+
+class Reject(Record, frozen=True, kw_only=True):
+    """A sample that is not trained on, and why. `code` is one of `REJECT_CODES`."""
+
+    sample_id: str
+    code: str
+    reason: str
+
+
+REJECT_CODES = (
+    "no_target",
+    "empty_assistant",
+    "roles_out_of_order",
+    "not_text",
+    "broken_tool_call",
+    "template",
+    "over_long",
+)
+
+
+class Formatted(NamedTuple):
+    """All samples of a split: what is trained on, and what is not."""
+
+    samples: list[Encoded]
+    rejects: list[Reject]
+
+
+class _RejectError(Exception):
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+def template_sha256(tokenizer: Tokenizer) -> str:
+    """SHA-256 of the chat template's text. Raises `TrainingError` when the model has none."""
+    if not isinstance(tokenizer.chat_template, str):
+        raise TrainingError(
+            "the base model has no chat template",
+            hint="use an instruction-tuned base, or one whose GGUF carries tokenizer.chat_template",
+        )
+    return hashlib.sha256(tokenizer.chat_template.encode()).hexdigest()
+
+
+def format_samples(
+    tokenizer: Tokenizer, samples: Iterable[Sample], *, max_tokens: int, train_on: TrainOn = "last"
+) -> Formatted:
+    """Tokenize samples; those that can't be trained on end in `rejects`, with the reason."""
+    encoded: list[Encoded] = []
+    rejects: list[Reject] = []
+    for sample in samples:
+        try:
+            one = _encode(tokenizer, sample, train_on)
+            if len(one.ids) > max_tokens:
+                raise _RejectError("over_long", f"{len(one.ids)} tokens, the limit is {max_tokens}")
+        except _RejectError as reject:
+            rejects.append(Reject(sample_id=sample.id, code=reject.code, reason=str(reject)))
+        else:
+            encoded.append(one)
+    return Formatted(encoded, rejects)
+
+
+def _encode(tokenizer: Tokenizer, sample: Sample, train_on: TrainOn) -> Encoded:
+    conversation = [_plain(message) for message in sample.messages]
+    target = sample.target
+    if target is None and conversation and conversation[-1]["role"] == "assistant":
+        pass  # The conversation brings its own last answer.
+    elif target is None:
+        raise _RejectError("no_target", "neither gold nor an incumbent's answer")
+    elif not target.strip():
+        raise _RejectError("empty_assistant", "the target is empty")
+    else:
+        if conversation and conversation[-1]["role"] == "assistant":
+            raise _RejectError("roles_out_of_order", "the prompt ends with an assistant message")
+        conversation.append({"role": "assistant", "content": target})
+    _check_order(conversation)
+
+    answers = [at for at, message in enumerate(conversation) if message["role"] == "assistant"]
+    trained = answers if train_on == "all" else answers[-1:]
+    ids: list[int] = []
+    mask: list[bool] = []
+    done = ""
+    for at in trained:
+        before = _render(tokenizer, sample, conversation[:at], prompt=True)
+        after = _render(tokenizer, sample, conversation[: at + 1], prompt=False)
+        if not before.startswith(done) or not after.startswith(before):
+            # Templates that rewrite earlier turns (dropped reasoning, moved tools) can't be split by turns.
+            raise _RejectError("template", "the chat template renders earlier turns differently later on")
+        prompt = _tokens(tokenizer, before[len(done) :])
+        answer = _tokens(tokenizer, after[len(before) :])
+        end = _end_of_turn(tokenizer, answer)
+        ids += prompt + answer
+        mask += [False] * len(prompt) + [True] * end + [False] * (len(answer) - end)
+        done = after
+    while mask and not mask[-1]:  # What follows the last answer is never asked for.
+        ids.pop()
+        mask.pop()
+    if not any(mask):
+        raise _RejectError("empty_assistant", "no assistant token is left to learn")
+    return Encoded(sample.id, tuple(ids), tuple(mask))
+
+
+def _plain(message: Message) -> dict[str, Any]:
+    content = message.content
+    if isinstance(content, list):
+        texts = []
+        for part in content:
+            if not isinstance(part, dict) or part.get("type") != "text":
+                kind = part.get("type") if isinstance(part, dict) else type(part).__name__
+                raise _RejectError("not_text", f"content part of type {kind!r}")
+            texts.append(str(part.get("text", "")))
+        content = "".join(texts)
+    if content is not None and not isinstance(content, str):
+        raise _RejectError("not_text", f"content is {type(content).__name__}, expected text")
+    plain: dict[str, Any] = {"role": message.role, "content": content or ""}
+    if message.name is not None:
+        plain["name"] = message.name
+    if message.tool_call_id is not None:
+        plain["tool_call_id"] = message.tool_call_id
+    if message.tool_calls:
+        plain["tool_calls"] = [_tool_call(call) for call in message.tool_calls]
+    return plain
+
+
+def _tool_call(call: dict[str, Any]) -> dict[str, Any]:
+    """Templates want arguments as an object; the API carries them as JSON text."""
+    function = call.get("function")
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise _RejectError("broken_tool_call", "a tool call without a function name")
+    arguments = function.get("arguments", {})
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments)
+        except ValueError as error:
+            raise _RejectError(
+                "broken_tool_call", f"arguments of {function['name']} are not JSON: {error}"
+            ) from None
+    return {**call, "function": {**function, "arguments": arguments}}
+
+
+def _check_order(conversation: list[dict[str, Any]]) -> None:
+    before = None
+    for at, message in enumerate(conversation):
+        role = message["role"]
+        if role not in ("system", "developer", "user", "assistant", "tool"):
+            raise _RejectError("roles_out_of_order", f"message {at}: unknown role {role!r}")
+        if role == "assistant":
+            if before not in ("user", "tool"):
+                raise _RejectError(
+                    "roles_out_of_order",
+                    f"message {at}: assistant after {before or 'nothing'}, expected user",
+                )
+            if not message["content"].strip() and not message.get("tool_calls"):
+                raise _RejectError("empty_assistant", f"message {at}: the assistant says nothing")
+        if role == "tool" and before not in ("assistant", "tool"):
+            raise _RejectError("roles_out_of_order", f"message {at}: tool result after {before or 'nothing'}")
+        before = role
+    if before != "assistant":
+        raise _RejectError("roles_out_of_order", "the conversation does not end with the assistant")
+
+
+def _render(tokenizer: Tokenizer, sample: Sample, conversation: list[dict[str, Any]], *, prompt: bool) -> str:
+    import jinja2
+
+    try:
+        return str(
+            tokenizer.apply_chat_template(
+                conversation, tools=sample.tools, tokenize=False, add_generation_prompt=prompt
+            )
+        )
+    except (jinja2.TemplateError, TypeError, ValueError) as error:
+        raise _RejectError("template", f"the chat template refuses it: {error}") from None
+
+
+def _tokens(tokenizer: Tokenizer, text: str) -> list[int]:
+    # The template has written the special tokens itself.
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _end_of_turn(tokenizer: Tokenizer, answer: list[int]) -> int:
+    """Number of answer tokens up to and with the one that ends the turn; white space after it is template."""
+    end = len(answer)
+    while end > 1 and answer[end - 1] != tokenizer.eos_token_id:
+        text = tokenizer.decode(answer[end - 1 : end], skip_special_tokens=False)
+        if str(text).strip():
+            break
+        end -= 1
+    return end

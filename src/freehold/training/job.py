@@ -1,0 +1,78 @@
+"""A training job as files: what the parent asks for, where the worker reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from freehold.errors import InputError
+from freehold.types.dataset import Dataset, Sample, SplitName
+from freehold.types.model import Weights
+from freehold.types.record import Record, content_id
+from freehold.types.training import FinetuneConfig
+
+JOB = "job.json"
+EVENTS = "events.jsonl"
+REJECTS = "rejects.jsonl"
+LOG = "worker.txt"
+MANIFEST = "adapter.json"
+
+# Part of every job's id: raise it when the same job would train differently.
+_FORMAT = 1
+
+
+class Job(Record, frozen=True, kw_only=True):
+    """All a worker needs. Two jobs with the same `id` leave the same adapter."""
+
+    id: str
+    name: str
+    config: FinetuneConfig
+    dataset: Dataset
+    base: Weights
+    adapter_dir: str
+    run_dir: str
+
+
+def job_id(config: FinetuneConfig, dataset: Dataset, base: Weights) -> str:
+    """Content id of what decides the result; threads, checkpoints and places do not."""
+    decisive = msgspec.to_builtins(config)
+    for name in ("threads", "checkpoint_steps", "pack_tokens"):
+        del decisive[name]
+    return content_id([_FORMAT, decisive, dataset.id, base.sha256, base.model_id, base.chat_template])
+
+
+def make(*, config: FinetuneConfig, dataset: Dataset, base: Weights, out_dir: Path, name: str) -> Job:
+    """A job whose folder is named by the adapter and the job, so that nothing is ever overwritten."""
+    identity = job_id(config, dataset, base)
+    folder = out_dir / f"{name}-{identity[:8]}"
+    return Job(
+        id=identity,
+        name=name,
+        config=config,
+        dataset=dataset,
+        base=base,
+        adapter_dir=str(folder.resolve()),
+        run_dir=str((folder / "run").resolve()),
+    )
+
+
+def read_samples(dataset: Dataset, name: SplitName) -> Iterator[Sample]:
+    """Samples of one split. Raises `InputError` with file and line."""
+    split = next((split for split in dataset.splits if split.name == name), None)
+    if split is None:
+        return
+    path = Path(dataset.path) / split.file
+    decoder = msgspec.json.Decoder(Sample)
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    yield decoder.decode(line)
+                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                    raise InputError(f"not a sample: {error}", path=str(path), line=number) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=str(path)) from None

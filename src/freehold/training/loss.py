@@ -1,0 +1,55 @@
+"""Cross-entropy at the positions that are asked for, in chunks, with its gradient in the same pass.
+
+With a vocabulary of 49k and more, the logits of all positions would be the largest tensor of a step by far.
+Here only target positions are projected, a chunk at a time, and the gradient of the hidden states is made
+while the chunk's logits are at hand, so nothing of vocabulary size outlives its chunk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from freehold.training.parameters import differentiable
+
+# Logits of a chunk: 256 rows × 49k vocabulary × 4 bytes are 50 MB.
+_CHUNK_ROWS = 256
+
+
+class ChunkedCrossEntropy(torch.autograd.Function):
+    """Sum of −log p(target) over rows: hidden (rows, width), head weight (vocabulary, width), targets (rows,)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, softcap: float | None
+    ) -> torch.Tensor:
+        grad = torch.empty_like(hidden)
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        for begin in range(0, hidden.shape[0], _CHUNK_ROWS):
+            rows = slice(begin, begin + _CHUNK_ROWS)
+            logits = (hidden[rows] @ weight.t()).float()
+            if softcap is not None:
+                logits = torch.tanh(logits / softcap).mul_(softcap)
+            wanted = targets[rows, None]
+            log_sum = torch.logsumexp(logits, dim=1, keepdim=True)
+            total += (log_sum - logits.gather(1, wanted)).sum()
+            slope = torch.exp(logits - log_sum)
+            slope.scatter_add_(1, wanted, slope.new_full(wanted.shape, -1.0))
+            if softcap is not None:  # d cap·tanh(z/cap) / dz = 1 − tanh²
+                slope.mul_(1 - (logits / softcap).square_())
+            grad[rows] = slope.to(weight.dtype) @ weight
+        ctx.save_for_backward(grad)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+        (grad,) = ctx.saved_tensors
+        return grad * grads[0].to(grad.dtype), None, None, None
+
+
+def cross_entropy_sum(
+    hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, *, softcap: float | None = None
+) -> torch.Tensor:
+    """Summed cross-entropy in nats, float32; differentiable in `hidden` only (the head is frozen)."""
+    return differentiable(ChunkedCrossEntropy, hidden, weight, targets, softcap)

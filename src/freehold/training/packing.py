@@ -1,0 +1,137 @@
+"""Many samples in one row of tokens, with what they share computed once.
+
+A training batch is laid out as ``prefix | rest of sample 1 | rest of sample 2 | …`` without any padding:
+linear layers, norms and activations see only real tokens. The samples of a narrow task begin alike (system
+prompt, instruction), so the longest common prefix of a batch is computed once and every sample attends to
+it; the gradient through it is the sum over the samples, which is exactly what separate copies would give.
+Only attention needs the samples apart; `Pack.groups` lays them out there in blocks of similar length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from freehold.training.formatting import Encoded
+
+if TYPE_CHECKING:
+    import torch
+
+# A sample joins a block when the block's padding stays under this share of its slots.
+_PADDING_LIMIT = 0.25
+
+
+class Group(NamedTuple):
+    """Samples attended together: `at` (rows, longest) says which packed token fills a slot.
+
+    Slots past a sample's end repeat its last token; being last, no real query ever sees them. `slots` are
+    the flat positions of the real tokens in ``at``, in the order of `tokens`, their packed positions;
+    `filling` are the flat positions of the others.
+    """
+
+    at: torch.Tensor
+    slots: torch.Tensor
+    tokens: torch.Tensor
+    filling: torch.Tensor
+
+
+class Pack(NamedTuple):
+    """One row of packed tokens, ready for a model.
+
+    `ids` and `positions` have shape (tokens,). `targets` are the tokens to be predicted and `predicted_at`
+    the packed positions whose output predicts them. `prefix` tokens at the front belong to every sample.
+    `plain_tokens` counts what the samples hold unpacked (the prefix once per sample).
+    """
+
+    ids: torch.Tensor
+    positions: torch.Tensor
+    predicted_at: torch.Tensor
+    targets: torch.Tensor
+    prefix: int
+    groups: tuple[Group, ...]
+    plain_tokens: int
+    samples: int
+
+
+def common_prefix(samples: Sequence[Encoded]) -> int:
+    """Number of leading tokens that all samples share, short of the first token any of them is asked for."""
+    longest = min(min(_first_target(sample), len(sample.ids) - 1) for sample in samples)
+    first = np.asarray(samples[0].ids[:longest])
+    for sample in samples[1:]:
+        differs = np.nonzero(first != np.asarray(sample.ids[: len(first)]))[0]
+        if differs.size:
+            first = first[: differs[0]]
+    # The token before a target predicts it and must stay apart per sample.
+    return max(0, min(len(first), longest - 1))
+
+
+def _first_target(sample: Encoded) -> int:
+    return next((at for at, wanted in enumerate(sample.mask) if wanted), len(sample.ids))
+
+
+def pack(samples: Sequence[Encoded], *, device: str = "cpu", share_prefix: bool = True) -> Pack:
+    """Lay samples out as one row; see the module's docstring."""
+    import torch
+
+    order = sorted(range(len(samples)), key=lambda at: len(samples[at].ids))
+    samples = [samples[at] for at in order]
+    prefix = common_prefix(samples) if share_prefix and len(samples) > 1 else 0
+    ids: list[int] = list(samples[0].ids[:prefix])
+    positions: list[int] = list(range(prefix))
+    predicted_at: list[int] = []
+    targets: list[int] = []
+    starts: list[int] = []
+    for sample in samples:
+        start = len(ids)
+        starts.append(start)
+        ids.extend(sample.ids[prefix:])
+        positions.extend(range(prefix, len(sample.ids)))
+        for at, wanted in enumerate(sample.mask):
+            if wanted:
+                predicted_at.append(start + at - 1 - prefix)
+                targets.append(sample.ids[at])
+    lengths = [len(sample.ids) - prefix for sample in samples]
+    return Pack(
+        ids=torch.tensor(ids, device=device),
+        positions=torch.tensor(positions, device=device),
+        predicted_at=torch.tensor(predicted_at, device=device),
+        targets=torch.tensor(targets, device=device),
+        prefix=prefix,
+        groups=tuple(_groups(starts, lengths, device)),
+        plain_tokens=sum(len(sample.ids) for sample in samples),
+        samples=len(samples),
+    )
+
+
+def _groups(starts: list[int], lengths: list[int], device: str) -> list[Group]:
+    import torch
+
+    groups: list[Group] = []
+    first = 0
+    while first < len(lengths):
+        last = first + 1
+        total = lengths[first]
+        while last < len(lengths):
+            slots = lengths[last] * (last + 1 - first)
+            if 1 - (total + lengths[last]) / slots > _PADDING_LIMIT:
+                break
+            total += lengths[last]
+            last += 1
+        longest = lengths[last - 1]
+        step = np.arange(longest)
+        size = np.asarray(lengths[first:last])[:, None]
+        begin = np.asarray(starts[first:last])[:, None]
+        index = begin + np.minimum(step, size - 1)
+        real = np.broadcast_to(step < size, index.shape)
+        groups.append(
+            Group(
+                at=torch.from_numpy(index).to(device),
+                slots=torch.from_numpy(np.nonzero(real.reshape(-1))[0]).to(device),
+                tokens=torch.from_numpy(index[real]).to(device),
+                filling=torch.from_numpy(np.nonzero(~real.reshape(-1))[0]).to(device),
+            )
+        )
+        first = last
+    return groups

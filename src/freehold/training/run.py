@@ -1,0 +1,161 @@
+"""The parent's side: start the worker, follow its events, say in one line why it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from freehold.errors import InputError, StorageError, TrainingError
+from freehold.training import job as jobs
+from freehold.training.worker import STOPPED
+from freehold.types.training import Adapter, TrainingEvent
+
+_POLL_SECONDS = 0.1
+_GRACE_SECONDS = 30.0
+
+
+def finished(job: jobs.Job) -> Adapter | None:
+    """The adapter of this very job where it is there and its files are whole."""
+    adapter = read_manifest(Path(job.adapter_dir))
+    if adapter is None or adapter.metadata.get("job") != job.id:
+        return None
+    from freehold.training.export import sha256_of
+
+    for name, digest in adapter.files.items():
+        path = Path(adapter.path) / name
+        if not path.is_file() or sha256_of(path) != digest:
+            return None
+    return adapter
+
+
+def read_manifest(folder: Path) -> Adapter | None:
+    """The manifest in a folder; None when there is none. Raises `InputError` when it can't be read."""
+    path = folder / jobs.MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        adapter = msgspec.json.decode(path.read_bytes(), type=Adapter)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise InputError(f"not an adapter's manifest: {error}", path=str(path)) from None
+    return msgspec.structs.replace(adapter, path=str(folder))  # Folders may be moved.
+
+
+def train(job: jobs.Job) -> Iterator[TrainingEvent]:
+    """Train in a child process and yield its events as they come; at the end the adapter is on disk.
+
+    Goes on from a checkpoint when the run directory has one. Closing the iterator stops the worker, which
+    then writes a checkpoint. Raises `TrainingError` with the reason when the worker does not finish.
+    """
+    run_dir = Path(job.run_dir)
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        (run_dir / jobs.JOB).write_bytes(msgspec.json.encode(job))
+        events = run_dir / jobs.EVENTS
+        events.touch()
+        begin = events.stat().st_size
+        log = (run_dir / jobs.LOG).open("wb")
+    except OSError as error:
+        raise StorageError(
+            f"cannot write to {run_dir}: {error.strerror}", hint="choose another folder, or free some space"
+        ) from None
+    killed_before = _oom_kills()
+    with log, events.open("rb") as lines:
+        lines.seek(begin)
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "freehold.training.worker", str(run_dir)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=_environment(job),
+            start_new_session=True,  # Ctrl-C reaches the parent, which then asks the worker to stop.
+        )
+        last_error: str | None = None
+        try:
+            for event in _follow(worker, lines):
+                if event.kind == "error":
+                    last_error = event.message
+                yield event
+        finally:
+            _stop(worker)
+    code = worker.returncode
+    if code != 0:
+        raise _reason(code, last_error, run_dir / jobs.LOG, oom_killed=_oom_kills() > killed_before)
+
+
+def _environment(job: jobs.Job) -> dict[str, str]:
+    environment = dict(os.environ)
+    environment["HF_HUB_OFFLINE"] = "1"
+    environment["TOKENIZERS_PARALLELISM"] = "false"
+    environment["PYTHONUNBUFFERED"] = "1"
+    if job.config.threads is not None:
+        environment["OMP_NUM_THREADS"] = str(job.config.threads)
+    # The worker must find the package the parent runs from, installed or not.
+    root = str(Path(__file__).parents[2])
+    paths = environment.get("PYTHONPATH", "")
+    if root not in paths.split(os.pathsep):
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, paths)))
+    return environment
+
+
+def _follow(worker: subprocess.Popen[bytes], lines: IO[bytes]) -> Iterator[TrainingEvent]:
+    rest = b""
+    while True:
+        ended = worker.poll() is not None  # Asked before reading: what was written until then is read below.
+        rest += lines.read()
+        *complete, rest = rest.split(b"\n")
+        for line in complete:
+            if line:
+                yield msgspec.json.decode(line, type=TrainingEvent)
+        if ended:
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def _stop(worker: subprocess.Popen[bytes]) -> None:
+    if worker.poll() is None:
+        worker.terminate()
+        try:
+            worker.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()
+
+
+def _oom_kills() -> int:
+    """How often the kernel has killed for memory in this control group; 0 where nobody counts."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/sys/fs/cgroup/memory.events").read_text(encoding="ascii").splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return 0
+
+
+def _reason(code: int, last_error: str | None, log: Path, *, oom_killed: bool) -> TrainingError:
+    again = "run the same command again: training goes on from the last checkpoint"
+    if last_error is not None:
+        message, _, hint = last_error.partition("\n")
+        return TrainingError(f"training stopped: {message}", hint=hint or again)
+    if code == STOPPED:
+        return TrainingError("training was asked to stop; a checkpoint is written", hint=again)
+    if code == -signal.SIGKILL:
+        if oom_killed:
+            return TrainingError(
+                "training was killed: the machine ran out of memory",
+                hint="lower train.pack_tokens (its half needs about half the memory), then run again",
+            )
+        return TrainingError("training was killed (SIGKILL), often for memory", hint=again)
+    if code < 0:
+        return TrainingError(f"training died of signal {signal.Signals(-code).name}", hint=again)
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    said = lines[-1] if lines else "it said nothing"
+    return TrainingError(f"the trainer failed (exit {code}): {said}", hint=f"all it said is in {log}")

@@ -1,0 +1,197 @@
+"""The child process that trains: ``python -m freehold.training.worker RUNDIR``.
+
+It reads ``job.json``, appends to ``events.jsonl``, keeps a checkpoint, and leaves the adapter with its
+manifest. It ends with 0 when the adapter is there, 3 when it was asked to stop (a checkpoint is written),
+1 with an ``error`` event for everything freehold foresees.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import msgspec
+
+from freehold.errors import FreeholdError, TrainingError
+from freehold.training import export, formatting
+from freehold.training import job as jobs
+from freehold.types.training import TrainingEvent
+
+STOPPED = 3
+
+# Fewer samples than this can't say anything about a task.
+_FEWEST_SAMPLES = 4
+_VALIDATION_LIMIT = 256
+
+
+class _Events:
+    """Appends events, each a line written at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab", buffering=0)
+
+    def __call__(self, event: TrainingEvent) -> None:
+        self._file.write(msgspec.json.encode(event) + b"\n")
+
+
+class _Stop:
+    """True once a signal asked to stop, or the parent is gone."""
+
+    def __init__(self) -> None:
+        self._parent = os.getppid()
+        self._asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+
+    def __call__(self) -> bool:
+        return self._asked or os.getppid() != self._parent
+
+
+def peak_memory() -> int | None:
+    """Largest resident memory of this process so far, in bytes (plus the GPU's, where one is used)."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil
+
+        return int(getattr(psutil.Process().memory_info(), "peak_wset", 0)) or None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def main(arguments: list[str]) -> int:
+    """Run the job of a run directory; returns the exit code."""
+    run_dir = Path(arguments[0])
+    stop = _Stop()
+    events = _Events(run_dir / jobs.EVENTS)
+    try:
+        job = msgspec.json.decode((run_dir / jobs.JOB).read_bytes(), type=jobs.Job)
+        finished = _run(job, events, stop)
+    except FreeholdError as error:
+        text = error.message if error.hint is None else f"{error.message}\n{error.hint}"
+        events(TrainingEvent(kind="error", message=text))
+        return 1
+    except MemoryError as error:
+        events(TrainingEvent(kind="error", message=f"out of memory: {error}"))
+        return 1
+    return 0 if finished else STOPPED
+
+
+def _run(job: jobs.Job, emit: _Events, stop: _Stop) -> bool:
+    from freehold.training import base as bases
+    from freehold.training import lora
+
+    config = job.config
+    run_dir = Path(job.run_dir)
+    bases.require()
+    import torch
+
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    begin = time.monotonic()
+    base = bases.load(job.base, config)
+    data = _format(job, base.tokenizer, emit)
+    trainer = lora.LoraTrainer(base, config)
+    outcome = lora.train(
+        trainer,
+        data.train,
+        data.validation,
+        job=job.id,
+        folder=run_dir,
+        emit=emit,
+        peak_memory=peak_memory,
+        should_stop=stop,
+    )
+    if outcome is None:
+        return False
+    adapter = export.write(
+        job,
+        base,
+        trainer.model,
+        outcome,
+        peak_memory_bytes=peak_memory(),
+        metadata={
+            "precision": bases.choose_precision(config.precision, base.device)._asdict(),
+            "device": base.device,
+            "threads": torch.get_num_threads(),
+            "layers": trainer.path,
+            "samples": len(data.train),
+            "rejected": data.rejected,
+            "validation_loss": outcome.validation_loss,
+            "wall_seconds_of_last_process": time.monotonic() - begin,
+        },
+    )
+    emit(
+        TrainingEvent(
+            kind="end",
+            step=outcome.steps,
+            steps=outcome.steps,
+            loss=outcome.final_loss,
+            tokens=outcome.tokens,
+            seconds=outcome.seconds,
+            tokens_per_second=outcome.tokens / outcome.seconds if outcome.seconds else None,
+            peak_memory_bytes=adapter.peak_memory_bytes,
+            message=str(Path(job.adapter_dir) / jobs.MANIFEST),
+        )
+    )
+    with contextlib.suppress(OSError):  # The adapter is there; the checkpoint has served its purpose.
+        (run_dir / "checkpoint.safetensors").unlink()
+    return True
+
+
+class _Data(msgspec.Struct, frozen=True):
+    train: list[formatting.Encoded]
+    validation: list[formatting.Encoded]
+    rejected: dict[str, int]
+
+
+def _format(job: jobs.Job, tokenizer: Any, emit: _Events) -> _Data:
+    config = job.config
+    train = formatting.format_samples(
+        tokenizer,
+        jobs.read_samples(job.dataset, "train"),
+        max_tokens=config.max_tokens,
+        train_on=config.train_on,
+    )
+    validation = formatting.format_samples(
+        tokenizer,
+        jobs.read_samples(job.dataset, "validation"),
+        max_tokens=config.max_tokens,
+        train_on=config.train_on,
+    )
+    rejects = train.rejects + validation.rejects
+    counts: dict[str, int] = {}
+    for reject in rejects:
+        counts[reject.code] = counts.get(reject.code, 0) + 1
+    path = Path(job.run_dir) / jobs.REJECTS
+    path.write_bytes(b"".join(msgspec.json.encode(reject) + b"\n" for reject in rejects))
+    if rejects:
+        listed = ", ".join(f"{count} {code}" for code, count in sorted(counts.items()))
+        emit(
+            TrainingEvent(
+                kind="warning",
+                message=f"{len(rejects)} samples are not trained on ({listed}); first: "
+                f"{rejects[0].sample_id}: {rejects[0].reason}; all in {path}",
+            )
+        )
+    if len(train.samples) < _FEWEST_SAMPLES:
+        first = f"; first reject: {train.rejects[0].reason}" if train.rejects else ""
+        raise TrainingError(
+            f"{len(train.samples)} samples can be trained on, at least {_FEWEST_SAMPLES} are needed{first}",
+            hint="add samples to the train split; a narrow task starts to work at about 100",
+        )
+    return _Data(train.samples, validation.samples[:_VALIDATION_LIMIT], counts)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

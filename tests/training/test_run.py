@@ -1,0 +1,111 @@
+import hashlib
+import os
+import signal
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.training.conftest import make_sample, task_samples, write_dataset
+
+from freehold import training
+from freehold.errors import TrainingError
+from freehold.training import checkpoint
+from freehold.types.training import FinetuneConfig
+
+CONFIG = FinetuneConfig(r=4, epochs=40, batch_size=8, learning_rate=0.03, checkpoint_steps=3, threads=1)
+
+
+def make(tmp_path, tiny, *, samples=None, config=CONFIG, name="task"):
+    dataset = write_dataset(tmp_path / "data", task_samples(24) if samples is None else samples)
+    return training.make(config=config, dataset=dataset, base=tiny, out_dir=tmp_path / "out", name=name)
+
+
+def weights_of(job):
+    return hashlib.sha256((Path(job.adapter_dir) / "adapter_model.safetensors").read_bytes()).hexdigest()
+
+
+def test_a_run_leaves_an_adapter_that_learned(tmp_path, tiny):
+    job = make(tmp_path, tiny)
+    events = list(training.train(job))
+    steps = [event for event in events if event.kind == "step"]
+    assert [event.step for event in steps] == list(range(1, 121))
+    assert steps[-1].loss < 0.7 * steps[0].loss
+    assert events[-1].kind == "end"
+    adapter = training.finished(job)
+    assert adapter is not None
+    assert set(adapter.files) == {
+        "adapter_model.safetensors", "adapter_config.json", "adapter.gguf", "chat_template.jinja",
+    }  # fmt: skip
+    assert adapter.dataset_id == job.dataset.id
+    assert adapter.base_sha256 == tiny.sha256
+    assert len(adapter.curve) == 120
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_gives_the_same_weights(tmp_path, tiny):
+    whole = make(tmp_path / "whole", tiny)
+    for _ in training.train(whole):
+        pass
+    job = make(tmp_path / "killed", tiny)
+    assert job.id == whole.id
+    with pytest.raises(TrainingError, match="killed"):
+        for event in training.train(job):
+            if event.kind == "step" and event.step == 20:
+                os.kill(_worker_pid(job), signal.SIGKILL)
+    resumed = list(training.train(job))
+    assert "resumed at step" in resumed[0].message
+    assert weights_of(job) == weights_of(whole)
+
+
+def _worker_pid(job):
+    import psutil
+
+    return next(
+        child.pid for child in psutil.Process().children(recursive=True) if job.run_dir in child.cmdline()
+    )
+
+
+@pytest.mark.slow
+def test_closing_stops_the_worker_which_writes_a_checkpoint(tmp_path, tiny):
+    job = make(tmp_path, tiny, config=msgspec.structs.replace(CONFIG, checkpoint_steps=1000))
+    events = training.train(job)
+    for event in events:
+        if event.kind == "step" and event.step == 2:
+            break
+    events.close()
+    assert training.finished(job) is None
+    state = checkpoint.load(Path(job.run_dir), job.id)
+    assert state is not None
+    assert state.position.step >= 2
+
+
+@pytest.mark.slow
+def test_a_finished_job_is_recognised_until_a_file_changes(tmp_path, tiny):
+    job = make(tmp_path, tiny, config=msgspec.structs.replace(CONFIG, epochs=1.0))
+    assert training.finished(job) is None
+    list(training.train(job))
+    adapter = training.finished(job)
+    assert adapter is not None
+    path = Path(adapter.path) / "adapter.gguf"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert training.finished(job) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("samples", "changes", "message"),
+    [
+        (task_samples(3), {}, "3 samples can be trained on"),
+        ([make_sample(n, "x", "  ") for n in range(20)], {}, "0 samples can be trained on"),
+        (task_samples(24), {"r": 64}, "rank r=64 is larger than the smallest adapted layer"),
+        (task_samples(24), {"target_modules": ("nowhere",)}, "cannot be attached"),
+        (task_samples(24), {"learning_rate": 1e30, "max_grad_norm": 0.0}, "not a number; batch: samples s"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_in_one_line(tmp_path, tiny, samples, changes, message):
+    job = make(tmp_path, tiny, samples=samples, config=msgspec.structs.replace(CONFIG, **changes))
+    with pytest.raises(TrainingError) as caught:
+        list(training.train(job))
+    assert message in caught.value.message
+    assert "\n" not in caught.value.message
+    assert caught.value.hint
