@@ -15,12 +15,15 @@ from typing import Any
 import msgspec
 
 from freehold.gateway import meters
+from freehold.gateway.admin import PREFIX as ADMIN_PREFIX
+from freehold.gateway.admin import Admin
 from freehold.gateway.config import GatewayConfig, from_json
 from freehold.gateway.forward import forward, reply
 from freehold.gateway.keys import KeyRing
 from freehold.gateway.messages import TableMessage
 from freehold.gateway.routing import RouteTable
-from freehold.gateway.spool import TABLE, Spool
+from freehold.gateway.shadow import Shadows
+from freehold.gateway.spool import TABLE, TOTALS, USE, Spool
 from freehold.gateway.state import WorkerState
 from freehold.gateway.translation import DOORS
 from freehold.gateway.upstream import UpstreamFailure
@@ -28,6 +31,7 @@ from freehold.types.route import Route
 from freehold.wire.errors import ApiError, Reply, openai_error
 
 log = logging.getLogger("freehold.gateway")
+TELL_USE_EVERY_S = 0.25
 _JSON = [("content-type", "application/json")]
 
 
@@ -46,6 +50,8 @@ class GatewayApp:
         self.config = config
         self.run_folder = run_folder
         self.state: WorkerState | None = None
+        self.shadows: Shadows | None = None
+        self.admin = Admin(config)
         self._tasks: list[asyncio.Task[None]] = []
         self._parent = os.getppid()
         self._started_at = int(time.time())
@@ -62,7 +68,9 @@ class GatewayApp:
                 on_message=self._on_message,
             )
         self.state = WorkerState(config, table, spool)
+        self.shadows = Shadows(self.state)
         self._tasks.append(loop.create_task(self._tick()))
+        self._tasks.append(loop.create_task(self._tell_use()))
         if spool is not None:
             loop.call_soon(spool.start)
 
@@ -70,24 +78,28 @@ class GatewayApp:
         loop.run_until_complete(self._stop())
 
     async def _stop(self) -> None:
-        assert self.state is not None
+        assert self.state is not None and self.shadows is not None
         for task in self._tasks:
             task.cancel()
+        await self.shadows.close()
         if self.state.spool is not None:
             await self.state.spool.close()
         self._write_meters()
         await self.state.upstreams.close()
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
-        assert self.state is not None
+        assert self.state is not None and self.shadows is not None
         door = DOORS.get(scope.path)
         if door is not None and scope.method == "POST":
-            await forward(self.state, door, scope, proto)
+            await forward(self.state, self.shadows, door, scope, proto)
             return
         page = PAGES.get(scope.path)
         error = openai_error if door is None else door.error
         try:
-            if page is not None and scope.method in ("GET", "HEAD"):
+            if scope.path.startswith(ADMIN_PREFIX):
+                routes = self.state.table.all_routes()
+                reply(proto, await self.admin(scope, proto, self.state.keys, routes))
+            elif page is not None and scope.method in ("GET", "HEAD"):
                 reply(proto, await page(self, scope))
             elif door is not None or page is not None:
                 raise ApiError(405, f"{scope.method} is not possible on {scope.path}")
@@ -151,6 +163,15 @@ class GatewayApp:
             if os.getppid() != self._parent:
                 os.kill(os.getpid(), signal.SIGTERM)
 
+    async def _tell_use(self) -> None:
+        """Four times a second: tell the recorder what was used of limits, so that all workers know."""
+        assert self.state is not None
+        while True:
+            await asyncio.sleep(TELL_USE_EVERY_S)
+            window, use = self.state.limiter.take_ours()
+            if self.state.spool is not None and use:
+                self.state.spool.send(USE, msgspec.msgpack.encode((window, use)))
+
     def _write_meters(self) -> None:
         assert self.state is not None
         if self.state.spool is not None:
@@ -162,6 +183,8 @@ class GatewayApp:
 
     def _on_message(self, tag: int, payload: bytes) -> None:
         assert self.state is not None
+        if tag == TOTALS:
+            self.state.limiter.learn(msgspec.msgpack.decode(payload, type=list[tuple[str, int, int, int]]))
         if tag != TABLE:
             return
         message = msgspec.json.decode(payload, type=TableMessage)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Callable
 
 from freehold.gateway.config import ApiKey
 from freehold.gateway.messages import Captured
@@ -15,6 +17,8 @@ from freehold.wire.openai import Peek
 
 # A body beyond this is passed on but not kept: nobody trains on it, and the queue is for many.
 CAPTURED_BYTES_MAX = 8 * 1024 * 1024
+
+_TOTAL_TOKENS = re.compile(rb'"total_tokens" ?: ?(\d{1,9})')
 
 
 class Exchange:
@@ -37,9 +41,12 @@ class Exchange:
         "kept",
         "kept_bytes",
         "key",
+        "metered",
         "model",
+        "release",
         "route",
         "seen",
+        "sent",
         "session",
         "started_s",
         "status",
@@ -72,6 +79,9 @@ class Exchange:
         self.kept: list[bytes] = []
         self.kept_bytes = 0
         self.gone = False
+        self.sent = False
+        self.release: Callable[[], None] | None = None
+        self.metered: list[str] = []
 
     @property
     def route_name(self) -> str:
@@ -82,6 +92,20 @@ class Exchange:
         self.kept_bytes += len(data)
         if self.kept_bytes <= CAPTURED_BYTES_MAX:
             self.kept.append(data)
+
+    def forget_answer(self) -> None:
+        """Another target is asked: what came so far is not the answer."""
+        self.kept.clear()
+        self.kept_bytes = 0
+        self.first_byte_s = None
+        self.answered_by = None
+        self.streamed = False
+
+    def tokens(self) -> int:
+        """Tokens the upstream says were used: read from the end of the answer, where usage stands."""
+        tail = b"".join(self.kept[-3:])[-4096:]
+        found = _TOTAL_TOKENS.findall(tail)
+        return int(found[-1]) if found else 0
 
     def captured(self) -> Captured | None:
         """What the recorder is told; None where nothing shall be kept."""

@@ -26,11 +26,13 @@ import msgspec
 
 from freehold.errors import StorageError
 from freehold.gateway.config import ApiKey, GatewayConfig, from_json
+from freehold.gateway.limiter import WINDOW_S
 from freehold.gateway.messages import Captured, TableMessage
 from freehold.gateway.meters import Meters
-from freehold.gateway.spool import TABLE, TRACE, FrameReader, frame
+from freehold.gateway.spool import TABLE, TOTALS, TRACE, USE, FrameReader, frame
 from freehold.gateway.traces import to_trace
 from freehold.store import Store, open_store
+from freehold.store.usage import Use, add_use
 
 log = logging.getLogger("freehold.recorder")
 
@@ -39,6 +41,7 @@ WRITE_EVERY_S = 0.2
 POLL_EVERY_S = 0.25
 RETENTION_EVERY_S = 300.0
 KEY_RECORDS = "api_key"
+_decode_use = msgspec.msgpack.Decoder(tuple[int, dict[str, tuple[int, int]]]).decode
 _decode = msgspec.msgpack.Decoder(Captured).decode
 
 
@@ -57,6 +60,8 @@ class Connection(asyncio.Protocol):
         for tag, payload in self._reader.feed(data):
             if tag == TRACE:
                 self._recorder.take(payload)
+            elif tag == USE:
+                self._recorder.use(payload)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._recorder.left(self)
@@ -77,6 +82,10 @@ class Recorder:
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._table: bytes | None = None
+        self._window = 0
+        self._use: dict[str, Use] = {}
+        self._use_lock = threading.Lock()
+        self._limits_in_use = False
         self._loop = asyncio.get_running_loop()
 
     # On the loop
@@ -97,6 +106,23 @@ class Recorder:
             for connection in self._connections:
                 connection.transport.pause_reading()
 
+    def use(self, payload: bytes) -> None:
+        window, use = _decode_use(payload)
+        with self._use_lock:
+            if window != self._window:
+                self._window, self._use = window, {}
+            for name, (requests, tokens) in use.items():
+                old = self._use.get(name, Use(0, 0))
+                self._use[name] = Use(old.requests + requests, old.tokens + tokens)
+
+    def _tell_totals(self, totals: dict[tuple[str, int], Use]) -> None:
+        rows = [(name, window, *used) for (name, window), used in totals.items()]
+        self._send(TOTALS, msgspec.msgpack.encode(rows))
+
+    def _send(self, tag: int, payload: bytes) -> None:
+        for connection in self._connections:
+            connection.transport.write(frame(tag, payload))
+
     def _resume(self) -> None:
         if self._paused and len(self._queue) < self._config.capture_queue // 2:
             self._paused = False
@@ -105,8 +131,7 @@ class Recorder:
 
     def _announce(self, table: bytes) -> None:
         self._table = table
-        for connection in self._connections:
-            connection.transport.write(frame(TABLE, table))
+        self._send(TABLE, table)
 
     def stop(self) -> None:
         self._stopping.set()
@@ -128,6 +153,7 @@ class Recorder:
                 if now >= next_poll:
                     next_poll = now + POLL_EVERY_S
                     revision = self._poll(store, revision)
+                    self._share_use(store)
                 self._write(store)
                 if self._config.retention_days is not None and now >= next_sweep:
                     next_sweep = now + RETENTION_EVERY_S
@@ -153,6 +179,16 @@ class Recorder:
             message = TableMessage(routes=tuple(store.routes()), keys=tuple(keys), revision=now[0])
             self._loop.call_soon_threadsafe(self._announce, msgspec.json.encode(message))
         return now
+
+    def _share_use(self, store: Store) -> None:
+        """Add this gateway's use to the store's, and tell the workers what all gateways used."""
+        with self._use_lock:
+            use, self._use = self._use, {}
+        self._limits_in_use = self._limits_in_use or bool(use)
+        if self._limits_in_use:
+            window = self._window if use else int(time.time() // WINDOW_S)
+            totals = add_use(store.database, window, use)
+            self._loop.call_soon_threadsafe(self._tell_totals, totals)
 
     def _write(self, store: Store) -> None:
         while self._queue:

@@ -39,6 +39,12 @@ class RouteTable:
                 self._catch_all = endpoint
         self.default_model = default_model
 
+    def all_routes(self) -> list[Route]:
+        """Every route, by name."""
+        return sorted(
+            (route for same in self.routes.values() for route in same), key=lambda route: route.name
+        )
+
     def model_names(self) -> list[str]:
         """Every name a client may ask for, in the order of routes, then endpoints."""
         names = [name for name in self.routes if name != ANY_MODEL]

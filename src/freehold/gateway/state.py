@@ -6,6 +6,7 @@ import random
 
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.keys import KeyRing
+from freehold.gateway.limiter import Limiter
 from freehold.gateway.meters import Meters
 from freehold.gateway.routing import RouteTable
 from freehold.gateway.spool import Spool
@@ -22,6 +23,7 @@ class WorkerState:
         self.upstreams = Upstreams(config)
         self.meters = Meters()
         self.spool = spool
+        self.limiter = Limiter(config.workers)
         self.draw = random.Random().random
         self._breakers: dict[str, Breaker] = {}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from freehold.gateway.messages import ApiKind
 from freehold.types.endpoint import Api
@@ -19,31 +19,38 @@ class StreamTranslation(Protocol):
     def rest(self) -> bytes:
         """What is left to say when the stream has ended."""
 
+    def broken(self, error: bytes) -> bytes:
+        """The same when the stream broke off; `error` is the error's body in the client's API."""
+
 
 class Translation(NamedTuple):
-    """From a client's request to the endpoint's, and back. `path` is the endpoint's."""
+    """From a client's request to the endpoint's, and back. `path` is the endpoint's.
+
+    `answer` gets the answer and the client's request; `stream` gets the request.
+    """
 
     path: str
     request: Callable[[bytes], bytes]
-    answer: Callable[[bytes], bytes]
-    stream: Callable[[str], StreamTranslation]
+    answer: Callable[[bytes, bytes], bytes]
+    stream: Callable[[bytes], StreamTranslation]
+    complaint: Callable[[bytes], str]
     content_type: str
 
 
 class Door(NamedTuple):
-    """One path of the gateway that leads to models."""
+    """One path of the gateway that leads to models. `read` turns its requests into what `peek` understands."""
 
     kind: ApiKind
     api: Api
     path: str
     error: Callable[[ApiError], Reply] = openai_error
-    streams: bool = True
+    read: Callable[[bytes, Any], bytes] | None = None
 
 
 DOORS: dict[str, Door] = {
     "/v1/chat/completions": Door("chat", "openai", "/v1/chat/completions"),
     "/v1/completions": Door("completions", "openai", "/v1/completions"),
-    "/v1/embeddings": Door("embeddings", "openai", "/v1/embeddings", streams=False),
+    "/v1/embeddings": Door("embeddings", "openai", "/v1/embeddings"),
 }
 
 

@@ -55,11 +55,28 @@ class UpstreamFailure(Exception):
 
 
 class Opened(NamedTuple):
-    """An answer whose head has come. `answer` is pyreqwest's; `close` must be called with `request`."""
+    """An answer whose head has come, and its `first` chunk where it has `begun`. `close` it in the end."""
 
     request: Any
     answer: Any
     status: int
+    first: Any = None
+    begun: bool = False
+
+    @property
+    def is_stream(self) -> bool:
+        return (self.answer.get_header("content-type") or "").startswith("text/event-stream")
+
+    async def whole(self) -> bytes:
+        """The body to its end. Raises pyreqwest's `RequestError`."""
+        if not self.begun:
+            data: bytes = (await self.answer.bytes()).to_bytes()
+            return data
+        parts, chunk = [], self.first
+        while chunk is not None:
+            parts.append(chunk.to_bytes())
+            chunk = await self.answer.body_reader.read_chunk()
+        return b"".join(parts)
 
 
 class Upstreams:

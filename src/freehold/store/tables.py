@@ -96,6 +96,15 @@ steps = Table(
     Column("finished_at", BigInteger, nullable=False),
 )
 
+usage_windows = Table(
+    "usage_windows",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("window", BigInteger, primary_key=True, autoincrement=False),
+    Column("requests", BigInteger, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+)
+
 
 class StepState(Record, frozen=True, kw_only=True):
     """A finished step of a workflow: what went in (as a hash) and what came out."""

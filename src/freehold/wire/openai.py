@@ -24,6 +24,8 @@ class Peek(msgspec.Struct, gc=False):
     user: Any = None
     safety_identifier: Any = None
     stream_options: msgspec.Raw = msgspec.Raw()
+    response_format: msgspec.Raw = msgspec.Raw()
+    tools: msgspec.Raw = msgspec.Raw()
 
 
 _peek = msgspec.json.Decoder(Peek)

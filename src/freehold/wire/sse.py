@@ -65,6 +65,10 @@ class UsageFilter:
         held, self._held = self._held, b""
         return held
 
+    def broken(self, error: bytes) -> bytes:
+        """What to say when the stream broke off: what was held, then the error."""
+        return self.rest() + b"data: " + error + b"\n\n"
+
 
 def _is_usage_only(event: bytes) -> bool:
     compact = event.replace(b" ", b"")

@@ -1,0 +1,177 @@
+"""The small API to look at and change a running gateway, and to say what an answer should have been.
+
+``GET  /freehold/v1/routes``                 all routes in force
+``GET  /freehold/v1/routes/NAME/history``    who changed it, when, why, from which verdict
+``PUT  /freehold/v1/routes/NAME``            ``{"route": {…}, "why": "…", "verdict_id": …, "expected_revision": …}``
+``DELETE /freehold/v1/routes/NAME?why=…``    remove a route from the store
+``POST /freehold/v1/feedback``               ``{"trace_id": "…", "thumb": "up"|"down", "gold": "…", "comment": "…"}``
+
+Routes need a key marked as admin; feedback needs any key, where keys are in force. The store is opened in
+a thread, the first time somebody asks: these are the only requests of a worker that reach it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import urllib.parse
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from freehold.errors import ConfigError, StorageError, StoreError
+from freehold.gateway.config import ApiKey, GatewayConfig, check_route
+from freehold.gateway.forward import read_body
+from freehold.gateway.keys import KeyRing
+from freehold.gateway.redaction import redact_text
+from freehold.store import Store, open_store
+from freehold.types.record import Record
+from freehold.types.route import Route
+from freehold.wire.errors import ApiError, Reply
+
+PREFIX = "/freehold/v1/"
+_BODY_MAX = 1024 * 1024
+# A trace is written a moment after its answer; feedback may be quicker.
+_TRACE_WAIT_S = 2.0
+_JSON = [("content-type", "application/json")]
+
+
+class RouteBody(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What PUT takes."""
+
+    route: dict[str, Any]
+    why: str = ""
+    verdict_id: str | None = None
+    expected_revision: int | None = None
+
+
+class FeedbackBody(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody thinks of an answer; `gold` is the right one."""
+
+    trace_id: str
+    thumb: Literal["up", "down"] | None = None
+    gold: str | None = None
+    comment: str | None = None
+
+
+class Admin:
+    """Answers the paths above."""
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self._config = config
+        self._store: Store | None = None
+
+    async def __call__(self, scope: Any, proto: Any, keys: KeyRing, routes: list[Route]) -> Reply:
+        """Raises `ApiError`."""
+        header = scope.headers.get
+        key = keys.check(header("authorization"), header("x-api-key"))
+        parts = [urllib.parse.unquote(part) for part in scope.path.removeprefix(PREFIX).split("/")]
+        match (scope.method, *parts):
+            case ("POST", "feedback"):
+                body = _parsed(await read_body(header, proto, _BODY_MAX), FeedbackBody)
+                return await asyncio.to_thread(self._feedback, body)
+            case ("GET", "routes"):
+                self._admin(key)
+                return _json(200, {"routes": routes})
+            case ("GET", "routes", name, "history"):
+                self._admin(key)
+                return await asyncio.to_thread(self._history, name)
+            case ("PUT", "routes", name):
+                who = self._admin(key)
+                change = _parsed(await read_body(header, proto, _BODY_MAX), RouteBody)
+                return await asyncio.to_thread(self._save, name, change, who)
+            case ("DELETE", "routes", name):
+                who = self._admin(key)
+                why = urllib.parse.parse_qs(scope.query_string).get("why", [""])[0]
+                return await asyncio.to_thread(self._delete, name, who, why)
+        raise ApiError(404, "nothing is served here", code="unknown_url")
+
+    def _admin(self, key: ApiKey | None) -> str:
+        if key is None or not key.admin:
+            raise ApiError(403, "this needs a key marked as admin", code="not_admin")
+        return key.name
+
+    def _opened(self) -> Store:
+        if self._store is None:
+            if self._config.store_url is None:
+                raise ApiError(409, "this gateway runs without a store", code="no_store")
+            try:
+                self._store = open_store(self._config.store_url, busy_timeout_ms=2000)
+            except StorageError as error:
+                raise _unavailable(error) from None
+        return self._store
+
+    def _save(self, name: str, change: RouteBody, who: str) -> Reply:
+        try:
+            route = msgspec.convert({**change.route, "name": name}, type=Route)
+            check_route(route, [endpoint.name for endpoint in self._config.endpoints])
+        except (msgspec.ValidationError, ConfigError) as error:
+            raise ApiError(400, str(error), param="route") from None
+        try:
+            saved = self._opened().save_route(
+                route,
+                who=who,
+                at=datetime.now(UTC),
+                why=change.why,
+                verdict_id=change.verdict_id,
+                expected_revision=change.expected_revision,
+            )
+        except StoreError as error:
+            if "changed it meanwhile" in error.message:
+                raise ApiError(409, error.message, code="changed_meanwhile") from None
+            raise _unavailable(error) from None
+        except StorageError as error:
+            raise _unavailable(error) from None
+        return _json(200, saved)
+
+    def _delete(self, name: str, who: str, why: str) -> Reply:
+        try:
+            if not self._opened().delete_route(name, who=who, at=datetime.now(UTC), why=why):
+                raise ApiError(404, f"the store has no route {name[:100]}")
+        except StorageError as error:
+            raise _unavailable(error) from None
+        return _json(200, {"deleted": name})
+
+    def _history(self, name: str) -> Reply:
+        try:
+            return _json(200, {"history": self._opened().route_history(name)})
+        except StorageError as error:
+            raise _unavailable(error) from None
+
+    def _feedback(self, body: FeedbackBody) -> Reply:
+        store = self._opened()
+        deadline = time.monotonic() + _TRACE_WAIT_S
+        clean = redact_text if self._config.capture == "patterns" else str
+        try:
+            while (trace := store.get_trace(body.trace_id)) is None:
+                if time.monotonic() > deadline:
+                    raise ApiError(404, "no trace has this id", code="unknown_trace", param="trace_id")
+                time.sleep(0.1)
+            feedback: dict[str, Any] = {"at": datetime.now(UTC).isoformat()}
+            if body.thumb is not None:
+                feedback["thumb"] = body.thumb
+            if body.comment is not None:
+                feedback["comment"] = clean(body.comment)
+            changes: dict[str, Any] = {"metadata": {**trace.metadata, "feedback": feedback}}
+            if body.gold is not None:
+                changes["gold"] = clean(body.gold)
+            store.replace_trace(msgspec.structs.replace(trace, **changes))
+        except StorageError as error:
+            raise _unavailable(error) from None
+        return _json(200, {"trace_id": body.trace_id, "kept": True})
+
+
+def _parsed(body: bytes, type: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(body, type=type)
+    except msgspec.DecodeError as error:
+        raise ApiError(400, str(error)) from None
+
+
+def _unavailable(error: StorageError) -> ApiError:
+    return ApiError(503, error.message, code="store_unavailable", retry_after_s=2)
+
+
+def _json(status: int, value: Any) -> Reply:
+    return Reply(status, _JSON, msgspec.json.encode(value))

@@ -1,0 +1,240 @@
+"""Trying endpoints in turn until one has an answer for the client.
+
+Covered: retries with a jittered pause on connection errors, 429 and 5xx, before the first byte only; a pause
+for an endpoint that keeps failing; the incumbent where the candidate fails or breaks a guard.
+Not covered: a second try once bytes have gone to the client; it would see two answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import Any
+
+import msgspec
+from pyreqwest.exceptions import RequestError
+
+from freehold.gateway import guards, translation
+from freehold.gateway.exchange import Exchange
+from freehold.gateway.passing import pass_on, pass_on_checked
+from freehold.gateway.routing import targets_in_turn, upstream_model
+from freehold.gateway.state import WorkerState
+from freehold.gateway.translation import Translation
+from freehold.gateway.upstream import Opened, UpstreamFailure, close, failure
+from freehold.types.endpoint import Endpoint
+from freehold.types.route import Target
+from freehold.wire import openai
+from freehold.wire.errors import ApiError
+
+_WORTH_A_RETRY = frozenset((429, 500, 502, 503, 504, 529))
+_BACKOFF_S = 0.1
+_INCLUDE_USAGE = msgspec.Raw(b'{"include_usage":true}')
+
+
+class NextTarget(Exception):
+    """The client has nothing yet, and another target shall be asked. The text says why."""
+
+
+async def answer(state: WorkerState, exchange: Exchange, headers: Any, proto: Any) -> None:
+    """Pass on the first answer to be had. Raises `ApiError` when there is none."""
+    assert exchange.decision is not None
+    client_headers = headers.items()
+    targets = targets_in_turn(exchange.route, exchange.decision)
+    trouble: UpstreamFailure | None = None
+    for place, target in enumerate(targets):
+        endpoint = state.table.endpoints.get(target.endpoint)
+        if endpoint is None:
+            trouble = UpstreamFailure(f"endpoint {target.endpoint} is not configured", reached=False)
+            continue
+        if place:
+            exchange.arm = "incumbent"
+        try:
+            await _try(
+                state,
+                exchange,
+                endpoint,
+                target,
+                client_headers,
+                proto,
+                last=place == len(targets) - 1,
+            )
+            return
+        except UpstreamFailure as error:
+            trouble = error
+            why = "timeout" if error.timed_out else "failure"
+        except NextTarget as error:
+            why = str(error)
+        if place < len(targets) - 1:
+            state.meters.count("freehold_fallbacks", exchange.route_name, why)
+            exchange.forget_answer()
+    assert trouble is not None
+    code = "upstream_timeout" if trouble.timed_out else "upstream_unreachable"
+    raise ApiError(504 if trouble.timed_out else 502, str(trouble), code=code)
+
+
+async def _try(
+    state: WorkerState,
+    exchange: Exchange,
+    endpoint: Endpoint,
+    target: Target,
+    client_headers: list[tuple[str, str]],
+    proto: Any,
+    *,
+    last: bool,
+) -> None:
+    """Ask one endpoint; returns when the client has an answer. Raises `UpstreamFailure` or `NextTarget`."""
+    translated = translation.between(exchange.door, endpoint.api)
+    path = exchange.door.path if translated is None else translated.path
+    body, hide_usage = _upstream_body(exchange, endpoint, target, translated)
+    headers = state.upstreams.headers_for(endpoint, client_headers, pass_credentials=not state.keys.required)
+    breaker = state.breaker(endpoint.name)
+    tries = state.config.retries + 1 if last else 1
+    for attempt in range(tries):
+        if not breaker.allows(time.monotonic()):
+            raise UpstreamFailure(
+                f"endpoint {endpoint.name} keeps failing and is given a pause", reached=False
+            )
+        try:
+            opened = await _open(state, exchange, endpoint, path, headers, body, last=last)
+        except UpstreamFailure as error:
+            breaker.failed(time.monotonic())
+            kind = "timeout" if error.timed_out else "connection"
+            state.meters.count("freehold_upstream_failures", endpoint.name, kind)
+            if attempt + 1 == tries or error.timed_out:
+                raise
+        else:
+            try:
+                if opened.status not in _WORTH_A_RETRY:
+                    breaker.succeeded()
+                    await _take(state, exchange, endpoint, opened, translated, proto, hide_usage, last=last)
+                    return
+                state.meters.count("freehold_upstream_failures", endpoint.name, str(opened.status))
+                if opened.status != 429:
+                    breaker.failed(time.monotonic())
+                if not last:
+                    raise NextTarget(str(opened.status))
+                if attempt + 1 == tries or _asks_for_a_long_wait(opened):
+                    await pass_on(exchange, endpoint, opened, translated, proto, hide_usage=False)
+                    return
+            finally:
+                await close(opened)
+        state.meters.count("freehold_retries", endpoint.name)
+        await asyncio.sleep(_BACKOFF_S * 2**attempt * random.uniform(0.5, 1.5))
+
+
+async def _open(
+    state: WorkerState,
+    exchange: Exchange,
+    endpoint: Endpoint,
+    path: str,
+    headers: list[tuple[str, str]],
+    body: bytes,
+    *,
+    last: bool,
+) -> Opened:
+    """The answer's head; with a deadline where somebody else can still answer."""
+    route = exchange.route
+    if last or route is None or route.guard.ttft_ms is None or exchange.arm != "candidate":
+        return await state.upstreams.open(endpoint, path, headers, body)
+    opened = None
+    try:
+        async with asyncio.timeout(route.guard.ttft_ms / 1000):
+            opened = await state.upstreams.open(endpoint, path, headers, body)
+            first = await opened.answer.body_reader.read_chunk()
+            return opened._replace(first=first, begun=True)
+    except TimeoutError:
+        state.meters.count("freehold_guard_events", route.name, "ttft", "fallback")
+        if opened is not None:
+            await close(opened)
+        message = f"endpoint {endpoint.name} sent no byte within {route.guard.ttft_ms:g} ms"
+        raise UpstreamFailure(message, reached=True, timed_out=True) from None
+    except RequestError as error:
+        if opened is not None:
+            await close(opened)
+        raise failure(endpoint, error) from error
+
+
+async def _take(
+    state: WorkerState,
+    exchange: Exchange,
+    endpoint: Endpoint,
+    opened: Opened,
+    translated: Translation | None,
+    proto: Any,
+    hide_usage: bool,
+    *,
+    last: bool,
+) -> None:
+    """An answer has come: guard it where it is a candidate's, and pass it on."""
+    route = exchange.route
+    if exchange.arm != "candidate" or route is None or exchange.door.kind != "chat":
+        await pass_on(exchange, endpoint, opened, translated, proto, hide_usage=hide_usage)
+        return
+    if opened.status >= 400 and route.guard.context:
+        data = await opened.whole()
+        if guards.is_context_error(opened.status, data):
+            if not last:
+                state.meters.count("freehold_guard_events", route.name, "context", "fallback")
+                raise NextTarget("context")
+            state.meters.count("freehold_guard_events", route.name, "context", "refused")
+            raise guards.context_error(data)
+        await pass_on_checked(exchange, endpoint, opened, data, translated, proto, hide_usage=False)
+    elif opened.status < 300 and route.guard.schema and guards.promises_structure(exchange):
+        try:
+            data = await opened.whole()
+        except RequestError as error:
+            raise failure(endpoint, error) from error
+        exchange.streamed = opened.is_stream
+        broken = guards.broken_promise(exchange, data)
+        if broken is not None:
+            if not last:
+                state.meters.count("freehold_guard_events", route.name, "schema", "fallback")
+                raise NextTarget("schema")
+            state.meters.count("freehold_guard_events", route.name, "schema", "refused")
+            raise ApiError(502, f"the model broke its promise: {broken}", code="schema_violation")
+        state.meters.count("freehold_guard_events", route.name, "schema", "held")
+        await pass_on_checked(exchange, endpoint, opened, data, translated, proto, hide_usage=hide_usage)
+    else:
+        await pass_on(exchange, endpoint, opened, translated, proto, hide_usage=hide_usage)
+
+
+def _asks_for_a_long_wait(opened: Opened) -> bool:
+    wait = opened.answer.get_header("retry-after")
+    return wait is not None and (not wait.isdecimal() or int(wait) > 1)
+
+
+def _upstream_body(
+    exchange: Exchange, endpoint: Endpoint, target: Target, translated: Translation | None
+) -> tuple[bytes, bool]:
+    """The body for an endpoint, and whether usage was asked for that the client did not ask for."""
+    body = exchange.body if translated is None else translated.request(exchange.body)
+    name, extra = upstream_model(endpoint, target, exchange.model)
+    changes: dict[str, Any] = {}
+    if name != exchange.seen.model:
+        changes["model"] = name
+    if extra:
+        changes.update(extra)
+    hide_usage = False
+    if (
+        (exchange.capturing or exchange.metered)
+        and exchange.seen.stream is True
+        and exchange.door.kind in ("chat", "completions")
+        and endpoint.api == "openai"
+        and endpoint.capabilities.stream_usage
+    ):
+        wanted = _with_usage(exchange.seen.stream_options)
+        if wanted is not None:
+            changes["stream_options"] = wanted
+            hide_usage = True
+    return (openai.splice(body, changes) if changes else body), hide_usage
+
+
+def _with_usage(options: msgspec.Raw) -> Any:
+    """Stream options that ask for usage; None when the client's do already, or are not ours to change."""
+    if bytes(options) in (b"", b"null"):
+        return _INCLUDE_USAGE
+    value = msgspec.json.decode(options)
+    if not isinstance(value, dict) or value.get("include_usage"):
+        return None
+    return {**value, "include_usage": True}

@@ -1,0 +1,167 @@
+"""Passing an answer on: chunk by chunk as it comes, or whole."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from pyreqwest.exceptions import RequestError
+
+from freehold.gateway.exchange import Exchange
+from freehold.gateway.translation import StreamTranslation, Translation
+from freehold.gateway.upstream import Opened, headers_back
+from freehold.types.endpoint import Endpoint
+from freehold.wire.errors import ApiError
+from freehold.wire.sse import UsageFilter
+
+_WHOLE_ANSWER_MAX = 1024 * 1024
+_TRACE_HEADER = "x-freehold-trace-id"
+Headers = list[tuple[str, str]]
+
+
+async def pass_on(
+    exchange: Exchange,
+    endpoint: Endpoint,
+    opened: Opened,
+    translated: Translation | None,
+    proto: Any,
+    *,
+    hide_usage: bool,
+) -> None:
+    """Send the answer to the client as it comes."""
+    headers = _begin(exchange, endpoint, opened)
+    if opened.is_stream:
+        filtered, headers = _filter(exchange, translated, headers, hide_usage)
+        await _stream(exchange, opened, headers, filtered, proto)
+        return
+    length = opened.answer.get_header("content-length")
+    if translated is not None or (length is not None and int(length) <= _WHOLE_ANSWER_MAX):
+        try:
+            data = await opened.whole()
+        except RequestError:
+            raise ApiError(
+                502, f"endpoint {endpoint.name} broke off its answer", code="upstream_cut"
+            ) from None
+        exchange.first_byte_s = time.perf_counter()
+        exchange.keep(data)
+        _send_whole(exchange, opened, headers, data, translated, proto)
+    else:
+        await _stream(exchange, opened, headers, None, proto)
+
+
+async def pass_on_checked(
+    exchange: Exchange,
+    endpoint: Endpoint,
+    opened: Opened,
+    data: bytes,
+    translated: Translation | None,
+    proto: Any,
+    *,
+    hide_usage: bool,
+) -> None:
+    """Send an answer that was read whole first, because a guard had to see it."""
+    headers = _begin(exchange, endpoint, opened)
+    exchange.first_byte_s = time.perf_counter()
+    exchange.keep(data)
+    if not opened.is_stream:
+        _send_whole(exchange, opened, headers, data, translated, proto)
+        return
+    filtered, headers = _filter(exchange, translated, headers, hide_usage)
+    if filtered is not None:
+        data = filtered.feed(data) + filtered.rest()
+    exchange.sent = True
+    proto.response_bytes(opened.status, headers, data)
+
+
+def _begin(exchange: Exchange, endpoint: Endpoint, opened: Opened) -> Headers:
+    answer = opened.answer
+    exchange.answered_by = endpoint
+    exchange.status = opened.status
+    exchange.streamed = opened.is_stream
+    exchange.content_encoding = answer.get_header("content-encoding")
+    headers = headers_back(answer)
+    headers.append(("server", "freehold"))
+    if exchange.capturing:
+        headers.append((_TRACE_HEADER, exchange.id))
+    return headers
+
+
+def _filter(
+    exchange: Exchange, translated: Translation | None, headers: Headers, hide_usage: bool
+) -> tuple[StreamTranslation | None, Headers]:
+    if translated is not None:
+        kept = [(name, value) for name, value in headers if name not in ("content-type", "content-length")]
+        return translated.stream(exchange.body), [*kept, ("content-type", translated.content_type)]
+    if hide_usage and exchange.content_encoding is None:
+        return UsageFilter(), headers
+    return None, headers
+
+
+def _send_whole(
+    exchange: Exchange,
+    opened: Opened,
+    headers: Headers,
+    data: bytes,
+    translated: Translation | None,
+    proto: Any,
+) -> None:
+    if translated is not None:
+        if opened.status >= 400:
+            error = ApiError(opened.status, translated.complaint(data))
+            data = exchange.door.error(error).body
+        else:
+            data = translated.answer(data, exchange.body)
+        headers = [(name, value) for name, value in headers if name != "content-length"]
+    exchange.sent = True
+    proto.response_bytes(opened.status, headers, data)
+
+
+async def _stream(
+    exchange: Exchange, opened: Opened, headers: Headers, filtered: StreamTranslation | None, proto: Any
+) -> None:
+    exchange.sent = True
+    out = proto.response_stream(opened.status, headers)
+    send = out.send_bytes
+    read = opened.answer.body_reader.read_chunk
+    keeping = exchange.capturing or bool(exchange.metered)
+    chunk, ended = opened.first, opened.begun and opened.first is None
+    try:
+        while True:
+            try:
+                if chunk is None and not ended:
+                    chunk = await read()
+            except RequestError:
+                exchange.completeness = "upstream_cut"
+                await send(_cut_notice(exchange, filtered))
+                return
+            if chunk is None:
+                break
+            data = chunk.to_bytes()
+            chunk = None
+            if exchange.first_byte_s is None:
+                exchange.first_byte_s = time.perf_counter()
+            if keeping:
+                exchange.keep(data)
+            if filtered is not None:
+                data = filtered.feed(data)
+                if not data:
+                    continue
+            await send(data)
+        if filtered is not None and (rest := filtered.rest()):
+            await send(rest)
+    except RuntimeError as error:
+        # granian says so when the client has hung up between two chunks.
+        if type(error).__name__ != "RSGIProtocolClosed":
+            raise
+        exchange.gone = True
+        raise asyncio.CancelledError from None
+
+
+def _cut_notice(exchange: Exchange, filtered: StreamTranslation | None) -> bytes:
+    """An error the client's library notices; ending the stream quietly would look like a whole answer."""
+    if not exchange.streamed:
+        return b""
+    error = ApiError(502, "the upstream broke off its answer", code="upstream_cut")
+    body = exchange.door.error(error).body
+    return b"data: " + body + b"\n\n" if filtered is None else filtered.broken(body)

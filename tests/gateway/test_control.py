@@ -1,0 +1,310 @@
+"""Routes that change while traffic flows, keys, limits, the admin API, feedback."""
+
+import json
+import time
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from loopback import ANSWER, FakeUpstream, eventually, gateway, plain, trace_of, traces_of
+from test_forward import QUESTION, post
+
+from freehold.gateway.config import ApiKey
+from freehold.gateway.keys import KeyRing, hash_of, new_key
+from freehold.store import open_store
+from freehold.types.endpoint import Endpoint, ServedModel
+from freehold.types.route import Limits, Route, Target
+from freehold.wire.errors import ApiError
+
+
+@pytest.fixture(scope="module")
+def candidate():
+    upstream = FakeUpstream()
+    yield upstream
+    upstream.close()
+
+
+@pytest.fixture
+def endpoints(upstream, candidate):
+    candidate.reset()
+    candidate.answer = lambda seen: plain({**ANSWER, "model": "candidate"})
+    adapter = ServedModel(
+        name="base:ft", upstream_name="base", extra_body={"lora": [{"id": 0, "scale": 1.0}]}
+    )
+    return (
+        Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url),
+        Endpoint(name="candidate", engine="llamacpp", base_url=candidate.base_url, models=(adapter,)),
+    )
+
+
+ROUTE = Route(
+    name="support",
+    model="m",
+    incumbent=Target(endpoint="incumbent"),
+    candidate=Target(endpoint="candidate", model="base:ft"),
+    sticky="user",
+)
+
+
+def change(running, **changes):
+    with open_store(running.config.store_url) as store:
+        route = msgspec.structs.replace(ROUTE, **changes)
+        return store.save_route(route, who="test", at=datetime.now(UTC))
+
+
+def answered_by(running, **more):
+    return json.loads(post(running, {**QUESTION, **more})[2])["model"]
+
+
+def test_a_changed_route_is_live_in_every_worker_within_a_second(upstream, candidate, endpoints, tmp_path):
+    with gateway(upstream, tmp_path, endpoints=endpoints, routes=(ROUTE,), workers=2) as running:
+        assert answered_by(running) == "m"
+        for state, model in (("promoted", "candidate"), ("rolled_back", "m")):
+            change(running, state=state)
+            time.sleep(1.0)
+            # Each request comes over a connection of its own, so both workers are asked.
+            assert {answered_by(running) for _ in range(30)} == {model}
+        sent = candidate.seen[0].json
+        assert (sent["model"], sent["lora"]) == ("base", [{"id": 0, "scale": 1.0}])
+        assert "authorization" not in candidate.seen[0].headers
+
+
+def test_a_canary_keeps_each_user_on_one_arm(upstream, candidate, endpoints, tmp_path):
+    canary = msgspec.structs.replace(ROUTE, state="canary", canary_share=0.5)
+    with gateway(upstream, tmp_path, endpoints=endpoints, routes=(canary,)) as running:
+        arms = {user: {answered_by(running, user=user) for _ in range(3)} for user in map(str, range(20))}
+        assert all(len(seen) == 1 for seen in arms.values())
+        assert {next(iter(seen)) for seen in arms.values()} == {"m", "candidate"}
+        traces = eventually(lambda: len(found := traces_of(running)) == 60 and found)
+        assert {trace.share for trace in traces} == {0.5}
+        assert len({trace.assignment_key for trace in traces}) == 20
+        assert {trace.endpoint for trace in traces if trace.arm == "candidate"} == {"candidate"}
+
+
+def test_a_shadow_is_asked_after_the_answer_and_becomes_a_trace(upstream, candidate, endpoints, tmp_path):
+    candidate.answer = lambda seen: plain({**ANSWER, "model": "candidate"}, delay=0.5)
+    shadow = msgspec.structs.replace(ROUTE, state="shadow", shadow_share=1.0)
+    with gateway(upstream, tmp_path, endpoints=endpoints, routes=(shadow,)) as running:
+        started = time.monotonic()
+        _, headers, body = post(running, {**QUESTION, "stream": False}, headers={"authorization": "Bearer x"})
+        assert json.loads(body)["model"] == "m" and time.monotonic() - started < 0.4
+        parent = headers["x-freehold-trace-id"]
+        mirrored = eventually(lambda: traces_of(running, parent_id=parent))[0]
+        assert (mirrored.arm, mirrored.endpoint, mirrored.response["model"]) == (
+            "candidate",
+            "candidate",
+            "candidate",
+        )
+        assert mirrored.request == trace_of(running, parent).request
+        assert "authorization" not in candidate.seen[0].headers
+
+
+def test_a_candidate_that_fails_falls_back_to_the_incumbent(upstream, candidate, endpoints, tmp_path):
+    promoted = msgspec.structs.replace(ROUTE, state="promoted")
+    with gateway(upstream, tmp_path, endpoints=endpoints, routes=(promoted,)) as running:
+        candidate.answer = lambda seen: plain({}, status=500)
+        assert answered_by(running) == "m"
+        candidate.answer = lambda seen: plain(
+            {"error": {"message": "the request exceeds the available context size"}}, status=400
+        )
+        assert answered_by(running) == "m"
+        candidate.answer = lambda seen: plain({"error": {"message": "bad temperature"}}, status=400)
+        assert post(running, QUESTION)[0] == 400
+        trace = eventually(lambda: traces_of(running))[0]
+        assert (trace.arm, trace.endpoint) == ("incumbent", "incumbent")
+
+
+def structured(content, **more):
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": content, **more},
+        "finish_reason": "stop",
+    }
+    return {**ANSWER, "model": "candidate", "choices": [choice]}
+
+
+FORM = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "intent",
+        "schema": {
+            "type": "object",
+            "properties": {"intent": {"enum": ["refund", "other"]}},
+            "required": ["intent"],
+        },
+    },
+}
+TOOLS = [
+    {
+        "type": "function",
+        "function": {"name": "find", "parameters": {"type": "object", "required": ["order"]}},
+    }
+]
+
+
+def call(name, arguments):
+    return [{"id": "1", "type": "function", "function": {"name": name, "arguments": arguments}}]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "model"),
+    [
+        ({"response_format": FORM}, structured('{"intent":"refund"}'), "candidate"),
+        ({"response_format": FORM}, structured('{"intent":"poem"}'), "m"),
+        ({"response_format": FORM}, structured("Sure! Here is your JSON"), "m"),
+        ({"response_format": {"type": "json_object"}}, structured("[1]"), "m"),
+        ({"response_format": {"type": "text"}}, structured("free text"), "candidate"),
+        ({"tools": TOOLS}, structured(None, tool_calls=call("find", '{"order":1}')), "candidate"),
+        ({"tools": TOOLS}, structured(None, tool_calls=call("find", "{}")), "m"),
+        ({"tools": TOOLS}, structured(None, tool_calls=call("rm", "{}")), "m"),
+        ({"tools": TOOLS}, structured("no tool needed"), "candidate"),
+    ],
+)
+def test_a_candidate_that_breaks_the_schema_is_not_shown(
+    module_gateway, upstream, candidate, endpoints, asked, said, model
+):
+    candidate.answer = lambda seen: plain(said)
+    assert answered_by(module_gateway, **asked) == model
+
+
+@pytest.fixture(scope="module")
+def module_gateway(_upstream, candidate, tmp_path_factory):
+    """A promoted route, for tests that only change what the endpoints answer."""
+    adapter = ServedModel(name="base:ft", upstream_name="base")
+    endpoints = (
+        Endpoint(name="incumbent", engine="remote", base_url=_upstream.base_url),
+        Endpoint(name="candidate", engine="llamacpp", base_url=candidate.base_url, models=(adapter,)),
+    )
+    guard = msgspec.structs.replace(ROUTE.guard, ttft_ms=300)
+    promoted = msgspec.structs.replace(ROUTE, state="promoted", guard=guard)
+    with gateway(
+        _upstream,
+        tmp_path_factory.mktemp("control"),
+        endpoints=endpoints,
+        routes=(promoted,),
+        breaker_failures=99,
+    ) as running:
+        yield running
+
+
+def test_a_candidate_without_a_first_byte_in_time_is_passed_over(
+    module_gateway, upstream, candidate, endpoints
+):
+    candidate.answer = lambda seen: plain(ANSWER, delay=2)
+    started = time.monotonic()
+    assert answered_by(module_gateway) == "m" and time.monotonic() - started < 1.0
+
+
+def test_keys_are_hashed_required_and_never_sent_on(upstream, tmp_path):
+    key, admin = new_key(), new_key()
+    keys = (
+        ApiKey(name="app", hash=hash_of(key)),
+        ApiKey(name="boss", hash=hash_of(admin), admin=True),
+    )
+    with gateway(upstream, tmp_path, api_keys=keys, capture="off") as running:
+        assert post(running, QUESTION)[0] == 401
+        assert post(running, QUESTION, headers={"authorization": "Bearer fh-wrong"})[0] == 401
+        assert post(running, QUESTION, headers={"authorization": f"Bearer {key}"})[0] == 200
+        assert post(running, QUESTION, headers={"x-api-key": key})[0] == 200
+        assert "authorization" not in upstream.seen[0].headers
+        assert "x-api-key" not in upstream.seen[1].headers
+        with open_store(running.config.store_url) as store:
+            later = new_key()
+            store.put_record("api_key", "later", ApiKey(name="later", hash=hash_of(later)))
+        shown = {"authorization": f"Bearer {later}"}
+        eventually(lambda: post(running, QUESTION, headers=shown)[0] == 200, timeout_s=2)
+
+
+def test_key_ring():
+    assert KeyRing([]).check(None, None) is None
+    ring = KeyRing([ApiKey(name="a", hash=hash_of("fh-1"))])
+    assert ring.check("bearer fh-1", None).name == "a" and ring.check(None, "fh-1").name == "a"
+    for shown in ((None, None), ("Bearer ", None), ("Basic fh-1", None), (None, "fh-2")):
+        with pytest.raises(ApiError):
+            ring.check(*shown)
+
+
+def test_rates_are_kept_over_workers(upstream, tmp_path):
+    limited = Route(
+        name="support",
+        model="m",
+        incumbent=Target(endpoint="incumbent"),
+        limits=Limits(requests_per_minute=20),
+    )
+    with gateway(upstream, tmp_path, routes=(limited,), workers=2, capture="off") as running:
+        outcomes = []
+        for _ in range(40):
+            status, headers, body = post(running, QUESTION)
+            outcomes.append(status)
+            time.sleep(0.03)
+        assert outcomes[0] == 200 and outcomes[-1] == 429 and 18 <= outcomes.count(200) <= 34
+        assert json.loads(body)["error"]["code"] == "rate_limit_exceeded"
+        assert 1 <= int(headers["retry-after"]) <= 120
+
+
+def test_tokens_are_metered(upstream, tmp_path):
+    limited = Route(
+        name="support", model="m", incumbent=Target(endpoint="incumbent"), limits=Limits(tokens_per_minute=20)
+    )
+    with gateway(upstream, tmp_path, routes=(limited,), capture="off") as running:
+        assert [post(running, QUESTION)[0] for _ in range(3)] == [200, 200, 429]
+
+
+def test_the_admin_api(upstream, candidate, endpoints, tmp_path):
+    admin, plain_key = new_key(), new_key()
+    keys = (
+        ApiKey(name="boss", hash=hash_of(admin), admin=True),
+        ApiKey(name="app", hash=hash_of(plain_key)),
+    )
+    with gateway(upstream, tmp_path, endpoints=endpoints, routes=(ROUTE,), api_keys=keys) as running:
+
+        def ask(method, path, body=None, key=admin):
+            import urllib.error
+            import urllib.request
+
+            request = urllib.request.Request(
+                f"{running.base_url}/freehold/v1/{path}",
+                None if body is None else json.dumps(body).encode(),
+                {"authorization": f"Bearer {key}"},
+                method=method,
+            )
+            try:
+                with urllib.request.urlopen(request, timeout=10) as answer:
+                    return answer.status, json.load(answer)
+            except urllib.error.HTTPError as error:
+                return error.status, json.load(error)
+
+        assert ask("GET", "routes", key=plain_key)[0] == 403
+        assert [route["name"] for route in ask("GET", "routes")[1]["routes"]] == ["support"]
+        wanted = {**msgspec.to_builtins(ROUTE), "state": "promoted"}
+        status, saved = ask(
+            "PUT", "routes/support", {"route": wanted, "why": "looks good", "verdict_id": "v1"}
+        )
+        assert (status, saved["revision"]) == (200, 1)
+        eventually(lambda: ask("GET", "routes")[1]["routes"][0]["state"] == "promoted", timeout_s=2)
+        assert ask("PUT", "routes/support", {"route": wanted, "expected_revision": 0})[0] == 409
+        assert ask("PUT", "routes/support", {"route": {**wanted, "canary_share": 7}})[0] == 400
+        assert (
+            ask("PUT", "routes/support", {"route": {**wanted, "incumbent": {"endpoint": "http://evil"}}})[0]
+            == 400
+        )
+        history = ask("GET", "routes/support/history")[1]["history"]
+        assert [(line["who"], line["why"], line["verdict_id"]) for line in history] == [
+            ("boss", "looks good", "v1")
+        ]
+        assert (
+            ask("DELETE", "routes/support?why=done")[0] == 200 and ask("DELETE", "routes/support")[0] == 404
+        )
+        assert ask("GET", "nothing")[0] == 404
+
+
+def test_feedback_joins_its_trace(shared, upstream):
+    _, headers, _ = post(shared, QUESTION)
+    trace_id = headers["x-freehold-trace-id"]
+    path = "/freehold/v1/feedback"
+    body = {"trace_id": trace_id, "thumb": "down", "gold": "refund", "comment": "wrong intent"}
+    assert post(shared, body, path=path)[0] == 200
+    trace = trace_of(shared, trace_id)
+    assert trace.gold == "refund" and trace.metadata["feedback"]["thumb"] == "down"
+    assert post(shared, {"trace_id": "nobody"}, path=path)[0] == 404
+    assert post(shared, {"trace_id": trace_id, "thumb": "sideways"}, path=path)[0] == 400
