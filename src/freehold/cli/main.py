@@ -21,6 +21,7 @@ class Entry(NamedTuple):
 
 # One line a command; the order is the order of the journey.
 COMMANDS: dict[str, Entry] = {
+    "up": Entry("freehold.cli.up:command", "Start the gateway with this project's model behind it"),
     "import": Entry("freehold.cli.import_:command", "Bring logged traffic in as traces"),
     "dataset": Entry("freehold.cli.dataset:command", "Turn traces into an immutable dataset"),
     "fit": Entry("freehold.cli.fit:command", "Say whether a model fits on a machine, and what the most is"),
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Entry] = {
     "weights": Entry("freehold.cli.pull:weights_group", "List, show and remove weights that are here"),
     "license": Entry("freehold.cli.license:command", "May I use this model for this, and what must I do?"),
     "train": Entry("freehold.cli.train:command", "Train an adapter on a dataset"),
+    "serve": Entry("freehold.cli.serve:command", "Serve a model and its adapters, each by its name"),
     "report": Entry("freehold.cli.report:command", "Write the page that tells it all"),
     "settings": Entry(
         "freehold.cli.settings:command", "List the settings of this machine and where each comes from"

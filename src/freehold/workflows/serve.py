@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
 import msgspec
 
 from freehold.errors import InputError, UsageError
+from freehold.gateway.config import GatewayConfig
 from freehold.settings import Settings
 from freehold.types.endpoint import AdapterMount, EngineName, ServePlan
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.training import Adapter
+from freehold.workflows.project import Project
 from freehold.workflows.pull import ensure_weights
+from freehold.workflows.running import Running, hold
 
 ECHO = "echo"
 """The model id that means the shipped fake."""
@@ -135,3 +139,30 @@ def _manifest(path: Path) -> Adapter | None:
         return msgspec.json.decode(file.read_bytes(), type=Adapter)
     except (OSError, msgspec.MsgspecError) as error:
         raise InputError(f"not an adapter's manifest: {error}", path=str(file)) from None
+
+
+def serve(
+    project: Project,
+    plan: ServePlan,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    with_gateway: bool = True,
+    ready: Callable[[Running], None],
+    progress: Progress,
+) -> None:
+    """Serve a plan until SIGINT or SIGTERM, behind a gateway that keeps no traces.
+
+    Raises `PortInUseError` and `EngineError`.
+    """
+    host = host or project.settings.host
+    port = port or project.settings.port
+    front = GatewayConfig(endpoints=(), host=host, port=port) if with_gateway else None
+    if front is None:
+        plan = msgspec.structs.replace(plan, host=host, port=port)
+    progress.step("start the engine", note=f"{plan.model} on {plan.engine}")
+
+    async def run() -> None:
+        await hold(plan, front, log_dir=project.state / "engines", ready=ready)
+
+    anyio.run(run)

@@ -1,0 +1,96 @@
+"""`freehold serve`: a model and its adapters behind the gateway, each by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from freehold.cli.options import config_option, json_option, print_json
+
+if TYPE_CHECKING:
+    from freehold.workflows.running import Running
+
+
+@click.command("serve")
+@click.argument("model")
+@click.option(
+    "--adapter", "adapters", multiple=True, metavar="NAME=PATH", help="Serve an adapter as MODEL:NAME."
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "llamacpp", "echo"]),
+    default="auto",
+    show_default=True,
+    help="What runs the model.",
+)
+@click.option("--context", "context_tokens", default=2048, show_default=True, help="Tokens for each request.")
+@click.option("--parallel", default=4, show_default=True, help="Requests served at once.")
+@click.option("--kv-type", default="f16", show_default=True, help="Type of the KV cache, for example q8_0.")
+@click.option("--quant", "quantization", help="Quantization of the weights.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on (default: FREEHOLD_PORT).")
+@click.option("--host", help="Address to listen on. Loopback unless you say otherwise.")
+@click.option("--no-gateway", is_flag=True, help="Leave the gateway out: the engine's own API on the port.")
+@config_option
+@json_option
+def command(
+    model: str,
+    adapters: tuple[str, ...],
+    engine: str,
+    context_tokens: int,
+    parallel: int,
+    kv_type: str,
+    quantization: str | None,
+    port: int | None,
+    host: str | None,
+    no_gateway: bool,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Serve MODEL on an OpenAI-compatible address, until Ctrl-C.
+
+    MODEL is what freehold pull takes, or echo for the shipped fake.
+
+    \b
+    Example:
+      freehold serve HuggingFaceTB/SmolLM2-135M-Instruct --adapter support=.freehold/adapters/support
+      freehold serve echo --port 8500
+    """
+    from freehold.cli.progress import progress
+    from freehold.workflows import serve
+    from freehold.workflows.project import open_project
+
+    project = open_project(config_path)
+    with progress() as shown:
+        plan = serve.plan(
+            model,
+            project.settings,
+            engine=engine,
+            adapters=[serve.mount(text, model) for text in adapters],
+            context_tokens=context_tokens,
+            parallel=parallel,
+            kv_type=kv_type,
+            quantization=quantization,
+            progress=shown,
+        )
+        serve.serve(
+            project,
+            plan,
+            host=host,
+            port=port,
+            with_gateway=not no_gateway,
+            ready=lambda running: tell(running, as_json),
+            progress=shown,
+        )
+
+
+def tell(running: Running, as_json: bool) -> None:
+    """Say where it answers and to which names."""
+    if as_json:
+        print_json({"url": running.url, "models": running.models, "logs": running.logs})
+        return
+    click.echo(f"ready   {running.url}/v1")
+    for name in running.models:
+        click.echo(f"model   {name}")
+    click.echo(f"logs    {running.logs}   (Ctrl-C stops)", err=True)

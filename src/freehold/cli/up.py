@@ -1,0 +1,75 @@
+"""`freehold up`: the gateway on loopback with a model behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from freehold.cli.options import config_option, json_option
+
+if TYPE_CHECKING:
+    from freehold.workflows.up import Capture
+
+
+@click.command("up")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on (default: FREEHOLD_PORT).")
+@click.option("--host", help="Address to listen on. Loopback unless you say otherwise.")
+@click.option("--model", help="Serve this model instead of the project's.")
+@click.option(
+    "--capture",
+    type=click.Choice(["off", "raw", "patterns"]),
+    default="off",
+    show_default=True,
+    help="Keep traces: as they are (raw), or with what looks like personal data replaced (patterns).",
+)
+@config_option
+@json_option
+def command(
+    port: int | None,
+    host: str | None,
+    model: str | None,
+    capture: Capture,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Serve this project's model on an OpenAI-compatible address, until Ctrl-C.
+
+    What freehold migrate chose is served; without a project, the default model. The incumbent of
+    freehold.toml is reachable by its own name when its key is in the environment.
+
+    \b
+    Example:
+      freehold up --port 8420
+      freehold up --model google/gemma-3-270m --capture patterns
+    """
+    from freehold.cli.progress import progress
+    from freehold.cli.serve import tell
+    from freehold.workflows import serve
+    from freehold.workflows.project import open_project
+    from freehold.workflows.up import up
+
+    project = open_project(config_path)
+    with progress() as shown:
+        plan = None
+        if model is not None:
+            config = project.config.serve
+            plan = serve.plan(
+                model,
+                project.settings,
+                engine=config.engine,
+                context_tokens=config.context_tokens,
+                parallel=config.parallel,
+                options=config.options,
+                progress=shown,
+            )
+        up(
+            project,
+            host=host,
+            port=port,
+            capture=capture,
+            plan=plan,
+            ready=lambda running: tell(running, as_json),
+            progress=shown,
+        )
