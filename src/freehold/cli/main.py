@@ -21,6 +21,8 @@ class Entry(NamedTuple):
 
 # One line a command; the order is the order of the journey.
 COMMANDS: dict[str, Entry] = {
+    "demo": Entry("freehold.cli.demo:command", "Run the whole journey on a shipped example"),
+    "migrate": Entry("freehold.cli.migrate:command", "Run the whole journey from your freehold.toml"),
     "up": Entry("freehold.cli.up:command", "Start the gateway with this project's model behind it"),
     "import": Entry("freehold.cli.import_:command", "Bring logged traffic in as traces"),
     "dataset": Entry("freehold.cli.dataset:command", "Turn traces into an immutable dataset"),
@@ -29,6 +31,16 @@ COMMANDS: dict[str, Entry] = {
     "weights": Entry("freehold.cli.pull:weights_group", "List, show and remove weights that are here"),
     "license": Entry("freehold.cli.license:command", "May I use this model for this, and what must I do?"),
     "train": Entry("freehold.cli.train:command", "Train an adapter on a dataset"),
+    "evaluate": Entry(
+        "freehold.cli.evaluate:command", "Prove a candidate against the incumbent: promote, hold, reject"
+    ),
+    "compare": Entry(
+        "freehold.cli.compare:command", "A verdict from bare pairs of scores, with no model at all"
+    ),
+    "power": Entry(
+        "freehold.cli.power:command", "How many items are needed, or what a given number can show"
+    ),
+    "down": Entry("freehold.cli.down:command", "Stop what migrate or demo left running"),
     "serve": Entry("freehold.cli.serve:command", "Serve a model and its adapters, each by its name"),
     "report": Entry("freehold.cli.report:command", "Write the page that tells it all"),
     "settings": Entry(

@@ -238,6 +238,8 @@ def notes(
 
 def _settling(outlook: Outlook, n: int, difference: float, margin: float) -> list[str]:
     said = []
+    if difference <= -margin:
+        said.append("The estimate is below minus the margin: more items will probably not help.")
     if outlook.needed_n is not None and outlook.needed_n > n:
         equal = outlook.needed_n != outlook.needed_n_if_as_seen or difference >= 0
         truth = "as good as the incumbent" if equal else "as far behind as seen"
@@ -249,6 +251,4 @@ def _settling(outlook: Outlook, n: int, difference: float, margin: float) -> lis
         said.append(
             f"If it is worse by a quarter of the margin: about {outlook.needed_n_if_slightly_worse} pairs."
         )
-    if difference <= -margin:
-        said.append("The estimate is below minus the margin: more items will probably not help.")
     return said

@@ -79,33 +79,38 @@ def region_probability(fewest_wins: Ints, win_rate: Floats, loss_rate: Floats) -
     return np.asarray((weight * tail).sum(axis=1), dtype=float)
 
 
-def _largest(fewest_wins: Ints, difference: float, points: int = _NUISANCE_POINTS) -> float:
-    """Supremum over the nuisance (the rarer side's rate) of the region's probability at `difference`."""
+class _Supremum(NamedTuple):
+    value: float
+    nuisances: Floats  # where the probability is largest, on the square-root scale
+
+
+def _at(fewest_wins: Ints, difference: float, roots: Floats) -> Floats:
+    """The region's probability at `difference` for nuisances (the rarer side's rate) root^2 (1 - gap) / 2."""
     gap = abs(difference)
-    top = (1 - gap) / 2
+    rarer = roots * roots * (1 - gap) / 2
+    wins, losses = (rarer, rarer + gap) if difference <= 0 else (rarer + gap, rarer)
+    return region_probability(fewest_wins, wins, losses)
 
-    def probability(rarer: Floats) -> Floats:
-        wins, losses = (rarer, rarer + gap) if difference <= 0 else (rarer + gap, rarer)
-        return region_probability(fewest_wins, wins, losses)
 
-    roots = np.linspace(0, 1, points + 1)  # squared: denser near 0, where the supremum usually lies
-    values = probability(roots * roots * top)
-    best = float(values.max())
-    step = roots[1]
+def _largest(fewest_wins: Ints, difference: float) -> _Supremum:
+    """Supremum of the region's probability over the nuisance: a grid, then finer around the best points."""
+    roots = np.linspace(0, 1, _NUISANCE_POINTS + 1)  # squared: denser near 0, where it usually lies
+    values = _at(fewest_wins, difference, roots)
+    best, step = float(values.max()), roots[1]
     centres = roots[np.argsort(values)[-3:]]
     for _ in range(2):
         fine = np.clip((centres[:, None] + np.linspace(-step, step, 17)[None, :]).ravel(), 0, 1)
-        values = probability(fine * fine * top)
+        values = _at(fewest_wins, difference, fine)
         best = max(best, float(values.max()))
         centres, step = fine[np.argsort(values)[-2:]], step / 8
-    return min(best, 1.0)
+    return _Supremum(min(best, 1.0), centres)
 
 
 @lru_cache(maxsize=4096)
 def exact_p(wins: int, losses: int, n: int, difference: float) -> float:
     """Exact p of H0: true difference <= `difference`: the supremum over the nuisance of P(T >= T_obs)."""
     observed = float(tango_statistic(wins, losses, n, difference))
-    return _largest(region(n, difference, observed - _TIE), difference)
+    return _largest(region(n, difference, observed - _TIE), difference).value
 
 
 def p_promote(wins: int, losses: int, n: int, margin: float) -> float:
@@ -135,19 +140,28 @@ def critical_value(n: int, difference: float, alpha: float, *, guard_up_to_n: in
     Infinite where no outcome passes.
     """
     z = z_quantile(alpha)
-    if n > guard_up_to_n or _largest(region(n, difference, z), difference) <= alpha:
+    if n > guard_up_to_n:
         return z
-    low, high = z, z + 0.25
-    while _largest(region(n, difference, high), difference) > alpha:
-        low, high = high, high + 2 * (high - z)
-        if high > 40:
-            return float("inf")
-    while high - low > 1e-5:
-        middle = (low + high) / 2
-        if _largest(region(n, difference, middle), difference) > alpha:
-            low = middle
-        else:
-            high = middle
+
+    found = _largest(region(n, difference, z), difference)
+    if found.value <= alpha:
+        return z
+    # Bisect on the worst nuisances known so far; whenever the full search finds a worse one, add it.
+    high, hard = z, found.nuisances
+    while found.value > alpha:
+        low, high = high, high + 0.1
+        while _at(region(n, difference, high), difference, hard).max() > alpha:
+            low, high = high, high + 2 * (high - z)
+            if high > 40:
+                return float("inf")
+        while high - low > 1e-5:
+            middle = (low + high) / 2
+            if _at(region(n, difference, middle), difference, hard).max() > alpha:
+                low = middle
+            else:
+                high = middle
+        found = _largest(region(n, difference, high), difference)
+        hard = np.concatenate([hard, found.nuisances])
     return high
 
 

@@ -267,13 +267,21 @@ def zero_loss_n(margin: float, alpha: float = 0.025) -> int:
     return n
 
 
+def power_at(
+    n: int, *, discordance: float, margin: float, true_difference: float = 0.0, alpha: float = 0.025
+) -> float:
+    """Power at n: exact up to 5,000 pairs, by the normal formula above."""
+    if n <= EXACT_UP_TO_N:
+        return exact_power(
+            n, discordance=discordance, margin=margin, true_difference=true_difference, alpha=alpha
+        )
+    spread = max(discordance - true_difference**2, 1e-12)
+    return float(special.ndtr((true_difference + margin) * math.sqrt(n / spread) - z_quantile(alpha)))
+
+
 def power_ceiling(n: int, *, self_noise: float, margin: float, alpha: float = 0.025) -> float:
     """Power of a perfect clone of the incumbent that differs from it only by the incumbent's own noise."""
-    return (
-        exact_power(n, discordance=self_noise, margin=margin, alpha=alpha, guard=n <= GUARD_UP_TO_N)
-        if n <= EXACT_UP_TO_N
-        else float(special.ndtr(margin * math.sqrt(n / max(self_noise, 1e-12)) - z_quantile(alpha)))
-    )
+    return power_at(n, discordance=self_noise, margin=margin, alpha=alpha)
 
 
 def smallest_provable_margin(n: int, self_noise: float) -> float:

@@ -55,11 +55,16 @@ class DataConfig(Table, frozen=True, kw_only=True):
 
 
 class TaskConfig(Table, frozen=True, kw_only=True):
-    """`[task]`: what counts as right, and the largest drop that is accepted."""
+    """`[task]`: what counts as right, and the largest drop that is accepted.
+
+    `looks` is how often the same held-out samples may be evaluated for a verdict, decided beforehand; alpha is divided
+    among them. A look beyond that can no longer promote.
+    """
 
     scorer: str = "exact"
     margin: float = 0.02
     alpha: float = 0.025
+    looks: int = 1
     group_by: str | None = None
     slices: tuple[str, ...] = ()
     options: dict[str, Any] = {}
@@ -162,6 +167,7 @@ def _check_values(config: ProjectConfig, path: str) -> None:
             "between 0 and 1 (0.02 is two points)",
         ),
         (0 < config.task.alpha < 0.5, "task.alpha", config.task.alpha, "between 0 and 0.5"),
+        (config.task.looks >= 1, "task.looks", config.task.looks, "at least 1"),
         (0 < config.data.held_out < 1, "data.held_out", config.data.held_out, "between 0 and 1"),
         (0 <= config.data.validation < 1, "data.validation", config.data.validation, "from 0 to below 1"),
         (config.train.r >= 1, "train.r", config.train.r, "at least 1"),

@@ -207,3 +207,28 @@ class Comparison(Record, frozen=True, kw_only=True):
             incumbent_format_failures=incumbent_format_failures,
             candidate_format_failures=candidate_format_failures,
         )
+
+
+class PowerRow(Record, frozen=True, kw_only=True):
+    """Items needed under one assumption. `power` is what `n` gives; `power_at_n` what was asked about gives."""
+
+    discordance: float | None
+    true_difference: float
+    n: int
+    n_normal: int | None
+    power: float
+    exact: bool
+    power_at_n: float | None = None
+
+
+class PowerPlan(Record, frozen=True, kw_only=True):
+    """A plan made before anything is scored. `zero_loss_n` suffices only if not one pair is discordant."""
+
+    margin: float
+    alpha: float
+    power: float
+    design_effect: float
+    n: int | None
+    zero_loss_n: int | None
+    rows: tuple[PowerRow, ...]
+    notes: tuple[str, ...] = ()

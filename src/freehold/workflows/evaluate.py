@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import stdev
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from scipy.stats import t as student
@@ -20,12 +20,14 @@ from freehold.evals.latency import summarize
 from freehold.evals.replay import Budget, answers, scored
 from freehold.evals.scorers import for_task
 from freehold.stats.binary import wilson_limits
+from freehold.store import Store, open_store
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.endpoint import Endpoint
 from freehold.types.evaluation import Comparison, EvalResult, Task
 from freehold.types.progress import Progress, Silent
 from freehold.types.record import Record, content_id
 from freehold.types.report import Disagreement, LatencySummary, Measured, UntrainedBaseline
+from freehold.workflows.project import Project
 
 References = Literal["gold", "incumbent", "mixed"]
 
@@ -77,7 +79,8 @@ async def evaluate(
     concurrency: int = 4,
     limit: int | None = None,
     fresh: bool = False,
-    looks: int = 1,
+    count_looks: Callable[[str], int] | None = None,
+    planned_looks: int = 1,
     without_incumbent: bool = False,
     patience: Patience | None = None,
     budget: Budget | None = None,
@@ -90,6 +93,9 @@ async def evaluate(
     the first samples only. Answers are kept in `cache_dir` and used again unless `fresh`.
     With `untrained_model`, the first `untrained_samples` are asked that model too. With `without_incumbent`,
     samples that have only gold are measured by themselves, without a comparison.
+
+    `count_looks` tells, from the evaluation's id, how often these items were evaluated before, this time
+    included; more than `planned_looks` can't promote any more. Planned looks share alpha among them.
 
     Raises `UsageError` when there is nothing to compare with, and what `answers` raises.
     """
@@ -151,6 +157,8 @@ async def evaluate(
             ]
         )
     kind = references_kind(samples)
+    id = evaluation_id(dataset.id, task, incumbent, candidate)
+    looks = count_looks(id) if count_looks is not None else 1
     comparison = (
         None
         if alone
@@ -158,16 +166,15 @@ async def evaluate(
             samples,
             incumbent,
             candidate,
-            task,
+            msgspec.structs.replace(task, alpha=task.alpha / planned_looks),
             incumbent_name=name,
             candidate_name=model,
             made_from=(dataset.id,),
             notes=reference_notes(kind, samples),
-            looks=looks,
+            looks=looks if looks > planned_looks else 1,
         )
     )
     differing = () if alone else disagreements(samples, incumbent, candidate, references)
-    id = content_id([dataset.id, task, candidate, incumbent, endpoint.name])
     return Evaluation(
         id=id,
         task=task,
@@ -187,6 +194,17 @@ async def evaluate(
         results_file=str(write_results(cache_dir / f"{id}.jsonl", samples, references, incumbent, candidate)),
         from_cache=min(from_cache, total),
     )
+
+
+def evaluation_id(
+    items: str, task: Task, incumbent: Sequence[EvalResult], candidate: Sequence[EvalResult]
+) -> str:
+    """Id of what was measured: the items, the task, all answers and scores; not how long they took."""
+    seen = [
+        [one.output, one.score.value, other.output, other.score.value]
+        for one, other in zip(incumbent, candidate, strict=True)
+    ]
+    return content_id([items, task, seen])
 
 
 def frozen_answer(sample: Sample) -> Answer:
@@ -259,3 +277,107 @@ def write_results(
             hint="free some space or check who owns the folder, then run the command again",
         ) from None
     return path
+
+
+def task_of(
+    project: Project,
+    *,
+    scorer: str | None = None,
+    options: dict[str, Any] | None = None,
+    margin: float | None = None,
+    alpha: float | None = None,
+) -> Task:
+    """The task of `freehold.toml`, with what is asked for here instead. Options belong to a scorer: another one
+    starts without the file's."""
+    told = project.config.task
+    kept = told.options if scorer in (None, told.scorer) else {}
+    return Task(
+        name=project.config.app.name,
+        scorer=scorer or told.scorer,
+        margin=told.margin if margin is None else margin,
+        alpha=told.alpha if alpha is None else alpha,
+        group_by=told.group_by,
+        slices=told.slices,
+        options=kept | (options or {}),
+        max_tokens=told.max_tokens,
+    )
+
+
+def find_dataset(store: Store, id: str | None) -> Dataset:
+    """The dataset whose id starts with `id`, the latest without one. Raises `UsageError`."""
+    if id is None:
+        latest = store.latest_record("dataset", Dataset)
+        if latest is None:
+            raise UsageError("no dataset yet", hint="freehold dataset build makes one from the traces")
+        return latest
+    found = [one for one in store.list_records("dataset", Dataset) if one.id.startswith(id)]
+    if len(found) != 1:
+        raise UsageError(
+            f"{'no' if not found else len(found)} dataset has an id starting with {id}",
+            hint="freehold dataset list shows them",
+        )
+    return found[0]
+
+
+class Looks:
+    """How often the held-out samples of a dataset were evaluated before: looking again and again is no test."""
+
+    def __init__(self, store: Store, dataset: Dataset) -> None:
+        self._earlier = [
+            one.id for one in store.list_records("evaluation", Evaluation) if one.dataset_id == dataset.id
+        ]
+
+    def count(self, id: str) -> int:
+        """Which look this evaluation is, the first being 1; the same evaluation again is the same look."""
+        return (self._earlier.index(id) if id in self._earlier else len(self._earlier)) + 1
+
+    def is_new(self, id: str) -> bool:
+        return id not in self._earlier
+
+
+async def evaluate_project(
+    project: Project,
+    *,
+    url: str,
+    model: str,
+    task: Task,
+    dataset_id: str | None = None,
+    api_key_env: str | None = None,
+    concurrency: int = 4,
+    limit: int | None = None,
+    fresh: bool = False,
+    planned_looks: int = 1,
+    budget: Budget | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Evaluate `model` at `url` on the project's held-out samples and keep the records. Raises as `evaluate`."""
+    with open_store(project.store_url) as store:
+        dataset = find_dataset(store, dataset_id)
+        looks = Looks(store, dataset)
+        made = await evaluate(
+            dataset=dataset,
+            task=task,
+            endpoint=Endpoint(name=url, engine="remote", base_url=url, api_key_env=api_key_env),
+            model=model,
+            cache_dir=project.state / "evaluations",
+            concurrency=concurrency,
+            limit=limit,
+            fresh=fresh,
+            count_looks=looks.count,
+            planned_looks=planned_looks,
+            budget=budget,
+            progress=progress,
+        )
+        keep(store, made, is_new=looks.is_new(made.id))
+    return made
+
+
+def keep(store: Store, made: Evaluation, *, is_new: bool) -> None:
+    """Keep an evaluation's records; one that is there keeps its place in the order of looks."""
+    comparison = made.comparison
+    made_from = [made.dataset_id]
+    if comparison is not None:
+        store.put_record("comparison", comparison.id, comparison, made_from=comparison.made_from)
+        made_from.append(comparison.id)
+    if is_new:
+        store.put_record("evaluation", made.id, made, made_from=made_from)

@@ -1,0 +1,147 @@
+"""A comparison, its slices and its items as text for people."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+
+import click
+
+from freehold.stats.rules import REASONS
+from freehold.types.evaluation import Comparison
+from freehold.types.report import Disagreement, LatencySummary
+
+_COLORS = {"promote": "green", "hold": "yellow", "reject": "red"}
+
+
+def show_comparison(comparison: Comparison) -> None:
+    """Print a comparison: the outcome first, then the numbers it rests on."""
+    outcome = click.style(comparison.verdict.upper(), fg=_COLORS[comparison.verdict], bold=True)
+    click.echo(f"{outcome}  {comparison.candidate} against {comparison.incumbent}, task {comparison.task}")
+    for code in comparison.reasons:
+        click.echo(f"  {code}: {REASONS.get(code, code)}")
+    click.echo("")
+    for name, text in _numbers(comparison):
+        click.echo(f"  {name:<20} {text}")
+    if comparison.slices:
+        click.echo("\n  slices, worst first")
+        for part in comparison.slices:
+            mark = click.style("harmed", fg="red") if part.harmed else (part.note or "")
+            click.echo(
+                f"    {part.name:<36.36} n {part.n:>6,}  {_signed(part.difference)}  "
+                f"{_interval(part.ci_low, part.ci_high)}  {mark}".rstrip()
+            )
+    for note in comparison.notes:
+        click.echo(f"\n  {note}")
+
+
+def show_latency(latency: LatencySummary) -> None:
+    """Print how fast the candidate's answers came."""
+    if latency.total_p50_ms is None:
+        return
+    first = (
+        f", first token {latency.ttft_p50_ms:,.0f} / {latency.ttft_p95_ms:,.0f} ms"
+        if latency.ttft_p50_ms
+        else ""
+    )
+    click.echo(
+        f"\n  latency              median / p95: total {latency.total_p50_ms:,.0f} / "
+        f"{latency.total_p95_ms:,.0f} ms{first}, {latency.concurrency} at once"
+    )
+    if latency.completion_tokens is not None:
+        click.echo(
+            f"  tokens               {latency.prompt_tokens or 0:,} in, {latency.completion_tokens:,} out"
+        )
+
+
+def show_items(items: Sequence[Disagreement], total: int) -> None:
+    """Print disagreements, both answers one under the other with what differs between them."""
+    click.echo(f"\n{len(items)} of {total:,} items scored differently, the candidate's losses first")
+    for number, item in enumerate(items, 1):
+        click.echo(f"\n{click.style(f'{number}. {item.sample_id}', bold=True)}")
+        click.echo(f"   asked      {_line(item.question)}")
+        if item.reference is not None:
+            click.echo(f"   right      {_line(item.reference)}")
+        click.echo(f"   incumbent  {_score(item.incumbent_score)}  {_line(item.incumbent_answer)}")
+        click.echo(f"   candidate  {_score(item.candidate_score)}  {_line(item.candidate_answer)}")
+        wrong = [name for name, value in item.parts.items() if value < 1]
+        if wrong:
+            click.echo(f"   wrong      {', '.join(wrong)}")
+        if item.incumbent_answer and item.candidate_answer:
+            for text in _diff(item.incumbent_answer, item.candidate_answer):
+                click.echo(f"     {text}")
+
+
+def _numbers(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    yield (
+        "difference",
+        (
+            f"{_signed(comparison.difference)}  {comparison.level:.4g} interval "
+            f"{_interval(comparison.ci_low, comparison.ci_high)}  margin {comparison.margin:g}"
+        ),
+    )
+    yield "incumbent, candidate", f"{_mean(comparison.incumbent_mean)}, {_mean(comparison.candidate_mean)}"
+    groups = f" in {comparison.n_groups:,} groups" if comparison.n_groups is not None else ""
+    yield "pairs", f"{comparison.n:,} of {comparison.n_items:,} items{groups}"
+    if comparison.a_only is not None:
+        yield (
+            "differ on",
+            f"{comparison.a_only:,} only the incumbent right, {comparison.b_only:,} only the candidate",
+        )
+    if any(comparison.unscored.values()):
+        yield (
+            "unscored",
+            ", ".join(f"{count:,} {side}" for side, count in comparison.unscored.items() if count),
+        )
+    if comparison.incumbent_format_failures or comparison.candidate_format_failures:
+        failures = comparison.incumbent_format_failures, comparison.candidate_format_failures
+        yield "wrong form", f"incumbent {failures[0]:,}, candidate {failures[1]:,}"
+    yield "method", comparison.method
+    p = comparison.p_exact if comparison.p_exact is not None else comparison.p_noninferiority
+    if p is not None:
+        kind = "exact" if comparison.p_exact is not None else "score"
+        yield "non-inferiority", f"p = {p:.4g} ({kind}), alpha {comparison.alpha:g} one-sided"
+    if comparison.smallest_detectable is not None:
+        yield "this n could see", f"a margin of {comparison.smallest_detectable:.3f} with 80 % power"
+    if comparison.needed_n is not None and comparison.verdict == "hold":
+        yield "would settle it", f"about {comparison.needed_n:,} items"
+
+
+def _signed(value: float | None) -> str:
+    return "     –" if value is None else f"{value:+.4f}"
+
+
+def _mean(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "[–]" if low is None or high is None else f"[{low:+.4f}, {high:+.4f}]"
+
+
+def _score(value: float | None) -> str:
+    return "   –" if value is None else f"{value:4.2f}"
+
+
+def _line(text: str | None, limit: int = 200) -> str:
+    if text is None:
+        return "(no answer)"
+    flat = " ".join(text.split())
+    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def _diff(left: str, right: str, limit: int = 12) -> Iterator[str]:
+    """What the candidate says otherwise: words taken out ``-`` and put in ``+``."""
+    one, other = left.split(), right.split()
+    shown = 0
+    for kind, a0, a1, b0, b1 in difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+        if kind == "equal":
+            continue
+        if a1 > a0:
+            yield click.style(f"- {_line(' '.join(one[a0:a1]), 100)}", fg="red")
+        if b1 > b0:
+            yield click.style(f"+ {_line(' '.join(other[b0:b1]), 100)}", fg="green")
+        shown += 1
+        if shown == limit:
+            yield "…"
+            return

@@ -1,0 +1,174 @@
+"""`freehold evaluate`: a candidate against the frozen incumbent, or two files of outputs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from freehold.cli.options import config_option, json_option, print_json
+from freehold.errors import UsageError
+
+
+@click.command("evaluate")
+@click.option("--endpoint", "url", help="Address of the candidate, such as http://127.0.0.1:8420.")
+@click.option("--model", help="The candidate's model name there.")
+@click.option("--dataset", "dataset_id", help="Dataset id, or its first digits (default: the latest).")
+@click.option("--api-key-env", help="Environment variable that holds the endpoint's key.")
+@click.option(
+    "--concurrency", type=click.IntRange(min=1), default=4, show_default=True, help="Requests at once."
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N held-out samples.")
+@click.option("--fresh", is_flag=True, help="Ask everything again instead of using kept answers.")
+@click.option(
+    "--max-requests", type=click.IntRange(min=1), help="Ask at most this often; the rest is unscored."
+)
+@click.option("--max-tokens-total", type=click.IntRange(min=1), help="Spend at most this many tokens.")
+@click.option(
+    "--planned-looks",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How often these items will be evaluated in all; alpha is divided among the looks.",
+)
+@click.option(
+    "--a", "a", type=click.Path(path_type=Path), help="Outputs of the incumbent, one JSON line an item."
+)
+@click.option("--b", "b", type=click.Path(path_type=Path), help="Outputs of the candidate.")
+@click.option(
+    "--gold", type=click.Path(path_type=Path), help="Right answers {id, gold}, where a and b have none."
+)
+@click.option("--intersect", is_flag=True, help="Compare only the ids that both files have.")
+@click.option(
+    "--task", "scorer", help="Scorer to use instead of freehold.toml's; 'given' for the files' scores."
+)
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Scorer option; the value is JSON or text.",
+)
+@click.option("--margin", type=float, help="Largest drop you accept, on the score's scale.")
+@click.option("--alpha", type=float, help="One-sided error rate of the verdict.")
+@click.option("--items", type=click.IntRange(min=0), default=0, help="Show this many disagreements.")
+@config_option
+@json_option
+def command(
+    url: str | None,
+    model: str | None,
+    dataset_id: str | None,
+    api_key_env: str | None,
+    concurrency: int,
+    limit: int | None,
+    fresh: bool,
+    max_requests: int | None,
+    max_tokens_total: int | None,
+    planned_looks: int,
+    a: Path | None,
+    b: Path | None,
+    gold: Path | None,
+    intersect: bool,
+    scorer: str | None,
+    options: tuple[str, ...],
+    margin: float | None,
+    alpha: float | None,
+    items: int,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Is the candidate good enough, on your items, against the model you pay for?
+
+    Exit code 0: promote, 1: reject, 3: hold (not proven either way), 2: it could not be done.
+
+    \b
+    Example:
+      freehold evaluate --endpoint http://127.0.0.1:8420 --model smollm2:helpdesk
+      freehold evaluate --a gpt4o.jsonl --b smollm2.jsonl --task label --margin 0.02 --items 10
+    """
+    import anyio
+
+    from freehold.cli.comparison_text import show_comparison, show_items, show_latency
+    from freehold.cli.progress import progress
+    from freehold.evals.replay import Budget
+    from freehold.workflows.evaluate import evaluate_project, task_of
+    from freehold.workflows.evaluate_outputs import GIVEN, evaluate_outputs
+    from freehold.workflows.project import open_project
+
+    if (a is None) != (b is None) or (a is None) == (url is None):
+        raise UsageError(
+            "say what to compare: an endpoint, or two files of outputs",
+            hint="--endpoint URL --model NAME, or --a FILE --b FILE",
+        )
+    project = open_project(config_path)
+    if a is not None and scorer is None and project.config_path is None:
+        scorer = GIVEN
+    task = task_of(project, scorer=scorer, options=_parsed(options), margin=margin, alpha=alpha)
+    if a is not None and b is not None:
+
+        async def compare_files() -> Any:
+            return await evaluate_outputs(a, b, task=task, gold=gold, intersect=intersect)
+
+        made = anyio.run(compare_files)
+    else:
+        assert url is not None
+        if model is None:
+            raise UsageError(
+                "which model of the endpoint?", hint=f"--model NAME; curl {url}/v1/models lists them"
+            )
+        address, name = url, model
+        with progress() as shown:
+            shown.step("replay the held-out samples")
+
+            async def replay() -> Any:
+                return await evaluate_project(
+                    project,
+                    url=address,
+                    model=name,
+                    task=task,
+                    dataset_id=dataset_id,
+                    api_key_env=api_key_env,
+                    concurrency=concurrency,
+                    limit=limit,
+                    fresh=fresh,
+                    planned_looks=planned_looks,
+                    budget=Budget(max_requests, max_tokens_total),
+                    progress=shown,
+                )
+
+            made = anyio.run(replay)
+    if as_json:
+        print_json(made)
+    else:
+        show_comparison(made.comparison)
+        show_latency(made.latency)
+        if made.from_cache:
+            click.echo(f"\n  {made.from_cache:,} answers were kept from before; --fresh asks again")
+        if items:
+            show_items(made.disagreements[:items], made.disagreements_total)
+        elif made.disagreements_total:
+            click.echo(
+                f"\n  {made.disagreements_total:,} items scored differently; --items 10 shows the first"
+            )
+        if made.results_file:
+            click.echo(f"  every answer and score: {made.results_file}")
+    sys.exit({"promote": 0, "reject": 1, "hold": 3}[made.comparison.verdict])
+
+
+def _parsed(options: tuple[str, ...]) -> dict[str, Any]:
+    import msgspec
+
+    found: dict[str, Any] = {}
+    for option in options:
+        key, equals, text = option.partition("=")
+        if not equals:
+            raise UsageError(
+                f"--option {option}: expected KEY=VALUE", hint="for example --option tolerance=0.01"
+            )
+        try:
+            found[key] = msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            found[key] = text
+    return found

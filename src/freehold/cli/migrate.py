@@ -1,0 +1,147 @@
+"""`freehold migrate`: the whole journey from `freehold.toml`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from freehold.cli.options import config_option, json_option, print_json
+
+if TYPE_CHECKING:
+    from freehold.workflows.background import Background
+    from freehold.workflows.migrate import Migration
+    from freehold.workflows.project import Project
+
+
+@click.command("migrate")
+@config_option
+@click.option("--fresh", is_flag=True, help="Run every step again, also those whose inputs have not changed.")
+@click.option(
+    "--serve/--no-serve", default=True, help="Leave the endpoint running at the end (default: yes)."
+)
+@json_option
+def command(config_path: Path | None, fresh: bool, serve: bool, as_json: bool) -> None:
+    """Run the whole journey: import, dataset, ruling, fit, training, proof, report, endpoint.
+
+    Steps whose inputs have not changed are skipped, so a stopped run goes on where it was.
+    Exit code: 0 promote, 1 reject, 3 hold, 2 when something went wrong.
+
+    \b
+    Examples:
+      freehold migrate
+      freehold migrate --config examples/banking77/freehold.toml --no-serve
+    """
+    from freehold.workflows.project import open_project
+
+    migration = run(open_project(config_path, must_exist=True), fresh=fresh, serve=serve, as_json=as_json)
+    sys.exit(migration.exit_code)
+
+
+def run(project: Project, *, fresh: bool, serve: bool, as_json: bool) -> Migration:
+    """Migrate, leave the endpoint running if wanted, and tell how it ended."""
+    from freehold.cli.progress import progress
+    from freehold.workflows import background
+    from freehold.workflows.migrate import migrate
+
+    endpoint = None
+    with progress() as bar:
+        migration = migrate(project, progress=bar, fresh=fresh)
+        if serve and migration.plan is not None:
+            bar.step("start the endpoint")
+            endpoint = background.start(project, progress=bar)
+    if as_json:
+        print_json({"migration": migration, "endpoint": endpoint})
+    else:
+        _tell(project, migration, endpoint)
+    return migration
+
+
+def _tell(project: Project, migration: Migration, endpoint: Background | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    console.print()
+    for candidate in migration.report.candidates:
+        console.print(f"[bold]{candidate.model}[/]")
+        if candidate.stopped is not None:
+            console.print(f"  stopped: {candidate.stopped}")
+        if candidate.ruling is not None:
+            console.print(f"  licence    {candidate.ruling.outcome.replace('_', ' ')}")
+        if candidate.fit is not None:
+            gib = 2**30
+            console.print(
+                f"  memory     {candidate.fit.total_bytes / gib:.2f} GiB of "
+                f"{candidate.fit.available_bytes / gib:.1f} GiB"
+            )
+        if candidate.adapter is not None:
+            adapter = candidate.adapter
+            console.print(
+                f"  training   {adapter.steps} steps, {adapter.train_tokens:,} tokens, "
+                f"{adapter.train_seconds:.0f} s, final loss {adapter.final_loss:.3f}"
+            )
+        comparison = candidate.comparison
+        if comparison is not None:
+            table = Table(box=None, padding=(0, 2), show_header=False)
+            for name, value in comparison_rows(candidate):
+                table.add_row(name, value)
+            console.print(table)
+        elif candidate.measured is not None:
+            measured = candidate.measured
+            console.print(
+                f"  score      {_percent(measured.mean)}, {100 * measured.level:.0f} % interval "
+                f"[{_percent(measured.ci_low)}, {_percent(measured.ci_high)}], n = {measured.n}; no incumbent answers"
+            )
+        if candidate.verdict is not None:
+            colour = {"promote": "green", "hold": "yellow", "reject": "red"}[candidate.verdict.outcome]
+            console.print(f"  verdict    [bold {colour}]{candidate.verdict.outcome}[/]")
+            for reason in candidate.verdict.reasons:
+                console.print(f"             {reason.text}", soft_wrap=False)
+        console.print()
+    console.print(f"report     {migration.written.html}")
+    if endpoint is not None and migration.plan is not None:
+        name = migration.plan.adapters[0].name
+        console.print(f"endpoint   {endpoint.url}/v1   (runs in the background; stop it: freehold down)")
+        console.print("\n[bold]Try it[/]")
+        console.print(
+            f"  curl {endpoint.url}/v1/chat/completions -H 'content-type: application/json' \\\n"
+            f'    -d \'{{"model": "{name}", "messages": [{{"role": "user", "content": "hello"}}]}}\'',
+            soft_wrap=True,
+        )
+    elif migration.plan is not None:
+        console.print("serve it   freehold up")
+
+
+def comparison_rows(candidate: object) -> list[tuple[str, str]]:
+    """Score lines of one candidate, for the terminal."""
+    from freehold.types.report import CandidateReport
+
+    assert isinstance(candidate, CandidateReport)
+    comparison = candidate.comparison
+    assert comparison is not None
+
+    rows = [
+        ("incumbent", _percent(comparison.incumbent_mean)),
+        ("candidate", _percent(comparison.candidate_mean)),
+    ]
+    if candidate.untrained is not None:
+        rows.append(
+            ("untrained base", f"{_percent(candidate.untrained.mean)} (on {candidate.untrained.n} samples)")
+        )
+    if comparison.difference is not None and comparison.ci_low is not None and comparison.ci_high is not None:
+        rows.append(
+            (
+                "difference",
+                f"{100 * comparison.difference:+.1f} points, {100 * comparison.level:.0f} % interval "
+                f"[{100 * comparison.ci_low:+.1f}, {100 * comparison.ci_high:+.1f}], "
+                f"margin −{100 * comparison.margin:g}, n = {comparison.n}",
+            )
+        )
+    return rows
+
+
+def _percent(value: float | None) -> str:
+    return "not known" if value is None else f"{100 * value:.1f} %"

@@ -1,0 +1,152 @@
+"""Outputs somebody else's run left in a file: one line an item, read whatever tool wrote it.
+
+Native lines are ``{"id", "output", "gold"?, "score"?, "group"?, "question"?, "metadata"?}``; the result files of
+other harnesses are recognised by `freehold.evals.imports`. A score already in the file is used where no
+scorer is asked for; null is unscored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from freehold.errors import InputError, UsageError
+from freehold.types.record import Record
+
+_NAMES = {
+    "id": ("id", "sample_id", "custom_id", "item_id", "doc_id"),
+    "output": ("output", "answer", "response", "completion", "prediction", "text"),
+    "gold": ("gold", "reference", "target", "expected", "ideal", "label"),
+    "question": ("question", "input", "prompt"),
+    "group": ("group", "cluster", "conversation_id"),
+}
+
+
+class OutputLine(Record, frozen=True, kw_only=True):
+    """One item's output. `scored` says that the file carried a score, which may be None (unscored)."""
+
+    id: str
+    output: str | None = None
+    gold: str | None = None
+    score: float | None = None
+    scored: bool = False
+    group: str | None = None
+    question: str | None = None
+    metadata: dict[str, Any] = {}
+
+
+class Pairing(NamedTuple):
+    """Items in both files, in the order of the first, and what was left out."""
+
+    pairs: list[tuple[OutputLine, OutputLine]]
+    only_a: tuple[str, ...]
+    only_b: tuple[str, ...]
+
+
+def read_lines(path: Path) -> list[OutputLine]:
+    """The items of a native JSON-lines file. Raises `InputError` with the line for what can't be read."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=str(path)) from None
+    found = []
+    for number, line in enumerate(data.splitlines(), 1):
+        if line.strip():
+            found.append(native_line(_decoded(line, path, number), path, number))
+    return found
+
+
+def _decoded(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        value = msgspec.json.decode(line)
+    except msgspec.DecodeError as error:
+        hint = "NaN is not JSON: write null for an unscored item" if b"NaN" in line else None
+        raise InputError(f"not valid JSON: {error}", path=str(path), line=number, hint=hint) from None
+    if not isinstance(value, dict):
+        raise InputError("expected a JSON object", path=str(path), line=number)
+    return value
+
+
+def native_line(value: dict[str, Any], path: Path, number: int) -> OutputLine:
+    """One native line. Raises `InputError` for a missing id or a score that is no number."""
+    id = _first(value, "id")
+    if id is None:
+        raise InputError(
+            "no id", path=str(path), line=number, hint="each line needs an id that both files share"
+        )
+    score = value.get("score")
+    if isinstance(score, bool):
+        score = float(score)
+    if score is not None and (not isinstance(score, int | float) or not math.isfinite(score)):
+        raise InputError(f"score is {score!r}, expected a number or null", path=str(path), line=number)
+    metadata = value.get("metadata")
+    return OutputLine(
+        id=str(id),
+        output=as_text(_first(value, "output")),
+        gold=as_text(_first(value, "gold")),
+        score=None if score is None else float(score),
+        scored="score" in value,
+        group=None if (group := _first(value, "group")) is None else str(group),
+        question=as_text(_first(value, "question")),
+        metadata=metadata if isinstance(metadata, dict) else {},
+    )
+
+
+def as_text(value: Any) -> str | None:
+    """A value as the text a scorer reads: text as it is, anything else as JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()
+
+
+def _first(value: dict[str, Any], field: str) -> Any:
+    return next((value[name] for name in _NAMES[field] if value.get(name) is not None), None)
+
+
+def unique(lines: Sequence[OutputLine], path: Path) -> dict[str, OutputLine]:
+    """The lines by id. Raises `UsageError` naming ids that occur more than once."""
+    by_id: dict[str, OutputLine] = {}
+    twice = []
+    for line in lines:
+        if line.id in by_id:
+            twice.append(line.id)
+        by_id[line.id] = line
+    if twice:
+        raise UsageError(
+            f"{path}: {len(twice):,} duplicate ids: {listed(twice)}",
+            hint="one line an item; repeats of one item belong into one score, their mean",
+        )
+    return by_id
+
+
+def pair(a: dict[str, OutputLine], b: dict[str, OutputLine], *, intersect: bool) -> Pairing:
+    """Items both files have. Raises `UsageError` for ids only one has, unless `intersect` says to leave them out."""
+    only_a = tuple(id for id in a if id not in b)
+    only_b = tuple(id for id in b if id not in a)
+    both = [(line, b[id]) for id, line in a.items() if id in b]
+    if (only_a or only_b) and not intersect:
+        parts = [
+            f"{len(ids):,} only in {name} ({listed(ids)})"
+            for name, ids in (("a", only_a), ("b", only_b))
+            if ids
+        ]
+        raise UsageError(
+            f"the files do not hold the same items: {', '.join(parts)}",
+            hint=f"--intersect compares the {len(both):,} that both have; what fails on one side is not chance"
+            if both
+            else "no id is in both: were they written for the same items?",
+        )
+    if not both:
+        raise UsageError("no id is in both files", hint="were they written for the same items?")
+    return Pairing(both, only_a, only_b)
+
+
+def listed(ids: Iterable[str], limit: int = 5) -> str:
+    """The first few ids, and how many more."""
+    names = list(ids)
+    more = f", … and {len(names) - limit:,} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

@@ -1,0 +1,273 @@
+"""One candidate's way through a migration: ruling, weights, fit, training, evaluation, verdict.
+
+It stops, with a reason for the report, where the licence forbids the use, the weights cannot be had, or the machine is
+too small. Engines that bring their own weights (`remote`, the shipped `echo`) are judged as they are: nothing is
+fetched, fitted or trained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import anyio
+import msgspec
+
+from freehold import __version__, verdict
+from freehold.engines import start
+from freehold.errors import EngineError, UnknownModelError, WeightsError
+from freehold.store import Store
+from freehold.types.dataset import Dataset
+from freehold.types.endpoint import AdapterMount, EngineName, ServePlan
+from freehold.types.evaluation import Task
+from freehold.types.license import Lineage, LineageEdge, Ruling
+from freehold.types.machine import Fit, Machine, Workload
+from freehold.types.model import Weights
+from freehold.types.progress import Progress
+from freehold.types.record import content_id
+from freehold.types.report import CandidateReport
+from freehold.types.training import Adapter
+from freehold.workflows.evaluate import Evaluation, Looks, evaluate, keep
+from freehold.workflows.fit import fit_model
+from freehold.workflows.license import rule_for_model
+from freehold.workflows.project import Project
+from freehold.workflows.pull import ensure_weights
+from freehold.workflows.steps import Steps
+from freehold.workflows.train import train
+
+UNTRAINED_SAMPLES = 40
+"""Held-out samples the base is asked without its adapter: enough to show what training brought."""
+
+STEPS_TRAINED, STEPS_AS_IS = 5, 2
+
+
+class Tried(NamedTuple):
+    """What became of a candidate, and the plan that serves it when there is one."""
+
+    report: CandidateReport
+    plan: ServePlan | None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What all candidates of one migration share."""
+
+    project: Project
+    store: Store
+    steps: Steps
+    progress: Progress
+    dataset: Dataset
+    task: Task
+    machine: Machine
+
+    @property
+    def engine(self) -> EngineName:
+        """The engine that serves candidates: llama.cpp unless the project names another."""
+        engine = self.project.config.serve.engine
+        return "llamacpp" if engine == "auto" else engine
+
+    @property
+    def brings_weights(self) -> bool:
+        """Whether the engine has its weights already, so that there is nothing to fetch, fit or train."""
+        return self.engine in {"remote", "echo"}
+
+    @property
+    def planned_looks(self) -> int:
+        """Evaluations of the same items that were planned: each candidate is one. Alpha is divided among them
+        (Bonferroni), so that the promise holds for all of them together."""
+        return self.project.config.task.looks * len(self.project.config.candidates.models)
+
+    @property
+    def steps_each(self) -> int:
+        return STEPS_AS_IS if self.brings_weights else STEPS_TRAINED
+
+    def attempt(self, model: str) -> Tried:
+        """Take one model from its ruling to a verdict."""
+        report = CandidateReport(model=model, ruling=self._rule(model))
+        assert report.ruling is not None
+        if report.ruling.outcome in {"not_allowed", "needs_separate_license"}:
+            outcome = report.ruling.outcome.replace("_", " ")
+            return _stopped(report, f"the licence does not permit this use ({outcome})")
+        if self.brings_weights:
+            return self._judge(report, self._plan(model))
+        try:
+            weights = self._weights(model)
+        except (UnknownModelError, WeightsError) as error:
+            if len(self.project.config.candidates.models) == 1:
+                raise
+            return _stopped(report, error.message)
+        fit = self._fit(model, weights)
+        report = msgspec.structs.replace(report, weights=weights, fit=fit)
+        if not fit.fits:
+            return _stopped(report, "; ".join(fit.reasons) or "it does not fit this machine")
+        adapter = self._train(model, weights)
+        report = msgspec.structs.replace(report, adapter=adapter)
+        return self._judge(report, self._plan(model, weights, adapter))
+
+    def _rule(self, model: str) -> Ruling:
+        use = self.project.config.use
+        lineage = None if self.brings_weights else lineage_of(model, self.dataset)
+        ruling = self.steps.run(
+            f"ruling:{_key(model)}",
+            f"{_short(model)}: may we use it?",
+            [model, use, lineage, __version__],
+            Ruling,
+            lambda: rule_for_model(model, use, lineage=lineage),
+        )
+        self.store.put_record("ruling", ruling.id, ruling)
+        return ruling
+
+    def _weights(self, model: str) -> Weights:
+        settings = self.project.settings
+        return self.steps.run(
+            f"weights:{_key(model)}",
+            f"{_short(model)}: get the weights",
+            [model, str(settings.home)],
+            Weights,
+            lambda: ensure_weights(model, settings, progress=self.progress),
+            still_there=lambda weights: weights.path is not None and Path(weights.path).exists(),
+        )
+
+    def _fit(self, model: str, weights: Weights) -> Fit:
+        serve = self.project.config.serve
+        fit = self.steps.run(
+            f"fit:{_key(model)}",
+            f"{_short(model)}: does it fit?",
+            [weights.sha256, serve, self.machine.name, self.machine.memory_bytes, __version__],
+            Fit,
+            lambda: fit_model(
+                model,
+                weights=weights,
+                workload=Workload(context_tokens=serve.context_tokens, concurrency=serve.parallel),
+                machine=self.machine,
+                settings=self.project.settings,
+            ),
+        )
+        self.store.put_record("fit", fit.id, fit)
+        return fit
+
+    def _train(self, model: str, weights: Weights) -> Adapter:
+        config = self.project.config
+        adapter = self.steps.run(
+            f"train:{_key(model)}",
+            f"{_short(model)}: learn the task",
+            [weights.sha256, self.dataset.id, config.train],
+            Adapter,
+            lambda: train(
+                config=config.train,
+                dataset=self.dataset,
+                base=weights,
+                out_dir=self.project.state / "adapters",
+                name=config.app.name,
+                settings=self.project.settings,
+                progress=self.progress,
+            ),
+            still_there=lambda adapter: all((Path(adapter.path) / file).exists() for file in adapter.files),
+        )
+        self.store.put_record("adapter", adapter.id, adapter, made_from=adapter.made_from)
+        return adapter
+
+    def _plan(self, model: str, weights: Weights | None = None, adapter: Adapter | None = None) -> ServePlan:
+        """How the candidate is served: the base under its own name, an adapter as ``base:app``."""
+        serve = self.project.config.serve
+        mounts: tuple[AdapterMount, ...] = ()
+        if adapter is not None:
+            gguf = next((name for name in adapter.files if name.endswith(".gguf")), None)
+            if gguf is None:
+                raise EngineError(
+                    f"adapter {adapter.id} has no GGUF file, which {self.engine} needs",
+                    hint="train it again: freehold migrate --fresh",
+                )
+            name = f"{model}:{self.project.config.app.name}"
+            path = str((Path(adapter.path) / gguf).absolute())
+            mounts = (AdapterMount(name=name, path=path, adapter_id=adapter.id),)
+        return ServePlan(
+            engine=self.engine,
+            model=model,
+            weights_path=weights.path if weights is not None else None,
+            adapters=mounts,
+            context_tokens=serve.context_tokens,
+            parallel=serve.parallel,
+            threads=self.project.settings.threads,
+            options=serve.options,
+        )
+
+    def _judge(self, report: CandidateReport, plan: ServePlan) -> Tried:
+        """Serve the candidate, compare it with the incumbent, and join everything into a verdict."""
+        assert report.ruling is not None
+        evaluation = self.steps.run(
+            f"evaluate:{_key(report.model)}",
+            f"{_short(report.model)}: prove it on held-out samples",
+            [plan, self.dataset.id, self.task, self.planned_looks, __version__],
+            Evaluation,
+            lambda: anyio.run(self._evaluate, plan),
+        )
+        keep(self.store, evaluation, is_new=Looks(self.store, self.dataset).is_new(evaluation.id))
+        judged = None
+        if evaluation.comparison is not None:
+            judged = verdict.join(
+                evaluation.comparison, ruling=report.ruling, fit=report.fit, version=__version__
+            )
+            self.store.put_record("verdict", judged.id, judged, made_from=judged.made_from)
+        report = msgspec.structs.replace(
+            report,
+            untrained=evaluation.untrained,
+            measured=evaluation.measured,
+            comparison=evaluation.comparison,
+            verdict=judged,
+            latency=evaluation.latency,
+            disagreements=evaluation.disagreements,
+            served_as=served_name(plan),
+        )
+        return Tried(report, plan)
+
+    async def _evaluate(self, plan: ServePlan) -> Evaluation:
+        """Replay the held-out samples against the candidate, and a few against the base without its adapter."""
+        async with start(plan, log_dir=self.project.state / "engines", name="evaluate") as endpoint:
+            return await evaluate(
+                dataset=self.dataset,
+                task=self.task,
+                endpoint=endpoint,
+                model=served_name(plan),
+                untrained_model=plan.model if plan.adapters else None,
+                untrained_samples=UNTRAINED_SAMPLES,
+                concurrency=plan.parallel,
+                cache_dir=self.project.state / "evaluations" / content_id(plan)[:12],
+                count_looks=Looks(self.store, self.dataset).count,
+                planned_looks=self.planned_looks,
+                without_incumbent=True,
+                progress=self.progress,
+            )
+
+
+def served_name(plan: ServePlan) -> str:
+    """The model name a plan's candidate answers to."""
+    return plan.adapters[0].name if plan.adapters else plan.model
+
+
+def lineage_of(model: str, dataset: Dataset) -> Lineage:
+    """What the candidate will be made of: the base, and the incumbent's answers where they are training targets."""
+    edges = [LineageEdge(kind="base", model=model)]
+    learned = dataset.targets_from.get("incumbent", 0)
+    if learned and dataset.incumbent_model:
+        edges.append(
+            LineageEdge(
+                kind="distilled_from",
+                model=dataset.incumbent_model,
+                note=f"{learned:,} training targets are its answers",
+            )
+        )
+    return Lineage(model=model, edges=tuple(edges))
+
+
+def _stopped(report: CandidateReport, why: str) -> Tried:
+    return Tried(msgspec.structs.replace(report, stopped=why), None)
+
+
+def _key(model: str) -> str:
+    return content_id(model)[:8]
+
+
+def _short(model: str) -> str:
+    return model.rsplit("/", 1)[-1]

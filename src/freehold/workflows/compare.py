@@ -1,0 +1,205 @@
+"""`freehold compare`: bare pairs of scores from a file, compared without any model."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from freehold.errors import InputError, UsageError
+from freehold.stats.advice import Judge
+from freehold.stats.compare import compare_arrays
+from freehold.types.evaluation import PairedResult
+
+_SHOWN_IDS = 5
+_NULL_HINT = "write null for an item that could not be scored"
+
+Score = float | bool | None
+
+
+class _Line(msgspec.Struct):
+    """One line of a pairs file; other keys are kept only when slices are asked for."""
+
+    id: str | int
+    a: float | bool | msgspec.UnsetType | None = msgspec.UNSET
+    b: float | bool | msgspec.UnsetType | None = msgspec.UNSET
+    cluster: str | int | None = None
+
+
+class Pairs(NamedTuple):
+    """Columns of a pairs file. NaN stands for unscored; `dropped` ids had a score for one model only."""
+
+    incumbent: np.ndarray[Any, np.dtype[np.float64]]
+    candidate: np.ndarray[Any, np.dtype[np.float64]]
+    clusters: np.ndarray[Any, np.dtype[np.int64]] | None
+    slices: dict[str, list[str | None]]
+    dropped: int
+
+
+def compare_file(
+    path: Path,
+    *,
+    margin: float,
+    alpha: float = 0.025,
+    slices: Sequence[str] = (),
+    lo: float = 0.0,
+    hi: float = 1.0,
+    intersect: bool = False,
+    seed: int = 0,
+    resamples: int = 9999,
+    slice_margin: float | None = None,
+    self_noise: float | None = None,
+    looks: int = 1,
+    judge: Judge | None = None,
+) -> PairedResult:
+    """Compare the pairs of a JSON-lines file: ``{"id", "a", "b", "cluster"?}`` and fields to slice by.
+
+    `a` is the incumbent's score, `b` the candidate's, null is unscored. Raises `InputError` with the line for
+    a malformed file, a duplicate id or a score outside [lo, hi]; for ids with one score only unless
+    `intersect`; `UsageError` for a margin that nothing could fail.
+    """
+    if not hi > lo:
+        raise UsageError(f"the range is {lo:g} to {hi:g}, expected the lower end first")
+    pairs = read_pairs(path, slices=slices, lo=lo, hi=hi, intersect=intersect)
+    result = compare_arrays(
+        pairs.incumbent,
+        pairs.candidate,
+        margin=margin,
+        alpha=alpha,
+        codes=pairs.clusters,
+        slices=pairs.slices,
+        lo=lo,
+        hi=hi,
+        seed=seed,
+        resamples=resamples,
+        slice_margin=slice_margin,
+        self_noise=self_noise,
+        judge=judge,
+        looks=looks,
+    )
+    if "margin_not_below_incumbent" in result.reasons:
+        assert result.incumbent_mean is not None
+        raise UsageError(
+            f"margin is {margin:g} and the incumbent's own score is {result.incumbent_mean - lo:.4g} above the "
+            "lowest: no candidate could fail",
+            hint="choose a margin well below the incumbent's score",
+        )
+    if pairs.dropped:
+        note = f"{pairs.dropped} ids that had a score for one model only were left out, as asked."
+        result = msgspec.structs.replace(result, notes=(note, *result.notes))
+    return result
+
+
+def read_pairs(
+    path: Path, *, slices: Sequence[str] = (), lo: float = 0.0, hi: float = 1.0, intersect: bool = False
+) -> Pairs:
+    """Read a pairs file line by line; memory grows with the ids and the columns only."""
+    x, y, clusters = array("d"), array("d"), array("q")
+    columns: dict[str, list[str | None]] = {name: [] for name in slices}
+    found = dict.fromkeys(slices, False)
+    ids: set[str | int] = set()
+    known: dict[str | int, int] = {}
+    clustered, lonely = False, []
+    for number, raw, line in _lines(path):
+        if line.id in ids:
+            raise InputError(
+                f"id {_shown(line.id)} occurs before",
+                path=str(path),
+                line=number,
+                hint="an item may be compared only once",
+            )
+        ids.add(line.id)
+        a, b = line.a, line.b
+        if a is msgspec.UNSET or b is msgspec.UNSET:
+            lonely.append(line.id)
+            continue
+        x.append(_value(a, "a", lo, hi, path, number))
+        y.append(_value(b, "b", lo, hi, path, number))
+        if line.cluster is None:
+            clusters.append(-len(x))  # a unit of its own
+        else:
+            clustered = True
+            clusters.append(known.setdefault(line.cluster, len(known)))
+        if columns:
+            fields = msgspec.json.decode(raw)
+            for name, column in columns.items():
+                value = fields.get(name)
+                found[name] |= name in fields
+                column.append(value if value is None or isinstance(value, str) else _plain(value))
+    if lonely and not intersect:
+        shown = ", ".join(_shown(name) for name in lonely[:_SHOWN_IDS])
+        more = f" and {len(lonely) - _SHOWN_IDS} more" if len(lonely) > _SHOWN_IDS else ""
+        raise InputError(
+            f"{len(lonely)} ids have a score for one model only: {shown}{more}",
+            path=str(path),
+            hint=f"{_NULL_HINT}, or leave those ids out with --intersect",
+        )
+    if not ids:
+        raise InputError("no pairs in it", path=str(path), hint='one JSON object a line: {"id", "a", "b"}')
+    missing = [name for name, seen in found.items() if not seen]
+    if missing and len(x):
+        raise InputError(f"no line has the field {missing[0]!r}", path=str(path))
+    return Pairs(
+        np.frombuffer(x, dtype=np.float64) if len(x) else np.empty(0),
+        np.frombuffer(y, dtype=np.float64) if len(y) else np.empty(0),
+        np.frombuffer(clusters, dtype=np.int64) if clustered else None,
+        columns,
+        len(lonely),
+    )
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes, _Line]]:
+    decode = msgspec.json.Decoder(_Line).decode
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, 1):
+                try:
+                    yield number, raw, decode(raw)
+                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    if not raw.strip():
+                        continue
+                    raise InputError(
+                        _reason(error, raw), path=str(path), line=number, hint=_hint(raw)
+                    ) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", path=str(path)) from None
+
+
+def _reason(error: Exception, raw: bytes) -> str:
+    if b"NaN" in raw or b"Infinity" in raw:
+        return "a score is not a number"
+    message, _, place = str(error).partition(" - at `$")
+    place = place.strip("`.")
+    return f"{place}: {message}" if place else message
+
+
+def _hint(raw: bytes) -> str:
+    if b"NaN" in raw or b"Infinity" in raw:
+        return _NULL_HINT
+    return 'one JSON object a line: {"id": "q1", "a": 1, "b": 0}; a and b are numbers, true, false or null'
+
+
+def _value(score: Score, name: str, lo: float, hi: float, path: Path, number: int) -> float:
+    if score is None:
+        return math.nan
+    if not lo <= score <= hi:
+        raise InputError(
+            f"{name} is {score:g}, outside {lo:g} to {hi:g}",
+            path=str(path),
+            line=number,
+            hint="declare the score's range: --range LOW HIGH",
+        )
+    return float(score)
+
+
+def _plain(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _shown(name: str | int) -> str:
+    return f"'{name}'"

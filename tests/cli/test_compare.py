@@ -1,0 +1,137 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from freehold.cli.main import cli
+from freehold.errors import InputError, UsageError
+
+ASKED = [
+    "n", "unscored", "difference", "ci_low", "ci_high", "level", "method", "p_noninferiority", "a_only",
+    "b_only", "smallest_detectable", "needed_n", "verdict", "reasons",
+]  # fmt: skip
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    def write(rows):
+        path = tmp_path / "pairs.jsonl"
+        lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+def rows(both=0, wins=0, losses=0, neither=0, unscored=0):
+    scores = [(1, 1)] * both + [(0, 1)] * wins + [(1, 0)] * losses + [(0, 0)] * neither
+    scores += [(1, None)] * unscored
+    return [{"id": f"q{i}", "a": a, "b": b} for i, (a, b) in enumerate(scores)]
+
+
+def compare(path, *options, margin="0.02"):
+    return CliRunner().invoke(cli, ["compare", "--pairs", str(path), "--margin", margin, *options])
+
+
+@pytest.mark.parametrize(
+    ("counts", "code", "verdict"),
+    [
+        ({"both": 980, "wins": 10, "losses": 10}, 0, "promote"),
+        ({"both": 800, "losses": 200}, 1, "reject"),
+        ({"both": 20}, 3, "hold"),
+        ({"unscored": 7}, 3, "hold"),
+        ({"both": 3, "losses": 1}, 3, "hold"),
+    ],
+)
+def test_exit_codes_and_fields(pairs, counts, code, verdict):
+    result = compare(pairs(rows(**counts)), "--json")
+    assert result.exit_code == code, result.output
+    out = json.loads(result.stdout)
+    assert list(out)[: len(ASKED)] == ASKED
+    assert out["verdict"] == verdict
+    assert out["reasons"]
+    assert out["unscored"] == counts.get("unscored", 0)
+
+
+def test_text_shows_the_interval_against_the_margin(pairs):
+    result = compare(pairs(rows(both=470, wins=12, losses=18)))
+    assert result.exit_code == 3
+    assert "hold  interval_spans_margin" in result.output
+    assert "●" in result.output
+    assert "margin 0.02" in result.output
+    assert "more) would settle it" in result.output
+
+
+def test_clusters_slices_booleans_and_number_ids(pairs):
+    lines = [
+        {"id": i, "a": True, "b": i % 50 != 0, "cluster": i // 4, "language": ["en", 7, None][i % 3]}
+        for i in range(400)
+    ]
+    result = compare(pairs(lines), "--slice", "language", "--json", margin="0.2")
+    out = json.loads(result.stdout)
+    assert out["n_groups"] == 100
+    assert {part["name"] for part in out["slices"]} == {"language=en", "language=7"}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": "q1", "a": 1, "b": 0}', "pairs.jsonl:3: id 'q1' occurs before"),
+        ('{"id": "x", "a": NaN, "b": 0}', "pairs.jsonl:3: a score is not a number"),
+        ('{"id": "x", "a": "1", "b": 0}', "pairs.jsonl:3: a: Expected"),
+        ('{"a": 1, "b": 0}', "pairs.jsonl:3: Object missing required field `id`"),
+        ('{"id": "x", "a": 3, "b": 0}', "pairs.jsonl:3: a is 3, outside 0 to 1"),
+        ("not json", "pairs.jsonl:3: JSON is malformed"),
+        ('{"id": "x", "a": 1}', "1 ids have a score for one model only: 'x'"),
+    ],
+)
+def test_bad_lines_are_named(pairs, line, message):
+    result = compare(pairs([*rows(both=2), line]))
+    assert isinstance(result.exception, InputError)
+    assert message in result.exception.message
+    assert result.exception.hint
+    assert result.exception.exit_code == 2
+
+
+def test_lonely_ids_are_left_out_only_when_told(pairs):
+    path = pairs([*rows(both=2), {"id": "x", "a": 1}, {"id": "y", "b": 1}])
+    assert isinstance(compare(path).exception, InputError)
+    result = compare(path, "--intersect", "--json")
+    out = json.loads(result.stdout)
+    assert out["n"] == 2
+    assert "2 ids" in out["notes"][0]
+
+
+@pytest.mark.parametrize("margin", ["0", "1", "-0.1", "1.5", "nan"])
+def test_margins_that_mean_nothing_are_usage_errors(pairs, margin):
+    result = compare(pairs(rows(both=50)), margin=margin)
+    assert isinstance(result.exception, UsageError)
+    assert "margin" in result.exception.message
+
+
+def test_a_margin_above_the_incumbents_own_rate_is_a_usage_error(pairs):
+    result = compare(pairs(rows(both=10, neither=90)), margin="0.1")
+    assert isinstance(result.exception, UsageError)
+    assert "no candidate could fail" in result.exception.message
+
+
+def test_missing_and_empty_files(tmp_path, pairs):
+    assert isinstance(compare(tmp_path / "none.jsonl").exception, InputError)
+    assert "no pairs" in compare(pairs([""])).exception.message
+
+
+def test_ranges_are_declared(pairs):
+    lines = [{"id": str(i), "a": 4, "b": 4 + (i % 2)} for i in range(100)]
+    assert isinstance(compare(pairs(lines)).exception, InputError)
+    result = compare(pairs(lines), "--range", "1", "5", "--json", margin="0.2")
+    out = json.loads(result.stdout)
+    assert (out["verdict"], out["reasons"]) == ("promote", ["superior"])
+    assert out["difference"] == 0.5
+
+
+def test_worst_case_bounds_speak_when_a_third_is_unscored(pairs):
+    result = compare(pairs(rows(both=600, unscored=300)), "--json")
+    out = json.loads(result.stdout)
+    assert (result.exit_code, out["reasons"]) == (3, ["unscored_pairs_could_hide_harm"])
+    assert out["unscored"] == 300
+    assert out["lower_worst"] < -0.3

@@ -1,0 +1,80 @@
+import json
+import sys
+
+import pytest
+
+from freehold.cli.main import main
+
+
+@pytest.fixture
+def freehold(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["freehold", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        captured = capsys.readouterr()
+        return stopped.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def files(tmp_path):
+    def write(n, right):
+        for name, count in (("a", n), ("b", right)):
+            rows = [{"id": i, "output": "yes" if i < count else "no", "gold": "yes"} for i in range(n)]
+            (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        return "--a", tmp_path / "a.jsonl", "--b", tmp_path / "b.jsonl", "--task", "label", "--margin", "0.05"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("n", "right", "code", "word"), [(200, 200, 0, "PROMOTE"), (200, 100, 1, "REJECT"), (40, 39, 3, "HOLD")]
+)
+def test_the_exit_code_says_the_verdict(freehold, files, n, right, code, word):
+    status, out, _ = freehold("evaluate", *files(n, right))
+    assert status == code
+    assert out.startswith(f"{word}  b against a")
+
+
+def test_json_is_the_whole_record(freehold, files):
+    status, out, _ = freehold("evaluate", *files(200, 100), "--json")
+    assert status == 1
+    assert json.loads(out)["comparison"]["a_only"] == 100
+
+
+def test_items_show_both_answers(freehold, files):
+    _, out, _ = freehold("evaluate", *files(60, 50), "--items", "2")
+    assert "2 of 10 items scored differently" in out
+    assert "- yes" in out
+    assert "+ no" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        ((), "say what to compare", "--endpoint URL"),
+        (("--a", "x"), "say what to compare", "--a FILE --b FILE"),
+        (("--endpoint", "http://127.0.0.1:1"), "which model", "--model NAME"),
+        (("--endpoint", "http://127.0.0.1:1", "--model", "m"), "no dataset yet", "freehold dataset build"),
+        (("--a", "no.jsonl", "--b", "no.jsonl"), "no.jsonl: cannot be read", ""),
+        (("--endpoint", "u", "--model", "m", "--option", "x"), "expected KEY=VALUE", ""),
+    ],
+)
+def test_mistakes_get_an_error_a_hint_and_code_2(freehold, arguments, message, hint):
+    status, _, err = freehold("evaluate", *arguments)
+    assert status == 2
+    assert message in err
+    assert hint in err
+    assert "Traceback" not in err
+
+
+def test_bare_scores_need_no_scorer(freehold, tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(f'{{"id": {i}, "score": 1}}' for i in range(250)))
+    status, out, _ = freehold("evaluate", "--a", "a.jsonl", "--b", "b.jsonl")
+    assert status == 0, out
