@@ -42,6 +42,7 @@ COMMANDS: dict[str, Entry] = {
     ),
     "down": Entry("freehold.cli.down:command", "Stop what migrate or demo left running"),
     "serve": Entry("freehold.cli.serve:command", "Serve a model and its adapters, each by its name"),
+    "load": Entry("freehold.cli.load:command", "How an endpoint does under load"),
     "report": Entry("freehold.cli.report:command", "Write the page that tells it all"),
     "settings": Entry(
         "freehold.cli.settings:command", "List the settings of this machine and where each comes from"

@@ -1,0 +1,96 @@
+"""`freehold load`: how an endpoint does under load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from freehold.cli.options import config_option, json_option, print_json
+
+
+@click.command("load")
+@click.argument("url", required=False)
+@click.option("--model", help="Model to ask for (default: the first the endpoint lists).")
+@click.option(
+    "--streams", default="1,4,8", show_default=True, help="Requests at once, one level after another."
+)
+@click.option("--seconds", default=15.0, show_default=True, help="How long each level is held.")
+@click.option("--traces", "from_traces", is_flag=True, help="Ask what the project's traces asked.")
+@click.option(
+    "--requests", "file", type=click.Path(path_type=Path), help="Ask the chat requests of a JSON-lines file."
+)
+@click.option("--prompt-tokens", default=256, show_default=True, help="Size of made-up prompts.")
+@click.option("--shared-prefix-tokens", default=0, show_default=True, help="How much of them is the same.")
+@click.option("--completion-tokens", default=64, show_default=True, help="Longest answer.")
+@click.option("--api-key-env", help="Environment variable with the endpoint's key.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a page with plots here.")
+@config_option
+@json_option
+def command(
+    url: str | None,
+    model: str | None,
+    streams: str,
+    seconds: float,
+    from_traces: bool,
+    file: Path | None,
+    prompt_tokens: int,
+    shared_prefix_tokens: int,
+    completion_tokens: int,
+    api_key_env: str | None,
+    html: Path | None,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Drive the endpoint at URL (default: this project's gateway) and print what it did.
+
+    Only load endpoints that are yours.
+
+    \b
+    Example:
+      freehold load --streams 1,4,8,32 --html load.html
+      freehold load http://127.0.0.1:8420 --traces --seconds 30 --json
+    """
+    from freehold.cli.progress import progress
+    from freehold.workflows import load
+    from freehold.workflows.endpoint import find_endpoint
+    from freehold.workflows.project import open_project
+
+    project = open_project(config_path)
+    endpoint = find_endpoint(
+        url or f"http://{project.settings.host}:{project.settings.port}", api_key_env=api_key_env
+    )
+    with progress() as shown:
+        report = load.load(
+            project,
+            endpoint=endpoint,
+            model=model or endpoint.models[0].name,
+            workload=load.workload_of(
+                project,
+                from_traces=from_traces,
+                file=file,
+                prompt_tokens=prompt_tokens,
+                completion_tokens=completion_tokens,
+                shared_prefix_tokens=shared_prefix_tokens,
+            ),
+            streams=load.parse_streams(streams),
+            seconds=seconds,
+            progress=shown,
+        )
+    if html is not None:
+        click.echo(f"page    {load.write_page(report, html)}", err=True)
+    if as_json:
+        print_json(report)
+        return
+    click.echo(
+        f"{'streams':>7} {'req/s':>8} {'prompt tok/s':>13} {'tok/s':>8} {'TTFT p50':>9} {'p95 ms':>8} "
+        f"{'gap p50':>8} {'p95 ms':>8} {'errors':>7}"
+    )
+    for level in report.levels:
+        click.echo(
+            f"{level.streams:7} {level.requests_per_second:8.2f} {level.prompt_tokens_per_second:13.0f} "
+            f"{level.completion_tokens_per_second:8.1f} {level.ttft_ms.p50 or 0:9.0f} "
+            f"{level.ttft_ms.p95 or 0:8.0f} {level.inter_token_ms.p50 or 0:8.1f} "
+            f"{level.inter_token_ms.p95 or 0:8.1f} {sum(level.errors.values()):7}"
+        )
+    click.echo(f"knee    {report.knee_streams} streams give 90 % of the best tokens/s")

@@ -1,0 +1,201 @@
+"""Drive an endpoint: N streams that each ask again as soon as they have their answer.
+
+Covered: streamed chat completions of OpenAI-compatible endpoints; time to first token, gaps, totals, errors.
+Not covered: arrival at a fixed rate (open loop). Under overload a closed loop asks less than users would, so
+the latencies beyond the knee are too kind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from freehold.engines.traffic.workload import Workload
+from freehold.types.endpoint import Endpoint, ServedModel
+from freehold.types.load import LoadLevel, Quantiles
+
+WARM_UP_REQUESTS = 2
+KNEE_SHARE = 0.9
+
+
+class _Measured:
+    """What one level gathers."""
+
+    def __init__(self) -> None:
+        self.ttft_ms: list[float] = []
+        self.gaps_ms: list[float] = []
+        self.total_ms: list[float] = []
+        self.prompt_tokens = 0
+        self.completion_tokens = 0
+        self.pieces = 0
+        self.errors: dict[str, int] = {}
+
+    def fail(self, kind: str) -> None:
+        self.errors[kind] = self.errors.get(kind, 0) + 1
+
+
+async def drive(
+    endpoint: Endpoint,
+    model: str,
+    workload: Workload,
+    streams: Sequence[int],
+    *,
+    seconds: float,
+    timeout_seconds: float = 120.0,
+    tell: Callable[[int, float], None] | None = None,
+) -> list[LoadLevel]:
+    """Hold each number of `streams` for `seconds` and measure. `tell` hears streams and share done.
+
+    A request under way when the time is up counts with what had arrived.
+    """
+    served = endpoint.served(model) or ServedModel(name=model, upstream_name=model)
+    bodies = workload.endless()
+    connector = aiohttp.TCPConnector(limit=0)
+    headers = {"Content-Type": "application/json"}
+    if endpoint.api_key_env and (key := os.environ.get(endpoint.api_key_env)):
+        headers["Authorization"] = f"Bearer {key}"
+    timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+    async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout) as http:
+        for _ in range(WARM_UP_REQUESTS):
+            await _ask(http, endpoint, served, next(bodies), _Measured())
+        levels = []
+        for number in streams:
+            levels.append(await _level(http, endpoint, served, bodies, number, seconds, tell))
+        return levels
+
+
+def knee(levels: Sequence[LoadLevel]) -> int | None:
+    """The fewest streams that give `KNEE_SHARE` of the best completion tokens/s; None when nothing came."""
+    best = max((level.completion_tokens_per_second for level in levels), default=0.0)
+    if best <= 0:
+        return None
+    return min(level.streams for level in levels if level.completion_tokens_per_second >= KNEE_SHARE * best)
+
+
+async def _level(
+    http: aiohttp.ClientSession,
+    endpoint: Endpoint,
+    served: ServedModel,
+    bodies: Iterator[dict[str, Any]],
+    streams: int,
+    seconds: float,
+    tell: Callable[[int, float], None] | None,
+) -> LoadLevel:
+    measured = _Measured()
+    began = time.perf_counter()
+
+    async def stream() -> None:
+        while True:
+            await _ask(http, endpoint, served, next(bodies), measured)
+
+    tasks = [asyncio.create_task(stream()) for _ in range(streams)]
+    try:
+        while (passed := time.perf_counter() - began) < seconds:
+            if tell is not None:
+                tell(streams, passed / seconds)
+            done, _ = await asyncio.wait(
+                tasks, timeout=min(0.5, seconds - passed), return_when=asyncio.FIRST_EXCEPTION
+            )
+            for task in done:
+                task.result()  # a stream never returns: this raises what broke it
+    finally:
+        took = time.perf_counter() - began
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return LoadLevel(
+        streams=streams,
+        seconds=took,
+        requests=len(measured.total_ms),
+        errors=measured.errors,
+        requests_per_second=len(measured.total_ms) / took,
+        prompt_tokens_per_second=measured.prompt_tokens / took,
+        completion_tokens_per_second=(measured.completion_tokens or measured.pieces) / took,
+        ttft_ms=quantiles(measured.ttft_ms),
+        inter_token_ms=quantiles(measured.gaps_ms),
+        total_ms=quantiles(measured.total_ms),
+    )
+
+
+async def _ask(
+    http: aiohttp.ClientSession,
+    endpoint: Endpoint,
+    served: ServedModel,
+    body: dict[str, Any],
+    measured: _Measured,
+) -> None:
+    request = {
+        **body,
+        "model": served.upstream_name,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **served.extra_body,
+    }
+    began = last = time.perf_counter()
+    first = True
+    complete = False
+    try:
+        async with http.post(
+            f"{endpoint.base_url}/v1/chat/completions", data=msgspec.json.encode(request)
+        ) as reply:
+            if reply.status != 200:
+                measured.fail(f"status {reply.status}")
+                await reply.read()
+                await asyncio.sleep(0.05)  # an endpoint that refuses at once must not be hammered
+                return
+            async for line in reply.content:
+                if not line.startswith(b"data:"):
+                    continue
+                data = line[5:].strip()
+                if data == b"[DONE]":
+                    complete = True
+                    break
+                event = msgspec.json.decode(data)
+                if "error" in event:
+                    break
+                if _has_text(event):
+                    now = time.perf_counter()
+                    (measured.ttft_ms if first else measured.gaps_ms).append((now - last) * 1000)
+                    first, last = False, now
+                    measured.pieces += 1
+                if usage := event.get("usage"):
+                    measured.prompt_tokens += usage.get("prompt_tokens") or 0
+                    measured.completion_tokens += usage.get("completion_tokens") or 0
+    except (aiohttp.ClientConnectionError, ConnectionError):
+        measured.fail("unreachable")
+        await asyncio.sleep(0.05)
+        return
+    except (aiohttp.ClientError, msgspec.DecodeError):
+        complete = False
+    except TimeoutError:
+        measured.fail("timeout")
+        return
+    if complete:
+        measured.total_ms.append((time.perf_counter() - began) * 1000)
+    else:
+        measured.fail("cut off")
+
+
+def _has_text(event: dict[str, Any]) -> bool:
+    for choice in event.get("choices") or ():
+        delta = choice.get("delta") or {}
+        if delta.get("content") or delta.get("tool_calls") or delta.get("reasoning_content"):
+            return True
+    return False
+
+
+def quantiles(values: Sequence[float]) -> Quantiles:
+    """Quantiles of measured values (inverse of the distribution, no interpolation)."""
+    ordered = sorted(values)
+
+    def at(share: float) -> float | None:
+        return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
+
+    return Quantiles(n=len(ordered), p50=at(0.5), p90=at(0.9), p95=at(0.95), p99=at(0.99))

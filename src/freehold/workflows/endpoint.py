@@ -1,0 +1,44 @@
+"""An endpoint from its address: ask what it serves."""
+
+from __future__ import annotations
+
+import os
+
+import aiohttp
+import anyio
+
+from freehold.engines import probe
+from freehold.errors import UpstreamError, UsageError
+from freehold.types.endpoint import Endpoint, ServedModel
+
+
+def find_endpoint(url: str, *, api_key_env: str | None = None, name: str = "asked") -> Endpoint:
+    """The OpenAI-compatible endpoint at `url` (with or without ``/v1``) and the models it lists.
+
+    Raises `UsageError` for what is no address, `UpstreamError` when nothing answers there.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"{url!r} is no address", hint="http://127.0.0.1:8420")
+    base = url.rstrip("/").removesuffix("/v1")
+    key = os.environ.get(api_key_env) if api_key_env else None
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+
+    async def ask() -> list[str]:
+        answer = await probe.get_json(f"{base}/v1/models", headers=headers)
+        return [str(row["id"]) for row in answer["data"]]
+
+    try:
+        names = anyio.run(ask)
+    except aiohttp.ClientResponseError as error:
+        raise UpstreamError(f"{base}/v1/models answered {error.status}") from None
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        raise UpstreamError(f"nothing answers at {base}", hint="freehold up starts an endpoint") from None
+    except (ValueError, KeyError, TypeError):
+        raise UpstreamError(f"{base}/v1/models lists no models", hint="is it OpenAI-compatible?") from None
+    return Endpoint(
+        name=name,
+        engine="remote",
+        base_url=base,
+        models=tuple(ServedModel(name=one, upstream_name=one) for one in names),
+        api_key_env=api_key_env,
+    )

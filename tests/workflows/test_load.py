@@ -1,0 +1,89 @@
+"""`freehold load` as a command, against echo."""
+
+import json
+import threading
+
+import anyio
+import pytest
+from click.testing import CliRunner
+
+from freehold import engines
+from freehold.cli.main import cli
+from freehold.store import open_store
+from freehold.types.endpoint import ServePlan
+from freehold.types.load import LoadReport
+
+
+@pytest.fixture
+def endpoint(tmp_path):
+    """An echo in a thread of its own, so that the command can have the main one."""
+    ready, done, found = threading.Event(), threading.Event(), []
+
+    async def serve():
+        plan = ServePlan(engine="echo", model="m", options={"in_process": True, "delay_ms": 5})
+        async with engines.start(plan, log_dir=tmp_path, name="e") as one:
+            found.append(one)
+            ready.set()
+            while not done.is_set():
+                await anyio.sleep(0.01)
+
+    thread = threading.Thread(target=anyio.run, args=(serve,))
+    thread.start()
+    ready.wait(10)
+    yield found[0]
+    done.set()
+    thread.join()
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, ["load", *arguments], catch_exceptions=True)
+
+
+def test_a_report_is_printed_kept_and_drawn(endpoint, project):
+    result = run(endpoint.base_url, "--streams", "2,1", "--seconds", "0.3", "--html", "load.html", "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert [level["streams"] for level in told["levels"]] == [1, 2]
+    assert told["model"] == "m" and told["knee_streams"] in (1, 2)
+    with open_store(f"sqlite:///{project / '.freehold' / 'freehold.sqlite'}") as store:
+        assert store.get_record("load_report", told["id"], LoadReport) is not None
+    page = (project / "load.html").read_text()
+    assert page.count("<svg") == 2 and told["id"] in page
+    assert "http://" not in page.replace(endpoint.base_url, ""), "nothing is loaded from elsewhere"
+
+
+def test_people_get_a_table(endpoint, project):
+    result = run(endpoint.base_url, "--streams", "1", "--seconds", "0.2")
+    assert "TTFT p50" in result.stdout and "knee    1 streams" in result.stdout
+
+
+def test_requests_of_a_file(endpoint, project):
+    (project / "requests.jsonl").write_text('{"messages": [{"role": "user", "content": "hi"}]}\n')
+    result = run(
+        endpoint.base_url, "--requests", "requests.jsonl", "--streams", "1", "--seconds", "0.2", "--json"
+    )
+    assert "requests.jsonl" in json.loads(result.stdout)["workload"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["http://127.0.0.1:9"], "nothing answers at"),
+        (["localhost:1"], "is no address"),
+    ],
+)
+def test_mistakes(project, arguments, message):
+    result = run(*arguments)
+    assert message in str(result.exception)
+
+
+def test_no_traces_yet(endpoint, project):
+    assert "no request with messages" in str(run(endpoint.base_url, "--traces").exception)
+    assert "are not numbers" in str(run(endpoint.base_url, "--streams", "0").exception)
