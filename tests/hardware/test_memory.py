@@ -5,7 +5,8 @@ from freehold.errors import UsageError
 from freehold.hardware.fit import fit
 from freehold.hardware.memory import kv_cache
 from freehold.hardware.probes import probe_machine
-from freehold.types.machine import Machine, Workload
+from freehold.hardware.quantization import repacked_bytes, weights_bytes
+from freehold.types.machine import Accelerator, Machine, Workload
 from freehold.types.model import Shape
 
 GIB = 1 << 30
@@ -111,3 +112,51 @@ def test_nonsense_workload_is_refused():
             workload=Workload(context_tokens=0),
             machine=probe_machine(),
         )
+
+
+def test_gemma_3_27b_at_32k_on_a_24_gb_card():
+    """A sum over full attention would say 15.5 GiB of cache and refuse a model that runs."""
+    model = models.get("google/gemma-3-27b-it")
+    found = fit(
+        model.id,
+        model.shape,
+        quantization="Q4_K_M",
+        weights_bytes=weights_bytes(model.shape, "Q4_K_M"),
+        weights_basis="test",
+        workload=Workload(context_tokens=32768),
+        machine=Machine(
+            name="card",
+            cores=8,
+            memory_bytes=64 * GIB,
+            available_memory_bytes=64 * GIB,
+            cpu="test",
+            accelerators=(Accelerator(kind="nvidia", name="24 GB", memory_bytes=24 * GIB),),
+        ),
+    )
+    parts = {part.name: part.bytes / GIB for part in found.parts}
+    assert parts["kv_cache"] == pytest.approx(2.91, abs=0.01)
+    assert parts["kv_margin"] < 0.25
+    assert found.fits
+
+
+def test_latent_layers_keep_one_vector_and_recurrent_ones_a_state():
+    deepseek = models.get("deepseek-ai/DeepSeek-V3").shape
+    assert kv_cache(deepseek, Workload(context_tokens=1024)).bytes == 1024 * 61 * (512 + 64) * 2
+    jamba = models.get("ai21labs/AI21-Jamba-1.5-Mini").shape
+    short = kv_cache(jamba, Workload(context_tokens=1024))
+    long = kv_cache(jamba, Workload(context_tokens=4096))
+    assert short.state_bytes == long.state_bytes == 28 * 4 * (3 * 8192 + 16 * 8192)
+    assert long.tokens_bytes == 4 * short.tokens_bytes == 4096 * 4 * 2 * 8 * 128 * 2
+
+
+def test_four_bit_tensors_are_held_twice_on_a_cpu_that_repacks():
+    stored = [
+        ("blk.0.ffn_up.weight", (256, 512), "Q4_K"),
+        ("blk.0.ffn_down_exps.weight", (256, 512, 4), "Q4_0"),
+        ("blk.0.attn_k_b.weight", (256, 512, 4), "Q4_0"),
+        ("token_embd.weight", (256, 512), "Q4_K"),
+        ("output.weight", (256, 512), "Q6_K"),
+    ]
+    once = 256 * 512 * 144 // 256
+    assert repacked_bytes(stored, ("AVX", "AVX2")) == once + 4 * once
+    assert repacked_bytes(stored, ()) == 0

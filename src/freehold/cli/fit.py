@@ -16,9 +16,18 @@ BAR_WIDTH = 40
 @click.option("--concurrency", type=int, default=1, show_default=True, help="Requests served at once.")
 @click.option("--quant", "quantization", help="Quantization, for example Q4_K_M.")
 @click.option("--kv-type", default="f16", show_default=True, help="Type of the KV cache: f16, q8_0, q4_0 …")
+@click.option(
+    "--machine", "machine_spec", help='Another machine: a file, or words like "2x L4" or "Apple M3 Max 64GB".'
+)
 @json_option
 def command(
-    model: str, context: int, concurrency: int, quantization: str | None, kv_type: str, as_json: bool
+    model: str,
+    context: int,
+    concurrency: int,
+    quantization: str | None,
+    kv_type: str,
+    machine_spec: str | None,
+    as_json: bool,
 ) -> None:
     """Say whether MODEL fits, part by part, and the largest context that does.
 
@@ -29,15 +38,19 @@ def command(
     Example:
       freehold fit google/gemma-3-270m --context 8192 --concurrency 4
       freehold fit models/mine.gguf --kv-type q8_0 --json
+      freehold fit google/gemma-3-27b-it --context 32768 --machine "RTX 4090"
     """
     from freehold.settings import load
     from freehold.types.machine import Workload
     from freehold.workflows.fit import fit_model
+    from freehold.workflows.machine import find_machine
 
+    settings = load()
     found = fit_model(
         model,
         workload=Workload(context_tokens=context, concurrency=concurrency),
-        settings=load(),
+        settings=settings,
+        machine=find_machine(machine_spec, settings),
         quantization=quantization,
         kv_type=kv_type,
     )

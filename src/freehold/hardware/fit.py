@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import msgspec
+
 from freehold.errors import UsageError
 from freehold.hardware.memory import serving_parts
 from freehold.types.machine import Fit, FitPart, Machine, Workload
@@ -27,6 +31,8 @@ def fit(
     workload: Workload,
     machine: Machine,
     kv_type: str = "f16",
+    repacked_bytes: int = 0,
+    adapters_bytes: int = 0,
     made_from: tuple[str, ...] = (),
     version: str = "",
 ) -> Fit:
@@ -38,13 +44,25 @@ def fit(
         raise UsageError(
             f"context {workload.context_tokens} and concurrency {workload.concurrency}: both must be at least 1"
         )
-    parts = serving_parts(shape, weights_bytes, weights_basis, workload, kv_type=kv_type)
+
+    def parts_of(asked: Workload) -> tuple[FitPart, ...]:
+        return serving_parts(
+            shape,
+            weights_bytes,
+            weights_basis,
+            asked,
+            kv_type=kv_type,
+            repacked_bytes=repacked_bytes,
+            adapters_bytes=adapters_bytes,
+            devices=len(machine.accelerators),
+        )
+
+    parts = parts_of(workload)
     total = sum(part.bytes for part in parts)
     available, where = _room(machine)
 
     def takes(asked: Workload) -> int:
-        found = serving_parts(shape, weights_bytes, weights_basis, asked, kv_type=kv_type)
-        return sum(part.bytes for part in found)
+        return sum(part.bytes for part in parts_of(asked))
 
     largest = _largest(
         shape.context_tokens,
@@ -61,7 +79,7 @@ def fit(
         available_bytes=available,
         headroom_bytes=available - total,
         fits=total <= available and workload.context_tokens <= shape.context_tokens,
-        reasons=_reasons(shape, workload, parts, total, available, where, largest),
+        reasons=_reasons(shape, workload, parts, total, available, where, largest, machine),
         largest_context_tokens=largest,
         kv_type=kv_type,
         made_from=made_from,
@@ -71,8 +89,6 @@ def fit(
 
 
 def _with_id(made: Fit) -> Fit:
-    import msgspec
-
     return msgspec.structs.replace(made, id=content_id(made))
 
 
@@ -86,9 +102,8 @@ def _room(machine: Machine) -> tuple[int, str]:
     return machine.available_memory_bytes, machine.how.get("available memory", "memory available now")
 
 
-def _largest(limit: int, fits: object) -> int | None:
+def _largest(limit: int, fits: Callable[[int], bool]) -> int | None:
     """The largest context in steps of 256 tokens, up to the model's own; None when not even that many fit."""
-    assert callable(fits)
     low, high = 0, max(1, limit // 256)
     if not fits(256):
         return None
@@ -109,6 +124,7 @@ def _reasons(
     available: int,
     where: str,
     largest: int | None,
+    machine: Machine,
 ) -> tuple[str, ...]:
     reasons = []
     if total <= available:
@@ -122,6 +138,8 @@ def _reasons(
             f"asked for {workload.context_tokens:,} tokens of context, the model was made for "
             f"{shape.context_tokens:,}"
         )
+    if len({device.name for device in machine.accelerators}) > 1:
+        reasons.append("accelerators differ: layers are split over them by memory, none may be short alone")
     if largest is None:
         reasons.append("no context fits at this concurrency")
     elif largest < workload.context_tokens <= shape.context_tokens:

@@ -19,9 +19,13 @@ CELL_PADDING = 256
 """llama.cpp rounds the cells of one sequence up to this."""
 MICRO_BATCH = 512
 """Tokens llama.cpp pushes through the graph at once (``n_ubatch``), its default."""
-PROCESS_BYTES = 90 << 20
-"""The server's own memory beside model, context and compute buffers, measured for the embedded llama.cpp
-in a Python process: interpreter, libraries, thread stacks, tokenizer tables."""
+PROCESS_BYTES = 40 << 20
+"""The server's process beside model, cache and compute buffers: interpreter, libraries, thread stacks."""
+PROCESS_BYTES_PER_TOKEN = 250
+"""The process's tables of one vocabulary entry; with `PROCESS_BYTES` fitted to resident memory beyond the load
+report (docs/reference/memory-fit.md)."""
+DEVICE_BYTES = 500 << 20
+"""What a driver and its compute libraries take on each accelerator. An assumption, not measured here."""
 
 
 class KvCache(NamedTuple):
@@ -91,28 +95,75 @@ def _padded(tokens: int) -> int:
 
 
 def compute_bytes(shape: Shape, workload: Workload) -> int:
-    """Scratch memory of the compute graph for one micro-batch.
+    """Scratch memory of the compute graph for one micro-batch, and the output buffer, with flash attention.
 
-    Masks (f32 and a f16 copy, one row per token of the batch over all cells of all sequences) plus the widest
-    activations alive at once, plus logits of one token per sequence.
+    Masks take 2 bytes (f16) per token of the batch and cell of one sequence. Activations are f32; the graph's
+    peak lies in the widest step: five hidden-wide tensors stay alive beside the three of a feed-forward
+    layer, or beside queries and keys. The widths were fitted to the engine's reports over shapes that vary
+    one size at a time; docs/reference/memory-fit.md has what remains.
     """
-    batch = min(MICRO_BATCH, _padded(workload.context_tokens))
     cells = _padded(workload.context_tokens)
-    masks = 6 * batch * cells
-    if any(kind in ("sliding", "chunked") for kind in shape.attention) and shape.sliding_window:
-        masks += 6 * batch * min(cells, _padded(shape.sliding_window + MICRO_BATCH))
-    wide = max(2 * shape.ffn, shape.heads * shape.head_dim + 2 * shape.kv_heads * shape.head_dim)
-    activations = 4 * batch * (2 * shape.hidden + wide)
-    return masks + activations + 4 * shape.vocabulary * workload.concurrency
+    batch = min(MICRO_BATCH, cells * workload.concurrency)
+    kinds = set(shape.attention)
+    masks = 0
+    if kinds & {"full", "latent"}:
+        masks += 2 * batch * cells
+    if kinds & {"sliding", "chunked"}:
+        masks += 2 * batch * min(cells, _padded((shape.sliding_window or cells) + MICRO_BATCH))
+    logits = 4 * shape.vocabulary * workload.concurrency
+    return max(masks + 4 * batch * _widest_step(shape), logits) + logits
+
+
+def _widest_step(shape: Shape) -> int:
+    """Numbers alive per token at the graph's peak."""
+    hidden = shape.hidden
+    steps = [5 * hidden]
+    experts = shape.experts
+    if experts is None or not all(experts.at(layer) for layer in range(shape.layers)):
+        steps.append(5 * hidden + 3 * shape.ffn)
+    if experts is not None:
+        used = experts.per_token * experts.ffn
+        steps.append(5 * hidden + 3 * used)
+        steps.append(4 * hidden + used + experts.per_token * hidden)
+    if shape.latent is not None:
+        kept = shape.latent
+        queries = shape.heads * (kept.nope_dim + 2 * (kept.kv_rank + kept.rope_dim))
+        steps.append(5 * hidden + queries)
+    elif shape.head_dim:
+        queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+        wide = queries > hidden
+        extra = (0 if keys < queries else keys) * (2 if wide else 1)
+        steps.append((5 if wide else 4) * hidden + 2 * queries + extra)
+    if shape.recurrent is not None:
+        steps.append(8 * hidden if shape.recurrent.kind == "conv" else 5 * hidden + 5 * shape.recurrent.inner)
+    return max(steps)
 
 
 def serving_parts(
-    shape: Shape, weights_bytes: int, weights_basis: str, workload: Workload, *, kv_type: str = "f16"
+    shape: Shape,
+    weights_bytes: int,
+    weights_basis: str,
+    workload: Workload,
+    *,
+    kv_type: str = "f16",
+    repacked_bytes: int = 0,
+    adapters_bytes: int = 0,
+    devices: int = 0,
 ) -> tuple[FitPart, ...]:
     """The parts of one served model, each with the reason for its size. Bytes; sums to the whole."""
     cache = kv_cache(shape, workload, k_type=kv_type, v_type=kv_type)
     shown = f"{workload.context_tokens:,} tokens × {workload.concurrency} at once, {kv_type}"
     parts = [FitPart(name="weights", bytes=weights_bytes, basis=weights_basis)]
+    if repacked_bytes:
+        parts.append(
+            FitPart(
+                name="repacked",
+                bytes=repacked_bytes,
+                basis="copy of four-bit tensors in the CPU's order; the file's own pages can be dropped",
+            )
+        )
+    if adapters_bytes:
+        parts.append(FitPart(name="adapters", bytes=adapters_bytes, basis="adapters held beside the base"))
     if cache.tokens_bytes:
         parts.append(FitPart(name="kv_cache", bytes=cache.tokens_bytes, basis=f"{shown}; {_layers(shape)}"))
     if cache.state_bytes:
@@ -131,7 +182,13 @@ def serving_parts(
     parts.append(
         FitPart(name="compute", bytes=compute_bytes(shape, workload), basis=f"micro-batch of {MICRO_BATCH}")
     )
-    parts.append(FitPart(name="engine", bytes=PROCESS_BYTES, basis="the server process itself, measured"))
+    if devices:
+        basis = f"driver and libraries on {devices} × accelerator, assumed {DEVICE_BYTES >> 20} MiB each"
+        parts.append(FitPart(name="engine", bytes=DEVICE_BYTES * devices, basis=basis))
+    else:
+        process = PROCESS_BYTES + PROCESS_BYTES_PER_TOKEN * shape.vocabulary
+        basis = "the server process: interpreter, libraries, vocabulary; measured"
+        parts.append(FitPart(name="engine", bytes=process, basis=basis))
     return tuple(parts)
 
 

@@ -7,6 +7,7 @@ src/llama-quant.cpp.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -153,6 +154,26 @@ class TypedTensor(NamedTuple):
     @property
     def bytes(self) -> int:
         return row_bytes(self.type, self.tensor.values)
+
+
+REPACKED_TYPES: dict[str, frozenset[str]] = {
+    "AVX2": frozenset({"Q4_0", "Q4_K", "IQ4_NL", "MXFP4"}),
+    "NEON": frozenset({"Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "IQ4_NL", "MXFP4"}),
+}
+"""Instruction set → types llama.cpp keeps a second copy of, in an order that suits the CPU (its own
+src/ggml-cpu/repack.cpp). AVX2 was seen in load reports here, NEON was not measured."""
+
+
+def repacked_bytes(stored: Iterable[tuple[str, tuple[int, ...], str]], isa: tuple[str, ...]) -> int:
+    """Bytes of that copy for tensors given as name, dimensions, type. Embeddings and three-dimensional
+    tensors other than experts are read as they are."""
+    types = next((REPACKED_TYPES[name] for name in REPACKED_TYPES if name in isa), frozenset())
+    total = 0
+    for name, dims, kind in stored:
+        matrix = len(dims) == 2 or "_exps." in name
+        if kind in types and matrix and dims[1] % 8 == 0 and name != "token_embd.weight":
+            total += row_bytes(kind, math.prod(dims))
+    return total
 
 
 def quantize(shape: Shape, quantization: str) -> list[TypedTensor]:

@@ -59,7 +59,7 @@ def shape_from_gguf(header: Header) -> Shape:
         sliding_window=read.optional("attention.sliding_window")
         or read.optional("attention.chunk_size")
         or (8192 if arch in CHUNKED else None),
-        experts=_experts(read),
+        experts=_experts(read, header),
         latent=_latent(read),
         recurrent=_recurrent(arch, read, hidden),
     )
@@ -106,18 +106,29 @@ def _vocabulary(header: Header, read: _Keys) -> int:
     return read.whole("vocab_size")
 
 
-def _experts(read: _Keys) -> ExpertShape | None:
+def _experts(read: _Keys, header: Header) -> ExpertShape | None:
     count = read.optional("expert_count")
     if not count:
         return None
+    ffn = read.optional("expert_feed_forward_length") or read.optional("feed_forward_length") or 0
+    places: list[int] = []
+    for tensor in header.tensors:
+        part = tensor.name.split(".")
+        if part[0] == "blk" and part[2:] == ["ffn_down_exps", "weight"] and part[1].isdigit():
+            places.append(int(part[1]))
+            ffn = tensor.dims[0]
+    places = sorted(set(places))
+    first = places[0] if places else 0
+    every = places[1] - first if len(places) > 1 else 1
     return ExpertShape(
         count=count,
         per_token=read.whole("expert_used_count"),
-        ffn=read.optional("expert_feed_forward_length") or read.optional("feed_forward_length") or 0,
+        ffn=ffn,
         shared=read.optional("expert_shared_count") or 0,
         shared_ffn=read.optional("expert_shared_feed_forward_length"),
-        dense_layers=read.optional("leading_dense_block_count") or 0,
-        every=read.optional("interleave_moe_layer_step") or 1,
+        dense_layers=first if first >= every else 0,
+        every=every,
+        offset=first % every,
     )
 
 

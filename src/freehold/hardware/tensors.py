@@ -188,7 +188,10 @@ def _ffn(shape: Shape, layer: int) -> Iterator[_Part]:
                 yield f"{name}_shexp.weight", dims, 1.0
         return
     if shape.ffn:
-        for name, dims in _widths(shape.hidden, shape.ffn, shape.gated_ffn):
+        widths = _widths(shape.hidden, shape.ffn, shape.gated_ffn)
+        if shape.fused_qkv:  # such files fuse gate and up as well
+            widths = [("ffn_up", (shape.hidden, 2 * shape.ffn)), widths[-1]]
+        for name, dims in widths:
             yield f"{name}.weight", dims, 1.0
             if shape.ffn_bias:
                 yield f"{name}.bias", (dims[1],), 1.0

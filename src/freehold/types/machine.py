@@ -14,6 +14,9 @@ class Accelerator(Record, frozen=True, kw_only=True):
     free_memory_bytes: int | None = None
     bandwidth_bytes_per_second: float | None = None
     bf16_flops: float | None = None
+    watts: int | None = None
+    unified: bool = False
+    """Shares the machine's memory instead of having its own (Apple, some AMD)."""
     how: str = ""
 
 

@@ -13,7 +13,7 @@ from freehold.errors import UnknownModelError, WeightsError
 from freehold.hardware import fit as fitting
 from freehold.hardware.gguf_header import read_header
 from freehold.hardware.probes import probe_machine
-from freehold.hardware.quantization import known, weights_bytes
+from freehold.hardware.quantization import known, quantize, repacked_bytes, weights_bytes
 from freehold.hardware.shapes import shape_from_gguf
 from freehold.settings import Settings
 from freehold.types.machine import Fit, Machine, Workload
@@ -30,6 +30,8 @@ class Sized(NamedTuple):
     quantization: str
     bytes: int
     basis: str
+    tensors: tuple[tuple[str, tuple[int, ...], str], ...]
+    """Name, dimensions and type of each."""
     made_from: tuple[str, ...] = ()
 
 
@@ -53,6 +55,7 @@ def fit_model(
     `UsageError` for an unknown quantization or cache type or an empty workload.
     """
     sized = size_model(model_id, weights=weights, settings=settings, quantization=quantization)
+    machine = machine or probe_machine(settings.home)
     return fitting.fit(
         sized.name,
         sized.shape,
@@ -60,8 +63,9 @@ def fit_model(
         weights_bytes=sized.bytes,
         weights_basis=sized.basis,
         workload=workload,
-        machine=machine or probe_machine(settings.home),
+        machine=machine,
         kv_type=kv_type,
+        repacked_bytes=0 if machine.accelerators else repacked_bytes(sized.tensors, machine.isa),
         made_from=sized.made_from,
         version=__version__,
     )
@@ -103,6 +107,9 @@ def size_model(
         shape=model.shape,
         quantization=wanted,
         bytes=weights_bytes(model.shape, wanted),
+        tensors=tuple(
+            (typed.tensor.name, typed.tensor.dims, typed.type) for typed in quantize(model.shape, wanted)
+        ),
         basis=f"computed from the catalog's shape at {wanted}",
     )
 
@@ -119,5 +126,6 @@ def _from_file(name: str, path: Path) -> Sized:
         shape=shape_from_gguf(header),
         quantization=header.quantization,
         bytes=header.tensor_bytes,
+        tensors=tuple((tensor.name, tensor.dims, tensor.type) for tensor in header.tensors),
         basis=f"tensors listed in {path.name}",
     )

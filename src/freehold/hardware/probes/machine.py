@@ -6,17 +6,26 @@ import platform
 import shutil
 from pathlib import Path
 
-from freehold.hardware.probes import cpu
-from freehold.types.machine import Accelerator, Machine
+from freehold.hardware.probes import amd, apple, bandwidth, cpu, nvidia
+from freehold.types.machine import Machine
 
 
-def probe_machine(folder: Path | None = None) -> Machine:
-    """This machine, as far as this process may use it. `folder` is where weights will lie (for disk space)."""
+def probe_machine(folder: Path | None = None, *, measure: bool = False) -> Machine:
+    """This machine, as far as this process may use it.
+
+    `folder` is where weights will lie (for disk space). With `measure` memory bandwidth is measured, which
+    takes about half a second.
+    """
     cores = cpu.cores()
     limit = cpu.memory_limit()
     available = cpu.memory_available(limit)
     how = {"cores": cores.how, "memory": limit.how, "available memory": available.how}
-    accelerators: tuple[Accelerator, ...] = ()
+    accelerators = (*nvidia.probe(), *amd.probe(), *apple.probe())
+    for number, device in enumerate(accelerators):
+        how[f"accelerator {number}"] = device.how
+    speed = bandwidth.measure(cores.value) if measure else None
+    if speed is not None:
+        how["memory bandwidth"] = f"measured with {cores.value} threads"
     disk = _disk_free(folder)
     if disk is not None:
         how["disk"] = f"free space at {folder}"
@@ -29,6 +38,7 @@ def probe_machine(folder: Path | None = None) -> Machine:
         isa=cpu.isa(),
         accelerators=accelerators,
         disk_free_bytes=disk,
+        memory_bandwidth_bytes_per_second=speed,
         how=how,
     )
 
