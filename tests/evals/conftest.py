@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,3 +122,17 @@ def make_samples(n: int, **fields: Any) -> list[Sample]:
 @pytest.fixture
 def samples() -> Callable[..., list[Sample]]:
     return make_samples
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """A folder of the optional shared data by name; the test is skipped where it is absent."""
+    root = Path(os.environ.get("FREEHOLD_TEST_SHARED") or Path(__file__).resolve().parents[3] / "shared")
+
+    def folder(name: str) -> Path:
+        found = root / "data" / name
+        if not found.is_dir():
+            pytest.skip(f"shared data {name} is not here (FREEHOLD_TEST_SHARED)")
+        return found
+
+    return folder

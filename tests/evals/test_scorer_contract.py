@@ -1,6 +1,10 @@
 """What every scorer keeps to, run over all of them. `CASES` holds one right and one wrong answer for each."""
 
 import asyncio
+import json
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 
@@ -15,7 +19,13 @@ SAMPLE = Sample(id="s", messages=(Message(role="user", content="?"),))
 CASES: dict[str, tuple[dict, str | None, str, str]] = {
     "label": ({"labels": ["a", "b"]}, "a", "A", "b"),
     "exact": ({}, "yes", "yes", "no"),
+    "numeric": ({}, "42", "It is 42.", "It is 41."),
+    "regex": ({"pattern": r"(\d+)", "group": 1}, "7", "no. 7", "no. 8"),
+    "contains": ({}, "lamp", "The lamp is here", "The sofa is here"),
     "json_fields": ({}, '{"a": 1}', '{"a": 1}', '{"a": 2}'),
+    "tool_call": ({}, '[{"name": "f", "arguments": {"x": 1}}]', "[f(x=1)]", "[f(x=2)]"),
+    "code": ({"callable": "GRADER:grade"}, "yes", "yes", "no"),
+    "semantic": ({"base_url": "URL", "model": "m"}, "a lamp", "a lamp", "zzz"),
 }
 
 NASTY = [
@@ -33,10 +43,84 @@ NASTY = [
 ]
 
 
-def score(name, answer, *, reference=..., options=None):
-    given_options, right_reference, _, _ = CASES[name]
-    scorer = make(name, given_options if options is None else options)
-    return asyncio.run(scorer.score(SAMPLE, answer, right_reference if reference is ... else reference))
+GRADER = """
+def grade(answer, reference, sample):
+    print("noise that must not be taken for the answer")
+    return {"value": answer == reference, "reason": "right" if answer == reference else "wrong"}
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def places(tmp_path_factory):
+    """A grader for `code` and an embeddings API for `semantic`, put where the cases say so."""
+    folder = tmp_path_factory.mktemp("contract")
+    (folder / "grader.py").write_text(GRADER)
+    with embeddings_api() as url:
+        PLACES.update(GRADER=str(folder / "grader.py"), URL=url)
+        yield
+
+
+PLACES = {}
+
+
+@contextmanager
+def embeddings_api():
+    """Counts letters: an embedding that is honest about equal texts and far for unlike ones."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            data = [
+                {
+                    "index": place,
+                    "embedding": [text.count(letter) for letter in "abcdefghijklmnopqrstuvwxyz-"],
+                }
+                for place, text in enumerate(body["input"])
+            ]
+            answer = json.dumps({"data": data}).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *arguments):
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def options_of(name):
+    return {
+        key: next(
+            (value.replace(place, real) for place, real in PLACES.items() if place in str(value)), value
+        )
+        for key, value in CASES[name][0].items()
+    }
+
+
+def score(name, *answers, reference=...):
+    """The scores of some answers by one scorer, in one event loop."""
+    right_reference = CASES[name][1]
+
+    async def go():
+        scorer = make(name, options_of(name))
+        given = [
+            await scorer.score(SAMPLE, answer, right_reference if reference is ... else reference)
+            for answer in answers
+        ]
+        if hasattr(scorer, "close"):
+            await scorer.close()
+        return given
+
+    return asyncio.run(go())
 
 
 @pytest.fixture(params=sorted(SCORERS))
@@ -49,23 +133,21 @@ def test_every_scorer_is_in_the_suite():
 
 
 def test_it_is_a_scorer_under_its_own_name(name):
-    scorer = make(name, CASES[name][0])
+    scorer = make(name, options_of(name))
     assert isinstance(scorer, Scorer)
     assert scorer.name == name
 
 
 def test_right_is_one_and_wrong_is_less(name):
-    _, _, right, wrong = CASES[name]
-    assert score(name, right).value == 1.0
-    given = score(name, wrong)
-    assert given.value is not None
-    assert given.value < 1.0
-    assert given.reason
+    right, wrong = score(name, *CASES[name][2:])
+    assert right.value == pytest.approx(1.0)
+    assert wrong.value is not None
+    assert wrong.value < 1.0
+    assert wrong.reason
 
 
 def test_nasty_answers_get_a_score_in_range_and_never_an_error(name):
-    for answer in NASTY:
-        given = score(name, answer)
+    for given in score(name, *NASTY):
         assert given.value is None or 0.0 <= given.value <= 1.0
         assert all(0.0 <= part <= 1.0 for part in given.parts.values())
         if given.value is None:
@@ -75,21 +157,22 @@ def test_nasty_answers_get_a_score_in_range_and_never_an_error(name):
 
 
 def test_binary_scorers_give_only_zero_and_one(name):
-    if make(name, CASES[name][0]).binary:
-        assert {score(name, answer).value for answer in (*NASTY, *CASES[name][2:])} <= {0.0, 1.0, None}
+    if make(name, options_of(name)).binary:
+        assert {given.value for given in score(name, *NASTY, *CASES[name][2:])} <= {0.0, 1.0, None}
 
 
 def test_without_a_reference_it_abstains_where_it_needs_one(name):
-    if make(name, CASES[name][0]).needs_reference:
-        given = score(name, CASES[name][2], reference=None)
+    if make(name, options_of(name)).needs_reference:
+        (given,) = score(name, CASES[name][2], reference=None)
         assert given.value is None
         assert given.reason.startswith("no_reference")
 
 
 def test_the_same_answer_gets_the_same_score(name):
-    assert score(name, CASES[name][3]) == score(name, CASES[name][3])
+    one, other = score(name, CASES[name][3], CASES[name][3])
+    assert one == other
 
 
 def test_unknown_options_are_errors(name):
     with pytest.raises(ConfigError, match="unknown option no_such_option"):
-        make(name, {**CASES[name][0], "no_such_option": 1})
+        make(name, {**options_of(name), "no_such_option": 1})

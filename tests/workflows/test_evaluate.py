@@ -201,3 +201,24 @@ def test_a_second_run_asks_nobody_and_says_the_same(tmp_path):
 
 def test_limit_takes_the_first(tmp_path):
     assert run(tmp_path, [sample(i) for i in range(30)], lambda i, model: "yes", limit=12).comparison.n == 12
+
+
+def test_repeats_of_the_incumbent_make_a_comparison_without_gold_fair(tmp_path):
+    held_out = [sample(i, gold=None) for i in range(80)]
+    frozen = {one.id: ("yes", "no" if i < 8 else "yes") for i, one in enumerate(held_out)}
+    made = run(tmp_path, held_out, lambda i, model: "no" if i >= 72 else "yes", frozen=frozen)
+    assert made.comparison.incumbent_mean == 1.0
+    frozen = {one.id: ("no" if i < 8 else "yes", "yes") for i, one in enumerate(held_out)}
+    made = run(tmp_path / "b", held_out, lambda i, model: "no" if i >= 72 else "yes", frozen=frozen)
+    assert made.comparison.incumbent_mean == 0.9
+    assert made.comparison.difference == 0.0
+    assert made.comparison.self_noise == 0.1
+    assert "by another answer of its own" in made.comparison.notes[0]
+
+
+def test_frozen_answers_stand_in_for_missing_ones(tmp_path):
+    held_out = [sample(i, incumbent=None) for i in range(40)]
+    frozen = {one.id: ("yes", "no", "yes") for one in held_out}
+    made = run(tmp_path, held_out, lambda i, model: "yes", frozen=frozen)
+    assert made.comparison.incumbent_mean == 1.0
+    assert made.comparison.self_noise == 1.0

@@ -12,11 +12,10 @@ from freehold.evals.answer_cache import AnswerCache
 from freehold.evals.answers import Answer
 from freehold.evals.chat_client import ChatClient, Patience
 from freehold.evals.requests import chat_request, request_key
-from freehold.evals.scorers import for_task
-from freehold.evals.scorers.scorer import Scorer
+from freehold.evals.scoring import score_all, scorer_of
 from freehold.types.dataset import Sample
 from freehold.types.endpoint import Endpoint, ServedModel
-from freehold.types.evaluation import EvalResult, Score, Task
+from freehold.types.evaluation import EvalResult, Task
 
 Reference = Callable[[Sample], str | None]
 OnProgress = Callable[[int, int], None]
@@ -66,7 +65,6 @@ async def replay(
     Raises `UpstreamError` when the endpoint can't be reached at all, refuses the key or the model, or
     refuses every request; `UsageError` for a model it does not serve; `StorageError` from the cache.
     """
-    scorer = for_task(task)
     answered = await answers(
         endpoint,
         model,
@@ -78,7 +76,10 @@ async def replay(
         patience=patience,
         budget=budget,
     )
-    return [await scored(scorer, model, one.sample, one.answer, reference(one.sample)) for one in answered]
+    async with scorer_of(task) as scorer:
+        return await score_all(
+            scorer, model, samples, [one.answer for one in answered], [reference(one) for one in samples]
+        )
 
 
 async def answers(
@@ -112,28 +113,6 @@ def served_model(endpoint: Endpoint, model: str) -> ServedModel:
             hint=f"it serves {', '.join(one.name for one in endpoint.models)}",
         )
     return served or ServedModel(name=model, upstream_name=model)
-
-
-async def scored(
-    scorer: Scorer, model: str, sample: Sample, answer: Answer, reference: str | None
-) -> EvalResult:
-    """An answer with its score: faults first, then what the scorer says."""
-    if answer.fault == "nobody":
-        score = Score(value=None, reason=answer.error)
-    elif answer.fault == "candidate":
-        score = Score(value=0.0, reason=answer.error, format_ok=False)
-    else:
-        score = await scorer.score(sample, answer.output or "", reference)
-    return EvalResult(
-        sample_id=sample.id,
-        model=model,
-        output=answer.output,
-        score=score,
-        ttft_ms=answer.ttft_ms,
-        total_ms=answer.total_ms,
-        usage=answer.usage,
-        error=answer.error,
-    )
 
 
 class _Run:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import stdev
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from scipy.stats import t as student
 
 from freehold.datasets import building
 from freehold.errors import StorageError, UsageError
-from freehold.evals.answers import Answer
 from freehold.evals.chat_client import Patience
 from freehold.evals.comparing import compare, disagreements
+from freehold.evals.frozen import (
+    References,
+    frozen_answer,
+    reference_notes,
+    references_kind,
+    self_noise,
+    with_frozen,
+)
 from freehold.evals.latency import summarize
-from freehold.evals.replay import Budget, answers, scored
-from freehold.evals.scorers import for_task
+from freehold.evals.replay import Budget, answers
+from freehold.evals.scoring import score_all, scorer_of
 from freehold.stats.binary import wilson_limits
 from freehold.store import Store, open_store
 from freehold.types.dataset import Dataset, Sample
@@ -28,8 +35,6 @@ from freehold.types.progress import Progress, Silent
 from freehold.types.record import Record, content_id
 from freehold.types.report import Disagreement, LatencySummary, Measured, UntrainedBaseline
 from freehold.workflows.project import Project
-
-References = Literal["gold", "incumbent", "mixed"]
 
 DISAGREEMENTS_KEPT = 50
 
@@ -84,6 +89,7 @@ async def evaluate(
     without_incumbent: bool = False,
     patience: Patience | None = None,
     budget: Budget | None = None,
+    frozen: Mapping[str, Sequence[str]] | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Replay the held-out samples against `model` and compare with the incumbent's frozen answers.
@@ -91,6 +97,9 @@ async def evaluate(
     Both are scored by the task's scorer against gold. A sample without gold is scored against the
     incumbent's own answer; the incumbent is then right by construction and the notes say so. `limit` takes
     the first samples only. Answers are kept in `cache_dir` and used again unless `fresh`.
+    `frozen` holds answers of the incumbent by sample id, several of one sample where it was asked repeatedly:
+    they stand in where the dataset has none, give the incumbent's own noise, and let a sample without gold
+    be scored fairly (the incumbent's second answer against its first).
     With `untrained_model`, the first `untrained_samples` are asked that model too. With `without_incumbent`,
     samples that have only gold are measured by themselves, without a comparison.
 
@@ -103,6 +112,7 @@ async def evaluate(
     samples = list(building.samples(dataset, "held_out"))[:limit]
     if not samples:
         raise UsageError("no held-out samples", hint="freehold dataset build holds some out")
+    samples, repeats = with_frozen(samples, frozen or {})
     alone = not any(sample.incumbent is not None for sample in samples)
     if alone and not without_incumbent:
         raise UsageError(
@@ -112,50 +122,46 @@ async def evaluate(
     cache = cache_dir / f"answers-{content_id([endpoint.name, endpoint.engine, model])[:12]}.jsonl"
     if fresh:
         cache.unlink(missing_ok=True)
-    scorer = for_task(task)
     references = [sample.target for sample in samples]
-    began = time.monotonic()
-    total = len(samples)
-    told = progress
-
-    def tell(done: int, of: int) -> None:
-        told.update(done, of, unit="samples")
-
-    asked = await answers(
-        endpoint,
-        model,
-        samples,
-        task,
-        concurrency=concurrency,
-        on_progress=tell,
-        cache_path=cache,
-        patience=patience,
-        budget=budget,
-    )
-    wall = time.monotonic() - began
-    from_cache = sum(one.cached for one in asked)
-    candidate = [
-        await scored(scorer, model, one.sample, one.answer, reference)
-        for one, reference in zip(asked, references, strict=True)
-    ]
     name = dataset.incumbent_model or "incumbent"
-    incumbent = [
-        await scored(scorer, name, sample, frozen_answer(sample), reference)
-        for sample, reference in zip(samples, references, strict=True)
-    ]
     untrained = None
-    if untrained_model is not None and untrained_samples > 0:
-        few = samples[:untrained_samples]
-        progress.say(f"asking {untrained_model} without the adapter, {len(few)} samples")
-        plain = await answers(
-            endpoint, untrained_model, few, task, concurrency=concurrency, cache_path=cache, patience=patience
+    async with scorer_of(task) as scorer:
+        began = time.monotonic()
+        asked = await answers(
+            endpoint,
+            model,
+            samples,
+            task,
+            concurrency=concurrency,
+            on_progress=lambda done, of: progress.update(done, of, unit="samples"),
+            cache_path=cache,
+            patience=patience,
+            budget=budget,
         )
-        untrained = baseline(
-            [
-                await scored(scorer, untrained_model, one.sample, one.answer, one.sample.target)
-                for one in plain
-            ]
+        wall = time.monotonic() - began
+        from_cache = sum(one.cached for one in asked)
+        candidate = await score_all(scorer, model, samples, [one.answer for one in asked], references)
+        incumbent = await score_all(
+            scorer, name, samples, [frozen_answer(one, repeats) for one in samples], references
         )
+        noise = await self_noise(scorer, samples, repeats)
+        if untrained_model is not None and untrained_samples > 0:
+            few = samples[:untrained_samples]
+            progress.say(f"asking {untrained_model} without the adapter, {len(few)} samples")
+            plain = await answers(
+                endpoint,
+                untrained_model,
+                few,
+                task,
+                concurrency=concurrency,
+                cache_path=cache,
+                patience=patience,
+            )
+            untrained = baseline(
+                await score_all(
+                    scorer, untrained_model, few, [one.answer for one in plain], references[: len(few)]
+                )
+            )
     kind = references_kind(samples)
     id = evaluation_id(dataset.id, task, incumbent, candidate)
     looks = count_looks(id) if count_looks is not None else 1
@@ -170,7 +176,8 @@ async def evaluate(
             incumbent_name=name,
             candidate_name=model,
             made_from=(dataset.id,),
-            notes=reference_notes(kind, samples),
+            notes=reference_notes(samples, repeats),
+            self_noise=noise,
             looks=looks if looks > planned_looks else 1,
         )
     )
@@ -192,7 +199,7 @@ async def evaluate(
         disagreements_total=len(differing),
         untrained=untrained,
         results_file=str(write_results(cache_dir / f"{id}.jsonl", samples, references, incumbent, candidate)),
-        from_cache=min(from_cache, total),
+        from_cache=from_cache,
     )
 
 
@@ -205,13 +212,6 @@ def evaluation_id(
         for one, other in zip(incumbent, candidate, strict=True)
     ]
     return content_id([items, task, seen])
-
-
-def frozen_answer(sample: Sample) -> Answer:
-    """The incumbent's recorded answer; nobody's fault where there is none."""
-    if sample.incumbent is None:
-        return Answer(fault="nobody", error="no_frozen_answer: the incumbent's answer was not recorded")
-    return Answer(output=sample.incumbent)
 
 
 def measured(scores: Sequence[float | None], alpha: float) -> Measured:
@@ -235,24 +235,6 @@ def baseline(results: Sequence[EvalResult]) -> UntrainedBaseline:
         n=len(values),
         mean=sum(values) / len(values) if values else None,
         format_failures=sum(not one.score.format_ok for one in results),
-    )
-
-
-def references_kind(samples: Sequence[Sample]) -> References:
-    """What the samples' answers are compared with."""
-    with_gold = sum(sample.gold is not None for sample in samples)
-    return "gold" if with_gold == len(samples) else "mixed" if with_gold else "incumbent"
-
-
-def reference_notes(kind: References, samples: Sequence[Sample]) -> tuple[str, ...]:
-    """What a reader must know about the references."""
-    if kind == "gold":
-        return ()
-    without = sum(sample.gold is None for sample in samples)
-    return (
-        f"On {without:,} of {len(samples):,} samples the reference is the incumbent's own frozen answer: there it "
-        "is right by construction and the candidate can only lose. Gold answers, or repeats of the incumbent "
-        "(freehold freeze), make the comparison fair.",
     )
 
 

@@ -11,8 +11,7 @@ from freehold.evals.answers import Answer
 from freehold.evals.comparing import compare, disagreements
 from freehold.evals.latency import summarize
 from freehold.evals.outputs import OutputLine, listed, pair, read_lines, unique
-from freehold.evals.replay import scored
-from freehold.evals.scorers import for_task
+from freehold.evals.scoring import score_all, scorer_of
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluation import EvalResult, Score, Task
 from freehold.workflows.evaluate import DISAGREEMENTS_KEPT, Evaluation, evaluation_id, measured, write_results
@@ -111,24 +110,19 @@ async def _results(
 ) -> list[EvalResult]:
     if task.scorer == GIVEN:
         return [_given(name, line, path) for line in lines]
-    scorer = for_task(task)
-    if scorer.needs_reference and not any(reference is not None for reference in references):
-        raise UsageError(
-            f"scorer {task.scorer} needs the right answers, and neither file has any",
-            hint="put them into the lines as gold, or name a file of {id, gold}: --gold FILE",
-        )
-    return [
-        await scored(
-            scorer,
-            name,
-            sample,
-            Answer(output=line.output)
-            if line.output is not None
-            else Answer(fault="nobody", error="no_output: the line has no output"),
-            reference,
-        )
-        for sample, line, reference in zip(samples, lines, references, strict=True)
+    answers = [
+        Answer(output=line.output)
+        if line.output is not None
+        else Answer(fault="nobody", error="no_output: the line has no output")
+        for line in lines
     ]
+    async with scorer_of(task) as scorer:
+        if scorer.needs_reference and not any(reference is not None for reference in references):
+            raise UsageError(
+                f"scorer {task.scorer} needs the right answers, and neither file has any",
+                hint="put them into the lines as gold, or name a file of {id, gold}: --gold FILE",
+            )
+        return await score_all(scorer, name, samples, answers, references)
 
 
 def _given(name: str, line: OutputLine, path: Path) -> EvalResult:

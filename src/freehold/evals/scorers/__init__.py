@@ -16,7 +16,13 @@ from freehold.types.evaluation import Task
 SCORERS: dict[str, str] = {
     "label": "freehold.evals.scorers.label:LabelScorer",
     "exact": "freehold.evals.scorers.exact:ExactScorer",
+    "numeric": "freehold.evals.scorers.numeric:NumericScorer",
+    "regex": "freehold.evals.scorers.regex:RegexScorer",
+    "contains": "freehold.evals.scorers.contains:ContainsScorer",
     "json_fields": "freehold.evals.scorers.json_fields:JsonFieldsScorer",
+    "tool_call": "freehold.evals.scorers.tool_call:ToolCallScorer",
+    "code": "freehold.evals.scorers.code:CodeScorer",
+    "semantic": "freehold.evals.scorers.semantic:SemanticScorer",
 }
 
 

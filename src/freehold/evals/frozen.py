@@ -1,0 +1,86 @@
+"""The incumbent's recorded answers: put where they are missing, asked of themselves for noise, named as references."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from freehold.evals.answers import Answer
+from freehold.evals.scorers.scorer import Scorer
+from freehold.types.dataset import Sample
+
+References = Literal["gold", "incumbent", "mixed"]
+
+
+def with_frozen(
+    samples: Sequence[Sample], frozen: Mapping[str, Sequence[str]]
+) -> tuple[list[Sample], dict[str, tuple[str, ...]]]:
+    """The samples with the incumbent's answer put in where it was missing, and its further answers by sample id."""
+    filled, repeats = [], {}
+    for sample in samples:
+        answers_there = tuple(frozen.get(sample.id, ()))
+        if sample.incumbent is None and answers_there:
+            sample = msgspec.structs.replace(sample, incumbent=answers_there[0])
+            answers_there = answers_there[1:]
+        filled.append(sample)
+        if answers_there:
+            repeats[sample.id] = answers_there
+    return filled, repeats
+
+
+def frozen_answer(sample: Sample, repeats: Mapping[str, Sequence[str]]) -> Answer:
+    """The incumbent's recorded answer; nobody's fault where there is none.
+
+    Without gold its first answer is the reference, so another one of its answers is scored where there is one.
+    """
+    if sample.incumbent is None:
+        return Answer(fault="nobody", error="no_frozen_answer: the incumbent's answer was not recorded")
+    if sample.gold is None and sample.id in repeats:
+        return Answer(output=repeats[sample.id][0])
+    return Answer(output=sample.incumbent)
+
+
+async def self_noise(
+    scorer: Scorer, samples: Sequence[Sample], repeats: Mapping[str, Sequence[str]]
+) -> float | None:
+    """Share of samples on which two answers of the incumbent score differently; None where nobody asked twice."""
+    differing = pairs = 0
+    for sample in samples:
+        more = repeats.get(sample.id, ())
+        told = [sample.incumbent, *more] if sample.gold is not None else list(more)
+        known = [one for one in told if one is not None]
+        if len(known) < 2:
+            continue
+        reference = sample.gold if sample.gold is not None else sample.incumbent
+        first, second = [(await scorer.score(sample, one, reference)).value for one in known[:2]]
+        if first is not None and second is not None:
+            pairs += 1
+            differing += first != second
+    return differing / pairs if pairs else None
+
+
+def references_kind(samples: Sequence[Sample]) -> References:
+    """What the samples' answers are compared with."""
+    with_gold = sum(sample.gold is not None for sample in samples)
+    return "gold" if with_gold == len(samples) else "mixed" if with_gold else "incumbent"
+
+
+def reference_notes(samples: Sequence[Sample], repeats: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """What a reader must know about the references."""
+    without = [sample for sample in samples if sample.gold is None]
+    repeated = sum(sample.id in repeats for sample in without)
+    notes = []
+    if repeated:
+        notes.append(
+            f"On {repeated:,} of {len(samples):,} samples nobody has said what is right: both models are compared "
+            "with the incumbent's first answer, the incumbent by another answer of its own."
+        )
+    if len(without) > repeated:
+        notes.append(
+            f"On {len(without) - repeated:,} of {len(samples):,} samples the reference is the incumbent's own frozen "
+            "answer: there it is right by construction and the candidate can only lose. Gold answers, or repeats "
+            "of the incumbent (freehold freeze), make the comparison fair."
+        )
+    return tuple(notes)

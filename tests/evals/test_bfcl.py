@@ -1,0 +1,234 @@
+"""Function calls of a public benchmark: the gold answers are right, corrupted ones wrong for the right reason."""
+
+import asyncio
+import copy
+import json
+
+import pytest
+
+from freehold.evals.scorers import make
+from freehold.types.dataset import Message, Sample
+
+SPLITS = {"simple_python": 400, "multiple": 200, "parallel": 200, "live_simple": 258}
+
+
+def rows(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def items(shared_data):
+    """Per split: samples with their reference (BFCL's own form) and a right answer made from it."""
+    folder = shared_data("bfcl")
+    found = {}
+    for split in SPLITS:
+        golds = {
+            row["id"]: row["ground_truth"]
+            for row in rows(folder / "possible_answer" / f"BFCL_v4_{split}.json")
+        }
+        found[split] = [
+            (sample(row), json.dumps(golds[row["id"]]), [right_call(call, row) for call in golds[row["id"]]])
+            for row in rows(folder / f"BFCL_v4_{split}.json")
+        ]
+    return found
+
+
+def sample(row):
+    messages = tuple(Message(role=one["role"], content=one["content"]) for one in row["question"][0])
+    return Sample(id=row["id"], messages=messages, tools=row["function"])
+
+
+def right_call(call, row):
+    ((name, accepted),) = call.items()
+    function = next(one for one in row["function"] if one["name"] == name)
+    properties = function["parameters"]["properties"]
+    arguments = {}
+    for argument, values in accepted.items():
+        if not values:  # nothing is listed as accepted: any value of the type is
+            arguments[argument] = {"dict": {}, "string": "x", "boolean": True, "integer": 0, "array": []}[
+                properties[argument]["type"]
+            ]
+        elif "" not in values or argument in function["parameters"].get("required", ()):
+            arguments[argument] = first_value(next(one for one in values if one != ""))
+    return {"name": name, "arguments": arguments}
+
+
+def first_value(value):
+    if isinstance(value, dict):
+        return {
+            key: first_value(one[0]) for key, one in value.items() if isinstance(one, list) and one[0] != ""
+        }
+    return [first_value(one) for one in value] if isinstance(value, list) else value
+
+
+def tool_calls(calls):
+    """As an OpenAI-compatible API answers: dots in names become underscores, arguments are text."""
+    return json.dumps(
+        [
+            {
+                "id": f"c{place}",
+                "type": "function",
+                "function": {
+                    "name": one["name"].replace(".", "_"),
+                    "arguments": json.dumps(one["arguments"]),
+                },
+            }
+            for place, one in enumerate(calls)
+        ]
+    )
+
+
+def score(one, reference, answer):
+    return asyncio.run(make("tool_call").score(one, answer, reference))
+
+
+@pytest.mark.parametrize(("split", "count"), SPLITS.items())
+def test_gold_answers_score_one_hundred_percent(items, split, count):
+    assert len(items[split]) == count
+    wrong = [
+        (one.id, given)
+        for one, reference, calls in items[split]
+        if (given := score(one, reference, tool_calls(calls))).value != 1.0
+    ]
+    assert wrong == []
+
+
+def test_parallel_calls_may_come_in_any_order(items):
+    for one, reference, calls in items["parallel"]:
+        assert score(one, reference, tool_calls(list(reversed(calls)))).value == 1.0, one.id
+
+
+def test_irrelevance_wants_no_call(shared_data):
+    found = [sample(row) for row in rows(shared_data("bfcl") / "BFCL_v4_irrelevance.json")]
+    assert len(found) == 240
+    for one in found:
+        assert score(one, "[]", "None of the tools can do that.").value == 1.0
+        name = one.tools[0]["name"] if one.tools else "f"
+        given = score(one, "[]", tool_calls([{"name": name, "arguments": {}}]))
+        assert (given.value, given.reason.split(":")[0]) == (0.0, "unexpected_call")
+
+
+def an_argument(one, calls, *, kind=None, required=False):
+    """The first argument of the first call of that declared type."""
+    function = next(tool for tool in one.tools if tool["name"] == calls[0]["name"])
+    for name, value in calls[0]["arguments"].items():
+        declared = function["parameters"]["properties"].get(name, {})
+        if kind is not None and declared.get("type") != kind:
+            continue
+        if required and name not in function["parameters"].get("required", ()):
+            continue
+        return name, value
+    return None
+
+
+def wrong_function(one, calls):
+    calls[0]["name"] += "_x"
+    return calls
+
+
+def missing_required(one, calls):
+    found = an_argument(one, calls, required=True)
+    if found is None:
+        return None
+    del calls[0]["arguments"][found[0]]
+    return calls
+
+
+def unexpected_argument(one, calls):
+    calls[0]["arguments"]["made_up"] = 1
+    return calls
+
+
+def text_for_a_number(one, calls):
+    found = an_argument(one, calls, kind="integer")
+    if found is None or isinstance(found[1], str):
+        return None
+    calls[0]["arguments"][found[0]] = "many"
+    return calls
+
+
+def number_for_a_text(one, calls):
+    found = an_argument(one, calls, kind="string")
+    if found is None or not isinstance(found[1], str):
+        return None
+    calls[0]["arguments"][found[0]] = 17.5
+    return calls
+
+
+def another_number(one, calls):
+    found = an_argument(one, calls, kind="integer")
+    if found is None or isinstance(found[1], str):
+        return None
+    calls[0]["arguments"][found[0]] = 987_654_321
+    return calls
+
+
+def another_text(one, calls):
+    found = an_argument(one, calls, kind="string")
+    if found is None or not isinstance(found[1], str):
+        return None
+    calls[0]["arguments"][found[0]] = "something else entirely"
+    return calls
+
+
+def another_type_in_a_list(one, calls):
+    found = an_argument(one, calls, kind="array")
+    if found is None or not isinstance(found[1], list) or not found[1] or isinstance(found[1][0], dict):
+        return None
+    calls[0]["arguments"][found[0]] = [{"not": "this"}]
+    return calls
+
+
+def a_call_too_many(one, calls):
+    return [*calls, copy.deepcopy(calls[0])]
+
+
+def no_call(one, calls):
+    return []
+
+
+CORRUPTIONS = {
+    wrong_function: "wrong_function",
+    missing_required: "missing_required",
+    unexpected_argument: "unexpected_argument",
+    text_for_a_number: "wrong_type",
+    number_for_a_text: "wrong_type",
+    another_number: "wrong_value",
+    another_text: "wrong_value",
+    another_type_in_a_list: "wrong_item_type",
+    a_call_too_many: "wrong_count",
+    no_call: "no_call",
+}
+
+
+@pytest.mark.parametrize(
+    ("corrupt", "reason"), CORRUPTIONS.items(), ids=lambda one: getattr(one, "__name__", one)
+)
+def test_corrupted_calls_are_rejected_for_the_right_reason(items, corrupt, reason):
+    seen = 0
+    for split in ("simple_python", "multiple", "live_simple"):
+        for one, reference, calls in items[split]:
+            if any(
+                values == [] for call in json.loads(reference) for a in call.values() for values in a.values()
+            ):
+                continue
+            corrupted = corrupt(one, copy.deepcopy(calls))
+            if corrupted is None:
+                continue
+            given = score(one, reference, tool_calls(corrupted))
+            assert (given.value, given.reason.split(":")[0]) == (0.0, reason), (one.id, corrupted, given)
+            seen += 1
+    assert seen >= 20
+
+
+def test_a_missing_parallel_call_is_counted(items):
+    for one, reference, calls in items["parallel"]:
+        given = score(one, reference, tool_calls(calls[1:]))
+        assert given.reason.split(":")[0] in {"wrong_count", "no_call"}
+
+
+def test_broken_arguments_are_a_format_failure(items):
+    one, reference, calls = items["simple_python"][0]
+    broken = tool_calls(calls).replace('\\"}', "").replace('}"', '"')
+    given = score(one, reference, broken)
+    assert (given.value, given.format_ok, given.reason.split(":")[0]) == (0.0, False, "broken_call")
