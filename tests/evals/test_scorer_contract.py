@@ -26,6 +26,7 @@ CASES: dict[str, tuple[dict, str | None, str, str]] = {
     "tool_call": ({}, '[{"name": "f", "arguments": {"x": 1}}]', "[f(x=1)]", "[f(x=2)]"),
     "code": ({"callable": "GRADER:grade"}, "yes", "yes", "no"),
     "semantic": ({"base_url": "URL", "model": "m"}, "a lamp", "a lamp", "zzz"),
+    "judge": ({"base_url": "URL", "model": "m", "mode": "absolute"}, "a lamp", "a lamp", "a sofa"),
 }
 
 NASTY = [
@@ -52,10 +53,10 @@ def grade(answer, reference, sample):
 
 @pytest.fixture(scope="module", autouse=True)
 def places(tmp_path_factory):
-    """A grader for `code` and an embeddings API for `semantic`, put where the cases say so."""
+    """A grader for `code` and a model API for `semantic` and `judge`, put where the cases say so."""
     folder = tmp_path_factory.mktemp("contract")
     (folder / "grader.py").write_text(GRADER)
-    with embeddings_api() as url:
+    with model_api() as url:
         PLACES.update(GRADER=str(folder / "grader.py"), URL=url)
         yield
 
@@ -64,21 +65,27 @@ PLACES = {}
 
 
 @contextmanager
-def embeddings_api():
-    """Counts letters: an embedding that is honest about equal texts and far for unlike ones."""
+def model_api():
+    """Embeds by counting letters, honest about equal texts; judges an answer best when it has a lamp in it."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            data = [
-                {
-                    "index": place,
-                    "embedding": [text.count(letter) for letter in "abcdefghijklmnopqrstuvwxyz-"],
+            if "messages" in body:
+                graded = body["messages"][-1]["content"].split("# Answer")[1].split("1: wrong")[0]
+                said = "Hm. [[5]]" if "a lamp" in graded else "Hm. [[1]]"
+                reply = {"choices": [{"message": {"content": said}, "finish_reason": "stop"}]}
+            else:
+                letters = "abcdefghijklmnopqrstuvwxyz-"
+                reply = {
+                    "data": [
+                        {"index": place, "embedding": [text.count(letter) for letter in letters]}
+                        for place, text in enumerate(body["input"])
+                    ]
                 }
-                for place, text in enumerate(body["input"])
-            ]
-            answer = json.dumps({"data": data}).encode()
+            answer = json.dumps(reply).encode()
             self.send_response(200)
+            self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)

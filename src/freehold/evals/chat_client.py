@@ -50,7 +50,14 @@ class _Again(Exception):
 class ChatClient:
     """Asks one endpoint; an async context manager. Safe for any number of tasks of one loop at once."""
 
-    def __init__(self, endpoint: Endpoint, *, concurrency: int, patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        concurrency: int,
+        patience: Patience | None = None,
+        stream: bool | None = None,
+    ) -> None:
         if endpoint.api != "openai":
             raise UsageError(
                 f"endpoint {endpoint.name} speaks the {endpoint.api} API, which is not asked directly",
@@ -63,6 +70,7 @@ class ChatClient:
         self._patience = patience or Patience()
         self._session: aiohttp.ClientSession | None = None
         self._paused_until = 0.0
+        self._stream = endpoint.capabilities.streaming if stream is None else stream
         self._renamed: dict[str, str | None] = {}
 
     async def __aenter__(self) -> ChatClient:
@@ -130,8 +138,7 @@ class ChatClient:
 
     async def _once(self, body: dict[str, Any]) -> Answer:
         assert self._session is not None
-        streaming = self.endpoint.capabilities.streaming
-        if streaming:
+        if self._stream:
             body = {**body, "stream": True, "stream_options": {"include_usage": True}}
         for name, other in self._renamed.items():
             if name in body:

@@ -14,7 +14,7 @@ from scipy.stats import t as student
 from freehold.datasets import building
 from freehold.errors import StorageError, UsageError
 from freehold.evals.chat_client import Patience
-from freehold.evals.comparing import compare, disagreements
+from freehold.evals.comparing import disagreements
 from freehold.evals.frozen import (
     References,
     frozen_answer,
@@ -23,6 +23,7 @@ from freehold.evals.frozen import (
     self_noise,
     with_frozen,
 )
+from freehold.evals.judging import compare_by_task, prepared
 from freehold.evals.latency import summarize
 from freehold.evals.replay import Budget, answers
 from freehold.evals.scoring import score_all, scorer_of
@@ -123,6 +124,7 @@ async def evaluate(
     if fresh:
         cache.unlink(missing_ok=True)
     references = [sample.target for sample in samples]
+    task = prepared(task, cache_dir)
     name = dataset.incumbent_model or "incumbent"
     untrained = None
     async with scorer_of(task) as scorer:
@@ -165,13 +167,13 @@ async def evaluate(
     kind = references_kind(samples)
     id = evaluation_id(dataset.id, task, incumbent, candidate)
     looks = count_looks(id) if count_looks is not None else 1
-    comparison = (
-        None
-        if alone
-        else compare(
+    comparison = None
+    if not alone:
+        compared = await compare_by_task(
             samples,
             incumbent,
             candidate,
+            references,
             msgspec.structs.replace(task, alpha=task.alpha / planned_looks),
             incumbent_name=name,
             candidate_name=model,
@@ -179,8 +181,10 @@ async def evaluate(
             notes=reference_notes(samples, repeats),
             self_noise=noise,
             looks=looks if looks > planned_looks else 1,
+            patience=patience,
+            on_progress=lambda done, of: progress.update(done, of, unit="judged"),
         )
-    )
+        comparison, incumbent, candidate = compared
     differing = () if alone else disagreements(samples, incumbent, candidate, references)
     return Evaluation(
         id=id,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from freehold.errors import UsageError
 from freehold.evals.answers import Answer
-from freehold.evals.comparing import compare, disagreements
+from freehold.evals.comparing import disagreements
+from freehold.evals.judging import compare_by_task, prepared
 from freehold.evals.latency import summarize
 from freehold.evals.outputs import OutputLine, listed, pair, read_lines, unique
 from freehold.evals.scoring import score_all, scorer_of
@@ -57,6 +58,7 @@ async def evaluate_outputs(
         )
         for (one, other), reference in zip(pairing.pairs, references, strict=True)
     ]
+    task = prepared(task, cache_dir)
     first, second = names or (a.stem, b.stem)
     incumbent = await _results(first, samples, [one for one, _ in pairing.pairs], references, task, a)
     candidate = await _results(second, samples, [other for _, other in pairing.pairs], references, task, b)
@@ -66,10 +68,11 @@ async def evaluate_outputs(
             f"Left out: {len(pairing.only_a):,} items only in {a.name}, {len(pairing.only_b):,} only in {b.name}."
         )
     items = [hashlib.sha256(path.read_bytes()).hexdigest()[:32] for path in (a, b, gold) if path is not None]
-    comparison = compare(
+    comparison, incumbent, candidate = await compare_by_task(
         samples,
         incumbent,
         candidate,
+        references,
         task,
         incumbent_name=first,
         candidate_name=second,

@@ -23,6 +23,7 @@ SCORERS: dict[str, str] = {
     "tool_call": "freehold.evals.scorers.tool_call:ToolCallScorer",
     "code": "freehold.evals.scorers.code:CodeScorer",
     "semantic": "freehold.evals.scorers.semantic:SemanticScorer",
+    "judge": "freehold.evals.scorers.judge:JudgeScorer",
 }
 
 

@@ -1,0 +1,129 @@
+"""A comparison made by whatever the task names: a scorer on each side, or a judge on both together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from freehold.evals.chat_client import Patience
+from freehold.evals.comparing import UNIT, Scale, compare
+from freehold.evals.families import same_family
+from freehold.evals.human_labels import read_differences, read_labels
+from freehold.evals.judge import Judge, JudgeOptions
+from freehold.evals.pairwise import calibrated, judge_pairs
+from freehold.evals.rubric import load
+from freehold.evals.scorers.scorer import read_options
+from freehold.stats.advice import Judge as JudgeEvidence
+from freehold.types.dataset import Sample
+from freehold.types.evaluation import Comparison, EvalResult, Score, Task
+from freehold.types.record import content_id
+
+WIN_SCALE = Scale(-1.0, 1.0)
+
+
+class Compared(NamedTuple):
+    """The comparison with the results it rests on."""
+
+    comparison: Comparison
+    incumbent: list[EvalResult]
+    candidate: list[EvalResult]
+
+
+def prepared(task: Task, cache_dir: Path | None) -> Task:
+    """The task, with a place for a judge's judgements where it has a judge and names none."""
+    if task.scorer != "judge" or cache_dir is None or task.options.get("cache"):
+        return task
+    options: dict[str, Any] = {
+        **task.options,
+        "cache": str(cache_dir / f"judge-{content_id(task.options)[:12]}.jsonl"),
+    }
+    return msgspec.structs.replace(task, options=options)
+
+
+async def compare_by_task(
+    samples: Sequence[Sample],
+    incumbent: list[EvalResult],
+    candidate: list[EvalResult],
+    references: Sequence[str | None],
+    task: Task,
+    *,
+    incumbent_name: str,
+    candidate_name: str,
+    made_from: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
+    self_noise: float | None = None,
+    looks: int = 1,
+    patience: Patience | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Compared:
+    """Compare scored results. With a pairwise judge the answers are judged here and the results get its scores."""
+    scale, evidence = UNIT, None
+    if task.scorer == "judge":
+        options = read_options("judge", task.options, JudgeOptions)
+        if options.mode == "pairwise":
+            human = read_labels(Path(options.human_labels)) if options.human_labels else None
+            async with Judge(options, patience=patience) as judge:
+                judged = await judge_pairs(
+                    judge,
+                    samples,
+                    incumbent,
+                    candidate,
+                    references,
+                    incumbent_name=incumbent_name,
+                    margin=task.margin,
+                    alpha=task.alpha,
+                    human=human,
+                    on_progress=on_progress,
+                )
+            incumbent, candidate, evidence = judged.incumbent, judged.candidate, judged.evidence
+            scale, notes = WIN_SCALE, (*notes, *judged.notes)
+        else:
+            evidence, more = _graded(options, samples, incumbent, candidate, task, incumbent_name)
+            notes = (*notes, *more)
+    comparison = compare(
+        samples,
+        incumbent,
+        candidate,
+        task,
+        incumbent_name=incumbent_name,
+        candidate_name=candidate_name,
+        made_from=made_from,
+        notes=notes,
+        scale=scale,
+        self_noise=self_noise,
+        judge=evidence,
+        looks=looks,
+    )
+    return Compared(comparison, incumbent, candidate)
+
+
+def _graded(
+    options: JudgeOptions,
+    samples: Sequence[Sample],
+    incumbent: Sequence[EvalResult],
+    candidate: Sequence[EvalResult],
+    task: Task,
+    incumbent_name: str,
+) -> tuple[JudgeEvidence, tuple[str, ...]]:
+    """What is known about a judge that graded each answer alone."""
+    rubric = load(Path(options.rubric) if options.rubric else None, "absolute")
+    human = (
+        read_differences(Path(options.human_labels), rubric.highest - rubric.lowest)
+        if options.human_labels
+        else {}
+    )
+    differences = [
+        Score(value=None)
+        if one.score.value is None or other.score.value is None
+        else Score(value=other.score.value - one.score.value)
+        for one, other in zip(incumbent, candidate, strict=True)
+    ]
+    labels, low, notes = calibrated(samples, differences, human, task.alpha)
+    related = same_family(options.model, incumbent_name)
+    if related:
+        notes.append(f"The judge {options.model} is of the incumbent's own family and may favour it.")
+    evidence = JudgeEvidence(human_labels=labels, calibrated_low=low, margin=task.margin, same_family=related)
+    return evidence, tuple(notes)

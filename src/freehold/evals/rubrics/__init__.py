@@ -1,0 +1,1 @@
+"""Rubrics shipped with freehold, as data files."""

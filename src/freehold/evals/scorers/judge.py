@@ -1,0 +1,46 @@
+"""`judge`: a model grades the answer by a rubric.
+
+In mode ``absolute`` it is a scorer like the others. In mode ``pairwise`` the two models' answers are compared
+with each other (`freehold.evals.pairwise`), which needs both; asked for a single answer it abstains.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from freehold.evals.judge import Judge, JudgeOptions
+from freehold.evals.scorers.scorer import EMPTY, read_options
+from freehold.evals.slicing import question
+from freehold.types.dataset import Sample
+from freehold.types.evaluation import Score
+
+
+class JudgeScorer:
+    """The judge's grade, from 0 to 1. What the judge can't be asked or read about is unscored."""
+
+    name = "judge"
+    binary = False
+    needs_reference = False
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.options = read_options(self.name, options, JudgeOptions)
+        self.at_once = self.options.concurrency
+        self._judge = Judge(self.options)
+        self._open: Judge | None = None
+
+    async def score(self, sample: Sample, answer: str, reference: str | None) -> Score:
+        if self.options.mode == "pairwise":
+            return Score(value=None, reason="pairwise: compares two answers, and was given one")
+        if not answer.strip():
+            return EMPTY
+        if self._open is None:
+            self._open = self._judge
+            await self._open.__aenter__()
+        grade = await self._open.grade(question(sample), answer, reference)
+        return Score(value=grade.value, reason=grade.reason)
+
+    async def close(self) -> None:
+        """Close the connection and the cache."""
+        judge, self._open = self._open, None
+        if judge is not None:
+            await judge.__aexit__(None, None, None)
