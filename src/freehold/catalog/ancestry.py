@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from freehold.catalog.licenses import license_named, licenses, licenses_mentioned, words
-from freehold.catalog.releases import index, release_on, releases_of
+from freehold.catalog.releases import index, release_mentioned, release_on, releases_of
 from freehold.licensing.situation import Source
 from freehold.types.license import License, Lineage, LineageEdge, Release, UseProfile
 
@@ -44,6 +44,9 @@ def _source(edge: LineageEdge, use: UseProfile, *, first: bool) -> Source:
     release, note = _release(edge.model, use)
     if release is not None:
         found = tuple(licenses()[name] for name in (release.license, *release.also))
+        if not _HUB_ID.match(edge.model):
+            # An open model reached through a host: the host's terms come on top of the weights' licence.
+            found += licenses_mentioned(edge.model, scope="service")
         return Source(edge, found, release, False, note or release.note, release.confidence)
     if note is not None:
         return Source(edge, (), None, False, note)
@@ -68,7 +71,8 @@ def _release(model: str, use: UseProfile) -> tuple[Release | None, str | None]:
         if inside is not None:
             entries = releases_of(inside.group())
         if not entries:
-            entries = releases_of(index().base_names.get(words(model), model))
+            mentioned = index().base_names.get(words(model)) or release_mentioned(model)
+            entries = releases_of(mentioned or model)
     if not entries:
         return None, None
     release = release_on(entries, use.obtained)

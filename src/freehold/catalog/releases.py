@@ -24,6 +24,7 @@ class Index(NamedTuple):
     exact: dict[str, tuple[Release, ...]]
     patterns: tuple[tuple[str, Release], ...]
     base_names: dict[str, str]
+    by_length: tuple[tuple[str, str], ...]
 
 
 @functools.cache
@@ -41,6 +42,18 @@ def releases() -> tuple[Release, ...]:
     return tuple(found)
 
 
+def release_mentioned(text: str) -> str | None:
+    """The hub id whose name (without its owner) a free text contains; the longest of at least three words.
+
+    Shorter names say a family, and family never decides.
+    """
+    padded = f" {words(text)} "
+    for name, model in index().by_length:
+        if f" {name} " in padded:
+            return model
+    return None
+
+
 @functools.cache
 def index() -> Index:
     """The lookup tables, made once."""
@@ -52,11 +65,15 @@ def index() -> Index:
             key = model.lower()
             if "*" in key:
                 patterns.append((key, release))
+                stem = key.rstrip("*")
+                base_names.setdefault(words(stem.rpartition("/")[2]), stem)
                 continue
             exact[key] = (*exact.get(key, ()), release)
             base_names.setdefault(words(key.rpartition("/")[2]), model)
     patterns.sort(key=lambda item: -len(item[0]))
-    return Index(exact, tuple(patterns), base_names)
+    long = [item for item in base_names.items() if item[0].count(" ") >= 2]
+    by_length = tuple(sorted(long, key=lambda item: -len(item[0])))
+    return Index(exact, tuple(patterns), base_names, by_length)
 
 
 def releases_of(model: str) -> tuple[Release, ...]:

@@ -57,3 +57,26 @@ def change_tags(modification: str | None) -> frozenset[str]:
     if not any(word in text for word in _REMOVES):
         return frozenset()
     return frozenset(tag for tag, words in _CHANGES if any(word in text for word in words))
+
+
+_BUSINESS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (
+        "model_as_a_service",
+        ("model as a service", "maas", "inference", "fine tuning", "finetuning", "model api", "api for",
+         "endpoint", "llm api", "gpu cloud", "api provider"),
+    ),
+    ("coding_assistant", ("coding", "code assist", "code complet", "office", "productivity", "work assist")),
+    ("cloud_provider", ("cloud",)),
+    ("software_provider", ("software", "saas")),
+)  # fmt: skip
+
+
+def business_tags(kind: str) -> frozenset[str]:
+    """The kinds of business a product or business type written in free words amounts to.
+
+    Relaying requests to models others host is none of them.
+    """
+    text = kind.lower().replace("_", " ").replace("-", " ")
+    if "router" in text or "relay" in text:
+        return frozenset({"router"})
+    return frozenset(tag for tag, words in _BUSINESS if any(word in text for word in words))

@@ -246,7 +246,7 @@ class BusinessClause(_Clause, frozen=True, kw_only=True, tag="business"):
     """A gate on kinds of business.
 
     `gated` and `free` are product or business types (``*`` is any); one in neither passes on a named
-    assumption, and a hosted service whose type is not stated comes out as `type_unknown`. `over` makes the
+    assumption, and a hosted service whose type is not stated comes out as `type_unknown` (``assume``: passes too). `over` makes the
     gate bite only above a limit. `duty` turns the gate into an obligation instead of an outcome.
     """
 
@@ -258,7 +258,7 @@ class BusinessClause(_Clause, frozen=True, kw_only=True, tag="business"):
     duty: str | None = None
     commercial_only: bool = False
     any_mode: bool = False
-    type_unknown: Outcome | None = "unclear"
+    type_unknown: Literal["assume", "unclear", "needs_separate_license"] = "unclear"
     counts_affiliates: bool = False
 
 

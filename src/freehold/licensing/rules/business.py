@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from freehold.licensing.domains import business_tags
 from freehold.licensing.figures import read
 from freehold.licensing.rules.base import Assumption, Change, Finding, reason
 from freehold.licensing.situation import Layer, Situation
@@ -31,7 +32,10 @@ class BusinessGates:
         if clause.commercial_only and use.commercial is False:
             yield reason(self, layer, clause, f"{clause.text}; it binds commercial use only")
             return
-        kinds = [kind for kind in (use.product_type, use.business) if kind is not None]
+        kinds: list[str] = []
+        for kind in (use.product_type, use.business):
+            if kind is not None:
+                kinds += [kind, *sorted(business_tags(kind))]
         if use.competes_with_licensor is not None:
             kinds.append("competitor" if use.competes_with_licensor else "not_competitor")
         if use.affiliate_runs_maas and clause.counts_affiliates:
@@ -50,7 +54,7 @@ class BusinessGates:
             yield reason(self, layer, clause, f"{clause.text}; below the line")
             return
         if gated is None:
-            if not kinds and "hosting" in events and clause.type_unknown is not None:
+            if not kinds and "hosting" in events and clause.type_unknown != "assume":
                 text = f"{clause.text}; state the kind of product"
                 yield reason(self, layer, clause, text, clause.type_unknown)
                 return

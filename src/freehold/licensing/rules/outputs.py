@@ -39,6 +39,13 @@ class OutputTraining:
         if layer.license.scope == "service" and layer.source.edge.kind == "trained_on":
             yield reason(self, layer, clause, f"{clause.text}; it binds the account holder", "unclear")
             return
+        party = layer.license.licensor.lower()
+        accounts = situation.use.accounts
+        if layer.license.scope == "service" and accounts is not None:
+            if not any(account.lower() in party for account in accounts):
+                text = f"{clause.text}; it binds the account holder, which you say you are not"
+                yield reason(self, layer, clause, text, "unclear")
+                return
         bases = {
             other.license.id
             for other in situation.layers
@@ -56,7 +63,7 @@ class OutputTraining:
         if fate == "undistributed":
             if "copies" in situation.events:
                 fate = "not_allowed"
-            elif "hosting" in situation.events:
+            elif "hosting" in situation.events and situation.use.commercial is not False:
                 fate = "unclear"
             else:
                 fate = "free"
