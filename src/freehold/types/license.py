@@ -246,8 +246,9 @@ class BusinessClause(_Clause, frozen=True, kw_only=True, tag="business"):
     """A gate on kinds of business.
 
     `gated` and `free` are product or business types (``*`` is any); one in neither passes on a named
-    assumption, and a hosted service whose type is not stated comes out as `type_unknown` (``assume``: passes too). `over` makes the
-    gate bite only above a limit. `duty` turns the gate into an obligation instead of an outcome.
+    assumption, and a hosted service whose type is not stated comes out as `type_unknown` (``assume``: it
+    passes too). `over` makes the gate bite only above a limit. `duty` turns the gate into an obligation
+    instead of an outcome.
     """
 
     gated: tuple[str, ...]

@@ -41,11 +41,11 @@ class OutputTraining:
             return
         party = layer.license.licensor.lower()
         accounts = situation.use.accounts
-        if layer.license.scope == "service" and accounts is not None:
-            if not any(account.lower() in party for account in accounts):
-                text = f"{clause.text}; it binds the account holder, which you say you are not"
-                yield reason(self, layer, clause, text, "unclear")
-                return
+        stranger = accounts is not None and not any(account.lower() in party for account in accounts)
+        if layer.license.scope == "service" and stranger:
+            text = f"{clause.text}; it binds the account holder, which you say you are not"
+            yield reason(self, layer, clause, text, "unclear")
+            return
         bases = {
             other.license.id
             for other in situation.layers
