@@ -2,36 +2,331 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
-import msgspec
+
+from freehold.cli.options import config_option, json_option, print_json
+
+if TYPE_CHECKING:
+    from freehold.types.license import Lineage, Ruling, UseProfile
+
+EXIT_CODES = {
+    "allowed": 0,
+    "allowed_with_obligations": 0,
+    "not_allowed": 1,
+    "needs_separate_license": 1,
+    "unclear": 3,
+}
+_COLORS = {"allowed": "green", "allowed_with_obligations": "green", "unclear": "yellow"}
 
 
-@click.command("license")
-@click.argument("model")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(model: str, as_json: bool) -> None:
-    """Rule on a MODEL for the use described in `[use]` of freehold.toml.
+class RuleByDefault(click.Group):
+    """What is no command of this group is a model to rule on."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = ["rule", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("license", cls=RuleByDefault)
+def command() -> None:
+    """May I use this model for this, and what must I do?
+
+    Without a command, rules on a MODEL, a lineage or a file of cases for the use in [use] of freehold.toml.
+    Exit code: 0 allowed, 1 not allowed or a separate licence is needed, 3 unclear, 2 usage.
 
     \b
     Example:
-      freehold license HuggingFaceTB/SmolLM2-135M-Instruct
+      freehold license google/gemma-3-270m
+      freehold license --lineage lineage.json --use use.toml --json
+      freehold license --cases license_cases.json --json
+      freehold license comply meta-llama/Llama-3.1-8B-Instruct --out legal/
     """
-    from pathlib import Path
 
-    from freehold.types.config import parse
-    from freehold.types.license import UseProfile
-    from freehold.workflows.license import rule_for_model
 
-    path = Path("freehold.toml")
-    use = parse(path.read_text(), path=str(path)).use if path.exists() else UseProfile()
-    ruling = rule_for_model(model, use)
+def _where(function: Any) -> Any:
+    function = config_option(function)
+    function = click.option(
+        "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Lay a value over the use profile."
+    )(function)
+    function = click.option(
+        "--use",
+        "use_path",
+        type=click.Path(path_type=Path),
+        help="Use profile (TOML or JSON) to take instead.",
+    )(function)
+    function = click.option(
+        "--lineage",
+        "lineage_path",
+        type=click.Path(path_type=Path),
+        help="Lineage file, manifest, card, GGUF.",
+    )(function)
+    return click.argument("model", required=False)(function)
+
+
+@command.command("rule")
+@_where
+@click.option("--cases", "cases_path", type=click.Path(path_type=Path), help="Answer a file of worked cases.")
+@json_option
+def rule_command(
+    model: str | None,
+    lineage_path: Path | None,
+    use_path: Path | None,
+    settings: tuple[str, ...],
+    config_path: Path | None,
+    cases_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Rule on a MODEL, a lineage or a file of cases (this is what `freehold license MODEL` does).
+
+    \b
+    Example:
+      freehold license rule Qwen/Qwen2.5-3B --set commercial=true --set mode=internal
+    """
+    if cases_path is not None:
+        _answer_cases(cases_path, as_json)
+        return
+    ruling, _, _ = _ruling(model, lineage_path, use_path, settings, config_path)
+    _show(ruling, as_json)
+    raise click.exceptions.Exit(EXIT_CODES[ruling.outcome])
+
+
+def _answer_cases(path: Path, as_json: bool) -> None:
+    import msgspec
+
+    from freehold.workflows.license_cases import answer_case, read_cases
+
+    for case in read_cases(path):
+        answer = answer_case(case, path=str(path))
+        if as_json:
+            click.echo(msgspec.json.encode(answer).decode())
+        else:
+            click.echo(f"{answer.id}: {answer.verdict}  {', '.join(answer.obligations)}".rstrip())
+
+
+@command.command("comply")
+@_where
+@click.option("--out", "out", type=click.Path(path_type=Path), required=True, help="Folder to write into.")
+@json_option
+def comply_command(
+    model: str | None,
+    lineage_path: Path | None,
+    use_path: Path | None,
+    settings: tuple[str, ...],
+    config_path: Path | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Write NOTICE, attribution, use-restriction annex, model-card section and checklist.
+
+    \b
+    Example:
+      freehold license comply google/gemma-3-270m --set mode=hosted_service --out legal/
+    """
+    from freehold.workflows.license import comply
+
+    ruling, _, _ = _ruling(model, lineage_path, use_path, settings, config_path)
+    files = comply(ruling, out)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(ruling)).decode())
+        print_json({"outcome": ruling.outcome, "files": [str(path) for path in files]})
     else:
-        click.echo(f"{ruling.model}: {ruling.outcome}")
-        for reason in ruling.reasons:
-            click.echo(f"  {reason.code} {reason.license_id} {reason.section}: {reason.text}")
-    if ruling.outcome in ("not_allowed", "needs_separate_license"):
-        raise click.exceptions.Exit(1)
-    if ruling.outcome == "unclear":
-        raise click.exceptions.Exit(3)
+        for path in files:
+            click.echo(str(path))
+        for text in ruling.details["violation_texts"]:
+            click.echo(f"mend first: {text}", err=True)
+    raise click.exceptions.Exit(EXIT_CODES[ruling.outcome])
+
+
+@command.command("init")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Answer without being asked.")
+@config_option
+def init_command(settings: tuple[str, ...], config_path: Path | None) -> None:
+    """Ask what the licences will ask, and store it in [use] of freehold.toml. Empty means unknown.
+
+    \b
+    Example:
+      freehold license init
+      freehold license init --set commercial=true --set seat=DE
+    """
+    from freehold.workflows.license_use import QUESTIONS, use_table, with_settings, write_use
+    from freehold.workflows.project import open_project
+
+    project = open_project(config_path)
+    use = with_settings(project.config.use, settings)
+    path = config_path or project.config_path or project.root / "freehold.toml"
+    if not settings:
+        answers = []
+        for key, question in QUESTIONS:
+            now = getattr(use, key)
+            shown = ", ".join(now) if isinstance(now, tuple) else ("" if now is None else str(now))
+            told = click.prompt(question, default=shown, show_default=bool(shown), err=True)
+            if str(told).strip() and str(told) != shown:
+                answers.append(f"{key}={told}")
+        use = with_settings(use, tuple(answers))
+    write_use(path, use)
+    click.echo(use_table(use), nl=False)
+    click.echo(f"written to {path}", err=True)
+
+
+@command.command("identify")
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+def identify_command(file: Path, as_json: bool) -> None:
+    """Say which licence the text of FILE is. Changed text is never reported as the original.
+
+    Exit code: 0 the same text as a known one, 3 changed or unknown.
+
+    \b
+    Example:
+      freehold license identify LICENSE
+    """
+    from freehold.workflows.license import identify_file
+
+    found = identify_file(file)
+    if as_json:
+        print_json(found)
+    else:
+        if found.answer == "same":
+            click.echo(f"{file}: {found.title} ({found.license_id})")
+        elif found.answer == "changed":
+            click.echo(
+                f"{file}: changed from {found.title} ({found.nearest}), closeness {found.closeness:.2f}"
+            )
+            click.echo(f"  {len(found.added)} sentences are not the original's, {found.missing} are missing")
+            for text in found.added[:8]:
+                click.echo(f"  + {text[:300]}")
+        else:
+            click.echo(f"{file}: no known licence")
+        for title, closeness in found.twins:
+            click.echo(f"  not: {title} (closeness {closeness:.2f})")
+        if found.note:
+            click.echo(f"  {found.note}")
+    raise click.exceptions.Exit(0 if found.answer == "same" else 3)
+
+
+@command.command("matrix")
+@click.argument("models", nargs=-1, required=True)
+@click.option("--use", "use_path", type=click.Path(path_type=Path), help="Use profile to take instead.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Lay a value over the profile.")
+@config_option
+@json_option
+def matrix_command(
+    models: tuple[str, ...],
+    use_path: Path | None,
+    settings: tuple[str, ...],
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Show models against my use and the usual alternatives.
+
+    \b
+    Example:
+      freehold license matrix Qwen/Qwen2.5-7B google/gemma-3-270m meta-llama/Llama-3.1-8B
+    """
+    from freehold.workflows.license import matrix
+
+    table = matrix(models, _use(use_path, settings, config_path))
+    if as_json:
+        print_json(
+            {
+                model: {
+                    way: {"outcome": one.outcome, "obligations": sorted({d.key for d in one.obligations})}
+                    for way, one in row.items()
+                }
+                for model, row in table.items()
+            }
+        )
+        return
+    short = {
+        "allowed": "yes",
+        "allowed_with_obligations": "duties",
+        "not_allowed": "no",
+        "needs_separate_license": "ask",
+        "unclear": "unclear",
+    }
+    width = max(len(model) for model in table)
+    heads = list(next(iter(table.values())))
+    click.echo(" " * width + "".join(f"  {head:<9}" for head in heads).rstrip())
+    for model, row in table.items():
+        cells = "".join(
+            "  " + click.style(f"{short[one.outcome]:<9}", fg=_COLORS.get(one.outcome, "red"))
+            for one in row.values()
+        )
+        click.echo(f"{model:<{width}}{cells}".rstrip())
+    click.echo("duties: allowed if they are met; ask: a separate licence is needed", err=True)
+
+
+@command.command("bom")
+@_where
+@click.option("--out", "out", type=click.Path(path_type=Path), help="File to write (default: stdout).")
+def bom_command(
+    model: str | None,
+    lineage_path: Path | None,
+    use_path: Path | None,
+    settings: tuple[str, ...],
+    config_path: Path | None,
+    out: Path | None,
+) -> None:
+    """Write a CycloneDX 1.6 bill of materials: lineage, licences, hashes, data, services.
+
+    \b
+    Example:
+      freehold license bom --lineage .freehold/adapters/support --out support.cdx.json
+    """
+    from freehold.workflows.license_bom import bill_of_materials
+    from freehold.workflows.license_lineage import file_hashes
+
+    ruling, lineage, use = _ruling(model, lineage_path, use_path, settings, config_path)
+    hashes = file_hashes(lineage_path) if lineage_path is not None else {}
+    text = bill_of_materials(ruling, lineage, use, hashes=hashes)
+    if out is None:
+        click.echo(text)
+    else:
+        out.write_text(text + "\n", encoding="utf-8")
+        click.echo(str(out))
+
+
+def _use(use_path: Path | None, settings: tuple[str, ...], config_path: Path | None) -> UseProfile:
+    from freehold.workflows.license_use import read_use, with_settings
+    from freehold.workflows.project import open_project
+
+    use = read_use(use_path) if use_path is not None else open_project(config_path).config.use
+    return with_settings(use, settings)
+
+
+def _ruling(
+    model: str | None,
+    lineage_path: Path | None,
+    use_path: Path | None,
+    settings: tuple[str, ...],
+    config_path: Path | None,
+) -> tuple[Ruling, Lineage, UseProfile]:
+    from freehold.workflows.license import lineage_of_model, rule_for_model
+    from freehold.workflows.license_lineage import read_lineage
+    from freehold.workflows.license_use import with_settings
+
+    if (model is None) == (lineage_path is None):
+        raise click.UsageError("give a MODEL or --lineage FILE, one of the two")
+    use = _use(use_path, settings, config_path)
+    if lineage_path is not None:
+        read = read_lineage(lineage_path, use)
+        lineage = read.lineage
+        if read.use is not None and use_path is None:
+            use = with_settings(read.use, settings)
+    else:
+        lineage = lineage_of_model(str(model))
+    return rule_for_model(lineage.model, use, lineage=lineage), lineage, use
+
+
+def _show(ruling: Ruling, as_json: bool) -> None:
+    from freehold.workflows.license import explain
+
+    if as_json:
+        print_json(ruling)
+        return
+    first, _, rest = explain(ruling).partition("\n")
+    click.echo(click.style(first, fg=_COLORS.get(ruling.outcome, "red"), bold=True))
+    click.echo(rest, nl=False)

@@ -38,11 +38,11 @@ _FULL_WEIGHTS: frozenset[EdgeKind] = frozenset({"fine_tune", "merge", "quantize"
 CLASSIFIER_WORDS = ("classif", "embedding", "label", "categor", "routing", "intent", "moderation", "retriev")
 COMPETING_WORDS = (
     "chat assistant",
+    "general assistant",
+    "general purpose",
+    "general chat",
     "competing",
     "foundation",
-    "general",
-    "assistant",
-    "llm",
     "chatbot",
     "frontier",
 )

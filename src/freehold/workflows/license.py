@@ -1,12 +1,22 @@
-"""Rulings on models and lineages: the catalog's facts put before the rules."""
+"""Rulings on models and lineages: the catalog's facts put before the rules, and the duties done."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
+
 from freehold import __version__
 from freehold.catalog.ancestry import resolve
+from freehold.catalog.fingerprints import fingerprints
+from freehold.catalog.licenses import licenses
+from freehold.errors import InputError, StorageError, UsageError
+from freehold.licensing.comply import annex_text, attribution_text, card_text, checklist_text, notice_text
+from freehold.licensing.identify import Identified, identify
+from freehold.licensing.memo import memo
 from freehold.licensing.ruling import rule
 from freehold.licensing.situation import Situation
-from freehold.types.license import Lineage, LineageEdge, Ruling, UseProfile
+from freehold.types.license import License, Lineage, LineageEdge, Ruling, UseProfile
 
 
 def rule_for_model(model_id: str, use: UseProfile, *, lineage: Lineage | None = None) -> Ruling:
@@ -14,8 +24,101 @@ def rule_for_model(model_id: str, use: UseProfile, *, lineage: Lineage | None = 
 
     Without a lineage the model stands for itself (ancestors its release is known to have are added). A
     service in the lineage (``distilled_from`` ``gpt-4o-2024-08-06``) brings its contract in. A model that is
-    not in the catalog comes out as ``unclear``, never as allowed.
+    not in the catalog comes out as ``unclear``, never as allowed. Raises `UsageError` when the lineage says
+    that the model is made of itself.
     """
     if lineage is None:
-        lineage = Lineage(model=model_id, edges=(LineageEdge(kind="base", model=model_id),))
+        lineage = lineage_of_model(model_id)
+    else:
+        _check_cycle(lineage)
     return rule(Situation(use, lineage, resolve(lineage, use)), version=__version__)
+
+
+def lineage_of_model(model_id: str) -> Lineage:
+    """A model that stands for itself."""
+    return Lineage(model=model_id, edges=(LineageEdge(kind="base", model=model_id),))
+
+
+def _check_cycle(lineage: Lineage) -> None:
+    for edge in lineage.edges[1:]:
+        if edge.kind in ("base", "merge") and edge.model == lineage.model:
+            raise UsageError(
+                f"cyclic lineage: {lineage.model} is made from {edge.model}",
+                hint="an artefact has another name than its ancestors",
+            )
+
+
+def matrix(models: tuple[str, ...], use: UseProfile) -> dict[str, dict[str, Ruling]]:
+    """Models × ways to use them, the rest of the profile as it is: model id → way → ruling."""
+    return {model: {way: rule_for_model(model, one) for way, one in ways(use).items()} for model in models}
+
+
+def ways(use: UseProfile) -> dict[str, UseProfile]:
+    """Your own use, then the ways most people weigh it against."""
+
+    def way(**changes: object) -> UseProfile:
+        plain: dict[str, object] = {
+            "serves_third_parties": False,
+            "distributes_weights": False,
+            "trains_models_on_outputs": False,
+        }
+        return msgspec.structs.replace(use, **{**plain, **changes})
+
+    return {
+        "my use": use,
+        "internal": way(mode="internal"),
+        "hosted": way(mode="hosted_service"),
+        "embedded": way(mode="embedded_product"),
+        "weights": way(mode="distribute_weights"),
+        "teacher": way(mode="train_other_model", then="internal"),
+    }
+
+
+def explain(ruling: Ruling) -> str:
+    """The ruling as a memo."""
+    return memo(ruling, licenses())
+
+
+def attribution(ruling: Ruling) -> str:
+    """The text an endpoint that serves the model shows about it."""
+    return attribution_text(ruling, licenses())
+
+
+def comply(ruling: Ruling, folder: Path) -> tuple[Path, ...]:
+    """Write what the duties ask for into a folder and return the files: NOTICE, attribution, annex, card section,
+    checklist. Raises `StorageError` when the folder cannot be written.
+    """
+    texts = {
+        "NOTICE": notice_text(ruling, licenses()),
+        "ATTRIBUTION.txt": attribution_text(ruling, licenses()),
+        "USE_RESTRICTIONS.md": annex_text(ruling, licenses()),
+        "MODEL_CARD_LICENSE.md": card_text(ruling, licenses()),
+        "CHECKLIST.md": checklist_text(ruling),
+        "ruling.json": msgspec.json.format(msgspec.json.encode(ruling)).decode() + "\n",
+    }
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            if text:
+                (folder / name).write_text(text, encoding="utf-8")
+                written.append(folder / name)
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be written: {error.strerror}") from None
+    return tuple(written)
+
+
+def identify_file(path: Path) -> Identified:
+    """Which licence is the text of this file? Raises `InputError` when it cannot be read as text."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=str(path)) from None
+    except UnicodeDecodeError:
+        raise InputError("is not UTF-8 text", path=str(path)) from None
+    return identify(text, fingerprints())
+
+
+def license_record(license_id: str) -> License | None:
+    """The catalog's record of a licence, or None."""
+    return licenses().get(license_id)

@@ -24,7 +24,7 @@ ROLES: dict[str, EdgeKind] = {
     "dataset": "trained_on",
     "surgery": "surgery",
 }
-_RENAMED = {
+RENAMED = {
     "licensee_region": "seat",
     "parent_region": "parent_seat",
     "served_regions": "regions",
@@ -87,7 +87,7 @@ def use_of(fields: dict[str, Any]) -> UseProfile:
     known: dict[str, Any] = {}
     accounts = []
     for key, value in fields.items():
-        field = _RENAMED.get(key, key)
+        field = RENAMED.get(key, key)
         if key.startswith("has_") and key.endswith("_account"):
             if value:
                 accounts.append(key.removeprefix("has_").removesuffix("_account"))

@@ -10,6 +10,7 @@ from freehold.licensing.rules.duty import Duties
 from freehold.licensing.rules.modification import Modifications
 from freehold.licensing.rules.note import Notes
 from freehold.licensing.rules.outputs import OutputTraining
+from freehold.licensing.rules.profile import Profile
 from freehold.licensing.rules.purpose import GrantedPurpose
 from freehold.licensing.rules.region import Regions
 from freehold.licensing.rules.relicense import Relicensing
@@ -30,5 +31,6 @@ RULES: tuple[LicenseRule, ...] = (
     Relicensing(),
     Contradictions(),
     Duties(),
+    Profile(),
     Notes(),
 )

@@ -1,0 +1,55 @@
+"""A ruling as a short memo for people. Pure text; colours are the command line's business."""
+
+from __future__ import annotations
+
+from freehold.licensing.comply import DISCLAIMER, KEY_TITLES
+from freehold.types.license import License, Obligation, Ruling, RulingReason
+
+OUTCOMES: dict[str, str] = {
+    "allowed": "Allowed. Nothing has to be done beyond obeying the law and any use policy.",
+    "allowed_with_obligations": "Allowed, if every duty below is met.",
+    "not_allowed": "Not allowed as described.",
+    "needs_separate_license": "Not allowed under this licence; a separate licence has to be asked for.",
+    "unclear": "Unclear. The texts, or what is known of this case, do not decide it.",
+}
+
+
+def memo(ruling: Ruling, licenses: dict[str, License]) -> str:
+    """The answer, what decides it, what to do, what it rests on, and what would change it."""
+    lines = [f"{ruling.model}: {ruling.outcome.replace('_', ' ')}", OUTCOMES[ruling.outcome], ""]
+    deciding = [reason for reason in ruling.reasons if reason.outcome is not None]
+    if deciding:
+        lines += ["What decides", *[_reason(reason, licenses) for reason in deciding], ""]
+    if ruling.violations:
+        texts = ruling.details.get("violation_texts", ruling.violations)
+        lines += ["Mend first", *[f"  - {text}" for text in texts], ""]
+    due = [duty for duty in ruling.obligations if not (duty.recommended or duty.passive)]
+    if due:
+        blocked = ruling.outcome in ("not_allowed", "needs_separate_license", "unclear")
+        lines += ["Would be due" if blocked else "Do", *[_duty(duty, licenses) for duty in due], ""]
+    wise = [duty for duty in ruling.obligations if duty.recommended or duty.passive]
+    if wise:
+        lines += ["Wise", *[_duty(duty, licenses) for duty in wise], ""]
+    other = [reason for reason in ruling.reasons if reason.outcome is None and reason.code != "L201"]
+    if other:
+        lines += ["Considered", *[_reason(reason, licenses) for reason in other], ""]
+    for title, texts in (("Assumed", ruling.assumptions), ("Would change it", ruling.would_change)):
+        if texts:
+            lines += [title, *[f"  - {text}" for text in texts], ""]
+    lines.append(DISCLAIMER)
+    return "\n".join(lines) + "\n"
+
+
+def _reason(reason: RulingReason, licenses: dict[str, License]) -> str:
+    where = f"{_name(reason.license_id, licenses)} {reason.section}".strip()
+    return f"  - {reason.text} [{where}; {reason.confidence}; {reason.code}]"
+
+
+def _duty(duty: Obligation, licenses: dict[str, License]) -> str:
+    value = f": “{duty.value}”" if duty.value else ""
+    where = f"{_name(duty.license_id, licenses)} {duty.section}"
+    return f"  - {KEY_TITLES.get(duty.key, duty.key)}{value} [{where}]"
+
+
+def _name(license_id: str, licenses: dict[str, License]) -> str:
+    return licenses[license_id].name if license_id in licenses else license_id

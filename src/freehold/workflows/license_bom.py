@@ -1,0 +1,99 @@
+"""A bill of materials of a model as CycloneDX 1.6 (ML-BOM): lineage, licences, hashes, data, services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from freehold import __version__
+from freehold.catalog.ancestry import resolve
+from freehold.catalog.licenses import licenses
+from freehold.errors import FreeholdError, MissingExtraError
+from freehold.types.license import Lineage, Ruling, UseProfile
+
+
+def bill_of_materials(
+    ruling: Ruling, lineage: Lineage, use: UseProfile, *, hashes: dict[str, str] | None = None
+) -> str:
+    """The bill as JSON text, checked against the CycloneDX 1.6 schema.
+
+    `hashes` maps the file names of the artefact to their sha256. Raises `MissingExtraError` without the
+    extra ``bom``, and `FreeholdError` should the result not fit the schema.
+    """
+    try:
+        from cyclonedx.factory.license import LicenseFactory
+        from cyclonedx.model import HashAlgorithm, HashType, Property
+        from cyclonedx.model.bom import Bom
+        from cyclonedx.model.component import Component, ComponentType, Pedigree
+        from cyclonedx.model.service import Service
+        from cyclonedx.output.json import JsonV1Dot6
+        from cyclonedx.schema import SchemaVersion
+        from cyclonedx.validation.json import JsonStrictValidator
+    except ImportError:
+        raise MissingExtraError("a bill of materials", "bom") from None
+
+    factory = LicenseFactory()
+
+    def named(ids: list[str]) -> list[Any]:
+        known = licenses()
+        return [
+            factory.make_with_name(f"{known[one].name} ({one})" if one in known else one)
+            if one.startswith("LicenseRef-") or one not in known
+            else factory.make_from_string(one)
+            for one in ids
+        ]
+
+    parts: list[Any] = []
+    services: list[Any] = []
+    ancestors: list[Any] = []
+    for number, source in enumerate(resolve(lineage, use)):
+        ids = [license.id for license in source.licenses]
+        properties = [Property(name="freehold:relation", value=source.edge.kind)]
+        reference = f"{number}-{source.edge.model}"
+        if any(license.scope == "service" for license in source.licenses):
+            services.append(
+                Service(
+                    name=source.edge.model, bom_ref=reference, licenses=named(ids[:1]), properties=properties
+                )
+            )
+            continue
+        is_data = source.edge.kind == "trained_on"
+        component = Component(
+            name=source.edge.model.removeprefix("(ours)").strip() or lineage.model,
+            type=ComponentType.DATA if is_data else ComponentType.MACHINE_LEARNING_MODEL,
+            bom_ref=reference,
+            licenses=[one for one in named(ids) if len(ids) == 1 or not hasattr(one, "value")],
+            properties=properties,
+        )
+        if source.edge.kind in ("base", "merge"):
+            ancestors.append(component)
+        parts.append(component)
+    files = [
+        Component(
+            name=name,
+            type=ComponentType.FILE,
+            bom_ref=f"file-{name}",
+            hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
+        )
+        for name, digest in sorted((hashes or {}).items())
+    ]
+    root = Component(
+        name=lineage.model,
+        type=ComponentType.MACHINE_LEARNING_MODEL,
+        bom_ref="model",
+        pedigree=Pedigree(ancestors=ancestors) if ancestors else None,
+        properties=[
+            Property(name="freehold:ruling", value=ruling.outcome),
+            Property(name="freehold:ruling_id", value=ruling.id),
+            Property(name="freehold:version", value=__version__),
+        ],
+    )
+    bom = Bom(components=[*parts, *files], services=services)
+    bom.metadata.component = root
+    bom.register_dependency(root, [*parts, *files, *services])
+    text = str(JsonV1Dot6(bom).output_as_string(indent=2))
+    problem = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
+    if problem is not None:
+        raise FreeholdError(
+            f"the bill of materials does not fit CycloneDX 1.6: {str(problem).splitlines()[0]}"
+        )
+    return text
