@@ -12,6 +12,22 @@ from freehold.types.license import License, Lineage, LineageEdge, Release, UsePr
 _HUB_ID = re.compile(r"^[\w.\-]+/[\w.\-]+$")
 _HUB_ID_INSIDE = re.compile(r"(?<![\w./-])[\w.\-]+/[\w.\-]+")
 _OURS = re.compile(r"^\(?(ours|our|own|my|mine|internal|in-house|us)\b", re.IGNORECASE)
+_MODEL_WORDS = frozenset(
+    [
+        "model",
+        "models",
+        "weights",
+        "checkpoint",
+        "licensed",
+        "a",
+        "an",
+        "the",
+        "some",
+        "parent",
+        "base",
+        "data",
+    ]
+)
 _STEPS = frozenset({"fine_tune", "adapter", "quantize", "surgery"})
 
 
@@ -56,9 +72,9 @@ def _source(edge: LineageEdge, use: UseProfile, *, first: bool) -> Source:
     claimed = license_named(edge.claimed_license) if edge.claimed_license else None
     if first or edge.kind not in _STEPS:
         return Source(edge, (), None, False)
-    if claimed is not None:
-        return Source(edge, (claimed,), None, False, f"published under the tag {claimed.id}")
     third_party = _HUB_ID.match(edge.model) and edge.model != use.derivative_name
+    if third_party and claimed is not None:
+        return Source(edge, (claimed,), None, False, f"published under the tag {claimed.id}")
     if third_party and edge.kind in ("fine_tune", "adapter"):
         return Source(edge, (), None, False)
     return Source(edge, (), None, True, f"{edge.model} adds no terms of its own")
@@ -89,9 +105,14 @@ def _named(edge: LineageEdge) -> tuple[License, ...]:
     if service:
         return service
     text = words(edge.model)
-    if edge.kind == "trained_on" or " under " in f" {text} " or license_named(edge.model) is not None:
+    if edge.kind == "trained_on" or " under " in f" {text} " or license_named(_bare(edge.model)) is not None:
         return licenses_mentioned(edge.model)
     return licenses_mentioned(edge.model, scope="service")
+
+
+def _bare(text: str) -> str:
+    """A text without the words that only say that a model is meant: ``Apache-2.0 model`` is Apache-2.0."""
+    return " ".join(word for word in text.split() if words(word) not in _MODEL_WORDS)
 
 
 def _service(model: str) -> tuple[License, ...]:

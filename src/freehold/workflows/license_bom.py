@@ -20,25 +20,24 @@ def bill_of_materials(
     extra ``bom``, and `FreeholdError` should the result not fit the schema.
     """
     try:
-        from cyclonedx.factory.license import LicenseFactory
         from cyclonedx.model import HashAlgorithm, HashType, Property
         from cyclonedx.model.bom import Bom
         from cyclonedx.model.component import Component, ComponentType, Pedigree
+        from cyclonedx.model.license import DisjunctiveLicense
         from cyclonedx.model.service import Service
         from cyclonedx.output.json import JsonV1Dot6
         from cyclonedx.schema import SchemaVersion
+        from cyclonedx.spdx import is_supported_id
         from cyclonedx.validation.json import JsonStrictValidator
     except ImportError:
         raise MissingExtraError("a bill of materials", "bom") from None
 
-    factory = LicenseFactory()
-
     def named(ids: list[str]) -> list[Any]:
         known = licenses()
         return [
-            factory.make_with_name(f"{known[one].name} ({one})" if one in known else one)
-            if one.startswith("LicenseRef-") or one not in known
-            else factory.make_from_string(one)
+            DisjunctiveLicense(id=one)
+            if is_supported_id(one)
+            else DisjunctiveLicense(name=f"{known[one].name} ({one})" if one in known else one)
             for one in ids
         ]
 
@@ -61,7 +60,7 @@ def bill_of_materials(
             name=source.edge.model.removeprefix("(ours)").strip() or lineage.model,
             type=ComponentType.DATA if is_data else ComponentType.MACHINE_LEARNING_MODEL,
             bom_ref=reference,
-            licenses=[one for one in named(ids) if len(ids) == 1 or not hasattr(one, "value")],
+            licenses=named(ids),
             properties=properties,
         )
         if source.edge.kind in ("base", "merge"):

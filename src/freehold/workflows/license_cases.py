@@ -5,12 +5,14 @@ Only `lineage` and `use` of a case are read; what a case expects is never looked
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from freehold.errors import InputError
+from freehold.licensing.naming import compatible
 from freehold.types.license import EdgeKind, Lineage, LineageEdge, Obligation, Ruling, UseProfile
 from freehold.workflows.license import rule_for_model
 
@@ -121,9 +123,10 @@ def answer_of(name: str, ruling: Ruling) -> CaseAnswer:
         if duty.value is None:
             continue
         old = values.get(duty.key)
-        if old is None or (duty.key == "name_prefix" and len(duty.value) > len(old)):
+        same_beginning = duty.key == "name_prefix" and old is not None and compatible(duty.value, old)
+        if old is None or (same_beginning and len(duty.value) > len(old)):
             values[duty.key] = duty.value
-        elif duty.value not in old and duty.key != "name_prefix":
+        elif duty.value not in old and not same_beginning:
             values[duty.key] = f"{old}; {duty.value}"
     return CaseAnswer(
         id=name,
@@ -135,10 +138,21 @@ def answer_of(name: str, ruling: Ruling) -> CaseAnswer:
         evidence=[
             dict(pair)
             for pair in dict.fromkeys(
-                (("source", reason.source), ("section", reason.section))
+                (("source", reason.source), ("section", section))
                 for reason in ruling.reasons
-                if reason.section
+                for section in _with_parent(reason.section)
             )
         ],
         assumptions=list(ruling.assumptions),
+    )
+
+
+_LAST_PART = re.compile(r"(?<=[\d)])(?:\.?[a-z]|\.?\(?[ivx]+\)|\([a-z]\)|\.\d+)$")
+
+
+def _with_parent(section: str) -> tuple[str, ...]:
+    """A section and the one it is part of: ``5.2b`` is in ``5.2``."""
+    parent = _LAST_PART.sub("", section)
+    return (
+        tuple(part for part in (section, parent) if part) if parent != section else (section,) * bool(section)
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from freehold.licensing.naming import compatible
-from freehold.licensing.rules.base import Finding, reason
+from freehold.licensing.rules.base import Finding, Violation, reason
 from freehold.licensing.rules.duty import is_due
 from freehold.licensing.situation import Layer, Situation
 from freehold.types.license import DutyClause, PurposeClause
@@ -31,8 +31,9 @@ class Contradictions:
         for (layer, clause), (other, second) in combinations(names, 2):
             if not compatible(clause.value or "", second.value or ""):
                 text = f"the name must begin with both '{clause.value}' and '{second.value}'"
-                yield reason(self, layer, clause, text, "not_allowed")
-                yield reason(self, other, second, text, "not_allowed")
+                yield reason(self, layer, clause, text)
+                yield reason(self, other, second, text)
+                yield Violation("name_prefix", text)
         for layer, clause in due:
             if clause.key != "share_alike":
                 continue
@@ -42,7 +43,8 @@ class Contradictions:
                 term = _added_term(other, situation)
                 if term is not None:
                     text = f"share-alike allows no added terms, but {other.license.name} demands: {term}"
-                    yield reason(self, layer, clause, text, "not_allowed")
+                    yield reason(self, layer, clause, text)
+                    yield Violation("share_alike", text)
 
 
 def _added_term(layer: Layer, situation: Situation) -> str | None:

@@ -25,9 +25,11 @@ class OutputTraining:
                 or (layer.relation == "weights" and situation.use.trains_models_on_outputs)
                 or (layer.relation == "data" and layer.license.scope == "service")
             )
-            if not teaches:
-                continue
             clause = next((c for c in layer.license.clauses if isinstance(c, OutputsClause)), None)
+            if not teaches:
+                if situation.trains and clause is not None and not layer.license.permissive:
+                    yield reason(self, layer, clause, f"{clause.text}; it says nothing on what goes in")
+                continue
             if clause is None:
                 if layer.license.permissive:
                     continue

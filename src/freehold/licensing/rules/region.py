@@ -36,6 +36,10 @@ class Regions:
             places += use.regions + (() if use.user_location is None else (use.user_location,))
         hit = next((place for place in places if inside(place, clause.excluded)), None)
         if hit is not None:
+            if clause.multimodal_only and _made_text_only(situation):
+                text = f"{clause.text}; {hit} is among them, but what is used is no longer multimodal"
+                yield reason(self, layer, clause, text, "unclear")
+                return
             yield reason(self, layer, clause, f"{clause.text}; {hit} is among them", clause.otherwise)
             return
         names = ", ".join(clause.excluded)
@@ -47,3 +51,9 @@ class Regions:
             yield Assumption(f"{layer.license.name}: the licensee is the company, not its parent")
         yield reason(self, layer, clause, f"{clause.text}; not hit")
         yield Change(f"a {clause.whom.replace('_', ' ')} in {names}: {clause.otherwise}")
+
+
+def _made_text_only(situation: Situation) -> bool:
+    """Whether surgery took the other modalities out; making that derivative may need the withheld rights."""
+    parts = [source.edge.model.lower() for source in situation.sources if source.edge.kind == "surgery"]
+    return any("text" in part or "vision" in part or "multimodal" in part for part in parts)

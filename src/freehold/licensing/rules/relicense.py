@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from freehold.licensing.rules.base import Assumption, Finding, Violation, reason
+from freehold.licensing.rules.duty import is_due
 from freehold.licensing.situation import Layer, Situation
-from freehold.types.license import RelicenseClause
+from freehold.types.license import DutyClause, RelicenseClause
+
+_DROPPED = frozenset({"license_copy", "display_attribution"})
 
 
 class Relicensing:
@@ -37,6 +40,16 @@ class Relicensing:
                 yield Assumption(f"drift: the tag '{claim}' does not lift {layer.license.name}")
                 if ours and not clause.may_relicense and "copies" in situation.events:
                     yield Violation("relicensing", text)
+                    yield from _dropped(layer, situation, text)
+
+
+def _dropped(layer: Layer, situation: Situation, text: str) -> Iterator[Violation]:
+    """A foreign tag stands where this licence's own copy and phrase would have to stand."""
+    for clause in layer.license.clauses:
+        if not isinstance(clause, DutyClause) or clause.key not in _DROPPED:
+            continue
+        if is_due(clause, layer, situation):
+            yield Violation(clause.key, text)
 
 
 def _same(claim: str, layer: Layer) -> bool:

@@ -1,0 +1,99 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from freehold.cli.license import command
+from freehold.errors import FreeholdError
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def go(*args, **options):
+        return CliRunner().invoke(command, list(args), **options)
+
+    return go
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (("Qwen/Qwen2.5-7B", "--set", "mode=internal"), 0),
+        (("apple/FastVLM-7B", "--set", "commercial=true"), 1),
+        (("Qwen/Qwen2.5-3B", "--set", "commercial=true"), 1),
+        (("someone/unheard-of",), 3),
+        ((), 2),
+    ],
+)
+def test_exit_codes(run, args, code):
+    assert run(*args).exit_code == code
+
+
+def test_json_is_the_record(run):
+    result = run("google/gemma-3-270m", "--set", "mode=hosted_service", "--json")
+    record = json.loads(result.stdout)
+    assert record["outcome"] == "allowed_with_obligations"
+    assert {"key", "license_id", "section", "text"} <= set(record["obligations"][0])
+
+
+def test_cases_come_out_one_object_a_line(run, tmp_path):
+    case = {"id": "a", "lineage": [{"role": "base", "model": "xai-org/grok-1"}], "use": {"mode": "internal"}}
+    (tmp_path / "cases.json").write_text(json.dumps({"cases": [case, {**case, "id": "b"}]}))
+    lines = run("--cases", "cases.json", "--json").stdout.splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ["a", "b"]
+    assert json.loads(lines[0])["verdict"] == "allowed"
+
+
+def test_init_asks_and_stores(run, tmp_path):
+    result = run("init", input="hosted_service\ntrue\nDE\n\n\n\n\n\n\n\n\n\n")
+    assert result.exit_code == 0, result.output
+    assert 'seat = "DE"' in (tmp_path / "freehold.toml").read_text()
+    assert run("meta-llama/Llama-4-Scout-17B-16E").exit_code == 1
+
+
+def test_comply_writes_the_files(run, tmp_path):
+    assert (
+        run("comply", "google/gemma-2-9b", "--set", "mode=distribute_weights", "--out", "legal").exit_code
+        == 0
+    )
+    assert "Gemma is provided under" in (tmp_path / "legal" / "NOTICE").read_text()
+    assert (tmp_path / "legal" / "USE_RESTRICTIONS.md").exists()
+
+
+def test_matrix_shows_ways_to_use(run):
+    table = json.loads(run("matrix", "Qwen/Qwen2.5-7B", "nobody/knows", "--json").stdout)
+    assert table["Qwen/Qwen2.5-7B"]["weights"]["outcome"] == "allowed_with_obligations"
+    assert {cell["outcome"] for cell in table["nobody/knows"].values()} == {"unclear"}
+
+
+def test_identify_names_a_tail(run, tmp_path):
+    (tmp_path / "LICENSE").write_text("Roses are red. Violets are blue. Sugar is sweet and so are you.")
+    result = run("identify", "LICENSE")
+    assert result.exit_code == 3
+    assert "no known licence" in result.stdout
+
+
+def test_bill_of_materials_fits_the_schema(run, tmp_path):
+    pytest.importorskip("cyclonedx")
+    pytest.importorskip("jsonschema")
+    lineage = [
+        {"role": "base", "model": "Qwen/Qwen2.5-7B"},
+        {"role": "outputs_of", "model": "gpt-4o-2024-08-06"},
+        {"role": "dataset", "model": "(ours) tickets"},
+        {"role": "adapter", "model": "(ours) support"},
+    ]
+    (tmp_path / "lineage.json").write_text(json.dumps(lineage))
+    result = run("bom", "--lineage", "lineage.json")
+    assert result.exit_code == 0, result.output
+    bom = json.loads(result.stdout)
+    kinds = {part["type"] for part in bom["components"]}
+    assert kinds == {"machine-learning-model", "data"}
+    assert bom["services"][0]["name"] == "gpt-4o-2024-08-06"
+
+
+def test_user_mistakes_are_errors_with_a_way_out(run):
+    result = run("x/y", "--set", "comercial=true")
+    assert isinstance(result.exception, FreeholdError)
+    assert "commercial" in str(result.exception.hint)

@@ -1,0 +1,44 @@
+from freehold.catalog.licenses import licenses
+from freehold.licensing.comply import annex_text, attribution_text, card_text, checklist_text, notice_text
+from freehold.licensing.memo import memo
+from freehold.types.license import Lineage, LineageEdge, UseProfile
+from freehold.workflows.license import rule_for_model
+
+
+def ruling(**use):
+    lineage = Lineage(
+        model="Llama-Acme-8B",
+        edges=(
+            LineageEdge(kind="base", model="meta-llama/Llama-3.1-8B"),
+            LineageEdge(kind="distilled_from", model="google/gemma-2-27b-it"),
+            LineageEdge(kind="fine_tune", model="(ours)"),
+        ),
+    )
+    given = UseProfile(mode="distribute_weights", commercial=True, derivative_name="Llama-Acme-8B", **use)
+    return rule_for_model("Llama-Acme-8B", given, lineage=lineage)
+
+
+def test_the_notice_holds_every_prescribed_sentence_once():
+    text = notice_text(ruling(), licenses())
+    assert text.count("Llama 3.1 is licensed under the Llama 3.1 Community License") == 1
+    assert text.count("Gemma is provided under and subject to the Gemma Terms of Use") == 1
+
+
+def test_the_annex_is_there_only_where_restrictions_are_passed_on():
+    assert "Gemma Terms of Use" in annex_text(ruling(), licenses())
+    plain = rule_for_model("Qwen/Qwen2.5-7B", UseProfile(mode="distribute_weights", commercial=True))
+    assert annex_text(plain, licenses()) == ""
+
+
+def test_attribution_card_and_checklist_carry_the_phrases():
+    made = ruling()
+    assert "Built with Llama" in attribution_text(made, licenses())
+    assert "Built with Llama" in card_text(made, licenses())
+    assert "- [ ] Begin the model's name with the word: “Llama”" in checklist_text(made)
+
+
+def test_the_memo_says_what_decides_and_that_it_is_no_legal_advice():
+    text = memo(ruling(mau_group_month_before_release=800_000_000), licenses())
+    assert text.startswith("Llama-Acme-8B: needs separate license")
+    assert "What decides" in text
+    assert "not legal advice" in text
