@@ -113,14 +113,15 @@ def test_clusters_widen_the_interval_and_need_twenty():
 
 def test_duplicating_rows_within_their_cluster_changes_no_limit():
     rng = np.random.default_rng(8)
-    pairs = [(float(rng.random() < 0.8), float(rng.random() < 0.8)) for _ in range(200)]
-    clusters = [str(i // 4) for i in range(200)]
+    sizes = rng.integers(2, 9, 50)
+    clusters = [str(k) for k, size in enumerate(sizes) for _ in range(size)]
+    lost = [k for k in range(50) if rng.random() < 0.2]
+    pairs = [(1.0, float(int(name) not in lost or rng.random() < 0.3)) for name in clusters]
     once = run(pairs, clusters=clusters)
     twice = run(pairs * 2, clusters=clusters * 2)
-    assert once.design_effect >= 1
-    if once.design_effect > 1:
-        assert once.ci_low == pytest.approx(twice.ci_low, abs=1e-9)
-        assert once.ci_high == pytest.approx(twice.ci_high, abs=1e-9)
+    assert once.design_effect > 1
+    assert once.ci_low == pytest.approx(twice.ci_low, abs=1e-9)
+    assert once.ci_high == pytest.approx(twice.ci_high, abs=1e-9)
 
 
 def test_a_dominating_cluster_cannot_promote():
@@ -223,3 +224,15 @@ def test_a_result_becomes_a_comparison_and_survives_json():
     assert again == comparison
     assert again.notes[0] == "first"
     assert again.ci_low == result.ci_low
+
+
+def test_large_clusters_allow_for_clumps_not_seen_yet():
+    pairs = counted(both=950, wins=20, losses=30)
+    rows = [pairs[(37 * i) % 1000] for i in range(1000)]
+    small = run(rows, clusters=[str(i // 4) for i in range(1000)])
+    large = run(rows, clusters=[str(i // 20) for i in range(1000)])
+    assert small.ci_low == min(
+        limits[0] for name, limits in small.intervals.items() if name != "unseen_clumps"
+    )
+    assert large.ci_low == large.intervals["unseen_clumps"][0]
+    assert large.ci_low < large.intervals["tango_effective_n"][0]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 Floats = NDArray[np.float64]
 
@@ -141,6 +141,11 @@ def newcombe_ci(both: float, wins: float, losses: float, neither: float, alpha: 
     )
 
 
+def sign_test_p(successes: int, n: int) -> float:
+    """Exact two-sided p of H0: success and failure are equally likely. 1 without any trial."""
+    return min(1.0, 2 * float(special.bdtr(min(successes, n - successes), n, 0.5))) if n else 1.0
+
+
 def mcnemar(wins: int, losses: int) -> McNemar:
     """McNemar's test: is there any difference? Reported beside the interval, never used for the verdict.
 
@@ -149,8 +154,8 @@ def mcnemar(wins: int, losses: int) -> McNemar:
     discordant, fewer = wins + losses, min(wins, losses)
     if discordant == 0:
         return McNemar(1.0, 1.0, 0.0, 1.0, 0.0, 1.0)
-    tail = float(stats.binom.cdf(fewer, discordant, 0.5))
-    point = float(stats.binom.pmf(fewer, discordant, 0.5))
+    tail = float(special.bdtr(fewer, discordant, 0.5))
+    point = tail - float(special.bdtr(fewer - 1, discordant, 0.5)) if fewer else 0.5**discordant
     chi2 = (wins - losses) ** 2 / discordant
     chi2_cc = (abs(wins - losses) - 1) ** 2 / discordant
     return McNemar(

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from freehold.stats.binary import Floats, tango_limits, tango_statistic
+from freehold.stats.binary import Estimate, Floats, tango_limits, tango_statistic
 from freehold.stats.continuous import FEW_NONZERO, Limits, no_variance_limits, t_quantile
 
 Codes = NDArray[np.int64]
@@ -27,6 +27,9 @@ Codes = NDArray[np.int64]
 MIN_CLUSTERS_PROMOTE = 20
 MIN_CLUSTERS_REJECT = 10
 LARGEST_SHARE = 0.2
+_SMALL_ROOM = 4.0
+_UNEQUAL_WEIGHT = 16.0
+_UNSEEN_CLUMPS = 5.0
 _WILD_BELOW = 50
 _WEBB_BELOW = 12
 _WEBB = np.array([-math.sqrt(1.5), -1.0, -math.sqrt(0.5), math.sqrt(0.5), 1.0, math.sqrt(1.5)])
@@ -151,6 +154,32 @@ def clustered_binary_limits(
         tango_neff_upper=float(high),
         mean=mean,
     )
+
+
+def clump_effect(mean: ClusterMean, discordant_clusters: int, effect: float) -> float:
+    """A design effect that allows for clumps the data have not shown yet.
+
+    With large clusters and few discordant ones, the design effect is estimated from what happened not to
+    contain a whole cluster lost: without this, 4 to 11 % were promoted in simulations of 50 clusters of 1 to 30
+    items. The estimate is therefore pulled towards total clumping with the weight of up to five discordant
+    clusters, the more the further it is from total clumping and the more unequal the sizes are. Nothing changes
+    for equal clusters of up to 4 items, and doubling every row changes nothing.
+    """
+    room = mean.mean_weighted_size / effect
+    unequal = mean.clusters * mean.mean_weighted_size / mean.n - 1  # squared variation of the sizes
+    weight = min(max(room - _SMALL_ROOM, 0.0) + _UNEQUAL_WEIGHT * unequal, _UNSEEN_CLUMPS)
+    total = weight * mean.mean_weighted_size + discordant_clusters * effect
+    return total / (weight + discordant_clusters) if weight + discordant_clusters > 0 else effect
+
+
+def clump_limits(codes: Codes, d: Floats, limits: ClusteredLimits, *, alpha: float = 0.025) -> Estimate:
+    """Tango's limits at the effective n that `clump_effect` gives, t quantile as in `clustered_binary_limits`."""
+    sums = np.bincount(codes, weights=d)
+    effect = clump_effect(limits.mean, int(np.count_nonzero(sums)), limits.design_effect_used)
+    wins, losses = np.count_nonzero(d > 0) / effect, np.count_nonzero(d < 0) / effect
+    quantile = np.array(t_quantile(alpha, limits.mean.df))
+    low, high = tango_limits(wins, losses, limits.mean.n / effect, quantile)
+    return Estimate(limits.estimate, float(low), float(high))
 
 
 def wild_cluster_p(

@@ -22,6 +22,7 @@ from freehold.stats.clustered import (
     MIN_CLUSTERS_REJECT,
     ClusterMean,
     Codes,
+    clump_limits,
     clustered_binary_limits,
     clustered_continuous_limits,
     design_effect_used,
@@ -309,7 +310,11 @@ def _infer(
     if codes is not None and binary:
         clustered = clustered_binary_limits(codes, d / reach, margin=margin / reach, alpha=alpha)
         found.mean, found.effect = clustered.mean, clustered.design_effect_used
-        found.lower, found.upper = clustered.lower * reach, clustered.upper * reach
+        clumps = clump_limits(codes, d / reach, clustered, alpha=alpha)
+        assert clumps.lower is not None
+        assert clumps.upper is not None
+        found.lower = min(clustered.lower, clumps.lower) * reach
+        found.upper = max(clustered.upper, clumps.upper) * reach
         found.p = clustered.p_noninferiority
         found.method = "cluster-robust t and Tango at effective n"
         found.parts = {
@@ -318,6 +323,7 @@ def _infer(
                 clustered.cluster_robust_upper * reach,
             ),
             "tango_effective_n": (clustered.tango_neff_lower * reach, clustered.tango_neff_upper * reach),
+            "unseen_clumps": (clumps.lower * reach, clumps.upper * reach),
         }
         naive = tango_ci(wins, losses, n, alpha)
         assert naive.lower is not None

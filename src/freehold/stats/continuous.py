@@ -16,7 +16,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from freehold.stats.binary import Floats, tango_limits, z_quantile
 
@@ -309,4 +309,4 @@ def continuous_limits(
 
 def t_quantile(alpha: float, df: float) -> float:
     """The upper `alpha` quantile of Student's t with `df` degrees of freedom."""
-    return float(stats.t.isf(alpha, df))
+    return float(special.stdtrit(df, 1 - alpha))

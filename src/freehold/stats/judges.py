@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import stats
 
-from freehold.stats.binary import Floats, z_quantile
+from freehold.stats.binary import Floats, sign_test_p, z_quantile
 from freehold.stats.clustered import Codes, cluster_robust_mean
 from freehold.stats.continuous import t_quantile
 
@@ -86,7 +85,7 @@ def order_swap(candidate_first: Sequence[Call], candidate_second: Sequence[Call]
         sum(scores) / n if n else None,
         same / n if n else None,
         first_wins / decided if decided else None,
-        float(stats.binomtest(sum(leaning), len(leaning), 0.5).pvalue) if leaning else 1.0,
+        sign_test_p(sum(leaning), len(leaning)),
     )
 
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from scipy import stats
-
-from freehold.stats.binary import tango_ci
+from freehold.stats.binary import sign_test_p, tango_ci
 
 
 class Unscored(NamedTuple):
@@ -51,6 +49,4 @@ def worst_case_bounds(
 def imbalance_p(unscored: Unscored) -> float:
     """Exact two-sided p that unscored pairs fall on both sides alike; small means they follow the model."""
     one_sided = unscored.candidate_only + unscored.incumbent_only
-    if one_sided == 0:
-        return 1.0
-    return float(stats.binomtest(unscored.candidate_only, one_sided, 0.5).pvalue)
+    return sign_test_p(unscored.candidate_only, one_sided)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from scipy import special, stats
+from scipy import special
 
 from freehold.errors import UsageError
 from freehold.stats.binary import tango_ci, z_quantile
@@ -190,7 +190,7 @@ def continuous_power(
 ) -> float:
     """Power of the one-sided t test of H0: mean <= -margin at n pairs."""
     df, effect = n - 1, (true_difference + margin) / sd
-    return float(stats.nct.sf(stats.t.isf(alpha, df), df, effect * math.sqrt(n)))
+    return 1 - float(special.nctdtr(df, effect * math.sqrt(n), special.stdtrit(df, 1 - alpha)))
 
 
 def noninferiority_n_continuous(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from freehold.stats.binary import Floats, tango_limits, tango_statistic, z_quantile
 from freehold.stats.clustered import Codes, cluster_robust_mean, clustered_binary_limits
-from freehold.stats.continuous import FEW_NONZERO, no_variance_limits
+from freehold.stats.continuous import FEW_NONZERO, no_variance_limits, t_quantile
 from freehold.stats.slices import HARM_ALPHA, MIN_N, holm, shrink
 from freehold.types.evaluation import SliceResult
 
@@ -119,7 +119,7 @@ def _clustered(
         low, high = mean.lower, mean.upper
     if mean.se == 0:
         return low, high, 1.0 if low <= -margin <= high or mean.estimate > -margin else 0.0
-    return low, high, float(stats.t.cdf((mean.estimate + margin) / mean.se, mean.df))
+    return low, high, float(special.stdtr(mean.df, (mean.estimate + margin) / mean.se))
 
 
 def _continuous(
@@ -131,8 +131,8 @@ def _continuous(
         return low, high, 0.0 if high < -margin else 1.0
     d = np.sort(d)
     mean, se = float(d.mean()), float(d.std(ddof=1)) / n**0.5
-    half = float(stats.t.isf(alpha, n - 1)) * se
-    low, high, p = mean - half, mean + half, float(stats.t.cdf((mean + margin) / se, n - 1))
+    half = t_quantile(alpha, n - 1) * se
+    low, high, p = mean - half, mean + half, float(special.stdtr(n - 1, (mean + margin) / se))
     if np.count_nonzero(d) < FEW_NONZERO:  # the signs at full range speak too
         return min(low, score[0]), max(high, score[1]), max(p, score[2])
     return low, high, p

@@ -23,12 +23,21 @@ Score = float | bool | None
 
 
 class _Line(msgspec.Struct):
-    """One line of a pairs file; other keys are kept only when slices are asked for."""
+    """One line of a pairs file; other keys are skipped."""
 
     id: str | int
     a: float | bool | msgspec.UnsetType | None = msgspec.UNSET
     b: float | bool | msgspec.UnsetType | None = msgspec.UNSET
     cluster: str | int | None = None
+
+
+def _line_with(slices: Sequence[str]) -> type[_Line]:
+    """The same line with fields ``slice_0``, ``slice_1`` … read from the keys that are sliced by."""
+    if not slices:
+        return _Line
+    names = {f"slice_{i}": key for i, key in enumerate(slices)}
+    fields = [(name, Any, msgspec.UNSET) for name in names]
+    return msgspec.defstruct("_SlicedLine", fields, bases=(_Line,), rename=names)
 
 
 class Pairs(NamedTuple):
@@ -101,11 +110,11 @@ def read_pairs(
     """Read a pairs file line by line; memory grows with the ids and the columns only."""
     x, y, clusters = array("d"), array("d"), array("q")
     columns: dict[str, list[str | None]] = {name: [] for name in slices}
-    found = dict.fromkeys(slices, False)
+    sliced = [(f"slice_{i}", column) for i, column in enumerate(columns.values())]
     ids: set[str | int] = set()
     known: dict[str | int, int] = {}
     clustered, lonely = False, []
-    for number, raw, line in _lines(path):
+    for number, line in _lines(path, _line_with(tuple(columns))):
         if line.id in ids:
             raise InputError(
                 f"id {_shown(line.id)} occurs before",
@@ -125,12 +134,9 @@ def read_pairs(
         else:
             clustered = True
             clusters.append(known.setdefault(line.cluster, len(known)))
-        if columns:
-            fields = msgspec.json.decode(raw)
-            for name, column in columns.items():
-                value = fields.get(name)
-                found[name] |= name in fields
-                column.append(value if value is None or isinstance(value, str) else _plain(value))
+        for attribute, column in sliced:
+            value = getattr(line, attribute)
+            column.append(value if isinstance(value, str) else _plain(value))
     if lonely and not intersect:
         shown = ", ".join(_shown(name) for name in lonely[:_SHOWN_IDS])
         more = f" and {len(lonely) - _SHOWN_IDS} more" if len(lonely) > _SHOWN_IDS else ""
@@ -141,9 +147,9 @@ def read_pairs(
         )
     if not ids:
         raise InputError("no pairs in it", path=str(path), hint='one JSON object a line: {"id", "a", "b"}')
-    missing = [name for name, seen in found.items() if not seen]
-    if missing and len(x):
-        raise InputError(f"no line has the field {missing[0]!r}", path=str(path))
+    absent = [name for name, column in columns.items() if column and not any(column)]
+    if absent:
+        raise InputError(f"no line has a value for the field {absent[0]!r}", path=str(path))
     return Pairs(
         np.frombuffer(x, dtype=np.float64) if len(x) else np.empty(0),
         np.frombuffer(y, dtype=np.float64) if len(y) else np.empty(0),
@@ -153,13 +159,13 @@ def read_pairs(
     )
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes, _Line]]:
-    decode = msgspec.json.Decoder(_Line).decode
+def _lines(path: Path, kind: type[_Line]) -> Iterator[tuple[int, _Line]]:
+    decode = msgspec.json.Decoder(kind).decode
     try:
         with path.open("rb") as file:
             for number, raw in enumerate(file, 1):
                 try:
-                    yield number, raw, decode(raw)
+                    yield number, decode(raw)
                 except (msgspec.DecodeError, UnicodeDecodeError) as error:
                     if not raw.strip():
                         continue
@@ -197,8 +203,8 @@ def _value(score: Score, name: str, lo: float, hi: float, path: Path, number: in
     return float(score)
 
 
-def _plain(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+def _plain(value: Any) -> str | None:
+    return None if value is None or value is msgspec.UNSET else msgspec.json.encode(value).decode()
 
 
 def _shown(name: str | int) -> str:

@@ -1,0 +1,96 @@
+"""The error rates are part of the test suite: quick blocks here, the whole of them in the generated page."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "reference" / "calibration.md"
+
+LETTERS = ["A", "A2", *"BCDEFGHIJKL"]
+
+# Block A of the specification, computed there by other code: (margin, n) -> win-rate factors 0.1 / 0.5 at
+# p0 0.7, 0.9, 0.97, 0.995 and alpha 0.025.
+EXPECTED = {
+    ("0.02", "50"): (0.0170, 0.0210, 0.0033, 0.0189, 0.0002, 0.0073, 0.0000, 0.0001),
+    ("0.02", "200"): (0.0221, 0.0237, 0.0189, 0.0243, 0.0155, 0.0195, 0.0162, 0.0153),
+    ("0.02", "1000"): (0.0238, 0.0244, 0.0217, 0.0242, 0.0201, 0.0225, 0.0175, 0.0196),
+    ("0.05", "50"): (0.0133, 0.0192, 0.0048, 0.0167, 0.0007, 0.0076, 0.0000, 0.0005),
+    ("0.05", "200"): (0.0226, 0.0231, 0.0192, 0.0226, 0.0147, 0.0207, 0.0101, 0.0139),
+    ("0.05", "1000"): (0.0235, 0.0244, 0.0221, 0.0237, 0.0206, 0.0227, 0.0214, 0.0204),
+}
+
+
+@pytest.fixture(scope="module")
+def quick():
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.calibration", "--quick"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_every_error_rate_holds(quick):
+    run = quick
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "every figure holds" in run.stderr
+    assert re.findall(r"^## (\w+) —", run.stdout, re.M) == [
+        "A",
+        "A2",
+        "B",
+        "C",
+        "D",
+        "E",
+        "F",
+        "G",
+        "H",
+        "I",
+        "J",
+        "K",
+        "L",
+    ]
+
+
+def test_the_exact_table_is_the_specifications(quick):
+    run = quick
+    found = {}
+    for line in run.stdout.partition("## A —")[2].partition("## A2")[0].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if cells[0] == "0.025":
+            found[cells[1], cells[2]] = tuple(float(cell) for cell in cells[3:])
+    assert found.keys() == EXPECTED.keys()
+    for key, rates in EXPECTED.items():
+        assert found[key] == pytest.approx(rates, abs=0.00011), key
+
+
+def test_naive_methods_are_shown_failing(quick):
+    run = quick
+    wald = run.stdout.partition("## A2")[2].partition("## B")[0]
+    assert "*0.3642*" in wald  # 36 % where 2.5 % is promised
+    assert "✗" not in run.stdout
+
+
+def test_the_page_is_of_the_full_run():
+    page = PAGE.read_text(encoding="utf-8")
+    assert "python -m benchmarks.calibration --full" in page
+    assert re.findall(r"^## (\w+) —", page, re.M) == [
+        "A",
+        "A2",
+        "B",
+        "C",
+        "D",
+        "E",
+        "F",
+        "G",
+        "H",
+        "I",
+        "J",
+        "K",
+        "L",
+    ]
+    assert "✗" not in page
