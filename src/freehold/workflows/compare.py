@@ -37,7 +37,9 @@ def _line_with(slices: Sequence[str]) -> type[_Line]:
         return _Line
     names = {f"slice_{i}": key for i, key in enumerate(slices)}
     fields = [(name, Any, msgspec.UNSET) for name in names]
-    return msgspec.defstruct("_SlicedLine", fields, bases=(_Line,), rename=names)
+    made = msgspec.defstruct("_SlicedLine", fields, bases=(_Line,), rename=names)
+    assert issubclass(made, _Line)
+    return made
 
 
 class Pairs(NamedTuple):
