@@ -31,6 +31,7 @@ COMMANDS: dict[str, Entry] = {
     "weights": Entry("freehold.cli.pull:weights_group", "List, show and remove weights that are here"),
     "license": Entry("freehold.cli.license:command", "May I use this model for this, and what must I do?"),
     "train": Entry("freehold.cli.train:command", "Train an adapter on a dataset"),
+    "freeze": Entry("freehold.cli.freeze:command", "Record the incumbent's answers before it is retired"),
     "evaluate": Entry(
         "freehold.cli.evaluate:command", "Prove a candidate against the incumbent: promote, hold, reject"
     ),

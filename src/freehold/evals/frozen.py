@@ -3,15 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from freehold.errors import StorageError
 from freehold.evals.answers import Answer
 from freehold.evals.scorers.scorer import Scorer
 from freehold.types.dataset import Sample
+from freehold.types.record import Record
+
+
+class FrozenAnswers(Record, frozen=True, kw_only=True):
+    """One line of the file of frozen answers: all answers of one sample, in the order they were asked."""
+
+    sample_id: str
+    answers: tuple[str, ...]
+
 
 References = Literal["gold", "incumbent", "mixed"]
+
+
+def read_frozen(path: Path) -> dict[str, tuple[str, ...]]:
+    """The frozen answers in a file by sample id; empty where nothing was frozen. Raises `StorageError`."""
+    if not path.exists():
+        return {}
+    try:
+        lines = path.read_bytes().splitlines()
+        read = [msgspec.json.decode(line, type=FrozenAnswers) for line in lines]
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise StorageError(
+            f"{path}: cannot be read: {error}", hint="freehold freeze writes it anew"
+        ) from None
+    return {one.sample_id: one.answers for one in read}
+
+
+def write_frozen(path: Path, kept: Sequence[FrozenAnswers]) -> Path:
+    """Write frozen answers in one step. Raises `StorageError`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in kept))
+        partial.replace(path)
+    except OSError as error:
+        raise StorageError(
+            f"{path}: frozen answers cannot be written: {error.strerror}",
+            hint="free some space and run it again: what was asked is kept",
+        ) from None
+    return path
 
 
 def with_frozen(

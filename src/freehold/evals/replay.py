@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from freehold.errors import UpstreamError, UsageError
 from freehold.evals.answer_cache import AnswerCache
@@ -19,6 +19,7 @@ from freehold.types.evaluation import EvalResult, Task
 
 Reference = Callable[[Sample], str | None]
 OnProgress = Callable[[int, int], None]
+Parameters = Callable[[Sample], dict[str, Any]]
 
 _UNREACHABLE_LIMIT = 8
 
@@ -93,14 +94,22 @@ async def answers(
     cache_path: Path | None = None,
     patience: Patience | None = None,
     budget: Budget | None = None,
+    parameters: Parameters | None = None,
+    repeat: int = 0,
 ) -> list[Replayed]:
-    """The answers alone, in the samples' order. Raises as `replay` does."""
+    """The answers alone, in the samples' order. Raises as `replay` does.
+
+    `parameters` gives a sample's own request parameters (temperature, stop …), which then count instead of the
+    task's. `repeat` tells one asking from another in the cache, so that the same request can be asked again.
+    """
     if concurrency < 1:
         raise UsageError(f"concurrency is {concurrency}, expected at least 1")
     served = served_model(endpoint, model)
     with AnswerCache(cache_path) as cache:
         async with ChatClient(endpoint, concurrency=concurrency, patience=patience) as client:
-            run = _Run(client, served, samples, task, cache, on_progress, budget or Budget())
+            run = _Run(
+                client, served, samples, task, cache, on_progress, budget or Budget(), parameters, repeat
+            )
             return await run.all(concurrency)
 
 
@@ -127,6 +136,8 @@ class _Run:
         cache: AnswerCache,
         on_progress: OnProgress | None,
         budget: Budget,
+        parameters: Parameters | None,
+        repeat: int,
     ) -> None:
         self._client = client
         self._served = served
@@ -135,6 +146,8 @@ class _Run:
         self._cache = cache
         self._on_progress = on_progress
         self._budget = budget
+        self._parameters = parameters
+        self._repeat = repeat
         self._results: list[Replayed | None] = [None] * len(samples)
         self._done = self._asked = self._tokens = 0
         self._unreachable_in_a_row = 0
@@ -155,8 +168,9 @@ class _Run:
     async def _work(self, todo: Iterator[int]) -> None:
         for place in todo:
             sample = self._samples[place]
-            body = chat_request(sample, self._served, self._task)
-            key = request_key(body, self._served, self._client.endpoint)
+            own = self._parameters(sample) if self._parameters is not None else {}
+            body = chat_request(sample, self._served, self._task, own)
+            key = request_key(body, self._served, self._client.endpoint, self._repeat)
             answer, cached = self._cache.get(key), True
             if answer is None:
                 cached = False

@@ -17,6 +17,7 @@ import msgspec
 from freehold import __version__, verdict
 from freehold.engines import start
 from freehold.errors import EngineError, UnknownModelError, WeightsError
+from freehold.evals.frozen import read_frozen
 from freehold.store import Store
 from freehold.types.dataset import Dataset
 from freehold.types.endpoint import AdapterMount, EngineName, ServePlan
@@ -28,7 +29,7 @@ from freehold.types.progress import Progress
 from freehold.types.record import content_id
 from freehold.types.report import CandidateReport
 from freehold.types.training import Adapter
-from freehold.workflows.evaluate import Evaluation, Looks, evaluate, keep
+from freehold.workflows.evaluate import Evaluation, Looks, evaluate, frozen_file, keep
 from freehold.workflows.fit import fit_model
 from freehold.workflows.license import rule_for_model
 from freehold.workflows.project import Project
@@ -199,7 +200,7 @@ class Candidates:
         evaluation = self.steps.run(
             f"evaluate:{_key(report.model)}",
             f"{_short(report.model)}: prove it on held-out samples",
-            [plan, self.dataset.id, self.task, self.planned_looks, __version__],
+            [plan, self.dataset.id, self.task, self.planned_looks, self._frozen(), __version__],
             Evaluation,
             lambda: anyio.run(self._evaluate, plan),
         )
@@ -237,8 +238,13 @@ class Candidates:
                 count_looks=Looks(self.store, self.dataset).count,
                 planned_looks=self.planned_looks,
                 without_incumbent=True,
+                frozen=self._frozen(),
                 progress=self.progress,
             )
+
+    def _frozen(self) -> dict[str, tuple[str, ...]]:
+        """The incumbent's answers recorded by `freehold freeze`."""
+        return read_frozen(frozen_file(self.project, self.dataset.id))
 
 
 def served_name(plan: ServePlan) -> str:

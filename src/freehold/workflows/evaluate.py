@@ -18,6 +18,7 @@ from freehold.evals.comparing import disagreements
 from freehold.evals.frozen import (
     References,
     frozen_answer,
+    read_frozen,
     reference_notes,
     references_kind,
     self_noise,
@@ -289,6 +290,11 @@ def task_of(
     )
 
 
+def frozen_file(project: Project, dataset_id: str, split: str = "held_out") -> Path:
+    """Where a split's frozen answers are."""
+    return project.state / "frozen" / f"{dataset_id}-{split}.jsonl"
+
+
 def find_dataset(store: Store, id: str | None) -> Dataset:
     """The dataset whose id starts with `id`, the latest without one. Raises `UsageError`."""
     if id is None:
@@ -352,6 +358,7 @@ async def evaluate_project(
             count_looks=looks.count,
             planned_looks=planned_looks,
             budget=budget,
+            frozen=read_frozen(frozen_file(project, dataset.id)),
             progress=progress,
         )
         keep(store, made, is_new=looks.is_new(made.id))

@@ -1,0 +1,105 @@
+"""`freehold freeze`: record the incumbent's answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from freehold.cli.options import config_option, json_option, print_json
+
+
+@click.command("freeze")
+@click.option("--endpoint", "url", help="Address of the incumbent's API (default: [incumbent] base_url).")
+@click.option("--model", help="The incumbent's model name (default: [incumbent] model).")
+@click.option(
+    "--api-key-env", help="Environment variable that holds the key (default: [incumbent] api_key_env)."
+)
+@click.option("--dataset", "dataset_id", help="Dataset id, or its first digits (default: the latest).")
+@click.option(
+    "--split",
+    type=click.Choice(["held_out", "validation", "train"]),
+    default="held_out",
+    show_default=True,
+    help="Whose requests to ask.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How often to ask each; 2 or more show the incumbent's own noise.",
+)
+@click.option(
+    "--concurrency", type=click.IntRange(min=1), default=4, show_default=True, help="Requests at once."
+)
+@click.option("--max-requests", type=click.IntRange(min=1), help="Ask at most this often in each round.")
+@click.option(
+    "--max-tokens-total", type=click.IntRange(min=1), help="Spend at most this many tokens in each round."
+)
+@config_option
+@json_option
+def command(
+    url: str | None,
+    model: str | None,
+    api_key_env: str | None,
+    dataset_id: str | None,
+    split: Any,
+    repeats: int,
+    concurrency: int,
+    max_requests: int | None,
+    max_tokens_total: int | None,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Record the incumbent's answers to your requests, before it is retired.
+
+    Evaluations use them from then on. Asked again it goes on where it stopped.
+
+    \b
+    Example:
+      freehold freeze --repeats 3
+      freehold freeze --endpoint https://api.openai.com --model gpt-4o-2024-08-06 --api-key-env OPENAI_API_KEY
+    """
+    import anyio
+
+    from freehold.cli.progress import progress
+    from freehold.evals.replay import Budget
+    from freehold.workflows.freeze import freeze
+    from freehold.workflows.project import open_project
+
+    project = open_project(config_path)
+    with progress() as shown:
+
+        async def work() -> Any:
+            return await freeze(
+                project,
+                url=url,
+                model=model,
+                api_key_env=api_key_env,
+                dataset_id=dataset_id,
+                split=split,
+                repeats=repeats,
+                concurrency=concurrency,
+                budget=Budget(max_requests, max_tokens_total),
+                progress=shown,
+            )
+
+        made = anyio.run(work)
+    if as_json:
+        print_json(made)
+        return
+    click.echo(f"{made.answered:,} answers of {made.model} to {made.samples:,} samples are frozen")
+    if made.failed:
+        click.echo(f"  {made.failed:,} requests failed or were cut; run it again for those that did not come")
+    if made.self_noise is not None:
+        click.echo(
+            f"  self-noise {made.self_noise:.3f}: the share of samples its own answers score differently on"
+        )
+    if made.retires is not None and made.days_left is not None:
+        left = f"in {made.days_left:,} days" if made.days_left > 0 else "already past"
+        click.echo(f"  its maker shuts it down on {made.retires}, {left}")
+    if made.completion_tokens is not None:
+        click.echo(f"  tokens {made.prompt_tokens or 0:,} in, {made.completion_tokens:,} out")
+    click.echo(f"  {made.file}")
