@@ -12,6 +12,7 @@ from freehold.types.license import License, Lineage, LineageEdge, Release, UsePr
 _HUB_ID = re.compile(r"^[\w.\-]+/[\w.\-]+$")
 _HUB_ID_INSIDE = re.compile(r"(?<![\w./-])[\w.\-]+/[\w.\-]+")
 _OURS = re.compile(r"^\(?(ours|our|own|my|mine|internal|in-house|us)\b", re.IGNORECASE)
+_HOSTED = re.compile(r"\b(via|through|hosted (by|on)|served by|api|on|at)\b", re.IGNORECASE)
 _MODEL_WORDS = frozenset(
     [
         "model",
@@ -60,7 +61,7 @@ def _source(edge: LineageEdge, use: UseProfile, *, first: bool) -> Source:
     release, note = _release(edge.model, use)
     if release is not None:
         found = tuple(licenses()[name] for name in (release.license, *release.also))
-        if not _HUB_ID.match(edge.model):
+        if not _HUB_ID.match(edge.model) and _HOSTED.search(edge.model):
             # An open model reached through a host: the host's terms come on top of the weights' licence.
             found += licenses_mentioned(edge.model, scope="service")
         return Source(edge, found, release, False, note or release.note, release.confidence)
@@ -91,7 +92,7 @@ def _release(model: str, use: UseProfile) -> tuple[Release | None, str | None]:
             entries = releases_of(mentioned or model)
     if not entries:
         return None, None
-    release = release_on(entries, use.obtained)
+    release = release_on(entries, use.obtained, use.release)
     if release is None:
         return None, f"no licence of {model} is known for a copy obtained on {use.obtained}"
     return release, None
@@ -106,8 +107,16 @@ def _named(edge: LineageEdge) -> tuple[License, ...]:
         return service
     text = words(edge.model)
     if edge.kind == "trained_on" or " under " in f" {text} " or license_named(_bare(edge.model)) is not None:
-        return licenses_mentioned(edge.model)
-    return licenses_mentioned(edge.model, scope="service")
+        return _one_a_licensor(licenses_mentioned(edge.model))
+    return _one_a_licensor(licenses_mentioned(edge.model, scope="service"))
+
+
+def _one_a_licensor(found: tuple[License, ...]) -> tuple[License, ...]:
+    """Of several terms of one company the one named most exactly: ``OpenAI ChatGPT`` is the consumer's."""
+    kept: dict[str, License] = {}
+    for license in found:
+        kept.setdefault(license.licensor, license)
+    return tuple(kept.values())
 
 
 def _bare(text: str) -> str:

@@ -43,9 +43,9 @@ def releases() -> tuple[Release, ...]:
 
 
 def release_mentioned(text: str) -> str | None:
-    """The hub id whose name (without its owner) a free text contains; the longest of at least three words.
+    """The hub id whose name (without its owner) a free text contains; the longest wins.
 
-    Shorter names say a family, and family never decides.
+    Names too short to say more than a family are left out: family never decides.
     """
     padded = f" {words(text)} "
     for name, model in index().by_length:
@@ -60,6 +60,7 @@ def index() -> Index:
     exact: dict[str, tuple[Release, ...]] = {}
     patterns: list[tuple[str, Release]] = []
     base_names: dict[str, str] = {}
+    stems: set[str] = set()
     for release in releases():
         for model in release.models:
             key = model.lower()
@@ -67,11 +68,13 @@ def index() -> Index:
                 patterns.append((key, release))
                 stem = key.rstrip("*")
                 base_names.setdefault(words(stem.rpartition("/")[2]), stem)
+                stems.add(words(stem.rpartition("/")[2]))
                 continue
             exact[key] = (*exact.get(key, ()), release)
             base_names.setdefault(words(key.rpartition("/")[2]), model)
     patterns.sort(key=lambda item: -len(item[0]))
-    long = [item for item in base_names.items() if item[0].count(" ") >= 2]
+    # A stem stands for a family, so it takes a longer name to be sure of it.
+    long = [item for item in base_names.items() if item[0].count(" ") >= (2 if item[0] in stems else 1)]
     by_length = tuple(sorted(long, key=lambda item: -len(item[0])))
     return Index(exact, tuple(patterns), base_names, by_length)
 
@@ -96,8 +99,15 @@ def releases_of(model: str) -> tuple[Release, ...]:
     return tuple(best)
 
 
-def release_on(entries: tuple[Release, ...], date: str | None) -> Release | None:
-    """The entry in force on an ISO date (None: the latest), or None when the date fits none."""
+def release_on(entries: tuple[Release, ...], date: str | None, released: str | None = None) -> Release | None:
+    """The entry in force for a copy obtained on an ISO date (None: the latest), or None when none fits.
+
+    `released` is the date of the release that is meant, where one id stands for several.
+    """
+    later = [e for e in entries if e.released_since and released and released >= e.released_since]
+    if later:
+        return later[-1]
+    entries = tuple(entry for entry in entries if entry.released_since is None)
     if date is None:
         open_ended = [entry for entry in entries if entry.until is None]
         return open_ended[-1] if open_ended else (entries[-1] if entries else None)

@@ -60,6 +60,10 @@ _PURPOSES: tuple[tuple[str, Purpose], ...] = (
 )
 
 
+NOT_LICENSEES: frozenset[Mode] = frozenset({"end_user_of_product", "receive_integrated_end_user_product"})
+"""Modes of people who use somebody else's product and exercise no right of their own."""
+
+
 class Source(NamedTuple):
     """What the catalog knows about one ancestor. No licences and not `ours` means unknown."""
 
@@ -171,6 +175,8 @@ class Situation:
     def student_kind(self) -> Literal["classifier", "assistant", "unknown"]:
         """What the trained model is for, from `purpose` or from an encoder as its base."""
         purpose = (self.use.purpose or "").lower().replace("_", " ")
+        if self.use.competes_with_licensor:
+            return "assistant"
         if any(word in purpose for word in CLASSIFIER_WORDS):
             return "classifier"
         bases = [s.release for s in self.sources if s.edge.kind == "base" and s.release is not None]
@@ -208,7 +214,8 @@ class Situation:
         relation: Relation = "weights"
         if kind == "trained_on":
             # A data set of an open model's answers is that model as a teacher.
-            relation = "teacher" if source.release is not None else "data"
+            known_model = source.release is not None and source.release.kind != "data"
+            relation = "teacher" if known_model else "data"
         elif kind == "distilled_from" or self.bare_teacher:
             relation = "teacher"
         if relation == "weights":

@@ -268,7 +268,8 @@ class DutyClause(_Clause, frozen=True, kw_only=True, tag="duty"):
 
     `modified` None is always, True only for changed weights, False only for unchanged ones. `students`
     says that the duty also binds models trained on outputs. `over` makes it due only above a limit,
-    `commercial_known` only for a use known to be commercial. ``{model}`` in `value` is the model's name.
+    `commercial_known` only for a use known to be commercial. `is_notice` says that the licence copy is itself
+    a notice that stripping notices removes. ``{model}`` in `value` is the model's name.
     """
 
     key: str
@@ -288,6 +289,7 @@ class DutyClause(_Clause, frozen=True, kw_only=True, tag="duty"):
     any_mode: bool = False
     recommended: bool = False
     passive: bool = False
+    is_notice: bool = False
 
 
 class OutputsClause(_Clause, frozen=True, kw_only=True, tag="outputs"):
@@ -330,9 +332,10 @@ class RelicenseClause(_Clause, frozen=True, kw_only=True, tag="relicense"):
 
 
 class TerminationClause(_Clause, frozen=True, kw_only=True, tag="termination"):
-    """What ends the grant: `litigation` is whom one may not sue (patent suits only, or any suit)."""
+    """What ends the grant: `litigation` is which suit: one over patents that ends the
+    patent licence only (``patent``) or everything (``patent_all``), or ``any``."""
 
-    litigation: Literal["patent", "any"] | None = None
+    litigation: Literal["patent", "patent_all", "any"] | None = None
 
 
 class NoteClause(_Clause, frozen=True, kw_only=True, tag="note"):
@@ -384,7 +387,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One or more releases under a licence.
 
     `models` are hub ids, a trailing ``*`` stands for any ending. `bases` are ancestors a release is known
-    to stand on. `until`/`since` bound the date a copy was obtained where the licence changed.
+    to stand on. `until`/`since` bound the date a copy was obtained where the licence changed; `released_since`
+    marks an entry that counts for a later release under the same id.
     """
 
     models: tuple[str, ...]
@@ -394,9 +398,10 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     date: str | None = None
     except_models: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()
-    kind: Literal["llm", "multimodal", "encoder", "image", "audio"] = "llm"
+    kind: Literal["llm", "multimodal", "encoder", "image", "audio", "data"] = "llm"
     also: tuple[str, ...] = ()
     since: str | None = None
     until: str | None = None
+    released_since: str | None = None
     section: str = "release"
     note: str | None = None

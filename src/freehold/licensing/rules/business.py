@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from freehold.licensing.domains import business_tags
 from freehold.licensing.figures import read
 from freehold.licensing.rules.base import Assumption, Change, Finding, reason
-from freehold.licensing.situation import Layer, Situation
+from freehold.licensing.situation import NOT_LICENSEES, Layer, Situation
 from freehold.types.license import BusinessClause, Obligation
 
 
@@ -26,7 +26,8 @@ class BusinessGates:
     def _judge(self, clause: BusinessClause, layer: Layer, situation: Situation) -> Iterator[Finding]:
         use = situation.use
         events = layer.events & set(clause.events)
-        if not clause.any_mode and not events:
+        outside = situation.mode in NOT_LICENSEES or not (clause.any_mode or events)
+        if outside:
             yield reason(self, layer, clause, f"{clause.text}; {situation.delivered} use is outside the gate")
             return
         if clause.commercial_only and use.commercial is False:

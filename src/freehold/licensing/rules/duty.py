@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from freehold.licensing.figures import read
 from freehold.licensing.naming import begins_with
 from freehold.licensing.rules.base import Assumption, Change, Finding, Violation, reason
-from freehold.licensing.situation import Layer, Situation
+from freehold.licensing.situation import NOT_LICENSEES, Layer, Situation
 from freehold.types.license import DutyClause, Obligation
 
-_COPY_KEYS = frozenset({"license_copy", "retain_notices", "notice_file"})
+_NOTICE_KEYS = frozenset({"retain_notices", "notice_file"})
 
 
 class Duties:
@@ -65,7 +65,11 @@ class Duties:
             recommended=recommended,
             passive=clause.passive,
         )
-        yield reason(self, layer, clause, clause.text)
+        unsettled = layer.relation == "data" and clause.key == "share_alike"
+        text = f"{clause.text}; whether that reaches a model trained on the data is not settled"
+        yield reason(
+            self, layer, clause, text if unsettled else clause.text, "unclear" if unsettled else None
+        )
         if recommended:
             return
         name = use.derivative_name
@@ -74,7 +78,7 @@ class Duties:
                 yield Violation(
                     "name_prefix", f"'{name}' does not begin with '{clause.value}' ({clause.section})"
                 )
-        elif clause.key in _COPY_KEYS and use.notices_kept is False and clause.key != "license_copy":
+        elif use.notices_kept is False and (clause.key in _NOTICE_KEYS or clause.is_notice):
             yield Violation(clause.key, f"notices were removed ({clause.section})")
 
 
@@ -84,7 +88,8 @@ def is_due(clause: DutyClause, layer: Layer, situation: Situation) -> bool:
         return bool(layer.student_events & set(clause.events))
     events = set(clause.events)
     if layer.relation == "weights" or layer.derivative:
-        happens = clause.any_mode or bool(layer.events & events)
+        licensee = situation.mode not in NOT_LICENSEES
+        happens = (clause.any_mode and licensee) or bool(layer.events & events)
         if clause.modified is not None and clause.modified != layer.modified:
             return False
         if happens and (clause.weights or (clause.students and layer.relation == "teacher")):

@@ -62,6 +62,10 @@ class OutputTraining:
         }[kind]  # fmt: skip
         if kind == "classifier" and clause.llm_only and _base_is_llm(situation):
             fate = clause.other
+        by_competition = kind == "unknown" and clause.assistant == "not_allowed" and clause.other == "unclear"
+        if by_competition and situation.use.competes_with_licensor is False:
+            fate = "free"
+            yield Assumption("the trained model does not compete with the teacher's licensor, as stated")
         if fate == "undistributed":
             if "copies" in situation.events:
                 fate = "not_allowed"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from freehold.licensing.rules.base import Assumption, Change, Finding, reason
-from freehold.licensing.situation import Layer, Situation
+from freehold.licensing.situation import NOT_LICENSEES, Layer, Situation
 from freehold.types.license import Outcome, Purpose, PurposeClause
 
 _SPECIFIC: frozenset[Purpose] = frozenset({"research", "evaluation", "proof_of_concept", "education"})
@@ -21,7 +21,7 @@ class GrantedPurpose:
     def check(self, situation: Situation) -> Iterator[Finding]:
         for layer in situation.layers:
             for clause in layer.license.clauses:
-                if isinstance(clause, PurposeClause) and situation.mode not in _NOT_LICENSEES:
+                if isinstance(clause, PurposeClause) and situation.mode not in NOT_LICENSEES:
                     yield from self._judge(clause, layer, situation)
 
     def _judge(self, clause: PurposeClause, layer: Layer, situation: Situation) -> Iterator[Finding]:
@@ -45,9 +45,6 @@ class GrantedPurpose:
             yield reason(
                 self, layer, clause, f"{clause.text}; {', '.join(sorted(purposes))} use is outside", outcome
             )
-
-
-_NOT_LICENSEES = frozenset({"end_user_of_product", "receive_integrated_end_user_product"})
 
 
 def _outcome(clause: PurposeClause, purposes: frozenset[Purpose], situation: Situation) -> Outcome | None:

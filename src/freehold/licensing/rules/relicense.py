@@ -26,6 +26,10 @@ class Relicensing:
         ]
         if situation.use.claimed_license:
             claims.append((situation.use.claimed_license, True))
+        for layer in () if claims else situation.layers:
+            clause = next((c for c in layer.license.clauses if isinstance(c, RelicenseClause)), None)
+            if clause is not None and layer.derivative and layer.modified and "copies" in situation.events:
+                yield reason(self, layer, clause, clause.text)
         for claim, ours in claims:
             for layer in situation.layers:
                 if layer.relation == "data" or not layer.derivative or layer.license.permissive:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from freehold.licensing.rules.base import Finding, reason
 from freehold.licensing.situation import Situation
-from freehold.types.license import TerminationClause
+from freehold.types.license import Outcome, TerminationClause
 
 _DEFENSIVE = ("defensive", "counterclaim", "counter-claim", "in response", "sued first")
 
@@ -28,4 +28,5 @@ class Termination:
                 if clause.litigation == "any":
                     yield reason(self, layer, clause, f"{clause.text}; {suit}", "not_allowed")
                 elif "patent" in suit and not any(word in suit for word in _DEFENSIVE):
-                    yield reason(self, layer, clause, f"{clause.text}; {suit}", "unclear")
+                    outcome: Outcome = "not_allowed" if clause.litigation == "patent_all" else "unclear"
+                    yield reason(self, layer, clause, f"{clause.text}; {suit}", outcome)
