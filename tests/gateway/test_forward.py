@@ -25,8 +25,24 @@ def post(running, body, *, path="/v1/chat/completions", headers=None, timeout=10
         return answer.status, answer.headers, answer.read()
 
 
-def client(running, **more):
-    return openai.OpenAI(base_url=f"{running.base_url}/v1", api_key="sk-upstream", max_retries=0, **more)
+def get(running, path):
+    with urllib.request.urlopen(running.base_url + path, timeout=10) as answer:
+        return answer.read()
+
+
+_clients = []
+
+
+def client(running):
+    _clients.append(openai.OpenAI(base_url=f"{running.base_url}/v1", api_key="sk-upstream", max_retries=0))
+    return _clients[-1]
+
+
+@pytest.fixture(autouse=True)
+def _close_clients():
+    yield
+    while _clients:
+        _clients.pop().close()
 
 
 def test_bytes_pass_unchanged_both_ways(shared, upstream):
@@ -202,10 +218,10 @@ def test_other_paths_are_errors_without_a_trace_of_the_inside(shared, path, stat
 
 
 def test_models_health_ready_metrics(shared, upstream):
-    assert json.load(urllib.request.urlopen(shared.base_url + "/health")) == {"status": "ok"}
-    assert json.load(urllib.request.urlopen(shared.base_url + "/ready"))["status"] == "ready"
+    assert json.loads(get(shared, "/health")) == {"status": "ok"}
+    assert json.loads(get(shared, "/ready"))["status"] == "ready"
     assert client(shared).models.list().object == "list"
     post(shared, QUESTION)
-    text = urllib.request.urlopen(shared.base_url + "/metrics").read().decode()
+    text = get(shared, "/metrics").decode()
     assert 'freehold_requests_total{arm="incumbent",endpoint="incumbent",route="",status="200"}' in text
     assert "freehold_in_flight 0.0" in text

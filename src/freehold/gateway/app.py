@@ -18,7 +18,7 @@ from freehold.gateway import meters
 from freehold.gateway.admin import PREFIX as ADMIN_PREFIX
 from freehold.gateway.admin import Admin
 from freehold.gateway.config import GatewayConfig, from_json
-from freehold.gateway.forward import forward, reply
+from freehold.gateway.forward import forward, read_body, reply
 from freehold.gateway.keys import KeyRing
 from freehold.gateway.messages import TableMessage
 from freehold.gateway.routing import RouteTable
@@ -28,7 +28,8 @@ from freehold.gateway.state import WorkerState
 from freehold.gateway.translation import DOORS
 from freehold.gateway.upstream import UpstreamFailure
 from freehold.types.route import Route
-from freehold.wire.errors import ApiError, Reply, openai_error
+from freehold.wire import ollama
+from freehold.wire.errors import ApiError, Reply, ollama_error, openai_error
 
 log = logging.getLogger("freehold.gateway")
 TELL_USE_EVERY_S = 0.25
@@ -96,7 +97,10 @@ class GatewayApp:
         page = PAGES.get(scope.path)
         error = openai_error if door is None else door.error
         try:
-            if scope.path.startswith(ADMIN_PREFIX):
+            if scope.path == "/api/show" and scope.method == "POST":
+                error = ollama_error
+                reply(proto, await self._ollama_show(scope, proto))
+            elif scope.path.startswith(ADMIN_PREFIX):
                 routes = self.state.table.all_routes()
                 reply(proto, await self.admin(scope, proto, self.state.keys, routes))
             elif page is not None and scope.method in ("GET", "HEAD"):
@@ -146,6 +150,25 @@ class GatewayApp:
             for name in state.table.model_names()
         ]
         return Reply(200, _JSON, msgspec.json.encode({"object": "list", "data": data}))
+
+    async def ollama_tags(self, scope: Any) -> Reply:
+        """The same names, as Ollama lists them."""
+        assert self.state is not None
+        self.state.keys.check(scope.headers.get("authorization"), scope.headers.get("x-api-key"))
+        listed = [ollama.tag(name, self._started_at) for name in self.state.table.model_names()]
+        return Reply(200, _JSON, msgspec.json.encode({"models": listed}))
+
+    async def ollama_version(self, _scope: Any) -> Reply:
+        """The version of Ollama's API that is spoken; not ours, which is nobody's business."""
+        return Reply(200, _JSON, msgspec.json.encode({"version": ollama.API_VERSION}))
+
+    async def _ollama_show(self, scope: Any, proto: Any) -> Reply:
+        assert self.state is not None
+        self.state.keys.check(scope.headers.get("authorization"), scope.headers.get("x-api-key"))
+        name = ollama.shown_model(await read_body(scope.headers.get, proto, 65_536))
+        if name not in self.state.table.model_names():
+            self.state.table.direct(name)
+        return Reply(200, _JSON, msgspec.json.encode(ollama.show(name)))
 
     async def metrics(self, _scope: Any) -> Reply:
         """The numbers of all workers, in Prometheus's text format."""
@@ -201,6 +224,8 @@ PAGES: dict[str, Page] = {
     "/ready": GatewayApp.ready,
     "/v1/models": GatewayApp.models,
     "/metrics": GatewayApp.metrics,
+    "/api/tags": GatewayApp.ollama_tags,
+    "/api/version": GatewayApp.ollama_version,
 }
 
 

@@ -84,7 +84,7 @@ async def _try(
     last: bool,
 ) -> None:
     """Ask one endpoint; returns when the client has an answer. Raises `UpstreamFailure` or `NextTarget`."""
-    translated = translation.between(exchange.door, endpoint.api)
+    translated = translation.between(exchange.door, endpoint)
     path = exchange.door.path if translated is None else translated.path
     body, hide_usage = _upstream_body(exchange, endpoint, target, translated)
     headers = state.upstreams.headers_for(endpoint, client_headers, pass_credentials=not state.keys.required)

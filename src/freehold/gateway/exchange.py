@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from typing import Literal
 
 from freehold.gateway.config import ApiKey
 from freehold.gateway.messages import Captured
@@ -87,6 +88,16 @@ class Exchange:
     def route_name(self) -> str:
         return self.route.name if self.route is not None else ""
 
+    @property
+    def response_kind(self) -> Literal["openai", "anthropic", "responses"]:
+        """In which API's words the upstream answered."""
+        endpoint = self.answered_by
+        if endpoint is not None and endpoint.api == "anthropic":
+            return "anthropic"
+        if endpoint is not None and self.door.kind == "responses" and endpoint.capabilities.responses:
+            return "responses"
+        return "openai"
+
     def keep(self, data: bytes) -> None:
         """Remember a piece of the answer, as the upstream sent it."""
         self.kept_bytes += len(data)
@@ -109,7 +120,12 @@ class Exchange:
 
     def captured(self) -> Captured | None:
         """What the recorder is told; None where nothing shall be kept."""
-        if not self.capturing or self.kept_bytes > CAPTURED_BYTES_MAX or len(self.body) > CAPTURED_BYTES_MAX:
+        if (
+            not self.capturing
+            or self.door.kind == "count_tokens"
+            or self.kept_bytes > CAPTURED_BYTES_MAX
+            or len(self.body) > CAPTURED_BYTES_MAX
+        ):
             return None
         decision = self.decision
         return Captured(
@@ -130,6 +146,7 @@ class Exchange:
             assignment_key=self.assignment_key,
             conversation_id=self.session,
             user=self.user,
+            response_kind=self.response_kind,
             content_encoding=self.content_encoding,
             ttft_ms=None if self.first_byte_s is None else (self.first_byte_s - self.started_s) * 1000,
             total_ms=(time.perf_counter() - self.started_s) * 1000,

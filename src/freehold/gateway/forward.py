@@ -76,7 +76,7 @@ async def _admit(state: WorkerState, exchange: Exchange, scope: Any, proto: Any)
         raise ApiError(415, "compressed request bodies are not accepted")
     body = exchange.body = await read_body(header, proto, state.config.max_body_bytes)
     if exchange.door.read is not None:
-        body = exchange.body = exchange.door.read(body, scope)
+        body = exchange.body = exchange.door.read(body)
     seen = exchange.seen = openai.peek(body)
     model = exchange.model = seen.model or state.table.default_model or ""
     if not model:

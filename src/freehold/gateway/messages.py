@@ -11,7 +11,7 @@ from freehold.types.record import Record
 from freehold.types.route import Route
 from freehold.types.trace import Completeness
 
-ApiKind = Literal["chat", "completions", "embeddings", "responses", "messages"]
+ApiKind = Literal["chat", "completions", "embeddings", "responses", "messages", "count_tokens"]
 
 
 class Captured(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -38,6 +38,7 @@ class Captured(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     parent_id: str | None = None
     conversation_id: str | None = None
     user: str | None = None
+    response_kind: Literal["openai", "anthropic", "responses"] = "openai"
     content_encoding: str | None = None
     ttft_ms: float | None = None
     total_ms: float | None = None

@@ -12,6 +12,7 @@ from freehold.gateway.exchange import Exchange
 from freehold.gateway.translation import StreamTranslation, Translation
 from freehold.gateway.upstream import Opened, headers_back
 from freehold.types.endpoint import Endpoint
+from freehold.wire import anthropic
 from freehold.wire.errors import ApiError
 from freehold.wire.sse import UsageFilter
 
@@ -108,7 +109,7 @@ def _send_whole(
 ) -> None:
     if translated is not None:
         if opened.status >= 400:
-            error = ApiError(opened.status, translated.complaint(data))
+            error = ApiError(opened.status, anthropic.complaint(data))
             data = exchange.door.error(error).body
         else:
             data = translated.answer(data, exchange.body)
@@ -144,7 +145,12 @@ async def _stream(
             if keeping:
                 exchange.keep(data)
             if filtered is not None:
-                data = filtered.feed(data)
+                try:
+                    data = filtered.feed(data)
+                except ApiError as error:
+                    exchange.completeness = "upstream_cut"
+                    await send(filtered.broken(exchange.door.error(error).body))
+                    return
                 if not data:
                     continue
             await send(data)

@@ -11,7 +11,8 @@ import msgspec
 from freehold.gateway.messages import Captured
 from freehold.gateway.redaction import redact
 from freehold.types.trace import Trace
-from freehold.wire import openai
+from freehold.wire import anthropic, openai, responses
+from freehold.wire.errors import ApiError
 from freehold.wire.openai import Answer
 
 # A small answer may unpack to anything; more than this is not kept.
@@ -31,6 +32,10 @@ def to_trace(captured: Captured, *, redacted: bool) -> Trace | None:
     body = _unpacked(captured.response, captured.content_encoding)
     if body is None or not isinstance(request, dict):
         return None
+    try:
+        request = _as_chat(captured, request)
+    except ApiError:
+        return None
     answer = _answer(captured, body)
     completeness = captured.completeness
     if completeness == "complete" and not answer.ended:
@@ -44,7 +49,7 @@ def to_trace(captured: Captured, *, redacted: bool) -> Trace | None:
         id=captured.id,
         at=datetime.fromtimestamp(captured.at_ms / 1000, UTC),
         source="gateway",
-        kind=captured.kind,
+        kind=captured.kind if captured.kind in ("completions", "embeddings") else "chat",
         model=captured.model,
         request=request,
         response=response,
@@ -68,7 +73,20 @@ def to_trace(captured: Captured, *, redacted: bool) -> Trace | None:
     )
 
 
+def _as_chat(captured: Captured, request: dict[str, Any]) -> dict[str, Any]:
+    """The request as the chat API spells it, whatever API the client spoke."""
+    if captured.kind == "messages":
+        request = msgspec.json.decode(anthropic.request_to_openai(captured.request))
+    elif captured.kind == "responses":
+        request = msgspec.json.decode(responses.request_to_openai(captured.request))
+    return request
+
+
 def _answer(captured: Captured, body: bytes) -> Answer:
+    if captured.response_kind == "anthropic":
+        return anthropic.read_stream(body) if captured.streamed else anthropic.read_answer(body)
+    if captured.response_kind == "responses":
+        return responses.read_stream(body) if captured.streamed else responses.read_answer(body)
     if captured.streamed:
         return openai.read_stream(body)
     return openai.read_answer(body)

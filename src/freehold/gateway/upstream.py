@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from pyreqwest.client import ClientBuilder
-from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, ReadTimeoutError, RequestError
+from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, RequestError
 from pyreqwest.http import Url
 
 from freehold.gateway.config import GatewayConfig
@@ -194,9 +194,11 @@ async def close(opened: Opened) -> None:
 
 def failure(endpoint: Endpoint, error: RequestError) -> UpstreamFailure:
     """What pyreqwest says about a failed exchange, without the addresses in it."""
-    if isinstance(error, ConnectError | ConnectTimeoutError):
+    # pyreqwest says ConnectTimeoutError for any wait before the head; the causes know whether it connected.
+    causes = str(error.details.get("causes")).lower()
+    if isinstance(error, ConnectError) or (isinstance(error, ConnectTimeoutError) and "connect" in causes):
         return UpstreamFailure(f"endpoint {endpoint.name} cannot be reached", reached=False)
-    if isinstance(error, ReadTimeoutError | TimeoutError):
+    if isinstance(error, TimeoutError):
         return UpstreamFailure(
             f"endpoint {endpoint.name} did not answer in time", reached=True, timed_out=True
         )

@@ -41,7 +41,7 @@ class Trace(Record, frozen=True, kw_only=True):
     route: str | None = None
     endpoint: str | None = None
     decision: str | None = None
-    kind: Literal["chat", "completions", "embeddings", "responses", "messages"] = "chat"
+    kind: Literal["chat", "completions", "embeddings"] = "chat"
     arm: Literal["incumbent", "candidate"] = "incumbent"
     share: float | None = None
     assignment_key: str | None = None

@@ -15,7 +15,10 @@ def events(stream: bytes) -> Iterator[tuple[bytes, bytes]]:
     Comments, ids and retry times are passed over; several data lines are joined by a line feed. A last
     event without an empty line after it counts too: what a cut stream had already said is not lost.
     """
-    for block in _BREAK.split(stream):
+    for block in stream.split(b"\n\n") if b"\r" not in stream else _BREAK.split(stream):
+        if block.startswith(b"data: ") and b"\n" not in block and b"\r" not in block:
+            yield b"", block[6:]
+            continue
         name, data = b"", []
         for line in _LINES.split(block):
             field, _, value = line.partition(b":")

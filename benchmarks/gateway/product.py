@@ -1,0 +1,47 @@
+"""freehold's gateway as it ships: keys, a route, capture on, metrics.
+
+python benchmarks/gateway/product.py PORT UPSTREAM FOLDER [SHADOW_UPSTREAM]
+"""
+
+from __future__ import annotations
+
+import sys
+
+from freehold.gateway.config import ApiKey, GatewayConfig
+from freehold.gateway.keys import hash_of
+from freehold.gateway.serve import run
+from freehold.types.endpoint import Endpoint
+from freehold.types.route import Route, Target
+
+KEY = "fh-benchmark"
+
+
+def main() -> None:
+    port, upstream, folder, *shadow = sys.argv[1:]
+    endpoints = [Endpoint(name="incumbent", engine="remote", base_url=upstream)]
+    route = Route(name="support", model="gpt-4o", incumbent=Target(endpoint="incumbent"))
+    if shadow:
+        endpoints.append(Endpoint(name="candidate", engine="remote", base_url=shadow[0]))
+        route = Route(
+            name="support",
+            model="gpt-4o",
+            incumbent=Target(endpoint="incumbent"),
+            candidate=Target(endpoint="candidate", model="slow-50"),
+            state="shadow",
+            shadow_share=1.0,
+        )
+    run(
+        GatewayConfig(
+            port=int(port),
+            endpoints=tuple(endpoints),
+            routes=(route,),
+            store_url=f"sqlite:///{folder}/freehold.sqlite3",
+            capture="raw",
+            api_keys=(ApiKey(name="benchmark", hash=hash_of(KEY)),),
+            shadow_concurrency=64,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,388 @@
+"""Anthropic's Messages API, translated to and from OpenAI's chat API.
+
+Covered: text, images, tools and their results, tool choice, stop sequences, system prompts, streams.
+Not covered (refused): documents, server-side tools, and everything else a chat API has no word for. Thinking
+blocks of earlier turns are left out, as the API allows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from freehold.types.trace import Usage
+from freehold.wire import openai, sse
+from freehold.wire.errors import ApiError
+from freehold.wire.openai import Answer
+
+_STOP_REASONS = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "content_filter": "refusal",
+}
+_FINISH_REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+
+
+def request_to_openai(body: bytes) -> bytes:
+    """The chat request that asks the same. Raises `ApiError` (400) for what it cannot ask."""
+    asked = _object(body)
+    chat: dict[str, Any] = {"model": asked.get("model"), "messages": _messages(asked)}
+    for name in ("max_tokens", "temperature", "top_p", "top_k"):
+        if asked.get(name) is not None:
+            chat[name] = asked[name]
+    if asked.get("stop_sequences"):
+        chat["stop"] = asked["stop_sequences"]
+    if asked.get("tools"):
+        chat["tools"] = [_tool(tool) for tool in asked["tools"]]
+    if isinstance(choice := asked.get("tool_choice"), dict):
+        chat.update(_tool_choice(choice))
+    if isinstance(metadata := asked.get("metadata"), dict) and metadata.get("user_id"):
+        chat["user"] = metadata["user_id"]
+    if asked.get("stream") is True:
+        chat["stream"] = True
+        chat["stream_options"] = {"include_usage": True}
+    return msgspec.json.encode(chat)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    value = msgspec.json.decode(body)
+    if not isinstance(value, dict):
+        raise ApiError(400, "the request body is not a JSON object")
+    return value
+
+
+def _messages(asked: dict[str, Any]) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = []
+    if asked.get("system"):
+        messages.append({"role": "system", "content": _plain_text(asked["system"])})
+    for message in asked.get("messages") or ():
+        if not isinstance(message, dict):
+            raise ApiError(400, "messages: expected objects")
+        content = message.get("content")
+        if isinstance(content, str):
+            messages.append({"role": message.get("role"), "content": content})
+        elif message.get("role") == "assistant":
+            messages.append(_assistant(content or ()))
+        else:
+            messages.extend(_user(content or ()))
+    return messages
+
+
+def _plain_text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    parts = []
+    for block in content or ():
+        if not isinstance(block, dict) or block.get("type") != "text":
+            raise ApiError(400, "only text can stand here")
+        parts.append(str(block.get("text", "")))
+    return "\n".join(parts)
+
+
+def _assistant(blocks: Any) -> dict[str, Any]:
+    text, calls = [], []
+    for block in blocks:
+        match block.get("type"):
+            case "text":
+                text.append(block.get("text", ""))
+            case "tool_use":
+                arguments = msgspec.json.encode(block.get("input") or {}).decode()
+                function = {"name": block.get("name"), "arguments": arguments}
+                calls.append({"id": block.get("id"), "type": "function", "function": function})
+            case "thinking" | "redacted_thinking":
+                continue
+            case other:
+                raise ApiError(400, f"an assistant's {other} block cannot be passed on to this model")
+    message: dict[str, Any] = {"role": "assistant", "content": "".join(text) or None}
+    if calls:
+        message["tool_calls"] = calls
+    return message
+
+
+def _user(blocks: Any) -> list[dict[str, Any]]:
+    """One user turn: results of tools become messages of their own, before the rest."""
+    results: list[dict[str, Any]] = []
+    parts: list[dict[str, Any]] = []
+    for block in blocks:
+        match block.get("type"):
+            case "text":
+                parts.append({"type": "text", "text": block.get("text", "")})
+            case "image":
+                parts.append({"type": "image_url", "image_url": {"url": _image(block.get("source") or {})}})
+            case "tool_result":
+                content = _plain_text(block.get("content") or "")
+                if block.get("is_error"):
+                    content = f"error: {content}"
+                results.append({"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": content})
+            case other:
+                raise ApiError(400, f"a {other} block cannot be passed on to this model")
+    if parts and all(part["type"] == "text" for part in parts):
+        return [*results, {"role": "user", "content": "\n".join(part["text"] for part in parts)}]
+    return [*results, {"role": "user", "content": parts}] if parts else results
+
+
+def _image(source: dict[str, Any]) -> str:
+    if source.get("type") == "base64":
+        return f"data:{source.get('media_type')};base64,{source.get('data')}"
+    if source.get("type") == "url":
+        return str(source.get("url"))
+    raise ApiError(400, f"an image from a {source.get('type')} source cannot be passed on to this model")
+
+
+def _tool(tool: Any) -> dict[str, Any]:
+    if not isinstance(tool, dict) or tool.get("type", "custom") != "custom":
+        raise ApiError(400, "tools that run at Anthropic cannot be passed on to this model", param="tools")
+    function = {"name": tool.get("name"), "parameters": tool.get("input_schema") or {"type": "object"}}
+    if tool.get("description"):
+        function["description"] = tool["description"]
+    return {"type": "function", "function": function}
+
+
+def _tool_choice(choice: dict[str, Any]) -> dict[str, Any]:
+    chat: dict[str, Any] = {}
+    match choice.get("type"):
+        case "tool":
+            chat["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
+        case "any":
+            chat["tool_choice"] = "required"
+        case "auto" | "none" as same:
+            chat["tool_choice"] = same
+    if choice.get("disable_parallel_tool_use"):
+        chat["parallel_tool_calls"] = False
+    return chat
+
+
+def answer_from_openai(body: bytes, request: bytes) -> bytes:
+    """The message that says what a chat completion says."""
+    chat = msgspec.json.decode(body)
+    choice = (chat.get("choices") or [{}])[0]
+    message = choice.get("message") or {}
+    content: list[dict[str, Any]] = []
+    if message.get("content"):
+        content.append({"type": "text", "text": message["content"]})
+    for call in message.get("tool_calls") or ():
+        function = call.get("function") or {}
+        content.append(
+            {
+                "type": "tool_use",
+                "id": call.get("id"),
+                "name": function.get("name"),
+                "input": _arguments(function.get("arguments")),
+            }
+        )
+    usage = chat.get("usage") or {}
+    return msgspec.json.encode(
+        {
+            "id": f"msg_{chat.get('id', '')}",
+            "type": "message",
+            "role": "assistant",
+            "model": openai.peek(request).model or chat.get("model"),
+            "content": content,
+            "stop_reason": _STOP_REASONS.get(choice.get("finish_reason") or "stop", "end_turn"),
+            "stop_sequence": None,
+            "usage": {
+                "input_tokens": usage.get("prompt_tokens") or 0,
+                "output_tokens": usage.get("completion_tokens") or 0,
+            },
+        }
+    )
+
+
+def _arguments(text: Any) -> Any:
+    try:
+        return msgspec.json.decode(text or "{}")
+    except (msgspec.DecodeError, TypeError):
+        raise ApiError(502, "the model called a tool with arguments that are not JSON") from None
+
+
+class StreamFromOpenai:
+    """A chat completion stream, told as Anthropic's events."""
+
+    def __init__(self, request: bytes) -> None:
+        self._model = openai.peek(request).model
+        self._held = b""
+        self._started = False
+        self._block: tuple[str, int] | None = None
+        self._index = -1
+        self._finish: str | None = None
+        self._usage: dict[str, Any] = {}
+
+    def feed(self, data: bytes) -> bytes:
+        data = self._held + data
+        whole, mark, self._held = data.rpartition(b"\n\n")
+        if not mark:
+            self._held = data
+            return b""
+        out: list[bytes] = []
+        for _, event in sse.events(whole):
+            if event == b"[DONE]":
+                continue
+            try:
+                chunk = msgspec.json.decode(event)
+            except msgspec.DecodeError:
+                continue
+            if isinstance(chunk, dict):
+                self._chunk(chunk, out)
+        return b"".join(out)
+
+    def rest(self) -> bytes:
+        out: list[bytes] = []
+        self._start({}, out)
+        self._end_block(out)
+        usage = {
+            "input_tokens": self._usage.get("prompt_tokens") or 0,
+            "output_tokens": self._usage.get("completion_tokens") or 0,
+        }
+        reason = _STOP_REASONS.get(self._finish or "stop", "end_turn")
+        delta = {"stop_reason": reason, "stop_sequence": None}
+        out.append(_event("message_delta", {"delta": delta, "usage": usage}))
+        out.append(_event("message_stop", {}))
+        return b"".join(out)
+
+    def broken(self, error: bytes) -> bytes:
+        return b"event: error\ndata: " + error + b"\n\n"
+
+    def _chunk(self, chunk: dict[str, Any], out: list[bytes]) -> None:
+        if "error" in chunk:
+            raise ApiError(502, "the model stopped with an error")
+        self._start(chunk, out)
+        if isinstance(chunk.get("usage"), dict):
+            self._usage = chunk["usage"]
+        for choice in (chunk.get("choices") or ())[:1]:
+            delta = choice.get("delta") or {}
+            if delta.get("content"):
+                self._open("text", 0, {"type": "text", "text": ""}, out)
+                self._delta({"type": "text_delta", "text": delta["content"]}, out)
+            for call in delta.get("tool_calls") or ():
+                function = call.get("function") or {}
+                block = {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": {}}
+                self._open("tool", call.get("index") or 0, block, out)
+                if function.get("arguments"):
+                    part = {"type": "input_json_delta", "partial_json": function["arguments"]}
+                    self._delta(part, out)
+            self._finish = choice.get("finish_reason") or self._finish
+
+    def _start(self, chunk: dict[str, Any], out: list[bytes]) -> None:
+        if self._started:
+            return
+        self._started = True
+        message: dict[str, Any] = {
+            "id": f"msg_{chunk.get('id', '')}",
+            "type": "message",
+            "role": "assistant",
+            "model": self._model or chunk.get("model"),
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": {"input_tokens": 0, "output_tokens": 0},
+        }
+        out.append(_event("message_start", {"message": message}))
+
+    def _open(self, kind: str, number: int, block: dict[str, Any], out: list[bytes]) -> None:
+        if self._block == (kind, number):
+            return
+        self._end_block(out)
+        self._block = (kind, number)
+        self._index += 1
+        out.append(_event("content_block_start", {"index": self._index, "content_block": block}))
+
+    def _delta(self, delta: dict[str, Any], out: list[bytes]) -> None:
+        out.append(_event("content_block_delta", {"index": self._index, "delta": delta}))
+
+    def _end_block(self, out: list[bytes]) -> None:
+        if self._block is not None:
+            self._block = None
+            out.append(_event("content_block_stop", {"index": self._index}))
+
+
+def _event(kind: str, body: dict[str, Any]) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), msgspec.json.encode({"type": kind, **body}))
+
+
+def complaint(body: bytes) -> str:
+    """What an OpenAI error says."""
+    try:
+        return str(msgspec.json.decode(body)["error"]["message"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return "the model's endpoint answered with an error"
+
+
+# What Anthropic itself answered, for traces
+
+
+def read_answer(body: bytes) -> Answer:
+    """A message, as a chat completion."""
+    try:
+        message: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Answer(None, None, None, False)
+    if not isinstance(message, dict) or message.get("type") != "message":
+        return Answer(message if isinstance(message, dict) else None, None, None, True)
+    return _as_chat(message, ended=True)
+
+
+def read_stream(stream: bytes) -> Answer:
+    """A stream of a message, put together as a chat completion."""
+    message: dict[str, Any] = {}
+    blocks: list[dict[str, Any]] = []
+    ended = False
+    for _, data in sse.events(stream):
+        try:
+            event = msgspec.json.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        match event.get("type") if isinstance(event, dict) else None:
+            case "message_start":
+                message = dict(event["message"])
+            case "content_block_start":
+                blocks.append(dict(event["content_block"]))
+            case "content_block_delta" if blocks:
+                delta, block = event["delta"], blocks[-1]
+                if delta.get("type") == "text_delta":
+                    block["text"] = block.get("text", "") + delta["text"]
+                elif delta.get("type") == "input_json_delta":
+                    block["partial"] = block.get("partial", "") + delta["partial_json"]
+            case "message_delta":
+                message.update(event.get("delta") or {})
+                message["usage"] = {**(message.get("usage") or {}), **(event.get("usage") or {})}
+            case "message_stop":
+                ended = True
+    if not message:
+        return Answer(None, None, None, False)
+    return _as_chat({**message, "content": blocks}, ended=ended)
+
+
+def _as_chat(message: dict[str, Any], *, ended: bool) -> Answer:
+    text, calls = [], []
+    for block in message.get("content") or ():
+        if block.get("type") == "text":
+            text.append(block.get("text", ""))
+        elif block.get("type") == "tool_use":
+            arguments = block.get("partial") or msgspec.json.encode(block.get("input") or {}).decode()
+            function = {"name": block.get("name"), "arguments": arguments}
+            calls.append({"id": block.get("id"), "type": "function", "function": function})
+    said: dict[str, Any] = {"role": "assistant", "content": "".join(text) or None}
+    if calls:
+        said["tool_calls"] = calls
+    finish = _FINISH_REASONS.get(message.get("stop_reason") or "")
+    counted = message.get("usage") or {}
+    usage = Usage(
+        prompt_tokens=counted.get("input_tokens"),
+        completion_tokens=counted.get("output_tokens"),
+        cached_prompt_tokens=counted.get("cache_read_input_tokens"),
+    )
+    body = {
+        "id": message.get("id"),
+        "object": "chat.completion",
+        "model": message.get("model"),
+        "choices": [{"index": 0, "message": said, "finish_reason": finish}],
+    }
+    return Answer(body, finish, usage, ended)

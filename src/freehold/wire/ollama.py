@@ -1,0 +1,278 @@
+"""Ollama's API, translated to and from OpenAI's.
+
+Covered: chat, generate and embed with options, images, tools, JSON schemas, streams of JSON lines.
+Not covered (refused): generate's ``raw``, ``template``, ``suffix`` and ``context``, which only Ollama knows.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from freehold.wire import openai, sse
+from freehold.wire.errors import ApiError
+
+_OPTIONS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "min_p": "min_p",
+    "seed": "seed",
+    "stop": "stop",
+    "num_predict": "max_tokens",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "repeat_penalty": "repeat_penalty",
+}
+
+
+def chat_to_openai(body: bytes) -> bytes:
+    """``/api/chat`` as a chat request. Ollama streams unless told not to."""
+    asked = _object(body)
+    return _chat(asked, [_message(message) for message in asked.get("messages") or ()])
+
+
+def generate_to_openai(body: bytes) -> bytes:
+    """``/api/generate`` as a chat request with one user message."""
+    asked = _object(body)
+    for name in ("raw", "template", "suffix", "context"):
+        if asked.get(name):
+            raise ApiError(400, f"{name} is not possible here; use /api/chat")
+    messages = [{"role": "system", "content": asked["system"]}] if asked.get("system") else []
+    messages.append(
+        _message({"role": "user", "content": asked.get("prompt") or "", "images": asked.get("images")})
+    )
+    return _chat(asked, messages)
+
+
+def embed_to_openai(body: bytes) -> bytes:
+    """``/api/embed`` and the older ``/api/embeddings`` as an embeddings request."""
+    asked = _object(body)
+    return msgspec.json.encode(
+        {"model": asked.get("model"), "input": asked.get("input", asked.get("prompt", ""))}
+    )
+
+
+API_VERSION = "0.9.0"
+
+
+def tag(name: str, modified_at: int) -> dict[str, Any]:
+    """One line of ``/api/tags``."""
+    at = datetime.fromtimestamp(modified_at, UTC).isoformat().replace("+00:00", "Z")
+    return {"name": name, "model": name, "modified_at": at, "size": 0, "digest": "", "details": _DETAILS}
+
+
+def shown_model(body: bytes) -> str:
+    """Which model ``/api/show`` is about."""
+    asked = _object(body)
+    name = asked.get("model") or asked.get("name")
+    if not isinstance(name, str):
+        raise ApiError(400, "model is missing")
+    return name
+
+
+def show(name: str) -> dict[str, Any]:
+    """What ``/api/show`` says; weights are not looked into here."""
+    return {
+        "modelfile": f"FROM {name}",
+        "parameters": "",
+        "template": "",
+        "details": _DETAILS,
+        "model_info": {},
+        "capabilities": ["completion"],
+    }
+
+
+_DETAILS = {
+    "parent_model": "",
+    "format": "",
+    "family": "",
+    "families": [],
+    "parameter_size": "",
+    "quantization_level": "",
+}
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError(400, f"the request body is not a JSON object: {error}") from None
+    if not isinstance(value, dict):
+        raise ApiError(400, "the request body is not a JSON object")
+    return value
+
+
+def _chat(asked: dict[str, Any], messages: list[dict[str, Any]]) -> bytes:
+    chat: dict[str, Any] = {"model": asked.get("model"), "messages": messages}
+    options = asked.get("options")
+    for name, value in (options if isinstance(options, dict) else {}).items():
+        if name in _OPTIONS and not (name == "num_predict" and value < 0):
+            chat[_OPTIONS[name]] = value
+    if asked.get("tools"):
+        chat["tools"] = asked["tools"]
+    form = asked.get("format")
+    if form == "json":
+        chat["response_format"] = {"type": "json_object"}
+    elif isinstance(form, dict):
+        chat["response_format"] = {"type": "json_schema", "json_schema": {"name": "format", "schema": form}}
+    if asked.get("stream") is not False:
+        chat["stream"] = True
+        chat["stream_options"] = {"include_usage": True}
+    return msgspec.json.encode(chat)
+
+
+def _message(message: Any) -> dict[str, Any]:
+    if not isinstance(message, dict):
+        raise ApiError(400, "messages: expected objects")
+    chat: dict[str, Any] = {"role": message.get("role"), "content": message.get("content") or ""}
+    if message.get("images"):
+        parts: list[dict[str, Any]] = [{"type": "text", "text": chat["content"]}]
+        for image in message["images"]:
+            parts.append({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{image}"}})
+        chat["content"] = parts
+    if message.get("tool_calls"):
+        chat["tool_calls"] = [
+            {
+                "id": call.get("id") or f"call_{number}",
+                "type": "function",
+                "function": {
+                    "name": (call.get("function") or {}).get("name"),
+                    "arguments": msgspec.json.encode(
+                        (call.get("function") or {}).get("arguments") or {}
+                    ).decode(),
+                },
+            }
+            for number, call in enumerate(message["tool_calls"])
+        ]
+    if chat["role"] == "tool":
+        chat["tool_call_id"] = message.get("tool_call_id") or message.get("tool_name") or "call_0"
+    return chat
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _said(message: dict[str, Any], *, generate: bool) -> dict[str, Any]:
+    text = message.get("content") or ""
+    if generate:
+        return {"response": text}
+    said: dict[str, Any] = {"role": "assistant", "content": text}
+    calls = [
+        {"function": {"name": call["function"].get("name"), "arguments": _arguments(call["function"])}}
+        for call in message.get("tool_calls") or ()
+    ]
+    if calls:
+        said["tool_calls"] = calls
+    return {"message": said}
+
+
+def _arguments(function: dict[str, Any]) -> Any:
+    try:
+        return msgspec.json.decode(function.get("arguments") or "{}")
+    except (msgspec.DecodeError, TypeError):
+        raise ApiError(502, "the model called a tool with arguments that are not JSON") from None
+
+
+def _end(finish: str | None, usage: Any) -> dict[str, Any]:
+    counted = usage if isinstance(usage, dict) else {}
+    return {
+        "done": True,
+        "done_reason": "length" if finish == "length" else "stop",
+        "total_duration": 0,
+        "load_duration": 0,
+        "prompt_eval_count": counted.get("prompt_tokens") or 0,
+        "prompt_eval_duration": 0,
+        "eval_count": counted.get("completion_tokens") or 0,
+        "eval_duration": 0,
+    }
+
+
+def chat_from_openai(body: bytes, request: bytes, *, generate: bool = False) -> bytes:
+    """A chat completion as ``/api/chat`` (or ``/api/generate``) answers it."""
+    chat = msgspec.json.decode(body)
+    choice = (chat.get("choices") or [{}])[0]
+    said = _said(choice.get("message") or {}, generate=generate)
+    head = {"model": openai.peek(request).model, "created_at": _now()}
+    return msgspec.json.encode({**head, **said, **_end(choice.get("finish_reason"), chat.get("usage"))})
+
+
+def generate_from_openai(body: bytes, request: bytes) -> bytes:
+    return chat_from_openai(body, request, generate=True)
+
+
+def embed_from_openai(body: bytes, request: bytes) -> bytes:
+    """Embeddings as ``/api/embed`` answers them."""
+    made = msgspec.json.decode(body)
+    rows = sorted(made.get("data") or (), key=lambda row: row.get("index") or 0)
+    usage = made.get("usage") or {}
+    return msgspec.json.encode(
+        {
+            "model": openai.peek(request).model,
+            "embeddings": [row.get("embedding") for row in rows],
+            "prompt_eval_count": usage.get("prompt_tokens") or 0,
+        }
+    )
+
+
+def old_embedding_from_openai(body: bytes, request: bytes) -> bytes:
+    """The one embedding that ``/api/embeddings`` answers."""
+    made = msgspec.json.decode(embed_from_openai(body, request))
+    return msgspec.json.encode({"embedding": (made["embeddings"] or [[]])[0]})
+
+
+class StreamFromOpenai:
+    """A chat completion stream, told as lines of JSON. Tool calls are told whole, at the end."""
+
+    def __init__(self, request: bytes, *, generate: bool = False) -> None:
+        self._model = openai.peek(request).model
+        self._generate = generate
+        self._held = b""
+        self._all: list[bytes] = []
+
+    def feed(self, data: bytes) -> bytes:
+        self._all.append(data)
+        data = self._held + data
+        whole, mark, self._held = data.rpartition(b"\n\n")
+        if not mark:
+            self._held = data
+            return b""
+        lines = []
+        for _, event in sse.events(whole):
+            try:
+                chunk = msgspec.json.decode(event)
+            except msgspec.DecodeError:
+                continue
+            for choice in (chunk.get("choices") or ())[:1]:
+                if text := (choice.get("delta") or {}).get("content"):
+                    lines.append(
+                        self._line({**_said({"content": text}, generate=self._generate), "done": False})
+                    )
+        return b"".join(lines)
+
+    def rest(self) -> bytes:
+        answer = openai.read_stream(b"".join(self._all))
+        body = answer.body or {}
+        choices = body.get("choices") or [{}]
+        calls = (choices[0].get("message") or {}).get("tool_calls")
+        lines = b""
+        if calls and not self._generate:
+            lines = self._line({**_said({"tool_calls": calls}, generate=False), "done": False})
+        last = _said({}, generate=self._generate)
+        return lines + self._line({**last, **_end(answer.finish_reason, body.get("usage"))})
+
+    def broken(self, error: bytes) -> bytes:
+        return error + b"\n"
+
+    def _line(self, body: dict[str, Any]) -> bytes:
+        return msgspec.json.encode({"model": self._model, "created_at": _now(), **body}) + b"\n"
+
+
+class GenerateStreamFromOpenai(StreamFromOpenai):
+    """The same for ``/api/generate``."""
+
+    def __init__(self, request: bytes) -> None:
+        super().__init__(request, generate=True)
