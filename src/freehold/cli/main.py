@@ -35,6 +35,9 @@ COMMANDS: dict[str, Entry] = {
     "evaluate": Entry(
         "freehold.cli.evaluate:command", "Prove a candidate against the incumbent: promote, hold, reject"
     ),
+    "label": Entry(
+        "freehold.cli.label:command", "Say which of two answers is better, blind, to calibrate a judge"
+    ),
     "compare": Entry(
         "freehold.cli.compare:command", "A verdict from bare pairs of scores, with no model at all"
     ),

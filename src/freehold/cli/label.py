@@ -1,0 +1,135 @@
+"""`freehold label`: two answers side by side, one key a pair."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from freehold.cli.options import config_option
+from freehold.errors import UsageError
+
+if TYPE_CHECKING:
+    from freehold.workflows.label import Choice, LabelSession, Pair
+
+_KEYS: dict[str, Choice] = {
+    "1": "left",
+    "a": "left",
+    "2": "right",
+    "b": "right",
+    "=": "equal",
+    "0": "equal",
+    "s": "skip",
+}
+_HELP = "1 left is better   2 right is better   = equal   s skip   u undo   q stop (goes on next time)"
+
+
+@click.command("label")
+@click.option(
+    "--evaluation", "evaluation_id", help="Evaluation id, or its first digits (default: the latest)."
+)
+@click.option("--results", type=click.Path(path_type=Path), help="A results file of an evaluation, instead.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Where the labels go (default: in the state folder)."
+)
+@click.option("--count", type=click.IntRange(min=1), default=100, show_default=True, help="How many pairs.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Decides the pairs, their order and sides."
+)
+@click.option("--show-reference", is_flag=True, help="Show the right answer too, where one is known.")
+@config_option
+def command(
+    evaluation_id: str | None,
+    results: Path | None,
+    out: Path | None,
+    count: int,
+    seed: int,
+    show_reference: bool,
+    config_path: Path | None,
+) -> None:
+    """Say which answer is better, blind and in random order, to calibrate a judge.
+
+    50 labels are the least for a judge to promote, 100 are better. Each label is kept at once; stop when you like.
+
+    \b
+    Example:
+      freehold label --count 50
+      freehold evaluate … --task judge --option human_labels=.freehold/labels/labels-….jsonl
+    """
+    from freehold.workflows.label import open_session
+    from freehold.workflows.project import open_project
+
+    session, path = open_session(
+        open_project(config_path),
+        evaluation_id=evaluation_id,
+        results=results,
+        out=out,
+        wanted=count,
+        seed=seed,
+    )
+    if not sys.stdin.isatty():
+        raise UsageError("labelling needs a terminal to press keys on", hint="run freehold label in one")
+    ask(session, show_reference=show_reference)
+    done = session.progress
+    click.echo(f"{done.labelled:,} of {done.wanted:,} labelled: {path}")
+
+
+def ask(session: LabelSession, *, show_reference: bool) -> None:
+    """Show pairs and take keys until all are labelled or the person stops."""
+    while (pair := session.next()) is not None:
+        click.clear()
+        click.echo(_head(session))
+        show(pair, show_reference=show_reference)
+        click.echo(f"\n{_HELP}")
+        while True:
+            key = click.getchar().lower()
+            if key in ("q", "\x1b", "\x03", "\x04"):
+                return
+            if key == "u":
+                if session.undo():
+                    break
+                continue
+            if key in _KEYS:
+                session.record(_KEYS[key])
+                break
+
+
+def _head(session: LabelSession) -> str:
+    done = session.progress
+    left = ""
+    if done.seconds_each is not None:
+        left = f", about {max(1, round(done.seconds_each * (done.wanted - done.labelled) / 60))} minutes left"
+    return f"pair {done.labelled + 1} of {done.wanted}{left}\n"
+
+
+def show(pair: Pair, *, show_reference: bool, width: int | None = None) -> None:
+    """Print one pair, the answers side by side where the terminal is wide enough."""
+    import shutil
+
+    columns = width or shutil.get_terminal_size().columns
+    click.echo(click.style("asked", bold=True))
+    click.echo(textwrap.indent(pair.question.strip(), "  "))
+    if show_reference and pair.reference is not None:
+        click.echo(click.style("right", bold=True))
+        click.echo(textwrap.indent(pair.reference.strip(), "  "))
+    click.echo("")
+    if columns < 80:
+        for name, text in (("1 left", pair.left), ("2 right", pair.right)):
+            click.echo(click.style(name, bold=True))
+            click.echo(textwrap.indent(text.strip(), "  ") + "\n")
+        return
+    half = (columns - 3) // 2
+    left, right = _wrapped(pair.left, half), _wrapped(pair.right, half)
+    rows = max(len(left), len(right))
+    click.echo(click.style(f"{'1 left':<{half}} │ 2 right", bold=True))
+    for one, other in zip(left + [""] * (rows - len(left)), right + [""] * (rows - len(right)), strict=True):
+        click.echo(f"{one:<{half}} │ {other}")
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return [
+        piece for line in text.strip().splitlines() or [""] for piece in textwrap.wrap(line, width) or [""]
+    ]

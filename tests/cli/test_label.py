@@ -1,0 +1,40 @@
+import click
+import pytest
+from tests.workflows.test_label import item
+
+from freehold.cli import label
+from freehold.errors import UsageError
+from freehold.workflows.label import LabelSession, Pair
+
+
+def test_keys_label_pairs(tmp_path, monkeypatch, capsys):
+    keys = iter("x1u2=sq")
+    monkeypatch.setattr(click, "getchar", lambda: next(keys))
+    session = LabelSession([item(i) for i in range(6)], tmp_path / "l.jsonl", wanted=6)
+    label.ask(session, show_reference=False)
+    assert session.progress.labelled == 3
+    out = capsys.readouterr().out
+    assert "pair 1 of 6" in out
+    assert "candidate" not in out
+    assert "incumbent" not in out
+
+
+@pytest.mark.parametrize("width", [60, 120])
+def test_a_pair_is_shown_whole(width, capsys):
+    label.show(
+        Pair("s", "the question", "the gold", "left words " * 9, "right words"),
+        show_reference=True,
+        width=width,
+    )
+    out = capsys.readouterr().out
+    assert "the question" in out
+    assert "the gold" in out
+    assert out.count("left words") >= 8
+    assert "right words" in out
+    assert ("│" in out) is (width >= 80)
+
+
+def test_without_a_terminal_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="no evaluation yet"):
+        label.command.main([], standalone_mode=False)
