@@ -46,6 +46,7 @@ COMMANDS: dict[str, Entry] = {
     ),
     "down": Entry("freehold.cli.down:command", "Stop what migrate or demo left running"),
     "serve": Entry("freehold.cli.serve:command", "Serve a model and its adapters, each by its name"),
+    "parity": Entry("freehold.cli.parity:command", "Does the served model do what the trained one does?"),
     "load": Entry("freehold.cli.load:command", "How an endpoint does under load"),
     "report": Entry("freehold.cli.report:command", "Write the page that tells it all"),
     "settings": Entry(

@@ -130,6 +130,8 @@ async def _ask(
     served: ServedModel,
     body: dict[str, Any],
     measured: _Measured,
+    *,
+    again: bool = True,
 ) -> None:
     request = {
         **body,
@@ -169,7 +171,10 @@ async def _ask(
                     measured.prompt_tokens += usage.get("prompt_tokens") or 0
                     measured.completion_tokens += usage.get("completion_tokens") or 0
     except (aiohttp.ClientConnectionError, ConnectionError):
-        measured.fail("unreachable")
+        if first and again:  # a kept connection the server had closed meanwhile; every client asks once more
+            await _ask(http, endpoint, served, body, measured, again=False)
+            return
+        measured.fail("unreachable" if first else "cut off")
         await asyncio.sleep(0.05)
         return
     except (aiohttp.ClientError, msgspec.DecodeError):

@@ -1,0 +1,57 @@
+"""`freehold parity`: does the served model do what the trained one does?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from freehold.cli.options import config_option, json_option, print_json
+
+
+@click.command("parity")
+@click.argument("model", required=False)
+@click.option(
+    "--adapter",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of an adapter that freehold train made.",
+)
+@click.option("--samples", "count", default=16, show_default=True, help="Prompts to compare.")
+@config_option
+@json_option
+def command(
+    model: str | None, adapter: Path | None, count: int, config_path: Path | None, as_json: bool
+) -> None:
+    """Put the same prompts to the trainer's model and the served one.
+
+    Without MODEL, what freehold migrate chose last. Exit code 0: they agree. Exit code 1: they do not, and the
+    likely cause is named.
+
+    \b
+    Example:
+      freehold parity
+      freehold parity HuggingFaceTB/SmolLM2-135M-Instruct --adapter .freehold/adapters/support --json
+    """
+    from freehold.cli.progress import progress
+    from freehold.workflows.parity import project_parity
+    from freehold.workflows.project import open_project
+
+    project = open_project(config_path)
+    with progress() as shown:
+        report = project_parity(project, model=model, adapter=adapter, count=count, progress=shown)
+    if as_json:
+        print_json(report)
+    else:
+        distance = "not told" if report.distance is None else f"{report.distance:.4f} nats"
+        click.echo(f"model      {report.model}")
+        click.echo(f"prompts    {report.prompts_equal} of {report.prompts} have equal token ids")
+        click.echo(f"greedy     {report.token_agreement:.1%} of {report.tokens} tokens agree")
+        click.echo(f"distance   {distance}")
+        if report.base_distance is not None:
+            click.echo(f"           {report.base_distance:.4f} nats from the base without the adapter")
+        click.echo(f"ends       {report.stops_equal} of {report.stops} turns end in the same place")
+        click.echo("PASSED" if report.passed else f"FAILED     {', '.join(report.causes)}")
+        for reason in report.reasons:
+            click.echo(f"  {reason}")
+    sys.exit(0 if report.passed else 1)

@@ -1,0 +1,65 @@
+"""Whether a served model does what the trainer's model does."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from freehold.types.record import Record
+from freehold.types.verdict import Finding
+
+Cause = Literal["template", "bos", "stop", "adapter_not_applied", "adapter_scale", "numbers"]
+
+
+class ParityItem(Record, frozen=True, kw_only=True):
+    """One prompt through both. `difference_at` is where the prompts' token ids part (None: equal).
+
+    `agreeing` of `tokens` answer tokens are the trainer's most likely ones too, given what came before.
+    Distances are means of the absolute difference in log-probability (nats) of the served tokens: with the
+    adapter on the trainer's side, and without it. `stops` says whether the trainer's model would have ended
+    where the served one did (None: the served one was cut by the limit).
+    """
+
+    sample_id: str
+    prompt_tokens: int
+    difference_at: int | None
+    trainer_token: str | None = None
+    served_token: str | None = None
+    tokens: int
+    agreeing: int
+    distance: float | None
+    base_distance: float | None = None
+    stops: bool | None = None
+
+
+class ParityReport(Record, frozen=True, kw_only=True):
+    """All prompts of one check. `token_agreement` and `distance` are over all answer tokens."""
+
+    id: str
+    at: str
+    version: str
+    model: str
+    adapter_id: str | None
+    engine: str
+    passed: bool
+    causes: tuple[Cause, ...]
+    reasons: tuple[str, ...]
+    prompts: int
+    prompts_equal: int
+    tokens: int
+    token_agreement: float
+    distance: float | None
+    base_distance: float | None
+    stops: int
+    stops_equal: int
+    items: tuple[ParityItem, ...]
+    made_from: tuple[str, ...] = ()
+
+    def finding(self) -> Finding:
+        """What the verdict hears of it."""
+        text = (
+            f"served as trained: {self.prompts_equal} of {self.prompts} prompts have equal token ids, "
+            f"{self.token_agreement:.1%} of {self.tokens} greedy tokens agree"
+            if self.passed
+            else f"not served as trained: {'; '.join(self.reasons)}"
+        )
+        return Finding(kind="parity", ok=self.passed, text=text, record_id=self.id)

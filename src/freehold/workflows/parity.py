@@ -1,0 +1,293 @@
+"""`freehold parity`: the same prompts through the trainer's model and the served one.
+
+The served model answers greedily. The trainer's model then reads the same prompt and, token by token, the
+served answer: its token ids of the prompt must be equal, its most likely tokens the served ones, its
+log-probabilities close. One pass for each prompt, and no error of an early token drags the rest along.
+
+Covered: chat template, BOS, end of turn, adapter applied and scaled, quantization and numbers, KV type.
+Not covered: sampling, tools the template does not render. Task scores are `freehold evaluate`'s.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+
+from freehold import __version__, engines
+from freehold.datasets import building
+from freehold.engines.transcript import Transcript, transcript
+from freehold.errors import InputError, UsageError
+from freehold.store import open_store
+from freehold.training.reference import Asked, Reference, ReferenceJob, judge
+from freehold.types.dataset import Message, Sample
+from freehold.types.endpoint import ServePlan
+from freehold.types.model import Weights
+from freehold.types.parity import Cause, ParityItem, ParityReport
+from freehold.types.progress import Progress
+from freehold.types.record import content_id
+from freehold.workflows import dataset as datasets
+from freehold.workflows import serve
+from freehold.workflows.project import Project, now
+from freehold.workflows.pull import ensure_weights
+
+LEAST_AGREEMENT = 0.95
+MOST_DISTANCE = 0.15
+"""Nats. The same weights served by llama.cpp with 8-bit activations stay well below; see docs/guides/parity.md."""
+LEAST_STOPS = 0.9
+MAX_TOKENS = 48
+
+GENERAL = (
+    "Where is my order 4711? It should have been here on Monday.",
+    "Write one sentence about the sea.",
+    "What is 17 + 25?",
+    "Give me a JSON object with the keys a and b.",
+    "Translate to French: good morning.",
+    "List three colours.",
+    "Why is the sky blue?",
+    "Ich möchte mein Geld zurück!",
+)
+
+
+def parity(
+    project: Project,
+    *,
+    plan: ServePlan,
+    weights: Weights,
+    adapter_path: str | None,
+    samples: Sequence[Sample],
+    progress: Progress,
+) -> ParityReport:
+    """Serve `plan`, compare its last model (the adapter where there is one) with the trainer's, keep the report.
+
+    Raises what starting an engine and loading the trainer's model raise.
+    """
+    model = plan.adapters[-1].name if plan.adapters else plan.model
+    progress.step("ask the served model", note=f"{len(samples)} prompts to {model}")
+
+    async def ask() -> list[Transcript]:
+        log_dir = project.state / "engines"
+        async with engines.start(plan, log_dir=log_dir, name="parity") as endpoint:
+            found = []
+            for number, sample in enumerate(samples):
+                messages = [msgspec.to_builtins(message) for message in sample.messages]
+                messages = [{k: v for k, v in one.items() if v is not None} for one in messages]
+                found.append(
+                    await transcript(endpoint, model, messages, tools=sample.tools, max_tokens=MAX_TOKENS)
+                )
+                progress.update(number + 1, len(samples), unit="prompts")
+            return found
+
+    served = anyio.run(ask)
+    progress.step("ask the trainer's model")
+    asked = tuple(
+        Asked(
+            id=sample.id,
+            messages=sample.messages,
+            tools=sample.tools,
+            answer_ids=one.answer_ids,
+            answer_text=one.text,
+        )
+        for sample, one in zip(samples, served, strict=True)
+    )
+    threads = project.settings.threads
+    trained = judge(ReferenceJob(weights=weights, adapter_path=adapter_path, asked=asked, threads=threads))
+    items = tuple(compare(t, r) for t, r in zip(served, trained, strict=True))
+    adapter_id = plan.adapters[-1].adapter_id if plan.adapters else None
+    draft = summarize(
+        items, model=model, engine=plan.engine, adapter_id=adapter_id, has_adapter=adapter_path is not None
+    )
+    report = msgspec.structs.replace(
+        draft, at=now().isoformat(), made_from=tuple(one for one in (weights.sha256, adapter_id) if one)
+    )
+    report = msgspec.structs.replace(report, id=content_id(report))
+    with open_store(project.store_url) as store:
+        store.put_record("parity", report.id, report, made_from=report.made_from)
+    return report
+
+
+def compare(served: Transcript, trained: Reference) -> ParityItem:
+    """One prompt's two sides."""
+    at, ours, theirs = _difference(served, trained)
+    count = len(trained.answer_ids)
+    distance = base_distance = None
+    if served.logprobs is not None and len(served.logprobs) >= count > 0:
+        told = served.logprobs[:count]
+        distance = sum(abs(a - b) for a, b in zip(told, trained.logprobs, strict=True)) / count
+        if trained.base_logprobs:
+            base_distance = sum(abs(a - b) for a, b in zip(told, trained.base_logprobs, strict=True)) / count
+    return ParityItem(
+        sample_id=trained.id,
+        prompt_tokens=len(trained.prompt_ids),
+        difference_at=at,
+        trainer_token=ours,
+        served_token=theirs,
+        tokens=count,
+        agreeing=sum(a == b for a, b in zip(trained.answer_ids, trained.best_ids, strict=True)),
+        distance=distance,
+        base_distance=base_distance,
+        stops=trained.ends if served.finish_reason == "stop" else None,
+    )
+
+
+def _difference(served: Transcript, trained: Reference) -> tuple[int | None, str | None, str | None]:
+    """Where prompts part, and the token there on the trainer's and the served side."""
+    ours = trained.prompt_ids
+    theirs = served.prompt_ids
+    if theirs is None:  # the engine tells only how many
+        if served.prompt_tokens in (None, len(ours)):
+            return None, None, None
+        return (
+            min(served.prompt_tokens or 0, len(ours)),
+            f"{len(ours)} tokens",
+            f"{served.prompt_tokens} tokens",
+        )
+    if theirs == ours:
+        return None, None, None
+    at = next(
+        (n for n, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs))
+    )
+    name = trained.prompt_tokens[at] if at < len(ours) else None
+    other = theirs[at] if at < len(theirs) else None
+    if other == trained.bos_id:
+        return at, name, "BOS"
+    if at < len(ours) and ours[at] == trained.bos_id:
+        return at, "BOS", None if other is None else str(other)
+    return at, name, None if other is None else str(other)
+
+
+def summarize(
+    items: Sequence[ParityItem], *, model: str, engine: str, adapter_id: str | None, has_adapter: bool
+) -> ParityReport:
+    """Join items into a report: passed, or failed with the likely causes. Pure; id and time are added later."""
+    tokens = sum(item.tokens for item in items)
+    agreement = sum(item.agreeing for item in items) / tokens if tokens else 0.0
+    distance = _mean([(item.distance, item.tokens) for item in items])
+    base_distance = _mean([(item.base_distance, item.tokens) for item in items])
+    equal = sum(item.difference_at is None for item in items)
+    stops = [item.stops for item in items if item.stops is not None]
+    causes: list[Cause] = []
+    reasons: list[str] = []
+
+    def fail(cause: Cause, reason: str) -> None:
+        causes.append(cause)
+        reasons.append(reason)
+
+    if not tokens:
+        fail("template", "the served model answered nothing")
+    first = next((item for item in items if item.difference_at is not None), None)
+    if first is not None:
+        bos = first.difference_at == 0 and "BOS" in (first.trainer_token, first.served_token)
+        fail(
+            "bos" if bos else "template",
+            f"{len(items) - equal} of {len(items)} prompts have other token ids; the first parts at token "
+            f"{first.difference_at} ({first.trainer_token} trained, {first.served_token} served)",
+        )
+    elif (distance is not None and distance > MOST_DISTANCE) or agreement < LEAST_AGREEMENT:
+        shown = "unknown" if distance is None else f"{distance:.3f} nats"
+        figures = f"log-probabilities are {shown} apart, {agreement:.1%} of greedy tokens agree"
+        if has_adapter and distance is not None and base_distance is not None and base_distance < distance:
+            fail(
+                "adapter_not_applied",
+                f"{figures}; the base alone is nearer ({base_distance:.3f}): no adapter is on",
+            )
+        elif (
+            has_adapter
+            and base_distance is not None
+            and distance is not None
+            and distance > 0.4 * base_distance
+        ):
+            fail("adapter_scale", f"{figures}; that lies between base and adapter: check the adapter's scale")
+        else:
+            fail("numbers", f"{figures}: other weights, quantization or KV type than trained on")
+    if stops and sum(stops) < LEAST_STOPS * len(stops) and not causes:
+        fail(
+            "stop", f"{len(stops) - sum(stops)} of {len(stops)} answers end where the trainer's model goes on"
+        )
+    return ParityReport(
+        id="",
+        at="",
+        version=__version__,
+        model=model,
+        adapter_id=adapter_id,
+        engine=engine,
+        passed=not causes,
+        causes=tuple(causes),
+        reasons=tuple(reasons),
+        prompts=len(items),
+        prompts_equal=equal,
+        tokens=tokens,
+        token_agreement=agreement,
+        distance=distance,
+        base_distance=base_distance,
+        stops=len(stops),
+        stops_equal=sum(stops),
+        items=tuple(items),
+    )
+
+
+def _mean(values: Sequence[tuple[float | None, int]]) -> float | None:
+    known = [(value, weight) for value, weight in values if value is not None and weight]
+    total = sum(weight for _, weight in known)
+    return sum(value * weight for value, weight in known) / total if total else None
+
+
+def prompts(project: Project, count: int) -> list[Sample]:
+    """Held-out samples of the project's latest dataset; without one, a handful of general prompts."""
+    try:
+        data = datasets.latest(project)
+    except (UsageError, InputError):
+        return [
+            Sample(id=content_id(text), messages=(Message(role="user", content=text),))
+            for text in GENERAL[:count]
+        ]
+    return list(itertools.islice(building.samples(data, "held_out"), count))
+
+
+def project_parity(
+    project: Project,
+    *,
+    model: str | None,
+    adapter: Path | None,
+    count: int,
+    progress: Progress,
+) -> ParityReport:
+    """Parity of what `freehold migrate` chose last, or of a model (and an adapter folder) by name."""
+    settings = project.settings
+    chosen = None
+    if model is None:
+        with open_store(project.store_url) as store:
+            chosen = store.latest_record("serve_plan", ServePlan)
+    name = model or (chosen.model if chosen is not None else project.config.candidates.models[0])
+    weights = ensure_weights(name, settings, progress=progress)
+    folder: Any = adapter
+    if chosen is not None and adapter is None:
+        plan = chosen
+        if plan.adapters:
+            place = Path(plan.adapters[-1].path)
+            folder = place if place.is_dir() else place.parent
+    else:
+        config = project.config.serve
+        mounts = [serve.mount(f"parity={adapter}", weights.model_id)] if adapter is not None else []
+        plan = serve.plan_for(
+            weights,
+            engine=serve.choose_engine(config.engine, weights),
+            adapters=mounts,
+            context_tokens=config.context_tokens,
+            parallel=1,
+            threads=settings.threads,
+            options=config.options,
+        )
+    plan = msgspec.structs.replace(plan, port=0)
+    return parity(
+        project,
+        plan=plan,
+        weights=weights,
+        adapter_path=str(folder) if folder is not None else None,
+        samples=prompts(project, count),
+        progress=progress,
+    )
