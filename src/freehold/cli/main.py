@@ -27,6 +27,7 @@ COMMANDS: dict[str, Entry] = {
     "import": Entry("freehold.cli.import_:command", "Bring logged traffic in as traces"),
     "dataset": Entry("freehold.cli.dataset:command", "Turn traces into an immutable dataset"),
     "fit": Entry("freehold.cli.fit:command", "Say whether a model fits on a machine, and what the most is"),
+    "cost": Entry("freehold.cli.cost:command", "Leave or stay, as far as money goes"),
     "pull": Entry("freehold.cli.pull:command", "Fetch the weights of a model and check their hash"),
     "weights": Entry("freehold.cli.pull:weights_group", "List, show and remove weights that are here"),
     "license": Entry("freehold.cli.license:command", "May I use this model for this, and what must I do?"),

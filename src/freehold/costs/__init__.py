@@ -1,1 +1,1 @@
-"""What usage costs on an API, what serving costs at home, and where they meet. Pure."""
+"""What the rented model costs, what holding one costs, and where the two meet."""

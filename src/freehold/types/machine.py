@@ -52,6 +52,18 @@ class FitPart(Record, frozen=True, kw_only=True):
     basis: str
 
 
+class Speed(Record, frozen=True, kw_only=True):
+    """Tokens a second, with a range. `prefill` reads the prompt, `decode` writes the answer for one request,
+    `decode_all` for all requests at once. `how` is ``estimated`` or ``measured``."""
+
+    prefill_tokens_per_second: tuple[float, float]
+    decode_tokens_per_second: tuple[float, float]
+    decode_all_tokens_per_second: tuple[float, float]
+    concurrency: int
+    how: str
+    basis: str
+
+
 class Fit(Record, frozen=True, kw_only=True):
     """Does it fit, by part, against one machine. `headroom_bytes` is negative when it does not."""
 
@@ -68,5 +80,6 @@ class Fit(Record, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     largest_context_tokens: int | None = None
     kv_type: str = "f16"
+    speed: Speed | None = None
     made_from: tuple[str, ...] = ()
     version: str = ""

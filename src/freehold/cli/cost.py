@@ -1,0 +1,137 @@
+"""`freehold cost`: leave or stay, as far as money goes."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import click
+
+from freehold.cli.options import config_option, json_option, print_json
+from freehold.types.cost import Cost, Range
+
+
+def number(text: str) -> Decimal:
+    """A number of dollars or tokens, exactly as written; separators are fine."""
+    try:
+        found = Decimal(str(text).replace("_", "").replace(",", ""))
+    except InvalidOperation:
+        raise ValueError(text) from None
+    if not found.is_finite():
+        raise ValueError(text)
+    return found
+
+
+def low_high(text: str) -> Range:
+    """``2.5`` or ``2-3.5``."""
+    low, dash, high = text.partition("-")
+    return Range(low=number(low), high=number(high if dash else low))
+
+
+@click.command("cost")
+@click.argument("model", required=False)
+@click.option("--incumbent", help="Model paid for today (default: [incumbent] in freehold.toml).")
+@click.option(
+    "--machine", help='Machine to hold MODEL on: a file, or words like "H100 SXM" (default: this one).'
+)
+@click.option("--requests-per-month", type=number, help="Requests a month, where the traces cannot say.")
+@click.option("--prompt-tokens", type=number, help="Prompt tokens per request (no traces needed then).")
+@click.option("--completion-tokens", type=number, help="Completion tokens per request.")
+@click.option(
+    "--cached-tokens", type=number, default="0", help="Of the prompt tokens, those cached upstream."
+)
+@click.option(
+    "--peak-factor", type=float, help="Busiest hour over average hour (default: from traces, else 4)."
+)
+@click.option("--usd-per-hour", type=low_high, help="Price of a rented machine, for example 2.5 or 2-3.5.")
+@click.option("--purchase-usd", type=number, help="Price of a machine you own.")
+@click.option("--watts", type=float, help="Power an owned machine draws on average.")
+@click.option("--usd-per-kwh", type=number, default="0.25", show_default=True, help="Price of power.")
+@click.option("--input-price", type=number, help="Incumbent's price, dollars per million prompt tokens.")
+@click.option("--output-price", type=number, help="Incumbent's price, dollars per million completion tokens.")
+@click.option("--quant", "quantization", help="Quantization of MODEL, for example Q4_K_M.")
+@click.option("--concurrency", type=click.IntRange(1, 4096), default=8, show_default=True, help="Batch size.")
+@config_option
+@json_option
+def command(
+    model: str | None,
+    incumbent: str | None,
+    machine: str | None,
+    requests_per_month: Decimal | None,
+    prompt_tokens: Decimal | None,
+    completion_tokens: Decimal | None,
+    cached_tokens: Decimal,
+    peak_factor: float | None,
+    usd_per_hour: Range | None,
+    purchase_usd: Decimal | None,
+    watts: float | None,
+    usd_per_kwh: Decimal,
+    input_price: Decimal | None,
+    output_price: Decimal | None,
+    quantization: str | None,
+    concurrency: int,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Weigh the API's bill against holding MODEL: leave, stay, or not decidable, and why.
+
+    Traffic comes from the traces in the store unless it is stated. What is not known is asked for, never
+    guessed: the traffic, the incumbent's price, what the machine costs.
+
+    \b
+    Example:
+      freehold cost google/gemma-3-27b-it --machine "H100 SXM"
+      freehold cost Qwen/Qwen3-8B --incumbent gpt-4o --machine L4 --usd-per-hour 0.6-0.9 \\
+          --requests-per-month 2_000_000 --prompt-tokens 800 --completion-tokens 120
+    """
+    from freehold.costs.prices import TokenPrice
+    from freehold.errors import UsageError
+    from freehold.workflows.cost import MachinePrice, StatedTraffic, cost
+    from freehold.workflows.project import open_project
+
+    if (input_price is None) != (output_price is None):
+        raise UsageError("a price needs both ends", hint="--input-price and --output-price")
+    flat = None
+    if input_price is not None and output_price is not None:
+        flat = TokenPrice(input_price, output_price)
+    found = cost(
+        open_project(config_path),
+        incumbent=incumbent,
+        model=model,
+        machine=machine,
+        stated=StatedTraffic(
+            requests_per_month, prompt_tokens, completion_tokens, cached_tokens, peak_factor
+        ),
+        machine_price=MachinePrice(usd_per_hour, purchase_usd, watts, usd_per_kwh),
+        flat=flat,
+        quantization=quantization,
+        concurrency=concurrency,
+    )
+    if as_json:
+        print_json(found)
+    else:
+        _show(found)
+
+
+def _show(found: Cost) -> None:
+    from freehold.costs.decision import money
+
+    asked, meet = found.traffic, found.break_even_requests_per_month
+    click.echo(found.sentence)
+    click.echo()
+    click.echo(
+        f"  traffic      {asked.requests_per_month:,.0f} requests a month, {asked.prompt_tokens:,.0f} prompt "
+        f"({asked.cached_prompt_tokens:,.0f} cached) and {asked.completion_tokens:,.0f} completion tokens each"
+    )
+    click.echo(f"  bill         {money(found.bill.usd_per_month)} a month for {found.bill.model}")
+    low, high = found.self_host.machines
+    count = f"{low}" if low == high else f"{low} to {high}"
+    click.echo(
+        f"  holding      {money(found.self_host.usd_per_month)} a month, {count} × {found.self_host.machine}"
+    )
+    ends = [f"{end:,.0f}" if end.is_finite() else "never" for end in (meet.low, meet.high)]
+    click.echo(f"  break-even   {' to '.join(dict.fromkeys(ends))} requests a month")
+    for who, usd in found.hosted_open[:3]:
+        click.echo(f"  hosted open  {who}: ${usd:,.2f} a month for {found.self_host.model}")
+    for reason in found.reasons:
+        click.echo(f"  · {reason}")

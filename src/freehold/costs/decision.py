@@ -1,0 +1,120 @@
+"""Bill against self-hosting: the traffic where they meet, and a plain sentence."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from freehold.types.cost import Advice, Bill, Cost, Range, SelfHost, Traffic
+
+
+def advice(bill: Bill, hosted: SelfHost) -> Advice:
+    """Leave when even the dear end of holding is below the bill's cheap end; stay in the opposite case."""
+    if hosted.usd_per_month.high < bill.usd_per_month.low:
+        return "leave"
+    if hosted.usd_per_month.low > bill.usd_per_month.high:
+        return "stay"
+    return "undecided"
+
+
+def break_even(bill: Bill, hosted: SelfHost) -> Range:
+    """Requests a month from which holding is cheaper: lowest and highest plausible.
+
+    Below one machine's capacity holding costs one machine whatever the traffic, so they meet at its price
+    over the price of a request. Where a machine serves fewer requests than that, more machines are needed and
+    the point moves up with them; if a machine's month buys fewer requests than it serves, it never comes
+    (infinite).
+    """
+    low = _meet(
+        hosted.usd_per_machine_month.low, bill.usd_per_request.high, hosted.requests_per_machine_month[1]
+    )
+    high = _meet(
+        hosted.usd_per_machine_month.high, bill.usd_per_request.low, hosted.requests_per_machine_month[0]
+    )
+    return Range(low=low, high=high)
+
+
+def _meet(machine_usd: Decimal, request_usd: Decimal, capacity: float) -> Decimal:
+    if request_usd <= 0:
+        return Decimal("Infinity")
+    point = machine_usd / request_usd
+    # Beyond capacity each further machine brings the same capacity and the same price.
+    return point if float(point) <= capacity else Decimal("Infinity")
+
+
+def sentence(traffic: Traffic, bill: Bill, hosted: SelfHost, meet: Range, found: Advice) -> str:
+    """The answer as one would say it."""
+    paid, held = money(bill.usd_per_month), money(hosted.usd_per_month)
+    if found == "leave":
+        return (
+            f"Leave: {bill.model} costs {paid} a month for this traffic, holding {hosted.model} on "
+            f"{hosted.machine} costs {held}."
+        )
+    if found == "stay":
+        tail = (
+            f" Holding pays from about {_count(meet.low)} requests a month; you have "
+            f"{_count(traffic.requests_per_month)}."
+            if meet.low.is_finite()
+            else " This machine never catches up: it serves too few requests for its price."
+        )
+        return (
+            f"Stay on the API as far as money goes: {bill.model} costs {paid} a month, holding {hosted.model} "
+            f"on {hosted.machine} costs {held}.{tail}"
+        )
+    return (
+        f"Not decidable by cost: {bill.model} costs {paid} a month, holding {hosted.model} on "
+        f"{hosted.machine} costs {held}; the ranges overlap. Measure the speed or fix the machine's price."
+    )
+
+
+def money(amount: Range) -> str:
+    """``$12.30`` or ``$10 to $40``."""
+    if amount.low == amount.high:
+        return _usd(amount.low)
+    return f"{_usd(amount.low)} to {_usd(amount.high)}"
+
+
+def _usd(amount: Decimal) -> str:
+    return f"${amount:,.0f}" if amount >= 100 else f"${amount:,.2f}"
+
+
+def _count(value: Decimal) -> str:
+    return f"{value:,.0f}" if value.is_finite() else "no number of"
+
+
+def decide(
+    traffic: Traffic,
+    bill: Bill,
+    hosted: SelfHost,
+    *,
+    sensitivity: tuple[tuple[str, Advice], ...] = (),
+    hosted_open: tuple[tuple[str, Decimal], ...] = (),
+    made_from: tuple[str, ...] = (),
+    version: str = "",
+) -> Cost:
+    """Join bill and self-hosting. The id is left empty; the workflow sets it."""
+    found = advice(bill, hosted)
+    meet = break_even(bill, hosted)
+    reasons = [f"bill: {bill.basis}", f"holding: {hosted.basis}", f"traffic: {traffic.how}"]
+    if traffic.estimated_share > 0:
+        reasons.append(
+            f"{traffic.estimated_share:.0%} of requests had no token counts; theirs are estimated by characters"
+        )
+    if traffic.requests_per_month == 0:
+        reasons.append("no traffic: nothing is paid on the API, a machine costs the same when idle")
+    if any(other != found for _, other in sensitivity):
+        changed = ", ".join(f"{what}: {other}" for what, other in sensitivity if other != found)
+        reasons.append(f"would change with {changed}")
+    return Cost(
+        id="",
+        traffic=traffic,
+        bill=bill,
+        self_host=hosted,
+        break_even_requests_per_month=meet,
+        advice=found,
+        sentence=sentence(traffic, bill, hosted, meet, found),
+        reasons=tuple(reasons),
+        sensitivity=sensitivity,
+        hosted_open=hosted_open,
+        made_from=made_from,
+        version=version,
+    )

@@ -1,0 +1,90 @@
+"""What holding a model costs: machines sized for the peak, rented by the hour or owned."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import NamedTuple
+
+from freehold.errors import UsageError
+from freehold.types.cost import Range, SelfHost, Traffic
+from freehold.types.machine import Speed
+
+HOURS_PER_MONTH = Decimal("730.5")
+"""365.25 days / 12 months × 24 hours."""
+TARGET_UTILISATION = 0.6
+"""How busy a machine may be at the peak before answers wait (queueing grows steeply above)."""
+
+
+class Rented(NamedTuple):
+    """A machine by the hour."""
+
+    usd_per_hour: Range
+
+
+class Owned(NamedTuple):
+    """A machine one bought: written off over its life, fed with power (`watts` on average, cooling included)."""
+
+    purchase_usd: Range
+    watts: float
+    usd_per_kwh: Decimal = Decimal("0.25")
+    life_years: Decimal = Decimal(4)
+
+
+def machine_month(machine: Rented | Owned) -> Range:
+    """Dollars for one machine and month, running all the time."""
+    if isinstance(machine, Rented):
+        low, high = machine.usd_per_hour.low, machine.usd_per_hour.high
+        if low < 0 or high < low:
+            raise UsageError(f"a price of {low} to {high} dollars an hour makes no sense")
+        return Range(low=low * HOURS_PER_MONTH, high=high * HOURS_PER_MONTH)
+    if machine.purchase_usd.low < 0 or machine.watts < 0 or machine.life_years <= 0:
+        raise UsageError("a machine needs a price and power of at least 0, and a life above 0 years")
+    power = Decimal(str(machine.watts)) / 1000 * HOURS_PER_MONTH * machine.usd_per_kwh
+    months = machine.life_years * 12
+    return Range(
+        low=machine.purchase_usd.low / months + power, high=machine.purchase_usd.high / months + power
+    )
+
+
+def self_host(
+    model: str,
+    machine_name: str,
+    traffic: Traffic,
+    speed: Speed,
+    machine: Rented | Owned,
+    *,
+    least_machines: int = 1,
+    utilisation: float = TARGET_UTILISATION,
+) -> SelfHost:
+    """Machines and dollars a month for the traffic, with both ends of the speed's range.
+
+    One request keeps a machine busy for its uncached prompt at prefill speed plus its answer at the decode
+    speed of a full batch. Machines are whole, and as many as the busiest hour needs.
+    """
+    if not 0 < utilisation <= 1:
+        raise UsageError(f"utilisation is {utilisation}, expected above 0 to 1")
+    prompt = float(traffic.prompt_tokens - traffic.cached_prompt_tokens)
+    completion = float(traffic.completion_tokens)
+    capacity = []
+    for end in (0, 1):
+        busy = prompt / speed.prefill_tokens_per_second[end]
+        busy += completion / speed.decode_all_tokens_per_second[end]
+        seconds = float(HOURS_PER_MONTH) * 3600 * utilisation
+        capacity.append(seconds / busy / traffic.peak_factor if busy > 0 else math.inf)
+    wanted = float(traffic.requests_per_month)
+    machines = [
+        max(least_machines, math.ceil(wanted / room)) if wanted else least_machines for room in capacity
+    ]
+    price = machine_month(machine)
+    kind = "rented" if isinstance(machine, Rented) else "owned: write-off and power"
+    return SelfHost(
+        model=model,
+        machine=machine_name,
+        machines=(min(machines), max(machines)),
+        usd_per_month=Range(low=price.low * min(machines), high=price.high * max(machines)),
+        usd_per_machine_month=price,
+        requests_per_machine_month=(min(capacity), max(capacity)),
+        basis=f"{kind}; busy at most {utilisation:.0%} in the busiest hour "
+        f"({traffic.peak_factor:.1f} × the average); speed {speed.how}",
+    )

@@ -1,0 +1,117 @@
+"""Traffic from what was logged: tokens per request, requests a month, how peaked it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from freehold.errors import UsageError
+from freehold.types.cost import Traffic
+
+DAYS_PER_MONTH = Decimal("30.4375")
+CHARACTERS_PER_TOKEN = 4
+"""Rule of thumb for English text, used only where the upstream reported no tokens; then said so."""
+DEFAULT_PEAK = 4.0
+"""Busiest hour over average hour where it is not known: an office day's traffic in a third of the hours."""
+LEAST_DAYS = 1.0
+
+
+class Request(NamedTuple):
+    """What one logged request tells about cost."""
+
+    at: datetime
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cached_prompt_tokens: int
+    prompt_characters: int
+    completion_characters: int
+
+    def tokens(self) -> tuple[int, int, bool]:
+        """Prompt tokens, completion tokens, and whether they had to be estimated."""
+        if self.prompt_tokens is not None and self.completion_tokens is not None:
+            return self.prompt_tokens, self.completion_tokens, False
+        prompt = self.prompt_tokens or -(-self.prompt_characters // CHARACTERS_PER_TOKEN)
+        completion = self.completion_tokens or -(-self.completion_characters // CHARACTERS_PER_TOKEN)
+        return prompt, completion, True
+
+
+def from_requests(requests: Iterable[Request], *, requests_per_month: Decimal | None = None) -> Traffic:
+    """Averages and a monthly rate. The rate is taken from the log's time span when it is a day or more.
+
+    Raises `UsageError` when there is nothing, and when the span is too short and no rate was stated: a burst
+    of tests says nothing about a month.
+    """
+    seen = list(requests)
+    if not seen:
+        raise UsageError(
+            "no traffic to price",
+            hint="freehold import FILE brings some in, or state it: --requests-per-month, "
+            "--prompt-tokens, --completion-tokens",
+        )
+    counted = [request.tokens() for request in seen]
+    count = Decimal(len(seen))
+    times = sorted(request.at for request in seen)
+    days = (times[-1] - times[0]).total_seconds() / 86400
+    if requests_per_month is None:
+        if days < LEAST_DAYS:
+            raise UsageError(
+                f"{len(seen):,} traces within {days * 24:.1f} hours do not say how much a month is",
+                hint="state it: --requests-per-month N",
+            )
+        requests_per_month = count / Decimal(str(days)) * DAYS_PER_MONTH
+        how = f"{len(seen):,} traces over {days:.1f} days"
+    else:
+        how = f"tokens from {len(seen):,} traces, rate as stated"
+    return Traffic(
+        requests_per_month=requests_per_month,
+        prompt_tokens=Decimal(sum(prompt for prompt, _, _ in counted)) / count,
+        cached_prompt_tokens=Decimal(sum(request.cached_prompt_tokens for request in seen)) / count,
+        completion_tokens=Decimal(sum(completion for _, completion, _ in counted)) / count,
+        peak_factor=_peak(times, days),
+        how=how,
+        traces=len(seen),
+        days=days,
+        estimated_share=sum(estimated for _, _, estimated in counted) / len(seen),
+    )
+
+
+def _peak(times: list[datetime], days: float) -> float:
+    if days < LEAST_DAYS or len(times) < 100:
+        return DEFAULT_PEAK
+    hours = Counter(int(at.timestamp() // 3600) for at in times)
+    return max(1.0, max(hours.values()) / (len(times) / (days * 24)))
+
+
+def stated(
+    *,
+    requests_per_month: Decimal,
+    prompt_tokens: Decimal,
+    completion_tokens: Decimal,
+    cached_prompt_tokens: Decimal = Decimal(0),
+    peak_factor: float = DEFAULT_PEAK,
+) -> Traffic:
+    """Traffic somebody states. Raises `UsageError` for negative numbers and a cache larger than the prompt."""
+    numbers = {
+        "requests a month": requests_per_month,
+        "prompt tokens": prompt_tokens,
+        "completion tokens": completion_tokens,
+        "cached prompt tokens": cached_prompt_tokens,
+    }
+    for what, value in numbers.items():
+        if not value.is_finite() or value < 0:
+            raise UsageError(f"{what}: {value}, expected 0 or more")
+    if cached_prompt_tokens > prompt_tokens:
+        raise UsageError(f"{cached_prompt_tokens} cached prompt tokens of {prompt_tokens} make no sense")
+    if not 1 <= peak_factor <= 1000:
+        raise UsageError(f"the busiest hour is {peak_factor} × the average, expected 1 to 1000")
+    return Traffic(
+        requests_per_month=requests_per_month,
+        prompt_tokens=prompt_tokens,
+        cached_prompt_tokens=cached_prompt_tokens,
+        completion_tokens=completion_tokens,
+        peak_factor=peak_factor,
+        how="as stated",
+    )

@@ -1,0 +1,125 @@
+"""How fast a model runs: a roofline estimate with a range, until somebody measured it.
+
+Reading a prompt is bound by arithmetic (2 operations a weight and token), writing an answer by memory: each
+token needs the active weights once, shared by all requests of a batch, and each request's own cache. What
+engines reach of a device's peak differs by class of device; the shares below are the ranges used.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from freehold.hardware.memory import kv_cache
+from freehold.hardware.tensors import tensors
+from freehold.types.machine import Machine, Speed, Workload
+from freehold.types.model import Shape
+
+CPU_FLOPS_PER_CYCLE: dict[str, float] = {"AMX": 128, "AVX-512": 64, "AVX2": 32, "NEON": 16}
+"""f32-equivalent operations per core and cycle at the instruction set's peak; AMX as engines use it."""
+CPU_HERTZ = 2.5e9
+"""Clock under full vector load, assumed."""
+
+
+class Share(NamedTuple):
+    """Shares of the peak that engines reach, lowest and highest expected."""
+
+    prefill: tuple[float, float]
+    decode: tuple[float, float]
+
+
+SHARES: dict[str, Share] = {
+    "nvidia": Share((0.25, 0.65), (0.45, 0.85)),
+    "amd": Share((0.15, 0.5), (0.35, 0.75)),
+    "intel": Share((0.1, 0.4), (0.3, 0.7)),
+    "apple": Share((0.3, 0.8), (0.5, 0.85)),
+    "cpu": Share((0.1, 0.9), (0.3, 0.95)),
+}
+
+
+class Bound(NamedTuple):
+    """Peak rates of what does the work, bytes and operations a second."""
+
+    kind: str
+    bytes_per_second: float
+    flops: float
+    basis: str
+
+
+def bound(machine: Machine) -> Bound | None:
+    """The machine's peaks; None when a device's rates are not known (nothing is guessed).
+
+    Several accelerators work one after the other on one request (layers are split), so their peaks do not
+    add for decoding; the slowest counts.
+    """
+    if machine.accelerators:
+        rates = [device.bandwidth_bytes_per_second for device in machine.accelerators]
+        flops = [device.bf16_flops for device in machine.accelerators]
+        if any(rate is None for rate in rates):
+            return None
+        known_rates = [rate for rate in rates if rate is not None]
+        known_flops = [value for value in flops if value is not None]
+        # Apple publishes no matrix rate: take what its bandwidth can feed at 60 operations a byte.
+        peak = min(known_flops) if len(known_flops) == len(flops) else 60 * min(known_rates)
+        device = machine.accelerators[0]
+        return Bound(device.kind, min(known_rates), peak, f"{device.name}: {device.how}")
+    if machine.memory_bandwidth_bytes_per_second is None:
+        return None
+    names = [name for name in CPU_FLOPS_PER_CYCLE if name in machine.isa]
+    width = CPU_FLOPS_PER_CYCLE[names[0]] if names else 8
+    return Bound(
+        "cpu",
+        machine.memory_bandwidth_bytes_per_second,
+        machine.cores * width * CPU_HERTZ,
+        f"{machine.cores} cores, {names[0] if names else 'no vector set known'}, memory bandwidth "
+        + machine.how.get("memory bandwidth", "stated"),
+    )
+
+
+def estimate(
+    shape: Shape, weights_bytes: int, workload: Workload, machine: Machine, *, kv_type: str = "f16"
+) -> Speed | None:
+    """Speed of a workload on a machine; None when the machine's rates are not known."""
+    peaks = bound(machine)
+    if peaks is None:
+        return None
+    share = SHARES.get(peaks.kind, SHARES["cpu"])
+    active, embedding = _active(shape)
+    total = sum(tensor.values for tensor in tensors(shape))
+    bytes_per_weight = weights_bytes / total
+    one = Workload(context_tokens=max(1, workload.context_tokens // 2), concurrency=1)
+    cache = kv_cache(shape, one, k_type=kv_type, v_type=kv_type).bytes
+    many = workload.concurrency
+    # With experts a batch touches more of them, up to all.
+    touched = (
+        min(float(total - embedding), (active - embedding) * many) if shape.experts else active - embedding
+    )
+    flops_per_token = 2 * (active - embedding)
+
+    def decode(part: float, flops_part: float, batch: int, weights: float) -> float:
+        memory = (weights * bytes_per_weight + batch * cache) / (peaks.bytes_per_second * part)
+        arithmetic = batch * flops_per_token / (peaks.flops * flops_part)
+        return batch / max(memory, arithmetic)
+
+    low, high = share.decode
+    slow, fast = share.prefill
+    return Speed(
+        prefill_tokens_per_second=(
+            peaks.flops * slow / flops_per_token,
+            peaks.flops * fast / flops_per_token,
+        ),
+        decode_tokens_per_second=(
+            decode(low, slow, 1, active - embedding),
+            decode(high, fast, 1, active - embedding),
+        ),
+        decode_all_tokens_per_second=(decode(low, slow, many, touched), decode(high, fast, many, touched)),
+        concurrency=many,
+        how="estimated",
+        basis=f"roofline over {peaks.basis}",
+    )
+
+
+def _active(shape: Shape) -> tuple[float, float]:
+    """Weights a token passes, and those of them only looked up (an untied embedding table)."""
+    active = sum(tensor.values * tensor.active for tensor in tensors(shape))
+    looked_up = 0 if shape.tied_embeddings else shape.hidden * shape.vocabulary
+    return active, float(looked_up)

@@ -1,0 +1,77 @@
+"""Prices and costs. Money is `Decimal`, in US dollars."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+from freehold.types.record import Record
+
+Advice = Literal["leave", "stay", "undecided"]
+
+
+class Range(Record, frozen=True, kw_only=True):
+    """Two ends of what is plausible; equal where it is known."""
+
+    low: Decimal
+    high: Decimal
+
+
+class Traffic(Record, frozen=True, kw_only=True):
+    """What an application asks of a model in a month.
+
+    `estimated_share` is the share of requests whose tokens were counted by characters because the upstream
+    did not report them. `peak_factor` is the busiest hour over the average one.
+    """
+
+    requests_per_month: Decimal
+    prompt_tokens: Decimal
+    cached_prompt_tokens: Decimal
+    completion_tokens: Decimal
+    """Tokens per request, on average."""
+    peak_factor: float
+    how: str
+    traces: int = 0
+    days: float | None = None
+    estimated_share: float = 0.0
+
+
+class Bill(Record, frozen=True, kw_only=True):
+    """What the rented model costs a month."""
+
+    model: str
+    usd_per_month: Range
+    usd_per_request: Range
+    basis: str
+
+
+class SelfHost(Record, frozen=True, kw_only=True):
+    """What holding a model costs a month: `machines` of them, sized for the peak."""
+
+    model: str
+    machine: str
+    machines: tuple[int, int]
+    usd_per_month: Range
+    usd_per_machine_month: Range
+    requests_per_machine_month: tuple[float, float]
+    """What one machine can serve in a month at the target utilisation, slow and fast end."""
+    basis: str
+
+
+class Cost(Record, frozen=True, kw_only=True):
+    """Bill against self-hosting, the traffic at which they meet, and what that means."""
+
+    id: str
+    traffic: Traffic
+    bill: Bill
+    self_host: SelfHost
+    break_even_requests_per_month: Range
+    advice: Advice
+    sentence: str
+    reasons: tuple[str, ...]
+    sensitivity: tuple[tuple[str, Advice], ...] = ()
+    """What the advice would be if one assumption were different."""
+    hosted_open: tuple[tuple[str, Decimal], ...] = ()
+    """Hosted prices of the same open model: who, and dollars a month for this traffic."""
+    made_from: tuple[str, ...] = ()
+    version: str = ""

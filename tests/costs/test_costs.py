@@ -1,0 +1,168 @@
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from freehold.costs import decision, prices, traffic
+from freehold.costs.self_host import HOURS_PER_MONTH, Owned, Rented, machine_month, self_host
+from freehold.errors import UsageError
+from freehold.types.cost import Bill, Range
+from freehold.types.machine import Speed
+
+D = Decimal
+
+
+def speed(prefill=10_000.0, decode=1_000.0):
+    return Speed(
+        prefill_tokens_per_second=(prefill, prefill),
+        decode_tokens_per_second=(decode, decode),
+        decode_all_tokens_per_second=(decode, decode),
+        concurrency=8,
+        how="measured",
+        basis="test",
+    )
+
+
+def asked(requests=1_000_000, peak=1.0):
+    return traffic.stated(
+        requests_per_month=D(requests), prompt_tokens=D(1000), completion_tokens=D(100), peak_factor=peak
+    )
+
+
+def bill(per_request, requests):
+    one = Range(low=D(per_request), high=D(per_request))
+    month = D(per_request) * requests
+    return Bill(model="gpt", usd_per_request=one, usd_per_month=Range(low=month, high=month), basis="test")
+
+
+def rented(low, high=None):
+    return Rented(Range(low=D(low), high=D(high or low)))
+
+
+def test_price_counts_cached_tokens_once():
+    pytest.importorskip("genai_prices")
+    full = prices.request_price("gpt-4o", prompt_tokens=1000, completion_tokens=100)
+    cached = prices.request_price(
+        "gpt-4o", prompt_tokens=1000, completion_tokens=100, cached_prompt_tokens=500
+    )
+    assert full == D("0.0035")
+    assert cached == D("0.002875")
+
+
+def test_fine_tuned_models_have_their_own_price():
+    pytest.importorskip("genai_prices")
+    base = prices.request_price("gpt-4o-mini", prompt_tokens=10**6, completion_tokens=0)
+    tuned = prices.request_price(
+        "ft:gpt-4o-mini-2024-07-18:acme::x", prompt_tokens=10**6, completion_tokens=0
+    )
+    assert tuned == 2 * base
+
+
+def test_unknown_price_is_an_error_unless_stated():
+    pytest.importorskip("genai_prices")
+    with pytest.raises(UsageError, match="no price of house-model"):
+        prices.request_price("house-model", prompt_tokens=1, completion_tokens=1)
+    flat = prices.TokenPrice(D(2), D(8), D(1))
+    assert prices.request_price(
+        "house-model", prompt_tokens=1000, completion_tokens=100, cached_prompt_tokens=400, flat=flat
+    ) == D("0.0012") + D("0.0004") + D("0.0008")
+
+
+def test_machines_are_whole_and_sized_for_the_peak():
+    # 0.1 s of prefill and 0.1 s of decoding a request: 0.2 s, at 60 % of a month's seconds
+    capacity = float(HOURS_PER_MONTH) * 3600 * 0.6 / 0.2
+    held = self_host("m", "box", asked(1_000_000), speed(), rented("2"))
+    assert held.machines == (1, 1)
+    assert held.requests_per_machine_month[0] == pytest.approx(capacity)
+    assert held.usd_per_month.low == 2 * HOURS_PER_MONTH
+    peaked = self_host("m", "box", asked(int(capacity), peak=3.0), speed(), rented("2"))
+    assert peaked.machines == (3, 3)
+
+
+def test_owned_machine_is_written_off_and_powered():
+    month = machine_month(Owned(Range(low=D(4800), high=D(4800)), watts=1000, usd_per_kwh=D("0.2")))
+    assert month.low == D(100) + D("730.5") * D("0.2")
+
+
+@pytest.mark.parametrize(
+    ("per_request", "requests", "hour", "found"),
+    [("0.01", 1_000_000, ("2", "3"), "leave"), ("0.0001", 10_000, ("2", "3"), "stay"),
+     ("0.002", 1_000_000, ("2", "3"), "undecided"), ("0.01", 0, ("2", "3"), "stay")],
+)  # fmt: skip
+def test_leave_stay_or_undecided(per_request, requests, hour, found):
+    usage = asked(requests)
+    cost = decision.decide(
+        usage, bill(per_request, requests), self_host("m", "box", usage, speed(), rented(*hour))
+    )
+    assert cost.advice == found
+    assert cost.sentence
+    if requests == 0:
+        assert any("no traffic" in reason for reason in cost.reasons)
+
+
+def test_break_even_is_where_both_cost_the_same():
+    usage = asked(100)
+    held = self_host("m", "box", usage, speed(), rented("2", "4"))
+    meet = decision.break_even(bill("0.01", 100), held)
+    assert meet.low == 2 * HOURS_PER_MONTH / D("0.01")
+    assert meet.high == 4 * HOURS_PER_MONTH / D("0.01")
+    at = self_host("m", "box", asked(int(meet.low)), speed(), rented("2"))
+    assert float(at.usd_per_month.low) == pytest.approx(float(D("0.01") * meet.low))
+
+
+def test_a_machine_too_slow_for_its_price_never_pays():
+    held = self_host("m", "box", asked(), speed(prefill=10, decode=1), rented("20"))
+    meet = decision.break_even(bill("0.0001", 1_000_000), held)
+    assert meet.low == D("Infinity")
+
+
+def request(at, prompt=100, completion=10, cached=0):
+    return traffic.Request(at, prompt, completion, cached, 400, 40)
+
+
+def test_traffic_from_a_log():
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    log = [request(start + timedelta(hours=hour)) for hour in range(241)]
+    found = traffic.from_requests(log)
+    assert float(found.requests_per_month) == pytest.approx(241 / 10 * 30.4375)
+    assert found.peak_factor == pytest.approx(1.0, abs=0.01)
+    assert found.prompt_tokens == 100
+
+
+def test_a_burst_does_not_say_how_much_a_month_is():
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    log = [request(start + timedelta(seconds=second)) for second in range(60)]
+    with pytest.raises(UsageError, match="do not say"):
+        traffic.from_requests(log)
+    found = traffic.from_requests(log, requests_per_month=D(5000))
+    assert found.requests_per_month == 5000
+    assert found.peak_factor == traffic.DEFAULT_PEAK
+
+
+def test_missing_token_counts_are_estimated_and_said():
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    log = [request(start), traffic.Request(start + timedelta(days=2), None, None, 0, 400, 40)]
+    found = traffic.from_requests(log)
+    assert found.estimated_share == 0.5
+    assert found.prompt_tokens == 100
+
+
+def test_no_traffic_is_an_error():
+    with pytest.raises(UsageError, match="no traffic"):
+        traffic.from_requests([])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"requests_per_month": D(-1)}, {"prompt_tokens": D("NaN")}, {"cached_prompt_tokens": D(5000)}],
+)
+def test_impossible_traffic_is_refused(wrong):
+    numbers = {"requests_per_month": D(1), "prompt_tokens": D(1000), "completion_tokens": D(1)}
+    with pytest.raises(UsageError):
+        traffic.stated(**(numbers | wrong))
+
+
+@pytest.mark.parametrize("price", [rented("-1"), rented("3", "2"), Owned(Range(low=D(1), high=D(1)), -5.0)])
+def test_impossible_prices_are_refused(price):
+    with pytest.raises(UsageError):
+        machine_month(price)
