@@ -97,3 +97,11 @@ def test_user_mistakes_are_errors_with_a_way_out(run):
     result = run("x/y", "--set", "comercial=true")
     assert isinstance(result.exception, FreeholdError)
     assert "commercial" in str(result.exception.hint)
+
+
+def test_a_declared_licence_rules_and_a_changed_text_does_not(run, tmp_path):
+    assert run("someone/new", "--license", "apache-2.0", "--set", "mode=internal").exit_code == 0
+    unknown = run("someone/new", "--license", "apache-20")
+    assert "did you mean" in str(unknown.exception.hint)
+    (tmp_path / "LICENSE").write_text("You may use this on Tuesdays. You may not use it on Sundays. Be kind.")
+    assert "no licence the catalog knows" in str(run("someone/new", "--license", "LICENSE").exception)

@@ -21,7 +21,7 @@ def test_hosting_gemma_is_a_distribution():
 def test_unknown_model_is_unclear_and_says_what_to_supply():
     ruling = rule_for_model("someone/unheard-of", UseProfile(commercial=False, mode="internal"))
     assert ruling.outcome == "unclear"
-    assert any("supply its licence id" in reason.text for reason in ruling.reasons)
+    assert any("supply it with --license" in reason.text for reason in ruling.reasons)
 
 
 @pytest.mark.parametrize(

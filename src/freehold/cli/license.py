@@ -64,6 +64,9 @@ def _where(function: Any) -> Any:
         type=click.Path(path_type=Path),
         help="Lineage file, manifest, card, GGUF.",
     )(function)
+    function = click.option(
+        "--license", "declared", metavar="ID|FILE", help="Licence of a MODEL the catalog does not know."
+    )(function)
     return click.argument("model", required=False)(function)
 
 
@@ -73,6 +76,7 @@ def _where(function: Any) -> Any:
 @json_option
 def rule_command(
     model: str | None,
+    declared: str | None,
     lineage_path: Path | None,
     use_path: Path | None,
     settings: tuple[str, ...],
@@ -89,7 +93,7 @@ def rule_command(
     if cases_path is not None:
         _answer_cases(cases_path, as_json)
         return
-    ruling, _, _ = _ruling(model, lineage_path, use_path, settings, config_path)
+    ruling, _, _ = _ruling(model, declared, lineage_path, use_path, settings, config_path)
     _show(ruling, as_json)
     raise click.exceptions.Exit(EXIT_CODES[ruling.outcome])
 
@@ -113,6 +117,7 @@ def _answer_cases(path: Path, as_json: bool) -> None:
 @json_option
 def comply_command(
     model: str | None,
+    declared: str | None,
     lineage_path: Path | None,
     use_path: Path | None,
     settings: tuple[str, ...],
@@ -128,7 +133,7 @@ def comply_command(
     """
     from freehold.workflows.license import comply
 
-    ruling, _, _ = _ruling(model, lineage_path, use_path, settings, config_path)
+    ruling, _, _ = _ruling(model, declared, lineage_path, use_path, settings, config_path)
     files = comply(ruling, out)
     if as_json:
         print_json({"outcome": ruling.outcome, "files": [str(path) for path in files]})
@@ -264,6 +269,7 @@ def matrix_command(
 @click.option("--out", "out", type=click.Path(path_type=Path), help="File to write (default: stdout).")
 def bom_command(
     model: str | None,
+    declared: str | None,
     lineage_path: Path | None,
     use_path: Path | None,
     settings: tuple[str, ...],
@@ -279,7 +285,7 @@ def bom_command(
     from freehold.workflows.license_bom import bill_of_materials
     from freehold.workflows.license_lineage import file_hashes
 
-    ruling, lineage, use = _ruling(model, lineage_path, use_path, settings, config_path)
+    ruling, lineage, use = _ruling(model, declared, lineage_path, use_path, settings, config_path)
     hashes = file_hashes(lineage_path) if lineage_path is not None else {}
     text = bill_of_materials(ruling, lineage, use, hashes=hashes)
     if out is None:
@@ -299,6 +305,7 @@ def _use(use_path: Path | None, settings: tuple[str, ...], config_path: Path | N
 
 def _ruling(
     model: str | None,
+    declared: str | None,
     lineage_path: Path | None,
     use_path: Path | None,
     settings: tuple[str, ...],
@@ -310,6 +317,8 @@ def _ruling(
 
     if (model is None) == (lineage_path is None):
         raise click.UsageError("give a MODEL or --lineage FILE, one of the two")
+    if declared is not None and model is None:
+        raise click.UsageError("--license goes with a MODEL; a lineage file has license_id")
     use = _use(use_path, settings, config_path)
     if lineage_path is not None:
         read = read_lineage(lineage_path, use)
@@ -317,7 +326,7 @@ def _ruling(
         if read.use is not None and use_path is None:
             use = with_settings(read.use, settings)
     else:
-        lineage = lineage_of_model(str(model))
+        lineage = lineage_of_model(str(model), declared=declared)
     return rule_for_model(lineage.model, use, lineage=lineage), lineage, use
 
 

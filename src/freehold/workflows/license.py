@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from freehold import __version__
 from freehold.catalog.ancestry import resolve
 from freehold.catalog.fingerprints import fingerprints
-from freehold.catalog.licenses import licenses
+from freehold.catalog.licenses import license_named, licenses, names
 from freehold.errors import InputError, StorageError, UsageError
 from freehold.licensing.comply import annex_text, attribution_text, card_text, checklist_text, notice_text
 from freehold.licensing.identify import Identified, identify
@@ -34,9 +35,34 @@ def rule_for_model(model_id: str, use: UseProfile, *, lineage: Lineage | None = 
     return rule(Situation(use, lineage, resolve(lineage, use)), version=__version__)
 
 
-def lineage_of_model(model_id: str) -> Lineage:
-    """A model that stands for itself."""
-    return Lineage(model=model_id, edges=(LineageEdge(kind="base", model=model_id),))
+def lineage_of_model(model_id: str, *, declared: str | None = None) -> Lineage:
+    """A model that stands for itself, under a declared licence if there is one: an id or name the catalog knows,
+    or a LICENSE file whose text is a known one.
+
+    Raises `UsageError` when the catalog knows no such licence or the text is another's or changed.
+    """
+    license_id = None if declared is None else _declared(declared)
+    return Lineage(model=model_id, edges=(LineageEdge(kind="base", model=model_id, license_id=license_id),))
+
+
+def _declared(text: str) -> str:
+    path = Path(text)
+    if path.is_file():
+        found = identify_file(path)
+        if found.license_id is None:
+            near = f"; nearest: {found.title}, changed" if found.title else ""
+            raise UsageError(
+                f"{path}: the text is no licence the catalog knows{near}",
+                hint=f"freehold license identify {path} shows what differs",
+            )
+        return found.license_id
+    license = licenses().get(text) or license_named(text)
+    if license is None:
+        known = [*licenses(), *names().exact]
+        near_names = difflib.get_close_matches(text, known, n=1)
+        hint = f"did you mean {near_names[0]}?" if near_names else "name an SPDX id or a LICENSE file"
+        raise UsageError(f"no licence '{text}' in the catalog", hint=hint)
+    return license.id
 
 
 def _check_cycle(lineage: Lineage) -> None:

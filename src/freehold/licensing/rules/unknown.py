@@ -32,7 +32,7 @@ class UnknownLicense:
                     )
                 continue
             yield self._unknown(
-                model, f"no licence is known for {model}: supply its licence id, or its LICENSE file"
+                model, f"no licence is known for {model}: supply it with --license ID or --license LICENSE"
             )
         for layer in situation.layers:
             if layer.license.confidence == "secondary" and not layer.license.permissive:
