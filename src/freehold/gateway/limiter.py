@@ -63,8 +63,10 @@ class Counter:
     def _turn(self, now_s: float) -> None:
         window = int(now_s // WINDOW_S)
         if window != self.window:
-            self._last = self._now if window == self.window + 1 else [0.0, 0.0]
+            ended = [self._now[0] + self._ours[0], self._now[1] + self._ours[1]]
+            self._last = ended if window == self.window + 1 else [0.0, 0.0]
             self._now = [0.0, 0.0]
+            self._ours = [0, 0]
             self.window = window
 
 
