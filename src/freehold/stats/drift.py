@@ -21,6 +21,10 @@ THRESHOLD = 200.0
 """Weekly periods: a false alarm in about four years."""
 
 
+_LARGEST_LOG = 600.0
+_LARGEST = 1e300  # JSON has no infinity, and no threshold is near it
+
+
 class Detections(NamedTuple):
     """Both detectors over a whole sequence; alarms are the first period (from 1) at or above the threshold."""
 
@@ -40,8 +44,8 @@ class EDetector(Record, frozen=True, kw_only=True):
     def update(self, e_value: float) -> EDetector:
         """The state after one more period."""
         return EDetector(
-            cusum=max(self.cusum, 1.0) * e_value,
-            shiryaev_roberts=(self.shiryaev_roberts + 1) * e_value,
+            cusum=min(max(self.cusum, 1.0) * e_value, _LARGEST),
+            shiryaev_roberts=min((self.shiryaev_roberts + 1) * e_value, _LARGEST),
             periods=self.periods + 1,
         )
 
@@ -66,7 +70,8 @@ def e_detectors(e_values: Sequence[float], threshold: float = THRESHOLD) -> Dete
 
 def period_e_value(d: Sequence[float], margin: float) -> float:
     """E-value of one period's pairs against H0: difference >= -margin; the order must be fixed beforehand."""
-    return math.exp(paired_grid_e_process(d, margin=margin, side="rollback", alpha=0.05).log_e_final)
+    log_e = paired_grid_e_process(d, margin=margin, side="rollback", alpha=0.05).log_e_final
+    return math.exp(min(log_e, _LARGEST_LOG))
 
 
 def smallest_drop_found(
@@ -94,11 +99,12 @@ def smallest_drop_found(
             uniform < win, 1.0, np.where(uniform > 1 - min(drop + self_noise / 2, 1 - win), -1.0, 0.0)
         )
         wealth = step._steps(d.reshape(-1, pairs_per_period).T)[-1].reshape(runs, periods, -1)
-        e_values = np.exp(wealth).mean(axis=-1)
+        e_values = np.exp(np.minimum(wealth, _LARGEST_LOG)).mean(axis=-1)
         statistic, alarmed = np.zeros(runs), np.zeros(runs, dtype=bool)
         for period in range(periods):
             statistic = (statistic + 1) * e_values[:, period]
             alarmed |= statistic >= threshold
+            statistic[alarmed] = 0.0  # found; what it grows to no longer matters
         return float(alarmed.mean())
 
     low, high = margin, 1.0

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
+
+from freehold.stats import binary
+
+TABLES = st.tuples(*[st.integers(0, 200)] * 4).filter(lambda t: sum(t) > 0)
+
+
+@given(TABLES)
+def test_limits_hold_the_estimate_and_mirror(table):
+    _, wins, losses, _ = table
+    n = sum(table)
+    found, mirror = binary.tango_ci(wins, losses, n), binary.tango_ci(losses, wins, n)
+    assert -1 <= found.lower <= found.estimate <= found.upper <= 1
+    assert found.lower == pytest.approx(-mirror.upper, abs=1e-9)
+    assert found.upper - found.lower > 0
+
+
+@given(TABLES.filter(lambda t: sum(t) >= 100))
+def test_newcombe_stays_near_tango(table):
+    both, wins, losses, neither = table
+    tango = binary.tango_ci(wins, losses, sum(table))
+    newcombe = binary.newcombe_ci(both, wins, losses, neither)
+    assert newcombe.estimate == pytest.approx(tango.estimate)
+    assert newcombe.lower == pytest.approx(tango.lower, abs=0.02)
+    assert newcombe.upper == pytest.approx(tango.upper, abs=0.02)
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 400))
+def test_the_test_and_the_limit_say_the_same(wins, losses, rest):
+    n, margin = wins + losses + rest, 0.05
+    above = binary.tango_ci(wins, losses, n).lower > -margin
+    assert above == (binary.noninferiority_z(wins, losses, n, margin) > binary.z_quantile(0.025))
+
+
+def test_total_agreement_is_the_closed_form():
+    z = binary.z_quantile(0.025)
+    for n in (1, 20, 1000):
+        found = binary.tango_ci(0, 0, n)
+        assert found.upper == pytest.approx(z * z / (n + z * z), abs=1e-9)
+        assert found.lower == pytest.approx(-z * z / (n + z * z), abs=1e-9)
+    assert binary.tango_ci(0, 0, 0) == (None, None, None)
+    assert binary.newcombe_ci(0, 0, 0, 0) == (None, None, None)
+
+
+def test_arrays_are_solved_at_once():
+    low, high = binary.tango_limits([1, 40], [7, 20], [21, 160], 1.959963984540054)
+    assert np.asarray(low) == pytest.approx([-0.5172322764, 0.0308645331], abs=1e-8)
+    assert np.asarray(high) == pytest.approx([-0.0260030325, 0.2180642442], abs=1e-8)
+
+
+@given(st.integers(0, 80), st.integers(0, 80))
+def test_mcnemar_agrees_with_statsmodels(wins, losses):
+    found = binary.mcnemar(wins, losses)
+    assert 0 <= found.p_midp <= 1
+    if wins + losses == 0:
+        assert set(found) == {1.0, 0.0}
+        return
+    table = [[10, wins], [losses, 10]]
+    assert found.p_exact == pytest.approx(reference_mcnemar(table, exact=True).pvalue, abs=1e-10)
+    assert found.p_asymptotic == pytest.approx(
+        reference_mcnemar(table, exact=False, correction=False).pvalue, abs=1e-10
+    )
+    assert found.p_midp <= found.p_exact + 1e-12

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from freehold.stats import continuous
+
+
+def sample(n=60, seed=3):
+    rng = np.random.default_rng(seed)
+    return np.round(0.1 - rng.gamma(1.5, 0.08, n), 6)
+
+
+def test_t_limits_agree_with_scipy():
+    d = sample()
+    found = continuous.paired_t_ci(d, margin=0.05)
+    reference = stats.ttest_1samp(d, -0.05, alternative="greater")
+    low, high = stats.ttest_1samp(d, 0).confidence_interval(0.95)
+    assert (found.lower, found.upper) == pytest.approx((low, high), abs=1e-12)
+    assert found.p_noninferiority == pytest.approx(reference.pvalue, abs=1e-12)
+
+
+def test_bca_agrees_with_scipy():
+    d = sample()
+    reference = stats.bootstrap((d,), np.mean, n_resamples=20_000, method="BCa", rng=1).confidence_interval
+    low, high = continuous.bca_ci(d, resamples=20_000, seed=2)
+    assert (low, high) == pytest.approx((reference.low, reference.high), abs=0.003)
+
+
+def test_the_two_ways_of_resampling_agree():
+    d = np.repeat([-1.0, -0.5, 0.0, 0.5], [3, 5, 40, 12])
+    jitter = d + np.linspace(-1e-7, 1e-7, len(d))
+    few, many = continuous.bootstrap(d, seed=1), continuous.bootstrap(jitter, seed=2)
+    assert few.studentised_lower == pytest.approx(many.studentised_lower, abs=0.01)
+    assert few.bca_upper == pytest.approx(many.bca_upper, abs=0.01)
+
+
+def test_the_expansion_approaches_the_studentised_bootstrap():
+    d = sample(4000)
+    boot = continuous.bootstrap(d, seed=1)
+    low, high = continuous.expansion_limits(d)
+    assert (low, high) == pytest.approx((boot.studentised_lower, boot.studentised_upper), abs=2e-4)
+
+
+@pytest.mark.parametrize("alternative", ["greater", "less", "two-sided"])
+def test_sign_flips_agree_with_scipy(alternative):
+    d = sample(12)
+    reference = stats.permutation_test(
+        (d + 0.02,), np.mean, permutation_type="samples", alternative=alternative, n_resamples=np.inf
+    )
+    found = continuous.sign_flip_permutation(d, margin=0.02, alternative=alternative)
+    assert found == pytest.approx(reference.pvalue, abs=1e-12)
+
+
+def test_random_sign_flips_are_near_the_t_test():
+    d = sample(200)
+    found = continuous.sign_flip_permutation(d, margin=0.03)
+    assert found == pytest.approx(continuous.paired_t_ci(d, margin=0.03).p_noninferiority, abs=0.02)
+
+
+def test_no_variance_has_no_bootstrap_and_no_point():
+    assert continuous.bca_ci(np.zeros(50)) == (None, None)
+    found = continuous.continuous_limits(np.zeros(50), margin=0.05)
+    assert found.lower == pytest.approx(-0.0713476, abs=1e-6)
+    assert found.parts.keys() == {"no_variance"}
+    worst = continuous.continuous_limits(np.full(40, -1.0), margin=0.05)
+    assert worst.lower == -1.0
+    assert worst.upper > -1.0
+
+
+def test_few_differences_count_at_full_range():
+    d = np.zeros(100)
+    d[:3] = -0.1
+    found = continuous.continuous_limits(d, margin=0.02)
+    assert "few_nonzero" in found.parts
+    assert found.lower == found.parts["few_nonzero"][0]
+    assert found.lower < found.parts["t"][0]
+
+
+def test_small_samples_use_a_limit_that_needs_no_distribution():
+    d = sample(20)
+    found = continuous.continuous_limits(d, margin=0.02)
+    assert found.lower == min(found.parts["t"][0], found.parts["bounded_mean"][0])
+    rng = np.random.default_rng(0)
+    missed = 0
+    for run in range(200):
+        rare = np.where(rng.random(20) < 0.05, -1.0, 0.02 * rng.random(20))
+        low, high = continuous.bounded_mean_limits(rare, reach=1.0, seed=run)
+        missed += not low <= -0.05 + 0.95 * 0.01 <= high
+    assert missed / 200 <= 0.05
+
+
+def test_large_samples_use_the_expansion():
+    d = sample(60_000)
+    found = continuous.continuous_limits(d, margin=0.02)
+    assert found.parts.keys() == {"t", "expansion"}
+    assert found.lower < found.upper
+
+
+def test_nothing_is_no_interval():
+    assert continuous.continuous_limits(np.empty(0), margin=0.1).lower is None
