@@ -34,9 +34,12 @@ from freehold.errors import UsageError
     help="How often these items will be evaluated in all; alpha is divided among the looks.",
 )
 @click.option(
-    "--a", "a", type=click.Path(path_type=Path), help="Outputs of the incumbent, one JSON line an item."
+    "--a",
+    "a",
+    metavar="FILE[::NAME]",
+    help="Outputs of the incumbent: JSON lines, or another tool's results.",
 )
-@click.option("--b", "b", type=click.Path(path_type=Path), help="Outputs of the candidate.")
+@click.option("--b", "b", metavar="FILE[::NAME]", help="Outputs of the candidate.")
 @click.option(
     "--gold", type=click.Path(path_type=Path), help="Right answers {id, gold}, where a and b have none."
 )
@@ -67,8 +70,8 @@ def command(
     max_requests: int | None,
     max_tokens_total: int | None,
     planned_looks: int,
-    a: Path | None,
-    b: Path | None,
+    a: str | None,
+    b: str | None,
     gold: Path | None,
     intersect: bool,
     scorer: str | None,

@@ -9,9 +9,10 @@ from pathlib import Path
 from freehold.errors import UsageError
 from freehold.evals.answers import Answer
 from freehold.evals.comparing import disagreements
+from freehold.evals.imports import Source, read_outputs, source
 from freehold.evals.judging import compare_by_task, prepared
 from freehold.evals.latency import summarize
-from freehold.evals.outputs import OutputLine, listed, pair, read_lines, unique
+from freehold.evals.outputs import OutputLine, listed, pair, unique
 from freehold.evals.scoring import score_all, scorer_of
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluation import EvalResult, Score, Task
@@ -22,24 +23,27 @@ GIVEN = "given"
 
 
 async def evaluate_outputs(
-    a: Path,
-    b: Path,
+    a: str | Path,
+    b: str | Path,
     *,
     task: Task,
-    gold: Path | None = None,
+    gold: str | Path | None = None,
     intersect: bool = False,
     cache_dir: Path | None = None,
     names: tuple[str, str] | None = None,
 ) -> Evaluation:
     """Compare the outputs in file `b` (candidate) with those in `a` (incumbent), item by item.
 
+    Files of other tools are read too (`freehold.evals.imports`); ``FILE::NAME`` names one of several sets in a file.
     The right answers stand in the lines' ``gold`` or in the file `gold`. A task with the scorer ``given`` uses the
     scores in the files. Ids that are not in both files are an error unless `intersect`.
     Raises `InputError` and `UsageError` for files that do not fit, `ConfigError` for the scorer.
     """
-    read_a, read_b = unique(read_lines(a), a), unique(read_lines(b), b)
+    file_a, file_b = source(str(a)), source(str(b))
+    read_a = unique(read_outputs(file_a), file_a.path)
+    read_b = unique(read_outputs(file_b), file_b.path)
     pairing = pair(read_a, read_b, intersect=intersect)
-    golds = {line.id: line.gold or line.output for line in read_lines(gold)} if gold is not None else {}
+    golds = {line.id: line.gold or line.output for line in read_outputs(source(str(gold)))} if gold else {}
     references = [golds.get(one.id) or one.gold or other.gold for one, other in pairing.pairs]
     if (
         task.scorer != GIVEN
@@ -59,15 +63,24 @@ async def evaluate_outputs(
         for (one, other), reference in zip(pairing.pairs, references, strict=True)
     ]
     task = prepared(task, cache_dir)
-    first, second = names or (a.stem, b.stem)
-    incumbent = await _results(first, samples, [one for one, _ in pairing.pairs], references, task, a)
-    candidate = await _results(second, samples, [other for _, other in pairing.pairs], references, task, b)
+    first, second = names or (_named(file_a), _named(file_b))
+    incumbent = await _results(
+        first, samples, [one for one, _ in pairing.pairs], references, task, file_a.path
+    )
+    candidate = await _results(
+        second, samples, [other for _, other in pairing.pairs], references, task, file_b.path
+    )
     notes = []
     if pairing.only_a or pairing.only_b:
         notes.append(
-            f"Left out: {len(pairing.only_a):,} items only in {a.name}, {len(pairing.only_b):,} only in {b.name}."
+            f"Left out: {len(pairing.only_a):,} items only in {file_a.path.name}, "
+            f"{len(pairing.only_b):,} only in {file_b.path.name}."
         )
-    items = [hashlib.sha256(path.read_bytes()).hexdigest()[:32] for path in (a, b, gold) if path is not None]
+    items = [
+        hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+        for path in (file_a.path, file_b.path, source(str(gold)).path if gold else None)
+        if path is not None
+    ]
     comparison, incumbent, candidate = await compare_by_task(
         samples,
         incumbent,
@@ -101,6 +114,10 @@ async def evaluate_outputs(
         disagreements_total=len(differing),
         results_file=results_file,
     )
+
+
+def _named(given: Source) -> str:
+    return given.name or given.path.stem
 
 
 async def _results(

@@ -1,0 +1,144 @@
+"""Result files in the shapes other tools write them (made here, small)."""
+
+import json
+import zipfile
+
+import pytest
+
+from freehold.errors import InputError
+from freehold.evals.imports import read_outputs, source
+
+
+def write(path, value):
+    path.write_text(
+        json.dumps(value) if isinstance(value, dict) else "\n".join(map(json.dumps, value)) + "\n"
+    )
+    return path
+
+
+def read(path, name=None):
+    return read_outputs(source(f"{path}::{name}" if name else str(path)))
+
+
+def harness(filter_name, right):
+    return {
+        "doc_id": 3,
+        "doc": {"question": "2+2?", "answer": "4"},
+        "target": "4",
+        "arguments": {"gen_args_0": {"arg_0": "2+2?"}},
+        "resps": [["It is 4"]],
+        "filtered_resps": ["4"],
+        "filter": filter_name,
+        "metrics": ["exact_match"],
+        "exact_match": right,
+    }
+
+
+def test_lm_evaluation_harness(tmp_path):
+    path = write(
+        tmp_path / "samples_gsm8k.jsonl", [harness("strict-match", 1.0), harness("flexible-extract", 0.0)]
+    )
+    with pytest.raises(InputError, match="holds several filters: strict-match, flexible-extract") as raised:
+        read(path)
+    assert "::strict-match" in raised.value.hint
+    (line,) = read(path, "flexible-extract")
+    assert (line.id, line.output, line.gold, line.score, line.question) == ("3", "4", "4", 0.0, "2+2?")
+    with pytest.raises(InputError, match="no other among its filters"):
+        read(path, "other")
+
+
+def inspect_sample(id, value, epoch=1, **more):
+    return {
+        "id": id,
+        "epoch": epoch,
+        "input": [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}],
+        "target": "yes",
+        "output": {
+            "choices": [{"message": {"role": "assistant", "content": [{"type": "text", "text": "yes"}]}}]
+        },
+        "scores": {"match": {"value": value, "answer": "yes"}},
+    } | more
+
+
+def test_inspect_json_log_takes_the_mean_of_epochs(tmp_path):
+    samples = [
+        inspect_sample(1, "C"),
+        inspect_sample(1, "I", epoch=2),
+        inspect_sample("b", "P"),
+        inspect_sample(2, None),
+    ]
+    path = write(tmp_path / "log.json", {"version": 2, "eval": {"model": "m"}, "samples": samples})
+    lines = {line.id: line for line in read(path)}
+    assert {id: line.score for id, line in lines.items()} == {"1": 0.5, "b": 0.5, "2": None}
+    assert (lines["b"].output, lines["b"].gold, lines["b"].question) == ("yes", "yes", "q")
+
+
+def test_inspect_eval_file(tmp_path):
+    path = tmp_path / "log.eval"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("header.json", "{}")
+        for i in range(3):
+            sample = inspect_sample(i, 0.25, output={"completion": "no"})
+            archive.writestr(f"samples/{i}_epoch_1.json", json.dumps(sample))
+    assert [(line.id, line.score, line.output) for line in read(path)] == [
+        (str(i), 0.25, "no") for i in range(3)
+    ]
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("header.json", "{}")
+    with pytest.raises(InputError, match="no samples in it"):
+        read(path)
+
+
+def test_promptfoo(tmp_path):
+    def row(test, model, output, score, **more):
+        return {
+            "testIdx": test,
+            "promptIdx": 0,
+            "vars": {"language": "de", "n": 3},
+            "provider": {"id": model},
+            "prompt": {"raw": "classify: x"},
+            "response": {"output": output},
+            "success": score > 0.5,
+            "score": score,
+        } | more
+
+    rows = [row(0, "openai:gpt-4o", "yes", 1), row(0, "local", {"a": 1}, 0)]
+    rows += [row(1, "openai:gpt-4o", "", 0, error="429", response=None), row(1, "local", "x", 0.6)]
+    path = write(tmp_path / "out.json", {"evalId": "e", "results": {"version": 3, "results": rows}})
+    with pytest.raises(InputError, match="holds several models: openai:gpt-4o, local"):
+        read(path)
+    local = read(path, "local")
+    assert [(line.id, line.output, line.score) for line in local] == [("0", '{"a":1}', 0.0), ("1", "x", 0.6)]
+    assert local[0].metadata == {"language": "de"}
+    assert [line.score for line in read(path, "openai:gpt-4o")] == [1.0, None]
+
+
+def test_openai_evals(tmp_path):
+    rows = [
+        {"spec": {"completion_fns": ["gpt-4o"], "eval_name": "x"}},
+        {"sample_id": "x.0", "type": "sampling", "data": {"prompt": "q0", "sampled": ["yes"]}},
+        {"sample_id": "x.0", "type": "match", "data": {"correct": True, "expected": "yes", "picked": "yes"}},
+        {
+            "sample_id": "x.1",
+            "type": "match",
+            "data": {"correct": False, "expected": ["no"], "sampled": "yes"},
+        },
+        {
+            "sample_id": "x.2",
+            "type": "sampling",
+            "data": {"prompt": [{"role": "user", "content": "q2"}], "sampled": "z"},
+        },
+        {"sample_id": "x.2", "type": "metrics", "data": {"score": 0.5}},
+        {"sample_id": "x.3", "type": "sampling", "data": {"prompt": "q3", "sampled": ["?"]}},
+        {"final_report": {"accuracy": 0.5}},
+    ]
+    lines = {line.id: line for line in read(write(tmp_path / "events.jsonl", rows))}
+    assert {id: line.score for id, line in lines.items()} == {"x.0": 1.0, "x.2": 0.5, "x.3": None, "x.1": 0.0}
+    assert (lines["x.1"].gold, lines["x.1"].output, lines["x.2"].question) == ("no", "yes", "q2")
+
+
+def test_anything_else_is_native(tmp_path):
+    path = write(tmp_path / "own.jsonl", [{"id": "a", "output": {"x": 1}, "gold": "g"}])
+    assert read(path)[0].output == '{"x":1}'
+    with pytest.raises(InputError, match="cannot be read"):
+        read(tmp_path / "none.jsonl")
