@@ -144,3 +144,24 @@ def test_one_id_may_stand_for_two_releases():
 def test_a_profile_that_contradicts_itself_is_told_so():
     ruling = ask(base("Qwen/Qwen2.5-7B"), mode="internal", commercial=False, annual_revenue_usd=5)
     assert any("non-commercial although revenue" in text for text in ruling.assumptions)
+
+
+@pytest.mark.parametrize(
+    "text", ["qwen", "gemma", "deepseek", "llama", "my-org/model", "us/model", "internal/x"]
+)
+def test_a_family_word_or_a_strangers_id_decides_nothing(text):
+    assert ask(base(text), mode="internal").outcome == "unclear"
+    assert ask(base("Qwen/Qwen2.5-7B"), LineageEdge(kind="merge", model=text)).outcome == "unclear"
+
+
+@pytest.mark.parametrize(
+    ("text", "license_id"),
+    [
+        ("model under OpenMDW-1.0", "OpenMDW-1.0"),
+        ("Apache-2.0 model", "Apache-2.0"),
+        ("MIT model", "MIT"),
+        ("model under the Gemma terms", "LicenseRef-scancode-gemma-tou-2025-03-24"),
+    ],
+)
+def test_a_text_that_names_a_licence_stands_for_a_model_under_it(text, license_id):
+    assert ask(base(text), mode="internal").licenses == (license_id,)

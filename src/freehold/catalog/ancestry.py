@@ -12,6 +12,7 @@ from freehold.types.license import License, Lineage, LineageEdge, Release, UsePr
 _HUB_ID = re.compile(r"^[\w.\-]+/[\w.\-]+$")
 _HUB_ID_INSIDE = re.compile(r"(?<![\w./-])[\w.\-]+/[\w.\-]+")
 _OURS = re.compile(r"^\(?(ours|our|own|my|mine|internal|in-house|us)\b", re.IGNORECASE)
+_TERMS = re.compile(r"licen[sc]e|terms|agreement|rail|under\b", re.IGNORECASE)
 _HOSTED = re.compile(r"\b(via|through|hosted (by|on)|served by|api|on|at)\b", re.IGNORECASE)
 _MODEL_WORDS = frozenset(
     [
@@ -56,7 +57,7 @@ def _source(edge: LineageEdge, use: UseProfile, *, first: bool) -> Source:
         if license is not None:
             release = _release(edge.model, use)[0]
             return Source(edge, (license,), release, False, "licence as declared in the lineage")
-    if _OURS.match(edge.model):
+    if _OURS.match(edge.model) and not _HUB_ID.match(edge.model):
         return Source(edge, (), None, True)
     release, note = _release(edge.model, use)
     if release is not None:
@@ -105,9 +106,14 @@ def _named(edge: LineageEdge) -> tuple[License, ...]:
     service = _service(edge.model)
     if service:
         return service
-    text = words(edge.model)
-    if edge.kind == "trained_on" or " under " in f" {text} " or license_named(_bare(edge.model)) is not None:
-        return _one_a_licensor(licenses_mentioned(edge.model))
+    if edge.kind == "trained_on" or _says_license(edge.model):
+        found = licenses_mentioned(edge.model)
+        if not _TERMS.search(edge.model):
+            # A single word such as "qwen" names a family here, and family never decides.
+            found = tuple(
+                one for one in found if one.scope != "weights" or not one.id.startswith("LicenseRef")
+            )
+        return _one_a_licensor(found)
     return _one_a_licensor(licenses_mentioned(edge.model, scope="service"))
 
 
@@ -117,6 +123,14 @@ def _one_a_licensor(found: tuple[License, ...]) -> tuple[License, ...]:
     for license in found:
         kept.setdefault(license.licensor, license)
     return tuple(kept.values())
+
+
+def _says_license(text: str) -> bool:
+    """Whether a text stands for a model under a licence: ``model under the … License``, ``Apache-2.0 model``."""
+    if " under " in f" {words(text)} ":
+        return True
+    named = license_named(_bare(text))
+    return named is not None and (not named.id.startswith("LicenseRef") or bool(_TERMS.search(text)))
 
 
 def _bare(text: str) -> str:

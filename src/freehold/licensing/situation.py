@@ -151,6 +151,7 @@ class Situation:
         """Whether the weights differ from those that were received."""
         return (
             any(source.edge.kind in _CHANGES for source in self.sources)
+            or any(source.release is not None and source.release.bases for source in self.sources)
             or bool(self.use.modification)
             or (self.trains and not self.bare_teacher and not self.use.trains_models_on_outputs)
             or any(source.edge.kind in ("distilled_from", "trained_on") for source in self.sources)

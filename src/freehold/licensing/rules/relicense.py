@@ -9,7 +9,7 @@ from freehold.licensing.rules.duty import is_due
 from freehold.licensing.situation import Layer, Situation
 from freehold.types.license import DutyClause, RelicenseClause
 
-_DROPPED = frozenset({"license_copy", "display_attribution"})
+_DROPPED = frozenset({"license_copy", "display_attribution", "pass_through_use_restrictions"})
 
 
 class Relicensing:
@@ -48,7 +48,7 @@ class Relicensing:
 
 
 def _dropped(layer: Layer, situation: Situation, text: str) -> Iterator[Violation]:
-    """A foreign tag stands where this licence's own copy and phrase would have to stand."""
+    """A foreign tag stands where this licence's own copy, phrase and restrictions would have to stand."""
     for clause in layer.license.clauses:
         if not isinstance(clause, DutyClause) or clause.key not in _DROPPED:
             continue
