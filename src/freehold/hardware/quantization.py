@@ -7,6 +7,7 @@ src/llama-quant.cpp.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -176,10 +177,16 @@ def repacked_bytes(stored: Iterable[tuple[str, tuple[int, ...], str]], isa: tupl
     return total
 
 
-def quantize(shape: Shape, quantization: str) -> list[TypedTensor]:
+@functools.lru_cache(maxsize=512)
+def quantize(shape: Shape, quantization: str) -> tuple[TypedTensor, ...]:
     """Every tensor of a shape with the type the recipe gives it."""
     name = known(quantization)
-    return list(_Recipe(shape, name).types(tensors(shape)))
+    return tuple(_Recipe(shape, name).types(tensors(shape)))
+
+
+@functools.lru_cache(maxsize=512)
+def _bytes_by_type(shape: Shape, quantization: str) -> int:
+    return sum(typed.bytes for typed in quantize(shape, quantization))
 
 
 def file_bytes(shape: Shape, quantization: str) -> int:
@@ -189,7 +196,7 @@ def file_bytes(shape: Shape, quantization: str) -> int:
 
 def weights_bytes(shape: Shape, quantization: str) -> int:
     """Bytes of all tensors in a quantization (a file adds its header: vocabulary, chat template)."""
-    return sum(typed.bytes for typed in quantize(shape, quantization))
+    return _bytes_by_type(shape, quantization)
 
 
 class _Recipe:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from freehold.hardware.memory import kv_cache
-from freehold.hardware.tensors import tensors
+from freehold.hardware.tensors import active_parameter_count, parameter_count
 from freehold.types.machine import Machine, Speed, Workload
 from freehold.types.model import Shape
 
@@ -84,7 +84,7 @@ def estimate(
         return None
     share = SHARES.get(peaks.kind, SHARES["cpu"])
     active, embedding = _active(shape)
-    total = sum(tensor.values for tensor in tensors(shape))
+    total = parameter_count(shape)
     bytes_per_weight = weights_bytes / total
     one = Workload(context_tokens=max(1, workload.context_tokens // 2), concurrency=1)
     cache = kv_cache(shape, one, k_type=kv_type, v_type=kv_type).bytes
@@ -120,6 +120,6 @@ def estimate(
 
 def _active(shape: Shape) -> tuple[float, float]:
     """Weights a token passes, and those of them only looked up (an untied embedding table)."""
-    active = sum(tensor.values * tensor.active for tensor in tensors(shape))
+    active = float(active_parameter_count(shape))
     looked_up = 0 if shape.tied_embeddings else shape.hidden * shape.vocabulary
     return active, float(looked_up)

@@ -6,6 +6,7 @@ arithmetic per token. Dimensions are in GGUF order (the contiguous one first).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -27,7 +28,8 @@ class Tensor(NamedTuple):
         return math.prod(self.dims)
 
 
-def tensors(shape: Shape) -> list[Tensor]:
+@functools.lru_cache(maxsize=256)
+def tensors(shape: Shape) -> tuple[Tensor, ...]:
     """All tensors of a model of this shape, in block order.
 
     Not covered: vision and audio towers, multi-token-prediction heads, which converters keep in files of
@@ -41,14 +43,16 @@ def tensors(shape: Shape) -> list[Tensor]:
         found.append(Tensor("output_norm.bias", (shape.hidden,)))
     if not shape.tied_embeddings:
         found.append(Tensor("output.weight", (shape.hidden, shape.vocabulary)))
-    return found
+    return tuple(found)
 
 
+@functools.lru_cache(maxsize=256)
 def parameter_count(shape: Shape) -> int:
     """Number of weights, tied embeddings counted once."""
     return sum(tensor.values for tensor in tensors(shape))
 
 
+@functools.lru_cache(maxsize=256)
 def active_parameter_count(shape: Shape) -> int:
     """Weights one token passes through, embeddings included."""
     return round(sum(tensor.values * tensor.active for tensor in tensors(shape)))

@@ -1,0 +1,126 @@
+"""`freehold assess`: the shortlist, each model with its reasons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from freehold.cli.options import config_option, json_option, print_json
+
+if TYPE_CHECKING:
+    from freehold.types.assessment import Assessment, CandidateRow
+
+
+@click.command("assess")
+@click.argument("models", nargs=-1)
+@click.option("--machine", help='Another machine: a file, or words like "2x L4" (default: this one).')
+@click.option(
+    "--context",
+    type=click.IntRange(1),
+    help="Tokens of context per request (default: from traces, else 4096).",
+)
+@click.option(
+    "--concurrency", type=click.IntRange(1), help="Requests at once (default: from traces, else 1)."
+)
+@click.option("--tools", is_flag=True, help="The application calls tools.")
+@click.option("--vision", is_flag=True, help="The application sends images.")
+@click.option("--language", "languages", multiple=True, help="Language code the model must know; repeatable.")
+@click.option(
+    "--rank-by",
+    type=click.Choice(["size", "speed", "memory"]),
+    default="size",
+    show_default=True,
+    help="Order of what is left; a measured score always comes first.",
+)
+@click.option("--all", "show_all", is_flag=True, help="Show excluded models as well.")
+@config_option
+@json_option
+def command(
+    models: tuple[str, ...],
+    machine: str | None,
+    context: int | None,
+    concurrency: int | None,
+    tools: bool,
+    vision: bool,
+    languages: tuple[str, ...],
+    rank_by: str,
+    show_all: bool,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Which open models may I use, can I run, and do what I need? Ranked, with a reason for every exclusion.
+
+    Joins the licence ruling for [use], the memory fit on the machine, the needs the traces show and measured
+    scores where there are some. Nothing is downloaded. Exit code 0 when a model is left, 1 when none is.
+
+    \b
+    Example:
+      freehold assess
+      freehold assess --machine "RTX 4090" --tools --context 16384
+      freehold assess Qwen/Qwen3-8B google/gemma-3-27b-it --json
+    """
+    from freehold.types.assessment import Needs
+    from freehold.workflows.assess import RANK_RULES, assess
+    from freehold.workflows.project import open_project
+
+    stated = None
+    if tools or vision or languages or context is not None or concurrency is not None:
+        stated = Needs(
+            tools=tools,
+            vision=vision,
+            languages=languages,
+            context_tokens=context or Needs().context_tokens,
+            concurrency=concurrency or 1,
+        )
+    order = next(rule for rule in RANK_RULES if rule == rank_by)
+    found = assess(open_project(config_path), machine=machine, stated=stated, models=models, rank_by=order)
+    if as_json:
+        print_json(found)
+    else:
+        _show(found, show_all=show_all or bool(models))
+    if not found.shortlist:
+        raise SystemExit(1)
+
+
+def _show(found: Assessment, *, show_all: bool) -> None:
+    work = found.workload
+    click.echo(f"{found.machine}: {work.context_tokens:,} tokens × {work.concurrency} at once")
+    click.echo(f"ranked by {found.ranked_by}")
+    click.echo()
+    for row in found.rows:
+        if row.outcome == "shortlisted" or show_all:
+            _line(row)
+    counts = {
+        outcome: sum(row.outcome == outcome for row in found.rows) for outcome in ("excluded", "unclear")
+    }
+    if not show_all:
+        click.echo(
+            f"\n{counts['excluded']} excluded, {counts['unclear']} with an unclear licence: "
+            "freehold assess --all shows why",
+            err=True,
+        )
+    if found.shortlist:
+        names = ", ".join(f'"{row.model}"' for row in found.shortlist[:3])
+        click.echo("\n[candidates]\nmodels = [" + names + "]")
+    else:
+        click.echo("\nno model is left: a larger machine, fewer needs, or stay on the API")
+
+
+def _line(row: CandidateRow) -> None:
+    from freehold.hardware.fit import gib
+
+    mark = f"{row.rank:>3}" if row.rank else ("  ?" if row.outcome == "unclear" else "  –")
+    speed = ""
+    if row.speed is not None:
+        low, high = row.speed.decode_tokens_per_second
+        speed = f"{low:,.0f}–{high:,.0f} tok/s"
+    score = f"score {row.measured_score:.3f}" if row.measured_score is not None else ""
+    size = f"{row.parameters / 1e9:.1f}B" if row.parameters >= 1e9 else f"{row.parameters / 1e6:.0f}M"
+    click.echo(
+        f"{mark} {row.model:<46} {size:>7} {row.quantization or '':<7} {gib(row.total_bytes or 0):>9} "
+        f"{speed:>16} {score}"
+    )
+    for reason in row.reasons:
+        click.echo(click.style(f"      · {reason}", dim=True))

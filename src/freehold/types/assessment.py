@@ -1,0 +1,72 @@
+"""Which open models are left when licence, machine, needs and money have had their say."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+from freehold.types.license import RulingOutcome
+from freehold.types.machine import Speed, Workload
+from freehold.types.record import Record
+
+CandidateOutcome = Literal["shortlisted", "excluded", "unclear"]
+
+
+class Needs(Record, frozen=True, kw_only=True):
+    """What an application needs of a model, and how that is known."""
+
+    tools: bool = False
+    json_schema: bool = False
+    vision: bool = False
+    languages: tuple[str, ...] = ()
+    context_tokens: int = 4096
+    concurrency: int = 1
+    prompt_tokens: int | None = None
+    """Median; None when no traffic was seen."""
+    completion_tokens: int | None = None
+    duplicate_share: float | None = None
+    """Share of requests seen before, word for word: what a cache would save."""
+    cacheable_prefix_share: float | None = None
+    """Share of prompt characters that repeat the beginning of an earlier prompt."""
+    traces: int = 0
+    how: tuple[str, ...] = ()
+
+
+class CandidateRow(Record, frozen=True, kw_only=True):
+    """One model of the table. `reasons` say why it is out, or what to know when it is in."""
+
+    model: str
+    outcome: CandidateOutcome
+    ruling: RulingOutcome
+    obligations: int
+    parameters: int
+    active_parameters: int
+    reasons: tuple[str, ...]
+    rank: int | None = None
+    quantization: str | None = None
+    total_bytes: int | None = None
+    headroom_bytes: int | None = None
+    largest_context_tokens: int | None = None
+    speed: Speed | None = None
+    usd_per_month: tuple[Decimal, Decimal] | None = None
+    measured_score: float | None = None
+    made_from: tuple[str, ...] = ()
+
+
+class Assessment(Record, frozen=True, kw_only=True):
+    """The whole table, best first."""
+
+    id: str
+    machine: str
+    workload: Workload
+    needs: Needs
+    rows: tuple[CandidateRow, ...]
+    ranked_by: str
+    assumptions: tuple[str, ...] = ()
+    made_from: tuple[str, ...] = ()
+    version: str = ""
+
+    @property
+    def shortlist(self) -> tuple[CandidateRow, ...]:
+        """The models that are left, best first."""
+        return tuple(row for row in self.rows if row.outcome == "shortlisted")

@@ -1,0 +1,257 @@
+"""`freehold assess`: licence, machine, needs and money joined into one ranked table with reasons."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from freehold import __version__
+from freehold.catalog import models as catalog
+from freehold.hardware import fit as fitting
+from freehold.hardware.quantization import quantize, repacked_bytes, weights_bytes
+from freehold.hardware.speed import estimate
+from freehold.hardware.tensors import active_parameter_count, parameter_count
+from freehold.store import open_store
+from freehold.types.assessment import Assessment, CandidateOutcome, CandidateRow, Needs
+from freehold.types.evaluation import Comparison
+from freehold.types.license import Ruling
+from freehold.types.machine import Fit, Machine, Speed, Workload
+from freehold.types.model import Model
+from freehold.types.record import content_id
+from freehold.workflows.license import rule_for_model
+from freehold.workflows.machine import find_machine
+from freehold.workflows.needs import SEEN_TRACES, needs_of
+from freehold.workflows.project import Project
+
+RankBy = Literal["size", "speed", "memory"]
+
+QUANTIZATIONS = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
+"""Tried from the top: the largest that fits is taken. Below four bits quality must be measured first."""
+
+RANK_RULES: dict[RankBy, str] = {
+    "size": "measured score where there is one, then larger models first: a prior, not a measurement",
+    "speed": "measured score where there is one, then faster models first (estimates)",
+    "memory": "measured score where there is one, then models that need less memory first",
+}
+
+
+class Placed(NamedTuple):
+    """A model at the best quantization that fits; `fit` is that of the smallest tried when none does."""
+
+    quantization: str
+    fit: Fit
+    speed: Speed | None
+
+
+def assess(
+    project: Project,
+    *,
+    machine: str | None = None,
+    stated: Needs | None = None,
+    models: tuple[str, ...] = (),
+    rank_by: RankBy = "size",
+    use_traces: bool = True,
+) -> Assessment:
+    """Rank the catalog (or `models`) for this project's use, traffic and machine.
+
+    `stated` needs are joined with what the traces show. A model is excluded by its licence, by memory, by
+    context, by a capability it lacks; each exclusion has its reason. Nothing is downloaded.
+    Raises `UnknownModelError` for an id in `models` that is not in the catalog.
+    """
+    box = find_machine(machine, project.settings, measure=machine is None)
+    needs = _needs(project, stated, use_traces)
+    workload = Workload(context_tokens=needs.context_tokens, concurrency=needs.concurrency)
+    wanted = [catalog.get(name) for name in models] if models else list(catalog.all_models())
+    scores = _scores(project)
+    rows = [_row(model, project, box, needs, workload, scores.get(model.id.lower())) for model in wanted]
+    ordered = _ranked(rows, rank_by)
+    made = Assessment(
+        id="",
+        machine=box.name,
+        workload=workload,
+        needs=needs,
+        rows=tuple(ordered),
+        ranked_by=RANK_RULES[rank_by],
+        assumptions=(
+            *needs.how,
+            "speed is estimated unless measured",
+            "quantizations below four bits are left out: measure them first",
+        ),
+        version=__version__,
+    )
+    return msgspec.structs.replace(made, id=content_id(made))
+
+
+def _needs(project: Project, stated: Needs | None, use_traces: bool) -> Needs:
+    if not use_traces:
+        return stated or Needs()
+    with open_store(project.store_url) as store:
+        seen = needs_of(trace for trace, _ in zip(store.traces(), range(SEEN_TRACES), strict=False))
+    if stated is None:
+        return seen
+    return msgspec.structs.replace(
+        seen,
+        tools=seen.tools or stated.tools,
+        json_schema=seen.json_schema or stated.json_schema,
+        vision=seen.vision or stated.vision,
+        languages=stated.languages,
+        context_tokens=max(seen.context_tokens if seen.traces else 0, stated.context_tokens),
+        concurrency=max(seen.concurrency, stated.concurrency),
+    )
+
+
+def _scores(project: Project) -> dict[str, tuple[float, str]]:
+    """Measured scores by model: candidate's mean of the newest comparison, and the record's id."""
+    found: dict[str, tuple[float, str]] = {}
+    with open_store(project.store_url) as store:
+        for comparison in store.list_records("comparison", Comparison):
+            if comparison.candidate_mean is not None:
+                name = comparison.candidate.split(":")[0].lower()
+                found[name] = (comparison.candidate_mean, comparison.id)
+    return found
+
+
+def _row(
+    model: Model,
+    project: Project,
+    box: Machine,
+    needs: Needs,
+    workload: Workload,
+    score: tuple[float, str] | None,
+) -> CandidateRow:
+    ruling = rule_for_model(model.id, project.config.use)
+    placed = _place(model, workload, box)
+    against = [
+        *_licence_reasons(ruling),
+        *_need_reasons(model, needs),
+        *_fit_reasons(model, placed, workload),
+    ]
+    outcome: CandidateOutcome = "shortlisted"
+    if any(hard for hard, _ in against):
+        outcome = "excluded"
+    elif ruling.outcome == "unclear":
+        outcome = "unclear"
+    return CandidateRow(
+        model=model.id,
+        outcome=outcome,
+        ruling=ruling.outcome,
+        obligations=len(ruling.obligations),
+        parameters=parameter_count(model.shape),
+        active_parameters=active_parameter_count(model.shape),
+        reasons=tuple(reason for _, reason in against),
+        quantization=placed.quantization,
+        total_bytes=placed.fit.total_bytes,
+        headroom_bytes=placed.fit.headroom_bytes,
+        largest_context_tokens=placed.fit.largest_context_tokens,
+        speed=placed.speed,
+        measured_score=score[0] if score else None,
+        made_from=(
+            f"ruling:{ruling.id}",
+            f"fit:{placed.fit.id}",
+            *((f"comparison:{score[1]}",) if score else ()),
+        ),
+    )
+
+
+def _place(model: Model, workload: Workload, box: Machine) -> Placed:
+    for name in QUANTIZATIONS:
+        size = weights_bytes(model.shape, name)
+        # What cannot fit by its weights alone needs no closer look, unless it is the last to be tried.
+        if size > _room(box) and name != QUANTIZATIONS[-1]:
+            continue
+        twice = 0
+        if not box.accelerators:
+            typed = quantize(model.shape, name)
+            twice = repacked_bytes(((one.tensor.name, one.tensor.dims, one.type) for one in typed), box.isa)
+        found = fitting.fit(
+            model.id,
+            model.shape,
+            quantization=name,
+            weights_bytes=size,
+            weights_basis=f"catalog, {name}",
+            workload=workload,
+            machine=box,
+            repacked_bytes=twice,
+            version=__version__,
+        )
+        if found.headroom_bytes >= 0 or name == QUANTIZATIONS[-1]:
+            return Placed(name, found, estimate(model.shape, size, workload, box))
+    raise AssertionError("the last quantization always returns")
+
+
+def _room(box: Machine) -> int:
+    if box.accelerators:
+        return sum(device.free_memory_bytes or device.memory_bytes for device in box.accelerators)
+    return box.available_memory_bytes
+
+
+def _licence_reasons(ruling: Ruling) -> list[tuple[bool, str]]:
+    if ruling.outcome in ("not_allowed", "needs_separate_license"):
+        first = ruling.reasons[0] if ruling.reasons else None
+        text = f": {first.text} ({first.license_id} {first.section})" if first else ""
+        return [(True, f"licence: {ruling.outcome.replace('_', ' ')}{text}")]
+    if ruling.outcome == "unclear":
+        return [(False, f"licence: unclear: {ruling.reasons[0].text if ruling.reasons else 'not known'}")]
+    if ruling.obligations:
+        return [(False, f"licence: {len(ruling.obligations)} obligations")]
+    return []
+
+
+def _need_reasons(model: Model, needs: Needs) -> list[tuple[bool, str]]:
+    found: list[tuple[bool, str]] = []
+    if needs.tools and model.tools is False:
+        found.append((True, "tools: its chat template renders none"))
+    elif needs.tools and model.tools is None:
+        found.append((False, "tools: not looked up whether its chat template renders them"))
+    if needs.vision and not model.vision:
+        found.append((True, "images: it reads text only"))
+    if needs.context_tokens > model.shape.context_tokens:
+        found.append(
+            (
+                True,
+                f"context: {needs.context_tokens:,} tokens needed, made for {model.shape.context_tokens:,}",
+            )
+        )
+    known = model.languages and "multilingual" not in model.languages
+    missing = [one for one in needs.languages if known and one not in model.languages]
+    if missing:
+        found.append((True, f"languages: not made for {', '.join(missing)}"))
+    if needs.languages and not model.languages:
+        found.append((False, "languages: not stated by its makers"))
+    if not model.instruct:
+        found.append((False, "base model: it needs training before it answers"))
+    return found
+
+
+def _fit_reasons(model: Model, placed: Placed, workload: Workload) -> list[tuple[bool, str]]:
+    if placed.fit.headroom_bytes >= 0:
+        return []
+    least = fitting.gib(placed.fit.total_bytes)
+    return [
+        (
+            True,
+            f"memory: needs {least} at {placed.quantization} for {workload.context_tokens:,} tokens × "
+            f"{workload.concurrency}, {fitting.gib(placed.fit.available_bytes)} available",
+        )
+    ]
+
+
+def _ranked(rows: list[CandidateRow], by: RankBy) -> list[CandidateRow]:
+    order = {"shortlisted": 0, "unclear": 1, "excluded": 2}
+
+    def key(row: CandidateRow) -> tuple[int, float, float]:
+        score = -(row.measured_score if row.measured_score is not None else -1.0)
+        if by == "speed":
+            second = -(row.speed.decode_tokens_per_second[0] if row.speed else 0.0)
+        elif by == "memory":
+            second = float(row.total_bytes or 0)
+        else:
+            second = -float(row.parameters)
+        return order[row.outcome], score, second
+
+    ordered = sorted(rows, key=key)
+    return [
+        msgspec.structs.replace(row, rank=place) if row.outcome == "shortlisted" else row
+        for place, row in enumerate(ordered, 1)
+    ]
