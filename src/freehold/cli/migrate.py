@@ -61,7 +61,9 @@ def run(project: Project, *, fresh: bool, serve: bool, as_json: bool) -> Migrati
 
 def _tell(project: Project, migration: Migration, endpoint: Background | None) -> None:
     from rich.console import Console
+    from rich.padding import Padding
     from rich.table import Table
+    from rich.text import Text
 
     console = Console(highlight=False)
     console.print()
@@ -99,7 +101,7 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
             colour = {"promote": "green", "hold": "yellow", "reject": "red"}[candidate.verdict.outcome]
             console.print(f"  verdict    [bold {colour}]{candidate.verdict.outcome}[/]")
             for reason in candidate.verdict.reasons:
-                console.print(f"             {reason.text}", soft_wrap=False)
+                console.print(Padding(Text(reason.text), (0, 0, 0, 13)))
         console.print()
     console.print(f"report     {migration.written.html}")
     if endpoint is not None and migration.plan is not None:

@@ -79,10 +79,16 @@ class BarProgress:
         self._bars.stop()
 
     def _finish(self) -> None:
+        from rich.text import Text
+
         if self._task is not None:
             self._bars.remove_task(self._task)  # type: ignore[arg-type]
-            self._bars.print(f"[green]✓[/] {self._name} [dim]{duration(time.monotonic() - self._began)}")
             self._task = None
+            done = Text.assemble(
+                ("✓ ", "green"), self._name, (f"  {duration(time.monotonic() - self._began)}", "dim")
+            )
+            self._bars.print(done)
+            self._bars.refresh()
 
     def step(self, name: str, *, note: str = "") -> None:
         self._finish()

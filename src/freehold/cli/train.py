@@ -50,6 +50,7 @@ def command(
     given = {key: value for key, value in options.items() if value is not None}
     config = msgspec.structs.replace(project.config.train, **given)
     with progress() as bar:
+        bar.step("train")
         adapter = train_project(project, config=config, base=base, dataset=dataset, name=name, progress=bar)
     if as_json:
         print_json(adapter)

@@ -64,24 +64,17 @@ class Candidates:
 
     @property
     def engine(self) -> EngineName:
-        """The engine that serves candidates: llama.cpp unless the project names another."""
-        engine = self.project.config.serve.engine
-        return "llamacpp" if engine == "auto" else engine
+        return engine_of(self.project)
 
     @property
     def brings_weights(self) -> bool:
-        """Whether the engine has its weights already, so that there is nothing to fetch, fit or train."""
-        return self.engine in {"remote", "echo"}
+        return brings_weights(self.project)
 
     @property
     def planned_looks(self) -> int:
         """Evaluations of the same items that were planned: each candidate is one. Alpha is divided among them
         (Bonferroni), so that the promise holds for all of them together."""
         return self.project.config.task.looks * len(self.project.config.candidates.models)
-
-    @property
-    def steps_each(self) -> int:
-        return STEPS_AS_IS if self.brings_weights else STEPS_TRAINED
 
     def attempt(self, model: str) -> Tried:
         """Take one model from its ruling to a verdict."""
@@ -245,6 +238,22 @@ class Candidates:
     def _frozen(self) -> dict[str, tuple[str, ...]]:
         """The incumbent's answers recorded by `freehold freeze`."""
         return read_frozen(frozen_file(self.project, self.dataset.id))
+
+
+def engine_of(project: Project) -> EngineName:
+    """The engine that serves candidates: llama.cpp unless the project names another."""
+    engine = project.config.serve.engine
+    return "llamacpp" if engine == "auto" else engine
+
+
+def brings_weights(project: Project) -> bool:
+    """Whether the engine has its weights already, so that there is nothing to fetch, fit or train."""
+    return engine_of(project) in {"remote", "echo"}
+
+
+def steps_each(project: Project) -> int:
+    """Steps of one candidate's way."""
+    return STEPS_AS_IS if brings_weights(project) else STEPS_TRAINED
 
 
 def served_name(plan: ServePlan) -> str:

@@ -21,7 +21,7 @@ from freehold.types.progress import Progress
 from freehold.types.record import Record, content_id
 from freehold.types.report import CandidateReport, Report
 from freehold.workflows import dataset as dataset_workflow
-from freehold.workflows.candidate import Candidates
+from freehold.workflows.candidate import Candidates, steps_each
 from freehold.workflows.evaluate import task_of
 from freehold.workflows.import_ import ImportResult, import_file
 from freehold.workflows.project import Project, now
@@ -61,7 +61,8 @@ def migrate(project: Project, *, progress: Progress, fresh: bool = False) -> Mig
     """
     models = project.config.candidates.models
     with open_store(project.store_url) as store:
-        steps = Steps(store, progress, total=STEPS_BEFORE, fresh=fresh)
+        total = STEPS_BEFORE + steps_each(project) * len(models)
+        steps = Steps(store, progress, total=total, fresh=fresh)
         _import(project, store, steps, progress)
         dataset = _build(project, store, steps)
         candidates = Candidates(
@@ -73,7 +74,6 @@ def migrate(project: Project, *, progress: Progress, fresh: bool = False) -> Mig
             task=task_of(project),
             machine=probe_machine(project.state),
         )
-        steps.grow(candidates.steps_each * len(models))
         tried = [candidates.attempt(model) for model in models]
         best = _best([one.report for one in tried])
         plan = next((one.plan for one in tried if one.report is best), None)

@@ -57,10 +57,6 @@ class Steps:
         self._store.put_step(name, inputs_hash, {"record": inputs_hash}, now())
         return made
 
-    def grow(self, more: int) -> None:
-        """More steps are to come than was known at the start."""
-        self._total += more
-
     def _numbered(self, title: str) -> str:
         number = len(self.times) + 1
         return f"[{min(number, self._total)}/{self._total}] {title}"

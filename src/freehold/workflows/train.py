@@ -41,7 +41,7 @@ def train(
     if done is not None:
         progress.say(f"adapter {done.name} is there already: {done.path}")
         return done
-    progress.step("train", note=f"{base.model_id} on {dataset.name}; loading the base")
+    progress.update(0, None, unit="steps", note=f"loading {base.model_id}")
     for event in training.train(job):
         if event.kind == "step":
             speed = "" if event.tokens_per_second is None else f", {event.tokens_per_second:,.0f} tokens/s"
