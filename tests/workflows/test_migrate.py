@@ -97,6 +97,8 @@ def test_second_run_skips_every_step_and_a_change_runs_what_depends_on_it(tmp_pa
     assert [note for _, note in first.steps] == [""] * 4
     after = migrate(project(tmp_path), progress=again)
     assert [note for _, note in again.steps] == ["unchanged since the last run"] * 4
+    for told in (first, again):
+        assert [name[:5] for name, _ in told.steps] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
     assert after.report.candidates == before.report.candidates
     migrate(project(tmp_path, margin=0.2), progress=changed)
     assert [bool(note) for _, note in changed.steps] == [True, True, True, False]

@@ -47,11 +47,15 @@ def run(project: Project, *, fresh: bool, serve: bool, as_json: bool) -> Migrati
     from freehold.workflows.migrate import migrate
 
     endpoint = None
-    with progress() as bar:
-        migration = migrate(project, progress=bar, fresh=fresh)
-        if serve and migration.plan is not None:
-            bar.step("start the endpoint")
-            endpoint = background.start(project, progress=bar)
+    try:
+        with progress() as bar:
+            migration = migrate(project, progress=bar, fresh=fresh)
+            if serve and migration.plan is not None:
+                bar.step("start the endpoint")
+                endpoint = background.start(project, progress=bar)
+    except KeyboardInterrupt:
+        click.echo("stopped; nothing is lost, the same command goes on from here", err=True)
+        sys.exit(130)
     if as_json:
         print_json({"migration": migration, "endpoint": endpoint})
     else:

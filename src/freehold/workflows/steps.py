@@ -46,8 +46,8 @@ class Steps:
         if not self._fresh and before is not None and before.inputs_hash == inputs_hash:
             kept = self._store.get_record(f"step:{name}", inputs_hash, kind)
             if kept is not None and still_there(kept):
-                self.times.append(StepTime(name=title, seconds=0.0, skipped=True))
                 self._progress.step(self._numbered(title), note="unchanged since the last run")
+                self.times.append(StepTime(name=title, seconds=0.0, skipped=True))
                 return kept
         self._progress.step(self._numbered(title))
         began = time.monotonic()
