@@ -111,7 +111,7 @@ def test_a_candidate_that_fails_falls_back_to_the_incumbent(upstream, candidate,
         candidate.answer = lambda seen: plain({"error": {"message": "bad temperature"}}, status=400)
         assert post(running, QUESTION)[0] == 400
         trace = eventually(lambda: traces_of(running))[0]
-        assert (trace.arm, trace.endpoint) == ("incumbent", "incumbent")
+        assert (trace.arm, trace.endpoint, trace.fallback) == ("candidate", "incumbent", "500")
 
 
 def structured(content, **more):

@@ -49,6 +49,9 @@ COMMANDS: dict[str, Entry] = {
     "down": Entry("freehold.cli.down:command", "Stop what migrate or demo left running"),
     "serve": Entry("freehold.cli.serve:command", "Serve a model and its adapters, each by its name"),
     "parity": Entry("freehold.cli.parity:command", "Does the served model do what the trained one does?"),
+    "rollout": Entry(
+        "freehold.cli.rollout:command", "Move traffic to the candidate in steps, and back in one"
+    ),
     "load": Entry("freehold.cli.load:command", "How an endpoint does under load"),
     "report": Entry("freehold.cli.report:command", "Write the page that tells it all"),
     "settings": Entry(

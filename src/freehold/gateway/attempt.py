@@ -67,6 +67,7 @@ async def answer(state: WorkerState, exchange: Exchange, headers: Any, proto: An
             why = str(error)
         if place < len(targets) - 1:
             state.meters.count("freehold_fallbacks", exchange.route_name, why)
+            exchange.fallback = exchange.fallback or why
             exchange.forget_answer()
     assert trouble is not None
     code = "upstream_timeout" if trouble.timed_out else "upstream_unreachable"

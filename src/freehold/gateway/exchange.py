@@ -36,6 +36,7 @@ class Exchange:
         "content_encoding",
         "decision",
         "door",
+        "fallback",
         "first_byte_s",
         "gone",
         "id",
@@ -72,6 +73,7 @@ class Exchange:
         self.assignment_key: str | None = None
         self.answered_by: Endpoint | None = None
         self.arm = "incumbent"
+        self.fallback: str | None = None
         self.status = 0
         self.streamed = False
         self.capturing = False
@@ -141,7 +143,8 @@ class Exchange:
             route=self.route_name or None,
             endpoint=self.answered_by.name if self.answered_by is not None else None,
             decision=decision.reason if decision is not None else None,
-            arm=self.arm,
+            arm=decision.arm if decision is not None else "incumbent",
+            fallback=self.fallback,
             share=decision.share if decision is not None else None,
             assignment_key=self.assignment_key,
             conversation_id=self.session,

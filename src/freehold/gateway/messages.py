@@ -34,6 +34,7 @@ class Captured(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     decision: str | None = None
     arm: str = "incumbent"
     share: float | None = None
+    fallback: str | None = None
     assignment_key: str | None = None
     parent_id: str | None = None
     conversation_id: str | None = None

@@ -62,6 +62,7 @@ def to_trace(captured: Captured, *, redacted: bool) -> Trace | None:
         decision=captured.decision,
         arm="candidate" if captured.arm == "candidate" else "incumbent",
         share=captured.share,
+        fallback=captured.fallback,
         assignment_key=captured.assignment_key,
         parent_id=captured.parent_id,
         conversation_id=captured.conversation_id,

@@ -24,8 +24,9 @@ class Trace(Record, frozen=True, kw_only=True):
     `request` is the request's JSON body; `response` the (for streams: reassembled) response body, both as
     the OpenAI chat API spells them, whatever API the client spoke. Only complete traces may become samples.
     `gold` is a right answer somebody gave later, `metadata` are the caller's own fields (user, language …).
-    `source` says how it came: ``gateway``, ``import:FILE#LINE``. `kind` is which API was asked. `arm` is who
-    answered, `share` the probability with which this key was sent there, `assignment_key` a hash of the key.
+    `source` says how it came: ``gateway``, ``import:FILE#LINE``. `kind` is which API was asked. `arm` is where
+    the request was sent, `share` the probability with which this key was sent there, `assignment_key` a hash of
+    the key. `fallback` says why another endpoint than the arm's had to answer.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Trace(Record, frozen=True, kw_only=True):
     kind: Literal["chat", "completions", "embeddings"] = "chat"
     arm: Literal["incumbent", "candidate"] = "incumbent"
     share: float | None = None
+    fallback: str | None = None
     assignment_key: str | None = None
     parent_id: str | None = None
     conversation_id: str | None = None

@@ -8,6 +8,7 @@ from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.types.dataset import Dataset
 from freehold.types.record import content_id
+from freehold.types.trace import Trace
 from freehold.workflows.project import Project
 
 
@@ -27,7 +28,10 @@ def build(project: Project, *, source_prefix: str | None = None) -> Dataset:
         held_out_limit=data.held_out_limit,
     )
     with open_store(project.store_url) as store:
-        traces = sorted(store.traces(source_prefix=source_prefix), key=lambda trace: trace.id)
+        traces = sorted(
+            (trace for trace in store.traces(source_prefix=source_prefix) if _teaches(trace)),
+            key=lambda trace: trace.id,
+        )
         if not traces:
             raise UsageError(
                 "no complete traces in the store",
@@ -64,3 +68,13 @@ def all_datasets(project: Project) -> list[Dataset]:
     """Every dataset of the project, oldest first."""
     with open_store(project.store_url) as store:
         return list(store.list_records("dataset", Dataset))
+
+
+def _teaches(trace: Trace) -> bool:
+    """Is the answer the incumbent's (or was it corrected), and no error? Mirrored requests repeat another's."""
+    return (
+        trace.kind == "chat"
+        and trace.parent_id is None
+        and trace.status < 400
+        and (trace.arm == "incumbent" or trace.gold is not None)
+    )

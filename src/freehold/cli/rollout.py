@@ -1,0 +1,243 @@
+"""`freehold rollout`: traffic to the candidate in steps, and back in one."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from freehold.cli.options import config_option, json_option, print_json
+
+if TYPE_CHECKING:
+    from freehold.workflows.rollout import Rollout, Status
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def route_option(command: F) -> F:
+    return click.option("--route", "route_name", help="Route to act on (default: the project's).")(command)
+
+
+@click.group("rollout")
+def command() -> None:
+    """Move traffic from the incumbent to the candidate in steps, and back in one.
+
+    Mirrored first, then canary shares, then all. A step forward is refused while the tests do not allow it;
+    an alarm sends all traffic back to the incumbent. A running gateway follows within a second.
+
+    \b
+    Example:
+      freehold rollout start
+      freehold rollout status --follow 10
+      freehold rollout advance
+      freehold rollout rollback --why "complaints"
+    """
+
+
+@command.command("start")
+@click.option("--candidate", "candidate_model", help="Model name of the candidate (default: what is served).")
+@click.option("--model", help="Model name clients ask for (default: the incumbent's).")
+@route_option
+@config_option
+@json_option
+def start(
+    candidate_model: str | None,
+    model: str | None,
+    route_name: str | None,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Begin to mirror traffic to the candidate.
+
+    \b
+    Example:
+      freehold rollout start --candidate base:app
+    """
+    from freehold.workflows.project import open_project
+    from freehold.workflows.rollout_project import start_project
+
+    project = open_project(config_path)
+    made = start_project(
+        project, route_name=route_name, model=model, candidate_model=candidate_model, who=_who(), at=_now()
+    )
+    _tell(made, as_json)
+
+
+@command.command("status")
+@click.option("--follow", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Look again this often.")
+@route_option
+@config_option
+@json_option
+def status(follow: float | None, route_name: str | None, config_path: Path | None, as_json: bool) -> None:
+    """What the tests say; rolls back when one of them says so.
+
+    Exit code 0: the next step is allowed, 3: not yet, 1: rolled back.
+
+    \b
+    Example:
+      freehold rollout status --follow 10
+    """
+    from freehold.workflows import rollout
+
+    with _store(config_path, route_name) as (store, name):
+        if follow is None:
+            now = rollout.status(store, name)
+            _show(now, as_json)
+        else:
+            now = rollout.follow(store, name, every_s=follow, shown=lambda seen: _show(seen, as_json))
+    sys.exit(now.exit_code)
+
+
+@command.command("advance")
+@click.option("--force", is_flag=True, help="Even if the tests do not allow it; the history says so.")
+@route_option
+@config_option
+@json_option
+def advance(force: bool, route_name: str | None, config_path: Path | None, as_json: bool) -> None:
+    """The next larger canary share, if the tests allow it.
+
+    \b
+    Example:
+      freehold rollout advance
+    """
+    from freehold.workflows import rollout
+
+    with _store(config_path, route_name) as (store, name):
+        _show(rollout.advance(store, name, who=_who(), at=_now(), force=force), as_json)
+
+
+@command.command("promote")
+@click.option("--force", is_flag=True, help="Even if the tests do not allow it; the history says so.")
+@route_option
+@config_option
+@json_option
+def promote(force: bool, route_name: str | None, config_path: Path | None, as_json: bool) -> None:
+    """All traffic to the candidate, if the tests allow it.
+
+    \b
+    Example:
+      freehold rollout promote
+    """
+    from freehold.workflows import rollout
+
+    with _store(config_path, route_name) as (store, name):
+        _show(rollout.promote(store, name, who=_who(), at=_now(), force=force), as_json)
+
+
+@command.command("pause")
+@route_option
+@config_option
+@json_option
+def pause(route_name: str | None, config_path: Path | None, as_json: bool) -> None:
+    """All traffic to the incumbent for now; advance goes on from there.
+
+    \b
+    Example:
+      freehold rollout pause
+    """
+    from freehold.workflows import rollout
+
+    with _store(config_path, route_name) as (store, name):
+        _tell(rollout.pause(store, name, who=_who(), at=_now()), as_json)
+
+
+@command.command("rollback")
+@click.option("--why", default="", help="Kept in the route's history.")
+@route_option
+@config_option
+@json_option
+def rollback(why: str, route_name: str | None, config_path: Path | None, as_json: bool) -> None:
+    """All traffic to the incumbent, now.
+
+    \b
+    Example:
+      freehold rollout rollback --why "complaints from support"
+    """
+    from freehold.workflows import rollout
+
+    with _store(config_path, route_name) as (store, name):
+        _tell(rollout.rollback(store, name, who=_who(), at=_now(), why=why), as_json)
+
+
+@command.command("rehearse")
+@click.option(
+    "--drop",
+    type=click.FloatRange(0, 1),
+    default=0.2,
+    show_default=True,
+    help="How often the bad candidate is wrong.",
+)
+@config_option
+@json_option
+def rehearse(drop: float, config_path: Path | None, as_json: bool) -> None:
+    """A candidate that is bad on purpose: does rollback fire, and when? Nothing real is touched.
+
+    \b
+    Example:
+      freehold rollout rehearse --drop 0.1
+    """
+    from freehold.workflows.project import open_project
+    from freehold.workflows.rehearse import rehearse
+
+    made = rehearse(margin=open_project(config_path).config.task.margin, drop=drop)
+    if as_json:
+        print_json(made)
+    elif made.rolled_back:
+        click.echo(f"rolled back after {made.pairs} mirrored requests: {made.why}")
+    else:
+        click.echo(f"not rolled back within {made.pairs} mirrored requests")
+    sys.exit(0 if made.rolled_back else 3)
+
+
+def _store(config_path: Path | None, route_name: str | None) -> Any:
+    from freehold.workflows.project import open_project
+    from freehold.workflows.rollout_project import opened
+
+    return opened(open_project(config_path), route_name)
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _tell(rollout: Rollout, as_json: bool) -> None:
+    if as_json:
+        print_json(rollout)
+    else:
+        click.echo(f"route {rollout.route}: {_place(rollout)}")
+
+
+def _place(rollout: Rollout) -> str:
+    if rollout.state == "canary":
+        return f"canary at {rollout.stages[rollout.stage]:.2%}"
+    return rollout.state + (f" ({rollout.why})" if rollout.why else "")
+
+
+def _show(now: Status, as_json: bool) -> None:
+    if as_json:
+        print_json(now)
+        return
+    _tell(now.rollout, as_json=False)
+    click.echo(f"{'test':<10}{'users':>8}{'estimate':>10}{'e-value':>12}{'acts at':>9}")
+    for state in now.look.metrics:
+        estimate = "–" if state.estimate is None else f"{state.estimate:+.4f}"
+        flag = "  ROLL BACK" if state.rollback else ""
+        click.echo(
+            f"{state.metric:<10}{state.units:>8,}{estimate:>10}{state.e_value:>12.4g}{state.acts_at:>9.0f}{flag}"
+        )
+    for line in now.missing:
+        click.echo(f"not yet: {line}")
+    if not now.missing and now.rollout.state not in ("promoted", "rolled_back"):
+        click.echo("the next step is allowed")

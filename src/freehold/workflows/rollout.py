@@ -1,0 +1,326 @@
+"""`freehold rollout`: traffic moves from the incumbent to a candidate in steps, and back in one.
+
+A rollout is a record beside its route. Every look computes the tests anew from the traces; an alarm sets the
+route to ``rolled_back`` at once. Steps forward are asked for by a person and refused while the tests do not
+allow them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Literal
+
+import anyio
+import msgspec
+
+from freehold.datasets.building import Recipe, answer_of, sample_of
+from freehold.errors import UsageError
+from freehold.evals.scoring import scorer_of
+from freehold.store import Store
+from freehold.types.evaluation import Task
+from freehold.types.record import Record, event_id
+from freehold.types.route import Route, RouteState, Target
+from freehold.types.trace import Trace
+from freehold.types.verdict import Verdict
+from freehold.workflows.rollout_tests import Look, Pair, look, unit_of
+
+KIND = "rollout"
+UNITS_A_STAGE = 50
+HOURS_A_STAGE = 24.0
+
+State = Literal["shadow", "canary", "paused", "promoted", "rolled_back"]
+
+
+class Rollout(Record, frozen=True, kw_only=True):
+    """One attempt to move one route. A fix and another try is a new rollout, with new error budgets."""
+
+    id: str
+    route: str
+    state: State
+    task: Task
+    stages: tuple[float, ...]
+    shadow_share: float
+    stage: int = -1
+    """Place in `stages`; -1 while only mirrored."""
+    started_at: datetime
+    stage_began_at: datetime
+    max_p95_ms: float | None = None
+    verdict_id: str | None = None
+    number: int = 1
+    """How many rollouts this route has had, this one included."""
+    why: str = ""
+
+
+class Status(Record, frozen=True, kw_only=True):
+    """A rollout, what the tests say now, and what stands in the way of the next step."""
+
+    rollout: Rollout
+    look: Look
+    missing: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0: the next step is allowed. 1: rolled back. 3: not yet."""
+        if self.rollout.state == "rolled_back":
+            return 1
+        return 3 if self.missing else 0
+
+
+def start(
+    store: Store,
+    route: Route,
+    *,
+    task: Task,
+    stages: tuple[float, ...],
+    shadow_share: float,
+    max_p95_ms: float | None,
+    who: str,
+    at: datetime,
+) -> Rollout:
+    """Begin to mirror a route's traffic. Raises `UsageError` while another rollout of the route runs."""
+    earlier = store.get_record(KIND, route.name, Rollout)
+    if earlier is not None and earlier.state in ("shadow", "canary", "paused"):
+        raise UsageError(
+            f"a rollout of the route {route.name} is running ({earlier.state})",
+            hint=f"freehold rollout rollback --route {route.name} ends it",
+        )
+    if not stages or list(stages) != sorted(set(stages)) or not all(0 < share < 1 for share in stages):
+        raise UsageError(f"canary stages {list(stages)} are not rising shares between 0 and 1")
+    verdict = store.latest_record("verdict", Verdict)
+    made = Rollout(
+        id=event_id(int(at.timestamp() * 1000)),
+        route=route.name,
+        state="shadow",
+        task=task,
+        stages=stages,
+        shadow_share=shadow_share,
+        started_at=at,
+        stage_began_at=at,
+        max_p95_ms=max_p95_ms,
+        verdict_id=verdict.id if verdict is not None else None,
+        number=1 if earlier is None else earlier.number + 1,
+    )
+    _move(store, made, route, "shadow", who=who, at=at, why=f"rollout {made.number} begins")
+    return made
+
+
+def status(store: Store, route_name: str, *, who: str = "freehold", at: datetime | None = None) -> Status:
+    """Look at the tests, and roll back when one of them says so."""
+    rollout = find(store, route_name)
+    at = at or datetime.now(UTC)
+    seen = _look(store, rollout)
+    if seen.alarms and rollout.state in ("shadow", "canary", "paused"):
+        reasons = ", ".join(
+            f"{state.metric} e-value {state.e_value:.3g} reached {state.acts_at:g}"
+            for state in seen.metrics
+            if state.rollback
+        )
+        rollout = _end(store, rollout, "rolled_back", who=who, at=at, why=reasons)
+    return Status(rollout=rollout, look=seen, missing=_missing(store, rollout, seen, at))
+
+
+def follow(store: Store, route_name: str, *, every_s: float, shown: Callable[[Status], None]) -> Status:
+    """Look again and again until the rollout is over."""
+    while True:
+        now = status(store, route_name)
+        shown(now)
+        if now.rollout.state in ("promoted", "rolled_back"):
+            return now
+        time.sleep(every_s)
+
+
+def advance(store: Store, route_name: str, *, who: str, at: datetime, force: bool = False) -> Status:
+    """The next larger share, when the tests allow it. Raises `UsageError` saying what is missing."""
+    now = _allowed(store, route_name, who=who, at=at, force=force)
+    rollout = now.rollout
+    if rollout.stage + 1 == len(rollout.stages):
+        raise UsageError(
+            f"the route {route_name} is at its last canary share",
+            hint=f"freehold rollout promote --route {route_name}",
+        )
+    share = rollout.stages[rollout.stage + 1]
+    moved = msgspec.structs.replace(rollout, state="canary", stage=rollout.stage + 1, stage_began_at=at)
+    why = f"canary at {share:.2%}" + (", forced" if force else "")
+    _move(store, moved, _route(store, route_name), "canary", who=who, at=at, why=why, share=share)
+    return status(store, route_name, at=at)
+
+
+def promote(store: Store, route_name: str, *, who: str, at: datetime, force: bool = False) -> Status:
+    """All traffic to the candidate. Raises `UsageError` saying what is missing."""
+    now = _allowed(store, route_name, who=who, at=at, force=force)
+    if now.rollout.stage + 1 < len(now.rollout.stages) and not force:
+        raise UsageError(
+            f"the route {route_name} has not been through all its canary shares",
+            hint=f"freehold rollout advance --route {route_name}",
+        )
+    done = _end(
+        store, now.rollout, "promoted", who=who, at=at, why="promoted" + (", forced" if force else "")
+    )
+    return Status(rollout=done, look=now.look, missing=())
+
+
+def pause(store: Store, route_name: str, *, who: str, at: datetime) -> Rollout:
+    """All traffic to the incumbent for now; what was learned is kept, and `advance` goes on from here."""
+    rollout = find(store, route_name)
+    if rollout.state not in ("shadow", "canary"):
+        raise UsageError(f"the rollout of the route {route_name} is {rollout.state}, it cannot be paused")
+    paused = msgspec.structs.replace(rollout, state="paused", stage=max(-1, rollout.stage - 1))
+    _move(store, paused, _route(store, route_name), "incumbent", who=who, at=at, why="paused")
+    return paused
+
+
+def rollback(store: Store, route_name: str, *, who: str, at: datetime, why: str = "") -> Rollout:
+    """All traffic to the incumbent, now, from any state."""
+    return _end(store, find(store, route_name), "rolled_back", who=who, at=at, why=why or "asked for")
+
+
+def find(store: Store, route_name: str) -> Rollout:
+    """The rollout of a route. Raises `UsageError`."""
+    found = store.get_record(KIND, route_name, Rollout)
+    if found is None:
+        raise UsageError(f"the route {route_name} has no rollout", hint="freehold rollout start begins one")
+    return found
+
+
+def _route(store: Store, name: str) -> Route:
+    for route in store.routes():
+        if route.name == name:
+            return route
+    raise UsageError(f"the store has no route {name}", hint="freehold rollout start makes one")
+
+
+def _move(
+    store: Store,
+    rollout: Rollout,
+    route: Route,
+    state: RouteState,
+    *,
+    who: str,
+    at: datetime,
+    why: str,
+    share: float = 0.0,
+) -> None:
+    changed = msgspec.structs.replace(
+        route, state=state, canary_share=share, shadow_share=rollout.shadow_share
+    )
+    store.save_route(
+        changed, who=who, at=at, why=why, verdict_id=rollout.verdict_id, expected_revision=route.revision
+    )
+    store.put_record(
+        KIND, rollout.route, rollout, made_from=(rollout.verdict_id,) if rollout.verdict_id else ()
+    )
+
+
+def _end(
+    store: Store,
+    rollout: Rollout,
+    state: Literal["promoted", "rolled_back"],
+    *,
+    who: str,
+    at: datetime,
+    why: str,
+) -> Rollout:
+    done = msgspec.structs.replace(rollout, state=state, why=why)
+    _move(store, done, _route(store, rollout.route), state, who=who, at=at, why=why)
+    return done
+
+
+def _allowed(store: Store, route_name: str, *, who: str, at: datetime, force: bool) -> Status:
+    now = status(store, route_name, who=who, at=at)
+    if now.rollout.state in ("promoted", "rolled_back"):
+        raise UsageError(
+            f"the rollout of the route {route_name} is over: {now.rollout.state}"
+            + (f" ({now.rollout.why})" if now.rollout.why else ""),
+            hint="freehold rollout start begins another one",
+        )
+    if now.missing and not force:
+        raise UsageError(f"not yet: {'; '.join(now.missing)}", hint="freehold rollout status shows the tests")
+    return now
+
+
+def _missing(store: Store, rollout: Rollout, seen: Look, at: datetime) -> tuple[str, ...]:
+    """What stands in the way of the next step."""
+    if rollout.state in ("promoted", "rolled_back"):
+        return ()
+    missing = []
+    units = seen.pairs if rollout.stage < 0 else seen.candidate_units
+    if units < UNITS_A_STAGE:
+        missing.append(f"{units} of {UNITS_A_STAGE} independent users seen")
+    hours = (at - rollout.stage_began_at).total_seconds() / 3600
+    if hours < HOURS_A_STAGE:
+        missing.append(f"{hours:.1f} of {HOURS_A_STAGE:g} hours (one daily cycle) passed")
+    bound = -3 * rollout.task.margin
+    if seen.lowest_effect is None or seen.lowest_effect <= bound:
+        shown = "unknown" if seen.lowest_effect is None else f"{seen.lowest_effect:+.3f}"
+        missing.append(f"the quality difference may be as low as {shown}, needed above {bound:+.3f}")
+    if rollout.stage + 1 == len(rollout.stages):
+        missing.extend(_missing_for_promotion(store, rollout, seen))
+    return tuple(missing)
+
+
+def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[str]:
+    missing = []
+    verdict = store.get_record("verdict", rollout.verdict_id, Verdict) if rollout.verdict_id else None
+    if verdict is None or verdict.outcome != "promote":
+        missing.append("no offline verdict says promote")
+    missing.extend(
+        f"{state.metric}: not yet shown to be within its margin"
+        for state in seen.metrics
+        if state.promote is False
+    )
+    return missing
+
+
+def _look(store: Store, rollout: Rollout) -> Look:
+    everything = store.traces(route=rollout.route, since=rollout.started_at, complete_only=False)
+    own = {}
+    mirrored = []
+    for trace in everything:
+        if trace.parent_id is None:
+            own[trace.id] = trace
+        else:
+            mirrored.append(trace)
+    pairs = [(own[trace.parent_id], trace) for trace in mirrored if trace.parent_id in own]
+    return look(
+        list(own.values()),
+        anyio.run(_scored_pairs, rollout.task, pairs) if pairs else [],
+        margin=rollout.task.margin,
+        max_p95_ms=rollout.max_p95_ms,
+    )
+
+
+async def _scored_pairs(task: Task, pairs: list[tuple[Trace, Trace]]) -> list[Pair]:
+    """Candidate minus incumbent for each mirrored request, both against the corrected answer if there is one.
+
+    Without one the incumbent's own answer is the reference: agreement, which the incumbent has by itself.
+    """
+    found = []
+    recipe = Recipe(held_out=0.5, validation=0.0, seed=0, group_by=task.group_by)
+    async with scorer_of(task) as scorer:
+        for asked, mirror in pairs:
+            said = answer_of(asked)
+            if said is None or asked.completeness != "complete" or asked.status >= 400:
+                continue
+            sample = sample_of(asked, recipe)
+            reference = asked.gold if asked.gold is not None else said
+            answer = answer_of(mirror)
+            if answer is None or mirror.status >= 400:
+                candidate: float | None = 0.0
+            else:
+                candidate = (await scorer.score(sample, answer, reference)).value
+            incumbent = 1.0 if asked.gold is None else (await scorer.score(sample, said, reference)).value
+            if candidate is not None and incumbent is not None:
+                found.append(Pair(unit_of(asked), max(-1.0, min(1.0, candidate - incumbent))))
+    return found
+
+
+def default_route(name: str, model: str, candidate_model: str, *, incumbent: str, candidate: str) -> Route:
+    """The route of a project: who asks for the incumbent's model may be answered by the candidate."""
+    return Route(
+        name=name,
+        model=model,
+        incumbent=Target(endpoint=incumbent),
+        candidate=Target(endpoint=candidate, model=candidate_model),
+    )
