@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import sys
 from pathlib import Path
 
 import msgspec
 
 from freehold.engines import ports, probe
 from freehold.engines.engine import RunningEngine
-from freehold.engines.llamacpp import adapters
+from freehold.engines.llamacpp import adapters, native
 from freehold.engines.llamacpp.options import KV_TYPES, LlamaOptions
+from freehold.engines.llamacpp.program import program
 from freehold.engines.options import read
 from freehold.engines.supervisor import Program, Supervised
 from freehold.engines.weights.check import format_of
 from freehold.errors import EngineError, MissingExtraError, UsageError
 from freehold.hardware.gguf_header import read_header
+from freehold.settings import load as load_settings
 from freehold.types.endpoint import Capabilities, Endpoint, EngineName, ServedModel, ServePlan
 
 
@@ -28,8 +29,13 @@ class LlamaEngine:
 
     def check(self, plan: ServePlan) -> None:
         options = read(plan.options, LlamaOptions, "llamacpp")
-        if options.binary is None and importlib.util.find_spec("xllamacpp") is None:
+        binary = which(options)
+        if binary is None and importlib.util.find_spec("xllamacpp") is None:
             raise MissingExtraError("the llama.cpp engine", "local")
+        if binary is not None and not Path(binary).is_file():
+            raise EngineError(
+                f"no llama-server at {binary}", hint="freehold engines install llamacpp --native"
+            )
         ports.require_loopback(plan.host, "the llama.cpp engine")
         if plan.kv_type not in KV_TYPES:
             raise UsageError(f"KV type {plan.kv_type!r} is unknown", hint=f"known: {', '.join(KV_TYPES)}")
@@ -67,16 +73,13 @@ class LlamaEngine:
             ),
         )
 
-        def program(port: int) -> Program:
-            ported = msgspec.structs.replace(plan, port=port)
-            return Program(
-                (sys.executable, "-m", "freehold.engines.llamacpp.child"),
-                quiet_threads(options.spin),
-                msgspec.json.encode(ported) + b"\n",
-            )
+        chosen = which(options)
+
+        def command(port: int) -> Program:
+            return program(msgspec.structs.replace(plan, port=port), options, chosen)
 
         running = Supervised(
-            program,
+            command,
             name=name,
             host=plan.host,
             log_dir=log_dir,
@@ -134,6 +137,16 @@ def _scales(plan: ServePlan, name: str) -> dict[str, object]:
     return {"lora": scales}
 
 
+def which(options: LlamaOptions) -> str | None:
+    """The ``llama-server`` to run, or None for the library: what the plan says, else what measured faster."""
+    if options.binary == "library":
+        return None
+    if options.binary is not None:
+        return options.binary
+    found = native.binary(load_settings().home)
+    return str(found) if found is not None else None
+
+
 def _check_context(plan: ServePlan, metadata: dict[str, object]) -> None:
     longest = metadata.get(f"{metadata.get('general.architecture')}.context_length")
     if isinstance(longest, int) and plan.context_tokens > longest:
@@ -148,14 +161,6 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
-
-
-def quiet_threads(spin: int) -> dict[str, str]:
-    """Environment that lets idle OpenMP threads sleep instead of spin, unless spinning was asked for.
-
-    Spinning threads take the cores from whatever else runs here, a training step for one.
-    """
-    return {} if spin else {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
 
 
 ENGINE = LlamaEngine()

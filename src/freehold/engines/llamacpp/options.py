@@ -25,7 +25,8 @@ class LlamaOptions(msgspec.Struct, frozen=True, kw_only=True):
     physical prompt batches in tokens. `prompt_cache_mib` bounds the memory for prompts of other slots.
     `spin` (0 to 100) is how eagerly idle threads poll instead of sleeping: 0 leaves the cores to others.
     `gpu_layers` is how many layers go to an accelerator (-1: as many as it holds). With `embeddings` the
-    server embeds instead of chatting. `binary` is a ``llama-server`` to run instead of the library.
+    server embeds instead of chatting. `binary` is a ``llama-server`` to run, ``library`` for the prebuilt one;
+    by default whichever measured faster here (`freehold engines install llamacpp --native`).
     """
 
     chat_template: str | None = None

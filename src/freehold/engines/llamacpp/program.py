@@ -1,0 +1,60 @@
+"""The command of a plan: the prebuilt library in a child of ours, or a ``llama-server`` built for this CPU."""
+
+from __future__ import annotations
+
+import sys
+
+import msgspec
+
+from freehold.engines.llamacpp.options import LlamaOptions
+from freehold.engines.supervisor import Program
+from freehold.types.endpoint import ServePlan
+
+
+def program(plan: ServePlan, options: LlamaOptions, binary: str | None) -> Program:
+    """What to run for a plan whose port and threads are set. Both ways give the same server, set the same."""
+    if binary is None:
+        return Program(
+            (sys.executable, "-m", "freehold.engines.llamacpp.child"),
+            quiet_threads(options.spin),
+            msgspec.json.encode(plan) + b"\n",
+        )
+    return Program(
+        (sys.executable, "-m", "freehold.engines.lifeline", binary, *arguments(plan, options)),
+        quiet_threads(options.spin),
+    )
+
+
+def arguments(plan: ServePlan, options: LlamaOptions) -> list[str]:
+    """``llama-server``'s arguments, the same settings as `freehold.engines.llamacpp.child.parameters`."""
+    found = [
+        "--model", str(plan.weights_path), "--alias", plan.model,
+        "--host", plan.host, "--port", str(plan.port),
+        "--parallel", str(plan.parallel), "--ctx-size", str(plan.context_tokens * plan.parallel),
+        "--no-kv-unified", "--no-context-shift", "--fit", "off",
+        "--batch-size", str(options.batch), "--ubatch-size", str(options.micro_batch),
+        "--cache-type-k", plan.kv_type, "--cache-type-v", plan.kv_type,
+        "--cache-ram", str(options.prompt_cache_mib), "--flash-attn", options.flash_attention,
+        "--threads", str(plan.threads), "--threads-batch", str(plan.threads),
+        "--poll", str(options.spin), "--poll-batch", "1" if options.spin else "0",
+        "--jinja", "--no-ui", "--no-slots", "--metrics", "--offline",
+    ]  # fmt: skip
+    if options.gpu_layers >= 0:
+        found += ["--n-gpu-layers", str(options.gpu_layers)]
+    if plan.adapters:
+        found += ["--lora-init-without-apply"]
+        for mount in plan.adapters:
+            found += ["--lora-scaled", f"{mount.path}:0.0"]
+    if options.chat_template is not None:
+        found += ["--chat-template", options.chat_template]
+    if options.embeddings:
+        found += ["--embeddings"]
+    return found
+
+
+def quiet_threads(spin: int) -> dict[str, str]:
+    """Environment that lets idle OpenMP threads sleep instead of spin, unless spinning was asked for.
+
+    Spinning threads take the cores from whatever else runs here, a training step for one.
+    """
+    return {} if spin else {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}

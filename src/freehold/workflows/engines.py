@@ -1,0 +1,125 @@
+"""`freehold engines`: what can serve here, and building llama.cpp for this CPU."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import anyio
+import msgspec
+
+from freehold.engines import ENGINES
+from freehold.engines.llamacpp import native
+from freehold.engines.llamacpp.measure import measure
+from freehold.engines.llamacpp.native import Native
+from freehold.errors import EngineError, MissingExtraError
+from freehold.settings import Settings
+from freehold.types.progress import Progress
+from freehold.types.record import Record
+from freehold.workflows import serve
+
+MEASURED_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+PROMPT_SHARE = 0.5
+"""How much prompt speed counts against generation speed when two builds are compared (log scale)."""
+
+
+class EngineLine(Record, frozen=True, kw_only=True):
+    """One engine: whether it can be used here, and what is known of it."""
+
+    name: str
+    available: bool
+    note: str
+
+
+def list_engines(settings: Settings) -> list[EngineLine]:
+    """Every engine, in the order of the table."""
+    lines = []
+    for name in ENGINES:
+        available, note = True, ""
+        if name == "llamacpp":
+            available = importlib.util.find_spec("xllamacpp") is not None
+            note = "prebuilt library" if available else "pip install 'freehold[local]'"
+            found = native.read(settings.home)
+            if found is not None:
+                available = True
+                note = (
+                    f"built for this CPU, {_speeds(found)}"
+                    if found.chosen
+                    else f"{note}; the build is slower"
+                )
+            elif native.can_help().helps:
+                note += f"; {native.can_help().reason}: freehold engines install llamacpp --native"
+        elif name == "remote":
+            note = "any OpenAI-compatible or Anthropic endpoint"
+        elif name == "echo":
+            note = "the shipped fake"
+        lines.append(EngineLine(name=name, available=available, note=note))
+    return lines
+
+
+def install_native(settings: Settings, *, log_dir: Path, force: bool = False, progress: Progress) -> Native:
+    """Build llama.cpp for this CPU, measure it beside the prebuilt library, and use the faster one from now on.
+
+    Raises `EngineError` when building cannot help this CPU (unless `force`) or does not work out.
+    """
+    helps = native.can_help()
+    if not helps.helps and not force:
+        raise EngineError(
+            f"building llama.cpp here will not help: {helps.reason}", hint="--force builds it all the same"
+        )
+    progress.say(f"building helps: {helps.reason}" if helps.helps else helps.reason)
+    built = native.read(settings.home) or native.build(settings.home, progress)
+    return compare(built, settings, log_dir=log_dir, progress=progress)
+
+
+def compare(built: Native, settings: Settings, *, log_dir: Path, progress: Progress) -> Native:
+    """Measure the build and the prebuilt library with the same weights, and record which one is used."""
+    plan = serve.plan(
+        MEASURED_MODEL, settings, engine="llamacpp", context_tokens=1024, parallel=1, progress=progress
+    )
+
+    def run(binary: str) -> native.Speed:
+        options = {**plan.options, "binary": binary}
+
+        async def ask() -> native.Speed:
+            return await measure(msgspec.structs.replace(plan, options=options), log_dir=log_dir)
+
+        return anyio.run(ask)
+
+    progress.step("measure the build", note=MEASURED_MODEL)
+    speed = run(built.binary)
+    wheel = None
+    try:
+        progress.step("measure the prebuilt library", note=MEASURED_MODEL)
+        wheel = run("library")
+    except MissingExtraError:
+        progress.say("the prebuilt library is not installed: the build is used")
+    measured = msgspec.structs.replace(
+        built, speed=speed, wheel_speed=wheel, chosen=wheel is None or faster(speed, wheel)
+    )
+    native.record(settings.home, measured)
+    return measured
+
+
+def faster(one: native.Speed, other: native.Speed) -> bool:
+    """Whether the product of both speeds, each to the power of its share, is larger."""
+
+    def worth(speed: native.Speed) -> float:
+        return float(
+            speed.prompt_tokens_per_second**PROMPT_SHARE
+            * speed.completion_tokens_per_second ** (1 - PROMPT_SHARE)
+        )
+
+    return worth(one) > worth(other)
+
+
+def _speeds(found: Native) -> str:
+    if found.speed is None:
+        return "not measured"
+    text = f"{found.speed.prompt_tokens_per_second:,.0f} · {found.speed.completion_tokens_per_second:,.0f} tokens/s"
+    if found.wheel_speed is not None:
+        text += (
+            f" (prebuilt {found.wheel_speed.prompt_tokens_per_second:,.0f} · "
+            f"{found.wheel_speed.completion_tokens_per_second:,.0f})"
+        )
+    return text
