@@ -105,3 +105,22 @@ def test_a_declared_licence_rules_and_a_changed_text_does_not(run, tmp_path):
     assert "did you mean" in str(unknown.exception.hint)
     (tmp_path / "LICENSE").write_text("You may use this on Tuesdays. You may not use it on Sundays. Be kind.")
     assert "no licence the catalog knows" in str(run("someone/new", "--license", "LICENSE").exception)
+
+
+def test_a_case_that_cannot_be_read_is_unclear_and_the_others_are_answered(run, tmp_path):
+    good = {"id": "a", "lineage": [{"role": "base", "model": "xai-org/grok-1"}], "use": {"mode": "internal"}}
+    bad = [
+        {**good, "id": "b", "use": {"mode": "sideways"}},
+        {**good, "id": "c", "lineage": [{"role": "uncle", "model": "m"}]},
+        {**good, "id": "d", "use": {"mau_product": "many"}},
+    ]
+    odd = {
+        **good,
+        "id": "e",
+        "use": {"mode": "internal", "served_regions": "US", "litigation": False, "dau": 5.0},
+    }
+    (tmp_path / "cases.json").write_text(json.dumps({"cases": [*bad, good, odd]}))
+    result = run("--cases", "cases.json", "--json")
+    verdicts = {answer["id"]: answer["verdict"] for answer in map(json.loads, result.stdout.splitlines())}
+    assert verdicts == {"b": "unclear", "c": "unclear", "d": "unclear", "a": "allowed", "e": "allowed"}
+    assert result.exit_code == 2

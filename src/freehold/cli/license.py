@@ -101,14 +101,24 @@ def rule_command(
 def _answer_cases(path: Path, as_json: bool) -> None:
     import msgspec
 
-    from freehold.workflows.license_cases import answer_case, read_cases
+    from freehold.errors import InputError
+    from freehold.workflows.license_cases import answer_case, read_cases, unread_case
 
+    unread = 0
     for case in read_cases(path):
-        answer = answer_case(case, path=str(path))
+        try:
+            answer = answer_case(case, path=str(path))
+        except InputError as error:
+            # One case that cannot be read must not cost the answers to the others.
+            click.echo(f"error: {error.message}", err=True)
+            answer = unread_case(case, error.message)
+            unread += 1
         if as_json:
             click.echo(msgspec.json.encode(answer).decode())
         else:
             click.echo(f"{answer.id}: {answer.verdict}  {', '.join(answer.obligations)}".rstrip())
+    if unread:
+        raise click.exceptions.Exit(2)
 
 
 @command.command("comply")

@@ -42,6 +42,10 @@ _VERDICTS = {
     "unclear": "unclear",
 }
 _USE_FIELDS = frozenset(UseProfile.__struct_fields__)
+_LISTS = frozenset({"regions", "modalities_used"})
+_TEXTS = frozenset(
+    field.name for field in msgspec.structs.fields(UseProfile) if "str" in str(field.type)
+) - frozenset({"mode", "then", "regions", "modalities_used", "accounts"})
 
 
 class CaseAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,9 +98,32 @@ def use_of(fields: dict[str, Any]) -> UseProfile:
             if value:
                 accounts.append(key.removeprefix("has_").removesuffix("_account"))
             known["accounts"] = tuple(accounts)
-        elif field in _USE_FIELDS:
-            known[field] = value
+        elif field in _USE_FIELDS and value is not None and not (value is False and field in _TEXTS):
+            known[field] = _plain(field, value)
     return msgspec.convert(known, UseProfile, strict=False)
+
+
+def _plain(field: str, value: Any) -> Any:
+    """A value in the shape its field has: one word where a list is meant, a list or a claim where words are."""
+    if field in _LISTS:
+        return [value] if isinstance(value, str) else value
+    if field in _TEXTS and not isinstance(value, str):
+        return ", ".join(map(str, value)) if isinstance(value, list) else str(value).lower()
+    return value
+
+
+def unread_case(case: dict[str, Any], why: str) -> CaseAnswer:
+    """The answer to a case that could not be read: unclear, and why."""
+    return CaseAnswer(
+        id=str(case["id"]),
+        verdict="unclear",
+        obligations=[],
+        obligation_values={},
+        violations=[],
+        licences=[],
+        evidence=[],
+        assumptions=[f"not read: {why}"],
+    )
 
 
 def lineage_of(nodes: list[dict[str, Any]], use: UseProfile) -> Lineage:

@@ -19,7 +19,7 @@ class Termination:
 
     def check(self, situation: Situation) -> Iterator[Finding]:
         suit = (situation.use.litigation or "").lower().replace("_", " ").strip()
-        if not suit or suit == "no" or suit.startswith("none"):
+        if not suit or suit in ("no", "false") or suit.startswith("none"):
             return
         for layer in situation.layers:
             for clause in layer.license.clauses:
@@ -27,6 +27,8 @@ class Termination:
                     continue
                 if clause.litigation == "any":
                     yield reason(self, layer, clause, f"{clause.text}; {suit}", "not_allowed")
-                elif "patent" in suit and not any(word in suit for word in _DEFENSIVE):
+                elif ("patent" in suit or suit in ("true", "yes")) and not any(
+                    word in suit for word in _DEFENSIVE
+                ):
                     outcome: Outcome = "not_allowed" if clause.litigation == "patent_all" else "unclear"
                     yield reason(self, layer, clause, f"{clause.text}; {suit}", outcome)
