@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 
@@ -9,6 +9,7 @@ from freehold.stats import binary
 TABLES = st.tuples(*[st.integers(0, 200)] * 4).filter(lambda t: sum(t) > 0)
 
 
+@settings(max_examples=30, deadline=None)
 @given(TABLES)
 def test_limits_hold_the_estimate_and_mirror(table):
     _, wins, losses, _ = table
@@ -19,6 +20,7 @@ def test_limits_hold_the_estimate_and_mirror(table):
     assert found.upper - found.lower > 0
 
 
+@settings(max_examples=30, deadline=None)
 @given(TABLES.filter(lambda t: sum(t) >= 100))
 def test_newcombe_stays_near_tango(table):
     both, wins, losses, neither = table
@@ -29,6 +31,7 @@ def test_newcombe_stays_near_tango(table):
     assert newcombe.upper == pytest.approx(tango.upper, abs=0.02)
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 400))
 def test_the_test_and_the_limit_say_the_same(wins, losses, rest):
     n, margin = wins + losses + rest, 0.05
@@ -52,6 +55,7 @@ def test_arrays_are_solved_at_once():
     assert np.asarray(high) == pytest.approx([-0.0260030325, 0.2180642442], abs=1e-8)
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 80), st.integers(0, 80))
 def test_mcnemar_agrees_with_statsmodels(wins, losses):
     found = binary.mcnemar(wins, losses)

@@ -54,7 +54,7 @@ def test_superior_and_inside_the_margin_are_told_apart():
     assert (worse.verdict, worse.reasons) == ("promote", ("noninferior_but_measurably_worse",))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.one_of(SCORES, REALS), st.booleans())
 def test_swapping_the_models_mirrors_everything(pairs, clustered):
     clusters = [str(i // 2) for i in range(len(pairs))] if clustered else None
@@ -68,7 +68,7 @@ def test_swapping_the_models_mirrors_everything(pairs, clustered):
         assert one.ci_high == pytest.approx(-other.ci_low, abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.one_of(SCORES, REALS), st.booleans(), st.randoms())
 def test_the_order_of_the_items_changes_nothing(pairs, clustered, random):
     rows = [(pair, str(i // 3)) for i, pair in enumerate(pairs)]
@@ -88,8 +88,8 @@ def test_the_order_of_the_items_changes_nothing(pairs, clustered, random):
 
 @pytest.mark.parametrize("n", [40, 100])
 def test_turning_a_loss_into_a_win_keeps_a_promote(n):
-    for wins in range(6):
-        for losses in range(1, 6):
+    for wins in (0, 1, 3):
+        for losses in (1, 2, 4):
             before = run(counted(both=n - wins - losses, wins=wins, losses=losses), margin=0.2)
             after = run(counted(both=n - wins - losses, wins=wins + 1, losses=losses - 1), margin=0.2)
             assert before.verdict != "promote" or after.verdict == "promote"
@@ -132,7 +132,7 @@ def test_a_dominating_cluster_cannot_promote():
 
 def test_one_cluster_has_no_interval():
     result = run(counted(both=50, wins=2), clusters=["only"] * 52)
-    assert result.verdict == "hold"
+    assert (result.verdict, result.reasons) == ("hold", ("too_few_pairs",))
     assert result.ci_low is None
 
 

@@ -106,7 +106,7 @@ def infer(
         )
         found.lower, found.upper, found.p, found.method, found.parts = limits
         if n <= _SIGN_FLIP_UP_TO_N:
-            found.p_sign_flip = sign_flip_permutation(d, margin=margin, draws=1999, seed=seed)
+            found.p_sign_flip = sign_flip_permutation(d, margin=margin, seed=seed)
     return found
 
 

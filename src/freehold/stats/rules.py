@@ -76,8 +76,10 @@ class Decision:
 
 def decide(evidence: Evidence) -> Decision:
     """Apply the rule. Each hold names everything that stood in the way, the first obstacle first."""
-    if evidence.n == 0 or evidence.lower is None or evidence.upper is None:
+    if evidence.n == 0:
         return Decision("hold", ("no_scored_pairs",))
+    if evidence.lower is None or evidence.upper is None:  # one cluster: a single independent unit
+        return Decision("hold", (*evidence.blocks, "too_few_pairs"))
     floor = -evidence.margin
     p_reject = evidence.p_exact_reject
     worse = (
