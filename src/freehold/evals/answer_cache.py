@@ -27,7 +27,7 @@ class AnswerCache:
     a crash is passed over and its request asked again. Raises `StorageError` when the file can't be written.
     """
 
-    def __init__(self, path: Path | None, *, batch: int = 64, seconds: float = 2.0) -> None:
+    def __init__(self, path: Path | None, *, batch: int = 512, seconds: float = 2.0) -> None:
         self._path = path
         self._batch = batch
         self._seconds = seconds
