@@ -1,0 +1,55 @@
+"""The GGUF adapter against what llama.cpp computes with it: the base's tensors in its own row order."""
+
+import numpy as np
+import pytest
+import torch
+
+from freehold.training import base as bases
+from freehold.training import export
+from freehold.training.lora import LoraTrainer
+from freehold.types.training import FinetuneConfig
+
+
+@pytest.fixture
+def trainer(tiny):
+    config = FinetuneConfig(r=4, precision="fp32", use_rslora=True)
+    trainer = LoraTrainer(bases.load(tiny, config), config)
+    torch.manual_seed(1)
+    trainer.parameters.flat.data.normal_()
+    return trainer
+
+
+def read(path):
+    from gguf import GGUFReader
+
+    reader = GGUFReader(str(path))
+    return reader, {tensor.name: np.array(tensor.data) for tensor in reader.tensors}
+
+
+def test_gguf_adapter_names_scale_and_row_order(tmp_path, trainer):
+    path = tmp_path / "adapter.gguf"
+    tensors = export._lora_tensors(trainer.model)
+    export.write_gguf(path, trainer.model, tensors, architecture="llama", name="x")
+    reader, found = read(path)
+    assert reader.get_field("general.type").contents() == "adapter"
+    assert reader.get_field("adapter.type").contents() == "lora"
+    # llama.cpp scales by alpha / r; rsLoRA trained with lora_alpha / √r = 32 / 2.
+    assert reader.get_field("adapter.lora.alpha").contents() / 4 == 16
+    assert len(found) == 2 * 2 * 7
+    key = "base_model.model.model.layers.1.self_attn.{}_proj.lora_{}.weight"
+    assert np.array_equal(found["blk.1.attn_q.weight.lora_a"], tensors[key.format("q", "A")].numpy())
+    assert np.array_equal(found["blk.1.attn_v.weight.lora_b"], tensors[key.format("v", "B")].numpy())
+    # 4 heads of 8 rows: halves (0-3, 4-7) of a head become neighbours (0, 4, 1, 5, …).
+    order = [head * 8 + row for head in range(4) for row in (0, 4, 1, 5, 2, 6, 3, 7)]
+    assert np.array_equal(found["blk.1.attn_q.weight.lora_b"], tensors[key.format("q", "B")].numpy()[order])
+    order = [head * 8 + row for head in range(2) for row in (0, 4, 1, 5, 2, 6, 3, 7)]
+    assert np.array_equal(found["blk.1.attn_k.weight.lora_b"], tensors[key.format("k", "B")].numpy()[order])
+
+
+def test_other_architectures_keep_their_rows(tmp_path, trainer):
+    path = tmp_path / "adapter.gguf"
+    tensors = export._lora_tensors(trainer.model)
+    export.write_gguf(path, trainer.model, tensors, architecture="qwen2", name="x")
+    _, found = read(path)
+    key = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"
+    assert np.array_equal(found["blk.0.attn_q.weight.lora_b"], tensors[key].numpy())

@@ -1,0 +1,46 @@
+import math
+
+import pytest
+
+from freehold.training import schedule
+from freehold.training.formatting import Encoded
+from freehold.types.training import FinetuneConfig
+
+CONFIG = FinetuneConfig(batch_size=4, epochs=2, learning_rate=1.0, warmup_ratio=0.1)
+
+
+def test_each_epoch_sees_every_sample_once():
+    for epoch in range(2):
+        seen = [index for step in range(3) for index in schedule.batch_indices(epoch * 3 + step, 10, CONFIG)]
+        assert sorted(seen) == list(range(10))
+
+
+def test_order_follows_the_seed_and_the_epoch():
+    first = schedule.batch_indices(0, 100, CONFIG)
+    assert first == schedule.batch_indices(0, 100, CONFIG)
+    assert first != schedule.batch_indices(25, 100, CONFIG)
+    assert first != schedule.batch_indices(0, 100, FinetuneConfig(batch_size=4, seed=1))
+
+
+@pytest.mark.parametrize(("samples", "epochs", "steps"), [(10, 2, 6), (1, 0.1, 1), (8, 1.5, 3)])
+def test_total_steps(samples, epochs, steps):
+    assert schedule.total_steps(samples, FinetuneConfig(batch_size=4, epochs=epochs)) == steps
+
+
+def test_learning_rate_warms_up_and_decays():
+    rates = [schedule.learning_rate(step, 100, CONFIG) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9] == 1.0
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[55] == pytest.approx(0.5 * (1 + math.cos(math.pi * 45 / 90)))
+    assert rates[99] < 0.001
+    constant = FinetuneConfig(lr_scheduler="constant", learning_rate=1.0, warmup_ratio=0)
+    assert {schedule.learning_rate(step, 9, constant) for step in range(9)} == {1.0}
+
+
+def test_parts_of_a_batch_hold_all_samples_within_the_limit():
+    samples = [Encoded(str(n), (1,) * n, (True,) * n) for n in (5, 9, 3, 20, 7)]
+    parts = schedule.split_batch(samples, 16)
+    assert sorted(sample.id for part in parts for sample in part) == sorted(sample.id for sample in samples)
+    assert all(sum(len(sample.ids) for sample in part) <= 16 or len(part) == 1 for part in parts)
+    assert parts == schedule.split_batch(samples[::-1], 16)
