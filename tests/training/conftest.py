@@ -73,10 +73,8 @@ def tokenizer():
     return make_tokenizer()
 
 
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory, tokenizer) -> Weights:
-    folder = tmp_path_factory.mktemp("tiny")
-    make_model(tokenizer).save_pretrained(folder)
+def weights_at(folder: Path, model, tokenizer) -> Weights:
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     weights = folder / "model.safetensors"
     return Weights(
@@ -88,6 +86,11 @@ def tiny(tmp_path_factory, tokenizer) -> Weights:
         source=f"file:{folder}",
         path=str(folder),
     )
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory, tokenizer) -> Weights:
+    return weights_at(tmp_path_factory.mktemp("tiny"), make_model(tokenizer), tokenizer)
 
 
 def make_sample(number: int, text: str, answer: str | None, **changes) -> Sample:

@@ -82,7 +82,7 @@ def test_shared_prefix_changes_nothing(tiny, samples):
     for index in order:
         rest = len(samples[index].ids) - packed.prefix
         torch.testing.assert_close(
-            together[at : at + rest], alone[index][packed.prefix :], rtol=1e-4, atol=1e-5
+            together[at : at + rest], alone[index][packed.prefix : packed.prefix + rest], rtol=1e-4, atol=1e-5
         )
         at += rest
 

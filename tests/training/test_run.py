@@ -12,6 +12,9 @@ from freehold.errors import TrainingError
 from freehold.training import checkpoint
 from freehold.types.training import FinetuneConfig
 
+# Each worker imports torch and transformers: seconds on a quiet machine, a minute on a crowded one.
+pytestmark = pytest.mark.timeout(600)
+
 CONFIG = FinetuneConfig(r=4, epochs=40, batch_size=8, learning_rate=0.03, checkpoint_steps=3, threads=1)
 
 
@@ -92,11 +95,58 @@ def test_a_finished_job_is_recognised_until_a_file_changes(tmp_path, tiny):
 
 
 @pytest.mark.slow
+def test_early_stopping_keeps_the_best(tmp_path, tiny):
+    config = msgspec.structs.replace(CONFIG, patience=2, learning_rate=0.2, lr_scheduler="constant")
+    # Training labels are noise on the validation texts, so learning them makes validation worse.
+    train = [
+        make_sample(n, f"where is my lamp {n}", ["order_status", "order_cancel"][n % 2]) for n in range(16)
+    ]
+    validation = [make_sample(n, f"where is my lamp {n - 100}", "damaged_item") for n in range(100, 108)]
+    dataset = write_dataset(tmp_path / "data", train, validation)
+    job = training.make(config=config, dataset=dataset, base=tiny, out_dir=tmp_path / "out", name="x")
+    events = list(training.train(job))
+    losses = [event.loss for event in events if event.kind == "eval"]
+    assert len(losses) < 40
+    assert losses[-1] > min(losses)
+    adapter = training.finished(job)
+    assert adapter.metadata["validation_loss"] == min(losses)
+    assert adapter.steps < 80
+
+
+@pytest.mark.slow
+def test_qlora_trains_on_a_small_base(tmp_path, tmp_path_factory, tokenizer):
+    pytest.importorskip("bitsandbytes")
+    from tests.training.conftest import make_model, weights_at
+
+    base = weights_at(
+        tmp_path / "base", make_model(tokenizer, hidden_size=64, intermediate_size=128), tokenizer
+    )
+    config = msgspec.structs.replace(CONFIG, epochs=10)
+    adapters = {}
+    for method in ("lora", "qlora"):
+        job = make(
+            tmp_path / method,
+            base,
+            config=msgspec.structs.replace(config, method=method, precision="bf16"),
+            name=method,
+        )
+        steps = [event for event in training.train(job) if event.kind == "step"]
+        assert steps[-1].loss < 0.7 * steps[0].loss
+        adapters[method] = training.finished(job).metadata
+    assert adapters["qlora"]["layers"] == "modules"
+    # The embedding stays as it is (336 × 64 weights in bf16); of the layers, 4-bit takes well under 45 %.
+    embedding = 336 * 64 * 2
+    packed = adapters["qlora"]["base_weight_bytes"] - embedding
+    assert packed < 0.45 * (adapters["lora"]["base_weight_bytes"] - embedding)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("samples", "changes", "message"),
     [
         (task_samples(3), {}, "3 samples can be trained on"),
         ([make_sample(n, "x", "  ") for n in range(20)], {}, "0 samples can be trained on"),
+        (task_samples(24), {"method": "dpo"}, "no training method 'dpo'"),
         (task_samples(24), {"r": 64}, "rank r=64 is larger than the smallest adapted layer"),
         (task_samples(24), {"target_modules": ("nowhere",)}, "cannot be attached"),
         (task_samples(24), {"learning_rate": 1e30, "max_grad_norm": 0.0}, "not a number; batch: samples s"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from freehold.cli.adapters import print_adapter
 from freehold.cli.options import config_option, json_option, print_json
 
 
@@ -19,6 +20,8 @@ from freehold.cli.options import config_option, json_option, print_json
 @click.option("--learning-rate", type=float, help="Peak learning rate.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Samples per optimizer step.")
 @click.option("--max-minutes", type=float, help="Shorten the schedule to end in this time.")
+@click.option("--patience", type=click.IntRange(min=1), help="Stop after so many epochs without progress.")
+@click.option("--method", type=click.Choice(["lora", "qlora"]), help="LoRA, or LoRA on a 4-bit base.")
 @click.option("--seed", type=int, help="Seed of initial weights and sample order.")
 @config_option
 @json_option
@@ -55,14 +58,4 @@ def command(
     if as_json:
         print_json(adapter)
         return
-    click.echo(f"{adapter.name} {adapter.id}")
-    click.echo(f"  base       {adapter.base_model}")
-    speed = adapter.train_tokens / adapter.train_seconds if adapter.train_seconds else 0.0
-    click.echo(
-        f"  trained    {adapter.steps:,} steps, {adapter.train_tokens:,} tokens in "
-        f"{adapter.train_seconds:,.0f} s ({speed:,.0f} tokens/s)"
-    )
-    click.echo(f"  loss       {adapter.final_loss:.4f}")
-    if adapter.peak_memory_bytes is not None:
-        click.echo(f"  memory     {adapter.peak_memory_bytes / 2**30:.2f} GiB at the peak")
-    click.echo(f"  {adapter.path}")
+    print_adapter(adapter)

@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
 
 class Base(NamedTuple):
-    """A loaded base. `architecture` is llama.cpp's name for it (``general.architecture``), None when unknown."""
+    """A loaded base. `architecture` is llama.cpp's name for it (``general.architecture``), None when unknown.
+
+    `weight_bytes` is what its weights take in memory.
+    """
 
     model: Any
     tokenizer: Any
     architecture: str | None
     dtype: torch.dtype
     device: str
+    weight_bytes: int
 
 
 class Precision(NamedTuple):
@@ -102,13 +106,50 @@ def load(weights: Weights, config: FinetuneConfig) -> Base:
             from transformers import GgufConfig
 
             extra["quantization_config"] = GgufConfig(dequantize=True, gguf_file=arguments["gguf_file"])
+        elif config.method == "qlora":
+            extra |= _four_bit(dtype, device)
         model: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, attn_implementation=attention.register(), **arguments, **extra
         )
     model.requires_grad_(False)
     model.config.use_cache = False
-    model.to(device)
-    return Base(model, load_tokenizer(weights), architecture(weights, model), dtype, device)
+    if config.method != "qlora":
+        model.to(device)
+    weight_bytes = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+    return Base(model, load_tokenizer(weights), architecture(weights, model), dtype, device, weight_bytes)
+
+
+def check_method(weights: Weights, config: FinetuneConfig) -> None:
+    """Raise `TrainingError` for a method that is not here, or that makes no sense for these weights."""
+    if config.method not in ("lora", "qlora"):
+        raise TrainingError(
+            f"this version has no training method {config.method!r}", hint="methods: lora, qlora"
+        )
+    if config.method == "qlora" and weights.format == "gguf":
+        raise TrainingError(
+            f"qlora would quantize {weights.model_id} a second time: its GGUF is quantized already",
+            hint='method = "lora" trains a GGUF base against the very numbers that are served',
+        )
+
+
+def _four_bit(dtype: torch.dtype, device: str) -> dict[str, Any]:
+    """NF4 with double quantization (Dettmers et al. 2023, arXiv:2305.14314), for `from_pretrained`."""
+    import importlib.util
+
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise MissingExtraError("QLoRA", "qlora")
+    import transformers
+
+    make: Any = transformers.BitsAndBytesConfig
+    return {
+        "device_map": device,
+        "quantization_config": make(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        ),
+    }
 
 
 def architecture(weights: Weights, model: Any) -> str | None:

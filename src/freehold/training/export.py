@@ -23,7 +23,7 @@ from freehold.types.training import Adapter
 if TYPE_CHECKING:
     import torch
 
-    from freehold.training.lora import Outcome
+    from freehold.training.loop import Outcome
 
 PEFT_WEIGHTS = "adapter_model.safetensors"
 PEFT_CONFIG = "adapter_config.json"

@@ -13,7 +13,7 @@ Formulas, for ``y = x Wᵀ + s (x Aᵀ) Bᵀ``: ``dx = dy W + (s dy B) A``, ``dA
 with ``n = x / rms(x)``: ``dx = (w dn − n mean(w dn · n)) / rms(x)``.
 
 Covered: Llama and Mistral layers, any subset of the linear layers with LoRA or rsLoRA, no dropout.
-Not covered (the modules then run as they are): DoRA, dropout on the LoRA path, other families.
+Not covered (the modules then run as they are): 4-bit weights, DoRA, dropout on the LoRA path, other families.
 """
 
 from __future__ import annotations
@@ -252,6 +252,7 @@ class FusedDecoder:
             and decoder.config.hidden_act == "silu"
             and not config.use_dora
             and config.lora_dropout == 0
+            and config.method == "lora"
         )
 
     def refresh(self) -> None:

@@ -10,11 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from freehold.training.parameters import differentiable
 
 # Logits of a chunk: 256 rows × 49k vocabulary × 4 bytes are 50 MB.
 _CHUNK_ROWS = 256
+# The last chunk is filled up, so that few shapes are met (see `freehold.training.packing`).
+_ROW_MULTIPLE = 32
 
 
 class ChunkedCrossEntropy(torch.autograd.Function):
@@ -28,7 +31,10 @@ class ChunkedCrossEntropy(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         for begin in range(0, hidden.shape[0], _CHUNK_ROWS):
             rows = slice(begin, begin + _CHUNK_ROWS)
-            logits = (hidden[rows] @ weight.t()).float()
+            chunk = hidden[rows]
+            count = chunk.shape[0]
+            chunk = functional.pad(chunk, (0, 0, 0, -count % _ROW_MULTIPLE))
+            logits = (chunk @ weight.t())[:count].float()
             if softcap is not None:
                 logits = torch.tanh(logits / softcap).mul_(softcap)
             wanted = targets[rows, None]
@@ -38,7 +44,8 @@ class ChunkedCrossEntropy(torch.autograd.Function):
             slope.scatter_add_(1, wanted, slope.new_full(wanted.shape, -1.0))
             if softcap is not None:  # d cap·tanh(z/cap) / dz = 1 − tanh²
                 slope.mul_(1 - (logits / softcap).square_())
-            grad[rows] = slope.to(weight.dtype) @ weight
+            slope = functional.pad(slope.to(weight.dtype), (0, 0, 0, chunk.shape[0] - count))
+            grad[rows] = (slope @ weight)[:count]
         ctx.save_for_backward(grad)
         return total
 

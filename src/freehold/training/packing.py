@@ -19,6 +19,11 @@ from freehold.training.formatting import Encoded
 if TYPE_CHECKING:
     import torch
 
+# Rows and blocks are filled up to multiples of these. Matrix libraries build and keep a kernel for every shape
+# they meet; without it a run meets new shapes at every step, and grows by gigabytes.
+_ROW_MULTIPLE = 64
+_BLOCK_MULTIPLE = 8
+
 # A sample joins a block when the block's padding stays under this share of its slots.
 _PADDING_LIMIT = 0.25
 
@@ -42,7 +47,8 @@ class Pack(NamedTuple):
 
     `ids` and `positions` have shape (tokens,). `targets` are the tokens to be predicted and `predicted_at`
     the packed positions whose output predicts them. `prefix` tokens at the front belong to every sample.
-    `plain_tokens` counts what the samples hold unpacked (the prefix once per sample).
+    `plain_tokens` counts what the samples hold unpacked (the prefix once per sample). The row is filled up
+    with tokens that belong to no sample and that nothing sees.
     """
 
     ids: torch.Tensor
@@ -93,6 +99,9 @@ def pack(samples: Sequence[Encoded], *, device: str = "cpu", share_prefix: bool 
                 predicted_at.append(start + at - 1 - prefix)
                 targets.append(sample.ids[at])
     lengths = [len(sample.ids) - prefix for sample in samples]
+    filling = -len(ids) % _ROW_MULTIPLE
+    ids += [0] * filling
+    positions += [0] * filling
     return Pack(
         ids=torch.tensor(ids, device=device),
         positions=torch.tensor(positions, device=device),
@@ -119,7 +128,7 @@ def _groups(starts: list[int], lengths: list[int], device: str) -> list[Group]:
                 break
             total += lengths[last]
             last += 1
-        longest = lengths[last - 1]
+        longest = -(-lengths[last - 1] // _BLOCK_MULTIPLE) * _BLOCK_MULTIPLE
         step = np.arange(longest)
         size = np.asarray(lengths[first:last])[:, None]
         begin = np.asarray(starts[first:last])[:, None]

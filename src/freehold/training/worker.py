@@ -88,11 +88,12 @@ def main(arguments: list[str]) -> int:
 
 def _run(job: jobs.Job, emit: _Events, stop: _Stop) -> bool:
     from freehold.training import base as bases
-    from freehold.training import lora
+    from freehold.training import loop, lora
 
     config = job.config
     run_dir = Path(job.run_dir)
     bases.require()
+    bases.check_method(job.base, config)
     import torch
 
     if config.threads is not None:
@@ -102,7 +103,7 @@ def _run(job: jobs.Job, emit: _Events, stop: _Stop) -> bool:
     base = bases.load(job.base, config)
     data = _format(job, base.tokenizer, emit)
     trainer = lora.LoraTrainer(base, config)
-    outcome = lora.train(
+    outcome = loop.train(
         trainer,
         data.train,
         data.validation,
@@ -125,6 +126,7 @@ def _run(job: jobs.Job, emit: _Events, stop: _Stop) -> bool:
             "device": base.device,
             "threads": torch.get_num_threads(),
             "layers": trainer.path,
+            "base_weight_bytes": base.weight_bytes,
             "samples": len(data.train),
             "rejected": data.rejected,
             "validation_loss": outcome.validation_loss,

@@ -40,6 +40,9 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     """Which assistant messages are learned: a sample's target only, or earlier turns as well."""
     pack_tokens: int = 4096
     """Most tokens computed at once; a batch over it is split, with the same gradient."""
+    patience: int | None = None
+    """Stop after this many evaluations (one an epoch) without a lower validation loss, and keep the best
+    adapter. None trains to the end and keeps the last."""
 
 
 EventKind = Literal["start", "step", "eval", "checkpoint", "warning", "end", "error"]

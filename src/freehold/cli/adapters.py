@@ -1,0 +1,148 @@
+"""`freehold adapters`: list, show, compare and remove what was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from freehold.cli.options import config_option, json_option, print_json
+from freehold.types.training import Adapter
+
+
+@click.group("adapters")
+def command() -> None:
+    """List, show, compare and remove trained adapters.
+
+    \b
+    Example:
+      freehold adapters list
+      freehold adapters diff support-1a2b3c4d support-5e6f7a8b
+    """
+
+
+@command.command("list")
+@config_option
+@json_option
+def list_(config_path: Path | None, as_json: bool) -> None:
+    """List the project's adapters.
+
+    \b
+    Example:
+      freehold adapters list --json
+    """
+    from freehold.workflows import adapters as workflow
+    from freehold.workflows.project import open_project
+
+    adapters = workflow.list_adapters(open_project(config_path))
+    if as_json:
+        print_json(adapters)
+        return
+    if not adapters:
+        click.echo("no adapters yet; freehold train makes one", err=True)
+    for adapter in adapters:
+        click.echo(
+            f"{adapter.id[:12]}  {adapter.name}  {adapter.base_model}  loss {adapter.final_loss:.4f}  "
+            f"{adapter.steps:,} steps"
+        )
+
+
+@command.command("show")
+@click.argument("adapter")
+@config_option
+@json_option
+def show(adapter: str, config_path: Path | None, as_json: bool) -> None:
+    """Show an adapter's manifest: from what, how, and how it went.
+
+    \b
+    Example:
+      freehold adapters show support
+    """
+    from freehold.workflows import adapters as workflow
+    from freehold.workflows.project import open_project
+
+    found = workflow.find_adapter(open_project(config_path), adapter)
+    if as_json:
+        print_json(found)
+    else:
+        print_adapter(found)
+
+
+@command.command("diff")
+@click.argument("first")
+@click.argument("second")
+@config_option
+@json_option
+def diff(first: str, second: str, config_path: Path | None, as_json: bool) -> None:
+    """Show how two adapters differ: data, base, options, versions, outcome.
+
+    \b
+    Example:
+      freehold adapters diff 1a2b3c4d 5e6f7a8b
+    """
+    from freehold.workflows import adapters as workflow
+    from freehold.workflows.project import open_project
+
+    project = open_project(config_path)
+    found = workflow.diff(workflow.find_adapter(project, first), workflow.find_adapter(project, second))
+    if as_json:
+        print_json(found)
+        return
+    if not found.fields:
+        click.echo("the two were made alike")
+    for name, (one, two) in found.fields.items():
+        click.echo(f"{name}: {one} → {two}")
+
+
+@command.command("rm")
+@click.argument("adapter")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@config_option
+def remove(adapter: str, yes: bool, config_path: Path | None) -> None:
+    """Remove an adapter and its run.
+
+    \b
+    Example:
+      freehold adapters rm 1a2b3c4d --yes
+    """
+    from freehold.workflows import adapters as workflow
+    from freehold.workflows.project import open_project
+
+    found = workflow.find_adapter(open_project(config_path), adapter)
+    if not yes:
+        click.confirm(f"remove {found.name} ({found.path})?", abort=True, err=True)
+    click.echo(f"freed {workflow.remove(found) / 2**20:.1f} MiB")
+
+
+def print_adapter(adapter: Adapter) -> None:
+    """An adapter for people."""
+    click.echo(f"{adapter.name} {adapter.id}")
+    click.echo(f"  base       {adapter.base_model} ({adapter.base_sha256[:12]})")
+    click.echo(f"  dataset    {adapter.dataset_id[:12]}")
+    config = adapter.config
+    click.echo(
+        f"  method     {config.method}, r={config.r}, alpha={config.lora_alpha}, rate {config.learning_rate:g}, "
+        f"{config.epochs:g} epochs of batches of {config.batch_size}, seed {adapter.seed}"
+    )
+    speed = adapter.train_tokens / adapter.train_seconds if adapter.train_seconds else 0.0
+    click.echo(
+        f"  trained    {adapter.steps:,} steps, {adapter.train_tokens:,} tokens in "
+        f"{adapter.train_seconds:,.0f} s ({speed:,.0f} tokens/s)"
+    )
+    click.echo(f"  loss       {sparkline([loss for _, loss in adapter.curve])} {adapter.final_loss:.4f}")
+    if adapter.peak_memory_bytes is not None:
+        click.echo(f"  memory     {adapter.peak_memory_bytes / 2**30:.2f} GiB at the peak")
+    click.echo(f"  {adapter.path}")
+
+
+def sparkline(values: list[float], width: int = 40) -> str:
+    """A curve in one line of block characters, highest value highest."""
+    if not values:
+        return ""
+    size = max(1, -(-len(values) // width))
+    means = [sum(values[at : at + size]) / len(values[at : at + size]) for at in range(0, len(values), size)]
+    low, high = min(means), max(means)
+    blocks = "▁▂▃▄▅▆▇█"
+    return "".join(
+        blocks[0 if high == low else round((mean - low) / (high - low) * (len(blocks) - 1))] for mean in means
+    )

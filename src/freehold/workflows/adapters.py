@@ -1,0 +1,92 @@
+"""`freehold adapters`: what the project owns."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from freehold import training
+from freehold.errors import StorageError, UsageError
+from freehold.types.record import Record
+from freehold.types.training import Adapter
+from freehold.workflows.project import Project
+
+
+class AdapterDiff(Record, frozen=True, kw_only=True):
+    """How two adapters differ: field (dotted) to its two values."""
+
+    first: str
+    second: str
+    fields: dict[str, tuple[Any, Any]]
+
+
+def list_adapters(project: Project) -> list[Adapter]:
+    """The project's finished adapters, by name and then folder."""
+    folder = project.state / "adapters"
+    if not folder.is_dir():
+        return []
+    found = [training.read_manifest(place) for place in sorted(folder.iterdir()) if place.is_dir()]
+    return [adapter for adapter in found if adapter is not None]
+
+
+def find_adapter(project: Project, wanted: str) -> Adapter:
+    """An adapter by name, id (or its beginning), or folder. Raises `UsageError` when none or several match."""
+    outside = training.read_manifest(Path(wanted)) if Path(wanted).is_dir() else None
+    if outside is not None:
+        return outside
+    known = list_adapters(project)
+    matches = [
+        adapter
+        for adapter in known
+        if wanted in (adapter.name, Path(adapter.path).name) or adapter.id.startswith(wanted)
+    ]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UsageError(
+            f"{len(matches)} adapters are called {wanted}",
+            hint=f"name one by its id: {', '.join(adapter.id[:12] for adapter in matches)}",
+        )
+    names = ", ".join(sorted({adapter.name for adapter in known}))
+    raise UsageError(f"no adapter {wanted}", hint=f"known: {names}" if names else "freehold train makes one")
+
+
+def diff(first: Adapter, second: Adapter) -> AdapterDiff:
+    """What differs in making and outcome; the curve and the file hashes are left out."""
+    one, two = _flat(first), _flat(second)
+    fields = {
+        key: (one.get(key), two.get(key))
+        for key in sorted(one.keys() | two.keys())
+        if one.get(key) != two.get(key)
+    }
+    return AdapterDiff(first=first.id, second=second.id, fields=fields)
+
+
+def _flat(adapter: Adapter) -> dict[str, Any]:
+    raw = msgspec.to_builtins(adapter)
+    flat: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key in ("curve", "files", "path", "id"):
+            continue
+        if isinstance(value, dict):
+            flat |= {f"{key}.{inner}": item for inner, item in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def remove(adapter: Adapter) -> int:
+    """Remove an adapter's folder; returns the bytes freed. Raises `StorageError`."""
+    folder = Path(adapter.path)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise StorageError(
+            f"{error.filename or folder}: cannot be removed: {error.strerror}",
+            hint="check who owns the folder",
+        ) from None
+    return size
