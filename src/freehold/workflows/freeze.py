@@ -163,8 +163,8 @@ def _record(
         failed=sum(one.fault is not None for one in asked),
         file=str(path),
         self_noise=noise,
-        retires=end.shuts_down if end else None,
-        days_left=(end.shuts_down - at.date()).days if end else None,
+        retires=end.shutdown if end else None,
+        days_left=(end.shutdown - at.date()).days if end else None,
         prompt_tokens=sum(one.prompt_tokens or 0 for one in usages) if usages else None,
         completion_tokens=sum(one.completion_tokens or 0 for one in usages) if usages else None,
     )

@@ -1,0 +1,92 @@
+"""`freehold retirements`: shutdown dates with days left."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+
+import click
+
+from freehold.cli.options import config_option, json_option, print_json
+
+
+@click.command("retirements")
+@click.argument("models", nargs=-1)
+@click.option("--within", "within_days", type=int, help="Only those within so many days.")
+@click.option(
+    "--platform",
+    type=click.Choice(["openai", "anthropic", "google", "azure", "vertex", "bedrock"]),
+    help="The same id may end on another day elsewhere.",
+)
+@click.option(
+    "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Count days from this date (default: today)."
+)
+@click.option("--ask", is_flag=True, help="Ask the incumbent's own /v1/models for its dates.")
+@click.option("--fail-within", type=int, help="Exit with 1 when a shutdown is within so many days (for CI).")
+@config_option
+@json_option
+def command(
+    models: tuple[str, ...],
+    within_days: int | None,
+    platform: str | None,
+    as_of: datetime | None,
+    ask: bool,
+    fail_within: int | None,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """When are proprietary models shut down? Fine-tunes and aliases are looked up by what they stand on.
+
+    Without MODELS: the incumbent of freehold.toml, or all shutdowns still to come. Each date has its source and
+    the day it was read; stale ones say so. A model without a row may still have a date: --ask the vendor.
+
+    \b
+    Example:
+      freehold retirements gpt-4o ft:gpt-4o-2024-08-06:acme::x
+      freehold retirements --within 60
+      freehold retirements --ask --fail-within 90
+    """
+    from typing import get_args
+
+    from freehold.catalog.retirements import Platform
+    from freehold.workflows import retirements as workflow
+    from freehold.workflows.project import open_project
+
+    project = open_project(config_path)
+    chosen: Platform | None = next((one for one in get_args(Platform) if one == platform), None)
+    day: date | None = as_of.date() if as_of else None
+    asked = workflow.ask(project) if ask else None
+    if not models and project.config.incumbent is not None and (ask or fail_within is not None):
+        models = (project.config.incumbent.model,)
+    found = workflow.notices(models, as_of=day, within_days=within_days, platform=chosen, asked=asked)
+    if as_json:
+        print_json(found)
+    else:
+        for notice in found:
+            _line(notice)
+        for model in models:
+            if not workflow.notices((model,), as_of=day, platform=chosen, asked=asked):
+                click.echo(
+                    f"{model}: no shutdown date is known here, which does not mean there is none", err=True
+                )
+        if not found and not models:
+            click.echo("none", err=True)
+    if fail_within is not None and any(notice.days_left <= fail_within for notice in found):
+        raise SystemExit(1)
+
+
+def _line(notice: object) -> None:
+    from freehold.workflows.retirements import Notice
+
+    assert isinstance(notice, Notice)
+    left = f"in {notice.days_left} days" if notice.days_left >= 0 else f"{-notice.days_left} days ago"
+    color = "red" if notice.days_left < 30 else ("yellow" if notice.days_left < 120 else None)
+    name = notice.model if notice.asked_as is None else f"{notice.asked_as} ({notice.model})"
+    click.echo(
+        f"{notice.shutdown}  {click.style(f'{left:<14}', fg=color)} {notice.platform:<10} {name}"
+        + (f" → {notice.replacement}" if notice.replacement else "")
+    )
+    if notice.fine_tunes:
+        click.echo(click.style(f"            fine-tunes {notice.fine_tunes}", dim=True))
+    stale = "  STALE: read it again before relying on it" if notice.stale else ""
+    click.echo(click.style(f"            {notice.source}, read {notice.checked}{stale}", dim=True))

@@ -1,0 +1,156 @@
+"""`freehold retirements`: when is the model I pay for shut down, and does the vendor still say so?"""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.request
+from datetime import UTC, date, datetime
+from typing import Any
+
+from freehold.catalog import retirements as catalog
+from freehold.catalog.retirements import Platform, Retirement
+from freehold.errors import UpstreamError, UsageError
+from freehold.types.record import Record
+from freehold.workflows.project import Project
+
+ASK_TIMEOUT_SECONDS = 15.0
+
+
+class Notice(Record, frozen=True, kw_only=True):
+    """One shutdown as of a day. `asked` is the date the vendor's own API gave, when it was asked."""
+
+    model: str
+    platform: str
+    shutdown: date
+    days_left: int
+    source: str
+    checked: date
+    stale: bool
+    replacement: str | None = None
+    fine_tunes: str | None = None
+    announced: date | None = None
+    asked: date | None = None
+    asked_as: str | None = None
+
+
+def notices(
+    models: tuple[str, ...] = (),
+    *,
+    as_of: date | None = None,
+    within_days: int | None = None,
+    platform: Platform | None = None,
+    asked: dict[str, date] | None = None,
+) -> list[Notice]:
+    """Shutdowns of `models` (default: all that are still to come), soonest first.
+
+    `asked` are dates from `ask`; they win over the catalog's.
+    """
+    today = as_of or datetime.now(UTC).date()
+    asked = asked or {}
+    found: list[Notice] = []
+    if models:
+        for model in models:
+            rows = catalog.find(model, platform)
+            name, _ = catalog.plain_id(model)
+            told = asked.get(model) or asked.get(name)
+            if told is not None and not rows:
+                found.append(_told(model, told, today))
+            found.extend(_notice(row, today, model, told) for row in rows)
+    else:
+        found = [
+            _notice(row, today, None, asked.get(row.model))
+            for row in catalog.rows()
+            if (platform is None or row.platform == platform) and row.days_left(today) >= 0
+        ]
+    if within_days is not None:
+        found = [notice for notice in found if notice.days_left <= within_days]
+    return sorted(found, key=lambda notice: (notice.shutdown, notice.model, notice.platform))
+
+
+def _notice(row: Retirement, today: date, asked_as: str | None, told: date | None) -> Notice:
+    own = row.platform in ("openai", "anthropic", "google")
+    told = told if own else None
+    return Notice(
+        model=row.model,
+        platform=row.platform,
+        shutdown=told or row.shutdown,
+        days_left=((told or row.shutdown) - today).days,
+        source="the vendor's /v1/models" if told else row.source,
+        checked=today if told else row.checked,
+        stale=False if told else row.is_stale(today),
+        replacement=row.replacement,
+        fine_tunes=row.fine_tunes,
+        announced=row.announced,
+        asked=told,
+        asked_as=asked_as if asked_as != row.model else None,
+    )
+
+
+def _told(model: str, told: date, today: date) -> Notice:
+    return Notice(
+        model=model,
+        platform="as asked",
+        shutdown=told,
+        days_left=(told - today).days,
+        source="the vendor's /v1/models",
+        checked=today,
+        stale=False,
+        asked=told,
+    )
+
+
+def ask(project: Project) -> dict[str, date]:
+    """Ask the incumbent's own ``/v1/models`` for `shutdown_date`: model id → date.
+
+    Raises `UsageError` without an incumbent or its key, `UpstreamError` when it does not answer as expected.
+    """
+    incumbent = project.config.incumbent
+    if incumbent is None or incumbent.base_url is None:
+        raise UsageError(
+            "no incumbent with a base_url to ask",
+            hint="[incumbent] base_url and api_key_env in freehold.toml",
+        )
+    key = os.environ.get(incumbent.api_key_env or "")
+    if incumbent.api_key_env and not key:
+        raise UsageError(
+            f"environment variable {incumbent.api_key_env} is not set", hint="it holds the API key"
+        )
+    base = incumbent.base_url.rstrip("/")
+    url = f"{base}/models" if base.endswith("/v1") else f"{base}/v1/models"
+    if not url.startswith(("https://", "http://")):
+        raise UsageError(f"incumbent.base_url is {incumbent.base_url}, expected http(s)://…")
+    headers = {"Accept": "application/json"}
+    if key:
+        if incumbent.api == "anthropic":
+            headers |= {"x-api-key": key, "anthropic-version": "2023-06-01"}
+        else:
+            headers["Authorization"] = f"Bearer {key}"
+    try:
+        request = urllib.request.Request(url, headers=headers)
+        with urllib.request.urlopen(request, timeout=ASK_TIMEOUT_SECONDS) as response:
+            body = json.load(response)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise UpstreamError(f"{url} answered {error.code}", hint="is the key right?") from None
+    except (OSError, ValueError) as error:
+        raise UpstreamError(f"{url} did not answer with a list of models: {error}") from None
+    return _dates(body)
+
+
+def _dates(body: Any) -> dict[str, date]:
+    found: dict[str, date] = {}
+    entries = body.get("data") if isinstance(body, dict) else None
+    for entry in entries if isinstance(entries, list) else ():
+        if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
+            continue
+        value = entry.get("shutdown_date")
+        if isinstance(value, str):
+            try:
+                found[entry["id"]] = date.fromisoformat(value[:10])
+            except ValueError:  # a date nobody can read is no date
+                continue
+        elif isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            found[entry["id"]] = datetime.fromtimestamp(value, UTC).date()
+    return found
