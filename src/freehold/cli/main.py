@@ -26,6 +26,7 @@ COMMANDS: dict[str, Entry] = {
     "up": Entry("freehold.cli.up:command", "Start the gateway with this project's model behind it"),
     "import": Entry("freehold.cli.import_:command", "Bring logged traffic in as traces"),
     "dataset": Entry("freehold.cli.dataset:command", "Turn traces into an immutable dataset"),
+    "scan": Entry("freehold.cli.scan:command", "Where does my code use rented models, and until when?"),
     "retirements": Entry("freehold.cli.retirements:command", "When is the model I pay for shut down?"),
     "assess": Entry("freehold.cli.assess:command", "Which open models may I use, can I run, do what I need"),
     "fit": Entry("freehold.cli.fit:command", "Say whether a model fits on a machine, and what the most is"),

@@ -1,0 +1,1 @@
+"""How `freehold scan` reads source: strings and imports of each language, and what they mean."""

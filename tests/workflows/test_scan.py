@@ -1,0 +1,138 @@
+import json
+import subprocess
+from datetime import date
+
+import pytest
+from click.testing import CliRunner
+
+from freehold.cli.main import cli
+from freehold.errors import InputError
+from freehold.workflows.scan import sarif, scan
+from freehold.workflows.scanning.reading import words
+
+DAY = date(2026, 11, 24)
+
+PYTHON = '''"""Once called gpt-4-0613."""
+import openai
+from anthropic import Anthropic
+# model = "gpt-4-0314"
+MODEL = "gpt-4o-2024-08-06"
+client = openai.OpenAI(base_url="https://api.openai.com/v1")
+text = "we compared gpt-4o with others"
+def call(model="claude-sonnet-4-5-20250929"):
+    """Uses o3."""
+    return model
+tuned = "ft:gpt-4o-mini-2024-07-18:acme::x"
+local = "openai/gpt-oss-20b"
+'''
+
+TYPESCRIPT = r"""
+import OpenAI from "openai";
+const anthropic = require('@anthropic-ai/sdk');
+// const old = "gpt-4-0613";
+/* "o3" */
+const re = /"gpt-4o"/g; const half = total / 2; const b = "x" / 1;
+const model = `gpt-4.1-mini`;
+const url = `https://api.anthropic.com/v1/${path}`;
+"""
+
+
+@pytest.fixture
+def tree(tmp_path):
+    (tmp_path / "app.py").write_text(PYTHON)
+    (tmp_path / "web.ts").write_text(TYPESCRIPT)
+    (tmp_path / "config.yaml").write_text("model: gemini-2.0-flash  # was gpt-4\nnames: [house-model]\n")
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=\nMODEL=gpt-3.5-turbo\n")
+    (tmp_path / "notes.md").write_text("gpt-4o")
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / "x.js").write_text('const a = "gpt-4o";')
+    return tmp_path
+
+
+def seen(found, path):
+    return [(finding.line, finding.kind, finding.text) for finding in found.findings if finding.path == path]
+
+
+def test_python_uses_are_found_and_mentions_are_not(tree):
+    assert seen(scan(tree, as_of=DAY), "app.py") == [
+        (2, "sdk", "openai"),
+        (3, "sdk", "anthropic"),
+        (5, "model_id", "gpt-4o-2024-08-06"),
+        (6, "endpoint", "https://api.openai.com/v1"),
+        (8, "model_id", "claude-sonnet-4-5-20250929"),
+        (11, "model_id", "ft:gpt-4o-mini-2024-07-18:acme::x"),
+    ]
+
+
+def test_typescript_comments_and_regular_expressions_are_no_uses(tree):
+    assert seen(scan(tree, as_of=DAY), "web.ts") == [
+        (2, "sdk", "openai"),
+        (3, "sdk", "@anthropic-ai/sdk"),
+        (7, "model_id", "gpt-4.1-mini"),
+        (8, "endpoint", "https://api.anthropic.com/v1/"),
+    ]
+
+
+def test_configuration_and_environment_files(tree):
+    found = scan(tree, as_of=DAY)
+    assert seen(found, "config.yaml") == [(1, "model_id", "gemini-2.0-flash")]
+    assert seen(found, ".env") == [(1, "key", "OPENAI_API_KEY"), (2, "model_id", "gpt-3.5-turbo")]
+    assert not [finding for finding in found.findings if "node_modules" in finding.path]
+
+
+def test_days_left_and_replacement(tree):
+    found = {finding.text: finding for finding in scan(tree, as_of=DAY).findings}
+    assert found["gpt-4o-2024-08-06"].days_left == 51
+    assert found["gpt-4o-2024-08-06"].replacement == "gpt-6-luna"
+    assert found["ft:gpt-4o-mini-2024-07-18:acme::x"].days_left == 51
+    assert found["gpt-3.5-turbo"].days_left < 0
+    assert found["openai"].shutdown is None
+
+
+def test_git_decides_which_files_count(tree):
+    subprocess.run(["git", "init", "-q", str(tree)], check=True)
+    (tree / ".gitignore").write_text("web.ts\nnode_modules/\n")
+    paths = {finding.path for finding in scan(tree, as_of=DAY).findings}
+    assert "app.py" in paths
+    assert "web.ts" not in paths
+
+
+def test_sarif_has_levels_and_places(tree):
+    made = sarif(scan(tree, as_of=DAY), fail_within=30)
+    results = made["runs"][0]["results"]
+    levels = {result["message"]["text"].split(":")[0]: result["level"] for result in results}
+    assert levels["claude-sonnet-4-5-20250929"] == "error"
+    assert levels["gpt-4o-2024-08-06"] == "warning"
+    assert levels["openai"] == "note"
+    rules = {rule["id"] for rule in made["runs"][0]["tool"]["driver"]["rules"]}
+    assert {result["ruleId"] for result in results} <= rules
+    assert results[0]["locations"][0]["physicalLocation"]["region"]["startLine"] >= 1
+
+
+def test_what_cannot_be_read_is_said(tmp_path):
+    (tmp_path / "broken.py").write_text("def (:\n")
+    (tmp_path / "bytes.py").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "min.js").write_text("x" * 6000)
+    skipped = dict(scan(tmp_path, as_of=DAY).skipped)
+    assert "not valid Python" in skipped["broken.py"]
+    assert skipped["bytes.py"] == "not UTF-8 text"
+    assert "minified" in skipped["min.js"]
+    with pytest.raises(InputError, match="no such file"):
+        scan(tmp_path / "nowhere")
+
+
+def test_unfinished_javascript_ends():
+    assert words("const a = `never closed", "javascript") == []
+    assert words('/* never closed "gpt-4o"', "javascript") == []
+
+
+def test_command(tree):
+    result = CliRunner().invoke(cli, ["scan", str(tree), "--as-of", "2026-11-24"])
+    assert result.exit_code == 1
+    assert "app.py:5:9 warning gpt-4o-2024-08-06: shut down on 2027-01-14, in 51 days" in result.stdout
+    (tree / "app.py").unlink()
+    (tree / ".env").unlink()
+    (tree / "config.yaml").unlink()
+    clean = CliRunner().invoke(cli, ["scan", str(tree), "--as-of", "2026-11-24", "--json"])
+    assert clean.exit_code == 0
+    assert json.loads(clean.stdout)["files"] == 1
