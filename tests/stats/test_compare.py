@@ -236,3 +236,9 @@ def test_large_clusters_allow_for_clumps_not_seen_yet():
     )
     assert large.ci_low == large.intervals["unseen_clumps"][0]
     assert large.ci_low < large.intervals["tango_effective_n"][0]
+
+
+def test_needed_n_is_never_below_what_a_promote_needs():
+    result = run([(0.5, 0.5 + 0.001 * (i % 3)) for i in range(12)], margin=0.1)
+    assert result.verdict == "hold"
+    assert result.needed_n == 30

@@ -48,6 +48,10 @@ def test_continuous_n_agrees_with_statsmodels():
         assert found.n == int(np.ceil(reference))
 
 
+def test_differences_that_hardly_vary_need_two_pairs():
+    assert power.noninferiority_n_continuous(sd=1e-12, margin=0.02) == (2, 1.0)
+
+
 def test_discordance_of_a_pilot_is_its_upper_limit():
     assert power.discordance_upper(0, 50) == pytest.approx(1 - 0.2 ** (1 / 50))
     assert power.discordance_upper(50, 50) == 1.0

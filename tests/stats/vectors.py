@@ -280,7 +280,9 @@ def zero_variance_verdict(i):
 
 def slice_harm(i):
     counts = [slices.SliceCounts(s["name"], s["wins"], s["losses"], s["n"]) for s in i["slices"]]
-    return slices.slice_harm(counts, margin=i["margin"], alpha=i["alpha"], min_n=i["min_n"])._asdict()
+    return slices.slice_harm(
+        counts, margin=i["margin"], alpha=i.get("alpha", 0.05), min_n=i.get("min_n", 20)
+    )._asdict()
 
 
 METHODS = {

@@ -135,9 +135,14 @@ def outlook(
 
         detectable = z * sd * math.sqrt(effect / n)
     detectable = min(detectable, reach)
-    equal = plan(0.0)
-    as_seen = plan(unit_estimate) if unit_estimate < 0 else equal
-    slightly = plan(-unit_margin / 4)
+
+    def enough(true: float) -> int | None:
+        wanted = plan(true)
+        return None if wanted is None else max(wanted, rules.MIN_PAIRS_PROMOTE)
+
+    equal = enough(0.0)
+    as_seen = enough(unit_estimate) if unit_estimate < 0 else equal
+    slightly = enough(-unit_margin / 4)
     needed = equal if equal is not None and (outcome == "promote" or equal > n) else as_seen
     if outcome == "hold" and needed is not None and needed <= n:
         needed = None

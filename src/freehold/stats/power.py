@@ -18,6 +18,7 @@ from freehold.stats.exact import GUARD_UP_TO_N, promote_probability
 
 EXACT_UP_TO_N = 5000
 PLANNING_DISCORDANCES = (0.02, 0.05, 0.1, 0.2, 0.4)
+_CERTAIN = 1e6
 _RULE_OF_THREE = 3.7  # -ln(0.025), rounded up: zero discordant pairs in n still allow 3.7 / n
 
 
@@ -189,8 +190,10 @@ def continuous_power(
     n: int, *, sd: float, margin: float, true_difference: float = 0.0, alpha: float = 0.025
 ) -> float:
     """Power of the one-sided t test of H0: mean <= -margin at n pairs."""
-    df, effect = n - 1, (true_difference + margin) / sd
-    return 1 - float(special.nctdtr(df, effect * math.sqrt(n), special.stdtrit(df, 1 - alpha)))
+    df, noncentrality = n - 1, (true_difference + margin) / sd * math.sqrt(n)
+    if noncentrality > _CERTAIN:
+        return 1.0  # the library's distribution function gives nan there
+    return 1 - float(special.nctdtr(df, noncentrality, special.stdtrit(df, 1 - alpha)))
 
 
 def noninferiority_n_continuous(
@@ -254,7 +257,8 @@ def posthoc_smallest_margin(
     """What a finished binary run could have seen, and the drop it excludes (minus Tango's lower limit)."""
     lower = tango_ci(wins, losses, n, alpha).lower
     return Detectable(
-        smallest_detectable(wins, losses, n, alpha=alpha, power=power), None if lower is None else -lower
+        smallest_detectable(wins, losses, n, alpha=alpha, power=power, floor=wins + losses == 0),
+        None if lower is None else -lower,
     )
 
 
