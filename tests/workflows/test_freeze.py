@@ -1,5 +1,6 @@
 import asyncio
 from collections import Counter
+from decimal import Decimal
 
 import pytest
 from aiohttp import web
@@ -53,7 +54,9 @@ def with_endpoint(reply, work):
         body = await request.json()
         seen.append(body)
         said = reply(body, len(seen))
-        return web.json_response({"choices": [{"message": {"content": said}, "finish_reason": "stop"}]})
+        usage = {"prompt_tokens": 1_000_000, "completion_tokens": 0}
+        choices = [{"message": {"content": said}, "finish_reason": "stop"}]
+        return web.json_response({"choices": choices, "usage": usage})
 
     async def go():
         app = web.Application()
@@ -86,6 +89,7 @@ def test_answers_are_recorded_with_repeats_and_noise(project):
     assert answers["s005"] == ("yes", "yes", "no")
     with open_store(project.store_url) as store:
         assert store.latest_record("freeze", Freeze) == made
+    assert made.cost_usd == Decimal("300")  # 120 requests of a million tokens at $2.50
     assert made.retires.isoformat() == "2027-01-14"
     assert made.days_left == (made.retires - made.at.date()).days
 
@@ -117,6 +121,7 @@ def test_evaluations_use_frozen_answers(project):
     assert made.comparison.incumbent_mean == 1.0
     assert made.comparison.n == 40
     assert made.references == "incumbent"
+    assert made.incumbent_cost_usd == Decimal("100")
 
 
 def test_without_an_address_it_says_what_to_give(project):

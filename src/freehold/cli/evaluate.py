@@ -147,6 +147,10 @@ def command(
     else:
         show_comparison(made.comparison)
         show_latency(made.latency)
+        if made.incumbent_cost_usd is not None:
+            click.echo(
+                f"  the incumbent         about ${made.incumbent_cost_usd:.2f} for these requests at the list price"
+            )
         if made.from_cache:
             click.echo(f"\n  {made.from_cache:,} answers were kept from before; --fresh asks again")
         if items:

@@ -102,4 +102,6 @@ def command(
         click.echo(f"  its maker shuts it down on {made.retires}, {left}")
     if made.completion_tokens is not None:
         click.echo(f"  tokens {made.prompt_tokens or 0:,} in, {made.completion_tokens:,} out")
+    if made.cost_usd is not None:
+        click.echo(f"  about ${made.cost_usd:.2f} at the list price")
     click.echo(f"  {made.file}")

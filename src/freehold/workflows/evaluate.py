@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from statistics import stdev
 from typing import Any
@@ -36,6 +37,7 @@ from freehold.types.evaluation import Comparison, EvalResult, Task
 from freehold.types.progress import Progress, Silent
 from freehold.types.record import Record, content_id
 from freehold.types.report import Disagreement, LatencySummary, Measured, UntrainedBaseline
+from freehold.workflows.asking_cost import asking_cost
 from freehold.workflows.project import Project
 
 DISAGREEMENTS_KEPT = 50
@@ -63,6 +65,8 @@ class Evaluation(Record, frozen=True, kw_only=True):
     untrained: UntrainedBaseline | None = None
     results_file: str | None = None
     from_cache: int = 0
+    incumbent_cost_usd: Decimal | None = None
+    """What the incumbent's maker would charge for these requests at the list price, by the candidate's token counts."""
 
 
 class ItemResult(Record, frozen=True, kw_only=True):
@@ -205,6 +209,7 @@ async def evaluate(
         untrained=untrained,
         results_file=str(write_results(cache_dir / f"{id}.jsonl", samples, references, incumbent, candidate)),
         from_cache=from_cache,
+        incumbent_cost_usd=asking_cost(name, [one.usage for one in candidate]),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from freehold.types.dataset import Dataset, Sample, SplitName
 from freehold.types.endpoint import Endpoint
 from freehold.types.progress import Progress, Silent
 from freehold.types.record import Record, content_id
+from freehold.workflows.asking_cost import asking_cost
 from freehold.workflows.evaluate import find_dataset, frozen_file, task_of
 from freehold.workflows.project import Project, now
 
@@ -42,6 +44,8 @@ class Freeze(Record, frozen=True, kw_only=True):
     days_left: int | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cost_usd: Decimal | None = None
+    """At the maker's list price, kept answers included; None where that is not known."""
 
 
 async def freeze(
@@ -167,4 +171,5 @@ def _record(
         days_left=(end.shutdown - at.date()).days if end else None,
         prompt_tokens=sum(one.prompt_tokens or 0 for one in usages) if usages else None,
         completion_tokens=sum(one.completion_tokens or 0 for one in usages) if usages else None,
+        cost_usd=asking_cost(model, usages, at=at),
     )
