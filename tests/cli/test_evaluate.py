@@ -78,3 +78,16 @@ def test_bare_scores_need_no_scorer(freehold, tmp_path):
         (tmp_path / f"{name}.jsonl").write_text("\n".join(f'{{"id": {i}, "score": 1}}' for i in range(250)))
     status, out, _ = freehold("evaluate", "--a", "a.jsonl", "--b", "b.jsonl")
     assert status == 0, out
+
+
+def test_json_answers_are_told_apart_key_by_key(freehold, tmp_path):
+    for name, urgency in (("a", "high"), ("b", "low")):
+        output = json.dumps({"intent": "refund", "urgency": urgency}, indent=1 if name == "b" else None)
+        gold = json.dumps({"intent": "refund", "urgency": "high"})
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"id": 1, "output": output, "gold": gold}))
+    _, out, _ = freehold(
+        "evaluate", "--a", "a.jsonl", "--b", "b.jsonl", "--task", "json_fields", "--items", "1"
+    )
+    assert '- urgency: "high"' in out
+    assert '+ urgency: "low"' in out
+    assert "- intent" not in out

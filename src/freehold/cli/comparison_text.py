@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import click
+import msgspec
 
 from freehold.stats.rules import REASONS
 from freehold.types.evaluation import Comparison
@@ -31,8 +33,10 @@ def show_comparison(comparison: Comparison) -> None:
                 f"    {part.name:<36.36} n {part.n:>6,}  {_signed(part.difference)}  "
                 f"{_interval(part.ci_low, part.ci_high)}  {mark}".rstrip()
             )
+    if comparison.notes:
+        click.echo("")
     for note in comparison.notes:
-        click.echo(f"\n  {note}")
+        click.echo(f"  · {note}")
 
 
 def show_latency(latency: LatencySummary) -> None:
@@ -131,17 +135,39 @@ def _line(text: str | None, limit: int = 200) -> str:
 
 
 def _diff(left: str, right: str, limit: int = 12) -> Iterator[str]:
-    """What the candidate says otherwise: words taken out ``-`` and put in ``+``."""
-    one, other = left.split(), right.split()
-    shown = 0
-    for kind, a0, a1, b0, b1 in difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
-        if kind == "equal":
-            continue
-        if a1 > a0:
-            yield click.style(f"- {_line(' '.join(one[a0:a1]), 100)}", fg="red")
-        if b1 > b0:
-            yield click.style(f"+ {_line(' '.join(other[b0:b1]), 100)}", fg="green")
-        shown += 1
+    """What the candidate says otherwise: taken out ``-`` and put in ``+``, JSON objects key by key, else by words."""
+    pieces = _json_pieces(left, right) or _word_pieces(left, right)
+    for shown, (gone, new) in enumerate(pieces):
         if shown == limit:
             yield "…"
             return
+        if gone:
+            yield click.style(f"- {_line(gone, 100)}", fg="red")
+        if new:
+            yield click.style(f"+ {_line(new, 100)}", fg="green")
+
+
+def _json_pieces(left: str, right: str) -> list[tuple[str, str]]:
+    try:
+        one, other = msgspec.json.decode(left), msgspec.json.decode(right)
+    except msgspec.DecodeError:
+        return []
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return []
+
+    def said(value: dict[str, Any], key: str) -> str:
+        return f"{key}: {msgspec.json.encode(value[key]).decode()}" if key in value else ""
+
+    keys = dict.fromkeys([*one, *other])
+    absent = object()
+    return [
+        (said(one, key), said(other, key)) for key in keys if one.get(key, absent) != other.get(key, absent)
+    ]
+
+
+def _word_pieces(left: str, right: str) -> list[tuple[str, str]]:
+    one, other = left.split(), right.split()
+    codes = difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
+    return [
+        (" ".join(one[a0:a1]), " ".join(other[b0:b1])) for kind, a0, a1, b0, b1 in codes if kind != "equal"
+    ]

@@ -201,7 +201,7 @@ class _Run:
         self._unreachable_in_a_row = self._unreachable_in_a_row + 1 if unreachable else 0
         if self._unreachable_in_a_row >= min(_UNREACHABLE_LIMIT, len(self._samples)):
             raise UpstreamError(
-                f"endpoint {self._client.endpoint.name} at {self._client.endpoint.base_url} can't be reached",
+                f"{self._client.endpoint.base_url} can't be reached: {(answer.error or '').partition(': ')[2]}",
                 hint="start it, then run the same command again: answers so far are kept",
             )
 
