@@ -63,6 +63,7 @@ class Engine(Protocol):
 ENGINES: dict[EngineName, str] = {
     "echo": "freehold.engines.echo.engine",
     "llamacpp": "freehold.engines.llamacpp.engine",
+    "ollama": "freehold.engines.ollama.engine",
     "remote": "freehold.engines.remote.engine",
 }
 

@@ -51,6 +51,8 @@ def list_engines(settings: Settings) -> list[EngineLine]:
                 note += f"; {native.can_help().reason}: freehold engines install llamacpp --native"
         elif name == "remote":
             note = "any OpenAI-compatible or Anthropic endpoint"
+        elif name == "ollama":
+            note = "an Ollama that runs already (OLLAMA_HOST)"
         elif name == "echo":
             note = "the shipped fake"
         lines.append(EngineLine(name=name, available=available, note=note))

@@ -45,9 +45,10 @@ def plan(
     Raises what `ensure_weights` raises.
     """
     asked = dict(options or {})
-    if model == ECHO or engine == "echo":
+    held_elsewhere: dict[str, EngineName] = {"echo": "echo", "ollama": "ollama", "remote": "remote"}
+    if model == ECHO or engine in held_elsewhere:
         return ServePlan(
-            engine="echo",
+            engine=held_elsewhere.get(engine, "echo"),
             model=model,
             adapters=tuple(adapters),
             context_tokens=context_tokens,

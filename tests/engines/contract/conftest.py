@@ -1,13 +1,18 @@
 """One suite for all engines: a row here is all a new engine needs."""
 
+import hashlib
 import socket
 from contextlib import asynccontextmanager
 
+import msgspec
 import numpy
 import openai
 import pytest
+from aiohttp import web
 
 from freehold import engines
+from freehold.engines.echo.app import EchoApp
+from freehold.engines.echo.options import EchoOptions
 from freehold.settings import load
 from freehold.types.endpoint import AdapterMount, ServePlan
 
@@ -17,6 +22,7 @@ ROWS = [
     pytest.param("echo", id="echo"),
     pytest.param("echo-in-process", id="echo-in-process"),
     pytest.param("remote", id="remote"),
+    pytest.param("ollama", id="ollama-fake"),
     pytest.param("llamacpp", id="llamacpp", marks=pytest.mark.weights),
 ]
 
@@ -77,6 +83,15 @@ def make_plan(kind, request, tmp_path_factory):
             context_tokens=CONTEXT_TOKENS,
             parallel=2,
         )
+    if kind == "ollama":
+        adapter = tmp_path_factory.mktemp("adapter") / "adapter.gguf"
+        adapter.write_bytes(b"GGUF" + bytes(60))
+        return ServePlan(
+            engine="ollama",
+            model="base",
+            adapters=(AdapterMount(name="base:tuned", path=str(adapter)),),
+            context_tokens=CONTEXT_TOKENS,
+        )
     answers = tmp_path_factory.mktemp("answers") / "tuned.json"
     answers.write_text('{"Where is my order?": "tracking"}')
     return ServePlan(
@@ -89,9 +104,108 @@ def make_plan(kind, request, tmp_path_factory):
     )
 
 
+class FakeOllama(EchoApp):
+    """What Ollama documents of its API, as far as the engine uses it, with echo's answers behind ``/v1``."""
+
+    version = "0.12.0"
+    context_limit = None
+    """The most context it loads, whatever ``num_ctx`` asks for, as Ollama does when memory is short."""
+
+    def __init__(self):
+        plan = ServePlan(engine="echo", model="smollm2:135m", context_tokens=8192, parallel=2)
+        super().__init__(plan, EchoOptions())
+        self.created = {}
+        self.blobs = set()
+
+    def application(self):
+        app = super().application()
+        routes = app.router
+        routes.add_get("/api/version", self.get_version)
+        routes.add_post("/api/show", self.show)
+        routes.add_post("/api/create", self.create)
+        routes.add_delete("/api/delete", self.delete)
+        routes.add_get("/api/ps", self.loaded)
+        routes.add_route("HEAD", "/api/blobs/{digest}", self.has_blob)
+        routes.add_post("/api/blobs/{digest}", self.put_blob)
+        return app
+
+    async def get_version(self, _):
+        return web.json_response({"version": self.version})
+
+    async def show(self, request):
+        if (await request.json())["model"] not in self._models:
+            return web.json_response({"error": "model not found"}, status=404)
+        info = {"general.architecture": "llama", "llama.context_length": 8192}
+        return web.json_response({"model_info": info, "capabilities": ["completion", "tools", "embedding"]})
+
+    async def create(self, request):
+        body = await request.json()
+        if body["from"] not in self._models or set(body.get("adapters", {}).values()) - self.blobs:
+            return web.json_response({"error": "no such model or blob"}, status=400)
+        self.created[body["model"]] = body
+        self._models.append(body["model"])
+        if body.get("adapters"):
+            self._answers[body["model"]] = {"Where is my order?": "tracking"}
+        return web.json_response({"status": "success"})
+
+    async def delete(self, request):
+        model = (await request.json())["model"]
+        if self.created.pop(model, None) is None:
+            return web.json_response({"error": "model not found"}, status=404)
+        self._models.remove(model)
+        return web.Response()
+
+    async def loaded(self, _):
+        limit = self.context_limit or 1 << 30
+        rows = [
+            {"name": name, "model": name, "context_length": min(body["parameters"]["num_ctx"], limit)}
+            for name, body in self.created.items()
+        ]
+        return web.json_response({"models": rows})
+
+    async def has_blob(self, request):
+        return web.Response(status=200 if request.match_info["digest"] in self.blobs else 404)
+
+    async def put_blob(self, request):
+        data = await request.read()
+        digest = request.match_info["digest"]
+        if digest != f"sha256:{hashlib.sha256(data).hexdigest()}":
+            return web.Response(status=400)
+        self.blobs.add(digest)
+        return web.Response(status=201)
+
+
+@asynccontextmanager
+async def fake_ollama():
+    """A fake Ollama on a free port: ``(fake, url)``."""
+    fake = FakeOllama()
+    runner = web.AppRunner(fake.application(), shutdown_timeout=0.5)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield fake, f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def ollama(anyio_backend):
+    async with fake_ollama() as found:
+        yield found
+
+
 @asynccontextmanager
 async def running(kind, plan, log_dir):
     """The engine of a row, started; ``remote`` is a connection to an echo that somebody else runs."""
+    if kind == "ollama":
+        async with fake_ollama() as (_, url):
+            options = {"base_url": url, "model": "smollm2:135m"}
+            session = engines.start(
+                msgspec.structs.replace(plan, options=options), log_dir=log_dir, name=kind
+            )
+            async with session as endpoint:
+                yield session, endpoint
+        return
     session = engines.start(plan, log_dir=log_dir, name=kind)
     async with session as endpoint:
         if kind != "remote":

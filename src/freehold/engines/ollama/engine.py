@@ -1,0 +1,291 @@
+"""The Ollama engine: a model of a running Ollama, with the context set and adapters put on.
+
+Ollama decides a model's context by its ``num_ctx``, which no OpenAI request can set, and cuts prompts that are
+longer without a word. So a model of our own is made from the asked one (a few bytes: the weights are shared)
+with ``num_ctx`` as planned, and after the first answer Ollama is asked what context it really loaded.
+
+Covered: version, context, adapters (one model each), removal of what was made.
+Not covered: an error for a prompt over the context. Ollama cuts; the gateway in front refuses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from freehold.engines import probe
+from freehold.engines.engine import EngineHealth, RunningEngine
+from freehold.engines.options import read
+from freehold.engines.weights.check import format_of
+from freehold.errors import EngineError, InputError, UpstreamError
+from freehold.types.endpoint import (
+    AdapterMount,
+    Capabilities,
+    Endpoint,
+    EngineName,
+    ServedModel,
+    ServePlan,
+)
+
+OLDEST_VERSION = (0, 5, 5)
+"""The first with ``from``, ``adapters`` and ``parameters`` in its create call (documented in its docs/api.md)."""
+DEFAULT_URL = "http://127.0.0.1:11434"
+SECONDS = 600.0
+
+
+class OllamaOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """`base_url` of the running Ollama (default: ``OLLAMA_HOST``). `model` is its name there, when it differs
+    from the plan's. With `pull` a model that is not there is pulled. `keep` leaves the made models behind.
+    """
+
+    base_url: str | None = None
+    model: str | None = None
+    pull: bool = False
+    keep: bool = False
+
+    @property
+    def url(self) -> str:
+        found = self.base_url or os.environ.get("OLLAMA_HOST") or DEFAULT_URL
+        if "://" not in found:
+            found = f"http://{found}"
+        return found.rstrip("/").replace("://0.0.0.0", "://127.0.0.1")
+
+
+class OllamaEngine:
+    """A connection to an Ollama that somebody else started."""
+
+    name: EngineName = "ollama"
+
+    def check(self, plan: ServePlan) -> None:
+        read(plan.options, OllamaOptions, "ollama")
+        for mount in plan.adapters:
+            for file in adapter_files(mount):
+                format_of(file)
+
+    async def start(self, plan: ServePlan, *, log_dir: Path, name: str) -> RunningEngine:
+        options = read(plan.options, OllamaOptions, "ollama")
+        timeout = aiohttp.ClientTimeout(total=SECONDS)
+        async with aiohttp.ClientSession(base_url=options.url, timeout=timeout) as http:
+            ollama = _Ollama(http, options.url)
+            await ollama.check_version()
+            model = options.model or plan.model
+            shown = await ollama.show(model, pull=options.pull)
+            longest = _context_length(shown)
+            if longest is not None and plan.context_tokens > longest:
+                raise EngineError(
+                    f"{model} has a context of {longest} tokens, {plan.context_tokens} were asked for",
+                    hint=f"ask for {longest} or fewer",
+                )
+            made: list[str] = []
+            try:
+                served = await _make(ollama, plan, model, name, made)
+                await _prove(ollama, options.url, served[0].upstream_name, plan.context_tokens)
+            except BaseException:
+                for one in made:
+                    await ollama.delete(one)
+                raise
+        abilities = shown.get("capabilities") or []
+        endpoint = Endpoint(
+            name=name,
+            engine="ollama",
+            base_url=options.url,
+            models=tuple(served),
+            capabilities=Capabilities(
+                tools="tools" in abilities,
+                json_schema=True,
+                adapters=True,
+                embeddings="embedding" in abilities,
+            ),
+            context_tokens=plan.context_tokens,
+        )
+        return OllamaConnection(endpoint, [] if options.keep else made)
+
+
+class OllamaConnection:
+    """What was made is removed at the end; Ollama itself goes on."""
+
+    def __init__(self, endpoint: Endpoint, made: list[str]) -> None:
+        self.endpoint = endpoint
+        self._made = made
+        self._stopped = False
+
+    def health(self) -> EngineHealth:
+        return EngineHealth(state="stopped" if self._stopped else "ready")
+
+    async def stop(self) -> None:
+        if self._stopped:
+            return
+        self._stopped = True
+        timeout = aiohttp.ClientTimeout(total=30)
+        async with aiohttp.ClientSession(base_url=self.endpoint.base_url, timeout=timeout) as http:
+            ollama = _Ollama(http, self.endpoint.base_url)
+            for model in self._made:
+                try:
+                    await ollama.delete(model)
+                except EngineError:
+                    return  # it has gone, and with it what could be removed
+
+
+async def _make(
+    ollama: _Ollama, plan: ServePlan, model: str, name: str, made: list[str]
+) -> list[ServedModel]:
+    """The base and each adapter as a model with the planned context."""
+    served = []
+    mounts: list[AdapterMount | None] = [None, *plan.adapters]
+    for mount in mounts:
+        public = plan.model if mount is None else mount.name
+        ours = f"freehold-{re.sub(r'[^a-z0-9]+', '-', f'{name}-{public}'.lower()).strip('-')}:{plan.context_tokens}"
+        adapters = {}
+        for file in adapter_files(mount) if mount is not None else []:
+            adapters[file.name] = await ollama.upload(file)
+        await ollama.create(ours, model, plan.context_tokens, adapters)
+        made.append(ours)
+        served.append(
+            ServedModel(
+                name=public, upstream_name=ours, adapter_id=mount.adapter_id if mount is not None else None
+            )
+        )
+    return served
+
+
+async def _prove(ollama: _Ollama, url: str, model: str, context_tokens: int) -> None:
+    """A real completion, then the context that was really loaded."""
+    try:
+        await probe.complete(url, model, seconds=SECONDS)
+    except (probe.Answer, aiohttp.ClientError, TimeoutError) as error:
+        raise EngineError(f"Ollama does not answer with {model}: {error}") from None
+    loaded = await ollama.loaded_context(model)
+    if loaded is not None and loaded < context_tokens:
+        raise EngineError(
+            f"Ollama loaded {model} with a context of {loaded} tokens, {context_tokens} were asked for: "
+            "longer prompts would be cut without a word",
+            hint="give it more memory (OLLAMA_KV_CACHE_TYPE=q8_0, OLLAMA_NUM_PARALLEL=1), or ask for less",
+        )
+
+
+def adapter_files(mount: AdapterMount) -> list[Path]:
+    """The file of an adapter: its GGUF, else its safetensors. Raises `InputError` when there is neither."""
+    path = Path(mount.path)
+    if not path.is_dir():
+        return [path]
+    for pattern in ("*.gguf", "*.safetensors"):
+        if found := sorted(path.glob(pattern)):
+            return found[:1]
+    raise InputError(f"the adapter {mount.name} has neither GGUF nor safetensors here", path=str(path))
+
+
+def modelfile(
+    model: str, context_tokens: int, adapter: str | None = None, template: str | None = None
+) -> str:
+    """A Modelfile for ``ollama create``: the same model without freehold."""
+    lines = [f"FROM {model}"]
+    if adapter is not None:
+        lines.append(f"ADAPTER {adapter}")
+    if template is not None:
+        lines.append(f'TEMPLATE """{template}"""')
+    lines.append(f"PARAMETER num_ctx {context_tokens}")
+    return "\n".join(lines) + "\n"
+
+
+def _context_length(shown: dict[str, Any]) -> int | None:
+    for key, value in (shown.get("model_info") or {}).items():
+        if key.endswith(".context_length") and isinstance(value, int):
+            return value
+    return None
+
+
+class _Ollama:
+    """Ollama's own API, as documented."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
+        self._http = http
+        self._url = url
+
+    async def check_version(self) -> None:
+        text = str((await self._ask("GET", "/api/version")).get("version", ""))
+        numbers = tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+        if numbers and numbers < OLDEST_VERSION:
+            oldest = ".".join(map(str, OLDEST_VERSION))
+            raise EngineError(f"Ollama {text} is too old", hint=f"update it: {oldest} or newer")
+
+    async def show(self, model: str, *, pull: bool) -> dict[str, Any]:
+        try:
+            return await self._ask("POST", "/api/show", {"model": model})
+        except _MissingError:
+            if not pull:
+                raise EngineError(
+                    f"Ollama at {self._url} has no model {model}", hint=f"ollama pull {model}"
+                ) from None
+        await self._ask("POST", "/api/pull", {"model": model, "stream": False})
+        return await self._ask("POST", "/api/show", {"model": model})
+
+    async def create(self, model: str, base: str, context_tokens: int, adapters: dict[str, str]) -> None:
+        body: dict[str, Any] = {
+            "model": model,
+            "from": base,
+            "parameters": {"num_ctx": context_tokens},
+            "stream": False,
+        }
+        if adapters:
+            body["adapters"] = adapters
+        await self._ask("POST", "/api/create", body)
+
+    async def upload(self, file: Path) -> str:
+        """Send a file unless it is there; returns its digest."""
+        with file.open("rb") as source:
+            digest = f"sha256:{hashlib.file_digest(source, 'sha256').hexdigest()}"
+        async with self._http.head(f"/api/blobs/{digest}") as reply:
+            if reply.status == 200:
+                return digest
+        with file.open("rb") as source:
+            async with self._http.post(f"/api/blobs/{digest}", data=source) as reply:
+                if reply.status not in (200, 201):
+                    raise EngineError(f"Ollama refused {file.name}: status {reply.status}")
+        return digest
+
+    async def loaded_context(self, model: str) -> int | None:
+        """The context a loaded model has (``/api/ps``); None where this version does not tell."""
+        for row in (await self._ask("GET", "/api/ps")).get("models") or []:
+            if row.get("name") == model or row.get("model") == model:
+                context = row.get("context_length")
+                return context if isinstance(context, int) else None
+        return None
+
+    async def delete(self, model: str) -> None:
+        try:
+            await self._ask("DELETE", "/api/delete", {"model": model})
+        except _MissingError:
+            return
+
+    async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        try:
+            async with self._http.request(method, path, json=body) as reply:
+                data = await reply.read()
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            raise EngineError(
+                f"no Ollama answers at {self._url}", hint="ollama serve, or set OLLAMA_HOST to where it is"
+            ) from None
+        if reply.status == 404:
+            raise _MissingError(path)
+        if reply.status != 200:
+            said = data[:200].decode(errors="replace")
+            raise EngineError(f"Ollama answered {reply.status} to {path}: {said}")
+        if not data:
+            return {}
+        try:
+            return msgspec.json.decode(data, type=dict[str, Any])
+        except msgspec.DecodeError:
+            raise EngineError(f"Ollama's answer to {path} is not JSON", hint="is it an Ollama?") from None
+
+
+class _MissingError(UpstreamError):
+    """Ollama has no such model."""
+
+
+ENGINE = OllamaEngine()

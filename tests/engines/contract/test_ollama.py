@@ -1,0 +1,65 @@
+"""What only Ollama's engine does: contexts set and proven, models made and removed."""
+
+import pytest
+
+from freehold import engines
+from freehold.engines.ollama.engine import OllamaOptions, modelfile
+from freehold.errors import EngineError
+from freehold.types.endpoint import AdapterMount, ServePlan
+
+pytestmark = pytest.mark.anyio
+
+
+def plan(url, **fields):
+    fields = {"context_tokens": 4096, **fields}
+    return ServePlan(
+        engine="ollama", model="base", options={"base_url": url, "model": "smollm2:135m"}, **fields
+    )
+
+
+async def test_the_context_is_set_and_what_was_made_is_removed(ollama, tmp_path):
+    fake, url = ollama
+    adapter = tmp_path / "adapter.gguf"
+    adapter.write_bytes(b"GGUF" + bytes(60))
+    mounts = (AdapterMount(name="base:shop", path=str(adapter), adapter_id="a1"),)
+    async with engines.start(plan(url, adapters=mounts), log_dir=tmp_path, name="x") as endpoint:
+        contexts = {body["parameters"]["num_ctx"] for body in fake.created.values()}
+        assert len(fake.created) == 2 and contexts == {4096}
+        assert endpoint.served("base:shop").adapter_id == "a1"
+        assert endpoint.capabilities.tools
+    assert fake.created == {}
+
+
+async def test_a_context_that_was_not_loaded_is_an_error(ollama, tmp_path):
+    fake, url = ollama
+    fake.context_limit = 2048
+    with pytest.raises(EngineError, match="context of 2048 tokens, 4096 were asked for"):
+        await engines.start(plan(url), log_dir=tmp_path, name="x").start()
+    assert fake.created == {}, "nothing is left behind"
+
+
+async def test_mistakes_are_one_line(ollama, tmp_path):
+    fake, url = ollama
+    with pytest.raises(EngineError, match="context of 8192 tokens, 10000 were asked for"):
+        await engines.start(plan(url, context_tokens=10_000), log_dir=tmp_path, name="x").start()
+    other = ServePlan(engine="ollama", model="qwen9", options={"base_url": url})
+    with pytest.raises(EngineError, match="has no model qwen9") as caught:
+        await engines.start(other, log_dir=tmp_path, name="x").start()
+    assert caught.value.hint == "ollama pull qwen9"
+    fake.version = "0.1.30"
+    with pytest.raises(EngineError, match=r"Ollama 0\.1\.30 is too old"):
+        await engines.start(plan(url), log_dir=tmp_path, name="x").start()
+    with pytest.raises(EngineError, match="no Ollama answers"):
+        await engines.start(plan("http://127.0.0.1:9"), log_dir=tmp_path, name="x").start()
+
+
+async def test_the_address_is_read_as_ollama_writes_it(monkeypatch):
+    monkeypatch.setenv("OLLAMA_HOST", "0.0.0.0:11500")
+    assert OllamaOptions().url == "http://127.0.0.1:11500"
+    monkeypatch.delenv("OLLAMA_HOST")
+    assert OllamaOptions().url == "http://127.0.0.1:11434"
+
+
+async def test_a_modelfile_says_the_same():
+    text = modelfile("smollm2:135m", 2048, adapter="./adapter.gguf")
+    assert text == "FROM smollm2:135m\nADAPTER ./adapter.gguf\nPARAMETER num_ctx 2048\n"
