@@ -31,7 +31,8 @@ def command(
 ) -> None:
     """Say whether MODEL fits, part by part, and the largest context that does.
 
-    MODEL is a catalog id or a GGUF file, of which only the header is read. Sizes are GiB (2^30 bytes).
+    MODEL is a catalog id, a GGUF file (only its header is read) or a folder with config.json. Sizes are GiB
+    (2^30 bytes).
     Exit code 0 when it fits, 1 when it does not.
 
     \b

@@ -35,6 +35,7 @@ def fit(
     adapters_bytes: int = 0,
     made_from: tuple[str, ...] = (),
     version: str = "",
+    notes: tuple[str, ...] = (),
 ) -> Fit:
     """Set what serving needs against what the machine has.
 
@@ -79,7 +80,7 @@ def fit(
         available_bytes=available,
         headroom_bytes=available - total,
         fits=total <= available and workload.context_tokens <= shape.context_tokens,
-        reasons=_reasons(shape, workload, parts, total, available, where, largest, machine),
+        reasons=_reasons(shape, workload, parts, total, available, where, largest, machine) + notes,
         largest_context_tokens=largest,
         kv_type=kv_type,
         made_from=made_from,

@@ -12,6 +12,7 @@ from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UnknownModelError, WeightsError
 from freehold.hardware import fit as fitting
 from freehold.hardware.gguf_header import read_header
+from freehold.hardware.hf_config import safetensors_bytes, shape_from_config
 from freehold.hardware.probes import probe_machine
 from freehold.hardware.quantization import known, quantize, repacked_bytes, weights_bytes
 from freehold.hardware.shapes import shape_from_gguf
@@ -33,6 +34,7 @@ class Sized(NamedTuple):
     tensors: tuple[tuple[str, tuple[int, ...], str], ...]
     """Name, dimensions and type of each."""
     made_from: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def fit_model(
@@ -68,6 +70,7 @@ def fit_model(
         repacked_bytes=0 if machine.accelerators else repacked_bytes(sized.tensors, machine.isa),
         made_from=sized.made_from,
         version=__version__,
+        notes=sized.notes,
     )
 
 
@@ -81,11 +84,17 @@ def size_model(
     """Shape and weight bytes of a model, from the best source there is: a file, else the catalog."""
     if weights is None and quantization is None and Path(model_id).suffix == ".gguf":
         return _from_file(Path(model_id).name, Path(model_id))
+    if weights is None and (Path(model_id).is_dir() or Path(model_id).suffix == ".json"):
+        return _from_config(Path(model_id), quantization)
     if weights is None:
         weights = _stored(model_id, settings, quantization)
     if weights is not None and weights.path is not None and weights.format == "gguf":
         sized = _from_file(weights.model_id, Path(weights.path))
         return sized._replace(quantization=weights.quantization, made_from=(f"weights:{weights.sha256}",))
+    if weights is not None and weights.path is not None and weights.format == "safetensors":
+        folder = Path(weights.path)
+        sized = _from_config(folder if folder.is_dir() else folder.parent, quantization)
+        return sized._replace(name=weights.model_id, made_from=(f"weights:{weights.sha256}",))
     model = catalog.find(model_id)
     if model is None:
         row = weights_catalog.find(model_id, quantization)
@@ -128,4 +137,26 @@ def _from_file(name: str, path: Path) -> Sized:
         bytes=header.tensor_bytes,
         tensors=tuple((tensor.name, tensor.dims, tensor.type) for tensor in header.tensors),
         basis=f"tensors listed in {path.name}",
+    )
+
+
+def _from_config(path: Path, quantization: str | None) -> Sized:
+    """A folder with config.json: bytes as its safetensors have them, or computed for a quantization."""
+    found = shape_from_config(path)
+    folder = path if path.is_dir() else path.parent
+    name = folder.resolve().name
+    wanted = known(quantization or "BF16")
+    typed = quantize(found.shape, wanted)
+    stored = quantization is None and path.is_dir()
+    here = stored and (
+        any(folder.glob("*.safetensors")) or (folder / "model.safetensors.index.json").exists()
+    )
+    return Sized(
+        name=name,
+        shape=found.shape,
+        quantization=wanted,
+        bytes=safetensors_bytes(folder) if here else weights_bytes(found.shape, wanted),
+        tensors=tuple((one.tensor.name, one.tensor.dims, one.type) for one in typed),
+        basis="safetensors as they are" if here else f"computed from config.json at {wanted}",
+        notes=found.notes,
     )

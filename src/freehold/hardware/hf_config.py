@@ -1,0 +1,265 @@
+"""Shapes from a `config.json` as transformers writes it, and weight bytes from safetensors headers.
+
+Covered: the families in `FAMILIES`; a text model inside a multimodal config (`text_config`). An architecture
+that is not in the table gets an upper bound: full attention in every layer, and says so.
+Not covered: vision and audio towers, multi-token-prediction layers.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from freehold.errors import InputError
+from freehold.types.model import AttentionKind, ExpertShape, LatentShape, RecurrentShape, Shape
+
+MAX_CONFIG_BYTES = 1 << 20
+MAX_HEADER_BYTES = 100 << 20
+
+
+class Family(NamedTuple):
+    """How a `model_type` is built where its config does not say."""
+
+    architecture: str
+    flags: dict[str, Any]
+    full_every: int = 0
+    """Where windows alternate and the config has no `layer_types`: every how many layers one is full."""
+
+
+FAMILIES: dict[str, Family] = {
+    "llama": Family("llama", {}),
+    "mistral": Family("llama", {}),
+    "mixtral": Family("llama", {}),
+    "qwen2": Family("qwen2", {"qkv_bias": True}),
+    "qwen3": Family("qwen3", {"qk_norm": "head"}),
+    "qwen3_moe": Family("qwen3moe", {"qk_norm": "head"}),
+    "gemma2": Family("gemma2", {"norms_per_layer": 4}, 2),
+    "gemma3": Family("gemma3", {"norms_per_layer": 4, "qk_norm": "head"}, 6),
+    "gemma3_text": Family("gemma3", {"norms_per_layer": 4, "qk_norm": "head"}, 6),
+    "phi3": Family("phi3", {"fused_qkv": True}),
+    "olmo2": Family("olmo2", {"qk_norm": "full"}),
+    "cohere": Family("command-r", {"norms_per_layer": 1}),
+    "cohere2": Family("cohere2", {"norms_per_layer": 1}, 4),
+    "deepseek_v2": Family("deepseek2", {}),
+    "deepseek_v3": Family("deepseek2", {}),
+    "kimi_k2": Family("deepseek2", {}),
+    "gpt_oss": Family("gpt-oss", {"qkv_bias": True, "output_bias": True, "attention_sinks": True}, 2),
+    "granite": Family("granite", {}),
+    "ernie4_5": Family("ernie4_5", {}),
+    "ernie4_5_moe": Family("ernie4_5-moe", {}),
+    "jamba": Family("jamba", {}),
+}
+
+TIED_BY_DEFAULT = frozenset({"gemma2", "gemma3", "gemma3_text", "cohere", "cohere2"})
+WINDOW_IGNORED = frozenset({"mistral", "phi3", "qwen2", "qwen3", "qwen3_moe"})
+"""Their configs name a window that llama.cpp does not use or that is switched off."""
+
+
+class Found(NamedTuple):
+    """A shape and what to know about it."""
+
+    shape: Shape
+    notes: tuple[str, ...]
+
+
+def shape_from_config(path: Path) -> Found:
+    """The shape a `config.json` (or the folder with one) describes.
+
+    Raises `InputError` when the file is missing, no JSON object, or lacks a key that the sizes need.
+    """
+    file = path / "config.json" if path.is_dir() else path
+    raw = _object(file, MAX_CONFIG_BYTES)
+    if isinstance(raw.get("text_config"), dict):
+        raw = {**{key: raw[key] for key in ("tie_word_embeddings",) if key in raw}, **raw["text_config"]}
+    kind = str(raw.get("model_type", ""))
+    family = FAMILIES.get(kind)
+    read = _Keys(raw, str(file))
+    notes: list[str] = []
+    if family is None:
+        notes.append(
+            f"model_type {kind or 'missing'} is not known here: an upper bound for the cache, every layer "
+            "counted as full attention; parameters are approximate"
+        )
+        family = Family(kind or "unknown", {})
+    layers, hidden, heads = (
+        read.whole("num_hidden_layers"), read.whole("hidden_size"), read.whole("num_attention_heads"),
+    )  # fmt: skip
+    experts = _experts(read, kind)
+    latent = _latent(read)
+    recurrent = _recurrent(read, hidden) if kind == "jamba" else None
+    tied = raw.get("tie_word_embeddings")
+    attention, window = _attention(raw, kind, family, layers, latent is not None, notes)
+    return Found(
+        Shape(
+            architecture=family.architecture,
+            layers=layers,
+            hidden=hidden,
+            heads=heads,
+            kv_heads=read.optional("num_key_value_heads") or heads,
+            head_dim=read.optional("head_dim") or hidden // heads,
+            ffn=read.optional("intermediate_size") or 0,
+            vocabulary=read.whole("vocab_size"),
+            context_tokens=read.whole("max_position_embeddings"),
+            tied_embeddings=tied if isinstance(tied, bool) else kind in TIED_BY_DEFAULT,
+            attention=attention,
+            sliding_window=window,
+            experts=experts,
+            latent=latent,
+            recurrent=recurrent,
+            **family.flags,
+        ),
+        tuple(notes),
+    )
+
+
+def _attention(
+    raw: dict[str, Any], kind: str, family: Family, layers: int, latent: bool, notes: list[str]
+) -> tuple[tuple[AttentionKind, ...], int | None]:
+    every_token: tuple[AttentionKind, ...] = ("full",)
+    one_vector: tuple[AttentionKind, ...] = ("latent",)
+    if latent:
+        return one_vector * layers, None
+    if kind == "jamba":
+        period, offset = int(raw.get("attn_layer_period", 8)), int(raw.get("attn_layer_offset", 4))
+        if period < 1:
+            raise InputError(f"attn_layer_period is {period}")
+        hybrid: tuple[AttentionKind, ...] = tuple(
+            _either(layer % period == offset, "full", "recurrent") for layer in range(layers)
+        )
+        return hybrid, None
+    window = raw.get("sliding_window")
+    if not isinstance(window, int) or window < 1 or kind in WINDOW_IGNORED:
+        return every_token * layers, None
+    types = raw.get("layer_types")
+    if isinstance(types, list) and len(types) >= layers:
+        listed: tuple[AttentionKind, ...] = tuple(
+            _either("sliding" in str(one), "sliding", "full") for one in types[:layers]
+        )
+        return listed, window
+    every = raw.get("sliding_window_pattern", family.full_every)
+    if isinstance(every, int) and every > 1:
+        cycled: tuple[AttentionKind, ...] = tuple(
+            _either((layer + 1) % every == 0, "full", "sliding") for layer in range(layers)
+        )
+        return cycled, window
+    notes.append("its config names a window but not which layers use it: all counted as full")
+    return every_token * layers, None
+
+
+def _either(first: bool, one: AttentionKind, other: AttentionKind) -> AttentionKind:
+    return one if first else other
+
+
+def _experts(read: _Keys, kind: str) -> ExpertShape | None:
+    count = next(
+        (value for key in ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
+         if (value := read.optional(key))), None,
+    )  # fmt: skip
+    if not count or count < 2:
+        return None
+    ffn = read.optional("moe_intermediate_size") or read.whole("intermediate_size")
+    return ExpertShape(
+        count=count,
+        per_token=read.optional("num_experts_per_tok") or read.whole("moe_k"),
+        ffn=ffn,
+        shared=read.optional("n_shared_experts") or read.optional("moe_num_shared_experts") or 0,
+        dense_layers=read.optional("first_k_dense_replace") or read.optional("moe_layer_start_index") or 0,
+        every=read.optional("expert_layer_period") or 1,
+        offset=read.optional("expert_layer_offset") or 0,
+        score_bias=kind in ("deepseek_v3", "kimi_k2"),
+        router_bias=kind == "gpt_oss",
+        expert_bias=kind == "gpt_oss",
+    )
+
+
+def _latent(read: _Keys) -> LatentShape | None:
+    rank = read.optional("kv_lora_rank")
+    if not rank:
+        return None
+    return LatentShape(
+        kv_rank=rank,
+        rope_dim=read.whole("qk_rope_head_dim"),
+        nope_dim=read.whole("qk_nope_head_dim"),
+        value_dim=read.whole("v_head_dim"),
+        q_rank=read.optional("q_lora_rank"),
+    )
+
+
+def _recurrent(read: _Keys, hidden: int) -> RecurrentShape:
+    inner = hidden * (read.optional("mamba_expand") or 2)
+    state = read.optional("mamba_d_state") or 16
+    return RecurrentShape(
+        kind="mamba1",
+        conv_kernel=read.optional("mamba_d_conv") or 4,
+        conv_channels=inner,
+        state_values=state * inner,
+        inner=inner,
+        state=state,
+        dt_rank=read.optional("mamba_dt_rank") or -(-hidden // 16),
+        inner_norms=True,
+    )
+
+
+class _Keys:
+    """Whole numbers of a config, with checks."""
+
+    def __init__(self, raw: dict[str, Any], path: str) -> None:
+        self.raw = raw
+        self.path = path
+
+    def optional(self, key: str) -> int | None:
+        value = self.raw.get(key)
+        if value is None or isinstance(value, bool) or not isinstance(value, int):
+            return None
+        if not 0 <= value < 1 << 40:
+            raise InputError(f"{key} is {value}", path=self.path)
+        return value
+
+    def whole(self, key: str) -> int:
+        value = self.optional(key)
+        if not value:
+            shown = "missing" if key not in self.raw else repr(self.raw[key])
+            raise InputError(f"{key} is {shown}; the sizes need it", path=self.path)
+        return value
+
+
+def safetensors_bytes(folder: Path) -> int:
+    """Bytes of all tensors of a folder: from the index where there is one, else from each file's header.
+
+    Raises `InputError` for a header that is cut short or claims more than the file holds.
+    """
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        total = _object(index, MAX_HEADER_BYTES).get("metadata", {}).get("total_size")
+        if isinstance(total, int) and total > 0:
+            return total
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise InputError("no safetensors and no index here", path=str(folder))
+    return sum(_tensor_bytes(file) for file in files)
+
+
+def _tensor_bytes(file: Path) -> int:
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        front = stream.read(8)
+        length = struct.unpack("<Q", front)[0] if len(front) == 8 else 0
+        if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
+            raise InputError(f"not a sound safetensors file: header of {length} bytes", path=str(file))
+    return size - 8 - int(length)
+
+
+def _object(file: Path, limit: int) -> dict[str, Any]:
+    try:
+        if file.stat().st_size > limit:
+            raise InputError("too large for a config", path=str(file))
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("no such file", path=str(file)) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"not JSON: {error}", path=str(file)) from None
+    if not isinstance(value, dict):
+        raise InputError("not a JSON object", path=str(file))
+    return value

@@ -1,0 +1,99 @@
+import json
+import struct
+
+import pytest
+
+from freehold.catalog import models
+from freehold.errors import InputError
+from freehold.hardware.hf_config import FAMILIES, safetensors_bytes, shape_from_config
+from freehold.hardware.tensors import parameter_count
+
+GEMMA = {
+    "model_type": "gemma3",
+    "text_config": {
+        "model_type": "gemma3_text", "num_hidden_layers": 62, "hidden_size": 5376, "num_attention_heads": 32,
+        "num_key_value_heads": 16, "head_dim": 128, "intermediate_size": 21504, "vocab_size": 262144,
+        "max_position_embeddings": 131072, "sliding_window": 1024,
+    },
+}  # fmt: skip
+DEEPSEEK = {
+    "model_type": "deepseek_v3", "num_hidden_layers": 61, "hidden_size": 7168, "num_attention_heads": 128,
+    "num_key_value_heads": 128, "intermediate_size": 18432, "moe_intermediate_size": 2048, "vocab_size": 129280,
+    "max_position_embeddings": 163840, "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64, "v_head_dim": 128, "n_routed_experts": 256, "num_experts_per_tok": 8,
+    "n_shared_experts": 1, "first_k_dense_replace": 3, "tie_word_embeddings": False,
+}  # fmt: skip
+SMOL = {
+    "model_type": "llama", "num_hidden_layers": 30, "hidden_size": 576, "num_attention_heads": 9,
+    "num_key_value_heads": 3, "intermediate_size": 1536, "vocab_size": 49152, "max_position_embeddings": 8192,
+    "tie_word_embeddings": True,
+}  # fmt: skip
+JAMBA = {
+    "model_type": "jamba", "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32,
+    "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 65536, "max_position_embeddings": 262144,
+    "num_experts": 16, "num_experts_per_tok": 2, "expert_layer_period": 2, "expert_layer_offset": 1,
+    "attn_layer_period": 8, "attn_layer_offset": 4, "mamba_dt_rank": 256, "tie_word_embeddings": False,
+}  # fmt: skip
+
+
+def write(folder, config):
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        (GEMMA, "google/gemma-3-27b-it"),
+        (DEEPSEEK, "deepseek-ai/DeepSeek-V3"),
+        (SMOL, "HuggingFaceTB/SmolLM2-135M-Instruct"),
+        (JAMBA, "ai21labs/AI21-Jamba-1.5-Mini"),
+    ],
+)
+def test_a_config_says_what_the_catalog_says(tmp_path, config, name):
+    found = shape_from_config(write(tmp_path, config))
+    known = models.get(name).shape
+    assert found.notes == ()
+    assert parameter_count(found.shape) == parameter_count(known)
+    assert found.shape.attention == known.attention
+    assert found.shape.sliding_window == known.sliding_window
+
+
+def test_an_unknown_architecture_is_a_bound_and_says_so(tmp_path):
+    found = shape_from_config(write(tmp_path, SMOL | {"model_type": "brandnew", "sliding_window": 128}))
+    assert "brandnew is not known here" in found.notes[0]
+    assert set(found.shape.attention) == {"full"}
+
+
+@pytest.mark.parametrize("key", ["num_hidden_layers", "hidden_size", "vocab_size", "max_position_embeddings"])
+def test_a_missing_key_is_named(tmp_path, key):
+    config = {name: value for name, value in SMOL.items() if name != key}
+    with pytest.raises(InputError, match=f"{key} is missing"):
+        shape_from_config(write(tmp_path, config))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", "null", '{"num_hidden_layers": -5, "hidden_size": 1}', "[" * 100_000]
+)
+def test_nonsense_is_refused(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError):
+        shape_from_config(tmp_path)
+
+
+def test_safetensors_by_index_or_header(tmp_path):
+    header = b'{"__metadata__":{}}'
+    (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 100)
+    assert safetensors_bytes(tmp_path) == 100
+    (tmp_path / "model.safetensors.index.json").write_text('{"metadata": {"total_size": 400000000000}}')
+    assert safetensors_bytes(tmp_path) == 400_000_000_000
+    (tmp_path / "model.safetensors.index.json").unlink()
+    (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", 2**60) + b"{}")
+    with pytest.raises(InputError, match="safetensors"):
+        safetensors_bytes(tmp_path)
+
+
+def test_every_family_has_a_name_llama_cpp_knows():
+    gguf = pytest.importorskip("gguf")
+    names = set(gguf.MODEL_ARCH_NAMES.values())
+    assert {family.architecture for family in FAMILIES.values()} <= names
