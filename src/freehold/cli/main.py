@@ -28,6 +28,8 @@ COMMANDS: dict[str, Entry] = {
     "dataset": Entry("freehold.cli.dataset:command", "Turn traces into an immutable dataset"),
     "scan": Entry("freehold.cli.scan:command", "Where does my code use rented models, and until when?"),
     "retirements": Entry("freehold.cli.retirements:command", "When is the model I pay for shut down?"),
+    "publishers": Entry("freehold.cli.publishers:command", "Who gives weights away, and may one rely on it?"),
+    "gap": Entry("freehold.cli.gap:command", "How far open models are behind, by published scores"),
     "assess": Entry("freehold.cli.assess:command", "Which open models may I use, can I run, do what I need"),
     "fit": Entry("freehold.cli.fit:command", "Say whether a model fits on a machine, and what the most is"),
     "cost": Entry("freehold.cli.cost:command", "Leave or stay, as far as money goes"),

@@ -1,0 +1,112 @@
+"""Published scores as references (`scores.toml`), and the gap between open and proprietary models.
+
+A gap is only taken within one task, metric and source: the same people with the same harness. Settings may differ
+within a source (tuned against zero-shot) and are shown.
+"""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from datetime import date
+from importlib.resources import files
+from typing import Literal
+
+import msgspec
+
+from freehold.errors import UsageError
+from freehold.types.record import Record
+
+LOWER_IS_BETTER = ("error", "loss", "perplexity")
+
+
+class PublishedScore(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[scores]]` table."""
+
+    task: str
+    metric: str
+    model: str
+    kind: Literal["open", "proprietary"]
+    setting: str
+    score: float
+    source: str
+    checked: date
+    n: str | None = None
+    note: str | None = None
+    seen: bool = True
+
+
+class Gap(Record, frozen=True, kw_only=True):
+    """Best open against best proprietary in one source. `difference` is open minus proprietary, in the metric's
+    own unit; positive: the open one is better."""
+
+    task: str
+    metric: str
+    source: str
+    checked: date
+    open_model: str
+    open_setting: str
+    open_score: float
+    proprietary_model: str
+    proprietary_setting: str
+    proprietary_score: float
+    difference: float
+    same_setting: bool
+    all_seen: bool
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    scores: tuple[PublishedScore, ...]
+
+
+@functools.cache
+def rows() -> tuple[PublishedScore, ...]:
+    """All rows, in file order."""
+    text = files("freehold.catalog").joinpath("scores.toml").read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(text), _File).scores
+
+
+def tasks() -> list[str]:
+    """Tasks with a score, in file order."""
+    return list(dict.fromkeys(row.task for row in rows()))
+
+
+def gaps(task: str | None = None) -> list[Gap]:
+    """Gaps of a task (default: of all), one a source that scored both kinds.
+
+    Raises `UsageError` for a task without scores.
+    """
+    chosen = [row for row in rows() if task is None or task.lower() in row.task.lower()]
+    if not chosen:
+        raise UsageError(f"no published score of {task}", hint=f"known: {', '.join(tasks())}")
+    groups: dict[tuple[str, str, str], list[PublishedScore]] = {}
+    for row in chosen:
+        groups.setdefault((row.task, row.metric, row.source), []).append(row)
+    found = (_gap(group) for group in groups.values())
+    return [gap for gap in found if gap is not None]
+
+
+def _gap(group: list[PublishedScore]) -> Gap | None:
+    sign = -1 if any(word in group[0].metric.lower() for word in LOWER_IS_BETTER) else 1
+    best: dict[str, PublishedScore] = {}
+    for row in group:
+        if row.kind not in best or sign * row.score > sign * best[row.kind].score:
+            best[row.kind] = row
+    if len(best) < 2:
+        return None
+    one, other = best["open"], best["proprietary"]
+    return Gap(
+        task=one.task,
+        metric=one.metric,
+        source=one.source,
+        checked=min(one.checked, other.checked),
+        open_model=one.model,
+        open_setting=one.setting,
+        open_score=one.score,
+        proprietary_model=other.model,
+        proprietary_setting=other.setting,
+        proprietary_score=other.score,
+        difference=round(sign * (one.score - other.score), 4),
+        same_setting=one.setting == other.setting,
+        all_seen=one.seen and other.seen,
+    )

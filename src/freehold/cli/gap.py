@@ -1,0 +1,39 @@
+"""`freehold gap`: published scores, open against proprietary."""
+
+from __future__ import annotations
+
+import click
+
+from freehold.cli.options import json_option, print_json
+
+
+@click.command("gap")
+@click.argument("task", required=False)
+@json_option
+def command(task: str | None, as_json: bool) -> None:
+    """The best open model against the best proprietary one, by task and source; sources are never mixed.
+
+    These are published figures on public tasks, not yours: freehold evaluate measures your own.
+
+    \b
+    Example:
+      freehold gap
+      freehold gap Banking77
+    """
+    from freehold.workflows.gap import gaps
+
+    found = gaps(task)
+    if as_json:
+        print_json(found)
+        return
+    for one in found:
+        click.echo(f"{click.style(one.task, bold=True)}, {one.metric}: open {one.difference:+.1f}")
+        click.echo(f"  open         {one.open_score:>7.2f}  {one.open_model} ({one.open_setting})")
+        click.echo(
+            f"  proprietary  {one.proprietary_score:>7.2f}  {one.proprietary_model} ({one.proprietary_setting})"
+        )
+        unlike = "" if one.same_setting else "settings differ; "
+        recalled = "" if one.all_seen else "partly recalled, not read; "
+        click.echo(click.style(f"  {unlike}{recalled}{one.source}, read {one.checked}", dim=True))
+    if not found:
+        click.echo("no source scored both an open and a proprietary model on it", err=True)

@@ -1,0 +1,36 @@
+"""`freehold publishers`: licences, drift and cadence of those who publish weights."""
+
+from __future__ import annotations
+
+import click
+
+from freehold.cli.options import json_option, print_json
+
+
+@click.command("publishers")
+@click.argument("name", required=False)
+@json_option
+def command(name: str | None, as_json: bool) -> None:
+    """Who gives weights away, under what licences, how these moved, how often, and what relying on them means.
+
+    \b
+    Example:
+      freehold publishers
+      freehold publishers Google
+    """
+    from freehold.workflows.publishers import show
+
+    found = show(name)
+    if as_json:
+        print_json(found)
+        return
+    for one in found:
+        span = f", {one.first} to {one.latest}" if one.first else ""
+        pace = f", every {one.months_between:g} months" if one.months_between is not None else ""
+        click.echo(f"{click.style(one.name, bold=True)}  {one.models} models in the catalog{span}{pace}")
+        for license_id, count in one.licenses.items():
+            click.echo(f"  {count:>3} × {license_id}")
+        if one.drift:
+            click.echo(f"  {one.drift}")
+        click.echo(click.style(f"  {one.reliance}", dim=True))
+        click.echo(click.style(f"  {one.source}, read {one.checked}", dim=True))
