@@ -5,11 +5,12 @@ python benchmarks/gateway/product.py PORT UPSTREAM FOLDER [SHADOW_UPSTREAM]
 
 from __future__ import annotations
 
+import io
 import sys
 
-from freehold.gateway.config import ApiKey, GatewayConfig
+from freehold.gateway import serve
+from freehold.gateway.config import ApiKey, GatewayConfig, to_json
 from freehold.gateway.keys import hash_of
-from freehold.gateway.serve import run
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Route, Target
 
@@ -30,7 +31,7 @@ def main() -> None:
             state="shadow",
             shadow_share=1.0,
         )
-    run(
+    config = to_json(
         GatewayConfig(
             port=int(port),
             endpoints=tuple(endpoints),
@@ -41,6 +42,9 @@ def main() -> None:
             shadow_concurrency=64,
         )
     )
+    # As `freehold up` starts it: the configuration comes on stdin.
+    sys.stdin = io.TextIOWrapper(io.BytesIO(config))
+    serve.main()
 
 
 if __name__ == "__main__":

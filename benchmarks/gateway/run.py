@@ -64,7 +64,7 @@ def running(command: list[str], core: int, port: int) -> Iterator[psutil.Process
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.05)
-        time.sleep(0.7)
+        time.sleep(2)
         yield psutil.Process(process.pid)
     finally:
         process.terminate()
@@ -149,7 +149,7 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--quick", action="store_true")
     options.add_argument("--portkey")
-    options.add_argument("--no-peers", action="store_true")
+    options.add_argument("--only", action="append", help="part of a name in the table; may be repeated")
     asked = options.parse_args()
     seconds = 3.0 if asked.quick else 8.0
     on_core_1()
@@ -161,8 +161,7 @@ def main() -> None:
             running(["nginx", "-c", str(conf)], 1, PLAIN),
             running([sys.executable, "upstream.py", str(STREAMS)], 1, STREAMS),
         ):
-            if not asked.no_peers:
-                table(folder, seconds, asked.portkey)
+            table(folder, seconds, asked.portkey, asked.only)
             product(folder, seconds, quick=asked.quick)
 
 
@@ -172,12 +171,14 @@ def load_answer() -> str:
     return ANSWER.decode()
 
 
-def table(folder: str, seconds: float, portkey: str | None) -> None:
+def table(folder: str, seconds: float, portkey: str | None, only: list[str] | None) -> None:
     print(
         "| gateway | CPU ms/request | requests/s | p50 ms, 1 connection | CPU ms/100-chunk stream | memory MB |"
     )
     print("|---|---|---|---|---|---|")
     for name, (plain, streamed, extra) in peers(folder, portkey).items():
+        if only is not None and not any(part in name for part in only):
+            continue
         with running(plain, 0, PORT) as process:
             more = extra.replace("PORT", str(PLAIN))
             wrk(folder, 32, 1, "gpt-4o", stream=False, extra=more)
@@ -189,8 +190,9 @@ def table(folder: str, seconds: float, portkey: str | None) -> None:
             memory = rss_mb(process)
         with running(streamed, 0, PORT) as process:
             more = extra.replace("PORT", str(STREAMS))
-            before = cpu_s(process)
             try:
+                wrk(folder, 32, 1, "stream-5", stream=True, extra=more)
+                before = cpu_s(process)
                 count, _, _ = wrk(folder, 32, seconds, "stream-5", stream=True, extra=more)
                 time.sleep(0.5)
                 stream_ms = f"{(cpu_s(process) - before) / count * 1000:.2f}"

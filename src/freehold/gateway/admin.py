@@ -16,7 +16,7 @@ import asyncio
 import time
 import urllib.parse
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -25,10 +25,12 @@ from freehold.gateway.config import ApiKey, GatewayConfig, check_route
 from freehold.gateway.forward import read_body
 from freehold.gateway.keys import KeyRing
 from freehold.gateway.redaction import redact_text
-from freehold.store import Store, open_store
 from freehold.types.record import Record
 from freehold.types.route import Route
 from freehold.wire.errors import ApiError, Reply
+
+if TYPE_CHECKING:
+    from freehold.store import Store
 
 PREFIX = "/freehold/v1/"
 _BODY_MAX = 1024 * 1024
@@ -96,6 +98,8 @@ class Admin:
         if self._store is None:
             if self._config.store_url is None:
                 raise ApiError(409, "this gateway runs without a store", code="no_store")
+            from freehold.store import open_store
+
             try:
                 self._store = open_store(self._config.store_url, busy_timeout_ms=2000)
             except StorageError as error:

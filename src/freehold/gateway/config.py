@@ -53,7 +53,6 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     shadow_concurrency: int = 8
     shadow_per_minute: int | None = None
     retention_days: float | None = None
-    retention_bytes: int | None = None
 
     def __post_init__(self) -> None:
         names = [endpoint.name for endpoint in self.endpoints]

@@ -25,7 +25,6 @@ from typing import Any
 
 from freehold.errors import ConfigError, EngineError, PortInUseError
 from freehold.gateway.config import GatewayConfig, to_json
-from freehold.store import open_store
 
 _RUN_FOLDER_PREFIX = "freehold-gateway-"
 _READY_POLL_S = 0.02
@@ -38,6 +37,10 @@ def run(config: GatewayConfig) -> None:
     variable is not set, `StoreError` when the store cannot be opened.
     """
     check(config)
+    _serve(config)
+
+
+def _serve(config: GatewayConfig) -> None:
     with (
         tempfile.TemporaryDirectory(prefix=_RUN_FOLDER_PREFIX) as run_folder,
         _recorder(config, Path(run_folder)),
@@ -58,6 +61,8 @@ def check(config: GatewayConfig) -> None:
                 hint=f"export {endpoint.api_key_env}=…",
             )
     if config.store_url is not None:
+        from freehold.store import open_store
+
         open_store(config.store_url).close()
     check_port(config.host, config.port)
 
@@ -261,7 +266,8 @@ def main() -> None:
     from freehold.gateway.config import from_json
 
     _sweep_left_over_folders()
-    run(from_json(sys.stdin.buffer.read()))
+    # `start` has checked it; opening the store here would keep the database library in every worker's memory.
+    _serve(from_json(sys.stdin.buffer.read()))
 
 
 if __name__ == "__main__":
