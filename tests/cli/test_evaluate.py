@@ -91,3 +91,18 @@ def test_json_answers_are_told_apart_key_by_key(freehold, tmp_path):
     assert '- urgency: "high"' in out
     assert '+ urgency: "low"' in out
     assert "- intent" not in out
+
+
+def test_a_task_may_be_a_file(freehold, files, tmp_path):
+    (tmp_path / "triage.toml").write_text(
+        '[task]\nscorer = "label"\nmargin = 0.2\n[task.options]\nlabels = ["yes", "no"]\n'
+    )
+    arguments = files(200, 190)[:4]
+    status, out, _ = freehold("evaluate", *arguments, "--task", "triage.toml")
+    assert (status, out.split()[0]) == (0, "PROMOTE")
+    assert "margin 0.2" in out
+    (tmp_path / "triage.toml").write_text('[task]\nscorr = "label"\n')
+    status, _, err = freehold("evaluate", *arguments, "--task", "triage.toml")
+    assert status == 2
+    assert "triage.toml: unknown key task.scorr" in err
+    assert "did you mean scorer?" in err

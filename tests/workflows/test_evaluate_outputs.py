@@ -132,3 +132,23 @@ def test_a_margin_as_large_as_the_incumbents_rate_proves_nothing(tmp_path):
 def test_clusters_come_from_the_lines(tmp_path):
     a = [{"id": i, "output": "yes", "gold": "yes", "group": i // 4} for i in range(120)]
     assert run(tmp_path, a, a).comparison.n_groups == 30
+
+
+def test_batch_files_of_an_api_are_read(tmp_path):
+    def line(i, message):
+        body = {"choices": [{"message": message, "finish_reason": "stop"}]}
+        return {
+            "custom_id": f"r{i}",
+            "response": {"status_code": 200, "body": body},
+            "error": None,
+            "gold": "yes",
+        }
+
+    a = [line(i, {"content": "Yes"}) for i in range(5)]
+    b = [
+        line(i, {"content": None, "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]})
+        for i in range(5)
+    ]
+    made = run(tmp_path, a, b)
+    assert (made.comparison.incumbent_mean, made.comparison.candidate_mean) == (1.0, 0.0)
+    assert made.disagreements[0].candidate_answer == '[{"function":{"name":"f","arguments":"{}"}}]'

@@ -45,7 +45,9 @@ from freehold.errors import UsageError
 )
 @click.option("--intersect", is_flag=True, help="Compare only the ids that both files have.")
 @click.option(
-    "--task", "scorer", help="Scorer to use instead of freehold.toml's; 'given' for the files' scores."
+    "--task",
+    "scorer",
+    help="Scorer instead of freehold.toml's, or a TOML file with a [task]; 'given': the files' scores.",
 )
 @click.option(
     "--option",

@@ -86,7 +86,7 @@ def native_line(value: dict[str, Any], path: Path, number: int) -> OutputLine:
     metadata = value.get("metadata")
     return OutputLine(
         id=str(id),
-        output=as_text(_first(value, "output")),
+        output=_answer(_first(value, "output")),
         gold=as_text(_first(value, "gold")),
         score=None if score is None else float(score),
         scored="score" in value,
@@ -94,6 +94,16 @@ def native_line(value: dict[str, Any], path: Path, number: int) -> OutputLine:
         question=as_text(_first(value, "question")),
         metadata=metadata if isinstance(metadata, dict) else {},
     )
+
+
+def _answer(value: Any) -> str | None:
+    """An output as text; of an API's response body (as batch files hold it) the first choice's answer."""
+    body = value.get("body", value) if isinstance(value, dict) else None
+    choices = body.get("choices") if isinstance(body, dict) else None
+    if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+        message = choices[0].get("message") or {}
+        return as_text(message.get("tool_calls") or message.get("content"))
+    return as_text(value)
 
 
 def as_text(value: Any) -> str | None:

@@ -55,6 +55,8 @@ def _lengths(samples: Sequence[Sample]) -> list[str | None]:
     order = sorted(lengths)
     if not order:
         return []
+    if order[0] == order[-1]:
+        return [None] * len(order)  # all alike: there is nothing to slice by
     low, high = order[len(order) // 3], order[2 * len(order) // 3]
     return [
         f"short (under {low} characters)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -13,7 +14,7 @@ import msgspec
 from scipy.stats import t as student
 
 from freehold.datasets import building
-from freehold.errors import StorageError, UsageError
+from freehold.errors import ConfigError, StorageError, UsageError
 from freehold.evals.chat_client import Patience
 from freehold.evals.comparing import disagreements
 from freehold.evals.frozen import (
@@ -31,6 +32,7 @@ from freehold.evals.replay import Budget, answers
 from freehold.evals.scoring import score_all, scorer_of
 from freehold.stats.binary import wilson_limits
 from freehold.store import Store, open_store
+from freehold.types.config import TaskConfig, parse
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.endpoint import Endpoint
 from freehold.types.evaluation import Comparison, EvalResult, Task
@@ -280,8 +282,13 @@ def task_of(
     alpha: float | None = None,
 ) -> Task:
     """The task of `freehold.toml`, with what is asked for here instead. Options belong to a scorer: another one
-    starts without the file's."""
+    starts without the file's. A `scorer` that ends in ``.toml`` is a file with a `[task]` table, taken whole.
+
+    Raises `ConfigError` for a file that can't be read or says something unknown.
+    """
     told = project.config.task
+    if scorer is not None and scorer.endswith(".toml"):
+        told, scorer = _task_in(Path(scorer)), None
     kept = told.options if scorer in (None, told.scorer) else {}
     return Task(
         name=project.config.app.name,
@@ -293,6 +300,17 @@ def task_of(
         options=kept | (options or {}),
         max_tokens=told.max_tokens,
     )
+
+
+def _task_in(path: Path) -> TaskConfig:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not valid UTF-8") from None
+    named = "" if re.search(r"^\s*\[app\]", text, re.MULTILINE) else f'app.name = "{path.stem}"\n'
+    return parse(named + text, path=str(path)).task
 
 
 def frozen_file(project: Project, dataset_id: str, split: str = "held_out") -> Path:
