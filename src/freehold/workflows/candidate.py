@@ -34,6 +34,7 @@ from freehold.workflows.fit import fit_model
 from freehold.workflows.license import rule_for_model
 from freehold.workflows.project import Project
 from freehold.workflows.pull import ensure_weights
+from freehold.workflows.serve import plan_for
 from freehold.workflows.steps import Steps
 from freehold.workflows.train import train
 
@@ -175,11 +176,24 @@ class Candidates:
                 )
             name = f"{model}:{self.project.config.app.name}"
             path = str((Path(adapter.path) / gguf).absolute())
-            mounts = (AdapterMount(name=name, path=path, adapter_id=adapter.id),)
+            mounts = (
+                AdapterMount(name=name, path=path, adapter_id=adapter.id, base_sha256=adapter.base_sha256),
+            )
+        if weights is not None:
+            # Knows the chat template of weights that carry none, and the hash adapters are checked against.
+            planned = plan_for(
+                weights,
+                engine=self.engine,
+                adapters=mounts,
+                context_tokens=serve.context_tokens,
+                parallel=serve.parallel,
+                threads=self.project.settings.threads,
+                options=serve.options,
+            )
+            return msgspec.structs.replace(planned, model=model)
         return ServePlan(
             engine=self.engine,
             model=model,
-            weights_path=weights.path if weights is not None else None,
             adapters=mounts,
             context_tokens=serve.context_tokens,
             parallel=serve.parallel,

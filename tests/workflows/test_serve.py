@@ -1,0 +1,75 @@
+"""Plans: what weights and adapters bring into them."""
+
+import msgspec
+import pytest
+
+from freehold.errors import InputError, UsageError
+from freehold.types.model import Weights
+from freehold.types.training import Adapter, FinetuneConfig
+from freehold.workflows import serve
+
+WEIGHTS = Weights(
+    model_id="org/base",
+    format="gguf",
+    quantization="Q4_1",
+    bytes=1,
+    sha256="a" * 64,
+    source="file:base.gguf",
+    path="/weights/base.gguf",
+)
+
+
+def test_weights_without_a_template_bring_the_catalogs():
+    bare = msgspec.structs.replace(WEIGHTS, chat_template="{{ messages }}")
+    assert serve.plan_for(bare, engine="llamacpp").options == {"chat_template": "{{ messages }}"}
+    asked = serve.plan_for(bare, engine="llamacpp", options={"chat_template": "mine"})
+    assert asked.options["chat_template"] == "mine", "what was asked for wins"
+    assert serve.plan_for(WEIGHTS, engine="llamacpp").options == {}
+    assert serve.plan_for(WEIGHTS, engine="llamacpp").weights_sha256 == "a" * 64
+
+
+def test_engines_by_format_and_by_name():
+    assert serve.choose_engine("auto", WEIGHTS) == "llamacpp"
+    assert serve.choose_engine("auto", msgspec.structs.replace(WEIGHTS, format="safetensors")) == "vllm"
+    with pytest.raises(UsageError, match="no engine is called 'llama'"):
+        serve.choose_engine("llama", WEIGHTS)
+
+
+def test_an_adapter_folder_says_which_weights_it_belongs_to(tmp_path):
+    adapter = Adapter(
+        id="a1",
+        name="shop",
+        path=str(tmp_path),
+        base_model="org/base",
+        base_sha256="b" * 64,
+        dataset_id="d",
+        config=FinetuneConfig(),
+        template_sha256="t",
+        seed=0,
+        steps=1,
+        train_tokens=1,
+        train_seconds=1.0,
+        final_loss=0.1,
+        peak_memory_bytes=None,
+        files={},
+        versions={},
+        made_from=(),
+    )
+    (tmp_path / "adapter.json").write_bytes(msgspec.json.encode(adapter))
+    found = serve.mount(f"shop={tmp_path}", "org/base")
+    assert (found.name, found.adapter_id, found.base_sha256) == ("org/base:shop", "a1", "b" * 64)
+    assert serve.mount(f"other:name={tmp_path}", "org/base").name == "other:name"
+    (tmp_path / "adapter.json").write_text("{")
+    with pytest.raises(InputError, match="not an adapter's manifest"):
+        serve.mount(f"shop={tmp_path}", "org/base")
+
+
+@pytest.mark.parametrize("text", ["shop", "=path", "shop="])
+def test_an_adapter_is_name_and_path(text):
+    with pytest.raises(UsageError, match="is not NAME=PATH"):
+        serve.mount(text, "m")
+
+
+def test_an_adapter_that_is_not_there():
+    with pytest.raises(InputError, match="no such adapter"):
+        serve.mount("shop=/nowhere/at/all", "m")
