@@ -8,6 +8,7 @@ from freehold.errors import UnknownModelError, UsageError
 from freehold.settings import load
 from freehold.types.machine import Workload
 from freehold.workflows.fit import fit_model
+from freehold.workflows.machine import find_machine
 
 
 @pytest.fixture
@@ -56,3 +57,50 @@ def test_command_exits_1_when_it_does_not_fit(tmp_path, monkeypatch):
     result = CliRunner().invoke(cli, ["fit", "SmolLM2-135M-Instruct", "--context", "99999"])
     assert result.exit_code == 1
     assert "does not fit" in result.stdout
+
+
+def test_what_does_not_fit_says_what_would(settings):
+    found = fit_model(
+        "Qwen/Qwen3-32B",
+        workload=Workload(context_tokens=8192),
+        machine=find_machine("RTX 4090", settings),
+        settings=settings,
+        quantization="Q8_0",
+    )
+    assert not found.fits
+    smaller, *others = found.ways_out
+    assert smaller.startswith(("Q4_K_M needs", "Q5_K_M needs"))
+    assert any("2 × RTX 4090 24GB hold it, tensor or pipeline parallel" in way for way in others)
+    layers = next(way for way in others if "layers fit on the accelerator" in way)
+    assert 30 < int(layers.split()[0]) < 64
+    assert found.speed is None
+
+
+def test_speed_is_not_guessed_for_a_machine_whose_rates_are_unknown(settings):
+    found = fit_model(
+        "Qwen/Qwen3-8B", workload=Workload(), machine=find_machine("64GB", settings), settings=settings
+    )
+    assert found.fits
+    assert found.speed is None
+    assert found.ways_out == ()
+
+
+def test_speed_follows_bytes_and_batch(settings):
+    box = find_machine("RTX 4090", settings)
+
+    def speed(quantization, concurrency):
+        return fit_model(
+            "Qwen/Qwen3-8B",
+            workload=Workload(concurrency=concurrency),
+            machine=box,
+            settings=settings,
+            quantization=quantization,
+        ).speed
+
+    one, four_bit, many = speed("Q8_0", 1), speed("Q4_K_M", 1), speed("Q4_K_M", 8)
+    assert four_bit.decode_tokens_per_second[0] > 1.5 * one.decode_tokens_per_second[0]
+    assert many.decode_all_tokens_per_second[0] > 3 * four_bit.decode_all_tokens_per_second[0]
+    assert one.how == "estimated"
+    # 1,008 GB/s over 8.2e9 weights at a byte each and a little: 55 to 105 tokens a second
+    low, high = one.decode_tokens_per_second
+    assert 40 < low < high < 125

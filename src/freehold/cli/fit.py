@@ -51,7 +51,7 @@ def command(
         model,
         workload=Workload(context_tokens=context, concurrency=concurrency),
         settings=settings,
-        machine=find_machine(machine_spec, settings),
+        machine=find_machine(machine_spec, settings, measure=True),
         quantization=quantization,
         kv_type=kv_type,
     )
@@ -82,4 +82,12 @@ def show(found: Fit) -> None:
         click.echo(
             f"  · largest context at {found.workload.concurrency} at once: "
             f"{found.largest_context_tokens:,} tokens"
+        )
+    for way in found.ways_out:
+        click.echo(f"  → {way}")
+    if found.speed is not None:
+        read, write = found.speed.prefill_tokens_per_second, found.speed.decode_all_tokens_per_second
+        click.echo(
+            f"  · {found.speed.how}: reads {read[0]:,.0f} to {read[1]:,.0f} tokens a second, writes {write[0]:,.0f} to "
+            f"{write[1]:,.0f} for {found.speed.concurrency} at once"
         )

@@ -86,11 +86,12 @@ def fit(
         made_from=made_from,
         version=version,
     )
-    return _with_id(made)
+    return with_id(made)
 
 
-def _with_id(made: Fit) -> Fit:
-    return msgspec.structs.replace(made, id=content_id(made))
+def with_id(made: Fit) -> Fit:
+    """The fit under the id of its content."""
+    return msgspec.structs.replace(made, id=content_id(msgspec.structs.replace(made, id="")))
 
 
 def _room(machine: Machine) -> tuple[int, str]:

@@ -81,5 +81,7 @@ class Fit(Record, frozen=True, kw_only=True):
     largest_context_tokens: int | None = None
     kv_type: str = "f16"
     speed: Speed | None = None
+    ways_out: tuple[str, ...] = ()
+    """What would fit instead, where it does not: another quantization, cache type, layers, more devices."""
     made_from: tuple[str, ...] = ()
     version: str = ""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from freehold import __version__
 from freehold.catalog import models as catalog
@@ -16,11 +19,15 @@ from freehold.hardware.hf_config import safetensors_bytes, shape_from_config
 from freehold.hardware.probes import probe_machine
 from freehold.hardware.quantization import known, quantize, repacked_bytes, weights_bytes
 from freehold.hardware.shapes import shape_from_gguf
+from freehold.hardware.speed import estimate
 from freehold.settings import Settings
 from freehold.types.machine import Fit, Machine, Workload
 from freehold.types.model import Shape, Weights
 
 DEFAULT_QUANTIZATION = "Q4_K_M"
+SMALLER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
+"""Tried from the top where the asked one does not fit."""
+MOST_DEVICES = 64
 
 
 class Sized(NamedTuple):
@@ -58,6 +65,19 @@ def fit_model(
     """
     sized = size_model(model_id, weights=weights, settings=settings, quantization=quantization)
     machine = machine or probe_machine(settings.home)
+    found = _fit(sized, workload, machine, kv_type)
+    return fitting.with_id(
+        msgspec.structs.replace(
+            found,
+            speed=estimate(sized.shape, sized.bytes, workload, machine, kv_type=kv_type)
+            if found.fits
+            else None,
+            ways_out=() if found.fits else tuple(_ways_out(sized, workload, machine, kv_type)),
+        )
+    )
+
+
+def _fit(sized: Sized, workload: Workload, machine: Machine, kv_type: str) -> Fit:
     return fitting.fit(
         sized.name,
         sized.shape,
@@ -72,6 +92,60 @@ def fit_model(
         version=__version__,
         notes=sized.notes,
     )
+
+
+def _ways_out(sized: Sized, workload: Workload, machine: Machine, kv_type: str) -> Iterator[str]:
+    """What would fit instead, most useful first."""
+    if workload.context_tokens > sized.shape.context_tokens:
+        return
+    for name in SMALLER:
+        if weights_bytes(sized.shape, name) >= sized.bytes:
+            continue
+        other = _fit(_at(sized, name), workload, machine, kv_type)
+        if other.fits:
+            yield f"{name} needs {fitting.gib(other.total_bytes)}: --quant {name}"
+            break
+    if kv_type == "f16":
+        other = _fit(sized, workload, machine, "q8_0")
+        if other.fits:
+            yield f"a q8_0 cache needs {fitting.gib(other.total_bytes)} in all: --kv-type q8_0"
+    if machine.accelerators:
+        yield from _more_devices(sized, workload, machine, kv_type)
+        layers = _layers_that_fit(sized, workload, machine, kv_type)
+        yield f"{layers} of {sized.shape.layers} layers fit on the accelerator, the rest would run on the CPU"
+
+
+def _at(sized: Sized, quantization: str) -> Sized:
+    typed = quantize(sized.shape, quantization)
+    return sized._replace(
+        quantization=quantization,
+        bytes=weights_bytes(sized.shape, quantization),
+        basis=f"computed from the shape at {quantization}",
+        tensors=tuple((one.tensor.name, one.tensor.dims, one.type) for one in typed),
+    )
+
+
+def _more_devices(sized: Sized, workload: Workload, machine: Machine, kv_type: str) -> Iterator[str]:
+    """How many of the same device hold it. Up to the number of key/value heads tensors can be split (tensor
+    parallel), beyond that whole layers (pipeline parallel)."""
+    device = machine.accelerators[0]
+    for count in range(len(machine.accelerators) + 1, MOST_DEVICES + 1):
+        several = msgspec.structs.replace(machine, accelerators=(device,) * count)
+        if _fit(sized, workload, several, kv_type).fits:
+            heads = sized.shape.kv_heads
+            split = "tensor or pipeline parallel" if heads % count == 0 else "pipeline parallel"
+            yield f"{count} × {device.name} hold it, {split}"
+            return
+
+
+def _layers_that_fit(sized: Sized, workload: Workload, machine: Machine, kv_type: str) -> int:
+    """Layers whose weights and cache fit beside what must be there anyway."""
+    found = _fit(sized, workload, machine, kv_type)
+    parts = {part.name: part.bytes for part in found.parts}
+    per_layer = sum(parts.get(name, 0) for name in ("weights", "kv_cache", "kv_margin", "recurrent_state"))
+    fixed = found.total_bytes - per_layer
+    room = max(0, found.available_bytes - fixed)
+    return min(sized.shape.layers, int(room / (per_layer / sized.shape.layers)))
 
 
 def size_model(
