@@ -157,6 +157,7 @@ def test_both_ways_to_run_set_the_same():
     found = arguments(plan, LlamaOptions())
     pairs = dict(itertools.pairwise(found))
     assert pairs["--ctx-size"] == "3000" and pairs["--parallel"] == "3" and pairs["--port"] == "4000"
+    assert pairs["--cors-origins"] == "", "no page of another origin may ask"
     assert pairs["--lora-scaled"] == "a.gguf:0.0"
     assert {"--no-context-shift", "--no-ui", "--no-slots", "--lora-init-without-apply"} <= set(found)
     assert program(plan, LlamaOptions(), "/x/llama-server").arguments[3:5] == ("/x/llama-server", "--model")

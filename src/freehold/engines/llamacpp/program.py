@@ -37,7 +37,7 @@ def arguments(plan: ServePlan, options: LlamaOptions) -> list[str]:
         "--cache-ram", str(options.prompt_cache_mib), "--flash-attn", options.flash_attention,
         "--threads", str(plan.threads), "--threads-batch", str(plan.threads),
         "--poll", str(options.spin), "--poll-batch", "1" if options.spin else "0",
-        "--jinja", "--no-ui", "--no-slots", "--metrics", "--offline",
+        "--jinja", "--no-ui", "--no-slots", "--metrics", "--offline", "--cors-origins", "",
     ]  # fmt: skip
     if options.gpu_layers >= 0:
         found += ["--n-gpu-layers", str(options.gpu_layers)]
