@@ -71,20 +71,20 @@ def hosted_prices(
     prices = _package()
     wanted = {name.lower().rpartition("/")[2] for name in names}
     found: dict[str, Decimal] = {}
-    for provider in prices.data_snapshot.get_snapshot().providers:
-        for model in provider.models:
+    for vendor in prices.data_snapshot.get_snapshot().providers:
+        for model in vendor.models:
             if model.id.lower().rpartition("/")[2] not in wanted or model.prices is None:
                 continue
             try:
                 price = prices.calc_price(
                     prices.Usage(input_tokens=prompt_tokens, output_tokens=completion_tokens),
                     model.id,
-                    provider_id=provider.id,
+                    provider_id=vendor.id,
                 ).total_price
             except LookupError:
                 continue
-            if price > 0 and (provider.name not in found or price < found[provider.name]):
-                found[provider.name] = price
+            if price > 0 and (vendor.name not in found or price < found[vendor.name]):
+                found[vendor.name] = price
     return sorted(found.items(), key=lambda pair: pair[1])
 
 

@@ -123,7 +123,7 @@ def _row(
     ruling = rule_for_model(model.id, project.config.use)
     placed = _place(model, workload, box)
     against = [
-        *_licence_reasons(ruling),
+        *_license_reasons(ruling),
         *_need_reasons(model, needs),
         *_fit_reasons(model, placed, workload),
     ]
@@ -186,7 +186,7 @@ def _room(box: Machine) -> int:
     return box.available_memory_bytes
 
 
-def _licence_reasons(ruling: Ruling) -> list[tuple[bool, str]]:
+def _license_reasons(ruling: Ruling) -> list[tuple[bool, str]]:
     if ruling.outcome in ("not_allowed", "needs_separate_license"):
         first = ruling.reasons[0] if ruling.reasons else None
         text = f": {first.text} ({first.license_id} {first.section})" if first else ""
