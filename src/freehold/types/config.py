@@ -21,15 +21,20 @@ class AppConfig(Table, frozen=True, kw_only=True):
     """`[app]`: the application that moves."""
 
     name: str
+    """Name of the application. Adapters are served as `MODEL:NAME`."""
 
 
 class IncumbentConfig(Table, frozen=True, kw_only=True):
-    """`[incumbent]`: the model paid for today. `base_url` is None when only frozen answers are used."""
+    """`[incumbent]`: the model paid for today. Without `base_url` only frozen answers are used."""
 
     model: str
+    """Its model name, dated where there is a date: `gpt-4o-2024-08-06`."""
     base_url: str | None = None
+    """Address of its API. Needed to forward or record live answers."""
     api: Literal["openai", "anthropic"] = "openai"
+    """What it speaks."""
     api_key_env: str | None = None
+    """Name of the environment variable that holds the key, never the key."""
 
 
 class DataConfig(Table, frozen=True, kw_only=True):
@@ -41,17 +46,29 @@ class DataConfig(Table, frozen=True, kw_only=True):
     """
 
     files: tuple[str, ...] = ()
+    """Log files to import."""
     held_out_files: tuple[str, ...] = ()
+    """Files kept for evaluation whole."""
     format: Literal["auto", "openai", "pairs", "csv", "jsonl"] = "auto"
+    """Format of the files."""
     input: str | None = None
+    """Column of the question, for tabular files (default `input`)."""
     label: str | None = None
+    """Column of the right answer, for tabular files (default `label`)."""
     incumbent: str | None = None
+    """Column of the incumbent's answer, for tabular files."""
     system: str | None = None
+    """Instruction put before each input, for tabular files."""
     held_out: float = 0.2
+    """Share of groups held out for evaluation."""
     validation: float = 0.05
+    """Share of the remaining groups kept to watch training."""
     seed: int = 0
+    """Decides which group goes where."""
     limit: int | None = None
+    """At most this many training samples."""
     held_out_limit: int | None = None
+    """At most this many held-out samples."""
 
 
 class TaskConfig(Table, frozen=True, kw_only=True):
@@ -62,43 +79,61 @@ class TaskConfig(Table, frozen=True, kw_only=True):
     """
 
     scorer: str = "exact"
+    """How an answer is scored."""
     margin: float = 0.02
+    """Largest drop you accept, on the score's scale: 0.02 is two points."""
     alpha: float = 0.025
+    """Chance to promote a candidate that is worse by exactly the margin."""
     looks: int = 1
+    """Planned evaluations of the same held-out samples."""
     group_by: str | None = None
+    """Field that must not be torn across splits and that clusters the statistics (default: the conversation)."""
     slices: tuple[str, ...] = ()
+    """Fields tested for harm value by value."""
     options: dict[str, Any] = {}
+    """Options of the scorer."""
     max_tokens: int = 64
+    """Longest answer asked for."""
 
 
 class CandidatesConfig(Table, frozen=True, kw_only=True):
     """`[candidates]`: open models to try, catalog ids, best guess first."""
 
     models: tuple[str, ...] = ("HuggingFaceTB/SmolLM2-135M-Instruct",)
+    """Catalog ids. Each is ruled on, trained and judged."""
 
 
 class ServeConfig(Table, frozen=True, kw_only=True):
     """`[serve]`: how the candidate is served."""
 
     engine: Literal["auto", "llamacpp", "vllm", "ollama", "remote", "echo"] = "auto"
+    """What runs the model; `auto` is llama.cpp."""
     context_tokens: int = 2048
+    """Tokens for each request, question and answer together."""
     parallel: int = 4
+    """Requests served at once."""
     port: int | None = None
+    """Port of the endpoint (default: FREEHOLD_PORT)."""
     options: dict[str, Any] = {}
+    """Options of the engine."""
 
 
 class RolloutConfig(Table, frozen=True, kw_only=True):
     """`[rollout]`: how traffic is shifted."""
 
     shadow: float = 0.2
+    """Share of requests mirrored to the candidate."""
     canary: tuple[float, ...] = (0.01, 0.1, 0.5)
+    """Shares of traffic, one stage after another."""
     max_p95_ms: float | None = None
+    """Slowest 95th percentile accepted, in milliseconds."""
 
 
 class StoreConfig(Table, frozen=True, kw_only=True):
     """`[store]`: another database than the SQLite file in the state folder."""
 
     url: str | None = None
+    """SQLAlchemy URL. FREEHOLD_DATABASE_URL goes before it."""
 
 
 class ProjectConfig(Table, frozen=True, kw_only=True):

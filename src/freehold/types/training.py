@@ -17,25 +17,45 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     """
 
     method: Method = "lora"
+    """How to train."""
     r: int = 16
+    """Rank of the adapter."""
     lora_alpha: int = 32
+    """Scale: the adapter counts `lora_alpha / r` times."""
     lora_dropout: float = 0.0
+    """Dropout before the adapter."""
     target_modules: str | tuple[str, ...] = "all-linear"
+    """Layers that get an adapter."""
     use_rslora: bool = False
+    """Scale by the root of `r`."""
     use_dora: bool = False
+    """Train direction and magnitude apart (DoRA)."""
     learning_rate: float = 1e-3
+    """Peak learning rate."""
     lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the rate falls."""
     warmup_ratio: float = 0.05
+    """Share of steps over which the rate rises."""
     weight_decay: float = 0.0
+    """Of the optimizer (AdamW)."""
     max_grad_norm: float = 1.0
+    """Gradients are clipped to this length."""
     epochs: float = 2.0
+    """Passes over the train split."""
     batch_size: int = 32
+    """Samples per optimizer step."""
     max_tokens: int = 1024
+    """Longer samples are left out and reported, never cut."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Number format of the frozen base."""
     seed: int = 0
+    """Decides initial weights and sample order."""
     max_minutes: float | None = None
+    """Shorten the schedule to end in this time."""
     checkpoint_steps: int = 50
+    """Steps between checkpoints a killed run goes on from."""
     threads: int | None = None
+    """CPU threads (default: FREEHOLD_THREADS, else all)."""
     train_on: Literal["last", "all"] = "last"
     """Which assistant messages are learned: a sample's target only, or earlier turns as well."""
     pack_tokens: int = 4096

@@ -1,0 +1,74 @@
+"""What the docs name exists, and what is made from code is up to date."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from freehold import errors
+from freehold.cli.main import COMMANDS
+from freehold.settings import SETTINGS
+from freehold.types.license import UseProfile
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+
+
+def test_made_pages_are_up_to_date():
+    made = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "docs", "--check"], capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        if "://" not in target and not target.startswith("mailto:"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_that_pages_name_exist(page):
+    if page.name == "CHANGELOG.md":
+        return
+    for name in re.findall(r"(?:^|[`$\s])freehold ([a-z][a-z-]+)(?=[\s`])", page.read_text(), re.MULTILINE):
+        if f"`freehold {name}" in page.read_text() or re.search(
+            rf"^\s*freehold {name}", page.read_text(), re.M
+        ):
+            assert name in COMMANDS, name
+
+
+def test_file_tree_of_the_readme_is_true():
+    tree = (ROOT / "README.md").read_text().split("## The file tree")[1].split("```")[1]
+    base = ROOT
+    for line in tree.strip().splitlines():
+        names = re.split(r"\s{2,}", line.strip())[0].split()
+        if line.startswith("src/freehold/"):
+            base = ROOT / "src" / "freehold"
+            continue
+        where = base if line.startswith("  ") else ROOT
+        for name in names:
+            assert (where / name).exists(), name
+
+
+def test_every_key_of_freehold_toml_says_what_it_is():
+    page = (ROOT / "docs" / "reference" / "freehold-toml.md").read_text()
+    empty = [line for line in page.splitlines() if re.match(r"\| `\w+` \|\s*\|", line)]
+    assert not empty
+
+
+def test_every_key_of_use_is_in_the_license_guide():
+    guide = (ROOT / "docs" / "guides" / "license.md").read_text()
+    missing = [key for key in UseProfile.__struct_fields__ if f"`{key}`" not in guide]
+    assert not missing
+
+
+def test_every_error_setting_and_command_is_documented():
+    reference = ROOT / "docs" / "reference"
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert kinds and all(f"| `{kind.__name__}` |" in (reference / "errors.md").read_text() for kind in kinds)
+    assert all(f"| `{s.variable}` |" in (reference / "settings.md").read_text() for s in SETTINGS)
+    assert all(f"\n## freehold {name}\n" in (reference / "commands.md").read_text() for name in COMMANDS)
