@@ -69,6 +69,8 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
     from rich.table import Table
     from rich.text import Text
 
+    from freehold.workflows.candidate import served_name
+
     console = Console(highlight=False)
     console.print()
     for candidate in migration.report.candidates:
@@ -109,7 +111,7 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
         console.print()
     console.print(f"report     {migration.written.html}")
     if endpoint is not None and migration.plan is not None:
-        name = migration.plan.adapters[0].name
+        name = served_name(migration.plan)
         console.print(f"endpoint   {endpoint.url}/v1   (runs in the background; stop it: freehold down)")
         console.print("\n[bold]Try it[/]")
         console.print(
