@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from freehold.cli.main import cli
+from freehold.errors import InputError
 
 CONFIG = """
 [app]
@@ -70,3 +71,10 @@ def test_dataset_without_traces_says_what_to_do(project):
     result = run("dataset", "build", exit_code=2)
     assert result.exception.message == "no complete traces in the store"
     assert "freehold import" in result.exception.hint
+
+
+def test_a_missing_file_of_a_named_format_is_an_input_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, ["import", "--format", "jsonl", "no.jsonl"])
+    assert isinstance(result.exception, InputError)
+    assert "no.jsonl: no such file" in str(result.exception)

@@ -98,6 +98,18 @@ def read(path: Path, data: DataConfig | None = None) -> Iterator[Imported | Reje
             yield Reject(line=line, reason=str(bad), text=text[:2000].decode("utf-8", "replace"))
 
 
+def size_bytes(path: Path) -> int:
+    """The size of a file. Raises `InputError` when it is not there or cannot be looked at."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        raise InputError(
+            "no such file", path=str(path), hint="paths in freehold.toml are relative to that file"
+        ) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=str(path)) from None
+
+
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
         with path.open("rb") as file:

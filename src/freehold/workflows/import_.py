@@ -48,7 +48,7 @@ def import_file(
     data = data or project.config.data
     kind = reading.sniff(path) if data.format == "auto" else data.format
     data = msgspec.structs.replace(data, format=kind)
-    size = path.stat().st_size
+    size = reading.size_bytes(path)
     rejects_path = project.state / "rejects" / f"{path.name}.jsonl"
     rejects: list[Reject] = []
     read = new = 0
