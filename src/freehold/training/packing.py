@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 # Rows and blocks are filled up to multiples of these. Matrix libraries build and keep a kernel for every shape
-# they meet; without it a run meets new shapes at every step, and grows by gigabytes.
+# they meet; without it a run would meet new shapes at every step.
 _ROW_MULTIPLE = 64
 _BLOCK_MULTIPLE = 8
 
