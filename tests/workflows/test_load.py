@@ -47,7 +47,7 @@ def run(*arguments):
 
 
 def test_a_report_is_printed_kept_and_drawn(endpoint, project):
-    result = run(endpoint.base_url, "--streams", "2,1", "--seconds", "0.3", "--html", "load.html", "--json")
+    result = run(endpoint.base_url, "--streams", "2,1", "--seconds", "1.5", "--html", "load.html", "--json")
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert [level["streams"] for level in told["levels"]] == [1, 2]
