@@ -22,6 +22,7 @@ from freehold.types.cost import Advice, Bill, Cost, Range, SelfHost, Traffic
 from freehold.types.machine import Machine, Speed, Workload
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
+from freehold.workflows.bench_model import measured
 from freehold.workflows.fit import size_model
 from freehold.workflows.machine import find_machine
 from freehold.workflows.project import Project
@@ -90,7 +91,8 @@ def cost(
     box = find_machine(machine, project.settings, measure=machine is None)
     sized = size_model(wanted, settings=project.settings, quantization=quantization)
     tokens = int(asked.prompt_tokens + asked.completion_tokens) + 1
-    runs = speed or estimate(
+    runs = speed or (measured(project, sized.name) if machine is None else None)
+    runs = runs or estimate(
         sized.shape, sized.bytes, Workload(context_tokens=tokens, concurrency=concurrency), box
     )
     if runs is None:

@@ -1,0 +1,28 @@
+import pytest
+
+from freehold.errors import UsageError
+from freehold.workflows.bench_model import bench, measured
+from freehold.workflows.project import open_project
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    return open_project()
+
+
+def test_a_measured_speed_is_kept_and_replaced(project):
+    first = bench(project, "echo", completion_tokens=32)
+    low, high = first.speed.prefill_tokens_per_second
+    assert 0 < low <= high
+    assert first.speed.how == "measured"
+    again = bench(project, "echo", completion_tokens=32)
+    assert again.id == first.id
+    assert measured(project, "echo") == again.speed
+    assert measured(project, "other") is None
+
+
+def test_too_few_tokens_are_refused(project):
+    with pytest.raises(UsageError, match="16 tokens"):
+        bench(project, "echo", prompt_tokens=4)
