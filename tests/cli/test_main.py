@@ -28,3 +28,8 @@ def test_help_imports_no_heavy_library():
         f"loaded = [m for m in {heavy!r} if m in sys.modules]\nassert not loaded, loaded"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_command_that_ends_with_a_code_ends_the_process_with_it():
+    asked = [sys.executable, "-m", "freehold", "license", "nobody/mystery", "--set", "mode=internal"]
+    assert subprocess.run(asked, capture_output=True, check=False).returncode == 3

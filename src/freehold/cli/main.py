@@ -115,7 +115,10 @@ def cli() -> None:
 def main() -> None:
     """Run the command line: errors become ``error:`` and ``hint:`` on stderr and an exit code."""
     try:
-        cli.main(prog_name="freehold", standalone_mode=False)
+        # Outside its standalone mode click hands the code of an `Exit` back instead of ending with it.
+        code = cli.main(prog_name="freehold", standalone_mode=False)
+        if isinstance(code, int):
+            sys.exit(code)
     except FreeholdError as error:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
         if error.hint:
