@@ -14,7 +14,7 @@ def test_defaults_and_environment(tmp_path):
     ("variable", "value", "message"),
     [
         ("FREEHOLD_PROT", "1", "unknown setting FREEHOLD_PROT"),
-        ("FREEHOLD_PORT", "ninety", "expected int"),
+        ("FREEHOLD_PORT", "ninety", "expected a whole number"),
         ("FREEHOLD_OFFLINE", "maybe", "expected true or false"),
     ],
 )

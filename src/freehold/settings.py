@@ -116,7 +116,8 @@ def _parse(setting: Setting, text: str) -> Any:
     try:
         value = setting.type(text)
     except ValueError:
-        raise ConfigError(f"{setting.variable} is {text!r}, expected {setting.type.__name__}") from None
+        wanted = "a whole number" if setting.type is int else setting.type.__name__
+        raise ConfigError(f"{setting.variable} is {text!r}, expected {wanted}") from None
     return value.expanduser() if isinstance(value, Path) else value
 
 
