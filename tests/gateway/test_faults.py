@@ -5,6 +5,8 @@ import os
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 
@@ -224,3 +226,26 @@ def test_what_is_wrong_before_the_start(upstream, tmp_path, monkeypatch):
                 endpoints=(endpoint,), port=free_port(), store_url=f"sqlite:///{tmp_path}/broken.sqlite3"
             )
         )
+
+
+def test_the_gateway_ends_when_its_parent_is_killed(tmp_path):
+    port = free_port("127.0.0.1")
+    code = (
+        "import time\n"
+        "from freehold.gateway import serve\n"
+        "from freehold.gateway.config import GatewayConfig\n"
+        "from freehold.types.endpoint import Endpoint\n"
+        "nowhere = Endpoint(name='x', engine='remote', base_url='http://127.0.0.1:9')\n"
+        f"running = serve.start(GatewayConfig(endpoints=(nowhere,), port={port}))\n"
+        "print(running.process.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent.stdout:
+        gateway = psutil.Process(int(parent.stdout.readline()))
+    parent.kill()
+    parent.wait()
+    gateway.wait(timeout=30)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", port))

@@ -195,6 +195,8 @@ class RunningGateway:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
 
 
 def start(config: GatewayConfig, *, log: Path | None = None, timeout_s: float = 30.0) -> RunningGateway:
@@ -217,8 +219,10 @@ def start(config: GatewayConfig, *, log: Path | None = None, timeout_s: float = 
         if not isinstance(output, int):
             output.close()
     assert process.stdin is not None
-    process.stdin.write(to_json(config))
-    process.stdin.close()
+    data = to_json(config)
+    # The pipe stays open as the child's lifeline: when we die, however, it drains and ends.
+    process.stdin.write(len(data).to_bytes(8, "big") + data)
+    process.stdin.flush()
     running = RunningGateway(config, process, log)
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
@@ -262,12 +266,22 @@ def _sweep_left_over_folders() -> None:
 
 
 def main() -> None:
-    """The child process of `start`: the configuration comes on stdin."""
+    """The child process of `start`: the configuration comes on stdin, whose end is told by the parent's death."""
     from freehold.gateway.config import from_json
 
     _sweep_left_over_folders()
+    size = int.from_bytes(sys.stdin.buffer.read(8), "big")
+    config = from_json(sys.stdin.buffer.read(size))
+    threading.Thread(target=_end_with_parent, name="lifeline", daemon=True).start()
     # `start` has checked it; opening the store here would keep the database library in every worker's memory.
-    _serve(from_json(sys.stdin.buffer.read()))
+    _serve(config)
+
+
+def _end_with_parent() -> None:
+    """Ask ourselves to stop, as a person would, when the parent's end of stdin closes."""
+    while os.read(0, 4096):
+        continue
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
