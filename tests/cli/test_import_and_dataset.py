@@ -43,10 +43,18 @@ def run(*args, exit_code=0):
 def test_import_keeps_rejects_and_is_idempotent(project):
     first = json.loads(run("import", "traffic.jsonl", "--json").stdout)[0]
     assert (first["read"], first["new"], first["rejected"]) == (80, 80, 1)
-    reject = json.loads((project / ".freehold/rejects/traffic.jsonl.jsonl").read_text())
+    reject = json.loads((project / ".freehold/rejects/traffic.rejects.jsonl").read_text())
     assert reject["line"] == 81 and reject["text"] == "{broken\n"
     again = json.loads(run("import", "traffic.jsonl", "--json").stdout)[0]
     assert (again["read"], again["new"]) == (80, 0)
+
+
+@pytest.mark.parametrize("content", ["", "{broken\n", "[1]\n"])
+def test_a_file_with_nothing_in_it_is_an_error(project, content):
+    (project / "bad.jsonl").write_text(content)
+    result = run("import", "bad.jsonl", "--format", "pairs", exit_code=2)
+    assert "no record could be used" in result.exception.message
+    assert "bad.jsonl" in result.exception.message
 
 
 def test_import_shows_rejects_to_people(project):

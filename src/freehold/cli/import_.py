@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 import msgspec
 
 from freehold.cli.options import config_option, json_option, print_json
+from freehold.errors import InputError
 
 
 @click.command("import")
@@ -46,9 +48,10 @@ def command(
         for file in files:
             bar.step(f"import {file.name}")
             results.append(import_file(project, file, data=data, held_out=held_out, progress=bar))
+    nothing = [result.file for result in results if result.read == 0]
     if as_json:
         print_json(results)
-        return
+        sys.exit(2 if nothing else 0)
     for result in results:
         click.echo(
             f"{result.file}: {result.read:,} records read as {result.format}, {result.new:,} new traces, "
@@ -58,3 +61,9 @@ def command(
             click.echo(f"  {line}", err=True)
         if result.rejects_file:
             click.echo(f"  all rejects: {result.rejects_file}", err=True)
+    if nothing:
+        raise InputError(
+            "no record could be used",
+            path=nothing[0],
+            hint="name the format with --format, or the columns in [data] input and label",
+        )

@@ -235,6 +235,10 @@ def load(folder: Path) -> Dataset:
         return msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Dataset)
     except FileNotFoundError:
         raise UsageError(f"{folder}: no dataset there", hint="freehold dataset build makes one") from None
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise StorageError(
+            f"{folder / 'manifest.json'}: not a dataset's manifest: {error}", hint="build the dataset again"
+        ) from None
 
 
 def samples(dataset: Dataset, split: SplitName) -> Iterator[Sample]:

@@ -49,7 +49,7 @@ def import_file(
     kind = reading.sniff(path) if data.format == "auto" else data.format
     data = msgspec.structs.replace(data, format=kind)
     size = reading.size_bytes(path)
-    rejects_path = project.state / "rejects" / f"{path.name}.jsonl"
+    rejects_path = project.state / "rejects" / f"{path.stem}.rejects.jsonl"
     rejects: list[Reject] = []
     read = new = 0
     with open_store(project.store_url) as store:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from freehold import training
+from freehold.datasets import building
 from freehold.errors import InputError, UsageError
 from freehold.settings import Settings
 from freehold.store import open_store
@@ -87,13 +88,8 @@ def train_project(
 def find_dataset(project: Project, wanted: str) -> Dataset:
     """A dataset by id (or its beginning), name or folder. Raises `UsageError` when there is none."""
     folder = Path(wanted)
-    manifest = folder / "dataset.json"
-    if manifest.is_file():
-        try:
-            found = msgspec.json.decode(manifest.read_bytes(), type=Dataset)
-        except msgspec.MsgspecError as error:
-            raise InputError(f"not a dataset's manifest: {error}", path=str(manifest)) from None
-        return msgspec.structs.replace(found, path=str(folder.resolve()))
+    if (folder / "manifest.json").is_file():
+        return msgspec.structs.replace(building.load(folder), path=str(folder.resolve()))
     known = datasets.all_datasets(project)
     for one in reversed(known):
         if one.id.startswith(wanted) or one.name == wanted:
