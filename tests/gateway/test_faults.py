@@ -244,8 +244,9 @@ def test_the_gateway_ends_when_its_parent_is_killed(tmp_path):
     assert parent.stdout is not None
     with parent.stdout:
         gateway = psutil.Process(int(parent.stdout.readline()))
+    family = [gateway, *gateway.children(recursive=True)]
+    assert len(family) > 1
     parent.kill()
     parent.wait()
-    gateway.wait(timeout=30)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", port))
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not alive, alive
