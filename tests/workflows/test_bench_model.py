@@ -9,6 +9,10 @@ from freehold.workflows.project import open_project
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    # Each token takes its time, so that a long answer takes measurably longer than a short one.
+    (tmp_path / "freehold.toml").write_text(
+        '[app]\nname = "x"\n[serve]\nengine = "echo"\n[serve.options]\ntoken_delay_ms = 2\n'
+    )
     return open_project()
 
 

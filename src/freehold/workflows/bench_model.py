@@ -80,6 +80,7 @@ def bench(
         context_tokens=2 * (prompt_tokens + completion_tokens) + 256,
         parallel=1,
         quantization=quantization,
+        options=project.config.serve.options,
     )
     speed = anyio.run(_measure, serve, project, prompt_tokens, completion_tokens)
     box = probe_machine(project.settings.home)
