@@ -85,6 +85,8 @@ class EchoApp:
             head = {"id": f"chatcmpl-echo-{number}", "created": CREATED, "model": body["model"]}
             if body.get("stream"):
                 return await self._stream(request, head, reply, prompt, body)
+            if self._options.token_delay_ms:  # a plain answer takes as long as the streamed one
+                await asyncio.sleep(self._options.token_delay_ms * len(reply.pieces) / 1000)
             return web.Response(body=_encode(_plain(head, reply, prompt)), content_type="application/json")
 
     async def _stream(

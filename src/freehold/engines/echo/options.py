@@ -32,9 +32,9 @@ class EchoOptions(msgspec.Struct, frozen=True, kw_only=True):
     lines of ``{"input": …, "answer": …}``. `rules` are tried in order after that, then `default`, then the
     message itself comes back.
 
-    `delay_ms` passes before the first byte, `token_delay_ms` before each streamed piece. `failure_rate` is
-    the share of requests answered with `failure_status` (a fixed sequence from `seed`). With `in_process`
-    the server lives in the caller's event loop instead of a child process.
+    `delay_ms` passes before the first byte, `token_delay_ms` for each piece of the answer, streamed or not.
+    `failure_rate` is the share of requests answered with `failure_status` (a fixed sequence from `seed`).
+    With `in_process` the server lives in the caller's event loop instead of a child process.
     """
 
     answers: dict[str, str] = {}
