@@ -34,7 +34,8 @@ def folder(tmp_path_factory):
     config = prepare(folder)
     text = config.read_text()
     text = text.replace("[task]", "limit = 96\nheld_out_limit = 16\n\n[task]", 1)
-    config.write_text(text + "\n[train]\nepochs = 1.0\nbatch_size = 8\ncheckpoint_steps = 2\n")
+    before, _, _ = text.partition("[train]")
+    config.write_text(before + "[train]\nepochs = 1.0\nbatch_size = 8\ncheckpoint_steps = 2\n")
     return folder
 
 
