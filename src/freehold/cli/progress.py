@@ -18,23 +18,26 @@ class PlainProgress:
     """Lines for logs and pipes: a line for each step, and one every 15 seconds within it."""
 
     def __init__(self) -> None:
-        self._step = ""
-        self._began = self._printed = time.monotonic()
+        self._printed = time.monotonic()
+        self._first: tuple[float, float] | None = None
 
     def step(self, name: str, *, note: str = "") -> None:
-        self._step = name
-        self._began = self._printed = time.monotonic()
+        self._printed = time.monotonic()
+        self._first = None
         click.echo(f"· {name}" + (f" — {note}" if note else ""), err=True)
 
     def update(self, done: float, total: float | None, *, unit: str = "", note: str = "") -> None:
         now = time.monotonic()
+        if self._first is None and done > 0:
+            self._first = (now, done)  # what came before is loading, not the work's own pace
         if now - self._printed < PLAIN_INTERVAL_SECONDS:
             return
         self._printed = now
         part = f"{done:,.0f}" + (f" of {total:,.0f}" if total else "") + (f" {unit}" if unit else "")
         left = ""
-        if total and 0 < done < total:
-            left = f", about {duration((now - self._began) * (total - done) / done)} left"
+        if total and self._first is not None and self._first[1] < done < total:
+            since, first = self._first
+            left = f", about {duration((now - since) * (total - done) / (done - first))} left"
         click.echo(f"    {part}{left}" + (f" — {note}" if note else ""), err=True)
 
     def say(self, text: str) -> None:
