@@ -109,10 +109,12 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
             for reason in candidate.verdict.reasons:
                 console.print(Padding(Text(reason.text), (0, 0, 0, 13)))
         console.print()
-    console.print(f"report     {migration.written.html}")
+    console.print(f"report     {migration.written.html}", soft_wrap=True)
     if endpoint is not None and migration.plan is not None:
         name = served_name(migration.plan)
-        console.print(f"endpoint   {endpoint.url}/v1   (runs in the background; stop it: freehold down)")
+        console.print(
+            f"endpoint   {endpoint.url}/v1   (runs in the background; stop it: freehold down)", soft_wrap=True
+        )
         console.print("\n[bold]Try it[/]")
         console.print(
             f"  curl {endpoint.url}/v1/chat/completions -H 'content-type: application/json' \\\n"
