@@ -21,6 +21,9 @@ from freehold.workflows.project import Project
 READY_SECONDS = 120.0
 STOP_SECONDS = 20.0
 
+_detached: list[subprocess.Popen[bytes]] = []
+"""Handles of what this process left running: they outlive us on purpose, so none may be dropped as forgotten."""
+
 
 class Background(Record, frozen=True, kw_only=True):
     """A detached `freehold up`. `started` (seconds since 1970) tells it from a later process of the same pid."""
@@ -72,6 +75,7 @@ def start(project: Project, *, progress: Progress, port: int | None = None) -> B
             stderr=sink,
             start_new_session=True,
         )
+    _detached.append(process)
     url = f"http://{host}:{port}"
     began = time.monotonic()
     while not _ready(host, port):
@@ -105,6 +109,8 @@ def stop(project: Project, found: Background | None = None) -> Background:
         for child in process.children(recursive=True):
             child.kill()
         process.kill()
+    for handle in _detached:
+        handle.poll()
     _file(project).unlink(missing_ok=True)
     return found
 
