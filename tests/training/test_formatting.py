@@ -94,3 +94,33 @@ def test_over_long_is_rejected_never_cut(tokenizer):
     assert formatted.samples == []
     assert formatted.rejects[0].code == "over_long"
     assert "the limit is 100" in formatted.rejects[0].reason
+
+
+def learned(tokenizer, one):
+    return tokenizer.decode([token for token, wanted in zip(one.ids, one.mask, strict=True) if wanted])
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        (1, None, "on its way<|im_end|>order_cancel<|im_end|>"),
+        (1, 0, "on its way<|im_end|>"),
+        (None, 1, "order_cancel<|im_end|>"),
+    ],
+)
+def test_weights_of_messages_decide_what_is_learned(tokenizer, first, last, expected):
+    turns = (
+        Message(role="user", content="where is my lamp"),
+        Message(role="assistant", content="on its way", weight=first),
+        Message(role="user", content="cancel"),
+    )
+    answer = (Message(role="assistant", content="order_cancel", weight=last),)
+    (one,) = encode(tokenizer, make_sample(1, "", None, messages=turns, completion=answer)).samples
+    assert learned(tokenizer, one) == expected
+
+
+def test_weight_zero_everywhere_and_dislike_are_not_learned(tokenizer):
+    answer = (Message(role="assistant", content="order_cancel", weight=0),)
+    muted = encode(tokenizer, make_sample(1, "cancel", None, completion=answer))
+    disliked = encode(tokenizer, make_sample(1, "cancel", "order_cancel", desirable=False))
+    assert [one.rejects[0].code for one in (muted, disliked)] == ["nothing_to_learn", "disliked"]

@@ -10,25 +10,17 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
+from freehold.datasets.recipe import Recipe as Recipe
+from freehold.datasets.sampling import answer_of as answer_of
+from freehold.datasets.sampling import sample_of as sample_of
 from freehold.errors import StorageError, UsageError
-from freehold.types.dataset import SPLITS, Dataset, Message, Sample, Split, SplitName
-from freehold.types.record import Record, content_id
+from freehold.types.dataset import SPLITS, Dataset, Sample, Split, SplitName
+from freehold.types.record import content_id
 from freehold.types.trace import Trace
-
-
-class Recipe(Record, frozen=True, kw_only=True):
-    """How samples are split. `group_by` names a trace field or a metadata key; None: conversation, else request."""
-
-    held_out: float = 0.2
-    validation: float = 0.05
-    seed: int = 0
-    group_by: str | None = None
-    limit: int | None = None
-    held_out_limit: int | None = None
 
 
 class Made(NamedTuple):
@@ -36,52 +28,6 @@ class Made(NamedTuple):
 
     sample: Sample
     split: SplitName
-
-
-def answer_of(trace: Trace) -> str | None:
-    """The assistant's answer in a trace as text; tool calls as compact JSON; None when there is none."""
-    if not trace.response:
-        return None
-    choices = trace.response.get("choices") or []
-    message = choices[0].get("message") if choices else None
-    if not isinstance(message, dict):
-        return None
-    if message.get("tool_calls"):
-        return msgspec.json.encode(message["tool_calls"]).decode()
-    content = message.get("content")
-    if isinstance(content, list):
-        return "".join(part.get("text", "") for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else None
-
-
-def sample_of(trace: Trace, recipe: Recipe) -> Sample:
-    """The sample a complete trace holds. Its id is the content id of what was asked."""
-    messages = msgspec.convert(trace.request.get("messages") or [], tuple[Message, ...])
-    tools, response_format = trace.request.get("tools"), trace.request.get("response_format")
-    identity: dict[str, Any] = {"messages": messages}
-    if tools:
-        identity["tools"] = tools
-    return Sample(
-        id=content_id(identity),
-        messages=messages,
-        incumbent=answer_of(trace),
-        gold=trace.gold,
-        group=_group(trace, recipe),
-        tools=tools,
-        response_format=response_format,
-        trace_id=trace.id,
-        metadata=trace.metadata,
-    )
-
-
-def _group(trace: Trace, recipe: Recipe) -> str | None:
-    if recipe.group_by is None:
-        return trace.conversation_id
-    if recipe.group_by in {"conversation_id", "user", "id"}:
-        value = getattr(trace, recipe.group_by)
-    else:
-        value = trace.metadata.get(recipe.group_by)
-    return None if value is None else str(value)
 
 
 def split_of(key: str, recipe: Recipe) -> SplitName:
@@ -117,7 +63,11 @@ def make_samples(traces: Iterable[Trace], recipe: Recipe) -> Building:
     dropped: Counter[str] = Counter()
     made: dict[str, Made] = {}
     for trace in traces:
-        sample = sample_of(trace, recipe)
+        try:
+            sample = sample_of(trace, recipe)
+        except msgspec.ValidationError:
+            dropped["messages not as the chat API spells them"] += 1
+            continue
         if sample.target is None:
             dropped["no answer"] += 1
             continue
@@ -205,6 +155,7 @@ def write(
         dropped=dict(building.dropped),
         incumbent_model=incumbent_model,
         targets_from={"gold": gold, "incumbent": len(trained_on) - gold},
+        preferences=_preferences(trained_on),
     )
     folder = root / identity
     if (folder / "manifest.json").exists():
@@ -223,6 +174,15 @@ def write(
             hint="free some space or check who owns the folder, then run the command again",
         ) from None
     return dataset
+
+
+def _preferences(samples: list[Sample]) -> dict[str, int]:
+    counts = {
+        "pairs": sum(sample.rejected is not None for sample in samples),
+        "liked": sum(sample.desirable is True for sample in samples),
+        "disliked": sum(sample.desirable is False for sample in samples),
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def _encode(samples: list[Sample]) -> bytes:

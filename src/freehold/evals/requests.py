@@ -44,7 +44,7 @@ def chat_request(
             {
                 key: value
                 for key, value in msgspec.to_builtins(message).items()
-                if value is not None or key == "content"
+                if (value is not None and key != "weight") or key == "content"
             }
             for message in sample.messages
         ],

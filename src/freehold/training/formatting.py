@@ -54,6 +54,8 @@ class Reject(Record, frozen=True, kw_only=True):
 
 REJECT_CODES = (
     "no_target",
+    "disliked",
+    "nothing_to_learn",
     "empty_assistant",
     "roles_out_of_order",
     "not_text",
@@ -105,22 +107,22 @@ def format_samples(
 
 
 def _encode(tokenizer: Tokenizer, sample: Sample, train_on: TrainOn) -> Encoded:
-    conversation = [_plain(message) for message in sample.messages]
-    target = sample.target
-    if target is None and conversation and conversation[-1]["role"] == "assistant":
-        pass  # The conversation brings its own last answer.
-    elif target is None:
-        raise _RejectError("no_target", "neither gold nor an incumbent's answer")
-    elif not target.strip():
-        raise _RejectError("empty_assistant", "the target is empty")
-    else:
-        if conversation and conversation[-1]["role"] == "assistant":
+    if sample.desirable is False:
+        raise _RejectError(
+            "disliked", "somebody disliked this answer: it can serve preferences, not imitation"
+        )
+    turns = list(sample.messages)
+    if sample.answer:
+        if sample.completion is None and not (sample.target or "").strip():
+            raise _RejectError("empty_assistant", "the target is empty")
+        if turns and turns[-1].role == "assistant":
             raise _RejectError("roles_out_of_order", "the prompt ends with an assistant message")
-        conversation.append({"role": "assistant", "content": target})
+        turns += sample.answer
+    elif not (turns and turns[-1].role == "assistant"):  # else the conversation brings its own last answer
+        raise _RejectError("no_target", "neither gold nor an incumbent's answer")
+    conversation = [_plain(message) for message in turns]
     _check_order(conversation)
-
-    answers = [at for at, message in enumerate(conversation) if message["role"] == "assistant"]
-    trained = answers if train_on == "all" else answers[-1:]
+    trained = _trained(turns, train_on)
     ids: list[int] = []
     mask: list[bool] = []
     done = ""
@@ -142,6 +144,20 @@ def _encode(tokenizer: Tokenizer, sample: Sample, train_on: TrainOn) -> Encoded:
     if not any(mask):
         raise _RejectError("empty_assistant", "no assistant token is left to learn")
     return Encoded(sample.id, tuple(ids), tuple(mask))
+
+
+def _trained(turns: list[Message], train_on: TrainOn) -> list[int]:
+    """Places of the assistant messages to learn: a message's own weight decides, then `train_on`.
+
+    The weights are OpenAI's (0 or 1). Any above 0 counts as 1: every token learned counts the same.
+    """
+    answers = [at for at, message in enumerate(turns) if message.role == "assistant"]
+    usual = answers if train_on == "all" else answers[-1:]
+    weights = {at: turns[at].weight for at in answers}
+    trained = [at for at in answers if (weights[at] if weights[at] is not None else at in usual)]
+    if not trained:
+        raise _RejectError("nothing_to_learn", "every assistant message has weight 0")
+    return trained
 
 
 def _plain(message: Message) -> dict[str, Any]:

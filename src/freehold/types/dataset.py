@@ -10,21 +10,30 @@ SplitName = Literal["train", "validation", "held_out"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "held_out")
 
 
-class Message(Record, frozen=True, kw_only=True):
-    """One message of a conversation, as the OpenAI chat API spells it."""
+class Message(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """One message of a conversation, as the OpenAI chat API spells it.
+
+    `weight` belongs to training only and is never sent to a model: 0 for an assistant message that is not to be
+    learned, above 0 for one that is. None leaves it to `train_on`.
+    """
 
     role: str
     content: Any
     name: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
     tool_call_id: str | None = None
+    weight: float | None = None
 
 
-class Sample(Record, frozen=True, kw_only=True):
+class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One unit of a task: what is asked, what the incumbent answered, what is right.
 
-    `id` is the content id of `messages` and `tools`. `group` is the independent unit that must not be
-    torn across splits (conversation, user). `gold` is None where nobody has said what is right.
+    `id` is the content id of `messages` and `tools` (of a preference: of its answers as well). `group` is the
+    independent unit that must not be torn across splits (conversation, user). `gold` is None where nobody has said
+    what is right. `completion` is the target as messages where it is more than text (tool calls, a weight).
+
+    Preferences: the target is the better answer and `rejected` the worse one (DPO); `desirable` says of a lone
+    answer whether it was liked (KTO). Both are None for everything else.
     """
 
     id: str
@@ -36,11 +45,21 @@ class Sample(Record, frozen=True, kw_only=True):
     response_format: dict[str, Any] | None = None
     trace_id: str | None = None
     metadata: dict[str, Any] = {}
+    completion: tuple[Message, ...] | None = None
+    rejected: tuple[Message, ...] | None = None
+    desirable: bool | None = None
 
     @property
     def target(self) -> str | None:
         """What a model should learn to answer: gold where there is one, else the incumbent's answer."""
         return self.gold if self.gold is not None else self.incumbent
+
+    @property
+    def answer(self) -> tuple[Message, ...]:
+        """The target as messages; empty where there is none."""
+        if self.completion is not None:
+            return self.completion
+        return () if self.target is None else (Message(role="assistant", content=self.target),)
 
 
 class Split(Record, frozen=True, kw_only=True):
@@ -68,6 +87,8 @@ class Dataset(Record, frozen=True, kw_only=True):
     incumbent_model: str | None = None
     targets_from: dict[str, int] = {}
     """How many training targets are gold and how many are the incumbent's answers (its terms then count)."""
+    preferences: dict[str, int] = {}
+    """How many training samples are `pairs` (a better and a worse answer), `liked` and `disliked` single answers."""
 
     def split(self, name: SplitName) -> Split:
         return next(split for split in self.splits if split.name == name)

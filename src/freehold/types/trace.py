@@ -26,7 +26,8 @@ class Trace(Record, frozen=True, kw_only=True):
     `gold` is a right answer somebody gave later, `metadata` are the caller's own fields (user, language …).
     `source` says how it came: ``gateway``, ``import:FILE#LINE``. `kind` is which API was asked. `arm` is where
     the request was sent, `share` the probability with which this key was sent there, `assignment_key` a hash of
-    the key. `fallback` says why another endpoint than the arm's had to answer.
+    the key. `fallback` says why another endpoint than the arm's had to answer. `rejected` are the messages of a
+    worse answer somebody set beside this one, `desirable` whether somebody liked it.
     """
 
     id: str
@@ -55,3 +56,5 @@ class Trace(Record, frozen=True, kw_only=True):
     usage: Usage | None = None
     gold: str | None = None
     metadata: dict[str, Any] = {}
+    rejected: tuple[dict[str, Any], ...] | None = None
+    desirable: bool | None = None

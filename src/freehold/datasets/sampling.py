@@ -1,0 +1,171 @@
+"""One trace becomes one sample: what was asked, what was answered, what is right, what was liked.
+
+Covered: text answers, tool calls (kept as messages, so that a chat template writes them its own way), weights of
+messages, preferences from imported pairs and from feedback given to the gateway.
+Not covered: several choices of one response; the first one counts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from freehold.datasets.recipe import Recipe
+from freehold.types.dataset import Message, Sample
+from freehold.types.record import content_id
+from freehold.types.trace import Trace
+
+
+def text_of(content: Any) -> str | None:
+    """A message's content as text: text parts joined, None where there is none."""
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else None
+
+
+def answer_message(trace: Trace) -> dict[str, Any] | None:
+    """The assistant's message in a trace, None when there is none."""
+    if not trace.response:
+        return None
+    choices = trace.response.get("choices") or []
+    message = choices[0].get("message") if choices and isinstance(choices[0], dict) else None
+    return message if isinstance(message, dict) else None
+
+
+def message_text(message: dict[str, Any]) -> str | None:
+    """A message as one string: tool calls as compact JSON, else its text."""
+    if message.get("tool_calls"):
+        return msgspec.json.encode(message["tool_calls"]).decode()
+    return text_of(message.get("content"))
+
+
+def answer_of(trace: Trace) -> str | None:
+    """The assistant's answer in a trace as text; tool calls as compact JSON; None when there is none."""
+    message = answer_message(trace)
+    return None if message is None else message_text(message)
+
+
+def sample_of(trace: Trace, recipe: Recipe) -> Sample:
+    """The sample a complete trace holds, in the group that `recipe` says.
+
+    Raises `msgspec.ValidationError` when its messages are not as the chat API spells them.
+    """
+    messages = msgspec.convert(trace.request.get("messages") or [], tuple[Message, ...])
+    tools, response_format = trace.request.get("tools"), trace.request.get("response_format")
+    incumbent = answer_of(trace)
+    preference = _preference(trace)
+    completion = _completion(trace, preference.gold, tools)
+    identity: dict[str, Any] = {"messages": [_identity(message) for message in messages]}
+    if tools:
+        identity["tools"] = tools
+    if preference.rejected is not None or preference.desirable is not None:
+        # One question may have many judged answers; each is a sample of its own.
+        identity |= {
+            "answer": preference.gold if preference.gold is not None else incumbent,
+            "rejected": preference.rejected,
+            "desirable": preference.desirable,
+        }
+    return Sample(
+        id=content_id(identity),
+        messages=messages,
+        incumbent=incumbent,
+        gold=preference.gold,
+        group=_group(trace, recipe.group_by),
+        tools=tools,
+        response_format=response_format,
+        trace_id=trace.id,
+        metadata=trace.metadata,
+        completion=completion,
+        rejected=preference.rejected,
+        desirable=preference.desirable,
+    )
+
+
+def _identity(message: Message) -> dict[str, Any]:
+    return {
+        "role": message.role,
+        "content": message.content,
+        "name": message.name,
+        "tool_calls": message.tool_calls,
+        "tool_call_id": message.tool_call_id,
+    }
+
+
+class _Preference(NamedTuple):
+    gold: str | None
+    rejected: tuple[Message, ...] | None
+    desirable: bool | None
+
+
+def _preference(trace: Trace) -> _Preference:
+    """What somebody preferred: an imported pair or label, else the thumb given to the gateway.
+
+    A thumb down with a right answer beside it is a pair: the right answer is better than the one given.
+    """
+    rejected = None if trace.rejected is None else msgspec.convert(list(trace.rejected), tuple[Message, ...])
+    if rejected is not None or trace.desirable is not None:
+        return _Preference(trace.gold, rejected, trace.desirable)
+    feedback = trace.metadata.get("feedback")
+    thumb = feedback.get("thumb") if isinstance(feedback, dict) else None
+    if thumb == "down" and trace.gold is not None:
+        message = answer_message(trace)
+        if message is not None and message_text(message) != trace.gold:
+            return _Preference(trace.gold, (_message(message),), None)
+        return _Preference(trace.gold, None, None)
+    if thumb in ("up", "down"):
+        return _Preference(trace.gold, None, thumb == "up")
+    return _Preference(trace.gold, None, None)
+
+
+def _completion(
+    trace: Trace, gold: str | None, tools: list[dict[str, Any]] | None
+) -> tuple[Message, ...] | None:
+    """The target as messages where text alone would lose something."""
+    if gold is not None:
+        calls = _tool_calls(gold) if tools else None
+        return None if calls is None else (Message(role="assistant", content=None, tool_calls=calls),)
+    message = answer_message(trace)
+    if message is None or not (message.get("tool_calls") or message.get("weight") is not None):
+        return None
+    return (_message(message),)
+
+
+def _message(raw: dict[str, Any]) -> Message:
+    return msgspec.convert({"role": "assistant", "content": None, **raw}, Message)
+
+
+def _tool_calls(text: str) -> list[dict[str, Any]] | None:
+    """A right answer that is a JSON list of calls, as the chat API spells them or as plain name and arguments."""
+    if not text.lstrip().startswith("["):
+        return None
+    try:
+        listed = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return None
+    calls = []
+    for number, one in enumerate(listed):
+        function = one.get("function", one) if isinstance(one, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            return None
+        arguments = function.get("arguments", {})
+        if not isinstance(arguments, str):
+            arguments = msgspec.json.encode(arguments).decode()
+        calls.append(
+            {
+                "id": one.get("id") or f"call_{number}",
+                "type": "function",
+                "function": {"name": function["name"], "arguments": arguments},
+            }
+        )
+    return calls or None
+
+
+def _group(trace: Trace, group_by: str | None) -> str | None:
+    if group_by is None:
+        return trace.conversation_id
+    if group_by in {"conversation_id", "user", "id"}:
+        value = getattr(trace, group_by)
+    else:
+        value = trace.metadata.get(group_by)
+    return None if value is None else str(value)

@@ -1,0 +1,88 @@
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from freehold.datasets.building import make_samples
+from freehold.datasets.recipe import Recipe
+from freehold.datasets.sampling import sample_of
+from freehold.evals.requests import chat_request
+from freehold.types.dataset import SPLITS, Message, Sample
+from freehold.types.endpoint import ServedModel
+from freehold.types.evaluation import Task
+from freehold.types.trace import Trace
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{"q":"lamp"}'}}
+TOOLS = [{"type": "function", "function": {"name": "find", "parameters": {}}}]
+
+
+def trace(answer="yes", *, gold=None, tools=None, metadata=None, question="q", **changes):
+    message = answer if isinstance(answer, dict) else {"role": "assistant", "content": answer}
+    request = {"messages": [{"role": "user", "content": question}]}
+    return Trace(
+        id=str(changes),
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        source="test",
+        model="m",
+        request=request | ({"tools": tools} if tools else {}),
+        response={"choices": [{"message": message}]},
+        gold=gold,
+        metadata=metadata or {},
+        **changes,
+    )
+
+
+def sample(*args, **changes):
+    return sample_of(trace(*args, **changes), Recipe())
+
+
+def test_tool_calls_stay_messages():
+    one = sample({"role": "assistant", "content": None, "tool_calls": [CALL]}, tools=TOOLS)
+    assert one.answer == (Message(role="assistant", content=None, tool_calls=[CALL]),)
+    assert msgspec.json.decode(one.target) == [CALL]
+
+
+@pytest.mark.parametrize(
+    "gold", ['[{"name":"find","arguments":{"q":"lamp"}}]', msgspec.json.encode([CALL]).decode()]
+)
+def test_a_right_answer_of_calls_is_taught_as_calls(gold):
+    (message,) = sample("no idea", gold=gold, tools=TOOLS).answer
+    assert message.tool_calls[0]["function"] == CALL["function"]
+    assert sample("no idea", gold=gold).answer == (Message(role="assistant", content=gold),)
+
+
+@pytest.mark.parametrize("gold", ["[broken", "[1]", "[]", '[{"find":{"q":["lamp"]}}]'])
+def test_a_right_answer_that_is_no_list_of_calls_stays_text(gold):
+    assert sample("no idea", gold=gold, tools=TOOLS).answer == (Message(role="assistant", content=gold),)
+
+
+def test_thumbs_are_preferences():
+    up, down = {"feedback": {"thumb": "up"}}, {"feedback": {"thumb": "down"}}
+    assert sample(metadata=up).desirable is True
+    assert sample(metadata=down).desirable is False
+    pair = sample("no", metadata=down, gold="yes")
+    assert (pair.target, pair.desirable) == ("yes", None)
+    assert pair.rejected == (Message(role="assistant", content="no"),)
+    same = sample("yes", metadata=down, gold="yes")
+    assert (same.rejected, same.desirable) == (None, None)
+
+
+def test_answers_judged_apart_are_samples_apart():
+    made = make_samples(
+        [trace("a", desirable=True), trace("b", desirable=False), trace("a", desirable=True)], Recipe()
+    )
+    assert sum(len(made.by_split[name]) for name in SPLITS) == 2
+    assert made.dropped == {"same request again": 1}
+
+
+def test_a_malformed_request_is_counted_not_raised():
+    bad = msgspec.structs.replace(trace(), request={"messages": [{"content": "no role"}]})
+    assert make_samples([bad], Recipe()).dropped == {"messages not as the chat API spells them": 1}
+
+
+def test_weights_are_kept_and_never_sent():
+    one = sample({"role": "assistant", "content": "x", "weight": 0})
+    assert one.answer[0].weight == 0
+    asked = Sample(id="1", messages=(Message(role="assistant", content="x", weight=1),))
+    body = chat_request(asked, ServedModel(name="m", upstream_name="m"), Task(name="t", scorer="exact"))
+    assert body["messages"] == [{"role": "assistant", "content": "x"}]
