@@ -168,3 +168,23 @@ def test_threads_and_stores_share_a_database(url):
             thread.join()
         assert not errors
         assert first.count_traces() == 280 and len(second.list_records("note", Note)) == 40
+
+
+def test_the_oldest_traces_go_until_the_rest_fits(store):
+    store.add_traces(trace(number, id=str(number)) for number in range(10))
+    size = store.traces_bytes()
+    assert size > 0 and store.shrink_traces(size) == 0
+    gone = store.shrink_traces(size // 2)
+    assert 4 <= gone <= 6 and store.traces_bytes() <= size // 2
+    assert [one.id for one in store.traces()] == [str(number) for number in range(gone, 10)]
+    assert store.shrink_traces(0) == 10 - gone and store.traces_bytes() == 0
+
+
+def test_traces_are_read_on_from_a_place_and_from_the_end(store):
+    store.add_traces([trace(1, id="a"), trace(2, id="b", parent_id="a"), trace(3, id="c")])
+    first = store.traces_after(0, most=2)
+    assert [one.id for _, one in first] == ["a", "b"]
+    assert [one.id for _, one in store.traces_after(first[-1][0])] == ["c"]
+    assert [one.id for one in store.latest_traces(2)] == ["c", "b"]
+    assert [one.id for one in store.latest_traces(5, own_only=True)] == ["c", "a"]
+    assert [one.id for one in store.find_traces("b")] == ["b"] and store.find_traces("%") == []

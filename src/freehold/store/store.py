@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, TypedDict, TypeVar, Unpack
 
 import msgspec
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -39,17 +39,23 @@ from freehold.types.trace import Trace
 R = TypeVar("R", bound=Record)
 
 TRACE_BATCH = 500
+_TRACES_LOCK = 0x747261636573  # "traces"
 
 
 class TraceFilter(TypedDict, total=False):
-    """Which traces are wanted: those that meet everything given. Incomplete ones only when asked for."""
+    """Which traces are wanted: those that meet everything given. Incomplete ones only when asked for.
+
+    `own_only` leaves out what was mirrored.
+    """
 
     route: str | None
     source_prefix: str | None
     model: str | None
     parent_id: str | None
     since: datetime | None
+    until: datetime | None
     complete_only: bool
+    own_only: bool
 
 
 def open_store(url: str, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Store:
@@ -137,6 +143,10 @@ class Store:
         stream = iter(new)
         while rows := [_trace_row(trace) for trace in islice(stream, TRACE_BATCH)]:
             with self.database.writing() as connection:
+                if connection.dialect.name == "postgresql":
+                    # One batch at a time, or who reads on from the last place would miss what was given a
+                    # lower place but committed later. SQLite has one writer anyway.
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TRACES_LOCK})
                 added += _insert_ignoring(connection, rows)
         return added
 
@@ -153,6 +163,33 @@ class Store:
             for row in rows:
                 yield bodies.unpack_trace(row.body)
             last = rows[-1].seq
+
+    def traces_after(
+        self, seq: int, *, most: int = TRACE_BATCH, **wanted: Unpack[TraceFilter]
+    ) -> list[tuple[int, Trace]]:
+        """The next traces after a place in the order of arrival, each with its own place."""
+        query = _filtered(select(traces.c.seq, traces.c.body), wanted)
+        page = query.where(traces.c.seq > seq).order_by(traces.c.seq).limit(most)
+        with self.database.reading() as connection:
+            rows = connection.execute(page).all()
+        return [(row.seq, bodies.unpack_trace(row.body)) for row in rows]
+
+    def latest_traces(self, most: int, **wanted: Unpack[TraceFilter]) -> list[Trace]:
+        """The traces that arrived last, newest first."""
+        query = _filtered(select(traces.c.body), wanted).order_by(traces.c.seq.desc()).limit(most)
+        with self.database.reading() as connection:
+            return [bodies.unpack_trace(row.body) for row in connection.execute(query)]
+
+    def find_traces(self, id_prefix: str, *, most: int = 10) -> list[Trace]:
+        """Traces whose id begins so."""
+        query = select(traces.c.body).where(traces.c.id.startswith(id_prefix, autoescape=True)).limit(most)
+        with self.database.reading() as connection:
+            return [bodies.unpack_trace(row.body) for row in connection.execute(query)]
+
+    def traces_bytes(self) -> int:
+        """Bytes all traces take, compressed."""
+        with self.database.reading() as connection:
+            return int(connection.execute(select(func.sum(traces.c.size_bytes))).scalar() or 0)
 
     def count_traces(self, **wanted: Unpack[TraceFilter]) -> int:
         """How many traces `traces` would yield."""
@@ -176,6 +213,22 @@ class Store:
         """Forget traces older than `before`. Returns how many there were."""
         with self.database.writing() as connection:
             return connection.execute(delete(traces).where(traces.c.at < to_micros(before))).rowcount
+
+    def shrink_traces(self, keep_bytes: int) -> int:
+        """Forget the oldest traces until the others take at most `keep_bytes`. Returns how many there were.
+
+        SQLite's file does not become smaller by this; the room is used again.
+        """
+        newest_first = func.sum(traces.c.size_bytes).over(order_by=traces.c.seq.desc())
+        sizes = select(traces.c.seq, newest_first.label("total")).subquery()
+        last_to_go = select(func.max(sizes.c.seq)).where(sizes.c.total > keep_bytes)
+        if self.traces_bytes() <= keep_bytes:
+            return 0
+        with self.database.writing() as connection:
+            seq = connection.execute(last_to_go).scalar()
+            return (
+                0 if seq is None else connection.execute(delete(traces).where(traces.c.seq <= seq)).rowcount
+            )
 
     # Routes
 
@@ -286,6 +339,7 @@ def _decoded(body: bytes, type: type[R], kind: str) -> R:
 
 
 def _trace_row(trace: Trace) -> dict[str, Any]:
+    body = bodies.pack_trace(trace)
     return {
         "id": trace.id,
         "at": to_micros(trace.at),
@@ -294,7 +348,8 @@ def _trace_row(trace: Trace) -> dict[str, Any]:
         "route": trace.route,
         "completeness": trace.completeness,
         "parent_id": trace.parent_id,
-        "body": bodies.pack_trace(trace),
+        "body": body,
+        "size_bytes": len(body),
     }
 
 
@@ -314,6 +369,10 @@ def _filtered(query: Select[Any], wanted: TraceFilter) -> Select[Any]:
         query = query.where(traces.c.source.startswith(prefix, autoescape=True))
     if (since := wanted.get("since")) is not None:
         query = query.where(traces.c.at >= to_micros(since))
+    if (until := wanted.get("until")) is not None:
+        query = query.where(traces.c.at < to_micros(until))
+    if wanted.get("own_only", False):
+        query = query.where(traces.c.parent_id.is_(None))
     if wanted.get("complete_only", True):
         query = query.where(traces.c.completeness == "complete")
     return query

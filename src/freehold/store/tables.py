@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Identity,
     Index,
@@ -53,6 +54,7 @@ traces = Table(
     Column("completeness", String, nullable=False),
     Column("parent_id", String),
     Column("body", LargeBinary, nullable=False),
+    Column("size_bytes", BigInteger),
     Index("traces_at", "at"),
     Index("traces_route", "route", "seq"),
     Index("traces_parent", "parent_id"),
@@ -103,6 +105,51 @@ usage_windows = Table(
     Column("window", BigInteger, primary_key=True, autoincrement=False),
     Column("requests", BigInteger, nullable=False),
     Column("tokens", BigInteger, nullable=False),
+)
+
+spending = Table(
+    "spending",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("day", String, primary_key=True),
+    Column("nano_usd", BigInteger, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+
+rollout_states = Table(
+    "rollout_states",
+    metadata,
+    Column("rollout", String, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+rollout_windows = Table(
+    "rollout_windows",
+    metadata,
+    Column("rollout", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("unit", String, primary_key=True),
+    Column("stage", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("closed", Boolean, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("rollout_windows_open", "rollout", "closed", "seq"),
+)
+
+pair_scores = Table(
+    "pair_scores",
+    metadata,
+    Column("rollout", String, primary_key=True),
+    Column("trace_id", String, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
 )
 
 

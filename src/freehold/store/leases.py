@@ -1,0 +1,48 @@
+"""Leases: who of several processes does a thing, and how many of a kind are alive."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, insert, select, update
+
+from freehold.store.database import Database
+from freehold.store.tables import leases, to_micros
+
+
+def take(database: Database, name: str, owner: str, *, at: datetime, seconds: float) -> bool:
+    """Hold `name` until `seconds` after `at`; False while another owner does. Holding it anew prolongs it."""
+    until = to_micros(at + timedelta(seconds=seconds))
+    with database.writing() as connection:
+        row = connection.execute(select(leases).where(leases.c.name == name)).one_or_none()
+        if row is None:
+            connection.execute(insert(leases).values(name=name, owner=owner, until=until))
+            return True
+        if row.owner != owner and row.until > to_micros(at):
+            return False
+        connection.execute(update(leases).where(leases.c.name == name).values(owner=owner, until=until))
+        return True
+
+
+def give_back(database: Database, name: str, owner: str) -> None:
+    """Let somebody else hold it at once."""
+    with database.writing() as connection:
+        connection.execute(delete(leases).where(leases.c.name == name, leases.c.owner == owner))
+
+
+def alive(database: Database, kind: str, owner: str, *, at: datetime, seconds: float) -> list[str]:
+    """Say that `owner` lives for another `seconds`; the owners of that kind that do, sorted, and it among them."""
+    now = to_micros(at)
+    prefix = f"{kind}:"
+    with database.writing() as connection:
+        mine = prefix + owner
+        connection.execute(
+            delete(leases).where(leases.c.name.startswith(prefix, autoescape=True), leases.c.until < now)
+        )
+        connection.execute(delete(leases).where(leases.c.name == mine))
+        until = to_micros(at + timedelta(seconds=seconds))
+        connection.execute(insert(leases).values(name=mine, owner=owner, until=until))
+        rows = connection.execute(
+            select(leases.c.owner).where(leases.c.name.startswith(prefix, autoescape=True))
+        ).all()
+    return sorted(row.owner for row in rows)
