@@ -12,9 +12,9 @@ import pytest
 
 from freehold.engines.llamacpp import native
 from freehold.engines.llamacpp.native import Speed
-from freehold.engines.llamacpp.options import LlamaOptions
+from freehold.engines.llamacpp.options import LlamaOptions, check
 from freehold.engines.llamacpp.program import arguments, program
-from freehold.errors import EngineError, HashMismatchError
+from freehold.errors import EngineError, FreeholdError, HashMismatchError
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.progress import Silent
 from freehold.workflows.engines import faster
@@ -26,8 +26,11 @@ case "$1" in
   --build)
     echo "[1/2] Building"
     [ -z "$FAIL_BUILD" ] || { echo "server.cpp:1: error: no luck either"; exit 2; }
-    mkdir -p "$2/bin"; printf '#!/bin/sh\\n' > "$2/bin/llama-server"
-    chmod +x "$2/bin/llama-server"; echo "[2/2] Linking" ;;
+    mkdir -p "$2/bin"
+    for program in llama-server llama-quantize; do
+      printf '#!/bin/sh\\n' > "$2/bin/$program"; chmod +x "$2/bin/$program"
+    done
+    echo "[2/2] Linking" ;;
 esac
 """
 
@@ -80,6 +83,7 @@ def test_a_build_leaves_a_program_and_its_record(tools, tmp_path):
     assert native.binary(tmp_path) is None, "it is used only after it measured faster"
     native.record(tmp_path, msgspec.structs.replace(built, chosen=True))
     assert native.binary(tmp_path) == Path(built.binary)
+    assert native.quantize(tmp_path) == native.folder(tmp_path) / "llama-quantize"
     assert told.updates == [(1, 2), (2, 2)]
     place = native.folder(tmp_path)
     assert (place / "source" / "CMakeLists.txt").exists()
@@ -162,3 +166,54 @@ def test_both_ways_to_run_set_the_same():
     assert {"--no-context-shift", "--no-ui", "--no-slots", "--lora-init-without-apply"} <= set(found)
     assert program(plan, LlamaOptions(), "/x/llama-server").arguments[3:5] == ("/x/llama-server", "--model")
     assert "freehold.engines.llamacpp.child" in program(plan, LlamaOptions(), None).arguments
+
+
+@pytest.mark.parametrize("kind", ["ngram-simple", "ngram-map-k", "ngram-map-k4v", "ngram-mod"])
+def test_both_ways_guess_ahead_the_same(kind):
+    pytest.importorskip("xllamacpp")
+    from freehold.engines.llamacpp.child import parameters
+
+    plan = ServePlan(engine="llamacpp", model="m", weights_path="w.gguf", threads=2)
+    options = LlamaOptions(
+        speculative=kind, match_tokens=4, draft_tokens=9, threads_batch=1, prefix_cache=False, cache_reuse=32
+    )
+    library = parameters(plan, options)
+    pairs = dict(itertools.pairwise(arguments(plan, options)))
+    assert pairs["--spec-type"] == kind and "--no-cache-prompt" in pairs
+    assert (pairs["--threads"], pairs["--threads-batch"], pairs["--cache-reuse"]) == ("2", "1", "32")
+    assert kind.replace("-", "_").upper() in library.speculative.types[0].name
+    ngram = getattr(library.speculative, kind.replace("-", "_"))
+    if kind == "ngram-mod":
+        assert (ngram.n_match, ngram.n_min, ngram.n_max) == (4, 1, 9)
+        assert pairs["--spec-ngram-mod-n-match"] == "4" and pairs["--spec-ngram-mod-n-max"] == "9"
+    else:
+        assert (ngram.size_n, ngram.size_m) == (4, 9)
+        assert pairs[f"--spec-{kind}-size-n"] == "4" and pairs[f"--spec-{kind}-size-m"] == "9"
+    assert (library.cpuparams.n_threads, library.cpuparams_batch.n_threads) == (2, 1)
+    assert library.cache_prompt is False and library.n_cache_reuse == 32
+
+
+def test_a_draft_model_is_named_both_ways(tmp_path):
+    pytest.importorskip("xllamacpp")
+    from freehold.engines.llamacpp.child import parameters
+
+    plan = ServePlan(engine="llamacpp", model="m", weights_path="w.gguf", threads=2)
+    options = LlamaOptions(speculative="draft", draft_model="small.gguf", draft_tokens=5)
+    pairs = dict(itertools.pairwise(arguments(plan, options)))
+    assert (pairs["--spec-type"], pairs["--model-draft"]) == ("draft-simple", "small.gguf")
+    draft = parameters(plan, options).speculative.draft
+    assert (draft.mparams.path, draft.n_max) == ("small.gguf", 5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"speculative": "draft"}, "no draft_model"),
+        ({"speculative": "draft", "draft_model": "/nowhere.gguf"}, "no draft model at /nowhere.gguf"),
+        ({"match_tokens": 0}, "match_tokens is 0"),
+        ({"spin": 101}, "spin is 101"),
+    ],
+)
+def test_options_that_cannot_hold_are_refused(fields, says):
+    with pytest.raises(FreeholdError, match=says):
+        check(LlamaOptions(**fields))

@@ -10,9 +10,9 @@ import msgspec
 
 from freehold.engines import ENGINES
 from freehold.engines.llamacpp import native
-from freehold.engines.llamacpp.measure import measure
+from freehold.engines.llamacpp.measure import measure_beside
 from freehold.engines.llamacpp.native import Native
-from freehold.errors import EngineError, MissingExtraError
+from freehold.errors import EngineError
 from freehold.settings import Settings
 from freehold.types.progress import Progress
 from freehold.types.record import Record
@@ -80,22 +80,22 @@ def compare(built: Native, settings: Settings, *, log_dir: Path, progress: Progr
         MEASURED_MODEL, settings, engine="llamacpp", context_tokens=1024, parallel=1, progress=progress
     )
 
-    def run(binary: str) -> native.Speed:
-        options = {**plan.options, "binary": binary}
-
-        async def ask() -> native.Speed:
-            return await measure(msgspec.structs.replace(plan, options=options), log_dir=log_dir)
-
-        return anyio.run(ask)
-
-    progress.step("measure the build", note=MEASURED_MODEL)
-    speed = run(built.binary)
-    wheel = None
-    try:
-        progress.step("measure the prebuilt library", note=MEASURED_MODEL)
-        wheel = run("library")
-    except MissingExtraError:
+    ways = {"the build": built.binary, "the prebuilt library": "library"}
+    if importlib.util.find_spec("xllamacpp") is None:
         progress.say("the prebuilt library is not installed: the build is used")
+        del ways["the prebuilt library"]
+    plans = [
+        msgspec.structs.replace(plan, options={**plan.options, "binary": binary}) for binary in ways.values()
+    ]
+    progress.step(f"measure {' and '.join(ways)} by turns", note=MEASURED_MODEL)
+
+    async def run() -> list[native.Speed]:
+        return await measure_beside(
+            plans, log_dir=log_dir, tell=lambda done, total: progress.update(done, total, unit="requests")
+        )
+
+    speed, *others = anyio.run(run)
+    wheel = others[0] if others else None
     measured = msgspec.structs.replace(
         built, speed=speed, wheel_speed=wheel, chosen=wheel is None or faster(speed, wheel)
     )

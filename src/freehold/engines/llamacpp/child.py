@@ -39,9 +39,12 @@ def parameters(plan: ServePlan, options: LlamaOptions) -> Any:
     found.cache_ram_mib = options.prompt_cache_mib
     found.flash_attn_type = {"auto": -1, "off": 0, "on": 1}[options.flash_attention]
     found.n_gpu_layers = options.gpu_layers
-    for cpu in (found.cpuparams, found.cpuparams_batch):
-        cpu.n_threads = plan.threads
+    for cpu, threads in ((found.cpuparams, plan.threads), (found.cpuparams_batch, options.threads_batch)):
+        cpu.n_threads = threads or plan.threads
         cpu.poll = options.spin
+    found.cache_prompt = options.prefix_cache
+    found.n_cache_reuse = options.cache_reuse
+    speculate(found.speculative, options)
     found.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(mount.path, 0.0) for mount in plan.adapters]
     found.lora_init_without_apply = True
     if options.chat_template is not None:
@@ -56,6 +59,27 @@ def parameters(plan: ServePlan, options: LlamaOptions) -> Any:
     found.offline = True
     found.verbosity = 2
     return found
+
+
+def speculate(found: Any, options: LlamaOptions) -> None:
+    """Set the library's ``CommonParamsSpeculative``."""
+    import xllamacpp
+
+    kinds = xllamacpp.common_speculative_type
+    if options.speculative == "off":
+        return
+    if options.speculative == "draft":
+        found.types = [kinds.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
+        found.draft.mparams.path = options.draft_model
+        found.draft.n_max = options.draft_tokens
+        return
+    name = options.speculative.replace("-", "_")
+    found.types = [getattr(kinds, f"COMMON_SPECULATIVE_TYPE_{name.upper()}")]
+    ngram = getattr(found, name)
+    if options.speculative == "ngram-mod":
+        ngram.n_match, ngram.n_min, ngram.n_max = options.match_tokens, 1, options.draft_tokens
+    else:
+        ngram.size_n, ngram.size_m = options.match_tokens, options.draft_tokens
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import msgspec
 from freehold.engines import ports, probe
 from freehold.engines.engine import RunningEngine
 from freehold.engines.llamacpp import adapters, native
-from freehold.engines.llamacpp.options import KV_TYPES, LlamaOptions
+from freehold.engines.llamacpp.options import KV_TYPES, LlamaOptions, check
 from freehold.engines.llamacpp.program import program
 from freehold.engines.options import read
 from freehold.engines.supervisor import Program, Supervised
@@ -29,6 +29,7 @@ class LlamaEngine:
 
     def check(self, plan: ServePlan) -> None:
         options = read(plan.options, LlamaOptions, "llamacpp")
+        check(options)
         binary = which(options)
         if binary is None and importlib.util.find_spec("xllamacpp") is None:
             raise MissingExtraError("the llama.cpp engine", "local")

@@ -1,9 +1,16 @@
-"""How fast llama.cpp is with given settings: its own timings of a few requests, one at a time."""
+"""How fast llama.cpp is with given settings: its own timings of a few requests, several settings in turn.
+
+Settings that are compared run beside each other and are asked by turns, one request at a time, so that whatever
+else happens on the machine slows all of them alike. An engine that waits costs nothing: its threads sleep.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import statistics
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
@@ -12,11 +19,21 @@ from freehold.engines.engine import start
 from freehold.engines.llamacpp.native import Speed
 from freehold.engines.traffic import synthetic
 from freehold.errors import EngineError
-from freehold.types.endpoint import ServePlan
+from freehold.types.endpoint import Endpoint, ServePlan
 
 PROMPT_TOKENS = 400
 COMPLETION_TOKENS = 48
 ROUNDS = 5
+
+
+class Shape(NamedTuple):
+    """What is asked to measure: words in the prompt (about a token each) and tokens in the answer."""
+
+    prompt_tokens: int = PROMPT_TOKENS
+    completion_tokens: int = COMPLETION_TOKENS
+
+
+SHAPE = Shape()
 
 
 async def measure(plan: ServePlan, *, log_dir: Path, rounds: int = ROUNDS) -> Speed:
@@ -25,26 +42,59 @@ async def measure(plan: ServePlan, *, log_dir: Path, rounds: int = ROUNDS) -> Sp
     Prompts share nothing, and the prompt cache is off for them. Raises what a start raises, and `EngineError`
     when the engine does not tell its timings.
     """
-    plan = msgspec.structs.replace(plan, parallel=1, port=0)
-    workload = synthetic(prompt_tokens=PROMPT_TOKENS, completion_tokens=COMPLETION_TOKENS)
-    prompts: list[float] = []
-    completions: list[float] = []
-    async with (
-        start(plan, log_dir=log_dir, name="measure") as endpoint,
-        aiohttp.ClientSession() as http,
-    ):
-        bodies = workload.endless()
-        for number in range(rounds + 1):
-            body = {**next(bodies), "model": plan.model, "cache_prompt": False}
-            async with http.post(f"{endpoint.base_url}/v1/chat/completions", json=body) as reply:
-                answer = await reply.json()
-            timings = answer.get("timings")
-            if timings is None:
-                raise EngineError(f"the engine did not tell how long it took: {str(answer)[:200]}")
-            if number:
-                prompts.append(timings["prompt_per_second"])
-                completions.append(timings["predicted_per_second"])
+    return (await measure_beside([plan], log_dir=log_dir, rounds=rounds))[0]
+
+
+async def measure_beside(
+    plans: Sequence[ServePlan],
+    *,
+    log_dir: Path,
+    rounds: int = ROUNDS,
+    shape: Shape = SHAPE,
+    tell: Callable[[int, int], None] | None = None,
+) -> list[Speed]:
+    """Median speeds of several plans, asked by turns; see `measure`. `tell` hears requests done and all."""
+    total = (rounds + 1) * len(plans)
+    timings: list[list[dict[str, float]]] = [[] for _ in plans]
+    async with contextlib.AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        endpoints = []
+        for number, plan in enumerate(plans):
+            alone = msgspec.structs.replace(plan, parallel=1, port=0)
+            session = start(alone, log_dir=log_dir, name=f"measure-{number}")
+            endpoints.append(await stack.enter_async_context(session))
+        bodies = synthetic(
+            prompt_tokens=shape.prompt_tokens, completion_tokens=shape.completion_tokens
+        ).endless()
+        for turn in range(rounds + 1):
+            asked = [next(bodies)] * len(plans)
+            for place in range(len(plans)):
+                which = (place + turn) % len(plans)  # none is always the first after a pause
+                found = await _ask(http, endpoints[which], plans[which].model, asked[which])
+                if turn:
+                    timings[which].append(found)
+                if tell is not None:
+                    tell(turn * len(plans) + place + 1, total)
+    return [_median(found) for found in timings]
+
+
+async def _ask(
+    http: aiohttp.ClientSession, endpoint: Endpoint, model: str, body: dict[str, Any]
+) -> dict[str, float]:
+    asked = {**body, "model": model, "cache_prompt": False}
+    async with http.post(f"{endpoint.base_url}/v1/chat/completions", json=asked) as reply:
+        answer = await reply.json()
+    timings = answer.get("timings") if isinstance(answer, dict) else None
+    if not isinstance(timings, dict):
+        raise EngineError(f"the engine did not tell how long it took: {str(answer)[:200]}")
+    return timings
+
+
+def _median(timings: Sequence[dict[str, float]]) -> Speed:
+    def of(key: str) -> Iterator[float]:
+        return (found[key] for found in timings)
+
     return Speed(
-        prompt_tokens_per_second=statistics.median(prompts),
-        completion_tokens_per_second=statistics.median(completions),
+        prompt_tokens_per_second=statistics.median(of("prompt_per_second")),
+        completion_tokens_per_second=statistics.median(of("predicted_per_second")),
     )

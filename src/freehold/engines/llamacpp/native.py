@@ -6,6 +6,7 @@
       source/          llama.cpp as the package carries it
       build/           what the compiler made; kept, so that an interrupted build goes on
       llama-server     the program
+      llama-quantize   writes weights in another quantization (freehold tune-engine)
       native.json      what it was built from, for which CPU, and how fast both were here
 
 The prebuilt library uses AVX2 at most. A CPU with AVX-512, VNNI or AMX multiplies quantized weights several
@@ -29,7 +30,7 @@ import msgspec
 from freehold.engines.weights.check import sha256_of
 from freehold.engines.weights.pypi import find_pip
 from freehold.engines.weights.store import storage_errors
-from freehold.errors import EngineError, HashMismatchError
+from freehold.errors import EngineError, HashMismatchError, StorageError
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 
@@ -39,6 +40,7 @@ VERSION = "0.3.36"
 SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
 HELPFUL = ("avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "sve", "i8mm")
 BUILD_BYTES = 1 << 30
+PROGRAMS = ("llama-server", "llama-quantize")
 
 
 class Speed(Record, frozen=True, kw_only=True):
@@ -57,6 +59,7 @@ class Native(Record, frozen=True, kw_only=True):
     cpu: str
     flags: tuple[str, ...]
     compiler: str
+    quantize: str | None = None
     speed: Speed | None = None
     wheel_speed: Speed | None = None
     chosen: bool = False
@@ -87,6 +90,13 @@ def binary(home: Path) -> Path | None:
     """The program to run instead of the library: built here, for this CPU, and measured to be faster."""
     found = read(home)
     return Path(found.binary) if found is not None and found.chosen else None
+
+
+def quantize(home: Path) -> Path | None:
+    """The program that writes weights in another quantization; None without a build."""
+    found = read(home)
+    program = Path(found.quantize) if found is not None and found.quantize is not None else None
+    return program if program is not None and program.is_file() else None
 
 
 def record(home: Path, native: Native) -> None:
@@ -143,16 +153,24 @@ def build(home: Path, progress: Progress, *, jobs: int | None = None) -> Native:
     place = folder(home)
     with storage_errors(place):
         place.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(place).free
+    if not (place / "build").exists() and free < BUILD_BYTES:
+        raise StorageError(
+            f"building llama.cpp takes 1 GiB in {place}, the disk has {free / 2**20:,.0f} MiB left",
+            hint="free some space, or set FREEHOLD_HOME to another disk",
+        )
     source = _source(place, progress)
     _configure(source, place / "build", tools, progress)
     _compile(place / "build", progress, jobs or os.cpu_count() or 1)
-    program = place / "llama-server"
-    with storage_errors(program):
-        shutil.copy2(place / "build" / "bin" / "llama-server", program)
+    for program in PROGRAMS:
+        with storage_errors(place / program):
+            shutil.copy2(place / "build" / "bin" / program, place / program)
+    server = place / "llama-server"
     native = Native(
         version=VERSION,
-        binary=str(program),
-        sha256=sha256_of(program),
+        binary=str(server),
+        quantize=str(place / "llama-quantize"),
+        sha256=sha256_of(server),
         cpu=cpu_name(),
         flags=cpu_flags(),
         compiler=_first_line([tools.compiler, "--version"]),
@@ -258,7 +276,7 @@ def _compile(build: Path, progress: Progress, jobs: int) -> None:
             total = 100.0 if found.group(2) == "%" else float(found.group(2))
             progress.update(float(found.group(1)), total, unit="files" if total != 100.0 else "%")
 
-    command = ["cmake", "--build", str(build), "--target", "llama-server", "--parallel", str(jobs)]
+    command = ["cmake", "--build", str(build), "--target", *PROGRAMS, "--parallel", str(jobs)]
     _run(command, build.parent / "build.log", tell)
 
 

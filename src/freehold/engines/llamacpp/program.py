@@ -35,10 +35,15 @@ def arguments(plan: ServePlan, options: LlamaOptions) -> list[str]:
         "--batch-size", str(options.batch), "--ubatch-size", str(options.micro_batch),
         "--cache-type-k", plan.kv_type, "--cache-type-v", plan.kv_type,
         "--cache-ram", str(options.prompt_cache_mib), "--flash-attn", options.flash_attention,
-        "--threads", str(plan.threads), "--threads-batch", str(plan.threads),
+        "--threads", str(plan.threads), "--threads-batch", str(options.threads_batch or plan.threads),
         "--poll", str(options.spin), "--poll-batch", "1" if options.spin else "0",
         "--jinja", "--no-ui", "--no-slots", "--metrics", "--offline", "--cors-origins", "",
     ]  # fmt: skip
+    if not options.prefix_cache:
+        found += ["--no-cache-prompt"]
+    if options.cache_reuse:
+        found += ["--cache-reuse", str(options.cache_reuse)]
+    found += speculation(options)
     if options.gpu_layers >= 0:
         found += ["--n-gpu-layers", str(options.gpu_layers)]
     if plan.adapters:
@@ -50,6 +55,25 @@ def arguments(plan: ServePlan, options: LlamaOptions) -> list[str]:
     if options.embeddings:
         found += ["--embeddings"]
     return found
+
+
+def speculation(options: LlamaOptions) -> list[str]:
+    """Arguments for guessing tokens ahead."""
+    match, most = str(options.match_tokens), str(options.draft_tokens)
+    kind = options.speculative
+    if kind == "off":
+        return []
+    if kind == "draft":
+        return [
+            "--spec-type", "draft-simple", "--model-draft", str(options.draft_model),
+            "--spec-draft-n-max", most,
+        ]  # fmt: skip
+    if kind == "ngram-mod":
+        return [
+            "--spec-type", kind, "--spec-ngram-mod-n-match", match,
+            "--spec-ngram-mod-n-min", "1", "--spec-ngram-mod-n-max", most,
+        ]  # fmt: skip
+    return ["--spec-type", kind, f"--spec-{kind}-size-n", match, f"--spec-{kind}-size-m", most]
 
 
 BARRIER_SPINS = 20_000
