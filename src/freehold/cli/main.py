@@ -23,6 +23,7 @@ class Entry(NamedTuple):
 COMMANDS: dict[str, Entry] = {
     "demo": Entry("freehold.cli.demo:command", "Run the whole journey on a shipped example"),
     "migrate": Entry("freehold.cli.migrate:command", "Run the whole journey from your freehold.toml"),
+    "rescue": Entry("freehold.cli.rescue:command", "My fine-tuned GPT stops on a date: what now?"),
     "up": Entry("freehold.cli.up:command", "Start the gateway with this project's model behind it"),
     "import": Entry("freehold.cli.import_:command", "Bring logged traffic in as traces"),
     "dataset": Entry("freehold.cli.dataset:command", "Turn traces into an immutable dataset"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,16 +41,25 @@ def command(config_path: Path | None, fresh: bool, serve: bool, as_json: bool) -
     sys.exit(migration.exit_code)
 
 
-def run(project: Project, *, fresh: bool, serve: bool, as_json: bool) -> Migration:
-    """Migrate, leave the endpoint running if wanted, and tell how it ended."""
+def run(
+    project: Project,
+    *,
+    fresh: bool,
+    serve: bool,
+    as_json: bool,
+    journey: Callable[..., Migration] | None = None,
+) -> Migration:
+    """Migrate (by `journey`, where another one leads there), leave the endpoint running if wanted, tell how it
+    ended."""
     from freehold.cli.progress import progress
     from freehold.workflows import background
     from freehold.workflows.migrate import migrate
 
+    journey = journey or migrate
     endpoint = None
     try:
         with progress() as bar:
-            migration = migrate(project, progress=bar, fresh=fresh)
+            migration = journey(project, progress=bar, fresh=fresh)
             if serve and migration.plan is not None:
                 bar.step("start the endpoint")
                 endpoint = background.start(project, progress=bar)

@@ -26,9 +26,12 @@ def text_of(content: Any) -> str | None:
 
 def answer_message(trace: Trace) -> dict[str, Any] | None:
     """The assistant's message in a trace, None when there is none."""
-    if not trace.response:
-        return None
-    choices = trace.response.get("choices") or []
+    return response_message(trace.response) if trace.response else None
+
+
+def response_message(response: dict[str, Any]) -> dict[str, Any] | None:
+    """The assistant's message in a response body, None when there is none."""
+    choices = response.get("choices") or []
     message = choices[0].get("message") if choices and isinstance(choices[0], dict) else None
     return message if isinstance(message, dict) else None
 

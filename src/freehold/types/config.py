@@ -57,6 +57,8 @@ class DataConfig(Table, frozen=True, kw_only=True):
     """Column of the right answer, for tabular files (default `label`)."""
     incumbent: str | None = None
     """Column of the incumbent's answer, for tabular files."""
+    answers: Literal["incumbent", "gold"] = "incumbent"
+    """What a recorded answer is: the incumbent's, or right (a fine-tuning file holds what was wanted)."""
     system: str | None = None
     """Instruction put before each input, for tabular files."""
     held_out: float = 0.2

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from freehold.datasets import reading
+from freehold.datasets import reading, sampling
 from freehold.datasets.reading import Imported, Reject
 from freehold.errors import StorageError
 from freehold.store import open_store
@@ -63,6 +63,8 @@ def import_file(
                 read += 1
                 if read % BATCH == 0:
                     progress.update(read, None, unit="records", note=f"of a {size / 1e6:,.0f} MB file")
+                if data.answers == "gold":
+                    record = _as_gold(record)
                 yield _trace(record, path, held_out=held_out, model=_incumbent(project))
 
         new = store.add_traces(traces())
@@ -83,6 +85,15 @@ def import_file(
 
 def _incumbent(project: Project) -> str:
     return project.config.incumbent.model if project.config.incumbent else ""
+
+
+def _as_gold(record: Imported) -> Imported:
+    """The record with its answer as what is right instead of what the incumbent said."""
+    if record.gold is not None or record.response is None:
+        return record
+    message = sampling.response_message(record.response)
+    said = None if message is None else sampling.message_text(message)
+    return record if said is None else msgspec.structs.replace(record, gold=said, response=None)
 
 
 def _trace(record: Imported, path: Path, *, held_out: bool, model: str) -> Trace:

@@ -54,8 +54,18 @@ class Migration(Record, frozen=True, kw_only=True):
         return self.best.verdict.exit_code if self.best.verdict is not None else 3
 
 
-def migrate(project: Project, *, progress: Progress, fresh: bool = False) -> Migration:
-    """Run the journey for every candidate and write the report.
+def prepare(project: Project, *, progress: Progress) -> Dataset:
+    """Import and build the dataset, as `migrate` does first; `migrate` then finds both done."""
+    with open_store(project.store_url) as store:
+        steps = Steps(store, progress, total=STEPS_BEFORE)
+        _import(project, store, steps, progress)
+        return _build(project, store, steps)
+
+
+def migrate(
+    project: Project, *, progress: Progress, fresh: bool = False, notes: tuple[str, ...] = ()
+) -> Migration:
+    """Run the journey for every candidate and write the report, which carries `notes` with its own.
 
     Raises `FreeholdError`s of the rooms it joins; what was finished before stays finished.
     """
@@ -80,7 +90,7 @@ def migrate(project: Project, *, progress: Progress, fresh: bool = False) -> Mig
         if plan is not None:
             store.put_record("serve_plan", content_id(plan), plan)
         reports = [one.report for one in tried]
-        report = _report(project, candidates, reports)
+        report = _report(project, candidates, reports, notes)
         store.put_record("report", report.id, report, made_from=tuple(_ids(reports)))
         written = write_report(report, project.state / "reports")
     return Migration(report=report, written=written, plan=plan, best=best)
@@ -108,7 +118,9 @@ def _import(project: Project, store: Store, steps: Steps, progress: Progress) ->
         return Imports(results=results)
 
     inputs = [[name, held_out, _sha256(project.path(name))] for name, held_out in files]
-    reading = {key: getattr(data, key) for key in ("format", "input", "label", "incumbent", "system")}
+    reading = {
+        key: getattr(data, key) for key in ("format", "input", "label", "incumbent", "system", "answers")
+    }
     steps.run("import", "read the traffic", [inputs, reading], Imports, work)
 
 
@@ -142,10 +154,12 @@ def _best(candidates: list[CandidateReport]) -> CandidateReport | None:
     return min((c for c in candidates if c.served_as is not None), key=rank, default=None)
 
 
-def _report(project: Project, shared: Candidates, reports: list[CandidateReport]) -> Report:
+def _report(
+    project: Project, shared: Candidates, reports: list[CandidateReport], more_notes: tuple[str, ...]
+) -> Report:
     dataset, task = shared.dataset, shared.task
     incumbent = project.config.incumbent.model if project.config.incumbent else dataset.incumbent_model
-    notes = []
+    notes = list(more_notes)
     if shared.planned_looks > 1:
         notes.append(
             f"{shared.planned_looks} evaluations of the same items were planned; each was tested at alpha "

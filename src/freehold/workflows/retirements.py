@@ -136,10 +136,11 @@ def ask(project: Project) -> dict[str, date]:
         raise UpstreamError(f"{url} answered {error.code}", hint="is the key right?") from None
     except (OSError, ValueError) as error:
         raise UpstreamError(f"{url} did not answer with a list of models: {error}") from None
-    return _dates(body)
+    return dates_in(body)
 
 
-def _dates(body: Any) -> dict[str, date]:
+def dates_in(body: Any) -> dict[str, date]:
+    """Shutdown dates in a `/v1/models` answer: model id → date. What nobody can read is left out."""
     found: dict[str, date] = {}
     entries = body.get("data") if isinstance(body, dict) else None
     for entry in entries if isinstance(entries, list) else ():

@@ -1,0 +1,202 @@
+"""`freehold rescue`: a fine-tuned GPT stops on a date."""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import click
+
+from freehold.cli.options import json_option, print_json
+
+
+def _dollars(ctx: click.Context, param: click.Parameter, value: str | None) -> Decimal | None:
+    """An amount of money, exact."""
+    if value is None:
+        return None
+    try:
+        amount = Decimal(value)
+    except InvalidOperation:
+        raise click.BadParameter(f"{value} is no amount of dollars") from None
+    if not amount.is_finite() or amount <= 0:
+        raise click.BadParameter(f"{value} is not above 0")
+    return amount
+
+
+@click.command("rescue")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--model", help="The fine-tuned model: ft:gpt-4o-mini-2024-07-18:acme::abc123.")
+@click.option("--api-key-env", help="Environment variable with the API key. Without it no API is asked.")
+@click.option("--base-url", default="https://api.openai.com/v1", show_default=True, help="The API's address.")
+@click.option("--list", "only_list", is_flag=True, help="Only list fine-tuned models and their dates.")
+@click.option(
+    "--held-out",
+    type=click.Path(path_type=Path),
+    help="A file the fine-tune has not seen, kept for the proof.",
+)
+@click.option("--base", "candidates", multiple=True, help="Open model to train (may be given several times).")
+@click.option("--scorer", help="How answers are scored (default: guessed from them).")
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=400, show_default=True, help="Held-out samples at most."
+)
+@click.option(
+    "--repeats", type=click.IntRange(min=1), default=1, show_default=True, help="Answers to freeze for each."
+)
+@click.option(
+    "--budget-usd",
+    metavar="DOLLARS",
+    callback=_dollars,
+    help="Spend at most this much; fewer samples are asked then.",
+)
+@click.option("--max-minutes", type=float, help="Shorten the training of each candidate to end in this time.")
+@click.option("--yes", is_flag=True, help="Do not ask before paid requests are sent.")
+@click.option(
+    "--prepare", is_flag=True, help="Stop before anything is asked or trained; look at freehold.toml."
+)
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("freehold-rescue"),
+    show_default=True,
+    help="Folder the project is made in.",
+)
+@click.option(
+    "--serve/--no-serve", default=False, help="Leave the endpoint running at the end (default: no)."
+)
+@json_option
+def command(
+    file: Path | None,
+    model: str | None,
+    api_key_env: str | None,
+    base_url: str,
+    only_list: bool,
+    held_out: Path | None,
+    candidates: tuple[str, ...],
+    scorer: str | None,
+    samples: int,
+    repeats: int,
+    budget_usd: Decimal | None,
+    max_minutes: float | None,
+    yes: bool,
+    prepare: bool,
+    folder: Path,
+    serve: bool,
+    as_json: bool,
+) -> None:
+    """My fine-tuned GPT stops on a date: train a model of my own on the same file, and prove it.
+
+    FILE is the fine-tuning file (OpenAI's JSON lines). With --api-key-env the account's fine-tunes and their dates
+    are listed, FILE may be left out (it is fetched), and the fine-tune's answers to held-out samples are frozen to
+    compare with; what that costs is said first. A freehold.toml is written, then everything freehold migrate does is
+    done. Stopped, the same command goes on. Exit code: 0 promote, 1 reject, 3 hold, 2 when something went wrong.
+
+    \b
+    Example:
+      freehold rescue --list --api-key-env OPENAI_API_KEY
+      freehold rescue training.jsonl
+      freehold rescue training.jsonl --model ft:gpt-4o-mini-2024-07-18:acme::abc123 \\
+          --api-key-env OPENAI_API_KEY --budget-usd 5
+    """
+    from freehold.cli.progress import progress
+    from freehold.workflows import rescue as workflow
+    from freehold.workflows.rescue_project import Wish
+
+    if only_list:
+        _list(base_url, api_key_env, as_json=as_json)
+        return
+    wish = Wish(
+        folder=folder,
+        file=file,
+        held_out=held_out,
+        model=model,
+        base_url=base_url,
+        api_key_env=api_key_env,
+        candidates=candidates,
+        scorer=scorer,
+        samples=samples,
+        repeats=repeats,
+        budget_usd=budget_usd,
+        max_minutes=max_minutes,
+    )
+    with progress() as bar:
+        project, ready = workflow.begin(wish, progress=bar)
+    _tell(ready)
+    if prepare:
+        if as_json:
+            print_json(ready)
+        else:
+            click.echo(f"ready: {ready.config_path}; run the same command without --prepare", err=True)
+        return
+    # --budget-usd is consent as long as the price is known to be under it, which `begin` has checked.
+    agreed = yes or (
+        budget_usd is not None and ready.asking is not None and ready.asking.cost_usd is not None
+    )
+    if ready.asking is not None and not agreed:
+        if not sys.stdin.isatty():
+            from freehold.errors import UsageError
+
+            raise UsageError("paid requests need a yes", hint="give --yes, or --budget-usd DOLLARS")
+        click.confirm("Send these requests?", abort=True, err=True)
+    from freehold.cli.migrate import run
+
+    with progress() as bar:
+        workflow.freeze_answers(project, ready, repeats=repeats, budget_usd=budget_usd, progress=bar)
+    migration = run(project, fresh=False, serve=serve, as_json=as_json, journey=workflow.finish)
+    sys.exit(migration.exit_code)
+
+
+def _list(base_url: str, api_key_env: str | None, *, as_json: bool) -> None:
+    from freehold.errors import UsageError
+    from freehold.workflows.fine_tunes import Account
+    from freehold.workflows.rescue import describe
+
+    if api_key_env is None:
+        raise UsageError("whose fine-tuned models?", hint="--api-key-env OPENAI_API_KEY")
+    found = Account(base_url, api_key_env).fine_tunes()
+    if as_json:
+        print_json(found)
+        return
+    for one in found:
+        click.echo(describe(one))
+        if one.source:
+            click.echo(click.style(f"    {one.source}", dim=True))
+    if not found:
+        click.echo("the account lists no fine-tuned model", err=True)
+
+
+def _tell(ready: Any) -> None:
+    """What is about to happen, before it does."""
+    from freehold.workflows.rescue_project import dollars
+
+    def say(text: str) -> None:
+        click.echo(text, err=True)
+
+    say(f"\n{click.style(ready.model, bold=True)}")
+    if ready.shutdown is not None:
+        left = f"in {ready.days_left} days" if ready.days_left >= 0 else f"{-ready.days_left} days ago"
+        say(f"  stops      {ready.shutdown}, {left}")
+    else:
+        say("  stops      no date is known here, which does not mean there is none")
+    counts = ready.samples
+    say(
+        f"  samples    {counts['train']:,} to learn from, {counts['validation']:,} to watch, "
+        f"{counts['held_out']:,} held out for the proof; scored by {ready.scorer}"
+    )
+    say(f"  candidates {', '.join(ready.candidates)}")
+    asking = ready.asking
+    if asking is None:
+        say(f"  freezing   nothing: {ready.why_not_asked}")
+    else:
+        cost = (
+            "at a price that is not known here"
+            if asking.cost_usd is None
+            else f"about {dollars(asking.cost_usd)}"
+        )
+        say(
+            f"  freezing   {asking.requests:,} requests, about {asking.prompt_tokens:,} tokens in and "
+            f"{asking.completion_tokens:,} out, {cost}"
+        )
+    say("")
