@@ -7,7 +7,8 @@ from freehold.cli.main import cli
 from freehold.errors import UnknownModelError, UsageError
 from freehold.settings import load
 from freehold.types.machine import Workload
-from freehold.workflows.fit import fit_model
+from freehold.types.training import FinetuneConfig
+from freehold.workflows.fit import fit_model, training_fit
 from freehold.workflows.machine import find_machine
 
 
@@ -104,3 +105,59 @@ def test_speed_follows_bytes_and_batch(settings):
     # 1,008 GB/s over 8.2e9 weights at a byte each and a little: 55 to 105 tokens a second
     low, high = one.decode_tokens_per_second
     assert 40 < low < high < 125
+
+
+def test_training_fits_and_names_its_parts(settings):
+    found = training_fit(
+        "HuggingFaceTB/SmolLM2-135M-Instruct", config=FinetuneConfig(), sample_tokens=128, settings=settings
+    )
+    assert found.training == "lora"
+    assert found.workload == Workload(context_tokens=128, concurrency=32)
+    assert {"weights", "adapter", "gradients", "optimizer", "activations", "passing", "process"} <= {
+        part.name for part in found.parts
+    }
+    assert found.total_bytes == sum(part.bytes for part in found.parts)
+    assert found.fits
+
+
+def test_training_that_does_not_fit_says_what_would(settings):
+    found = training_fit(
+        "Qwen/Qwen3-4B",
+        config=FinetuneConfig(method="qlora"),
+        sample_tokens=2048,
+        settings=settings,
+        machine=find_machine("L4", settings),
+    )
+    assert not found.fits
+    assert any("pack_tokens = 2048" in way for way in found.ways_out)
+    assert found.largest_context_tokens is not None
+
+
+def test_full_training_of_what_is_too_large_names_lora(settings):
+    found = training_fit(
+        "Qwen/Qwen3-4B",
+        config=FinetuneConfig(method="full", batch_size=1),
+        sample_tokens=512,
+        settings=settings,
+        machine=find_machine("L4", settings),
+    )
+    assert not found.fits
+    assert any("--train lora" in way for way in found.ways_out)
+
+
+def test_a_gguf_is_not_quantized_a_second_time(settings, tmp_path):
+    from benchmarks import tiny_models
+
+    path = tmp_path / "tiny.gguf"
+    tiny_models.write(tiny_models.SHAPES["llama"], "Q8_0", path)
+    with pytest.raises(UsageError, match="quantized already"):
+        training_fit(str(path), config=FinetuneConfig(method="qlora"), settings=settings)
+
+
+def test_the_command_fits_training(tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path))
+    arguments = ["fit", "SmolLM2-135M-Instruct", "--train", "lora", "--context", "64"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    assert "trained (lora)" in result.stdout
+    assert "longest sample" in result.stdout

@@ -2,37 +2,76 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Literal
+
 import click
 
 from freehold.cli.options import json_option, print_json
 from freehold.types.machine import Fit
+
+if TYPE_CHECKING:
+    from freehold.settings import Settings
+    from freehold.types.machine import Machine
 
 BAR_WIDTH = 40
 
 
 @click.command("fit")
 @click.argument("model")
-@click.option("--context", type=int, default=4096, show_default=True, help="Tokens of context per request.")
+@click.option(
+    "--context",
+    type=int,
+    help="Tokens of context per request (default: 4096); with --train, of a sample (1024).",
+)
 @click.option("--concurrency", type=int, default=1, show_default=True, help="Requests served at once.")
 @click.option("--quant", "quantization", help="Quantization, for example Q4_K_M.")
 @click.option("--kv-type", default="f16", show_default=True, help="Type of the KV cache: f16, q8_0, q4_0 …")
 @click.option(
     "--machine", "machine_spec", help='Another machine: a file, or words like "2x L4" or "Apple M3 Max 64GB".'
 )
+@click.option(
+    "--train", "method", type=click.Choice(["lora", "qlora", "full"]), help="Fit training, not serving."
+)
+@click.option(
+    "-r", "--rank", "r", type=click.IntRange(1), default=16, show_default=True, help="Rank, with --train."
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=32,
+    show_default=True,
+    help="Samples a step, with --train.",
+)
+@click.option(
+    "--pack-tokens",
+    type=click.IntRange(1),
+    default=4096,
+    show_default=True,
+    help="Most tokens computed at once, with --train.",
+)
+@click.option(
+    "--checkpointing", is_flag=True, help="Activations are computed twice instead of kept, with --train."
+)
 @json_option
 def command(
     model: str,
-    context: int,
+    context: int | None,
     concurrency: int,
     quantization: str | None,
     kv_type: str,
     machine_spec: str | None,
+    method: Literal["lora", "qlora", "full"] | None,
+    r: int,
+    batch_size: int,
+    pack_tokens: int,
+    checkpointing: bool,
     as_json: bool,
 ) -> None:
     """Say whether MODEL fits, part by part, and the largest context that does.
 
     MODEL is a catalog id, a GGUF file (only its header is read) or a folder with config.json. Sizes are GiB
-    (2^30 bytes).
+    (2^30 bytes). With --train the memory of a training run is counted instead: weights, adapter, gradients,
+    optimizer, activations.
     Exit code 0 when it fits, 1 when it does not.
 
     \b
@@ -40,6 +79,7 @@ def command(
       freehold fit google/gemma-3-270m --context 8192 --concurrency 4
       freehold fit models/mine.gguf --kv-type q8_0 --json
       freehold fit google/gemma-3-27b-it --context 32768 --machine "RTX 4090"
+      freehold fit Qwen/Qwen3-4B --train qlora --context 2048 --machine L4
     """
     from freehold.settings import load
     from freehold.types.machine import Workload
@@ -47,14 +87,21 @@ def command(
     from freehold.workflows.machine import find_machine
 
     settings = load()
-    found = fit_model(
-        model,
-        workload=Workload(context_tokens=context, concurrency=concurrency),
-        settings=settings,
-        machine=find_machine(machine_spec, settings, measure=True),
-        quantization=quantization,
-        kv_type=kv_type,
-    )
+    machine = find_machine(machine_spec, settings, measure=method is None)
+    if method is None:
+        found = fit_model(
+            model,
+            workload=Workload(context_tokens=4096 if context is None else context, concurrency=concurrency),
+            settings=settings,
+            machine=machine,
+            quantization=quantization,
+            kv_type=kv_type,
+        )
+    else:
+        found = _training(
+            model, settings, machine, context,
+            method=method, r=r, batch_size=batch_size, pack_tokens=pack_tokens, checkpointing=checkpointing,
+        )  # fmt: skip
     if as_json:
         print_json(found)
     else:
@@ -63,11 +110,37 @@ def command(
         raise SystemExit(1)
 
 
+def _training(
+    model: str,
+    settings: Settings,
+    machine: Machine,
+    sample_tokens: int | None,
+    *,
+    method: Literal["lora", "qlora", "full"],
+    r: int,
+    batch_size: int,
+    pack_tokens: int,
+    checkpointing: bool,
+) -> Fit:
+    from freehold.types.training import FinetuneConfig
+    from freehold.workflows.fit import training_fit
+
+    return training_fit(
+        model,
+        config=FinetuneConfig(method=method, r=r, batch_size=batch_size, pack_tokens=pack_tokens),
+        sample_tokens=sample_tokens,
+        settings=settings,
+        machine=machine,
+        checkpointing=checkpointing,
+    )
+
+
 def show(found: Fit) -> None:
     """The memory picture: a bar a part, then the answer with its reasons."""
     from freehold.hardware.fit import gib
 
-    click.echo(f"{found.model} {found.quantization} on {found.machine}")
+    doing = f" trained ({found.training})" if found.training else f" {found.quantization}"
+    click.echo(f"{found.model}{doing} on {found.machine}")
     scale = max(found.total_bytes, found.available_bytes, 1)
     for part in found.parts:
         bar = "█" * round(BAR_WIDTH * part.bytes / scale)
@@ -78,7 +151,9 @@ def show(found: Fit) -> None:
     click.echo("fits" if found.fits else "does not fit")
     for reason in found.reasons:
         click.echo(f"  · {reason}")
-    if found.largest_context_tokens:
+    if found.largest_context_tokens and found.training:
+        click.echo(f"  · longest sample that fits, alone: {found.largest_context_tokens:,} tokens")
+    elif found.largest_context_tokens:
         click.echo(
             f"  · largest context at {found.workload.concurrency} at once: "
             f"{found.largest_context_tokens:,} tokens"

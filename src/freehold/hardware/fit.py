@@ -8,6 +8,7 @@ import msgspec
 
 from freehold.errors import UsageError
 from freehold.hardware.memory import serving_parts
+from freehold.hardware.training_memory import TrainingLoad, training_parts
 from freehold.types.machine import Fit, FitPart, Machine, Workload
 from freehold.types.model import Shape
 from freehold.types.record import content_id
@@ -89,6 +90,63 @@ def fit(
     return with_id(made)
 
 
+def fit_training(
+    model: str,
+    shape: Shape,
+    load: TrainingLoad,
+    *,
+    machine: Machine,
+    made_from: tuple[str, ...] = (),
+    version: str = "",
+    notes: tuple[str, ...] = (),
+) -> Fit:
+    """Set what a training run needs at its peak against what the machine has. One device trains.
+
+    Raises `UsageError` for target modules the model does not have.
+    """
+    parts = training_parts(shape, load)
+    total = sum(part.bytes for part in parts)
+    device = max(machine.accelerators, key=lambda one: one.memory_bytes, default=None)
+    alone = msgspec.structs.replace(machine, accelerators=() if device is None else (device,))
+    available, where = _room(alone)
+
+    def takes(tokens: int) -> int:
+        one = load._replace(
+            samples=1, sample_tokens=tokens, shared_tokens=0, target_tokens=load.target_tokens
+        )
+        return sum(part.bytes for part in training_parts(shape, one))
+
+    longest = _largest(shape.context_tokens, lambda tokens: takes(tokens) <= available)
+    workload = Workload(context_tokens=load.sample_tokens, concurrency=load.samples)
+    reasons = _verdict(parts, total, available, where)
+    if load.sample_tokens > shape.context_tokens:
+        reasons.append(
+            f"samples of {load.sample_tokens:,} tokens, the model was made for {shape.context_tokens:,}"
+        )
+    if len(machine.accelerators) > 1:
+        reasons.append(f"training takes one of {len(machine.accelerators)} accelerators")
+    return with_id(
+        Fit(
+            id="",
+            model=model,
+            quantization="NF4" if load.method == "qlora" else {2: "BF16", 4: "F32"}[load.value_bytes],
+            machine=machine.name,
+            workload=workload,
+            parts=parts,
+            total_bytes=total,
+            available_bytes=available,
+            headroom_bytes=available - total,
+            fits=total <= available and load.sample_tokens <= shape.context_tokens,
+            reasons=(*reasons, *notes),
+            largest_context_tokens=longest,
+            kv_type="none",
+            training=load.method,
+            made_from=made_from,
+            version=version,
+        )
+    )
+
+
 def with_id(made: Fit) -> Fit:
     """The fit under the id of its content."""
     return msgspec.structs.replace(made, id=content_id(msgspec.structs.replace(made, id="")))
@@ -118,6 +176,16 @@ def _largest(limit: int, fits: Callable[[int], bool]) -> int | None:
     return min(limit, low * 256) or None
 
 
+def _verdict(parts: tuple[FitPart, ...], total: int, available: int, where: str) -> list[str]:
+    if total <= available:
+        return [f"needs {gib(total)}, {gib(available)} available ({where})"]
+    biggest = max(parts, key=lambda part: part.bytes)
+    return [
+        f"needs {gib(total)}, only {gib(available)} available ({where})",
+        f"largest part: {biggest.name} with {gib(biggest.bytes)}",
+    ]
+
+
 def _reasons(
     shape: Shape,
     workload: Workload,
@@ -128,13 +196,7 @@ def _reasons(
     largest: int | None,
     machine: Machine,
 ) -> tuple[str, ...]:
-    reasons = []
-    if total <= available:
-        reasons.append(f"needs {gib(total)}, {gib(available)} available ({where})")
-    else:
-        reasons.append(f"needs {gib(total)}, only {gib(available)} available ({where})")
-        biggest = max(parts, key=lambda part: part.bytes)
-        reasons.append(f"largest part: {biggest.name} with {gib(biggest.bytes)}")
+    reasons = _verdict(parts, total, available, where)
     if workload.context_tokens > shape.context_tokens:
         reasons.append(
             f"asked for {workload.context_tokens:,} tokens of context, the model was made for "

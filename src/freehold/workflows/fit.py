@@ -1,47 +1,31 @@
-"""`freehold fit`: does a model fit on a machine, by part, and what is the most that fits."""
+"""`freehold fit`: does a model fit on a machine, served or trained, by part, and what is the most that fits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from typing import Literal
 
 import msgspec
 
 from freehold import __version__
-from freehold.catalog import models as catalog
-from freehold.catalog import weights as weights_catalog
-from freehold.engines.weights.store import WeightsStore
-from freehold.errors import UnknownModelError, WeightsError
+from freehold.errors import UsageError
 from freehold.hardware import fit as fitting
-from freehold.hardware.gguf_header import read_header
-from freehold.hardware.hf_config import safetensors_bytes, shape_from_config
 from freehold.hardware.probes import probe_machine
-from freehold.hardware.quantization import known, quantize, repacked_bytes, weights_bytes
-from freehold.hardware.shapes import shape_from_gguf
+from freehold.hardware.quantization import repacked_bytes, weights_bytes
 from freehold.hardware.speed import estimate
+from freehold.hardware.training_memory import TrainingLoad, runs_fused
 from freehold.settings import Settings
 from freehold.types.machine import Fit, Machine, Workload
-from freehold.types.model import Shape, Weights
+from freehold.types.model import Weights
+from freehold.types.training import FinetuneConfig
+from freehold.workflows.sizing import Sized, at_quantization, size_model
 
-DEFAULT_QUANTIZATION = "Q4_K_M"
 SMALLER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
 """Tried from the top where the asked one does not fit."""
 MOST_DEVICES = 64
-
-
-class Sized(NamedTuple):
-    """A model with the bytes of its weights and how they are known."""
-
-    name: str
-    shape: Shape
-    quantization: str
-    bytes: int
-    basis: str
-    tensors: tuple[tuple[str, tuple[int, ...], str], ...]
-    """Name, dimensions and type of each."""
-    made_from: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+FAST_BF16 = ("AMX-BF16", "AVX-512-BF16")
+"""Instruction sets with which a CPU multiplies bf16 at least as fast as float32, as the trainer asks for."""
+FEWEST_PACKED = 128
 
 
 def fit_model(
@@ -101,7 +85,7 @@ def _ways_out(sized: Sized, workload: Workload, machine: Machine, kv_type: str) 
     for name in SMALLER:
         if weights_bytes(sized.shape, name) >= sized.bytes:
             continue
-        other = _fit(_at(sized, name), workload, machine, kv_type)
+        other = _fit(at_quantization(sized, name), workload, machine, kv_type)
         if other.fits:
             yield f"{name} needs {fitting.gib(other.total_bytes)}: --quant {name}"
             break
@@ -113,16 +97,6 @@ def _ways_out(sized: Sized, workload: Workload, machine: Machine, kv_type: str) 
         yield from _more_devices(sized, workload, machine, kv_type)
         layers = _layers_that_fit(sized, workload, machine, kv_type)
         yield f"{layers} of {sized.shape.layers} layers fit on the accelerator, the rest would run on the CPU"
-
-
-def _at(sized: Sized, quantization: str) -> Sized:
-    typed = quantize(sized.shape, quantization)
-    return sized._replace(
-        quantization=quantization,
-        bytes=weights_bytes(sized.shape, quantization),
-        basis=f"computed from the shape at {quantization}",
-        tensors=tuple((one.tensor.name, one.tensor.dims, one.type) for one in typed),
-    )
 
 
 def _more_devices(sized: Sized, workload: Workload, machine: Machine, kv_type: str) -> Iterator[str]:
@@ -148,89 +122,107 @@ def _layers_that_fit(sized: Sized, workload: Workload, machine: Machine, kv_type
     return min(sized.shape.layers, int(room / (per_layer / sized.shape.layers)))
 
 
-def size_model(
+def training_fit(
     model_id: str,
     *,
-    weights: Weights | None = None,
+    config: FinetuneConfig,
+    sample_tokens: int | None = None,
+    target_tokens: int = 64,
+    shared_tokens: int = 0,
     settings: Settings,
-    quantization: str | None = None,
-) -> Sized:
-    """Shape and weight bytes of a model, from the best source there is: a file, else the catalog."""
-    if weights is None and quantization is None and Path(model_id).suffix == ".gguf":
-        return _from_file(Path(model_id).name, Path(model_id))
-    if weights is None and (Path(model_id).is_dir() or Path(model_id).suffix == ".json"):
-        return _from_config(Path(model_id), quantization)
-    if weights is None:
-        weights = _stored(model_id, settings, quantization)
-    if weights is not None and weights.path is not None and weights.format == "gguf":
-        sized = _from_file(weights.model_id, Path(weights.path))
-        return sized._replace(quantization=weights.quantization, made_from=(f"weights:{weights.sha256}",))
-    if weights is not None and weights.path is not None and weights.format == "safetensors":
-        folder = Path(weights.path)
-        sized = _from_config(folder if folder.is_dir() else folder.parent, quantization)
-        return sized._replace(name=weights.model_id, made_from=(f"weights:{weights.sha256}",))
-    model = catalog.find(model_id)
-    if model is None:
-        row = weights_catalog.find(model_id, quantization)
-        if row is not None:
-            raise WeightsError(
-                f"the shape of {row.model} is not in the catalog and its weights are not here",
-                hint=f"freehold pull {row.model}",
-            )
-        near = catalog.nearest(model_id) or weights_catalog.nearest(model_id)
-        raise UnknownModelError(
-            f"model {model_id} is neither in the catalog nor here",
-            hint=(f"did you mean {near}? " if near else "")
-            + "a GGUF file is read directly: freehold fit PATH.gguf",
+    machine: Machine | None = None,
+    weights: Weights | None = None,
+    checkpointing: bool = False,
+) -> Fit:
+    """Set a training run of `model_id` under `config` against a machine (default: this one).
+
+    ``training_fit(model_id, *, config, sample_tokens=None, target_tokens=64, shared_tokens=0, settings,
+    machine=None, weights=None, checkpointing=False) -> Fit``
+
+    `sample_tokens` is the length of the longest samples that are computed together (None: ``max_tokens``),
+    `target_tokens` how many of each are learned, `shared_tokens` the beginning all samples have in common,
+    which is computed once. The samples of a batch are computed up to ``pack_tokens`` at once, so the peak
+    hangs on ``batch_size``, ``pack_tokens`` and these lengths. In the fit, `parts` hold the bytes by name,
+    `workload` the tokens of a sample and the samples at once, `largest_context_tokens` the longest single
+    sample that would fit, `ways_out` what to change where it does not fit.
+
+    Nothing is loaded: a header or the catalog is read. Raises `UnknownModelError`, `InputError`, and
+    `UsageError` for lengths that mean nothing or layers that are not there.
+    """
+    sized = size_model(model_id, weights=weights, settings=settings)
+    machine = machine or probe_machine(settings.home)
+    longest = config.max_tokens if sample_tokens is None else sample_tokens
+    notes = list(sized.notes)
+    if config.method == "qlora" and sized.quantized:
+        raise UsageError(
+            f"qlora would quantize {sized.name} a second time: its GGUF is quantized already",
+            hint="--train lora trains a GGUF base against the very numbers that are served",
         )
-    default = weights_catalog.find(model.id)
-    wanted = known(quantization or (default.quantization if default else DEFAULT_QUANTIZATION))
-    return Sized(
-        name=model.id,
-        shape=model.shape,
-        quantization=wanted,
-        bytes=weights_bytes(model.shape, wanted),
-        tensors=tuple(
-            (typed.tensor.name, typed.tensor.dims, typed.type) for typed in quantize(model.shape, wanted)
-        ),
-        basis=f"computed from the catalog's shape at {wanted}",
+    if config.method == "full":
+        notes.append("freehold trains adapters; full training is counted for a plain loop with whole logits")
+    load = TrainingLoad.of(
+        config,
+        sample_tokens=longest,
+        target_tokens=target_tokens,
+        shared_tokens=min(shared_tokens, longest - 1),
+        fused=runs_fused(sized.shape, config) and not checkpointing,
+        value_bytes=value_bytes(config, machine),
+        device="gpu" if machine.accelerators else "cpu",
+        checkpointing=checkpointing,
+    )
+    if config.method == "full":
+        load = load._replace(loss="whole")
+    found = _fit_training(sized, load, machine, tuple(notes))
+    if found.fits:
+        return found
+    ways = tuple(_training_ways_out(sized, config, load, machine))
+    return fitting.with_id(msgspec.structs.replace(found, ways_out=ways))
+
+
+def value_bytes(config: FinetuneConfig, machine: Machine) -> Literal[2, 4]:
+    """2 for bf16 and 4 for float32: as asked, else bf16 where the machine multiplies it fast."""
+    if config.precision != "auto":
+        return 2 if config.precision == "bf16" else 4
+    fast = any(name in machine.isa for name in FAST_BF16)
+    return 2 if machine.accelerators or fast else 4
+
+
+def _fit_training(sized: Sized, load: TrainingLoad, machine: Machine, notes: tuple[str, ...] = ()) -> Fit:
+    return fitting.fit_training(
+        sized.name,
+        sized.shape,
+        load,
+        machine=machine,
+        made_from=sized.made_from,
+        version=__version__,
+        notes=notes,
     )
 
 
-def _stored(model_id: str, settings: Settings, quantization: str | None) -> Weights | None:
-    stored = WeightsStore(settings.home).find(model_id, quantization)
-    return stored.weights if stored is not None else None
-
-
-def _from_file(name: str, path: Path) -> Sized:
-    header = read_header(path)
-    return Sized(
-        name=name,
-        shape=shape_from_gguf(header),
-        quantization=header.quantization,
-        bytes=header.tensor_bytes,
-        tensors=tuple((tensor.name, tensor.dims, tensor.type) for tensor in header.tensors),
-        basis=f"tensors listed in {path.name}",
-    )
-
-
-def _from_config(path: Path, quantization: str | None) -> Sized:
-    """A folder with config.json: bytes as its safetensors have them, or computed for a quantization."""
-    found = shape_from_config(path)
-    folder = path if path.is_dir() else path.parent
-    name = folder.resolve().name
-    wanted = known(quantization or "BF16")
-    typed = quantize(found.shape, wanted)
-    stored = quantization is None and path.is_dir()
-    here = stored and (
-        any(folder.glob("*.safetensors")) or (folder / "model.safetensors.index.json").exists()
-    )
-    return Sized(
-        name=name,
-        shape=found.shape,
-        quantization=wanted,
-        bytes=safetensors_bytes(folder) if here else weights_bytes(found.shape, wanted),
-        tensors=tuple((one.tensor.name, one.tensor.dims, one.type) for one in typed),
-        basis="safetensors as they are" if here else f"computed from config.json at {wanted}",
-        notes=found.notes,
-    )
+def _training_ways_out(
+    sized: Sized, config: FinetuneConfig, load: TrainingLoad, machine: Machine
+) -> Iterator[str]:
+    """What would fit instead, least painful first."""
+    if load.sample_tokens > sized.shape.context_tokens:
+        return
+    packed = load.packed_tokens
+    while packed >= max(2 * load.sample_tokens, 2 * FEWEST_PACKED):
+        packed //= 2
+        fewer = load._replace(samples=max(1, packed // load.sample_tokens))
+        found = _fit_training(sized, fewer, machine)
+        if found.fits:
+            yield f"pack_tokens = {packed} needs {fitting.gib(found.total_bytes)}: the same gradient, in parts"
+            break
+    if config.method != "qlora" and not sized.quantized:
+        four = load._replace(method="qlora", layers="modules", loss="chunked")
+        found = _fit_training(sized, four, machine)
+        if found.fits:
+            yield f"qlora needs {fitting.gib(found.total_bytes)}: --train qlora"
+    if config.method == "full":
+        found = _fit_training(sized, load._replace(method="lora", loss="chunked"), machine)
+        if found.fits:
+            yield f"lora needs {fitting.gib(found.total_bytes)}: --train lora"
+    if not load.checkpointing:
+        found = _fit_training(sized, load._replace(checkpointing=True, layers="modules"), machine)
+        if found.fits:
+            yield f"with checkpointed activations {fitting.gib(found.total_bytes)}, about a third slower"
