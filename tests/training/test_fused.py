@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from freehold.training import base as bases
 from freehold.training.attention import _Block, _explicit, _kernel
-from freehold.training.formatting import format_samples
+from freehold.training.formatting import Encoded, format_samples
 from freehold.training.lora import LoraTrainer
 from freehold.training.packing import common_prefix, pack
 from freehold.types.training import FinetuneConfig
@@ -85,6 +85,27 @@ def test_shared_prefix_changes_nothing(tiny, samples):
             together[at : at + rest], alone[index][packed.prefix : packed.prefix + rest], rtol=1e-4, atol=1e-5
         )
         at += rest
+
+
+def test_the_score_is_what_greedy_decoding_would_write(tiny, samples):
+    trainer = trainer_for(tiny)
+    model = trainer.model
+    model.base_model.model.set_attn_implementation("eager")
+    answered = []
+    for sample in samples:
+        start = sample.mask.index(True)
+        ids = list(sample.ids[:start])
+        with torch.no_grad():
+            for _ in range(4):
+                ids.append(int(model(input_ids=torch.tensor([ids])).logits[0, -1].argmax()))
+        answered.append(Encoded(sample.id, tuple(ids), (False,) * start + (True,) * 4))
+    assert trainer.evaluate(answered).score == 1.0
+    # One wrong token anywhere in an answer makes it wrong.
+    for at in (0, 4):
+        ids = list(answered[at].ids)
+        ids[-1 if at else -4] = (ids[-1 if at else -4] + 1) % 300
+        answered[at] = answered[at]._replace(ids=tuple(ids))
+    assert trainer.evaluate(answered).score == pytest.approx(7 / 9)
 
 
 def test_equal_samples_keep_a_token_apart(samples):

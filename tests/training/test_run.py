@@ -69,6 +69,22 @@ def _worker_pid(job):
 
 
 @pytest.mark.slow
+def test_a_worker_killed_for_memory_goes_on_with_less_at_once(tmp_path, tiny, monkeypatch):
+    kills = iter([0, 1, 1, 1])
+    monkeypatch.setattr("freehold.training.run._oom_kills", lambda: next(kills))
+    job = make(tmp_path, tiny)
+    events = []
+    for event in training.train(job):
+        events.append(event)
+        if event.kind == "step" and event.step == 20 and len(events) < 30:
+            os.kill(_worker_pid(job), signal.SIGKILL)
+    warning = next(event for event in events if event.kind == "warning")
+    assert "2,048 tokens at once" in warning.message
+    assert events[-1].kind == "end"
+    assert training.finished(job) is not None
+
+
+@pytest.mark.slow
 def test_closing_stops_the_worker_which_writes_a_checkpoint(tmp_path, tiny):
     job = make(tmp_path, tiny, config=msgspec.structs.replace(CONFIG, checkpoint_steps=1000))
     events = training.train(job)

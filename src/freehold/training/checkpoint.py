@@ -23,7 +23,10 @@ FILE = "checkpoint.safetensors"
 
 
 class Position(Record, frozen=True, kw_only=True):
-    """How far a run is. `steps` is the planned total; `curve` holds (step, training loss)."""
+    """How far a run is. `steps` is the planned total; `curve` holds (step, training loss).
+
+    `best_loss` and `best_score` are of the evaluation whose adapter is kept (with a patience).
+    """
 
     job: str
     step: int
@@ -32,6 +35,7 @@ class Position(Record, frozen=True, kw_only=True):
     seconds: float
     curve: tuple[tuple[int, float], ...] = ()
     best_loss: float | None = None
+    best_score: float | None = None
     stale_evaluations: int = 0
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from freehold.errors import TrainingError
-from freehold.training import checkpoint, schedule
+from freehold.training import checkpoint, memory, schedule
 from freehold.training.formatting import Encoded
-from freehold.training.lora import LoraTrainer
 from freehold.types.training import FinetuneConfig, TrainingEvent
 
 if TYPE_CHECKING:
@@ -22,6 +22,43 @@ Emit = Callable[[TrainingEvent], None]
 _WARM_STEPS = 4
 
 
+class Evaluation(NamedTuple):
+    """How a set of samples is answered.
+
+    `loss` is the mean per target token. `score` is the share of samples whose every target token is the most
+    likely one after those before it: greedy decoding then writes exactly the target.
+    """
+
+    loss: float
+    score: float
+
+
+class Trainer(Protocol):
+    """What the loop needs of a trainer. `pack_tokens` bounds what is computed at once; the loop may lower it."""
+
+    pack_tokens: int
+
+    @property
+    def config(self) -> FinetuneConfig: ...
+
+    @property
+    def base(self) -> Any: ...
+
+    @property
+    def parameters(self) -> Any: ...
+
+    @property
+    def path(self) -> str: ...
+
+    def step(self, samples: Sequence[Encoded], rate: float) -> tuple[float, int]: ...
+
+    def evaluate(self, samples: Sequence[Encoded]) -> Evaluation: ...
+
+    def tensors(self) -> dict[str, torch.Tensor]: ...
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None: ...
+
+
 class Outcome(NamedTuple):
     """What a finished run knows about itself. `tokens` counts the samples' tokens, prefix included."""
 
@@ -31,10 +68,11 @@ class Outcome(NamedTuple):
     final_loss: float
     curve: tuple[tuple[int, float], ...]
     validation_loss: float | None
+    validation_score: float | None = None
 
 
 def train(
-    trainer: LoraTrainer,
+    trainer: Trainer,
     samples: Sequence[Encoded],
     validation: Sequence[Encoded],
     *,
@@ -71,7 +109,10 @@ def train(
     )
     begin = time.monotonic()
     warm: tuple[float, int, int] | None = None  # time, step and tokens once warm
-    validation_loss: float | None = None
+    judged: Evaluation | None = None
+
+    def warn(message: str) -> None:
+        emit(TrainingEvent(kind="warning", step=step, steps=planned, message=message))
 
     def save() -> None:
         checkpoint.save(
@@ -83,7 +124,8 @@ def train(
                 tokens=tokens,
                 seconds=seconds_before + time.monotonic() - begin,
                 curve=tuple(curve),
-                best_loss=best.loss,
+                best_loss=None if best.at is None else best.at.loss,
+                best_score=None if best.at is None else best.at.score,
                 stale_evaluations=best.stale,
             ),
             trainer.tensors() | best.tensors(),
@@ -97,7 +139,7 @@ def train(
             return None
         batch = [samples[at] for at in schedule.batch_indices(step, len(samples), config)]
         rate = schedule.learning_rate(step, planned, config)
-        loss, seen = trainer.step(batch, rate)
+        loss, seen = memory.spared(trainer, functools.partial(trainer.step, rate=rate), batch, warn)
         step += 1
         tokens += seen
         curve.append((step, loss))
@@ -125,41 +167,30 @@ def train(
         )
         shorter = _shortened(config, seconds_before + now - begin, left, step, planned)
         if shorter is not None:
-            emit(
-                TrainingEvent(
-                    kind="warning",
-                    step=step,
-                    steps=shorter,
-                    message=f"{config.max_minutes:g} minutes are enough for {shorter} of {planned} steps; "
-                    "the schedule is shortened",
-                )
+            warn(
+                f"{config.max_minutes:g} minutes are enough for {shorter} of {planned} steps; "
+                "the schedule is shortened"
             )
             planned = shorter
         if validation and (step % each == 0 or step == planned):
-            validation_loss = trainer.evaluate(validation)
+            judged = memory.spared(trainer, trainer.evaluate, validation, warn)
             emit(
                 TrainingEvent(
-                    kind="eval", step=step, steps=planned, epoch=step / each, loss=validation_loss,
-                    message=f"validation loss on {len(validation)} samples",
+                    kind="eval", step=step, steps=planned, epoch=step / each, loss=judged.loss,
+                    score=judged.score,
+                    message=f"{judged.score:.1%} of {len(validation)} validation samples right, loss",
                 )
             )  # fmt: skip
-            best.see(validation_loss, trainer)
+            best.see(judged, trainer)
             if best.is_over and step < planned:
-                emit(
-                    TrainingEvent(
-                        kind="warning",
-                        step=step,
-                        steps=step,
-                        message=f"no lower validation loss in {best.stale} evaluations: stopping early",
-                    )
-                )
+                warn(f"{best.stale} evaluations without a better one: stopping early")
                 planned = step
         if step % config.checkpoint_steps == 0 and step < planned:
             save()
     save()
     if not curve:
         raise TrainingError("the run made no step")
-    validation_loss = best.keep(trainer, validation_loss)
+    judged = best.keep(trainer, judged)
     tail = [loss for _, loss in curve[-max(1, min(10, each)) :]]
     return Outcome(
         steps=step,
@@ -167,16 +198,17 @@ def train(
         seconds=seconds_before + time.monotonic() - begin,
         final_loss=sum(tail) / len(tail),
         curve=tuple(curve),
-        validation_loss=validation_loss,
+        validation_loss=None if judged is None else judged.loss,
+        validation_score=None if judged is None else judged.score,
     )
 
 
 class _Best:
-    """The adapter with the lowest validation loss, remembered when a patience is set."""
+    """The adapter that did best on the validation split, remembered when a patience is set."""
 
     def __init__(self, patience: int | None) -> None:
         self.patience = patience
-        self.loss: float | None = None
+        self.at: Evaluation | None = None
         self.stale = 0
         self._weights: torch.Tensor | None = None
 
@@ -184,28 +216,29 @@ class _Best:
     def is_over(self) -> bool:
         return self.patience is not None and self.stale >= self.patience
 
-    def see(self, loss: float, trainer: LoraTrainer) -> None:
+    def see(self, judged: Evaluation, trainer: Trainer) -> None:
         if self.patience is None:
             return
-        if self.loss is None or loss < self.loss:
-            self.loss, self.stale = loss, 0
+        if self.at is None or (judged.score, -judged.loss) > (self.at.score, -self.at.loss):
+            self.at, self.stale = judged, 0
             self._weights = trainer.parameters.flat.detach().clone()
         else:
             self.stale += 1
 
-    def keep(self, trainer: LoraTrainer, last: float | None) -> float | None:
-        """Put the best weights back, if there are any; returns the validation loss of what is kept."""
+    def keep(self, trainer: Trainer, last: Evaluation | None) -> Evaluation | None:
+        """Put the best weights back, if there are any; returns how well what is kept did."""
         if self._weights is None:
             return last
         trainer.parameters.flat.data.copy_(self._weights)
-        return self.loss
+        return self.at
 
     def tensors(self) -> dict[str, torch.Tensor]:
         return {} if self._weights is None else {"best": self._weights}
 
     def restore(self, position: checkpoint.Position, tensors: dict[str, torch.Tensor]) -> None:
-        self.loss, self.stale = position.best_loss, position.stale_evaluations
-        if "best" in tensors:
+        self.stale = position.stale_evaluations
+        if "best" in tensors and position.best_loss is not None:
+            self.at = Evaluation(position.best_loss, position.best_score or 0.0)
             self._weights = tensors["best"].to(tensors["adapter"].device)
 
 

@@ -11,7 +11,8 @@ from freehold.errors import TrainingError
 from freehold.training import schedule
 from freehold.training.base import Base
 from freehold.training.formatting import Encoded
-from freehold.training.packing import pack
+from freehold.training.loop import Evaluation
+from freehold.training.packing import Pack, pack
 from freehold.types.training import FinetuneConfig
 
 if TYPE_CHECKING:
@@ -100,19 +101,24 @@ class LoraTrainer:
         """Which code computes the layers: ``fused`` or ``modules``."""
         return "modules" if self._fused is None else "fused"
 
+    def _hidden(self, packed: Pack) -> torch.Tensor:
+        """Normed hidden states at the positions that predict a target, (targets, width)."""
+        if self._fused is not None:
+            hidden = self._fused.forward(packed).index_select(0, packed.predicted_at)
+            normed: torch.Tensor = self._decoder.norm(hidden)
+            return normed
+        hidden = self._decoder(
+            input_ids=packed.ids[None], position_ids=packed.positions[None], pack=packed, use_cache=False
+        ).last_hidden_state[0]
+        last: torch.Tensor = hidden.index_select(0, packed.predicted_at)
+        return last
+
     def loss_sum(self, samples: Sequence[Encoded]) -> tuple[torch.Tensor, int, int]:
         """Summed loss of samples computed at once, the number of targets, and of tokens (unpacked)."""
         from freehold.training.loss import cross_entropy_sum
 
         packed = pack(samples, device=self.base.device)
-        if self._fused is not None:
-            hidden = self._fused.forward(packed).index_select(0, packed.predicted_at)
-            hidden = self._decoder.norm(hidden)
-        else:
-            hidden = self._decoder(
-                input_ids=packed.ids[None], position_ids=packed.positions[None], pack=packed, use_cache=False
-            ).last_hidden_state[0]
-            hidden = hidden.index_select(0, packed.predicted_at)
+        hidden = self._hidden(packed)
         total = cross_entropy_sum(hidden, self._head, packed.targets, softcap=self._softcap)
         return total, len(packed.targets), packed.plain_tokens
 
@@ -149,19 +155,24 @@ class LoraTrainer:
         self.optimizer.step()
         return loss / targets, tokens
 
-    def evaluate(self, samples: Sequence[Encoded]) -> float:
-        """Mean loss per target token, without learning."""
+    def evaluate(self, samples: Sequence[Encoded]) -> Evaluation:
+        """How well samples are answered, without learning."""
         import torch
+
+        from freehold.training.loss import judge
 
         if self._fused is not None:
             self._fused.refresh()
-        loss, targets = 0.0, 0
+        loss, targets, exact = 0.0, 0, 0
         with torch.no_grad():
             for part in schedule.split_batch(samples, self.pack_tokens):
-                total, count, _ = self.loss_sum(part)
-                loss += float(total)
-                targets += count
-        return loss / targets
+                packed = pack(part, device=self.base.device)
+                total, right = judge(self._hidden(packed), self._head, packed.targets, softcap=self._softcap)
+                loss += total
+                targets += len(packed.targets)
+                wrong = len(set(packed.owners[~right].tolist()))
+                exact += packed.samples - wrong
+        return Evaluation(loss / targets, exact / len(samples))
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """State for a checkpoint."""

@@ -20,6 +20,13 @@ _CHUNK_ROWS = 256
 _ROW_MULTIPLE = 32
 
 
+def _logits(chunk: torch.Tensor, weight: torch.Tensor, softcap: float | None) -> torch.Tensor:
+    count = chunk.shape[0]
+    chunk = functional.pad(chunk, (0, 0, 0, -count % _ROW_MULTIPLE))
+    logits = (chunk @ weight.t())[:count].float()
+    return logits if softcap is None else torch.tanh(logits / softcap).mul_(softcap)
+
+
 class ChunkedCrossEntropy(torch.autograd.Function):
     """Sum of −log p(target) over rows: hidden (rows, width), head weight (vocabulary, width), targets (rows,)."""
 
@@ -31,12 +38,8 @@ class ChunkedCrossEntropy(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         for begin in range(0, hidden.shape[0], _CHUNK_ROWS):
             rows = slice(begin, begin + _CHUNK_ROWS)
-            chunk = hidden[rows]
-            count = chunk.shape[0]
-            chunk = functional.pad(chunk, (0, 0, 0, -count % _ROW_MULTIPLE))
-            logits = (chunk @ weight.t())[:count].float()
-            if softcap is not None:
-                logits = torch.tanh(logits / softcap).mul_(softcap)
+            logits = _logits(hidden[rows], weight, softcap)
+            count = logits.shape[0]
             wanted = targets[rows, None]
             log_sum = torch.logsumexp(logits, dim=1, keepdim=True)
             total += (log_sum - logits.gather(1, wanted)).sum()
@@ -44,7 +47,7 @@ class ChunkedCrossEntropy(torch.autograd.Function):
             slope.scatter_add_(1, wanted, slope.new_full(wanted.shape, -1.0))
             if softcap is not None:  # d cap·tanh(z/cap) / dz = 1 − tanh²
                 slope.mul_(1 - (logits / softcap).square_())
-            slope = functional.pad(slope.to(weight.dtype), (0, 0, 0, chunk.shape[0] - count))
+            slope = functional.pad(slope.to(weight.dtype), (0, 0, 0, -count % _ROW_MULTIPLE))
             grad[rows] = (slope @ weight)[:count]
         ctx.save_for_backward(grad)
         return total
@@ -60,3 +63,19 @@ def cross_entropy_sum(
 ) -> torch.Tensor:
     """Summed cross-entropy in nats, float32; differentiable in `hidden` only (the head is frozen)."""
     return differentiable(ChunkedCrossEntropy, hidden, weight, targets, softcap)
+
+
+def judge(
+    hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, *, softcap: float | None = None
+) -> tuple[float, torch.Tensor]:
+    """Summed cross-entropy, and for each row whether its target is the most likely token; no gradient."""
+    total = 0.0
+    right = torch.empty(len(targets), dtype=torch.bool, device=hidden.device)
+    with torch.no_grad():
+        for begin in range(0, hidden.shape[0], _CHUNK_ROWS):
+            rows = slice(begin, begin + _CHUNK_ROWS)
+            logits = _logits(hidden[rows], weight, softcap)
+            wanted = targets[rows, None]
+            total += float((torch.logsumexp(logits, dim=1, keepdim=True) - logits.gather(1, wanted)).sum())
+            right[rows] = logits.argmax(dim=1) == targets[rows]
+    return total, right

@@ -47,14 +47,16 @@ class Pack(NamedTuple):
 
     `ids` and `positions` have shape (tokens,). `targets` are the tokens to be predicted and `predicted_at`
     the packed positions whose output predicts them. `prefix` tokens at the front belong to every sample.
-    `plain_tokens` counts what the samples hold unpacked (the prefix once per sample). The row is filled up
-    with tokens that belong to no sample and that nothing sees.
+    `owners` numbers the sample each target belongs to. `plain_tokens` counts what the samples hold unpacked
+    (the prefix once per sample). The row is filled up with tokens that belong to no sample and that nothing
+    sees.
     """
 
     ids: torch.Tensor
     positions: torch.Tensor
     predicted_at: torch.Tensor
     targets: torch.Tensor
+    owners: torch.Tensor
     prefix: int
     groups: tuple[Group, ...]
     plain_tokens: int
@@ -88,8 +90,9 @@ def pack(samples: Sequence[Encoded], *, device: str = "cpu", share_prefix: bool 
     positions: list[int] = list(range(prefix))
     predicted_at: list[int] = []
     targets: list[int] = []
+    owners: list[int] = []
     starts: list[int] = []
-    for sample in samples:
+    for number, sample in enumerate(samples):
         start = len(ids)
         starts.append(start)
         ids.extend(sample.ids[prefix:])
@@ -98,6 +101,7 @@ def pack(samples: Sequence[Encoded], *, device: str = "cpu", share_prefix: bool 
             if wanted:
                 predicted_at.append(start + at - 1 - prefix)
                 targets.append(sample.ids[at])
+                owners.append(number)
     lengths = [len(sample.ids) - prefix for sample in samples]
     filling = -len(ids) % _ROW_MULTIPLE
     ids += [0] * filling
@@ -107,6 +111,7 @@ def pack(samples: Sequence[Encoded], *, device: str = "cpu", share_prefix: bool 
         positions=torch.tensor(positions, device=device),
         predicted_at=torch.tensor(predicted_at, device=device),
         targets=torch.tensor(targets, device=device),
+        owners=torch.tensor(owners, device=device),
         prefix=prefix,
         groups=tuple(_groups(starts, lengths, device)),
         plain_tokens=sum(len(sample.ids) for sample in samples),

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +21,9 @@ from freehold.types.training import Adapter, TrainingEvent
 
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 30.0
+
+# With fewer tokens at once than this, it is the model that does not fit.
+_FEWEST_PACK_TOKENS = 256
 
 
 def finished(job: jobs.Job) -> Adapter | None:
@@ -52,9 +55,30 @@ def read_manifest(folder: Path) -> Adapter | None:
 def train(job: jobs.Job) -> Iterator[TrainingEvent]:
     """Train in a child process and yield its events as they come; at the end the adapter is on disk.
 
-    Goes on from a checkpoint when the run directory has one. Closing the iterator stops the worker, which
-    then writes a checkpoint. Raises `TrainingError` with the reason when the worker does not finish.
+    Goes on from a checkpoint when the run directory has one. When the system kills the worker because memory
+    ran out, a new one goes on from the last checkpoint with half as many tokens at once. Closing the iterator
+    stops the worker, which then writes a checkpoint. Raises `TrainingError` with the reason when the worker
+    does not finish.
     """
+    while True:
+        killed_before = _oom_kills()
+        code, last_error = yield from _attempt(job)
+        if code == 0:
+            return
+        oom_killed = code == -signal.SIGKILL and _oom_kills() > killed_before
+        halved = job.config.pack_tokens // 2
+        if not oom_killed or halved < _FEWEST_PACK_TOKENS:
+            raise _reason(code, last_error, Path(job.run_dir) / jobs.LOG, oom_killed=oom_killed)
+        job = msgspec.structs.replace(job, config=msgspec.structs.replace(job.config, pack_tokens=halved))
+        yield TrainingEvent(
+            kind="warning",
+            message=f"the system killed the trainer because memory ran out; it starts again from its last "
+            f"checkpoint with at most {halved:,} tokens at once",
+        )
+
+
+def _attempt(job: jobs.Job) -> Generator[TrainingEvent, None, tuple[int, str | None]]:
+    """One worker from start to end; returns its exit code and its last error."""
     run_dir = Path(job.run_dir)
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -67,7 +91,6 @@ def train(job: jobs.Job) -> Iterator[TrainingEvent]:
         raise StorageError(
             f"cannot write to {run_dir}: {error.strerror}", hint="choose another folder, or free some space"
         ) from None
-    killed_before = _oom_kills()
     with log, events.open("rb") as lines:
         lines.seek(begin)
         worker = subprocess.Popen(
@@ -86,9 +109,7 @@ def train(job: jobs.Job) -> Iterator[TrainingEvent]:
                 yield event
         finally:
             _stop(worker)
-    code = worker.returncode
-    if code != 0:
-        raise _reason(code, last_error, run_dir / jobs.LOG, oom_killed=_oom_kills() > killed_before)
+    return worker.returncode, last_error
 
 
 def _environment(job: jobs.Job) -> dict[str, str]:
@@ -153,7 +174,7 @@ def _reason(code: int, last_error: str | None, log: Path, *, oom_killed: bool) -
         if oom_killed:
             return TrainingError(
                 "training was killed: the machine ran out of memory",
-                hint="lower train.pack_tokens (its half needs about half the memory), then run again",
+                hint="take a smaller base, or lower train.max_tokens if some samples are very long",
             )
         return TrainingError("training was killed (SIGKILL), often for memory", hint=again)
     if code < 0:

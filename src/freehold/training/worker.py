@@ -130,6 +130,7 @@ def _run(job: jobs.Job, emit: _Events, stop: _Stop) -> bool:
             "samples": len(data.train),
             "rejected": data.rejected,
             "validation_loss": outcome.validation_loss,
+            "validation_score": outcome.validation_score,
             "wall_seconds_of_last_process": time.monotonic() - begin,
         },
     )

@@ -61,21 +61,26 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     pack_tokens: int = 4096
     """Most tokens computed at once; a batch over it is split, with the same gradient."""
     patience: int | None = None
-    """Stop after this many evaluations (one an epoch) without a lower validation loss, and keep the best
-    adapter. None trains to the end and keeps the last."""
+    """Stop after this many evaluations (one an epoch) that are no better on the validation split, and keep the
+    best adapter. Better is more answers right to the letter; among equals, a lower loss. None trains to the
+    end and keeps the last."""
 
 
 EventKind = Literal["start", "step", "eval", "checkpoint", "warning", "end", "error"]
 
 
 class TrainingEvent(Record, frozen=True, kw_only=True):
-    """One line of a run's ``events.jsonl``. `fraction` is the share of the run that is done."""
+    """One line of a run's ``events.jsonl``.
+
+    `score`, of an ``eval``, is the share of validation samples that are answered right to the letter.
+    """
 
     kind: EventKind
     step: int = 0
     steps: int = 0
     epoch: float = 0.0
     loss: float | None = None
+    score: float | None = None
     learning_rate: float | None = None
     tokens: int | None = None
     tokens_per_second: float | None = None

@@ -1,0 +1,69 @@
+"""Out of memory: compute less at once and go on."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from freehold.errors import TrainingError
+from freehold.training.formatting import Encoded
+
+Result = TypeVar("Result")
+
+
+class _Divisible(Protocol):
+    pack_tokens: int
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out, on the machine or on its GPU."""
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # PyTorch's CPU allocator and oneDNN raise plain RuntimeErrors.
+    said = str(error)
+    return isinstance(error, RuntimeError) and any(
+        words in said
+        for words in ("can't allocate memory", "not enough memory", "bad_alloc", "could not create a memory")
+    )
+
+
+def spared(
+    trainer: _Divisible,
+    work: Callable[[Sequence[Encoded]], Result],
+    samples: Sequence[Encoded],
+    warn: Callable[[str], None],
+) -> Result:
+    """Do `work` on `samples`; as long as memory runs out, halve what is computed at once and do it again.
+
+    The optimizer's batch stays what it is, and so does the gradient. Raises `TrainingError` when not even one
+    sample at a time fits.
+    """
+    while True:
+        try:
+            return work(samples)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        # Outside of the handler: the traceback kept the tensors of the failed pass alive.
+        _release()
+        longest = max(len(sample.ids) for sample in samples)
+        at_once = min(trainer.pack_tokens, sum(len(sample.ids) for sample in samples))
+        if at_once <= longest:
+            raise TrainingError(
+                f"out of memory with one sample of {longest} tokens at a time: {reason[:200]}",
+                hint="lower max_tokens (longer samples are then left out and named), or take a smaller base",
+            )
+        trainer.pack_tokens = at_once // 2
+        warn(f"out of memory: at most {trainer.pack_tokens:,} tokens are computed at once from now on")
+
+
+def _release() -> None:
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

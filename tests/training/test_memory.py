@@ -1,0 +1,74 @@
+import pytest
+import torch
+from tests.training.conftest import task_samples
+
+from freehold.errors import TrainingError
+from freehold.training.formatting import Encoded
+from freehold.training.memory import is_out_of_memory, spared
+
+SAMPLES = [Encoded(f"s{n}", tuple(range(10)), (False,) * 9 + (True,)) for n in range(8)]
+
+
+class Trainer:
+    pack_tokens = 4096
+
+
+def test_memory_that_runs_out_halves_what_is_computed_at_once():
+    trainer, said = Trainer(), []
+
+    def work(samples):
+        if trainer.pack_tokens > 25:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 99 bytes")
+        return len(samples)
+
+    assert spared(trainer, work, SAMPLES, said.append) == 8
+    assert trainer.pack_tokens == 20  # 80 tokens are there: 40, then 20.
+    assert [message.partition(":")[0] for message in said] == ["out of memory"] * 2
+
+
+def test_a_sample_that_does_not_fit_alone_is_an_error():
+    def work(samples):
+        raise MemoryError
+
+    trainer = Trainer()
+    with pytest.raises(TrainingError, match="one sample of 10 tokens"):
+        spared(trainer, work, SAMPLES, lambda message: None)
+    assert trainer.pack_tokens <= 10
+
+
+def test_other_errors_pass():
+    def work(samples):
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        spared(Trainer(), work, SAMPLES, lambda message: None)
+
+
+def test_what_pytorch_says_is_known():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+
+
+def test_a_step_in_halves_has_the_same_loss_and_leaves_the_same_adapter(tiny, tokenizer):
+    from freehold.training import base as bases
+    from freehold.training.formatting import format_samples
+    from freehold.training.lora import LoraTrainer
+    from freehold.types.training import FinetuneConfig
+
+    config = FinetuneConfig(r=4, precision="fp32")
+    samples = format_samples(tokenizer, task_samples(12), max_tokens=512).samples
+    whole, halved = (LoraTrainer(bases.load(tiny, config), config) for _ in range(2))
+    fails = [True]
+
+    def once(samples):
+        if fails.pop() if fails else False:
+            halved.loss_sum(samples)  # Something of the failed pass is left behind.
+            raise MemoryError
+        return halved.step(samples, 1e-3)
+
+    expected, _ = whole.step(samples, 1e-3)
+    found, _ = spared(halved, once, samples, lambda message: None)
+    assert halved.pack_tokens < sum(len(sample.ids) for sample in samples)
+    assert found == pytest.approx(expected, rel=1e-5)
+    torch.testing.assert_close(halved.parameters.flat, whole.parameters.flat, rtol=1e-4, atol=2e-4)
