@@ -56,6 +56,7 @@ COMMANDS: dict[str, Entry] = {
     "down": Entry("freehold.cli.down:command", "Stop what migrate or demo left running"),
     "serve": Entry("freehold.cli.serve:command", "Serve a model and its adapters, each by its name"),
     "engines": Entry("freehold.cli.engines:command", "List engines, and build llama.cpp for this CPU"),
+    "tune-engine": Entry("freehold.cli.tune_engine:command", "Find the fastest way to run a model here"),
     "parity": Entry("freehold.cli.parity:command", "Does the served model do what the trained one does?"),
     "rollout": Entry(
         "freehold.cli.rollout:command", "Move traffic to the candidate in steps, and back in one"

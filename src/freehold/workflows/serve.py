@@ -9,6 +9,8 @@ from typing import Any
 import anyio
 import msgspec
 
+from freehold.engines.llamacpp import tuning
+from freehold.engines.llamacpp.engine import usable_cores
 from freehold.errors import InputError, UsageError
 from freehold.gateway.config import GatewayConfig
 from freehold.settings import Settings
@@ -24,6 +26,8 @@ ECHO = "echo"
 """The model id that means the shipped fake."""
 
 MANIFEST = "adapter.json"
+KV_TYPE = "f16"
+"""What the cache holds unless somebody asks for another type."""
 
 
 def plan(
@@ -37,11 +41,13 @@ def plan(
     kv_type: str = "f16",
     quantization: str | None = None,
     options: dict[str, Any] | None = None,
+    tuned: bool = True,
     progress: Progress | None = None,
 ) -> ServePlan:
     """How a model will be served; its weights are pulled when they are not here.
 
-    `engine` of ``auto`` is llama.cpp for GGUF, vLLM for safetensors, and echo for the model ``echo``.
+    `engine` of ``auto`` is llama.cpp for GGUF, vLLM for safetensors, and echo for the model ``echo``. What
+    `freehold tune-engine` found for the model is used where nothing else is asked for, unless `tuned` is False.
     Raises what `ensure_weights` raises.
     """
     asked = dict(options or {})
@@ -56,7 +62,7 @@ def plan(
             options=asked,
         )
     weights = ensure_weights(model, settings, quantization=quantization, progress=progress)
-    return plan_for(
+    made = plan_for(
         weights,
         engine=choose_engine(engine, weights),
         adapters=adapters,
@@ -65,6 +71,31 @@ def plan(
         kv_type=kv_type,
         threads=settings.threads,
         options=asked,
+    )
+    return as_tuned(made, settings, may_requantize=quantization is None) if tuned else made
+
+
+def as_tuned(plan: ServePlan, settings: Settings, *, may_requantize: bool = True) -> ServePlan:
+    """`plan` with what `freehold tune-engine` found for its model on this machine; what was asked for stays.
+
+    Other weights are only taken where nobody asked for a quantization and no adapter belongs to these.
+    """
+    if plan.engine != "llamacpp":
+        return plan
+    found = tuning.read(settings.home, plan.model, cores=settings.threads or usable_cores())
+    if found is None:
+        return plan
+    way = found.settings
+    if way.weights_sha256 != plan.weights_sha256:
+        bound = any(mount.base_sha256 not in (None, way.weights_sha256) for mount in plan.adapters)
+        if bound or not may_requantize:
+            return msgspec.structs.replace(plan, options={**way.options, **plan.options})
+        plan = msgspec.structs.replace(plan, weights_path=way.weights_path, weights_sha256=way.weights_sha256)
+    return msgspec.structs.replace(
+        plan,
+        threads=plan.threads or way.threads,
+        kv_type=way.kv_type if plan.kv_type == KV_TYPE else plan.kv_type,
+        options={**way.options, **plan.options},
     )
 
 

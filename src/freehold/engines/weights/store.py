@@ -68,7 +68,8 @@ class WeightsStore:
     def find(self, model_id: str, quantization: str | None = None) -> Stored | None:
         """The record of a model (and quantization, when one is asked for)."""
         wanted = model_id.lower()
-        for stored in self.list():
+        # What was written here from other weights (freehold tune-engine) is meant only when it is asked for.
+        for stored in sorted(self.list(), key=lambda stored: stored.weights.source.startswith("made:")):
             names = (stored.weights.model_id.lower(), stored.weights.model_id.lower().rpartition("/")[2])
             if wanted in names and quantization in (None, stored.weights.quantization):
                 return stored

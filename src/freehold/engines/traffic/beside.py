@@ -1,0 +1,56 @@
+"""Two or more ways to serve under the same load, by turns, so that other work on the machine slows all alike."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from freehold.engines.engine import start
+from freehold.engines.traffic.drive import drive
+from freehold.engines.traffic.workload import Workload
+from freehold.errors import UpstreamError
+from freehold.types.endpoint import ServePlan
+
+
+async def beside(
+    plans: Sequence[ServePlan],
+    workload: Workload,
+    *,
+    streams: int,
+    seconds: float,
+    rounds: int,
+    log_dir: Path,
+    tell: Callable[[int, int], None] | None = None,
+) -> list[float]:
+    """Median requests a second of each plan over `rounds` slices of `seconds` at `streams` at once.
+
+    Raises what a start raises, and `UpstreamError` when an engine answered nothing in a slice.
+    """
+    rates: list[list[float]] = [[] for _ in plans]
+    done = 0
+    async with contextlib.AsyncExitStack() as stack:
+        endpoints = [
+            await stack.enter_async_context(start(plan, log_dir=log_dir, name=f"beside-{number}"))
+            for number, plan in enumerate(plans)
+        ]
+        for turn in range(rounds):
+            # Each slice goes on where the last one was, or caches would hold its prompts to the end.
+            place = turn * len(workload.bodies) // rounds
+            shifted = workload._replace(bodies=[*workload.bodies[place:], *workload.bodies[:place]])
+            for step in range(len(plans)):
+                which = (step + turn) % len(plans)
+                (level,) = await drive(
+                    endpoints[which], plans[which].model, shifted, [streams], seconds=seconds
+                )
+                if not level.requests:
+                    raise UpstreamError(
+                        f"{plans[which].model} answered nothing in {seconds:g} s at {streams} streams",
+                        hint="give it more time, or fewer streams",
+                    )
+                rates[which].append(level.requests_per_second)
+                done += 1
+                if tell is not None:
+                    tell(done, rounds * len(plans))
+    return [statistics.median(found) for found in rates]
