@@ -2,6 +2,7 @@
 
 import json
 
+import anyio
 import msgspec
 import pytest
 from click.testing import CliRunner
@@ -9,7 +10,9 @@ from click.testing import CliRunner
 from freehold.cli.main import cli
 from freehold.engines.transcript import Transcript
 from freehold.training.reference import Reference
-from freehold.workflows.parity import compare, summarize
+from freehold.types.dataset import Message, Sample
+from freehold.types.evaluation import Task
+from freehold.workflows.parity import compare, score_parity, summarize
 
 
 def served(**changes):
@@ -101,6 +104,45 @@ def test_silence_is_no_parity():
     nothing = served(answer_ids=(), logprobs=None, text="")
     found = report((nothing, trained(answer_ids=(), logprobs=(), best_ids=())))
     assert not found.passed
+
+
+LABELS = Task(name="t", scorer="label", margin=0.02, alpha=0.025, options={"labels": ["a", "b"]})
+
+
+def scores(pairs, gold="a"):
+    """Score parity of (served, trained) texts that all have the same right answer."""
+    samples = [
+        Sample(id=str(n), messages=(Message(role="user", content="?"),), gold=gold) for n in range(len(pairs))
+    ]
+    ours = [served(text=one) for one, _ in pairs]
+    theirs = [trained(own_text=other) for _, other in pairs]
+    return anyio.run(score_parity, LABELS, samples, ours, theirs)
+
+
+def test_answers_of_both_sides_are_scored_in_pairs():
+    found = scores([("a", "a")] * 9 + [("b", "a")])
+    assert (found.n, found.served_mean, found.trained_mean) == (10, 0.9, 1.0)
+    assert found.difference == pytest.approx(-0.1)
+    assert found.ci_low < -0.1 < found.ci_high
+
+
+def test_nothing_is_scored_without_a_reference_or_the_trainers_answer():
+    assert scores([("a", "a")], gold=None) is None
+    assert scores([("a", None)]) is None
+
+
+def test_a_score_that_fell_in_serving_fails():
+    score = scores([("b", "a")] * 20)
+    found = summarize(
+        [compare(served(), trained())],
+        model="m",
+        engine="llamacpp",
+        adapter_id=None,
+        has_adapter=True,
+        score=score,
+    )
+    assert found.causes == ("score",)
+    assert "fell from 100.0% to 0.0%" in found.reasons[0]
 
 
 @pytest.mark.weights

@@ -51,6 +51,16 @@ def command(
         if report.base_distance is not None:
             click.echo(f"           {report.base_distance:.4f} nats from the base without the adapter")
         click.echo(f"ends       {report.stops_equal} of {report.stops} turns end in the same place")
+        if report.score is not None and report.score.trained_mean is not None:
+            score = report.score
+            click.echo(
+                f"task score {score.served_mean:.1%} served, {score.trained_mean:.1%} trained, {score.n} prompts"
+            )
+            if score.ci_low is not None:
+                click.echo(
+                    f"           difference {score.difference:+.1%}, {score.level:.0%} interval "
+                    f"{score.ci_low:+.1%} to {score.ci_high:+.1%} ({score.method})"
+                )
         click.echo("PASSED" if report.passed else f"FAILED     {', '.join(report.causes)}")
         for reason in report.reasons:
             click.echo(f"  {reason}")

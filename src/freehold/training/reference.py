@@ -6,6 +6,7 @@ stdout), so that the model's memory is given back when it is done.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -37,6 +38,8 @@ class ReferenceJob(Record, frozen=True, kw_only=True):
     adapter_path: str | None
     asked: tuple[Asked, ...]
     threads: int | None = None
+    max_tokens: int | None = None
+    """With a limit, the trainer's model also answers by itself, greedily, at most this many tokens."""
 
 
 class Reference(Record, frozen=True, kw_only=True):
@@ -45,7 +48,8 @@ class Reference(Record, frozen=True, kw_only=True):
     `answer_ids` are the answer's, without a token that ends the turn. `logprobs` and `best_ids` are one per
     answer token, given the prompt and the tokens before;
     `base_logprobs` the same without the adapter (empty when there is none). `ends` says whether an
-    end-of-turn token is the most likely one after the answer.
+    end-of-turn token is the most likely one after the answer. `own_text` is the greedy answer of the trainer's
+    model itself (None where it was not asked for one).
     """
 
     id: str
@@ -57,6 +61,7 @@ class Reference(Record, frozen=True, kw_only=True):
     base_logprobs: tuple[float, ...]
     best_ids: tuple[int, ...]
     ends: bool
+    own_text: str | None = None
 
 
 def judge(job: ReferenceJob) -> list[Reference]:
@@ -67,6 +72,8 @@ def judge(job: ReferenceJob) -> list[Reference]:
         input=msgspec.json.encode(job),
         capture_output=True,
         check=False,
+        # A thread that spins at a barrier takes the processor from the one it waits for when other work runs here.
+        env={"OMP_WAIT_POLICY": "passive", **os.environ},
     )
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()
@@ -90,10 +97,15 @@ def _judge(job: ReferenceJob) -> list[Reference]:
         model.to(loaded.dtype)
     model.eval()
     with torch.inference_mode():
-        return [_one(loaded, model, asked, has_adapter=job.adapter_path is not None) for asked in job.asked]
+        return [
+            _one(loaded, model, asked, has_adapter=job.adapter_path is not None, max_tokens=job.max_tokens)
+            for asked in job.asked
+        ]
 
 
-def _one(loaded: base.Base, model: Any, asked: Asked, *, has_adapter: bool) -> Reference:
+def _one(
+    loaded: base.Base, model: Any, asked: Asked, *, has_adapter: bool, max_tokens: int | None
+) -> Reference:
     import torch
 
     tokenizer = loaded.tokenizer
@@ -128,6 +140,11 @@ def _one(loaded: base.Base, model: Any, asked: Asked, *, has_adapter: bool) -> R
     if has_adapter:
         with model.disable_adapter():
             without = of_answer(logprobs())
+    own = None
+    if max_tokens is not None:
+        own = answer
+        if best[: len(answer)] != answer or not (best[-1] in end_ids or len(answer) >= max_tokens):
+            own = _greedy(loaded, model, prompt, end_ids, max_tokens)
     return Reference(
         id=asked.id,
         prompt_ids=tuple(prompt),
@@ -138,7 +155,28 @@ def _one(loaded: base.Base, model: Any, asked: Asked, *, has_adapter: bool) -> R
         base_logprobs=without,
         best_ids=tuple(best[: len(answer)]),
         ends=best[-1] in end_ids,
+        own_text=None if own is None else tokenizer.decode(own, skip_special_tokens=True),
     )
+
+
+def _greedy(
+    loaded: base.Base, model: Any, prompt: list[int], end_ids: set[int], max_tokens: int
+) -> list[int]:
+    """The most likely token after another, until the turn ends or the limit is reached."""
+    import torch
+
+    ids = torch.tensor([prompt], device=loaded.device)
+    made = model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=max_tokens,
+        do_sample=False,
+        eos_token_id=sorted(end_ids),
+        pad_token_id=min(end_ids),
+    )[0, len(prompt) :].tolist()
+    if made and made[-1] in end_ids:
+        made.pop()
+    return list(made)
 
 
 def _end_ids(tokenizer: Any, model: Any) -> set[int]:

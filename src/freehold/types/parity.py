@@ -7,7 +7,7 @@ from typing import Literal
 from freehold.types.record import Record
 from freehold.types.verdict import Finding
 
-Cause = Literal["template", "bos", "stop", "adapter_not_applied", "adapter_scale", "numbers"]
+Cause = Literal["template", "bos", "stop", "adapter_not_applied", "adapter_scale", "numbers", "score"]
 
 
 class ParityItem(Record, frozen=True, kw_only=True):
@@ -31,6 +31,22 @@ class ParityItem(Record, frozen=True, kw_only=True):
     stops: bool | None = None
 
 
+class ScoreParity(Record, frozen=True, kw_only=True):
+    """The task's score of the same prompts, answered by the trainer's model and by the served one, both greedily.
+
+    `difference` is served minus trained, with its interval at `level` (`method`); None where too few were scored.
+    """
+
+    n: int
+    trained_mean: float | None
+    served_mean: float | None
+    difference: float | None
+    ci_low: float | None
+    ci_high: float | None
+    level: float
+    method: str
+
+
 class ParityReport(Record, frozen=True, kw_only=True):
     """All prompts of one check. `token_agreement` and `distance` are over all answer tokens."""
 
@@ -51,6 +67,8 @@ class ParityReport(Record, frozen=True, kw_only=True):
     base_distance: float | None
     stops: int
     stops_equal: int
+    score: ScoreParity | None = None
+    """None where the prompts have no reference to score against."""
     items: tuple[ParityItem, ...]
     made_from: tuple[str, ...] = ()
 

@@ -10,6 +10,7 @@ from freehold.types.evaluation import Comparison, Task
 from freehold.types.license import Ruling, UseProfile
 from freehold.types.machine import Fit, Machine
 from freehold.types.model import Weights
+from freehold.types.parity import ParityReport
 from freehold.types.record import Record
 from freehold.types.training import Adapter
 from freehold.types.verdict import Verdict
@@ -73,6 +74,7 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     weights: Weights | None = None
     fit: Fit | None = None
     adapter: Adapter | None = None
+    parity: ParityReport | None = None
     untrained: UntrainedBaseline | None = None
     measured: Measured | None = None
     comparison: Comparison | None = None

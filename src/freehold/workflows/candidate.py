@@ -1,4 +1,4 @@
-"""One candidate's way through a migration: ruling, weights, fit, training, evaluation, verdict.
+"""One candidate's way through a migration: ruling, weights, fit, training, parity, evaluation, verdict.
 
 It stops, with a reason for the report, where the licence forbids the use, the weights cannot be had, or the machine is
 too small. Engines that bring their own weights (`remote`, the shipped `echo`) are judged as they are: nothing is
@@ -8,6 +8,7 @@ fetched, fitted or trained.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ import anyio
 import msgspec
 
 from freehold import __version__, verdict
+from freehold.datasets import building
 from freehold.engines import start
 from freehold.errors import EngineError, UnknownModelError, WeightsError
 from freehold.evals.frozen import read_frozen
@@ -25,6 +27,7 @@ from freehold.types.evaluation import Task
 from freehold.types.license import Lineage, LineageEdge, Ruling
 from freehold.types.machine import Fit, Machine, Workload
 from freehold.types.model import Weights
+from freehold.types.parity import ParityReport
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
 from freehold.types.report import CandidateReport
@@ -32,6 +35,7 @@ from freehold.types.training import Adapter
 from freehold.workflows.evaluate import Evaluation, Looks, evaluate, frozen_file, keep
 from freehold.workflows.fit import fit_model
 from freehold.workflows.license import rule_for_model
+from freehold.workflows.parity import parity
 from freehold.workflows.project import Project
 from freehold.workflows.pull import ensure_weights
 from freehold.workflows.serve import plan_for
@@ -41,7 +45,11 @@ from freehold.workflows.train import train
 UNTRAINED_SAMPLES = 40
 """Held-out samples the base is asked without its adapter: enough to show what training brought."""
 
-STEPS_TRAINED, STEPS_AS_IS = 5, 2
+PARITY_PROMPTS = 8
+"""Held-out prompts put to the trainer's model and to the served one: a wrong template or a missing adapter shows in
+the first few."""
+
+STEPS_TRAINED, STEPS_AS_IS = 6, 2
 
 
 class Tried(NamedTuple):
@@ -97,8 +105,11 @@ class Candidates:
         if not fit.fits:
             return _stopped(report, "; ".join(fit.reasons) or "it does not fit this machine")
         adapter = self._train(model, weights)
-        report = msgspec.structs.replace(report, adapter=adapter)
-        return self._judge(report, self._plan(model, weights, adapter))
+        plan = self._plan(model, weights, adapter)
+        report = msgspec.structs.replace(
+            report, adapter=adapter, parity=self._parity(model, plan, weights, adapter)
+        )
+        return self._judge(report, plan)
 
     def _rule(self, model: str) -> Ruling:
         use = self.project.config.use
@@ -201,6 +212,28 @@ class Candidates:
             options=serve.options,
         )
 
+    def _parity(self, model: str, plan: ServePlan, weights: Weights, adapter: Adapter) -> ParityReport:
+        """Whether the engine serves what was trained. Where it doesn't, the evaluation still runs, and the verdict
+        holds: what was measured is then not what was trained."""
+        found = self.steps.run(
+            f"parity:{_key(model)}",
+            f"{_short(model)}: is it served as it was trained?",
+            [plan, weights.sha256, adapter.id, self.dataset.id, self.task, __version__],
+            ParityReport,
+            lambda: parity(
+                self.project,
+                plan=msgspec.structs.replace(plan, port=0),
+                weights=weights,
+                adapter_path=adapter.path,
+                samples=list(islice(building.samples(self.dataset, "held_out"), PARITY_PROMPTS)),
+                progress=self.progress,
+                task=self.task,
+            ),
+        )
+        if not found.passed:
+            self.progress.say(found.finding().text)
+        return found
+
     def _judge(self, report: CandidateReport, plan: ServePlan) -> Tried:
         """Serve the candidate, compare it with the incumbent, and join everything into a verdict."""
         assert report.ruling is not None
@@ -215,7 +248,11 @@ class Candidates:
         judged = None
         if evaluation.comparison is not None:
             judged = verdict.join(
-                evaluation.comparison, ruling=report.ruling, fit=report.fit, version=__version__
+                evaluation.comparison,
+                ruling=report.ruling,
+                fit=report.fit,
+                findings=[report.parity.finding()] if report.parity is not None else [],
+                version=__version__,
             )
             self.store.put_record("verdict", judged.id, judged, made_from=judged.made_from)
         report = msgspec.structs.replace(

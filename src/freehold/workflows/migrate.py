@@ -1,8 +1,8 @@
 """`freehold migrate`: the whole journey, from one `freehold.toml` to a report and a served endpoint.
 
-Read it from `migrate` downwards: import, dataset, then for each candidate ruling, weights, fit, training, evaluation
-and verdict; last the report. Each step is skipped when its inputs have not changed (see `steps`), so a run that was
-stopped goes on where it was.
+Read it from `migrate` downwards: import, dataset, then for each candidate ruling, weights, fit, training, parity,
+evaluation and verdict; last the report. Each step is skipped when its inputs have not changed (see `steps`), so a
+run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -189,6 +189,7 @@ def _ids(candidates: list[CandidateReport]) -> list[str]:
             candidate.ruling,
             candidate.fit,
             candidate.adapter,
+            candidate.parity,
             candidate.comparison,
             candidate.verdict,
         )

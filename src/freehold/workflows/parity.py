@@ -5,7 +5,8 @@ served answer: its token ids of the prompt must be equal, its most likely tokens
 log-probabilities close. One pass for each prompt, and no error of an early token drags the rest along.
 
 Covered: chat template, BOS, end of turn, adapter applied and scaled, quantization and numbers, KV type.
-Not covered: sampling, tools the template does not render. Task scores are `freehold evaluate`'s.
+Where the prompts have a reference, both sides' answers are scored by the task and compared in pairs.
+Not covered: sampling, tools the template does not render.
 """
 
 from __future__ import annotations
@@ -22,16 +23,21 @@ from freehold import __version__, engines
 from freehold.datasets import building
 from freehold.engines.transcript import Transcript, transcript
 from freehold.errors import InputError, UsageError
+from freehold.evals.answers import Answer
+from freehold.evals.scoring import score_all, scorer_of
+from freehold.stats.compare import compare_scores
 from freehold.store import open_store
 from freehold.training.reference import Asked, Reference, ReferenceJob, judge
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import ServePlan
+from freehold.types.evaluation import Task
 from freehold.types.model import Weights
-from freehold.types.parity import Cause, ParityItem, ParityReport
+from freehold.types.parity import Cause, ParityItem, ParityReport, ScoreParity
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
 from freehold.workflows import dataset as datasets
 from freehold.workflows import serve
+from freehold.workflows.evaluate import task_of
 from freehold.workflows.project import Project, now
 from freehold.workflows.pull import ensure_weights
 
@@ -40,6 +46,8 @@ MOST_DISTANCE = 0.15
 """Nats. The same weights served by llama.cpp with 8-bit activations stay well below; see docs/guides/parity.md."""
 LEAST_STOPS = 0.9
 MAX_TOKENS = 48
+NOT_SCORED = frozenset({"judge", "pairwise", "tool_call"})
+"""A judge costs money and is asked by `freehold evaluate`; tool calls are read by the engine, not by the trainer."""
 
 GENERAL = (
     "Where is my order 4711? It should have been here on Monday.",
@@ -61,13 +69,20 @@ def parity(
     adapter_path: str | None,
     samples: Sequence[Sample],
     progress: Progress,
+    task: Task | None = None,
 ) -> ParityReport:
     """Serve `plan`, compare its last model (the adapter where there is one) with the trainer's, keep the report.
+
+    With `task`, answers to samples that have a reference are scored too.
 
     Raises what starting an engine and loading the trainer's model raise.
     """
     model = plan.adapters[-1].name if plan.adapters else plan.model
-    progress.step("ask the served model", note=f"{len(samples)} prompts to {model}")
+    scored = task if any(sample.target is not None for sample in samples) else None
+    if scored is not None and scored.scorer in NOT_SCORED:
+        scored = None
+    max_tokens = scored.max_tokens if scored is not None else MAX_TOKENS
+    progress.say(f"{len(samples)} prompts to {model}, served")
 
     async def ask() -> list[Transcript]:
         log_dir = project.state / "engines"
@@ -77,13 +92,13 @@ def parity(
                 messages = [msgspec.to_builtins(message) for message in sample.messages]
                 messages = [{k: v for k, v in one.items() if v is not None} for one in messages]
                 found.append(
-                    await transcript(endpoint, model, messages, tools=sample.tools, max_tokens=MAX_TOKENS)
+                    await transcript(endpoint, model, messages, tools=sample.tools, max_tokens=max_tokens)
                 )
                 progress.update(number + 1, len(samples), unit="prompts")
             return found
 
     served = anyio.run(ask)
-    progress.step("ask the trainer's model")
+    progress.say("the same prompts to the trainer's model")
     asked = tuple(
         Asked(
             id=sample.id,
@@ -94,12 +109,25 @@ def parity(
         )
         for sample, one in zip(samples, served, strict=True)
     )
-    threads = project.settings.threads
-    trained = judge(ReferenceJob(weights=weights, adapter_path=adapter_path, asked=asked, threads=threads))
+    trained = judge(
+        ReferenceJob(
+            weights=weights,
+            adapter_path=adapter_path,
+            asked=asked,
+            threads=project.settings.threads,
+            max_tokens=max_tokens if scored is not None else None,
+        )
+    )
     items = tuple(compare(t, r) for t, r in zip(served, trained, strict=True))
     adapter_id = plan.adapters[-1].adapter_id if plan.adapters else None
+    score = anyio.run(score_parity, scored, samples, served, trained) if scored is not None else None
     draft = summarize(
-        items, model=model, engine=plan.engine, adapter_id=adapter_id, has_adapter=adapter_path is not None
+        items,
+        model=model,
+        engine=plan.engine,
+        adapter_id=adapter_id,
+        has_adapter=adapter_path is not None,
+        score=score,
     )
     report = msgspec.structs.replace(
         draft, at=now().isoformat(), made_from=tuple(one for one in (weights.sha256, adapter_id) if one)
@@ -161,7 +189,13 @@ def _difference(served: Transcript, trained: Reference) -> tuple[int | None, str
 
 
 def summarize(
-    items: Sequence[ParityItem], *, model: str, engine: str, adapter_id: str | None, has_adapter: bool
+    items: Sequence[ParityItem],
+    *,
+    model: str,
+    engine: str,
+    adapter_id: str | None,
+    has_adapter: bool,
+    score: ScoreParity | None = None,
 ) -> ParityReport:
     """Join items into a report: passed, or failed with the likely causes. Pure; id and time are added later."""
     tokens = sum(item.tokens for item in items)
@@ -208,6 +242,12 @@ def summarize(
         fail(
             "stop", f"{len(stops) - sum(stops)} of {len(stops)} answers end where the trainer's model goes on"
         )
+    if score is not None and score.ci_high is not None and score.ci_high < 0 and not causes:
+        fail(
+            "score",
+            f"the task's score fell from {score.trained_mean:.1%} to {score.served_mean:.1%} in serving "
+            f"({score.level:.0%} interval {score.ci_low:+.1%} to {score.ci_high:+.1%})",
+        )
     return ParityReport(
         id="",
         at="",
@@ -226,6 +266,7 @@ def summarize(
         base_distance=base_distance,
         stops=len(stops),
         stops_equal=sum(stops),
+        score=score,
         items=tuple(items),
     )
 
@@ -234,6 +275,46 @@ def _mean(values: Sequence[tuple[float | None, int]]) -> float | None:
     known = [(value, weight) for value, weight in values if value is not None and weight]
     total = sum(weight for _, weight in known)
     return sum(value * weight for value, weight in known) / total if total else None
+
+
+async def score_parity(
+    task: Task, samples: Sequence[Sample], served: Sequence[Transcript], trained: Sequence[Reference]
+) -> ScoreParity | None:
+    """Both sides' answers, scored against the same references and compared in pairs (None: nothing to score)."""
+    rows = [
+        (sample, one.text, other.own_text)
+        for sample, one, other in zip(samples, served, trained, strict=True)
+        if sample.target is not None and other.own_text is not None
+    ]
+    if not rows:
+        return None
+    kept, references = [row[0] for row in rows], [row[0].target for row in rows]
+    async with scorer_of(task) as scorer:
+
+        async def scores(texts: Sequence[str | None]) -> list[float | None]:
+            answers = [Answer(output=text) for text in texts]
+            results = await score_all(scorer, "parity", kept, answers, references)
+            return [result.score.value for result in results]
+
+        of_served = await scores([row[1] for row in rows])
+        of_trained = await scores([row[2] for row in rows])
+    found = compare_scores(
+        [f"{sample.id}#{place}" for place, sample in enumerate(kept)],
+        of_trained,
+        of_served,
+        margin=task.margin,
+        alpha=task.alpha,
+    )
+    return ScoreParity(
+        n=found.n,
+        trained_mean=found.incumbent_mean,
+        served_mean=found.candidate_mean,
+        difference=found.difference,
+        ci_low=found.ci_low,
+        ci_high=found.ci_high,
+        level=found.level,
+        method=found.method,
+    )
 
 
 def prompts(project: Project, count: int) -> list[Sample]:
@@ -290,4 +371,5 @@ def project_parity(
         adapter_path=str(folder) if folder is not None else None,
         samples=prompts(project, count),
         progress=progress,
+        task=task_of(project),
     )
