@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from freehold.errors import MissingExtraError, TrainingError, WeightsError
+from freehold.training.gguf_once import parsed_once
 from freehold.types.model import Weights
 from freehold.types.training import FinetuneConfig
 
@@ -100,7 +101,7 @@ def load(weights: Weights, config: FinetuneConfig) -> Base:
     device = choose_device()
     precision = choose_precision(config.precision, device)
     dtype = torch.bfloat16 if precision.name == "bf16" else torch.float32
-    with _reading(weights) as (folder, arguments):
+    with parsed_once(), _reading(weights) as (folder, arguments):
         extra: dict[str, Any] = {}
         if "gguf_file" in arguments:
             from transformers import GgufConfig
@@ -111,12 +112,13 @@ def load(weights: Weights, config: FinetuneConfig) -> Base:
         model: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, attn_implementation=attention.register(), **arguments, **extra
         )
+        tokenizer, named = load_tokenizer(weights), architecture(weights, model)
     model.requires_grad_(False)
     model.config.use_cache = False
     if config.method != "qlora":
         model.to(device)
     weight_bytes = sum(weight.numel() * weight.element_size() for weight in model.parameters())
-    return Base(model, load_tokenizer(weights), architecture(weights, model), dtype, device, weight_bytes)
+    return Base(model, tokenizer, named, dtype, device, weight_bytes)
 
 
 def check_method(weights: Weights, config: FinetuneConfig) -> None:
