@@ -94,6 +94,9 @@ def test_the_same_command_goes_on_and_ends_with_a_report(folder):
     assert candidate.ruling.outcome in {"allowed", "allowed_with_obligations"}
     assert candidate.fit.fits
     assert candidate.adapter.steps == 12
+    assert candidate.parity.passed, candidate.parity.reasons
+    assert candidate.parity.score.n == 8
+    assert "parity_ok" in {reason.code for reason in candidate.verdict.reasons}
     assert candidate.comparison.n == 16
     assert candidate.untrained.n > 0
     assert candidate.comparison.incumbent_mean > 0.5

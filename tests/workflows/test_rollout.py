@@ -14,7 +14,7 @@ from freehold.types.evaluation import Task
 from freehold.types.record import event_id
 from freehold.types.route import Route, Target
 from freehold.types.trace import Trace
-from freehold.types.verdict import Verdict
+from freehold.types.verdict import Reason, Verdict
 from freehold.workflows import rollout, rollout_tests
 from freehold.workflows.rehearse import rehearse
 from freehold.workflows.rollout_tests import Pair, look
@@ -132,6 +132,21 @@ def test_promotion_needs_an_offline_verdict(store):
         rollout.promote(store, "support", who="ada", at=START + timedelta(hours=60))
     forced = rollout.promote(store, "support", who="ada", at=START + timedelta(hours=60), force=True)
     assert forced.rollout.state == "promoted" and "forced" in store.route_history("support")[-1].why
+
+
+@pytest.mark.parametrize(
+    ("codes", "missing"), [(("fits",), True), (("fits", "parity_ok"), False), ((), False)]
+)
+def test_what_is_served_here_must_have_been_compared_with_what_was_trained(store, codes, missing):
+    reasons = tuple(Reason(code=code, text=code) for code in codes)
+    verdict = Verdict(id="v1", outcome="promote", candidate="c", incumbent="i", reasons=reasons)
+    store.put_record("verdict", "v1", verdict)
+    begin(store, stages=(0.1,))
+    for number in range(200):
+        store.add_traces(mirrored(number))
+    rollout.advance(store, "support", who="ada", at=START + timedelta(hours=25))
+    found = rollout.status(store, "support", at=START + timedelta(hours=60)).missing
+    assert any("was not compared with the trained one" in one for one in found) is missing
 
 
 def test_a_bad_candidate_is_rolled_back_by_the_look(store):

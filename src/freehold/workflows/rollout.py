@@ -265,6 +265,9 @@ def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[s
     verdict = store.get_record("verdict", rollout.verdict_id, Verdict) if rollout.verdict_id else None
     if verdict is None or verdict.outcome != "promote":
         missing.append("no offline verdict says promote")
+    elif {"fits", "parity_ok"} & {reason.code for reason in verdict.reasons} == {"fits"}:
+        # Served on a machine of our own ("fits"), and nobody looked whether it is what was trained.
+        missing.append("the served model was not compared with the trained one: freehold migrate does it")
     missing.extend(
         f"{state.metric}: not yet shown to be within its margin"
         for state in seen.metrics
