@@ -21,3 +21,12 @@ def test_defaults_and_environment(tmp_path):
 def test_mistakes_are_noticed(variable, value, message):
     with pytest.raises(ConfigError, match=message):
         load({variable: value})
+
+
+def test_values_are_shown_as_they_would_be_written():
+    from click.testing import CliRunner
+
+    from freehold.cli.main import cli
+
+    shown = CliRunner(env={"FREEHOLD_OFFLINE": "yes"}).invoke(cli, ["settings"]).stdout
+    assert "FREEHOLD_OFFLINE=true  (environment)" in shown

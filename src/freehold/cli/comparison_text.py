@@ -106,7 +106,7 @@ def _numbers(comparison: Comparison) -> Iterator[tuple[str, str]]:
         kind = "exact" if comparison.p_exact is not None else "score"
         yield "non-inferiority", f"p = {p:.4g} ({kind}), alpha {comparison.alpha:g} one-sided"
     if comparison.smallest_detectable is not None:
-        yield "this n could see", f"a margin of {comparison.smallest_detectable:.3f} with 80 % power"
+        yield "this n could see", f"a margin of {comparison.smallest_detectable:.3f} with 80% power"
     if comparison.needed_n is not None and comparison.verdict == "hold":
         yield "would settle it", f"about {comparison.needed_n:,} items"
 

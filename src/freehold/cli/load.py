@@ -93,4 +93,4 @@ def command(
             f"{level.ttft_ms.p95 or 0:8.0f} {level.inter_token_ms.p50 or 0:8.1f} "
             f"{level.inter_token_ms.p95 or 0:8.1f} {sum(level.errors.values()):7}"
         )
-    click.echo(f"knee    {report.knee_streams} streams give 90 % of the best tokens/s")
+    click.echo(f"knee    {report.knee_streams} streams give 90% of the best tokens/s")

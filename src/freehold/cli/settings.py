@@ -23,7 +23,7 @@ def command(as_json: bool) -> None:
     rows = [
         {
             "variable": setting.variable,
-            "value": None if (value := getattr(values, setting.name)) is None else str(value),
+            "value": _as_written(getattr(values, setting.name)),
             "from": "environment" if os.environ.get(setting.variable) else "default",
             "help": setting.help,
         }
@@ -35,3 +35,10 @@ def command(as_json: bool) -> None:
     for row in rows:
         click.echo(f"{row['variable']}={row['value'] or ''}  ({row['from']})")
         click.echo(f"    {row['help']}")
+
+
+def _as_written(value: object) -> str | None:
+    """A value as one would write it into the environment."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return None if value is None else str(value)

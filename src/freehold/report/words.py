@@ -10,7 +10,7 @@ ABSENT = "not known"
 
 def percent(value: float | None) -> str:
     """A share as a percentage with one decimal."""
-    return ABSENT if value is None else f"{100 * value:.1f} %"
+    return ABSENT if value is None else f"{100 * value:.1f}%"
 
 
 def points(value: float | None) -> str:

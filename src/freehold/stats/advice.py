@@ -249,7 +249,7 @@ def _settling(outlook: Outlook, n: int, difference: float, margin: float) -> lis
         equal = outlook.needed_n != outlook.needed_n_if_as_seen or difference >= 0
         truth = "as good as the incumbent" if equal else "as far behind as seen"
         said.append(
-            f"About {outlook.needed_n} pairs ({outlook.needed_n - n} more) would settle it with 80 % power "
+            f"About {outlook.needed_n} pairs ({outlook.needed_n - n} more) would settle it with 80% power "
             f"if the candidate is {truth}."
         )
     if outlook.needed_n_if_slightly_worse is not None and outlook.needed_n_if_slightly_worse > n:

@@ -77,7 +77,7 @@ def plan(
     if effect > 1:
         notes.append(f"Clusters multiply the number of items by {effect:.2f}.")
     if pilot is not None and discordance is None:
-        notes.append(f"Planned with the upper 80 % limit of the pilot's {pilot[0]} of {pilot[1]} pairs.")
+        notes.append(f"Planned with the upper 80% limit of the pilot's {pilot[0]} of {pilot[1]} pairs.")
     if self_noise is not None:
         clone = planner.noninferiority_n_normal(
             discordance=self_noise, margin=margin, alpha=alpha, power=power
