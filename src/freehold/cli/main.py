@@ -33,6 +33,8 @@ COMMANDS: dict[str, Entry] = {
     "gap": Entry("freehold.cli.gap:command", "How far open models are behind, by published scores"),
     "assess": Entry("freehold.cli.assess:command", "Which open models may I use, can I run, do what I need"),
     "fit": Entry("freehold.cli.fit:command", "Say whether a model fits on a machine, and what the most is"),
+    "quants": Entry("freehold.cli.quants:command", "Which quantization of a model to take here, and why"),
+    "catalog": Entry("freehold.cli.catalog:command", "The models freehold knows, and what is new on a hub"),
     "bench-model": Entry("freehold.cli.bench_model:command", "Measure how fast a model is on this machine"),
     "cost": Entry("freehold.cli.cost:command", "Leave or stay, as far as money goes"),
     "pull": Entry("freehold.cli.pull:command", "Fetch the weights of a model and check their hash"),

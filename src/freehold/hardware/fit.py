@@ -61,7 +61,7 @@ def fit(
 
     parts = parts_of(workload)
     total = sum(part.bytes for part in parts)
-    available, where = _room(machine)
+    available, where = room(machine)
 
     def takes(asked: Workload) -> int:
         return sum(part.bytes for part in parts_of(asked))
@@ -108,7 +108,7 @@ def fit_training(
     total = sum(part.bytes for part in parts)
     device = max(machine.accelerators, key=lambda one: one.memory_bytes, default=None)
     alone = msgspec.structs.replace(machine, accelerators=() if device is None else (device,))
-    available, where = _room(alone)
+    available, where = room(alone)
 
     def takes(tokens: int) -> int:
         one = load._replace(
@@ -152,7 +152,8 @@ def with_id(made: Fit) -> Fit:
     return msgspec.structs.replace(made, id=content_id(msgspec.structs.replace(made, id="")))
 
 
-def _room(machine: Machine) -> tuple[int, str]:
+def room(machine: Machine) -> tuple[int, str]:
+    """Bytes a model may take on a machine, and whose they are."""
     if machine.accelerators:
         room = sum(
             device.memory_bytes if device.free_memory_bytes is None else device.free_memory_bytes

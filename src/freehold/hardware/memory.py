@@ -165,7 +165,9 @@ def serving_parts(
     if adapters_bytes:
         parts.append(FitPart(name="adapters", bytes=adapters_bytes, basis="adapters held beside the base"))
     if cache.tokens_bytes:
-        parts.append(FitPart(name="kv_cache", bytes=cache.tokens_bytes, basis=f"{shown}; {_layers(shape)}"))
+        parts.append(
+            FitPart(name="kv_cache", bytes=cache.tokens_bytes, basis=f"{shown}; {layers_in_words(shape)}")
+        )
     if cache.state_bytes:
         parts.append(
             FitPart(name="recurrent_state", bytes=cache.state_bytes, basis="fixed size per sequence, f32")
@@ -192,7 +194,8 @@ def serving_parts(
     return tuple(parts)
 
 
-def _layers(shape: Shape) -> str:
+def layers_in_words(shape: Shape) -> str:
+    """How many layers of which kind of attention."""
     counts: dict[str, int] = {}
     for kind in shape.attention:
         counts[kind] = counts.get(kind, 0) + 1

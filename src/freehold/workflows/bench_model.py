@@ -10,6 +10,8 @@ import anyio
 
 from freehold import __version__
 from freehold.engines.engine import start
+from freehold.engines.llamacpp import native
+from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UpstreamError, UsageError
 from freehold.hardware.probes import probe_machine
 from freehold.store import open_store
@@ -54,6 +56,9 @@ class MeasuredSpeed(Record, frozen=True, kw_only=True):
     prompt_tokens: int
     completion_tokens: int
     speed: Speed
+    quantization: str | None = None
+    build: str | None = None
+    """Which build of the engine ran, where there are several."""
     version: str = ""
 
 
@@ -93,11 +98,34 @@ def bench(
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         speed=speed,
+        quantization=quantization_of(project, serve),
+        build=build_of(project, serve),
         version=__version__,
     )
     with open_store(project.store_url) as store:
         store.put_record("measured_speed", made.id, made)
     return made
+
+
+def quantization_of(project: Project, serve: ServePlan) -> str | None:
+    """Which quantization the weights of a plan are, as the store recorded it."""
+    for stored in WeightsStore(project.settings.home).list():
+        if serve.weights_sha256 is not None and stored.weights.sha256 == serve.weights_sha256:
+            return stored.weights.quantization
+    return None
+
+
+def build_of(project: Project, serve: ServePlan) -> str | None:
+    """``native`` for llama.cpp compiled on this machine, ``wheel`` for the prebuilt library."""
+    if serve.engine != "llamacpp":
+        return None
+    return "native" if native.binary(project.settings.home) is not None else "wheel"
+
+
+def all_measured(project: Project) -> tuple[MeasuredSpeed, ...]:
+    """Every measured speed, oldest first."""
+    with open_store(project.store_url) as store:
+        return tuple(store.list_records("measured_speed", MeasuredSpeed))
 
 
 def measured(project: Project, model: str) -> Speed | None:

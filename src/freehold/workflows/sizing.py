@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from freehold.catalog import models as catalog
+from freehold.catalog import synced
 from freehold.catalog import weights as weights_catalog
+from freehold.catalog.synced import SyncedModel
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UnknownModelError, WeightsError
 from freehold.hardware.gguf_header import read_header
@@ -29,6 +31,8 @@ class Sized(NamedTuple):
     basis: str
     tensors: tuple[tuple[str, tuple[int, ...], str], ...]
     """Name, dimensions and type of each."""
+    path: str | None = None
+    """The file the bytes were read from."""
     quantized: bool = False
     """The bytes are those of a file that is quantized already."""
     made_from: tuple[str, ...] = ()
@@ -70,6 +74,9 @@ def size_model(
         return sized._replace(name=weights.model_id, made_from=(f"weights:{weights.sha256}",))
     model = catalog.find(model_id)
     if model is None:
+        own = synced.find(settings.home, model_id)
+        if own is not None and own.shape is not None:
+            return _synced(own, own.shape, quantization)
         row = weights_catalog.find(model_id, quantization)
         if row is not None:
             raise WeightsError(
@@ -80,7 +87,8 @@ def size_model(
         raise UnknownModelError(
             f"model {model_id} is neither in the catalog nor here",
             hint=(f"did you mean {near}? " if near else "")
-            + "a GGUF file is read directly: freehold fit PATH.gguf",
+            + "a GGUF file is read directly: freehold fit PATH.gguf; from a hub: freehold catalog sync "
+            + model_id,
         )
     default = weights_catalog.find(model.id)
     wanted = known(quantization or (default.quantization if default else DEFAULT_QUANTIZATION))
@@ -93,6 +101,25 @@ def size_model(
             (typed.tensor.name, typed.tensor.dims, typed.type) for typed in quantize(model.shape, wanted)
         ),
         basis=f"computed from the catalog's shape at {wanted}",
+    )
+
+
+def _synced(own: SyncedModel, shape: Shape, quantization: str | None) -> Sized:
+    """A model of the user's own catalog: bytes of a file seen on the hub, else computed."""
+    wanted = known(quantization or DEFAULT_QUANTIZATION)
+    seen = next((one for one in own.quantizations if one.quantization == wanted), None)
+    return Sized(
+        name=own.id,
+        shape=shape,
+        quantization=wanted,
+        bytes=seen.bytes if seen is not None else weights_bytes(shape, wanted),
+        tensors=tuple(
+            (typed.tensor.name, typed.tensor.dims, typed.type) for typed in quantize(shape, wanted)
+        ),
+        basis=f"size of {seen.files[0]}"
+        if seen is not None
+        else f"computed from its config.json at {wanted}",
+        notes=(f"read from {own.source} on {own.fetched}", *own.notes),
     )
 
 
@@ -110,6 +137,7 @@ def _from_file(name: str, path: Path) -> Sized:
         bytes=header.tensor_bytes,
         tensors=tuple((tensor.name, tensor.dims, tensor.type) for tensor in header.tensors),
         basis=f"tensors listed in {path.name}",
+        path=str(path),
         quantized=True,
     )
 

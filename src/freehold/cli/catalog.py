@@ -1,0 +1,188 @@
+"""`freehold catalog`: the models freehold knows, and what is new on a hub."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from freehold.cli.options import json_option, print_json
+
+if TYPE_CHECKING:
+    from freehold.catalog.synced import Change, SyncedModel
+    from freehold.types.model import Model, Shape
+
+
+@click.group("catalog")
+def command() -> None:
+    """List and show the models freehold knows; ask a hub what is new."""
+
+
+@command.command("list")
+@click.argument("part", required=False)
+@json_option
+def list_(part: str | None, as_json: bool) -> None:
+    """List known models, or those whose id, family or publisher contains PART.
+
+    \b
+    Example:
+      freehold catalog list
+      freehold catalog list mistral --json
+    """
+    from freehold.hardware.tensors import parameter_count
+    from freehold.settings import load
+    from freehold.workflows.catalog import listed
+
+    shipped, own = listed(load(), family=part)
+    if as_json:
+        print_json({"shipped": shipped, "synced": own})
+        return
+    for model in shipped:
+        count = _count(parameter_count(model.shape))
+        context = f"{model.shape.context_tokens:,}"
+        click.echo(f"{model.id:<48} {count:>7} {context:>10}  {model.family}, checked {model.checked}")
+    for one in own:
+        count = _count(parameter_count(one.shape)) if one.shape else "?"
+        context = f"{one.shape.context_tokens:,}" if one.shape else "?"
+        click.echo(
+            f"{one.id:<48} {count:>7} {context:>10}  synced {one.fetched}, {one.license or 'no licence stated'}"
+        )
+    if not shipped and not own:
+        click.echo(f"nothing known contains {part!r}: freehold catalog sync asks a hub", err=True)
+        raise SystemExit(1)
+
+
+@command.command("show")
+@click.argument("model")
+@json_option
+def show(model: str, as_json: bool) -> None:
+    """Show what is known about MODEL: shape, layers, context, source and date.
+
+    \b
+    Example:
+      freehold catalog show google/gemma-3-27b-it
+    """
+    from freehold.settings import load
+    from freehold.types.model import Model
+    from freehold.workflows.catalog import shown
+
+    found = shown(load(), model)
+    if as_json:
+        print_json(found)
+    elif isinstance(found, Model):
+        _show_shipped(found)
+    else:
+        _show_synced(found)
+
+
+@command.command("sync")
+@click.argument("models", nargs=-1)
+@click.option("--owner", "owners", multiple=True, help="Only this owner on the hub; repeatable.")
+@click.option(
+    "--newest",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    help="Repositories looked at per owner.",
+)
+@json_option
+def sync(models: tuple[str, ...], owners: tuple[str, ...], newest: int, as_json: bool) -> None:
+    """Ask the hub what is new: releases of known publishers, or MODELS and their quantizations.
+
+    Licence, sizes (from config.json) and files with their bytes are read, no weights. What is new is kept in the
+    folder catalog/ under FREEHOLD_HOME with source and date, and shown as a difference. HF_ENDPOINT and HF_TOKEN
+    are honoured.
+
+    \b
+    Example:
+      freehold catalog sync
+      freehold catalog sync Qwen/Qwen3-8B
+      freehold catalog sync --owner mistralai --newest 5
+    """
+    from freehold.cli.progress import progress
+    from freehold.settings import load
+    from freehold.workflows.catalog import sync as run
+
+    with progress() as bar:
+        found = run(load(), models=models, owners=owners, newest=newest, progress=bar)
+    if as_json:
+        print_json(found)
+        return
+    click.echo(
+        f"{found.endpoint}: {found.looked_at} repositories looked at, {len(found.changes)} differences"
+    )
+    for change in found.changes:
+        click.echo(_difference(change))
+    for repo, why in found.unread:
+        click.echo(f"! {repo}: {why}", err=True)
+
+
+def _difference(change: Change) -> str:
+    if change.kind == "new":
+        return click.style(f"+ {change.model}", fg="green") + f"  {change.after}"
+    if change.kind == "quantizations":
+        parts = [f"+{change.after}" if change.after else "", f"-{change.before}" if change.before else ""]
+        return f"~ {change.model}  files: {' '.join(part for part in parts if part)}"
+    return f"~ {change.model}  {change.kind}: {change.before} → {change.after}"
+
+
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.0f}M"
+
+
+def _show_shipped(model: Model) -> None:
+    click.echo(f"{model.id}  ({model.family}, {model.publisher})")
+    if model.aliases:
+        click.echo(f"  also         {', '.join(model.aliases)}")
+    _shape(model.shape)
+    if model.published_parameters:
+        click.echo(f"  published    {model.published_parameters:,} parameters")
+    tools = {
+        True: "its chat template renders tools",
+        False: "no tools in its chat template",
+        None: "not looked up",
+    }
+    click.echo(f"  tools        {tools[model.tools]}")
+    if model.vision:
+        click.echo("  images       yes")
+    if model.languages:
+        click.echo(f"  languages    {', '.join(model.languages)}")
+    if model.gguf:
+        click.echo(f"  GGUF         {', '.join(model.gguf)}")
+    if model.released:
+        click.echo(f"  released     {model.released}")
+    click.echo(f"  source       {model.source}, checked {model.checked}")
+    if model.note:
+        click.echo(f"  note         {model.note}")
+
+
+def _show_synced(model: SyncedModel) -> None:
+    from freehold.hardware.fit import gib
+
+    click.echo(f"{model.id}  (synced, {model.publisher or 'not a publisher of the catalog'})")
+    click.echo(f"  licence      {model.license or 'none stated'} (as its card says: freehold license rules)")
+    for relation, base in model.made_from:
+        click.echo(f"  made from    {base} ({relation})")
+    if model.shape is not None:
+        _shape(model.shape)
+    if model.parameters:
+        click.echo(f"  published    {model.parameters:,} parameters")
+    for one in model.quantizations:
+        click.echo(f"  GGUF         {one.quantization:<10} {gib(one.bytes):>10}  {one.files[0]}")
+    click.echo(f"  source       {model.source}, read {model.fetched}")
+    for note in model.notes:
+        click.echo(f"  note         {note}")
+
+
+def _shape(shape: Shape) -> None:
+    from freehold.hardware.memory import layers_in_words
+    from freehold.hardware.tensors import active_parameter_count, parameter_count
+
+    total, active = parameter_count(shape), active_parameter_count(shape)
+    click.echo(f"  parameters   {total:,}" + (f", {active:,} active per token" if active != total else ""))
+    click.echo(f"  {layers_in_words(shape).replace('layers: ', 'layers       ')}")
+    click.echo(
+        f"  sizes        hidden {shape.hidden:,}, {shape.heads} heads, {shape.kv_heads} for keys and values, "
+        f"vocabulary {shape.vocabulary:,}"
+    )
+    click.echo(f"  context      {shape.context_tokens:,} tokens")
