@@ -73,11 +73,14 @@ def reach() -> None:
     Raises `UpstreamError`.
     """
     _library()
-    from huggingface_hub.utils import get_session, hf_raise_for_status
+    import huggingface_hub.utils
 
+    utils: Any = huggingface_hub.utils  # it exports these without saying so to type checkers
     with _errors("a listing"):
-        reply = get_session().get(f"{endpoint()}/api/models", params={"limit": 1}, timeout=REACH_SECONDS)
-        hf_raise_for_status(reply)
+        reply = utils.get_session().get(
+            f"{endpoint()}/api/models", params={"limit": 1}, timeout=REACH_SECONDS
+        )
+        utils.hf_raise_for_status(reply)
 
 
 def newest_of(owner: str, most: int) -> list[Listed]:
