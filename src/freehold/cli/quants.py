@@ -35,7 +35,7 @@ def command(
     """List the quantizations of MODEL: bytes, whether each fits here, how fast it is, and which to take.
 
     MODEL is a catalog id or a GGUF file. Bytes are those of known files (in the store, in the catalog, seen on a
-    hub) or computed tensor by tensor. Speeds are measured where freehold bench-model has run, else estimated.
+    hub) or computed tensor by tensor. Speeds are measured ones where there are some, else estimates.
     Exit code 1 when none fits.
 
     \b
