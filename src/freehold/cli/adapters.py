@@ -1,4 +1,4 @@
-"""`freehold adapters`: list, show, compare and remove what was trained."""
+"""`freehold adapters`: list, show, compare, export and remove what was trained."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from freehold.types.training import Adapter
 
 @click.group("adapters")
 def command() -> None:
-    """List, show, compare and remove trained adapters.
+    """List, show, compare, export and remove trained adapters.
 
     \b
     Example:
       freehold adapters list
       freehold adapters diff support-1a2b3c4d support-5e6f7a8b
+      freehold adapters export support --as gguf
     """
 
 
@@ -92,6 +93,86 @@ def diff(first: str, second: str, config_path: Path | None, as_json: bool) -> No
         click.echo("the two were made alike")
     for name, (one, two) in found.fields.items():
         click.echo(f"{name}: {one} → {two}")
+
+
+@command.command("export")
+@click.argument("adapter")
+@click.option(
+    "--as",
+    "kind",
+    type=click.Choice(["peft", "merged", "gguf-adapter", "gguf", "ollama", "vllm"]),
+    required=True,
+    help="What to write.",
+)
+@click.option("--quant", "quantization", help="For gguf (default Q8_0) and ollama: Q8_0, F16, Q4_K_M …")
+@click.option(
+    "--precision",
+    type=click.Choice(["bf16", "f16", "f32"]),
+    default="bf16",
+    show_default=True,
+    help="Number format of merged safetensors.",
+)
+@click.option("--base", help="The base's weights, where they are not found by their name: file:PATH.")
+@click.option(
+    "--context", "context_tokens", type=click.IntRange(min=16), help="Tokens a served request may have."
+)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder (default: exports/…).")
+@config_option
+@json_option
+def export(
+    adapter: str,
+    kind: str,
+    quantization: str | None,
+    precision: str,
+    base: str | None,
+    context_tokens: int | None,
+    out: Path | None,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Write an adapter for another tool, with a model card: lineage, data, duties, figures.
+
+    peft: the adapter. merged: whole safetensors. gguf-adapter, gguf: the same for llama.cpp. ollama: a Modelfile with
+    the base and the adapter, or with the merged model when --quant names one. vllm: whole safetensors and a vllm.yaml.
+
+    \b
+    Example:
+      freehold adapters export support --as merged
+      freehold adapters export support --as gguf --quant Q4_K_M
+      freehold adapters export support --as ollama --out support-ollama
+    """
+    from typing import get_args
+
+    from freehold.cli.progress import progress
+    from freehold.training.merge import Precision
+    from freehold.workflows import adapters as workflow
+    from freehold.workflows.export import export as run
+    from freehold.workflows.export_kinds import KINDS
+    from freehold.workflows.project import open_project
+    from freehold.workflows.pull import ensure_weights
+
+    project = open_project(config_path)
+    found = workflow.find_adapter(project, adapter)
+    precisions: tuple[Precision, ...] = get_args(Precision)
+    with progress() as bar:
+        made = run(
+            project,
+            found,
+            kind=next(one for one in KINDS if one == kind),
+            out=out,
+            quantization=quantization,
+            precision=next(one for one in precisions if one == precision),
+            base=None if base is None else ensure_weights(base, project.settings, progress=bar),
+            context_tokens=context_tokens,
+            progress=bar,
+        )
+    if as_json:
+        print_json(made)
+        return
+    click.echo(f"{made.path}  ({made.bytes / 2**20:,.1f} MiB, {len(made.files)} files and a card)")
+    click.echo(f"  {made.usage}")
+    for note in made.notes:
+        click.echo(f"note: {note}", err=True)
 
 
 @command.command("rm")

@@ -41,7 +41,7 @@ COMMANDS: dict[str, Entry] = {
     "weights": Entry("freehold.cli.pull:weights_group", "List, show and remove weights that are here"),
     "license": Entry("freehold.cli.license:command", "May I use this model for this, and what must I do?"),
     "train": Entry("freehold.cli.train:command", "Train an adapter on a dataset"),
-    "adapters": Entry("freehold.cli.adapters:command", "List, show, compare and remove trained adapters"),
+    "adapters": Entry("freehold.cli.adapters:command", "List, show, compare, export and remove adapters"),
     "freeze": Entry("freehold.cli.freeze:command", "Record the incumbent's answers before it is retired"),
     "evaluate": Entry(
         "freehold.cli.evaluate:command", "Prove a candidate against the incumbent: promote, hold, reject"

@@ -89,10 +89,22 @@ def write(
         },
         made_from=(job.dataset.id, job.base.sha256),
         curve=outcome.curve,
-        metadata={**metadata, "job": job.id, "architecture": base.architecture},
+        metadata={
+            **metadata,
+            "job": job.id,
+            "architecture": base.architecture,
+            "special_tokens": _special_tokens(base.tokenizer),
+        },
     )
     write_atomically(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(adapter)))
     return adapter
+
+
+def _special_tokens(tokenizer: Any) -> dict[str, str]:
+    """Those a chat template may name: ``bos_token``, ``eos_token`` …"""
+    return {
+        name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)
+    }
 
 
 def sha256_of(path: Path) -> str:

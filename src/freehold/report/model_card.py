@@ -1,0 +1,195 @@
+"""The model card of an exported adapter, as Markdown: what it is, from what, under which duties, how good.
+
+A card is a hub's README: YAML front matter first (the keys hubs read), then text. Nothing is said that no record says;
+what is not known is named as not known.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from freehold.types.dataset import Dataset
+from freehold.types.license import Obligation, Ruling
+from freehold.types.record import Record
+from freehold.types.report import CandidateReport
+from freehold.types.training import Adapter
+
+
+class CardFacts(Record, frozen=True, kw_only=True):
+    """Everything one card tells. Parts nobody recorded are None. `usage` is a shell command for this export;
+    `quantization` is set for GGUF exports."""
+
+    adapter: Adapter
+    kind: str
+    files: dict[str, str]
+    """File name to sha256."""
+    usage: str
+    app: str
+    version: str
+    dataset: Dataset | None = None
+    ruling: Ruling | None = None
+    passing_on: Ruling | None = None
+    """The ruling for the same use, were these files given to others."""
+    candidate: CandidateReport | None = None
+    incumbent: str | None = None
+    quantization: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def model_card(facts: CardFacts) -> str:
+    """The whole card."""
+    parts = [
+        _front_matter(facts),
+        f"# {facts.adapter.name}",
+        _what(facts),
+        f"```\n{facts.usage}\n```",
+        *([" ".join(facts.notes)] if facts.notes else []),
+        "## How it was made\n\n" + _making(facts.adapter),
+        "## Data\n\n" + _data(facts.dataset, facts.incumbent),
+        "## How good it is\n\n" + _evaluation(facts),
+        "## Licence and duties\n\n" + _duties(facts.ruling, facts.passing_on),
+        "## Lineage\n\n" + _lineage(facts),
+        "## Files\n\n" + "\n".join(f"- `{name}` sha256 `{digest}`" for name, digest in facts.files.items()),
+    ]
+    return "\n\n".join(parts).rstrip() + "\n"
+
+
+def _front_matter(facts: CardFacts) -> str:
+    adapter = facts.adapter
+    library = {"peft": "peft", "merged": "transformers", "vllm": "transformers"}.get(facts.kind, "gguf")
+    lines = ["---", f"base_model: {adapter.base_model}"]
+    relation = "adapter" if facts.kind in ("peft", "gguf-adapter") else "finetune"
+    if facts.quantization is not None:
+        relation = "quantized"
+    lines += [f"base_model_relation: {relation}", f"library_name: {library}", "pipeline_tag: text-generation"]
+    if facts.ruling is not None and len(facts.ruling.licenses) == 1:
+        lines.append(f"license: {facts.ruling.licenses[0].lower()}")
+    elif facts.ruling is not None and facts.ruling.licenses:
+        lines += ["license: other", f"license_name: {' + '.join(facts.ruling.licenses)}"]
+    tags = ["freehold", adapter.config.method]
+    return "\n".join([*lines, "tags:", *[f"- {tag}" for tag in tags], "---"])
+
+
+def _what(facts: CardFacts) -> str:
+    kinds = {
+        "peft": "a PEFT adapter: load it on its base",
+        "merged": "whole weights, the adapter merged into its base",
+        "gguf-adapter": "an adapter for llama.cpp: load it on its base",
+        "gguf": "whole weights for llama.cpp, the adapter merged into its base",
+        "ollama": "what `ollama create` needs",
+        "vllm": "whole weights with what `vllm serve` needs",
+    }
+    stored = f", {facts.quantization} where the adapter changed them" if facts.quantization else ""
+    return (
+        f"{facts.adapter.base_model}, taught the task of {facts.app}. This folder holds "
+        f"{kinds.get(facts.kind, facts.kind)}{stored}."
+    )
+
+
+def _making(adapter: Adapter) -> str:
+    config = adapter.config
+    kind = {
+        "lora": "LoRA", "qlora": "QLoRA (4-bit base, NF4)", "dpo": "DPO on LoRA", "kto": "KTO on LoRA",
+        "distill": "distillation on LoRA", "full": "all weights",
+    }.get(config.method, config.method)  # fmt: skip
+    extra = [name for name, on in (("rsLoRA", config.use_rslora), ("DoRA", config.use_dora)) if on]
+    rank = "" if config.method == "full" else f", rank {config.r}, alpha {config.lora_alpha}"
+    loss = adapter.metadata.get("validation_loss")
+    lines = [
+        f"- {kind}{rank}" + (f" ({', '.join(extra)})" if extra else ""),
+        f"- {adapter.steps:,} steps of {config.batch_size} samples, rate {config.learning_rate:g} "
+        f"({config.lr_scheduler}), seed {adapter.seed}",
+        f"- {adapter.train_tokens:,} tokens in {adapter.train_seconds:,.0f} s, final training loss "
+        f"{adapter.final_loss:.4f}" + (f", validation loss {loss:.4f}" if isinstance(loss, float) else ""),
+        f"- chat template sha256 `{adapter.template_sha256}`; use no other",
+        "- versions: " + ", ".join(f"{name} {version}" for name, version in adapter.versions.items()),
+    ]
+    return "\n".join(lines)
+
+
+def _data(dataset: Dataset | None, incumbent: str | None) -> str:
+    if dataset is None:
+        return "The dataset's manifest was not at hand when this card was written."
+    counts = ", ".join(f"{split.samples:,} {split.name.replace('_', '-')}" for split in dataset.splits)
+    lines = [f"- dataset `{dataset.id}`: {counts} samples"]
+    lines += [f"- {split.name} sha256 `{split.sha256}`" for split in dataset.splits]
+    gold, learned = dataset.targets_from.get("gold", 0), dataset.targets_from.get("incumbent", 0)
+    if gold:
+        lines.append(f"- {gold:,} training answers are ones somebody said are right")
+    if learned:
+        whose = dataset.incumbent_model or incumbent or "a rented model"
+        lines.append(f"- {learned:,} training answers are {whose}'s own: its terms count")
+    lines += [f"- left out: {count:,} × {reason}" for reason, count in sorted(dataset.dropped.items())]
+    lines += [f"- {note}" for note in dataset.notes]
+    return "\n".join(lines)
+
+
+def _evaluation(facts: CardFacts) -> str:
+    candidate = facts.candidate
+    if candidate is None or (candidate.measured is None and candidate.comparison is None):
+        return "It has not been evaluated on held-out samples. Do that before relying on it."
+    lines: list[str] = []
+    comparison, measured = candidate.comparison, candidate.measured
+    if measured is not None and measured.mean is not None:
+        lines.append(
+            f"- score on {measured.n:,} held-out samples: {measured.mean:.1%}"
+            + _interval(measured.ci_low, measured.ci_high, measured.level)
+        )
+    if comparison is not None and comparison.incumbent_mean is not None:
+        lines.append(f"- {comparison.incumbent} on the same samples: {comparison.incumbent_mean:.1%}")
+        if comparison.difference is not None:
+            lines.append(
+                f"- difference {100 * comparison.difference:+.1f} points"
+                + _interval(comparison.ci_low, comparison.ci_high, comparison.level, points=True)
+                + f", margin {100 * comparison.margin:g}"
+            )
+    if candidate.untrained is not None and candidate.untrained.mean is not None:
+        lines.append(f"- the base without it: {candidate.untrained.mean:.1%} of {candidate.untrained.n:,}")
+    if candidate.verdict is not None:
+        lines.append(f"- verdict: {candidate.verdict.outcome}")
+    lines.append("\nIt was taught one narrow task. Nothing is known of how it does anything else.")
+    return "\n".join(lines)
+
+
+def _interval(low: float | None, high: float | None, level: float, *, points: bool = False) -> str:
+    if low is None or high is None:
+        return ""
+    limits = f"{100 * low:+.1f}, {100 * high:+.1f}" if points else f"{low:.1%}, {high:.1%}"
+    return f" ({100 * level:g} % interval {limits})"
+
+
+def _duties(ruling: Ruling | None, passing_on: Ruling | None) -> str:
+    if ruling is None:
+        return "No ruling was made. Ask `freehold license` before passing it on."
+    lines = [
+        f"Ruling: **{ruling.outcome.replace('_', ' ')}** for the use it was made for ({', '.join(ruling.licenses)})."
+    ]
+    due = [duty for duty in ruling.obligations if not (duty.recommended or duty.passive)]
+    stay = [duty for duty in ruling.obligations if duty.passive]
+    lines += [""] + [_duty(duty) for duty in due] if due else []
+    lines += ["", "Stay within:", ""] + [_duty(duty) for duty in stay] if stay else []
+    if passing_on is not None and passing_on.id != ruling.id:
+        more = [duty for duty in passing_on.obligations if not (duty.recommended or duty.passive)]
+        lines += ["", f"If you give these files to others: **{passing_on.outcome.replace('_', ' ')}**.", ""]
+        lines += [_duty(duty) for duty in more]
+    lines += ["", "Facts and readings, not legal advice."]
+    return "\n".join(lines)
+
+
+def _duty(duty: Obligation) -> str:
+    value = f": “{duty.value}”" if duty.value else ""
+    return f"- {duty.text}{value} ({duty.license_id}, {duty.section})"
+
+
+def _lineage(facts: CardFacts) -> str:
+    adapter = facts.adapter
+    rows: list[tuple[str, Any]] = [
+        ("base", f"{adapter.base_model}, weights sha256 `{adapter.base_sha256}`"),
+        ("trained on", f"dataset `{adapter.dataset_id}`"),
+        ("adapter", f"`{adapter.id}`"),
+        ("made by", f"freehold {facts.version}, {facts.kind}"),
+    ]
+    dataset = facts.dataset
+    if dataset is not None and dataset.targets_from.get("incumbent") and dataset.incumbent_model:
+        rows.insert(2, ("distilled from", dataset.incumbent_model))
+    return "\n".join(f"- {name}: {value}" for name, value in rows)
