@@ -71,6 +71,7 @@ def test_fit_adds_up_and_finds_the_largest_context():
             weights_basis="test",
             workload=Workload(context_tokens=tokens),
             machine=machine(room),
+            prompt_cache_bytes=0,
         )
 
     found = asked(4096, 512 << 20)

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 @click.group("catalog")
 def command() -> None:
-    """List and show the models freehold knows; ask a hub what is new."""
+    """List and show the models freehold knows; ask a hub what is new.
+
+    \b
+    Example:
+      freehold catalog list gemma
+      freehold catalog sync Qwen/Qwen3-8B
+    """
 
 
 @command.command("list")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -28,6 +29,28 @@ BAR_WIDTH = 40
 @click.option("--kv-type", default="f16", show_default=True, help="Type of the KV cache: f16, q8_0, q4_0 …")
 @click.option(
     "--machine", "machine_spec", help='Another machine: a file, or words like "2x L4" or "Apple M3 Max 64GB".'
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["llamacpp", "vllm"]),
+    default="llamacpp",
+    show_default=True,
+    help="Whose overhead to count.",
+)
+@click.option(
+    "--adapter",
+    "adapters",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Adapter held beside the base: a GGUF or PEFT folder; repeatable.",
+)
+@click.option(
+    "--prompt-cache",
+    "prompt_cache_mib",
+    type=click.IntRange(0),
+    default=512,
+    show_default=True,
+    help="MiB llama.cpp may keep of earlier prompts.",
 )
 @click.option(
     "--train", "method", type=click.Choice(["lora", "qlora", "full"]), help="Fit training, not serving."
@@ -60,6 +83,9 @@ def command(
     quantization: str | None,
     kv_type: str,
     machine_spec: str | None,
+    engine: Literal["llamacpp", "vllm"],
+    adapters: tuple[Path, ...],
+    prompt_cache_mib: int,
     method: Literal["lora", "qlora", "full"] | None,
     r: int,
     batch_size: int,
@@ -69,9 +95,9 @@ def command(
 ) -> None:
     """Say whether MODEL fits, part by part, and the largest context that does.
 
-    MODEL is a catalog id, a GGUF file (only its header is read) or a folder with config.json. Sizes are GiB
-    (2^30 bytes). With --train the memory of a training run is counted instead: weights, adapter, gradients,
-    optimizer, activations.
+    MODEL is a catalog id, a path (GGUF, safetensors, a folder with config.json, an Ollama manifest; only headers
+    are read), ollama:NAME, or the address of a running vLLM server. Sizes are GiB (2^30 bytes). With --train the
+    memory of a training run is counted instead: weights, adapter, gradients, optimizer, activations.
     Exit code 0 when it fits, 1 when it does not.
 
     \b
@@ -79,6 +105,8 @@ def command(
       freehold fit google/gemma-3-270m --context 8192 --concurrency 4
       freehold fit models/mine.gguf --kv-type q8_0 --json
       freehold fit google/gemma-3-27b-it --context 32768 --machine "RTX 4090"
+      freehold fit Qwen/Qwen3-32B --engine vllm --concurrency 16 --machine "2x L40S"
+      freehold fit http://127.0.0.1:8000 --context 8192 --concurrency 32
       freehold fit Qwen/Qwen3-4B --train qlora --context 2048 --machine L4
     """
     from freehold.settings import load
@@ -96,6 +124,9 @@ def command(
             machine=machine,
             quantization=quantization,
             kv_type=kv_type,
+            engine=engine,
+            adapters=adapters,
+            prompt_cache_bytes=prompt_cache_mib << 20,
         )
     else:
         found = _training(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
 from freehold.errors import UsageError
-from freehold.hardware.memory import serving_parts
+from freehold.hardware.memory import PROMPT_CACHE_BYTES, serving_parts
 from freehold.hardware.training_memory import TrainingLoad, training_parts
+from freehold.hardware.vllm_memory import UTILISATION, vllm_parts
 from freehold.types.machine import Fit, FitPart, Machine, Workload
 from freehold.types.model import Shape
 from freehold.types.record import content_id
 
 GIB = 1 << 30
+
+Engine = Literal["llamacpp", "vllm"]
 
 
 def gib(count: int) -> str:
@@ -34,20 +38,38 @@ def fit(
     kv_type: str = "f16",
     repacked_bytes: int = 0,
     adapters_bytes: int = 0,
+    prompt_cache_bytes: int = PROMPT_CACHE_BYTES,
+    engine: Engine = "llamacpp",
     made_from: tuple[str, ...] = (),
     version: str = "",
     notes: tuple[str, ...] = (),
 ) -> Fit:
     """Set what serving needs against what the machine has.
 
-    Raises `UsageError` for a workload that means nothing (no tokens, nobody at once).
+    Raises `UsageError` for a workload that means nothing (no tokens, nobody at once), and for vLLM on a machine
+    without accelerators.
     """
+    if engine == "vllm" and not machine.accelerators:
+        raise UsageError(
+            f"vLLM's memory is counted on accelerators, and {machine.name} has none",
+            hint="--machine L4 for one you think about, or --engine llamacpp",
+        )
     if workload.context_tokens < 1 or workload.concurrency < 1:
         raise UsageError(
             f"context {workload.context_tokens} and concurrency {workload.concurrency}: both must be at least 1"
         )
 
     def parts_of(asked: Workload) -> tuple[FitPart, ...]:
+        if engine == "vllm":
+            return vllm_parts(
+                shape,
+                weights_bytes,
+                weights_basis,
+                asked,
+                kv_type=kv_type,
+                adapters_bytes=adapters_bytes,
+                devices=len(machine.accelerators),
+            )
         return serving_parts(
             shape,
             weights_bytes,
@@ -56,12 +78,13 @@ def fit(
             kv_type=kv_type,
             repacked_bytes=repacked_bytes,
             adapters_bytes=adapters_bytes,
+            prompt_cache_bytes=prompt_cache_bytes,
             devices=len(machine.accelerators),
         )
 
     parts = parts_of(workload)
     total = sum(part.bytes for part in parts)
-    available, where = room(machine)
+    available, where = room(machine, UTILISATION if engine == "vllm" else 1.0)
 
     def takes(asked: Workload) -> int:
         return sum(part.bytes for part in parts_of(asked))
@@ -84,6 +107,7 @@ def fit(
         reasons=_reasons(shape, workload, parts, total, available, where, largest, machine) + notes,
         largest_context_tokens=largest,
         kv_type=kv_type,
+        engine=engine,
         made_from=made_from,
         version=version,
     )
@@ -152,14 +176,18 @@ def with_id(made: Fit) -> Fit:
     return msgspec.structs.replace(made, id=content_id(msgspec.structs.replace(made, id="")))
 
 
-def room(machine: Machine) -> tuple[int, str]:
-    """Bytes a model may take on a machine, and whose they are."""
+def room(machine: Machine, share: float = 1.0) -> tuple[int, str]:
+    """Bytes a model may take on a machine, and whose they are. `share` is what an engine takes of a device."""
     if machine.accelerators:
-        room = sum(
-            device.memory_bytes if device.free_memory_bytes is None else device.free_memory_bytes
+        total = sum(
+            min(
+                round(device.memory_bytes * share),
+                device.memory_bytes if device.free_memory_bytes is None else device.free_memory_bytes,
+            )
             for device in machine.accelerators
         )
-        return room, "memory of " + ", ".join(device.name for device in machine.accelerators)
+        names = ", ".join(device.name for device in machine.accelerators)
+        return total, ("memory of " if share == 1 else f"{share:.0%} of the memory of ") + names
     return machine.available_memory_bytes, machine.how.get("available memory", "memory available now")
 
 

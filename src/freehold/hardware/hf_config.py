@@ -238,17 +238,43 @@ def safetensors_bytes(folder: Path) -> int:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise InputError("no safetensors and no index here", path=str(folder))
-    return sum(_tensor_bytes(file) for file in files)
+    return sum(safetensors_header(file).bytes for file in files)
 
 
-def _tensor_bytes(file: Path) -> int:
+class TensorFile(NamedTuple):
+    """What the header of one safetensors file says: bytes of all tensors, how many, bytes by number format."""
+
+    bytes: int
+    tensors: int
+    by_type: dict[str, int]
+
+
+def safetensors_header(file: Path) -> TensorFile:
+    """Read the header of one safetensors file, never its tensors.
+
+    Raises `InputError` for a header that is cut short, claims more than the file holds, or places tensors outside.
+    """
     size = file.stat().st_size
     with file.open("rb") as stream:
         front = stream.read(8)
         length = struct.unpack("<Q", front)[0] if len(front) == 8 else 0
         if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
             raise InputError(f"not a sound safetensors file: header of {length} bytes", path=str(file))
-    return size - 8 - int(length)
+        raw = stream.read(length)
+    try:
+        listed = json.loads(raw)
+        tensors = {name: one for name, one in listed.items() if name != "__metadata__"}
+        by_type: dict[str, int] = {}
+        for name, one in tensors.items():
+            begin, end = one["data_offsets"]
+            if not 0 <= begin <= end <= size - 8 - length:
+                raise InputError(f"tensor {name} lies outside the file", path=str(file))
+            by_type[one["dtype"]] = by_type.get(one["dtype"], 0) + end - begin
+    except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
+        raise InputError(
+            "not a sound safetensors file: its header is no list of tensors", path=str(file)
+        ) from None
+    return TensorFile(size - 8 - int(length), len(tensors), by_type)
 
 
 def _object(file: Path, limit: int) -> dict[str, Any]:

@@ -24,6 +24,8 @@ PROCESS_BYTES = 40 << 20
 PROCESS_BYTES_PER_TOKEN = 250
 """The process's tables of one vocabulary entry; with `PROCESS_BYTES` fitted to resident memory beyond the load
 report (docs/reference/memory-fit.md)."""
+PROMPT_CACHE_BYTES = 512 << 20
+"""Prompts of other slots that llama.cpp may keep in the machine's memory: the engine's default here."""
 DEVICE_BYTES = 500 << 20
 """What a driver and its compute libraries take on each accelerator. An assumption, not measured here."""
 
@@ -148,6 +150,7 @@ def serving_parts(
     kv_type: str = "f16",
     repacked_bytes: int = 0,
     adapters_bytes: int = 0,
+    prompt_cache_bytes: int = PROMPT_CACHE_BYTES,
     devices: int = 0,
 ) -> tuple[FitPart, ...]:
     """The parts of one served model, each with the reason for its size. Bytes; sums to the whole."""
@@ -191,6 +194,12 @@ def serving_parts(
         process = PROCESS_BYTES + PROCESS_BYTES_PER_TOKEN * shape.vocabulary
         basis = "the server process: interpreter, libraries, vocabulary; measured"
         parts.append(FitPart(name="engine", bytes=process, basis=basis))
+        # One prompt more than the slots hold is all that can be kept of a small model's context.
+        if prompt_cache_bytes:
+            basis = (
+                "prompts kept for later, at most: it fills as traffic comes (engine option prompt_cache_mib)"
+            )
+            parts.append(FitPart(name="prompt_cache", bytes=prompt_cache_bytes, basis=basis))
     return tuple(parts)
 
 

@@ -83,6 +83,8 @@ class Fit(Record, frozen=True, kw_only=True):
     speed: Speed | None = None
     ways_out: tuple[str, ...] = ()
     """What would fit instead, where it does not: another quantization, cache type, layers, more devices."""
+    engine: str = "llamacpp"
+    """Whose overhead is counted."""
     training: str | None = None
     """How it would be trained (``lora``, ``qlora``, ``full``); None: the model is served. Of a training,
     `workload` holds the tokens of one sample and the samples computed at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -10,6 +11,9 @@ import msgspec
 from freehold import __version__
 from freehold.errors import UsageError
 from freehold.hardware import fit as fitting
+from freehold.hardware import vllm_memory
+from freehold.hardware.fit import Engine
+from freehold.hardware.memory import PROMPT_CACHE_BYTES
 from freehold.hardware.probes import probe_machine
 from freehold.hardware.quantization import repacked_bytes, weights_bytes
 from freehold.hardware.speed import estimate
@@ -18,8 +22,10 @@ from freehold.settings import Settings
 from freehold.types.machine import Fit, Machine, Workload
 from freehold.types.model import Weights
 from freehold.types.training import FinetuneConfig
-from freehold.workflows.sizing import Sized, at_quantization, size_model
+from freehold.workflows.fit_server import fit_server
+from freehold.workflows.sizing import Sized, adapter_bytes, at_quantization, size_model
 
+VLLM_SMALLER = ("FP8", "AWQ")
 SMALLER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
 """Tried from the top where the asked one does not fit."""
 MOST_DEVICES = 64
@@ -37,31 +43,65 @@ def fit_model(
     settings: Settings,
     quantization: str | None = None,
     kv_type: str = "f16",
+    engine: Engine = "llamacpp",
+    adapters: tuple[Path, ...] = (),
+    prompt_cache_bytes: int = PROMPT_CACHE_BYTES,
 ) -> Fit:
     """Set a model against a machine (default: this one).
 
-    `model_id` is a catalog id, a GGUF file, or an id whose weights are in the store; `weights` says which
-    file is meant. A GGUF file's header is read, never its tensors. Without a file the bytes follow from the
-    catalog's shape and `quantization`.
+    `model_id` is a catalog id, an id synced from a hub, a path (a GGUF file, a folder with config.json, safetensors
+    or their index beside one, an Ollama manifest), ``ollama:NAME``, the address of a running vLLM server, or an id
+    whose weights are in the store; `weights` says which file is meant. Headers are read, never tensors. Without a
+    file the bytes follow from the shape and `quantization`. `adapters` are counted beside the base.
 
-    Raises `UnknownModelError` for an id nothing here knows, `InputError` for a file that is no sound GGUF,
+    Raises `UnknownModelError` for an id nothing here knows, `InputError` for a file no sizes can be read from,
     `UsageError` for an unknown quantization or cache type or an empty workload.
     """
-    sized = size_model(model_id, weights=weights, settings=settings, quantization=quantization)
+    if model_id.startswith(("http://", "https://")):
+        return fit_server(model_id, workload=workload, settings=settings)
+    sized = size_model(
+        model_id, weights=weights, settings=settings, quantization=None if engine == "vllm" else quantization
+    )
+    if engine == "vllm":
+        sized, kv_type = _for_vllm(sized, quantization), "auto" if kv_type == "f16" else kv_type
+    extra = sum(adapter_bytes(path) for path in adapters)
+    sized = sized._replace(adapters_bytes=sized.adapters_bytes + extra)
     machine = machine or probe_machine(settings.home)
-    found = _fit(sized, workload, machine, kv_type)
+    found = _fit(sized, workload, machine, kv_type, engine, prompt_cache_bytes)
+    speed_type = kv_type if engine == "llamacpp" else "f16"
+    ways = () if found.fits else tuple(_ways_out(sized, workload, machine, kv_type, engine))
     return fitting.with_id(
         msgspec.structs.replace(
             found,
-            speed=estimate(sized.shape, sized.bytes, workload, machine, kv_type=kv_type)
+            speed=estimate(sized.shape, sized.bytes, workload, machine, kv_type=speed_type)
             if found.fits
             else None,
-            ways_out=() if found.fits else tuple(_ways_out(sized, workload, machine, kv_type)),
+            ways_out=ways,
         )
     )
 
 
-def _fit(sized: Sized, workload: Workload, machine: Machine, kv_type: str) -> Fit:
+def _for_vllm(sized: Sized, quantization: str | None) -> Sized:
+    """The weights as vLLM holds them: safetensors, so 16 bits unless another is asked for."""
+    if sized.quantized and quantization is None:
+        note = "vLLM serves GGUF files slowly: it is made for safetensors"
+        return sized._replace(notes=(*sized.notes, note))
+    wanted = (quantization or "BF16").upper()
+    return sized._replace(
+        quantization=wanted,
+        bytes=vllm_memory.weights_bytes(sized.shape, wanted),
+        basis=f"computed from the shape at {wanted}",
+    )
+
+
+def _fit(
+    sized: Sized,
+    workload: Workload,
+    machine: Machine,
+    kv_type: str,
+    engine: Engine = "llamacpp",
+    prompt_cache_bytes: int = PROMPT_CACHE_BYTES,
+) -> Fit:
     return fitting.fit(
         sized.name,
         sized.shape,
@@ -72,15 +112,29 @@ def _fit(sized: Sized, workload: Workload, machine: Machine, kv_type: str) -> Fi
         machine=machine,
         kv_type=kv_type,
         repacked_bytes=0 if machine.accelerators else repacked_bytes(sized.tensors, machine.isa),
+        adapters_bytes=sized.adapters_bytes,
+        prompt_cache_bytes=prompt_cache_bytes,
+        engine=engine,
         made_from=sized.made_from,
         version=__version__,
         notes=sized.notes,
     )
 
 
-def _ways_out(sized: Sized, workload: Workload, machine: Machine, kv_type: str) -> Iterator[str]:
+def _ways_out(
+    sized: Sized, workload: Workload, machine: Machine, kv_type: str, engine: Engine
+) -> Iterator[str]:
     """What would fit instead, most useful first."""
     if workload.context_tokens > sized.shape.context_tokens:
+        return
+    if engine == "vllm":
+        for name in VLLM_SMALLER:
+            smaller = _for_vllm(sized._replace(quantized=False), name)
+            found = _fit(smaller, workload, machine, kv_type, engine)
+            if smaller.bytes < sized.bytes and found.fits:
+                yield f"{name} needs {fitting.gib(found.total_bytes)}: --quant {name}"
+                break
+        yield from _more_devices(sized, workload, machine, kv_type, engine)
         return
     for name in SMALLER:
         if weights_bytes(sized.shape, name) >= sized.bytes:
@@ -94,18 +148,20 @@ def _ways_out(sized: Sized, workload: Workload, machine: Machine, kv_type: str) 
         if other.fits:
             yield f"a q8_0 cache needs {fitting.gib(other.total_bytes)} in all: --kv-type q8_0"
     if machine.accelerators:
-        yield from _more_devices(sized, workload, machine, kv_type)
+        yield from _more_devices(sized, workload, machine, kv_type, engine)
         layers = _layers_that_fit(sized, workload, machine, kv_type)
         yield f"{layers} of {sized.shape.layers} layers fit on the accelerator, the rest would run on the CPU"
 
 
-def _more_devices(sized: Sized, workload: Workload, machine: Machine, kv_type: str) -> Iterator[str]:
+def _more_devices(
+    sized: Sized, workload: Workload, machine: Machine, kv_type: str, engine: Engine
+) -> Iterator[str]:
     """How many of the same device hold it. Up to the number of key/value heads tensors can be split (tensor
     parallel), beyond that whole layers (pipeline parallel)."""
     device = machine.accelerators[0]
     for count in range(len(machine.accelerators) + 1, MOST_DEVICES + 1):
         several = msgspec.structs.replace(machine, accelerators=(device,) * count)
-        if _fit(sized, workload, several, kv_type).fits:
+        if _fit(sized, workload, several, kv_type, engine).fits:
             heads = sized.shape.kv_heads
             split = "tensor or pipeline parallel" if heads % count == 0 else "pipeline parallel"
             yield f"{count} × {device.name} hold it, {split}"

@@ -9,10 +9,12 @@ from freehold.catalog import models as catalog
 from freehold.catalog import synced
 from freehold.catalog import weights as weights_catalog
 from freehold.catalog.synced import SyncedModel
+from freehold.engines.weights import hub, local
 from freehold.engines.weights.store import WeightsStore
-from freehold.errors import UnknownModelError, WeightsError
+from freehold.errors import InputError, UnknownModelError, WeightsError
+from freehold.hardware.file_kind import FileKind, kind_of
 from freehold.hardware.gguf_header import read_header
-from freehold.hardware.hf_config import safetensors_bytes, shape_from_config
+from freehold.hardware.hf_config import safetensors_bytes, safetensors_header, shape_from_config
 from freehold.hardware.quantization import known, quantize, weights_bytes
 from freehold.hardware.shapes import shape_from_gguf
 from freehold.settings import Settings
@@ -33,6 +35,7 @@ class Sized(NamedTuple):
     """Name, dimensions and type of each."""
     path: str | None = None
     """The file the bytes were read from."""
+    adapters_bytes: int = 0
     quantized: bool = False
     """The bytes are those of a file that is quantized already."""
     made_from: tuple[str, ...] = ()
@@ -59,10 +62,10 @@ def size_model(
     quantization: str | None = None,
 ) -> Sized:
     """Shape and weight bytes of a model, from the best source there is: a file, else the catalog."""
-    if weights is None and quantization is None and Path(model_id).suffix == ".gguf":
-        return _from_file(Path(model_id).name, Path(model_id))
-    if weights is None and (Path(model_id).is_dir() or Path(model_id).suffix == ".json"):
-        return _from_config(Path(model_id), quantization)
+    if weights is None:
+        place = _place(model_id)
+        if place is not None:
+            return from_path(place, model_id, quantization)
     if weights is None:
         weights = _stored(model_id, settings, quantization)
     if weights is not None and weights.path is not None and weights.format == "gguf":
@@ -77,6 +80,9 @@ def size_model(
         own = synced.find(settings.home, model_id)
         if own is not None and own.shape is not None:
             return _synced(own, own.shape, quantization)
+        cached = hub.cached(model_id, "config.json", None) if model_id.count("/") == 1 else None
+        if cached is not None:
+            return _from_config(cached.parent, quantization)._replace(name=model_id)
         row = weights_catalog.find(model_id, quantization)
         if row is not None:
             raise WeightsError(
@@ -102,6 +108,112 @@ def size_model(
         ),
         basis=f"computed from the catalog's shape at {wanted}",
     )
+
+
+def _place(model_id: str) -> Path | None:
+    """The file or folder that is meant, if one is: a path, or Ollama's name for a model in its store."""
+    scheme, colon, rest = model_id.partition(":")
+    if colon and scheme == "ollama":
+        return local.ollama_blob(rest)
+    path = Path(rest if colon and scheme == "file" else model_id).expanduser()
+    if path.exists() or (colon and scheme == "file") or path.suffix in (".gguf", ".json", ".safetensors"):
+        return path
+    return None
+
+
+def from_path(path: Path, name: str, quantization: str | None = None) -> Sized:
+    """What lies at a path: a GGUF file, a folder or config.json, safetensors, their index, an Ollama manifest.
+
+    Raises `InputError` that says what the file is, what can be read of it, and what is missing.
+    """
+    if path.is_dir():
+        return _from_config(path, quantization)
+    found = kind_of(path)
+    if found.kind == "gguf":
+        shown = path.name if name in (str(path), f"file:{path}") else name
+        sized = _from_file(shown, path)
+        if quantization is None or known(quantization) == sized.quantization:
+            return sized
+        return at_quantization(sized, known(quantization))
+    if found.kind == "config":
+        return _from_config(path, quantization)
+    if found.kind in ("safetensors", "index"):
+        return _from_tensors(path, found, quantization)
+    if found.kind == "ollama":
+        return _from_manifest(path, found, quantization)
+    if found.kind == "adapter":
+        base = (found.value or {}).get("base_model_name_or_path", "its base")
+        raise InputError(
+            f"{found.what}, not a model", path=str(path), hint=f"freehold fit {base} --adapter {path.parent}"
+        )
+    raise InputError(
+        f"{found.what}: no sizes can be read from it",
+        path=str(path),
+        hint="readable: GGUF, safetensors with config.json beside, a config.json, an Ollama manifest",
+    )
+
+
+def _from_tensors(path: Path, found: FileKind, quantization: str | None) -> Sized:
+    """Safetensors or their index: bytes from the headers, the shape from config.json beside them."""
+    if (path.parent / "config.json").is_file():
+        return _from_config(path.parent, quantization)
+    if found.kind == "index":
+        total = ((found.value or {}).get("metadata") or {}).get("total_size")
+        count = len((found.value or {})["weight_map"])
+    else:
+        read = safetensors_header(path)
+        total, count = read.bytes, read.tensors
+    size = f"{total / 2**30:.2f} GiB in " if isinstance(total, int) else ""
+    raise InputError(
+        f"{found.what} with {size}{count:,} tensors, and no config.json beside it: its weights are known, its layers "
+        "and its cache are not",
+        path=str(path),
+        hint="put the model's config.json into the same folder",
+    )
+
+
+def _from_manifest(path: Path, found: FileKind, quantization: str | None) -> Sized:
+    """An Ollama manifest: the model's blob in the same store; adapters in it are named."""
+    layers = (found.value or {})["layers"]
+    named = {str(one["mediaType"]).rpartition(".")[2]: one for one in layers}
+    model = named.get("model")
+    if model is None:
+        raise InputError("an Ollama manifest without a model", path=str(path))
+    digest = str(model.get("digest", "")).replace(":", "-")
+    blob = next((up / "blobs" / digest for up in path.parents if (up / "blobs" / digest).is_file()), None)
+    if blob is None:
+        size = model.get("size")
+        shown = f"{size / 2**30:.2f} GiB of weights" if isinstance(size, int) else "weights of unknown size"
+        raise InputError(
+            f"an Ollama manifest with {shown}, whose blob {digest[:19]}… is not in the store beside it",
+            path=str(path),
+            hint="ollama pull fetches it",
+        )
+    sized = from_path(blob, f"{path.parent.name}:{path.name}", quantization)
+    adapters = [one for one in layers if str(one["mediaType"]).endswith(".adapter")]
+    extra = sum(one.get("size", 0) for one in adapters)
+    if not adapters:
+        return sized
+    note = f"the manifest adds {len(adapters)} adapter of {extra / 2**20:.0f} MiB: counted"
+    return sized._replace(adapters_bytes=extra, notes=(*sized.notes, note))
+
+
+def adapter_bytes(path: Path) -> int:
+    """Bytes an adapter takes beside its base: a GGUF adapter, or a PEFT folder's safetensors.
+
+    Raises `InputError` when nothing of the kind is there.
+    """
+    if path.is_dir():
+        files = sorted(path.glob("adapter_model*.safetensors")) or sorted(path.glob("*.gguf"))
+        if not files:
+            raise InputError("no adapter_model.safetensors and no GGUF adapter here", path=str(path))
+        return sum(adapter_bytes(file) for file in files)
+    found = kind_of(path)
+    if found.kind == "gguf":
+        return read_header(path).tensor_bytes
+    if found.kind == "safetensors":
+        return safetensors_header(path).bytes
+    raise InputError(f"{found.what}, not an adapter", path=str(path))
 
 
 def _synced(own: SyncedModel, shape: Shape, quantization: str | None) -> Sized:

@@ -1,0 +1,242 @@
+"""What `freehold fit` can be given: files of all kinds, adapters, Ollama's store, a running server."""
+
+import http.server
+import json
+import struct
+import threading
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import tiny_models
+from freehold.cli.main import cli
+from freehold.errors import InputError, UpstreamError, WeightsError
+from freehold.settings import load
+from freehold.types.machine import Workload
+from freehold.workflows.fit import fit_model
+from freehold.workflows.fit_server import read
+from freehold.workflows.sizing import adapter_bytes, size_model
+
+CONFIG = {
+    "model_type": "llama", "num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "intermediate_size": 128, "vocab_size": 500, "max_position_embeddings": 2048,
+}  # fmt: skip
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return load({"FREEHOLD_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    path = tmp_path / "tiny.gguf"
+    tiny_models.write(tiny_models.SHAPES["llama"], "Q8_0", path)
+    return path
+
+
+def safetensors(path, values: int = 100):
+    header = json.dumps({"a": {"dtype": "F32", "shape": [values], "data_offsets": [0, 4 * values]}}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4 * values))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "an empty file"),
+        (b"PK\x03\x04 and so on", "a zip archive, as PyTorch writes"),
+        (b"\x80\x04\x95rest", "a Python pickle"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b"tjgg\x01\x00\x00\x00", "a GGML file of 2023"),
+        (b"just words in a file\n", "a text file"),
+        (bytes(range(256)), "of no kind that is known"),
+        (b'{"hello": 1}', "neither config.json nor a safetensors index"),
+        (b'{"hello": ', "looks like JSON and is not"),
+    ],
+)
+def test_other_files_say_what_they_are(tmp_path, settings, data, says):
+    path = tmp_path / "model.bin"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=says):
+        size_model(str(path), settings=settings)
+
+
+def test_a_gguf_is_known_by_its_first_bytes_not_its_name(tiny, tmp_path, settings):
+    blob = tmp_path / "sha256-0123"
+    blob.write_bytes(tiny.read_bytes())
+    assert size_model(str(blob), settings=settings).bytes == size_model(str(tiny), settings=settings).bytes
+    smaller = size_model(str(tiny), settings=settings, quantization="Q4_K_M")
+    assert smaller.bytes < size_model(str(tiny), settings=settings).bytes
+
+
+def test_safetensors_alone_say_what_is_known_and_what_is_missing(tmp_path, settings):
+    path = safetensors(tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match="1 tensors, and no config") as caught:
+        size_model(str(path), settings=settings)
+    assert "config.json" in caught.value.hint
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    assert size_model(str(path), settings=settings).bytes == 400
+
+
+def test_an_index_gives_the_bytes_of_all_its_files(tmp_path, settings):
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(
+        json.dumps({"metadata": {"total_size": 400_000_000_000}, "weight_map": {"a": "x.safetensors"}})
+    )
+    with pytest.raises(InputError, match=r"372\.53 GiB in 1 tensors"):
+        size_model(str(index), settings=settings)
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    assert size_model(str(index), settings=settings).bytes == 400_000_000_000
+
+
+@pytest.mark.parametrize("offsets", [[0, 1 << 60], [-4, 4], [8, 4]], ids=["outside", "negative", "backwards"])
+def test_hostile_safetensors_are_refused(tmp_path, settings, offsets):
+    header = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": offsets}}).encode()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    with pytest.raises(InputError, match="outside the file"):
+        size_model(str(path), settings=settings)
+
+
+def store(tmp_path, tiny, *, blob=True, adapter=False):
+    root = tmp_path / "ollama"
+    manifest = root / "manifests" / "registry.ollama.ai" / "library" / "tiny" / "latest"
+    manifest.parent.mkdir(parents=True)
+    layers = [
+        {
+            "mediaType": "application/vnd.ollama.image.model",
+            "digest": "sha256:ab",
+            "size": tiny.stat().st_size,
+        }
+    ]
+    if adapter:
+        layers.append(
+            {"mediaType": "application/vnd.ollama.image.adapter", "digest": "sha256:cd", "size": 5_000_000}
+        )
+    manifest.write_text(json.dumps({"schemaVersion": 2, "layers": layers}))
+    (root / "blobs").mkdir()
+    if blob:
+        (root / "blobs" / "sha256-ab").write_bytes(tiny.read_bytes())
+    return root, manifest
+
+
+def test_an_ollama_manifest_and_its_name(tmp_path, tiny, settings, monkeypatch):
+    root, manifest = store(tmp_path, tiny, adapter=True)
+    monkeypatch.setenv("OLLAMA_MODELS", str(root))
+    plain = size_model(str(tiny), settings=settings)
+    assert size_model("ollama:tiny", settings=settings).bytes == plain.bytes
+    named = size_model(str(manifest), settings=settings)
+    assert named.bytes == plain.bytes
+    assert named.adapters_bytes == 5_000_000
+    with pytest.raises(WeightsError, match="has no model nothing"):
+        size_model("ollama:nothing", settings=settings)
+
+
+def test_a_manifest_without_its_blob_says_so(tmp_path, tiny, settings):
+    _, manifest = store(tmp_path, tiny, blob=False)
+    with pytest.raises(InputError, match="is not in the store beside it"):
+        size_model(str(manifest), settings=settings)
+
+
+def test_adapters_are_counted_beside_the_base(tmp_path, tiny, settings):
+    folder, empty = tmp_path / "adapter", tmp_path / "empty"
+    folder.mkdir()
+    empty.mkdir()
+    safetensors(folder / "adapter_model.safetensors", 1000)
+    (folder / "adapter_config.json").write_text(
+        json.dumps({"peft_type": "LORA", "base_model_name_or_path": "some/base"})
+    )
+    assert adapter_bytes(folder) == 4000
+    found = fit_model(str(tiny), workload=Workload(), settings=settings, adapters=(folder, folder))
+    assert {part.name: part.bytes for part in found.parts}["adapters"] == 8000
+    with pytest.raises(InputError, match="not a model") as caught:
+        size_model(str(folder / "adapter_config.json"), settings=settings)
+    assert "freehold fit some/base --adapter" in caught.value.hint
+    with pytest.raises(InputError, match="no adapter_model"):
+        adapter_bytes(empty)
+
+
+def test_kept_prompts_are_counted_as_the_engine_bounds_them(tiny, settings):
+    from freehold.engines.llamacpp.options import LlamaOptions
+
+    found = fit_model(str(tiny), workload=Workload(), settings=settings)
+    parts = {part.name: part.bytes for part in found.parts}
+    assert parts["prompt_cache"] == LlamaOptions().prompt_cache_mib << 20
+    without = fit_model(str(tiny), workload=Workload(), settings=settings, prompt_cache_bytes=0)
+    assert "prompt_cache" not in {part.name for part in without.parts}
+
+
+METRICS = """# HELP vllm:cache_config_info Information of the LLMEngine CacheConfig
+# TYPE vllm:cache_config_info gauge
+vllm:cache_config_info{block_size="16",cache_dtype="auto",gpu_memory_utilization="0.92",num_gpu_blocks="28781"} 1.0
+vllm:num_requests_running{engine="0",model_name="m"} 0.0
+"""
+LISTED = {"data": [{"id": "assistant", "root": "meta-llama/Llama-3.1-8B-Instruct", "max_model_len": 131072}]}
+
+
+@pytest.fixture
+def server():
+    class Vllm(http.server.BaseHTTPRequestHandler):
+        listed, metrics = LISTED, METRICS
+
+        def log_message(self, *_):
+            return
+
+        def do_GET(self):
+            data = json.dumps(self.listed) if self.path == "/v1/models" else self.metrics
+            self.send_response(200 if data else 404)
+            self.send_header("Content-Length", str(len(data.encode())))
+            self.end_headers()
+            self.wfile.write(data.encode())
+
+    playing = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Vllm)
+    thread = threading.Thread(target=playing.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{playing.server_address[1]}", Vllm
+    playing.shutdown()
+    playing.server_close()
+    thread.join()
+
+
+def test_a_running_server_is_read(server, settings):
+    url, _ = server
+    found = fit_model(url, workload=Workload(context_tokens=8192, concurrency=32), settings=settings)
+    assert found.fits
+    assert found.model == "assistant"
+    assert found.largest_context_tokens == 28781 * 16 // 32
+    assert any("460,496 tokens" in reason for reason in found.reasons)
+    assert found.available_bytes == pytest.approx(56.21 * 2**30, rel=0.001)
+    more = fit_model(f"{url}/v1", workload=Workload(context_tokens=8192, concurrency=64), settings=settings)
+    assert not more.fits
+    assert any("wait" in reason for reason in more.reasons)
+
+
+def test_a_server_of_an_unknown_model_speaks_in_tokens(server, settings):
+    url, kind = server
+    kind.listed = {"data": [{"id": "secret", "max_model_len": 4096}]}
+    found = fit_model(url, workload=Workload(context_tokens=8192), settings=settings)
+    assert not found.fits
+    assert found.parts == ()
+    assert any("nothing is said in bytes" in reason for reason in found.reasons)
+
+
+def test_a_server_that_does_not_say_is_an_error(server, settings):
+    url, kind = server
+    kind.metrics = ""
+    with pytest.raises(UpstreamError, match="does not say how much"):
+        fit_model(url, workload=Workload(), settings=settings)
+    with pytest.raises(UpstreamError, match="does not answer"):
+        fit_model("http://127.0.0.1:9", workload=Workload(), settings=settings)
+    for odd in ({}, {"data": []}, {"data": ["x"]}, {"data": [{"id": 3}]}, []):
+        with pytest.raises(UpstreamError, match="lists no model"):
+            read("http://x", odd, METRICS)
+
+
+def test_the_command_reads_a_server(server, monkeypatch, tmp_path):
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path))
+    result = CliRunner().invoke(cli, ["fit", server[0], "--context", "8192", "--concurrency", "8"])
+    assert result.exit_code == 0, result.output
+    assert "assistant" in result.stdout
