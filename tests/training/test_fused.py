@@ -117,6 +117,6 @@ def test_equal_samples_keep_a_token_apart(samples):
 @pytest.mark.parametrize("window", [None, 5])
 def test_explicit_attention_equals_the_kernel(window):
     torch.manual_seed(0)
-    block = _Block(None, torch.randn(3, 7, 4, 8), torch.randn(3, 11, 2, 8), torch.randn(3, 11, 2, 8))
+    block = _Block(torch.randn(3, 7, 4, 8), torch.randn(3, 11, 2, 8), torch.randn(3, 11, 2, 8))
     explicit, _ = _explicit(block, 0.3, window)
     torch.testing.assert_close(explicit, _kernel(block, 0.3, window), rtol=1e-4, atol=1e-5)

@@ -12,12 +12,13 @@ interface can be trained packed.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
 
+from freehold.training import kernels
 from freehold.training.packing import Group, Pack
 from freehold.training.parameters import differentiable
 
@@ -41,22 +42,23 @@ def _mask(
 
 
 class _Block(NamedTuple):
-    """Queries and keys that belong together, (rows, tokens, heads, width); `group` None is the prefix."""
+    """Queries and keys that belong together, (rows, tokens, heads, width)."""
 
-    group: Group | None
     query: torch.Tensor
     key: torch.Tensor
     value: torch.Tensor
 
 
-def _blocks(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, pack: Pack) -> Iterator[_Block]:
-    prefix = pack.prefix
-    if prefix:
-        yield _Block(None, query[None, :prefix], key[None, :prefix], value[None, :prefix])
+def _layout(pack: Pack) -> Iterator[tuple[Group, int]]:
+    """Groups and how many tokens of shared prefix each sees; the prefix comes first, as a group of its own."""
+    if pack.prefix_group is not None:
+        yield pack.prefix_group, 0
     for group in pack.groups:
-        yield _Block(
-            group, _unpack(query, group, 0), _unpack(key, group, prefix), _unpack(value, group, prefix)
-        )
+        yield group, pack.prefix
+
+
+def _block(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, group: Group, prefix: int) -> _Block:
+    return _Block(_unpack(query, group, 0), _unpack(key, group, prefix), _unpack(value, group, prefix))
 
 
 def _unpack(packed: torch.Tensor, group: Group, prefix: int) -> torch.Tensor:
@@ -68,11 +70,8 @@ def _unpack(packed: torch.Tensor, group: Group, prefix: int) -> torch.Tensor:
     return out
 
 
-def _repack(out: torch.Tensor, slots: torch.Tensor, group: Group | None, prefix: int) -> None:
+def _repack(out: torch.Tensor, slots: torch.Tensor, group: Group, prefix: int) -> None:
     """Put a block's tokens where they belong in the packed row; a key's shared prefix is summed over rows."""
-    if group is None:
-        out[: slots.shape[1]] += slots[0]
-        return
     if prefix:
         out[:prefix] += slots[:, :prefix].sum(dim=0)
         slots = slots[:, prefix:]
@@ -155,6 +154,142 @@ def _kernel(block: _Block, scale: float, window: int | None) -> torch.Tensor:
     return out.transpose(1, 2)
 
 
+def forward(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, pack: Pack, scale: float, window: int | None
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Attention of (tokens, heads, width), and what `backward` wants to have kept."""
+    out = torch.zeros_like(query, memory_format=torch.contiguous_format)
+    kept: list[torch.Tensor] = []
+    native = _native(query, key, value)
+    for group, prefix in _layout(pack):
+        if native is not None and _is_short(group, prefix, query.shape[1], window):
+            kept.append(_native_forward(native, query, key, value, group, prefix, scale, out))
+            continue
+        block = _block(query, key, value, group, prefix)
+        narrow = _window_of(block, window)
+        if _is_explicit(block):
+            part, probabilities = _explicit(block, scale, narrow)
+            kept.append(probabilities)
+        else:
+            part = _kernel(block, scale, narrow)
+        _repack(out, part, group, 0)
+    return out, kept
+
+
+def backward(
+    grad: torch.Tensor,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    kept: Sequence[torch.Tensor],
+    pack: Pack,
+    scale: float,
+    window: int | None,
+    *,
+    into: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+) -> None:
+    """Gradients of query, key and value, put into zeros `into`."""
+    native = _native(query, key, value)
+    left = iter(kept)
+    for group, prefix in _layout(pack):
+        if native is not None and _is_short(group, prefix, query.shape[1], window):
+            _native_backward(native, grad, query, key, value, next(left), group, prefix, scale, into)
+            continue
+        block = _block(query, key, value, group, prefix)
+        part = _only_real(_unpack(grad, group, 0), group)
+        if _is_explicit(block):
+            parts = _explicit_backward(block, next(left), part, scale)
+        else:
+            leaves = _Block(*(x.detach().requires_grad_() for x in block))
+            with torch.enable_grad():
+                out = _kernel(leaves, scale, _window_of(block, window))
+            d_q, d_k, d_v = torch.autograd.grad(out, leaves, part)
+            parts = d_q, d_k, d_v
+        _repack(into[0], parts[0], group, 0)
+        _repack(into[1], parts[1], group, prefix)
+        _repack(into[2], parts[2], group, prefix)
+
+
+def _native(*tensors: torch.Tensor) -> kernels.Native | None:
+    native = kernels.of(*tensors)
+    apart = all(x.stride(2) == 1 and x.stride(1) == x.shape[2] for x in tensors)
+    return native if apart and tensors[0].shape[2] <= kernels.WIDEST_HEAD else None
+
+
+def _is_short(group: Group, prefix: int, heads: int, window: int | None) -> bool:
+    rows, length = group.at.shape
+    keys = prefix + length
+    return (window is None or window >= keys) and rows * heads * length * keys <= _EXPLICIT_SCORES
+
+
+def _gathered(
+    native: kernels.Native, x: torch.Tensor, group: Group, prefix: int, kv_heads: int, *, real: bool = False
+) -> torch.Tensor:
+    """(rows · kv heads, heads per kv head · (prefix + length), width); with `real`, filled slots are zero."""
+    rows, length = group.at.shape
+    _, heads, width = x.shape
+    out = x.new_empty(rows * kv_heads, heads // kv_heads * (prefix + length), width)
+    sizes = group.sizes if real else None
+    native.call("gather", x, group.at, sizes, out, x.stride(0), prefix, rows, length, heads, width)
+    return out
+
+
+def _scattered(
+    native: kernels.Native, blocks: torch.Tensor, group: Group, prefix: int, into: torch.Tensor
+) -> None:
+    rows, length = group.at.shape
+    _, heads, width = into.shape
+    stride = into.stride(0)
+    native.call(
+        "scatter", blocks, group.at, group.sizes, into, stride, prefix, rows, length, heads, width
+    )  # fmt: skip
+
+
+def _native_forward(
+    native: kernels.Native,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    group: Group,
+    prefix: int,
+    scale: float,
+    out: torch.Tensor,
+) -> torch.Tensor:
+    kv, length = key.shape[1], group.at.shape[1]
+    scores = torch.bmm(
+        _gathered(native, query, group, 0, kv), _gathered(native, key, group, prefix, kv).transpose(1, 2)
+    )
+    repeat = query.shape[1] // kv
+    native.call("causal_softmax", scores, scores.shape[0], repeat, length, prefix, float(scale))
+    _scattered(native, torch.bmm(scores, _gathered(native, value, group, prefix, kv)), group, 0, out)
+    return scores
+
+
+def _native_backward(
+    native: kernels.Native,
+    grad: torch.Tensor,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    probabilities: torch.Tensor,
+    group: Group,
+    prefix: int,
+    scale: float,
+    into: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+) -> None:
+    kv, length = key.shape[1], group.at.shape[1]
+    part = _gathered(native, grad, group, 0, kv, real=True)
+    _scattered(native, torch.bmm(probabilities.transpose(1, 2), part), group, prefix, into[2])
+    slope = torch.bmm(part, _gathered(native, value, group, prefix, kv).transpose(1, 2))
+    repeat = query.shape[1] // kv
+    native.call(
+        "causal_softmax_backward", slope, probabilities, slope.shape[0], repeat, length, prefix, float(scale)
+    )  # fmt: skip
+    _scattered(native, torch.bmm(slope, _gathered(native, key, group, prefix, kv)), group, 0, into[0])
+    d_key = torch.bmm(slope.transpose(1, 2), _gathered(native, query, group, 0, kv))
+    _scattered(native, d_key, group, prefix, into[1])
+
+
 class _PackedAttention(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -166,16 +301,7 @@ class _PackedAttention(torch.autograd.Function):
         scale: float,
         window: int | None,
     ) -> torch.Tensor:
-        out = torch.zeros_like(query, memory_format=torch.contiguous_format)
-        kept: list[torch.Tensor] = []
-        for block in _blocks(query, key, value, pack):
-            narrow = _window_of(block, window)
-            if _is_explicit(block):
-                part, probabilities = _explicit(block, scale, narrow)
-                kept.append(probabilities)
-            else:
-                part = _kernel(block, scale, narrow)
-            _repack(out, part, block.group, 0)
+        out, kept = forward(query, key, value, pack, scale, window)
         ctx.pack, ctx.scale, ctx.window = pack, scale, window
         ctx.save_for_backward(query, key, value, *kept)
         return out
@@ -183,28 +309,20 @@ class _PackedAttention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         query, key, value, *kept = ctx.saved_tensors
-        pack: Pack = ctx.pack
-        outs = [torch.zeros_like(x, memory_format=torch.contiguous_format) for x in (query, key, value)]
-        d_query, d_key, d_value = outs
-        at = 0
-        for block in _blocks(query, key, value, pack):
-            group = block.group
-            grad = grads[0][None, : pack.prefix] if group is None else _unpack(grads[0], group, 0)
-            if group is not None:
-                grad = _only_real(grad, group)
-            if _is_explicit(block):
-                parts = _explicit_backward(block, kept[at], grad, ctx.scale)
-                at += 1
-            else:
-                leaves = _Block(group, *(x.detach().requires_grad_() for x in block[1:]))
-                with torch.enable_grad():
-                    out = _kernel(leaves, ctx.scale, _window_of(block, ctx.window))
-                d_q, d_k, d_v = torch.autograd.grad(out, leaves[1:], grad)
-                parts = d_q, d_k, d_v
-            _repack(d_query, parts[0], group, 0)
-            prefix = 0 if group is None else pack.prefix
-            _repack(d_key, parts[1], group, prefix)
-            _repack(d_value, parts[2], group, prefix)
+        d_query, d_key, d_value = (
+            torch.zeros_like(x, memory_format=torch.contiguous_format) for x in (query, key, value)
+        )
+        backward(
+            grads[0].contiguous(),
+            query,
+            key,
+            value,
+            kept,
+            ctx.pack,
+            ctx.scale,
+            ctx.window,
+            into=(d_query, d_key, d_value),
+        )
         return d_query, d_key, d_value, None, None, None
 
 

@@ -9,8 +9,8 @@ PEFT makes the adapter and saves it; this file only computes with its weights, f
 - gradients go straight into the flat float32 buffer of `freehold.training.parameters`.
 
 Formulas, for ``y = x Wᵀ + s (x Aᵀ) Bᵀ``: ``dx = dy W + (s dy B) A``, ``dA = (s dy B)ᵀ x``,
-``dB = s dyᵀ (x Aᵀ)`` (Hu et al. 2021, arXiv:2106.09685). RMS norm (Zhang & Sennrich 2019, arXiv:1910.07467)
-with ``n = x / rms(x)``: ``dx = (w dn − n mean(w dn · n)) / rms(x)``.
+``dB = s dyᵀ (x Aᵀ)`` (Hu et al. 2021, arXiv:2106.09685). What lies between the products is in
+`freehold.training.elementwise`.
 
 Covered: Llama and Mistral layers, any subset of the linear layers with LoRA or rsLoRA, no dropout.
 Not covered (the modules then run as they are): 4-bit weights, DoRA, dropout on the LoRA path, other families.
@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn import functional
 
-from freehold.training.attention import packed_attention
+from freehold.training import attention
+from freehold.training.elementwise import rms_norm, rms_norm_backward, rotate_, swiglu, swiglu_backward
 from freehold.training.packing import Pack
 from freehold.training.parameters import Parameters, differentiable
 
@@ -61,30 +62,43 @@ class Projection:
             self.b[at : at + rank, row : row + size] = b.value.t() * scale
             at += rank
 
-    def forward(self, x: torch.Tensor, onto: torch.Tensor | None = None) -> torch.Tensor:
-        """``x Wᵀ + s (x Aᵀ) Bᵀ`` (+ `onto`)."""
+    def forward(
+        self, x: torch.Tensor, onto: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """``x Wᵀ + s (x Aᵀ) Bᵀ`` (+ `onto`), and ``x Aᵀ``, which `backward` wants."""
         y = functional.linear(x, self.weight, self.bias)
         if onto is not None:
             y += onto
-        if self.rank:
-            y.addmm_(functional.linear(x, self.a), self.b)
-        return y
+        if not self.rank:
+            return y, None
+        low = functional.linear(x, self.a)
+        return y.addmm_(low, self.b), low
 
-    def backward(self, dy: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Gradient for `x`; the adapter's gradients are added where they belong."""
+    def backward(
+        self, dy: torch.Tensor, low: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Gradient for `x`, and what `learn` wants; B's gradients are added where they belong."""
         dx = dy @ self.weight
-        if self.rank:
-            dh = functional.linear(dy, self.b)
-            dx.addmm_(dh, self.a)
-            da = dh.t() @ x
-            db = functional.linear(x, self.a).t() @ dy
-            at = 0
-            for row, a, b, scale in self.lora:
-                rank, size = a.shape[0], b.shape[0]
-                a.gradient.add_(da[at : at + rank])
-                b.gradient.add_(db[at : at + rank, row : row + size].t(), alpha=scale)
-                at += rank
-        return dx
+        if low is None:
+            return dx, None
+        d_low = functional.linear(dy, self.b)
+        db = low.t() @ dy
+        at = 0
+        for row, a, b, scale in self.lora:
+            rank, size = a.shape[0], b.shape[0]
+            b.gradient.add_(db[at : at + rank, row : row + size].t(), alpha=scale)
+            at += rank
+        return dx.addmm_(d_low, self.a), d_low
+
+    def learn(self, d_low: torch.Tensor | None, x: torch.Tensor) -> None:
+        """Add A's gradients where they belong."""
+        if d_low is None:
+            return
+        da = d_low.t() @ x
+        at = 0
+        for _, a, _, _ in self.lora:
+            a.gradient.add_(da[at : at + a.shape[0]])
+            at += a.shape[0]
 
 
 class Layer(NamedTuple):
@@ -105,58 +119,50 @@ class Layer(NamedTuple):
     def projections(self) -> tuple[Projection, ...]:
         return self.qkv, self.out, self.gate_up, self.down
 
-
-def _inverse_rms(x: torch.Tensor, eps: float) -> torch.Tensor:
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-    return torch.rsqrt(norm.square_().div_(x.shape[-1]).add_(eps))
-
-
-def _normed(x: torch.Tensor, inverse: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    return (x * inverse).to(x.dtype).mul_(weight)
+    def split(self, qkv: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Views of query, key and value of (tokens, heads of all three, width)."""
+        query, key, value = torch.split(qkv, [self.heads, self.kv_heads, self.kv_heads], dim=1)
+        return query, key, value
 
 
-def _norm_backward(
-    dn: torch.Tensor, x: torch.Tensor, inverse: torch.Tensor, weight: torch.Tensor, onto: torch.Tensor | None
-) -> torch.Tensor:
-    """Gradient of the norm for `x`, added to `onto`."""
-    slope = (dn * weight).float()
-    shape = x * inverse
-    along = (slope * shape).mean(dim=-1, keepdim=True)
-    slope.addcmul_(shape, along, value=-1).mul_(inverse)
-    return slope.to(x.dtype) if onto is None else slope.add_(onto).to(x.dtype)
-
-
-class NormedProjection(torch.autograd.Function):
-    """RMS norm and query, key, value."""
+class Attend(torch.autograd.Function):
+    """RMS norm, query, key, value, rotation, attention, output projection, and the residual."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, layer: Layer) -> torch.Tensor:
-        inverse = _inverse_rms(x, layer.eps)
-        ctx.layer = layer
-        ctx.save_for_backward(x, inverse)
-        return layer.qkv.forward(_normed(x, inverse, layer.norm_in))
+    def forward(
+        ctx: Any, x: torch.Tensor, layer: Layer, cos: torch.Tensor, sin: torch.Tensor, pack: Pack
+    ) -> torch.Tensor:
+        normed, inverse = rms_norm(x, layer.norm_in, layer.eps)
+        qkv, low = layer.qkv.forward(normed)
+        qkv = qkv.view(x.shape[0], -1, layer.width)
+        rotate_(qkv, cos, sin, layer.heads + layer.kv_heads, back=False)
+        attended, kept = attention.forward(*layer.split(qkv), pack, layer.width**-0.5, layer.window)
+        attended = attended.view(x.shape[0], -1)
+        ctx.layer, ctx.pack = layer, pack
+        out, out_low = layer.out.forward(attended, onto=x)
+        ctx.save_for_backward(x, inverse, qkv, attended, cos, sin, low, out_low, *kept)
+        return out
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
-        x, inverse = ctx.saved_tensors
-        layer = ctx.layer
-        dn = layer.qkv.backward(grads[0], _normed(x, inverse, layer.norm_in))
-        return _norm_backward(dn, x, inverse, layer.norm_in, None), None
-
-
-class Output(torch.autograd.Function):
-    """The attention's output projection and the residual."""
-
-    @staticmethod
-    def forward(ctx: Any, attended: torch.Tensor, x: torch.Tensor, layer: Layer) -> torch.Tensor:
-        ctx.layer = layer
-        ctx.save_for_backward(attended)
-        return layer.out.forward(attended, onto=x)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
-        (attended,) = ctx.saved_tensors
-        return ctx.layer.out.backward(grads[0], attended), grads[0], None
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x, inverse, qkv, attended, cos, sin, low, out_low, *kept = ctx.saved_tensors
+        layer: Layer = ctx.layer
+        grad, d_low = layer.out.backward(grads[0], out_low)
+        layer.out.learn(d_low, attended)
+        d_qkv = torch.zeros_like(qkv)
+        attention.backward(
+            grad.view(x.shape[0], layer.heads, layer.width),
+            *layer.split(qkv),
+            kept,
+            ctx.pack,
+            layer.width**-0.5,
+            layer.window,
+            into=layer.split(d_qkv),
+        )
+        rotate_(d_qkv, cos, sin, layer.heads + layer.kv_heads, back=True)
+        dn, d_low = layer.qkv.backward(d_qkv.view(x.shape[0], -1), low)
+        layer.qkv.learn(d_low, rms_norm(x, layer.norm_in, layer.eps)[0])
+        return rms_norm_backward(dn, x, inverse, layer.norm_in, grads[0]), None, None, None, None
 
 
 class GatedMlp(torch.autograd.Function):
@@ -164,55 +170,23 @@ class GatedMlp(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, layer: Layer) -> torch.Tensor:
-        inverse = _inverse_rms(x, layer.eps)
-        both = layer.gate_up.forward(_normed(x, inverse, layer.norm_mlp))
-        gate, up = both.chunk(2, dim=1)
-        active = functional.silu(gate)
+        normed, inverse = rms_norm(x, layer.norm_mlp, layer.eps)
+        both, low = layer.gate_up.forward(normed)
+        out, down_low = layer.down.forward(swiglu(both), onto=x)
         ctx.layer = layer
-        ctx.save_for_backward(x, inverse, both, active)
-        return layer.down.forward(active * up, onto=x)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
-        x, inverse, both, active = ctx.saved_tensors
-        layer: Layer = ctx.layer
-        dy = grads[0]
-        gate, up = both.chunk(2, dim=1)
-        inner = layer.down.backward(dy, active * up)
-        d_both = torch.empty_like(both)
-        d_gate, d_up = d_both.chunk(2, dim=1)
-        torch.mul(inner, active, out=d_up)
-        torch.ops.aten.silu_backward.grad_input(inner.mul_(up), gate, grad_input=d_gate)
-        dn = layer.gate_up.backward(d_both, _normed(x, inverse, layer.norm_mlp))
-        return _norm_backward(dn, x, inverse, layer.norm_mlp, dy), None
-
-
-class Rotate(torch.autograd.Function):
-    """Rotary position embedding of queries and keys in place (Su et al. 2021, arXiv:2104.09864)."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, qkv: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, heads: int
-    ) -> torch.Tensor:
-        ctx.heads = heads
-        ctx.save_for_backward(cos, sin)
-        out = qkv.clone()
-        _turn(qkv, out, cos, sin, heads)
+        ctx.save_for_backward(x, inverse, both, low, down_low)
         return out
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
-        cos, sin = ctx.saved_tensors
-        out = grads[0].clone()
-        _turn(grads[0], out, cos, -sin, ctx.heads)
-        return out, None, None, None
-
-
-def _turn(source: torch.Tensor, out: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, heads: int) -> None:
-    half = source.shape[-1] // 2
-    first, second = source[:, :heads, :half], source[:, :heads, half:]
-    torch.mul(first, cos, out=out[:, :heads, :half]).addcmul_(second, sin, value=-1)
-    torch.mul(second, cos, out=out[:, :heads, half:]).addcmul_(first, sin)
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
+        x, inverse, both, low, down_low = ctx.saved_tensors
+        layer: Layer = ctx.layer
+        d_inner, d_low = layer.down.backward(grads[0], down_low)
+        d_both, inner = swiglu_backward(d_inner, both)
+        layer.down.learn(d_low, inner)
+        dn, d_low = layer.gate_up.backward(d_both, low)
+        layer.gate_up.learn(d_low, rms_norm(x, layer.norm_mlp, layer.eps)[0])
+        return rms_norm_backward(dn, x, inverse, layer.norm_mlp, grads[0]), None
 
 
 class FusedDecoder:
@@ -266,13 +240,8 @@ class FusedDecoder:
         x: torch.Tensor = self.embed(pack.ids).requires_grad_(torch.is_grad_enabled())
         cos, sin = self.rotary(x[None], pack.positions[None])
         half = cos.shape[-1] // 2
-        cos, sin = cos[0, :, None, :half].contiguous(), sin[0, :, None, :half].contiguous()
+        cos, sin = cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous()
         for layer in self.layers:
-            rotated = layer.heads + layer.kv_heads
-            qkv = differentiable(NormedProjection, x, layer)
-            qkv = differentiable(Rotate, qkv.view(x.shape[0], -1, layer.width), cos, sin, rotated)
-            query, key, value = torch.split(qkv, [layer.heads, layer.kv_heads, layer.kv_heads], dim=1)
-            attended = packed_attention(query, key, value, pack, scale=layer.width**-0.5, window=layer.window)
-            x = differentiable(Output, attended.reshape(x.shape[0], -1), x, layer)
+            x = differentiable(Attend, x, layer, cos, sin, pack)
             x = differentiable(GatedMlp, x, layer)
         return x

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from freehold.training.elementwise import cross_entropy_
 from freehold.training.parameters import differentiable
 
 # Logits of a chunk: 256 rows × 49k vocabulary × 4 bytes are 50 MB.
@@ -20,11 +21,26 @@ _CHUNK_ROWS = 256
 _ROW_MULTIPLE = 32
 
 
-def _logits(chunk: torch.Tensor, weight: torch.Tensor, softcap: float | None) -> torch.Tensor:
-    count = chunk.shape[0]
-    chunk = functional.pad(chunk, (0, 0, 0, -count % _ROW_MULTIPLE))
-    logits = (chunk @ weight.t())[:count].float()
-    return logits if softcap is None else torch.tanh(logits / softcap).mul_(softcap)
+def _logits(chunk: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Logits of rows, filled up with zeros' logits."""
+    return functional.pad(chunk, (0, 0, 0, -chunk.shape[0] % _ROW_MULTIPLE)) @ weight.t()
+
+
+def _cross_entropy(
+    logits: torch.Tensor, targets: torch.Tensor, softcap: float | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss per row and the gradient of the logits, with PyTorch's operations."""
+    logits = logits.float()
+    if softcap is not None:
+        logits = torch.tanh(logits / softcap).mul_(softcap)
+    wanted = targets[:, None]
+    log_sum = torch.logsumexp(logits, dim=1, keepdim=True)
+    loss = log_sum - logits.gather(1, wanted)
+    slope = torch.exp(logits - log_sum)
+    slope.scatter_add_(1, wanted, slope.new_full(wanted.shape, -1.0))
+    if softcap is not None:  # d cap·tanh(z/cap) / dz = 1 − tanh²
+        slope.mul_(1 - (logits / softcap).square_())
+    return loss[:, 0], slope
 
 
 class ChunkedCrossEntropy(torch.autograd.Function):
@@ -38,16 +54,14 @@ class ChunkedCrossEntropy(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         for begin in range(0, hidden.shape[0], _CHUNK_ROWS):
             rows = slice(begin, begin + _CHUNK_ROWS)
-            logits = _logits(hidden[rows], weight, softcap)
-            count = logits.shape[0]
-            wanted = targets[rows, None]
-            log_sum = torch.logsumexp(logits, dim=1, keepdim=True)
-            total += (log_sum - logits.gather(1, wanted)).sum()
-            slope = torch.exp(logits - log_sum)
-            slope.scatter_add_(1, wanted, slope.new_full(wanted.shape, -1.0))
-            if softcap is not None:  # d cap·tanh(z/cap) / dz = 1 − tanh²
-                slope.mul_(1 - (logits / softcap).square_())
-            slope = functional.pad(slope.to(weight.dtype), (0, 0, 0, -count % _ROW_MULTIPLE))
+            logits, count = _logits(hidden[rows], weight), hidden[rows].shape[0]
+            judged = None if softcap is not None else cross_entropy_(logits[:count], targets[rows])
+            if judged is None:
+                loss, slope = _cross_entropy(logits[:count], targets[rows], softcap)
+                slope = functional.pad(slope.to(weight.dtype), (0, 0, 0, -count % _ROW_MULTIPLE))
+            else:
+                loss, slope = judged[0], logits
+            total += loss.sum()
             grad[rows] = (slope @ weight)[:count]
         ctx.save_for_backward(grad)
         return total
@@ -74,8 +88,11 @@ def judge(
     with torch.no_grad():
         for begin in range(0, hidden.shape[0], _CHUNK_ROWS):
             rows = slice(begin, begin + _CHUNK_ROWS)
-            logits = _logits(hidden[rows], weight, softcap)
-            wanted = targets[rows, None]
-            total += float((torch.logsumexp(logits, dim=1, keepdim=True) - logits.gather(1, wanted)).sum())
-            right[rows] = logits.argmax(dim=1) == targets[rows]
+            logits = _logits(hidden[rows], weight)[: hidden[rows].shape[0]]
+            judged = None if softcap is not None else cross_entropy_(logits, targets[rows])
+            if judged is None:
+                best = logits.argmax(dim=1) == targets[rows]
+                judged = _cross_entropy(logits, targets[rows], softcap)[0], best
+            total += float(judged[0].sum())
+            right[rows] = judged[1]
     return total, right

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Rows and blocks are filled up to multiples of these. Matrix libraries build and keep a kernel for every shape
 # they meet; without it a run would meet new shapes at every step.
 _ROW_MULTIPLE = 64
-_BLOCK_MULTIPLE = 8
+_BLOCK_MULTIPLE = 16
 
 # A sample joins a block when the block's padding stays under this share of its slots.
 _PADDING_LIMIT = 0.25
@@ -33,13 +33,14 @@ class Group(NamedTuple):
 
     Slots past a sample's end repeat its last token; being last, no real query ever sees them. `slots` are
     the flat positions of the real tokens in ``at``, in the order of `tokens`, their packed positions;
-    `filling` are the flat positions of the others.
+    `filling` are the flat positions of the others. `sizes` are the samples' real tokens, (rows,).
     """
 
     at: torch.Tensor
     slots: torch.Tensor
     tokens: torch.Tensor
     filling: torch.Tensor
+    sizes: torch.Tensor
 
 
 class Pack(NamedTuple):
@@ -58,6 +59,7 @@ class Pack(NamedTuple):
     targets: torch.Tensor
     owners: torch.Tensor
     prefix: int
+    prefix_group: Group | None
     groups: tuple[Group, ...]
     plain_tokens: int
     samples: int
@@ -113,14 +115,14 @@ def pack(samples: Sequence[Encoded], *, device: str = "cpu", share_prefix: bool 
         targets=torch.tensor(targets, device=device),
         owners=torch.tensor(owners, device=device),
         prefix=prefix,
-        groups=tuple(_groups(starts, lengths, device)),
+        prefix_group=_group(np.zeros(1, int), np.full(1, prefix), prefix, device) if prefix else None,
+        groups=tuple(_groups(starts, lengths, prefix, device)),
         plain_tokens=sum(len(sample.ids) for sample in samples),
         samples=len(samples),
     )
 
 
-def _groups(starts: list[int], lengths: list[int], device: str) -> list[Group]:
-    import torch
+def _groups(starts: list[int], lengths: list[int], prefix: int, device: str) -> list[Group]:
 
     groups: list[Group] = []
     first = 0
@@ -133,19 +135,24 @@ def _groups(starts: list[int], lengths: list[int], device: str) -> list[Group]:
                 break
             total += lengths[last]
             last += 1
-        longest = -(-lengths[last - 1] // _BLOCK_MULTIPLE) * _BLOCK_MULTIPLE
-        step = np.arange(longest)
-        size = np.asarray(lengths[first:last])[:, None]
-        begin = np.asarray(starts[first:last])[:, None]
-        index = begin + np.minimum(step, size - 1)
-        real = np.broadcast_to(step < size, index.shape)
+        longest = lengths[last - 1] + -(prefix + lengths[last - 1]) % _BLOCK_MULTIPLE
         groups.append(
-            Group(
-                at=torch.from_numpy(index).to(device),
-                slots=torch.from_numpy(np.nonzero(real.reshape(-1))[0]).to(device),
-                tokens=torch.from_numpy(index[real]).to(device),
-                filling=torch.from_numpy(np.nonzero(~real.reshape(-1))[0]).to(device),
-            )
+            _group(np.asarray(starts[first:last]), np.asarray(lengths[first:last]), longest, device)
         )
         first = last
     return groups
+
+
+def _group(starts: np.ndarray, sizes: np.ndarray, longest: int, device: str) -> Group:
+    import torch
+
+    step = np.arange(longest)
+    index = starts[:, None] + np.minimum(step, sizes[:, None] - 1)
+    real = np.broadcast_to(step < sizes[:, None], index.shape)
+    return Group(
+        at=torch.from_numpy(index).to(device),
+        slots=torch.from_numpy(np.nonzero(real.reshape(-1))[0]).to(device),
+        tokens=torch.from_numpy(index[real]).to(device),
+        filling=torch.from_numpy(np.nonzero(~real.reshape(-1))[0]).to(device),
+        sizes=torch.from_numpy(sizes).to(device),
+    )
