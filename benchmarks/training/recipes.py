@@ -22,7 +22,7 @@ import torch
 from benchmarks.training.banking77 import BASE, samples_of
 from freehold import settings
 from freehold.training import base as bases
-from freehold.training import formatting, lora, schedule
+from freehold.training import defaults, formatting, lora, schedule
 from freehold.training.worker import peak_memory
 from freehold.types.training import FinetuneConfig
 from freehold.workflows.pull import ensure_weights
@@ -52,12 +52,14 @@ def main() -> None:
     given = parser.parse_args()
     config = config_of(given.options)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    base = bases.load(ensure_weights(BASE, settings.load()), config)
+    weights = ensure_weights(BASE, settings.load())
+    base = bases.load(weights, config)
     everything = samples_of(given.data / "train.csv", "train")
     random.Random(given.split_seed).shuffle(everything)
     encoded = formatting.format_samples(base.tokenizer, everything, max_tokens=config.max_tokens).samples
     validation = encoded[:VALIDATION]
     train = encoded[VALIDATION:][: given.size]
+    config = defaults.resolved(config, weights, len(train))
     trainer = lora.LoraTrainer(base, config)
     steps = schedule.total_steps(len(train), config)
     each = schedule.steps_per_epoch(len(train), config.batch_size)

@@ -19,7 +19,7 @@ def samples(tokenizer):
 
 
 def trainer_for(tiny, **changes):
-    config = FinetuneConfig(**{"r": 4, "precision": "fp32", **changes})
+    config = FinetuneConfig(**{"r": 4, "lora_alpha": 32, "precision": "fp32", **changes})
     trainer = LoraTrainer(bases.load(tiny, config), config)
     torch.manual_seed(1)
     for name, (begin, end) in trainer.parameters.slices.items():

@@ -15,7 +15,9 @@ from freehold.types.training import FinetuneConfig
 # Each worker imports torch and transformers: seconds on a quiet machine, a minute on a crowded one.
 pytestmark = pytest.mark.timeout(600)
 
-CONFIG = FinetuneConfig(r=4, epochs=40, batch_size=8, learning_rate=0.03, checkpoint_steps=3, threads=1)
+CONFIG = FinetuneConfig(
+    r=4, lora_alpha=32, epochs=40, batch_size=8, learning_rate=0.03, checkpoint_steps=3, threads=1
+)
 
 
 def make(tmp_path, tiny, *, samples=None, config=CONFIG, name="task"):
@@ -42,6 +44,15 @@ def test_a_run_leaves_an_adapter_that_learned(tmp_path, tiny):
     assert adapter.dataset_id == job.dataset.id
     assert adapter.base_sha256 == tiny.sha256
     assert len(adapter.curve) == 120
+
+
+@pytest.mark.slow
+def test_one_answer_for_all_is_said(tmp_path, tiny):
+    samples = [make_sample(n, f"where is my lamp {n}", "order_status") for n in range(8)]
+    job = make(tmp_path, tiny, samples=samples, config=msgspec.structs.replace(CONFIG, epochs=1.0))
+    warnings = [event.message for event in training.train(job) if event.kind == "warning"]
+    assert len(warnings) == 1
+    assert "all 8 samples have the same answer" in warnings[0]
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from freehold.errors import InputError
+from freehold.training import defaults
 from freehold.types.dataset import Dataset, Sample, SplitName
 from freehold.types.model import Weights
 from freehold.types.record import Record, content_id
@@ -44,7 +45,12 @@ def job_id(config: FinetuneConfig, dataset: Dataset, base: Weights) -> str:
 
 
 def make(*, config: FinetuneConfig, dataset: Dataset, base: Weights, out_dir: Path, name: str) -> Job:
-    """A job whose folder is named by the adapter and the job, so that nothing is ever overwritten."""
+    """A job whose folder is named by the adapter and the job, so that nothing is ever overwritten.
+
+    Options left to freehold are chosen here, so the manifest says what was trained with.
+    """
+    train = next((split.samples for split in dataset.splits if split.name == "train"), 0)
+    config = defaults.resolved(config, base, train)
     identity = job_id(config, dataset, base)
     folder = out_dir / f"{name}-{identity[:8]}"
     return Job(

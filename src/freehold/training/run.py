@@ -22,6 +22,12 @@ from freehold.types.training import Adapter, TrainingEvent
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 30.0
 
+# Turns of libgomp's waiting loop, a fraction of a millisecond.
+_BARRIER_SPINS = 20_000
+
+# More than one step needs (about 80 with rows and blocks of few shapes).
+_KEPT_SHAPES = 256
+
 # With fewer tokens at once than this, it is the model that does not fit.
 _FEWEST_PACK_TOKENS = 256
 
@@ -117,8 +123,12 @@ def _environment(job: jobs.Job) -> dict[str, str]:
     environment["HF_HUB_OFFLINE"] = "1"
     environment["TOKENIZERS_PARALLELISM"] = "false"
     environment["PYTHONUNBUFFERED"] = "1"
-    # Threads that spin at barriers are slowed by an order of magnitude when anything else wants a core.
+    # Threads that spin on at barriers are slowed by an order of magnitude when anything else wants a core; ones
+    # that sleep at once are woken thousands of times a step.
     environment.setdefault("OMP_WAIT_POLICY", "passive")
+    environment.setdefault("GOMP_SPINCOUNT", str(_BARRIER_SPINS))
+    # oneDNN keeps the code for a thousand shapes unless told otherwise, a few hundred KiB each.
+    environment.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_KEPT_SHAPES))
     if job.config.threads is not None:
         environment["OMP_NUM_THREADS"] = str(job.config.threads)
     # The worker must find the package the parent runs from, installed or not.

@@ -193,6 +193,15 @@ def _format(job: jobs.Job, tokenizer: Any, emit: _Events) -> _Data:
             f"{len(train.samples)} samples can be trained on, at least {_FEWEST_SAMPLES} are needed{first}",
             hint="add samples to the train split; a narrow task starts to work at about 100",
         )
+    answers = {tuple(sample.ids[sample.mask.index(True) :]) for sample in train.samples}
+    if len(answers) == 1:
+        emit(
+            TrainingEvent(
+                kind="warning",
+                message=f"all {len(train.samples)} samples have the same answer: the adapter will learn to give "
+                "it whatever is asked",
+            )
+        )
     return _Data(train.samples, validation.samples[:_VALIDATION_LIMIT], counts)
 
 

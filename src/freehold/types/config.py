@@ -209,7 +209,13 @@ def _check_values(config: ProjectConfig, path: str) -> None:
         (0 <= config.data.validation < 1, "data.validation", config.data.validation, "from 0 to below 1"),
         (config.train.r >= 1, "train.r", config.train.r, "at least 1"),
         (config.train.batch_size >= 1, "train.batch_size", config.train.batch_size, "at least 1"),
-        (config.train.epochs > 0, "train.epochs", config.train.epochs, "above 0"),
+        (config.train.epochs >= 0, "train.epochs", config.train.epochs, "at least 0 (0 chooses)"),
+        (
+            config.train.learning_rate >= 0,
+            "train.learning_rate",
+            config.train.learning_rate,
+            "at least 0 (0 chooses)",
+        ),
         (
             config.serve.context_tokens >= 16,
             "serve.context_tokens",

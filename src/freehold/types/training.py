@@ -18,9 +18,9 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
 
     method: Method = "lora"
     """How to train."""
-    r: int = 16
+    r: int = 64
     """Rank of the adapter."""
-    lora_alpha: int = 32
+    lora_alpha: int = 128
     """Scale: the adapter counts `lora_alpha / r` times."""
     lora_dropout: float = 0.0
     """Dropout before the adapter."""
@@ -30,8 +30,8 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     """Scale by the root of `r`."""
     use_dora: bool = False
     """Train direction and magnitude apart (DoRA)."""
-    learning_rate: float = 1e-3
-    """Peak learning rate."""
+    learning_rate: float = 0.0
+    """Peak learning rate; 0 chooses one by the size of the base."""
     lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
     """How the rate falls."""
     warmup_ratio: float = 0.05
@@ -40,8 +40,8 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     """Of the optimizer (AdamW)."""
     max_grad_norm: float = 1.0
     """Gradients are clipped to this length."""
-    epochs: float = 2.0
-    """Passes over the train split."""
+    epochs: float = 0.0
+    """Passes over the train split; 0 chooses by the number of samples."""
     batch_size: int = 32
     """Samples per optimizer step."""
     max_tokens: int = 1024

@@ -46,7 +46,10 @@ def train(
     for event in training.train(job):
         if event.kind == "step":
             speed = "" if event.tokens_per_second is None else f", {event.tokens_per_second:,.0f} tokens/s"
-            progress.update(event.step, event.steps, unit="steps", note=f"loss {event.loss:.3f}{speed}")
+            memory = "" if event.peak_memory_bytes is None else f", {event.peak_memory_bytes / 2**30:.1f} GiB"
+            progress.update(
+                event.step, event.steps, unit="steps", note=f"loss {event.loss:.3f}{speed}{memory}"
+            )
         elif event.kind == "start" and event.message:
             progress.say(event.message)
         elif event.kind == "eval":

@@ -1,0 +1,44 @@
+"""Options that nobody chose: rate by the size of the base, passes by the number of samples. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import msgspec
+
+from freehold.training.schedule import steps_per_epoch
+from freehold.types.model import Weights
+from freehold.types.training import FinetuneConfig
+
+# Small sets are gone through more often, until this many steps are made …
+_STEPS_WANTED = 200
+# … but never more often than this: the samples are known by heart then.
+_MOST_EPOCHS = 15
+_FEWEST_EPOCHS = 4
+
+# Largest base, in weights, and its peak rate. The first is measured (docs/concepts/training-speed.md), the
+# others are what is usual for LoRA at these sizes.
+_RATES = ((0.7e9, 1e-3), (2e9, 5e-4), (math.inf, 2e-4))
+
+# Bits a weight takes in llama.cpp's formats, scales included, by the number in the format's name.
+_BITS = {"2": 2.9, "3": 3.8, "4": 4.8, "5": 5.7, "6": 6.6, "8": 8.5, "16": 16.0, "32": 32.0}
+
+
+def resolved(config: FinetuneConfig, base: Weights, samples: int) -> FinetuneConfig:
+    """The same options with everything chosen that was left to freehold."""
+    rate, epochs = config.learning_rate, config.epochs
+    if rate == 0:
+        size = weight_count(base)
+        rate = next(rate for largest, rate in _RATES if size <= largest)
+    if epochs == 0:
+        each = steps_per_epoch(max(samples, 1), config.batch_size)
+        epochs = float(min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, round(_STEPS_WANTED / each))))
+    return msgspec.structs.replace(config, learning_rate=rate, epochs=epochs)
+
+
+def weight_count(base: Weights) -> float:
+    """About how many weights a file holds, by its size and its number format (16 bits where that is unknown)."""
+    found = re.search(r"(?:Q|F|BF|FP)(\d+)", base.quantization.upper())
+    bits = _BITS.get(found.group(1), 16.0) if found else 16.0
+    return base.bytes * 8 / bits
