@@ -188,3 +188,4 @@ def test_traces_are_read_on_from_a_place_and_from_the_end(store):
     assert [one.id for one in store.latest_traces(2)] == ["c", "b"]
     assert [one.id for one in store.latest_traces(5, own_only=True)] == ["c", "a"]
     assert [one.id for one in store.find_traces("b")] == ["b"] and store.find_traces("%") == []
+    assert list(store.get_traces(["c", "nobody", "a", "c"])) == ["a", "c"]

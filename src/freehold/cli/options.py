@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,3 +32,16 @@ def json_option(command: F) -> F:
 def print_json(value: Any) -> None:
     """One indented JSON document on stdout."""
     click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
+
+
+def caller() -> str:
+    """Who runs this command, as histories keep it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def now() -> datetime:
+    """The time of a change somebody asks for."""
+    return datetime.now(UTC)

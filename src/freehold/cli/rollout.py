@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.options import caller, config_option, json_option, now, print_json
 
 if TYPE_CHECKING:
+    from freehold.workflows.rehearse import Fault
     from freehold.workflows.rollout import Rollout, Status
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -63,7 +62,7 @@ def start(
 
     project = open_project(config_path)
     made = start_project(
-        project, route_name=route_name, model=model, candidate_model=candidate_model, who=_who(), at=_now()
+        project, route_name=route_name, model=model, candidate_model=candidate_model, who=caller(), at=now()
     )
     _tell(made, as_json)
 
@@ -86,11 +85,11 @@ def status(follow: float | None, route_name: str | None, config_path: Path | Non
 
     with _store(config_path, route_name) as (store, name):
         if follow is None:
-            now = rollout.status(store, name)
-            _show(now, as_json)
+            seen = rollout.status(store, name)
+            _show(seen, as_json)
         else:
-            now = rollout.follow(store, name, every_s=follow, shown=lambda seen: _show(seen, as_json))
-    sys.exit(now.exit_code)
+            seen = rollout.follow(store, name, every_s=follow, shown=lambda one: _show(one, as_json))
+    sys.exit(seen.exit_code)
 
 
 @command.command("advance")
@@ -108,7 +107,7 @@ def advance(force: bool, route_name: str | None, config_path: Path | None, as_js
     from freehold.workflows import rollout
 
     with _store(config_path, route_name) as (store, name):
-        _show(rollout.advance(store, name, who=_who(), at=_now(), force=force), as_json)
+        _show(rollout.advance(store, name, who=caller(), at=now(), force=force), as_json)
 
 
 @command.command("promote")
@@ -126,7 +125,7 @@ def promote(force: bool, route_name: str | None, config_path: Path | None, as_js
     from freehold.workflows import rollout
 
     with _store(config_path, route_name) as (store, name):
-        _show(rollout.promote(store, name, who=_who(), at=_now(), force=force), as_json)
+        _show(rollout.promote(store, name, who=caller(), at=now(), force=force), as_json)
 
 
 @command.command("pause")
@@ -143,7 +142,7 @@ def pause(route_name: str | None, config_path: Path | None, as_json: bool) -> No
     from freehold.workflows import rollout
 
     with _store(config_path, route_name) as (store, name):
-        _tell(rollout.pause(store, name, who=_who(), at=_now()), as_json)
+        _tell(rollout.pause(store, name, who=caller(), at=now()), as_json)
 
 
 @command.command("rollback")
@@ -152,7 +151,7 @@ def pause(route_name: str | None, config_path: Path | None, as_json: bool) -> No
 @config_option
 @json_option
 def rollback(why: str, route_name: str | None, config_path: Path | None, as_json: bool) -> None:
-    """All traffic to the incumbent, now.
+    """All traffic to the incumbent, now, from any state, with or without a rollout.
 
     \b
     Example:
@@ -161,7 +160,12 @@ def rollback(why: str, route_name: str | None, config_path: Path | None, as_json
     from freehold.workflows import rollout
 
     with _store(config_path, route_name) as (store, name):
-        _tell(rollout.rollback(store, name, who=_who(), at=_now(), why=why), as_json)
+        rollout.rollback_route(store, name, who=caller(), at=now(), why=why)
+        route = next(route for route in store.routes() if route.name == name)
+    if as_json:
+        print_json(route)
+    else:
+        click.echo(f"route {name}: {route.state} ({why or 'asked for'})")
 
 
 @command.command("rehearse")
@@ -170,28 +174,46 @@ def rollback(why: str, route_name: str | None, config_path: Path | None, as_json
     type=click.FloatRange(0, 1),
     default=0.2,
     show_default=True,
-    help="How often the bad candidate is wrong.",
+    help="Share of requests the bad candidate fails.",
+)
+@click.option(
+    "--fault",
+    type=click.Choice(["quality", "errors", "slow"]),
+    default="quality",
+    show_default=True,
+    help="What is bad about it: answers (seen by mirroring), errors or slowness (seen in a canary).",
+)
+@click.option(
+    "--most", "most_requests", default=2000, show_default=True, help="Requests after which it is given up."
 )
 @config_option
 @json_option
-def rehearse(drop: float, config_path: Path | None, as_json: bool) -> None:
-    """A candidate that is bad on purpose: does rollback fire, and when? Nothing real is touched.
+def rehearse(drop: float, fault: Fault, most_requests: int, config_path: Path | None, as_json: bool) -> None:
+    """A candidate that is bad on purpose: does rollback fire, and when?
+
+    A real gateway, two engines of the shipped fake and a real rollout, in a folder that is thrown away. Nothing of
+    this project is touched. Exit code 0: rolled back, and the candidate got no request later than a second after.
 
     \b
     Example:
       freehold rollout rehearse --drop 0.1
+      freehold rollout rehearse --fault errors --drop 0.3
     """
+    from freehold.cli.progress import progress
     from freehold.workflows.project import open_project
     from freehold.workflows.rehearse import rehearse
 
-    made = rehearse(margin=open_project(config_path).config.task.margin, drop=drop)
+    margin = open_project(config_path).config.task.margin
+    with progress() as shown:
+        made = rehearse(margin=margin, drop=drop, fault=fault, most_requests=most_requests, progress=shown)
     if as_json:
         print_json(made)
     elif made.rolled_back:
-        click.echo(f"rolled back after {made.pairs} mirrored requests: {made.why}")
+        click.echo(f"rolled back after {made.requests} requests, {made.seconds:.1f} s: {made.why}")
+        click.echo(f"requests the candidate got later than a second after that: {made.late_requests}")
     else:
-        click.echo(f"not rolled back within {made.pairs} mirrored requests")
-    sys.exit(0 if made.rolled_back else 3)
+        click.echo(f"not rolled back within {made.requests} requests")
+    sys.exit(0 if made.passed else 3)
 
 
 def _store(config_path: Path | None, route_name: str | None) -> Any:
@@ -199,17 +221,6 @@ def _store(config_path: Path | None, route_name: str | None) -> Any:
     from freehold.workflows.rollout_project import opened
 
     return opened(open_project(config_path), route_name)
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _tell(rollout: Rollout, as_json: bool) -> None:
@@ -225,19 +236,19 @@ def _place(rollout: Rollout) -> str:
     return rollout.state + (f" ({rollout.why})" if rollout.why else "")
 
 
-def _show(now: Status, as_json: bool) -> None:
+def _show(seen: Status, as_json: bool) -> None:
     if as_json:
-        print_json(now)
+        print_json(seen)
         return
-    _tell(now.rollout, as_json=False)
+    _tell(seen.rollout, as_json=False)
     click.echo(f"{'test':<10}{'users':>8}{'estimate':>10}{'e-value':>12}{'acts at':>9}")
-    for state in now.look.metrics:
+    for state in seen.look.metrics:
         estimate = "–" if state.estimate is None else f"{state.estimate:+.4f}"
         flag = "  ROLL BACK" if state.rollback else ""
         click.echo(
             f"{state.metric:<10}{state.units:>8,}{estimate:>10}{state.e_value:>12.4g}{state.acts_at:>9.0f}{flag}"
         )
-    for line in now.missing:
+    for line in seen.missing:
         click.echo(f"not yet: {line}")
-    if not now.missing and now.rollout.state not in ("promoted", "rolled_back"):
+    if not seen.missing and seen.rollout.state not in ("promoted", "rolled_back"):
         click.echo("the next step is allowed")

@@ -19,18 +19,19 @@ if TYPE_CHECKING:
 @click.option("--model", help="Serve this model instead of the project's.")
 @click.option(
     "--capture",
-    type=click.Choice(["off", "raw", "patterns"]),
-    default="off",
-    show_default=True,
-    help="Keep traces: as they are (raw), or with what looks like personal data replaced (patterns).",
+    type=click.Choice(["off", "raw", "patterns", "pii"]),
+    help="Keep traces: as they are (raw), or with personal data replaced: what patterns find (patterns), or "
+    "a library as well (pii). Default: [capture] in freehold.toml, else off.",
 )
+@click.option("--workers", type=click.IntRange(1, 64), help="Worker processes of the gateway (default: 1).")
 @config_option
 @json_option
 def command(
     port: int | None,
     host: str | None,
     model: str | None,
-    capture: Capture,
+    capture: Capture | None,
+    workers: int | None,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -70,6 +71,7 @@ def command(
             port=port,
             capture=capture,
             plan=plan,
+            workers=workers,
             ready=lambda running: tell(running, as_json),
             progress=shown,
         )

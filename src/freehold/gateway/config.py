@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 from freehold.errors import ConfigError
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import Record
 from freehold.types.route import Limits, Route
+from freehold.types.traffic_config import CaptureMode
 
-Capture = Literal["off", "raw", "patterns"]
+Capture = CaptureMode
 
 
 class ApiKey(Record, frozen=True, kw_only=True):
@@ -27,9 +26,9 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     """How a gateway is set up.
 
     `capture` is ``off`` until somebody chose: ``raw`` keeps traces as they are, ``patterns`` first replaces
-    what looks like a person's data. `routes` are there from the start; a route of the same name in the store
-    takes their place. Without keys (`api_keys` here or in the store) everybody who reaches the port may ask.
-    A `default_model` answers requests that name none.
+    what looks like a person's data, ``pii`` asks a library for names as well. `routes` are there from the
+    start; a route of the same name in the store takes their place. Without keys (`api_keys` here or in the
+    store) everybody who reaches the port may ask. A `default_model` answers requests that name none.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -53,6 +52,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     shadow_concurrency: int = 8
     shadow_per_minute: int | None = None
     retention_days: float | None = None
+    retention_bytes: int | None = None
 
     def __post_init__(self) -> None:
         names = [endpoint.name for endpoint in self.endpoints]
@@ -82,6 +82,10 @@ def check_route(route: Route, endpoint_names: list[str]) -> None:
     for name, share in (("canary_share", route.canary_share), ("shadow_share", route.shadow_share)):
         if not 0 <= share <= 1:
             raise ConfigError(f"route {route.name}: {name} is {share}, expected 0 to 1")
+    for name in Limits.__struct_fields__:
+        value = getattr(route.limits, name)
+        if value is not None and value < 0:
+            raise ConfigError(f"route {route.name}: the limit {name} is {value}, expected 0 or more")
     if route.sticky not in ("user", "conversation") and not route.sticky.startswith("header:"):
         raise ConfigError(
             f"route {route.name}: sticky is {route.sticky!r}", hint="write user, conversation or header:NAME"

@@ -39,7 +39,7 @@ log = logging.getLogger("freehold.recorder")
 BATCH = 500
 WRITE_EVERY_S = 0.2
 POLL_EVERY_S = 0.25
-RETENTION_EVERY_S = 300.0
+RETENTION_EVERY_S = 60.0
 KEY_RECORDS = "api_key"
 _decode_use = msgspec.msgpack.Decoder(tuple[int, dict[str, tuple[int, int]]]).decode
 _decode = msgspec.msgpack.Decoder(Captured).decode
@@ -155,10 +155,9 @@ class Recorder:
                     revision = self._poll(store, revision)
                     self._share_use(store)
                 self._write(store)
-                if self._config.retention_days is not None and now >= next_sweep:
+                if now >= next_sweep:
                     next_sweep = now + RETENTION_EVERY_S
-                    oldest = datetime.now(UTC) - timedelta(days=self._config.retention_days)
-                    store.delete_traces(before=oldest)
+                    self._forget(store)
             except StorageError as error:
                 log.warning("%s", error.message)
                 self._lose_what_does_not_fit(error)
@@ -171,6 +170,14 @@ class Recorder:
             self._wake.wait(WRITE_EVERY_S)
         if store is not None:
             store.close()
+
+    def _forget(self, store: Store) -> None:
+        """Keep traces for as long, and as many, as was said."""
+        config = self._config
+        if config.retention_days is not None:
+            store.delete_traces(before=datetime.now(UTC) - timedelta(days=config.retention_days))
+        if config.retention_bytes is not None:
+            store.shrink_traces(config.retention_bytes)
 
     def _poll(self, store: Store, known: tuple[int, int] | None) -> tuple[int, int]:
         keys = store.list_records(KEY_RECORDS, ApiKey)

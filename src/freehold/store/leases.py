@@ -46,3 +46,9 @@ def alive(database: Database, kind: str, owner: str, *, at: datetime, seconds: f
             select(leases.c.owner).where(leases.c.name.startswith(prefix, autoescape=True))
         ).all()
     return sorted(row.owner for row in rows)
+
+
+def holder(database: Database, name: str) -> str | None:
+    """Who held `name` last; None when nobody has, or it was given back."""
+    with database.reading() as connection:
+        return connection.execute(select(leases.c.owner).where(leases.c.name == name)).scalar()

@@ -203,6 +203,16 @@ class Store:
             body = connection.execute(select(traces.c.body).where(traces.c.id == id)).scalar()
         return None if body is None else bodies.unpack_trace(body)
 
+    def get_traces(self, ids: Iterable[str]) -> dict[str, Trace]:
+        """The traces of these ids that are here."""
+        names = iter(dict.fromkeys(ids))
+        found: dict[str, Trace] = {}
+        with self.database.reading() as connection:
+            while some := list(islice(names, TRACE_BATCH)):
+                rows = connection.execute(select(traces.c.id, traces.c.body).where(traces.c.id.in_(some)))
+                found.update((row.id, bodies.unpack_trace(row.body)) for row in rows)
+        return found
+
     def replace_trace(self, trace: Trace) -> bool:
         """Write a trace anew (a right answer was given later); False when it is not here."""
         row = _trace_row(trace)

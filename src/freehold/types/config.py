@@ -10,11 +10,16 @@ import msgspec
 
 from freehold.errors import ConfigError
 from freehold.types.license import UseProfile
+from freehold.types.table import Table
+from freehold.types.traffic_config import (
+    CaptureConfig,
+    EndpointConfig,
+    PriceConfig,
+    RolloutConfig,
+    RouteConfig,
+    WatchConfig,
+)
 from freehold.types.training import FinetuneConfig
-
-
-class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of `freehold.toml`."""
 
 
 class AppConfig(Table, frozen=True, kw_only=True):
@@ -35,6 +40,8 @@ class IncumbentConfig(Table, frozen=True, kw_only=True):
     """What it speaks."""
     api_key_env: str | None = None
     """Name of the environment variable that holds the key, never the key."""
+    price: PriceConfig | None = None
+    """`{ prompt = 2.5, completion = 10 }`: dollars per million tokens, where the list price does not hold."""
 
 
 class DataConfig(Table, frozen=True, kw_only=True):
@@ -120,17 +127,6 @@ class ServeConfig(Table, frozen=True, kw_only=True):
     """Options of the engine."""
 
 
-class RolloutConfig(Table, frozen=True, kw_only=True):
-    """`[rollout]`: how traffic is shifted."""
-
-    shadow: float = 0.2
-    """Share of requests mirrored to the candidate."""
-    canary: tuple[float, ...] = (0.01, 0.1, 0.5)
-    """Shares of traffic, one stage after another."""
-    max_p95_ms: float | None = None
-    """Slowest 95th percentile accepted, in milliseconds."""
-
-
 class StoreConfig(Table, frozen=True, kw_only=True):
     """`[store]`: another database than the SQLite file in the state folder."""
 
@@ -149,7 +145,11 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     candidates: CandidatesConfig = CandidatesConfig()
     train: FinetuneConfig = FinetuneConfig()
     serve: ServeConfig = ServeConfig()
+    endpoints: tuple[EndpointConfig, ...] = ()
+    routes: tuple[RouteConfig, ...] = ()
+    capture: CaptureConfig = CaptureConfig()
     rollout: RolloutConfig = RolloutConfig()
+    watch: WatchConfig = WatchConfig()
     store: StoreConfig = StoreConfig()
 
 
@@ -183,8 +183,10 @@ def _check_keys(raw: dict[str, Any], table: type[Any], path: str, place: tuple[s
                 hint=f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(kinds))}",
             )
         inner = next((arg for arg in _union(kinds[key]) if _is_struct(arg)), None)
-        if inner is not None and isinstance(value, dict):
-            _check_keys(value, inner, path, (*place, key))
+        if inner is not None:
+            for part in value if isinstance(value, list) else [value]:
+                if isinstance(part, dict):
+                    _check_keys(part, inner, path, (*place, key))
 
 
 def _union(annotation: Any) -> tuple[Any, ...]:
@@ -222,6 +224,15 @@ def _check_values(config: ProjectConfig, path: str) -> None:
             config.serve.context_tokens,
             "at least 16",
         ),
+        (
+            config.rollout.requests_per_user >= 1,
+            "rollout.requests_per_user",
+            config.rollout.requests_per_user,
+            "at least 1",
+        ),
+        (config.rollout.look_seconds > 0, "rollout.look_seconds", config.rollout.look_seconds, "above 0"),
+        (config.watch.requests >= 1, "watch.requests", config.watch.requests, "at least 1"),
+        (config.watch.every_hours > 0, "watch.every_hours", config.watch.every_hours, "above 0"),
         (bool(config.candidates.models), "candidates.models", [], "a list with at least one model id"),
     )
     for holds, key, value, wanted in checks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 from freehold.types.record import Record
@@ -31,15 +32,23 @@ class Guard(Record, frozen=True, kw_only=True):
 
 
 class Limits(Record, frozen=True, kw_only=True):
-    """Rates of an API key or a route; None is no limit. Shared by all workers on one store.
+    """What an API key or a route may use; None is no limit. Shared by all workers on one store.
 
     `wait_ms` is how long a request may queue for a free place of `concurrency` before it gets a 429.
+    `usd_per_day` and `usd_per_month` (calendar days and months, UTC) cap what is spent at endpoints that cost
+    money per token; endpoints of one's own are free and go on answering.
     """
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     concurrency: int | None = None
     wait_ms: float = 0.0
+    usd_per_day: Decimal | None = None
+    usd_per_month: Decimal | None = None
+
+    @property
+    def caps_spending(self) -> bool:
+        return self.usd_per_day is not None or self.usd_per_month is not None
 
 
 class Route(Record, frozen=True, kw_only=True):

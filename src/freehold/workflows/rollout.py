@@ -1,8 +1,8 @@
 """`freehold rollout`: traffic moves from the incumbent to a candidate in steps, and back in one.
 
-A rollout is a record beside its route. Every look computes the tests anew from the traces; an alarm sets the
-route to ``rolled_back`` at once. Steps forward are asked for by a person and refused while the tests do not
-allow them.
+A rollout is a record beside its route. A look takes in what is new; an alarm sets the route to ``rolled_back`` at
+once. Looks come from the process beside the gateway (`freehold.workflows.observer`) and from anybody who asks for the
+status. Steps forward are asked for by a person and refused while the tests do not allow them.
 """
 
 from __future__ import annotations
@@ -12,24 +12,23 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
-import anyio
 import msgspec
 
-from freehold.datasets.building import Recipe, answer_of, sample_of
-from freehold.errors import UsageError
-from freehold.evals.scoring import scorer_of
+from freehold.errors import StoreError, UsageError
 from freehold.store import Store
 from freehold.types.evaluation import Task
 from freehold.types.record import Record, event_id
 from freehold.types.route import Route, RouteState, Target
-from freehold.types.trace import Trace
 from freehold.types.verdict import Verdict
-from freehold.workflows.rollout_tests import Look, Pair, look, unit_of
+from freehold.workflows.rollout_looking import Plan, learn, shown
+from freehold.workflows.rollout_tests import Look, Tests, look
 
 KIND = "rollout"
 UNITS_A_STAGE = 50
 HOURS_A_STAGE = 24.0
+_TRIES = 5
 
+RUNNING = ("shadow", "canary", "paused")
 State = Literal["shadow", "canary", "paused", "promoted", "rolled_back"]
 
 
@@ -51,6 +50,20 @@ class Rollout(Record, frozen=True, kw_only=True):
     number: int = 1
     """How many rollouts this route has had, this one included."""
     why: str = ""
+    requests_per_user: int = 5
+    window_s: float = 120.0
+
+    @property
+    def plan(self) -> Plan:
+        return Plan(
+            self.id,
+            self.route,
+            self.task,
+            self.started_at,
+            self.max_p95_ms,
+            self.requests_per_user,
+            self.window_s,
+        )
 
 
 class Status(Record, frozen=True, kw_only=True):
@@ -78,10 +91,12 @@ def start(
     max_p95_ms: float | None,
     who: str,
     at: datetime,
+    requests_per_user: int = 5,
+    window_s: float = 120.0,
 ) -> Rollout:
     """Begin to mirror a route's traffic. Raises `UsageError` while another rollout of the route runs."""
     earlier = store.get_record(KIND, route.name, Rollout)
-    if earlier is not None and earlier.state in ("shadow", "canary", "paused"):
+    if earlier is not None and earlier.state in RUNNING:
         raise UsageError(
             f"a rollout of the route {route.name} is running ({earlier.state})",
             hint=f"freehold rollout rollback --route {route.name} ends it",
@@ -101,24 +116,44 @@ def start(
         max_p95_ms=max_p95_ms,
         verdict_id=verdict.id if verdict is not None else None,
         number=1 if earlier is None else earlier.number + 1,
+        requests_per_user=requests_per_user,
+        window_s=window_s,
     )
     _move(store, made, route, "shadow", who=who, at=at, why=f"rollout {made.number} begins")
     return made
 
 
+def running(store: Store) -> list[Rollout]:
+    """The rollouts that are not over."""
+    return [one for one in store.list_records(KIND, Rollout) if one.state in RUNNING]
+
+
+def step(store: Store, route_name: str, *, at: datetime, who: str = "freehold") -> Rollout:
+    """Take in what is new, and roll back when a test says so."""
+    rollout, _ = _step(store, find(store, route_name), who=who, at=at)
+    return rollout
+
+
 def status(store: Store, route_name: str, *, who: str = "freehold", at: datetime | None = None) -> Status:
-    """Look at the tests, and roll back when one of them says so."""
-    rollout = find(store, route_name)
+    """What `step` does, and everything it saw."""
     at = at or datetime.now(UTC)
-    seen = _look(store, rollout)
-    if seen.alarms and rollout.state in ("shadow", "canary", "paused"):
-        reasons = ", ".join(
+    rollout, tests = _step(store, find(store, route_name), who=who, at=at)
+    seen = shown(store, rollout.plan, tests)
+    return Status(rollout=rollout, look=seen, missing=_missing(store, rollout, seen, at))
+
+
+def _step(store: Store, rollout: Rollout, *, who: str, at: datetime) -> tuple[Rollout, Tests]:
+    tests = learn(store, rollout.plan, at=at)
+    seen = look(tests, ())
+    if rollout.state in RUNNING and (seen.alarms or seen.broken_off):
+        reasons = [seen.broken_off] if seen.broken_off else []
+        reasons += [
             f"{state.metric} e-value {state.e_value:.3g} reached {state.acts_at:g}"
             for state in seen.metrics
             if state.rollback
-        )
-        rollout = _end(store, rollout, "rolled_back", who=who, at=at, why=reasons)
-    return Status(rollout=rollout, look=seen, missing=_missing(store, rollout, seen, at))
+        ]
+        rollout = rollback(store, rollout.route, who=who, at=at, why=", ".join(reasons))
+    return rollout, tests
 
 
 def follow(store: Store, route_name: str, *, every_s: float, shown: Callable[[Status], None]) -> Status:
@@ -172,8 +207,35 @@ def pause(store: Store, route_name: str, *, who: str, at: datetime) -> Rollout:
 
 
 def rollback(store: Store, route_name: str, *, who: str, at: datetime, why: str = "") -> Rollout:
-    """All traffic to the incumbent, now, from any state."""
-    return _end(store, find(store, route_name), "rolled_back", who=who, at=at, why=why or "asked for")
+    """All traffic to the incumbent, now, from any state, whoever else changes the route at the same time."""
+    why = why or "asked for"
+    rollout = find(store, route_name)
+    for _ in range(_TRIES - 1):
+        try:
+            return _end(store, rollout, "rolled_back", who=who, at=at, why=why)
+        except StoreError as error:
+            # Somebody changed the route in between. Going back is right whatever it was.
+            if "changed it meanwhile" not in error.message:
+                raise
+            rollout = find(store, route_name)
+    return _end(store, rollout, "rolled_back", who=who, at=at, why=why)
+
+
+def rollback_route(store: Store, route_name: str, *, who: str, at: datetime, why: str = "") -> None:
+    """`rollback` for any route, also one that was moved without a rollout. Raises `UsageError`."""
+    if store.get_record(KIND, route_name, Rollout) is not None:
+        rollback(store, route_name, who=who, at=at, why=why)
+        return
+    route = _route(store, route_name)
+    store.save_route(
+        msgspec.structs.replace(route, state="rolled_back"), who=who, at=at, why=why or "asked for"
+    )
+
+
+def running_rollout(store: Store, route_name: str) -> Rollout | None:
+    """The rollout of a route that is not over yet."""
+    found = store.get_record(KIND, route_name, Rollout)
+    return found if found is not None and found.state in RUNNING else None
 
 
 def find(store: Store, route_name: str) -> Rollout:
@@ -251,10 +313,9 @@ def _missing(store: Store, rollout: Rollout, seen: Look, at: datetime) -> tuple[
     hours = (at - rollout.stage_began_at).total_seconds() / 3600
     if hours < HOURS_A_STAGE:
         missing.append(f"{hours:.1f} of {HOURS_A_STAGE:g} hours (one daily cycle) passed")
-    bound = -3 * rollout.task.margin
-    if seen.lowest_effect is None or seen.lowest_effect <= bound:
-        shown = "unknown" if seen.lowest_effect is None else f"{seen.lowest_effect:+.3f}"
-        missing.append(f"the quality difference may be as low as {shown}, needed above {bound:+.3f}")
+    if not seen.harm_bounded:
+        bound = -3 * rollout.task.margin
+        missing.append(f"quality: a difference of {bound:+.3f} (three margins) is not ruled out")
     if rollout.stage + 1 == len(rollout.stages):
         missing.extend(_missing_for_promotion(store, rollout, seen))
     return tuple(missing)
@@ -274,49 +335,6 @@ def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[s
         if state.promote is False
     )
     return missing
-
-
-def _look(store: Store, rollout: Rollout) -> Look:
-    everything = store.traces(route=rollout.route, since=rollout.started_at, complete_only=False)
-    own = {}
-    mirrored = []
-    for trace in everything:
-        if trace.parent_id is None:
-            own[trace.id] = trace
-        else:
-            mirrored.append(trace)
-    pairs = [(own[trace.parent_id], trace) for trace in mirrored if trace.parent_id in own]
-    return look(
-        list(own.values()),
-        anyio.run(_scored_pairs, rollout.task, pairs) if pairs else [],
-        margin=rollout.task.margin,
-        max_p95_ms=rollout.max_p95_ms,
-    )
-
-
-async def _scored_pairs(task: Task, pairs: list[tuple[Trace, Trace]]) -> list[Pair]:
-    """Candidate minus incumbent for each mirrored request, both against the corrected answer if there is one.
-
-    Without one the incumbent's own answer is the reference: agreement, which the incumbent has by itself.
-    """
-    found = []
-    recipe = Recipe(held_out=0.5, validation=0.0, seed=0, group_by=task.group_by)
-    async with scorer_of(task) as scorer:
-        for asked, mirror in pairs:
-            said = answer_of(asked)
-            if said is None or asked.completeness != "complete" or asked.status >= 400:
-                continue
-            sample = sample_of(asked, recipe)
-            reference = asked.gold if asked.gold is not None else said
-            answer = answer_of(mirror)
-            if answer is None or mirror.status >= 400:
-                candidate: float | None = 0.0
-            else:
-                candidate = (await scorer.score(sample, answer, reference)).value
-            incumbent = 1.0 if asked.gold is None else (await scorer.score(sample, said, reference)).value
-            if candidate is not None and incumbent is not None:
-                found.append(Pair(unit_of(asked), max(-1.0, min(1.0, candidate - incumbent))))
-    return found
 
 
 def default_route(name: str, model: str, candidate_model: str, *, incumbent: str, candidate: str) -> Route:

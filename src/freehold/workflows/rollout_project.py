@@ -15,8 +15,7 @@ from freehold.types.route import Route
 from freehold.workflows import rollout
 from freehold.workflows.evaluate import task_of
 from freehold.workflows.project import Project
-from freehold.workflows.running import ENDPOINT_NAME
-from freehold.workflows.up import INCUMBENT
+from freehold.workflows.running import ENDPOINT_NAME, INCUMBENT
 
 
 @contextmanager
@@ -49,6 +48,8 @@ def start_project(
             stages=config.rollout.canary,
             shadow_share=config.rollout.shadow,
             max_p95_ms=config.rollout.max_p95_ms,
+            requests_per_user=config.rollout.requests_per_user,
+            window_s=config.rollout.window_minutes * 60,
             who=who,
             at=at,
         )

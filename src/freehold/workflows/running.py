@@ -16,10 +16,12 @@ from freehold.gateway import serve as gateway
 from freehold.gateway.config import GatewayConfig
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.record import Record
+from freehold.workflows.observer_process import Kept, Watching
 
 LOOK_SECONDS = 0.25
 RESTART_PAUSE_SECONDS = 1.0
 ENDPOINT_NAME = "local"
+INCUMBENT = "incumbent"
 BREAKER_PAUSE_SECONDS = 0.5
 """How long the gateway leaves an engine alone after failures. Ours is restarted within a second."""
 
@@ -44,11 +46,13 @@ async def hold(
     log_dir: Path,
     ready: Callable[[Running], None],
     stop: asyncio.Event | None = None,
+    watching: Watching | None = None,
 ) -> None:
     """Serve until SIGINT, SIGTERM or `stop`; `ready` is called once, when both answer.
 
     `front` is the gateway's configuration without the engine's endpoint, which is added; with None the
-    engine answers alone. Raises what starting raises, and `EngineError` when the engine is beyond restarting.
+    engine answers alone. With `watching`, an observer looks at rollouts and at `freehold.toml` meanwhile. Raises what
+    starting raises, and `EngineError` when the engine is beyond restarting.
     """
     stop = stop or asyncio.Event()
     if front is not None:
@@ -57,7 +61,7 @@ async def hold(
     with _signals(stop):
         if not await _started(session, stop):
             return
-        running = None
+        running, observer = None, None
         try:
             endpoint = session.running.endpoint
             url = endpoint.base_url
@@ -70,9 +74,13 @@ async def hold(
                 )
                 running = await asyncio.to_thread(gateway.start, config, log=log_dir / "gateway.log")
                 url = running.base_url
+            if watching is not None:
+                observer = Kept(watching, log_dir / "observer.log")
             ready(Running(url=url, endpoint=endpoint, logs=str(log_dir)))
-            await _until(stop, session, running, log_dir)
+            await _until(stop, session, running, log_dir, observer)
         finally:
+            if observer is not None:
+                await asyncio.to_thread(observer.stop)
             if running is not None:
                 await asyncio.to_thread(running.stop)
             await session.stop()
@@ -98,11 +106,14 @@ async def _until(
     session: engines.Session,
     running: gateway.RunningGateway | None,
     log_dir: Path,
+    observer: Kept | None,
 ) -> None:
-    """Wait for `stop`; put a gateway that died back at its place."""
+    """Wait for `stop`; put a gateway or an observer that died back at its place."""
     while not stop.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
+        if observer is not None and not stop.is_set():
+            observer.tend()
         health = session.running.health()
         if health.state == "failed":
             raise EngineError(

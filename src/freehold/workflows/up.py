@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import anyio
 
@@ -13,13 +12,13 @@ from freehold.gateway.config import GatewayConfig
 from freehold.store import open_store
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.progress import Progress
-from freehold.workflows import serve
-from freehold.workflows.project import Project
-from freehold.workflows.running import Running, hold
+from freehold.types.traffic_config import CaptureMode
+from freehold.workflows import routes, serve
+from freehold.workflows.observer_process import Watching
+from freehold.workflows.project import Project, now
+from freehold.workflows.running import INCUMBENT, Running, hold
 
-INCUMBENT = "incumbent"
-
-Capture = Literal["off", "raw", "patterns"]
+Capture = CaptureMode
 
 
 def project_plan(project: Project, *, progress: Progress | None = None) -> ServePlan:
@@ -59,13 +58,36 @@ def incumbent_endpoint(project: Project, *, say: Callable[[str], None]) -> Endpo
     )
 
 
+def more_endpoints(project: Project, *, say: Callable[[str], None]) -> list[Endpoint]:
+    """The endpoints of ``[[endpoints]]`` whose keys are in the environment."""
+    found = []
+    for table in project.config.endpoints:
+        if table.api_key_env and not os.environ.get(table.api_key_env):
+            say(f"the endpoint {table.name} is left out: {table.api_key_env} is not set")
+            continue
+        found.append(
+            Endpoint(
+                name=table.name,
+                engine="remote",
+                base_url=table.base_url.rstrip("/").removesuffix("/v1"),
+                api=table.api,
+                models=tuple(ServedModel(name=name, upstream_name=name) for name in table.models),
+                capabilities=Capabilities(tools=True, json_schema=True, logprobs=True, embeddings=True),
+                api_key_env=table.api_key_env,
+                context_tokens=table.context_tokens,
+            )
+        )
+    return found
+
+
 def up(
     project: Project,
     *,
     host: str | None = None,
     port: int | None = None,
-    capture: Capture = "off",
+    capture: Capture | None = None,
     plan: ServePlan | None = None,
+    workers: int | None = None,
     ready: Callable[[Running], None],
     progress: Progress,
 ) -> None:
@@ -75,21 +97,40 @@ def up(
     """
     from freehold.gateway.serve import check_port
 
+    config = project.config
+    incumbent = incumbent_endpoint(project, say=progress.say)
     front = GatewayConfig(
-        endpoints=tuple(
-            endpoint for endpoint in [incumbent_endpoint(project, say=progress.say)] if endpoint is not None
+        endpoints=(
+            *([] if incumbent is None else [incumbent]),
+            *more_endpoints(project, say=progress.say),
         ),
         host=host or project.settings.host,
-        port=port or project.config.serve.port or project.settings.port,
+        port=port or config.serve.port or project.settings.port,
         store_url=project.store_url,
-        capture=capture,
+        capture=capture or config.capture.mode,
         capture_queue=project.settings.capture_queue,
+        retention_days=config.capture.retention_days,
+        retention_bytes=None
+        if config.capture.retention_mib is None
+        else round(config.capture.retention_mib * 1024 * 1024),
+        shadow_concurrency=config.capture.shadow_concurrency,
+        shadow_per_minute=config.capture.shadow_per_minute,
+        workers=workers or 1,
     )
     check_port(front.host, front.port)  # before a pull that may take minutes
     chosen = plan or project_plan(project, progress=progress)
+    with open_store(project.store_url) as store:
+        # Before the first request, so that no request is answered by other routes than the file's.
+        routes.carry_over(store, config, at=now(), say=progress.say)
+    watching = Watching(
+        store_url=project.store_url,
+        config_path=None if project.config_path is None else str(project.config_path.absolute()),
+        look_seconds=config.rollout.look_seconds,
+    )
     progress.step("start the engine", note=f"{chosen.model} on {chosen.engine}")
 
     async def run() -> None:
-        await hold(chosen, front, log_dir=project.state / "engines", ready=ready)
+        log_dir = project.state / "engines"
+        await hold(chosen, front, log_dir=log_dir, ready=ready, watching=watching)
 
     anyio.run(run)

@@ -1,0 +1,292 @@
+"""`freehold routes`: who answers for which model's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from freehold.cli.options import caller, config_option, json_option, now, print_json
+
+if TYPE_CHECKING:
+    from freehold.types.route import Route
+    from freehold.workflows.routes import Line
+
+STATES = ("incumbent", "shadow", "canary", "promoted", "rolled_back")
+
+
+@click.group("routes")
+def command() -> None:
+    """Who answers for which model's name. A change is live in every worker within a second.
+
+    \b
+    Example:
+      freehold routes list
+      freehold routes set support --model gpt-4o --incumbent incumbent --candidate local/base:app
+      freehold routes set support --limit requests_per_minute=600 --why "noisy neighbour"
+      freehold routes history support
+    """
+
+
+@command.command("list")
+@config_option
+@json_option
+def list_(config_path: Path | None, as_json: bool) -> None:
+    """All routes of this project's store.
+
+    \b
+    Example:
+      freehold routes list
+    """
+    from freehold.workflows import routes
+
+    with _store(config_path) as (store, _):
+        lines = routes.listed(store)
+    if as_json:
+        print_json(lines)
+        return
+    if not lines:
+        click.echo("no routes: models are reached by their own names", err=True)
+    _table([_row(line) for line in lines])
+
+
+@command.command("show")
+@click.argument("name")
+@config_option
+@json_option
+def show(name: str, config_path: Path | None, as_json: bool) -> None:
+    """One route, with everything set on it.
+
+    \b
+    Example:
+      freehold routes show support
+    """
+    from freehold.workflows import routes
+
+    with _store(config_path) as (store, _):
+        route = routes.find(store, name)
+    if as_json:
+        print_json(route)
+    else:
+        _describe(route)
+
+
+@command.command("set")
+@click.argument("name")
+@click.option("--model", help="Model name clients ask for; * is any that no other route names.")
+@click.option("--incumbent", metavar="ENDPOINT[/MODEL]", help="Who answers until the candidate is promoted.")
+@click.option("--candidate", metavar="ENDPOINT[/MODEL]", help="Who shall take over; - for nobody.")
+@click.option("--state", type=click.Choice(STATES), help="Who answers now.")
+@click.option(
+    "--canary-share", type=click.FloatRange(0, 1), help="Share of users on the candidate in a canary."
+)
+@click.option("--shadow-share", type=click.FloatRange(0, 1), help="Share of requests mirrored.")
+@click.option("--sticky", help="What stays on one side: user, conversation or header:NAME.")
+@click.option(
+    "--header", "headers", multiple=True, metavar="NAME=VALUE", help="Only requests with this header."
+)
+@click.option("--key", "keys", multiple=True, help="Only requests with this API key (its name).")
+@click.option(
+    "--fallback", "fallback", multiple=True, metavar="ENDPOINT[/MODEL]", help="Whom to ask in need."
+)
+@click.option("--guard", "guards", multiple=True, metavar="NAME=VALUE", help="schema, context, ttft_ms.")
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="requests_per_minute, tokens_per_minute, concurrency, wait_ms, usd_per_day, usd_per_month.",
+)
+@click.option("--why", default="", help="Kept in the route's history.")
+@click.option("--verdict", "verdict_id", help="Id of the verdict this rests on, kept in the history.")
+@click.option("--force", is_flag=True, help="Even what a running rollout decides on.")
+@config_option
+@json_option
+def set_(
+    name: str,
+    why: str,
+    verdict_id: str | None,
+    force: bool,
+    config_path: Path | None,
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """Change a route, or make it. What is not named stays.
+
+    An empty value takes a limit away (`--limit concurrency=`); an empty --header or --key takes all of them away.
+
+    \b
+    Example:
+      freehold routes set support --model gpt-4o --incumbent incumbent --candidate local/base:app
+      freehold routes set support --state rolled_back --why "complaints"
+      freehold routes set support --limit concurrency=8 --limit wait_ms=2000
+    """
+    from freehold.workflows import routes
+
+    with _store(config_path) as (store, project):
+        before = next((route for route in store.routes() if route.name == name), None)
+        changes = _changes(before, asked)
+        if not changes:
+            raise click.UsageError("nothing to change: name an option")
+        saved = routes.change(
+            store,
+            project.config,
+            name,
+            changes,
+            who=caller(),
+            at=now(),
+            why=why,
+            verdict_id=verdict_id,
+            force=force,
+        )
+    if as_json:
+        print_json(saved)
+    else:
+        _describe(saved)
+
+
+@command.command("remove")
+@click.argument("name")
+@click.option("--why", default="", help="Kept in the route's history.")
+@click.option("--force", is_flag=True, help="Even while a rollout runs.")
+@config_option
+def remove(name: str, why: str, force: bool, config_path: Path | None) -> None:
+    """Forget a route; its history stays.
+
+    \b
+    Example:
+      freehold routes remove support --why "moved for good"
+    """
+    from freehold.workflows import routes
+
+    with _store(config_path) as (store, _):
+        routes.remove(store, name, who=caller(), at=now(), why=why, force=force)
+    click.echo(f"removed the route {name}", err=True)
+
+
+@command.command("history")
+@click.argument("name")
+@config_option
+@json_option
+def history(name: str, config_path: Path | None, as_json: bool) -> None:
+    """Who changed a route, when, why, and from which verdict.
+
+    \b
+    Example:
+      freehold routes history support
+    """
+    from freehold.workflows import routes
+
+    with _store(config_path) as (store, _):
+        changes = routes.history(store, name)
+    if as_json:
+        print_json(changes)
+        return
+    rows: list[tuple[str, ...]] = [("rev", "when (UTC)", "who", "state", "why", "verdict")]
+    for line in changes:
+        state = "removed" if line.route is None else _state(line.route)
+        when = line.at.strftime("%Y-%m-%d %H:%M:%S")
+        rows.append((str(line.revision), when, line.who, state, line.why or "–", line.verdict_id or "–"))
+    _table(rows, header=False)
+
+
+def _changes(before: Route | None, asked: dict[str, Any]) -> dict[str, Any]:
+    from freehold.types.route import Guard, Limits
+    from freehold.workflows.routes import parsed_target, with_pairs
+
+    changes: dict[str, Any] = {
+        field: asked[field]
+        for field in ("model", "state", "canary_share", "shadow_share", "sticky")
+        if asked[field] is not None
+    }
+    if asked["incumbent"] is not None:
+        changes["incumbent"] = parsed_target(asked["incumbent"])
+    if asked["candidate"] is not None:
+        changes["candidate"] = None if asked["candidate"] == "-" else parsed_target(asked["candidate"])
+    if asked["fallback"]:
+        changes["fallback"] = tuple(parsed_target(text) for text in asked["fallback"] if text)
+    if asked["keys"]:
+        changes["match_keys"] = tuple(key for key in asked["keys"] if key)
+    if asked["headers"]:
+        pairs = [text.partition("=") for text in asked["headers"] if text]
+        if any(not name or not equals for name, equals, _ in pairs):
+            raise click.UsageError("--header takes NAME=VALUE")
+        changes["match_headers"] = {name.lower(): value for name, _, value in pairs}
+    if asked["guards"]:
+        changes["guard"] = with_pairs(before.guard if before else Guard(), asked["guards"], "guard")
+    if asked["limits"]:
+        changes["limits"] = with_pairs(before.limits if before else Limits(), asked["limits"], "limit")
+    return changes
+
+
+def _store(config_path: Path | None) -> Any:
+    from freehold.workflows.project import open_project
+    from freehold.workflows.project_store import opened_store
+
+    return opened_store(open_project(config_path))
+
+
+def _state(route: Route) -> str:
+    if route.state == "canary":
+        return f"canary {route.canary_share:.2%}"
+    if route.state == "shadow":
+        return f"shadow {route.shadow_share:.0%}"
+    return route.state
+
+
+def _row(line: Line) -> tuple[str, ...]:
+    from freehold.workflows.routes import shown_target
+
+    route, last = line.route, line.changed
+    changed = "–" if last is None else f"{last.at:%Y-%m-%d %H:%M} {last.who}"
+    return (
+        route.name,
+        route.model + "".join(f" {part}" for part in _narrowed(route)),
+        _state(route),
+        shown_target(route.incumbent),
+        shown_target(route.candidate),
+        changed,
+    )
+
+
+def _narrowed(route: Route) -> list[str]:
+    return [f"{name}={value}" for name, value in route.match_headers.items()] + [
+        f"key={key}" for key in route.match_keys
+    ]
+
+
+def _table(rows: list[tuple[str, ...]], *, header: bool = True) -> None:
+    if header and rows:
+        rows = [("route", "asked for", "state", "incumbent", "candidate", "changed (UTC)"), *rows]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))] if rows else []
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _describe(route: Route) -> None:
+    import msgspec
+
+    from freehold.workflows.routes import shown_target
+
+    lines = [
+        ("route", route.name),
+        ("asked for", " ".join([route.model, *_narrowed(route)])),
+        ("state", _state(route)),
+        ("incumbent", shown_target(route.incumbent)),
+        ("candidate", shown_target(route.candidate)),
+        ("sticky by", route.sticky),
+    ]
+    if route.fallback:
+        lines.append(("in need", ", ".join(shown_target(target) for target in route.fallback)))
+    for title, record in (("guard", route.guard), ("limits", route.limits)):
+        values = {
+            name: value
+            for name, value in msgspec.to_builtins(record).items()
+            if value is not None and (title == "guard" or value != 0.0)
+        }
+        if values:
+            lines.append((title, ", ".join(f"{name} {str(value).lower()}" for name, value in values.items())))
+    lines.append(("revision", str(route.revision)))
+    for title, text in lines:
+        click.echo(f"{title:<10} {text}")

@@ -1,0 +1,126 @@
+"""The tables of `freehold.toml` about traffic: endpoints, routes, capture, rollout, watch."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+from freehold.types.route import Guard, Limits, RouteState, Target
+from freehold.types.table import Table
+
+CaptureMode = Literal["off", "raw", "patterns", "pii"]
+
+
+class PriceConfig(Table, frozen=True, kw_only=True):
+    """What an endpoint charges, in dollars per million tokens, where its maker's list price does not hold."""
+
+    prompt: Decimal
+    """Prompt tokens."""
+    completion: Decimal
+    """Completion tokens."""
+    cached_prompt: Decimal | None = None
+    """Prompt tokens the maker had in its cache (default: as `prompt`)."""
+
+
+class EndpointConfig(Table, frozen=True, kw_only=True):
+    """`[[endpoints]]`: APIs that routes may name, besides `incumbent` (from `[incumbent]`) and `local` (what
+    `freehold up` serves)."""
+
+    name: str
+    """How routes call it."""
+    base_url: str
+    """Address of its API, with or without `/v1`."""
+    api: Literal["openai", "anthropic", "ollama"] = "openai"
+    """What it speaks."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds its key, never the key."""
+    models: tuple[str, ...] = ()
+    """Model names it serves, reachable by those names without a route; empty: any."""
+    context_tokens: int | None = None
+    """Tokens of its context, question and answer together."""
+    price: PriceConfig | None = None
+    """`{ prompt = 2.5, completion = 10 }`: dollars per million tokens, where the list price does not hold."""
+
+
+class RouteConfig(Table, frozen=True, kw_only=True):
+    """`[[routes]]`: who answers for a model's name. Read when the gateway starts and whenever the file is saved; what
+    was changed since by `freehold routes` or a rollout stays until the route's own lines change."""
+
+    name: str
+    """How commands and metrics call it."""
+    model: str
+    """Model name clients ask for; `*` is any that no other route names."""
+    incumbent: Target = Target(endpoint="incumbent")
+    """`{ endpoint = "incumbent", model = "gpt-4o" }`; without `model` the name the client sent."""
+    candidate: Target | None = None
+    """The same for the candidate."""
+    state: RouteState = "incumbent"
+    """Who answers. A rollout moves it."""
+    canary_share: float = 0.0
+    """Share of users answered by the candidate in state `canary`."""
+    shadow_share: float = 0.0
+    """Share of requests mirrored to the candidate in states `shadow` and `canary`."""
+    sticky: str = "conversation"
+    """What stays on one side: `user`, `conversation` or `header:NAME`."""
+    headers: dict[str, str] = {}
+    """Only requests with these headers."""
+    keys: tuple[str, ...] = ()
+    """Only requests with these API keys (their names)."""
+    fallback: tuple[Target, ...] = ()
+    """Whom to ask when the others cannot be reached."""
+    guard: Guard = Guard()
+    """`{ schema = true, context = true, ttft_ms = 2000 }`: what a candidate's answer must hold."""
+    limits: Limits = Limits()
+    """`{ requests_per_minute, tokens_per_minute, concurrency, wait_ms, usd_per_day, usd_per_month }`."""
+
+
+class CaptureConfig(Table, frozen=True, kw_only=True):
+    """`[capture]`: which traces the gateway keeps, and for how long."""
+
+    mode: CaptureMode = "off"
+    """`off`, `raw` (as they are), `patterns` (e-mail addresses, cards, phone numbers … replaced) or `pii` (a library
+    looks for names as well)."""
+    retention_days: float | None = None
+    """Older traces are forgotten."""
+    retention_mib: float | None = None
+    """The oldest traces are forgotten beyond this size."""
+    shadow_concurrency: int = 8
+    """Mirrored requests at once, per worker."""
+    shadow_per_minute: int | None = None
+    """Mirrored requests a minute, at most."""
+
+
+class RolloutConfig(Table, frozen=True, kw_only=True):
+    """`[rollout]`: how traffic is shifted."""
+
+    shadow: float = 0.2
+    """Share of requests mirrored to the candidate."""
+    canary: tuple[float, ...] = (0.01, 0.1, 0.5)
+    """Shares of traffic, one stage after another."""
+    max_p95_ms: float | None = None
+    """Slowest 95th percentile accepted, in milliseconds."""
+    requests_per_user: int = 5
+    """A user is one observation: the mean of so many first requests."""
+    window_minutes: float = 2.0
+    """A user's observation is complete at the latest so long after the first request."""
+    look_seconds: float = 2.0
+    """How often a running gateway looks at the tests."""
+
+
+class WatchConfig(Table, frozen=True, kw_only=True):
+    """`[watch]`: looking after a candidate that was promoted."""
+
+    every_hours: float = 168.0
+    """How often it is checked again."""
+    requests: int = 50
+    """Requests asked anew each time."""
+    against: Literal["auto", "live", "frozen"] = "auto"
+    """What it is compared with: the incumbent asked now, its frozen answers, or whichever can be had."""
+    budget_usd: Decimal = Decimal(1)
+    """Most that one check may cost; fewer requests are asked when it does not suffice."""
+    on_alarm: Literal["report", "shadow", "rollback"] = "report"
+    """What happens on an alarm besides telling."""
+    webhook_env: str | None = None
+    """Name of the environment variable with an address that gets each alarm as JSON."""
+    command: tuple[str, ...] = ()
+    """Program and arguments that get each alarm as JSON on their input."""
