@@ -189,3 +189,53 @@ def test_the_default_model_answers_with_nothing_configured(run, port):
     with client(told["url"]) as http:
         assert told["models"] == ["HuggingFaceTB/SmolLM2-135M-Instruct"]
         assert ask(http, told["models"][0], temperature=0)
+
+
+def cli(folder, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "freehold", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.slow
+def test_adapters_are_added_and_removed_while_it_serves(run, tmp_path, port):
+    answers = tmp_path / "tuned.json"
+    answers.write_text('{"Where is my order?": "tracking"}')
+    server = run("serve", "echo", "--port", str(port), "--json")
+    url = server.ready()["url"]
+    with client(url) as http:
+        code, out, _ = cli(tmp_path, "served", "add-adapter", f"support={answers}", "--json")
+        assert code == 0 and json.loads(out)["models"][0]["adapters"] == ["echo:support"]
+        assert ask(http, "echo:support") == "tracking"
+        assert ask(http, "echo") != "tracking"
+        code, _, err = cli(tmp_path, "served", "add-adapter", f"support={answers}")
+        assert code == 2 and "served already" in err
+        code, out, _ = cli(tmp_path, "served", "list")
+        assert code == 0 and "echo:support" in out
+        assert cli(tmp_path, "served", "remove-adapter", "support")[0] == 0
+        with pytest.raises(openai.NotFoundError):
+            ask(http, "echo:support")
+    assert server.stop()[0] == 0
+    code, _, err = cli(tmp_path, "served", "list")
+    assert code == 2 and "nothing is served" in err
+
+
+@pytest.mark.slow
+def test_several_models_behind_one_address(run, tmp_path, port):
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n[serve]\nengine = "echo"\n')
+    server = run("serve", "one", "two", "--engine", "echo", "--pin", "two", "--port", str(port), "--json")
+    said = server.ready()
+    assert said["models"] == ["one", "two"]
+    with client(said["url"]) as http:
+        assert ask(http, "one") and ask(http, "two")
+        assert [model.id for model in http.models.list()] == ["one", "two"]
+        code, out, _ = cli(tmp_path, "served", "unload", "one", "--json")
+        assert code == 0 and [one["state"] for one in json.loads(out)["models"]] == ["unloaded", "ready"]
+        assert cli(tmp_path, "served", "unload", "two")[0] == 2, "it is pinned"
+        assert ask(http, "one"), "it comes back when it is asked for"
+    assert server.stop()[0] == 0

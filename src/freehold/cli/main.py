@@ -57,6 +57,7 @@ COMMANDS: dict[str, Entry] = {
     ),
     "down": Entry("freehold.cli.down:command", "Stop what migrate or demo left running"),
     "serve": Entry("freehold.cli.serve:command", "Serve a model and its adapters, each by its name"),
+    "served": Entry("freehold.cli.served:command", "See and change what is served, without a restart"),
     "engines": Entry("freehold.cli.engines:command", "List engines, and build llama.cpp for this CPU"),
     "tune-engine": Entry("freehold.cli.tune_engine:command", "Find the fastest way to run a model here"),
     "parity": Entry("freehold.cli.parity:command", "Does the served model do what the trained one does?"),

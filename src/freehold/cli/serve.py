@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("serve")
-@click.argument("model")
+@click.argument("models", nargs=-1, metavar="MODEL…")
 @click.option(
     "--adapter", "adapters", multiple=True, metavar="NAME=PATH", help="Serve an adapter as MODEL:NAME."
 )
@@ -31,11 +31,17 @@ if TYPE_CHECKING:
 @click.option("--quant", "quantization", help="Quantization of the weights.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on (default: FREEHOLD_PORT).")
 @click.option("--host", help="Address to listen on. Loopback unless you say otherwise.")
+@click.option("--pin", "pinned", multiple=True, metavar="MODEL", help="Of several: load it first, keep it.")
+@click.option("--preload", multiple=True, metavar="MODEL", help="Of several: load it before anybody asks.")
+@click.option("--idle-minutes", type=float, help="Of several: let one go that nobody asked for so long.")
+@click.option(
+    "--memory-gib", type=float, help="Of several: the memory they share (default: what is available)."
+)
 @click.option("--no-gateway", is_flag=True, help="Leave the gateway out: the engine's own API on the port.")
 @config_option
 @json_option
 def command(
-    model: str,
+    models: tuple[str, ...],
     adapters: tuple[str, ...],
     engine: str,
     context_tokens: int,
@@ -44,17 +50,23 @@ def command(
     quantization: str | None,
     port: int | None,
     host: str | None,
+    pinned: tuple[str, ...],
+    preload: tuple[str, ...],
+    idle_minutes: float | None,
+    memory_gib: float | None,
     no_gateway: bool,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Serve MODEL on an OpenAI-compatible address, until Ctrl-C.
+    """Serve models on one OpenAI-compatible address, each by its name, until Ctrl-C.
 
-    MODEL is what freehold pull takes, or echo for the shipped fake.
+    MODEL is what freehold pull takes, or echo for the shipped fake; without one, those of [serve] models. Several
+    share the memory: each is loaded when it is asked for, and the one unused the longest leaves for it.
 
     \b
     Example:
       freehold serve HuggingFaceTB/SmolLM2-135M-Instruct --adapter support=.freehold/adapters/support
+      freehold serve org/small org/large --pin org/small --idle-minutes 30
       freehold serve echo --port 8500
     """
     from freehold.cli.progress import progress
@@ -63,11 +75,11 @@ def command(
 
     project = open_project(config_path)
     with progress() as shown:
-        plan = serve.plan(
-            model,
-            project.settings,
+        plans = serve.plans(
+            project,
+            models,
+            adapters=adapters,
             engine=engine,
-            adapters=[serve.mount(text, model) for text in adapters],
             context_tokens=context_tokens,
             parallel=parallel,
             kv_type=kv_type,
@@ -76,10 +88,14 @@ def command(
         )
         serve.serve(
             project,
-            plan,
+            plans,
             host=host,
             port=port,
             with_gateway=not no_gateway,
+            pinned=pinned,
+            preload=preload,
+            idle_minutes=idle_minutes,
+            memory_gib=memory_gib,
             ready=lambda running: tell(running, as_json),
             progress=shown,
         )

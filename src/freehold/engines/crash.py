@@ -57,6 +57,11 @@ def explain(code: int, lines: list[str], *, memory_kill: bool) -> str:
     return f"it exited with code {code}{words}"
 
 
+def is_memory(reason: str) -> bool:
+    """Whether a reason that `explain` gave says that memory ran out."""
+    return "out of memory" in reason.lower()
+
+
 def _telling(lines: list[str], code: int) -> str | None:
     """The line most likely to say why: the last error; for an exit without one, the last line."""
     for line in reversed(lines):

@@ -17,7 +17,7 @@ import msgspec
 from freehold.gateway import meters
 from freehold.gateway.admin import PREFIX as ADMIN_PREFIX
 from freehold.gateway.admin import Admin
-from freehold.gateway.config import GatewayConfig, from_json
+from freehold.gateway.config import CONFIG_FILE, GatewayConfig, from_json
 from freehold.gateway.forward import forward, read_body, reply
 from freehold.gateway.keys import KeyRing
 from freehold.gateway.messages import TableMessage
@@ -55,6 +55,8 @@ class GatewayApp:
         self.admin = Admin(config)
         self._tasks: list[asyncio.Task[None]] = []
         self._parent = os.getppid()
+        self._routes: tuple[Route, ...] = ()
+        self._config_seen = 0
         self._started_at = int(time.time())
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -72,6 +74,7 @@ class GatewayApp:
         self.shadows = Shadows(self.state)
         self._tasks.append(loop.create_task(self._tick()))
         self._tasks.append(loop.create_task(self._tell_use()))
+        self._follow_config()
         if spool is not None:
             loop.call_soon(spool.start)
 
@@ -191,6 +194,7 @@ class GatewayApp:
         assert self.state is not None
         while True:
             await asyncio.sleep(TELL_USE_EVERY_S)
+            self._follow_config()
             window, use = self.state.limiter.take_ours()
             if self.state.spool is not None and use:
                 self.state.spool.send(USE, msgspec.msgpack.encode((window, use)))
@@ -211,11 +215,29 @@ class GatewayApp:
         if tag != TABLE:
             return
         message = msgspec.json.decode(payload, type=TableMessage)
+        self._routes = message.routes
+        self._make_table()
+        self.state.keys = KeyRing((*self.config.api_keys, *message.keys))
+
+    def _make_table(self) -> None:
+        assert self.state is not None
         config = self.config
         self.state.table = RouteTable(
-            merged_routes(config, message.routes), config.endpoints, default_model=config.default_model
+            merged_routes(config, self._routes), config.endpoints, default_model=config.default_model
         )
-        self.state.keys = KeyRing((*config.api_keys, *message.keys))
+
+    def _follow_config(self) -> None:
+        """Take over the endpoints of a configuration that came while the gateway ran."""
+        path = self.run_folder / CONFIG_FILE
+        try:
+            changed = path.stat().st_mtime_ns
+        except OSError:
+            return
+        if changed != self._config_seen:
+            self._config_seen = changed
+            self.config = from_json(path.read_bytes())
+            self.admin = Admin(self.config)
+            self._make_table()
 
 
 Page = Callable[[GatewayApp, Any], Awaitable[Reply]]

@@ -11,6 +11,8 @@ from freehold.types.route import Limits, Route
 from freehold.types.traffic_config import CaptureMode
 
 Capture = CaptureMode
+CONFIG_FILE = "config.json"
+"""In the run folder: the configuration that took the first one's place while the gateway ran."""
 
 
 class ApiKey(Record, frozen=True, kw_only=True):

@@ -19,12 +19,15 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from freehold.errors import ConfigError, EngineError, PortInUseError
-from freehold.gateway.config import GatewayConfig, to_json
+from freehold.gateway.config import CONFIG_FILE, GatewayConfig, to_json
+from freehold.types.endpoint import Endpoint
 
 _RUN_FOLDER_PREFIX = "freehold-gateway-"
 _READY_POLL_S = 0.02
@@ -40,11 +43,14 @@ def run(config: GatewayConfig) -> None:
     _serve(config)
 
 
-def _serve(config: GatewayConfig) -> None:
+def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
     with (
         tempfile.TemporaryDirectory(prefix=_RUN_FOLDER_PREFIX) as run_folder,
         _recorder(config, Path(run_folder)),
     ):
+        if follow:
+            arguments = (Path(run_folder),)
+            threading.Thread(target=_follow_parent, args=arguments, name="lifeline", daemon=True).start()
         loader = functools.partial(_load, to_json(config), run_folder)
         _server(config, run_folder).serve(target_loader=loader)
 
@@ -186,6 +192,22 @@ class RunningGateway:
     def is_running(self) -> bool:
         return self.process.poll() is None
 
+    def update(self, endpoints: Sequence[Endpoint]) -> None:
+        """Send requests to `endpoints` from now on, without a restart: workers know within half a second.
+
+        Requests under way stay where they are. Raises `ConfigError` for endpoints that cannot be, and
+        `EngineError` when the gateway has ended.
+        """
+        config = msgspec.structs.replace(self.config, endpoints=tuple(endpoints))
+        data = to_json(config)
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(len(data).to_bytes(8, "big") + data)
+            self.process.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            raise EngineError("the gateway has ended", hint=f"its log: {self.log}") from None
+        self.config = config
+
     def stop(self) -> None:
         """Finish running streams, then end; kill what has not ended a little after the drain time."""
         if self.process.poll() is None:
@@ -272,15 +294,22 @@ def main() -> None:
     _sweep_left_over_folders()
     size = int.from_bytes(sys.stdin.buffer.read(8), "big")
     config = from_json(sys.stdin.buffer.read(size))
-    threading.Thread(target=_end_with_parent, name="lifeline", daemon=True).start()
     # `start` has checked it; opening the store here would keep the database library in every worker's memory.
-    _serve(config)
+    _serve(config, follow=True)
 
 
-def _end_with_parent() -> None:
-    """Ask ourselves to stop, as a person would, when the parent's end of stdin closes."""
-    while os.read(0, 4096):
-        continue
+def _follow_parent(run_folder: Path) -> None:
+    """Leave what the parent sends where workers look for it; ask ourselves to stop, as a person would, when the
+    parent's end of stdin closes."""
+    held = b""
+    # Not through sys.stdin: its lock would be held in this thread when workers are forked, and they close it.
+    while more := os.read(0, 65_536):
+        held += more
+        while len(held) >= 8 and len(held) >= (end := 8 + int.from_bytes(held[:8], "big")):
+            new = run_folder / "config.new"
+            new.write_bytes(held[8:end])
+            new.replace(run_folder / CONFIG_FILE)
+            held = held[end:]
     os.kill(os.getpid(), signal.SIGTERM)
 
 

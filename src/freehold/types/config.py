@@ -115,6 +115,8 @@ class CandidatesConfig(Table, frozen=True, kw_only=True):
 class ServeConfig(Table, frozen=True, kw_only=True):
     """`[serve]`: how the candidate is served."""
 
+    models: tuple[str, ...] = ()
+    """What `freehold serve` serves when no model is named there."""
     engine: Literal["auto", "llamacpp", "vllm", "ollama", "remote", "echo"] = "auto"
     """What runs the model; `auto` is llama.cpp."""
     context_tokens: int = 2048

@@ -11,16 +11,20 @@ import msgspec
 
 from freehold.engines.llamacpp import tuning
 from freehold.engines.llamacpp.engine import usable_cores
+from freehold.engines.pool import Hosted
+from freehold.engines.ports import require_loopback
 from freehold.errors import InputError, UsageError
 from freehold.gateway.config import GatewayConfig
+from freehold.hardware.probes import probe_machine
 from freehold.settings import Settings
 from freehold.types.endpoint import AdapterMount, EngineName, ServePlan
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.training import Adapter
+from freehold.workflows import memory
 from freehold.workflows.project import Project
 from freehold.workflows.pull import ensure_weights
-from freehold.workflows.running import Running, hold
+from freehold.workflows.running import Running, Sharing, hold
 from freehold.workflows.weights_convert import to_safetensors
 
 ECHO = "echo"
@@ -77,6 +81,48 @@ def plan(
         options=asked,
     )
     return as_tuned(made, settings, may_requantize=quantization is None) if tuned else made
+
+
+def plans(
+    project: Project,
+    models: Sequence[str],
+    *,
+    adapters: Sequence[str] = (),
+    progress: Progress | None = None,
+    **named: Any,
+) -> list[ServePlan]:
+    """Plans for several models (default: those of ``[serve] models``), each with its adapters (``NAME=PATH``).
+
+    An adapter belongs to the model its NAME begins with (``MODEL:NAME``), else to the first. Raises `UsageError`
+    without any model, and what `plan` raises.
+    """
+    asked = list(models or project.config.serve.models)
+    if not asked:
+        raise UsageError(
+            "no model is named", hint='freehold serve MODEL, or [serve] models = ["…"] in freehold.toml'
+        )
+    mounts: dict[str, list[AdapterMount]] = {model: [] for model in asked}
+    for text in adapters:
+        name = text.partition("=")[0]
+        owner = next((model for model in asked if name.startswith(f"{model}:")), asked[0])
+        mounts[owner].append(mount(text, owner))
+    return [
+        plan(
+            model,
+            project.settings,
+            adapters=mounts[model],
+            options=_options(project, model),
+            progress=progress,
+            **named,
+        )
+        for model in asked
+    ]
+
+
+def _options(project: Project, model: str) -> dict[str, Any] | None:
+    """``[serve] options``, for models of the engine they were written for."""
+    config = project.config.serve
+    return config.options if (model == ECHO) == (config.engine == "echo") else None
 
 
 def as_tuned(plan: ServePlan, settings: Settings, *, may_requantize: bool = True) -> ServePlan:
@@ -145,7 +191,8 @@ def choose_engine(asked: str, weights: Weights) -> EngineName:
 
 
 def mount(text: str, model: str) -> AdapterMount:
-    """An adapter from ``NAME=PATH``, served as ``model:NAME`` (a NAME with a colon is taken as it is).
+    """An adapter from ``NAME=PATH``, served as ``model:NAME`` (a NAME with a colon is taken as it is; with several
+    models it says which of them is meant).
 
     A folder that `freehold train` made says itself which weights it belongs to. Raises `UsageError` for text
     that is no such pair, `InputError` for a path that is not there or a damaged manifest.
@@ -179,26 +226,101 @@ def _manifest(path: Path) -> Adapter | None:
 
 def serve(
     project: Project,
-    plan: ServePlan,
+    plan: ServePlan | Sequence[ServePlan],
     *,
     host: str | None = None,
     port: int | None = None,
     with_gateway: bool = True,
+    pinned: Sequence[str] = (),
+    preload: Sequence[str] = (),
+    idle_minutes: float | None = None,
+    memory_gib: float | None = None,
     ready: Callable[[Running], None],
     progress: Progress,
 ) -> None:
-    """Serve a plan until SIGINT or SIGTERM, behind a gateway that keeps no traces.
+    """Serve one plan or several until SIGINT or SIGTERM, behind a gateway that keeps no traces.
 
-    Raises `PortInUseError` and `EngineError`.
+    One model is loaded at once. Several share the machine's memory (`memory_gib` of it): each is loaded when it is
+    asked for or in `preload`, leaves after `idle_minutes` or when another needs its place, and stays when it is
+    `pinned`. Raises `PortInUseError`, `UsageError` (pinned ones that do not fit) and `EngineError`.
     """
     host = host or project.settings.host
     port = port or project.settings.port
+    plans = [plan] if isinstance(plan, ServePlan) else list(plan)
     front = GatewayConfig(endpoints=(), host=host, port=port) if with_gateway else None
     if front is None:
-        plan = msgspec.structs.replace(plan, host=host, port=port)
-    progress.step("start the engine", note=f"{plan.model} on {plan.engine}")
+        plans[0] = msgspec.structs.replace(plans[0], host=host, port=port)
+        if len(plans) > 1:
+            require_loopback(host, "the common address of several engines")
+
+    def on_memory(plan: ServePlan, bytes: int, why: str) -> None:
+        made = memory.learn(plan, bytes, why, project)
+        progress.say(
+            f"{plan.model} ran out of memory; it is taken to need {made.bytes / 2**30:.2f} GiB from now on"
+        )
 
     async def run() -> None:
-        await hold(plan, front, log_dir=project.state / "engines", ready=ready)
+        await hold(
+            plans[0] if len(plans) == 1 else hosted,
+            front,
+            log_dir=project.state / "engines",
+            ready=ready,
+            sharing=Sharing(
+                budget_bytes=budget,
+                idle_seconds=None if idle_minutes is None else idle_minutes * 60,
+                preload=_models(preload, plans),
+            ),
+            on_memory=on_memory,
+        )
 
+    if len(plans) == 1:
+        _warn(plans[0], project, progress)
+        progress.step("start the engine", note=f"{plans[0].model} on {plans[0].engine}")
+        hosted, budget = [], None
+    else:
+        pins = _models(pinned, plans)
+        hosted = [
+            Hosted(plan=one, bytes=memory.needed_bytes(one, project)[0], pinned=one.model in pins)
+            for one in plans
+        ]
+        budget = (
+            round(memory_gib * 2**30)
+            if memory_gib is not None
+            else probe_machine(project.settings.home).available_memory_bytes
+        )
+        for one in hosted:
+            progress.say(f"{one.plan.model} takes {one.bytes / 2**30:.2f} GiB" + (", pinned" * one.pinned))
+        progress.step("start", note=f"{len(plans)} models in {budget / 2**30:.1f} GiB")
     anyio.run(run)
+
+
+def _models(names: Sequence[str], plans: Sequence[ServePlan]) -> tuple[str, ...]:
+    """Names as the plans have them (``smollm2`` for ``org/SmolLM2``). Raises `UsageError`."""
+    found = []
+    for name in names:
+        meant = [
+            plan.model
+            for plan in plans
+            if name.lower() in (plan.model.lower(), plan.model.lower().rpartition("/")[2])
+        ]
+        if not meant:
+            raise UsageError(
+                f"{name} is not among the models served",
+                hint=f"served: {', '.join(plan.model for plan in plans)}",
+            )
+        found.append(meant[0])
+    return tuple(found)
+
+
+def _warn(plan: ServePlan, project: Project, progress: Progress) -> None:
+    """Say before a load that may take minutes that memory is short."""
+    fit = memory.fit_of(plan, project.settings)
+    if fit is None:
+        return
+    needed, why = memory.needed_bytes(plan, project)
+    if needed > fit.available_bytes:
+        progress.say(
+            f"{plan.model} needs {needed / 2**30:.2f} GiB, {fit.available_bytes / 2**30:.2f} GiB are available"
+            + (f" ({why})" if why else "")
+            + (f"; {fit.ways_out[0]}" if fit.ways_out else "")
+        )

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import random
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -37,16 +37,33 @@ class EchoApp:
                 self._answers[mount.name] = read_answers(mount.path)
         self._chance = random.Random(options.seed)
         self._count = 0
+        self._working = 0
         self._turns = asyncio.Semaphore(plan.parallel)
 
     def application(self) -> web.Application:
         """The aiohttp application."""
-        app = web.Application(client_max_size=64 << 20)
+        app = web.Application(client_max_size=64 << 20, middlewares=[self._counted])
         app.router.add_get("/health", self._health)
+        app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/v1/models", self._list)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/embeddings", self._embeddings)
         return app
+
+    @web.middleware
+    async def _counted(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if request.method != "POST":
+            return await handler(request)
+        self._working += 1
+        try:
+            return await handler(request)
+        finally:
+            self._working -= 1
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(text=f"echo:requests_processing {self._working}\n")
 
     async def _health(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})

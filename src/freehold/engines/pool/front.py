@@ -1,0 +1,167 @@
+"""One address for all models of a pool: a request waits until its model is there, then its bytes are passed on.
+
+``POST /v1/…``                     passed on to the engine of the model it names
+``GET  /v1/models``                all names, loaded or not
+``GET  /health``                   alive
+``…    /control/v1/…``             see `freehold.engines.pool.control`; needs the token
+
+Only for loopback: there are no keys here, the gateway in front has them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from freehold.engines.pool.control import Control
+from freehold.engines.pool.pool import Pool, PoolBusyError
+from freehold.errors import EngineError, UsageError
+from freehold.types.endpoint import Endpoint
+
+TRIES = 4
+AGAIN_SECONDS = 0.25
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 600.0
+_PASSED_BACK = ("content-type", "retry-after", "cache-control", "x-request-id")
+
+
+class Front:
+    """The application. `base_url` is set once it runs."""
+
+    def __init__(self, pool: Pool, control: Control) -> None:
+        self._pool = pool
+        self._control = control
+        self._http: aiohttp.ClientSession | None = None
+        self.base_url = ""
+
+    def application(self) -> web.Application:
+        """The aiohttp application."""
+        app = web.Application(client_max_size=64 << 20)
+        app.router.add_get("/health", self._health)
+        app.router.add_get("/v1/models", self._models)
+        app.router.add_post("/v1/{path:.+}", self._pass)
+        self._control.add_to(app)
+        return app
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _models(self, _: web.Request) -> web.Response:
+        names = [
+            name
+            for plan in self._pool.plans
+            for name in (plan.model, *(mount.name for mount in plan.adapters))
+        ]
+        data = [{"id": name, "object": "model", "created": 0, "owned_by": "freehold"} for name in names]
+        return web.json_response({"object": "list", "data": data})
+
+    async def _pass(self, request: web.Request) -> web.StreamResponse:
+        data = await request.read()
+        try:
+            body = msgspec.json.decode(data, type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            return refusal(400, f"the body is not a JSON object: {error}", "invalid_request_error")
+        name = body.get("model")
+        if not isinstance(name, str):
+            return refusal(400, "you must provide a model parameter", "invalid_request_error")
+        if self._pool.model_of(name) is None:
+            return refusal(404, f"the model '{name[:200]}' does not exist here", "model_not_found")
+        try:
+            return await self._answer(request, name, body)
+        except PoolBusyError as error:
+            return refusal(503, error.message, "model_loading", retry_after="5")
+        except UsageError as error:
+            return refusal(404, error.message, "model_not_found")
+        except EngineError as error:
+            return refusal(503, error.message, "model_unavailable", retry_after="30")
+
+    async def _answer(self, request: web.Request, name: str, body: dict[str, Any]) -> web.StreamResponse:
+        """Ask the engine, again where it was away and nothing has been answered yet."""
+        for attempt in range(TRIES):
+            async with self._pool.use(name) as endpoint:
+                try:
+                    return await self._ask(request, endpoint, name, body)
+                except TimeoutError:
+                    return refusal(504, f"{name} did not answer in {READ_SECONDS:g} s", "upstream_timeout")
+                except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError, ConnectionError) as error:
+                    # Not an answer that was cut off: `_ask` keeps those to itself.
+                    if attempt == TRIES - 1:
+                        raise EngineError(f"the engine of {name} is away: {error}") from None
+                await self._back(name)
+        raise AssertionError("unreachable")
+
+    async def _back(self, name: str) -> None:
+        """Give an engine that crashed the time to come back, as long as it is being restarted."""
+        model = self._pool.model_of(name)
+        await asyncio.sleep(AGAIN_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(READ_SECONDS):
+                while model is not None and (health := self._pool.health(model)) is not None:
+                    if health.state not in ("restarting", "starting"):
+                        return
+                    await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _ask(
+        self, request: web.Request, endpoint: Endpoint, name: str, body: dict[str, Any]
+    ) -> web.StreamResponse:
+        served = endpoint.served(name)
+        if served is None:
+            raise UsageError(f"the model '{name}' was just removed")
+        asked = msgspec.json.encode({**body, "model": served.upstream_name, **served.extra_body})
+        assert self._http is not None
+        async with self._http.post(
+            f"{endpoint.base_url}{request.path}", data=asked, headers={"content-type": "application/json"}
+        ) as reply:
+            headers = {key: reply.headers[key] for key in _PASSED_BACK if key in reply.headers}
+            if not reply.content_type.startswith("text/event-stream"):
+                return web.Response(status=reply.status, body=await reply.read(), headers=headers)
+            answer = web.StreamResponse(status=reply.status, headers=headers)
+            await answer.prepare(request)
+            try:
+                async for piece in reply.content.iter_any():
+                    await answer.write(piece)
+                await answer.write_eof()
+            except aiohttp.ClientError:
+                # Half an answer is out: the only honest end is a broken connection.
+                if request.transport is not None:
+                    request.transport.abort()
+            return answer
+
+    @contextlib.asynccontextmanager
+    async def running(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Front]:
+        """Serve while the block runs. Raises `EngineError` when the port cannot be had."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), timeout=timeout, auto_decompress=False
+        ) as http:
+            self._http = http
+            runner = web.AppRunner(
+                self.application(),
+                access_log=None,
+                handle_signals=False,
+                handler_cancellation=True,
+                shutdown_timeout=2.0,
+            )
+            await runner.setup()
+            try:
+                await web.TCPSite(runner, host, port).start()
+                shown = f"[{host}]" if ":" in host else host
+                self.base_url = f"http://{shown}:{runner.addresses[0][1]}"
+                yield self
+            finally:
+                await runner.cleanup()
+
+
+def refusal(status: int, message: str, code: str, *, retry_after: str | None = None) -> web.Response:
+    """An error as OpenAI's API words it."""
+    return web.json_response(
+        {"error": {"message": message, "type": code, "code": code, "param": None}},
+        status=status,
+        headers={"retry-after": retry_after} if retry_after else None,
+    )
