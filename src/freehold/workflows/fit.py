@@ -22,6 +22,7 @@ from freehold.settings import Settings
 from freehold.types.machine import Fit, Machine, Workload
 from freehold.types.model import Weights
 from freehold.types.training import FinetuneConfig
+from freehold.workflows import memory
 from freehold.workflows.fit_server import fit_server
 from freehold.workflows.sizing import Sized, adapter_bytes, at_quantization, size_model
 
@@ -68,6 +69,7 @@ def fit_model(
     sized = sized._replace(adapters_bytes=sized.adapters_bytes + extra)
     machine = machine or probe_machine(settings.home)
     found = _fit(sized, workload, machine, kv_type, engine, prompt_cache_bytes)
+    found = memory.corrected(found, memory.read(settings.home, sized.path, machine, kv_type))
     speed_type = kv_type if engine == "llamacpp" else "f16"
     ways = () if found.fits else tuple(_ways_out(sized, workload, machine, kv_type, engine))
     return fitting.with_id(

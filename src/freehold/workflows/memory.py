@@ -1,4 +1,11 @@
-"""How much memory a plan takes, as `freehold fit` computes it and as machines taught us since."""
+"""What a load taught about memory: a model that should have fitted and ran out of it.
+
+::
+
+    <home>/memory/<id>.json       one per machine, weights file and cache type
+
+`freehold fit` adds what was learned as a part of its own, so a wrong estimate is made once.
+"""
 
 from __future__ import annotations
 
@@ -6,101 +13,82 @@ from pathlib import Path
 
 import msgspec
 
-from freehold.errors import FreeholdError
+from freehold.engines.weights.store import storage_errors
 from freehold.hardware.fit import with_id
-from freehold.hardware.probes import probe_machine
-from freehold.settings import Settings
-from freehold.store import open_store
-from freehold.types.endpoint import ServePlan
-from freehold.types.machine import Fit, FitPart, Workload
+from freehold.types.machine import Fit, FitPart, Machine
 from freehold.types.record import Record, content_id
-from freehold.workflows.fit import fit_model
-from freehold.workflows.project import Project, now
+
+PART = "learned"
 
 
 class MemoryCorrection(Record, frozen=True, kw_only=True):
-    """A plan that should have fitted ran out of memory: what it is taken to need since. One per machine, weights
-    and size of the plan."""
+    """Weights that needed `more_bytes` than was computed, whatever the context. `why` is what the engine said."""
 
     id: str
-    model: str
+    weights_path: str
     machine: str
-    computed_bytes: int
-    bytes: int
+    kv_type: str
+    more_bytes: int
     why: str
     at: str
 
 
-def fit_of(plan: ServePlan, settings: Settings) -> Fit | None:
-    """The fit of a plan on this machine; None where the engine holds no weights of its own here."""
-    if plan.engine not in ("llamacpp", "vllm") or plan.weights_path is None:
+def _id(weights_path: str, machine: Machine, kv_type: str) -> str:
+    devices = [device.name for device in machine.accelerators]
+    place = str(Path(weights_path).resolve())
+    return content_id([machine.name, machine.memory_bytes, devices, place, kv_type])
+
+
+def read(home: Path, weights_path: str | None, machine: Machine, kv_type: str) -> MemoryCorrection | None:
+    """What was learned of these weights on this machine."""
+    if weights_path is None:
         return None
+    file = home / "memory" / f"{_id(weights_path, machine, kv_type)}.json"
     try:
-        return fit_model(
-            plan.weights_path,
-            workload=Workload(context_tokens=plan.context_tokens, concurrency=plan.parallel),
-            settings=settings,
-            kv_type=plan.kv_type if plan.engine == "llamacpp" else "f16",
-        )
-    except FreeholdError:
-        return None  # an architecture whose cache nobody described: served all the same
+        return msgspec.json.decode(file.read_bytes(), type=MemoryCorrection)
+    except (OSError, msgspec.MsgspecError):
+        return None
 
 
-def needed_bytes(plan: ServePlan, project: Project) -> tuple[int, str | None]:
-    """Memory a plan takes, and why when that is more than the fit says. 0 for engines that hold nothing here."""
-    fit = fit_of(plan, project.settings)
-    if fit is None:
-        return 0, None
-    computed = fit.total_bytes + sum(_size(Path(mount.path)) for mount in plan.adapters)
-    with open_store(project.store_url) as store:
-        found = store.get_record("memory_correction", _id(plan, project), MemoryCorrection)
-    if found is not None and found.bytes > computed:
-        return found.bytes, f"{found.at[:10]}: {found.why}"
-    return computed, None
-
-
-def learn(plan: ServePlan, assumed_bytes: int, why: str, project: Project) -> MemoryCorrection:
-    """Record that a plan ran out of memory at load although it should have fitted."""
-    fit = fit_of(plan, project.settings)
+def learn(
+    home: Path, weights_path: str, machine: Machine, kv_type: str, *, more_bytes: int, why: str, at: str
+) -> MemoryCorrection:
+    """Record that weights needed more than was computed; what was known before is only ever raised."""
+    before = read(home, weights_path, machine, kv_type)
     made = MemoryCorrection(
-        id=_id(plan, project),
-        model=plan.model,
-        machine=probe_machine(project.settings.home).name,
-        computed_bytes=fit.total_bytes if fit is not None else 0,
-        bytes=assumed_bytes,
+        id=_id(weights_path, machine, kv_type),
+        weights_path=weights_path,
+        machine=machine.name,
+        kv_type=kv_type,
+        more_bytes=max(more_bytes, before.more_bytes if before is not None else 0),
         why=why,
-        at=now().isoformat(),
+        at=at,
     )
-    with open_store(project.store_url) as store:
-        store.put_record("memory_correction", made.id, made)
+    file = home / "memory" / f"{made.id}.json"
+    with storage_errors(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        new = file.with_suffix(".new")
+        new.write_bytes(msgspec.json.format(msgspec.json.encode(made)) + b"\n")
+        new.replace(file)
     return made
 
 
-def corrected(fit: Fit, bytes: int, why: str) -> Fit:
-    """The fit with what was learned added as a part of its own."""
-    more = max(0, bytes - fit.total_bytes)
+def corrected(fit: Fit, learned: MemoryCorrection | None) -> Fit:
+    """The fit with what was learned added as a part."""
+    if learned is None:
+        return fit
+    more = learned.more_bytes
+    basis = f"ran out of memory at load on {learned.at[:10]}: {learned.why}"
     return with_id(
         msgspec.structs.replace(
             fit,
-            parts=(*fit.parts, FitPart(name="learned", bytes=more, basis=why)),
+            parts=(*fit.parts, FitPart(name=PART, bytes=more, basis=basis)),
             total_bytes=fit.total_bytes + more,
             headroom_bytes=fit.headroom_bytes - more,
             fits=fit.fits and fit.headroom_bytes >= more,
+            reasons=(
+                *fit.reasons,
+                f"it ran out of memory here before, although it should have fitted: {basis}",
+            ),
         )
     )
-
-
-def _id(plan: ServePlan, project: Project) -> str:
-    box = probe_machine(project.settings.home)
-    return content_id(
-        [
-            box.name, box.memory_bytes, [device.name for device in box.accelerators], plan.engine,
-            plan.weights_sha256 or plan.weights_path, plan.context_tokens, plan.parallel, plan.kv_type,
-        ]
-    )  # fmt: skip
-
-
-def _size(path: Path) -> int:
-    if path.is_dir():
-        return sum(file.stat().st_size for file in path.glob("*.gguf"))
-    return path.stat().st_size if path.is_file() else 0

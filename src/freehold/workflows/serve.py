@@ -11,18 +11,22 @@ import msgspec
 
 from freehold.engines.llamacpp import tuning
 from freehold.engines.llamacpp.engine import usable_cores
+from freehold.engines.llamacpp.options import LlamaOptions
+from freehold.engines.options import read as read_options
 from freehold.engines.pool import Hosted
 from freehold.engines.ports import require_loopback
-from freehold.errors import InputError, UsageError
+from freehold.errors import FreeholdError, InputError, UsageError
 from freehold.gateway.config import GatewayConfig
 from freehold.hardware.probes import probe_machine
 from freehold.settings import Settings
 from freehold.types.endpoint import AdapterMount, EngineName, ServePlan
+from freehold.types.machine import Fit, Workload
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.training import Adapter
 from freehold.workflows import memory
-from freehold.workflows.project import Project
+from freehold.workflows.fit import fit_model
+from freehold.workflows.project import Project, now
 from freehold.workflows.pull import ensure_weights
 from freehold.workflows.running import Running, Sharing, hold
 from freehold.workflows.weights_convert import to_safetensors
@@ -254,14 +258,14 @@ def serve(
             require_loopback(host, "the common address of several engines")
 
     def on_memory(plan: ServePlan, bytes: int, why: str) -> None:
-        made = memory.learn(plan, bytes, why, project)
+        learn_memory(plan, bytes, why, project.settings)
         progress.say(
-            f"{plan.model} ran out of memory; it is taken to need {made.bytes / 2**30:.2f} GiB from now on"
+            f"{plan.model} ran out of memory; it is taken to need {bytes / 2**30:.2f} GiB from now on"
         )
 
     async def run() -> None:
         await hold(
-            plans[0] if len(plans) == 1 else hosted,
+            hosted,
             front,
             log_dir=project.state / "engines",
             ready=ready,
@@ -276,11 +280,12 @@ def serve(
     if len(plans) == 1:
         _warn(plans[0], project, progress)
         progress.step("start the engine", note=f"{plans[0].model} on {plans[0].engine}")
-        hosted, budget = [], None
+        hosted = [Hosted(plan=plans[0], bytes=needed_bytes(plans[0], project.settings), pinned=True)]
+        budget = None
     else:
         pins = _models(pinned, plans)
         hosted = [
-            Hosted(plan=one, bytes=memory.needed_bytes(one, project)[0], pinned=one.model in pins)
+            Hosted(plan=one, bytes=needed_bytes(one, project.settings), pinned=one.model in pins)
             for one in plans
         ]
         budget = (
@@ -314,13 +319,49 @@ def _models(names: Sequence[str], plans: Sequence[ServePlan]) -> tuple[str, ...]
 
 def _warn(plan: ServePlan, project: Project, progress: Progress) -> None:
     """Say before a load that may take minutes that memory is short."""
-    fit = memory.fit_of(plan, project.settings)
-    if fit is None:
-        return
-    needed, why = memory.needed_bytes(plan, project)
-    if needed > fit.available_bytes:
-        progress.say(
-            f"{plan.model} needs {needed / 2**30:.2f} GiB, {fit.available_bytes / 2**30:.2f} GiB are available"
-            + (f" ({why})" if why else "")
-            + (f"; {fit.ways_out[0]}" if fit.ways_out else "")
+    fit = fit_of(plan, project.settings)
+    if fit is not None and not fit.fits:
+        ways_out = f"; {fit.ways_out[0]}" if fit.ways_out else ""
+        progress.say(f"memory may be short: {plan.model} {fit.reasons[0]}{ways_out}")
+
+
+def fit_of(plan: ServePlan, settings: Settings) -> Fit | None:
+    """The fit of a plan on this machine; None where the engine holds no GGUF here, or one of an architecture whose
+    cache nobody described: it is served all the same."""
+    if plan.engine != "llamacpp" or plan.weights_path is None:
+        return None
+    mebibytes = read_options(plan.options, LlamaOptions, "llamacpp").prompt_cache_mib
+    try:
+        return fit_model(
+            plan.weights_path,
+            workload=Workload(context_tokens=plan.context_tokens, concurrency=plan.parallel),
+            settings=settings,
+            kv_type=plan.kv_type,
+            adapters=tuple(Path(mount.path) for mount in plan.adapters),
+            prompt_cache_bytes=max(0, mebibytes) << 20,
         )
+    except FreeholdError:
+        return None
+
+
+def needed_bytes(plan: ServePlan, settings: Settings) -> int:
+    """Memory a plan takes; 0 where nothing is known."""
+    fit = fit_of(plan, settings)
+    return fit.total_bytes if fit is not None else 0
+
+
+def learn_memory(plan: ServePlan, bytes: int, why: str, settings: Settings) -> None:
+    """Record that a plan ran out of memory at load and is taken to need `bytes`: `freehold fit` knows from then on."""
+    fit = fit_of(plan, settings)
+    if fit is None or plan.weights_path is None:
+        return
+    already = sum(part.bytes for part in fit.parts if part.name == memory.PART)
+    memory.learn(
+        settings.home,
+        plan.weights_path,
+        probe_machine(settings.home),
+        plan.kv_type,
+        more_bytes=max(0, bytes - (fit.total_bytes - already)),
+        why=why,
+        at=now().isoformat(),
+    )

@@ -40,7 +40,11 @@ def positions(texts: Sequence[str] = TEXTS) -> Iterator[str]:
 async def next_tokens(plan: ServePlan, *, log_dir: Path) -> list[int]:
     """The likeliest next token at each position. Raises what a start raises, and `EngineError`."""
     plan = msgspec.structs.replace(plan, parallel=1, port=0)
-    async with start(plan, log_dir=log_dir, name="agreement") as endpoint, aiohttp.ClientSession() as http:
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with (
+        start(plan, log_dir=log_dir, name="agreement") as endpoint,
+        aiohttp.ClientSession(connector=connector) as http,
+    ):
         return [await _next(http, endpoint, text) for text in positions()]
 
 

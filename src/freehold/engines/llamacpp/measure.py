@@ -57,7 +57,9 @@ async def measure_beside(
     total = (rounds + 1) * len(plans)
     timings: list[list[dict[str, float]]] = [[] for _ in plans]
     async with contextlib.AsyncExitStack() as stack:
-        http = await stack.enter_async_context(aiohttp.ClientSession())
+        # The server closes kept connections after a while, sometimes just as they are used again.
+        connector = aiohttp.TCPConnector(force_close=True)
+        http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         endpoints = []
         for number, plan in enumerate(plans):
             alone = msgspec.structs.replace(plan, parallel=1, port=0)

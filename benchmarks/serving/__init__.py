@@ -1,0 +1,1 @@
+"""What serving through freehold costs and gains: see `benchmarks.serving.run`."""

@@ -1,0 +1,46 @@
+"""(b) The build for this CPU beside the prebuilt library, same weights, same settings."""
+
+from __future__ import annotations
+
+import msgspec
+
+from benchmarks.serving.common import Asked, Result, built, plan, tell
+from freehold.engines.llamacpp.measure import measure_beside
+
+PROMPT, WRITTEN = 4.5, 2.2
+
+
+async def measure(asked: Asked) -> list[Result]:
+    """Prompt and generation speed at one stream; and the same for what `freehold tune-engine` chose."""
+    base = plan(asked)
+    ways = [
+        msgspec.structs.replace(base, options={**base.options, "binary": binary})
+        for binary in ("library", str(built()))
+    ]
+    names = ["prebuilt", "built here"]
+    tuned = plan(asked, tuned=True)
+    if tuned.options != base.options or tuned.weights_sha256 != base.weights_sha256:
+        ways.append(msgspec.structs.replace(tuned, options={**tuned.options, "speculative": "off"}))
+        names.append("tuned")
+    speeds = await measure_beside(
+        ways, log_dir=asked.logs, rounds=2 * asked.rounds + 1, tell=lambda done, all: tell(f"{done} of {all}")
+    )
+    wheel = speeds[0]
+    found = []
+    for name, speed in list(zip(names, speeds, strict=True))[1:]:
+        for what, one, other, least in (
+            ("prompts", speed.prompt_tokens_per_second, wheel.prompt_tokens_per_second, PROMPT),
+            ("writing", speed.completion_tokens_per_second, wheel.completion_tokens_per_second, WRITTEN),
+        ):
+            found.append(
+                Result(
+                    "builds",
+                    f"{what}, {name} over prebuilt",
+                    one / other,
+                    "×",
+                    f"{one:,.0f} and {other:,.0f} tokens/s",
+                    f"≥ {least}",
+                    one / other >= least,
+                )
+            )
+    return found

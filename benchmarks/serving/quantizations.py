@@ -1,0 +1,69 @@
+"""(f) Which quantization when: prompts or writing, one stream or many."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+
+import msgspec
+
+from benchmarks.serving.common import Asked, Result, plan, tell
+from freehold.engines.engine import start
+from freehold.engines.llamacpp import native, requantize
+from freehold.engines.traffic import drive, synthetic
+from freehold.engines.weights.store import WeightsStore
+from freehold.settings import load
+from freehold.types.progress import Silent
+
+NAMES = ("Q4_0", "Q4_1", "Q8_0", "Q4_K_M", "F16")
+KINDS = {"prompt-heavy (400 read, 8 written)": (400, 8), "writing-heavy (40 read, 96 written)": (40, 96)}
+STREAMS = (1, 8)
+
+
+async def measure(asked: Asked) -> list[Result]:
+    """Requests a second of each quantization for two kinds of work at one and eight streams."""
+    settings = load()
+    store = WeightsStore(settings.home)
+    base = plan(asked, parallel=max(STREAMS), context_tokens=640)
+    program = native.quantize(settings.home)
+    here = [one.weights for one in store.list() if one.weights.model_id == base.model]
+    source = requantize.best_source(here)
+    found: list[Result] = []
+    async with contextlib.AsyncExitStack() as stack:
+        ways = {}
+        for name in NAMES:
+            weights = next((one for one in here if one.quantization == name), None)
+            if weights is None and program is not None and source is not None:
+                weights = requantize.requantize(program, source, name, store, Silent())
+            if weights is not None:
+                made = msgspec.structs.replace(base, weights_path=weights.path, weights_sha256=weights.sha256)
+                ways[name] = await stack.enter_async_context(start(made, log_dir=asked.logs, name=name))
+        for kind, (prompt, written) in KINDS.items():
+            workload = synthetic(prompt_tokens=prompt, completion_tokens=written, count=4096)
+            for streams in STREAMS:
+                rates: dict[str, list[float]] = {name: [] for name in ways}
+                for turn in range(asked.rounds):
+                    for number, (name, way) in enumerate(ways.items()):
+                        place = (turn * len(ways) + number) * 211 % len(workload.bodies)
+                        shifted = workload._replace(
+                            bodies=[*workload.bodies[place:], *workload.bodies[:place]]
+                        )
+                        (level,) = await drive(way, base.model, shifted, [streams], seconds=asked.seconds)
+                        rates[name].append(level.requests_per_second)
+                best = max(statistics.median(values) for values in rates.values()) or 1.0
+                for name, values in rates.items():
+                    rate = statistics.median(values)
+                    found.append(
+                        Result(
+                            "quantizations",
+                            f"{name}, {kind}, {streams} streams",
+                            rate,
+                            "requests/s",
+                            f"{rate / best:.0%} of the best",
+                        )
+                    )
+                tell(
+                    f"{kind}, {streams} streams: "
+                    + ", ".join(f"{name} {statistics.median(values):.2f}" for name, values in rates.items())
+                )
+    return found
