@@ -177,7 +177,9 @@ def arguments(plan, *, device="cpu", rank=0, **options):
     shape = (
         read_shape(plan.weights_path) if isinstance(plan.weights_path, type(None)) else Shape(2048, 23_040)
     )
-    made = program.arguments(plan, VllmOptions(**options), device=device, shape=shape, rank=rank)
+    asked = VllmOptions(**options)
+    slots = program.slots_for(plan, asked, device=device)
+    made = program.arguments(plan, asked, device=device, shape=shape, rank=rank, slots=slots)
     return dict(zip(made, [*made[1:], None], strict=True)) | {"all": made}
 
 
@@ -236,4 +238,10 @@ def test_adapters_keep_their_colons_and_round_their_rank_up(plan, adapter):
     assert found["--max-lora-rank"] == "32"
     assert json.loads(found["--lora-modules"]) == {"name": "base:x", "path": str(adapter)}
     room = arguments(plan, rank=16, max_adapters=3)
-    assert room["--max-loras"] == "3" and "--lora-modules" not in room
+    assert room["--max-loras"] == "4" and "--lora-modules" not in room
+
+
+def test_on_a_cpu_the_last_adapter_slot_stays_empty(plan, adapter):
+    # vLLM 0.32 computes base requests of a mixed batch with whatever is in the last slot there.
+    assert arguments(mounted(plan, adapter), rank=8)["--max-loras"] == "2"
+    assert arguments(mounted(plan, adapter), device="cuda", rank=8)["--max-loras"] == "1"

@@ -82,6 +82,7 @@ class VllmRunning:
         self._found = found
         self._name = name
         self._rank = _rank(plan, options)
+        self._slots = program.slots_for(plan, options, device=found.device)
         self._shape = check_weights(plan, has_template=True)
         self._child = Supervised(
             self._program,
@@ -101,6 +102,7 @@ class VllmRunning:
             device=self._found.device,
             shape=self._shape,
             rank=self._rank,
+            slots=self._slots,
         )
 
     async def start(self) -> None:
@@ -150,6 +152,11 @@ class VllmRunning:
         if self.endpoint.served(mount.name) is not None:
             raise UsageError(
                 f"{mount.name} is served already", hint="remove it first, or choose another name"
+            )
+        if self._found.device == "cpu" and len(self._plan.adapters) + 1 >= self._slots:
+            raise EngineError(
+                f"{self._name} has room for {self._slots - 1} adapters, and they are all taken",
+                hint=f"remove one, or [serve] options = {{ max_adapters = {self._slots} }}, and start it again",
             )
         rank = check_adapter(mount, self._plan)
         most = next(size for size in program.RANKS if size >= self._rank)

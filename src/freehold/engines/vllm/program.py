@@ -14,23 +14,39 @@ from freehold.types.endpoint import AdapterMount, ServePlan
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What ``--max-lora-rank`` may be (vLLM 0.32)."""
+ADAPTER_ROOM = 4
+"""Adapters there is room for on a CPU when they come at run time and `max_adapters` says nothing."""
 SPARE_BLOCKS = 1.1
 """The cache is handed out in blocks of 128 tokens on a CPU, of which each request leaves one half empty."""
 SMALLEST_CACHE_BYTES = 64 << 20
 
 
 def program(
-    plan: ServePlan, options: VllmOptions, *, python: str, device: str, shape: Shape, rank: int
+    plan: ServePlan,
+    options: VllmOptions,
+    *,
+    python: str,
+    device: str,
+    shape: Shape,
+    rank: int,
+    slots: int,
 ) -> Program:
-    """What to run for a plan whose port is set. `rank` is the largest adapter's, 0 for none."""
+    """What to run for a plan whose port is set. `rank` is the largest adapter's, 0 for none; `slots` how many fit."""
     child = Path(__file__).with_name("child.py")
     return Program(
-        (python, "-P", str(child), *arguments(plan, options, device=device, shape=shape, rank=rank)),
+        (
+            python,
+            "-P",
+            str(child),
+            *arguments(plan, options, device=device, shape=shape, rank=rank, slots=slots),
+        ),
         environment(plan, options, device=device),
     )
 
 
-def arguments(plan: ServePlan, options: VllmOptions, *, device: str, shape: Shape, rank: int) -> list[str]:
+def arguments(
+    plan: ServePlan, options: VllmOptions, *, device: str, shape: Shape, rank: int, slots: int
+) -> list[str]:
     """``vllm serve``'s arguments. A prompt over the context is an error there, never cut."""
     found = [
         str(plan.weights_path), "--served-model-name", plan.model,
@@ -64,11 +80,25 @@ def arguments(plan: ServePlan, options: VllmOptions, *, device: str, shape: Shap
     if rank:
         found += [
             "--enable-lora", "--max-lora-rank", str(next(size for size in RANKS if size >= rank)),
-            "--max-loras", str(options.max_adapters or max(1, min(len(plan.adapters), plan.parallel))),
+            "--max-loras", str(slots),
         ]  # fmt: skip
         if plan.adapters:
             found += ["--lora-modules", *(module(mount) for mount in plan.adapters)]
     return found
+
+
+def slots_for(plan: ServePlan, options: VllmOptions, *, device: str) -> int:
+    """How many adapters one batch may hold, an unused one on a CPU included.
+
+    On a CPU (vLLM 0.32, `lora/ops/torch_ops/lora_ops.py`) a request without an adapter that shares a batch with one
+    that has an adapter is computed with index -1: with whatever is in the last slot. Slots are filled from the first,
+    so one more than there are adapters keeps the last one empty, and the base stays the base.
+    """
+    if device != "cpu":
+        return options.max_adapters or max(1, min(len(plan.adapters), plan.parallel))
+    return (
+        max(options.max_adapters or (ADAPTER_ROOM if options.runtime_adapters else 1), len(plan.adapters)) + 1
+    )
 
 
 def module(mount: AdapterMount) -> str:
