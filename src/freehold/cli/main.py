@@ -60,6 +60,7 @@ COMMANDS: dict[str, Entry] = {
     "served": Entry("freehold.cli.served:command", "See and change what is served, without a restart"),
     "engines": Entry("freehold.cli.engines:command", "List engines, and build llama.cpp for this CPU"),
     "tune-engine": Entry("freehold.cli.tune_engine:command", "Find the fastest way to run a model here"),
+    "cluster": Entry("freehold.cli.cluster:command", "Serve one plan on several machines, or render it"),
     "parity": Entry("freehold.cli.parity:command", "Does the served model do what the trained one does?"),
     "rollout": Entry(
         "freehold.cli.rollout:command", "Move traffic to the candidate in steps, and back in one"

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from freehold.errors import ConfigError
+from freehold.types.cluster import ClusterConfig
 from freehold.types.license import UseProfile
 from freehold.types.table import Table
 from freehold.types.traffic_config import (
@@ -152,6 +153,7 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     capture: CaptureConfig = CaptureConfig()
     rollout: RolloutConfig = RolloutConfig()
     watch: WatchConfig = WatchConfig()
+    cluster: ClusterConfig = ClusterConfig()
     store: StoreConfig = StoreConfig()
 
 
@@ -235,6 +237,15 @@ def _check_values(config: ProjectConfig, path: str) -> None:
         (config.rollout.look_seconds > 0, "rollout.look_seconds", config.rollout.look_seconds, "above 0"),
         (config.watch.requests >= 1, "watch.requests", config.watch.requests, "at least 1"),
         (config.watch.every_hours > 0, "watch.every_hours", config.watch.every_hours, "above 0"),
+        (config.cluster.min_replicas >= 1, "cluster.min_replicas", config.cluster.min_replicas, "at least 1"),
+        (
+            config.cluster.max_replicas >= config.cluster.min_replicas,
+            "cluster.max_replicas",
+            config.cluster.max_replicas,
+            "at least cluster.min_replicas",
+        ),
+        (config.cluster.machines >= 1, "cluster.machines", config.cluster.machines, "at least 1"),
+        (0 < config.cluster.port < 65536, "cluster.port", config.cluster.port, "from 1 to 65535"),
         (bool(config.candidates.models), "candidates.models", [], "a list with at least one model id"),
     )
     for holds, key, value, wanted in checks:

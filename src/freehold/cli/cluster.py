@@ -1,0 +1,152 @@
+"""`freehold cluster`: one plan on several machines, or the files that make it so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from freehold.cli.options import config_option, json_option, print_json
+
+if TYPE_CHECKING:
+    from freehold.types.cluster import ClusterPlan, ClusterState
+    from freehold.types.progress import Progress
+    from freehold.workflows.project import Project
+
+
+@click.group("cluster")
+def command() -> None:
+    """Serve one plan on several machines through Ray, or render it for SkyPilot and Kubernetes.
+
+    [cluster] in freehold.toml says how often, where and with what.
+
+    \b
+    Example:
+      freehold cluster up HuggingFaceTB/SmolLM2-135M-Instruct
+      freehold cluster render kubernetes HuggingFaceTB/SmolLM2-135M-Instruct > freehold.yaml
+    """
+
+
+adapters_option = click.option(
+    "--adapter", "adapters", multiple=True, metavar="NAME=PATH", help="Serve an adapter as MODEL:NAME."
+)
+
+
+@command.command("up")
+@click.argument("model")
+@adapters_option
+@click.option("--address", help="Ray cluster to join (default: cluster.address; none: this machine alone).")
+@config_option
+@json_option
+def up_command(
+    model: str, adapters: tuple[str, ...], address: str | None, config_path: Path | None, as_json: bool
+) -> None:
+    """Start MODEL's replicas on the cluster, and say where it answers.
+
+    With an address the replicas stay when this command ends, until freehold cluster down. Without one the cluster is
+    this command: it serves until Ctrl-C.
+
+    \b
+    Example:
+      freehold cluster up HuggingFaceTB/SmolLM2-135M-Instruct --address auto
+    """
+    from freehold.cli.progress import progress
+    from freehold.workflows import cluster
+    from freehold.workflows.project import open_project
+
+    project = open_project(config_path)
+    with progress() as shown:
+        made = _plan(project, model, adapters, shown, address=address)
+        cluster.up(project, made, ready=lambda state: _tell(state, as_json), progress=shown)
+
+
+@command.command("status")
+@config_option
+@json_option
+def status_command(config_path: Path | None, as_json: bool) -> None:
+    """Say how the replicas are and on which machine each is.
+
+    \b
+    Example:
+      freehold cluster status --json
+    """
+    from freehold.workflows import cluster
+    from freehold.workflows.project import open_project
+
+    _tell(cluster.status(open_project(config_path)), as_json)
+
+
+@command.command("down")
+@config_option
+def down_command(config_path: Path | None) -> None:
+    """Take the replicas off the cluster; requests under way are finished.
+
+    \b
+    Example:
+      freehold cluster down
+    """
+    from freehold.workflows import cluster
+    from freehold.workflows.project import open_project
+
+    was_there = cluster.down(open_project(config_path))
+    click.echo("stopped" if was_there else "nothing of this project was there", err=True)
+
+
+@command.command("render")
+@click.argument("target", type=click.Choice(["ray", "sky", "kubernetes"]))
+@click.argument("model")
+@adapters_option
+@config_option
+def render_command(target: str, model: str, adapters: tuple[str, ...], config_path: Path | None) -> None:
+    """Print the plan as a Ray Serve config, a SkyPilot task, or Kubernetes manifests.
+
+    \b
+    Example:
+      freehold cluster render sky HuggingFaceTB/SmolLM2-135M-Instruct > task.yaml
+    """
+    from freehold.cli.progress import progress
+    from freehold.workflows.cluster_render import render
+    from freehold.workflows.project import open_project
+
+    with progress() as shown:
+        made = _plan(open_project(config_path), model, adapters, shown)
+    click.echo(render(made, target), nl=False)
+
+
+def _plan(
+    project: Project, model: str, adapters: tuple[str, ...], shown: Progress, *, address: str | None = None
+) -> ClusterPlan:
+    import msgspec
+
+    from freehold.workflows import cluster, serve
+
+    told, config = project.config.serve, project.config.cluster
+    planned = serve.plan(
+        model,
+        project.settings,
+        engine=told.engine,
+        adapters=[serve.mount(text, model) for text in adapters],
+        context_tokens=told.context_tokens,
+        parallel=told.parallel,
+        options=told.options,
+        progress=shown,
+    )
+    if address is not None:
+        config = msgspec.structs.replace(config, address=address)
+    return cluster.plan(project, planned, config)
+
+
+def _tell(state: ClusterState, as_json: bool) -> None:
+    if as_json:
+        print_json(state)
+        return
+    click.echo(f"{state.status.lower()}   {state.nodes} machine{'s' if state.nodes != 1 else ''}")
+    for replica in state.replicas:
+        click.echo(f"replica   {replica.id}  {replica.state.lower():10} on {replica.node[:12]}")
+    if state.endpoint is not None:
+        click.echo(f"url       {state.endpoint.base_url}/v1")
+        for model in state.endpoint.models:
+            click.echo(f"model     {model.name}")
+    if state.message:
+        click.echo(state.message, err=True)

@@ -1,0 +1,1 @@
+"""One plan on several machines: replicas on a Ray cluster."""

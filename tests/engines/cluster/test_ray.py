@@ -1,0 +1,218 @@
+"""Replicas on a real Ray cluster of two nodes on this machine: balance, a killed replica, a killed node."""
+
+import asyncio
+import collections
+import contextlib
+import json
+import os
+import signal
+import socket
+import time
+
+import aiohttp
+import msgspec
+import pytest
+
+pytest.importorskip("ray.serve")
+import ray
+from ray.cluster_utils import Cluster
+
+from freehold.engines.cluster import ray as cluster_ray
+from freehold.engines.cluster.replica import REPLICA_HEADER
+from freehold.types.cluster import ClusterConfig, ClusterPlan
+from freehold.types.endpoint import AdapterMount, ServePlan
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("ignore"),  # Ray's own, about its own future
+    pytest.mark.anyio,
+]
+
+SMALL = 200 << 20
+ASK = {"messages": [{"role": "user", "content": "Where is my order?"}], "max_tokens": 4}
+
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two nodes with room for two replicas each; the first is the head."""
+    os.environ.update(cluster_ray.QUIET)
+    node = {"num_cpus": 2, "object_store_memory": 80 << 20, "include_dashboard": False}
+    made = Cluster(initialize_head=True, head_node_args=node)
+    made.second = made.add_node(num_cpus=2, object_store_memory=80 << 20)
+    cluster_ray.connect(made.address)
+    yield made
+    cluster_ray.disconnect()
+    made.shutdown()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def port():
+    return free_port()
+
+
+def plan_for(serve, port, **fields):
+    fields = {"min_replicas": 2, "max_replicas": 2, "per_machine": 1, "cpus": 0.5, "port": port, **fields}
+    return ClusterPlan(name="freehold-test", serve=serve, config=ClusterConfig(**fields), memory_bytes=SMALL)
+
+
+async def ask(http, url, model="base", **fields):
+    """``(status, replica, text)`` of one request."""
+    async with http.post(f"{url}/v1/chat/completions", json={"model": model, **ASK, **fields}) as reply:
+        raw = await reply.read()
+        text = ""
+        with contextlib.suppress(ValueError, KeyError):
+            text = json.loads(raw)["choices"][0]["message"]["content"]
+        return reply.status, reply.headers.get(REPLICA_HEADER), text
+
+
+async def until(holds, seconds=90):
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline, cluster_ray.state("freehold-test")
+        await asyncio.sleep(0.3)
+    return found
+
+
+def running(name="freehold-test"):
+    return [one for one in cluster_ray.state(name).replicas if one.state == "RUNNING"]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("echo", id="echo"),
+        pytest.param("llamacpp", id="llamacpp", marks=pytest.mark.weights),
+    ],
+)
+def serve_plan(request, tmp_path_factory):
+    if request.param == "echo":
+        answers = tmp_path_factory.mktemp("answers") / "tuned.json"
+        answers.write_text('{"Where is my order?": "tracking"}')
+        mounts = (AdapterMount(name="base:tuned", path=str(answers)),)
+        options = {"in_process": False, "delay_ms": 100}
+        return ServePlan(engine="echo", model="base", adapters=mounts, context_tokens=256, options=options)
+    from freehold.settings import load
+    from freehold.workflows.pull import ensure_weights
+
+    weights = ensure_weights("HuggingFaceTB/SmolLM2-135M-Instruct", load())
+    return ServePlan(
+        engine="llamacpp", model="base", weights_path=weights.path, context_tokens=256, parallel=1, threads=1
+    )
+
+
+@pytest.fixture(scope="module")
+def deployed(cluster, serve_plan, port, tmp_path_factory):
+    made = plan_for(serve_plan, port)
+    cluster_ray.deploy(made, log_dir=tmp_path_factory.mktemp("logs"))
+    yield f"http://127.0.0.1:{port}"
+    cluster_ray.remove(made.name)
+
+
+async def test_requests_are_balanced_over_two_nodes(deployed):
+    replicas = running()
+    assert len(replicas) == 2 and len({one.node for one in replicas}) == 2
+    async with aiohttp.ClientSession() as http:
+        answers = await asyncio.gather(*(ask(http, deployed) for _ in range(32)))
+    assert {status for status, _, _ in answers} == {200}
+    shares = collections.Counter(replica for _, replica, _ in answers)
+    assert len(shares) == 2 and min(shares.values()) >= 6, shares
+
+
+async def test_streams_names_and_mistakes_go_through(deployed, serve_plan):
+    async with aiohttp.ClientSession() as http:
+        body = {"model": "base", **ASK, "stream": True}
+        async with http.post(f"{deployed}/v1/chat/completions", json=body) as reply:
+            text = (await reply.read()).decode()
+        assert reply.headers["content-type"].startswith("text/event-stream")
+        assert text.startswith("data: ") and text.rstrip().endswith("data: [DONE]")
+        status, _, _ = await ask(http, deployed, "nobody")
+        assert status == 404
+        status, _, _ = await ask(http, deployed, messages="none")
+        assert 400 <= status < 500
+        async with http.get(f"{deployed}/v1/models") as reply:
+            listed = [row["id"] for row in (await reply.json())["data"]]
+        assert listed == ["base", *(mount.name for mount in serve_plan.adapters)]
+        if serve_plan.adapters:
+            assert (await ask(http, deployed, "base:tuned"))[2] == "tracking"
+
+
+async def test_a_killed_replicas_traffic_moves_and_it_comes_back(deployed):
+    first = running()
+    async with aiohttp.ClientSession() as http:
+        _, victim, _ = await ask(http, deployed)
+        actor = next(
+            one for one in ray.util.list_named_actors(all_namespaces=True) if one["name"].endswith(victim)
+        )
+        ray.kill(ray.get_actor(actor["name"], namespace=actor["namespace"]), no_restart=False)
+        await until(lambda: victim not in {one.id for one in running()})
+        answers = [await ask(http, deployed) for _ in range(8)]
+        assert {status for status, _, _ in answers} == {200}
+        assert victim not in {replica for _, replica, _ in answers}
+        await until(lambda: len(running()) == 2)
+    assert {one.id for one in running()} != {one.id for one in first}
+
+
+async def test_a_killed_node_is_survived(cluster, deployed):
+    """Last: the second node is gone afterwards."""
+    head = ray.get_runtime_context().get_node_id()
+    left = next(one.id for one in running() if one.node == head)
+    cluster.remove_node(cluster.second, allow_graceful=False)
+    async with aiohttp.ClientSession() as http:
+        await until(lambda: cluster_ray.state("freehold-test").nodes == 1)
+        await until(lambda: [one.id for one in running()] == [left])
+        answers = [await ask(http, deployed) for _ in range(8)]
+        assert {(status, replica) for status, replica, _ in answers} == {(200, left)}
+    cluster.second = cluster.add_node(num_cpus=2, object_store_memory=80 << 20)
+    await until(lambda: len(running()) == 2)
+
+
+async def test_an_engine_that_is_killed_in_a_replica_is_restarted_there(deployed, cluster):
+    import psutil
+
+    before = {one.id for one in running()}
+    engines = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if any("freehold.engines." in part for part in process.info["cmdline"] or ())
+        and any(parent.pid in {node.pid for node in _raylets(cluster)} for parent in process.parents())
+    ]
+    assert engines
+    engines[0].send_signal(signal.SIGKILL)
+    async with aiohttp.ClientSession() as http:
+        deadline = time.monotonic() + 60
+        while {status for status, _, _ in [await ask(http, deployed) for _ in range(6)]} != {200}:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.3)
+    assert {one.id for one in running()} == before
+
+
+def _raylets(cluster):
+    import psutil
+
+    found = []
+    for node in cluster.list_all_nodes():
+        for info in node.all_processes.get("raylet", ()):
+            found.append(psutil.Process(info.process.pid))
+    return found
+
+
+def test_a_plan_that_cannot_start_says_why(cluster, port, tmp_path):
+    from freehold.errors import EngineError
+
+    broken = ServePlan(engine="llamacpp", model="base", weights_path=str(tmp_path / "gone.gguf"))
+    made = msgspec.structs.replace(plan_for(broken, port), name="freehold-broken")
+    with pytest.raises(EngineError, match="could not be deployed"):
+        cluster_ray.deploy(made, log_dir=tmp_path)
+    cluster_ray.remove(made.name)
