@@ -41,6 +41,18 @@ def low_high(text: str) -> Range:
     "--cached-tokens", type=number, default="0", help="Of the prompt tokens, those cached upstream."
 )
 @click.option(
+    "--reasoning-tokens",
+    type=number,
+    default="0",
+    help="Of the completion tokens, those of hidden reasoning.",
+)
+@click.option(
+    "--batch-share",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="Share of requests that go through a batch interface at half price.",
+)
+@click.option(
     "--peak-factor", type=float, help="Busiest hour over average hour (default: from traces, else 4)."
 )
 @click.option("--usd-per-hour", type=low_high, help="Price of a rented machine, for example 2.5 or 2-3.5.")
@@ -51,6 +63,13 @@ def low_high(text: str) -> Range:
 @click.option("--output-price", type=number, help="Incumbent's price, dollars per million completion tokens.")
 @click.option("--quant", "quantization", help="Quantization of MODEL, for example Q4_K_M.")
 @click.option("--concurrency", type=click.IntRange(1, 4096), default=8, show_default=True, help="Batch size.")
+@click.option("--plot", is_flag=True, help="Draw bill and holding over the traffic.")
+@click.option(
+    "--html",
+    "html_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a page with the picture.",
+)
 @config_option
 @json_option
 def command(
@@ -61,6 +80,8 @@ def command(
     prompt_tokens: Decimal | None,
     completion_tokens: Decimal | None,
     cached_tokens: Decimal,
+    reasoning_tokens: Decimal,
+    batch_share: float,
     peak_factor: float | None,
     usd_per_hour: Range | None,
     purchase_usd: Decimal | None,
@@ -70,6 +91,8 @@ def command(
     output_price: Decimal | None,
     quantization: str | None,
     concurrency: int,
+    plot: bool,
+    html_path: Path | None,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -82,7 +105,7 @@ def command(
     Example:
       freehold cost google/gemma-3-27b-it --machine "H100 SXM"
       freehold cost Qwen/Qwen3-8B --incumbent gpt-4o --machine L4 --usd-per-hour 0.6-0.9 \\
-          --requests-per-month 2_000_000 --prompt-tokens 800 --completion-tokens 120
+          --requests-per-month 2_000_000 --prompt-tokens 800 --completion-tokens 120 --plot --html cost.html
     """
     from freehold.costs.prices import TokenPrice
     from freehold.errors import UsageError
@@ -100,17 +123,30 @@ def command(
         model=model,
         machine=machine,
         stated=StatedTraffic(
-            requests_per_month, prompt_tokens, completion_tokens, cached_tokens, peak_factor
+            requests_per_month,
+            prompt_tokens,
+            completion_tokens,
+            cached_tokens,
+            peak_factor,
+            reasoning_tokens,
+            batch_share,
         ),
         machine_price=MachinePrice(usd_per_hour, purchase_usd, watts, usd_per_kwh),
         flat=flat,
         quantization=quantization,
         concurrency=concurrency,
     )
+    if html_path is not None:
+        from freehold.workflows.cost import write_page
+
+        write_page(found, html_path)
+        click.echo(f"wrote {html_path}", err=True)
     if as_json:
         print_json(found)
     else:
         _show(found)
+        if plot:
+            _plot(found)
 
 
 def _show(found: Cost) -> None:
@@ -133,5 +169,45 @@ def _show(found: Cost) -> None:
     click.echo(f"  break-even   {' to '.join(dict.fromkeys(ends))} requests a month")
     for who, usd in found.hosted_open[:3]:
         click.echo(f"  hosted open  {who}: ${usd:,.2f} a month for {found.self_host.model}")
+    if found.sensitivity:
+        click.echo("  would be     " + "; ".join(f"{what}: {advice}" for what, advice in found.sensitivity))
     for reason in found.reasons:
         click.echo(f"  · {reason}")
+
+
+PLOT_ROWS, PLOT_COLUMNS = 14, 61
+
+
+def _plot(found: Cost) -> None:
+    """Bill (b) and holding (h) over requests a month, both axes logarithmic; x where they overlap."""
+    import math
+
+    from freehold.costs.curve import curve
+
+    points = curve(found, PLOT_COLUMNS)
+    values = [value for point in points for value in (*point.bill, *point.holding) if value > 0]
+    if not values:
+        return
+    low, high = math.log10(min(values)), math.log10(max(values))
+
+    def row(usd: float) -> int:
+        return round((math.log10(max(usd, 10**low)) - low) / max(high - low, 1e-9) * (PLOT_ROWS - 1))
+
+    now = float(found.traffic.requests_per_month)
+    here = min(range(len(points)), key=lambda at: abs(points[at].requests - now)) if now > 0 else None
+    click.echo()
+    for line in range(PLOT_ROWS - 1, -1, -1):
+        cells = []
+        for at, point in enumerate(points):
+            paid = row(point.bill[0]) <= line <= row(point.bill[1])
+            held = row(point.holding[0]) <= line <= row(point.holding[1])
+            cells.append(
+                "x" if paid and held else "b" if paid else "h" if held else "│" if at == here else " "
+            )
+        usd = 10 ** (low + (high - low) * line / (PLOT_ROWS - 1))
+        label = f"${usd:,.0f}" if line in (0, PLOT_ROWS // 2, PLOT_ROWS - 1) else ""
+        click.echo(f"  {label:>12} ┤{''.join(cells)}")
+    ends = f"{points[0].requests:,.0f}", f"{points[-1].requests:,.0f}"
+    click.echo(f"  {'':>12} └{'─' * PLOT_COLUMNS}")
+    click.echo(f"  {'':>13}{ends[0]}{ends[1]:>{PLOT_COLUMNS - len(ends[0])}} requests a month")
+    click.echo(f"  {'':>13}b bill   h holding   x both   │ you")

@@ -99,6 +99,13 @@ def decide(
         reasons.append(
             f"{traffic.estimated_share:.0%} of requests had no token counts; theirs are estimated by characters"
         )
+    if traffic.reasoning_tokens > 0:
+        reasons.append(
+            f"{traffic.reasoning_tokens:,.0f} of {traffic.completion_tokens:,.0f} completion tokens are hidden "
+            "reasoning: billed, and not counted for holding a model that does not reason"
+        )
+    if traffic.batch_share > 0:
+        reasons.append(f"{traffic.batch_share:.0%} of requests billed at the batch discount")
     if traffic.requests_per_month == 0:
         reasons.append("no traffic: nothing is paid on the API, a machine costs the same when idle")
     if any(other != found for _, other in sensitivity):

@@ -15,6 +15,16 @@ from freehold.errors import MissingExtraError, UsageError
 MILLION = Decimal(1_000_000)
 
 
+BATCH_DISCOUNT = Decimal("0.5")
+"""What OpenAI, Anthropic and Google take off for requests that may wait up to a day (their price pages, read
+2026-11-24). Other vendors may differ: then state the price."""
+
+
+def with_batches(price: Decimal, share: float) -> Decimal:
+    """A request's price when `share` of all requests go through a batch interface."""
+    return price * (1 - BATCH_DISCOUNT * Decimal(str(share)))
+
+
 class TokenPrice(NamedTuple):
     """Flat prices somebody states: dollars per million tokens."""
 

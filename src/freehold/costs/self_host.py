@@ -56,22 +56,25 @@ def self_host(
     *,
     least_machines: int = 1,
     utilisation: float = TARGET_UTILISATION,
+    reasons: bool = False,
 ) -> SelfHost:
     """Machines and dollars a month for the traffic, with both ends of the speed's range.
 
     One request keeps a machine busy for its uncached prompt at prefill speed plus its answer at the decode
-    speed of a full batch. Machines are whole, and as many as the busiest hour needs.
+    speed of a full batch. Machines are whole, and as many as the busiest hour needs. Unless the model `reasons`
+    too, the incumbent's reasoning tokens are not written. Requests that may wait (batches) do not add to the peak.
     """
     if not 0 < utilisation <= 1:
         raise UsageError(f"utilisation is {utilisation}, expected above 0 to 1")
     prompt = float(traffic.prompt_tokens - traffic.cached_prompt_tokens)
-    completion = float(traffic.completion_tokens)
+    completion = float(traffic.completion_tokens - (0 if reasons else traffic.reasoning_tokens))
+    peak = traffic.peak_factor * (1 - traffic.batch_share) + traffic.batch_share
     capacity = []
     for end in (0, 1):
         busy = prompt / speed.prefill_tokens_per_second[end]
         busy += completion / speed.decode_all_tokens_per_second[end]
         seconds = float(HOURS_PER_MONTH) * 3600 * utilisation
-        capacity.append(seconds / busy / traffic.peak_factor if busy > 0 else math.inf)
+        capacity.append(seconds / busy / peak if busy > 0 else math.inf)
     wanted = float(traffic.requests_per_month)
     machines = [
         max(least_machines, math.ceil(wanted / room)) if wanted else least_machines for room in capacity
@@ -86,5 +89,5 @@ def self_host(
         usd_per_machine_month=price,
         requests_per_machine_month=(min(capacity), max(capacity)),
         basis=f"{kind}; busy at most {utilisation:.0%} in the busiest hour "
-        f"({traffic.peak_factor:.1f} × the average); speed {speed.how}",
+        f"({peak:.1f} × the average); speed {speed.how}",
     )

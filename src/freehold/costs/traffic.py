@@ -28,6 +28,7 @@ class Request(NamedTuple):
     cached_prompt_tokens: int
     prompt_characters: int
     completion_characters: int
+    reasoning_tokens: int = 0
 
     def tokens(self) -> tuple[int, int, bool]:
         """Prompt tokens, completion tokens, and whether they had to be estimated."""
@@ -70,6 +71,7 @@ def from_requests(requests: Iterable[Request], *, requests_per_month: Decimal | 
         prompt_tokens=Decimal(sum(prompt for prompt, _, _ in counted)) / count,
         cached_prompt_tokens=Decimal(sum(request.cached_prompt_tokens for request in seen)) / count,
         completion_tokens=Decimal(sum(completion for _, completion, _ in counted)) / count,
+        reasoning_tokens=Decimal(sum(request.reasoning_tokens for request in seen)) / count,
         peak_factor=_peak(times, days),
         how=how,
         traces=len(seen),
@@ -91,6 +93,8 @@ def stated(
     prompt_tokens: Decimal,
     completion_tokens: Decimal,
     cached_prompt_tokens: Decimal = Decimal(0),
+    reasoning_tokens: Decimal = Decimal(0),
+    batch_share: float = 0.0,
     peak_factor: float = DEFAULT_PEAK,
 ) -> Traffic:
     """Traffic somebody states. Raises `UsageError` for negative numbers and a cache larger than the prompt."""
@@ -99,12 +103,17 @@ def stated(
         "prompt tokens": prompt_tokens,
         "completion tokens": completion_tokens,
         "cached prompt tokens": cached_prompt_tokens,
+        "reasoning tokens": reasoning_tokens,
     }
     for what, value in numbers.items():
         if not value.is_finite() or value < 0:
             raise UsageError(f"{what}: {value}, expected 0 or more")
     if cached_prompt_tokens > prompt_tokens:
         raise UsageError(f"{cached_prompt_tokens} cached prompt tokens of {prompt_tokens} make no sense")
+    if reasoning_tokens > completion_tokens:
+        raise UsageError(f"{reasoning_tokens} reasoning tokens of {completion_tokens} make no sense")
+    if not 0 <= batch_share <= 1:
+        raise UsageError(f"a share of {batch_share} in batches makes no sense, expected 0 to 1")
     if not 1 <= peak_factor <= 1000:
         raise UsageError(f"the busiest hour is {peak_factor} × the average, expected 1 to 1000")
     return Traffic(
@@ -113,5 +122,7 @@ def stated(
         cached_prompt_tokens=cached_prompt_tokens,
         completion_tokens=completion_tokens,
         peak_factor=peak_factor,
+        reasoning_tokens=reasoning_tokens,
+        batch_share=batch_share,
         how="as stated",
     )

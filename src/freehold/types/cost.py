@@ -34,6 +34,11 @@ class Traffic(Record, frozen=True, kw_only=True):
     traces: int = 0
     days: float | None = None
     estimated_share: float = 0.0
+    reasoning_tokens: Decimal = Decimal(0)
+    """Of the completion tokens, those of hidden reasoning, on average: paid for on the API, not written by a model
+    that does not reason."""
+    batch_share: float = 0.0
+    """Share of requests that wait in a batch interface at a discount."""
 
 
 class Bill(Record, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,7 +16,7 @@ from freehold.costs import decision, prices, traffic
 from freehold.costs import self_host as holding
 from freehold.costs.prices import TokenPrice
 from freehold.costs.self_host import TARGET_UTILISATION, Owned, Rented, machine_month
-from freehold.errors import UsageError
+from freehold.errors import StorageError, UsageError
 from freehold.hardware.speed import estimate
 from freehold.store import open_store
 from freehold.types.cost import Advice, Bill, Cost, Range, SelfHost, Traffic
@@ -39,6 +40,8 @@ class StatedTraffic(NamedTuple):
     completion_tokens: Decimal | None = None
     cached_prompt_tokens: Decimal = Decimal(0)
     peak_factor: float | None = None
+    reasoning_tokens: Decimal = Decimal(0)
+    batch_share: float = 0.0
 
 
 class MachinePrice(NamedTuple):
@@ -114,6 +117,16 @@ def cost(
     return msgspec.structs.replace(made, id=content_id(made))
 
 
+def write_page(found: Cost, path: Path) -> None:
+    """Write the page with the picture. Raises `StorageError` when it cannot be written."""
+    from freehold.report.cost_page import render_cost
+
+    try:
+        path.write_text(render_cost(found), encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}", hint="name a file in a folder that exists") from None
+
+
 def _traffic(
     project: Project, paid: str, stated: StatedTraffic, flat: TokenPrice | None
 ) -> tuple[Traffic, Decimal, str, tuple[str, ...]]:
@@ -129,6 +142,8 @@ def _traffic(
             prompt_tokens=stated.prompt_tokens or Decimal(0),
             completion_tokens=stated.completion_tokens or Decimal(0),
             cached_prompt_tokens=stated.cached_prompt_tokens,
+            reasoning_tokens=stated.reasoning_tokens,
+            batch_share=stated.batch_share,
             peak_factor=stated.peak_factor or traffic.DEFAULT_PEAK,
         )
         price = prices.request_price(
@@ -138,10 +153,13 @@ def _traffic(
             cached_prompt_tokens=int(asked.cached_prompt_tokens),
             flat=flat,
         )
-        return asked, price, _price_basis(flat), ()
+        return asked, prices.with_batches(price, asked.batch_share), _price_basis(flat), ()
     with open_store(project.store_url) as store:
         found = [trace for trace in store.traces() if trace.parent_id is None]
     asked = traffic.from_requests(map(_request, found), requests_per_month=stated.requests_per_month)
+    if not 0 <= stated.batch_share <= 1:
+        raise UsageError(f"a share of {stated.batch_share} in batches makes no sense, expected 0 to 1")
+    asked = msgspec.structs.replace(asked, batch_share=stated.batch_share)
     if stated.peak_factor is not None:
         asked = msgspec.structs.replace(asked, peak_factor=stated.peak_factor)
     step = max(1, -(-len(found) // PRICED_TRACES))
@@ -158,7 +176,8 @@ def _traffic(
             flat=flat,
         )
     basis = f"{_price_basis(flat)}, {len(priced):,} of {len(found):,} traces priced one by one"
-    return asked, total / len(priced), basis, (f"traces:{content_id([trace.id for trace in found])}",)
+    each = prices.with_batches(total / len(priced), asked.batch_share)
+    return asked, each, basis, (f"traces:{content_id([trace.id for trace in found])}",)
 
 
 def _price_basis(flat: TokenPrice | None) -> str:
@@ -178,7 +197,20 @@ def _request(trace: Trace) -> traffic.Request:
         cached_prompt_tokens=(usage.cached_prompt_tokens if usage else None) or 0,
         prompt_characters=_characters(trace.request.get("messages")),
         completion_characters=_characters((trace.response or {}).get("choices")),
+        reasoning_tokens=_reasoning(trace),
     )
+
+
+def _reasoning(trace: Trace) -> int:
+    """Tokens of hidden reasoning, as OpenAI's usage has them (chat and responses)."""
+    usage = (trace.response or {}).get("usage")
+    for name in ("completion_tokens_details", "output_tokens_details"):
+        details = usage.get(name) if isinstance(usage, dict) else None
+        found = details.get("reasoning_tokens") if isinstance(details, dict) else None
+        if isinstance(found, int) and found > 0:
+            most = trace.usage.completion_tokens if trace.usage else None
+            return min(found, most) if most is not None else found
+    return 0
 
 
 def _characters(value: Any) -> int:
@@ -234,6 +266,9 @@ def _sensitivity(
         other = holding.self_host(model, box, changed, runs, price)
         found.append((label, decision.advice(msgspec.structs.replace(bill, usd_per_month=scaled), other)))
     halved = Range(low=bill.usd_per_month.low / 2, high=bill.usd_per_month.high / 2)
+    for label, times in (("the machine half as fast", 0.5), ("the machine twice as fast", 2.0)):
+        other = holding.self_host(model, box, asked, faster(runs, times), price)
+        found.append((label, decision.advice(bill, other)))
     found.append(
         ("API prices halved", decision.advice(msgspec.structs.replace(bill, usd_per_month=halved), held))
     )
@@ -242,6 +277,20 @@ def _sensitivity(
     assert two.usd_per_machine_month == month
     found.append(("a second machine for safety", decision.advice(bill, two)))
     return tuple(found)
+
+
+def faster(speed: Speed, factor: float) -> Speed:
+    """The same speed, so many times over."""
+
+    def times(pair: tuple[float, float]) -> tuple[float, float]:
+        return pair[0] * factor, pair[1] * factor
+
+    return msgspec.structs.replace(
+        speed,
+        prefill_tokens_per_second=times(speed.prefill_tokens_per_second),
+        decode_tokens_per_second=times(speed.decode_tokens_per_second),
+        decode_all_tokens_per_second=times(speed.decode_all_tokens_per_second),
+    )
 
 
 def _hosted(name: str, asked: Traffic) -> tuple[tuple[str, Decimal], ...]:
