@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from freehold.costs import decision, prices, traffic
@@ -166,3 +167,56 @@ def test_impossible_traffic_is_refused(wrong):
 def test_impossible_prices_are_refused(price):
     with pytest.raises(UsageError):
         machine_month(price)
+
+
+def test_batches_are_billed_at_half_and_do_not_add_to_the_peak():
+    assert prices.with_batches(D("0.01"), 0.5) == D("0.0075")
+    calm = msgspec.structs.replace(asked(peak=4.0), batch_share=1.0)
+    peaked = self_host("m", "box", asked(peak=4.0), speed(), rented(1))
+    spread = self_host("m", "box", calm, speed(), rented(1))
+    assert spread.requests_per_machine_month[0] == pytest.approx(4 * peaked.requests_per_machine_month[0])
+
+
+def test_reasoning_tokens_are_billed_and_not_written_by_a_model_that_does_not_reason():
+    thinking = msgspec.structs.replace(asked(), reasoning_tokens=D(60))
+    plain = self_host("m", "box", thinking, speed(prefill=1e12), rented(1))
+    reasoning = self_host("m", "box", thinking, speed(prefill=1e12), rented(1), reasons=True)
+    assert plain.requests_per_machine_month[0] == pytest.approx(2.5 * reasoning.requests_per_machine_month[0])
+    found = decision.decide(thinking, bill("0.001", 1_000_000), plain)
+    assert any("hidden reasoning" in reason for reason in found.reasons)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"reasoning_tokens": D(200)}, "reasoning tokens of"),
+        ({"batch_share": 1.5}, "in batches makes no sense"),
+    ],
+)
+def test_impossible_reasoning_and_batches_are_refused(changes, says):
+    with pytest.raises(UsageError, match=says):
+        traffic.stated(requests_per_month=D(1), prompt_tokens=D(1), completion_tokens=D(100), **changes)
+
+
+def test_the_curve_meets_bill_and_holding_at_the_break_even():
+    from freehold.costs.curve import at, curve
+
+    held = self_host("m", "box", asked(), speed(), rented(1))
+    found = decision.decide(asked(), bill("0.01", 1_000_000), held)
+    meet = float(found.break_even_requests_per_month.low)
+    point = at(found, meet)
+    assert point.bill[0] == pytest.approx(point.holding[0], rel=1e-6)
+    points = curve(found)
+    assert points[0].requests < meet < points[-1].requests
+    assert all(one.holding[0] <= one.holding[1] for one in points)
+    more = [one.holding[0] for one in points]
+    assert more == sorted(more)
+
+
+def test_a_curve_without_traffic_is_still_drawn():
+    from freehold.costs.curve import curve
+
+    none = asked(requests=0)
+    found = decision.decide(none, bill("0.01", 0), self_host("m", "box", none, speed(), rented(1)))
+    assert len(curve(found)) > 10
+    assert any("no traffic" in reason for reason in found.reasons)

@@ -97,3 +97,29 @@ def test_every_family_has_a_name_llama_cpp_knows():
     gguf = pytest.importorskip("gguf")
     names = set(gguf.MODEL_ARCH_NAMES.values())
     assert {family.architecture for family in FAMILIES.values()} <= names
+
+
+def test_gemma_4_has_other_heads_in_full_layers(tmp_path):
+    """Sizes of google/gemma-4-31B-it, as its config.json has them: 30.7 billion parameters."""
+    from freehold.catalog import models
+    from freehold.hardware.memory import kv_cache
+    from freehold.hardware.tensors import active_parameter_count, parameter_count
+    from freehold.types.machine import Workload
+
+    text = {
+        "model_type": "gemma4_text", "num_hidden_layers": 60, "hidden_size": 5376, "num_attention_heads": 32,
+        "num_key_value_heads": 16, "num_global_key_value_heads": 4, "head_dim": 256, "global_head_dim": 512,
+        "attention_k_eq_v": True, "intermediate_size": 21504, "vocab_size": 262144, "sliding_window": 1024,
+        "max_position_embeddings": 262144, "num_experts": None,
+        "layer_types": (["sliding_attention"] * 5 + ["full_attention"]) * 10,
+    }  # fmt: skip
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"model_type": "gemma4", "text_config": text}))
+    shape = shape_from_config(path).shape
+    assert shape == models.get("google/gemma-4-31B-it").shape
+    assert parameter_count(shape) == 30_697_345_280
+    cache = kv_cache(shape, Workload(context_tokens=4096))
+    assert cache.tokens_bytes == 2 * 2 * (50 * 1024 * 16 * 256 + 10 * 4096 * 4 * 512)
+    experts = models.get("google/gemma-4-26B-A4B-it").shape
+    assert parameter_count(experts) / 1e9 == pytest.approx(25.2, abs=0.05)
+    assert active_parameter_count(experts) / 1e9 == pytest.approx(3.8, abs=0.05)

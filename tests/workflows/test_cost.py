@@ -96,3 +96,81 @@ def test_what_is_not_known_is_asked_for(project, arguments, says):
     result = run("Qwen/Qwen3-8B", *arguments)
     assert result.exit_code != 0
     assert says in str(result.exception)
+
+
+def test_the_picture_in_the_terminal_and_as_a_page(project):
+    arguments = [
+        "Qwen/Qwen3-8B",
+        "--incumbent",
+        "gpt-4o",
+        "--machine",
+        "L4",
+        "--usd-per-hour",
+        "0.6-0.9",
+        *STATED,
+    ]
+    result = run(
+        *arguments, "--plot", "--html", "cost.html", "--batch-share", "0.5", "--reasoning-tokens", "20"
+    )
+    assert result.exit_code == 0, result.output
+    assert "b bill   h holding" in result.stdout
+    assert "would be" in result.stdout
+    assert "the machine half as fast" in result.stdout
+    page = (project / "cost.html").read_text()
+    assert "<svg" in page
+    assert "hidden reasoning" in page
+    assert "batch discount" in page
+    assert run(*arguments, "--html", "nowhere/cost.html").exit_code != 0
+
+
+def test_an_unknown_price_is_said_and_not_guessed(project):
+    result = run(
+        "Qwen/Qwen3-8B", "--incumbent", "gpt-99-nobody", "--machine", "L4", "--usd-per-hour", "1", *STATED
+    )
+    assert result.exit_code != 0
+    assert "no price of gpt-99-nobody is known" in str(result.exception)
+    result = run("Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "64GB", *STATED)
+    assert result.exit_code != 0
+
+
+def test_zero_traffic_pays_nothing_and_says_so(project):
+    none = ["--requests-per-month", "0", "--prompt-tokens", "800", "--completion-tokens", "120"]
+    result = run(
+        "Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "L4", "--usd-per-hour", "1", *none, "--plot"
+    )
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("Stay")
+    assert "no traffic: nothing is paid" in result.stdout
+
+
+def test_assess_has_a_money_column_and_a_sentence(project):
+    (project / "freehold.toml").write_text('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\n')
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    with open_store(f"sqlite:///{_state(project)}/freehold.sqlite") as store:
+        store.add_traces(
+            Trace(
+                id=f"t{number}", at=start + timedelta(hours=number), source="import:x", model="gpt-4o",
+                request={"messages": [{"role": "user", "content": "hi"}]},
+                response={"choices": [], "usage": {"completion_tokens_details": {"reasoning_tokens": 7}}},
+                usage=Usage(prompt_tokens=800, completion_tokens=120),
+            )
+            for number in range(48)
+        )  # fmt: skip
+    arguments = ["assess", "Qwen/Qwen3-8B", "--machine", "L4"]
+    result = CliRunner().invoke(cli, [*arguments, "--usd-per-hour", "0.6-0.9", "--json"])
+    record = json.loads(result.stdout)
+    assert record["advice"] == "stay"  # a few hundred requests a month never pay a machine
+    assert record["money"].startswith("Stay on the API")
+    assert float(record["rows"][0]["usd_per_month"][0]) == pytest.approx(0.6 * 730.5)
+    more = CliRunner().invoke(cli, [*arguments, "--usd-per-hour", "0.6", "--requests-per-month", "3000000"])
+    assert "Leave: gpt-4o costs" in more.stdout
+    assert "/month" in more.stdout
+
+
+def test_assess_says_what_is_missing_for_money(project):
+    result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
+    assert "not decidable by cost: no [incumbent]" in result.stdout
+    (project / "freehold.toml").write_text('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\n')
+    result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
+    assert "no traffic to price" in result.stdout
+    assert CliRunner().invoke(cli, ["assess", "--usd-per-hour", "x"]).exit_code == 2

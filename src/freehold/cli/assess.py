@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Order of what is left; a measured score always comes first.",
 )
+@click.option("--usd-per-hour", help="Price of the machine, for example 2.5 or 2-3.5 (default: catalog).")
+@click.option("--requests-per-month", type=int, help="Requests a month, where the traces cannot say.")
 @click.option("--all", "show_all", is_flag=True, help="Show excluded models as well.")
 @config_option
 @json_option
@@ -46,14 +48,17 @@ def command(
     vision: bool,
     languages: tuple[str, ...],
     rank_by: str,
+    usd_per_hour: str | None,
+    requests_per_month: int | None,
     show_all: bool,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
     """Which open models may I use, can I run, and do what I need? Ranked, with a reason for every exclusion.
 
-    Joins the licence ruling for [use], the memory fit on the machine, the needs the traces show and measured
-    scores where there are some. Nothing is downloaded. Exit code 0 when a model is left, 1 when none is.
+    Joins the licence ruling for [use], the memory fit on the machine, the needs the traces show, measured scores
+    and speeds (marked *) where there are some, and dollars a month against the bill of [incumbent]. Nothing is
+    downloaded. Exit code 0 when a model is left, 1 when none is.
 
     \b
     Example:
@@ -61,8 +66,12 @@ def command(
       freehold assess --machine "RTX 4090" --tools --context 16384
       freehold assess Qwen/Qwen3-8B google/gemma-3-27b-it --json
     """
+    from decimal import Decimal
+
+    from freehold.cli.cost import low_high
     from freehold.types.assessment import Needs
     from freehold.workflows.assess import RANK_RULES, assess
+    from freehold.workflows.cost import LOOKED_UP, MachinePrice
     from freehold.workflows.project import open_project
 
     stated = None
@@ -75,7 +84,21 @@ def command(
             concurrency=concurrency or 1,
         )
     order = next(rule for rule in RANK_RULES if rule == rank_by)
-    found = assess(open_project(config_path), machine=machine, stated=stated, models=models, rank_by=order)
+    price = LOOKED_UP
+    if usd_per_hour is not None:
+        try:
+            price = MachinePrice(usd_per_hour=low_high(usd_per_hour))
+        except ValueError:
+            raise click.UsageError(f"--usd-per-hour {usd_per_hour}: write 2.5 or 2-3.5") from None
+    found = assess(
+        open_project(config_path),
+        machine=machine,
+        stated=stated,
+        models=models,
+        rank_by=order,
+        machine_price=price,
+        requests_per_month=None if requests_per_month is None else Decimal(requests_per_month),
+    )
     if as_json:
         print_json(found)
     else:
@@ -101,11 +124,20 @@ def _show(found: Assessment, *, show_all: bool) -> None:
             "freehold assess --all shows why",
             err=True,
         )
+    if found.money:
+        click.echo(f"\n{found.money}")
     if found.shortlist:
         names = ", ".join(f'"{row.model}"' for row in found.shortlist[:3])
         click.echo("\n[candidates]\nmodels = [" + names + "]")
     else:
         click.echo("\nno model is left: a larger machine, fewer needs, or stay on the API")
+
+
+def _dollars(row: CandidateRow) -> str:
+    if row.usd_per_month is None:
+        return ""
+    low, high = row.usd_per_month
+    return f"${low:,.0f}/month" if low == high else f"${low:,.0f}–{high:,.0f}/month"
 
 
 def _line(row: CandidateRow) -> None:
@@ -115,12 +147,12 @@ def _line(row: CandidateRow) -> None:
     speed = ""
     if row.speed is not None:
         low, high = row.speed.decode_tokens_per_second
-        speed = f"{low:,.0f}–{high:,.0f} tok/s"
+        speed = f"{low:,.0f}–{high:,.0f} tok/s" + ("*" if row.speed.how == "measured" else "")
     score = f"score {row.measured_score:.3f}" if row.measured_score is not None else ""
     size = f"{row.parameters / 1e9:.1f}B" if row.parameters >= 1e9 else f"{row.parameters / 1e6:.0f}M"
     click.echo(
         f"{mark} {row.model:<46} {size:>7} {row.quantization or '':<7} {gib(row.total_bytes or 0):>9} "
-        f"{speed:>16} {score}"
+        f"{speed:>16} {_dollars(row):>18} {score}".rstrip()
     )
     for reason in row.reasons:
         click.echo(click.style(f"      · {reason}", dim=True))

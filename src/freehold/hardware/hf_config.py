@@ -38,6 +38,8 @@ FAMILIES: dict[str, Family] = {
     "gemma2": Family("gemma2", {"norms_per_layer": 4}, 2),
     "gemma3": Family("gemma3", {"norms_per_layer": 4, "qk_norm": "head"}, 6),
     "gemma3_text": Family("gemma3", {"norms_per_layer": 4, "qk_norm": "head"}, 6),
+    "gemma4": Family("gemma4", {"norms_per_layer": 4, "qk_norm": "head"}, 6),
+    "gemma4_text": Family("gemma4", {"norms_per_layer": 4, "qk_norm": "head"}, 6),
     "phi3": Family("phi3", {"fused_qkv": True}),
     "olmo2": Family("olmo2", {"qk_norm": "full"}),
     "cohere": Family("command-r", {"norms_per_layer": 1}),
@@ -52,7 +54,7 @@ FAMILIES: dict[str, Family] = {
     "jamba": Family("jamba", {}),
 }
 
-TIED_BY_DEFAULT = frozenset({"gemma2", "gemma3", "gemma3_text", "cohere", "cohere2"})
+TIED_BY_DEFAULT = frozenset({"gemma2", "gemma3", "gemma3_text", "gemma4", "gemma4_text", "cohere", "cohere2"})
 WINDOW_IGNORED = frozenset({"mistral", "phi3", "qwen2", "qwen3", "qwen3_moe"})
 """Their configs name a window that llama.cpp does not use or that is switched off."""
 
@@ -91,6 +93,11 @@ def shape_from_config(path: Path) -> Found:
     recurrent = _recurrent(read, hidden) if kind == "jamba" else None
     tied = raw.get("tie_word_embeddings")
     attention, window = _attention(raw, kind, family, layers, latent is not None, notes)
+    apart: dict[str, Any] = _full_layers(read, attention, raw) if family.architecture == "gemma4" else {}
+    if kind == "gemma4_text" and read.optional("hidden_size_per_layer_input"):
+        notes.append(
+            "embeddings per layer and layers that share a cache are not counted: sizes are approximate"
+        )
     return Found(
         Shape(
             architecture=family.architecture,
@@ -109,6 +116,7 @@ def shape_from_config(path: Path) -> Found:
             latent=latent,
             recurrent=recurrent,
             **family.flags,
+            **apart,
         ),
         tuple(notes),
     )
@@ -148,6 +156,17 @@ def _attention(
     return every_token * layers, None
 
 
+def _full_layers(read: _Keys, attention: tuple[AttentionKind, ...], raw: dict[str, Any]) -> dict[str, Any]:
+    """Gemma 4: full layers have wider and fewer heads, and may use the key as the value."""
+    windowed = read.whole("num_key_value_heads")
+    full = read.optional("num_global_key_value_heads") or windowed
+    return {
+        "full_head_dim": read.optional("global_head_dim"),
+        "kv_heads_by_layer": tuple(full if kind == "full" else windowed for kind in attention),
+        "value_is_key": raw.get("attention_k_eq_v") is True,
+    }
+
+
 def _either(first: bool, one: AttentionKind, other: AttentionKind) -> AttentionKind:
     return one if first else other
 
@@ -162,9 +181,13 @@ def _experts(read: _Keys, kind: str) -> ExpertShape | None:
     ffn = read.optional("moe_intermediate_size") or read.whole("intermediate_size")
     return ExpertShape(
         count=count,
-        per_token=read.optional("num_experts_per_tok") or read.whole("moe_k"),
+        per_token=read.optional("num_experts_per_tok")
+        or read.optional("top_k_experts")
+        or read.whole("moe_k"),
         ffn=ffn,
         shared=read.optional("n_shared_experts") or read.optional("moe_num_shared_experts") or 0,
+        # Gemma 4 runs a dense layer beside the experts: every token passes it.
+        shared_ffn=read.whole("intermediate_size") if kind.startswith("gemma4") else None,
         dense_layers=read.optional("first_k_dense_replace") or read.optional("moe_layer_start_index") or 0,
         every=read.optional("expert_layer_period") or 1,
         offset=read.optional("expert_layer_offset") or 0,

@@ -79,7 +79,8 @@ def _cell_bytes(shape: Shape, layer: int, k_type: str, v_type: str) -> int:
         assert shape.latent is not None
         return _type_bytes(k_type, shape.latent.kv_rank + shape.latent.rope_dim)
     heads = shape.kv_heads_at(layer)
-    return _type_bytes(k_type, heads * shape.head_dim) + _type_bytes(v_type, heads * shape.value_dim)
+    keys, values = heads * shape.head_dim_at(layer), heads * shape.value_dim_at(layer)
+    return _type_bytes(k_type, keys) + _type_bytes(v_type, values)
 
 
 def _type_bytes(name: str, values: int) -> int:
@@ -132,7 +133,8 @@ def _widest_step(shape: Shape) -> int:
         queries = shape.heads * (kept.nope_dim + 2 * (kept.kv_rank + kept.rope_dim))
         steps.append(5 * hidden + queries)
     elif shape.head_dim:
-        queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+        queries = shape.heads * max(shape.head_dim, shape.full_head_dim or 0)
+        keys = shape.kv_heads * shape.head_dim
         wide = queries > hidden
         extra = (0 if keys < queries else keys) * (2 if wide else 1)
         steps.append((5 if wide else 4) * hidden + 2 * queries + extra)

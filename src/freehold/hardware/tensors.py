@@ -89,26 +89,29 @@ def _mixer(shape: Shape, layer: int, kind: str) -> Iterator[_Part]:
     elif kind == "latent":
         yield from _latent(shape)
     else:
-        yield from _attention(shape, shape.kv_heads_at(layer))
+        yield from _attention(shape, layer)
 
 
-def _attention(shape: Shape, kv_heads: int) -> Iterator[_Part]:
-    q, k, v = shape.heads * shape.head_dim, kv_heads * shape.head_dim, kv_heads * shape.value_dim
+def _attention(shape: Shape, layer: int) -> Iterator[_Part]:
+    kv_heads, width, value = shape.kv_heads_at(layer), shape.head_dim_at(layer), shape.value_dim_at(layer)
+    q, k, v = shape.heads * width, kv_heads * width, kv_heads * value
     if shape.fused_qkv:
         projections = [("attn_qkv", q + k + v)]
     else:
         gated = 2 * q if shape.attention_gate else q
         projections = [("attn_q", gated), ("attn_k", k), ("attn_v", v)]
-    for name, width in projections:
-        yield f"{name}.weight", (shape.hidden, width), 1.0
+    if shape.value_is_key and shape.attention[layer] == "full":
+        projections = [one for one in projections if one[0] != "attn_v"]
+    for name, size in projections:
+        yield f"{name}.weight", (shape.hidden, size), 1.0
         if shape.qkv_bias:
-            yield f"{name}.bias", (width,), 1.0
-    yield "attn_output.weight", (shape.heads * shape.value_dim, shape.hidden), 1.0
+            yield f"{name}.bias", (size,), 1.0
+    yield "attn_output.weight", (shape.heads * value, shape.hidden), 1.0
     if shape.output_bias:
         yield "attn_output.bias", (shape.hidden,), 1.0
     if shape.qk_norm == "head":
-        yield "attn_q_norm.weight", (shape.head_dim,), 1.0
-        yield "attn_k_norm.weight", (shape.head_dim,), 1.0
+        yield "attn_q_norm.weight", (width,), 1.0
+        yield "attn_k_norm.weight", (width,), 1.0
     elif shape.qk_norm == "full":
         yield "attn_q_norm.weight", (q,), 1.0
         yield "attn_k_norm.weight", (k,), 1.0

@@ -231,12 +231,8 @@ def _size(shape: Shape, layer: int) -> _Size:
     elif kind == "none":
         sizes = (0, 0, 0)
     else:
-        kv = shape.kv_heads_at(layer)
-        sizes = (
-            shape.heads * shape.head_dim,
-            kv * (shape.head_dim + shape.value_dim),
-            shape.heads * shape.value_dim,
-        )
+        kv, width, value = shape.kv_heads_at(layer), shape.head_dim_at(layer), shape.value_dim_at(layer)
+        sizes = (shape.heads * width, kv * (width + value), shape.heads * value)
     return _Size(*sizes, _inner(shape, layer))
 
 

@@ -81,7 +81,7 @@ def kv_bytes(
             assert shape.latent is not None
             width = shape.latent.kv_rank + shape.latent.rope_dim
         else:
-            width = shape.kv_heads_at(layer) * (shape.head_dim + shape.value_dim)
+            width = shape.kv_heads_at(layer) * (shape.head_dim_at(layer) + shape.value_dim_at(layer))
         total += held * width * size
     return total * workload.concurrency
 

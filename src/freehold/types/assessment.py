@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal
 
+from freehold.types.cost import Advice
 from freehold.types.license import RulingOutcome
 from freehold.types.machine import Speed, Workload
 from freehold.types.record import Record
@@ -49,6 +50,7 @@ class CandidateRow(Record, frozen=True, kw_only=True):
     largest_context_tokens: int | None = None
     speed: Speed | None = None
     usd_per_month: tuple[Decimal, Decimal] | None = None
+    """Holding it for this traffic, low and high end; None where traffic or the machine's price is not known."""
     measured_score: float | None = None
     made_from: tuple[str, ...] = ()
 
@@ -62,6 +64,12 @@ class Assessment(Record, frozen=True, kw_only=True):
     needs: Needs
     rows: tuple[CandidateRow, ...]
     ranked_by: str
+    advice: Advice | None = None
+    """Leave or stay as far as money goes, for the first of the shortlist; None when it cannot be said."""
+    money: str = ""
+    """The sentence to it, or why there is none."""
+    usd_per_month_now: Decimal | None = None
+    """The incumbent's bill."""
     assumptions: tuple[str, ...] = ()
     made_from: tuple[str, ...] = ()
     version: str = ""

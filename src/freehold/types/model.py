@@ -98,11 +98,24 @@ class Shape(Record, frozen=True, kw_only=True):
     attention_sinks: bool = False
     attention_gate: bool = False
     fused_qkv: bool = False
+    full_head_dim: int | None = None
+    """Width of a head in full layers where it differs from windowed ones (Gemma 4)."""
+    value_is_key: bool = False
+    """Full layers have no value projection: the key's is used (the cache holds both)."""
 
     @property
     def value_dim(self) -> int:
         """Width of one value head."""
         return self.head_dim if self.value_head_dim is None else self.value_head_dim
+
+    def head_dim_at(self, layer: int) -> int:
+        """Width of one query or key head of one layer."""
+        full = self.attention[layer] == "full" and self.full_head_dim is not None
+        return self.full_head_dim if full and self.full_head_dim is not None else self.head_dim
+
+    def value_dim_at(self, layer: int) -> int:
+        """Width of one value head of one layer."""
+        return self.head_dim_at(layer) if self.value_head_dim is None else self.value_head_dim
 
     def kv_heads_at(self, layer: int) -> int:
         """Key/value heads of one layer (0 where there is no attention)."""

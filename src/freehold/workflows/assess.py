@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -19,6 +20,9 @@ from freehold.types.license import Ruling
 from freehold.types.machine import Fit, Machine, Speed, Workload
 from freehold.types.model import Model
 from freehold.types.record import content_id
+from freehold.workflows.assess_cost import with_costs
+from freehold.workflows.bench_model import all_measured
+from freehold.workflows.cost import LOOKED_UP, MachinePrice
 from freehold.workflows.license import rule_for_model
 from freehold.workflows.machine import find_machine
 from freehold.workflows.needs import SEEN_TRACES, needs_of
@@ -52,6 +56,8 @@ def assess(
     models: tuple[str, ...] = (),
     rank_by: RankBy = "size",
     use_traces: bool = True,
+    machine_price: MachinePrice = LOOKED_UP,
+    requests_per_month: Decimal | None = None,
 ) -> Assessment:
     """Rank the catalog (or `models`) for this project's use, traffic and machine.
 
@@ -64,8 +70,12 @@ def assess(
     workload = Workload(context_tokens=needs.context_tokens, concurrency=needs.concurrency)
     wanted = [catalog.get(name) for name in models] if models else list(catalog.all_models())
     scores = _scores(project)
-    rows = [_row(model, project, box, needs, workload, scores.get(model.id.lower())) for model in wanted]
-    ordered = _ranked(rows, rank_by)
+    speeds = _measured(project, box) if machine is None else {}
+    rows = [
+        _row(model, project, box, needs, workload, scores.get(model.id.lower()), speeds.get(model.id.lower()))
+        for model in wanted
+    ]
+    ordered, told = with_costs(project, _ranked(rows, rank_by), box, machine_price, requests_per_month)
     made = Assessment(
         id="",
         machine=box.name,
@@ -73,6 +83,9 @@ def assess(
         needs=needs,
         rows=tuple(ordered),
         ranked_by=RANK_RULES[rank_by],
+        advice=told.advice,
+        money=told.sentence,
+        usd_per_month_now=told.bill,
         assumptions=(
             *needs.how,
             "speed is estimated unless measured",
@@ -101,6 +114,11 @@ def _needs(project: Project, stated: Needs | None, use_traces: bool) -> Needs:
     )
 
 
+def _measured(project: Project, box: Machine) -> dict[str, Speed]:
+    """Measured speeds on this machine by model, the newest each."""
+    return {one.model.lower(): one.speed for one in all_measured(project) if one.machine == box.name}
+
+
 def _scores(project: Project) -> dict[str, tuple[float, str]]:
     """Measured scores by model: candidate's mean of the newest comparison, and the record's id."""
     found: dict[str, tuple[float, str]] = {}
@@ -119,6 +137,7 @@ def _row(
     needs: Needs,
     workload: Workload,
     score: tuple[float, str] | None,
+    measured: Speed | None,
 ) -> CandidateRow:
     ruling = rule_for_model(model.id, project.config.use)
     placed = _place(model, workload, box)
@@ -144,7 +163,7 @@ def _row(
         total_bytes=placed.fit.total_bytes,
         headroom_bytes=placed.fit.headroom_bytes,
         largest_context_tokens=placed.fit.largest_context_tokens,
-        speed=placed.speed,
+        speed=measured or placed.speed,
         measured_score=score[0] if score else None,
         made_from=(
             f"ruling:{ruling.id}",

@@ -82,15 +82,7 @@ def cost(
             "which model is paid for today?", hint="--incumbent gpt-4o, or [incumbent] in freehold.toml"
         )
     wanted = model or project.config.candidates.models[0]
-    asked, per_request, basis, sources = _traffic(project, paid, stated, flat)
-    bill = Bill(
-        model=paid,
-        usd_per_request=Range(low=per_request, high=per_request),
-        usd_per_month=Range(
-            low=per_request * asked.requests_per_month, high=per_request * asked.requests_per_month
-        ),
-        basis=basis,
-    )
+    asked, bill, sources = bill_of(project, paid, stated, flat)
     box = find_machine(machine, project.settings, measure=machine is None)
     sized = size_model(wanted, settings=project.settings, quantization=quantization)
     tokens = int(asked.prompt_tokens + asked.completion_tokens) + 1
@@ -103,7 +95,7 @@ def cost(
             f"how fast {box.name} is, is not known",
             hint="give its bandwidth in a machine file, or measure: freehold bench-model",
         )
-    price = _price(box, machine_price)
+    price = machine_price_of(box, machine_price)
     held = holding.self_host(sized.name, box.name, asked, runs, price)
     made = decision.decide(
         asked,
@@ -115,6 +107,24 @@ def cost(
         version=__version__,
     )
     return msgspec.structs.replace(made, id=content_id(made))
+
+
+def bill_of(
+    project: Project, paid: str, stated: StatedTraffic, flat: TokenPrice | None
+) -> tuple[Traffic, Bill, tuple[str, ...]]:
+    """The traffic, what `paid` costs for it, and what that was made from.
+
+    Raises `UsageError` for no traffic and no known price, `MissingExtraError` without the price list.
+    """
+    asked, per_request, basis, sources = _traffic(project, paid, stated, flat)
+    month = per_request * asked.requests_per_month
+    bill = Bill(
+        model=paid,
+        usd_per_request=Range(low=per_request, high=per_request),
+        usd_per_month=Range(low=month, high=month),
+        basis=basis,
+    )
+    return asked, bill, sources
 
 
 def write_page(found: Cost, path: Path) -> None:
@@ -226,7 +236,8 @@ def _characters(value: Any) -> int:
     return 0
 
 
-def _price(box: Machine, stated: MachinePrice) -> Rented | Owned:
+def machine_price_of(box: Machine, stated: MachinePrice) -> Rented | Owned:
+    """What a machine costs: as stated, else rental prices of the catalog. Raises `UsageError` when not known."""
     if stated.usd_per_hour is not None:
         return Rented(stated.usd_per_hour)
     if stated.purchase_usd is not None:
