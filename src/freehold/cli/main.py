@@ -66,6 +66,7 @@ COMMANDS: dict[str, Entry] = {
         "freehold.cli.rollout:command", "Move traffic to the candidate in steps, and back in one"
     ),
     "routes": Entry("freehold.cli.routes:command", "Who answers for which model's name"),
+    "console": Entry("freehold.console.command:command", "Watch a rollout in the browser, and move it"),
     "load": Entry("freehold.cli.load:command", "How an endpoint does under load"),
     "report": Entry("freehold.cli.report:command", "Write the page that tells it all"),
     "settings": Entry(

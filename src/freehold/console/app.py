@@ -1,0 +1,195 @@
+"""The console's server: one page, its state as JSON, and the buttons.
+
+``GET  /``                          the page; the first visit carries ``?token=…`` and gets a cookie for it
+``GET  /api/state?window=SECONDS``  what `workflows.console.overview` sees
+``POST /api/routes/NAME/ACTION``    ``{"why": "…"}``: advance, pause, promote, rollback
+``GET  /reports/FILE``              a report that was written
+
+Whoever has the token may move traffic, so: loopback unless asked otherwise, the token never in a page or a log,
+requests under another host name refused (DNS rebinding), changes only from this page's own origin, and nothing but
+this server's own files runs in the page (content security policy).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from freehold.errors import FreeholdError, StorageError
+from freehold.store import Store, open_store
+from freehold.workflows.console import ACTIONS, act, overview
+from freehold.workflows.project import Project
+
+COOKIE = "freehold_console"
+WINDOW_S, LEAST_WINDOW_S, MOST_WINDOW_S = 900.0, 60.0, 7 * 86_400.0
+BODY_MAX = 16 * 1024
+STATE_SECONDS = 1.5
+"""How long a computed state answers for: several open pages cost no more than one."""
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Server": "freehold",
+}
+# A report is one file with its own styles inside; it has no scripts.
+REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+FILES = {"page.html": "text/html", "console.js": "text/javascript", "console.css": "text/css"}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """What the server needs: the project, who pressed the buttons, the token, and the host names it answers to."""
+
+    project: Project
+    who: str
+    token: str
+    hosts: frozenset[str]
+
+
+def application(console: Console) -> web.Application:
+    """The server for one project. The store is opened when it starts and closed when it ends."""
+    app = web.Application(client_max_size=BODY_MAX, middlewares=[_guard(console), _plain_errors])
+    server = _Server(console)
+    app.cleanup_ctx.append(server.with_store)
+    app.router.add_get("/", server.page)
+    app.router.add_get("/static/{name}", server.static)
+    app.router.add_get("/api/state", server.state)
+    app.router.add_post("/api/routes/{route}/{action}", server.action)
+    app.router.add_get("/reports/{name}", server.report)
+    return app
+
+
+class _Server:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._store: Store | None = None
+        self._lock = asyncio.Lock()
+        self._kept: tuple[float, float, bytes] | None = None
+
+    async def with_store(self, _: web.Application) -> Any:
+        self._store = await asyncio.to_thread(open_store, self._console.project.store_url)
+        yield
+        await asyncio.to_thread(self._store.close)
+
+    async def page(self, request: web.Request) -> web.StreamResponse:
+        if "token" not in request.query:
+            return _file("page.html")
+        # Out of the address bar and the history, into a cookie that no other site can make a browser send.
+        found = web.HTTPFound("/")
+        found.set_cookie(COOKIE, self._console.token, httponly=True, samesite="Strict", path="/")
+        return found
+
+    async def static(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        if name not in FILES or name == "page.html":
+            raise web.HTTPNotFound
+        return _file(name)
+
+    async def state(self, request: web.Request) -> web.StreamResponse:
+        window_s = WINDOW_S
+        with suppress(ValueError):
+            window_s = float(request.query.get("window", ""))
+        window_s = max(LEAST_WINDOW_S, min(MOST_WINDOW_S, window_s))
+        loop = asyncio.get_running_loop()
+        async with self._lock:
+            kept = self._kept
+            if kept is None or kept[0] != window_s or loop.time() - kept[1] > STATE_SECONDS:
+                assert self._store is not None
+                seen = await asyncio.to_thread(
+                    overview, self._console.project, self._store, at=datetime.now(UTC), window_s=window_s
+                )
+                kept = self._kept = (window_s, loop.time(), msgspec.json.encode(seen))
+        return web.Response(body=kept[2], content_type="application/json")
+
+    async def action(self, request: web.Request) -> web.StreamResponse:
+        action = request.match_info["action"]
+        if action not in ACTIONS:
+            raise web.HTTPNotFound
+        try:
+            body = msgspec.json.decode(await request.read(), type=dict[str, str])
+        except msgspec.DecodeError:
+            return _error(400, "the body is not JSON with a reason: " + '{"why": "…"}')
+        assert self._store is not None
+        await asyncio.to_thread(
+            act,
+            self._store,
+            request.match_info["route"],
+            action,
+            who=self._console.who,
+            why=body.get("why", "")[:500],
+            at=datetime.now(UTC),
+        )
+        self._kept = None
+        return web.json_response({"done": action})
+
+    async def report(self, request: web.Request) -> web.StreamResponse:
+        folder = self._console.project.state / "reports"
+        name = request.match_info["name"]
+        # A name that is not one of the folder's own pages leads nowhere, whatever dots and slashes are in it.
+        if name not in {path.name for path in folder.glob("*.html")}:
+            raise web.HTTPNotFound
+        page = await asyncio.to_thread(Path.read_bytes, folder / name)
+        response = web.Response(body=page, content_type="text/html", charset="utf-8")
+        response.headers["Content-Security-Policy"] = REPORT_POLICY
+        return response
+
+
+def _guard(console: Console) -> Any:
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.host not in console.hosts:
+            return _error(421, "this console does not answer to that host name")
+        given = request.query.get("token", "") or request.cookies.get(COOKIE, "")
+        if not hmac.compare_digest(given.encode(), console.token.encode()):
+            return _error(403, "open the address that freehold console printed: it carries the token")
+        if request.method != "GET" and request.headers.get("Origin") not in {
+            f"http://{host}" for host in console.hosts
+        }:
+            return _error(403, "changes are taken from the console's own page only")
+        return await handler(request)
+
+    return guard
+
+
+@web.middleware
+async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Errors of ours as JSON a page can show, and the same headers on everything."""
+    try:
+        response = await handler(request)
+    except web.HTTPException as error:
+        response = error if error.status < 400 else _error(error.status, error.reason)
+    except FreeholdError as error:
+        status = 503 if isinstance(error, StorageError) else 409
+        response = _error(status, error.message, hint=error.hint)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if isinstance(response, web.HTTPException):
+        raise response
+    return response
+
+
+def _error(status: int, message: str, *, hint: str | None = None) -> web.Response:
+    return web.json_response({"error": message, "hint": hint}, status=status, headers=HEADERS)
+
+
+def _file(name: str) -> web.Response:
+    folder = resources.files("freehold.console") / "static"
+    text = (folder / name).read_text(encoding="utf-8")
+    if name == "console.css":  # one set of design tokens for the report and the console
+        tokens = resources.files("freehold.report") / "templates" / "style.css"
+        text = tokens.read_text(encoding="utf-8") + text
+    return web.Response(text=text, content_type=FILES[name], charset="utf-8")

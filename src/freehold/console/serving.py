@@ -1,0 +1,66 @@
+"""Bind the console's port and serve until SIGINT or SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import Callable
+
+from aiohttp import web
+
+from freehold.console.app import Console, application
+from freehold.errors import PortInUseError
+from freehold.workflows.project import Project
+
+
+def serve(
+    project: Project, *, host: str, port: int, token: str, who: str, ready: Callable[[str], None]
+) -> None:
+    """Serve until told to stop; `ready` is called with the address once it answers. Raises `PortInUseError`."""
+    asyncio.run(run(project, host=host, port=port, token=token, who=who, ready=ready, stop=None))
+
+
+async def run(
+    project: Project,
+    *,
+    host: str,
+    port: int,
+    token: str,
+    who: str,
+    ready: Callable[[str], None],
+    stop: asyncio.Event | None,
+) -> None:
+    """`serve` in a running loop, until a signal or `stop`."""
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Only a main thread on a Unix may take signals; elsewhere Ctrl-C or `stop` ends it.
+        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+            loop.add_signal_handler(number, stop.set)
+    # The port is bound first: which host names are ours is known only then.
+    try:
+        server_socket = await asyncio.to_thread(_bound, host, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUseError(host, port) from None
+        raise
+    bound = server_socket.getsockname()[1]
+    names = {host, "127.0.0.1", "localhost", "[::1]"}
+    app = application(
+        Console(project=project, who=who, token=token, hosts=frozenset(f"{name}:{bound}" for name in names))
+    )
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, server_socket).start()
+        ready(f"http://{'localhost' if host in ('0.0.0.0', '::') else host}:{bound}")
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
