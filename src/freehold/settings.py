@@ -49,6 +49,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "threads", int, None, "CPU threads for engines and training. Default: the cores this process may use."
     ),
+    Setting(
+        "weights_gib",
+        float,
+        None,
+        "Most GiB that fetched and converted weights may take; a pull beyond it is refused. Default: the disk.",
+    ),
     Setting("offline", bool, False, "Never reach for a hub or a package index; use what is already here."),
 )
 
@@ -71,6 +77,7 @@ class Settings:
     port: int
     capture_queue: int
     threads: int | None
+    weights_gib: float | None
     offline: bool
 
 
@@ -116,7 +123,13 @@ def _parse(setting: Setting, text: str) -> Any:
     try:
         value = setting.type(text)
     except ValueError:
-        wanted = "a whole number" if setting.type is int else setting.type.__name__
+        wanted = (
+            "a whole number"
+            if setting.type is int
+            else "a number"
+            if setting.type is float
+            else setting.type.__name__
+        )
         raise ConfigError(f"{setting.variable} is {text!r}, expected {wanted}") from None
     return value.expanduser() if isinstance(value, Path) else value
 

@@ -41,7 +41,7 @@ def command(model: str, quantization: str | None, again: bool, as_json: bool) ->
 
 @click.group("weights")
 def weights_group() -> None:
-    """List, show, convert and remove weights that are here.
+    """List, show, convert, pin, prune and remove weights that are here.
 
     \b
     Example:
@@ -72,6 +72,8 @@ def list_command(as_json: bool) -> None:
     for stored in found:
         weights = stored.weights
         place = "" if stored.owned else "  (in place)"
+        place += "  (converted)" if stored.converted_from else ""
+        place += "  (pinned)" if stored.pinned else ""
         click.echo(
             f"{weights.model_id:48} {weights.quantization:8} {weights.bytes / 2**20:10,.1f} MiB{place}"
         )
@@ -138,6 +140,51 @@ def convert_command(model: str, quantization: str | None, as_json: bool) -> None
         return
     click.echo(f"{weights.model_id}  {weights.quantization}  {weights.bytes / 2**20:,.1f} MiB")
     click.echo(f"  path    {weights.path}")
+
+
+@weights_group.command("prune")
+@click.option("--to", "to_gib", type=float, help="GiB that may stay (default: FREEHOLD_WEIGHTS_GIB).")
+@click.option("--dry-run", is_flag=True, help="Say what would go, and leave it.")
+@json_option
+def prune_command(to_gib: float | None, dry_run: bool, as_json: bool) -> None:
+    """Remove fetched weights, least recently used first, until the rest fits. Never what is pinned or in use.
+
+    \b
+    Example:
+      freehold weights prune --to 20 --dry-run
+    """
+    from freehold.settings import load
+    from freehold.workflows.weights_prune import prune
+
+    found = prune(load(), to_gib=to_gib, dry_run=dry_run)
+    if as_json:
+        print_json(found)
+        return
+    for name in found.removed:
+        click.echo(f"{'would remove' if dry_run else 'removed'}  {name}")
+    for name, why in found.kept.items():
+        click.echo(f"kept     {name}  ({why})")
+    click.echo(
+        f"{found.freed_bytes / 2**30:,.1f} GiB freed, {found.taken_bytes / 2**30:,.1f} GiB left", err=True
+    )
+
+
+@weights_group.command("pin")
+@click.argument("model")
+@click.option("--quant", "quantization", help="Which one, when there are several.")
+@click.option("--off", is_flag=True, help="Pin it no longer.")
+def pin_command(model: str, quantization: str | None, off: bool) -> None:
+    """Keep weights from being pruned.
+
+    \b
+    Example:
+      freehold weights pin HuggingFaceTB/SmolLM2-135M-Instruct
+    """
+    from freehold.settings import load
+    from freehold.workflows.weights_prune import label, pin
+
+    stored = pin(model, load(), quantization=quantization, pinned=not off)
+    click.echo(f"{label(stored)} is {'pinned' if stored.pinned else 'not pinned'}", err=True)
 
 
 @weights_group.command("rm")

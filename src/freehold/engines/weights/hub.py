@@ -104,6 +104,32 @@ def cached(repo: str, file: str, revision: str | None) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
+def cached_repository(repo: str, revision: str | None, quantization: str | None) -> Path | None:
+    """What the library's own cache holds of a whole repository: a GGUF, or a folder of safetensors that is complete.
+
+    Which GGUF is the choice of `choose`, among those that are here.
+    """
+    try:
+        hub = _library()
+    except MissingExtraError:
+        return None
+    try:
+        folder = Path(hub.snapshot_download(repo, revision=revision, local_files_only=True))
+    except (OSError, ValueError):  # the library's "not in the cache" is both
+        return None
+    here = [
+        HubFile(path.name, path.stat().st_size, None) for path in sorted(folder.glob("*")) if path.is_file()
+    ]
+    try:
+        chosen = choose(repo, here, None, quantization)
+    except (UnknownModelError, WeightsError):
+        return None
+    if chosen[0].name.endswith(".gguf"):
+        return folder / chosen[0].name
+    needed = ("config.json", "tokenizer_config.json")
+    return folder if all((folder / name).is_file() for name in needed) else None
+
+
 def _endpoint() -> str | None:
     # Read at each call: the library itself looks only once, when it is imported.
     return os.environ.get("HF_ENDPOINT") or None

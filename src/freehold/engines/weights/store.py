@@ -15,6 +15,7 @@ could be taken for weights.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -35,7 +36,7 @@ ALWAYS_HASH_BYTES = 512 << 20
 
 class Stored(Record, frozen=True, kw_only=True):
     """A record of the store. `owned` is False for files read in place, which are never deleted. `converted_from` is the
-    hash of the weights these were converted from."""
+    hash of the weights these were converted from. `pinned` ones are never pruned."""
 
     weights: Weights
     owned: bool
@@ -43,13 +44,15 @@ class Stored(Record, frozen=True, kw_only=True):
     changed_ns: int
     origin: str | None = None
     converted_from: str | None = None
+    pinned: bool = False
 
 
 class WeightsStore:
-    """Weights under ``<home>/weights``."""
+    """Weights under ``<home>/weights``, `budget_bytes` of them at most when that is given."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, budget_bytes: int | None = None) -> None:
         self.root = home / "weights"
+        self._budget_bytes = budget_bytes
 
     def folder(self, model_id: str) -> Path:
         """The folder of a model's weights."""
@@ -95,6 +98,7 @@ class WeightsStore:
         weights = stored.weights
         path = Path(weights.path or "")
         size, changed_ns = fingerprint(path)
+        self._touch(stored)
         same = (size, changed_ns) == (stored.size, stored.changed_ns)
         if same and (path.is_dir() or size > ALWAYS_HASH_BYTES):
             return weights
@@ -107,9 +111,7 @@ class WeightsStore:
                 hint=f"the file changed since it was fetched: freehold pull {weights.model_id} --again",
             )
         if not same:
-            self.record(
-                weights, owned=stored.owned, origin=stored.origin, converted_from=stored.converted_from
-            )
+            self._write(msgspec.structs.replace(stored, size=size, changed_ns=changed_ns))
         return weights
 
     def record(
@@ -130,14 +132,40 @@ class WeightsStore:
             origin=origin,
             converted_from=converted_from,
         )
-        folder = self.folder(weights.model_id)
-        with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            target = folder / f"{weights.quantization}.json"
+        self._write(stored)
+        return stored
+
+    def _write(self, stored: Stored) -> None:
+        target = self._record_file(stored)
+        with storage_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_suffix(f".json.{os.getpid()}.partial")
             partial.write_bytes(msgspec.json.format(msgspec.json.encode(stored)) + b"\n")
             partial.replace(target)
-        return stored
+
+    def _record_file(self, stored: Stored) -> Path:
+        return self.folder(stored.weights.model_id) / f"{stored.weights.quantization}.json"
+
+    def pin(self, stored: Stored, pinned: bool) -> Stored:
+        """Keep weights from being pruned, or no longer."""
+        changed = msgspec.structs.replace(stored, pinned=pinned)
+        self._write(changed)
+        return changed
+
+    def used_at(self, stored: Stored) -> float:
+        """When the weights were last asked for (seconds since the epoch): the record's own time of change."""
+        try:
+            return self._record_file(stored).stat().st_mtime
+        except OSError:
+            return 0.0
+
+    def _touch(self, stored: Stored) -> None:
+        with contextlib.suppress(OSError):  # a store that may only be read is used all the same
+            os.utime(self._record_file(stored))
+
+    def taken_bytes(self) -> int:
+        """Bytes of the weights that are ours."""
+        return sum(stored.size for stored in self.list() if stored.owned)
 
     def remove(self, stored: Stored) -> int:
         """Forget weights, delete the bytes when they are ours, and return how many bytes that freed."""
@@ -145,7 +173,7 @@ class WeightsStore:
         path = Path(weights.path or "")
         freed = 0
         with storage_errors(path):
-            (self.folder(weights.model_id) / f"{weights.quantization}.json").unlink(missing_ok=True)
+            self._record_file(stored).unlink(missing_ok=True)
             if stored.owned and self.root.resolve() in path.resolve().parents:
                 freed = stored.size
                 if path.is_dir():
@@ -185,7 +213,14 @@ class WeightsStore:
             lock.release()
 
     def room(self, needed_bytes: int) -> None:
-        """Raise `StorageError` when the disk has less than `needed_bytes` left."""
+        """Raise `StorageError` when the disk, or the budget, has less than `needed_bytes` left."""
+        taken = self.taken_bytes()
+        if self._budget_bytes is not None and taken + needed_bytes > self._budget_bytes:
+            raise StorageError(
+                f"weights need {needed_bytes / 2**20:,.0f} MiB, and of the {self._budget_bytes / 2**30:,.1f} GiB that "
+                f"FREEHOLD_WEIGHTS_GIB allows {taken / 2**30:,.1f} GiB are taken",
+                hint="freehold weights prune removes what was used least recently, or allow more",
+            )
         place = self.root
         while not place.exists():
             place = place.parent
@@ -194,7 +229,7 @@ class WeightsStore:
             raise StorageError(
                 f"weights need {needed_bytes / 2**20:,.0f} MiB in {self.root}, "
                 f"the disk has {free / 2**20:,.0f} MiB left",
-                hint="free some space (freehold weights list), or set FREEHOLD_HOME to another disk",
+                hint="free some space (freehold weights prune), or set FREEHOLD_HOME to another disk",
             )
 
     def _read(self, file: Path) -> Stored | None:
