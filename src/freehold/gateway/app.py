@@ -20,7 +20,7 @@ from freehold.gateway.admin import Admin
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, from_json
 from freehold.gateway.forward import forward, read_body, reply
 from freehold.gateway.keys import KeyRing
-from freehold.gateway.messages import TableMessage
+from freehold.gateway.messages import TableMessage, Totals
 from freehold.gateway.routing import RouteTable
 from freehold.gateway.shadow import Shadows
 from freehold.gateway.spool import TABLE, TOTALS, USE, Spool
@@ -71,6 +71,7 @@ class GatewayApp:
                 on_message=self._on_message,
             )
         self.state = WorkerState(config, table, spool)
+        self.state.limiter.share(self.run_folder)
         self.shadows = Shadows(self.state)
         self._tasks.append(loop.create_task(self._tick()))
         self._tasks.append(loop.create_task(self._tell_use()))
@@ -195,9 +196,9 @@ class GatewayApp:
         while True:
             await asyncio.sleep(TELL_USE_EVERY_S)
             self._follow_config()
-            window, use = self.state.limiter.take_ours()
-            if self.state.spool is not None and use:
-                self.state.spool.send(USE, msgspec.msgpack.encode((window, use)))
+            told = self.state.limiter.take_ours()
+            if self.state.spool is not None and told is not None:
+                self.state.spool.send(USE, msgspec.msgpack.encode(told))
 
     def _write_meters(self) -> None:
         assert self.state is not None
@@ -211,7 +212,7 @@ class GatewayApp:
     def _on_message(self, tag: int, payload: bytes) -> None:
         assert self.state is not None
         if tag == TOTALS:
-            self.state.limiter.learn(msgspec.msgpack.decode(payload, type=list[tuple[str, int, int, int]]))
+            self.state.limiter.learn(msgspec.msgpack.decode(payload, type=Totals))
         if tag != TABLE:
             return
         message = msgspec.json.decode(payload, type=TableMessage)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from freehold.errors import ConfigError
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import Record
 from freehold.types.route import Limits, Route
-from freehold.types.traffic_config import CaptureMode
+from freehold.types.traffic_config import CaptureMode, PriceConfig
 
 Capture = CaptureMode
 CONFIG_FILE = "config.json"
@@ -16,12 +18,18 @@ CONFIG_FILE = "config.json"
 
 
 class ApiKey(Record, frozen=True, kw_only=True):
-    """A local key an application must show. Only its hash is kept (see `freehold.gateway.keys`)."""
+    """A local key an application must show. Only its hash is kept (see `freehold.gateway.keys`).
+
+    A revoked key stays known, so that revoking the last one does not let everybody in.
+    """
 
     name: str
     hash: str
     limits: Limits = Limits()
     admin: bool = False
+    made_at: datetime | None = None
+    made_by: str = ""
+    revoked_at: datetime | None = None
 
 
 class GatewayConfig(Record, frozen=True, kw_only=True):
@@ -43,6 +51,8 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     capture_queue_bytes: int = 64 * 1024 * 1024
     workers: int = 1
     api_keys: tuple[ApiKey, ...] = ()
+    keys_in_store: bool = False
+    prices: dict[str, PriceConfig] = {}
     default_model: str | None = None
     max_body_bytes: int = 64 * 1024 * 1024
     connect_timeout_s: float = 5.0
@@ -55,6 +65,13 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     shadow_per_minute: int | None = None
     retention_days: float | None = None
     retention_bytes: int | None = None
+
+    def charges(self, endpoint_name: str) -> bool:
+        """Whether an endpoint costs money per token: a remote one that is not said to be free."""
+        price = self.prices.get(endpoint_name)
+        if price is not None and not (price.prompt or price.completion):
+            return False
+        return any(one.name == endpoint_name and one.engine == "remote" for one in self.endpoints)
 
     def __post_init__(self) -> None:
         names = [endpoint.name for endpoint in self.endpoints]

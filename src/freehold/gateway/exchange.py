@@ -91,6 +91,18 @@ class Exchange:
         return self.route.name if self.route is not None else ""
 
     @property
+    def upstream_model(self) -> str:
+        """The model's name at the endpoint that answered."""
+        decision, route, endpoint = self.decision, self.route, self.answered_by
+        targets = [decision.target] if decision is not None else []
+        if route is not None:
+            targets += [route.incumbent, *route.fallback]
+        for target in targets:
+            if endpoint is not None and target.endpoint == endpoint.name:
+                return target.model or self.model
+        return self.model
+
+    @property
     def response_kind(self) -> Literal["openai", "anthropic", "responses"]:
         """In which API's words the upstream answered."""
         endpoint = self.answered_by

@@ -120,8 +120,10 @@ async def _within_limits(state: WorkerState, exchange: Exchange) -> None:
     if exchange.route is not None and exchange.route.limits != _NO_LIMITS:
         wanted.append((f"route:{exchange.route.name}", exchange.route.limits))
     if wanted:
-        exchange.release = await state.limiter.admit(wanted)
-        exchange.metered = [name for name, limits in wanted if limits.tokens_per_minute is not None]
+        assert exchange.decision is not None
+        paid = state.config.charges(exchange.decision.target.endpoint)
+        exchange.release = await state.limiter.admit(wanted, paid=paid)
+        exchange.metered = [name for name, limits in wanted if limits.counts_tokens]
 
 
 def _text(value: Any) -> str | None:
@@ -170,6 +172,10 @@ def _finish(state: WorkerState, shadows: Shadows, exchange: Exchange) -> None:
     meters.observe("freehold_request_seconds", time.perf_counter() - exchange.started_s, route, arm)
     if exchange.metered:
         state.limiter.spent(exchange.metered, exchange.tokens())
+        if state.config.charges(endpoint.name):
+            state.limiter.bill(
+                exchange.metered, endpoint, exchange.upstream_model, exchange.body, exchange.kept
+            )
     if state.spool is not None and (captured := exchange.captured()) is not None:
         state.spool.offer(captured)
     if exchange.decision is not None and exchange.decision.shadow is not None:

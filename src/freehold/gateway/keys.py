@@ -27,21 +27,28 @@ def hash_of(key: str) -> str:
 
 
 class KeyRing:
-    """The keys in force. Without any, everybody who reaches the port is let in."""
+    """The keys in force. Where there never was one, everybody who reaches the port is let in.
 
-    __slots__ = ("_by_hash", "required")
+    `waiting` is a ring whose keys are yet to come: nobody is let in meanwhile.
+    """
 
-    def __init__(self, keys: Iterable[ApiKey]) -> None:
-        self._by_hash = {key.hash: key for key in keys}
-        self.required = bool(self._by_hash)
+    __slots__ = ("_by_hash", "_waiting", "required")
+
+    def __init__(self, keys: Iterable[ApiKey], *, waiting: bool = False) -> None:
+        known = list(keys)
+        self._by_hash = {key.hash: key for key in known if key.revoked_at is None}
+        self._waiting = waiting
+        self.required = bool(known) or waiting
 
     def check(self, authorization: str | None, x_api_key: str | None) -> ApiKey | None:
         """The key a request shows, in ``Authorization: Bearer`` or ``x-api-key``; None when none is needed.
 
-        Raises `ApiError` (401).
+        Raises `ApiError` (401, or 503 while waiting).
         """
         if not self.required:
             return None
+        if self._waiting:
+            raise ApiError(503, "the gateway is starting", code="starting", retry_after_s=1)
         shown = x_api_key
         if authorization is not None and authorization[:7].lower() == "bearer ":
             shown = authorization[7:].strip()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
 from freehold.gateway.config import ApiKey
+from freehold.gateway.spending import Bill
 from freehold.types.record import Record
 from freehold.types.route import Route
 from freehold.types.trace import Completeness
@@ -43,6 +45,30 @@ class Captured(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     content_encoding: str | None = None
     ttft_ms: float | None = None
     total_ms: float | None = None
+
+
+class Told(msgspec.Struct, frozen=True, array_like=True):
+    """From a worker to the recorder: requests and tokens by name in a minute, and the bills since the last time."""
+
+    window: int
+    use: dict[str, tuple[int, int]]
+    bills: list[Bill] = []
+
+
+class Totals(msgspec.Struct, frozen=True, array_like=True):
+    """From the recorder to the workers: what all gateways used and spent.
+
+    `use` rows are name, window, requests, tokens; `spent` rows are name, dollars on `day`, dollars in its month.
+    `unpriced` are names with bills whose price nobody knows, and the model's name. Of `gateways` that are alive
+    this one is number `rank`, from 0.
+    """
+
+    use: list[tuple[str, int, int, int]]
+    day: str
+    spent: list[tuple[str, Decimal, Decimal]] = []
+    unpriced: dict[str, str] = {}
+    gateways: int = 1
+    rank: int = 0
 
 
 class TableMessage(Record, frozen=True, kw_only=True):

@@ -29,6 +29,8 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_client_aborts": ("Requests whose client went away before the end", ("route",)),
     "freehold_guard_events": ("What guards found", ("route", "guard", "outcome")),
     "freehold_shadows": ("Requests mirrored to a candidate", ("route", "outcome")),
+    "freehold_bills": ("Answers that were charged to a key or route with limits", ("outcome",)),
+    "freehold_spend_usd": ("Dollars charged to a key or route", ("name",)),
     "freehold_traces_captured": ("Traces handed to the recorder", ()),
     "freehold_traces_dropped": ("Traces dropped because the queue was full", ()),
     "freehold_traces_stored": ("Traces written to the store", ()),

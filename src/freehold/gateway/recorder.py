@@ -14,11 +14,13 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import sys
 import threading
 import time
 from collections import deque
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import cast
 
@@ -27,12 +29,13 @@ import msgspec
 from freehold.errors import StorageError
 from freehold.gateway.config import ApiKey, GatewayConfig, from_json
 from freehold.gateway.limiter import WINDOW_S
-from freehold.gateway.messages import Captured, TableMessage
+from freehold.gateway.messages import Captured, TableMessage, Told, Totals
 from freehold.gateway.meters import Meters
+from freehold.gateway.spending import Bill, dollars
 from freehold.gateway.spool import TABLE, TOTALS, TRACE, USE, FrameReader, frame
 from freehold.gateway.traces import to_trace
-from freehold.store import Store, open_store
-from freehold.store.usage import Use, add_use
+from freehold.store import Store, leases, open_store
+from freehold.store.usage import Use, add_spending, add_use, spent
 
 log = logging.getLogger("freehold.recorder")
 
@@ -41,7 +44,8 @@ WRITE_EVERY_S = 0.2
 POLL_EVERY_S = 0.25
 RETENTION_EVERY_S = 60.0
 KEY_RECORDS = "api_key"
-_decode_use = msgspec.msgpack.Decoder(tuple[int, dict[str, tuple[int, int]]]).decode
+ALIVE_S = 5.0
+_decode_told = msgspec.msgpack.Decoder(Told).decode
 _decode = msgspec.msgpack.Decoder(Captured).decode
 
 
@@ -86,6 +90,9 @@ class Recorder:
         self._use: dict[str, Use] = {}
         self._use_lock = threading.Lock()
         self._limits_in_use = False
+        self._bills: list[Bill] = []
+        self._unpriced: dict[str, str] = {}
+        self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._loop = asyncio.get_running_loop()
 
     # On the loop
@@ -107,17 +114,14 @@ class Recorder:
                 connection.transport.pause_reading()
 
     def use(self, payload: bytes) -> None:
-        window, use = _decode_use(payload)
+        told = _decode_told(payload)
         with self._use_lock:
-            if window != self._window:
-                self._window, self._use = window, {}
-            for name, (requests, tokens) in use.items():
+            self._bills.extend(told.bills)
+            if told.window != self._window:
+                self._window, self._use = told.window, {}
+            for name, (requests, tokens) in told.use.items():
                 old = self._use.get(name, Use(0, 0))
                 self._use[name] = Use(old.requests + requests, old.tokens + tokens)
-
-    def _tell_totals(self, totals: dict[tuple[str, int], Use]) -> None:
-        rows = [(name, window, *used) for (name, window), used in totals.items()]
-        self._send(TOTALS, msgspec.msgpack.encode(rows))
 
     def _send(self, tag: int, payload: bytes) -> None:
         for connection in self._connections:
@@ -181,7 +185,7 @@ class Recorder:
 
     def _poll(self, store: Store, known: tuple[int, int] | None) -> tuple[int, int]:
         keys = store.list_records(KEY_RECORDS, ApiKey)
-        now = (store.routes_revision(), hash(tuple(key.hash for key in keys)))
+        now = (store.routes_revision(), hash(msgspec.json.encode(keys)))
         if now != known:
             message = TableMessage(routes=tuple(store.routes()), keys=tuple(keys), revision=now[0])
             self._loop.call_soon_threadsafe(self._announce, msgspec.json.encode(message))
@@ -191,11 +195,56 @@ class Recorder:
         """Add this gateway's use to the store's, and tell the workers what all gateways used."""
         with self._use_lock:
             use, self._use = self._use, {}
-        self._limits_in_use = self._limits_in_use or bool(use)
-        if self._limits_in_use:
-            window = self._window if use else int(time.time() // WINDOW_S)
+            bills, self._bills = self._bills, []
+        self._limits_in_use = self._limits_in_use or bool(use) or bool(bills)
+        if not self._limits_in_use:
+            return
+        now = datetime.now(UTC)
+        day = now.strftime("%Y-%m-%d")
+        window = self._window if use else int(time.time() // WINDOW_S)
+        try:
             totals = add_use(store.database, window, use)
-            self._loop.call_soon_threadsafe(self._tell_totals, totals)
+            more = self._dollars(bills, now)
+            spending = (
+                add_spending(store.database, day, more) if more else spent(store.database, day, day[:7])
+            )
+        except StorageError:
+            with self._use_lock:
+                # Told again once the store is back: money that was spent must not be forgotten.
+                self._bills = [*bills, *self._bills]
+            raise
+        owners = leases.alive(store.database, "gateway", self._owner, at=now, seconds=ALIVE_S)
+        message = Totals(
+            use=[(name, window, *used) for (name, window), used in totals.items()],
+            day=day,
+            spent=[(name, *dollars) for name, dollars in spending.items()],
+            unpriced=self._unpriced,
+            gateways=len(owners),
+            rank=owners.index(self._owner),
+        )
+        self._loop.call_soon_threadsafe(self._send, TOTALS, msgspec.msgpack.encode(message))
+
+    def _dollars(self, bills: list[Bill], now: datetime) -> dict[str, Decimal]:
+        """What bills come to, by name. Where a price is unknown, names with a cap let nothing more through."""
+        more: dict[str, Decimal] = {}
+        for one in bills:
+            cost = dollars(one, self._config, at=now)
+            if one.estimated:
+                self._meters.count("freehold_bills", "estimated")
+            if cost is None:
+                self._meters.count("freehold_bills", "unpriced")
+                for name in one.names:
+                    if name not in self._unpriced:
+                        log.warning(
+                            "no price of %s is known: the spend cap of %s cannot hold", one.model, name
+                        )
+                        self._unpriced[name] = one.model
+                continue
+            self._meters.count("freehold_bills", "priced")
+            for name in one.names:
+                more[name] = more.get(name, Decimal(0)) + cost
+                self._meters.count("freehold_spend_usd", name, by=float(cost))
+        return more
 
     def _write(self, store: Store) -> None:
         while self._queue:

@@ -19,11 +19,11 @@ class WorkerState:
     def __init__(self, config: GatewayConfig, table: RouteTable, spool: Spool | None) -> None:
         self.config = config
         self.table = table
-        self.keys = KeyRing(config.api_keys)
+        self.keys = KeyRing(config.api_keys, waiting=config.keys_in_store)
         self.upstreams = Upstreams(config)
         self.meters = Meters()
         self.spool = spool
-        self.limiter = Limiter(config.workers)
+        self.limiter = Limiter()
         self.draw = random.Random().random
         self._breakers: dict[str, Breaker] = {}
 

@@ -47,6 +47,11 @@ class Limits(Record, frozen=True, kw_only=True):
     usd_per_month: Decimal | None = None
 
     @property
+    def counts_tokens(self) -> bool:
+        """Whether what an answer used must be known."""
+        return self.tokens_per_minute is not None or self.caps_spending
+
+    @property
     def caps_spending(self) -> bool:
         return self.usd_per_day is not None or self.usd_per_month is not None
 

@@ -7,13 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anyio
+import msgspec
 
-from freehold.gateway.config import GatewayConfig
-from freehold.store import open_store
+from freehold.errors import ConfigError
+from freehold.gateway.config import ApiKey, GatewayConfig
+from freehold.gateway.routing import ANY_MODEL
+from freehold.gateway.spending import Bill, dollars
+from freehold.store import Store, open_store
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.progress import Progress
 from freehold.types.traffic_config import CaptureMode
 from freehold.workflows import routes, serve
+from freehold.workflows.keys import KIND as KEYS
 from freehold.workflows.observer_process import Watching
 from freehold.workflows.project import Project, now
 from freehold.workflows.running import INCUMBENT, Running, hold
@@ -80,6 +85,26 @@ def more_endpoints(project: Project, *, say: Callable[[str], None]) -> list[Endp
     return found
 
 
+def _check_prices(store: Store, front: GatewayConfig) -> None:
+    """A spend cap that cannot be held is an error now, not a surprise later. Raises `ConfigError`."""
+    keys = [key for key in store.list_records(KEYS, ApiKey) if key.revoked_at is None]
+    any_key = any(key.limits.caps_spending for key in keys)
+    for route in store.routes():
+        if not (route.limits.caps_spending or any_key):
+            continue
+        for target in (route.incumbent, route.candidate, *route.fallback):
+            if target is None or not front.charges(target.endpoint):
+                continue
+            model = target.model or route.model
+            probe = Bill([], target.endpoint, model, 1, 0, 1)
+            if model != ANY_MODEL and dollars(probe, front, at=now()) is None:
+                raise ConfigError(
+                    f"route {route.name} is under a spend cap, and no price of {model} is known",
+                    hint="state it: [incumbent] or [[endpoints]] price = { prompt = 2.5, completion = 10 } (dollars "
+                    "per million tokens); list prices need the extra: pip install 'freehold[costs]'",
+                )
+
+
 def up(
     project: Project,
     *,
@@ -116,12 +141,16 @@ def up(
         shadow_concurrency=config.capture.shadow_concurrency,
         shadow_per_minute=config.capture.shadow_per_minute,
         workers=workers or 1,
+        prices={table.name: table.price for table in config.endpoints if table.price is not None}
+        | ({INCUMBENT: config.incumbent.price} if config.incumbent and config.incumbent.price else {}),
     )
     check_port(front.host, front.port)  # before a pull that may take minutes
     chosen = plan or project_plan(project, progress=progress)
     with open_store(project.store_url) as store:
         # Before the first request, so that no request is answered by other routes than the file's.
         routes.carry_over(store, config, at=now(), say=progress.say)
+        _check_prices(store, front)
+        front = msgspec.structs.replace(front, keys_in_store=bool(store.list_records(KEYS, ApiKey)))
     watching = Watching(
         store_url=project.store_url,
         config_path=None if project.config_path is None else str(project.config_path.absolute()),

@@ -1,0 +1,144 @@
+"""Places for requests that run at once, counted over all workers of a gateway.
+
+Each name has a small file in the gateway's run folder, mapped into every worker's memory. A worker writes only its
+own slot; it takes a place under the file's lock, after adding up everybody's. A worker that was killed loses its
+slot. No message goes to another process, and nobody asks the store.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import mmap
+import os
+import struct
+import time
+from pathlib import Path
+from typing import Protocol
+
+_SLOT = struct.Struct("=III")  # pid, running, waiting
+_SLOTS = 256
+_LOCK_TRIES, _LOCK_PAUSE_S = 200, 0.0001
+
+
+class Places(Protocol):
+    """The places of one name."""
+
+    def take(self, most: int) -> bool:
+        """Take a place while fewer than `most` are taken."""
+
+    def give(self) -> None:
+        """Give one back."""
+
+    def wait(self, change: int) -> None:
+        """Say that one more (1) or one fewer (-1) waits here."""
+
+    def waiting_elsewhere(self) -> int:
+        """How many wait in other workers."""
+
+
+class OwnPlaces:
+    """Places of a worker that is alone."""
+
+    __slots__ = ("_running",)
+
+    def __init__(self) -> None:
+        self._running = 0
+
+    def take(self, most: int) -> bool:
+        if self._running >= most:
+            return False
+        self._running += 1
+        return True
+
+    def give(self) -> None:
+        self._running -= 1
+
+    def wait(self, change: int) -> None:
+        """Nobody else wants to know."""
+
+    def waiting_elsewhere(self) -> int:
+        return 0
+
+
+class SharedPlaces:
+    """Places in a file that all workers of a gateway map."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        digest = hashlib.blake2b(name.encode(), digest_size=12).hexdigest()
+        size = _SLOT.size * _SLOTS
+        self._file = os.open(folder / f"places-{digest}", os.O_RDWR | os.O_CREAT, 0o600)
+        if os.fstat(self._file).st_size < size:
+            os.ftruncate(self._file, size)
+        self._map = mmap.mmap(self._file, size)
+        self._running = self._waiting = 0
+        self._at = 0
+        locked = self._lock()
+        try:
+            for slot in range(_SLOTS):
+                pid = _SLOT.unpack_from(self._map, slot * _SLOT.size)[0]
+                if pid == 0 or pid == os.getpid() or not _is_alive(pid):
+                    self._at = slot * _SLOT.size
+                    break
+            self._write()
+        finally:
+            if locked:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def take(self, most: int) -> bool:
+        if most <= 0:
+            return False
+        locked = self._lock()
+        try:
+            if self._taken() >= most and self._taken(sweep=True) >= most:
+                return False
+            self._running += 1
+            self._write()
+            return True
+        finally:
+            if locked:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def give(self) -> None:
+        self._running -= 1
+        self._write()
+
+    def wait(self, change: int) -> None:
+        self._waiting += change
+        self._write()
+
+    def waiting_elsewhere(self) -> int:
+        total: int = sum(slot[2] for slot in _SLOT.iter_unpack(self._map[:]))
+        return total - self._waiting
+
+    def _taken(self, *, sweep: bool = False) -> int:
+        total = 0
+        for place, (pid, running, _) in enumerate(_SLOT.iter_unpack(self._map[:])):
+            if running and sweep and not _is_alive(pid):
+                _SLOT.pack_into(self._map, place * _SLOT.size, 0, 0, 0)
+            else:
+                total += running
+        return total
+
+    def _write(self) -> None:
+        _SLOT.pack_into(self._map, self._at, os.getpid(), self._running, self._waiting)
+
+    def _lock(self) -> bool:
+        """Hold the file's lock; False when somebody does not let go of it, for then traffic matters more."""
+        for _ in range(_LOCK_TRIES):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                time.sleep(_LOCK_PAUSE_S)
+        return False
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,85 @@
+"""What an answer cost: tokens read from its end by the worker, dollars worked out by the recorder.
+
+Covered: usage as OpenAI's and Anthropic's APIs report it, streamed or not; answers that report none (broken off,
+or an endpoint that does not count) are estimated, and counted as estimated.
+Not covered: batch discounts, tools that a maker charges for by the call.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from freehold.costs.prices import TokenPrice, request_price
+from freehold.errors import MissingExtraError, UsageError
+from freehold.gateway.config import GatewayConfig
+
+_PROMPT = re.compile(rb'"(?:prompt_tokens|input_tokens)" ?: ?(\d{1,9})')
+_COMPLETION = re.compile(rb'"(?:completion_tokens|output_tokens)" ?: ?(\d{1,9})')
+_CACHED = re.compile(rb'"(?:cached_tokens|cache_read_input_tokens)" ?: ?(\d{1,9})')
+_HEAD, _TAIL = 4096, 4096
+_BYTES_A_TOKEN = 4
+
+
+class Bill(msgspec.Struct, frozen=True, array_like=True):
+    """One answer: on whose names it goes, who was asked for which model, and the tokens."""
+
+    names: list[str]
+    endpoint: str
+    model: str
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    estimated: bool = False
+
+
+def bill(
+    names: Sequence[str], endpoint: str, model: str, api: str, request: bytes, answer: Sequence[bytes]
+) -> Bill:
+    """The bill of an answer, from the bytes that are at hand."""
+    # Anthropic's streams say at their beginning what went in, all others at their end.
+    head = b"".join(answer[:3])[:_HEAD] if api == "anthropic" else b""
+    tail = b"".join(answer[-3:])[-_TAIL:]
+    prompt = _last(_PROMPT, tail) or _last(_PROMPT, head)
+    completion = _last(_COMPLETION, tail)
+    cached = _last(_CACHED, tail) or _last(_CACHED, head) or 0
+    if prompt is not None and completion is not None:
+        if api == "anthropic":
+            prompt += cached  # Anthropic counts what was cached apart
+        return Bill(list(names), endpoint, model, prompt, min(cached, prompt), completion)
+    whole = sum(map(len, answer))
+    chunks = sum(part.count(b"data:") for part in answer)
+    return Bill(
+        list(names),
+        endpoint,
+        model,
+        prompt if prompt is not None else len(request) // _BYTES_A_TOKEN,
+        cached,
+        chunks or whole // _BYTES_A_TOKEN,
+        estimated=True,
+    )
+
+
+def dollars(bill: Bill, config: GatewayConfig, *, at: datetime) -> Decimal | None:
+    """What a bill comes to: the endpoint's own price, else its maker's list price; None where neither is known."""
+    flat = config.prices.get(bill.endpoint)
+    try:
+        return request_price(
+            bill.model,
+            prompt_tokens=bill.prompt_tokens,
+            completion_tokens=bill.completion_tokens,
+            cached_prompt_tokens=bill.cached_tokens,
+            at=at,
+            flat=None if flat is None else TokenPrice(flat.prompt, flat.completion, flat.cached_prompt),
+        )
+    except (UsageError, MissingExtraError):
+        return None
+
+
+def _last(pattern: re.Pattern[bytes], data: bytes) -> int | None:
+    found = pattern.findall(data)
+    return int(found[-1]) if found else None

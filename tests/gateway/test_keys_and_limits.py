@@ -1,0 +1,100 @@
+"""Keys, concurrency and money over several workers of a real gateway."""
+
+import concurrent.futures
+import json
+import time
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+from loopback import ANSWER, eventually, gateway, plain, stream, stream_of
+from test_forward import QUESTION, post
+
+from freehold.gateway.config import ApiKey
+from freehold.gateway.keys import hash_of, new_key
+from freehold.store import default_url, open_store
+from freehold.store.usage import spent
+from freehold.types.route import Limits, Route, Target
+from freehold.types.traffic_config import PriceConfig
+
+
+def limited(**limits):
+    return Route(name="support", model="m", incumbent=Target(endpoint="incumbent"), limits=Limits(**limits))
+
+
+def burst(running, n):
+    with concurrent.futures.ThreadPoolExecutor(n) as pool:
+        return list(pool.map(lambda _: post(running, QUESTION), range(n)))
+
+
+def test_concurrency_holds_over_workers_and_the_queue_has_a_deadline(upstream, tmp_path):
+    running_now, most = [0], [0]
+    slow = plain(ANSWER, delay=0.25)
+
+    def answer(seen):
+        async def respond(request):
+            running_now[0] += 1
+            most[0] = max(most[0], running_now[0])
+            try:
+                return await slow(request)
+            finally:
+                running_now[0] -= 1
+
+        return respond
+
+    upstream.answer = answer
+    route = limited(concurrency=3)
+    with gateway(upstream, tmp_path, routes=(route,), workers=4, capture="off") as running:
+        statuses = [status for status, _, _ in burst(running, 16)]
+        assert most[0] == 3 and statuses.count(200) == 3
+        status, headers, body = next(one for one in burst(running, 8) if one[0] == 429)
+        assert headers["retry-after"] == "1"
+        assert json.loads(body)["error"]["code"] == "concurrency_limit_exceeded"
+    most[0] = 0
+    with gateway(upstream, tmp_path, routes=(limited(concurrency=3, wait_ms=5000),), workers=4) as running:
+        assert {status for status, _, _ in burst(running, 12)} == {200} and most[0] == 3
+
+
+def test_a_spend_cap_is_kept_over_gateways_and_restarts(upstream, tmp_path):
+    prices = {"incumbent": PriceConfig(prompt=Decimal(1000), completion=Decimal(2000))}
+    each = Decimal("0.015")  # 9 prompt and 3 completion tokens
+    route = limited(usd_per_day=3 * each)
+    changes = {"routes": (route,), "prices": prices, "capture": "off"}
+    with gateway(upstream, tmp_path, **changes) as one, gateway(upstream, tmp_path, **changes) as other:
+        for running in (one, other, one):
+            assert post(running, QUESTION)[0] == 200
+            time.sleep(0.8)
+        for running in (one, other):
+            status, headers, body = eventually(lambda r=running: (a := post(r, QUESTION))[0] == 429 and a)
+            assert json.loads(body)["error"]["code"] == "spend_cap_reached"
+            assert 0 < int(headers["retry-after"]) <= 86_400
+    day = datetime.now(UTC).strftime("%Y-%m-%d")
+    with open_store(f"sqlite:///{tmp_path / 'freehold.sqlite3'}") as store:
+        assert spent(store.database, day, day[:7])["route:support"].day_usd == 3 * each
+    with gateway(upstream, tmp_path, **changes) as again:
+        eventually(lambda: post(again, QUESTION)[0] == 429)
+
+
+def test_a_stream_is_charged_and_an_unknown_price_lets_nothing_more_through(upstream, tmp_path):
+    upstream.answer = lambda seen: stream(stream_of("on", "its", "way", usage=True))
+    with gateway(upstream, tmp_path, routes=(limited(usd_per_day=Decimal(1)),), capture="off") as running:
+        assert post(running, {**QUESTION, "stream": True})[0] == 200
+        assert upstream.seen[0].json["stream_options"] == {"include_usage": True}
+        body = eventually(lambda: (a := post(running, {**QUESTION, "stream": True}))[0] == 429 and a[2])
+        assert "no price of m is known" in json.loads(body)["error"]["message"]
+
+
+def test_a_revoked_key_is_refused_and_the_last_one_opens_nothing(upstream, tmp_path):
+    url, secret = default_url(tmp_path), new_key()
+    key = ApiKey(name="app", hash=hash_of(secret))
+    with open_store(url) as store:
+        store.put_record("api_key", "app", key)
+        with gateway(upstream, tmp_path, store_url=url, keys_in_store=True, capture="off") as running:
+            shown = {"authorization": f"Bearer {secret}"}
+            first = post(running, QUESTION)[0]
+            assert first in (401, 503), "nobody is let in before the keys are known"
+            eventually(lambda: post(running, QUESTION, headers=shown)[0] == 200)
+            revoked = msgspec.structs.replace(key, revoked_at=datetime.now(UTC))
+            store.put_record("api_key", "app", revoked)
+            eventually(lambda: post(running, QUESTION, headers=shown)[0] == 401, timeout_s=1.5)
+            assert post(running, QUESTION)[0] == 401
