@@ -22,9 +22,20 @@ def limited(**limits):
     return Route(name="support", model="m", incumbent=Target(endpoint="incumbent"), limits=Limits(**limits))
 
 
-def burst(running, n):
+def burst(running, n, **more):
     with concurrent.futures.ThreadPoolExecutor(n) as pool:
-        return list(pool.map(lambda _: post(running, QUESTION), range(n)))
+        return list(pool.map(lambda _: post(running, {**QUESTION, **more}), range(n)))
+
+
+def refused(running):
+    """Ask now and then until the gateway says no."""
+
+    def ask():
+        time.sleep(0.3)
+        answer = post(running, QUESTION)
+        return answer[0] == 429 and answer
+
+    return eventually(ask, timeout_s=15)
 
 
 def test_concurrency_holds_over_workers_and_the_queue_has_a_deadline(upstream, tmp_path):
@@ -43,16 +54,17 @@ def test_concurrency_holds_over_workers_and_the_queue_has_a_deadline(upstream, t
         return respond
 
     upstream.answer = answer
-    route = limited(concurrency=3)
-    with gateway(upstream, tmp_path, routes=(route,), workers=4, capture="off") as running:
-        statuses = [status for status, _, _ in burst(running, 16)]
-        assert most[0] == 3 and statuses.count(200) == 3
-        status, headers, body = next(one for one in burst(running, 8) if one[0] == 429)
+    patient = msgspec.structs.replace(limited(concurrency=3, wait_ms=9000), name="patient", model="patient")
+    routes = (limited(concurrency=3), patient)
+    with gateway(upstream, tmp_path, routes=routes, workers=3, capture="off") as running:
+        answers = burst(running, 12)
+        statuses = [status for status, _, _ in answers]
+        assert most[0] <= 3 and statuses.count(200) >= 3 and statuses.count(429) >= 3
+        _, headers, body = next(one for one in answers if one[0] == 429)
         assert headers["retry-after"] == "1"
         assert json.loads(body)["error"]["code"] == "concurrency_limit_exceeded"
-    most[0] = 0
-    with gateway(upstream, tmp_path, routes=(limited(concurrency=3, wait_ms=5000),), workers=4) as running:
-        assert {status for status, _, _ in burst(running, 12)} == {200} and most[0] == 3
+        most[0] = 0
+        assert {status for status, _, _ in burst(running, 9, model="patient")} == {200} and most[0] == 3
 
 
 def test_a_spend_cap_is_kept_over_gateways_and_restarts(upstream, tmp_path):
@@ -65,14 +77,14 @@ def test_a_spend_cap_is_kept_over_gateways_and_restarts(upstream, tmp_path):
             assert post(running, QUESTION)[0] == 200
             time.sleep(0.8)
         for running in (one, other):
-            status, headers, body = eventually(lambda r=running: (a := post(r, QUESTION))[0] == 429 and a)
+            _, headers, body = refused(running)
             assert json.loads(body)["error"]["code"] == "spend_cap_reached"
             assert 0 < int(headers["retry-after"]) <= 86_400
     day = datetime.now(UTC).strftime("%Y-%m-%d")
     with open_store(f"sqlite:///{tmp_path / 'freehold.sqlite3'}") as store:
-        assert spent(store.database, day, day[:7])["route:support"].day_usd == 3 * each
+        assert spent(store.database, day, day[:7])["route:support"].day_usd == each * len(upstream.seen)
     with gateway(upstream, tmp_path, **changes) as again:
-        eventually(lambda: post(again, QUESTION)[0] == 429)
+        refused(again)
 
 
 def test_a_stream_is_charged_and_an_unknown_price_lets_nothing_more_through(upstream, tmp_path):
@@ -80,8 +92,7 @@ def test_a_stream_is_charged_and_an_unknown_price_lets_nothing_more_through(upst
     with gateway(upstream, tmp_path, routes=(limited(usd_per_day=Decimal(1)),), capture="off") as running:
         assert post(running, {**QUESTION, "stream": True})[0] == 200
         assert upstream.seen[0].json["stream_options"] == {"include_usage": True}
-        body = eventually(lambda: (a := post(running, {**QUESTION, "stream": True}))[0] == 429 and a[2])
-        assert "no price of m is known" in json.loads(body)["error"]["message"]
+        assert "no price of m is known" in json.loads(refused(running)[2])["error"]["message"]
 
 
 def test_a_revoked_key_is_refused_and_the_last_one_opens_nothing(upstream, tmp_path):
@@ -96,5 +107,5 @@ def test_a_revoked_key_is_refused_and_the_last_one_opens_nothing(upstream, tmp_p
             eventually(lambda: post(running, QUESTION, headers=shown)[0] == 200)
             revoked = msgspec.structs.replace(key, revoked_at=datetime.now(UTC))
             store.put_record("api_key", "app", revoked)
-            eventually(lambda: post(running, QUESTION, headers=shown)[0] == 401, timeout_s=1.5)
+            eventually(lambda: post(running, QUESTION, headers=shown)[0] == 401, timeout_s=3)
             assert post(running, QUESTION)[0] == 401

@@ -1,0 +1,225 @@
+"""`freehold traces`: look at what was captured, and export it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from freehold.cli.options import config_option, json_option, now, print_json
+
+if TYPE_CHECKING:
+    from freehold.types.trace import Trace
+    from freehold.workflows.traces import Format
+
+SHOWN_CHARACTERS = 60
+
+
+@click.group("traces")
+def command() -> None:
+    """Look at what was captured, and export it.
+
+    \b
+    Example:
+      freehold traces list --since 1h
+      freehold traces show 01a210d9
+      freehold traces export traces.jsonl
+      freehold traces export spans.jsonl --format otel
+    """
+
+
+@command.command("list")
+@click.option("--route", help="Only this route's.")
+@click.option("--model", help="Only requests for this model name.")
+@click.option("--since", metavar="TIME", help="30m, 12h, 7d, or a date.")
+@click.option("--complete", is_flag=True, help="Only whole exchanges, those that may become samples.")
+@click.option("--own", is_flag=True, help="Without mirrored requests.")
+@click.option("-n", "most", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
+@config_option
+@json_option
+def list_(
+    route: str | None,
+    model: str | None,
+    since: str | None,
+    complete: bool,
+    own: bool,
+    most: int,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """The latest traces, newest first.
+
+    \b
+    Example:
+      freehold traces list --route support --since 1h
+    """
+    from freehold.workflows import traces
+
+    filter = traces.wanted(
+        route=route, model=model, since=since, incomplete=not complete, mirrored=not own, now=now()
+    )
+    with _store(config_path) as (store, _):
+        found = store.latest_traces(most, **filter)
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        click.echo("no traces: freehold up --capture patterns keeps some", err=True)
+    for trace in found:
+        click.echo(_line(trace))
+
+
+@command.command("show")
+@click.argument("id")
+@config_option
+@json_option
+def show(id: str, config_path: Path | None, as_json: bool) -> None:
+    """One trace, by its id or the beginning of it.
+
+    \b
+    Example:
+      freehold traces show 01a210d9
+    """
+    from freehold.workflows import traces
+
+    with _store(config_path) as (store, _):
+        trace = traces.find(store, id)
+        mirrored = traces.mirrored(store, trace.id)
+    if as_json:
+        print_json(trace)
+        return
+    _describe(trace)
+    for one in mirrored:
+        click.echo(f"\nmirrored  {one.id} to {one.endpoint} ({one.status}): {_answer(one)}")
+
+
+@command.command("export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["jsonl", "otel"]),
+    default="jsonl",
+    show_default=True,
+    help="jsonl: a trace a line. otel: OTLP documents with the GenAI attributes.",
+)
+@click.option(
+    "--content", is_flag=True, help="With otel: messages and tools too; otherwise only numbers and names."
+)
+@click.option("--route", help="Only this route's.")
+@click.option("--model", help="Only requests for this model name.")
+@click.option("--since", metavar="TIME", help="30m, 12h, 7d, or a date.")
+@click.option("--complete", is_flag=True, help="Only whole exchanges.")
+@click.option("--own", is_flag=True, help="Without mirrored requests.")
+@config_option
+@json_option
+def export(
+    file: Path,
+    format_: Format,
+    content: bool,
+    route: str | None,
+    model: str | None,
+    since: str | None,
+    complete: bool,
+    own: bool,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Write traces to a file.
+
+    \b
+    Example:
+      freehold traces export week.jsonl --since 7d --complete
+      freehold traces export spans.jsonl --format otel --content
+    """
+    from freehold.cli.progress import progress
+    from freehold.workflows import traces
+
+    filter = traces.wanted(
+        route=route, model=model, since=since, incomplete=not complete, mirrored=not own, now=now()
+    )
+    with _store(config_path) as (store, _), progress() as shown:
+        total = store.count_traces(**filter)
+        made = traces.export(
+            store,
+            file,
+            filter,
+            format=format_,
+            content=content,
+            say=lambda count: shown.update(count, total, unit="traces"),
+        )
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(f"{made.traces:,} traces in {made.file}")
+
+
+def _line(trace: Trace) -> str:
+    whole = "" if trace.completeness == "complete" else f" {trace.completeness}"
+    mark = " mirrored" if trace.parent_id else ""
+    ms = "–" if trace.total_ms is None else f"{trace.total_ms:.0f} ms"
+    return (
+        f"{trace.id}  {trace.at:%m-%d %H:%M:%S}  {trace.status}{whole}{mark}  {trace.model} → "
+        f"{trace.endpoint or trace.source}  {ms}  {_answer(trace)}"
+    )
+
+
+def _answer(trace: Trace) -> str:
+    from freehold.datasets.building import answer_of
+
+    text = " ".join((answer_of(trace) or "–").split())
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
+
+
+def _describe(trace: Trace) -> None:
+    usage = trace.usage
+    tokens = "–" if usage is None else f"{usage.prompt_tokens} in, {usage.completion_tokens} out"
+    times = [
+        f"{value:.1f} ms {what}"
+        for value, what in ((trace.ttft_ms, "to the first byte"), (trace.total_ms, "in all"))
+        if value is not None
+    ]
+    rows = (
+        ("trace", trace.id),
+        ("at", f"{trace.at:%Y-%m-%d %H:%M:%S} UTC, {trace.source}"),
+        ("asked for", trace.model),
+        ("route", f"{trace.route or 'none'} ({trace.decision or '–'}), {trace.arm}"),
+        ("answered by", f"{trace.endpoint or '–'}, {trace.status}, {trace.completeness}"),
+        ("in need", trace.fallback),
+        ("finish", trace.finish_reason),
+        ("tokens", tokens),
+        ("time", ", ".join(times) or "–"),
+        ("mirrors", trace.parent_id),
+        ("right answer", trace.gold),
+    )
+    for title, text in rows:
+        if text:
+            click.echo(f"{title:<12} {text}")
+    for message in trace.request.get("messages") or ():
+        if isinstance(message, dict):
+            click.echo(f"\n{message.get('role')}: {_text(message.get('content'))}")
+    if trace.request.get("tools"):
+        click.echo(f"\ntools: {len(trace.request['tools'])} (--json shows them)")
+    click.echo(f"\nassistant: {_full_answer(trace)}")
+
+
+def _full_answer(trace: Trace) -> str:
+    from freehold.datasets.building import answer_of
+
+    return answer_of(trace) or "–"
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, list):
+        return " ".join(
+            str(part.get("text") or f"<{part.get('type')}>") for part in content if isinstance(part, dict)
+        )
+    return str(content)
+
+
+def _store(config_path: Path | None) -> Any:
+    from freehold.workflows.project import open_project
+    from freehold.workflows.project_store import opened_store
+
+    return opened_store(open_project(config_path))

@@ -1,0 +1,115 @@
+"""`freehold traces`: look at what was captured, and export it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from freehold import __version__
+from freehold.errors import StorageError, UsageError
+from freehold.gateway.telemetry import spans_document
+from freehold.store import Store
+from freehold.store.store import TraceFilter
+from freehold.types.record import Record
+from freehold.types.trace import Trace
+
+Format = Literal["jsonl", "otel"]
+BATCH = 200
+
+
+class Exported(Record, frozen=True, kw_only=True):
+    """What an export wrote."""
+
+    file: str
+    traces: int
+    format: Format
+
+
+def find(store: Store, id: str) -> Trace:
+    """The trace whose id is, or begins with, `id`. Raises `UsageError`."""
+    exact = store.get_trace(id)
+    found = [exact] if exact is not None else store.find_traces(id)
+    if len(found) != 1:
+        raise UsageError(
+            f"{'no trace has' if not found else 'several traces have'} an id starting with {id}",
+            hint="freehold traces list shows the latest",
+        )
+    return found[0]
+
+
+def mirrored(store: Store, id: str) -> list[Trace]:
+    """What was mirrored from a request."""
+    return list(store.traces(parent_id=id, complete_only=False))
+
+
+def wanted(
+    *,
+    route: str | None = None,
+    model: str | None = None,
+    since: str | None = None,
+    incomplete: bool = True,
+    mirrored: bool = True,
+    now: datetime,
+) -> TraceFilter:
+    """A filter from what people write. `since` is ``30m``, ``12h``, ``7d`` or a date. Raises `UsageError`."""
+    found = TraceFilter(complete_only=not incomplete, own_only=not mirrored)
+    if route is not None:
+        found["route"] = route
+    if model is not None:
+        found["model"] = model
+    if since is not None:
+        found["since"] = _moment(since, now)
+    return found
+
+
+def export(
+    store: Store,
+    file: Path,
+    filter: TraceFilter,
+    *,
+    format: Format,
+    content: bool,
+    say: Callable[[int], None],
+) -> Exported:
+    """Write traces to a file, in the order they came. Nothing is left behind when it fails half-way.
+
+    Raises `StorageError` when the file cannot be written.
+    """
+    new = file.with_name(file.name + ".new")
+    count = 0
+    try:
+        with new.open("wb") as out:
+            for batch in _batches(store.traces(**filter)):
+                if format == "jsonl":
+                    out.writelines(msgspec.json.encode(trace) + b"\n" for trace in batch)
+                else:
+                    document = spans_document(batch, version=__version__, content=content)
+                    out.write(msgspec.json.encode(document) + b"\n")
+                count += len(batch)
+                say(count)
+        new.replace(file)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        raise StorageError(f"{file}: cannot be written: {error.strerror}") from None
+    return Exported(file=str(file), traces=count, format=format)
+
+
+def _batches(traces: Iterator[Trace]) -> Iterator[list[Trace]]:
+    while batch := list(islice(traces, BATCH)):
+        yield batch
+
+
+def _moment(text: str, now: datetime) -> datetime:
+    units = {"m": 60, "h": 3600, "d": 86_400}
+    if text[:-1].isdecimal() and text[-1] in units:
+        return now - timedelta(seconds=int(text[:-1]) * units[text[-1]])
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no time", hint="30m, 12h, 7d, or 2026-03-01") from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
