@@ -40,8 +40,8 @@ from freehold.store.usage import Use, add_spending, add_use, spent
 log = logging.getLogger("freehold.recorder")
 
 BATCH = 500
-WRITE_EVERY_S = 0.2
-POLL_EVERY_S = 0.25
+WRITE_EVERY_S = 0.1
+POLL_EVERY_S = 0.15
 RETENTION_EVERY_S = 60.0
 KEY_RECORDS = "api_key"
 ALIVE_S = 5.0
