@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
 import click
 import msgspec
 
 from freehold.cli.options import config_option, json_option, print_json
 from freehold.errors import InputError
+from freehold.types.config import DataFormat
+
+if TYPE_CHECKING:
+    from freehold.workflows.import_ import ImportResult, Preview
 
 
 @click.command("import")
@@ -17,32 +22,57 @@ from freehold.errors import InputError
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["auto", "openai", "pairs", "csv", "jsonl"]),
-    help="Format of the files (default: what [data] says, else sniffed).",
+    type=click.Choice(get_args(DataFormat)),
+    metavar="NAME",
+    help=f"Format: {', '.join(get_args(DataFormat)[:-2])} (default: what [data] says, else told by content).",
 )
+@click.option("--input", "asked", help="Column of the question, for tables.")
+@click.option("--label", help="Column of the right answer, for tables.")
+@click.option("--incumbent", help="Column of the incumbent's answer, for tables.")
 @click.option("--held-out", is_flag=True, help="Keep all of it for evaluation, none for training.")
+@click.option("--dry-run", is_flag=True, help="Show how the first records would be read; store nothing.")
 @config_option
 @json_option
 def command(
-    files: tuple[Path, ...], kind: str | None, held_out: bool, config_path: Path | None, as_json: bool
+    files: tuple[Path, ...],
+    kind: str | None,
+    asked: str | None,
+    label: str | None,
+    incumbent: str | None,
+    held_out: bool,
+    dry_run: bool,
+    config_path: Path | None,
+    as_json: bool,
 ) -> None:
     """Bring logged traffic in as traces. Bad records are kept aside with line and reason, never lost.
 
-    Reads OpenAI fine-tuning files, request/response pairs, CSV and JSON lines; importing twice adds nothing.
+    Reads OpenAI fine-tuning files, stored completions and Evals, preferences, exports of Langfuse, LangSmith, LiteLLM
+    and Helicone, OpenTelemetry spans, Hugging Face datasets on disk, CSV, Parquet and JSON lines, compressed or not,
+    files or folders. Importing twice adds nothing.
 
     \b
     Examples:
       freehold import traffic.jsonl
-      freehold import --held-out test.csv
+      freehold import --dry-run langfuse-export.json
+      freehold import --held-out --input text --label category test.csv
     """
     from freehold.cli.progress import progress
-    from freehold.workflows.import_ import import_file
+    from freehold.workflows.import_ import import_file, preview_file
     from freehold.workflows.project import open_project
 
     project = open_project(config_path)
-    data = project.config.data
-    if kind is not None:
-        data = msgspec.structs.replace(data, format=kind)
+    given = {"format": kind, "input": asked, "label": label, "incumbent": incumbent}
+    data = msgspec.structs.replace(
+        project.config.data, **{key: value for key, value in given.items() if value is not None}
+    )
+    if dry_run:
+        previews = [preview_file(project, file, data=data, held_out=held_out) for file in files]
+        if as_json:
+            print_json(previews)
+            return
+        for preview in previews:
+            _show_preview(preview)
+        return
     results = []
     with progress() as bar:
         for file in files:
@@ -53,17 +83,60 @@ def command(
         print_json(results)
         sys.exit(2 if nothing else 0)
     for result in results:
-        click.echo(
-            f"{result.file}: {result.read:,} records read as {result.format}, {result.new:,} new traces, "
-            f"{result.rejected:,} rejected"
-        )
-        for line in result.first_rejects:
-            click.echo(f"  {line}", err=True)
-        if result.rejects_file:
-            click.echo(f"  all rejects: {result.rejects_file}", err=True)
+        _show(result)
     if nothing:
         raise InputError(
             "no record could be used",
             path=nothing[0],
-            hint="name the format with --format, or the columns in [data] input and label",
+            hint="freehold import --dry-run FILE shows how it is read; --format and --input/--label change that",
         )
+
+
+def _show(result: ImportResult) -> None:
+    click.echo(
+        f"{result.file}: {result.read:,} records read as {result.format}, {result.new:,} new traces, "
+        f"{result.rejected:,} rejected"
+    )
+    _show_mapping(result.mapping)
+    if result.holds:
+        click.echo("  holds: " + ", ".join(f"{count:,} {name}" for name, count in result.holds.items()))
+    for reason, count in result.passed_over.items():
+        click.echo(f"  passed over: {count:,} × {reason}")
+    for line in result.first_rejects:
+        click.echo(f"  {line}", err=True)
+    if result.rejects_file:
+        click.echo(f"  all rejects: {result.rejects_file}", err=True)
+
+
+def _show_mapping(mapping: dict[str, str]) -> None:
+    width = max(map(len, mapping), default=0)
+    for name, source in mapping.items():
+        click.echo(f"  {name:<{width}}  ← {source}")
+
+
+def _show_preview(preview: Preview) -> None:
+    click.echo(f"{preview.file}: {preview.format}, {preview.container}; nothing stored")
+    _show_mapping(preview.mapping)
+    for trace in preview.first:
+        click.echo(f"\n  {trace.source.rpartition('#')[2]:>5}  asked of {trace.model or 'a model not named'}")
+        for message in trace.request["messages"]:
+            click.echo(f"         {message['role']}: {_short(message)}")
+        if trace.response:
+            click.echo(f"         → {_short(trace.response['choices'][0]['message'])}")
+        if trace.rejected:
+            click.echo(f"         ✗ {_short(trace.rejected[0])}")
+        for name in ("gold", "desirable", "conversation_id", "user"):
+            value = getattr(trace, name)
+            if value is not None:
+                click.echo(f"         {name}: {' '.join(str(value).split())[:100]}")
+    for line in preview.first_rejects:
+        click.echo(f"  reject, {line}", err=True)
+
+
+def _short(message: dict[str, object]) -> str:
+    said = message.get("content")
+    if message.get("tool_calls"):
+        said = msgspec.json.encode(message["tool_calls"]).decode()
+    text = said if isinstance(said, str) else msgspec.json.encode(said).decode()
+    text = " ".join(text.split())
+    return text if len(text) <= 100 else text[:99] + "…"

@@ -22,6 +22,11 @@ from freehold.types.traffic_config import (
 )
 from freehold.types.training import FinetuneConfig
 
+DataFormat = Literal[
+    "auto", "openai", "preferences", "pairs", "columns", "stored_completions", "evals", "langfuse", "langsmith",
+    "litellm", "helicone", "opentelemetry", "csv", "jsonl",
+]  # fmt: skip
+
 
 class AppConfig(Table, frozen=True, kw_only=True):
     """`[app]`: the application that moves."""
@@ -48,25 +53,30 @@ class IncumbentConfig(Table, frozen=True, kw_only=True):
 class DataConfig(Table, frozen=True, kw_only=True):
     """`[data]`: where traces come from. `files` are relative to `freehold.toml`.
 
-    `format` is sniffed when ``auto``. For tabular files (``csv``, or JSON lines without messages) `input`
-    and `label` name the columns, and `system` is the instruction put before each input. `held_out_files`
-    are kept for evaluation whole; otherwise `held_out` is the share of groups held out.
+    `format` is told from the content when ``auto``; ``csv`` and ``jsonl`` are old names of ``columns``. For those
+    (tables, or JSON lines without messages) `input` and `label` name the columns, and `system` is the instruction put
+    before each input. `held_out_files` are kept for evaluation whole; otherwise `held_out` is the share of groups
+    held out.
     """
 
     files: tuple[str, ...] = ()
     """Log files to import."""
     held_out_files: tuple[str, ...] = ()
     """Files kept for evaluation whole."""
-    format: Literal["auto", "openai", "pairs", "csv", "jsonl"] = "auto"
+    format: DataFormat = "auto"
     """Format of the files."""
     input: str | None = None
-    """Column of the question, for tabular files (default `input`)."""
+    """Column of the question, for tables (default: `input`, `text`, `question` …)."""
     label: str | None = None
-    """Column of the right answer, for tabular files (default `label`)."""
+    """Column of the right answer, for tables (default: `label`, `category`, `gold` …)."""
     incumbent: str | None = None
+<<<<<<< HEAD
     """Column of the incumbent's answer, for tabular files."""
     answers: Literal["incumbent", "gold"] = "incumbent"
     """What a recorded answer is: the incumbent's, or right (a fine-tuning file holds what was wanted)."""
+=======
+    """Column of the incumbent's answer, for tables (default: `output`, `response` …)."""
+>>>>>>> a2436cc (Import what observability tools export, streamed and told by content)
     system: str | None = None
     """Instruction put before each input, for tabular files."""
     held_out: float = 0.2

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 import msgspec
 
-from freehold.datasets import reading, sampling
-from freehold.datasets.reading import Imported, Reject
+from freehold.datasets import importing, sampling
+from freehold.datasets.importing import Imported, PassedOver, Reject
 from freehold.errors import StorageError
 from freehold.store import open_store
 from freehold.types.config import DataConfig
@@ -18,10 +20,15 @@ from freehold.types.trace import Trace
 from freehold.workflows.project import Project, now
 
 BATCH = 1000
+FIRST = 5
 
 
 class ImportResult(Record, frozen=True, kw_only=True):
-    """What one import did. `new` counts traces that were not in the store before."""
+    """What one import did. `new` counts traces that were not in the store before.
+
+    `mapping` says what of a trace comes from which field, `holds` how many records have what (tools, several turns,
+    a right answer …), `passed_over` counts sound records that are no calls of a model, by reason.
+    """
 
     file: str
     format: str
@@ -30,6 +37,48 @@ class ImportResult(Record, frozen=True, kw_only=True):
     rejected: int
     rejects_file: str | None
     first_rejects: tuple[str, ...]
+    container: str = ""
+    mapping: dict[str, str] = {}
+    holds: dict[str, int] = {}
+    passed_over: dict[str, int] = {}
+    stored: bool = True
+
+
+class Preview(Record, frozen=True, kw_only=True):
+    """How a file would be read: the format, the mapping, and the first records as they would be stored."""
+
+    file: str
+    format: str
+    container: str
+    mapping: dict[str, str]
+    first: tuple[Trace, ...]
+    first_rejects: tuple[str, ...]
+
+
+def preview_file(
+    project: Project, path: Path, *, data: DataConfig | None = None, count: int = 3, held_out: bool = False
+) -> Preview:
+    """The first `count` records of `path` as traces; nothing is stored. Raises `InputError`."""
+    data = data or project.config.data
+    source = importing.sniff(path, data)
+    first: list[Trace] = []
+    rejects: list[str] = []
+    for found in importing.read(path, data):
+        if isinstance(found, Imported):
+            found = _as_gold(found) if data.answers == "gold" else found
+            first.append(_trace(found, path, held_out=held_out, model=_incumbent(project)))
+        elif isinstance(found, Reject):
+            rejects.append(_line(found))
+        if len(first) >= count or len(rejects) >= 10 * FIRST:
+            break
+    return Preview(
+        file=str(path),
+        format=source.importer.name,
+        container=source.container,
+        mapping=source.mapping,
+        first=tuple(first),
+        first_rejects=tuple(rejects[:FIRST]),
+    )
 
 
 def import_file(
@@ -40,47 +89,57 @@ def import_file(
     held_out: bool = False,
     progress: Progress,
 ) -> ImportResult:
-    """Read `path` and add its records to the store as traces, a batch at a time.
+    """Read `path` (a file or a folder) and add its records to the store as traces, a batch at a time.
 
     The id of a trace is the content id of what it holds, so importing a file twice adds nothing. With `held_out`
     its traces are kept for evaluation whole. Raises `InputError` when the file cannot be read at all.
     """
     data = data or project.config.data
-    kind = reading.sniff(path) if data.format == "auto" else data.format
-    data = msgspec.structs.replace(data, format=kind)
-    size = reading.size_bytes(path)
-    rejects_path = project.state / "rejects" / f"{path.stem}.rejects.jsonl"
-    rejects: list[Reject] = []
+    size = importing.size_bytes(path)
+    source = importing.sniff(path, data)
+    progress.say(f"{path.name}: read as {source.importer.title}, {source.container}")
+    holds: Counter[str] = Counter()
+    passed: Counter[str] = Counter()
     read = new = 0
-    with open_store(project.store_url) as store:
+    rejects = _Rejects(project.state / "rejects" / f"{path.stem}.rejects.jsonl")
+    with open_store(project.store_url) as store, rejects:
 
         def traces() -> Iterator[Trace]:
             nonlocal read
-            for record in reading.read(path, data):
-                if isinstance(record, Reject):
-                    rejects.append(record)
-                    continue
-                read += 1
-                if read % BATCH == 0:
-                    progress.update(read, None, unit="records", note=f"of a {size / 1e6:,.0f} MB file")
-                if data.answers == "gold":
-                    record = _as_gold(record)
-                yield _trace(record, path, held_out=held_out, model=_incumbent(project))
+            for found in importing.read(path, data):
+                if isinstance(found, Reject):
+                    rejects.add(found)
+                elif isinstance(found, PassedOver):
+                    passed[found.reason] += 1
+                else:
+                    read += 1
+                    if read % BATCH == 0:
+                        progress.update(
+                            read, None, unit="records", note=f"of {_size(size)}, {rejects.count:,} rejected"
+                        )
+                    if data.answers == "gold":
+                        found = _as_gold(found)
+                    holds.update(_holds(found))
+                    yield _trace(found, path, held_out=held_out, model=_incumbent(project))
 
         new = store.add_traces(traces())
-    if rejects:
-        _write_rejects(rejects_path, rejects)
-    else:
-        rejects_path.unlink(missing_ok=True)
     return ImportResult(
         file=str(path),
-        format=kind,
+        format=source.importer.name,
+        container=source.container,
+        mapping=source.mapping,
+        holds=dict(holds.most_common()),
+        passed_over=dict(passed.most_common()),
         read=read,
         new=new,
-        rejected=len(rejects),
-        rejects_file=str(rejects_path) if rejects else None,
-        first_rejects=tuple(f"line {reject.line}: {reject.reason}" for reject in rejects[:5]),
+        rejected=rejects.count,
+        rejects_file=str(rejects.path) if rejects.count else None,
+        first_rejects=tuple(rejects.first),
     )
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
 
 
 def _incumbent(project: Project) -> str:
@@ -96,33 +155,96 @@ def _as_gold(record: Imported) -> Imported:
     return record if said is None else msgspec.structs.replace(record, gold=said, response=None)
 
 
+def _line(reject: Reject) -> str:
+    where = f"{reject.file}, " if reject.file else ""
+    return f"{where}line {reject.line}: {reject.reason}"
+
+
+def _holds(found: Imported) -> Iterator[str]:
+    messages = found.request["messages"]
+    answer: dict[str, Any] = {}
+    if found.response:
+        yield "answer"
+        answer = found.response["choices"][0]["message"]
+    if found.gold is not None:
+        yield "right answer"
+    if sum(message.get("role") == "user" for message in messages) > 1:
+        yield "several turns"
+    if found.request.get("tools"):
+        yield "tools"
+    if answer.get("tool_calls"):
+        yield "tool calls in the answer"
+    if found.request.get("response_format"):
+        yield "an answer's schema"
+    if answer.get("weight") is not None or any(message.get("weight") is not None for message in messages):
+        yield "weights of messages"
+    if found.rejected is not None:
+        yield "a worse answer"
+    if found.desirable is not None:
+        yield "a like or dislike"
+    for name in ("conversation_id", "user", "at"):
+        if getattr(found, name) is not None:
+            yield {"conversation_id": "conversation", "user": "user", "at": "time"}[name]
+
+
 def _trace(record: Imported, path: Path, *, held_out: bool, model: str) -> Trace:
     metadata = {**record.metadata, "split": "held_out"} if held_out else record.metadata
-    identity = content_id(
-        [record.id, record.request, record.response, record.gold, record.conversation_id, metadata]
-    )
+    identity: list[Any] = [
+        record.id, record.request, record.response, record.gold, record.conversation_id, metadata
+    ]  # fmt: skip
+    if record.rejected is not None or record.desirable is not None:
+        identity += [record.rejected, record.desirable]
     choices = (record.response or {}).get("choices") or [{}]
+    inside = f"/{record.file}" if record.file else ""
     return Trace(
-        id=identity,
-        at=now(),
-        source=f"import:{path.name}#{record.line}",
+        id=content_id(identity),
+        at=record.at or now(),
+        source=f"import:{path.name}{inside}#{record.line}",
         model=record.request.get("model") or model,
         request=record.request,
         response=record.response,
         finish_reason=choices[0].get("finish_reason"),
         conversation_id=record.conversation_id,
         user=record.user,
+        usage=record.usage,
+        total_ms=record.total_ms,
         gold=record.gold,
         metadata=metadata,
+        rejected=record.rejected,
+        desirable=record.desirable,
     )
 
 
-def _write_rejects(path: Path, rejects: list[Reject]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"".join(msgspec.json.encode(reject) + b"\n" for reject in rejects))
-    except OSError as error:
-        raise StorageError(
-            f"{path}: rejects cannot be written: {error.strerror}",
-            hint="the good records are in the store; free some space and import again to get the rejects",
-        ) from None
+class _Rejects:
+    """Rejects go to their file one by one, so that any number of them takes no memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.count = 0
+        self.first: list[str] = []
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> _Rejects:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+        else:
+            self.path.unlink(missing_ok=True)
+
+    def add(self, reject: Reject) -> None:
+        """Keep one. Raises `StorageError` when the disk refuses."""
+        self.count += 1
+        if len(self.first) < FIRST:
+            self.first.append(_line(reject))
+        try:
+            if self._file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self.path.open("wb")
+            self._file.write(msgspec.json.encode(reject) + b"\n")
+        except OSError as error:
+            raise StorageError(
+                f"{self.path}: rejects cannot be written: {error.strerror}",
+                hint="free some space and import again: what is in the store already is not added twice",
+            ) from None

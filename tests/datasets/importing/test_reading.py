@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.datasets.reading import Imported, Reject, read, sniff
+from freehold.datasets.importing import Imported, Reject, read, sniff
 from freehold.errors import InputError
 from freehold.types.config import DataConfig
 
@@ -26,10 +26,14 @@ def write(path, *records):
 
 @pytest.mark.parametrize(
     ("name", "record", "expected"),
-    [("a.jsonl", CHAT, "openai"), ("a.jsonl", PAIR, "pairs"), ("a.jsonl", {"text": "x"}, "jsonl")],
+    [
+        ("a.jsonl", CHAT, "openai"),
+        ("a.jsonl", PAIR, "pairs"),
+        ("a.jsonl", {"text": "x", "label": "y"}, "columns"),
+    ],
 )
 def test_sniff(tmp_path, name, record, expected):
-    assert sniff(write(tmp_path / name, record)) == expected
+    assert sniff(write(tmp_path / name, record)).importer.name == expected
 
 
 def test_fine_tuning_file(tmp_path):

@@ -1,0 +1,157 @@
+"""Read what applications and tools logged, whatever the format: one importer a file, one registry, told by content.
+
+Covered: the formats of `IMPORTERS`, in JSON lines, JSON, CSV, Parquet and Arrow, gzip or Zstandard compressed, also
+folders of them; any number of records in little memory. A bad record is yielded as a `Reject` with its line and reason,
+one that is sound but no call of a model as `PassedOver`; reading goes on.
+Not covered: live fetching from those tools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from freehold.datasets.importing import (
+    columns,
+    files,
+    helicone,
+    langfuse,
+    langsmith,
+    litellm_records,
+    openai_chat,
+    openai_evals,
+    openai_stored,
+    opentelemetry,
+    pairs,
+    preferences,
+)
+from freehold.datasets.importing.files import Container, Row, size_bytes
+from freehold.datasets.importing.folders import Part, parts
+from freehold.datasets.importing.importer import Columns, Importer, Mapping
+from freehold.datasets.importing.records import Found, Imported, PassedOver, Reject
+from freehold.errors import InputError
+from freehold.types.config import DataConfig
+
+__all__ = [
+    "FORMATS",
+    "IMPORTERS",
+    "Found",
+    "Imported",
+    "PassedOver",
+    "Reject",
+    "Source",
+    "find",
+    "read",
+    "size_bytes",
+    "sniff",
+]
+
+# The first that claims a record wins; what claims everything stands last.
+IMPORTERS: tuple[Importer, ...] = (
+    opentelemetry.IMPORTER,
+    openai_evals.IMPORTER,
+    openai_stored.IMPORTER,
+    helicone.IMPORTER,
+    litellm_records.IMPORTER,
+    langsmith.IMPORTER,
+    langfuse.IMPORTER,
+    preferences.IMPORTER,
+    pairs.IMPORTER,
+    openai_chat.IMPORTER,
+    columns.IMPORTER,
+)
+FORMATS: tuple[str, ...] = tuple(importer.name for importer in IMPORTERS)
+_OLD_NAMES = {"csv": "columns", "jsonl": "columns"}
+_LOOKED_AT = 20
+
+
+class Source(NamedTuple):
+    """A file and how it will be read. `mapping` says what of a trace comes from which field."""
+
+    part: Part
+    container: Container
+    importer: Importer
+    columns: Columns
+    mapping: Mapping
+
+
+def sniff(path: Path, data: DataConfig | None = None) -> Source:
+    """How a file (of a folder: its first) is read.
+
+    Raises `InputError` when it cannot be read, is empty or is nothing freehold knows.
+    """
+    return _source(next(parts(path)), data or DataConfig())
+
+
+def _source(part: Part, data: DataConfig) -> Source:
+    container = files.container_of(part.path)
+    looked = list(islice(files.rows(part.path, container), _LOOKED_AT))
+    records = [row.value for row in looked if row.value is not None]
+    wanted = _OLD_NAMES.get(data.format, data.format)
+    if wanted != "auto":
+        importer = next(one for one in IMPORTERS if one.name == wanted)
+    elif not records:
+        raise _nothing(part.path, looked)
+    else:
+        importer = find(records)
+    names = tuple(dict.fromkeys(name for record in records for name in record))
+    fixed = container in ("csv", "parquet", "arrow") and bool(records)
+    if fixed and container == "csv":
+        names = files.csv_header(part.path)
+    found = Columns(names, fixed)
+    try:
+        mapping = importer.start(data, found).mapping
+    except InputError as error:
+        raise InputError(error.message, path=str(part.path), hint=error.hint) from None
+    return Source(part, container, importer, found, mapping)
+
+
+def _nothing(path: Path, looked: list[Row]) -> InputError:
+    """The error for a file none of whose first records can be read."""
+    if not looked:
+        return InputError("no record in it", path=str(path), hint="it is empty, or holds only a header")
+    first = looked[0]
+    hint = "JSON lines, JSON, CSV, Parquet and Arrow are read, also as .gz and .zst"
+    if first.problem == "not valid UTF-8":
+        hint = f"convert it: iconv -f ISO-8859-1 -t UTF-8 {path} > utf8.json"
+    return InputError(f"no record can be read: {first.problem}", path=str(path), line=first.line, hint=hint)
+
+
+def find(records: list[dict[str, Any]]) -> Importer:
+    """The importer that claims most of the first records."""
+    claimed = [next(one for one in IMPORTERS if one.claims(record)) for record in records]
+    return max(dict.fromkeys(claimed), key=claimed.count)
+
+
+def read(path: Path, data: DataConfig | None = None) -> Iterator[Found]:
+    """Read every record of a file or folder, in order.
+
+    Raises `InputError` when a file itself cannot be read or lacks the columns `data` names; a bad record is
+    yielded as a `Reject`.
+    """
+    data = data or DataConfig()
+    for part in parts(path):
+        source = _source(part, data)
+        name = str(part.path.relative_to(path)) if path.is_dir() else None
+        for found in _read(source, data):
+            if name is None and part.split is None:
+                yield found
+            elif isinstance(found, Imported):
+                metadata = found.metadata if part.split is None else {**found.metadata, "split": part.split}
+                yield msgspec.structs.replace(found, file=name, metadata=metadata)
+            elif isinstance(found, Reject):
+                yield msgspec.structs.replace(found, file=name)
+            else:
+                yield found
+
+
+def _read(source: Source, data: DataConfig) -> Iterator[Found]:
+    converter = source.importer.start(data, source.columns)
+    rows: Iterator[Row] = files.rows(source.part.path, source.container)
+    for row in rows:
+        yield from converter.feed(row)
+    yield from converter.finish()

@@ -1,0 +1,280 @@
+"""Requests and answers as tools log them, in whatever API they were spoken, as a chat request and a chat completion.
+
+Covered: OpenAI chat, old function calls, Responses, text completions; Anthropic messages; LangChain's messages
+(serialized objects and plain dicts); messages made of typed parts (OpenTelemetry). Not covered: images and audio of
+part messages, which become a part named by its type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from freehold.datasets.importing.records import (
+    BadRecord,
+    answer_text,
+    as_json,
+    as_object,
+    completion,
+    counted,
+)
+from freehold.types.trace import Usage
+from freehold.wire import anthropic, responses
+from freehold.wire.errors import ApiError
+
+_ROLES = {
+    "human": "user", "humanmessage": "user", "user": "user", "usermessage": "user", "humanmessagechunk": "user",
+    "ai": "assistant", "aimessage": "assistant", "aimessagechunk": "assistant", "assistant": "assistant",
+    "gpt": "assistant", "bot": "assistant", "chatgpt": "assistant", "model": "assistant", "chatbot": "assistant",
+    "system": "system", "systemmessage": "system", "developer": "developer",
+    "tool": "tool", "toolmessage": "tool", "tool_response": "tool", "observation": "tool",
+    "function": "function", "functionmessage": "function",
+}  # fmt: skip
+_KEPT = ("tools", "response_format", "parallel_tool_calls", "tool_choice", "temperature", "top_p", "max_tokens",
+         "max_completion_tokens", "stop", "reasoning_effort")  # fmt: skip
+
+
+class Exchange(NamedTuple):
+    """A chat request, and the chat completion that came back (None when nothing did)."""
+
+    request: dict[str, Any]
+    response: dict[str, Any] | None
+    usage: Usage | None = None
+
+
+def exchange(request: Any, response: Any, *, model: str | None = None) -> Exchange:
+    """Both bodies of one call, as a chat. Raises `BadRecord` for what no chat can hold."""
+    asked, said = as_json(request), as_json(response)
+    chat = request_of(asked, model=model)
+    answer, usage = answer_of(said)
+    return Exchange(chat, answer, usage)
+
+
+def request_of(asked: Any, *, model: str | None = None) -> dict[str, Any]:
+    """A logged request as a chat request: a whole body, a list of messages, or the text asked."""
+    if isinstance(asked, list):
+        return {"model": model or "", "messages": messages_of(asked)}
+    if isinstance(asked, str):
+        if not asked.strip():
+            raise BadRecord("the request is empty")
+        return {"model": model or "", "messages": [{"role": "user", "content": asked}]}
+    if not isinstance(asked, dict) or not asked:
+        raise BadRecord("the request is missing")
+    try:
+        if "messages" in asked and ("system" in asked or _anthropic_tools(asked) or _blocks(asked)):
+            chat = msgspec.json.decode(anthropic.request_to_openai(msgspec.json.encode(asked)))
+        elif "input" in asked and "messages" not in asked:
+            chat = msgspec.json.decode(responses.request_to_openai(msgspec.json.encode(asked)))
+        elif "prompt" in asked and "messages" not in asked:
+            prompt = as_json(asked["prompt"])
+            if not isinstance(prompt, str | list):
+                raise BadRecord(f"prompt is {type(prompt).__name__}, expected text")
+            return {**_parameters(asked), **request_of(prompt, model=asked.get("model") or model)}
+        else:
+            given = as_json(asked.get("messages"))
+            chat = {"model": asked.get("model"), "messages": messages_of(given), **_parameters(asked)}
+    except ApiError as error:
+        raise BadRecord(error.message) from None
+    except (AttributeError, TypeError, KeyError, ValueError) as error:
+        raise BadRecord(f"the request is not as its API spells it: {error}") from None
+    return {**chat, "model": str(chat.get("model") or model or "")}
+
+
+def _anthropic_tools(asked: dict[str, Any]) -> bool:
+    tools = asked.get("tools")
+    return isinstance(tools, list) and any(isinstance(one, dict) and "input_schema" in one for one in tools)
+
+
+def _blocks(asked: dict[str, Any]) -> bool:
+    for message in asked["messages"] if isinstance(asked["messages"], list) else ():
+        content = message.get("content") if isinstance(message, dict) else None
+        for part in content if isinstance(content, list) else ():
+            if isinstance(part, dict) and part.get("type") in ("tool_use", "tool_result", "thinking"):
+                return True
+    return False
+
+
+def _parameters(asked: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: as_json(asked[name]) for name in _KEPT if asked.get(name) is not None}
+    functions = as_json(asked.get("functions"))
+    if isinstance(functions, list) and "tools" not in kept:
+        kept["tools"] = [{"type": "function", "function": one} for one in functions]
+    return kept
+
+
+def answer_of(said: Any) -> tuple[dict[str, Any] | None, Usage | None]:
+    """A logged answer as a chat completion: a whole body, a message, a list of them, or its text."""
+    if said is None or said == "" or said == {} or said == []:
+        return None, None
+    if isinstance(said, str):
+        return completion({"role": "assistant", "content": said}), None
+    if isinstance(said, list):
+        turns = messages_of(said)
+        if not turns:
+            return None, None
+        return completion(_assistant(turns[-1])), None
+    if not isinstance(said, dict):
+        return completion({"role": "assistant", "content": answer_text(said)}), None
+    usage = counted(said.get("usage") or said.get("token_usage"))
+    choices = said.get("choices")
+    if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+        message = choices[0].get("message")
+        if not isinstance(message, dict):
+            text = choices[0].get("text")
+            if not isinstance(text, str):
+                raise BadRecord("response's first choice has no message")
+            message = {"role": "assistant", "content": text}
+        body = completion(
+            _assistant(message), finish=choices[0].get("finish_reason"), model=said.get("model")
+        )
+        return body, usage
+    if "choices" in said:
+        raise BadRecord("response has no choices")
+    encoded = msgspec.json.encode(said)
+    if said.get("object") == "response":
+        read = responses.read_answer(encoded)
+        return read.body, read.usage
+    if said.get("type") == "message" and isinstance(said.get("content"), list):
+        read = anthropic.read_answer(encoded)
+        return read.body, read.usage
+    if said.keys() & {"role", "content", "tool_calls", "kwargs", "lc"}:
+        (turn,) = messages_of([{"role": "assistant", **said}])
+        return completion(_assistant(turn)), usage
+    if isinstance(said.get("output"), str | list):
+        return answer_of(said["output"])
+    if "error" in said:
+        raise BadRecord(f"the call failed: {str(said['error'])[:200]}")
+    return completion({"role": "assistant", "content": answer_text(said)}), usage
+
+
+def _assistant(message: dict[str, Any]) -> dict[str, Any]:
+    """An answer's message without what only its API needs, and with `function_call` as a tool call."""
+    kept = {
+        name: message[name]
+        for name in ("content", "tool_calls", "refusal", "weight", "name")
+        if message.get(name) is not None
+    }
+    call = message.get("function_call")
+    if isinstance(call, dict) and call.get("name") and "tool_calls" not in kept:
+        kept["tool_calls"] = [{"id": "call_1", "type": "function", "function": call}]
+    return {"role": "assistant", "content": None, **kept}
+
+
+def messages_of(given: Any) -> list[dict[str, Any]]:
+    """Messages in any of the spellings, as the chat API's. Raises `BadRecord`."""
+    given = as_json(given)
+    if isinstance(given, dict) and isinstance(given.get("messages"), list):
+        given = given["messages"]
+    if not isinstance(given, list):
+        raise BadRecord("messages is missing or not a list")
+    while len(given) == 1 and isinstance(given[0], list):  # LangChain logs batches of conversations
+        given = given[0]
+    turns: list[dict[str, Any]] = []
+    for number, message in enumerate(given):
+        message = as_json(message)
+        if isinstance(message, str):
+            message = {"role": "user", "content": message}
+        if not isinstance(message, dict):
+            raise BadRecord(f"messages[{number}] is not an object")
+        if isinstance(message.get("parts"), list):
+            turns += _from_parts(message)
+        elif message.keys() & {"kwargs", "data", "from", "value"} or (
+            "role" not in message and "type" in message
+        ):
+            turns.append(_from_langchain(message, number))
+        else:
+            turns.append(message)
+    return turns
+
+
+def role_of(name: Any) -> str:
+    """The chat API's word for a role."""
+    text = str(name or "")
+    return _ROLES.get(text.lower(), text)
+
+
+def _from_langchain(message: dict[str, Any], number: int) -> dict[str, Any]:
+    """``{"lc": 1, "type": "constructor", "id": […, "HumanMessage"], "kwargs": {…}}``, ``{"type": "human", "data":
+    {…}}``, ``{"type": "human", "content": …}`` and ShareGPT's ``{"from": "human", "value": …}``."""
+    if "from" in message:
+        return {"role": role_of(message["from"]), "content": message.get("value")}
+    inner = message.get("kwargs") or message.get("data") or message
+    if not isinstance(inner, dict):
+        raise BadRecord(f"messages[{number}] is not a message")
+    ids = message.get("id")
+    kind = ids[-1] if isinstance(ids, list) and ids else message.get("type") or inner.get("type")
+    if str(kind).lower() in ("constructor", "none"):
+        kind = inner.get("type") or inner.get("role") or message.get("role")
+    if str(kind).lower().startswith("chatmessage"):
+        kind = inner.get("role")
+    turn: dict[str, Any] = {"role": role_of(kind), "content": _plain_parts(inner.get("content"))}
+    extra = as_object(inner.get("additional_kwargs"))
+    calls = inner.get("tool_calls") or extra.get("tool_calls")
+    if calls:
+        turn["tool_calls"] = [_call(call) for call in calls if isinstance(call, dict)]
+        turn["content"] = turn["content"] or None
+    elif isinstance(extra.get("function_call"), dict):
+        turn["function_call"] = extra["function_call"]
+    for name in ("name", "tool_call_id"):
+        if inner.get(name) is not None:
+            turn[name] = inner[name]
+    return turn
+
+
+def _call(call: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(call.get("function"), dict):
+        return call
+    arguments = call.get("args", call.get("arguments"))
+    if not isinstance(arguments, str):
+        arguments = msgspec.json.encode(arguments or {}).decode()
+    function = {"name": call.get("name"), "arguments": arguments}
+    return {"id": call.get("id"), "type": "function", "function": function}
+
+
+def _plain_parts(content: Any) -> Any:
+    """Text parts of Anthropic or LangChain as one text; anything else stays."""
+    if not isinstance(content, list):
+        return content
+    kept = [part for part in content if not (isinstance(part, dict) and part.get("type") in _UNSPOKEN)]
+    if all(isinstance(part, str) or (isinstance(part, dict) and part.get("type") == "text") for part in kept):
+        return "".join(part if isinstance(part, str) else str(part.get("text") or "") for part in kept)
+    return kept
+
+
+_UNSPOKEN = frozenset(
+    {"tool_use", "tool_call", "thinking", "redacted_thinking", "reasoning", "function_call"}
+)
+
+
+def _from_parts(message: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    """OpenTelemetry's ``{"role": …, "parts": [{"type": "text", "content": …}, {"type": "tool_call", …}]}``."""
+    texts: list[str] = []
+    others: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
+    for part in message["parts"]:
+        if not isinstance(part, dict):
+            raise BadRecord("a part of a message is not an object")
+        match part.get("type"):
+            case "text":
+                texts.append(str(part.get("content", part.get("text")) or ""))
+            case "tool_call":
+                calls.append(_call(part))
+            case "tool_call_response":
+                result = answer_text(part.get("response", part.get("result"))) or ""
+                results.append({"role": "tool", "tool_call_id": part.get("id"), "content": result})
+            case "reasoning" | "thinking":
+                continue
+            case other:
+                others.append({"type": str(other)})
+    yield from results
+    if results and not texts and not calls and not others:
+        return
+    text = "".join(texts)
+    content: Any = [{"type": "text", "text": text}, *others] if others else text
+    turn: dict[str, Any] = {"role": role_of(message.get("role")), "content": content}
+    if calls:
+        turn |= {"tool_calls": calls, "content": content or None}
+    yield turn

@@ -1,0 +1,120 @@
+"""What an importer is: it says which records it knows, and turns each into the common shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+from freehold.datasets.importing.files import Row
+from freehold.datasets.importing.records import (
+    MAX_RECORD_BYTES,
+    BadRecord,
+    Found,
+    Imported,
+    NotWanted,
+    PassedOver,
+    Reject,
+    answer_text,
+    as_object,
+    moment,
+    text_or_none,
+)
+from freehold.types.config import DataConfig
+
+Mapping = dict[str, str]
+"""What of a trace comes from which field, for people to read."""
+
+
+class Columns(NamedTuple):
+    """Names of the fields of a file; `fixed` where every record has the same (a table)."""
+
+    names: tuple[str, ...]
+    fixed: bool
+
+
+class Converter(Protocol):
+    """Turns rows into traces, one file long. `mapping` says what comes from where."""
+
+    mapping: Mapping
+
+    def feed(self, row: Row) -> Iterable[Found]:
+        """What a row holds; nothing where more rows are needed first."""
+
+    def finish(self) -> Iterable[Found]:
+        """What is left when the file has ended."""
+
+
+class Importer(NamedTuple):
+    """One format. `claims` tells whether a record is of it; `start` makes a converter that knows the columns."""
+
+    name: str
+    title: str
+    claims: Callable[[dict[str, Any]], bool]
+    start: Callable[[DataConfig, Columns], Converter]
+
+
+Convert = Callable[[int, dict[str, Any], DataConfig], Imported]
+
+
+class Each:
+    """A converter for formats in which every row is one call."""
+
+    def __init__(self, convert: Convert, data: DataConfig, mapping: Mapping) -> None:
+        self._convert = convert
+        self._data = data
+        self.mapping = mapping
+
+    def feed(self, row: Row) -> Iterator[Found]:
+        yield found_in(row, lambda value: self._convert(row.line, value, self._data))
+
+    def finish(self) -> Iterable[Found]:
+        return ()
+
+
+def each(convert: Convert, mapping: Mapping) -> Callable[[DataConfig, Columns], Converter]:
+    """`Importer.start` for a format whose rows each convert on their own."""
+    return lambda data, columns: Each(convert, data, mapping)
+
+
+def found_in(row: Row, convert: Callable[[dict[str, Any]], Imported]) -> Found:
+    """One row converted: bad ones become rejects with the reason, unwanted ones are passed over."""
+    if row.value is None:
+        return Reject(line=row.line, reason=row.problem or "cannot be read", text=row.text)
+    try:
+        if row.size > MAX_RECORD_BYTES:
+            raise BadRecord(f"record of {row.size:,} bytes, at most {MAX_RECORD_BYTES:,} are read")
+        return convert(row.value)
+    except BadRecord as bad:
+        return Reject(line=row.line, reason=str(bad), text=row.text)
+    except NotWanted as unwanted:
+        return PassedOver(line=row.line, reason=str(unwanted))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        # Others' files hold shapes nobody has written down; one such record must not end the import.
+        reason = f"not of the shape its tool is known to write ({type(error).__name__}: {error})"
+        return Reject(line=row.line, reason=reason, text=row.text)
+
+
+def first(record: dict[str, Any], *names: str) -> Any:
+    """The value of the first field that is there and not empty."""
+    for name in names:
+        value = record.get(name)
+        if value is not None and value != "":
+            return value
+    return None
+
+
+def common(record: dict[str, Any]) -> dict[str, Any]:
+    """Fields any JSON record may carry beside its conversation."""
+    metadata = record.get("metadata")
+    if metadata is not None and not isinstance(metadata, dict):
+        metadata = as_object(metadata)
+        if not metadata:
+            raise BadRecord("metadata is not an object")
+    return {
+        "id": text_or_none(record.get("id")),
+        "gold": answer_text(record.get("gold")),
+        "conversation_id": text_or_none(record.get("conversation_id")),
+        "user": text_or_none(record.get("user")),
+        "metadata": metadata or {},
+        "at": moment(first(record, "at", "timestamp", "created_at", "created")),
+    }

@@ -1,0 +1,261 @@
+"""What every importer yields, and what a record must hold to be of use.
+
+Covered: messages as OpenAI's chat API spells them; roles and their order; tool calls whose arguments are JSON; tool
+results that answer a call; answers that say something.
+Not covered: whether an answer is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from freehold.types.record import Record
+from freehold.types.trace import Usage
+
+ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+MAX_RECORD_BYTES = 8 * 1024 * 1024
+SHOWN_CHARACTERS = 2000
+
+
+class Imported(Record, frozen=True, kw_only=True):
+    """One record of a file in the common shape: a chat request and its answer.
+
+    `at` is when it was asked, in UTC; `rejected` and `desirable` are as in `Trace`; `file` is the file's name within a
+    folder that was imported as a whole.
+    """
+
+    line: int
+    request: dict[str, Any]
+    response: dict[str, Any] | None
+    id: str | None = None
+    gold: str | None = None
+    conversation_id: str | None = None
+    user: str | None = None
+    metadata: dict[str, Any] = {}
+    at: datetime | None = None
+    usage: Usage | None = None
+    total_ms: float | None = None
+    rejected: tuple[dict[str, Any], ...] | None = None
+    desirable: bool | None = None
+    file: str | None = None
+
+
+class Reject(Record, frozen=True, kw_only=True):
+    """One record that could not be used. `text` is the record as it stood (the first 2,000 characters)."""
+
+    line: int
+    reason: str
+    text: str
+    file: str | None = None
+
+
+class PassedOver(Record, frozen=True, kw_only=True):
+    """A record that is sound and no use here: a span that is no call of a model, an embedding."""
+
+    line: int
+    reason: str
+
+
+Found = Imported | Reject | PassedOver
+
+
+class BadRecord(Exception):
+    """Why one record cannot be used."""
+
+
+class NotWanted(Exception):
+    """Why one record is passed over."""
+
+
+def check_exchange(
+    messages: Any, answer: dict[str, Any] | None, *, has_gold: bool = False
+) -> list[dict[str, Any]]:
+    """The messages of a request, with old function calls spelled as tool calls. Raises `BadRecord`."""
+    if isinstance(messages, str) and messages.strip():
+        messages = [{"role": "user", "content": messages}]
+    if not isinstance(messages, list) or not messages:
+        raise BadRecord("messages is missing or empty")
+    turns = modern(messages)
+    before: str | None = None
+    open_calls: set[str] = set()
+    for number, message in enumerate(turns):
+        where = f"messages[{number}]"
+        role = _checked(message, where)
+        if role == "assistant":
+            if before == "assistant":
+                raise BadRecord(f"{where}: roles out of order: assistant after assistant")
+            open_calls = {str(call.get("id")) for call in message.get("tool_calls") or ()}
+        elif role == "tool":
+            if before not in ("assistant", "tool") or not open_calls:
+                raise BadRecord(f"{where}: roles out of order: a tool's result, but no call before it")
+            known = message.get("tool_call_id")
+            if known is not None and str(known) not in open_calls:
+                raise BadRecord(f"{where}: result of tool call {known}, which was not made")
+        elif role in ("system", "developer") and before in ("assistant", "tool") and open_calls:
+            # An instruction in mid-conversation is allowed; between a call and its result it is not.
+            raise BadRecord(f"{where}: roles out of order: {role} after {before}")
+        if role not in ("tool", "assistant"):
+            open_calls = set()
+        before = role
+    if not any(message["role"] == "user" for message in turns):
+        raise BadRecord("no user message before the assistant's answer")
+    if answer is not None or has_gold:
+        if before == "assistant":
+            raise BadRecord("roles out of order: the request ends with an assistant message")
+        if answer is not None:
+            _checked(answer, "the answer")
+    return turns
+
+
+def _checked(message: Any, where: str) -> str:
+    if not isinstance(message, dict):
+        raise BadRecord(f"{where} is not an object")
+    role = message.get("role")
+    if role not in ROLES:
+        raise BadRecord(f"{where} has role {role!r}")
+    content = message.get("content")
+    if content is not None and not isinstance(content, str | list):
+        raise BadRecord(f"{where} has content of type {type(content).__name__}")
+    calls = message.get("tool_calls")
+    if calls:
+        _check_calls(calls, where)
+    elif role == "assistant":
+        if not _says(content) and not message.get("refusal"):
+            raise BadRecord(f"{where}: the assistant's message is empty")
+    elif content is None:
+        raise BadRecord(f"{where} has no content")
+    weight = message.get("weight")
+    if weight is not None and (isinstance(weight, bool) or not isinstance(weight, int | float)):
+        raise BadRecord(f"{where} has weight {weight!r}, expected 0 or 1")
+    return str(role)
+
+
+def _says(content: Any) -> bool:
+    if isinstance(content, list):
+        return bool(content)
+    return isinstance(content, str) and bool(content.strip())
+
+
+def _check_calls(calls: Any, where: str) -> None:
+    if not isinstance(calls, list):
+        raise BadRecord(f"{where}: tool_calls is not a list")
+    for call in calls:
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise BadRecord(f"{where}: a tool call without a function name")
+        arguments = function.get("arguments")
+        if isinstance(arguments, str):
+            try:
+                msgspec.json.decode(arguments or "{}")
+            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+                raise BadRecord(f"{where}: arguments of {function['name']} are not JSON: {error}") from None
+
+
+def modern(messages: list[Any]) -> list[dict[str, Any]]:
+    """`function_call` and role ``function`` (OpenAI's API before November 2023) as tool calls and role ``tool``."""
+    if not any(
+        isinstance(m, dict) and (m.get("function_call") or m.get("role") == "function") for m in messages
+    ):
+        return messages
+    turns: list[dict[str, Any]] = []
+    made = 0
+    for message in messages:
+        turn = message
+        if isinstance(message, dict) and message.get("function_call"):
+            made += 1
+            turn = {key: value for key, value in message.items() if key != "function_call"}
+            turn["tool_calls"] = [
+                {"id": f"call_{made}", "type": "function", "function": message["function_call"]}
+            ]
+        elif isinstance(message, dict) and message.get("role") == "function":
+            turn = {"role": "tool", "tool_call_id": f"call_{made}", "content": message.get("content")}
+        turns.append(turn)
+    return turns
+
+
+def completion(
+    message: dict[str, Any], *, finish: str | None = None, model: str | None = None
+) -> dict[str, Any]:
+    """A chat completion with one choice."""
+    usual = "tool_calls" if message.get("tool_calls") else "stop"
+    body: dict[str, Any] = {
+        "object": "chat.completion",
+        "choices": [{"index": 0, "message": message, "finish_reason": finish or usual}],
+    }
+    return body | ({"model": model} if model else {})
+
+
+def as_json(value: Any) -> Any:
+    """What a cell or a field holds: text that is a JSON object or list is read, everything else stays."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        try:
+            return msgspec.json.decode(value)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return value
+    return value
+
+
+def text_or_none(value: Any) -> str | None:
+    """A name or an id as text."""
+    return None if value is None or value == "" else str(value)
+
+
+def answer_text(value: Any) -> str | None:
+    """An answer as text: strings as they are, structures as compact JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """`value` (or the JSON text it is) where it is an object, else an empty one."""
+    value = as_json(value)
+    return value if isinstance(value, dict) else {}
+
+
+def moment(value: Any) -> datetime | None:
+    """A time in UTC from ISO 8601, ``YYYY-MM-DD HH:MM:SS`` (taken as UTC) or a Unix time; None for anything else."""
+    try:
+        if isinstance(value, datetime):
+            found = value
+        elif isinstance(value, str) and value.strip():
+            found = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
+        elif isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+            seconds = float(value)
+            while seconds > 1e11:  # milliseconds, microseconds, nanoseconds
+                seconds /= 1000
+            found = datetime.fromtimestamp(seconds, UTC)
+        else:
+            return None
+    except (ValueError, OverflowError, OSError):
+        return None
+    found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    found = found.astimezone(UTC)
+    return found.replace(microsecond=found.microsecond // 1000 * 1000)
+
+
+def whole(value: Any) -> int | None:
+    """A count, also where it stands as text."""
+    if isinstance(value, str) and value.isdigit():
+        return int(value)
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def counted(usage: Any) -> Usage | None:
+    """Token counts under the names that APIs and exports use; None where there are none."""
+    usage = as_json(usage)
+    if not isinstance(usage, dict):
+        return None
+
+    def one(names: Sequence[str]) -> int | None:
+        return whole(next((usage[name] for name in names if usage.get(name) is not None), None))
+
+    prompt = one(("prompt_tokens", "input_tokens", "input", "promptTokens"))
+    answer = one(("completion_tokens", "output_tokens", "output", "completionTokens"))
+    return (
+        None if prompt is None and answer is None else Usage(prompt_tokens=prompt, completion_tokens=answer)
+    )

@@ -1,0 +1,473 @@
+"""Each format in the shape its tool writes, told by content, with what it must keep."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from freehold.datasets import importing
+from freehold.datasets.importing import IMPORTERS, Imported, PassedOver, Reject
+from freehold.errors import InputError
+from freehold.types.config import DataConfig
+
+ASKED = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "where is my lamp"}]
+TOOL = {
+    "type": "function",
+    "function": {"name": "find", "description": "d", "parameters": {"type": "object"}},
+}
+CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{"q": "lamp"}'}}
+CALLED = [
+    *ASKED,
+    {"role": "assistant", "content": None, "tool_calls": [CALL, {**CALL, "id": "c2"}]},
+    {"role": "tool", "tool_call_id": "c1", "content": "found"},
+    {"role": "tool", "tool_call_id": "c2", "content": "lost"},
+]
+SAID = {"role": "assistant", "content": "on its way"}
+COMPLETION = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1760000000,
+    "model": "gpt-4o",
+    "choices": [{"index": 0, "message": {**SAID, "refusal": None}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 9, "completion_tokens": 3},
+}
+
+
+def read(tmp_path, *records, name="a.jsonl", **data):
+    path = tmp_path / name
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return importing.sniff(path).importer.name, list(importing.read(path, DataConfig(**data)))
+
+
+def one(tmp_path, record, **data):
+    format, (found,) = read(tmp_path, record, **data)
+    assert isinstance(found, Imported), found
+    return format, found
+
+
+def answer(found):
+    return found.response["choices"][0]["message"]
+
+
+# OpenAI
+
+
+def test_fine_tuning_file_with_weights_and_parallel_tool_calls(tmp_path):
+    record = {
+        "messages": [*CALLED, {**SAID, "weight": 0}],
+        "tools": [TOOL],
+        "parallel_tool_calls": True,
+        "language": "en",
+    }
+    format, found = one(tmp_path, record)
+    assert format == "openai"
+    assert found.request["messages"] == CALLED
+    assert found.request["tools"] == [TOOL] and found.request["parallel_tool_calls"] is True
+    assert answer(found)["weight"] == 0
+    assert found.metadata == {"language": "en"}
+
+
+def test_old_function_calls_become_tool_calls(tmp_path):
+    record = {
+        "messages": [
+            *ASKED,
+            {"role": "assistant", "content": None, "function_call": {"name": "find", "arguments": "{}"}},
+            {"role": "function", "name": "find", "content": "found"},
+            SAID,
+        ],
+        "functions": [TOOL["function"]],
+    }
+    _, found = one(tmp_path, record)
+    assert found.request["tools"] == [TOOL]
+    assert [m["role"] for m in found.request["messages"]] == ["system", "user", "assistant", "tool"]
+    assert found.request["messages"][2]["tool_calls"][0]["id"] == found.request["messages"][3]["tool_call_id"]
+
+
+def test_reinforcement_file_has_a_right_answer(tmp_path):
+    _, found = one(tmp_path, {"messages": ASKED, "reference_answer": {"order": 1}})
+    assert (found.gold, found.response) == ('{"order":1}', None)
+
+
+def test_preference_files(tmp_path):
+    worse = {"role": "assistant", "content": "no idea"}
+    openai = {
+        "input": {"messages": ASKED, "tools": [TOOL]},
+        "preferred_output": [SAID],
+        "non_preferred_output": [worse],
+    }
+    for record in (
+        openai,
+        {"prompt": ASKED, "chosen": [SAID], "rejected": [worse]},
+        {"chosen": [*ASKED, SAID], "rejected": [*ASKED, worse]},
+        {"messages": [*ASKED, SAID], "rejected_message": worse},
+    ):
+        format, found = one(tmp_path, record)
+        assert format == "preferences"
+        assert found.request["messages"] == ASKED
+        assert answer(found)["content"] == "on its way"
+        assert found.rejected == (worse,)
+    _, text = one(tmp_path, {"prompt": "lamp?", "chosen": "yes", "rejected": "no"})
+    assert text.rejected[0]["content"] == "no" and text.request["messages"][0]["content"] == "lamp?"
+
+
+@pytest.mark.parametrize("liked", [True, False])
+def test_kto_labels(tmp_path, liked):
+    format, found = one(tmp_path, {"prompt": "lamp?", "completion": "yes", "label": liked})
+    assert (format, found.desirable, found.rejected) == ("preferences", liked, None)
+
+
+def test_stored_completions_with_their_messages(tmp_path):
+    stored = {**COMPLETION, "metadata": {"session_id": "s1"}, "tools": [TOOL]}
+    sent = [{**message, "id": f"m{n}", "content_parts": None} for n, message in enumerate(ASKED)]
+    for record in (
+        {"completion": stored, "messages": {"object": "list", "data": sent}},
+        {**stored, "input": sent},
+    ):
+        format, found = one(tmp_path, record)
+        assert format == "stored_completions"
+        assert found.request["messages"] == ASKED
+        assert (found.conversation_id, found.usage.prompt_tokens) == ("s1", 9)
+        assert found.at.year == 2025
+    _, (alone,) = read(tmp_path, COMPLETION)
+    assert isinstance(alone, Reject) and "without the messages" in alone.reason
+
+
+def test_evals_output_items_and_record_files(tmp_path):
+    item = {
+        "object": "eval.run.output_item",
+        "id": "o1",
+        "datasource_item": {"input": "lamp?", "ideal": "order_status", "language": "en"},
+        "sample": {"input": ASKED, "output": [SAID], "model": "gpt-4o", "error": None},
+    }
+    page = {"object": "list", "data": [item], "has_more": False}
+    format, found = one(tmp_path, page)
+    assert (format, found.gold, found.metadata) == ("evals", "order_status", {"language": "en"})
+    assert answer(found)["content"] == "on its way"
+    format, found = one(tmp_path, {"item": {"input": ASKED, "ground_truth": "x"}})
+    assert (format, found.gold, found.response) == ("evals", "x", None)
+    format, rows = read(
+        tmp_path,
+        {"spec": {"completion_fns": ["gpt-4o"]}},
+        {
+            "event_id": 0,
+            "sample_id": "t.1",
+            "type": "sampling",
+            "data": {"prompt": ASKED, "sampled": ["yes"]},
+        },
+        {"event_id": 1, "sample_id": "t.1", "type": "match", "data": {"correct": True, "expected": "yes"}},
+        {"final_report": {"accuracy": 1.0}},
+    )
+    (found,) = rows
+    assert (format, found.request["model"], found.gold, answer(found)["content"]) == (
+        "evals",
+        "gpt-4o",
+        "yes",
+        "yes",
+    )
+
+
+# Langfuse
+
+GENERATION = {
+    "id": "g1", "traceId": "t1", "type": "GENERATION", "name": "answer", "startTime": "2026-05-01T10:00:00.000Z",
+    "model": "gpt-4o", "modelParameters": {"temperature": "0"}, "level": "DEFAULT", "metadata": {"tenant": "a"},
+    "usageDetails": {"input": 9, "output": 3}, "input": {"messages": ASKED, "tools": [TOOL]}, "output": SAID,
+}  # fmt: skip
+
+
+def test_langfuse_generations(tmp_path):
+    format, found = one(tmp_path, GENERATION)
+    assert format == "langfuse"
+    assert found.request["messages"] == ASKED and found.request["tools"] == [TOOL]
+    assert (found.conversation_id, found.usage.completion_tokens) == ("t1", 3)
+    assert found.metadata == {"tenant": "a", "observation": "answer"}
+
+
+def test_langfuse_blob_rows_hold_json_as_text(tmp_path):
+    row = {
+        "id": "g1", "trace_id": "t1", "type": "GENERATION", "session_id": "s1", "user_id": "u1",
+        "start_time": "2026-05-01 10:00:00.000000", "provided_model_name": "gpt-4o",
+        "input": json.dumps(ASKED), "output": json.dumps(COMPLETION),
+    }  # fmt: skip
+    format, found = one(tmp_path, row)
+    assert (format, found.conversation_id, found.user) == ("langfuse", "s1", "u1")
+    assert answer(found)["content"] == "on its way"
+    assert found.at.isoformat() == "2026-05-01T10:00:00+00:00"
+
+
+def test_langfuse_trace_with_observations_gives_its_generations(tmp_path):
+    span = {**GENERATION, "id": "s", "type": "SPAN"}
+    whole = {
+        "trace": {"id": "t1", "userId": "u1", "sessionId": "s9", "name": "chat"},
+        "observations": [span, GENERATION],
+    }
+    format, found = one(tmp_path, whole)
+    assert (format, found.id, found.user, found.conversation_id) == ("langfuse", "g1", "u1", "s9")
+    _, (passed,) = read(tmp_path, span)
+    assert isinstance(passed, PassedOver) and "SPAN" in passed.reason
+
+
+def test_langfuse_csv(tmp_path):
+    path = tmp_path / "export.csv"
+    path.write_text(
+        'id,type,traceId,input,output,model\ng1,GENERATION,t1,"[{""role"":""user"",""content"":""lamp?""}]",'
+        '"{""role"":""assistant"",""content"":""yes""}",gpt-4o\n'
+    )
+    assert importing.sniff(path).importer.name == "langfuse"
+    (found,) = importing.read(path)
+    assert answer(found)["content"] == "yes"
+
+
+# LangSmith
+
+
+def lc(kind, **kwargs):
+    return {"lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", kind], "kwargs": kwargs}
+
+
+def test_langsmith_runs_of_langchain_and_of_the_openai_wrapper(tmp_path):
+    called = lc("AIMessage", content="", tool_calls=[{"name": "find", "args": {"q": "lamp"}, "id": "c1"}])
+    run = {
+        "id": "r1", "run_type": "llm", "trace_id": "t1", "start_time": "2026-05-01T10:00:00", "error": None,
+        "end_time": "2026-05-01T10:00:01",
+        "inputs": {"messages": [[lc("SystemMessage", content="Be kind."), lc("HumanMessage", content="lamp?"), called,
+                                 lc("ToolMessage", content="found", tool_call_id="c1")]]},
+        "outputs": {"generations": [[{"text": "yes", "message": lc("AIMessage", content="yes")}]]},
+        "extra": {"metadata": {"thread_id": "s1", "ls_model_name": "gpt-4o"}, "invocation_params": {"tools": [TOOL]}},
+    }  # fmt: skip
+    format, found = one(tmp_path, run)
+    assert (format, found.request["model"], found.conversation_id) == ("langsmith", "gpt-4o", "s1")
+    roles = [message["role"] for message in found.request["messages"]]
+    assert roles == ["system", "user", "assistant", "tool"]
+    assert json.loads(found.request["messages"][2]["tool_calls"][0]["function"]["arguments"]) == {"q": "lamp"}
+    assert found.request["tools"] == [TOOL] and found.total_ms == 1000
+    wrapped = {
+        **run,
+        "inputs": json.dumps({"messages": ASKED, "model": "gpt-4o"}),
+        "outputs": json.dumps(COMPLETION),
+        "extra": json.dumps({"metadata": {}}),
+    }
+    _, found = one(tmp_path, wrapped)
+    assert found.request["messages"] == ASKED and answer(found)["content"] == "on its way"
+    _, (chain,) = read(tmp_path, {**run, "run_type": "chain"})
+    assert isinstance(chain, PassedOver)
+
+
+def test_langsmith_examples_are_right_answers(tmp_path):
+    record = {
+        "inputs": {"question": "lamp?"},
+        "outputs": {"answer": "yes"},
+        "metadata": {"dataset_split": "test"},
+    }
+    format, found = one(tmp_path, record)
+    assert (format, found.gold, found.response, found.metadata["split"]) == (
+        "langsmith",
+        "yes",
+        None,
+        "held_out",
+    )
+
+
+# LiteLLM, Helicone
+
+
+def test_litellm_standard_records_and_spend_records(tmp_path):
+    standard = {
+        "id": "x", "trace_id": "t1", "call_type": "acompletion", "response_cost": 0.1, "model": "gpt-4o",
+        "messages": ASKED, "response": COMPLETION, "startTime": 1760000000.1, "endTime": 1760000000.6,
+        "model_parameters": {"tools": [TOOL], "temperature": 0}, "end_user": "u1", "status": "success",
+        "metadata": {"requester_metadata": {"team": "a"}},
+    }  # fmt: skip
+    format, found = one(tmp_path, standard)
+    assert (format, found.user, found.metadata) == ("litellm", "u1", {"team": "a"})
+    assert found.request["tools"] == [TOOL] and found.total_ms == 500
+    spend = {
+        "request_id": "x", "call_type": "aresponses", "spend": 0.1, "session_id": "s1", "messages": "{}",
+        "proxy_server_request": json.dumps({"model": "gpt-4o", "instructions": "Be kind.", "input": "lamp?"}),
+        "response": json.dumps(COMPLETION),
+    }  # fmt: skip
+    format, found = one(tmp_path, spend)
+    assert (format, found.conversation_id) == ("litellm", "s1")
+    assert [message["role"] for message in found.request["messages"]] == ["system", "user"]
+    _, rows = read(tmp_path, {**standard, "call_type": "aembedding"}, {**standard, "messages": None})
+    assert isinstance(rows[0], PassedOver) and "store_prompts_in_spend_logs" in rows[1].reason
+
+
+def test_helicone(tmp_path):
+    record = {
+        "request_id": "r", "request_created_at": "2026-05-01T10:00:00Z", "response_status": 200,
+        "feedback_rating": False,
+        "request_body": {"model": "claude", "system": "Be kind.", "max_tokens": 9,
+                         "messages": [{"role": "user", "content": [{"type": "text", "text": "lamp?"}]}]},
+        "response_body": {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "yes"}],
+                          "usage": {"input_tokens": 4, "output_tokens": 1}},
+        "request_properties": {"Helicone-Session-Id": "s1", "plan": "pro"},
+    }  # fmt: skip
+    format, found = one(tmp_path, record)
+    assert (format, found.conversation_id, found.metadata) == ("helicone", "s1", {"plan": "pro"})
+    assert found.desirable is False and answer(found)["content"] == "yes"
+    _, (failed,) = read(tmp_path, {**record, "response_status": 429})
+    assert isinstance(failed, PassedOver)
+
+
+# OpenTelemetry
+
+
+def attribute(key, value):
+    if isinstance(value, str):
+        return {"key": key, "value": {"stringValue": value}}
+    if isinstance(value, int):
+        return {"key": key, "value": {"intValue": str(value)}}
+    if isinstance(value, list):
+        return {"key": key, "value": {"arrayValue": {"values": [attribute("", v)["value"] for v in value]}}}
+    return {"key": key, "value": {"kvlistValue": {"values": [attribute(k, v) for k, v in value.items()]}}}
+
+
+def spans(*attribute_sets, **more):
+    made = [
+        {"traceId": "t1", "spanId": f"s{n}", "name": "chat", "startTimeUnixNano": "1760000000000000000",
+         "endTimeUnixNano": "1760000000500000000", "attributes": [attribute(k, v) for k, v in one.items()], **more}
+        for n, one in enumerate(attribute_sets)
+    ]  # fmt: skip
+    return {"resourceSpans": [{"scopeSpans": [{"spans": made}]}]}
+
+
+PARTS = [
+    {"role": "user", "parts": [{"type": "text", "content": "lamp?"}]},
+    {
+        "role": "assistant",
+        "parts": [{"type": "tool_call", "id": "c1", "name": "find", "arguments": {"q": "lamp"}}],
+    },
+    {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": {"found": "yes"}}]},
+]
+BASE = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 9}
+
+
+@pytest.mark.parametrize("encode", [json.dumps, lambda value: value])
+def test_opentelemetry_message_attributes(tmp_path, encode):
+    chat = {
+        **BASE,
+        "gen_ai.input.messages": encode(PARTS),
+        "gen_ai.output.messages": encode(
+            [{"role": "assistant", "parts": [{"type": "text", "content": "yes"}]}]
+        ),
+        "gen_ai.system_instructions": encode([{"type": "text", "content": "Be kind."}]),
+        "gen_ai.tool.definitions": encode(
+            [{"type": "function", "name": "find", "parameters": {"type": "object"}}]
+        ),
+        "gen_ai.conversation.id": "k",
+    }
+    format, rows = read(tmp_path, spans(chat, {"http.method": "GET"}))
+    found, passed = rows
+    assert (format, found.conversation_id, found.total_ms) == ("opentelemetry", "k", 500)
+    assert [m["role"] for m in found.request["messages"]] == ["system", "user", "assistant", "tool"]
+    assert found.request["messages"][3] == {
+        "role": "tool",
+        "tool_call_id": "c1",
+        "content": '{"found":"yes"}',
+    }
+    assert found.request["tools"][0]["function"]["name"] == "find"
+    assert answer(found)["content"] == "yes"
+    assert isinstance(passed, PassedOver)
+
+
+def test_opentelemetry_span_events_and_numbered_attributes(tmp_path):
+    events = [
+        {"name": "gen_ai.system.message", "attributes": [attribute("content", "Be kind.")]},
+        {"name": "gen_ai.user.message", "attributes": [attribute("content", "lamp?")]},
+        {
+            "name": "gen_ai.choice",
+            "attributes": [attribute("message", '{"content":"yes","role":"assistant"}')],
+        },
+    ]
+    _, (found,) = read(tmp_path, spans(BASE, events=events))
+    assert [m["content"] for m in found.request["messages"]] == ["Be kind.", "lamp?"]
+    assert answer(found)["content"] == "yes"
+    numbered = {
+        **BASE,
+        "gen_ai.prompt.0.role": "user",
+        "gen_ai.prompt.0.content": "lamp?",
+        "gen_ai.completion.0.role": "assistant",
+        "gen_ai.completion.0.tool_calls.0.name": "find",
+        "gen_ai.completion.0.tool_calls.0.arguments": '{"q":1}',
+        "llm.request.functions.0.name": "find",
+    }
+    _, (found,) = read(tmp_path, spans(numbered))
+    assert answer(found)["tool_calls"][0]["function"] == {"name": "find", "arguments": '{"q":1}'}
+    assert found.request["tools"][0]["function"] == {"name": "find"}
+
+
+def test_opentelemetry_log_records_are_joined_by_span(tmp_path):
+    def record(name, body, span="s1"):
+        return {"traceId": "t1", "spanId": span, "eventName": name, "body": attribute("", body)["value"]}
+
+    logged = [
+        record("gen_ai.user.message", {"content": "lamp?"}),
+        record("gen_ai.user.message", {"content": "unanswered"}, "s2"),
+        record("gen_ai.choice", {"index": 0, "finish_reason": "stop", "message": {"content": "yes"}}),
+    ]
+    _, rows = read(tmp_path, {"resourceLogs": [{"scopeLogs": [{"logRecords": logged}]}]})
+    found, left = rows
+    assert (found.conversation_id, answer(found)["content"]) == ("t1", "yes")
+    assert isinstance(left, Reject) and "no gen_ai.choice" in left.reason
+
+
+# Tables
+
+
+def test_columns_are_guessed_and_said(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text;category;region\nwhere is it;order;EU\n")
+    source = importing.sniff(path)
+    assert (
+        source.mapping["asked"] == "text (guessed)" and source.mapping["right answer"] == "category (guessed)"
+    )
+    assert source.mapping["slices"] == "region"
+    (found,) = importing.read(path)
+    assert (found.gold, found.metadata) == ("order", {"region": "EU"})
+
+
+def test_a_table_without_the_usual_names_says_what_it_has(tmp_path):
+    with pytest.raises(InputError, match="no field for the question; fields are: q, a"):
+        read(tmp_path, {"q": "x", "a": "y"})
+    _, found = one(tmp_path, {"question": [ASKED], "label": "x", "function": [TOOL["function"]]})
+    assert found.request["tools"] == [TOOL] and found.request["messages"] == ASKED
+
+
+def test_alpaca_and_sharegpt(tmp_path):
+    _, found = one(tmp_path, {"instruction": "Sort.", "input": "b a", "output": "a b"})
+    assert found.request["messages"] == [{"role": "user", "content": "Sort.\n\nb a"}]
+    assert answer(found)["content"] == "a b"
+    turns = [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]
+    format, found = one(tmp_path, {"conversations": turns})
+    assert format == "openai" and found.request["messages"] == [{"role": "user", "content": "hi"}]
+
+
+# Whatever comes
+
+KEYS = [key for known in (
+    "messages role content tool_calls function name arguments input output request response inputs outputs",
+    "run_type type choices message parts item sample prompt chosen rejected completion label observations",
+    "request_body response_body request_id call_type spend resourceSpans resourceLogs scopeSpans spans attributes",
+    "events id kwargs metadata extra generations data trace datasource_item text",
+) for key in known.split()]  # fmt: skip
+anything = st.recursive(
+    st.none() | st.integers(-5, 5) | st.sampled_from(["user", "tool", "llm", "assistant", "", "{"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=10,
+)
+lines = st.lists(st.dictionaries(st.sampled_from(KEYS), anything, max_size=5), min_size=3, max_size=6)
+
+
+@pytest.mark.parametrize("importer", IMPORTERS, ids=lambda one: one.name)
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(records=lines)
+def test_any_record_is_imported_rejected_or_passed_over(tmp_path_factory, importer, records):
+    path = tmp_path_factory.mktemp("fuzz") / "a.jsonl"
+    records.append({"text": 1, "label": 1})
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    named = {"input": "text", "label": "label"} if importer.name == "columns" else {}
+
+    for found in importing.read(path, DataConfig(format=importer.name, **named)):
+        assert isinstance(found, Imported | Reject | PassedOver)
