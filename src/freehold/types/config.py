@@ -70,13 +70,9 @@ class DataConfig(Table, frozen=True, kw_only=True):
     label: str | None = None
     """Column of the right answer, for tables (default: `label`, `category`, `gold` …)."""
     incumbent: str | None = None
-<<<<<<< HEAD
-    """Column of the incumbent's answer, for tabular files."""
+    """Column of the incumbent's answer, for tables (default: `output`, `response` …)."""
     answers: Literal["incumbent", "gold"] = "incumbent"
     """What a recorded answer is: the incumbent's, or right (a fine-tuning file holds what was wanted)."""
-=======
-    """Column of the incumbent's answer, for tables (default: `output`, `response` …)."""
->>>>>>> a2436cc (Import what observability tools export, streamed and told by content)
     system: str | None = None
     """Instruction put before each input, for tabular files."""
     held_out: float = 0.2

@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from freehold.datasets import building, reading
+from freehold.datasets import building, importing
 from freehold.errors import StorageError, UsageError
 from freehold.evals.frozen import read_frozen
 from freehold.evals.replay import Budget
@@ -121,7 +121,7 @@ def _files(wish: Wish, tune: FineTune | None, progress: Progress) -> tuple[Path,
         if held_out is None and tune.validation_file is not None:
             held_out = account.download(tune.validation_file, wish.folder / "validation.jsonl")
     for one in filter(None, (file, held_out)):
-        reading.size_bytes(one)
+        importing.size_bytes(one)
     return file, held_out
 
 

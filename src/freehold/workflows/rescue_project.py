@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.datasets import reading, sampling
-from freehold.datasets.reading import Imported
+from freehold.datasets import importing, sampling
+from freehold.datasets.importing import Imported
 from freehold.errors import InputError, UsageError
 from freehold.types.config import DataConfig
 from freehold.types.record import Record
@@ -70,7 +70,7 @@ class _Seen(NamedTuple):
 
 def _look(path: Path) -> _Seen:
     answers, sizes = [], []
-    for record in reading.read(path, DataConfig(format="auto")):
+    for record in importing.read(path, DataConfig(format="auto")):
         if not isinstance(record, Imported):
             continue
         message = sampling.response_message(record.response) if record.response else None
