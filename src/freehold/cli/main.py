@@ -68,6 +68,7 @@ COMMANDS: dict[str, Entry] = {
     "routes": Entry("freehold.cli.routes:command", "Who answers for which model's name"),
     "console": Entry("freehold.console.command:command", "Watch a rollout in the browser, and move it"),
     "keys": Entry("freehold.cli.keys:command", "The keys applications must show, and what each may use"),
+    "watch": Entry("freehold.cli.watch:command", "Is the promoted model still good? Checked again and again"),
     "traces": Entry("freehold.cli.traces:command", "Look at traces, and export them"),
     "load": Entry("freehold.cli.load:command", "How an endpoint does under load"),
     "report": Entry("freehold.cli.report:command", "Write the page that tells it all"),

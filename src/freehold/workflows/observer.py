@@ -25,7 +25,7 @@ import msgspec
 
 from freehold.errors import ConfigError, FreeholdError, StorageError
 from freehold.store import Store, leases, open_store
-from freehold.workflows import rollout, routes
+from freehold.workflows import alerts, rollout, routes
 from freehold.workflows.observer_process import LEASE, Watching
 from freehold.workflows.project import open_project
 
@@ -90,6 +90,24 @@ class Observer:
                 continue
             if seen.state == "rolled_back":
                 log.warning("route %s rolled back: %s", one.route, seen.why)
+                self._tell(one.route, seen.why)
+
+    def _tell(self, route: str, why: str) -> None:
+        """The hooks of ``[watch]``: somebody wants to know at two in the morning."""
+        path = self._watching.config_path
+        if path is None:
+            return
+        config = open_project(Path(path)).config
+        alarm = alerts.Alarm(
+            kind="rolled_back",
+            app=config.app.name,
+            route=route,
+            at=datetime.now(UTC),
+            why=why,
+            action="rolled_back",
+        )
+        for trouble in alerts.send(alarm, config.watch):
+            log.warning("%s", trouble)
 
     def _follow_file(self, store: Store) -> None:
         path = self._watching.config_path

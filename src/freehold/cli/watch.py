@@ -1,0 +1,192 @@
+"""`freehold watch`: is the promoted model still good?"""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from freehold.cli.options import config_option, json_option, now, print_json
+
+if TYPE_CHECKING:
+    from freehold.store import Store
+    from freehold.types.traffic_config import WatchConfig
+    from freehold.workflows.project import Project
+    from freehold.workflows.watch import Check, Plan
+
+SLEEP_S = 30.0
+
+
+@click.command("watch")
+@click.option("--once", is_flag=True, help="One check now, then end: for cron.")
+@click.option("--history", is_flag=True, help="The checks so far; nobody is asked.")
+@click.option("--route", "route_name", help="Route to watch (default: the project's).")
+@click.option("--against", type=click.Choice(["auto", "live", "frozen"]), help="Default: [watch] against.")
+@click.option("--requests", type=click.IntRange(min=1), help="Requests to ask (default: [watch] requests).")
+@click.option(
+    "--budget", "budget_usd", metavar="USD", help="Most the check may cost (default: [watch] budget_usd)."
+)
+@click.option(
+    "--url", help="Where the candidate answers, for --against frozen (default: this project's gateway)."
+)
+@config_option
+@json_option
+def command(
+    once: bool,
+    history: bool,
+    route_name: str | None,
+    against: str | None,
+    requests: int | None,
+    budget_usd: str | None,
+    url: str | None,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Check a promoted model again and again, or once.
+
+    Asks the incumbent some of the last period's requests (or takes its frozen answers), scores both, and says what it
+    will cost before it asks. Looks for drift of requests and answers as well. Alarms go to the hooks of [watch].
+
+    Exit code with --once: 0 nothing found, 1 an alarm, 3 too little to say anything.
+
+    \b
+    Example:
+      freehold watch --once --budget 0.50
+      freehold watch
+      freehold watch --history
+    """
+    import msgspec
+
+    from freehold.workflows import watch
+    from freehold.workflows.project import open_project
+    from freehold.workflows.project_store import opened_store
+
+    project = open_project(config_path)
+    config = project.config.watch
+    asked = {"against": against, "requests": requests, "budget_usd": _money(budget_usd)}
+    config = msgspec.structs.replace(
+        config, **{name: value for name, value in asked.items() if value is not None}
+    )
+    name = route_name or project.config.app.name
+    with opened_store(project) as (store, _):
+        if history:
+            checks = watch.history(store, name)
+            if as_json:
+                print_json(checks)
+            else:
+                _table(checks)
+            return
+        if once:
+            made = _check(project, store, name, config, url, as_json)
+            sys.exit(made.exit_code)
+        _keep_watching(project, store, name, config, url, as_json)
+
+
+def _keep_watching(
+    project: Project, store: Store, name: str, config: WatchConfig, url: str | None, as_json: bool
+) -> None:
+    from freehold.errors import FreeholdError
+    from freehold.workflows import watch
+
+    click.echo(f"watching the route {name} every {config.every_hours:g} hours (Ctrl-C stops)", err=True)
+    retry_at = now()
+    while True:
+        due = max(watch.next_due(store, name, config, at=now()), retry_at)
+        if now() < due:
+            time.sleep(min(SLEEP_S, max(0.1, (due - now()).total_seconds())))
+            continue
+        try:
+            _check(project, store, name, config, url, as_json)
+        except FreeholdError as error:
+            # It goes on: what could not be checked now may be checked later, and somebody is told.
+            click.echo(f"{now():%Y-%m-%d %H:%M} not checked: {error.message}", err=True)
+            for trouble in watch.failed(project, name, error, at=now()):
+                click.echo(trouble, err=True)
+            retry_at = now() + timedelta(hours=min(1.0, config.every_hours))
+
+
+def _check(
+    project: Project, store: Store, name: str, config: WatchConfig, url: str | None, as_json: bool
+) -> Check:
+    from freehold.cli.progress import progress
+    from freehold.workflows import watch
+
+    def planned(plan: Plan) -> None:
+        if plan.against == "live":
+            click.echo(
+                f"asking the incumbent {len(plan.samples)} requests: about {plan.estimated_usd:.4f} USD at most, "
+                f"budget {config.budget_usd} USD",
+                err=True,
+            )
+        else:
+            click.echo(f"asking the candidate {len(plan.samples)} frozen requests: free", err=True)
+
+    with progress() as shown:
+        made = watch.check(
+            project, store, name, at=now(), config=config, url=url, planned=planned, progress=shown
+        )
+    if as_json:
+        print_json(made)
+    else:
+        _tell(made)
+    return made
+
+
+def _tell(made: Check) -> None:
+    if made.difference is None:
+        click.echo("quality    not checked: no pairs")
+    else:
+        flag = "  ALARM" if made.alarm else ""
+        click.echo(
+            f"quality    {made.pairs} pairs against the incumbent ({made.against}): difference "
+            f"{made.difference:+.3f}, statistic {made.statistic:.3g} of 200{flag}"
+        )
+    if made.unscored:
+        click.echo(f"           {made.unscored} could not be scored")
+    if made.spent_usd is not None:
+        click.echo(f"spent      {made.spent_usd:.4f} USD")
+    drop = "no drop at all" if made.smallest_drop is None else f"a drop of {made.smallest_drop:.3f} or more"
+    click.echo(f"power      such checks find {drop} within 8 periods (80 %)")
+    for one in made.drift:
+        flag = "  ALARM" if one.alarm else ""
+        click.echo(
+            f"{one.side:<10} {one.name}: {one.share:.1%} of {one.users} users, {one.baseline:.1%} at promotion{flag}"
+        )
+    for note in made.notes:
+        click.echo(f"note       {note}")
+    if made.action != "none":
+        click.echo(f"traffic    {made.action}")
+
+
+def _table(checks: list[Check]) -> None:
+    if not checks:
+        click.echo("no checks yet: freehold watch --once makes one", err=True)
+        return
+    click.echo(
+        f"{'when (UTC)':<17}{'against':>9}{'pairs':>7}{'difference':>12}{'statistic':>11}{'USD':>9}  found"
+    )
+    for one in checks:
+        difference = "–" if one.difference is None else f"{one.difference:+.3f}"
+        spent = "–" if one.spent_usd is None else f"{one.spent_usd:.4f}"
+        found = [*(["quality"] if one.alarm else []), *(drift.name for drift in one.drift if drift.alarm)]
+        click.echo(
+            f"{one.at:%Y-%m-%d %H:%M} {one.against:>9}{one.pairs:>7}{difference:>12}{one.statistic:>11.3g}"
+            f"{spent:>9}  {', '.join(found) or '–'}"
+        )
+
+
+def _money(text: str | None) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount < 0:
+        raise click.UsageError(f"--budget takes dollars, not {text!r}")
+    return amount

@@ -1,0 +1,72 @@
+"""Alarms told to whoever shall know: a webhook, a command. Used by the observer and by `freehold watch`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import urllib.error
+import urllib.request
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from freehold.types.record import Record
+from freehold.types.traffic_config import WatchConfig
+
+TIMEOUT_S = 15.0
+
+
+class Alarm(Record, frozen=True, kw_only=True):
+    """What a hook is told, as JSON. It carries no content of requests or answers."""
+
+    kind: Literal["rolled_back", "quality", "drift", "check_failed"]
+    app: str
+    route: str
+    at: datetime
+    why: str
+    action: str = "none"
+
+
+def send(alarm: Alarm, config: WatchConfig) -> tuple[str, ...]:
+    """Tell the hooks; returns what went wrong, for the caller to say. Never raises: an alarm must not be lost twice."""
+    body = msgspec.json.encode(alarm)
+    troubles = []
+    if config.webhook_env is not None and (trouble := _post(config.webhook_env, body)) is not None:
+        troubles.append(trouble)
+    if config.command and (trouble := _run(config.command, body)) is not None:
+        troubles.append(trouble)
+    return tuple(troubles)
+
+
+def _post(variable: str, body: bytes) -> str | None:
+    address = os.environ.get(variable)
+    if not address:
+        return f"the alarm's webhook was not told: {variable} is not set"
+    if not address.startswith(("http://", "https://")):
+        return f"the alarm's webhook was not told: {variable} is no http:// or https:// address"
+    request = urllib.request.Request(address, body, {"content-type": "application/json"}, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            answer.read(1024)
+    except urllib.error.HTTPError as error:
+        return f"the alarm's webhook answered {error.code}"
+    except (OSError, ValueError) as error:
+        # The address may hold a secret, so it is not shown.
+        return f"the alarm's webhook cannot be reached: {type(error).__name__}"
+    return None
+
+
+def _run(command: tuple[str, ...], body: bytes) -> str | None:
+    try:
+        done = subprocess.run(command, input=body, capture_output=True, timeout=TIMEOUT_S, check=False)
+    except FileNotFoundError:
+        return f"the alarm's command {command[0]} is not there"
+    except subprocess.TimeoutExpired:
+        return f"the alarm's command {command[0]} took longer than {TIMEOUT_S:g} s"
+    except OSError as error:
+        return f"the alarm's command {command[0]} cannot be run: {error.strerror}"
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        return f"the alarm's command {command[0]} ended with {done.returncode}: {''.join(last)[:200]}"
+    return None
