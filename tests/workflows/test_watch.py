@@ -106,7 +106,7 @@ def week(store, number, *, answer="refund", n=40, **more):
             at=end - timedelta(hours=place + 1),
             **{
                 "usage": Usage(prompt_tokens=100, completion_tokens=10),
-                "request": {"messages": [{"role": "user", "content": f"question {place % 10}"}]},
+                "request": {"messages": [{"role": "user", "content": f"question {place:02d}"}]},
                 **more,
             },
         )

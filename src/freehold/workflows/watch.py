@@ -21,7 +21,7 @@ from freehold.datasets import building
 from freehold.datasets.building import Recipe, answer_of, sample_of
 from freehold.errors import FreeholdError, UsageError
 from freehold.evals.frozen import read_frozen, with_frozen
-from freehold.evals.replay import answers
+from freehold.evals.replay import Replayed, answers
 from freehold.evals.requests import recorded_parameters
 from freehold.evals.scoring import scorer_of
 from freehold.stats.drift import EDetector, period_e_value, smallest_drop_found
@@ -331,13 +331,13 @@ async def _asked(
     return differences, unscored, _spent(project, plan, replies)
 
 
-def _spent(project: Project, plan: Plan, replies: Sequence[object]) -> Decimal | None:
+def _spent(project: Project, plan: Plan, replies: Sequence[Replayed]) -> Decimal | None:
     if plan.against == "frozen":
         return None
     total = Decimal(0)
     for reply in replies:
-        usage = getattr(getattr(reply, "answer", None), "usage", None)
-        if usage is not None and usage.prompt_tokens is not None:
+        usage = reply.answer.usage
+        if not reply.cached and usage is not None and usage.prompt_tokens is not None:
             total += _cost(
                 project, usage.prompt_tokens, usage.completion_tokens or 0, usage.cached_prompt_tokens or 0
             )
