@@ -12,6 +12,8 @@ from freehold.cli.main import cli
 from freehold.store import open_store
 from freehold.types.endpoint import ServePlan
 from freehold.types.load import LoadReport
+from freehold.workflows.bench_model import MeasuredSpeed
+from freehold.workflows.load import is_here
 
 
 @pytest.fixture
@@ -54,6 +56,11 @@ def test_a_report_is_printed_kept_and_drawn(endpoint, project):
     assert told["model"] == "m" and told["knee_streams"] in (1, 2)
     with open_store(f"sqlite:///{project / '.freehold' / 'freehold.sqlite'}") as store:
         assert store.get_record("load_report", told["id"], LoadReport) is not None
+        (speed,) = store.list_records("measured_speed", MeasuredSpeed)
+        assert speed.model == "m" and speed.speed.how == "measured"
+        assert speed.speed.concurrency == told["knee_streams"]
+        assert 0 < speed.speed.decode_tokens_per_second[0] <= speed.speed.decode_tokens_per_second[1]
+        assert store.record_sources("measured_speed", speed.id) == (told["id"],)
     page = (project / "load.html").read_text()
     assert page.count("<svg") == 2 and told["id"] in page
     assert "http://" not in page.replace(endpoint.base_url, ""), "nothing is loaded from elsewhere"
@@ -87,3 +94,16 @@ def test_mistakes(project, arguments, message):
 def test_no_traces_yet(endpoint, project):
     assert "no request with messages" in str(run(endpoint.base_url, "--traces").exception)
     assert "are not numbers" in str(run(endpoint.base_url, "--streams", "0").exception)
+
+
+def test_every_latency_and_each_kind_of_error_is_printed(endpoint, project):
+    result = run(endpoint.base_url, "--streams", "1", "--seconds", "1")
+    assert result.exit_code == 0, result.output
+    for column in ("TTFT p50", "gap p50", "total p50", "errors"):
+        assert column in result.stdout
+    assert "knee" in result.stdout
+
+
+def test_only_this_machines_speed_is_kept():
+    assert is_here("http://127.0.0.1:8420") and is_here("http://[::1]:1") and is_here("http://localhost")
+    assert not is_here("https://api.example.com")

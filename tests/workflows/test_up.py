@@ -239,3 +239,29 @@ def test_several_models_behind_one_address(run, tmp_path, port):
         assert cli(tmp_path, "served", "unload", "two")[0] == 2, "it is pinned"
         assert ask(http, "one"), "it comes back when it is asked for"
     assert server.stop()[0] == 0
+
+
+@pytest.mark.slow
+def test_two_servers_on_one_store_do_not_disturb_each_other(run, tmp_path, port):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        other = probe.getsockname()[1]
+    first = run("serve", "echo", "--port", str(port), "--json")
+    first.ready()
+    late = run("serve", "echo", "--port", str(port))
+    late.process.wait(60)
+    code, _, err = late.stop()
+    assert code == 2 and f"port {port}" in err and "in use" in err
+    second = run("serve", "echo", "--port", str(other), "--json")
+    urls = [f"http://127.0.0.1:{port}", second.ready()["url"]]
+    for url in urls:
+        with client(url) as http:
+            assert ask(http, "echo")
+    code, _, err = cli(tmp_path, "served", "list")
+    assert code == 2 and "several are served" in err
+    assert cli(tmp_path, "served", "list", "--port", str(other))[0] == 0
+    assert second.stop()[0] == 0
+    with client(urls[0]) as http:
+        assert ask(http, "echo")
+    assert first.stop()[0] == 0
+    assert not list((tmp_path / ".freehold" / "engines").glob("serving-*.json"))

@@ -84,13 +84,17 @@ def command(
         return
     click.echo(
         f"{'streams':>7} {'req/s':>8} {'prompt tok/s':>13} {'tok/s':>8} {'TTFT p50':>9} {'p95 ms':>8} "
-        f"{'gap p50':>8} {'p95 ms':>8} {'errors':>7}"
+        f"{'gap p50':>8} {'p95 ms':>8} {'total p50':>10} {'p95 ms':>8} {'errors':>7}"
     )
     for level in report.levels:
         click.echo(
             f"{level.streams:7} {level.requests_per_second:8.2f} {level.prompt_tokens_per_second:13.0f} "
             f"{level.completion_tokens_per_second:8.1f} {level.ttft_ms.p50 or 0:9.0f} "
             f"{level.ttft_ms.p95 or 0:8.0f} {level.inter_token_ms.p50 or 0:8.1f} "
-            f"{level.inter_token_ms.p95 or 0:8.1f} {sum(level.errors.values()):7}"
+            f"{level.inter_token_ms.p95 or 0:8.1f} {level.total_ms.p50 or 0:10.0f} "
+            f"{level.total_ms.p95 or 0:8.0f} {sum(level.errors.values()):7}"
         )
+    for level in report.levels:
+        for kind, count in sorted(level.errors.items()):
+            click.echo(f"errors  {level.streams} streams: {count} × {kind}")
     click.echo(f"knee    {report.knee_streams} streams give 90% of the best tokens/s")

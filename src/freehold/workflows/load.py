@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ import msgspec
 from freehold import __version__
 from freehold.engines.traffic import Workload, drive, from_bodies, knee, synthetic
 from freehold.errors import InputError, StorageError, UpstreamError, UsageError
+from freehold.hardware.probes import probe_machine
 from freehold.report.load_page import render_load
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint
 from freehold.types.load import LoadReport
+from freehold.types.machine import Speed
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
+from freehold.workflows.bench_model import MeasuredSpeed, speed_id
 from freehold.workflows.project import Project, now
 
 MOST_TRACES = 2000
@@ -99,9 +103,57 @@ def load(
         machine=_machine(),
     )
     report = msgspec.structs.replace(draft, id=content_id(draft))
+    speed = speed_of(report)
     with open_store(project.store_url) as store:
         store.put_record("load_report", report.id, report)
+        if speed is not None and is_here(endpoint.base_url):
+            box = probe_machine(project.settings.home)
+            made = MeasuredSpeed(
+                id=speed_id(box, "load", model),
+                model=model,
+                engine=endpoint.engine,
+                weights_sha256=None,
+                machine=box.name,
+                prompt_tokens=round(report.prompt_tokens or 0),
+                completion_tokens=round(report.completion_tokens or 0),
+                speed=speed,
+                version=__version__,
+            )
+            store.put_record("measured_speed", made.id, made, made_from=[report.id])
     return report
+
+
+def speed_of(report: LoadReport) -> Speed | None:
+    """The speeds a report shows, for `freehold fit` and `cost`; None unless one stream was among its levels.
+
+    At one stream a prompt is read within the time to the first token, and a token written within a gap. For all at
+    once it is the knee: beyond it more requests only wait. Ranges are between the median and the slowest tenth.
+    """
+    alone = next((level for level in report.levels if level.streams == 1), None)
+    knee = next((level for level in report.levels if level.streams == report.knee_streams), None)
+    if alone is None or knee is None or not report.prompt_tokens:
+        return None
+    first, gap = alone.ttft_ms, alone.inter_token_ms
+    if not (first.p50 and first.p90 and gap.p50 and gap.p90):
+        return None
+    all_at_once = knee.completion_tokens_per_second
+    return Speed(
+        prefill_tokens_per_second=(
+            report.prompt_tokens * 1000 / first.p90,
+            report.prompt_tokens * 1000 / first.p50,
+        ),
+        decode_tokens_per_second=(1000 / gap.p90, 1000 / gap.p50),
+        decode_all_tokens_per_second=(all_at_once, all_at_once),
+        concurrency=knee.streams,
+        how="measured",
+        basis=f"freehold load on {report.at[:10]}: {report.workload}",
+    )
+
+
+def is_here(url: str) -> bool:
+    """Whether an address is this machine's own, so that its speed is this machine's."""
+    host = urllib.parse.urlsplit(url).hostname or ""
+    return host in ("127.0.0.1", "localhost", "::1")
 
 
 def write_page(report: LoadReport, path: Path) -> Path:

@@ -118,7 +118,15 @@ class _Run:
         first = self._first()
         build = native.binary(self.home)
         self._asked = content_id(
-            [first, self.shape, self.parallel, self.agree, list(quantizations), self.workload.about, build]
+            [
+                first,
+                self.shape,
+                self.parallel,
+                self.agree,
+                list(quantizations),
+                self.workload.about,
+                str(build),
+            ]
         )
         if not again:
             self.trials = tuning.read_partial(self.home, self.id, self._asked)
