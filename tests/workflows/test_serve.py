@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from freehold.errors import InputError, UsageError
+from freehold.errors import EngineError, InputError, MissingExtraError, UsageError
 from freehold.types.model import Weights
 from freehold.types.training import Adapter, FinetuneConfig
 from freehold.workflows import serve
@@ -73,3 +73,15 @@ def test_an_adapter_is_name_and_path(text):
 def test_an_adapter_that_is_not_there():
     with pytest.raises(InputError, match="no such adapter"):
         serve.mount("shop=/nowhere/at/all", "m")
+
+
+def test_an_engine_that_is_not_here_is_told_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path))
+    with pytest.raises(EngineError, match="vLLM is not installed") as caught:
+        serve.require_engine("vllm", {})
+    assert "freehold engines install vllm" in caught.value.hint
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"the llama\.cpp engine") as caught:
+        serve.require_engine("llamacpp", {"binary": "library"})
+    assert "freehold[local]" in caught.value.hint
+    serve.require_engine("echo", {})

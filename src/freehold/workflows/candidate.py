@@ -38,9 +38,10 @@ from freehold.workflows.license import rule_for_model
 from freehold.workflows.parity import parity
 from freehold.workflows.project import Project
 from freehold.workflows.pull import ensure_weights
-from freehold.workflows.serve import plan_for
+from freehold.workflows.serve import plan_for, require_engine
 from freehold.workflows.steps import Steps
 from freehold.workflows.train import train
+from freehold.workflows.weights_convert import to_safetensors
 
 UNTRAINED_SAMPLES = 40
 """Held-out samples the base is asked without its adapter: enough to show what training brought."""
@@ -94,6 +95,9 @@ class Candidates:
             return _stopped(report, f"the licence does not permit this use ({outcome})")
         if self.brings_weights:
             return self._judge(report, self._plan(model))
+        require_engine(
+            self.engine, self.project.config.serve.options
+        )  # not an hour later, after the training
         try:
             weights = self._weights(model)
         except (UnknownModelError, WeightsError) as error:
@@ -179,7 +183,10 @@ class Candidates:
         serve = self.project.config.serve
         mounts: tuple[AdapterMount, ...] = ()
         if adapter is not None:
+            # vLLM reads the folder that PEFT writes, everybody else the GGUF in it.
             gguf = next((name for name in adapter.files if name.endswith(".gguf")), None)
+            if self.engine == "vllm":
+                gguf = ""
             if gguf is None:
                 raise EngineError(
                     f"adapter {adapter.id} has no GGUF file, which {self.engine} needs",
@@ -190,6 +197,8 @@ class Candidates:
             mounts = (
                 AdapterMount(name=name, path=path, adapter_id=adapter.id, base_sha256=adapter.base_sha256),
             )
+        if weights is not None and self.engine == "vllm":
+            weights = to_safetensors(weights, self.project.settings, progress=self.progress)
         if weights is not None:
             # Knows the chat template of weights that carry none, and the hash adapters are checked against.
             planned = plan_for(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ import msgspec
 
 from freehold.engines.llamacpp import tuning
 from freehold.engines.llamacpp.engine import usable_cores
+from freehold.engines.llamacpp.engine import which as find_llama
 from freehold.engines.llamacpp.options import LlamaOptions
 from freehold.engines.options import read as read_options
 from freehold.engines.pool import Hosted
 from freehold.engines.ports import require_loopback
-from freehold.errors import FreeholdError, InputError, UsageError
+from freehold.engines.vllm.engine import which as find_vllm
+from freehold.engines.vllm.options import VllmOptions
+from freehold.errors import FreeholdError, InputError, MissingExtraError, UsageError
 from freehold.gateway.config import GatewayConfig
 from freehold.hardware.probes import probe_machine
 from freehold.settings import Settings
@@ -192,6 +196,19 @@ def choose_engine(asked: str, weights: Weights) -> EngineName:
         if name == asked:
             return name
     raise UsageError(f"no engine is called {asked!r}", hint=f"engines: auto, {', '.join(names)}")
+
+
+def require_engine(name: EngineName, options: dict[str, Any]) -> None:
+    """Raise, with the command that installs it, when an engine is not here: before the work that needs it at its end.
+
+    Raises `MissingExtraError`, `EngineError` and `UsageError` (an option it does not know).
+    """
+    if name == "vllm":
+        find_vllm(read_options(options, VllmOptions, "vllm"))
+    elif name == "llamacpp":
+        binary = find_llama(read_options(options, LlamaOptions, "llamacpp"))
+        if binary is None and importlib.util.find_spec("xllamacpp") is None:
+            raise MissingExtraError("the llama.cpp engine", "local")
 
 
 def mount(text: str, model: str) -> AdapterMount:

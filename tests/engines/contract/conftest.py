@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import socket
+import urllib.request
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -24,6 +26,7 @@ ROWS = [
     pytest.param("echo-in-process", id="echo-in-process"),
     pytest.param("remote", id="remote"),
     pytest.param("ollama", id="ollama-fake"),
+    pytest.param("ollama-real", id="ollama-real", marks=pytest.mark.slow),
     pytest.param("llamacpp", id="llamacpp", marks=pytest.mark.weights),
     pytest.param("vllm", id="vllm", marks=(pytest.mark.weights, pytest.mark.slow)),
 ]
@@ -142,6 +145,9 @@ def make_plan(kind, request, tmp_path_factory):
             parallel=2,
             options={"tool_parser": "hermes"},
         )
+    if kind == "ollama-real":
+        options = {"base_url": real_ollama(), "model": OLLAMA_MODEL, "pull": True}
+        return ServePlan(engine="ollama", model="base", context_tokens=CONTEXT_TOKENS, options=options)
     if kind == "ollama":
         adapter = tmp_path_factory.mktemp("adapter") / "adapter.gguf"
         adapter.write_bytes(b"GGUF" + bytes(60))
@@ -161,6 +167,23 @@ def make_plan(kind, request, tmp_path_factory):
         parallel=2,
         options={"in_process": kind != "echo"},
     )
+
+
+OLLAMA_MODEL = os.environ.get("FREEHOLD_TEST_OLLAMA_MODEL", "smollm2:135m")
+
+
+def real_ollama():
+    """The address of a running Ollama, where ``OLLAMA_HOST`` names one; skips where it doesn't, or nothing answers."""
+    from freehold.engines.ollama.engine import OllamaOptions
+
+    if not os.environ.get("OLLAMA_HOST"):
+        pytest.skip("OLLAMA_HOST names no Ollama")
+    url = OllamaOptions().url
+    try:
+        urllib.request.urlopen(f"{url}/api/version", timeout=3).close()
+    except OSError as error:
+        pytest.skip(f"no Ollama answers at {url}: {error}")
+    return url
 
 
 class FakeOllama(EchoApp):

@@ -3,7 +3,7 @@
 import pytest
 
 from freehold import engines
-from freehold.engines.ollama.engine import OllamaOptions, modelfile
+from freehold.engines.ollama.engine import OllamaOptions
 from freehold.errors import EngineError
 from freehold.types.endpoint import AdapterMount, ServePlan
 
@@ -58,8 +58,3 @@ async def test_the_address_is_read_as_ollama_writes_it(monkeypatch):
     assert OllamaOptions().url == "http://127.0.0.1:11500"
     monkeypatch.delenv("OLLAMA_HOST")
     assert OllamaOptions().url == "http://127.0.0.1:11434"
-
-
-async def test_a_modelfile_says_the_same():
-    text = modelfile("smollm2:135m", 2048, adapter="./adapter.gguf")
-    assert text == "FROM smollm2:135m\nADAPTER ./adapter.gguf\nPARAMETER num_ctx 2048\n"

@@ -180,19 +180,6 @@ def adapter_files(mount: AdapterMount) -> list[Path]:
     raise InputError(f"the adapter {mount.name} has neither GGUF nor safetensors here", path=str(path))
 
 
-def modelfile(
-    model: str, context_tokens: int, adapter: str | None = None, template: str | None = None
-) -> str:
-    """A Modelfile for ``ollama create``: the same model without freehold."""
-    lines = [f"FROM {model}"]
-    if adapter is not None:
-        lines.append(f"ADAPTER {adapter}")
-    if template is not None:
-        lines.append(f'TEMPLATE """{template}"""')
-    lines.append(f"PARAMETER num_ctx {context_tokens}")
-    return "\n".join(lines) + "\n"
-
-
 def _context_length(shown: dict[str, Any]) -> int | None:
     for key, value in (shown.get("model_info") or {}).items():
         if key.endswith(".context_length") and isinstance(value, int):
