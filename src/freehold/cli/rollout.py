@@ -14,6 +14,7 @@ from freehold.cli.options import caller, config_option, json_option, now, print_
 if TYPE_CHECKING:
     from freehold.workflows.rehearse import Fault
     from freehold.workflows.rollout import Rollout, Status
+    from freehold.workflows.simulate import Simulation
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -214,6 +215,102 @@ def rehearse(drop: float, fault: Fault, most_requests: int, config_path: Path | 
     else:
         click.echo(f"not rolled back within {made.requests} requests")
     sys.exit(0 if made.passed else 3)
+
+
+@command.command("simulate")
+@click.option(
+    "--drop", "drops", type=float, multiple=True, help="Share of answers that turn wrong. [0.05, 0.1, 0.2]"
+)
+@click.option(
+    "--errors",
+    "errors",
+    type=float,
+    multiple=True,
+    help="Share of requests that fail besides. [0.05, 0.2]",
+)
+@click.option("--slower", "slower", type=float, multiple=True, help="Factor on the time of answers. [2]")
+@click.option("--share", type=float, help="Canary share (default: the last of [rollout] canary).")
+@click.option(
+    "--users", type=click.IntRange(min=50), help="Users to play (default: the log's, at least 2,000)."
+)
+@click.option("--runs", type=click.IntRange(min=50), default=400, show_default=True, help="Repetitions.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides all draws.")
+@click.option("--route", "route_name", help="Only this route's traces.")
+@config_option
+@json_option
+def simulate(
+    drops: tuple[float, ...],
+    errors: tuple[float, ...],
+    slower: tuple[float, ...],
+    share: float | None,
+    users: int | None,
+    runs: int,
+    seed: int,
+    route_name: str | None,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Replay the captured log against assumed degradations: when would rollback fire, and how often wrongly?
+
+    \b
+    Example:
+      freehold rollout simulate
+      freehold rollout simulate --drop 0.03 --errors 0.01 --share 0.1 --runs 1000
+    """
+    from freehold.cli.progress import progress
+    from freehold.workflows import simulate as simulation
+    from freehold.workflows.project import open_project
+    from freehold.workflows.project_store import opened_store
+
+    project = open_project(config_path)
+    config = project.config.rollout
+    with opened_store(project) as (store, _), progress() as shown:
+        shown.step("read the log")
+        log = simulation.users_of(store, route=route_name, since=None, most_requests=config.requests_per_user)
+        shown.step("play it", note=f"{len(log):,} users")
+        made = simulation.simulate(
+            log,
+            margin=project.config.task.margin,
+            shadow_share=config.shadow,
+            canary_share=share if share is not None else config.canary[-1],
+            max_p95_ms=config.max_p95_ms,
+            drops=drops or (0.05, 0.1, 0.2),
+            more_errors=errors or (0.05, 0.2),
+            slower=slower or (2.0,),
+            users=users or max(2000, len(log)),
+            runs=runs,
+            seed=seed,
+            said=lambda done, of: shown.update(done, of, unit="assumptions"),
+        )
+    if as_json:
+        print_json(made)
+        return
+    _tell_simulation(made)
+
+
+def _tell_simulation(made: Simulation) -> None:
+    click.echo(
+        f"{made.log_users:,} users with {made.log_requests:,} requests in the log ({made.error_rate:.2%} failed), "
+        f"{made.users:,} played, {made.runs:,} runs, seed {made.seed}; margin {made.margin}, "
+        f"{made.shadow_share:.0%} mirrored, canary at {made.canary_share:.0%}"
+    )
+    click.echo(
+        f"{'test':<9}{'assumed':<34}{'acts':>7}{'95 %':>16}{'users: half':>13}{'90 %':>8}{'requests':>10}{'hours':>8}"
+    )
+    for row in made.rows:
+        between = f"{row.acted_low:.1%}–{row.acted_high:.1%}"
+        cells = [
+            "–" if value is None else f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
+            for value in (row.users_median, row.users_90, row.requests_median, row.hours_median)
+        ]
+        click.echo(
+            f"{row.what:<9}{row.assumed:<34}{row.acted:>7.1%}{between:>16}{cells[0]:>13}{cells[1]:>8}{cells[2]:>10}"
+            f"{cells[3]:>8}" + ("" if row.harmful else "  (would be a false alarm)")
+        )
+    click.echo(
+        f"nothing wrong: any test acts in {made.false_alarms:.1%} of runs (at most {made.false_alarms_high:.1%} "
+        f"by these runs; 5 % is promised)"
+    )
 
 
 def _store(config_path: Path | None, route_name: str | None) -> Any:
