@@ -155,10 +155,17 @@ def _kernel(block: _Block, scale: float, window: int | None) -> torch.Tensor:
 
 
 def forward(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, pack: Pack, scale: float, window: int | None
-) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Attention of (tokens, heads, width), and what `backward` wants to have kept."""
-    out = torch.zeros_like(query, memory_format=torch.contiguous_format)
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    pack: Pack,
+    scale: float,
+    window: int | None,
+    *,
+    into: torch.Tensor,
+) -> list[torch.Tensor]:
+    """Attention of (tokens, heads, width), put into zeros `into`; returns what `backward` wants to have kept."""
+    out = into
     kept: list[torch.Tensor] = []
     native = _native(query, key, value)
     for group, prefix in _layout(pack):
@@ -173,7 +180,7 @@ def forward(
         else:
             part = _kernel(block, scale, narrow)
         _repack(out, part, group, 0)
-    return out, kept
+    return kept
 
 
 def backward(
@@ -301,7 +308,8 @@ class _PackedAttention(torch.autograd.Function):
         scale: float,
         window: int | None,
     ) -> torch.Tensor:
-        out, kept = forward(query, key, value, pack, scale, window)
+        out = torch.zeros_like(query, memory_format=torch.contiguous_format)
+        kept = forward(query, key, value, pack, scale, window, into=out)
         ctx.pack, ctx.scale, ctx.window = pack, scale, window
         ctx.save_for_backward(query, key, value, *kept)
         return out

@@ -66,10 +66,12 @@ class Projection:
             at += rank
 
     def forward(
-        self, x: torch.Tensor, onto: torch.Tensor | None = None
+        self, x: torch.Tensor, onto: torch.Tensor | None = None, into: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """``x Wᵀ + s (x Aᵀ) Bᵀ`` (+ `onto`), and ``x Aᵀ``, which `backward` wants."""
-        y = functional.linear(x, self.weight, self.bias)
+        """``x Wᵀ + s (x Aᵀ) Bᵀ`` (+ `onto`), written `into`, and ``x Aᵀ``, which `backward` wants."""
+        y = torch.mm(x, self.weight.t(), out=into)
+        if self.bias is not None:
+            y += self.bias
         if onto is not None:
             y += onto
         if not self.rank:
@@ -104,8 +106,32 @@ class Projection:
             at += a.shape[0]
 
 
+class Room:
+    """Memory that a layer keeps from step to step.
+
+    What is kept for backward is large and has another length at every step. Allocated anew each time it leaves
+    gaps that nothing fits into, and the process grows; here it grows only when a step is longer than all before.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, torch.Tensor] = {}
+
+    def take(self, name: str, rows: int, columns: int, like: torch.Tensor) -> torch.Tensor:
+        """(rows, columns) of undefined content, valid until the same name is taken again."""
+        kept = self._kept.get(name)
+        if kept is None or kept.numel() < rows * columns:
+            self._kept.pop(name, None)
+            kept = self._kept[name] = like.new_empty(rows * columns)
+        return kept[: rows * columns].view(rows, columns)
+
+    def clear(self) -> None:
+        self._kept.clear()
+
+
 class Layer(NamedTuple):
     """One decoder layer's parts."""
+
+    room: Room
 
     qkv: Projection
     out: Projection
@@ -136,11 +162,18 @@ class Attend(torch.autograd.Function):
         ctx: Any, x: torch.Tensor, layer: Layer, cos: torch.Tensor, sin: torch.Tensor, pack: Pack
     ) -> torch.Tensor:
         normed, inverse = rms_norm(x, layer.norm_in, layer.eps)
-        qkv, low = layer.qkv.forward(normed)
+        room = layer.room.take("qkv", x.shape[0], layer.qkv.weight.shape[0], x)
+        qkv, low = layer.qkv.forward(normed, into=room)
         qkv = qkv.view(x.shape[0], -1, layer.width)
         rotate_(qkv, cos, sin, layer.heads + layer.kv_heads, back=False)
-        attended, kept = attention.forward(*layer.split(qkv), pack, layer.width**-0.5, layer.window)
-        attended = attended.view(x.shape[0], -1)
+        attended = layer.room.take("attended", x.shape[0], layer.heads * layer.width, x).zero_()
+        kept = attention.forward(
+            *layer.split(qkv),
+            pack,
+            layer.width**-0.5,
+            layer.window,
+            into=attended.view(x.shape[0], layer.heads, layer.width),
+        )
         ctx.layer, ctx.pack = layer, pack
         out, out_low = layer.out.forward(attended, onto=x)
         ctx.save_for_backward(x, inverse, qkv, attended, cos, sin, low, out_low, *kept)
@@ -174,7 +207,8 @@ class GatedMlp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, layer: Layer) -> torch.Tensor:
         normed, inverse = rms_norm(x, layer.norm_mlp, layer.eps)
-        both, low = layer.gate_up.forward(normed)
+        room = layer.room.take("both", x.shape[0], layer.gate_up.weight.shape[0], x)
+        both, low = layer.gate_up.forward(normed, into=room)
         out, down_low = layer.down.forward(swiglu(both), onto=x)
         ctx.layer = layer
         ctx.save_for_backward(x, inverse, both, low, down_low)
@@ -201,6 +235,7 @@ class FusedDecoder:
         self.rotary = decoder.rotary_emb
         self.layers = [
             Layer(
+                room=Room(),
                 qkv=Projection(
                     [layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj],
                     parameters,
@@ -237,6 +272,11 @@ class FusedDecoder:
         for layer in self.layers:
             for projection in layer.projections():
                 projection.refresh()
+
+    def release(self) -> None:
+        """Give back the memory that is kept between steps."""
+        for layer in self.layers:
+            layer.room.clear()
 
     def forward(self, pack: Pack) -> torch.Tensor:
         """Hidden states of all packed tokens, (tokens, width)."""

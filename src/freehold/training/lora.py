@@ -174,6 +174,11 @@ class LoraTrainer:
                 exact += packed.samples - wrong
         return Evaluation(loss / targets, exact / len(samples))
 
+    def release(self) -> None:
+        """Give back memory that is kept between steps."""
+        if self._fused is not None:
+            self._fused.release()
+
     def tensors(self) -> dict[str, torch.Tensor]:
         """State for a checkpoint."""
         import torch

@@ -49,7 +49,7 @@ def spared(
                 raise
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         # Outside of the handler: the traceback kept the tensors of the failed pass alive.
-        _release()
+        _release(trainer)
         longest = max(len(sample.ids) for sample in samples)
         at_once = min(trainer.pack_tokens, sum(len(sample.ids) for sample in samples))
         if at_once <= longest:
@@ -61,9 +61,12 @@ def spared(
         warn(f"out of memory: at most {trainer.pack_tokens:,} tokens are computed at once from now on")
 
 
-def _release() -> None:
+def _release(trainer: _Divisible) -> None:
     import torch
 
+    release = getattr(trainer, "release", None)
+    if release is not None:
+        release()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
