@@ -3,7 +3,8 @@
     python -m benchmarks.training.banking77 --data ../shared/data/banking77 --out /tmp/banking77
 
 Answers come from the served adapter by generation (llama.cpp, greedy); an answer counts when it is the label,
-letter for letter. The data are CC-BY-4.0 (Casanueva et al. 2020, arXiv:2003.04807) and are not copied here.
+letter for letter. `accuracy_of_the_trainers_model` is the same computed with PyTorch, by the weights that were
+trained. The data are CC-BY-4.0 (Casanueva et al. 2020, arXiv:2003.04807) and are not copied here.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 import anyio
 import msgspec
 
+from benchmarks.training.trained import exact_share
 from freehold import __version__, settings, training
 from freehold.engines import start
 from freehold.evals.replay import replay
@@ -92,7 +94,9 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=FinetuneConfig().batch_size)
     parser.add_argument("--learning-rate", type=float, default=FinetuneConfig().learning_rate)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rank", type=int, default=FinetuneConfig().r)
     parser.add_argument("--parallel", type=int, default=8)
+    parser.add_argument("--not-served", action="store_true", help="Judge by the trainer's model only.")
     given = parser.parse_args()
     values = settings.load()
     base = ensure_weights(BASE, values)
@@ -102,6 +106,8 @@ def main() -> None:
         batch_size=given.batch_size,
         learning_rate=given.learning_rate,
         seed=given.seed,
+        r=given.rank,
+        lora_alpha=2 * given.rank,
     )
     begin = time.monotonic()
     adapter = train(
@@ -129,20 +135,22 @@ def main() -> None:
             results = await replay(endpoint, "banking77", test, task, concurrency=given.parallel)
         return [result.score.value for result in results]
 
+    trained = exact_share(adapter, base, test)
     begin = time.monotonic()
-    scores = anyio.run(ask)
+    scores = [None] * len(test) if given.not_served else anyio.run(ask)
     right = sum(score == 1.0 for score in scores)
     low, high = wilson_limits(right, len(scores))
     print(
         json.dumps(
             {
-                "accuracy": right / len(scores),
-                "interval_95": [low, high],
+                "accuracy": None if given.not_served else right / len(scores),
+                "interval_95": None if given.not_served else [low, high],
                 "right": right,
                 "items": len(scores),
                 "unscored": sum(score is None for score in scores),
+                "accuracy_of_the_trainers_model": trained,
                 "train_samples": dataset.split("train").samples,
-                "config": msgspec.to_builtins(config),
+                "config": msgspec.to_builtins(adapter.config),
                 "train_seconds": adapter.train_seconds,
                 "wall_seconds_of_this_call": wall,
                 "train_tokens": adapter.train_tokens,

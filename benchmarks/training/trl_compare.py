@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--side", choices=["here", "trl"], help="Run one side once (used by the rounds).")
     given = parser.parse_args()
-    config = FinetuneConfig(batch_size=given.batch_size, learning_rate=1e-3)
+    config = FinetuneConfig(batch_size=given.batch_size, learning_rate=1e-3, r=16, lora_alpha=32)
     if given.side:
         print(json.dumps({"here": here, "trl": trl}[given.side](given.data, config, given.steps)))
         return
