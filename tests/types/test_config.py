@@ -9,7 +9,7 @@ MINIMAL = '[app]\nname = "x"\n'
 def test_minimal_config_has_defaults():
     parsed = config.parse(MINIMAL)
     assert parsed.task.margin == 0.02
-    assert parsed.train.r == 16
+    assert parsed.train.r == 64
     assert parsed.candidates.models == ("HuggingFaceTB/SmolLM2-135M-Instruct",)
 
 
