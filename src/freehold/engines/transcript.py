@@ -45,6 +45,7 @@ async def transcript(
         "max_tokens": max_tokens,
         **({"tools": tools} if tools else {}),
         **({"logprobs": True, "top_logprobs": 1} if endpoint.capabilities.logprobs else {}),
+        **({"return_token_ids": True} if endpoint.engine == "vllm" else {}),
         **served.extra_body,
     }
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS)) as http:
@@ -60,16 +61,22 @@ async def transcript(
             )
             ids = tuple(found["tokens"])
     choice = answer["choices"][0]
+    if endpoint.engine == "vllm":
+        ids = _ids(answer.get("prompt_token_ids"))
     entries: list[dict[str, Any]] = (choice.get("logprobs") or {}).get("content") or []
     has_ids = bool(entries) and all("id" in entry for entry in entries)
     return Transcript(
         prompt_ids=ids,
         prompt_tokens=(answer.get("usage") or {}).get("prompt_tokens"),
         text=choice["message"].get("content") or "",
-        answer_ids=tuple(entry["id"] for entry in entries) if has_ids else None,
+        answer_ids=tuple(entry["id"] for entry in entries) if has_ids else _ids(choice.get("token_ids")),
         logprobs=tuple(entry["logprob"] for entry in entries) if entries else None,
         finish_reason=choice.get("finish_reason"),
     )
+
+
+def _ids(told: object) -> tuple[int, ...] | None:
+    return tuple(told) if isinstance(told, list) else None
 
 
 async def _post(http: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> Any:

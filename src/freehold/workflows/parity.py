@@ -40,6 +40,7 @@ from freehold.workflows import serve
 from freehold.workflows.evaluate import task_of
 from freehold.workflows.project import Project, now
 from freehold.workflows.pull import ensure_weights
+from freehold.workflows.weights_convert import to_safetensors
 
 LEAST_AGREEMENT = 0.95
 MOST_DISTANCE = 0.15
@@ -354,9 +355,12 @@ def project_parity(
     else:
         config = project.config.serve
         mounts = [serve.mount(f"parity={adapter}", weights.model_id)] if adapter is not None else []
+        engine = serve.choose_engine(config.engine, weights)
+        # The trainer's model is read from the weights themselves, whatever the engine has to be given.
+        given = to_safetensors(weights, settings, progress=progress) if engine == "vllm" else weights
         plan = serve.plan_for(
-            weights,
-            engine=serve.choose_engine(config.engine, weights),
+            given,
+            engine=engine,
             adapters=mounts,
             context_tokens=config.context_tokens,
             parallel=1,

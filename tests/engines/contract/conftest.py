@@ -198,6 +198,7 @@ class FakeOllama(EchoApp):
         super().__init__(plan, EchoOptions())
         self.created = {}
         self.blobs = set()
+        self.registry = {"tinyllama"}
 
     def application(self):
         app = super().application()
@@ -205,6 +206,7 @@ class FakeOllama(EchoApp):
         routes.add_get("/api/version", self.get_version)
         routes.add_post("/api/show", self.show)
         routes.add_post("/api/create", self.create)
+        routes.add_post("/api/pull", self.pull)
         routes.add_delete("/api/delete", self.delete)
         routes.add_get("/api/ps", self.loaded)
         routes.add_route("HEAD", "/api/blobs/{digest}", self.has_blob)
@@ -219,6 +221,22 @@ class FakeOllama(EchoApp):
             return web.json_response({"error": "model not found"}, status=404)
         info = {"general.architecture": "llama", "llama.context_length": 8192}
         return web.json_response({"model_info": info, "capabilities": ["completion", "tools", "embedding"]})
+
+    async def pull(self, request):
+        """Lines of progress, and an error as a line with status 200, as Ollama does."""
+        model = (await request.json())["model"]
+        reply = web.StreamResponse()
+        await reply.prepare(request)
+        lines = [{"status": "pulling manifest"}, {"status": "downloading", "total": 100, "completed": 40}]
+        known = model in self.registry
+        lines.append(
+            {"status": "success"} if known else {"error": "pull model manifest: file does not exist"}
+        )
+        for line in lines:
+            await reply.write(json.dumps(line).encode() + b"\n")
+        if known:
+            self._models.append(model)
+        return reply
 
     async def create(self, request):
         body = await request.json()

@@ -58,3 +58,17 @@ async def test_the_address_is_read_as_ollama_writes_it(monkeypatch):
     assert OllamaOptions().url == "http://127.0.0.1:11500"
     monkeypatch.delenv("OLLAMA_HOST")
     assert OllamaOptions().url == "http://127.0.0.1:11434"
+
+
+async def test_a_model_that_is_not_there_is_pulled_when_asked(ollama, tmp_path):
+    fake, url = ollama
+    asked = ServePlan(
+        engine="ollama", model="tinyllama", context_tokens=512, options={"base_url": url, "pull": True}
+    )
+    async with engines.start(asked, log_dir=tmp_path, name="x") as endpoint:
+        assert endpoint.served("tinyllama") and "tinyllama" in fake._models
+    unknown = ServePlan(
+        engine="ollama", model="nobody", context_tokens=512, options={"base_url": url, "pull": True}
+    )
+    with pytest.raises(EngineError, match="cannot pull nobody: pull model manifest: file does not exist"):
+        await engines.start(unknown, log_dir=tmp_path, name="x").start()

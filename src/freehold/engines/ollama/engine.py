@@ -209,8 +209,26 @@ class _Ollama:
                 raise EngineError(
                     f"Ollama at {self._url} has no model {model}", hint=f"ollama pull {model}"
                 ) from None
-        await self._ask("POST", "/api/pull", {"model": model, "stream": False})
+        await self._pull(model)
         return await self._ask("POST", "/api/show", {"model": model})
+
+    async def _pull(self, model: str) -> None:
+        """Let Ollama fetch a model, however long that takes: given up only when it says nothing for `SECONDS`."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=SECONDS)
+        body = {"model": model, "stream": True}
+        try:
+            async with self._http.post("/api/pull", json=body, timeout=timeout) as reply:
+                async for line in reply.content:
+                    told = msgspec.json.decode(line, type=dict[str, Any]) if line.strip() else {}
+                    if "error" in told:
+                        raise EngineError(
+                            f"Ollama cannot pull {model}: {told['error']}",
+                            hint="check the name, and its network",
+                        )
+        except (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
+            raise EngineError(
+                f"Ollama did not finish pulling {model}: {error or type(error).__name__}"
+            ) from None
 
     async def create(self, model: str, base: str, context_tokens: int, adapters: dict[str, str]) -> None:
         body: dict[str, Any] = {
