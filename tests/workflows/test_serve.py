@@ -3,10 +3,12 @@
 import msgspec
 import pytest
 
+from freehold.engines.llamacpp import native
 from freehold.errors import EngineError, InputError, MissingExtraError, UsageError
+from freehold.settings import load
 from freehold.types.model import Weights
 from freehold.types.training import Adapter, FinetuneConfig
-from freehold.workflows import serve
+from freehold.workflows import serve, serve_room
 
 WEIGHTS = Weights(
     model_id="org/base",
@@ -85,3 +87,23 @@ def test_an_engine_that_is_not_here_is_told_before_the_work(tmp_path, monkeypatc
         serve.require_engine("llamacpp", {"binary": "library"})
     assert "freehold[local]" in caught.value.hint
     serve.require_engine("echo", {})
+
+
+def test_people_are_told_what_would_be_faster(tmp_path, monkeypatch):
+    settings = load({"FREEHOLD_HOME": str(tmp_path)})
+    plan = serve.plan_for(WEIGHTS, engine="llamacpp")
+    monkeypatch.setattr(native, "can_help", lambda: native.Help(True, "this CPU has amx_int8"))
+    monkeypatch.setattr(native, "read", lambda home: None)
+    assert "freehold engines install llamacpp --native" in serve_room.advice(plan, settings)
+    monkeypatch.setattr(native, "read", lambda home: "built")
+    monkeypatch.setattr(native, "binary", lambda home: tmp_path)
+    monkeypatch.setattr(native, "cpu_flags", lambda: ("avx512f", "amx_int8"))
+    monkeypatch.setattr(serve_room, "quantization_of", lambda path: "Q4_K_M")
+    assert "tune-engine org/base" in serve_room.advice(plan, settings)
+    monkeypatch.setattr(serve_room, "quantization_of", lambda path: "Q4_0")
+    assert serve_room.advice(plan, settings) is None
+    monkeypatch.setattr(native, "can_help", lambda: native.Help(False, "nothing beyond AVX2"))
+    monkeypatch.setattr(native, "read", lambda home: None)
+    monkeypatch.setattr(native, "binary", lambda home: None)
+    assert serve_room.advice(plan, settings) is None, "where building will not help, nobody is told to"
+    assert serve_room.advice(serve.plan(serve.ECHO, settings), settings) is None

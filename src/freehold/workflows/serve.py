@@ -19,18 +19,16 @@ from freehold.engines.pool import Hosted
 from freehold.engines.ports import require_loopback
 from freehold.engines.vllm.engine import which as find_vllm
 from freehold.engines.vllm.options import VllmOptions
-from freehold.errors import FreeholdError, InputError, MissingExtraError, UsageError
+from freehold.errors import InputError, MissingExtraError, UsageError
 from freehold.gateway.config import GatewayConfig
 from freehold.hardware.probes import probe_machine
 from freehold.settings import Settings
 from freehold.types.endpoint import AdapterMount, EngineName, ServePlan
-from freehold.types.machine import Fit, Workload
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.training import Adapter
-from freehold.workflows import memory
-from freehold.workflows.fit import fit_model
-from freehold.workflows.project import Project, now
+from freehold.workflows import serve_room as room
+from freehold.workflows.project import Project
 from freehold.workflows.pull import ensure_weights
 from freehold.workflows.running import Running, Sharing, hold
 from freehold.workflows.weights_convert import to_safetensors
@@ -275,7 +273,7 @@ def serve(
             require_loopback(host, "the common address of several engines")
 
     def on_memory(plan: ServePlan, bytes: int, why: str) -> None:
-        learn_memory(plan, bytes, why, project.settings)
+        room.learn_memory(plan, bytes, why, project.settings)
         progress.say(
             f"{plan.model} ran out of memory; it is taken to need {bytes / 2**30:.2f} GiB from now on"
         )
@@ -296,13 +294,15 @@ def serve(
 
     if len(plans) == 1:
         _warn(plans[0], project, progress)
+        if (better := room.advice(plans[0], project.settings)) is not None:
+            progress.say(better)
         progress.step("start the engine", note=f"{plans[0].model} on {plans[0].engine}")
-        hosted = [Hosted(plan=plans[0], bytes=needed_bytes(plans[0], project.settings), pinned=True)]
+        hosted = [Hosted(plan=plans[0], bytes=room.needed_bytes(plans[0], project.settings), pinned=True)]
         budget = None
     else:
         pins = _models(pinned, plans)
         hosted = [
-            Hosted(plan=one, bytes=needed_bytes(one, project.settings), pinned=one.model in pins)
+            Hosted(plan=one, bytes=room.needed_bytes(one, project.settings), pinned=one.model in pins)
             for one in plans
         ]
         budget = (
@@ -336,49 +336,7 @@ def _models(names: Sequence[str], plans: Sequence[ServePlan]) -> tuple[str, ...]
 
 def _warn(plan: ServePlan, project: Project, progress: Progress) -> None:
     """Say before a load that may take minutes that memory is short."""
-    fit = fit_of(plan, project.settings)
+    fit = room.fit_of(plan, project.settings)
     if fit is not None and not fit.fits:
         ways_out = f"; {fit.ways_out[0]}" if fit.ways_out else ""
         progress.say(f"memory may be short: {plan.model} {fit.reasons[0]}{ways_out}")
-
-
-def fit_of(plan: ServePlan, settings: Settings) -> Fit | None:
-    """The fit of a plan on this machine; None where the engine holds no GGUF here, or one of an architecture whose
-    cache nobody described: it is served all the same."""
-    if plan.engine != "llamacpp" or plan.weights_path is None:
-        return None
-    mebibytes = read_options(plan.options, LlamaOptions, "llamacpp").prompt_cache_mib
-    try:
-        return fit_model(
-            plan.weights_path,
-            workload=Workload(context_tokens=plan.context_tokens, concurrency=plan.parallel),
-            settings=settings,
-            kv_type=plan.kv_type,
-            adapters=tuple(Path(mount.path) for mount in plan.adapters),
-            prompt_cache_bytes=max(0, mebibytes) << 20,
-        )
-    except FreeholdError:
-        return None
-
-
-def needed_bytes(plan: ServePlan, settings: Settings) -> int:
-    """Memory a plan takes; 0 where nothing is known."""
-    fit = fit_of(plan, settings)
-    return fit.total_bytes if fit is not None else 0
-
-
-def learn_memory(plan: ServePlan, bytes: int, why: str, settings: Settings) -> None:
-    """Record that a plan ran out of memory at load and is taken to need `bytes`: `freehold fit` knows from then on."""
-    fit = fit_of(plan, settings)
-    if fit is None or plan.weights_path is None:
-        return
-    already = sum(part.bytes for part in fit.parts if part.name == memory.PART)
-    memory.learn(
-        settings.home,
-        plan.weights_path,
-        probe_machine(settings.home),
-        plan.kv_type,
-        more_bytes=max(0, bytes - (fit.total_bytes - already)),
-        why=why,
-        at=now().isoformat(),
-    )

@@ -186,11 +186,7 @@ def small_steps(settings: Settings, *, cores: int) -> dict[str, list[Settings]]:
         "threads": [
             msgspec.structs.replace(settings, threads=count) for count in thread_counts(cores) if count != now
         ],
-        "batch": [
-            with_options(settings, micro_batch=size, batch=max(2048, size))
-            for size in (128, 256, 1024)
-            if size != batch
-        ],
+        "batch": [with_options(settings, micro_batch=size) for size in (128, 256, 1024) if size != batch],
         "attention": [
             with_options(settings, flash_attention="on"),
             with_options(settings, flash_attention="off"),

@@ -11,7 +11,7 @@ from freehold.engines.engine import start
 from freehold.engines.traffic.drive import drive
 from freehold.engines.traffic.workload import Workload
 from freehold.errors import UpstreamError
-from freehold.types.endpoint import ServePlan
+from freehold.types.endpoint import Endpoint, ServePlan
 
 
 async def beside(
@@ -41,16 +41,22 @@ async def beside(
             shifted = workload._replace(bodies=[*workload.bodies[place:], *workload.bodies[:place]])
             for step in range(len(plans)):
                 which = (step + turn) % len(plans)
-                (level,) = await drive(
-                    endpoints[which], plans[which].model, shifted, [streams], seconds=seconds
+                rates[which].append(
+                    await _rate(endpoints[which], plans[which].model, shifted, streams, seconds)
                 )
-                if not level.requests:
-                    raise UpstreamError(
-                        f"{plans[which].model} answered nothing in {seconds:g} s at {streams} streams",
-                        hint="give it more time, or fewer streams",
-                    )
-                rates[which].append(level.requests_per_second)
                 done += 1
                 if tell is not None:
                     tell(done, rounds * len(plans))
     return [statistics.median(found) for found in rates]
+
+
+async def _rate(endpoint: Endpoint, model: str, workload: Workload, streams: int, seconds: float) -> float:
+    """Requests a second; a slice in which nothing was finished is made longer, up to eight times."""
+    for longer in (1, 2, 8):
+        (level,) = await drive(endpoint, model, workload, [streams], seconds=seconds * longer)
+        if level.requests:
+            return level.requests_per_second
+    raise UpstreamError(
+        f"{model} answered nothing in {seconds * longer:g} s at {streams} streams",
+        hint="is something else using the whole machine? Try again, or with fewer streams",
+    )

@@ -1,0 +1,60 @@
+"""Ways to serve under the same load, by turns."""
+
+import pytest
+
+from freehold.engines.traffic import forms
+from freehold.engines.traffic.beside import beside
+from freehold.errors import UpstreamError
+from freehold.types.endpoint import ServePlan
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+def plan(**options):
+    return ServePlan(
+        engine="echo", model="m", context_tokens=4096, parallel=4, options={"in_process": True, **options}
+    )
+
+
+async def test_the_faster_way_shows(tmp_path):
+    told = []
+    fast, slow = await beside(
+        [plan(delay_ms=5), plan(delay_ms=60)],
+        forms("classification", count=32),
+        streams=2,
+        seconds=0.4,
+        rounds=2,
+        log_dir=tmp_path,
+        tell=lambda done, total: told.append((done, total)),
+    )
+    assert fast > 1.5 * slow > 0
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+async def test_a_slice_without_an_answer_is_made_longer(tmp_path):
+    (rate,) = await beside(
+        [plan(delay_ms=350)], forms("extraction", count=4), streams=1, seconds=0.2, rounds=1, log_dir=tmp_path
+    )
+    assert rate > 0
+
+
+async def test_an_engine_that_never_answers_is_told(tmp_path):
+    with pytest.raises(UpstreamError, match="answered nothing"):
+        await beside(
+            [plan(failure_rate=1.0)], forms("extraction", count=4), streams=1, seconds=0.1, rounds=1,
+            log_dir=tmp_path,
+        )  # fmt: skip
+
+
+def test_forms_are_the_same_each_time_and_share_their_instructions():
+    one, other = forms("extraction", count=8), forms("extraction", count=8)
+    assert one == other != forms("extraction", count=8, seed=1)
+    systems = {body["messages"][0]["content"] for body in one.bodies}
+    assert len(systems) == 1
+    assert len({body["messages"][1]["content"] for body in one.bodies}) == 8
+    assert forms("classification", count=2).bodies[0]["max_tokens"] < one.bodies[0]["max_tokens"]
