@@ -3,7 +3,8 @@ import pytest
 from freehold.catalog import accelerators
 from freehold.errors import InputError, UsageError
 from freehold.settings import load
-from freehold.workflows.machine import find_machine
+from freehold.types.machine import Accelerator, Machine
+from freehold.workflows.machine import find_machine, with_rates
 
 GIB = 1 << 30
 
@@ -88,3 +89,40 @@ def test_accelerator_rows_are_plausible_and_sourced():
         for name in (row.name, *row.aliases):
             assert name.lower() not in names, name
             names.add(name.lower())
+
+
+RECORDED = {
+    "NVIDIA L4": "L4 24GB",
+    "NVIDIA GeForce RTX 4090": "RTX 4090 24GB",
+    "NVIDIA A100-SXM4-80GB": "A100 SXM 80GB",
+    "NVIDIA A100-PCIE-40GB": "A100 PCIe 40GB",
+    "NVIDIA H100 80GB HBM3": "H100 SXM 80GB",
+    "NVIDIA H100 PCIe": "H100 PCIe 80GB",
+    "Tesla T4": "T4 16GB",
+    "AMD Instinct MI300X": "MI300X 192GB",
+    "Apple M3 Max": "Apple M3 Max",
+}
+"""Names as drivers give them (NVML, amdgpu, sysctl), and the catalog's row."""
+
+
+@pytest.mark.parametrize(("name", "row"), RECORDED.items())
+def test_rates_are_found_by_the_name_a_driver_gives(name, row):
+    device = Accelerator(kind="nvidia", name=name, memory_bytes=1 << 34, how="NVML")
+    (found,) = with_rates(_with(device)).accelerators
+    assert found.bandwidth_bytes_per_second > 1e11
+    assert f"NVML; rates of {row} from the catalog, checked" in found.how
+    assert found.memory_bytes == device.memory_bytes
+
+
+def test_what_the_catalog_does_not_know_stays_unknown_and_says_so():
+    odd = Accelerator(kind="nvidia", name="NVIDIA GeForce GTX 1060", memory_bytes=1 << 33, how="NVML")
+    part = Accelerator(
+        kind="nvidia", name="NVIDIA A100-SXM4-80GB MIG 1g.10gb", memory_bytes=10 << 30, how="NVML, MIG slice"
+    )
+    for device in with_rates(_with(odd, part)).accelerators:
+        assert device.bandwidth_bytes_per_second is None
+        assert "its rates are not known" in device.how
+
+
+def _with(*devices):
+    return Machine(name="m", cores=4, memory_bytes=1, available_memory_bytes=1, cpu="c", accelerators=devices)

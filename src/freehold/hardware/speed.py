@@ -7,16 +7,23 @@ engines reach of a device's peak differs by class of device; the shares below ar
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from freehold.hardware.memory import kv_cache
 from freehold.hardware.tensors import active_parameter_count, parameter_count
 from freehold.types.machine import Machine, Speed, Workload
 from freehold.types.model import Shape
 
-CPU_FLOPS_PER_CYCLE: dict[str, float] = {"AVX2": 32, "NEON": 16}
-"""f32 operations per core and cycle at the instruction set's peak. The embedded llama.cpp is built for AVX2 (its
-own system report), so AVX-512 and AMX are not counted on where a CPU has them."""
+Build = Literal["wheel", "native"]
+"""Which llama.cpp runs on a CPU: the prebuilt library (AVX2, its own system report), or one compiled on this machine
+for what its CPU has."""
+
+CPU_FLOPS_PER_CYCLE: dict[Build, dict[str, float]] = {
+    "wheel": {"AVX2": 32, "NEON": 16},
+    "native": {"AMX-INT8": 1024, "AVX-512-VNNI": 128, "AVX-512": 64, "AVX2": 32, "I8MM": 64, "NEON": 16},
+}
+"""Operations per core and cycle at the peak of the widest instruction set the build uses; of AMX (2,048 on 8-bit
+numbers) half, since weights are unpacked first."""
 CPU_HERTZ = 2.5e9
 """Clock under full vector load, assumed."""
 
@@ -34,6 +41,7 @@ SHARES: dict[str, Share] = {
     "intel": Share((0.1, 0.4), (0.3, 0.7)),
     "apple": Share((0.3, 0.8), (0.5, 0.85)),
     "cpu": Share((0.05, 0.9), (0.2, 0.95)),
+    "cpu, native": Share((0.02, 0.5), (0.2, 0.95)),
 }
 
 
@@ -46,7 +54,7 @@ class Bound(NamedTuple):
     basis: str
 
 
-def bound(machine: Machine) -> Bound | None:
+def bound(machine: Machine, build: Build = "wheel") -> Bound | None:
     """The machine's peaks; None when a device's rates are not known (nothing is guessed).
 
     Several accelerators work one after the other on one request (layers are split), so their peaks do not
@@ -65,22 +73,30 @@ def bound(machine: Machine) -> Bound | None:
         return Bound(device.kind, min(known_rates), peak, f"{device.name}: {device.how}")
     if machine.memory_bandwidth_bytes_per_second is None:
         return None
-    names = [name for name in CPU_FLOPS_PER_CYCLE if name in machine.isa]
-    width = CPU_FLOPS_PER_CYCLE[names[0]] if names else 8
+    widths = CPU_FLOPS_PER_CYCLE[build]
+    names = [name for name in widths if name in machine.isa]
+    width = widths[names[0]] if names else 8
+    wider = names and names[0] not in CPU_FLOPS_PER_CYCLE["wheel"]
     return Bound(
-        "cpu",
+        "cpu, native" if wider else "cpu",
         machine.memory_bandwidth_bytes_per_second,
         machine.cores * width * CPU_HERTZ,
-        f"{machine.cores} cores, {names[0] if names else 'no vector set known'}, memory bandwidth "
+        f"{machine.cores} cores, {names[0] if names else 'no vector set known'} ({build} build), memory bandwidth "
         + machine.how.get("memory bandwidth", "stated"),
     )
 
 
 def estimate(
-    shape: Shape, weights_bytes: int, workload: Workload, machine: Machine, *, kv_type: str = "f16"
+    shape: Shape,
+    weights_bytes: int,
+    workload: Workload,
+    machine: Machine,
+    *,
+    kv_type: str = "f16",
+    build: Build = "wheel",
 ) -> Speed | None:
-    """Speed of a workload on a machine; None when the machine's rates are not known."""
-    peaks = bound(machine)
+    """Speed of a workload on a machine; None when the machine's rates are not known. `build` is llama.cpp's."""
+    peaks = bound(machine, build)
     if peaks is None:
         return None
     share = SHARES.get(peaks.kind, SHARES["cpu"])

@@ -29,6 +29,13 @@ class Needs(Record, frozen=True, kw_only=True):
     """Share of requests seen before, word for word: what a cache would save."""
     cacheable_prefix_share: float | None = None
     """Share of prompt characters that repeat the beginning of an earlier prompt."""
+    prompt_tokens_p95: int | None = None
+    completion_tokens_p95: int | None = None
+    """95 of 100 requests stay under these."""
+    peak_factor: float | None = None
+    """Busiest hour over average hour; None for less than a day of traces."""
+    language_shares: tuple[tuple[str, float], ...] = ()
+    """Share of the traces whose language is clear, by code, most first."""
     traces: int = 0
     how: tuple[str, ...] = ()
 

@@ -11,7 +11,7 @@ from freehold import __version__
 from freehold.catalog import models as catalog
 from freehold.hardware import fit as fitting
 from freehold.hardware.quantization import quantize, repacked_bytes, weights_bytes
-from freehold.hardware.speed import estimate
+from freehold.hardware.speed import Build, estimate
 from freehold.hardware.tensors import active_parameter_count, parameter_count
 from freehold.store import open_store
 from freehold.types.assessment import Assessment, CandidateOutcome, CandidateRow, Needs
@@ -21,7 +21,7 @@ from freehold.types.machine import Fit, Machine, Speed, Workload
 from freehold.types.model import Model
 from freehold.types.record import content_id
 from freehold.workflows.assess_cost import with_costs
-from freehold.workflows.bench_model import all_measured
+from freehold.workflows.bench_model import all_measured, engine_build
 from freehold.workflows.cost import LOOKED_UP, MachinePrice
 from freehold.workflows.license import rule_for_model
 from freehold.workflows.machine import find_machine
@@ -100,7 +100,7 @@ def _needs(project: Project, stated: Needs | None, use_traces: bool) -> Needs:
     if not use_traces:
         return stated or Needs()
     with open_store(project.store_url) as store:
-        seen = needs_of(trace for trace, _ in zip(store.traces(), range(SEEN_TRACES), strict=False))
+        seen = needs_of(store.latest_traces(SEEN_TRACES))
     if stated is None:
         return seen
     return msgspec.structs.replace(
@@ -108,7 +108,7 @@ def _needs(project: Project, stated: Needs | None, use_traces: bool) -> Needs:
         tools=seen.tools or stated.tools,
         json_schema=seen.json_schema or stated.json_schema,
         vision=seen.vision or stated.vision,
-        languages=stated.languages,
+        languages=stated.languages or seen.languages,
         context_tokens=max(seen.context_tokens if seen.traces else 0, stated.context_tokens),
         concurrency=max(seen.concurrency, stated.concurrency),
     )
@@ -140,7 +140,7 @@ def _row(
     measured: Speed | None,
 ) -> CandidateRow:
     ruling = rule_for_model(model.id, project.config.use)
-    placed = _place(model, workload, box)
+    placed = _place(model, workload, box, engine_build(project.settings))
     against = [
         *_license_reasons(ruling),
         *_need_reasons(model, needs),
@@ -173,7 +173,7 @@ def _row(
     )
 
 
-def _place(model: Model, workload: Workload, box: Machine) -> Placed:
+def _place(model: Model, workload: Workload, box: Machine, build: Build) -> Placed:
     for name in QUANTIZATIONS:
         size = weights_bytes(model.shape, name)
         # What cannot fit by its weights alone needs no closer look, unless it is the last to be tried.
@@ -195,7 +195,7 @@ def _place(model: Model, workload: Workload, box: Machine) -> Placed:
             version=__version__,
         )
         if found.headroom_bytes >= 0 or name == QUANTIZATIONS[-1]:
-            return Placed(name, found, estimate(model.shape, size, workload, box))
+            return Placed(name, found, estimate(model.shape, size, workload, box, build=build))
     raise AssertionError("the last quantization always returns")
 
 

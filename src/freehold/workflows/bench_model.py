@@ -14,6 +14,8 @@ from freehold.engines.llamacpp import native
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UpstreamError, UsageError
 from freehold.hardware.probes import probe_machine
+from freehold.hardware.speed import Build
+from freehold.settings import Settings
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.machine import Machine, Speed
@@ -90,7 +92,9 @@ def bench(
     speed = anyio.run(_measure, serve, project, prompt_tokens, completion_tokens)
     box = probe_machine(project.settings.home)
     made = MeasuredSpeed(
-        id=speed_id(box, serve.engine, serve.weights_sha256 or serve.model),
+        id=speed_id(
+            box, f"{serve.engine} {build_of(project, serve) or ''}", serve.weights_sha256 or serve.model
+        ),
         model=serve.model,
         engine=serve.engine,
         weights_sha256=serve.weights_sha256,
@@ -115,11 +119,19 @@ def quantization_of(project: Project, serve: ServePlan) -> str | None:
     return None
 
 
-def build_of(project: Project, serve: ServePlan) -> str | None:
-    """``native`` for llama.cpp compiled on this machine, ``wheel`` for the prebuilt library."""
+def build_of(project: Project, serve: ServePlan) -> Build | None:
+    """``native`` for llama.cpp compiled on this machine, ``wheel`` for the prebuilt library; None elsewhere."""
     if serve.engine != "llamacpp":
         return None
-    return "native" if native.binary(project.settings.home) is not None else "wheel"
+    chosen = serve.options.get("binary")
+    if chosen is not None:
+        return "wheel" if chosen == "library" else "native"
+    return engine_build(project.settings)
+
+
+def engine_build(settings: Settings) -> Build:
+    """Which build of llama.cpp runs here when nothing else is asked for."""
+    return "native" if native.binary(settings.home) is not None else "wheel"
 
 
 def all_measured(project: Project) -> tuple[MeasuredSpeed, ...]:

@@ -23,7 +23,7 @@ from freehold.types.cost import Advice, Bill, Cost, Range, SelfHost, Traffic
 from freehold.types.machine import Machine, Speed, Workload
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
-from freehold.workflows.bench_model import measured
+from freehold.workflows.bench_model import engine_build, measured
 from freehold.workflows.machine import find_machine
 from freehold.workflows.project import Project
 from freehold.workflows.sizing import size_model
@@ -88,7 +88,11 @@ def cost(
     tokens = int(asked.prompt_tokens + asked.completion_tokens) + 1
     runs = speed or (measured(project, sized.name) if machine is None else None)
     runs = runs or estimate(
-        sized.shape, sized.bytes, Workload(context_tokens=tokens, concurrency=concurrency), box
+        sized.shape,
+        sized.bytes,
+        Workload(context_tokens=tokens, concurrency=concurrency),
+        box,
+        build=engine_build(project.settings),
     )
     if runs is None:
         raise UsageError(

@@ -23,6 +23,7 @@ from freehold.types.machine import Fit, Machine, Workload
 from freehold.types.model import Weights
 from freehold.types.training import FinetuneConfig
 from freehold.workflows import memory
+from freehold.workflows.bench_model import engine_build
 from freehold.workflows.fit_server import fit_server
 from freehold.workflows.sizing import Sized, adapter_bytes, at_quantization, size_model
 
@@ -75,7 +76,9 @@ def fit_model(
     return fitting.with_id(
         msgspec.structs.replace(
             found,
-            speed=estimate(sized.shape, sized.bytes, workload, machine, kv_type=speed_type)
+            speed=estimate(
+                sized.shape, sized.bytes, workload, machine, kv_type=speed_type, build=engine_build(settings)
+            )
             if found.fits
             else None,
             ways_out=ways,

@@ -50,7 +50,7 @@ def find_machine(spec: str | None, settings: Settings, *, measure: bool = False)
     `InputError` for what is not understood or impossible.
     """
     if spec is None:
-        return probe_machine(settings.home, measure=measure)
+        return with_rates(probe_machine(settings.home, measure=measure))
     if spec.endswith(".toml") or Path(spec).is_file():
         return read_machine(Path(spec))
     devices: list[Accelerator] = []
@@ -78,6 +78,50 @@ def find_machine(spec: str | None, settings: Settings, *, measure: bool = False)
         accelerators=tuple(devices),
         how={"all": "assumed from --machine", "available memory": "assumed from --machine"},
     )
+
+
+_VENDORS = {"nvidia", "geforce", "tesla", "amd", "radeon", "instinct", "graphics"}
+_MEMORIES = {"hbm3": "sxm", "hbm3e": "sxm", "sxm2": "sxm", "sxm4": "sxm", "sxm5": "sxm"}
+
+
+def with_rates(machine: Machine) -> Machine:
+    """Bandwidth, arithmetic and watts of probed accelerators, looked up in the catalog by the driver's name.
+
+    A driver tells name and memory only. What is not found stays unknown and `how` says so; a MIG slice has a
+    part of its card's rates that nobody states, so it stays unknown too.
+    """
+    found = []
+    for device in machine.accelerators:
+        row = (
+            None
+            if device.bandwidth_bytes_per_second is not None or "MIG" in device.how
+            else _row_of(device.name)
+        )
+        if device.bandwidth_bytes_per_second is not None:
+            found.append(device)
+        elif row is None:
+            found.append(msgspec.structs.replace(device, how=f"{device.how}; its rates are not known"))
+        else:
+            found.append(
+                msgspec.structs.replace(
+                    device,
+                    bandwidth_bytes_per_second=row.bandwidth_gb_per_second * 1e9,
+                    bf16_flops=row.bf16_tflops * 1e12 if row.bf16_tflops else None,
+                    watts=row.watts,
+                    how=f"{device.how}; rates of {row.name} from the catalog, checked {row.checked}",
+                )
+            )
+    return msgspec.structs.replace(machine, accelerators=tuple(found))
+
+
+def _row_of(name: str) -> catalog.AcceleratorRow | None:
+    words = [word for word in re.split(r"[\s-]+", name.lower()) if word not in _VENDORS]
+    for tried in (words, [_MEMORIES.get(word, word) for word in words]):
+        try:
+            return catalog.get(" ".join(tried))
+        except UsageError:
+            continue
+    return None
 
 
 def _by_words(words: str) -> Accelerator:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,8 +13,12 @@ import msgspec
 
 from freehold.types.assessment import Needs
 from freehold.types.trace import Trace
+from freehold.workflows.languages import language_of
 
 CHARACTERS_PER_TOKEN = 4
+LANGUAGE_SHARE = 0.05
+"""A language in fewer of the traces is not yet a need."""
+LOOKED_AT_CHARACTERS = 2_000
 SEEN_TRACES = 5_000
 """Traces looked at, newest last; enough for medians and maxima."""
 
@@ -27,21 +33,64 @@ def needs_of(traces: Iterable[Trace]) -> Needs:
     longest = max(prompt + answer for prompt, answer in zip(prompts, answers, strict=True))
     requests = [trace.request for trace in seen]
     how = [f"{len(seen):,} traces"]
+    shares = _languages(seen)
+    languages = tuple(code for code, share in shares if share >= LANGUAGE_SHARE)
+    if languages:
+        how.append(f"languages by script and common words: {', '.join(languages)}")
     if any(trace.usage is None for trace in seen):
         how.append(f"tokens without a count estimated at {CHARACTERS_PER_TOKEN} characters each")
     return Needs(
         tools=any(request.get("tools") or request.get("functions") for request in requests),
         json_schema=any(_format(request) in ("json_schema", "json_object") for request in requests),
         vision=any(_has_image(request.get("messages")) for request in requests),
+        languages=languages,
         context_tokens=max(256, -(-longest // 256) * 256),
         concurrency=_concurrency(seen),
         prompt_tokens=round(statistics.median(prompts)),
         completion_tokens=round(statistics.median(answers)),
         duplicate_share=1 - len({msgspec.json.encode(request) for request in requests}) / len(requests),
         cacheable_prefix_share=_prefix_share(requests),
+        prompt_tokens_p95=_share_under(prompts, 0.95),
+        completion_tokens_p95=_share_under(answers, 0.95),
+        peak_factor=_peak(seen),
+        language_shares=shares,
         traces=len(seen),
         how=tuple(how),
     )
+
+
+def _share_under(values: list[int], share: float) -> int:
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def _peak(traces: list[Trace]) -> float | None:
+    """Busiest hour over average hour."""
+    times = [trace.at.timestamp() for trace in traces]
+    hours = (max(times) - min(times)) / 3600
+    if hours < 24:
+        return None
+    busiest = max(Counter(int(at // 3600) for at in times).values())
+    return max(1.0, busiest / (len(times) / hours))
+
+
+def _languages(traces: list[Trace]) -> tuple[tuple[str, float], ...]:
+    """Shares of languages: what the caller said in the metadata, else by the user's own words."""
+    found: Counter[str] = Counter()
+    for trace in traces:
+        said = trace.metadata.get("language")
+        code = said.lower()[:2] if isinstance(said, str) and len(said) >= 2 else _own_language(trace)
+        if code is not None:
+            found[code] += 1
+    return tuple((code, count / sum(found.values())) for code, count in found.most_common())
+
+
+def _own_language(trace: Trace) -> str | None:
+    messages = trace.request.get("messages")
+    if not isinstance(messages, list):
+        return None
+    own = [one for one in messages if isinstance(one, dict) and one.get("role") == "user"]
+    return language_of(_text(own)[:LOOKED_AT_CHARACTERS])
 
 
 def _prompt_tokens(trace: Trace) -> int:

@@ -11,12 +11,12 @@ from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UsageError
 from freehold.hardware import fit as fitting
 from freehold.hardware.quantization import quantize, repacked_bytes, weights_bytes
-from freehold.hardware.speed import estimate
+from freehold.hardware.speed import Build, estimate
 from freehold.hardware.tensors import parameter_count
 from freehold.settings import Settings
 from freehold.types.machine import Machine, Speed, Workload
 from freehold.types.quants import QuantRow, Quants
-from freehold.workflows.bench_model import MeasuredSpeed
+from freehold.workflows.bench_model import MeasuredSpeed, engine_build
 from freehold.workflows.catalog import synced_quantizations
 from freehold.workflows.sizing import Sized, size_model
 
@@ -57,6 +57,7 @@ def quants(
     sized = size_model(model_id, settings=settings)
     known = _known(sized, settings)
     rows = []
+    build = engine_build(settings)
     names = dict.fromkeys((*LADDER, *(one.quantization for one in known)))
     for name in names:
         here = [one for one in known if one.quantization == name]
@@ -67,7 +68,7 @@ def quants(
                 continue
             computed = 0
         size = next((one.bytes for one in here if one.bytes), computed)
-        rows.append(_row(sized, name, size, here, machine, workload, kv_type, speeds))
+        rows.append(_row(sized, name, size, here, machine, workload, kv_type, speeds, build))
     rows.sort(key=lambda row: -row.weights_bytes)
     if sized.quantized:
         own = next(row for row in rows if row.quantization == sized.quantization)
@@ -118,6 +119,7 @@ def _row(
     workload: Workload,
     kv_type: str,
     speeds: tuple[MeasuredSpeed, ...],
+    build: Build,
 ) -> QuantRow:
     repacked = 0
     if not machine.accelerators:
@@ -148,7 +150,7 @@ def _row(
         known=tuple(dict.fromkeys(one.where for one in known)),
         path=next((one.path for one in known if one.path), None),
         speed=_measured(sized, name, machine, speeds)
-        or estimate(sized.shape, size, workload, machine, kv_type=kv_type),
+        or estimate(sized.shape, size, workload, machine, kv_type=kv_type, build=build),
     )
 
 
