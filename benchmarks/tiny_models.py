@@ -6,6 +6,7 @@ right: llama.cpp refuses a file with a tensor missing, misnamed or of another si
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,37 @@ def write(model: Shape, quantization: str, path: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def write_header(model: Shape, quantization: str, path: Path) -> int:
+    """Write a GGUF whose tensors are a hole in the file: as large as the model, and nothing on the disk.
+
+    Returns its size in bytes.
+    """
+    writer = gguf.GGUFWriter(path, model.architecture)
+    _metadata(writer, model)
+    _tokenizer(writer, model.vocabulary)
+    held = 0
+    for tensor, kind in quantize(model, quantization):
+        dims = tuple(reversed(tensor.dims))
+        name = _file_name(tensor.name, model.architecture)
+        if kind == "F32":
+            size = 4 * tensor.values
+            writer.add_tensor_info(name, dims, np.dtype(np.float32), size)
+        else:
+            packed = (*dims[:-1], row_bytes(kind, dims[-1]))
+            size = math.prod(packed)
+            raw = gguf.GGMLQuantizationType[kind]
+            writer.add_tensor_info(name, packed, np.dtype(np.uint8), size, raw_dtype=raw)
+        held += -(-size // writer.data_alignment) * writer.data_alignment
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    writer.close()
+    total = path.stat().st_size + held + writer.data_alignment
+    with path.open("r+b") as file:
+        file.truncate(total)
+    return total
 
 
 def _file_name(name: str, architecture: str) -> str:

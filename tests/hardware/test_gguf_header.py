@@ -120,3 +120,21 @@ def test_tables_agree_with_the_library():
     for kind in gguf.LlamaFileType:
         if kind.value in FILE_TYPES:
             assert kind.name.removeprefix("MOSTLY_").removeprefix("ALL_") == FILE_TYPES[kind.value]
+
+
+def test_of_a_file_of_400_gb_only_the_header_is_read(tmp_path):
+    """The tensors are a hole in the file: nothing but the header is on the disk."""
+    from benchmarks import tiny_models
+    from freehold.catalog import models
+    from freehold.hardware.quantization import weights_bytes
+
+    shape = models.get("deepseek-ai/DeepSeek-V3").shape
+    path = tmp_path / "large.gguf"
+    size = tiny_models.write_header(shape, "Q4_K_M", path)
+    assert size > 400e9
+    assert path.stat().st_blocks * 512 < 20e6
+    header = read_header(path)
+    assert header.tensor_bytes == pytest.approx(weights_bytes(shape, "Q4_K_M"), rel=0.001)
+    found = shape_from_gguf(header)
+    assert found.attention == shape.attention
+    assert found.latent == shape.latent
