@@ -255,8 +255,10 @@ def kept_per_token(shape: Shape, load: TrainingLoad) -> float:
 def _layer(shape: Shape, load: TrainingLoad, layer: int) -> float:
     e, size, hidden = load.value_bytes, _size(shape, layer), shape.hidden
     if load.layers == "fused":
-        # Both norms' inputs with their inverse lengths, rotated q, k, v, attention's result, the MLP's three.
-        return e * (2 * hidden + size.q + size.kv + size.out + 3 * size.ffn) + 8
+        # Both norms' inputs with their inverse lengths, q, k, v, attention's result, the MLP's gate and up, and
+        # what each adapted layer's A made of its input.
+        low = load.r * sum(tensor.layer == layer for tensor in adapted(shape, load.target_modules))
+        return e * (2 * hidden + size.q + size.kv + size.out + 2 * size.ffn + low) + 8
     norms = shape.norms_per_layer * (4 * hidden + 4)
     if shape.qk_norm == "head":
         norms += 4 * (size.q + size.kv // 2)

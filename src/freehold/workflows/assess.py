@@ -21,7 +21,8 @@ from freehold.types.machine import Fit, Machine, Speed, Workload
 from freehold.types.model import Model
 from freehold.types.record import content_id
 from freehold.workflows.assess_cost import with_costs
-from freehold.workflows.bench_model import all_measured, engine_build
+from freehold.workflows.bench_model import all_measured
+from freehold.workflows.builds import engine_build
 from freehold.workflows.cost import LOOKED_UP, MachinePrice
 from freehold.workflows.license import rule_for_model
 from freehold.workflows.machine import find_machine

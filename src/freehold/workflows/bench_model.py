@@ -10,16 +10,15 @@ import anyio
 
 from freehold import __version__
 from freehold.engines.engine import start
-from freehold.engines.llamacpp import native
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UpstreamError, UsageError
 from freehold.hardware.probes import probe_machine
 from freehold.hardware.speed import Build
-from freehold.settings import Settings
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.machine import Machine, Speed
 from freehold.types.record import Record, content_id
+from freehold.workflows.builds import engine_build
 from freehold.workflows.project import Project
 from freehold.workflows.serve import plan
 
@@ -127,11 +126,6 @@ def build_of(project: Project, serve: ServePlan) -> Build | None:
     if chosen is not None:
         return "wheel" if chosen == "library" else "native"
     return engine_build(project.settings)
-
-
-def engine_build(settings: Settings) -> Build:
-    """Which build of llama.cpp runs here when nothing else is asked for."""
-    return "native" if native.binary(settings.home) is not None else "wheel"
 
 
 def all_measured(project: Project) -> tuple[MeasuredSpeed, ...]:

@@ -23,7 +23,8 @@ from freehold.types.cost import Advice, Bill, Cost, Range, SelfHost, Traffic
 from freehold.types.machine import Machine, Speed, Workload
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
-from freehold.workflows.bench_model import engine_build, measured
+from freehold.workflows.bench_model import measured
+from freehold.workflows.builds import engine_build
 from freehold.workflows.machine import find_machine
 from freehold.workflows.project import Project
 from freehold.workflows.sizing import size_model

@@ -23,7 +23,7 @@ from freehold.types.machine import Fit, Machine, Workload
 from freehold.types.model import Weights
 from freehold.types.training import FinetuneConfig
 from freehold.workflows import memory
-from freehold.workflows.bench_model import engine_build
+from freehold.workflows.builds import engine_build
 from freehold.workflows.fit_server import fit_server
 from freehold.workflows.sizing import Sized, adapter_bytes, at_quantization, size_model
 

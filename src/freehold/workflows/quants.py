@@ -16,7 +16,8 @@ from freehold.hardware.tensors import parameter_count
 from freehold.settings import Settings
 from freehold.types.machine import Machine, Speed, Workload
 from freehold.types.quants import QuantRow, Quants
-from freehold.workflows.bench_model import MeasuredSpeed, engine_build
+from freehold.workflows.bench_model import MeasuredSpeed
+from freehold.workflows.builds import engine_build
 from freehold.workflows.catalog import synced_quantizations
 from freehold.workflows.sizing import Sized, size_model
 
