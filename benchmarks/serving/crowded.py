@@ -10,6 +10,8 @@ import statistics
 import sys
 import time
 
+import msgspec
+
 from benchmarks.serving.common import Asked, Result, built, plain_server, plan, tell
 from freehold.engines.engine import start
 from freehold.engines.traffic import drive, synthetic
@@ -42,6 +44,10 @@ async def measure(asked: Asked) -> list[Result]:
     environment = {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "infinite"}
     async with contextlib.AsyncExitStack() as stack:
         quiet = await stack.enter_async_context(start(ours, log_dir=asked.logs, name="quiet"))
+        # One thread has no barriers: where cores are contended, two threads mostly wait for each other's turn.
+        single = await stack.enter_async_context(
+            start(msgspec.structs.replace(ours, threads=1), log_dir=asked.logs, name="single")
+        )
         defaults = await stack.enter_async_context(
             plain_server(built(), ours.weights_path, *spinning[4:], name="defaults")
         )
@@ -54,6 +60,7 @@ async def measure(asked: Asked) -> list[Result]:
             for name, way in (
                 ("alone", None),
                 ("beside freehold's server", quiet),
+                ("beside freehold's server on one thread", single),
                 ("beside the engine's defaults", defaults),
                 ("beside an engine told to spin", spin),
             ):

@@ -203,6 +203,25 @@ def test_ways_say_what_is_different():
     assert tuning.with_options(first, micro_batch=256).says(first) == "micro batch 256"
     assert first.says(first) == "as before"
     assert "Q4_1" in first.says()
+    guess = tuning.with_options(first, speculative="ngram-simple", match_tokens=2, draft_tokens=6)
+    assert guess.says(first) == "guess by ngram-simple 2→6"
+
+
+def test_the_table_names_each_way_once(project, machine):
+    import click.testing
+
+    from freehold.cli.tune_engine import tell
+
+    found = tune(project)
+
+    @click.command()
+    def show():
+        tell(found)
+
+    out = click.testing.CliRunner().invoke(show).output
+    assert "quantization Q4_1, threads 2" in out.splitlines()[1]
+    assert out.count("as before ") == 4 and "before all steps" in out
+    assert "guess by ngram-simple 2→6" in out and f"{found.speedup:.2f} times as fast" in out
 
 
 def test_the_id_follows_machine_and_model(monkeypatch):

@@ -95,16 +95,19 @@ def command(
 def tell(found: Tuned) -> None:
     """The table of what was measured, and what is used from now on."""
     click.echo(
-        f"{'':2}{'step':15} {'way':44} {'prompt':>8} {'written':>8} {'s/request':>10} {'req/s':>7} {'same':>6}"
+        f"{'':2}{'step':15} {'way':42} {'prompt':>8} {'written':>8} {'s/request':>10} {'req/s':>7} {'same':>6}"
     )
     step, before = "", None
     for trial in found.trials:
+        says = trial.settings.says(before)
         if trial.step != step:
+            if step:
+                says = "before all steps" if trial.step == "all steps" else "as before"
             step, before = trial.step, trial.settings
         speed = trial.speed
         click.echo(
             f"{'✓' if trial.taken else '':2}{trial.step:15} "
-            f"{trial.settings.says(None if trial.settings == before else before)[:44]:44} "
+            f"{says[:42]:42} "
             f"{f'{speed.prompt_tokens_per_second:,.0f}' if speed else '':>8} "
             f"{f'{speed.completion_tokens_per_second:,.0f}' if speed else '':>8} "
             f"{trial.seconds:10.3f} "

@@ -29,8 +29,9 @@ from freehold.workflows.project import Project, now
 
 QUANTIZATIONS = ("Q4_0", "Q4_1", "Q8_0", "Q4_K_M")
 """Tried by default. F16 is half as fast as any of them on a CPU, and four times as large."""
-ROUNDS = 3
-SLICE_SECONDS = 4.0
+ROUNDS = 5
+LOADED_ROUNDS = 3
+SLICE_SECONDS = 6.0
 MOST_AT_ONCE = 5
 
 Result = TypeVar("Result")
@@ -283,7 +284,7 @@ class _Run:
             self.workload,
             streams=self.parallel,
             seconds=SLICE_SECONDS,
-            rounds=ROUNDS,
+            rounds=LOADED_ROUNDS,
             log_dir=self.log_dir,
             tell=lambda done, total: self.progress.update(done, total, unit="slices"),
         )

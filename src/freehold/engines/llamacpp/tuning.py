@@ -45,11 +45,12 @@ class Settings(Record, frozen=True, kw_only=True):
             if value != old.get(name):
                 parts.append(f"{name.replace('_', ' ')} {value}")
         was = old.get("options", {})
-        parts += [
-            f"{name.replace('_', ' ')} {value}"
-            for name, value in self.options.items()
-            if was.get(name) != value
-        ]
+        new = {name: value for name, value in self.options.items() if was.get(name) != value}
+        guess = new.pop("speculative", None)
+        if guess is not None:
+            sizes = [new.pop(name, self.options.get(name)) for name in ("match_tokens", "draft_tokens")]
+            parts.append(f"guess by {guess} {sizes[0]}→{sizes[1]}")
+        parts += [f"{name.replace('_', ' ')} {value}" for name, value in new.items()]
         return ", ".join(parts) or "as before"
 
 

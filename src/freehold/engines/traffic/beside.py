@@ -13,6 +13,9 @@ from freehold.engines.traffic.workload import Workload
 from freehold.errors import UpstreamError
 from freehold.types.endpoint import Endpoint, ServePlan
 
+ENOUGH = 3
+"""Finished requests a stream without which a rate is a matter of luck."""
+
 
 async def beside(
     plans: Sequence[ServePlan],
@@ -51,10 +54,10 @@ async def beside(
 
 
 async def _rate(endpoint: Endpoint, model: str, workload: Workload, streams: int, seconds: float) -> float:
-    """Requests a second; a slice in which nothing was finished is made longer, up to eight times."""
-    for longer in (1, 2, 8):
+    """Requests a second, from at least `ENOUGH` requests a stream where eight slices' time allows."""
+    for longer in (1, 2, 4, 8):
         (level,) = await drive(endpoint, model, workload, [streams], seconds=seconds * longer)
-        if level.requests:
+        if level.requests >= ENOUGH * streams or (longer == 8 and level.requests):
             return level.requests_per_second
     raise UpstreamError(
         f"{model} answered nothing in {seconds * longer:g} s at {streams} streams",
