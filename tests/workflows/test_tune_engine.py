@@ -220,7 +220,7 @@ def test_the_table_names_each_way_once(project, machine):
 
     out = click.testing.CliRunner().invoke(show).output
     assert "quantization Q4_1, threads 2" in out.splitlines()[1]
-    assert out.count("as before ") == 4 and "before all steps" in out
+    assert out.count("as before  ") == 4 and "before all steps" in out
     assert "guess by ngram-simple 2→6" in out and f"{found.speedup:.2f} times as fast" in out
 
 
