@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--concurrency", type=click.IntRange(1), default=1, show_default=True, help="Requests at once.")
 @click.option("--kv-type", default="f16", show_default=True, help="Type of the KV cache: f16, q8_0, q4_0 …")
 @click.option("--machine", "machine_spec", help='Another machine: a file, or words like "2x L4".')
+@click.option("--make", "made", help="Make this quantization here from the widest weights there are.")
 @config_option
 @json_option
 def command(
@@ -29,6 +30,7 @@ def command(
     concurrency: int,
     kv_type: str,
     machine_spec: str | None,
+    made: str | None,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -41,6 +43,7 @@ def command(
     \b
     Example:
       freehold quants HuggingFaceTB/SmolLM2-135M-Instruct
+      freehold quants HuggingFaceTB/SmolLM2-135M-Instruct --make Q4_0
       freehold quants google/gemma-3-27b-it --context 32768 --machine "RTX 4090"
     """
     from freehold.types.machine import Workload
@@ -50,6 +53,14 @@ def command(
     from freehold.workflows.quants import quants
 
     project = open_project(config_path)
+    if made is not None:
+        from freehold.cli.progress import progress
+        from freehold.workflows.quants_make import make
+
+        with progress() as bar:
+            weights = make(model, made, project.settings, progress=bar)
+        click.echo(f"{weights.model_id} {weights.quantization}: {weights.path}", err=True)
+        model = weights.model_id if not Path(model).is_file() else model
     found = quants(
         model,
         machine=find_machine(machine_spec, project.settings, measure=True),

@@ -93,7 +93,8 @@ def quants(
 
 def _known(sized: Sized, settings: Settings) -> list[Known]:
     found = []
-    names = {sized.name.lower(), sized.name.lower().rpartition("/")[2]}
+    bare = sized.name.lower().removesuffix(".gguf")
+    names = {sized.name.lower(), bare, bare.rpartition("/")[2]}
     model = catalog.find(sized.name)
     if model is not None:
         names |= {one.lower() for one in (model.id, *model.aliases)}
