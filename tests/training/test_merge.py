@@ -50,9 +50,9 @@ def gguf_of(model, path):
             continue
         values = tensor.float()
         if name.endswith("q_proj.weight"):
-            values = export._permute(values, 4)
+            values = export.permuted(values, 4)
         elif name.endswith("k_proj.weight"):
-            values = export._permute(values, 2)
+            values = export.permuted(values, 2)
         known = names.get_name(name, try_suffixes=(".weight",))
         kind = gguf.GGMLQuantizationType.Q8_0 if values.ndim == 2 else gguf.GGMLQuantizationType.F32
         writer.add_tensor(known, gguf.quantize(values.numpy(), kind), raw_dtype=kind)

@@ -9,6 +9,7 @@ import click
 
 from freehold.cli.adapters import print_adapter
 from freehold.cli.options import config_option, json_option, print_json
+from freehold.types.training import Search
 
 
 @click.command("train")
@@ -21,19 +22,27 @@ from freehold.cli.options import config_option, json_option, print_json
 @click.option("--batch-size", type=click.IntRange(min=1), help="Samples per optimizer step.")
 @click.option("--max-minutes", type=float, help="Shorten the schedule to end in this time.")
 @click.option("--patience", type=click.IntRange(min=1), help="Stop after so many epochs without progress.")
-@click.option("--method", type=click.Choice(["lora", "qlora"]), help="LoRA, or LoRA on a 4-bit base.")
+@click.option(
+    "--method",
+    type=click.Choice(["lora", "qlora", "distill", "dpo", "kto", "full"]),
+    help="Imitate (lora, on a 4-bit base qlora, all weights full), be taught (distill), prefer (dpo, kto).",
+)
 @click.option("--seed", type=int, help="Seed of initial weights and sample order.")
+@click.option("--search", is_flag=True, help="Search rank, rate and epochs on the validation split.")
+@click.option("--trials", type=click.IntRange(min=2), default=8, show_default=True, help="Of a search.")
 @config_option
 @json_option
 def command(
     base: str | None,
     dataset: str | None,
     name: str | None,
+    search: bool,
+    trials: int,
     config_path: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train an adapter on a dataset: LoRA, loss on the assistant's tokens only, in a child process.
+    """Train an adapter on a dataset, loss on the assistant's tokens only, in a child process.
 
     Options override `[train]` of freehold.toml. A run that was interrupted goes on from its checkpoint when
     the same command is given again; a run that is done is not done again.
@@ -42,20 +51,66 @@ def command(
     Example:
       freehold train
       freehold train --base HuggingFaceTB/SmolLM2-135M-Instruct --epochs 3 --max-minutes 10
+      freehold train --search --trials 6 --max-minutes 60
+      freehold train --method dpo --name support-preferred
     """
     import msgspec
 
     from freehold.cli.progress import progress
+    from freehold.workflows import search as searching
     from freehold.workflows.project import open_project
-    from freehold.workflows.train import train_project
+    from freehold.workflows.train import asked, train_project
 
     project = open_project(config_path)
     given = {key: value for key, value in options.items() if value is not None}
     config = msgspec.structs.replace(project.config.train, **given)
+    found = None
     with progress() as bar:
-        bar.step("train")
-        adapter = train_project(project, config=config, base=base, dataset=dataset, name=name, progress=bar)
+        what = asked(project, base=base, dataset=dataset, name=name, progress=bar)
+        if search:
+            found = searching.search(
+                project,
+                config=config,
+                dataset=what.dataset,
+                base=what.base,
+                name=what.name,
+                trials=trials,
+                progress=bar,
+            )
+            adapter = found.adapter
+        else:
+            bar.step("train")
+            adapter = train_project(project, what, config=config, progress=bar)
+    if found is not None and not as_json:
+        print_search(found.search)
     if as_json:
-        print_json(adapter)
+        print_json(adapter if found is None else {"search": found.search, "adapter": adapter})
         return
     print_adapter(adapter)
+
+
+def print_search(search: Search) -> None:
+    """All trials of a search as a table, the best marked."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for heading in ("", "rung", "rank", "rate", "epochs", "right", "loss", "steps", "seconds"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for place, trial in enumerate(search.trials):
+        right = "" if trial.validation_score is None else f"{trial.validation_score:.1%}"
+        loss = trial.failed or ("" if trial.validation_loss is None else f"{trial.validation_loss:.4f}")
+        table.add_row(
+            "best" if place == search.best else "",
+            str(trial.rung + 1),
+            str(trial.r),
+            f"{trial.learning_rate:g}",
+            f"{trial.epochs:g}",
+            right,
+            loss,
+            f"{trial.steps:,}",
+            f"{trial.seconds:,.0f}",
+        )
+    Console(highlight=False).print(table)
+    if not search.complete:
+        click.echo("the time was over before all trials were made; the same command goes on", err=True)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold.datasets.recipe import Recipe
-from freehold.types.dataset import Message, Sample
+from freehold.types.dataset import Message, Sample, TeacherToken
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
 
@@ -82,6 +82,7 @@ def sample_of(trace: Trace, recipe: Recipe) -> Sample:
         completion=completion,
         rejected=preference.rejected,
         desirable=preference.desirable,
+        teacher=_teacher(trace.response),
     )
 
 
@@ -93,6 +94,27 @@ def _identity(message: Message) -> dict[str, Any]:
         "tool_calls": message.tool_calls,
         "tool_call_id": message.tool_call_id,
     }
+
+
+def _teacher(response: dict[str, Any] | None) -> tuple[TeacherToken, ...] | None:
+    """The log-probabilities of an answer, as the chat API gives them (``logprobs`` with ``top_logprobs``)."""
+    choices = (response or {}).get("choices") or []
+    told = choices[0].get("logprobs") if choices and isinstance(choices[0], dict) else None
+    content = told.get("content") if isinstance(told, dict) else None
+    if not isinstance(content, list):
+        return None
+    found = []
+    for token in content:
+        if not isinstance(token, dict) or not isinstance(token.get("token"), str):
+            return None
+        listed = token.get("top_logprobs") or [token]
+        top = tuple(
+            (str(one["token"]), float(one["logprob"]))
+            for one in listed
+            if isinstance(one, dict) and isinstance(one.get("logprob"), int | float) and "token" in one
+        )
+        found.append(TeacherToken(text=token["token"], top=top))
+    return tuple(found) or None
 
 
 class _Preference(NamedTuple):

@@ -54,7 +54,7 @@ def render_load(report: LoadReport) -> str:
 
     return _template().render(
         report=report,
-        style=Markup(_style()),
+        style=Markup(page_style()),
         throughput=Markup(
             chart(
                 report.levels,
@@ -113,5 +113,6 @@ def _template() -> jinja2.Template:
 
 
 @cache
-def _style() -> str:
+def page_style() -> str:
+    """The stylesheet all pages share."""
     return (resources.files("freehold.report") / "templates" / "style.css").read_text(encoding="utf-8")

@@ -122,11 +122,7 @@ def load(weights: Weights, config: FinetuneConfig) -> Base:
 
 
 def check_method(weights: Weights, config: FinetuneConfig) -> None:
-    """Raise `TrainingError` for a method that is not here, or that makes no sense for these weights."""
-    if config.method not in ("lora", "qlora"):
-        raise TrainingError(
-            f"this version has no training method {config.method!r}", hint="methods: lora, qlora"
-        )
+    """Raise `TrainingError` for a method that makes no sense for these weights."""
     if config.method == "qlora" and weights.format == "gguf":
         raise TrainingError(
             f"qlora would quantize {weights.model_id} a second time: its GGUF is quantized already",

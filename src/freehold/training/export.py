@@ -13,7 +13,7 @@ import msgspec
 
 from freehold import __version__
 from freehold.errors import StorageError, TrainingError
-from freehold.training import formatting
+from freehold.training import formatting, whole
 from freehold.training.base import Base
 from freehold.training.checkpoint import write_atomically
 from freehold.training.job import MANIFEST, Job
@@ -29,6 +29,9 @@ PEFT_WEIGHTS = "adapter_model.safetensors"
 PEFT_CONFIG = "adapter_config.json"
 GGUF = "adapter.gguf"
 TEMPLATE = "chat_template.jinja"
+
+# The files an adapter's id is made of (with its job).
+_DECISIVE = (PEFT_WEIGHTS, PEFT_CONFIG, whole.WEIGHTS)
 
 _LIBRARIES = ("torch", "transformers", "peft", "safetensors", "gguf")
 
@@ -47,18 +50,16 @@ def write(
     Raises `StorageError` when they can't be written and `TrainingError` when the weights are not finite.
     """
     folder = Path(job.adapter_dir)
-    tensors = _lora_tensors(model)
-    broken = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
-    if broken:
-        raise TrainingError(f"adapter weights are not finite: {broken[0]}", hint="lower learning_rate")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_peft(folder, job, model, tensors)
-        (folder / TEMPLATE).write_text(base.tokenizer.chat_template, encoding="utf-8")
-        names = [PEFT_WEIGHTS, PEFT_CONFIG, TEMPLATE]
-        if base.architecture is not None and not job.config.use_dora:
-            write_gguf(folder / GGUF, model, tensors, architecture=base.architecture, name=job.name)
-            names.append(GGUF)
+        names = (
+            whole.write(folder, job, base)
+            if job.config.method == "full"
+            else _write_lora(folder, job, base, model)
+        )
+        if TEMPLATE not in names:
+            (folder / TEMPLATE).write_text(base.tokenizer.chat_template, encoding="utf-8")
+            names.append(TEMPLATE)
         files = {name: sha256_of(folder / name) for name in names}
     except OSError as error:
         raise StorageError(
@@ -67,7 +68,7 @@ def write(
         ) from error
     template = formatting.template_sha256(base.tokenizer)
     adapter = Adapter(
-        id=content_id([files[PEFT_WEIGHTS], files[PEFT_CONFIG], job.id]),
+        id=content_id([*(files[name] for name in sorted(files) if name in _DECISIVE), job.id]),
         name=job.name,
         path=str(folder),
         base_model=job.base.model_id,
@@ -98,6 +99,18 @@ def write(
     )
     write_atomically(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(adapter)))
     return adapter
+
+
+def _write_lora(folder: Path, job: Job, base: Base, model: Any) -> list[str]:
+    tensors = _lora_tensors(model)
+    broken = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
+    if broken:
+        raise TrainingError(f"adapter weights are not finite: {broken[0]}", hint="lower learning_rate")
+    _write_peft(folder, job, model, tensors)
+    if base.architecture is None or job.config.use_dora:
+        return [PEFT_WEIGHTS, PEFT_CONFIG]
+    write_gguf(folder / GGUF, model, tensors, architecture=base.architecture, name=job.name)
+    return [PEFT_WEIGHTS, PEFT_CONFIG, GGUF]
 
 
 def _special_tokens(tokenizer: Any) -> dict[str, str]:
@@ -166,9 +179,9 @@ def write_gguf(
         values = tensor.float()
         if half == "B" and architecture == "llama":
             if known.endswith("attn_q"):
-                values = _permute(values, text.num_attention_heads)
+                values = permuted(values, text.num_attention_heads)
             elif known.endswith("attn_k"):
-                values = _permute(values, text.num_key_value_heads)
+                values = permuted(values, text.num_key_value_heads)
         writer.add_tensor(f"{known}.weight.lora_{half.lower()}", values.contiguous().numpy())
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -176,7 +189,7 @@ def write_gguf(
     writer.close()
 
 
-def _permute(rows: torch.Tensor, heads: int) -> torch.Tensor:
+def permuted(rows: torch.Tensor, heads: int) -> torch.Tensor:
     """Reorder output rows from the two halves of rotary embedding to the neighbours that llama.cpp turns."""
     return (
         rows.reshape(heads, 2, rows.shape[0] // heads // 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)

@@ -24,6 +24,15 @@ MANIFEST = "adapter.json"
 _FORMAT = 1
 
 
+class Together(Record, frozen=True, kw_only=True):
+    """Several workers for one job; see `freehold.training.cluster`. `cpus` and `gpus` are each worker's."""
+
+    workers: int
+    address: str | None = None
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+
 class Job(Record, frozen=True, kw_only=True):
     """All a worker needs. Two jobs with the same `id` leave the same adapter."""
 
@@ -34,17 +43,26 @@ class Job(Record, frozen=True, kw_only=True):
     base: Weights
     adapter_dir: str
     run_dir: str
+    cluster: Together | None = None
 
 
 def job_id(config: FinetuneConfig, dataset: Dataset, base: Weights) -> str:
     """Content id of what decides the result; threads, checkpoints and places do not."""
     decisive = msgspec.to_builtins(config)
-    for name in ("threads", "checkpoint_steps", "pack_tokens"):
+    for name in ("threads", "checkpoint_steps", "pack_tokens", "trackers"):
         del decisive[name]
     return content_id([_FORMAT, decisive, dataset.id, base.sha256, base.model_id, base.chat_template])
 
 
-def make(*, config: FinetuneConfig, dataset: Dataset, base: Weights, out_dir: Path, name: str) -> Job:
+def make(
+    *,
+    config: FinetuneConfig,
+    dataset: Dataset,
+    base: Weights,
+    out_dir: Path,
+    name: str,
+    cluster: Together | None = None,
+) -> Job:
     """A job whose folder is named by the adapter and the job, so that nothing is ever overwritten.
 
     Options left to freehold are chosen here, so the manifest says what was trained with.
@@ -61,6 +79,7 @@ def make(*, config: FinetuneConfig, dataset: Dataset, base: Weights, out_dir: Pa
         base=base,
         adapter_dir=str(folder.resolve()),
         run_dir=str((folder / "run").resolve()),
+        cluster=cluster,
     )
 
 

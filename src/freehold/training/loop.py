@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from freehold.errors import TrainingError
-from freehold.training import checkpoint, memory, schedule
+from freehold.training import checkpoint, group, memory, schedule
 from freehold.training.formatting import Encoded
 from freehold.types.training import FinetuneConfig, TrainingEvent
 
@@ -37,6 +37,9 @@ class Trainer(Protocol):
     """What the loop needs of a trainer. `pack_tokens` bounds what is computed at once; the loop may lower it."""
 
     pack_tokens: int
+
+    @property
+    def model(self) -> Any: ...
 
     @property
     def config(self) -> FinetuneConfig: ...
@@ -115,6 +118,8 @@ def train(
         emit(TrainingEvent(kind="warning", step=step, steps=planned, message=message))
 
     def save() -> None:
+        if group.rank():  # All workers hold the same; the first one writes it down.
+            return
         checkpoint.save(
             folder,
             checkpoint.Position(
@@ -134,12 +139,13 @@ def train(
 
     started = step
     while step < planned:
-        if should_stop():
+        if group.totals(should_stop())[0]:
             save()
             return None
         batch = [samples[at] for at in schedule.batch_indices(step, len(samples), config)]
         rate = schedule.learning_rate(step, planned, config)
-        loss, seen = memory.spared(trainer, functools.partial(trainer.step, rate=rate), batch, warn)
+        ours = group.share(batch)
+        loss, seen = memory.spared(trainer, functools.partial(trainer.step, rate=rate), ours, warn)
         step += 1
         tokens += seen
         curve.append((step, loss))
@@ -165,15 +171,16 @@ def train(
                 peak_memory_bytes=peak_memory(),
             )
         )
-        shorter = _shortened(config, seconds_before + now - begin, left, step, planned)
+        shorter = group.first_says(_shortened(config, seconds_before + now - begin, left, step, planned))
         if shorter is not None:
+            shorter = int(shorter)
             warn(
                 f"{config.max_minutes:g} minutes are enough for {shorter} of {planned} steps; "
                 "the schedule is shortened"
             )
             planned = shorter
         if validation and (step % each == 0 or step == planned):
-            judged = memory.spared(trainer, trainer.evaluate, validation, warn)
+            judged = memory.spared(trainer, trainer.evaluate, group.share(validation), warn)
             emit(
                 TrainingEvent(
                     kind="eval", step=step, steps=planned, epoch=step / each, loss=judged.loss,

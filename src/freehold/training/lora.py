@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from freehold.errors import TrainingError
-from freehold.training import schedule
+from freehold.training import group, schedule
 from freehold.training.base import Base
 from freehold.training.formatting import Encoded
 from freehold.training.loop import Evaluation
+from freehold.training.optimizing import Optimized
 from freehold.training.packing import Pack, pack
 from freehold.types.training import FinetuneConfig
 
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
     import torch
 
 
-def attach(base: Base, config: FinetuneConfig) -> Any:
-    """Put a fresh LoRA adapter on the base, initialised from the seed. Raises `TrainingError`."""
+def adapter_config(base: Base, config: FinetuneConfig) -> Any:
+    """PEFT's configuration of the adapter. Raises `TrainingError` for a rank no layer can hold."""
     import peft
-    import torch
 
     targets = config.target_modules
     smallest = _smallest_side(base.model, targets)
@@ -31,8 +31,7 @@ def attach(base: Base, config: FinetuneConfig) -> Any:
             f"rank r={config.r} is larger than the smallest adapted layer ({smallest})",
             hint=f"choose r of at most {max(1, smallest // 4)}",
         )
-    torch.manual_seed(config.seed)
-    lora = peft.LoraConfig(
+    return peft.LoraConfig(
         task_type="CAUSAL_LM",
         r=config.r,
         lora_alpha=config.lora_alpha,
@@ -41,16 +40,31 @@ def attach(base: Base, config: FinetuneConfig) -> Any:
         use_rslora=config.use_rslora,
         use_dora=config.use_dora,
     )
+
+
+@contextlib.contextmanager
+def attaching() -> Iterator[None]:
+    """What PEFT raises while it attaches an adapter, translated."""
     try:
         with warnings.catch_warnings():
             # PEFT asks transformers by a name that transformers 5 deprecates.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-            return peft.get_peft_model(base.model, lora)
+            yield
     except ValueError as error:
         raise TrainingError(
             f"the adapter cannot be attached: {str(error).splitlines()[0]}",
             hint='target_modules is "all-linear" or names of linear layers of the base',
         ) from error
+
+
+def attach(base: Base, config: FinetuneConfig) -> Any:
+    """Put a fresh LoRA adapter on the base, initialised from the seed. Raises `TrainingError`."""
+    import peft
+    import torch
+
+    torch.manual_seed(config.seed)
+    with attaching():
+        return peft.get_peft_model(base.model, adapter_config(base, config))
 
 
 def _smallest_side(model: Any, targets: str | tuple[str, ...]) -> int:
@@ -67,25 +81,16 @@ def _smallest_side(model: Any, targets: str | tuple[str, ...]) -> int:
     return min(sides, default=1 << 30)
 
 
-class LoraTrainer:
+class LoraTrainer(Optimized):
     """Trains one adapter on one base. `model` is the PEFT model and may be saved at any time."""
 
     def __init__(self, base: Base, config: FinetuneConfig) -> None:
-        import torch
-
         from freehold.training.fused import FusedDecoder
-        from freehold.training.parameters import Parameters
 
         self.base = base
         self.config = config
         self.model = attach(base, config)
-        self.parameters = Parameters(self.model)
-        self.optimizer = torch.optim.AdamW(
-            [self.parameters.flat],
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            fused=base.device in ("cpu", "cuda"),
-        )
+        super().__init__(self.model, base.device, config)
         self._decoder = self.model.base_model.model.get_decoder()
         self._head = self.model.get_output_embeddings().weight
         self._softcap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
@@ -132,28 +137,17 @@ class LoraTrainer:
         if self._fused is not None:
             self._fused.refresh()
         self.parameters.zero_gradient()
-        loss, targets, tokens = 0.0, 0, 0
+        loss, targets, tokens = 0.0, 0.0, 0.0
         for part in schedule.split_batch(samples, self.pack_tokens):
             total, count, size = self.loss_sum(part)
             torch.autograd.backward(total)
             loss += float(total.detach())
             targets += count
             tokens += size
-        gradient = self.parameters.gradient.div_(targets)
-        norm = float(torch.linalg.vector_norm(gradient))
-        if not math.isfinite(loss) or not math.isfinite(norm):
-            names = ", ".join(sample.id for sample in samples[:4])
-            more = f" and {len(samples) - 4} more" if len(samples) > 4 else ""
-            raise TrainingError(
-                f"loss is {loss}, gradient norm is {norm}: not a number; batch: samples {names}{more}",
-                hint=f"lower learning_rate (now {self.config.learning_rate:g}), or look at these samples",
-            )
-        if self.config.max_grad_norm > 0 and norm > self.config.max_grad_norm:
-            gradient.mul_(self.config.max_grad_norm / norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        return loss / targets, tokens
+        loss, targets, tokens = self.gathered(loss, targets, tokens)
+        self.parameters.gradient.div_(targets)
+        self.move(loss, samples, rate)
+        return loss / targets, int(tokens)
 
     def evaluate(self, samples: Sequence[Encoded]) -> Evaluation:
         """How well samples are answered, without learning."""
@@ -163,7 +157,7 @@ class LoraTrainer:
 
         if self._fused is not None:
             self._fused.refresh()
-        loss, targets, exact = 0.0, 0, 0
+        loss, targets, exact = 0.0, 0.0, 0.0
         with torch.no_grad():
             for part in schedule.split_batch(samples, self.pack_tokens):
                 packed = pack(part, device=self.base.device)
@@ -172,35 +166,10 @@ class LoraTrainer:
                 targets += len(packed.targets)
                 wrong = len(set(packed.owners[~right].tolist()))
                 exact += packed.samples - wrong
-        return Evaluation(loss / targets, exact / len(samples))
+        loss, targets, exact, count = group.totals(loss, targets, exact, len(samples))
+        return Evaluation(loss / targets, exact / count)
 
     def release(self) -> None:
         """Give back memory that is kept between steps."""
         if self._fused is not None:
             self._fused.release()
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """State for a checkpoint."""
-        import torch
-
-        state = self.optimizer.state[self.parameters.flat]
-        tensors = {"adapter": self.parameters.flat, "random": torch.get_rng_state()}
-        for name in ("exp_avg", "exp_avg_sq", "step"):
-            if name in state:
-                tensors[f"adam.{name}"] = torch.as_tensor(state[name], dtype=torch.float32)
-        return tensors
-
-    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Go back to a checkpoint's state."""
-        import torch
-
-        flat = self.parameters.flat
-        if tensors["adapter"].shape != flat.shape:
-            raise TrainingError("the checkpoint has another number of adapter weights than this job")
-        with torch.no_grad():
-            flat.copy_(tensors["adapter"])
-        torch.set_rng_state(tensors["random"])
-        state = self.optimizer.state[flat]
-        for name in ("exp_avg", "exp_avg_sq"):
-            state[name] = tensors[f"adam.{name}"].to(flat.device)
-        state["step"] = tensors["adam.step"].to(flat.device if flat.is_cuda else "cpu")

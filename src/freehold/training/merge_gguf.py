@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freehold.errors import TrainingError
+from freehold.training import whole
 from freehold.training.merge import Merged, MergeJob
 
 if TYPE_CHECKING:
@@ -66,22 +67,24 @@ def merge(job: MergeJob) -> Merged:
             f"a merged GGUF is made from a base that is a GGUF; {job.weights.model_id} is {job.weights.format}",
             hint="export --as merged, then llama.cpp's convert_hf_to_gguf.py makes a GGUF of the folder",
         )
-    adapter = Path(job.adapter_path) / "adapter.gguf"
-    if not adapter.is_file():
-        config = Path(job.adapter_path) / "adapter_config.json"
+    reader = gguf.GGUFReader(job.weights.path)
+    architecture = str(_value(reader, "general.architecture"))
+    folder = Path(job.adapter_path)
+    adapter = folder / "adapter.gguf"
+    is_whole = (folder / whole.WEIGHTS).is_file()
+    if not is_whole and not adapter.is_file():
+        config = folder / "adapter_config.json"
         dora = config.is_file() and json.loads(config.read_text(encoding="utf-8")).get("use_dora")
         raise TrainingError(
             "the adapter has no GGUF half" + (": llama.cpp knows no DoRA" if dora else ""),
             hint="export --as merged writes safetensors",
         )
-    deltas = _Deltas(adapter)
-    reader = gguf.GGUFReader(job.weights.path)
+    deltas = whole.WholeTensors(folder, architecture) if is_whole else _Deltas(adapter)
     missing = deltas.names() - {tensor.name for tensor in reader.tensors}
     if missing:
         raise TrainingError(f"the adapter changes {min(missing)}, which {job.weights.model_id} does not have")
     target = Path(job.target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    architecture = str(_value(reader, "general.architecture"))
     writer = gguf.GGUFWriter(str(target), architecture)
     _copy_metadata(reader, writer, wanted)
     changed = 0
@@ -90,9 +93,13 @@ def merge(job: MergeJob) -> Merged:
         if change is None:
             writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
             continue
-        plain = gguf.dequantize(tensor.data, tensor.tensor_type).astype("float32", copy=False)
-        kind = _kind(wanted, plain.shape[-1])
-        writer.add_tensor(tensor.name, gguf.quantize(plain + change, kind), raw_dtype=kind)
+        if is_whole:
+            values = change
+        else:
+            values = gguf.dequantize(tensor.data, tensor.tensor_type).astype("float32", copy=False) + change
+        # Norms and biases are one row each, which llama.cpp keeps in float32.
+        kind = gguf.GGMLQuantizationType.F32 if values.ndim == 1 else _kind(wanted, values.shape[-1])
+        writer.add_tensor(tensor.name, gguf.quantize(values, kind), raw_dtype=kind)
         changed += 1
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -100,7 +100,7 @@ def _attempt(job: jobs.Job) -> Generator[TrainingEvent, None, tuple[int, str | N
     with log, events.open("rb") as lines:
         lines.seek(begin)
         worker = subprocess.Popen(
-            [sys.executable, "-m", "freehold.training.worker", str(run_dir)],
+            [sys.executable, "-m", _program(job), str(run_dir)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -116,6 +116,10 @@ def _attempt(job: jobs.Job) -> Generator[TrainingEvent, None, tuple[int, str | N
         finally:
             _stop(worker)
     return worker.returncode, last_error
+
+
+def _program(job: jobs.Job) -> str:
+    return f"freehold.training.{'worker' if job.cluster is None else 'cluster'}"
 
 
 def _environment(job: jobs.Job) -> dict[str, str]:

@@ -12,14 +12,15 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from freehold.errors import FreeholdError, TrainingError
-from freehold.training import export, formatting
+from freehold.training import export, methods
 from freehold.training import job as jobs
 from freehold.types.training import TrainingEvent
 
@@ -30,7 +31,7 @@ _FEWEST_SAMPLES = 4
 _VALIDATION_LIMIT = 256
 
 
-class _Events:
+class Events:
     """Appends events, each a line written at once."""
 
     def __init__(self, path: Path) -> None:
@@ -72,10 +73,10 @@ def main(arguments: list[str]) -> int:
     """Run the job of a run directory; returns the exit code."""
     run_dir = Path(arguments[0])
     stop = _Stop()
-    events = _Events(run_dir / jobs.EVENTS)
+    events = Events(run_dir / jobs.EVENTS)
     try:
         job = msgspec.json.decode((run_dir / jobs.JOB).read_bytes(), type=jobs.Job)
-        finished = _run(job, events, stop)
+        finished = run_job(job, events, stop)
     except FreeholdError as error:
         text = error.message if error.hint is None else f"{error.message}\n{error.hint}"
         events(TrainingEvent(kind="error", message=text))
@@ -86,13 +87,15 @@ def main(arguments: list[str]) -> int:
     return 0 if finished else STOPPED
 
 
-def _run(job: jobs.Job, emit: _Events, stop: _Stop) -> bool:
+def run_job(job: jobs.Job, emit: Callable[[TrainingEvent], None], stop: Callable[[], bool]) -> bool:
+    """Load, train, write; False when it was asked to stop first. Raises what freehold foresees."""
     from freehold.training import base as bases
-    from freehold.training import loop, lora
+    from freehold.training import group, loop
 
     config = job.config
     run_dir = Path(job.run_dir)
     bases.require()
+    methods.check(config)
     bases.check_method(job.base, config)
     import torch
 
@@ -100,9 +103,10 @@ def _run(job: jobs.Job, emit: _Events, stop: _Stop) -> bool:
         torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     begin = time.monotonic()
-    base = bases.load(job.base, config)
-    data = _format(job, base.tokenizer, emit)
-    trainer = lora.LoraTrainer(base, config)
+    approach = methods.of(config.method)
+    base = bases.load(job.base, methods.load_config(config))
+    data = _format(job, approach, base.tokenizer, emit)
+    trainer = approach.make(base, config)
     outcome = loop.train(
         trainer,
         data.train,
@@ -115,6 +119,8 @@ def _run(job: jobs.Job, emit: _Events, stop: _Stop) -> bool:
     )
     if outcome is None:
         return False
+    if group.rank():  # The first worker writes for all.
+        return True
     adapter = export.write(
         job,
         base,
@@ -152,32 +158,26 @@ def _run(job: jobs.Job, emit: _Events, stop: _Stop) -> bool:
     return True
 
 
-class _Data(msgspec.Struct, frozen=True):
-    train: list[formatting.Encoded]
-    validation: list[formatting.Encoded]
+class _Data(NamedTuple):
+    train: Sequence[Any]
+    validation: Sequence[Any]
     rejected: dict[str, int]
 
 
-def _format(job: jobs.Job, tokenizer: Any, emit: _Events) -> _Data:
-    config = job.config
-    train = formatting.format_samples(
-        tokenizer,
-        jobs.read_samples(job.dataset, "train"),
-        max_tokens=config.max_tokens,
-        train_on=config.train_on,
-    )
-    validation = formatting.format_samples(
-        tokenizer,
-        jobs.read_samples(job.dataset, "validation"),
-        max_tokens=config.max_tokens,
-        train_on=config.train_on,
-    )
+def _format(
+    job: jobs.Job, approach: methods.Approach, tokenizer: Any, emit: Callable[[TrainingEvent], None]
+) -> _Data:
+    from freehold.training import group
+
+    train = approach.read(job, tokenizer, "train")
+    validation = approach.read(job, tokenizer, "validation")
     rejects = train.rejects + validation.rejects
     counts: dict[str, int] = {}
     for reject in rejects:
         counts[reject.code] = counts.get(reject.code, 0) + 1
     path = Path(job.run_dir) / jobs.REJECTS
-    path.write_bytes(b"".join(msgspec.json.encode(reject) + b"\n" for reject in rejects))
+    if not group.rank():
+        path.write_bytes(b"".join(msgspec.json.encode(reject) + b"\n" for reject in rejects))
     if rejects:
         listed = ", ".join(f"{count} {code}" for code, count in sorted(counts.items()))
         emit(
@@ -191,10 +191,9 @@ def _format(job: jobs.Job, tokenizer: Any, emit: _Events) -> _Data:
         first = f"; first reject: {train.rejects[0].reason}" if train.rejects else ""
         raise TrainingError(
             f"{len(train.samples)} samples can be trained on, at least {_FEWEST_SAMPLES} are needed{first}",
-            hint="add samples to the train split; a narrow task starts to work at about 100",
+            hint=approach.need,
         )
-    answers = {tuple(sample.ids[sample.mask.index(True) :]) for sample in train.samples}
-    if len(answers) == 1:
+    if not approach.judges and len({tuple(one.ids[one.mask.index(True) :]) for one in train.samples}) == 1:
         emit(
             TrainingEvent(
                 kind="warning",

@@ -25,6 +25,8 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Replicas that always run."""
     max_replicas: int = 1
     """Replicas under load."""
+    workers: int = 1
+    """Workers that train one adapter together, through Ray Train; `cpus` and `gpus` are each one's too."""
     requests_per_replica: float | None = None
     """Requests under way per replica before another is started (default: `serve.parallel`)."""
     cpus: float = 1.0

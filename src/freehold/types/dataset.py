@@ -25,6 +25,14 @@ class Message(Record, frozen=True, kw_only=True, omit_defaults=True):
     weight: float | None = None
 
 
+class TeacherToken(Record, frozen=True, kw_only=True):
+    """One token of the incumbent's answer: its text, and the likeliest texts there with their log-probabilities
+    (nats), itself included."""
+
+    text: str
+    top: tuple[tuple[str, float], ...]
+
+
 class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One unit of a task: what is asked, what the incumbent answered, what is right.
 
@@ -48,6 +56,8 @@ class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
     completion: tuple[Message, ...] | None = None
     rejected: tuple[Message, ...] | None = None
     desirable: bool | None = None
+    teacher: tuple[TeacherToken, ...] | None = None
+    """What the incumbent thought of its answer, where its log-probabilities were recorded."""
 
     @property
     def target(self) -> str | None:

@@ -6,7 +6,13 @@ from typing import Any, Literal
 
 from freehold.types.record import Record
 
-Method = Literal["lora", "qlora", "dpo", "full"]
+Method = Literal["lora", "qlora", "distill", "dpo", "kto", "full"]
+"""`lora`, and on a 4-bit base `qlora`: imitate the answers. `distill`: imitate the incumbent, with its own
+probabilities where they are known. `dpo`: prefer the better of two answers. `kto`: more like what was liked, less like
+what was not. `full`: imitate, moving every weight."""
+
+
+TrackerName = Literal["tensorboard", "wandb", "mlflow"]
 
 
 class FinetuneConfig(Record, frozen=True, kw_only=True):
@@ -60,6 +66,14 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     """Which assistant messages are learned: a sample's target only, or earlier turns as well."""
     pack_tokens: int = 4096
     """Most tokens computed at once; a batch over it is split, with the same gradient."""
+    beta: float = 0.1
+    """DPO and KTO: how dear it is to move away from the base. Smaller moves further."""
+    soft_share: float = 0.5
+    """Distillation: how much the incumbent's probabilities count against its words, where they are known."""
+    optimizer: Literal["auto", "adamw", "paged_adamw"] = "auto"
+    """AdamW, or bitsandbytes' paged one that moves its state off a full GPU; auto: paged for qlora on CUDA."""
+    trackers: tuple[TrackerName, ...] = ()
+    """Tools that get the numbers as well; they write into the run's folder."""
     patience: int | None = None
     """Stop after this many evaluations (one an epoch) that are no better on the validation split, and keep the
     best adapter. Better is more answers right to the letter; among equals, a lower loss. None trains to the
@@ -113,3 +127,32 @@ class Adapter(Record, frozen=True, kw_only=True):
     made_from: tuple[str, ...]
     curve: tuple[tuple[int, float], ...] = ()
     metadata: dict[str, Any] = {}
+
+
+class SearchTrial(Record, frozen=True, kw_only=True):
+    """One run of a search, with how it did on the validation split. `failed` says why it has no numbers."""
+
+    rung: int
+    r: int
+    learning_rate: float
+    epochs: float
+    validation_loss: float | None = None
+    validation_score: float | None = None
+    steps: int = 0
+    seconds: float = 0.0
+    adapter_id: str | None = None
+    path: str | None = None
+    failed: str | None = None
+
+
+class Search(Record, frozen=True, kw_only=True):
+    """A search over options, all trials kept. `best` is the place of the best one in `trials`."""
+
+    id: str
+    base_model: str
+    dataset_id: str
+    trials: tuple[SearchTrial, ...]
+    best: int
+    complete: bool
+    """False where the time was over before all rungs were done."""
+    made_from: tuple[str, ...] = ()

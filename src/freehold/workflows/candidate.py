@@ -172,6 +172,7 @@ class Candidates:
                 name=config.app.name,
                 settings=self.project.settings,
                 progress=self.progress,
+                cluster=config.cluster,
             ),
             still_there=lambda adapter: all((Path(adapter.path) / file).exists() for file in adapter.files),
         )
@@ -182,7 +183,14 @@ class Candidates:
         """How the candidate is served: the base under its own name, an adapter as ``base:app``."""
         serve = self.project.config.serve
         mounts: tuple[AdapterMount, ...] = ()
-        if adapter is not None:
+        name = f"{model}:{self.project.config.app.name}"
+        whole = adapter.files.get("model.gguf") if adapter is not None else None
+        if adapter is not None and weights is not None and whole is not None:
+            # All weights were trained: a model of its own, served under the name an adapter would have.
+            path = str((Path(adapter.path) / "model.gguf").absolute())
+            weights = msgspec.structs.replace(weights, path=path, sha256=whole, quantization="Q8_0")
+            model = name
+        elif adapter is not None:
             # vLLM reads the folder that PEFT writes, everybody else the GGUF in it.
             gguf = next((name for name in adapter.files if name.endswith(".gguf")), None)
             if self.engine == "vllm":
@@ -192,7 +200,6 @@ class Candidates:
                     f"adapter {adapter.id} has no GGUF file, which {self.engine} needs",
                     hint="train it again: freehold migrate --fresh",
                 )
-            name = f"{model}:{self.project.config.app.name}"
             path = str((Path(adapter.path) / gguf).absolute())
             mounts = (
                 AdapterMount(name=name, path=path, adapter_id=adapter.id, base_sha256=adapter.base_sha256),

@@ -53,9 +53,11 @@ class Work(NamedTuple):
         """One of the adapter's files. Raises `UsageError` where it has none of that name."""
         path = Path(self.adapter.path) / name
         if not path.is_file():
+            whole = self.adapter.config.method == "full"
             raise UsageError(
-                f"{self.name} has no {name}",
-                hint="export --as merged" if name.endswith(".gguf") else "freehold train makes it again",
+                f"{self.name} has no {name}"
+                + (": all weights were trained, it is no adapter" if whole else ""),
+                hint="export --as merged, or --as gguf" if whole else "export --as merged",
             )
         return path
 

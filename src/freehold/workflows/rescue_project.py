@@ -31,7 +31,6 @@ REQUEST_TOKENS = 8
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 _HELD_OUT_SHARE = 0.2
-_STEPS_WANTED = 250
 
 
 class Asking(Record, frozen=True, kw_only=True):
@@ -184,7 +183,6 @@ def config_text(wish: Wish, tune: FineTune | None, file: Path, held_out: Path | 
         context *= 2
     count = len(seen.answers)
     batch = 8 if count < 400 else 16 if count < 2000 else 32
-    epochs = min(10.0, max(2.0, round(_STEPS_WANTED * batch / count)))
     key = [f"api_key_env = {_quoted(wish.api_key_env)}"] if wish.api_key_env else []
     base_url = [f"base_url = {_quoted(wish.base_url)}"] if wish.api_key_env else []
     held = [f"held_out_files = [{_quoted(_place(held_out, wish.folder))}]"] if held_out is not None else []
@@ -222,7 +220,6 @@ def config_text(wish: Wish, tune: FineTune | None, file: Path, held_out: Path | 
         "",
         "[train]",
         f"batch_size = {batch}",
-        f"epochs = {epochs}",
         f"max_tokens = {context}",
         *minutes,
         "",

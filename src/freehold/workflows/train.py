@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from freehold import training
 from freehold.datasets import building
 from freehold.errors import InputError, UsageError
+from freehold.report.curve_page import render_curve
 from freehold.settings import Settings
 from freehold.store import open_store
+from freehold.training import trackers
+from freehold.types.cluster import ClusterConfig
 from freehold.types.dataset import Dataset
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
-from freehold.types.training import Adapter, FinetuneConfig
+from freehold.types.training import Adapter, FinetuneConfig, TrainingEvent
 from freehold.workflows import dataset as datasets
 from freehold.workflows.project import Project
 from freehold.workflows.pull import ensure_weights
+
+CURVE = "curve.html"
 
 
 def train(
@@ -29,6 +35,7 @@ def train(
     name: str,
     settings: Settings,
     progress: Progress,
+    cluster: ClusterConfig | None = None,
 ) -> Adapter:
     """Train an adapter in a child process, or return it when this very job has been done before.
 
@@ -37,13 +44,34 @@ def train(
     """
     if config.threads is None and settings.threads is not None:
         config = msgspec.structs.replace(config, threads=settings.threads)
-    job = training.make(config=config, dataset=dataset, base=base, out_dir=out_dir, name=name)
+    together = None
+    if cluster is not None and cluster.workers > 1:
+        together = training.Together(
+            workers=cluster.workers, address=cluster.address, cpus=cluster.cpus, gpus=cluster.gpus
+        )
+    job = training.make(
+        config=config, dataset=dataset, base=base, out_dir=out_dir, name=name, cluster=together
+    )
     done = training.finished(job)
     if done is not None:
         progress.say(f"adapter {done.name} is there already: {done.path}")
         return done
     progress.update(0, None, unit="steps", note=f"loading {base.model_id}")
+    tell = trackers.start(job)
+    try:
+        _follow(job, tell, progress)
+    finally:
+        tell.close()
+        write_curve(job.name, Path(job.adapter_dir))
+    adapter = training.finished(job)
+    if adapter is None:
+        raise InputError("the trainer ended without a whole adapter", path=job.adapter_dir)
+    return adapter
+
+
+def _follow(job: training.Job, tell: trackers.Trackers, progress: Progress) -> None:
     for event in training.train(job):
+        tell(event)
         if event.kind == "step":
             speed = "" if event.tokens_per_second is None else f", {event.tokens_per_second:,.0f} tokens/s"
             memory = "" if event.peak_memory_bytes is None else f", {event.peak_memory_bytes / 2**30:.1f} GiB"
@@ -56,32 +84,52 @@ def train(
             progress.say(f"step {event.step}: {event.message} {event.loss:.4f}")
         elif event.kind == "warning" and event.message:
             progress.say(f"warning: {event.message}")
-    adapter = training.finished(job)
-    if adapter is None:
-        raise InputError("the trainer ended without a whole adapter", path=job.adapter_dir)
-    return adapter
 
 
-def train_project(
-    project: Project,
-    *,
-    config: FinetuneConfig,
-    base: str | None,
-    dataset: str | None,
-    name: str | None,
-    progress: Progress,
-) -> Adapter:
-    """Train for a project: its latest dataset and its first candidate unless others are named."""
+def write_curve(name: str, folder: Path) -> Path | None:
+    """Draw a run's events as a page beside its adapter; None where there are none, or no room for it."""
+    path = folder / CURVE
+    decoder = msgspec.json.Decoder(TrainingEvent)
+    try:
+        lines = (folder / "run" / "events.jsonl").read_bytes().splitlines()
+        events = [decoder.decode(line) for line in lines if line.endswith(b"}")]
+        page = render_curve(name, events, training.read_manifest(folder))
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(path)
+    except (OSError, msgspec.DecodeError):  # the run itself is what matters, and says so itself
+        return None
+    return path
+
+
+class Asked(NamedTuple):
+    """What a project is to be trained with."""
+
+    dataset: Dataset
+    base: Weights
+    name: str
+
+
+def asked(
+    project: Project, *, base: str | None, dataset: str | None, name: str | None, progress: Progress
+) -> Asked:
+    """The project's latest dataset, its first candidate and its own name, unless others are given."""
     data = datasets.latest(project) if dataset is None else find_dataset(project, dataset)
     weights = ensure_weights(base or project.config.candidates.models[0], project.settings, progress=progress)
+    return Asked(data, weights, name or project.config.app.name)
+
+
+def train_project(project: Project, what: Asked, *, config: FinetuneConfig, progress: Progress) -> Adapter:
+    """Train for a project and keep the record."""
     adapter = train(
         config=config,
-        dataset=data,
-        base=weights,
+        dataset=what.dataset,
+        base=what.base,
         out_dir=project.state / "adapters",
-        name=name or project.config.app.name,
+        name=what.name,
         settings=project.settings,
         progress=progress,
+        cluster=project.config.cluster,
     )
     with open_store(project.store_url) as store:
         store.put_record("adapter", adapter.id, adapter, made_from=adapter.made_from)

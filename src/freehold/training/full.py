@@ -1,0 +1,91 @@
+"""Full fine-tuning, for models so small that an adapter would be most of them: every weight moves.
+
+Weights, gradient and the optimizer's two moments are float32, 16 bytes a weight; products are computed in the run's own
+precision (autocast). What is left is a model of its own, not an adapter: see `freehold.training.whole`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from freehold.errors import TrainingError
+from freehold.training.base import Base, choose_precision
+from freehold.training.formatting import Encoded
+from freehold.training.lora import LoraTrainer
+from freehold.training.optimizing import Optimized
+from freehold.training.packing import pack
+from freehold.types.training import FinetuneConfig
+
+if TYPE_CHECKING:
+    import torch
+
+BYTES_PER_WEIGHT = 16
+
+
+class FullTrainer(LoraTrainer):
+    """Trains all weights of a base that was loaded in float32. `model` is the model itself."""
+
+    def __init__(self, base: Base, config: FinetuneConfig) -> None:
+        import torch
+
+        self.base = base
+        self.config = config
+        self.model = base.model
+        _check_room(base)
+        torch.manual_seed(config.seed)
+        self.model.requires_grad_(True)
+        Optimized.__init__(self, self.model, base.device, config)
+        self._decoder = self.model.get_decoder()
+        self._head = self.model.get_output_embeddings().weight
+        self._softcap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
+        self._fused = None
+        self.pack_tokens = config.pack_tokens
+        self._half = choose_precision(config.precision, base.device).name == "bf16"
+
+    @property
+    def path(self) -> str:
+        return "all weights, modules"
+
+    def _hidden(self, packed: Any) -> torch.Tensor:
+        with self._computing():
+            return super()._hidden(packed).to(self._head.dtype)
+
+    def _computing(self) -> Any:
+        import torch
+
+        if not self._half:
+            return contextlib.nullcontext()
+        return torch.autocast(self.base.device, dtype=torch.bfloat16)
+
+    def loss_sum(self, samples: Sequence[Encoded]) -> tuple[torch.Tensor, int, int]:
+        """Summed loss, differentiable in the head too, which moves here."""
+        import torch
+        from torch.nn import functional
+
+        packed = pack(samples, device=self.base.device)
+        hidden = self._hidden(packed)
+        with self._computing():
+            logits = functional.linear(hidden, self._head)
+        logits = logits.float()
+        if self._softcap is not None:
+            logits = torch.tanh(logits / self._softcap) * self._softcap
+        total = functional.cross_entropy(logits, packed.targets, reduction="sum")
+        return total, len(packed.targets), packed.plain_tokens
+
+
+def _check_room(base: Base) -> None:
+    """Raise `TrainingError` when 16 bytes a weight are more than is free."""
+    import psutil
+    import torch
+
+    weights = sum(parameter.numel() for parameter in base.model.parameters())
+    needed = weights * BYTES_PER_WEIGHT - base.weight_bytes
+    free = torch.cuda.mem_get_info()[0] if base.device == "cuda" else psutil.virtual_memory().available
+    if needed > free:
+        raise TrainingError(
+            f"training all {weights / 1e6:,.0f} million weights needs {needed / 2**30:.1f} GiB more, "
+            f"{free / 2**30:.1f} GiB are free",
+            hint='method = "lora" needs a fraction of that',
+        )

@@ -1,0 +1,142 @@
+"""The training methods: which trainer, fed with what. One line a method; the loop is the same for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from freehold.errors import MissingExtraError, TrainingError
+from freehold.training import job as jobs
+from freehold.training.base import Base
+from freehold.training.formatting import Reject, format_samples
+from freehold.training.loop import Trainer
+from freehold.types.dataset import SplitName
+from freehold.types.training import FinetuneConfig
+
+
+class Formatted(NamedTuple):
+    """A split as a trainer takes it, and what is not trained on."""
+
+    samples: Sequence[Any]
+    rejects: list[Reject]
+
+
+class Approach(NamedTuple):
+    """One method. `make` puts a trainer on a loaded base, `read` tokenizes a split for it."""
+
+    make: Callable[[Base, FinetuneConfig], Trainer]
+    read: Callable[[jobs.Job, Any, SplitName], Formatted]
+    need: str = "add samples to the train split; a narrow task starts to work at about 100"
+    judges: bool = False
+    """Whether it learns from judgements of answers instead of imitating them."""
+
+
+def of(method: str) -> Approach:
+    """The approach of that name. Raises `TrainingError` for one that is not here."""
+    found = METHODS.get(method)
+    if found is None:
+        raise TrainingError(
+            f"this version has no training method {method!r}", hint=f"methods: {', '.join(METHODS)}"
+        )
+    return found
+
+
+def load_config(config: FinetuneConfig) -> FinetuneConfig:
+    """The configuration the base is loaded with: full fine-tuning moves float32 weights."""
+    return msgspec.structs.replace(config, precision="fp32") if config.method == "full" else config
+
+
+def check(config: FinetuneConfig) -> None:
+    """Raise `TrainingError` or `MissingExtraError` for options that can't work, before anything is loaded."""
+    of(config.method)
+    if config.method in ("dpo", "kto"):
+        import importlib.util
+
+        if any(importlib.util.find_spec(module) is None for module in ("trl", "datasets")):
+            raise MissingExtraError(f"learning from preferences ({config.method})", "train")
+        if config.beta <= 0:
+            raise TrainingError(f"beta is {config.beta}, expected above 0", hint="0.1 is usual")
+    if config.method == "kto" and config.batch_size < 2:
+        raise TrainingError(
+            "kto compares samples of a batch: batch_size is 1", hint="batch_size of 8 or more"
+        )
+    if not 0 <= config.soft_share <= 1:
+        raise TrainingError(f"soft_share is {config.soft_share}, expected from 0 to 1")
+
+
+def _lora(base: Base, config: FinetuneConfig) -> Trainer:
+    from freehold.training.lora import LoraTrainer
+
+    return LoraTrainer(base, config)
+
+
+def _full(base: Base, config: FinetuneConfig) -> Trainer:
+    from freehold.training.full import FullTrainer
+
+    return FullTrainer(base, config)
+
+
+def _preference(base: Base, config: FinetuneConfig) -> Trainer:
+    from freehold.training.preference import PreferenceTrainer
+
+    return PreferenceTrainer(base, config)
+
+
+def _distill(base: Base, config: FinetuneConfig) -> Trainer:
+    from freehold.training.distill import DistillTrainer
+
+    return DistillTrainer(base, config)
+
+
+def _imitated(job: jobs.Job, tokenizer: Any, split: SplitName) -> Formatted:
+    config = job.config
+    return Formatted(
+        *format_samples(
+            tokenizer,
+            jobs.read_samples(job.dataset, split),
+            max_tokens=config.max_tokens,
+            train_on=config.train_on,
+        )
+    )
+
+
+def _taught(job: jobs.Job, tokenizer: Any, split: SplitName) -> Formatted:
+    from freehold.training.teaching import format_taught
+
+    return Formatted(
+        *format_taught(tokenizer, jobs.read_samples(job.dataset, split), max_tokens=job.config.max_tokens)
+    )
+
+
+def _pairs(job: jobs.Job, tokenizer: Any, split: SplitName) -> Formatted:
+    from freehold.training.preferences import format_pairs
+
+    return Formatted(
+        *format_pairs(tokenizer, jobs.read_samples(job.dataset, split), max_tokens=job.config.max_tokens)
+    )
+
+
+def _judged(job: jobs.Job, tokenizer: Any, split: SplitName) -> Formatted:
+    from freehold.training.preferences import format_judged
+
+    return Formatted(
+        *format_judged(tokenizer, jobs.read_samples(job.dataset, split), max_tokens=job.config.max_tokens)
+    )
+
+
+METHODS: dict[str, Approach] = {
+    "lora": Approach(_lora, _imitated),
+    "qlora": Approach(_lora, _imitated),
+    "distill": Approach(
+        _distill, _taught, "it needs the incumbent's answers: freehold import, or freehold up"
+    ),
+    "dpo": Approach(
+        _preference, _pairs, "it needs samples with a worse answer beside the right one", judges=True
+    ),
+    "kto": Approach(
+        _preference, _judged, "it needs samples somebody liked or disliked (feedback)", judges=True
+    ),
+    "full": Approach(_full, _imitated),
+}

@@ -1,0 +1,113 @@
+"""What all trainers do alike: hold parameters as one vector, clip, step, and write their state down."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from freehold.errors import MissingExtraError, TrainingError
+from freehold.training import group
+from freehold.types.training import FinetuneConfig
+
+if TYPE_CHECKING:
+    import torch
+
+# An optimizer's state by what it calls it: PyTorch's AdamW, and bitsandbytes'.
+_STATE = ("exp_avg", "exp_avg_sq", "state1", "state2", "step")
+
+
+class Optimized:
+    """The trainable parameters of `model` and their optimizer."""
+
+    def __init__(self, model: Any, device: str, config: FinetuneConfig) -> None:
+        from freehold.training.parameters import Parameters
+
+        self._config = config
+        self.parameters = Parameters(model)
+        self.optimizer = make_optimizer(self.parameters.flat, device, config)
+
+    def move(self, loss: float, samples: Sequence[Any], rate: float) -> None:
+        """One step along the gradient that was gathered.
+
+        Raises `TrainingError` naming the samples when loss or gradient is not a number.
+        """
+        import torch
+
+        gradient = self.parameters.gradient
+        norm = float(torch.linalg.vector_norm(gradient))
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            names = ", ".join(sample.id for sample in samples[:4])
+            more = f" and {len(samples) - 4} more" if len(samples) > 4 else ""
+            raise TrainingError(
+                f"loss is {loss}, gradient norm is {norm}: not a number; batch: samples {names}{more}",
+                hint=f"lower learning_rate (now {self._config.learning_rate:g}), or look at these samples",
+            )
+        if self._config.max_grad_norm > 0 and norm > self._config.max_grad_norm:
+            gradient.mul_(self._config.max_grad_norm / norm)
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = rate
+        self.optimizer.step()
+
+    def gathered(self, *sums: float) -> tuple[float, ...]:
+        """The gradient and these sums over all workers; see `freehold.training.group`."""
+        group.add_up(self.parameters.gradient)
+        return group.totals(*sums)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """State for a checkpoint."""
+        import torch
+
+        state = self.optimizer.state[self.parameters.flat]
+        tensors = {"adapter": self.parameters.flat, "random": torch.get_rng_state()}
+        for name in _STATE:
+            if name in state:
+                kind = torch.float32 if name == "step" else None
+                tensors[f"adam.{name}"] = torch.as_tensor(state[name], dtype=kind)
+        return tensors
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Go back to a checkpoint's state."""
+        import torch
+
+        flat = self.parameters.flat
+        if tensors["adapter"].shape != flat.shape:
+            raise TrainingError("the checkpoint has another number of adapter weights than this job")
+        with torch.no_grad():
+            flat.copy_(tensors["adapter"])
+        torch.set_rng_state(tensors["random"])
+        state = self.optimizer.state[flat]
+        for name in _STATE:
+            kept = tensors.get(f"adam.{name}")
+            if kept is not None and name != "step":
+                state[name] = kept.to(flat.device)
+        if "state1" in state:  # bitsandbytes counts in a plain number
+            state["step"] = int(tensors["adam.step"])
+        else:
+            state["step"] = tensors["adam.step"].to(flat.device if flat.is_cuda else "cpu")
+
+
+def make_optimizer(flat: Any, device: str, config: FinetuneConfig) -> Any:
+    """AdamW over one vector, as the configuration wants it. Raises `TrainingError` and `MissingExtraError`.
+
+    The paged optimizer keeps its state in memory that moves off a full GPU (Dettmers et al. 2023).
+    """
+    import torch
+
+    wanted = config.optimizer
+    if wanted == "auto":
+        wanted = "paged_adamw" if config.method == "qlora" and device == "cuda" else "adamw"
+    if wanted == "adamw":
+        return torch.optim.AdamW(
+            [flat], lr=config.learning_rate, weight_decay=config.weight_decay, fused=device in ("cpu", "cuda")
+        )
+    if device != "cuda":
+        raise TrainingError(
+            f"the paged optimizer needs a CUDA device, this is {device}", hint='optimizer = "adamw"'
+        )
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise MissingExtraError("the paged optimizer", "qlora")
+    optimizers: Any = importlib.import_module("bitsandbytes.optim")
+    return optimizers.PagedAdamW32bit([flat], lr=config.learning_rate, weight_decay=config.weight_decay)
