@@ -24,7 +24,7 @@ from freehold.errors import ConfigError, StorageError, StoreError
 from freehold.gateway.config import ApiKey, GatewayConfig, check_route
 from freehold.gateway.forward import read_body
 from freehold.gateway.keys import KeyRing
-from freehold.gateway.redaction import redact_text
+from freehold.gateway.redaction import redactor_of
 from freehold.types.record import Record
 from freehold.types.route import Route
 from freehold.wire.errors import ApiError, Reply
@@ -146,7 +146,7 @@ class Admin:
     def _feedback(self, body: FeedbackBody) -> Reply:
         store = self._opened()
         deadline = time.monotonic() + _TRACE_WAIT_S
-        clean = redact_text if self._config.capture == "patterns" else str
+        clean = redactor_of(self._config.capture) or str
         try:
             while (trace := store.get_trace(body.trace_id)) is None:
                 if time.monotonic() > deadline:

@@ -31,11 +31,13 @@ from freehold.gateway.config import ApiKey, GatewayConfig, from_json
 from freehold.gateway.limiter import WINDOW_S
 from freehold.gateway.messages import Captured, TableMessage, Told, Totals
 from freehold.gateway.meters import Meters
+from freehold.gateway.redaction import Redactor, redactor_of
 from freehold.gateway.spending import Bill, dollars
 from freehold.gateway.spool import TABLE, TOTALS, TRACE, USE, FrameReader, frame
 from freehold.gateway.traces import to_trace
 from freehold.store import Store, leases, open_store
 from freehold.store.usage import Use, add_spending, add_use, spent
+from freehold.types.trace import Trace
 
 log = logging.getLogger("freehold.recorder")
 
@@ -90,6 +92,7 @@ class Recorder:
         self._use: dict[str, Use] = {}
         self._use_lock = threading.Lock()
         self._limits_in_use = False
+        self._redactor: Redactor | None = None
         self._bills: list[Bill] = []
         self._unpriced: dict[str, str] = {}
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
@@ -249,18 +252,34 @@ class Recorder:
     def _write(self, store: Store) -> None:
         while self._queue:
             batch = [self._queue[place] for place in range(min(BATCH, len(self._queue)))]
-            traces = []
-            for payload in batch:
-                trace = to_trace(_decode(payload), redacted=self._config.capture == "patterns")
-                if trace is not None:
-                    traces.append(trace)
+            traces = self._traces(batch)
             store.add_traces(traces)
             # Only now are they safe; had the store refused, they would still be in the queue.
             for _ in batch:
                 self._queue.popleft()
             self._meters.count("freehold_traces_stored", by=len(traces))
-            if len(traces) < len(batch):
-                self._meters.count("freehold_traces_lost", "unreadable", by=len(batch) - len(traces))
+
+    def _traces(self, batch: list[bytes]) -> list[Trace]:
+        """The traces to write. One that cannot be read, or whose redaction fails, is lost and counted: nothing is
+        ever written that was not redacted as chosen."""
+        traces = []
+        for payload in batch:
+            try:
+                redactor = self._redactor or self._load_redactor()
+                trace = to_trace(_decode(payload), redactor=redactor)
+            except Exception:
+                log.exception("a trace could not be redacted and is not kept")
+                self._meters.count("freehold_traces_lost", "redaction")
+                continue
+            if trace is None:
+                self._meters.count("freehold_traces_lost", "unreadable")
+            else:
+                traces.append(trace)
+        return traces
+
+    def _load_redactor(self) -> Redactor | None:
+        self._redactor = redactor_of(self._config.capture)
+        return self._redactor
 
     def _lose_what_does_not_fit(self, error: StorageError) -> None:
         """While the store is only busy, wait; when it is gone for good, give up the older half."""

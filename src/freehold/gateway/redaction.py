@@ -2,14 +2,19 @@
 
 Covered: e-mail addresses, phone numbers, payment cards (Luhn), IBANs (mod 97), IPv4 addresses, API keys and
 bearer tokens, in every string of a request or answer.
-Not covered: names, postal addresses, dates of birth. No pattern finds these; choose ``off`` if they may not
-be stored.
+Not covered: names, postal addresses, dates of birth. No pattern finds these; choose ``pii`` with a model for names,
+or ``off``, if they may not be stored.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
+
+from freehold.gateway.config import Capture
+
+Redactor = Callable[[Any], Any]
 
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}\.[A-Za-z]{2,24}")
 _SECRET = re.compile(
@@ -60,3 +65,19 @@ def _is_iban(text: str) -> bool:
     if not 15 <= len(compact) <= 34:
         return False
     return int("".join(str(int(char, 36)) for char in compact[4:] + compact[:4])) % 97 == 1
+
+
+def redactor_of(capture: Capture) -> Redactor | None:
+    """What replaces people's data in a JSON value before it is written; None where traces are kept as they are.
+
+    Raises `MissingExtraError` for ``pii`` without its extra.
+    """
+    if capture == "patterns":
+        return redact
+    if capture == "pii":
+        # Late: the library takes seconds to load, and only the recorder wants it.
+        from freehold.gateway.pii import LIBRARY
+
+        LIBRARY.load()
+        return LIBRARY.redact
+    return None

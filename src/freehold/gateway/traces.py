@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from freehold.gateway.messages import Captured
-from freehold.gateway.redaction import redact
+from freehold.gateway.redaction import Redactor
 from freehold.types.trace import Trace
 from freehold.wire import anthropic, openai, responses
 from freehold.wire.errors import ApiError
@@ -19,8 +19,8 @@ from freehold.wire.openai import Answer
 _UNPACKED_MAX = 32 * 1024 * 1024
 
 
-def to_trace(captured: Captured, *, redacted: bool) -> Trace | None:
-    """The trace of an exchange; None when its bytes cannot be read.
+def to_trace(captured: Captured, *, redactor: Redactor | None) -> Trace | None:
+    """The trace of an exchange; None when its bytes cannot be read. Raises what the redactor raises.
 
     A stream that simply stopped counts as cut, whatever the connection said: only an answer that says it is
     finished may become a sample.
@@ -42,9 +42,10 @@ def to_trace(captured: Captured, *, redacted: bool) -> Trace | None:
         completeness = "upstream_cut"
     response = answer.body
     metadata = request.get("metadata")
-    if redacted:
-        request, response, metadata = redact(request), redact(response), redact(metadata)
-    user = captured.user
+    user, session = captured.user, captured.conversation_id
+    if redactor is not None:
+        request, response, metadata = redactor(request), redactor(response), redactor(metadata)
+        user, session = redactor(user), redactor(session)
     return Trace(
         id=captured.id,
         at=datetime.fromtimestamp(captured.at_ms / 1000, UTC),
@@ -65,8 +66,8 @@ def to_trace(captured: Captured, *, redacted: bool) -> Trace | None:
         fallback=captured.fallback,
         assignment_key=captured.assignment_key,
         parent_id=captured.parent_id,
-        conversation_id=captured.conversation_id,
-        user=redact(user) if redacted else user,
+        conversation_id=session,
+        user=user,
         ttft_ms=captured.ttft_ms,
         total_ms=captured.total_ms,
         usage=answer.usage,

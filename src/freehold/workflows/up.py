@@ -11,6 +11,8 @@ import msgspec
 
 from freehold.errors import ConfigError
 from freehold.gateway.config import ApiKey, GatewayConfig
+from freehold.gateway.pii import LIBRARY
+from freehold.gateway.redaction import redactor_of
 from freehold.gateway.routing import ANY_MODEL
 from freehold.gateway.spending import Bill, dollars
 from freehold.store import Store, open_store
@@ -144,6 +146,11 @@ def up(
         prices={table.name: table.price for table in config.endpoints if table.price is not None}
         | ({INCUMBENT: config.incumbent.price} if config.incumbent and config.incumbent.price else {}),
     )
+    if front.capture == "pii":
+        progress.step("load the library that finds personal data")
+        redactor_of(front.capture)
+        if not LIBRARY.finds_names:
+            progress.say("no spaCy model is installed: numbers and addresses are found, names are not")
     check_port(front.host, front.port)  # before a pull that may take minutes
     chosen = plan or project_plan(project, progress=progress)
     with open_store(project.store_url) as store:
