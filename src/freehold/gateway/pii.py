@@ -88,14 +88,11 @@ class Library:
         names = sorted(name for name in spacy.util.get_installed_models() if name.startswith(f"{LANGUAGE}_"))
         self.finds_names = bool(names)
 
-        class Engine(SpacyNlpEngine):  # type: ignore[misc]
-            """A model that is installed, else only the tokenizer; Presidio's own would download one."""
-
-            def load(self) -> None:
-                self.nlp = {LANGUAGE: spacy.load(names[0]) if names else spacy.blank(LANGUAGE)}
-
-        engine = Engine(models=[{"lang_code": LANGUAGE, "model_name": names[0] if names else "blank"}])
-        engine.load()
+        engine: Any = SpacyNlpEngine(
+            models=[{"lang_code": LANGUAGE, "model_name": names[0] if names else "blank"}]
+        )
+        # A model that is installed, else only the tokenizer: left alone, Presidio would download one.
+        engine.nlp = {LANGUAGE: spacy.load(names[0]) if names else spacy.blank(LANGUAGE)}
         return AnalyzerEngine(nlp_engine=engine, supported_languages=[LANGUAGE])
 
 

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any, Literal
 
 from pyreqwest.exceptions import RequestError
 
+from freehold.gateway import translation
 from freehold.gateway.exchange import CAPTURED_BYTES_MAX, Exchange
 from freehold.gateway.messages import Captured
 from freehold.gateway.routing import upstream_model
 from freehold.gateway.state import WorkerState
+from freehold.gateway.translation import Translation
 from freehold.gateway.upstream import UpstreamFailure, close
+from freehold.types.endpoint import Endpoint
 from freehold.types.record import event_id
 from freehold.types.route import Target
 from freehold.wire import openai
+from freehold.wire.errors import ApiError
 
 TIMEOUT_S = 120.0
 
@@ -35,9 +40,6 @@ class Shadows:
     def mirror(self, exchange: Exchange, target: Target) -> None:
         """Start a mirrored request, or count why not; never waits, never raises."""
         config, meters = self._state.config, self._state.meters
-        if exchange.door.api != "openai":
-            meters.count("freehold_shadows", exchange.route_name, "other_api")
-            return
         if len(self._running) >= config.shadow_concurrency:
             meters.count("freehold_shadows", exchange.route_name, "busy")
             return
@@ -63,15 +65,26 @@ class Shadows:
         if endpoint is None:
             state.meters.count("freehold_shadows", exchange.route_name, "no_endpoint")
             return
+        try:
+            translated = translation.between(exchange.door, endpoint)
+            asked = exchange.body if translated is None else translated.request(exchange.body)
+        except ApiError:
+            state.meters.count("freehold_shadows", exchange.route_name, "other_api")
+            return
+        path = exchange.door.path if translated is None else translated.path
         name, extra = upstream_model(endpoint, target, exchange.model)
-        changes = {"model": name, "stream": False, "stream_options": None, **extra}
-        body = openai.splice(exchange.body, changes)
+        changes: dict[str, Any] = {"model": name, **extra}
+        if exchange.seen.stream:
+            changes["stream"] = False
+            if exchange.door.api == "openai" or translated is not None:
+                changes["stream_options"] = None
+        body = openai.splice(asked, changes)
         at_ms, started_s = int(time.time() * 1000), time.perf_counter()
         status, response, outcome = 0, b"", "answered"
         try:
             headers = state.upstreams.headers_for(endpoint, _JSON, pass_credentials=False)
             async with asyncio.timeout(TIMEOUT_S):
-                opened = await state.upstreams.open(endpoint, exchange.door.path, headers, body)
+                opened = await state.upstreams.open(endpoint, path, headers, body)
                 try:
                     status = opened.status
                     response = (await opened.answer.bytes()).to_bytes()
@@ -95,6 +108,7 @@ class Shadows:
                 response=response,
                 status=status,
                 streamed=False,
+                response_kind=_kind(exchange, endpoint, translated),
                 completeness="complete" if outcome == "answered" else "upstream_cut",
                 route=exchange.route_name,
                 endpoint=endpoint.name,
@@ -109,6 +123,15 @@ class Shadows:
                 total_ms=elapsed_ms,
             )
         )
+
+
+def _kind(
+    exchange: Exchange, endpoint: Endpoint, translated: Translation | None
+) -> Literal["openai", "anthropic", "responses"]:
+    """In which API's words the candidate answered."""
+    if endpoint.api == "anthropic":
+        return "anthropic"
+    return "responses" if exchange.door.kind == "responses" and translated is None else "openai"
 
 
 _JSON = (("content-type", "application/json"),)
