@@ -11,7 +11,7 @@ import click
 from freehold.cli.options import config_option, json_option, print_json
 
 if TYPE_CHECKING:
-    from freehold.engines.pool.pool import ModelStatus
+    from freehold.engines.pool.seat import ModelStatus
 
 port_option = click.option("--port", type=int, help="Port of the server that is meant, where several run.")
 

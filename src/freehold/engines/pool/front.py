@@ -20,7 +20,8 @@ import msgspec
 from aiohttp import web
 
 from freehold.engines.pool.control import Control
-from freehold.engines.pool.pool import Pool, PoolBusyError
+from freehold.engines.pool.pool import Pool
+from freehold.engines.pool.seat import PoolBusyError
 from freehold.errors import EngineError, UsageError
 from freehold.types.endpoint import Endpoint
 

@@ -12,7 +12,6 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -21,74 +20,13 @@ from freehold.engines.engine import EngineHealth, Session, check
 from freehold.engines.engine import start as start_engine
 from freehold.engines.pool.drain import until_quiet
 from freehold.engines.pool.policy import Resident, idle, make_room
+from freehold.engines.pool.seat import Hosted, ModelStatus, PoolBusyError, Seat
 from freehold.errors import EngineError, UsageError
 from freehold.types.endpoint import AdapterMount, Endpoint, ServePlan
-from freehold.types.record import Record
 
 STAY_SECONDS = 5.0
 MEMORY_MARGIN = 1.25
 """A model that ran out of memory while loading is taken to need this much more than was thought."""
-
-ModelState = Literal["unloaded", "loading", "ready", "restarting", "leaving", "failed"]
-
-
-class PoolBusyError(EngineError):
-    """Too many requests wait for a model, or one waited too long."""
-
-    retryable = True
-
-
-class Hosted(Record, frozen=True, kw_only=True):
-    """A model the pool may load. `bytes` is the memory it takes; a `pinned` one is never unloaded."""
-
-    plan: ServePlan
-    bytes: int
-    pinned: bool = False
-
-
-class ModelStatus(Record, frozen=True, kw_only=True):
-    """One model as it is now. `idle_seconds` is None for one that was never used."""
-
-    model: str
-    state: ModelState
-    bytes: int
-    pinned: bool
-    adapters: tuple[str, ...]
-    busy: int
-    restarts: int = 0
-    idle_seconds: float | None = None
-    process_id: int | None = None
-    trouble: str | None = None
-
-
-class _Seat:
-    """What the pool knows of one model."""
-
-    def __init__(self, hosted: Hosted) -> None:
-        self.hosted = hosted
-        self.session: Session | None = None
-        self.loading: asyncio.Task[Session] | None = None
-        self.busy = 0
-        self.waiting = 0
-        self.owed = 0
-        """Requests that waited for the last load and have not begun: it may not leave before they had their turn."""
-        self.leaving = False
-        self.last_used = self.loaded_at = 0.0
-        self.count = 0
-        self.trouble: str | None = None
-
-    @property
-    def name(self) -> str:
-        return self.hosted.plan.model
-
-    def health(self) -> EngineHealth | None:
-        return self.session.running.health() if self.session is not None else None
-
-    def loaded(self, task: asyncio.Task[Session]) -> None:
-        """The end of a load. Whoever waited has its error; when nobody did any more, it is in `trouble`."""
-        self.loading = None
-        if not task.cancelled():
-            task.exception()
 
 
 class Pool:
@@ -115,7 +53,7 @@ class Pool:
 
         Raises `UsageError` for two models of one name, and for pinned ones that do not fit together.
         """
-        self._seats = {one.plan.model: _Seat(one) for one in hosted}
+        self._seats = {one.plan.model: Seat(one) for one in hosted}
         if len(self._seats) != len(hosted):
             raise UsageError(
                 "two models have one name: " + ", ".join(sorted(one.plan.model for one in hosted)),
@@ -177,7 +115,7 @@ class Pool:
         return [
             ModelStatus(
                 model=seat.name,
-                state=self._state(seat),
+                state=seat.state(),
                 bytes=seat.hosted.bytes,
                 pinned=seat.hosted.pinned,
                 adapters=tuple(mount.name for mount in seat.hosted.plan.adapters),
@@ -189,21 +127,6 @@ class Pool:
             )
             for seat in self._seats.values()
         ]
-
-    @staticmethod
-    def _state(seat: _Seat) -> ModelState:
-        if seat.loading is not None:
-            return "loading"
-        health = seat.health()
-        if health is None:
-            return "failed" if seat.trouble else "unloaded"
-        if seat.leaving:
-            return "leaving"
-        return (
-            "ready"
-            if health.state in ("ready", "starting")
-            else ("failed" if health.state == "failed" else "restarting")
-        )
 
     # Using
 
@@ -232,7 +155,7 @@ class Pool:
             if seat.busy == 0:
                 await self._tell()
 
-    async def _enter(self, seat: _Seat) -> None:
+    async def _enter(self, seat: Seat) -> None:
         """Wait for a load and take a place; nothing may come between the two."""
         if seat.waiting >= self._queue:
             raise PoolBusyError(
@@ -261,7 +184,7 @@ class Pool:
         """Load a model, or wait for its load that is under way. Raises `EngineError` when it cannot be."""
         return (await self._loaded(self._seat(model))).running.endpoint
 
-    async def _loaded(self, seat: _Seat) -> Session:
+    async def _loaded(self, seat: Seat) -> Session:
         if seat.session is not None and not seat.leaving:
             return seat.session
         if seat.loading is None:
@@ -270,7 +193,7 @@ class Pool:
         # A caller that gives up does not stop the load: others wait for it too.
         return await asyncio.shield(seat.loading)
 
-    async def _load(self, seat: _Seat) -> Session:
+    async def _load(self, seat: Seat) -> Session:
         async with self._loads:
             await self._until(lambda: not seat.leaving)
             if seat.session is not None:
@@ -291,19 +214,19 @@ class Pool:
         await self._tell()
         return session
 
-    def _session(self, seat: _Seat, plan: ServePlan) -> Session:
+    def _session(self, seat: Seat, plan: ServePlan) -> Session:
         """An engine for a plan; the first of a model has the bare name, those that take its place a number."""
         number = f"-{seat.count}" if seat.count else ""
         seat.count += 1
         return start_engine(plan, log_dir=self._log_dir, name=f"{self._names[seat.name]}{number}")
 
-    def _learn(self, seat: _Seat, why: str) -> None:
+    def _learn(self, seat: Seat, why: str) -> None:
         """The estimate was wrong: the model needs more than was thought."""
         more = round(seat.hosted.bytes * MEMORY_MARGIN)
         seat.hosted = msgspec.structs.replace(seat.hosted, bytes=more)
         self._on_memory(seat.hosted.plan, more, why)
 
-    async def _room_for(self, seat: _Seat) -> None:
+    async def _room_for(self, seat: Seat) -> None:
         if self._budget is None:
             return
         while True:
@@ -347,7 +270,7 @@ class Pool:
             raise UsageError(f"{model} is pinned", hint="start again without --pin to let it go")
         await self._unload(seat)
 
-    async def _unload(self, seat: _Seat) -> None:
+    async def _unload(self, seat: Seat) -> None:
         if seat.session is None:
             return
         if seat.leaving:
@@ -391,7 +314,7 @@ class Pool:
             kept = tuple(mount for mount in plan.adapters if mount.name != name)
             await self._replace(seat, msgspec.structs.replace(plan, adapters=kept))
 
-    async def _replace(self, seat: _Seat, plan: ServePlan) -> None:
+    async def _replace(self, seat: Seat, plan: ServePlan) -> None:
         """Run `plan` in the place of a model's present plan.
 
         llama.cpp takes adapters at its start only, so a second engine is started beside the first; once it has
@@ -451,7 +374,7 @@ class Pool:
             *(seat.session.stop() for seat in self._seats.values() if seat.session is not None)
         )
 
-    def _seat(self, model: str) -> _Seat:
+    def _seat(self, model: str) -> Seat:
         seat = self._seats.get(model)
         if seat is None:
             raise UsageError(f"no model is called {model!r}", hint=f"models: {', '.join(self._seats)}")
