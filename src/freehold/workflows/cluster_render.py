@@ -37,8 +37,19 @@ def render(plan: ClusterPlan, target: str) -> str:
     else:
         raise UsageError(f"nothing is rendered for {target!r}", hint="targets: ray, sky, kubernetes")
     head = f"# Written by freehold {__version__} from freehold.toml; render it again rather than edit it.\n"
-    text: str = yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True, width=110)
+    text: str = yaml.dump_all(documents, Dumper=_Blocks, sort_keys=False, allow_unicode=True, width=110)
     return head + text
+
+
+class _Blocks(yaml.SafeDumper):  # type: ignore[misc]
+    """Writes text of several lines as a block, as people do."""
+
+
+def _text(dumper: Any, value: str) -> Any:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Blocks.add_representer(str, _text)
 
 
 def ray_config(plan: ClusterPlan) -> Manifest:

@@ -19,6 +19,7 @@ from ray.cluster_utils import Cluster
 
 from freehold.engines.cluster import ray as cluster_ray
 from freehold.engines.cluster.replica import REPLICA_HEADER
+from freehold.errors import EngineError
 from freehold.types.cluster import ClusterConfig, ClusterPlan
 from freehold.types.endpoint import AdapterMount, ServePlan
 
@@ -223,10 +224,16 @@ def _raylets(cluster):
 
 
 def test_a_plan_that_cannot_start_says_why(cluster, port, tmp_path):
-    from freehold.errors import EngineError
-
     broken = ServePlan(engine="llamacpp", model="base", weights_path=str(tmp_path / "gone.gguf"))
     made = msgspec.structs.replace(plan_for(broken, port), name="freehold-broken")
     with pytest.raises(EngineError, match="could not be deployed"):
         cluster_ray.deploy(made, log_dir=tmp_path)
     cluster_ray.remove(made.name)
+
+
+def test_a_cluster_that_is_not_there_is_told_at_once(monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    began = time.monotonic()
+    with pytest.raises(EngineError, match=r"no Ray cluster answers at 127\.0\.0\.1:1: ") as caught:
+        cluster_ray.connect("127.0.0.1:1")
+    assert time.monotonic() - began < 10 and "ray start --head" in caught.value.hint

@@ -7,7 +7,9 @@ head node unless the plan says otherwise.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from freehold.types.cluster import ClusterPlan, ClusterState, Replica
 DEPLOYMENT = "engine"
 SPARE_REQUESTS = 4
 """Requests a replica may hold for each it works on: the engine queues them better than Ray's router does."""
+CONNECT_SECONDS = 5.0
+START_HINT = "start one: ray start --head (and ray start --address=HOST:6379 on the other machines)"
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
@@ -35,8 +39,10 @@ def connect(address: str | None) -> None:
     import ray
 
     os.environ.update(QUIET)
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     if ray.is_initialized():
         return
+    _require_reachable(address)
     options: dict[str, Any] = {"namespace": "freehold", "log_to_driver": False, "configure_logging": False}
     if address is None:
         options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
@@ -44,10 +50,18 @@ def connect(address: str | None) -> None:
         ray.init(address=address, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise EngineError(
-            f"no Ray cluster answers at {address}: {said}",
-            hint="start one: ray start --head (and ray start --address=HOST:6379 on the other machines)",
-        ) from None
+        raise EngineError(f"no Ray cluster answers at {address}: {said}", hint=START_HINT) from None
+
+
+def _require_reachable(address: str | None) -> None:
+    """Raise `EngineError` when nothing listens at ``HOST:PORT``: Ray itself would try for many minutes."""
+    host, colon, port = (address or "").rpartition(":")
+    if not colon or not port.isdigit() or "/" in host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(f"no Ray cluster answers at {address}: {error}", hint=START_HINT) from None
 
 
 def disconnect() -> None:
