@@ -19,63 +19,94 @@ class Entry(NamedTuple):
     summary: str
 
 
-# One line a command; the order is the order of the journey.
-COMMANDS: dict[str, Entry] = {
-    "demo": Entry("freehold.cli.demo:command", "Run the whole journey on a shipped example"),
-    "migrate": Entry("freehold.cli.migrate:command", "Run the whole journey from your freehold.toml"),
-    "rescue": Entry("freehold.cli.rescue:command", "My fine-tuned GPT stops on a date: what now?"),
-    "up": Entry("freehold.cli.up:command", "Start the gateway with this project's model behind it"),
-    "import": Entry("freehold.cli.import_:command", "Bring logged traffic in as traces"),
-    "dataset": Entry("freehold.cli.dataset:command", "Turn traces into an immutable dataset"),
-    "scan": Entry("freehold.cli.scan:command", "Where does my code use rented models, and until when?"),
-    "retirements": Entry("freehold.cli.retirements:command", "When is the model I pay for shut down?"),
-    "publishers": Entry("freehold.cli.publishers:command", "Who gives weights away, and may one rely on it?"),
-    "gap": Entry("freehold.cli.gap:command", "How far open models are behind, by published scores"),
-    "assess": Entry("freehold.cli.assess:command", "Which open models may I use, can I run, do what I need"),
-    "fit": Entry("freehold.cli.fit:command", "Say whether a model fits on a machine, and what the most is"),
-    "quants": Entry("freehold.cli.quants:command", "Which quantization of a model to take here, and why"),
-    "catalog": Entry("freehold.cli.catalog:command", "The models freehold knows, and what is new on a hub"),
-    "bench-model": Entry("freehold.cli.bench_model:command", "Measure how fast a model is on this machine"),
-    "cost": Entry("freehold.cli.cost:command", "Leave or stay, as far as money goes"),
-    "pull": Entry("freehold.cli.pull:command", "Fetch the weights of a model and check their hash"),
-    "weights": Entry("freehold.cli.pull:weights_group", "List, show and remove weights that are here"),
-    "license": Entry("freehold.cli.license:command", "May I use this model for this, and what must I do?"),
-    "train": Entry("freehold.cli.train:command", "Train an adapter on a dataset"),
-    "adapters": Entry("freehold.cli.adapters:command", "List, show, compare, export and remove adapters"),
-    "freeze": Entry("freehold.cli.freeze:command", "Record the incumbent's answers before it is retired"),
-    "evaluate": Entry(
-        "freehold.cli.evaluate:command", "Prove a candidate against the incumbent: promote, hold, reject"
-    ),
-    "label": Entry(
-        "freehold.cli.label:command", "Say which of two answers is better, blind, to calibrate a judge"
-    ),
-    "compare": Entry(
-        "freehold.cli.compare:command", "A verdict from bare pairs of scores, with no model at all"
-    ),
-    "power": Entry(
-        "freehold.cli.power:command", "How many items are needed, or what a given number can show"
-    ),
-    "down": Entry("freehold.cli.down:command", "Stop what migrate or demo left running"),
-    "serve": Entry("freehold.cli.serve:command", "Serve a model and its adapters, each by its name"),
-    "served": Entry("freehold.cli.served:command", "See and change what is served, without a restart"),
-    "engines": Entry("freehold.cli.engines:command", "List engines, and build llama.cpp for this CPU"),
-    "tune-engine": Entry("freehold.cli.tune_engine:command", "Find the fastest way to run a model here"),
-    "cluster": Entry("freehold.cli.cluster:command", "Serve one plan on several machines, or render it"),
-    "parity": Entry("freehold.cli.parity:command", "Does the served model do what the trained one does?"),
-    "rollout": Entry(
-        "freehold.cli.rollout:command", "Move traffic to the candidate in steps, and back in one"
-    ),
-    "routes": Entry("freehold.cli.routes:command", "Who answers for which model's name"),
-    "console": Entry("freehold.console.command:command", "Watch a rollout in the browser, and move it"),
-    "keys": Entry("freehold.cli.keys:command", "The keys applications must show, and what each may use"),
-    "watch": Entry("freehold.cli.watch:command", "Is the promoted model still good? Checked again and again"),
-    "traces": Entry("freehold.cli.traces:command", "Look at traces, and export them"),
-    "load": Entry("freehold.cli.load:command", "How an endpoint does under load"),
-    "report": Entry("freehold.cli.report:command", "Write the page that tells it all"),
-    "settings": Entry(
-        "freehold.cli.settings:command", "List the settings of this machine and where each comes from"
-    ),
+# Parts in the order of the journey; within a part, commands in the order one meets them.
+PARTS: dict[str, dict[str, Entry]] = {
+    "The whole journey": {
+        "demo": Entry("freehold.cli.demo:command", "Run the whole journey on a shipped example"),
+        "migrate": Entry("freehold.cli.migrate:command", "Run the whole journey from your freehold.toml"),
+        "rescue": Entry("freehold.cli.rescue:command", "My fine-tuned GPT stops on a date: what now?"),
+        "report": Entry("freehold.cli.report:command", "Write the page that tells it all"),
+        "down": Entry("freehold.cli.down:command", "Stop what migrate or demo left running"),
+    },
+    "Your traffic, as data": {
+        "import": Entry("freehold.cli.import_:command", "Bring logged traffic in as traces"),
+        "traces": Entry("freehold.cli.traces:command", "Look at traces, and export them"),
+        "dataset": Entry("freehold.cli.dataset:command", "Turn traces into an immutable dataset"),
+    },
+    "Choose": {
+        "scan": Entry("freehold.cli.scan:command", "Where does my code use rented models, and until when?"),
+        "retirements": Entry("freehold.cli.retirements:command", "When is the model I pay for shut down?"),
+        "license": Entry(
+            "freehold.cli.license:command", "May I use this model for this, and what must I do?"
+        ),
+        "assess": Entry(
+            "freehold.cli.assess:command", "Which open models may I use, can I run, do what I need"
+        ),
+        "fit": Entry(
+            "freehold.cli.fit:command", "Say whether a model fits on a machine, and what the most is"
+        ),
+        "quants": Entry("freehold.cli.quants:command", "Which quantization of a model to take here, and why"),
+        "bench-model": Entry(
+            "freehold.cli.bench_model:command", "Measure how fast a model is on this machine"
+        ),
+        "cost": Entry("freehold.cli.cost:command", "Leave or stay, as far as money goes"),
+        "catalog": Entry(
+            "freehold.cli.catalog:command", "The models freehold knows, and what is new on a hub"
+        ),
+        "publishers": Entry(
+            "freehold.cli.publishers:command", "Who gives weights away, and may one rely on it?"
+        ),
+        "gap": Entry("freehold.cli.gap:command", "How far open models are behind, by published scores"),
+    },
+    "Train": {
+        "train": Entry("freehold.cli.train:command", "Train an adapter on a dataset"),
+        "adapters": Entry("freehold.cli.adapters:command", "List, show, compare, export and remove adapters"),
+    },
+    "Serve": {
+        "pull": Entry("freehold.cli.pull:command", "Fetch the weights of a model and check their hash"),
+        "weights": Entry("freehold.cli.pull:weights_group", "List, show and remove weights that are here"),
+        "engines": Entry("freehold.cli.engines:command", "List engines, and build llama.cpp for this CPU"),
+        "tune-engine": Entry("freehold.cli.tune_engine:command", "Find the fastest way to run a model here"),
+        "serve": Entry("freehold.cli.serve:command", "Serve a model and its adapters, each by its name"),
+        "served": Entry("freehold.cli.served:command", "See and change what is served, without a restart"),
+        "cluster": Entry("freehold.cli.cluster:command", "Serve one plan on several machines, or render it"),
+        "load": Entry("freehold.cli.load:command", "How an endpoint does under load"),
+    },
+    "Prove": {
+        "parity": Entry("freehold.cli.parity:command", "Does the served model do what the trained one does?"),
+        "freeze": Entry("freehold.cli.freeze:command", "Record the incumbent's answers before it is retired"),
+        "evaluate": Entry(
+            "freehold.cli.evaluate:command", "Prove a candidate against the incumbent: promote, hold, reject"
+        ),
+        "compare": Entry(
+            "freehold.cli.compare:command", "A verdict from bare pairs of scores, with no model at all"
+        ),
+        "label": Entry(
+            "freehold.cli.label:command", "Say which of two answers is better, blind, to calibrate a judge"
+        ),
+        "power": Entry(
+            "freehold.cli.power:command", "How many items are needed, or what a given number can show"
+        ),
+    },
+    "Shift traffic": {
+        "up": Entry("freehold.cli.up:command", "Start the gateway with this project's model behind it"),
+        "routes": Entry("freehold.cli.routes:command", "Who answers for which model's name"),
+        "keys": Entry("freehold.cli.keys:command", "The keys applications must show, and what each may use"),
+        "rollout": Entry(
+            "freehold.cli.rollout:command", "Move traffic to the candidate in steps, and back in one"
+        ),
+        "watch": Entry(
+            "freehold.cli.watch:command", "Is the promoted model still good? Checked again and again"
+        ),
+        "console": Entry("freehold.console.command:command", "Watch a rollout in the browser, and move it"),
+    },
+    "This machine": {
+        "settings": Entry(
+            "freehold.cli.settings:command", "List the settings of this machine and where each comes from"
+        ),
+    },
 }
+COMMANDS: dict[str, Entry] = {name: entry for part in PARTS.values() for name, entry in part.items()}
 
 
 class LateGroup(click.Group):
@@ -94,8 +125,10 @@ class LateGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+        width = max(len(name) for name in COMMANDS)
+        for part, entries in PARTS.items():
+            with formatter.section(part):
+                formatter.write_dl([(name.ljust(width), entry.summary) for name, entry in entries.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
