@@ -136,3 +136,33 @@ def test_command(tmp_path, monkeypatch):
     assert "house-model: no shutdown date is known here" in result.stderr
     late = CliRunner().invoke(cli, ["retirements", "gpt-4o", "--as-of", "2026-11-24", "--fail-within", "60"])
     assert late.exit_code == 1
+
+
+def test_the_incumbent_is_asked_by_itself_when_its_key_is_there(tmp_path, monkeypatch, vendor):
+    project_at(tmp_path, vendor["url"])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TEST_KEY", raising=False)
+    vendor["body"] = b'{"data": [{"id": "gpt-4o", "shutdown_date": "2027-02-01"}]}'
+    asked = ["retirements", "--as-of", "2026-11-24"]
+    assert "2027-01-14" in CliRunner().invoke(cli, asked).stdout
+    assert vendor["seen"] is None
+    monkeypatch.setenv("TEST_KEY", "sk-1")
+    told = CliRunner().invoke(cli, asked).stdout
+    assert "2027-02-01" in told
+    assert "the vendor's /v1/models" in told
+    vendor["seen"] = None
+    CliRunner().invoke(cli, [*asked, "--no-ask"])
+    monkeypatch.setenv("FREEHOLD_OFFLINE", "1")
+    CliRunner().invoke(cli, asked)
+    assert vendor["seen"] is None
+    monkeypatch.delenv("FREEHOLD_OFFLINE")
+    vendor["status"] = 500
+    late = CliRunner().invoke(cli, asked)
+    assert late.exit_code == 0
+    assert "answered 500: dates are those of the catalog" in late.stderr
+    assert isinstance(CliRunner().invoke(cli, [*asked, "--ask"]).exception, UpstreamError)
+
+
+def test_snapshots_are_found_by_their_dates():
+    for name in ("o1-2024-12-17", "o3-mini-2025-01-31", "o4-mini-2025-04-16", "gpt-4o-audio-preview"):
+        assert workflow.notices((name,), as_of=DAY)

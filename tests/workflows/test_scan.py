@@ -124,6 +124,58 @@ def test_what_cannot_be_read_is_said(tmp_path):
 def test_unfinished_javascript_ends():
     assert words("const a = `never closed", "javascript") == []
     assert words('/* never closed "gpt-4o"', "javascript") == []
+    assert words("(" * 5000, "javascript") == []
+
+
+def texts(source, language="javascript", suffix=".tsx"):
+    return [(word.text, word.line, word.kind) for word in words(source, language, suffix)]
+
+
+def test_text_between_jsx_tags_is_no_code():
+    source = "const page = <p title=\"a\">It's</p>; call({model: 'gpt-4o'});\n// it's\nuse('o3')"
+    assert texts(source) == [("a", 1, "string"), ("gpt-4o", 1, "string"), ("o3", 3, "string")]
+
+
+def test_strings_inside_a_templates_expressions_are_read():
+    source = (
+        "const a = `x ${pick('gpt-4o')} y`;\nconst b = await import('openai');\nexport * from \"cohere-ai\";"
+    )
+    assert texts(source, suffix=".mjs") == [
+        ("x   y", 1, "string"), ("gpt-4o", 1, "string"), ("openai", 2, "import"), ("cohere-ai", 3, "import"),
+    ]  # fmt: skip
+
+
+def test_casts_of_typescript_are_no_elements():
+    assert texts("const a = <string>pick('gpt-4o');", suffix=".ts") == [("gpt-4o", 1, "string")]
+
+
+def test_a_component_is_read_in_script_and_markup():
+    source = (
+        "<!-- 'o1' -->\n<template><Chat model=\"gpt-4o\" /></template>\n"
+        "<script lang=\"ts\">\nconst m = 'o3' // it's\n</script>"
+    )
+    assert texts(source, suffix=".vue") == [("gpt-4o", 2, "string"), ("o3", 4, "string")]
+
+
+def test_columns_count_characters():
+    (word,) = words('/* é */ const a = "gpt-4o"', "javascript", ".js")
+    assert (word.line, word.column) == (1, 19)
+
+
+def test_code_cells_of_a_notebook_are_read(tmp_path):
+    cells = [
+        {"cell_type": "markdown", "source": ["we use gpt-4-0613"]},
+        {"cell_type": "code", "source": ["%pip install openai\n", "import openai\n", 'model = "gpt-4o"\n']},
+        {"cell_type": "code", "source": ["this is not python at all"]},
+    ]
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}, indent=1))
+    lines = (tmp_path / "a.ipynb").read_text().splitlines()
+    found = scan(tmp_path, as_of=DAY).findings
+    assert [(one.kind, one.text) for one in found] == [("sdk", "openai"), ("model_id", "gpt-4o")]
+    assert "import openai" in lines[found[0].line - 1]
+    assert "gpt-4o" in lines[found[1].line - 1]
+    (tmp_path / "b.ipynb").write_text("[]")
+    assert "not a notebook" in dict(scan(tmp_path, as_of=DAY).skipped)["b.ipynb"]
 
 
 def test_command(tree):

@@ -31,16 +31,18 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     vision: bool = False
     languages: tuple[str, ...] = ()
     gguf: tuple[str, ...] = ()
+    chat_template: str | None = None
     note: str | None = None
 
 
 class FamilyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One file: a family of models by one publisher."""
+    """One file: a family of models by one publisher. `chat_template` holds for all rows without one of their own."""
 
     family: str
     publisher: str
     models: tuple[ModelRow, ...]
     shape: dict[str, Any] = {}
+    chat_template: str | None = None
 
 
 @functools.cache
@@ -85,6 +87,7 @@ def _model(family: FamilyFile, row: ModelRow) -> Model:
         vision=row.vision,
         languages=row.languages,
         gguf=row.gguf,
+        chat_template=row.chat_template or family.chat_template,
         note=row.note,
     )
 

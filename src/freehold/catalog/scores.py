@@ -1,4 +1,4 @@
-"""Published scores as references (`scores.toml`), and the gap between open and proprietary models.
+"""Published scores as references (`scores.toml`, `lora_land.toml`), and the gap between open and proprietary models.
 
 A gap is only taken within one task, metric and source: the same people with the same harness. Settings may differ
 within a source (tuned against zero-shot) and are shown.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
+from collections.abc import Iterator
 from datetime import date
 from importlib.resources import files
 from typing import Literal
@@ -59,11 +60,57 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scores: tuple[PublishedScore, ...]
 
 
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One task: scores in the order of the file's models."""
+
+    task: str
+    metric: str
+    tuned: tuple[float, ...]
+    base: tuple[float, ...]
+    rented: tuple[float, ...]
+
+
+class _Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    source: str
+    checked: date
+    open: tuple[str, ...]
+    proprietary: tuple[str, ...]
+    tasks: tuple[_Table, ...]
+
+
 @functools.cache
 def rows() -> tuple[PublishedScore, ...]:
-    """All rows, in file order."""
+    """All rows, in file order; LoRA Land's come last."""
     text = files("freehold.catalog").joinpath("scores.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), _File).scores
+    return msgspec.convert(tomllib.loads(text), _File).scores + tuple(_lora_land())
+
+
+def _lora_land() -> Iterator[PublishedScore]:
+    text = files("freehold.catalog").joinpath("lora_land.toml").read_text(encoding="utf-8")
+    found = msgspec.convert(tomllib.loads(text), _Tables)
+    for table in found.tasks:
+        for kind, models, setting, values in (
+            ("open", found.open, "LoRA, tuned on the task", table.tuned),
+            ("open", found.open, "untuned", table.base),
+            ("proprietary", found.proprietary, "untuned", table.rented),
+        ):
+            for model, score in zip(models, values, strict=True):
+                yield PublishedScore(
+                    task=table.task,
+                    metric=table.metric,
+                    model=model,
+                    kind="open" if kind == "open" else "proprietary",
+                    setting=setting,
+                    score=score,
+                    source=found.source,
+                    checked=found.checked,
+                )
+
+
+def of(names: tuple[str, ...]) -> list[PublishedScore]:
+    """Scores of a model, by any of its ids or the part after the slash, whatever the case."""
+    wanted = {part for name in names for part in (name.lower(), name.lower().rpartition("/")[2])}
+    return [row for row in rows() if row.model.lower() in wanted]
 
 
 def tasks() -> list[str]:

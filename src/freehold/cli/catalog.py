@@ -11,6 +11,7 @@ from freehold.cli.options import json_option, print_json
 if TYPE_CHECKING:
     from freehold.catalog.synced import Change, SyncedModel
     from freehold.types.model import Model, Shape
+    from freehold.workflows.catalog import Details
 
 
 @click.group("catalog")
@@ -62,21 +63,27 @@ def list_(part: str | None, as_json: bool) -> None:
 @click.argument("model")
 @json_option
 def show(model: str, as_json: bool) -> None:
-    """Show what is known about MODEL: shape, layers, context, source and date.
+    """Show what is known about MODEL: shape, context, chat template, tools, published files and scores.
 
     \b
     Example:
       freehold catalog show google/gemma-3-27b-it
     """
+    from msgspec import to_builtins
+
     from freehold.settings import load
     from freehold.types.model import Model
-    from freehold.workflows.catalog import shown
+    from freehold.workflows.catalog import details, shown
 
     found = shown(load(), model)
-    if as_json:
+    if isinstance(found, Model):
+        more = details(found)
+        if as_json:
+            print_json({**to_builtins(found), **to_builtins(more)})
+        else:
+            _show_shipped(found, more)
+    elif as_json:
         print_json(found)
-    elif isinstance(found, Model):
-        _show_shipped(found)
     else:
         _show_synced(found)
 
@@ -136,7 +143,7 @@ def _count(parameters: int) -> str:
     return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.0f}M"
 
 
-def _show_shipped(model: Model) -> None:
+def _show_shipped(model: Model, more: Details) -> None:
     click.echo(f"{model.id}  ({model.family}, {model.publisher})")
     if model.aliases:
         click.echo(f"  also         {', '.join(model.aliases)}")
@@ -148,6 +155,8 @@ def _show_shipped(model: Model) -> None:
         False: "no tools in its chat template",
         None: "not looked up",
     }
+    if model.chat_template:
+        click.echo(f"  chat         {model.chat_template} (llama.cpp's name for how turns are written)")
     click.echo(f"  tools        {tools[model.tools]}")
     if model.vision:
         click.echo("  images       yes")
@@ -155,11 +164,37 @@ def _show_shipped(model: Model) -> None:
         click.echo(f"  languages    {', '.join(model.languages)}")
     if model.gguf:
         click.echo(f"  GGUF         {', '.join(model.gguf)}")
+    _show_published(model, more)
     if model.released:
         click.echo(f"  released     {model.released}")
     click.echo(f"  source       {model.source}, checked {model.checked}")
     if model.note:
         click.echo(f"  note         {model.note}")
+
+
+def _show_published(model: Model, more: Details) -> None:
+    """Files by repository, scores by source."""
+    files: dict[tuple[str, str], list[str]] = {}
+    for one in more.quantizations:
+        files.setdefault((one.repo, one.model), []).append(f"{one.quantization} {one.bytes / 2**30:.2f}")
+    for (repo, of), sizes in files.items():
+        click.echo(f"  files        {repo}{'' if of == model.id else f', of {of}'}")
+        click.echo(f"               {', '.join(sizes)} GiB")
+    scores: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for score in more.scores:
+        tasks = scores.setdefault((score.source, score.model), {})
+        recalled = "" if score.seen else ", recalled"
+        tasks.setdefault(f"{score.task} {score.metric}", []).append(
+            f"{score.score:g} ({score.setting}{recalled})"
+        )
+    for (source, name), tasks in scores.items():
+        click.echo(f"  scores       {source}, of {name}")
+        for task, values in tasks.items():
+            click.echo(f"               {task}: {', '.join(values)}")
+    if more.scores:
+        click.echo(
+            click.style("               across sources they do not compare: freehold gap TASK", dim=True)
+        )
 
 
 def _show_synced(model: SyncedModel) -> None:

@@ -10,7 +10,9 @@ import click
 from freehold.cli.options import config_option, json_option, print_json
 
 if TYPE_CHECKING:
-    from freehold.types.quants import QuantRow, Quants
+    from freehold.types.dataset import SplitName
+    from freehold.types.quants import QuantLosses, QuantRow, Quants
+    from freehold.workflows.project import Project
 
 
 @click.command("quants")
@@ -22,6 +24,27 @@ if TYPE_CHECKING:
 @click.option("--kv-type", default="f16", show_default=True, help="Type of the KV cache: f16, q8_0, q4_0 …")
 @click.option("--machine", "machine_spec", help='Another machine: a file, or words like "2x L4".')
 @click.option("--make", "made", help="Make this quantization here from the widest weights there are.")
+@click.option(
+    "--measure",
+    "measured",
+    is_flag=True,
+    help="Let quantizations answer samples of the dataset; take the smallest that is not worse.",
+)
+@click.option(
+    "--quant",
+    "quantizations",
+    multiple=True,
+    help="With --measure: try this one; repeatable (default: Q8_0 down to Q2_K).",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["validation", "train", "held_out"]),
+    default="validation",
+    show_default=True,
+    help="With --measure: whose samples; train only for weights not trained on them.",
+)
+@click.option("--limit", type=click.IntRange(1), help="With --measure: only the first N samples.")
+@click.option("--margin", type=float, help="With --measure: the largest loss you accept (default: [task]).")
 @config_option
 @json_option
 def command(
@@ -31,6 +54,11 @@ def command(
     kv_type: str,
     machine_spec: str | None,
     made: str | None,
+    measured: bool,
+    quantizations: tuple[str, ...],
+    split: SplitName,
+    limit: int | None,
+    margin: float | None,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -38,11 +66,13 @@ def command(
 
     MODEL is a catalog id or a GGUF file. Bytes are those of known files (in the store, in the catalog, seen on a
     hub) or computed tensor by tensor. Speeds are measured ones where there are some, else estimates.
-    Exit code 1 when none fits.
+    With --measure each one made or found here answers samples of your dataset, largest first, and is compared with the
+    widest; the smallest that is shown to be no worse is taken, then and from then on. Exit code 1 when none fits.
 
     \b
     Example:
       freehold quants HuggingFaceTB/SmolLM2-135M-Instruct
+      freehold quants HuggingFaceTB/SmolLM2-135M-Instruct --measure --margin 0.02
       freehold quants HuggingFaceTB/SmolLM2-135M-Instruct --make Q4_0
       freehold quants google/gemma-3-27b-it --context 32768 --machine "RTX 4090"
     """
@@ -51,6 +81,7 @@ def command(
     from freehold.workflows.machine import find_machine
     from freehold.workflows.project import open_project
     from freehold.workflows.quants import quants
+    from freehold.workflows.quants_measure import latest
 
     project = open_project(config_path)
     if made is not None:
@@ -61,12 +92,21 @@ def command(
             weights = make(model, made, project.settings, progress=bar)
         click.echo(f"{weights.model_id} {weights.quantization}: {weights.path}", err=True)
         model = weights.model_id if not Path(model).is_file() else model
+    if measured:
+        shown = _measure(project, model, quantizations, split, limit, margin)
+        if as_json:
+            print_json(shown)
+        else:
+            _show_losses(shown)
+        return
+    losses = latest(project, model)
     found = quants(
         model,
         machine=find_machine(machine_spec, project.settings, measure=True),
         workload=Workload(context_tokens=context, concurrency=concurrency),
         settings=project.settings,
         speeds=all_measured(project) if machine_spec is None else (),
+        losses=losses,
         kv_type=kv_type,
     )
     if as_json:
@@ -75,6 +115,61 @@ def command(
         _show(found)
     if found.take is None:
         raise SystemExit(1)
+
+
+def _measure(
+    project: Project,
+    model: str,
+    quantizations: tuple[str, ...],
+    split: SplitName,
+    limit: int | None,
+    margin: float | None,
+) -> QuantLosses:
+    from freehold.cli.progress import progress
+    from freehold.workflows.evaluate import task_of
+    from freehold.workflows.quants_measure import measure
+
+    with progress() as bar:
+        return measure(
+            project,
+            model,
+            task=task_of(project, margin=margin),
+            quantizations=quantizations,
+            split=split,
+            limit=limit,
+            progress=bar,
+        )
+
+
+def _show_losses(found: QuantLosses) -> None:
+    from freehold.hardware.fit import gib
+
+    words = {"reference": "", "not_worse": "not worse", "worse": "worse", "not_proven": "not proven"}
+    click.echo(
+        f"{found.model}: scorer {found.task.scorer}, margin {found.task.margin:g}, {found.split} samples of dataset "
+        f"{found.dataset_id[:12]}"
+    )
+    click.echo()
+    click.echo(f"  {'':<10} {'weights':>10} {'score':>7}  {'difference':<26} {'tokens/s':>8}")
+    for row in found.rows:
+        difference = "compared with this one"
+        pair = row.comparison
+        if pair is not None and pair.difference is not None:
+            difference = f"{pair.difference:+.3f}"
+            if pair.ci_low is not None and pair.ci_high is not None:
+                difference += f" [{pair.ci_low:+.3f}, {pair.ci_high:+.3f}]"
+        score = "–" if row.mean is None else f"{row.mean:.3f}"
+        speed = "" if row.tokens_per_second is None else f"{row.tokens_per_second:,.0f}"
+        mark = "→" if row.quantization == found.take else " "
+        click.echo(
+            f"{mark} {row.quantization:<10} {gib(row.weights_bytes):>10} {score:>7}  {difference:<26} {speed:>8}  "
+            f"{words[row.outcome]}".rstrip()
+        )
+    for name, why in found.skipped:
+        click.echo(f"  {name:<10} left out: {why}")
+    click.echo(f"\ntake {found.take}")
+    for reason in found.reasons:
+        click.echo(f"  · {reason}")
 
 
 def _show(found: Quants) -> None:
@@ -104,6 +199,9 @@ def _line(row: QuantRow, taken: bool) -> str:
     if row.speed is not None:
         low, high = row.speed.decode_tokens_per_second
         speed = f"{low:,.0f} to {high:,.0f}" + (" measured" if row.speed.how == "measured" else "")
+    if row.loss is not None:
+        score = "" if row.score is None else f"score {row.score:.3f}, "
+        speed += f" {score}{row.loss.replace('_', ' ')}"
     longest = f"{row.largest_context_tokens:,}" if row.largest_context_tokens else "–"
     total = gib(row.total_bytes) if row.fits else f"{gib(row.total_bytes)} ✗"
     return (

@@ -21,7 +21,11 @@ from freehold.cli.options import config_option, json_option, print_json
 @click.option(
     "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Count days from this date (default: today)."
 )
-@click.option("--ask", is_flag=True, help="Ask the incumbent's own /v1/models for its dates.")
+@click.option(
+    "--ask/--no-ask",
+    default=None,
+    help="Ask the incumbent's own /v1/models for its dates (default: when its key is in the environment).",
+)
 @click.option("--fail-within", type=int, help="Exit with 1 when a shutdown is within so many days (for CI).")
 @config_option
 @json_option
@@ -30,7 +34,7 @@ def command(
     within_days: int | None,
     platform: str | None,
     as_of: datetime | None,
-    ask: bool,
+    ask: bool | None,
     fail_within: int | None,
     config_path: Path | None,
     as_json: bool,
@@ -38,7 +42,8 @@ def command(
     """When are proprietary models shut down? Fine-tunes and aliases are looked up by what they stand on.
 
     Without MODELS: the incumbent of freehold.toml, or all shutdowns still to come. Each date has its source and
-    the day it was read; stale ones say so. A model without a row may still have a date: --ask the vendor.
+    the day it was read; stale ones say so. Where the incumbent's key is in the environment its own /v1/models is asked,
+    and its dates go before the catalog's.
 
     \b
     Example:
@@ -49,14 +54,22 @@ def command(
     from typing import get_args
 
     from freehold.catalog.retirements import Platform
+    from freehold.errors import UpstreamError
     from freehold.workflows import retirements as workflow
     from freehold.workflows.project import open_project
 
     project = open_project(config_path)
     chosen: Platform | None = next((one for one in get_args(Platform) if one == platform), None)
     day: date | None = as_of.date() if as_of else None
-    asked = workflow.ask(project) if ask else None
-    if not models and project.config.incumbent is not None and (ask or fail_within is not None):
+    asked = None
+    if ask or (ask is None and workflow.can_ask(project)):
+        try:
+            asked = workflow.ask(project)
+        except UpstreamError as error:
+            if ask:
+                raise
+            click.echo(f"{error.message}: dates are those of the catalog", err=True)
+    if not models and project.config.incumbent is not None and within_days is None:
         models = (project.config.incumbent.model,)
     found = workflow.notices(models, as_of=day, within_days=within_days, platform=chosen, asked=asked)
     if as_json:

@@ -146,6 +146,8 @@ class Model(Record, frozen=True, kw_only=True):
     languages: tuple[str, ...] = ()
     gguf: tuple[str, ...] = ()
     """Repositories of a hub that carry GGUF files of these weights."""
+    chat_template: str | None = None
+    """How turns are written, by llama.cpp's names (``chatml``, ``llama3`` …); the text itself is in the weights."""
     note: str | None = None
 
 

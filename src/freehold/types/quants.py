@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from freehold.types.dataset import SplitName
+from freehold.types.evaluation import Comparison, Task
 from freehold.types.machine import Speed, Workload
 from freehold.types.record import Record
+
+LossOutcome = Literal["reference", "not_worse", "worse", "not_proven"]
 
 
 class QuantRow(Record, frozen=True, kw_only=True):
@@ -21,6 +27,10 @@ class QuantRow(Record, frozen=True, kw_only=True):
     """The file, when it is here."""
     speed: Speed | None = None
     """Measured where somebody measured, else estimated."""
+    score: float | None = None
+    """On the project's task, where `freehold quants --measure` has been run."""
+    loss: LossOutcome | None = None
+    """What that run showed against the widest weights."""
 
 
 class Quants(Record, frozen=True, kw_only=True):
@@ -33,4 +43,39 @@ class Quants(Record, frozen=True, kw_only=True):
     rows: tuple[QuantRow, ...]
     take: str | None
     reasons: tuple[str, ...]
+    version: str = ""
+
+
+class QuantLoss(Record, frozen=True, kw_only=True):
+    """One quantization measured on the task. `comparison` sets it against the reference, sample by sample; None for
+    the reference itself. `tokens_per_second` are written ones, all requests together; None where kept answers were
+    used."""
+
+    quantization: str
+    weights_bytes: int
+    weights_sha256: str
+    n: int
+    mean: float | None
+    format_failures: int
+    outcome: LossOutcome
+    tokens_per_second: float | None = None
+    comparison: Comparison | None = None
+
+
+class QuantLosses(Record, frozen=True, kw_only=True):
+    """What quantizations of a model lose on a task. `rows` begin with the reference (the widest weights) and go down in
+    size to the first that was not shown to be no worse; `take` is the smallest that was. `skipped` could not be made,
+    with why."""
+
+    id: str
+    model: str
+    machine: str
+    dataset_id: str
+    split: SplitName
+    task: Task
+    rows: tuple[QuantLoss, ...]
+    take: str
+    reasons: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+    made_from: tuple[str, ...] = ()
     version: str = ""

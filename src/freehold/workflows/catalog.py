@@ -7,8 +7,10 @@ import tempfile
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from freehold.catalog import hub, publishers, synced
+from freehold.catalog import hub, publishers, quantizations, scores, synced
 from freehold.catalog import models as catalog
+from freehold.catalog.quantizations import PublishedQuantization
+from freehold.catalog.scores import PublishedScore
 from freehold.catalog.synced import Change, SeenQuantization, SyncedModel
 from freehold.errors import InputError, UnknownModelError, UsageError
 from freehold.hardware.hf_config import shape_from_config
@@ -214,6 +216,19 @@ def listed(settings: Settings, *, family: str | None = None) -> tuple[list[Model
         [one for one in shipped if text in f"{one.family} {one.publisher} {one.id}".lower()],
         [one for one in own if text in f"{one.publisher} {one.id}".lower()],
     )
+
+
+class Details(Record, frozen=True, kw_only=True):
+    """What is published about a model of the shipped catalog: files and scores."""
+
+    quantizations: tuple[PublishedQuantization, ...]
+    scores: tuple[PublishedScore, ...]
+
+
+def details(model: Model) -> Details:
+    """Published quantizations and scores of a model and of what has its shape (aliases)."""
+    names = (model.id, *model.aliases)
+    return Details(quantizations=tuple(quantizations.of(names)), scores=tuple(scores.of(names)))
 
 
 def shown(settings: Settings, model_id: str) -> Model | SyncedModel:

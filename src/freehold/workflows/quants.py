@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from freehold import __version__
 from freehold.catalog import models as catalog
+from freehold.catalog import quantizations
 from freehold.catalog import weights as weights_catalog
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UsageError
@@ -15,7 +18,7 @@ from freehold.hardware.speed import Build, estimate
 from freehold.hardware.tensors import parameter_count
 from freehold.settings import Settings
 from freehold.types.machine import Machine, Speed, Workload
-from freehold.types.quants import QuantRow, Quants
+from freehold.types.quants import QuantLosses, QuantRow, Quants
 from freehold.workflows.bench_model import MeasuredSpeed
 from freehold.workflows.builds import engine_build
 from freehold.workflows.catalog import synced_quantizations
@@ -45,13 +48,15 @@ def quants(
     workload: Workload,
     settings: Settings,
     speeds: tuple[MeasuredSpeed, ...] = (),
+    losses: QuantLosses | None = None,
     kv_type: str = "f16",
 ) -> Quants:
     """The quantizations of a model against a machine.
 
     Rows are those of `LADDER` and those known to exist: in the store, in the catalog, seen on a hub by
     `freehold catalog sync`. A GGUF file shows itself and what could be made from it. `speeds` are measured
-    ones; a row without gets a roofline estimate.
+    ones; a row without gets a roofline estimate. `losses` are what was measured on the project's task: the smallest
+    that was shown to be no worse is then taken, if it fits.
 
     Raises what sizing a model raises: `UnknownModelError`, `InputError`.
     """
@@ -74,7 +79,8 @@ def quants(
     if sized.quantized:
         own = next(row for row in rows if row.quantization == sized.quantization)
         rows = [row for row in rows if row.weights_bytes <= own.weights_bytes or row.path is not None]
-    take, reasons = choose(tuple(rows))
+    rows = [_with_loss(row, losses) for row in rows]
+    take, reasons = choose(tuple(rows), losses)
     taken = next((row for row in rows if row.quantization == take), None)
     if taken is not None and not taken.known:
         files = ", ".join(row.quantization for row in rows if row.known) or "none"
@@ -107,6 +113,12 @@ def _known(sized: Sized, settings: Settings) -> list[Known]:
     for row in weights_catalog.rows():
         if row.model.lower() in names:
             found.append(Known(row.quantization, f"freehold pull {row.model}", row.bytes))
+    if model is not None:
+        for published in quantizations.of((model.id,)):
+            # A card's rounded size is taken where rounding is below half a percent, else the computed one.
+            rounded = published.off_by > 0.005 * published.bytes
+            size = None if rounded else published.bytes
+            found.append(Known(published.quantization, f"hf:{published.repo}", size))
     for seen in synced_quantizations(settings, tuple(names)):
         found.append(Known(seen.quantization, f"hf:{seen.repo}", seen.bytes))
     return found
@@ -167,12 +179,21 @@ def _measured(sized: Sized, name: str, machine: Machine, speeds: tuple[MeasuredS
     return found[-1] if found else None
 
 
-def choose(rows: tuple[QuantRow, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """Which row to take, and why. The largest that fits and keeps four bits loses least; a smaller one is taken
-    where it was measured to be clearly faster. `rows` are largest first."""
+def _with_loss(row: QuantRow, losses: QuantLosses | None) -> QuantRow:
+    found = [one for one in losses.rows if one.quantization == row.quantization] if losses else []
+    return msgspec.structs.replace(row, score=found[0].mean, loss=found[0].outcome) if found else row
+
+
+def choose(
+    rows: tuple[QuantRow, ...], losses: QuantLosses | None = None
+) -> tuple[str | None, tuple[str, ...]]:
+    """Which row to take, and why. What was measured on the task decides. Without, the largest that fits and keeps four
+    bits loses least; a smaller one is taken where it was measured to be clearly faster. `rows` are largest first."""
     fitting_rows = [row for row in rows if row.fits]
     if not fitting_rows:
         return None, ("none fits: a larger machine, less context, or a smaller model",)
+    if losses is not None and any(row.quantization == losses.take for row in fitting_rows):
+        return losses.take, losses.reasons
     wide = [row for row in fitting_rows if row.bits_per_weight >= LEAST_BITS]
     if not wide:
         best = fitting_rows[0]
@@ -194,7 +215,7 @@ def choose(rows: tuple[QuantRow, ...]) -> tuple[str | None, tuple[str, ...]]:
         return best.quantization, (
             f"{best.quantization} is the largest of {len(timed)} measured here that writes within "
             f"{1 - FAST_SHARE:.0%} of the fastest ({fastest:,.0f} tokens a second)",
-            "whether its answers are as good on your task: freehold evaluate",
+            "whether its answers are as good on your task: freehold quants MODEL --measure",
         )
     # Eight bits are as good as unquantized wherever somebody looked, and half the bytes to read per token.
     best = next((row for row in wide if row.bits_per_weight < 10), wide[-1])

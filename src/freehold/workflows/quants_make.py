@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 
 from freehold.engines.llamacpp import native
+from freehold.engines.llamacpp.requantize import MADE
 from freehold.engines.weights import local
-from freehold.engines.weights.store import WeightsStore, storage_errors
+from freehold.engines.weights.store import Stored, WeightsStore, storage_errors
 from freehold.errors import EngineError, UnknownModelError, UsageError
 from freehold.hardware.gguf_header import read_header
 from freehold.hardware.quantization import known, weights_bytes
@@ -19,6 +20,7 @@ from freehold.types.model import Weights
 from freehold.types.progress import Progress, Silent
 
 UNQUANTIZED = ("F32", "F16", "BF16")
+QUANTIZED_HERE = "quantized here"
 
 
 def make(
@@ -33,7 +35,7 @@ def make(
     progress = progress or Silent()
     wanted = known(quantization)
     store = WeightsStore(settings.home)
-    source = _widest(model_id, store)
+    source = widest(model_id, store)
     if source.quantization == wanted:
         return source
     there = store.find(source.model_id, wanted)
@@ -66,7 +68,7 @@ def make(
         made = local.describe(target, source.model_id, f"file:{target}")
         made = msgspec.structs.replace(made, quantization=wanted, chat_template=source.chat_template)
         store.record(
-            made, owned=True, origin=f"quantized here from {source.quantization} {source.sha256[:12]}"
+            made, owned=True, origin=f"{QUANTIZED_HERE} from {source.quantization} {source.sha256[:12]}"
         )
     if source.quantization not in UNQUANTIZED:
         progress.say(
@@ -75,20 +77,28 @@ def make(
     return made
 
 
-def _widest(model_id: str, store: WeightsStore) -> Weights:
+def widest(model_id: str, store: WeightsStore) -> Weights:
+    """The widest GGUF of a model that is here, a file or in the store; one that was quantized here only if no other is.
+
+    Raises `UnknownModelError` when there is none.
+    """
     path = Path(model_id)
     if path.is_file():
         return local.describe(path, path.stem, f"file:{path}")
     wanted = model_id.lower()
     here = [
-        stored.weights
+        stored
         for stored in store.list()
         if stored.weights.format == "gguf"
         and wanted in (stored.weights.model_id.lower(), stored.weights.model_id.lower().rpartition("/")[2])
     ]
     if not here:
         raise UnknownModelError(f"no GGUF of {model_id} is here", hint=f"freehold pull {model_id}")
-    return max(here, key=lambda weights: weights.bytes)
+    return max(here, key=lambda stored: (not _made_here(stored), stored.weights.bytes)).weights
+
+
+def _made_here(stored: Stored) -> bool:
+    return (stored.origin or "").startswith(QUANTIZED_HERE) or stored.weights.source.startswith(MADE)
 
 
 def _run(

@@ -119,6 +119,8 @@ def ask(project: Project) -> dict[str, date]:
         )
     base = incumbent.base_url.rstrip("/")
     url = f"{base}/models" if base.endswith("/v1") else f"{base}/v1/models"
+    if incumbent.api == "anthropic":
+        url += "?limit=1000"  # its list comes in pages of twenty
     if not url.startswith(("https://", "http://")):
         raise UsageError(f"incumbent.base_url is {incumbent.base_url}, expected http(s)://…")
     headers = {"Accept": "application/json"}
@@ -137,6 +139,19 @@ def ask(project: Project) -> dict[str, date]:
     except (OSError, ValueError) as error:
         raise UpstreamError(f"{url} did not answer with a list of models: {error}") from None
     return dates_in(body)
+
+
+def can_ask(project: Project) -> bool:
+    """Whether the incumbent can be asked without anybody saying so: its address and its key are there, and
+    FREEHOLD_OFFLINE is not set."""
+    incumbent = project.config.incumbent
+    return (
+        not project.settings.offline
+        and incumbent is not None
+        and incumbent.base_url is not None
+        and incumbent.api_key_env is not None
+        and bool(os.environ.get(incumbent.api_key_env))
+    )
 
 
 def dates_in(body: Any) -> dict[str, date]:

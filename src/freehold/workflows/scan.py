@@ -14,7 +14,8 @@ from freehold.catalog import retirements
 from freehold.errors import InputError
 from freehold.types.finding import Finding, Scan
 from freehold.workflows.scanning.meaning import Meaning, meaning
-from freehold.workflows.scanning.reading import LANGUAGES, NAMES, Language, Word, words
+from freehold.workflows.scanning.reading import LANGUAGES, NAMES, Language, words
+from freehold.workflows.scanning.word import Word
 
 LEFT_OUT = frozenset(
     {".git", ".hg", "node_modules", ".venv", "venv", "__pycache__", "dist", "build", "site-packages", ".freehold",
@@ -42,7 +43,7 @@ def scan(root: Path, *, as_of: date | None = None) -> Scan:
         try:
             if path.stat().st_size > MAX_BYTES:
                 raise ValueError("over 2 MB")
-            found = words(path.read_text(encoding="utf-8"), language)
+            found = words(path.read_text(encoding="utf-8"), language, path.suffix.lower())
         except (OSError, ValueError) as error:  # a UnicodeDecodeError is a ValueError
             skipped.append((shown, "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)))
             continue

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from freehold.catalog import retirements
 from freehold.types.finding import FindingKind
-from freehold.workflows.scanning.reading import Word
+from freehold.workflows.scanning.word import Word
 
 
 class Meaning(NamedTuple):

@@ -1,8 +1,7 @@
 """Strings and imports of a source file, with their places.
 
-Python is parsed (`ast`). JavaScript and TypeScript are tokenized: comments and regular expressions are told from
-strings and templates. Configuration (JSON, TOML, YAML, .env, shell, Dockerfile) is read as words outside
-comments.
+Python is parsed (`ast`), JavaScript and TypeScript too (`javascript`). Of a notebook the code cells are read.
+Configuration (JSON, TOML, YAML, .env, shell, Dockerfile) is read as words outside comments.
 
 Covered: string literals, concatenated Python strings, template literals without their expressions, imports.
 Not covered: names put together at run time, minified bundles (files with lines over 5,000 characters).
@@ -11,15 +10,20 @@ Not covered: names put together at run time, minified bundles (files with lines 
 from __future__ import annotations
 
 import ast
+import json
 import re
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from freehold.workflows.scanning import javascript
+from freehold.workflows.scanning.word import Word
 
 LONG_LINE = 5_000
 
-Language = Literal["python", "javascript", "config"]
+Language = Literal["python", "javascript", "notebook", "config"]
 
 LANGUAGES: dict[str, Language] = {
-    ".py": "python", ".pyi": "python", ".js": "javascript", ".jsx": "javascript", ".mjs": "javascript",
+    ".py": "python", ".pyi": "python", ".ipynb": "notebook",
+    ".js": "javascript", ".jsx": "javascript", ".mjs": "javascript",
     ".cjs": "javascript", ".ts": "javascript", ".tsx": "javascript", ".mts": "javascript", ".cts": "javascript",
     ".vue": "javascript", ".svelte": "javascript", ".json": "config", ".toml": "config", ".yaml": "config",
     ".yml": "config", ".env": "config", ".ini": "config", ".cfg": "config", ".properties": "config",
@@ -29,22 +33,15 @@ LANGUAGES: dict[str, Language] = {
 NAMES: dict[str, Language] = {"dockerfile": "config", ".env": "config", "requirements.txt": "config"}
 
 
-class Word(NamedTuple):
-    """A string or an imported name. Lines and columns count from 1."""
-
-    text: str
-    line: int
-    column: int
-    kind: Literal["string", "import"]
-
-
-def words(source: str, language: Language) -> list[Word]:
+def words(source: str, language: Language, suffix: str = "") -> list[Word]:
     """All strings and imports of a file. Raises `ValueError` with the reason when it cannot be read."""
+    if language == "notebook":
+        return _notebook(source)
     if any(len(line) > LONG_LINE for line in source.splitlines()) and language != "config":
         raise ValueError("lines over 5,000 characters: minified or generated")
     if language == "python":
         return _python(source)
-    return _javascript(source) if language == "javascript" else _config(source)
+    return javascript.read(source, suffix) if language == "javascript" else _config(source)
 
 
 def _python(source: str) -> list[Word]:
@@ -71,38 +68,34 @@ def _python(source: str) -> list[Word]:
     return sorted(found, key=lambda word: (word.line, word.column))
 
 
-_JS_TOKEN = re.compile(
-    r"""(?P<comment>//[^\n]*|/\*.*?(?:\*/|\Z)|<!--.*?(?:-->|\Z))
-    |(?P<string>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)
-    |(?P<regex>/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/[a-z]*)
-    |(?P<word>[A-Za-z_$][\w$]*|\d[\w.]*)
-    |(?P<mark>[^\s\w])
-    |(?P<space>\s+)""",
-    re.VERBOSE | re.DOTALL,
-)
-_BEFORE_REGEX = frozenset("(,=:[!&|?{};+-*%<>~^") | {"return", "typeof", "case", "in", "of", "void", "delete"}
-
-
-def _javascript(source: str) -> list[Word]:
+def _notebook(source: str) -> list[Word]:
+    """Code cells of a Jupyter notebook; the places are lines of the file, where each line of code has one."""
+    try:
+        cells = json.loads(source)["cells"]
+        codes = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"not a notebook: {error}") from None
+    lines = source.splitlines()
     found: list[Word] = []
-    starts = _line_starts(source)
-    place, before, earlier = 0, "", ""
-    while place < len(source):
-        match = _JS_TOKEN.match(source, place)
-        if match is None:
-            place += 1
+    at = 0
+    for code in codes:
+        kept = [line if line.lstrip()[:1] not in ("%", "!", "?") else "pass" for line in code.splitlines()]
+        places = []
+        for line in code.splitlines():
+            written = json.dumps(line, ensure_ascii=False)[1:-1]
+            place = (
+                next((n for n in range(at, len(lines)) if written in lines[n]), None)
+                if line.strip()
+                else None
+            )
+            at = at if place is None else place
+            places.append(at + 1)
+            at += place is not None
+        try:
+            seen = _python("\n".join(kept))
+        except ValueError:  # a cell of another language, or half a thought
             continue
-        kind, text = match.lastgroup, match.group()
-        if kind == "regex" and before not in _BEFORE_REGEX and before:
-            text, kind = "/", "mark"  # a division
-        if kind == "string":
-            imported = before in ("from", "import") or (before == "(" and earlier in ("require", "import"))
-            line, column = _where(starts, place)
-            inner = re.sub(r"\$\{[^}]*\}", " ", text[1:-1])
-            found.append(Word(inner, line, column, "import" if imported else "string"))
-        place += len(text)
-        if kind not in ("comment", "space"):
-            before, earlier = text, before
+        found.extend(word._replace(line=places[word.line - 1]) for word in seen)
     return found
 
 
@@ -118,14 +111,3 @@ def _config(source: str) -> list[Word]:
             for match in _CONFIG_WORD.finditer(text)
         )
     return found
-
-
-def _line_starts(source: str) -> list[int]:
-    return [0, *(match.end() for match in re.finditer("\n", source))]
-
-
-def _where(starts: list[int], place: int) -> tuple[int, int]:
-    import bisect
-
-    line = bisect.bisect_right(starts, place)
-    return line, place - starts[line - 1] + 1
