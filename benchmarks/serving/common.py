@@ -42,6 +42,7 @@ class Asked(NamedTuple):
     seconds: float
     rounds: int
     logs: Path
+    quick: bool = False
 
 
 def plan(

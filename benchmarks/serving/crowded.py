@@ -1,4 +1,4 @@
-"""(e) Training beside a busy server on the same cores, with freehold's waiting and with the engine's own."""
+"""(e) Training beside a busy server on the same cores: what each of them keeps of its pace, by how threads wait."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import statistics
 import sys
 import time
+from typing import Any
 
 import msgspec
 
@@ -18,7 +19,12 @@ from freehold.engines.traffic import drive, synthetic
 from freehold.types.endpoint import Endpoint
 
 STREAMS = 4
-# A training step of about the shape of SmolLM2's block, small enough to be repeated often.
+OURS, LONG, ONE = "freehold's server", "the same with long turns", "the same on one thread"
+MOST_SLOWER = 3.0
+"""Two that share the cores fairly take twice as long each. Beyond this the work has collapsed."""
+# A training step of about the shape of SmolLM2's block, small enough to be repeated often. Its threads wait as
+# `freehold train` lets them wait.
+WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "20000"}
 TRAIN = """
 import json, sys, time
 import torch
@@ -36,57 +42,87 @@ while True:
 
 
 async def measure(asked: Asked) -> list[Result]:
-    """Milliseconds a step: alone, beside freehold's server, beside the same server with its own thread settings;
-    and what the servers do meanwhile."""
+    """Milliseconds a step and tokens a second: each alone, then together, for freehold's server, for the same with
+    threads that wait otherwise, and for the engine as it comes."""
     ours = plan(asked, parallel=STREAMS, context_tokens=512)
     assert ours.weights_path is not None
+
+    def other(**changes: Any) -> Any:
+        options = {**ours.options, **changes.pop("options", {})}
+        return msgspec.structs.replace(ours, options=options, **changes)
+
     spinning = ("--poll", "100", "--poll-batch", "1", "--parallel", str(STREAMS), "--ctx-size", "2048")
     environment = {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "infinite"}
     async with contextlib.AsyncExitStack() as stack:
-        quiet = await stack.enter_async_context(start(ours, log_dir=asked.logs, name="quiet"))
-        # One thread has no barriers: where cores are contended, two threads mostly wait for each other's turn.
-        single = await stack.enter_async_context(
-            start(msgspec.structs.replace(ours, threads=1), log_dir=asked.logs, name="single")
-        )
-        defaults = await stack.enter_async_context(
+        servers: dict[str, Endpoint] = {}
+        for name, made in (
+            (OURS, ours),
+            (LONG, other(options={"short_turns": False})),
+            (ONE, other(threads=1)),
+        ):
+            session = start(made, log_dir=asked.logs, name=f"crowded-{len(servers)}")
+            servers[name] = await stack.enter_async_context(session)
+        servers["the engine's defaults"] = await stack.enter_async_context(
             plain_server(built(), ours.weights_path, *spinning[4:], name="defaults")
         )
-        spin = await stack.enter_async_context(
+        servers["an engine told to spin"] = await stack.enter_async_context(
             plain_server(built(), ours.weights_path, *spinning, name="spin", environment=environment)
         )
-        steps: dict[str, list[float]] = {}
+        steps: dict[str | None, list[float]] = {}
         rates: dict[str, list[float]] = {}
-        for _ in range(asked.rounds):
-            for name, way in (
-                ("alone", None),
-                ("beside freehold's server", quiet),
-                ("beside freehold's server on one thread", single),
-                ("beside the engine's defaults", defaults),
-                ("beside an engine told to spin", spin),
-            ):
-                took, rate = await _window(asked, way)
+        alone: list[float] = []
+        for turn in range(asked.rounds):
+            order: list[str | None] = [None, *servers]
+            for name in order if turn % 2 == 0 else order[::-1]:
+                took, rate = await _window(asked, servers[name] if name is not None else None)
                 steps.setdefault(name, []).append(took)
-                rates.setdefault(name, []).append(rate)
-                tell(f"{name}: {took:.1f} ms a step, {rate:.1f} tokens/s served")
-    median = {name: statistics.median(values) for name, values in steps.items()}
-    served = {name: statistics.median(values) for name, values in rates.items()}
-    return [
-        Result(
-            "crowded",
-            f"a training step {name}",
-            value,
-            "ms",
-            f"{value / median['alone']:.1f} times as long as alone"
-            + (f", {served[name]:.0f} tokens/s served meanwhile" if served[name] else ""),
+                if name is not None:
+                    rates.setdefault(name, []).append(rate)
+                tell(f"beside {name or 'nothing'}: {took:.1f} ms a step, {rate:.1f} tokens/s served")
+            alone.append(await _load(asked, servers[OURS]))
+            tell(f"no training: {alone[-1]:.1f} tokens/s served")
+    step, served = statistics.median(steps[None]), statistics.median(alone)
+    found = []
+    for name in servers:
+        slower = statistics.median(steps[name]) / step
+        rate = statistics.median(rates[name])
+        ours_only = name == OURS
+        found.append(
+            Result(
+                "crowded",
+                f"a training step beside {name}, over alone",
+                slower,
+                "×",
+                f"{slower * step:.1f} and {step:.1f} ms",
+                f"≤ {MOST_SLOWER:g}" if ours_only else "",
+                slower <= MOST_SLOWER if ours_only else None,
+            )
         )
-        for name, value in median.items()
-    ]
+        found.append(
+            Result(
+                "crowded",
+                f"{name}, alone over beside training",
+                served / max(rate, 0.1),
+                "×",
+                f"{served:.0f} and {rate:.0f} tokens/s",
+                f"≤ {MOST_SLOWER:g}" if ours_only else "",
+                served / max(rate, 0.1) <= MOST_SLOWER if ours_only else None,
+            )
+        )
+    return found
+
+
+async def _load(asked: Asked, way: Endpoint) -> float:
+    """Tokens a second that the server writes at `STREAMS` streams."""
+    workload = synthetic(prompt_tokens=64, completion_tokens=48, count=1024)
+    (level,) = await drive(way, way.models[0].name, workload, [STREAMS], seconds=asked.seconds)
+    return level.completion_tokens_per_second
 
 
 async def _window(asked: Asked, way: Endpoint | None) -> tuple[float, float]:
     """Median step in ms while the load is on, and tokens/s of the load."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", TRAIN, stdout=asyncio.subprocess.PIPE, env={**os.environ}
+        sys.executable, "-c", TRAIN, stdout=asyncio.subprocess.PIPE, env={**os.environ, **WAITING}
     )
     assert process.stdout is not None
     lines: list[tuple[float, float]] = []
@@ -105,14 +141,7 @@ async def _window(asked: Asked, way: Endpoint | None) -> tuple[float, float]:
         if way is None:
             await asyncio.sleep(asked.seconds)
         else:
-            (level,) = await drive(
-                way,
-                way.models[0].name,
-                synthetic(prompt_tokens=64, completion_tokens=48, count=1024),
-                [STREAMS],
-                seconds=asked.seconds,
-            )
-            rate = level.completion_tokens_per_second
+            rate = await _load(asked, way)
         ended = time.time()
     finally:
         process.kill()

@@ -16,11 +16,6 @@ LEAST = 2.0
 GUESSES = {
     "prefix cache": {},
     "and guessing (ngram-simple 2/8)": {"speculative": "ngram-simple", "match_tokens": 2, "draft_tokens": 8},
-    "and guessing (ngram-simple 3/16)": {
-        "speculative": "ngram-simple",
-        "match_tokens": 3,
-        "draft_tokens": 16,
-    },
     "and guessing (ngram-mod 4/16)": {"speculative": "ngram-mod", "match_tokens": 4, "draft_tokens": 16},
 }
 

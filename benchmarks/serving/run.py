@@ -1,12 +1,13 @@
 """What serving through freehold costs and gains, on this machine.
 
-    python -m benchmarks.serving.run                           # all parts, about fifteen minutes
-    python -m benchmarks.serving.run --only through,builds --seconds 8 --rounds 3 --json out.json
+    python -m benchmarks.serving.run                           # all parts, about twenty minutes
+    python -m benchmarks.serving.run --quick --json out.json   # slices of three seconds: about ten
+    python -m benchmarks.serving.run --only through,builds --seconds 8
 
 Whatever is compared runs beside each other and is asked by turns, so other work slows both alike. Parts: through (the
 gateway), builds (native and prebuilt), forms (prefix reuse and guessing ahead), adapters, crowded (training beside a
-server), quantizations. Needs ``freehold engines install llamacpp --native``, and ``freehold tune-engine`` for what
-is called tuned.
+server), quantizations (and vLLM, where it is installed). Needs ``freehold engines install llamacpp --native``; what is
+called tuned needs ``freehold tune-engine`` before. Exit code 1 when something wanted was missed.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def main() -> int:
     )
     parser.add_argument("--only", default=",".join(PARTS), help="parts, joined with commas")
     parser.add_argument("--model", default=MODEL)
-    parser.add_argument("--seconds", type=float, default=6.0, help="length of one slice")
+    parser.add_argument("--quick", action="store_true", help="slices of 3 s, and fewer quantizations")
+    parser.add_argument("--seconds", type=float, help="length of one slice (default: 6)")
     parser.add_argument("--rounds", type=int, default=3, help="slices of each way")
     parser.add_argument("--json", type=Path, help="write the results here as well")
     given = parser.parse_args()
@@ -43,7 +45,8 @@ def main() -> int:
         parser.error(f"no part is called {', '.join(sorted(unknown))}; parts: {', '.join(PARTS)}")
     results: list[Result] = []
     with tempfile.TemporaryDirectory() as folder:
-        asked = Asked(given.model, given.seconds, given.rounds, Path(folder))
+        seconds = given.seconds or (3.0 if given.quick else 6.0)
+        asked = Asked(given.model, seconds, given.rounds, Path(folder), given.quick)
         for part in parts:
             print(f"· {part} (load {os.getloadavg()[0]:.1f})", file=sys.stderr, flush=True)
             began = time.monotonic()

@@ -12,7 +12,8 @@ from freehold.engines.transcript import Transcript
 from freehold.training.reference import Reference
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluation import Task
-from freehold.workflows.parity import compare, score_parity, summarize
+from freehold.workflows.parity import score_parity
+from freehold.workflows.parity_judging import compare, summarize
 
 
 def served(**changes):

@@ -9,6 +9,7 @@ from freehold.settings import load
 from freehold.types.model import Weights
 from freehold.types.training import Adapter, FinetuneConfig
 from freehold.workflows import serve, serve_room
+from freehold.workflows.project import open_project
 
 WEIGHTS = Weights(
     model_id="org/base",
@@ -30,11 +31,24 @@ def test_weights_without_a_template_bring_the_catalogs():
     assert serve.plan_for(WEIGHTS, engine="llamacpp").weights_sha256 == "a" * 64
 
 
-def test_engines_by_format_and_by_name():
-    assert serve.choose_engine("auto", WEIGHTS) == "llamacpp"
-    assert serve.choose_engine("auto", msgspec.structs.replace(WEIGHTS, format="safetensors")) == "vllm"
-    with pytest.raises(UsageError, match="no engine is called 'llama'"):
-        serve.choose_engine("llama", WEIGHTS)
+def test_the_table_of_the_project_is_what_nobody_says_otherwise(tmp_path, monkeypatch):
+    (tmp_path / "freehold.toml").write_text(
+        '[app]\nname = "a"\n[serve]\nengine = "vllm"\nparallel = 16\ncontext_tokens = 512\n'
+        "options = { compile = true }\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr(serve, "plan", lambda model, settings, **named: asked.append((model, named)))
+    project = open_project()
+    serve.plans(project, ["org/m"])
+    serve.plans(project, ["org/m"], engine="llamacpp", parallel=2, context_tokens=64)
+    serve.plans(project, ["echo"])
+    names = ("engine", "parallel", "context_tokens", "options")
+    assert [tuple(named[name] for name in names) for _, named in asked] == [
+        ("vllm", 16, 512, {"compile": True}),
+        ("llamacpp", 2, 64, None),  # options of another engine are left out
+        ("auto", 16, 512, None),
+    ]
 
 
 def test_an_adapter_folder_says_which_weights_it_belongs_to(tmp_path):

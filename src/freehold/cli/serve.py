@@ -21,15 +21,24 @@ if TYPE_CHECKING:
 @click.option(
     "--engine",
     type=click.Choice(["auto", "llamacpp", "vllm", "ollama", "echo"]),
-    default="auto",
-    show_default=True,
-    help="What runs the model.",
+    help="What runs the model (default: [serve] engine, else auto).",
 )
-@click.option("--context", "context_tokens", default=2048, show_default=True, help="Tokens for each request.")
-@click.option("--parallel", default=4, show_default=True, help="Requests served at once.")
+@click.option(
+    "--context",
+    "context_tokens",
+    type=click.IntRange(min=1),
+    help="Tokens for each request (default: [serve] context_tokens, else 2048).",
+)
+@click.option(
+    "--parallel",
+    type=click.IntRange(min=1),
+    help="Requests served at once (default: [serve] parallel, else 4).",
+)
 @click.option("--kv-type", default="f16", show_default=True, help="Type of the KV cache, for example q8_0.")
 @click.option("--quant", "quantization", help="Quantization of the weights.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on (default: FREEHOLD_PORT).")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="Port (default: [serve] port, else FREEHOLD_PORT)."
+)
 @click.option("--host", help="Address to listen on. Loopback unless you say otherwise.")
 @click.option("--pin", "pinned", multiple=True, metavar="MODEL", help="Of several: load it first, keep it.")
 @click.option("--preload", multiple=True, metavar="MODEL", help="Of several: load it before anybody asks.")
@@ -43,9 +52,9 @@ if TYPE_CHECKING:
 def command(
     models: tuple[str, ...],
     adapters: tuple[str, ...],
-    engine: str,
-    context_tokens: int,
-    parallel: int,
+    engine: str | None,
+    context_tokens: int | None,
+    parallel: int | None,
     kv_type: str,
     quantization: str | None,
     port: int | None,

@@ -14,11 +14,13 @@ import math
 import mmap
 import re
 import struct
-from pathlib import Path
-from typing import Any, NamedTuple
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple, TypeVar
 
 from freehold.errors import InputError
 from freehold.hardware.quantization import BLOCKS
+
+AnyPath = TypeVar("AnyPath", bound=PurePath)
 
 MAGIC = b"GGUF"
 MAX_DEPTH = 4
@@ -101,7 +103,10 @@ def read_header(path: Path) -> Header:
 
     Raises `InputError` with the path for anything that is not a sound GGUF header.
     """
-    parts = _parts(path)
+    parts = parts_of(path)
+    for part in parts:
+        if not part.exists() and len(parts) > 1:
+            raise InputError("a part of this split GGUF file is missing", path=str(part))
     headers = [_read_one(part) for part in parts]
     return Header(
         path=str(path),
@@ -111,17 +116,14 @@ def read_header(path: Path) -> Header:
     )
 
 
-def _parts(path: Path) -> list[Path]:
+def parts_of(path: AnyPath) -> list[AnyPath]:
+    """The files of a GGUF: all parts of a split one, whether they are there or not; else the file itself."""
     match = re.search(r"-(\d{5})-of-(\d{5})\.gguf$", path.name)
     if not match:
         return [path]
     count = int(match.group(2))
     stem = path.name[: match.start()]
-    parts = [path.with_name(f"{stem}-{number:05d}-of-{count:05d}.gguf") for number in range(1, count + 1)]
-    for part in parts:
-        if not part.exists():
-            raise InputError("a part of this split GGUF file is missing", path=str(part))
-    return parts
+    return [path.with_name(f"{stem}-{number:05d}-of-{count:05d}.gguf") for number in range(1, count + 1)]
 
 
 def _read_one(path: Path) -> Header:

@@ -125,7 +125,7 @@ class ServeConfig(Table, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()
     """What `freehold serve` serves when no model is named there."""
     engine: Literal["auto", "llamacpp", "vllm", "ollama", "remote", "echo"] = "auto"
-    """What runs the model; `auto` is llama.cpp."""
+    """What runs the model; `auto` follows the table of serving speed, and is llama.cpp for what `migrate` trains."""
     context_tokens: int = 2048
     """Tokens for each request, question and answer together."""
     parallel: int = 4

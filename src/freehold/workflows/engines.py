@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from pathlib import Path
 
 import anyio
 import msgspec
 
-from freehold.engines import ENGINES
+from freehold.engines import ENGINES, probe
 from freehold.engines.llamacpp import native
 from freehold.engines.llamacpp.measure import measure_beside
 from freehold.engines.llamacpp.native import Native
+from freehold.engines.ollama.engine import OllamaOptions
 from freehold.engines.vllm import environment as vllm
-from freehold.errors import EngineError
+from freehold.errors import EngineError, UsageError
 from freehold.settings import Settings
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows import serve
 
 MEASURED_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+LOOK_SECONDS = 1.0
 PROMPT_SHARE = 0.5
 """How much prompt speed counts against generation speed when two builds are compared (log scale)."""
 
@@ -53,7 +56,9 @@ def list_engines(settings: Settings) -> list[EngineLine]:
         elif name == "remote":
             note = "any OpenAI-compatible or Anthropic endpoint"
         elif name == "ollama":
-            note = "an Ollama that runs already (OLLAMA_HOST)"
+            url = OllamaOptions().url
+            available = anyio.run(functools.partial(probe.alive, f"{url}/api/version", seconds=LOOK_SECONDS))
+            note = f"{'an' if available else 'no'} Ollama answers at {url} (OLLAMA_HOST)"
         elif name == "vllm":
             installed = vllm.find(settings.home)
             available = installed is not None
@@ -80,7 +85,9 @@ def install_vllm(settings: Settings, flavour: str, *, progress: Progress) -> vll
 
 
 def remove_vllm(settings: Settings, flavour: str) -> int:
-    """Remove an environment of vLLM; returns the bytes freed."""
+    """Remove an environment of vLLM, finished or not; returns the bytes freed. Raises `UsageError` without one."""
+    if not (settings.home / "engines" / flavour).exists():
+        raise UsageError(f"{flavour} is not installed", hint="freehold engines list shows what is")
     return vllm.remove(settings.home, flavour)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from freehold.catalog import weights as catalog
 from freehold.engines.weights import hub, local, pypi
-from freehold.engines.weights.check import format_of, quantization_of
+from freehold.engines.weights.check import format_of, quantization_of, sha256_of
 from freehold.engines.weights.reference import Reference, parse
-from freehold.engines.weights.store import Stored, WeightsStore, hash_of, weight_files
+from freehold.engines.weights.store import Stored, WeightsStore, weight_files
 from freehold.errors import HashMismatchError, StorageError, UnknownModelError, WeightsError
 from freehold.settings import Settings
 from freehold.types.model import Weights
@@ -244,19 +244,23 @@ def _from_hub(
     chosen = hub.choose(repo, listed, reference.file, quantization)
     store.room(sum(item.bytes or 0 for item in chosen))
     # Each set of weights gets a folder of its own, so that removing one leaves the others.
-    folder = store.folder(name) / (quantization or (chosen[0].name if len(chosen) == 1 else "safetensors"))
+    first = chosen[0].name
+    one = (
+        first if len(chosen) == 1 or first.endswith(".gguf") else None
+    )  # a split GGUF is named by its first part
+    folder = store.folder(name) / (quantization or one or "safetensors")
     path = hub.fetch(repo, commit, chosen, folder, progress=progress)
     promised = {item.name: item.sha256 for item in chosen if item.sha256 is not None}
     for file in weight_files(path):
         expected = promised.get(file.relative_to(folder).as_posix())
-        actual = hash_of(file)
+        actual = sha256_of(file)
         if expected is not None and actual != expected:
             file.unlink()
             raise HashMismatchError(
                 f"{file.name} from {repo}",
                 expected=expected,
                 actual=actual,
-                hint="nothing was kept; pull again",
+                hint="the file was not kept; pull again",
             )
         format_of(file)
     found = local.describe(path, name, "")
@@ -266,7 +270,7 @@ def _from_hub(
         quantization=found.quantization,
         bytes=found.bytes,
         sha256=found.sha256,
-        source=f"hf:{repo}@{commit}" + (f"#{chosen[0].name}" if len(chosen) == 1 else ""),
+        source=f"hf:{repo}@{commit}" + (f"#{one}" if one else ""),
         path=str(path),
     )
     store.record(

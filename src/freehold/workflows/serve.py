@@ -27,6 +27,7 @@ from freehold.types.endpoint import AdapterMount, EngineName, ServePlan
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.training import Adapter
+from freehold.workflows import engine_choice
 from freehold.workflows import serve_room as room
 from freehold.workflows.project import Project
 from freehold.workflows.pull import ensure_weights
@@ -57,8 +58,8 @@ def plan(
 ) -> ServePlan:
     """How a model will be served; its weights are pulled when they are not here.
 
-    `engine` of ``auto`` is llama.cpp for GGUF, vLLM for safetensors, and echo for the model ``echo``. What
-    `freehold tune-engine` found for the model is used where nothing else is asked for, unless `tuned` is False.
+    `engine` of ``auto`` is what `engine_choice` says (echo for the model ``echo``). What `freehold tune-engine` found
+    for the model is used where nothing else is asked for, unless `tuned` is False.
     vLLM is given safetensors: a GGUF is converted once. Raises what `ensure_weights` and `to_safetensors` raise.
     """
     asked = dict(options or {})
@@ -73,8 +74,19 @@ def plan(
             options=asked,
         )
     weights = ensure_weights(model, settings, quantization=quantization, progress=progress)
-    chosen = choose_engine(engine, weights)
+    chosen, why = engine_choice.choose(
+        engine,
+        weights,
+        settings,
+        streams=parallel,
+        adapters=adapters,
+        kv_type=kv_type,
+        quantization=quantization,
+        options=asked,
+    )
     if chosen == "vllm":
+        if engine == "auto" and progress is not None:
+            progress.say(f"vLLM serves {weights.model_id}: {why} (--engine llamacpp for the other)")
         weights = to_safetensors(weights, settings, progress=progress)
     made = plan_for(
         weights,
@@ -94,15 +106,21 @@ def plans(
     models: Sequence[str],
     *,
     adapters: Sequence[str] = (),
+    engine: str | None = None,
+    context_tokens: int | None = None,
+    parallel: int | None = None,
     progress: Progress | None = None,
     **named: Any,
 ) -> list[ServePlan]:
     """Plans for several models (default: those of ``[serve] models``), each with its adapters (``NAME=PATH``).
 
+    What is None is what ``[serve]`` says.
+
     An adapter belongs to the model its NAME begins with (``MODEL:NAME``), else to the first. Raises `UsageError`
     without any model, and what `plan` raises.
     """
-    asked = list(models or project.config.serve.models)
+    config = project.config.serve
+    asked = list(models or config.models)
     if not asked:
         raise UsageError(
             "no model is named", hint='freehold serve MODEL, or [serve] models = ["…"] in freehold.toml'
@@ -116,8 +134,11 @@ def plans(
         plan(
             model,
             project.settings,
+            engine=engine or ("auto" if (model == ECHO) != (config.engine == "echo") else config.engine),
             adapters=mounts[model],
-            options=_options(project, model),
+            context_tokens=context_tokens or config.context_tokens,
+            parallel=parallel or config.parallel,
+            options=_options(project, model, engine),
             progress=progress,
             **named,
         )
@@ -125,9 +146,11 @@ def plans(
     ]
 
 
-def _options(project: Project, model: str) -> dict[str, Any] | None:
+def _options(project: Project, model: str, engine: str | None) -> dict[str, Any] | None:
     """``[serve] options``, for models of the engine they were written for."""
     config = project.config.serve
+    if engine not in (None, "auto", config.engine) and config.engine != "auto":
+        return None
     return config.options if (model == ECHO) == (config.engine == "echo") else None
 
 
@@ -183,17 +206,6 @@ def plan_for(
         threads=threads,
         options=asked,
     )
-
-
-def choose_engine(asked: str, weights: Weights) -> EngineName:
-    """The engine for weights: what was asked for, or by their format."""
-    if asked == "auto":
-        return "llamacpp" if weights.format == "gguf" else "vllm"
-    names: tuple[EngineName, ...] = ("llamacpp", "vllm", "ollama", "remote", "echo")
-    for name in names:
-        if name == asked:
-            return name
-    raise UsageError(f"no engine is called {asked!r}", hint=f"engines: auto, {', '.join(names)}")
 
 
 def require_engine(name: EngineName, options: dict[str, Any]) -> None:
@@ -264,7 +276,7 @@ def serve(
     `pinned`. Raises `PortInUseError`, `UsageError` (pinned ones that do not fit) and `EngineError`.
     """
     host = host or project.settings.host
-    port = port or project.settings.port
+    port = port or project.config.serve.port or project.settings.port
     plans = [plan] if isinstance(plan, ServePlan) else list(plan)
     front = GatewayConfig(endpoints=(), host=host, port=port) if with_gateway else None
     if front is None:

@@ -53,9 +53,21 @@ async def test_mistakes_are_one_line(ollama, tmp_path):
         await engines.start(plan("http://127.0.0.1:9"), log_dir=tmp_path, name="x").start()
 
 
-async def test_the_address_is_read_as_ollama_writes_it(monkeypatch):
-    monkeypatch.setenv("OLLAMA_HOST", "0.0.0.0:11500")
-    assert OllamaOptions().url == "http://127.0.0.1:11500"
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0:11500", "http://127.0.0.1:11500"),
+        ("127.0.0.1", "http://127.0.0.1:11434"),
+        (":11500", "http://127.0.0.1:11500"),
+        ("ollama.lan", "http://ollama.lan:11434"),
+        ("[::1]", "http://[::1]:11434"),
+        ("[::1]:11500", "http://[::1]:11500"),
+        ("https://ollama.lan/", "https://ollama.lan"),
+    ],
+)
+async def test_the_address_is_read_as_ollama_writes_it(monkeypatch, host, url):
+    monkeypatch.setenv("OLLAMA_HOST", host)
+    assert OllamaOptions().url == url
     monkeypatch.delenv("OLLAMA_HOST")
     assert OllamaOptions().url == "http://127.0.0.1:11434"
 

@@ -1,15 +1,18 @@
 """A hub, played by a server on loopback that speaks its API; fetched with the real library."""
 
+import concurrent.futures
+import errno
 import hashlib
 import http.server
 import json
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from freehold.errors import HashMismatchError, UnknownModelError, WeightsError
-from freehold.workflows.pull import ensure_weights, show_weights
+from freehold.errors import HashMismatchError, StorageError, UnknownModelError, WeightsError
+from freehold.workflows.pull import ensure_weights, remove_weights, show_weights
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 
@@ -168,6 +171,74 @@ def test_other_bytes_than_promised_are_not_kept(hub, settings, tiny_gguf):
     with pytest.raises(HashMismatchError):
         ensure_weights("org/model", settings)
     assert not [path for path in settings.home.rglob("*.gguf") if path.is_file()]
+
+
+def test_all_parts_of_a_split_file_are_fetched_checked_and_removed(hub, settings, tiny_gguf):
+    names = [f"big-Q8_0-{number:05d}-of-00003.gguf" for number in (1, 2, 3)]
+    parts = {name: tiny_gguf(name, 7) for name in names}
+    hub.repositories["org/big"] = {**parts, "other-Q4_0.gguf": tiny_gguf("other", 2)}
+    found = ensure_weights("org/big", settings, quantization="Q8_0")
+    folder = Path(found.path).parent
+    assert Path(found.path).name == names[0], "engines are given the first part"
+    assert sorted(path.name for path in folder.glob("*.gguf")) == names
+    assert found.bytes == sum(map(len, parts.values()))
+    second = folder / names[1]
+    second.write_bytes(second.read_bytes().replace(b"big", b"BIG"))
+    with pytest.raises(HashMismatchError):
+        ensure_weights("org/big", settings, quantization="Q8_0")
+    assert remove_weights("org/big", settings, quantization="Q8_0") == found.bytes
+    assert not list(folder.glob("*.gguf"))
+
+
+def test_a_split_file_without_one_of_its_parts_is_not_begun(hub, settings, tiny_gguf):
+    hub.repositories["org/big"] = {"big-Q8_0-00001-of-00002.gguf": tiny_gguf()}
+    with pytest.raises(WeightsError, match=r"lacks a part .*00002-of-00002"):
+        ensure_weights("org/big", settings)
+    assert not list(settings.home.rglob("*.gguf"))
+
+
+def test_a_quantization_is_a_word_of_its_own(hub, settings, tiny_gguf):
+    hub.repositories["org/model"] = {
+        "model-BF16.gguf": tiny_gguf("bf16", 32),
+        "model-F16.gguf": tiny_gguf("f16", 1),
+        "model-Q4_K_M-v2.gguf": tiny_gguf("q4", 15),
+    }
+    assert ensure_weights("org/model", settings, quantization="F16").source.endswith("#model-F16.gguf")
+    with pytest.raises(UnknownModelError):
+        ensure_weights("org/model", settings, quantization="Q4_K")
+
+
+def test_two_servers_that_want_the_same_model_fetch_it_once(hub, settings, tiny_gguf, monkeypatch):
+    hub.repositories["org/model"] = {"m-Q8_0.gguf": tiny_gguf("both", 7, padding=1_000_000)}
+    fetched = []
+    fetch = huggingface_hub.hf_hub_download
+
+    def slowly(*arguments, **named):
+        fetched.append(arguments[1])
+        time.sleep(0.2)
+        return fetch(*arguments, **named)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", slowly)
+    with concurrent.futures.ThreadPoolExecutor(4) as both:
+        found = list(both.map(lambda _: ensure_weights("org/model", settings), range(4)))
+    assert fetched == ["m-Q8_0.gguf"]
+    assert len({one.sha256 for one in found}) == 1
+
+
+def test_a_disk_that_fills_up_while_pulling_is_one_line_and_the_next_pull_goes_on(
+    hub, settings, tiny_gguf, monkeypatch
+):
+    hub.repositories["org/model"] = {"m-Q8_0.gguf": tiny_gguf()}
+
+    def full(*arguments, **named):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(huggingface_hub, "hf_hub_download", full)
+        with pytest.raises(StorageError, match="the disk is full") as caught:
+            ensure_weights("org/model", settings)
+    assert "FREEHOLD_HOME" in caught.value.hint
+    assert ensure_weights("org/model", settings).quantization == "Q8_0"
 
 
 def test_a_repository_of_pickles_is_refused(hub, settings):

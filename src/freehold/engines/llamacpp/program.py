@@ -18,10 +18,12 @@ def program(plan: ServePlan, options: LlamaOptions, binary: str | None) -> Progr
             (sys.executable, "-m", "freehold.engines.llamacpp.child"),
             quiet_threads(options.spin),
             msgspec.json.encode(plan) + b"\n",
+            options.short_turns,
         )
     return Program(
         (sys.executable, "-m", "freehold.engines.lifeline", binary, *arguments(plan, options)),
         quiet_threads(options.spin),
+        short_turns=options.short_turns,
     )
 
 

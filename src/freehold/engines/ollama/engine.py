@@ -35,7 +35,8 @@ from freehold.types.endpoint import (
 
 OLDEST_VERSION = (0, 5, 5)
 """The first with ``from``, ``adapters`` and ``parameters`` in its create call (documented in its docs/api.md)."""
-DEFAULT_URL = "http://127.0.0.1:11434"
+DEFAULT_PORT = 11434
+DEFAULT_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
 SECONDS = 600.0
 
 
@@ -51,10 +52,11 @@ class OllamaOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def url(self) -> str:
-        found = self.base_url or os.environ.get("OLLAMA_HOST") or DEFAULT_URL
-        if "://" not in found:
-            found = f"http://{found}"
-        return found.rstrip("/").replace("://0.0.0.0", "://127.0.0.1")
+        found = (self.base_url or os.environ.get("OLLAMA_HOST") or DEFAULT_URL).strip().rstrip("/")
+        if "://" not in found:  # an address as Ollama itself takes it: host, port or both
+            host, colon, port = found.rpartition(":") if re.search(r":\d+$", found) else (found, "", "")
+            found = f"http://{host or '127.0.0.1'}:{port if colon else DEFAULT_PORT}"
+        return found.replace("://0.0.0.0", "://127.0.0.1")
 
 
 class OllamaEngine:

@@ -6,14 +6,16 @@ What the library's own cache holds already is read in place. What is fetched goe
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from freehold.engines.weights.check import refuse_pickle
 from freehold.engines.weights.store import storage_errors
 from freehold.errors import MissingExtraError, UnknownModelError, WeightsError
+from freehold.hardware.gguf_header import parts_of
 from freehold.types.progress import Progress
 
 FALLBACKS = ("Q8_0", "Q4_K_M", "Q4_0", "Q6_K", "BF16", "F16")
@@ -41,7 +43,8 @@ def list_files(repo: str, revision: str | None) -> tuple[str, list[HubFile]]:
 
 
 def choose(repo: str, files: list[HubFile], file: str | None, quantization: str | None) -> list[HubFile]:
-    """What to fetch: the named file, the GGUF of that quantization, or all safetensors with what they need.
+    """What to fetch: the named file, the GGUF of that quantization (all parts of a split one, in order), or all
+    safetensors with what they need.
 
     Raises `WeightsError` when the repository has only pickles, `UnknownModelError` when it has no such file.
     """
@@ -50,14 +53,14 @@ def choose(repo: str, files: list[HubFile], file: str | None, quantization: str 
         refuse_pickle(file)
         if file not in by_name:
             raise UnknownModelError(f"{repo} has no file {file}")
-        return [by_name[file]]
+        return _all_parts(repo, by_name[file], by_name)
     ggufs = [item for item in files if item.name.endswith(".gguf") and "mmproj" not in item.name]
     if ggufs:
         wanted = FALLBACKS if quantization is None else (quantization,)
         for name in wanted:
-            matching = sorted(item for item in ggufs if name.lower() in item.name.lower())
+            matching = sorted(item for item in ggufs if _is_quantization(item.name, name))
             if matching:
-                return matching[:1]
+                return _all_parts(repo, matching[0], by_name)
         listed = ", ".join(item.name for item in ggufs[:8])
         raise UnknownModelError(f"{repo} has no {quantization or 'usual'} GGUF", hint=f"it has: {listed}")
     tensors = [item for item in files if item.name.endswith(".safetensors") and "/" not in item.name]
@@ -69,8 +72,20 @@ def choose(repo: str, files: list[HubFile], file: str | None, quantization: str 
     raise WeightsError(f"{repo} has neither GGUF nor safetensors files")
 
 
+def _is_quantization(file: str, name: str) -> bool:
+    """Whether a file's name says this quantization: ``F16`` is not in ``model-BF16.gguf``."""
+    return re.search(rf"(?<![a-z0-9]){re.escape(name)}(?![a-z0-9_])", file, re.IGNORECASE) is not None
+
+
+def _all_parts(repo: str, first: HubFile, by_name: dict[str, HubFile]) -> list[HubFile]:
+    names = [path.as_posix() for path in parts_of(PurePosixPath(first.name))]
+    if missing := next((name for name in names if name not in by_name), None):
+        raise WeightsError(f"{repo} lacks a part of {first.name}: {missing}")
+    return [by_name[name] for name in names]
+
+
 def fetch(repo: str, commit: str, files: list[HubFile], folder: Path, *, progress: Progress) -> Path:
-    """Fetch `files` into `folder` (a file's path when there is one file, else the folder).
+    """Fetch `files` into `folder` (the path of the GGUF, or of its first part; for safetensors the folder).
 
     A broken download goes on where it stopped. Raises `WeightsError` (gated, not found, not reachable) and
     `StorageError`.
@@ -91,7 +106,8 @@ def fetch(repo: str, commit: str, files: list[HubFile], folder: Path, *, progres
             )
         done += item.bytes or 0
         progress.update(done, total, unit="bytes")
-    return folder / files[0].name if len(files) == 1 else folder
+    first = files[0].name
+    return folder / first if len(files) == 1 or first.endswith(".gguf") else folder
 
 
 def cached(repo: str, file: str, revision: str | None) -> Path | None:

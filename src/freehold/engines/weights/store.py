@@ -27,6 +27,7 @@ import msgspec
 
 from freehold.engines.weights.check import sha256_of
 from freehold.errors import HashMismatchError, StorageError, UsageError, WeightsError
+from freehold.hardware.gguf_header import parts_of
 from freehold.types.model import Weights
 from freehold.types.record import Record
 
@@ -179,7 +180,8 @@ class WeightsStore:
                 if path.is_dir():
                     shutil.rmtree(path)
                 else:
-                    path.unlink(missing_ok=True)
+                    for file in parts_of(path):
+                        file.unlink(missing_ok=True)
             folder = self.folder(weights.model_id)
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
@@ -242,8 +244,8 @@ class WeightsStore:
 
 
 def weight_files(path: Path) -> list[Path]:
-    """The weights themselves: the file, or all safetensors of a folder."""
-    return [path] if path.is_file() else sorted(path.glob("*.safetensors"))
+    """The weights themselves: the file (all parts of a split GGUF), or all safetensors of a folder."""
+    return parts_of(path) if path.is_file() else sorted(path.glob("*.safetensors"))
 
 
 def fingerprint(path: Path) -> tuple[int, int]:
@@ -258,12 +260,19 @@ def fingerprint(path: Path) -> tuple[int, int]:
 
 
 def hash_of(path: Path) -> str:
-    """SHA-256 of a file; of a folder, over its sorted ``sha256  name`` lines."""
-    if path.is_file():
-        return sha256_of(path)
+    """SHA-256 of a file; of a split one or a folder, over the sorted ``sha256  name`` lines of its files.
+
+    Raises `WeightsError` for a file that cannot be read.
+    """
     import hashlib
 
-    lines = "".join(f"{sha256_of(file)}  {file.name}\n" for file in weight_files(path))
+    files = weight_files(path)
+    try:
+        if files == [path]:
+            return sha256_of(path)
+        lines = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)
+    except OSError as error:
+        raise WeightsError(f"{error.filename or path} cannot be read: {error.strerror}") from None
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
