@@ -238,7 +238,7 @@ def test_a_disk_that_fills_up_while_pulling_is_one_line_and_the_next_pull_goes_o
         with pytest.raises(StorageError, match="the disk is full") as caught:
             ensure_weights("org/model", settings)
     assert "FREEHOLD_HOME" in caught.value.hint
-    assert ensure_weights("org/model", settings).quantization == "Q8_0"
+    assert ensure_weights("org/model", settings).source.endswith("#m-Q8_0.gguf")
 
 
 def test_a_repository_of_pickles_is_refused(hub, settings):
