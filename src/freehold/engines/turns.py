@@ -50,7 +50,7 @@ def shorten(process: int, *, turn_ns: int = TURN_NS) -> bool:
         return False  # it has ended already
     asked = _Attributes(size=ctypes.sizeof(_Attributes), policy=os.SCHED_OTHER, nice=nice, runtime_ns=turn_ns)
     libc = ctypes.CDLL(None, use_errno=True)
-    return libc.syscall(number, process, ctypes.byref(asked), 0) == 0
+    return int(libc.syscall(number, process, ctypes.byref(asked), 0)) == 0
 
 
 def turn_ns(process: int) -> int | None:
