@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import msgspec
 
+from freehold.engines.engine import check as check_plan
 from freehold.engines.llamacpp import tuning
 from freehold.engines.llamacpp.engine import usable_cores
 from freehold.engines.llamacpp.engine import which as find_llama
@@ -85,6 +86,7 @@ def plan(
         options=asked,
     )
     if chosen == "vllm":
+        require_engine(chosen, asked)  # before weights are converted for it
         if engine == "auto" and progress is not None:
             progress.say(f"vLLM serves {weights.model_id}: {why} (--engine llamacpp for the other)")
         weights = to_safetensors(weights, settings, progress=progress)
@@ -304,6 +306,8 @@ def serve(
             on_memory=on_memory,
         )
 
+    for one in plans:
+        check_plan(one)  # what cannot work is told before anything else is said
     if len(plans) == 1:
         _warn(plans[0], project, progress)
         if (better := room.advice(plans[0], project.settings)) is not None:
@@ -349,6 +353,6 @@ def _models(names: Sequence[str], plans: Sequence[ServePlan]) -> tuple[str, ...]
 def _warn(plan: ServePlan, project: Project, progress: Progress) -> None:
     """Say before a load that may take minutes that memory is short."""
     fit = room.fit_of(plan, project.settings)
-    if fit is not None and not fit.fits:
+    if fit is not None and fit.headroom_bytes < 0:
         ways_out = f"; {fit.ways_out[0]}" if fit.ways_out else ""
         progress.say(f"memory may be short: {plan.model} {fit.reasons[0]}{ways_out}")
