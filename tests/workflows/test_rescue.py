@@ -16,7 +16,7 @@ from freehold.types.config import parse
 from freehold.types.progress import Silent
 from freehold.workflows import rescue
 from freehold.workflows.fine_tunes import Account
-from freehold.workflows.rescue_project import Wish, guess_scorer
+from freehold.workflows.rescue_project import Wish
 
 MODEL = "ft:gpt-4o-mini-2024-07-18:acme:inbox:Bq1"
 OTHER = "ft:gpt-3.5-turbo-0125:acme::old"
@@ -228,20 +228,6 @@ def test_what_cannot_be_rescued_is_said_before_anything_is_written(api, tmp_path
     with pytest.raises(UsageError, match="2 fine-tuned models; which one"):
         rescue.begin(Wish(folder=tmp_path / "out", base_url=api.url, api_key_env=KEY), progress=Silent())
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("answers", "scorer"),
-    [
-        (['{"a": 1, "b": 2}', '{"a": 3}'], "json_fields"),
-        (['[{"function": {"name": "f", "arguments": "{}"}}]'] * 3, "tool_call"),
-        (["4", "5.5", "-1"], "numeric"),
-        (["yes", "no"] * 9, "label"),
-        ([f"a long story number {n}" for n in range(20)], "exact"),
-    ],
-)
-def test_scorers_are_guessed_from_the_answers(answers, scorer):
-    assert guess_scorer(answers).scorer == scorer
 
 
 def test_names_with_quotes_survive_the_written_file(tmp_path):

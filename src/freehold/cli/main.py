@@ -23,6 +23,7 @@ class Entry(NamedTuple):
 PARTS: dict[str, dict[str, Entry]] = {
     "The whole journey": {
         "demo": Entry("freehold.cli.demo:command", "Run the whole journey on a shipped example"),
+        "init": Entry("freehold.cli.init:command", "Write a first freehold.toml from what your log tells"),
         "migrate": Entry("freehold.cli.migrate:command", "Run the whole journey from your freehold.toml"),
         "rescue": Entry("freehold.cli.rescue:command", "My fine-tuned GPT stops on a date: what now?"),
         "report": Entry("freehold.cli.report:command", "Write the page that tells it all"),

@@ -69,7 +69,7 @@ def open_project(config: Path | None = None, *, must_exist: bool = False) -> Pro
         if must_exist or config is not None:
             raise ConfigError(
                 f"{path or CONFIG_NAME}: no such file",
-                hint="write one (docs/reference/freehold-toml.md), or name it: --config FILE",
+                hint="freehold init TRAFFIC writes one; or name it: --config FILE",
             )
         here = Path.cwd()
         return Project(here, ProjectConfig(app=AppConfig(name=here.name or "app")), settings, None)

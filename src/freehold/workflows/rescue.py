@@ -20,6 +20,7 @@ from freehold.evals.replay import Budget
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.progress import Progress
 from freehold.types.record import Record
+from freehold.workflows.drafting import prompt_size, tokens_in
 from freehold.workflows.evaluate import frozen_file
 from freehold.workflows.fine_tunes import Account, FineTune
 from freehold.workflows.freeze import Freeze, freeze
@@ -32,8 +33,6 @@ from freehold.workflows.rescue_project import (
     config_text,
     dollars,
     estimate,
-    prompt_size,
-    tokens_in,
 )
 
 _SEEN = (

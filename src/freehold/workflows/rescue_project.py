@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import NamedTuple
 
 from freehold.datasets import importing, sampling
 from freehold.datasets.importing import Imported
@@ -18,18 +14,27 @@ from freehold.types.config import DataConfig
 from freehold.types.record import Record
 from freehold.types.trace import Usage
 from freehold.workflows.asking_cost import asking_cost
+from freehold.workflows.drafting import (
+    MODEL,
+    Guess,
+    answer_tokens,
+    context_for,
+    guess_scorer,
+    name_of,
+    options_text,
+    place,
+    prompt_size,
+    quoted,
+    tokens_in,
+)
 from freehold.workflows.fine_tunes import FineTune
 from freehold.workflows.project import now
 
 OPENAI = "https://api.openai.com/v1"
 SAMPLES = 400
 """Held-out samples at most: enough to show a drop of three points, few enough to ask for pennies."""
-CHARACTERS_PER_TOKEN = 3.0
-"""Few on purpose (English has about four), so that the estimate is rather too high than too low."""
 REQUEST_TOKENS = 8
 """What a chat request adds around its messages."""
-MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
-
 _HELD_OUT_SHARE = 0.2
 
 
@@ -86,54 +91,9 @@ def _look(path: Path) -> _Seen:
     return _Seen(answers, sizes)
 
 
-class Guess(NamedTuple):
-    """A scorer for the answers, its options, and what it was guessed from."""
-
-    scorer: str
-    options: dict[str, Any]
-    why: str
-
-
-def guess_scorer(answers: Sequence[str]) -> Guess:
-    """How such answers are best scored: tool calls, JSON, one of a few labels, numbers, else the exact text."""
-    objects, calls, numbers = [], 0, 0
-    for text in answers:
-        try:
-            value = json.loads(text)
-        except ValueError:
-            continue
-        objects.append(value) if isinstance(value, dict) else None
-        numbers += isinstance(value, int | float) and not isinstance(value, bool)
-        calls += isinstance(value, list) and all(isinstance(one, dict) and "function" in one for one in value)
-    most = 0.95 * len(answers)
-    if calls >= most:
-        return Guess("tool_call", {}, "the answers are tool calls")
-    if len(objects) >= most:
-        shared = sorted(set.intersection(*(set(one) for one in objects)))
-        return Guess("json_fields", {"fields": shared} if shared else {}, "the answers are JSON objects")
-    if numbers >= most:
-        return Guess("numeric", {}, "the answers are numbers")
-    kinds = {text.strip() for text in answers}
-    if len(kinds) <= max(2, len(answers) // 3) and max(map(len, kinds)) <= 80:
-        return Guess("label", {}, f"the answers are {len(kinds)} short texts again and again")
-    return Guess(
-        "exact", {}, 'the answers are free text: exact is strict, consider scorer = "judge" or "semantic"'
-    )
-
-
-def prompt_size(messages: Sequence[dict[str, Any]], tools: Any) -> int:
-    """Characters of a request, its JSON included; absent fields don't count."""
-    present = [{key: value for key, value in one.items() if value is not None} for one in messages]
-    return len(msgspec.json.encode(present)) + (len(msgspec.json.encode(tools)) if tools else 0)
-
-
 def dollars(amount: Decimal) -> str:
     """For people: cents, and more digits below one."""
     return f"${amount:.2f}" if amount >= Decimal("0.01") else f"${amount:.2g}"
-
-
-def tokens_in(characters: float) -> int:
-    return int(characters / CHARACTERS_PER_TOKEN) + 1
 
 
 def estimate(model: str, prompts: Sequence[int], completions: Sequence[int]) -> Asking:
@@ -178,24 +138,22 @@ def config_text(wish: Wish, tune: FineTune | None, file: Path, held_out: Path | 
     model = tune.model if tune is not None else wish.model or "fine-tune"
     longest_answer = max(map(len, seen.answers))
     longest = tokens_in(max(seen.prompt_characters) + longest_answer)
-    context = 1024
-    while context < longest + 64 and context < 16384:
-        context *= 2
+    context = context_for(longest)
     count = len(seen.answers)
     batch = 8 if count < 400 else 16 if count < 2000 else 32
-    key = [f"api_key_env = {_quoted(wish.api_key_env)}"] if wish.api_key_env else []
-    base_url = [f"base_url = {_quoted(wish.base_url)}"] if wish.api_key_env else []
-    held = [f"held_out_files = [{_quoted(_place(held_out, wish.folder))}]"] if held_out is not None else []
+    key = [f"api_key_env = {quoted(wish.api_key_env)}"] if wish.api_key_env else []
+    base_url = [f"base_url = {quoted(wish.base_url)}"] if wish.api_key_env else []
+    held = [f"held_out_files = [{quoted(place(held_out, wish.folder))}]"] if held_out is not None else []
     minutes = [f"max_minutes = {wish.max_minutes}"] if wish.max_minutes is not None else []
-    options = ", ".join(f"{name} = {_value(value)}" for name, value in guess.options.items())
+    options = options_text(guess)
     lines = [
         "# Written by freehold rescue. It is yours now: change what you like, then run the same command again.",
         "",
         "[app]",
-        f"name = {_quoted(_name(wish.folder))}",
+        f"name = {quoted(name_of(wish.folder))}",
         "",
         "[incumbent]",
-        f"model = {_quoted(model)}",
+        f"model = {quoted(model)}",
         *base_url,
         *key,
         "",
@@ -203,20 +161,20 @@ def config_text(wish: Wish, tune: FineTune | None, file: Path, held_out: Path | 
         "commercial = true",
         "",
         "[data]",
-        f"files = [{_quoted(_place(file, wish.folder))}]",
+        f"files = [{quoted(place(file, wish.folder))}]",
         *held,
         'answers = "gold"   # the file holds what was wanted; the fine-tune\'s own answers are frozen apart',
         f"held_out = {_HELD_OUT_SHARE}",
         f"held_out_limit = {_affordable(wish, model, seen)}",
         "",
         "[task]",
-        f"scorer = {_quoted(guess.scorer)}   # {guess.why}",
-        *([f"options = {{ {options} }}"] if options else []),
+        f"scorer = {quoted(guess.scorer)}   # {guess.why}",
+        *([f"options = {options}"] if options else []),
         "margin = 0.03   # largest drop you accept: three points",
-        f"max_tokens = {min(2048, max(16, tokens_in(longest_answer * 1.5)))}",
+        f"max_tokens = {answer_tokens(longest_answer)}",
         "",
         "[candidates]",
-        f"models = [{', '.join(map(_quoted, wish.candidates or (MODEL,)))}]",
+        f"models = [{', '.join(map(quoted, wish.candidates or (MODEL,)))}]",
         "",
         "[train]",
         f"batch_size = {batch}",
@@ -228,24 +186,3 @@ def config_text(wish: Wish, tune: FineTune | None, file: Path, held_out: Path | 
         "",
     ]
     return "\n".join(lines)
-
-
-def _name(folder: Path) -> str:
-    return folder.resolve().name or "rescue"
-
-
-def _place(path: Path, folder: Path) -> str:
-    """A path as the file in `folder` names it."""
-    inside = path.resolve()
-    return (
-        os.path.relpath(inside, folder.resolve()) if inside.is_relative_to(folder.resolve()) else str(inside)
-    )
-
-
-def _quoted(text: str) -> str:
-    """A TOML string; JSON escapes what TOML wants escaped."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _value(value: Any) -> str:
-    return f"[{', '.join(map(_quoted, value))}]" if isinstance(value, list) else _quoted(str(value))

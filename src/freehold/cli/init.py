@@ -1,0 +1,109 @@
+"""`freehold init`: a first freehold.toml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import click
+import msgspec
+
+from freehold.cli.options import json_option, print_json
+from freehold.types.config import DataConfig, DataFormat
+
+if TYPE_CHECKING:
+    from freehold.workflows.init import Draft
+
+
+@click.command("init")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--held-out",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A file kept for the proof, never trained on (may be given several times).",
+)
+@click.option("--incumbent", help="The model you pay for today (default: the one the files name most often).")
+@click.option(
+    "--candidate", "candidates", multiple=True, help="Open model to try (may be given several times)."
+)
+@click.option("--scorer", help="How answers are scored (default: guessed from them).")
+@click.option("--name", help="Name of the application (default: the folder's).")
+@click.option(
+    "--format", "kind", type=click.Choice(get_args(DataFormat)), metavar="NAME", help="Format of the files."
+)
+@click.option("--input", "asked", help="Column of the question, for tables.")
+@click.option("--label", help="Column of the right answer, for tables.")
+@click.option("--answers", type=click.Choice(["incumbent", "gold"]), help="What a recorded answer is.")
+@click.option("--dir", "folder", type=click.Path(path_type=Path), default=".", help="Folder to write into.")
+@click.option("--replace", is_flag=True, help="Write a freehold.toml anew that is there already.")
+@json_option
+def command(
+    files: tuple[Path, ...],
+    held_out: tuple[Path, ...],
+    incumbent: str | None,
+    candidates: tuple[str, ...],
+    scorer: str | None,
+    name: str | None,
+    kind: str | None,
+    asked: str | None,
+    label: str | None,
+    answers: str | None,
+    folder: Path,
+    replace: bool,
+    as_json: bool,
+) -> None:
+    """Write a first freehold.toml from what your traffic log tells: format, model, scorer, sizes.
+
+    Nothing is imported, asked or trained. What the files cannot tell is listed at the end.
+
+    \b
+    Examples:
+      freehold init traffic.jsonl
+      freehold init train.csv --held-out test.csv --input text --label category
+      freehold init --incumbent gpt-4o-2024-08-06
+    """
+    from freehold.workflows.init import Wish, draft
+
+    given = {"format": kind, "input": asked, "label": label, "answers": answers}
+    data = msgspec.structs.replace(
+        DataConfig(), **{key: said for key, said in given.items() if said is not None}
+    )
+    drafted = draft(
+        Wish(
+            folder=folder,
+            files=files,
+            held_out=held_out,
+            name=name,
+            incumbent=incumbent,
+            candidates=candidates,
+            scorer=scorer,
+            data=data,
+            replace=replace,
+        )
+    )
+    if as_json:
+        print_json(drafted)
+        return
+    _show(drafted)
+
+
+def _show(drafted: Draft) -> None:
+    for seen in drafted.seen:
+        count = f"{seen.records:,} records" + ("" if seen.whole else " looked at, there are more")
+        click.echo(f"{seen.file}: {seen.format}, {count}, {seen.rejected:,} rejected")
+        if seen.first_reject:
+            click.echo(f"  first reject, {seen.first_reject}")
+        width = max(map(len, seen.mapping), default=0)
+        for people, source in seen.mapping.items():
+            click.echo(f"  {people:<{width}}  ← {source}")
+    if drafted.seen:
+        click.echo(f"  model   {drafted.incumbent or 'not named in the files'}")
+        click.echo(
+            f"  scorer  {drafted.scorer}: {drafted.scorer_why}" if drafted.scorer else "  scorer  not known"
+        )
+    click.secho(f"\nwritten: {drafted.path}", bold=True)
+    click.echo("Still yours to say:")
+    for line in drafted.open:
+        click.echo(f"  · {line}")
+    click.echo("Then: freehold migrate" if drafted.seen else "Then: freehold up")

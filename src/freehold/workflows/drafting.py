@@ -1,0 +1,104 @@
+"""What the commands that write a `freehold.toml` have in common: guesses from the data, and how TOML is spelled."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""The candidate where nobody named one."""
+CHARACTERS_PER_TOKEN = 3.0
+"""Few on purpose (English has about four), so that an estimate is rather too high than too low."""
+_LONGEST_CONTEXT = 16384
+
+
+class Guess(NamedTuple):
+    """A scorer for the answers, its options, and what it was guessed from."""
+
+    scorer: str
+    options: dict[str, Any]
+    why: str
+
+
+def guess_scorer(answers: Sequence[str]) -> Guess:
+    """How such answers are best scored: tool calls, JSON, one of a few labels, numbers, else the exact text."""
+    objects, calls, numbers = [], 0, 0
+    for text in answers:
+        try:
+            value = json.loads(text)
+        except ValueError:
+            continue
+        objects.append(value) if isinstance(value, dict) else None
+        numbers += isinstance(value, int | float) and not isinstance(value, bool)
+        calls += isinstance(value, list) and all(isinstance(one, dict) and "function" in one for one in value)
+    most = 0.95 * len(answers)
+    if calls >= most:
+        return Guess("tool_call", {}, "the answers are tool calls")
+    if len(objects) >= most:
+        shared = sorted(set.intersection(*(set(one) for one in objects)))
+        return Guess("json_fields", {"fields": shared} if shared else {}, "the answers are JSON objects")
+    if numbers >= most:
+        return Guess("numeric", {}, "the answers are numbers")
+    kinds = {text.strip() for text in answers}
+    if len(kinds) <= max(2, len(answers) // 3) and max(map(len, kinds)) <= 80:
+        return Guess("label", {}, f"the answers are {len(kinds)} short texts again and again")
+    return Guess(
+        "exact", {}, 'the answers are free text: exact is strict, consider scorer = "judge" or "semantic"'
+    )
+
+
+def options_text(guess: Guess) -> str:
+    """The scorer's options as an inline table; empty where there are none."""
+    options = ", ".join(f"{name} = {value(given)}" for name, given in guess.options.items())
+    return f"{{ {options} }}" if options else ""
+
+
+def prompt_size(messages: Sequence[dict[str, Any]], tools: Any) -> int:
+    """Characters of a request, its JSON included; absent fields don't count."""
+    present = [{key: value for key, value in one.items() if value is not None} for one in messages]
+    return len(msgspec.json.encode(present)) + (len(msgspec.json.encode(tools)) if tools else 0)
+
+
+def tokens_in(characters: float) -> int:
+    return int(characters / CHARACTERS_PER_TOKEN) + 1
+
+
+def context_for(tokens: int) -> int:
+    """A context that holds a request of `tokens`, question and answer together: a power of two."""
+    context = 1024
+    while context < tokens + 64 and context < _LONGEST_CONTEXT:
+        context *= 2
+    return context
+
+
+def answer_tokens(longest: int) -> int:
+    """How long an answer may become where the longest one known has `longest` characters."""
+    return min(2048, max(16, tokens_in(longest * 1.5)))
+
+
+def name_of(folder: Path) -> str:
+    """The application's name where nobody gave one: its folder's."""
+    return folder.resolve().name or "app"
+
+
+def place(path: Path, folder: Path) -> str:
+    """A path as the file in `folder` names it."""
+    inside = path.resolve()
+    return (
+        os.path.relpath(inside, folder.resolve()) if inside.is_relative_to(folder.resolve()) else str(inside)
+    )
+
+
+def quoted(text: str) -> str:
+    """A TOML string; JSON escapes what TOML wants escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def value(given: Any) -> str:
+    """A TOML value: text, or a list of texts."""
+    return f"[{', '.join(map(quoted, given))}]" if isinstance(given, list) else quoted(str(given))
