@@ -306,8 +306,8 @@ def serve(
             on_memory=on_memory,
         )
 
-    for one in plans:
-        check_plan(one)  # what cannot work is told before anything else is said
+    for wanted in plans:
+        check_plan(wanted)  # what cannot work is told before anything else is said
     if len(plans) == 1:
         _warn(plans[0], project, progress)
         if (better := room.advice(plans[0], project.settings)) is not None:
