@@ -41,10 +41,30 @@ def test_gaps_stay_within_one_source():
         assert gap.difference == pytest.approx(by_kind["open"] - by_kind["proprietary"], abs=1e-3)
 
 
-def test_unknown_task_lists_those_known():
+def test_an_unknown_task_names_the_nearest():
     with pytest.raises(UsageError) as caught:
-        scores.gaps("Chess")
-    assert "Banking77" in caught.value.hint
+        scores.gaps("Bankng77")
+    assert "did you mean Banking77?" in caught.value.hint
+
+
+def test_a_tuned_model_is_set_beside_the_same_setting_too():
+    (gap,) = scores.gaps("bc5cdr")
+    assert (gap.open_model, gap.open_score, gap.proprietary_model) == ("mistral-7b", 0.972, "gpt-4")
+    assert (gap.like_model, gap.like_difference) == ("mistral-7b-instruct", pytest.approx(-0.187))
+    shown = CliRunner().invoke(cli, ["gap", "bc5cdr"]).stdout
+    assert "open +0.082" in shown
+
+
+def test_lora_land_is_whole():
+    rows = [row for row in scores.rows() if row.source.startswith("LoRA Land")]
+    assert len(rows) == 31 * 22
+    assert all(0 <= row.score <= 1 for row in rows)
+
+
+def test_publishers_with_one_licence_are_not_said_to_differ():
+    (openai,) = show("OpenAI")
+    assert "one licence over all releases" in openai.reliance
+    assert "Apache License 2.0" in CliRunner().invoke(cli, ["publishers", "OpenAI"]).stdout
 
 
 @pytest.mark.parametrize("arguments", [["publishers"], ["gap"], ["gap", "Banking77"]])

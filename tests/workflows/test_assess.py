@@ -50,6 +50,10 @@ def test_the_largest_quantization_that_fits_is_taken(project):
 
 
 def test_order_by_speed_and_memory(project):
+    first = [row.model for row in assess(project, machine="RTX 4090").shortlist]
+    assert first.index("Qwen/Qwen3-8B") < first.index("meta-llama/Llama-2-13b-chat-hf")  # two years younger
+    large = [row.parameters for row in assess(project, machine="RTX 4090", rank_by="size").shortlist]
+    assert large == sorted(large, reverse=True)
     fast = assess(project, machine="RTX 4090", rank_by="speed").shortlist
     speeds = [row.speed.decode_tokens_per_second[0] for row in fast]
     assert speeds == sorted(speeds, reverse=True)

@@ -1,8 +1,9 @@
 import pytest
 
 from freehold.errors import UsageError
-from freehold.workflows.bench_model import bench, measured
+from freehold.workflows.bench_model import bench
 from freehold.workflows.project import open_project
+from freehold.workflows.speeds import measured
 
 
 @pytest.fixture

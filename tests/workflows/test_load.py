@@ -12,8 +12,8 @@ from freehold.cli.main import cli
 from freehold.store import open_store
 from freehold.types.endpoint import ServePlan
 from freehold.types.load import LoadReport
-from freehold.workflows.bench_model import MeasuredSpeed
 from freehold.workflows.load import is_here
+from freehold.workflows.speeds import MeasuredSpeed
 
 
 @pytest.fixture

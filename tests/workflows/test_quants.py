@@ -9,9 +9,9 @@ from freehold.errors import EngineError, UnknownModelError, UsageError
 from freehold.settings import load
 from freehold.types.machine import Speed, Workload
 from freehold.types.quants import QuantRow
-from freehold.workflows.bench_model import MeasuredSpeed
 from freehold.workflows.machine import find_machine
 from freehold.workflows.quants import choose, quants
+from freehold.workflows.speeds import MeasuredSpeed
 
 
 @pytest.fixture
@@ -184,3 +184,12 @@ def test_without_the_program_it_says_how_to_get_it(settings, tmp_path):
     with pytest.raises(EngineError, match="not built here") as caught:
         make(str(path), "Q8_0", settings)
     assert "engines install llamacpp --native" in caught.value.hint
+
+
+def test_what_makers_publish_in_four_bits_is_the_widest(settings):
+    found = quants(
+        "openai/gpt-oss-20b", machine=find_machine("L4", settings), workload=Workload(), settings=settings
+    )
+    assert found.take == found.rows[0].quantization == "MXFP4_MOE"
+    assert found.rows[0].weights_bytes == pytest.approx(12.1e9, rel=0.015)  # as ggml-org publishes it
+    assert any("ggml-org/gpt-oss-20b-GGUF" in reason for reason in found.reasons)

@@ -36,13 +36,15 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class FamilyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One file: a family of models by one publisher. `chat_template` holds for all rows without one of their own."""
+    """One file: a family of models by one publisher. `chat_template` holds for all rows without one of their own;
+    `quantization` is what the makers publish, where that is not 16 bits."""
 
     family: str
     publisher: str
     models: tuple[ModelRow, ...]
     shape: dict[str, Any] = {}
     chat_template: str | None = None
+    quantization: str | None = None
 
 
 @functools.cache
@@ -88,6 +90,7 @@ def _model(family: FamilyFile, row: ModelRow) -> Model:
         languages=row.languages,
         gguf=row.gguf,
         chat_template=row.chat_template or family.chat_template,
+        quantization=family.quantization,
         note=row.note,
     )
 

@@ -89,7 +89,7 @@ def _counted(row: PublisherRow) -> Publisher:
 
 
 def _reliance(row: PublisherRow, licenses: Counter[str]) -> str:
-    if row.drift is not None or len(licenses) > 1:
+    if len(licenses) > 1:
         return (
             "terms differ between releases: pin the release, keep the licence text it came with, and expect the "
             "next one to differ; what you hold stays under its own terms"

@@ -6,6 +6,7 @@ within a source (tuned against zero-shot) and are shown.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import tomllib
 from collections.abc import Iterator
@@ -54,6 +55,10 @@ class Gap(Record, frozen=True, kw_only=True):
     difference: float
     same_setting: bool
     all_seen: bool
+    like_model: str | None = None
+    """Where settings differ: the best open model in the proprietary one's setting, if the source has one."""
+    like_score: float | None = None
+    like_difference: float | None = None
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -125,7 +130,11 @@ def gaps(task: str | None = None) -> list[Gap]:
     """
     chosen = [row for row in rows() if task is None or task.lower() in row.task.lower()]
     if not chosen:
-        raise UsageError(f"no published score of {task}", hint=f"known: {', '.join(tasks())}")
+        near = difflib.get_close_matches(task or "", tasks(), n=3, cutoff=0.5)
+        shown = f"did you mean {' or '.join(near)}? " if near else ""
+        raise UsageError(
+            f"no published score of {task}", hint=f"{shown}freehold gap lists all {len(tasks())} tasks"
+        )
     groups: dict[tuple[str, str, str], list[PublishedScore]] = {}
     for row in chosen:
         groups.setdefault((row.task, row.metric, row.source), []).append(row)
@@ -142,6 +151,8 @@ def _gap(group: list[PublishedScore]) -> Gap | None:
     if len(best) < 2:
         return None
     one, other = best["open"], best["proprietary"]
+    alike = [row for row in group if row.kind == "open" and row.setting == other.setting]
+    like = max(alike, key=lambda row: sign * row.score) if alike and one.setting != other.setting else None
     return Gap(
         task=one.task,
         metric=one.metric,
@@ -156,4 +167,7 @@ def _gap(group: list[PublishedScore]) -> Gap | None:
         difference=round(sign * (one.score - other.score), 4),
         same_setting=one.setting == other.setting,
         all_seen=one.seen and other.seen,
+        like_model=like.model if like else None,
+        like_score=like.score if like else None,
+        like_difference=round(sign * (like.score - other.score), 4) if like else None,
     )

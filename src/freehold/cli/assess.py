@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 @click.option("--language", "languages", multiple=True, help="Language code the model must know; repeatable.")
 @click.option(
     "--rank-by",
-    type=click.Choice(["size", "speed", "memory"]),
-    default="size",
+    type=click.Choice(["prior", "size", "speed", "memory"]),
+    default="prior",
     show_default=True,
     help="Order of what is left; a measured score always comes first.",
 )
@@ -151,7 +151,7 @@ def _line(row: CandidateRow) -> None:
     score = f"score {row.measured_score:.3f}" if row.measured_score is not None else ""
     size = f"{row.parameters / 1e9:.1f}B" if row.parameters >= 1e9 else f"{row.parameters / 1e6:.0f}M"
     click.echo(
-        f"{mark} {row.model:<46} {size:>7} {row.quantization or '':<7} {gib(row.total_bytes or 0):>9} "
+        f"{mark} {row.model:<46} {size:>7} {row.quantization or '':<9} {gib(row.total_bytes or 0):>9} "
         f"{speed:>16} {_dollars(row):>18} {score}".rstrip()
     )
     for reason in row.reasons:

@@ -27,11 +27,19 @@ def command(task: str | None, as_json: bool) -> None:
         print_json(found)
         return
     for one in found:
-        click.echo(f"{click.style(one.task, bold=True)}, {one.metric}: open {one.difference:+.1f}")
-        click.echo(f"  open         {one.open_score:>7.2f}  {one.open_model} ({one.open_setting})")
+        # Scores up to 1 are shares and need their third place.
+        digits = 3 if max(abs(one.open_score), abs(one.proprietary_score)) <= 1 else 1
+        click.echo(f"{click.style(one.task, bold=True)}, {one.metric}: open {one.difference:+.{digits}f}")
+        click.echo(f"  open         {one.open_score:>7.{digits}f}  {one.open_model} ({one.open_setting})")
         click.echo(
-            f"  proprietary  {one.proprietary_score:>7.2f}  {one.proprietary_model} ({one.proprietary_setting})"
+            f"  proprietary  {one.proprietary_score:>7.{digits}f}  {one.proprietary_model} "
+            f"({one.proprietary_setting})"
         )
+        if one.like_score is not None and one.like_difference is not None:
+            click.echo(
+                f"  open, same   {one.like_score:>7.{digits}f}  {one.like_model} ({one.proprietary_setting}): "
+                f"{one.like_difference:+.{digits}f}"
+            )
         unlike = "" if one.same_setting else "settings differ; "
         recalled = "" if one.all_seen else "partly recalled, not read; "
         click.echo(click.style(f"  {unlike}{recalled}{one.source}, read {one.checked}", dim=True))

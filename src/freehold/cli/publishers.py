@@ -18,8 +18,10 @@ def command(name: str | None, as_json: bool) -> None:
       freehold publishers
       freehold publishers Google
     """
+    from freehold.catalog.licenses import licenses
     from freehold.workflows.publishers import show
 
+    known = licenses()
     found = show(name)
     if as_json:
         print_json(found)
@@ -29,7 +31,8 @@ def command(name: str | None, as_json: bool) -> None:
         pace = f", every {one.months_between:g} months" if one.months_between is not None else ""
         click.echo(f"{click.style(one.name, bold=True)}  {one.models} models in the catalog{span}{pace}")
         for license_id, count in one.licenses.items():
-            click.echo(f"  {count:>3} × {license_id}")
+            named = known.get(license_id)
+            click.echo(f"  {count:>3} × {named.name if named else license_id}")
         if one.drift:
             click.echo(f"  {one.drift}")
         click.echo(click.style(f"  {one.reliance}", dim=True))

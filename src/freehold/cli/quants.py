@@ -77,11 +77,11 @@ def command(
       freehold quants google/gemma-3-27b-it --context 32768 --machine "RTX 4090"
     """
     from freehold.types.machine import Workload
-    from freehold.workflows.bench_model import all_measured
     from freehold.workflows.machine import find_machine
     from freehold.workflows.project import open_project
     from freehold.workflows.quants import quants
     from freehold.workflows.quants_measure import latest
+    from freehold.workflows.speeds import all_measured
 
     project = open_project(config_path)
     if made is not None:

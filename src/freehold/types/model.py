@@ -148,6 +148,8 @@ class Model(Record, frozen=True, kw_only=True):
     """Repositories of a hub that carry GGUF files of these weights."""
     chat_template: str | None = None
     """How turns are written, by llama.cpp's names (``chatml``, ``llama3`` …); the text itself is in the weights."""
+    quantization: str | None = None
+    """What its makers publish where that is not 16 bits: anything wider is larger and holds no more."""
     note: str | None = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
@@ -21,21 +22,29 @@ from freehold.types.machine import Fit, Machine, Speed, Workload
 from freehold.types.model import Model
 from freehold.types.record import content_id
 from freehold.workflows.assess_cost import with_costs
-from freehold.workflows.bench_model import all_measured
 from freehold.workflows.builds import engine_build
 from freehold.workflows.cost import LOOKED_UP, MachinePrice
 from freehold.workflows.license import rule_for_model
 from freehold.workflows.machine import find_machine
 from freehold.workflows.needs import SEEN_TRACES, needs_of
 from freehold.workflows.project import Project
+from freehold.workflows.speeds import all_measured
 
-RankBy = Literal["size", "speed", "memory"]
+RankBy = Literal["prior", "size", "speed", "memory"]
 
 QUANTIZATIONS = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
 """Tried from the top: the largest that fits is taken. Below four bits quality must be measured first."""
 
+LEAST_BITS = {"Q8_0": 8.5, "Q6_K": 6.5, "Q5_K_M": 5.5, "Q4_K_M": 4.5}
+"""At least so many bits a weight: what is above the machine's memory by these needs no closer look."""
+MONTHS_TO_HALVE = 12
+"""A model a year younger is taken to do as much with half the parameters. "Densing Law of LLMs" (Xiao et al. 2024,
+arXiv 2412.04315) finds three and a half months on public benchmarks, which flatter what came after them."""
+
 RANK_RULES: dict[RankBy, str] = {
-    "size": "measured score where there is one, then larger models first: a prior, not a measurement",
+    "prior": "measured score where there is one, then large and new models first (a year counts as twice the size; of "
+    "mixtures the mean of all and active parameters): a prior, not a measurement",
+    "size": "measured score where there is one, then larger models first",
     "speed": "measured score where there is one, then faster models first (estimates)",
     "memory": "measured score where there is one, then models that need less memory first",
 }
@@ -55,7 +64,7 @@ def assess(
     machine: str | None = None,
     stated: Needs | None = None,
     models: tuple[str, ...] = (),
-    rank_by: RankBy = "size",
+    rank_by: RankBy = "prior",
     use_traces: bool = True,
     machine_price: MachinePrice = LOOKED_UP,
     requests_per_month: Decimal | None = None,
@@ -175,10 +184,14 @@ def _row(
 
 
 def _place(model: Model, workload: Workload, box: Machine, build: Build) -> Placed:
-    for name in QUANTIZATIONS:
-        size = weights_bytes(model.shape, name)
+    tried = QUANTIZATIONS if model.quantization is None else (model.quantization,)
+    for name in tried:
         # What cannot fit by its weights alone needs no closer look, unless it is the last to be tried.
-        if size > _room(box) and name != QUANTIZATIONS[-1]:
+        least = parameter_count(model.shape) * LEAST_BITS.get(name, 0) / 8
+        if least > _room(box) and name != tried[-1]:
+            continue
+        size = weights_bytes(model.shape, name)
+        if size > _room(box) and name != tried[-1]:
             continue
         twice = 0
         if not box.accelerators:
@@ -195,7 +208,7 @@ def _place(model: Model, workload: Workload, box: Machine, build: Build) -> Plac
             repacked_bytes=twice,
             version=__version__,
         )
-        if found.headroom_bytes >= 0 or name == QUANTIZATIONS[-1]:
+        if found.headroom_bytes >= 0 or name == tried[-1]:
             return Placed(name, found, estimate(model.shape, size, workload, box, build=build))
     raise AssertionError("the last quantization always returns")
 
@@ -257,6 +270,14 @@ def _fit_reasons(model: Model, placed: Placed, workload: Workload) -> list[tuple
     ]
 
 
+def _prior(row: CandidateRow) -> float:
+    """Parameters as they would count in year 0: the geometric mean of all and active, doubled for each year."""
+    released = catalog.get(row.model).released
+    year, _, month = (released or "").partition("-")
+    months = 12 * int(year) + int(month or 1) if released else 0
+    return math.log2(math.sqrt(row.parameters * row.active_parameters)) + months / MONTHS_TO_HALVE
+
+
 def _ranked(rows: list[CandidateRow], by: RankBy) -> list[CandidateRow]:
     order = {"shortlisted": 0, "unclear": 1, "excluded": 2}
 
@@ -266,6 +287,8 @@ def _ranked(rows: list[CandidateRow], by: RankBy) -> list[CandidateRow]:
             second = -(row.speed.decode_tokens_per_second[0] if row.speed else 0.0)
         elif by == "memory":
             second = float(row.total_bytes or 0)
+        elif by == "prior":
+            second = -_prior(row)
         else:
             second = -float(row.parameters)
         return order[row.outcome], score, second

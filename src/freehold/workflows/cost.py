@@ -23,11 +23,11 @@ from freehold.types.cost import Advice, Bill, Cost, Range, SelfHost, Traffic
 from freehold.types.machine import Machine, Speed, Workload
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
-from freehold.workflows.bench_model import measured
 from freehold.workflows.builds import engine_build
 from freehold.workflows.machine import find_machine
 from freehold.workflows.project import Project
 from freehold.workflows.sizing import size_model
+from freehold.workflows.speeds import measured
 
 PRICED_TRACES = 20_000
 """Traces priced one by one; of more, this many evenly spread ones are."""

@@ -21,8 +21,8 @@ from freehold.types.load import LoadReport
 from freehold.types.machine import Speed
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
-from freehold.workflows.bench_model import MeasuredSpeed, speed_id
 from freehold.workflows.project import Project, now
+from freehold.workflows.speeds import MeasuredSpeed, speed_id
 
 MOST_TRACES = 2000
 

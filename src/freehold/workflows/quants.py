@@ -19,10 +19,10 @@ from freehold.hardware.tensors import parameter_count
 from freehold.settings import Settings
 from freehold.types.machine import Machine, Speed, Workload
 from freehold.types.quants import QuantLosses, QuantRow, Quants
-from freehold.workflows.bench_model import MeasuredSpeed
 from freehold.workflows.builds import engine_build
 from freehold.workflows.catalog import synced_quantizations
 from freehold.workflows.sizing import Sized, size_model
+from freehold.workflows.speeds import MeasuredSpeed
 
 LADDER = ("BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "IQ4_XS", "Q3_K_M", "IQ3_XXS", "Q2_K")
 """Always shown; others when weights in them are known."""
@@ -64,7 +64,9 @@ def quants(
     known = _known(sized, settings)
     rows = []
     build = engine_build(settings)
-    names = dict.fromkeys((*LADDER, *(one.quantization for one in known)))
+    shipped = catalog.find(sized.name)
+    native = () if shipped is None or shipped.quantization is None else (shipped.quantization,)
+    names = dict.fromkeys((*native, *LADDER, *(one.quantization for one in known)))
     for name in names:
         here = [one for one in known if one.quantization == name]
         try:
@@ -79,12 +81,17 @@ def quants(
     if sized.quantized:
         own = next(row for row in rows if row.quantization == sized.quantization)
         rows = [row for row in rows if row.weights_bytes <= own.weights_bytes or row.path is not None]
+    elif native:  # what its makers publish is the widest there is
+        own = next(row for row in rows if row.quantization == native[0])
+        rows = [row for row in rows if row.weights_bytes <= own.weights_bytes or row.known]
     rows = [_with_loss(row, losses) for row in rows]
     take, reasons = choose(tuple(rows), losses)
     taken = next((row for row in rows if row.quantization == take), None)
     if taken is not None and not taken.known:
         files = ", ".join(row.quantization for row in rows if row.known) or "none"
-        reasons += (f"files known here: {files}; a hub may have more: freehold catalog sync {sized.name}",)
+        repos = () if shipped is None else shipped.gguf
+        more = f"GGUF files of it: {', '.join(repos)}" if repos else "a hub may have more"
+        reasons += (f"files known here: {files}; {more} (freehold catalog sync {sized.name})",)
     return Quants(
         model=sized.name,
         machine=machine.name,

@@ -97,7 +97,8 @@ def size_model(
             + model_id,
         )
     default = weights_catalog.find(model.id)
-    wanted = known(quantization or (default.quantization if default else DEFAULT_QUANTIZATION))
+    usual = model.quantization or DEFAULT_QUANTIZATION
+    wanted = known(quantization or (default.quantization if default else usual))
     return Sized(
         name=model.id,
         shape=model.shape,

@@ -1,0 +1,51 @@
+"""Speeds measured on this machine, as `freehold bench-model` keeps them."""
+
+from __future__ import annotations
+
+from freehold.hardware.probes import probe_machine
+from freehold.store import open_store
+from freehold.types.machine import Machine, Speed
+from freehold.types.record import Record, content_id
+from freehold.workflows.project import Project
+
+
+class MeasuredSpeed(Record, frozen=True, kw_only=True):
+    """A speed with what it was measured on. One per machine, engine and weights: `id` is made of these, so a new
+    run takes the old one's place."""
+
+    id: str
+    model: str
+    engine: str
+    weights_sha256: str | None
+    machine: str
+    prompt_tokens: int
+    completion_tokens: int
+    speed: Speed
+    quantization: str | None = None
+    build: str | None = None
+    """Which build of the engine ran, where there are several."""
+    version: str = ""
+
+
+def all_measured(project: Project) -> tuple[MeasuredSpeed, ...]:
+    """Every measured speed, oldest first."""
+    with open_store(project.store_url) as store:
+        return tuple(store.list_records("measured_speed", MeasuredSpeed))
+
+
+def measured(project: Project, model: str) -> Speed | None:
+    """The newest measured speed of a model on this machine; None when nobody measured."""
+    name = probe_machine(project.settings.home).name
+    with open_store(project.store_url) as store:
+        found = [
+            one.speed
+            for one in store.list_records("measured_speed", MeasuredSpeed)
+            if one.machine == name and one.model.lower() == model.lower()
+        ]
+    return found[-1] if found else None
+
+
+def speed_id(box: Machine, engine: str, weights: str) -> str:
+    """The same machine, engine and weights give the same id."""
+    devices = [device.name for device in box.accelerators]
+    return content_id([box.name, box.cpu, box.cores, devices, engine, weights])
