@@ -38,6 +38,23 @@ def test_misspelt_id_names_the_nearest():
 
 
 @pytest.mark.parametrize(
+    ("said", "first"),
+    [
+        ("Qwen 2.5 7B", "Qwen/Qwen2.5-7B-Instruct"),
+        ("llama-3.1", "meta-llama/Llama-3.1-8B-Instruct"),
+        ("gemma 3 27b", "google/gemma-3-27b-it"),
+        ("meta-llama/Llama-3.1-8B-Instuct", "meta-llama/Llama-3.1-8B-Instruct"),
+    ],
+)
+def test_what_was_meant_holds_every_word_or_is_spelt_alike(said, first):
+    assert models.nearest_all(said)[0] == first
+
+
+def test_what_is_like_nothing_has_no_neighbour():
+    assert models.nearest_all("zzzz") == () == models.nearest_all("")
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("family = 1", "family"),

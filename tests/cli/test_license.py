@@ -31,6 +31,11 @@ def test_exit_codes(run, args, code):
     assert run(*args).exit_code == code
 
 
+def test_a_name_nobody_gave_a_model_names_those_that_may_be_meant(run):
+    assert "did you mean Qwen/Qwen2.5-7B-Instruct?" in run("Qwen 2.5 7B").stderr
+    assert "did you mean" not in run("gpt-4o").stderr
+
+
 def test_json_is_the_record(run):
     result = run("google/gemma-3-270m", "--set", "mode=hosted_service", "--json")
     record = json.loads(result.stdout)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import functools
+import re
 import tomllib
 from importlib.resources import files
 from typing import Any
@@ -136,5 +137,23 @@ def get(model_id: str) -> Model:
 
 def nearest(model_id: str) -> str | None:
     """The catalog id that looks most like a misspelt one."""
-    near = difflib.get_close_matches(model_id.lower(), _by_name(), n=1)
-    return _by_name()[near[0]].id if near else None
+    return next(iter(nearest_all(model_id, 1)), None)
+
+
+def nearest_all(model_id: str, most: int = 3) -> tuple[str, ...]:
+    """Catalog ids somebody may have meant, best first: those that hold every word of it, else those spelt alike.
+
+    Of the former, models that follow instructions go first (they are what people serve), then the shortest names.
+    """
+    said = _words(model_id)
+    holding = [model for model in all_models() if said and all(word in _words(model.id) for word in said)]
+    if holding:
+        holding.sort(key=lambda model: (not model.instruct, len(model.id), model.id))
+        return tuple(model.id for model in holding[:most])
+    near = difflib.get_close_matches(model_id.lower(), _by_name(), n=3 * most)
+    return tuple(dict.fromkeys(_by_name()[name].id for name in near))[:most]
+
+
+def _words(text: str) -> list[str]:
+    """Runs of letters, and of digits with points, after the slash: ``Qwen 2.5-7B`` has four."""
+    return re.findall(r"[a-z]+|[0-9][0-9.]*", text.lower().rpartition("/")[2])

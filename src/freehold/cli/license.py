@@ -95,6 +95,13 @@ def rule_command(
         return
     ruling, _, _ = _ruling(model, declared, lineage_path, use_path, settings, config_path)
     _show(ruling, as_json)
+    if ruling.outcome == "unclear" and model is not None and not as_json:
+        from freehold.workflows.license import meant
+
+        if near := meant(model):
+            click.echo(
+                f"{click.style('hint:', fg='cyan', bold=True)} did you mean {' or '.join(near)}?", err=True
+            )
     raise click.exceptions.Exit(EXIT_CODES[ruling.outcome])
 
 

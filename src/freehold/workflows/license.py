@@ -8,9 +8,11 @@ from pathlib import Path
 import msgspec
 
 from freehold import __version__
+from freehold.catalog import models
 from freehold.catalog.ancestry import resolve
 from freehold.catalog.fingerprints import fingerprints
 from freehold.catalog.licenses import license_named, licenses, names
+from freehold.catalog.releases import releases_of
 from freehold.errors import InputError, StorageError, UsageError
 from freehold.licensing.comply import annex_text, attribution_text, card_text, checklist_text, notice_text
 from freehold.licensing.identify import Identified, identify
@@ -33,6 +35,11 @@ def rule_for_model(model_id: str, use: UseProfile, *, lineage: Lineage | None = 
     else:
         _check_cycle(lineage)
     return rule(Situation(use, lineage, resolve(lineage, use)), version=__version__)
+
+
+def meant(model_id: str) -> tuple[str, ...]:
+    """Models somebody may have meant by a name no licence is known for; empty where one is known."""
+    return () if releases_of(model_id) else models.nearest_all(model_id)
 
 
 def lineage_of_model(model_id: str, *, declared: str | None = None) -> Lineage:
@@ -74,9 +81,9 @@ def _check_cycle(lineage: Lineage) -> None:
             )
 
 
-def matrix(models: tuple[str, ...], use: UseProfile) -> dict[str, dict[str, Ruling]]:
+def matrix(model_ids: tuple[str, ...], use: UseProfile) -> dict[str, dict[str, Ruling]]:
     """Models × ways to use them, the rest of the profile as it is: model id → way → ruling."""
-    return {model: {way: rule_for_model(model, one) for way, one in ways(use).items()} for model in models}
+    return {model: {way: rule_for_model(model, one) for way, one in ways(use).items()} for model in model_ids}
 
 
 def ways(use: UseProfile) -> dict[str, UseProfile]:
