@@ -181,7 +181,57 @@ def test_an_anthropic_endpoint_gets_the_bytes_as_they_are(upstream, tmp_path, mo
         assert trace.response["choices"][0]["message"]["content"] == "hello"
         assert (trace.finish_reason, trace.usage.cached_prompt_tokens) == ("stop", 1)
         assert "sk-ant-secret" not in str(trace)
-        assert post(running, QUESTION)[0] == 400, "OpenAI's API is not translated to Anthropic's"
+        status, _, back = post(running, {**QUESTION, "model": "claude"})
+        assert status == 200 and json.loads(back)["choices"][0]["message"]["content"] == "hello"
+        sent = upstream.seen[-1]
+        assert sent.path == "/v1/messages" and sent.headers["anthropic-version"] == "2023-06-01"
+        assert sent.json["messages"][0]["content"] == [
+            {"type": "text", "text": QUESTION["messages"][0]["content"]}
+        ]
+        assert post(running, {"model": "m", "input": "x"}, path="/v1/embeddings")[0] == 400
+        for path, body in (
+            ("/v1/responses", {"model": "m", "input": "hi"}),
+            ("/api/chat", {**QUESTION, "stream": False}),
+        ):
+            status, _, back = post(running, body, path=path)
+            assert status == 200 and b"hello" in back and upstream.seen[-1].path == "/v1/messages"
+
+
+def test_a_packed_answer_is_not_asked_for_where_it_must_be_read(claude, upstream):
+    def answer(seen):
+        assert "gzip" not in seen.headers.get("accept-encoding", "")
+        return plain(ANSWER)
+
+    upstream.answer = answer
+    assert claude.messages.create(**ASKED).content[0].text == "on its way"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/messages", {"model": "m", "max_tokens": 5, "messages": "hello"}),
+        ("/v1/messages", {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": [7]}]}),
+        ("/v1/messages", {"model": "m", "max_tokens": 5, "messages": [], "tools": 7}),
+        ("/v1/responses", {"model": "m", "input": [7]}),
+        ("/v1/responses", {"model": "m", "input": "x", "text": "json"}),
+        ("/api/chat", {"model": "m", "messages": "hello"}),
+        ("/api/chat", {"model": "m", "messages": [], "options": {"num_predict": "many"}}),
+        ("/api/generate", {"model": "m", "images": 5}),
+        ("/api/show", {"model": 5}),
+    ],
+)
+def test_wrong_types_are_the_clients_error(shared, upstream, path, body):
+    status, _, answer = post(shared, body, path=path)
+    assert status == 400 and json.loads(answer)["error"] and not upstream.seen
+
+
+@pytest.mark.parametrize("said", [{"choices": 5}, [1], {"choices": [{"message": "x"}]}])
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses", "/api/chat"])
+def test_answers_of_wrong_types_are_the_upstreams_error(shared, upstream, path, said):
+    upstream.answer = lambda seen: plain(said)
+    asked = {"model": "m", "max_tokens": 5, "stream": False, "messages": [], "input": "x"}
+    status, _, answer = post(shared, asked, path=path)
+    assert status == 502 and b"cannot be read" in answer
 
 
 def test_ollama_chat(llama, upstream, shared):

@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from freehold.gateway.state import WorkerState
 from freehold.gateway.translation import DOORS
 from freehold.gateway.upstream import UpstreamFailure
 from freehold.types.route import Route
-from freehold.wire import ollama
+from freehold.wire import anthropic, ollama
 from freehold.wire.errors import ApiError, Reply, ollama_error, openai_error
 
 log = logging.getLogger("freehold.gateway")
@@ -149,9 +150,13 @@ class GatewayApp:
         assert self.state is not None
         state = self.state
         state.keys.check(scope.headers.get("authorization"), scope.headers.get("x-api-key"))
+        names = state.table.model_names()
+        if scope.headers.get("anthropic-version"):
+            at = datetime.fromtimestamp(self._started_at, UTC).isoformat().replace("+00:00", "Z")
+            return Reply(200, _JSON, msgspec.json.encode(anthropic.listed_models(names, at)))
         data = [
             {"id": name, "object": "model", "created": self._started_at, "owned_by": "freehold"}
-            for name in state.table.model_names()
+            for name in names
         ]
         return Reply(200, _JSON, msgspec.json.encode({"object": "list", "data": data}))
 

@@ -17,6 +17,7 @@ from pyreqwest.exceptions import RequestError
 
 from freehold.gateway import guards, translation
 from freehold.gateway.exchange import Exchange
+from freehold.gateway.guards import CONTEXT_STATUSES, NextTarget
 from freehold.gateway.passing import pass_on, pass_on_checked
 from freehold.gateway.routing import targets_in_turn, upstream_model
 from freehold.gateway.state import WorkerState
@@ -30,10 +31,6 @@ from freehold.wire.errors import ApiError
 _WORTH_A_RETRY = frozenset((429, 500, 502, 503, 504, 529))
 _BACKOFF_S = 0.1
 _INCLUDE_USAGE = msgspec.Raw(b'{"include_usage":true}')
-
-
-class NextTarget(Exception):
-    """The client has nothing yet, and another target shall be asked. The text says why."""
 
 
 async def answer(state: WorkerState, exchange: Exchange, headers: Any, proto: Any) -> None:
@@ -88,7 +85,15 @@ async def _try(
     translated = translation.between(exchange.door, endpoint)
     path = exchange.door.path if translated is None else translated.path
     body, hide_usage = _upstream_body(exchange, endpoint, target, translated)
-    headers = state.upstreams.headers_for(endpoint, client_headers, pass_credentials=not state.keys.required)
+    headers = state.upstreams.headers_for(
+        endpoint,
+        client_headers,
+        pass_credentials=not state.keys.required,
+        # What we may have to read must not come packed.
+        packed=translated is None and last and exchange.arm != "candidate",
+    )
+    if guards.may_be_cut(endpoint, body) and exchange.door.kind not in ("embeddings", "count_tokens"):
+        await guards.check_fits(state, exchange, endpoint, headers, body, last=last)
     breaker = state.breaker(endpoint.name)
     tries = state.config.retries + 1 if last else 1
     for attempt in range(tries):
@@ -169,23 +174,16 @@ async def _take(
 ) -> None:
     """An answer has come: guard it where it is a candidate's, and pass it on."""
     route = exchange.route
-    if exchange.arm != "candidate" or route is None or exchange.door.kind != "chat":
-        await pass_on(exchange, endpoint, opened, translated, proto, hide_usage=hide_usage)
-        return
-    if opened.status >= 400 and route.guard.context:
-        data = await opened.whole()
-        if guards.is_context_error(opened.status, data):
-            if not last:
-                state.meters.count("freehold_guard_events", route.name, "context", "fallback")
-                raise NextTarget("context")
-            state.meters.count("freehold_guard_events", route.name, "context", "refused")
-            raise guards.context_error(data)
+    if opened.status in CONTEXT_STATUSES and (
+        not last or endpoint.engine != "remote" or translated is not None
+    ):
+        data = await _whole(endpoint, opened)
+        guards.hold_context(state, exchange, opened.status, data, last=last)
         await pass_on_checked(exchange, endpoint, opened, data, translated, proto, hide_usage=False)
+    elif exchange.arm != "candidate" or route is None or exchange.door.kind != "chat":
+        await pass_on(exchange, endpoint, opened, translated, proto, hide_usage=hide_usage)
     elif opened.status < 300 and route.guard.schema and guards.promises_structure(exchange):
-        try:
-            data = await opened.whole()
-        except RequestError as error:
-            raise failure(endpoint, error) from error
+        data = await _whole(endpoint, opened)
         exchange.streamed = opened.is_stream
         broken = guards.broken_promise(exchange, data)
         if broken is not None:
@@ -198,6 +196,13 @@ async def _take(
         await pass_on_checked(exchange, endpoint, opened, data, translated, proto, hide_usage=hide_usage)
     else:
         await pass_on(exchange, endpoint, opened, translated, proto, hide_usage=hide_usage)
+
+
+async def _whole(endpoint: Endpoint, opened: Opened) -> bytes:
+    try:
+        return await opened.whole()
+    except RequestError as error:
+        raise failure(endpoint, error) from error
 
 
 def _asks_for_a_long_wait(opened: Opened) -> bool:

@@ -1,8 +1,9 @@
 """What must hold before a client sees a candidate's answer; where it does not, the next target is asked.
 
-Covered: answers and tool arguments against the schema the request carries, prompts an endpoint says do not
-fit its context (it counts them with the model's own tokenizer), the time to the first byte.
-Not covered: engines that cut a prompt without a word; do not put such an endpoint behind a route.
+Covered: answers and tool arguments against the schema the request carries; prompts that do not fit the context, as the
+engine counts them with the model's own tokenizer (llama.cpp, vLLM and remote APIs say so themselves, Ollama would cut
+them and is asked beforehand); the time to the first byte.
+Not covered: other servers that cut a prompt without a word; do not put such an endpoint behind a route.
 """
 
 from __future__ import annotations
@@ -10,12 +11,27 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from pyreqwest.exceptions import RequestError
 
 from freehold.gateway.exchange import Exchange
-from freehold.wire import openai
+from freehold.gateway.state import WorkerState
+from freehold.gateway.upstream import close, failure
+from freehold.types.endpoint import Endpoint
+from freehold.wire import ollama, openai
 from freehold.wire.errors import ApiError
 
-_CONTEXT_SIGNS = (b"context_length_exceeded", b"exceed_context_size", b"context length", b"context size")
+_CONTEXT_SIGNS = (
+    b"context_length_exceeded",
+    b"exceed_context_size",
+    b"context length",
+    b"context size",
+    b"prompt is too long",
+)
+CONTEXT_STATUSES = frozenset((400, 413, 422))
+
+
+class NextTarget(Exception):
+    """The client has nothing yet, and another target shall be asked. The text says why."""
 
 
 def promises_structure(exchange: Exchange) -> bool:
@@ -53,13 +69,48 @@ def broken_promise(exchange: Exchange, body: bytes) -> str | None:
 
 def is_context_error(status: int, body: bytes) -> bool:
     """Does an endpoint say that the prompt does not fit?"""
-    return status in (400, 413, 422) and any(sign in body.lower() for sign in _CONTEXT_SIGNS)
+    return status in CONTEXT_STATUSES and any(sign in body.lower() for sign in _CONTEXT_SIGNS)
 
 
-def context_error(body: bytes) -> ApiError:
+def hold_context(state: WorkerState, exchange: Exchange, status: int, body: bytes, *, last: bool) -> None:
+    """Raise where an endpoint says that the prompt does not fit: `NextTarget`, or at the `last` one `ApiError`."""
+    route = exchange.route
+    if (route is not None and not route.guard.context) or not is_context_error(status, body):
+        return
+    outcome = "refused" if last else "fallback"
+    state.meters.count("freehold_guard_events", exchange.route_name, "context", outcome)
+    if not last:
+        raise NextTarget("context")
+    raise _context_error(body)
+
+
+def may_be_cut(endpoint: Endpoint, body: bytes) -> bool:
+    """Must an endpoint be asked whether a prompt fits? A token has at least one byte, so a short body always does."""
+    return endpoint.engine == "ollama" and len(body) > (endpoint.context_tokens or 0) > 0
+
+
+async def check_fits(
+    state: WorkerState, exchange: Exchange, endpoint: Endpoint, headers: Any, body: bytes, *, last: bool
+) -> None:
+    """Ask Ollama whether it would cut a prompt. It keeps what it read, so the request itself costs little more.
+
+    Raises what `hold_context` raises, and `UpstreamFailure`.
+    """
+    opened = await state.upstreams.open(endpoint, "/api/chat", headers, ollama.probe_from_openai(body))
+    try:
+        answer = await opened.whole()
+    except RequestError as error:
+        raise failure(endpoint, error) from error
+    finally:
+        await close(opened)
+    hold_context(state, exchange, opened.status, answer, last=last)
+
+
+def _context_error(body: bytes) -> ApiError:
     """The same in OpenAI's words."""
     try:
-        said = msgspec.json.decode(body)["error"]["message"]
+        said = msgspec.json.decode(body)["error"]
+        said = said["message"] if isinstance(said, dict) else said
     except (msgspec.DecodeError, KeyError, TypeError):
         said = "the prompt does not fit the model's context"
     return ApiError(400, str(said), code="context_length_exceeded", param="messages")

@@ -9,7 +9,7 @@ from typing import Any
 from pyreqwest.exceptions import RequestError
 
 from freehold.gateway.exchange import Exchange
-from freehold.gateway.translation import StreamTranslation, Translation
+from freehold.gateway.translation import UNREADABLE, StreamTranslation, Translation, unreadable_answer
 from freehold.gateway.upstream import Opened, headers_back
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic
@@ -145,16 +145,12 @@ async def _stream(
             if keeping:
                 exchange.keep(data)
             if filtered is not None:
-                try:
-                    data = filtered.feed(data)
-                except ApiError as error:
-                    exchange.completeness = "upstream_cut"
-                    await send(filtered.broken(exchange.door.error(error).body))
-                    return
-                if not data:
-                    continue
-            await send(data)
-        if filtered is not None and (rest := filtered.rest()):
+                data = _told(exchange, filtered, data)
+            if data:
+                await send(data)
+            if exchange.completeness != "complete":
+                return
+        if filtered is not None and (rest := _told(exchange, filtered, None)):
             await send(rest)
     except RuntimeError as error:
         # granian says so when the client has hung up between two chunks.
@@ -162,6 +158,16 @@ async def _stream(
             raise
         exchange.gone = True
         raise asyncio.CancelledError from None
+
+
+def _told(exchange: Exchange, filtered: StreamTranslation, data: bytes | None) -> bytes:
+    """What the client is sent for a piece of the stream, or for its end (None); an error where it cannot be read."""
+    try:
+        return filtered.rest() if data is None else filtered.feed(data)
+    except (ApiError, *UNREADABLE) as error:
+        exchange.completeness = "upstream_cut"
+        told = error if isinstance(error, ApiError) else unreadable_answer()
+        return filtered.broken(exchange.door.error(told).body)
 
 
 def _cut_notice(exchange: Exchange, filtered: StreamTranslation | None) -> bytes:

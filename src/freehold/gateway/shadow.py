@@ -76,7 +76,7 @@ class Shadows:
         changes: dict[str, Any] = {"model": name, **extra}
         if exchange.seen.stream:
             changes["stream"] = False
-            if exchange.door.api == "openai" or translated is not None:
+            if endpoint.api == "openai":
                 changes["stream_options"] = None
         body = openai.splice(asked, changes)
         at_ms, started_s = int(time.time() * 1000), time.perf_counter()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from freehold.gateway.messages import ApiKind
 from freehold.types.endpoint import Api, Endpoint
-from freehold.wire import anthropic, ollama, responses
+from freehold.wire import anthropic, ollama, responses, to_anthropic
 from freehold.wire.errors import ApiError, Reply, anthropic_error, ollama_error, openai_error
 
 
@@ -48,7 +51,51 @@ class Door(NamedTuple):
 
 
 _CHAT = "/v1/chat/completions"
-_SSE, _NDJSON = "text/event-stream", "application/x-ndjson"
+_SSE, _NDJSON, _JSON = "text/event-stream", "application/x-ndjson", "application/json"
+
+UNREADABLE = (
+    AttributeError,
+    TypeError,
+    KeyError,
+    IndexError,
+    ValueError,
+    RecursionError,
+    msgspec.MsgspecError,
+)
+"""What reading a body raises whose fields are not of the types its API says."""
+
+
+def _asked(translate: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """A translation of requests whose wrong types are the client's error."""
+
+    @functools.wraps(translate)
+    def read(body: bytes) -> bytes:
+        try:
+            return translate(body)
+        except UNREADABLE:
+            raise ApiError(400, "a field of the request is not of the type its API says") from None
+
+    return read
+
+
+def _said(translate: Callable[[bytes, bytes], bytes]) -> Callable[[bytes, bytes], bytes]:
+    """A translation of answers whose wrong types are the upstream's error."""
+
+    @functools.wraps(translate)
+    def read(body: bytes, request: bytes) -> bytes:
+        try:
+            return translate(body, request)
+        except UNREADABLE:
+            raise unreadable_answer() from None
+
+    return read
+
+
+def unreadable_answer() -> ApiError:
+    """An upstream's answer is not of the form its API says."""
+    return ApiError(
+        502, "the model's endpoint gave an answer that cannot be read", code="upstream_unreadable"
+    )
 
 
 def _same(body: bytes) -> bytes:
@@ -56,32 +103,101 @@ def _same(body: bytes) -> bytes:
 
 
 def _no_stream(_request: bytes) -> StreamTranslation:
-    raise ApiError(502, "an embedding was answered with a stream")
+    raise ApiError(502, "a whole answer was expected, and a stream came", code="upstream_unreadable")
 
 
 _MESSAGES = Translation(
     path=_CHAT,
-    request=anthropic.request_to_openai,
-    answer=anthropic.answer_from_openai,
+    request=_asked(anthropic.request_to_openai),
+    answer=_said(anthropic.answer_from_openai),
     stream=anthropic.StreamFromOpenai,
     content_type=_SSE,
 )
 _RESPONSES = Translation(
     path=_CHAT,
-    request=responses.request_to_openai,
-    answer=responses.answer_from_openai,
+    request=_asked(responses.request_to_openai),
+    answer=_said(responses.answer_from_openai),
     stream=responses.StreamFromOpenai,
+    content_type=_SSE,
+)
+_TO_ANTHROPIC = Translation(
+    path="/v1/messages",
+    request=_asked(to_anthropic.request_from_openai),
+    answer=_said(to_anthropic.answer_to_openai),
+    stream=to_anthropic.StreamToOpenai,
     content_type=_SSE,
 )
 # Ollama's requests are read into OpenAI's form at the door, so nothing is left to do on the way there.
 _OLLAMA: dict[str, Translation] = {
-    "/api/chat": Translation(_CHAT, _same, ollama.chat_from_openai, ollama.StreamFromOpenai, _NDJSON),
+    "/api/chat": Translation(_CHAT, _same, _said(ollama.chat_from_openai), ollama.StreamFromOpenai, _NDJSON),
     "/api/generate": Translation(
-        _CHAT, _same, ollama.generate_from_openai, ollama.GenerateStreamFromOpenai, _NDJSON
+        _CHAT, _same, _said(ollama.generate_from_openai), ollama.GenerateStreamFromOpenai, _NDJSON
     ),
-    "/api/embed": Translation("/v1/embeddings", _same, ollama.embed_from_openai, _no_stream, _NDJSON),
+    "/api/embed": Translation("/v1/embeddings", _same, _said(ollama.embed_from_openai), _no_stream, _NDJSON),
     "/api/embeddings": Translation(
-        "/v1/embeddings", _same, ollama.old_embedding_from_openai, _no_stream, _NDJSON
+        "/v1/embeddings", _same, _said(ollama.old_embedding_from_openai), _no_stream, _NDJSON
+    ),
+}
+
+
+class _Chained:
+    """Two translations of a stream, one after the other."""
+
+    def __init__(self, first: StreamTranslation, second: StreamTranslation) -> None:
+        self._first, self._second = first, second
+
+    def feed(self, data: bytes) -> bytes:
+        return self._second.feed(self._first.feed(data))
+
+    def rest(self) -> bytes:
+        return self._second.feed(self._first.rest()) + self._second.rest()
+
+    def broken(self, error: bytes) -> bytes:
+        return self._second.broken(error)
+
+
+def _over_chat(outer: Translation) -> Translation:
+    """From a client's API over the chat API to Anthropic's."""
+    inner = _TO_ANTHROPIC
+    return Translation(
+        path=inner.path,
+        request=lambda body: inner.request(outer.request(body)),
+        answer=lambda data, body: outer.answer(inner.answer(data, outer.request(body)), body),
+        stream=lambda body: _Chained(inner.stream(outer.request(body)), outer.stream(body)),
+        content_type=outer.content_type,
+    )
+
+
+_RESPONSES_TO_ANTHROPIC = _over_chat(_RESPONSES)
+_OLLAMA_TO_ANTHROPIC = {path: _over_chat(one) for path, one in _OLLAMA.items() if one.path == _CHAT}
+
+
+def _count_request(body: bytes) -> bytes:
+    """vLLM's ``/tokenize`` for the prompt of a message."""
+    chat = msgspec.json.decode(anthropic.request_to_openai(body))
+    kept = {name: chat[name] for name in ("model", "messages", "tools") if name in chat}
+    return msgspec.json.encode({**kept, "add_generation_prompt": True})
+
+
+def _count_answer(body: bytes, _request: bytes) -> bytes:
+    return msgspec.json.encode({"input_tokens": msgspec.json.decode(body)["count"]})
+
+
+def _probe_answer(body: bytes, _request: bytes) -> bytes:
+    return msgspec.json.encode({"input_tokens": ollama.probed_tokens(body)})
+
+
+# How each engine is asked how many tokens a prompt has; llama.cpp has Anthropic's own call.
+_COUNTS: dict[str, Translation | None] = {
+    "llamacpp": None,
+    "vllm": Translation("/tokenize", _asked(_count_request), _said(_count_answer), _no_stream, _JSON),
+    "echo": Translation("/tokenize", _asked(_count_request), _said(_count_answer), _no_stream, _JSON),
+    "ollama": Translation(
+        "/api/chat",
+        _asked(lambda body: ollama.probe_from_openai(anthropic.request_to_openai(body))),
+        _said(_probe_answer),
+        _no_stream,
+        _JSON,
     ),
 }
 
@@ -94,10 +210,12 @@ DOORS: dict[str, Door] = {
     "/v1/messages/count_tokens": Door(
         "count_tokens", "anthropic", "/v1/messages/count_tokens", anthropic_error
     ),
-    "/api/chat": Door("chat", "ollama", "/api/chat", ollama_error, ollama.chat_to_openai),
-    "/api/generate": Door("chat", "ollama", "/api/generate", ollama_error, ollama.generate_to_openai),
-    "/api/embed": Door("embeddings", "ollama", "/api/embed", ollama_error, ollama.embed_to_openai),
-    "/api/embeddings": Door("embeddings", "ollama", "/api/embeddings", ollama_error, ollama.embed_to_openai),
+    "/api/chat": Door("chat", "ollama", "/api/chat", ollama_error, _asked(ollama.chat_to_openai)),
+    "/api/generate": Door("chat", "ollama", "/api/generate", ollama_error, _asked(ollama.generate_to_openai)),
+    "/api/embed": Door("embeddings", "ollama", "/api/embed", ollama_error, _asked(ollama.embed_to_openai)),
+    "/api/embeddings": Door(
+        "embeddings", "ollama", "/api/embeddings", ollama_error, _asked(ollama.embed_to_openai)
+    ),
 }
 
 
@@ -106,19 +224,24 @@ def between(door: Door, endpoint: Endpoint) -> Translation | None:
 
     Raises `ApiError` (400) where one cannot be made to speak the other.
     """
-    if door.kind == "responses":
-        if endpoint.api == "openai":
+    if endpoint.api == "openai":
+        if door.kind == "count_tokens":
+            if endpoint.engine not in _COUNTS:
+                raise ApiError(400, f"the endpoint {endpoint.name} cannot count tokens before it is asked")
+            return _COUNTS[endpoint.engine]
+        if door.kind == "responses":
             return None if endpoint.capabilities.responses else _RESPONSES
-    elif endpoint.api == "openai":
-        if door.api == "openai":
-            return None
         if door.kind == "messages":
             return _MESSAGES
-        if door.api == "ollama":
-            return _OLLAMA[door.path]
-        raise ApiError(400, f"the endpoint {endpoint.name} cannot count tokens before it is asked")
-    elif endpoint.api == door.api and door.read is None:
-        return None
+        return None if door.api == "openai" else _OLLAMA[door.path]
+    if endpoint.api == "anthropic":
+        if door.api == "anthropic":
+            return None
+        if door.kind == "responses":
+            return _RESPONSES_TO_ANTHROPIC
+        if door.kind == "chat":
+            return _TO_ANTHROPIC if door.api == "openai" else _OLLAMA_TO_ANTHROPIC[door.path]
+        raise ApiError(400, f"Anthropic's API, which the endpoint {endpoint.name} speaks, has no {door.kind}")
     raise ApiError(
         400, f"the endpoint {endpoint.name} speaks the {endpoint.api} API; this request cannot be translated"
     )

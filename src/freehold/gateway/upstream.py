@@ -13,6 +13,7 @@ from pyreqwest.http import Url
 
 from freehold.gateway.config import GatewayConfig
 from freehold.types.endpoint import Endpoint
+from freehold.wire import anthropic
 
 # Connection matters end here; lengths and encodings are written anew by the client and the server.
 _HOP_BY_HOP = frozenset(
@@ -110,11 +111,13 @@ class Upstreams:
         client_headers: Iterable[tuple[str, str]],
         *,
         pass_credentials: bool,
+        packed: bool = False,
     ) -> list[tuple[str, str]]:
         """The headers of the request to an endpoint.
 
         The client's own credentials go on only to a remote endpoint that names no key of its own, and only
-        when they are not a key to this gateway (`pass_credentials`).
+        when they are not a key to this gateway (`pass_credentials`). `packed` says that the answer may be
+        compressed, where the client takes that.
         """
         headers = []
         own = endpoint.api_key_env is None and endpoint.engine == "remote" and pass_credentials
@@ -123,11 +126,13 @@ class Upstreams:
                 if not name.startswith("x-freehold-"):
                     headers.append((name, value))
             elif name == "accept-encoding":
-                headers.append((name, "gzip" if "gzip" in value else "identity"))
+                headers.append((name, "gzip" if packed and "gzip" in value else "identity"))
             elif own and name in ("authorization", "x-api-key"):
                 headers.append((name, value))
         if endpoint.api_key_env is not None:
             headers.extend(self._secret(endpoint))
+        if endpoint.api == "anthropic" and not any(name == "anthropic-version" for name, _ in headers):
+            headers.append(("anthropic-version", anthropic.API_VERSION))
         return headers
 
     def _secret(self, endpoint: Endpoint) -> list[tuple[str, str]]:

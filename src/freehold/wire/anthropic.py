@@ -1,6 +1,7 @@
 """Anthropic's Messages API, translated to and from OpenAI's chat API.
 
-Covered: text, images, tools and their results, tool choice, stop sequences, system prompts, streams.
+Covered: text, images, tools and their results, tool choice, stop sequences, system prompts, JSON schemas, streams,
+the count of a prompt's tokens where the endpoint can tell it, the list of models.
 Not covered (refused): documents, server-side tools, and everything else a chat API has no word for. Thinking
 blocks of earlier turns are left out, as the API allows.
 """
@@ -16,13 +17,16 @@ from freehold.wire import openai, sse
 from freehold.wire.errors import ApiError
 from freehold.wire.openai import Answer
 
+API_VERSION = "2023-06-01"
+"""The one that is asked for when the client did not say."""
+
 _STOP_REASONS = {
     "stop": "end_turn",
     "length": "max_tokens",
     "tool_calls": "tool_use",
     "content_filter": "refusal",
 }
-_FINISH_REASONS = {
+FINISH_REASONS = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
@@ -44,6 +48,10 @@ def request_to_openai(body: bytes) -> bytes:
         chat["tools"] = [_tool(tool) for tool in asked["tools"]]
     if isinstance(choice := asked.get("tool_choice"), dict):
         chat.update(_tool_choice(choice))
+    output = asked.get("output_config")
+    if isinstance(output, dict) and isinstance(form := output.get("format"), dict):
+        schema = {"name": "answer", "schema": form.get("schema"), "strict": True}
+        chat["response_format"] = {"type": "json_schema", "json_schema": schema}
     if isinstance(metadata := asked.get("metadata"), dict) and metadata.get("user_id"):
         chat["user"] = metadata["user_id"]
     if asked.get("stream") is True:
@@ -63,7 +71,10 @@ def _messages(asked: dict[str, Any]) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
     if asked.get("system"):
         messages.append({"role": "system", "content": _plain_text(asked["system"])})
-    for message in asked.get("messages") or ():
+    given = asked.get("messages")
+    if not isinstance(given, list):
+        raise ApiError(400, "messages: Input should be a valid list", param="messages")
+    for message in given:
         if not isinstance(message, dict):
             raise ApiError(400, "messages: expected objects")
         content = message.get("content")
@@ -307,6 +318,17 @@ def _event(kind: str, body: dict[str, Any]) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), msgspec.json.encode({"type": kind, **body}))
 
 
+def listed_models(names: list[str], created_at: str) -> dict[str, Any]:
+    """``GET /v1/models`` as Anthropic's clients read it."""
+    data = [{"type": "model", "id": name, "display_name": name, "created_at": created_at} for name in names]
+    return {
+        "data": data,
+        "has_more": False,
+        "first_id": names[0] if names else None,
+        "last_id": names[-1] if names else None,
+    }
+
+
 def complaint(body: bytes) -> str:
     """What an OpenAI error says."""
     try:
@@ -372,7 +394,7 @@ def _as_chat(message: dict[str, Any], *, ended: bool) -> Answer:
     said: dict[str, Any] = {"role": "assistant", "content": "".join(text) or None}
     if calls:
         said["tool_calls"] = calls
-    finish = _FINISH_REASONS.get(message.get("stop_reason") or "")
+    finish = FINISH_REASONS.get(message.get("stop_reason") or "")
     counted = message.get("usage") or {}
     usage = Usage(
         prompt_tokens=counted.get("input_tokens"),

@@ -31,7 +31,10 @@ _OPTIONS = {
 def chat_to_openai(body: bytes) -> bytes:
     """``/api/chat`` as a chat request. Ollama streams unless told not to."""
     asked = _object(body)
-    return _chat(asked, [_message(message) for message in asked.get("messages") or ()])
+    given = asked.get("messages") or []
+    if not isinstance(given, list):
+        raise ApiError(400, "messages must be a list")
+    return _chat(asked, [_message(message) for message in given])
 
 
 def generate_to_openai(body: bytes) -> bytes:
@@ -45,6 +48,46 @@ def generate_to_openai(body: bytes) -> bytes:
         _message({"role": "user", "content": asked.get("prompt") or "", "images": asked.get("images")})
     )
     return _chat(asked, messages)
+
+
+def probe_from_openai(body: bytes) -> bytes:
+    """The chat request that reads the same prompt and writes one token, and is an error where it does not fit.
+
+    Through OpenAI's API Ollama cuts a prompt over the context without a word; only its own API can be asked not to.
+    """
+    chat = msgspec.json.decode(body)
+    messages = []
+    given = chat.get("messages") or [{"role": "user", "content": chat.get("prompt")}]
+    for message in given:
+        content = message.get("content")
+        said = {"role": message.get("role"), "content": content if isinstance(content, str) else ""}
+        if isinstance(content, list):
+            parts = [part for part in content if isinstance(part, dict)]
+            said["content"] = "\n".join(part["text"] for part in parts if part.get("type") == "text")
+            urls = [part["image_url"]["url"] for part in parts if part.get("type") == "image_url"]
+            if images := [url.partition(",")[2] for url in urls if url.startswith("data:")]:
+                said["images"] = images
+        if message.get("tool_calls"):
+            said["tool_calls"] = [
+                {
+                    "function": {
+                        "name": call["function"].get("name"),
+                        "arguments": _arguments(call["function"]),
+                    }
+                }
+                for call in message["tool_calls"]
+            ]
+        messages.append(said)
+    asked = {"model": chat.get("model"), "messages": messages, "options": {"num_predict": 1}}
+    if chat.get("tools"):
+        asked["tools"] = chat["tools"]
+    return msgspec.json.encode({**asked, "stream": False, "truncate": False, "shift": False})
+
+
+def probed_tokens(body: bytes) -> int | None:
+    """How many tokens the prompt of a probe had."""
+    counted = msgspec.json.decode(body).get("prompt_eval_count")
+    return counted if isinstance(counted, int) else None
 
 
 def embed_to_openai(body: bytes) -> bytes:

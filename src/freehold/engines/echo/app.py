@@ -1,4 +1,4 @@
-"""Echo's HTTP side: OpenAI chat completions (plain and streamed), embeddings, models, health."""
+"""Echo's HTTP side: OpenAI chat and text completions (plain and streamed), embeddings, models, counts, health."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ class EchoApp:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/v1/models", self._list)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/completions", self._completions)
         app.router.add_post("/v1/embeddings", self._embeddings)
+        app.router.add_post("/tokenize", self._tokenize)
         return app
 
     @web.middleware
@@ -86,11 +88,7 @@ class EchoApp:
             return _error(400, "echo has no log-probabilities", "unsupported_parameter")
         prompt = answer.prompt_tokens(messages)
         if prompt > self._plan.context_tokens:
-            return _error(
-                400,
-                f"request ({prompt} tokens) exceeds the context of {self._plan.context_tokens} tokens",
-                "context_length_exceeded",
-            )
+            return _too_long(prompt, self._plan.context_tokens)
         self._count += 1
         number = self._count
         async with self._turns:
@@ -104,7 +102,7 @@ class EchoApp:
                 return await self._stream(request, head, reply, prompt, body)
             if self._options.token_delay_ms:  # a plain answer takes as long as the streamed one
                 await asyncio.sleep(self._options.token_delay_ms * len(reply.pieces) / 1000)
-            return web.Response(body=_encode(_plain(head, reply, prompt)), content_type="application/json")
+            return _json(_plain(head, reply, prompt, body.get("n") or 1))
 
     async def _stream(
         self,
@@ -114,24 +112,17 @@ class EchoApp:
         prompt: int,
         body: dict[str, Any],
     ) -> web.StreamResponse:
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
-        )
-        await response.prepare(request)
         usage = bool((body.get("stream_options") or {}).get("include_usage"))
-        async for chunk in self._chunks(head, reply, prompt, usage):
-            await response.write(b"data: " + _encode(chunk) + b"\n\n")
-        await response.write(b"data: [DONE]\n\n")
-        await response.write_eof()
-        return response
+        return await _events(request, self._chunks(head, reply, prompt, usage, body.get("n") or 1))
 
     async def _chunks(
-        self, head: dict[str, Any], reply: answer.Reply, prompt: int, usage: bool
+        self, head: dict[str, Any], reply: answer.Reply, prompt: int, usage: bool, n: int
     ) -> AsyncIterator[dict[str, Any]]:
         head = {**head, "object": "chat.completion.chunk"}
 
         def chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
-            return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+            choices = [{"index": index, "delta": delta, "finish_reason": finish} for index in range(n)]
+            return {**head, "choices": choices}
 
         yield chunk({"role": "assistant", "content": None if reply.tool_call else ""})
         if reply.tool_call is not None:
@@ -142,7 +133,49 @@ class EchoApp:
             yield chunk({"content": piece})
         yield chunk({}, reply.finish_reason)
         if usage:
-            yield {**head, "choices": [], "usage": _usage(prompt, len(reply.pieces))}
+            yield {**head, "choices": [], "usage": _usage(prompt, n * len(reply.pieces))}
+
+    async def _completions(self, request: web.Request) -> web.StreamResponse:
+        """The prompt comes back as chat's last message would."""
+        body = await self._read(request)
+        if isinstance(body, web.Response):
+            return body
+        prompt = body.get("prompt")
+        if not isinstance(prompt, str):
+            return _error(400, "prompt must be a text", "invalid_request_error")
+        used = len(answer.tokens(prompt))
+        if used > self._plan.context_tokens:
+            return _too_long(used, self._plan.context_tokens)
+        asked = {**body, "messages": [{"role": "user", "content": prompt}]}
+        reply = answer.reply(asked, self._options, self._answers)
+        self._count += 1
+        head = {"id": f"cmpl-echo-{self._count}", "object": "text_completion", "created": CREATED}
+        head["model"] = body["model"]
+
+        def whole(text: str, finish: str | None) -> dict[str, Any]:
+            choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+            return {**head, "choices": [choice]}
+
+        async def chunks() -> AsyncIterator[dict[str, Any]]:
+            for piece in reply.pieces:
+                yield whole(piece, None)
+            yield whole("", reply.finish_reason)
+            if (body.get("stream_options") or {}).get("include_usage"):
+                yield {**head, "choices": [], "usage": _usage(used, len(reply.pieces))}
+
+        if body.get("stream"):
+            return await _events(request, chunks())
+        return _json({**whole(reply.text, reply.finish_reason), "usage": _usage(used, len(reply.pieces))})
+
+    async def _tokenize(self, request: web.Request) -> web.Response:
+        """How many tokens a conversation has, as vLLM's call of that name says it."""
+        body = await self._read(request)
+        if isinstance(body, web.Response):
+            return body
+        messages = body.get("messages")
+        if not isinstance(messages, list) or not all(_is_message(item) for item in messages):
+            return _error(400, "messages must be a list of messages with a role", "invalid_request_error")
+        return _json({"count": answer.prompt_tokens(messages), "max_model_len": self._plan.context_tokens})
 
     async def _embeddings(self, request: web.Request) -> web.Response:
         body = await self._read(request)
@@ -175,20 +208,40 @@ class EchoApp:
         return body
 
 
+async def _events(request: web.Request, chunks: AsyncIterator[dict[str, Any]]) -> web.StreamResponse:
+    """Send a stream, event by event."""
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+    await response.prepare(request)
+    async for chunk in chunks:
+        await response.write(b"data: " + _encode(chunk) + b"\n\n")
+    await response.write(b"data: [DONE]\n\n")
+    await response.write_eof()
+    return response
+
+
+def _json(body: dict[str, Any]) -> web.Response:
+    return web.Response(body=_encode(body), content_type="application/json")
+
+
+def _too_long(tokens: int, context_tokens: int) -> web.Response:
+    words = f"request ({tokens} tokens) exceeds the context of {context_tokens} tokens"
+    return _error(400, words, "context_length_exceeded")
+
+
 def _is_message(item: Any) -> bool:
     return isinstance(item, dict) and isinstance(item.get("role"), str)
 
 
-def _plain(head: dict[str, Any], reply: answer.Reply, prompt: int) -> dict[str, Any]:
+def _plain(head: dict[str, Any], reply: answer.Reply, prompt: int, n: int) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": reply.text}
     if reply.tool_call is not None:
         message = {"role": "assistant", "content": None, "tool_calls": [_call(head, reply.tool_call)]}
-    choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason}
+    choice = {"message": message, "finish_reason": reply.finish_reason}
     return {
         **head,
         "object": "chat.completion",
-        "choices": [choice],
-        "usage": _usage(prompt, len(reply.pieces)),
+        "choices": [{"index": index, **choice} for index in range(n)],
+        "usage": _usage(prompt, n * len(reply.pieces)),
     }
 
 

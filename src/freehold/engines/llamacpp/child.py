@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from freehold.engines.lifeline import watch_parent
-from freehold.engines.llamacpp.options import KV_TYPES, LlamaOptions
+from freehold.engines.llamacpp.options import KV_TYPES, POOLING, LlamaOptions
 from freehold.types.endpoint import ServePlan
 
 
@@ -51,6 +51,8 @@ def parameters(plan: ServePlan, options: LlamaOptions) -> Any:
         found.chat_template = options.chat_template
     found.use_jinja = True
     found.embedding = options.embeddings
+    if options.embeddings and options.pooling != "auto":
+        found.pooling_type = xllamacpp.llama_pooling_type(POOLING[options.pooling])
     found.ui = False
     found.endpoint_slots = False
     found.endpoint_metrics = True

@@ -65,9 +65,10 @@ class LlamaEngine:
             ports.claim(plan.host, plan.port)
 
     async def start(self, plan: ServePlan, *, log_dir: Path, name: str) -> RunningEngine:
-        options = read(plan.options, LlamaOptions, "llamacpp")
+        options = _with_pooling(plan, read(plan.options, LlamaOptions, "llamacpp"))
         plan = msgspec.structs.replace(
             plan,
+            options={**plan.options, "pooling": options.pooling},
             threads=plan.threads or usable_cores(),
             adapters=tuple(
                 msgspec.structs.replace(mount, path=str(adapters.file_of(mount))) for mount in plan.adapters
@@ -92,6 +93,15 @@ class LlamaEngine:
         properties = await probe.get_json(f"{running.base_url}/props")
         running.endpoint = _endpoint(plan, name, running.base_url, properties, options)
         return running
+
+
+def _with_pooling(plan: ServePlan, options: LlamaOptions) -> LlamaOptions:
+    """Weights of a chat model say no way to pool, and llama.cpp refuses to embed without one: the mean, then."""
+    if options.pooling != "auto" or not options.embeddings or plan.weights_path is None:
+        return options
+    metadata = read_header(Path(plan.weights_path)).metadata
+    says = f"{metadata.get('general.architecture')}.pooling_type" in metadata
+    return options if says else msgspec.structs.replace(options, pooling="mean")
 
 
 def _endpoint(

@@ -23,6 +23,9 @@ KV_TYPES = {
 """Names of KV cache types and their numbers in ggml.h (enum ggml_type, as of 2026-10)."""
 
 
+POOLING = {"mean": 1, "cls": 2, "last": 3}
+"""Ways to pool and their numbers in llama.h (enum llama_pooling_type, as of 2026-10)."""
+
 Speculative = Literal["off", "ngram-simple", "ngram-map-k", "ngram-map-k4v", "ngram-mod", "draft"]
 """Ways to guess tokens ahead, checked by the model in one go: from what the prompt and the answer so far hold
 (``ngram-…``, llama.cpp's names), or by a smaller model of the same vocabulary (``draft``)."""
@@ -40,7 +43,8 @@ class LlamaOptions(msgspec.Struct, frozen=True, kw_only=True):
     `spin` (0 to 100) is how eagerly idle threads poll instead of sleeping: 0 leaves the cores to others.
     `threads_batch` are the threads for prompts, where they shall be others than those that generate.
     `gpu_layers` is how many layers go to an accelerator (-1: as many as it holds). With `embeddings` the
-    server embeds instead of chatting. `binary` is a ``llama-server`` to run, ``library`` for the prebuilt one;
+    server embeds instead of chatting; `pooling` is how one vector is made of the tokens' (``auto``: as the weights
+    say, else their mean). `binary` is a ``llama-server`` to run, ``library`` for the prebuilt one;
     by default whichever measured faster here (`freehold engines install llamacpp --native`).
     """
 
@@ -60,6 +64,7 @@ class LlamaOptions(msgspec.Struct, frozen=True, kw_only=True):
     short_turns: bool = True
     gpu_layers: int = -1
     embeddings: bool = False
+    pooling: Literal["auto", "mean", "cls", "last"] = "auto"
     ready_seconds: float = 600.0
     binary: str | None = None
 

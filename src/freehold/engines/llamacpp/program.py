@@ -56,6 +56,8 @@ def arguments(plan: ServePlan, options: LlamaOptions) -> list[str]:
         found += ["--chat-template", options.chat_template]
     if options.embeddings:
         found += ["--embeddings"]
+        if options.pooling != "auto":
+            found += ["--pooling", options.pooling]
     return found
 
 

@@ -1,6 +1,6 @@
 """One address for all models of a pool: a request waits until its model is there, then its bytes are passed on.
 
-``POST /v1/…``                     passed on to the engine of the model it names
+``POST /v1/…``, ``/tokenize``      passed on to the engine of the model it names
 ``GET  /v1/models``                all names, loaded or not
 ``GET  /health``                   alive
 ``…    /control/v1/…``             see `freehold.engines.pool.control`; needs the token
@@ -47,6 +47,7 @@ class Front:
         app.router.add_get("/health", self._health)
         app.router.add_get("/v1/models", self._models)
         app.router.add_post("/v1/{path:.+}", self._pass)
+        app.router.add_post("/tokenize", self._pass)
         self._control.add_to(app)
         return app
 

@@ -1,0 +1,296 @@
+"""OpenAI's chat API, translated to and from Anthropic's Messages API, for endpoints that speak only the latter.
+
+Covered: text, pictures, tools and their results, tool choice, stop sequences, system prompts, JSON schemas, streams
+with usage.
+Not covered (refused, never left out): what the Messages API has no word for, such as several choices,
+log-probabilities, a seed, or JSON without a schema.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+
+from freehold.wire import anthropic, openai, sse
+from freehold.wire.errors import ApiError
+
+# The Messages API wants a limit, OpenAI's does not.
+MAX_TOKENS = 4096
+_NO_WORD_FOR = {
+    "n": (None, 1),
+    "logprobs": (None, False),
+    "top_logprobs": (None, 0),
+    "logit_bias": (None, {}),
+    "frequency_penalty": (None, 0),
+    "presence_penalty": (None, 0),
+    "seed": (None,),
+    "audio": (None,),
+    "modalities": (None, ["text"]),
+    "functions": (None, []),
+    "web_search_options": (None,),
+}
+_CHOICES = {"auto": "auto", "none": "none", "required": "any"}
+
+
+def request_from_openai(body: bytes) -> bytes:
+    """The message request that asks the same. Raises `ApiError` (400) for what it cannot ask."""
+    chat: dict[str, Any] = msgspec.json.decode(body)
+    for name, neutral in _NO_WORD_FOR.items():
+        if chat.get(name) not in neutral:
+            raise ApiError(400, f"{name} is not possible with an endpoint of Anthropic's API", param=name)
+    system, turns = _turns(chat.get("messages"))
+    asked: dict[str, Any] = {
+        "model": chat.get("model"),
+        "max_tokens": chat.get("max_completion_tokens") or chat.get("max_tokens") or MAX_TOKENS,
+        "messages": turns,
+    }
+    if system:
+        asked["system"] = system
+    if chat.get("temperature") is not None:
+        if chat["temperature"] > 1:
+            raise ApiError(400, "Anthropic's API takes a temperature of 0 to 1", param="temperature")
+        asked["temperature"] = chat["temperature"]
+    for name in ("top_p", "top_k"):
+        if chat.get(name) is not None:
+            asked[name] = chat[name]
+    if chat.get("stop"):
+        asked["stop_sequences"] = [chat["stop"]] if isinstance(chat["stop"], str) else chat["stop"]
+    if chat.get("stream") is True:
+        asked["stream"] = True
+    if user := chat.get("user") or chat.get("safety_identifier"):
+        asked["metadata"] = {"user_id": user}
+    asked.update(_tools(chat))
+    output = _output(chat)
+    if output:
+        asked["output_config"] = output
+    return msgspec.json.encode(asked)
+
+
+def _turns(messages: Any) -> tuple[str, list[dict[str, Any]]]:
+    """The system prompt, and the other messages with neighbours of one role joined."""
+    if not isinstance(messages, list):
+        raise ApiError(400, "messages must be a list", param="messages")
+    system: list[str] = []
+    turns: list[dict[str, Any]] = []
+    for message in messages:
+        if not isinstance(message, dict):
+            raise ApiError(400, "messages: expected objects", param="messages")
+        role, content = message.get("role"), message.get("content")
+        match role:
+            case "system" | "developer":
+                system.append("".join(block["text"] for block in _blocks(content, only_text=True)))
+                continue
+            case "user":
+                blocks = _blocks(content)
+            case "assistant":
+                blocks = [*_blocks(content), *(_tool_use(call) for call in message.get("tool_calls") or ())]
+            case "tool":
+                result = _blocks(content, only_text=True)
+                blocks = [
+                    {
+                        "type": "tool_result",
+                        "tool_use_id": message.get("tool_call_id"),
+                        "content": result,
+                    }
+                ]
+            case other:
+                raise ApiError(400, f"a message of the role {other} cannot be passed on", param="messages")
+        said = "assistant" if role == "assistant" else "user"
+        if turns and turns[-1]["role"] == said:
+            turns[-1]["content"].extend(blocks)
+        else:
+            turns.append({"role": said, "content": blocks})
+    return "\n".join(system), turns
+
+
+def _blocks(content: Any, *, only_text: bool = False) -> list[dict[str, Any]]:
+    if content is None or content == "":
+        return []
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    blocks = []
+    for part in content:
+        match part.get("type"):
+            case "text":
+                blocks.append({"type": "text", "text": part.get("text", "")})
+            case "image_url" if not only_text:
+                blocks.append({"type": "image", "source": _source(part.get("image_url") or {})})
+            case other:
+                raise ApiError(400, f"content of type {other} cannot be passed on", param="messages")
+    return blocks
+
+
+def _source(image: dict[str, Any]) -> dict[str, Any]:
+    url = str(image.get("url"))
+    if not url.startswith("data:"):
+        return {"type": "url", "url": url}
+    head, _, data = url.removeprefix("data:").partition(",")
+    return {"type": "base64", "media_type": head.removesuffix(";base64"), "data": data}
+
+
+def _tool_use(call: dict[str, Any]) -> dict[str, Any]:
+    function = call.get("function") or {}
+    try:
+        arguments = msgspec.json.decode(function.get("arguments") or "{}")
+    except msgspec.DecodeError:
+        raise ApiError(400, "the arguments of a tool call are not JSON", param="messages") from None
+    return {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": arguments}
+
+
+def _tools(chat: dict[str, Any]) -> dict[str, Any]:
+    tools = []
+    for tool in chat.get("tools") or ():
+        function = tool.get("function")
+        if tool.get("type") != "function" or not isinstance(function, dict):
+            raise ApiError(400, f"a tool of type {tool.get('type')} cannot be passed on", param="tools")
+        made = {
+            "name": function.get("name"),
+            "input_schema": function.get("parameters") or {"type": "object"},
+        }
+        made.update({name: function[name] for name in ("description", "strict") if function.get(name)})
+        tools.append(made)
+    if not tools:
+        return {}
+    choice = chat.get("tool_choice")
+    if isinstance(choice, dict):
+        wanted = {"type": "tool", "name": (choice.get("function") or {}).get("name")}
+    elif choice is None or choice in _CHOICES:
+        wanted = {"type": _CHOICES[choice or "auto"]}
+    else:
+        raise ApiError(400, f"tool_choice {choice!r} is not possible", param="tool_choice")
+    if chat.get("parallel_tool_calls") is False and wanted["type"] != "none":
+        wanted["disable_parallel_tool_use"] = True
+    return {"tools": tools, "tool_choice": wanted}
+
+
+def _output(chat: dict[str, Any]) -> dict[str, Any]:
+    output: dict[str, Any] = {}
+    form = chat.get("response_format") or {}
+    if form.get("type") == "json_schema":
+        schema = (form.get("json_schema") or {}).get("schema")
+        output["format"] = {"type": "json_schema", "schema": schema}
+    elif form.get("type") not in (None, "text"):
+        raise ApiError(
+            400,
+            f"response_format {form.get('type')} is not possible with an endpoint of Anthropic's API; "
+            "send a json_schema",
+            param="response_format",
+        )
+    if chat.get("reasoning_effort") in ("low", "medium", "high"):
+        output["effort"] = chat["reasoning_effort"]
+    return output
+
+
+def answer_to_openai(body: bytes, request: bytes) -> bytes:
+    """The chat completion that says what a message says."""
+    answer = anthropic.read_answer(body)
+    chat = dict(answer.body or {})
+    chat["model"] = openai.peek(request).model or chat.get("model")
+    chat["created"] = int(time.time())
+    if answer.usage is not None:
+        chat["usage"] = _usage(
+            answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.cached_prompt_tokens
+        )
+    return msgspec.json.encode(chat)
+
+
+def _usage(asked: int | None, said: int | None, cached: int | None) -> dict[str, Any]:
+    # Anthropic counts what it had in its cache beside the input, OpenAI as a part of it.
+    asked, said, cached = (asked or 0) + (cached or 0), said or 0, cached or 0
+    return {
+        "prompt_tokens": asked,
+        "completion_tokens": said,
+        "total_tokens": asked + said,
+        "prompt_tokens_details": {"cached_tokens": cached},
+    }
+
+
+class StreamToOpenai:
+    """Anthropic's events, told as a chat completion stream."""
+
+    def __init__(self, request: bytes) -> None:
+        seen = openai.peek(request)
+        self._model = seen.model
+        self._tells_usage = b'"include_usage":true' in bytes(seen.stream_options).replace(b" ", b"")
+        self._head: dict[str, Any] = {}
+        self._usage: dict[str, Any] = {}
+        self._tools = -1
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        data = self._held + data
+        whole, mark, self._held = data.rpartition(b"\n\n")
+        if not mark:
+            self._held = data
+            return b""
+        out: list[bytes] = []
+        for _, event in sse.events(whole):
+            try:
+                told = msgspec.json.decode(event)
+            except msgspec.DecodeError:
+                continue
+            if isinstance(told, dict):
+                self._event(told, out)
+        return b"".join(out)
+
+    def rest(self) -> bytes:
+        # A stream that stopped early has no end to tell: the client's library must notice.
+        return b""
+
+    def broken(self, error: bytes) -> bytes:
+        return b"data: " + error + b"\n\n"
+
+    def _event(self, event: dict[str, Any], out: list[bytes]) -> None:
+        match event.get("type"):
+            case "message_start":
+                message = event["message"]
+                self._usage = dict(message.get("usage") or {})
+                self._head = {
+                    "id": message.get("id"),
+                    "object": "chat.completion.chunk",
+                    "created": int(time.time()),
+                    "model": self._model or message.get("model"),
+                }
+                self._delta({"role": "assistant", "content": ""}, out)
+            case "content_block_start" if event["content_block"].get("type") == "tool_use":
+                block = event["content_block"]
+                self._tools += 1
+                function = {"name": block.get("name"), "arguments": ""}
+                self._call({"id": block.get("id"), "type": "function", "function": function}, out)
+            case "content_block_delta":
+                delta = event["delta"]
+                if delta.get("type") == "text_delta":
+                    self._delta({"content": delta["text"]}, out)
+                elif delta.get("type") == "input_json_delta":
+                    self._call({"function": {"arguments": delta["partial_json"]}}, out)
+            case "message_delta":
+                self._usage.update(event.get("usage") or {})
+                reason = (event.get("delta") or {}).get("stop_reason")
+                self._delta({}, out, anthropic.FINISH_REASONS.get(reason or "end_turn", "stop"))
+            case "message_stop":
+                self._end(out)
+            case "error":
+                said = (event.get("error") or {}).get("message")
+                raise ApiError(502, f"the model stopped with an error: {said}")
+
+    def _delta(self, delta: dict[str, Any], out: list[bytes], finish: str | None = None) -> None:
+        self._say({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}, out)
+
+    def _call(self, part: dict[str, Any], out: list[bytes]) -> None:
+        self._delta({"tool_calls": [{"index": self._tools, **part}]}, out)
+
+    def _end(self, out: list[bytes]) -> None:
+        if self._tells_usage:
+            counted = self._usage
+            usage = _usage(
+                counted.get("input_tokens"),
+                counted.get("output_tokens"),
+                counted.get("cache_read_input_tokens"),
+            )
+            self._say({"choices": [], "usage": usage}, out)
+        out.append(b"data: [DONE]\n\n")
+
+    def _say(self, body: dict[str, Any], out: list[bytes]) -> None:
+        out.append(b"data: " + msgspec.json.encode({**self._head, **body}) + b"\n\n")
