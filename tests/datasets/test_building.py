@@ -57,7 +57,9 @@ def test_same_question_in_another_group_does_not_leak():
     ]
     made = make(traces)
     held = {building.normalized_question(s) for s in made.by_split["held_out"]}
-    trained = {building.normalized_question(s) for s in made.by_split["train"] + made.by_split["validation"]}
+    trained = {
+        building.normalized_question(s) for s in [*made.by_split["train"], *made.by_split["validation"]]
+    }
     assert not held & trained
     assert made.dropped["train question also held out"] > 0
 

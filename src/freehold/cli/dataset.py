@@ -1,47 +1,109 @@
-"""`freehold dataset`: build and list datasets."""
+"""`freehold dataset`: build, check, show and compare datasets."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from freehold.cli.options import config_option, json_option, print_json
 from freehold.types.dataset import Dataset
 
+if TYPE_CHECKING:
+    from freehold.types.curation import DataCard
+    from freehold.workflows.dataset_diff import DatasetDiff
+
+_source = click.option(
+    "--from", "source_prefix", help="Only traces whose source starts with this (import:FILE, gateway)."
+)
+
 
 @click.group("dataset")
 def command() -> None:
-    """Turn traces into immutable datasets, split by group without leaks.
+    """Turn traces into immutable datasets: curated, split by group without leaks, each with a data card.
 
     \b
     Example:
+      freehold dataset check
       freehold dataset build
-      freehold dataset list
+      freehold dataset card
+      freehold dataset diff 1a2b3c4d 5e6f7a8b
     """
 
 
 @command.command("build")
-@click.option(
-    "--from", "source_prefix", help="Only traces whose source starts with this (import:FILE, gateway)."
-)
+@_source
 @config_option
 @json_option
 def build(source_prefix: str | None, config_path: Path | None, as_json: bool) -> None:
     """Build a dataset from the traces in the store. The same traces give the same dataset.
 
+    Personal data and secrets become placeholders, repeats and near repeats leave, nothing held out is also taught:
+    see [curate] in freehold.toml.
+
     \b
     Example:
       freehold dataset build --from import:traffic.jsonl
     """
+    from freehold.cli.progress import progress
+    from freehold.workflows import curate
     from freehold.workflows import dataset as workflow
     from freehold.workflows.project import open_project
 
-    made = workflow.build(open_project(config_path), source_prefix=source_prefix)
+    with progress() as bar:
+        made = workflow.build(open_project(config_path), source_prefix=source_prefix, progress=bar)
     if as_json:
         print_json(made)
-    else:
-        _show(made)
+        return
+    _show(made)
+    _warn(curate.read_card(made))
+
+
+@command.command("check")
+@_source
+@config_option
+@json_option
+def check(source_prefix: str | None, config_path: Path | None, as_json: bool) -> None:
+    """Say what a build would find and do: personal data, repeats, leaks, doubtful labels. Keeps nothing.
+
+    \b
+    Example:
+      freehold dataset check
+      freehold dataset check --json | jq .near_duplicates
+    """
+    from freehold.cli.progress import progress
+    from freehold.workflows import dataset as workflow
+    from freehold.workflows.project import open_project
+
+    with progress() as bar:
+        card = workflow.check(open_project(config_path), source_prefix=source_prefix, progress=bar)
+    _print_card(card, as_json)
+
+
+@command.command("card")
+@click.argument("dataset", required=False)
+@config_option
+@json_option
+def card(dataset: str | None, config_path: Path | None, as_json: bool) -> None:
+    """Print a dataset's card (default: the latest's): what is in it, where from, under whose terms.
+
+    \b
+    Example:
+      freehold dataset card > CARD.md
+    """
+    from freehold.errors import UsageError
+    from freehold.workflows import curate
+    from freehold.workflows.project import open_project
+
+    found = _find(open_project(config_path), dataset)
+    read = curate.read_card(found)
+    if read is None:
+        raise UsageError(
+            f"dataset {found.id} has no card: it was built before there were any",
+            hint="freehold dataset build writes one",
+        )
+    _print_card(read, as_json)
 
 
 @command.command("list")
@@ -67,6 +129,66 @@ def list_datasets(config_path: Path | None, as_json: bool) -> None:
         _show(dataset)
 
 
+@command.command("show")
+@click.argument("dataset", required=False)
+@config_option
+@json_option
+def show(dataset: str | None, config_path: Path | None, as_json: bool) -> None:
+    """Show a dataset (default: the latest): splits, hashes, recipe, what was left out.
+
+    \b
+    Example:
+      freehold dataset show 1a2b3c4d
+    """
+    from freehold.workflows.project import open_project
+
+    found = _find(open_project(config_path), dataset)
+    if as_json:
+        print_json(found)
+        return
+    _show(found)
+    for split in found.splits:
+        click.echo(f"  {split.name:<10} sha256 {split.sha256}")
+    for name, value in found.recipe.items():
+        if value is not None:
+            click.echo(f"  recipe     {name} = {value}")
+    for source in found.made_from:
+        click.echo(f"  made from  {source}")
+
+
+@command.command("diff")
+@click.argument("old")
+@click.argument("new")
+@config_option
+@json_option
+def diff(old: str, new: str, config_path: Path | None, as_json: bool) -> None:
+    """Say what changed from one dataset to another: samples added, removed, moved, answered differently.
+
+    \b
+    Example:
+      freehold dataset diff 1a2b3c4d 5e6f7a8b
+    """
+    from freehold.workflows import dataset_diff
+    from freehold.workflows.project import open_project
+    from freehold.workflows.train import find_dataset
+
+    project = open_project(config_path)
+    found = dataset_diff.diff(find_dataset(project, old), find_dataset(project, new))
+    if as_json:
+        print_json(found)
+    else:
+        _show_diff(found)
+
+
+def _find(project: object, dataset: str | None) -> Dataset:
+    from freehold.workflows import dataset as workflow
+    from freehold.workflows.project import Project
+    from freehold.workflows.train import find_dataset
+
+    assert isinstance(project, Project)
+    return workflow.latest(project) if dataset is None else find_dataset(project, dataset)
+
+
 def _show(dataset: Dataset) -> None:
     click.echo(f"{dataset.name} {dataset.id}")
     for split in dataset.splits:
@@ -78,3 +200,39 @@ def _show(dataset: Dataset) -> None:
         f"{dataset.targets_from.get('incumbent', 0):,} from the incumbent"
     )
     click.echo(f"  {dataset.path}")
+
+
+def _warn(card: DataCard | None) -> None:
+    if card is None:
+        return
+    for kind, found in card.replaced.items():
+        click.echo(
+            f"  replaced   {found.found:>7,} {kind} in {found.samples:,} samples, {found.different:,} different"
+        )
+    for warning in card.warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+def _print_card(card: DataCard, as_json: bool) -> None:
+    from freehold.datasets.card import card_markdown
+
+    if as_json:
+        print_json(card)
+    else:
+        click.echo(card_markdown(card), nl=False)
+
+
+def _show_diff(found: DatasetDiff) -> None:
+    click.echo(f"{found.old[:8]} → {found.new[:8]}")
+    for name, split in found.splits.items():
+        changed = f", {split.changed_gold:,} right answers changed" if split.changed_gold else ""
+        if split.changed_incumbent:
+            changed += f", {split.changed_incumbent:,} answers of the incumbent changed"
+        click.echo(f"  {name:<10} +{split.added:,} −{split.removed:,}, {split.same:,} the same{changed}")
+        for sign, ids in (("+", split.first_added), ("−", split.first_removed), ("~", split.first_changed)):
+            if ids:
+                click.echo(f"             {sign} {' '.join(id[:8] for id in ids)}")
+    for way, count in found.moved.items():
+        click.echo(f"  moved      {count:,} {way.replace(': ', ' → ')}")
+    for name, (old, new) in found.recipe.items():
+        click.echo(f"  recipe     {name}: {old} → {new}")

@@ -1,33 +1,40 @@
-"""From traces to an immutable dataset: samples, groups, splits, leak check.
+"""From traces to samples in splits: groups, repeats, leaks, near duplicates.
 
 A split is decided by a hash of (seed, group), so the same group always lands in the same split, whatever else is
-in the data, and adding traces never moves old ones between splits.
+in the data, and adding traces never moves old ones between splits. Samples lie in a spool on disk meanwhile; in
+memory stand about 120 bytes each.
 """
 
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
+from freehold.datasets import near
 from freehold.datasets.recipe import Recipe as Recipe
 from freehold.datasets.sampling import answer_of as answer_of
 from freehold.datasets.sampling import sample_of as sample_of
-from freehold.errors import StorageError, UsageError
-from freehold.types.dataset import SPLITS, Dataset, Sample, Split, SplitName
-from freehold.types.record import content_id
+from freehold.datasets.sampling import text_of, with_id
+from freehold.datasets.spool import Rows, Spool
+from freehold.datasets.writing import Building as Building
+from freehold.datasets.writing import load as load
+from freehold.datasets.writing import samples as samples
+from freehold.datasets.writing import write as write
+from freehold.types.curation import NearDuplicates
+from freehold.types.dataset import SPLITS, Sample, SplitName
 from freehold.types.trace import Trace
 
-
-class Made(NamedTuple):
-    """A sample and the split it belongs to."""
-
-    sample: Sample
-    split: SplitName
+_ORDER: tuple[SplitName, ...] = ("held_out", "validation", "train")
+"""Who keeps a question that stands in several splits: the first of these."""
+_LOOKED_AT = 2000
+"""So many questions decide which pieces of text all have in common."""
 
 
 def split_of(key: str, recipe: Recipe) -> SplitName:
@@ -46,22 +53,31 @@ def normalized_question(sample: Sample) -> str:
     return " ".join(text.lower().split())
 
 
-class Building(NamedTuple):
-    """What `make_samples` found: samples by split, and what was left out and why."""
-
-    by_split: dict[SplitName, list[Sample]]
-    dropped: Counter[str]
+def all_asked(sample: Sample) -> str:
+    """What is compared for near duplicates: everything the user said."""
+    return "\n".join(text_of(one.content) or "" for one in sample.messages if one.role == "user")
 
 
-def make_samples(traces: Iterable[Trace], recipe: Recipe) -> Building:
+def make_samples(
+    traces: Iterable[Trace],
+    recipe: Recipe,
+    *,
+    change: Callable[[Sample, SplitName], Sample] | None = None,
+    folder: Path | None = None,
+) -> Building:
     """Sort traces into splits and drop what must not be there.
 
     Dropped, and counted by reason: traces without an answer, repeats of the same request (the first one with gold
-    wins, else the first), and training or validation samples whose question also stands in the held-out split.
+    wins, else the first), training or validation samples whose question also stands in the held-out split, exactly
+    or nearly (`Recipe.near_duplicates`), and near repeats within training and validation.
     A trace whose metadata has ``split = "held_out"`` (a file the owner keeps for evaluation) goes there whole.
+
+    `change` is applied to each sample before it is compared (personal data replaced, for example); splits are decided
+    before it. The order of the traces decides nothing but which of equals is kept. `folder` takes the spool.
     """
     dropped: Counter[str] = Counter()
-    made: dict[str, Made] = {}
+    spool = Spool(folder)
+    index = _Index()
     for trace in traces:
         try:
             sample = sample_of(trace, recipe)
@@ -72,147 +88,182 @@ def make_samples(traces: Iterable[Trace], recipe: Recipe) -> Building:
             dropped["no answer"] += 1
             continue
         forced = trace.metadata.get("split")
-        if forced in SPLITS:
-            split: SplitName = forced
-        else:
-            split = split_of(sample.group or sample.id, recipe)
-        before = made.get(sample.id)
-        if before is not None:
-            dropped["same request again"] += 1
-            if before.split == "held_out" and split != "held_out":
-                continue
-            if not (split == "held_out" and before.split != "held_out") and (
-                before.sample.gold is not None or sample.gold is None
-            ):
-                continue
-        made[sample.id] = Made(sample, split)
-    by_split: dict[SplitName, list[Sample]] = {name: [] for name in SPLITS}
-    for sample, split in made.values():
-        by_split[split].append(sample)
-    _drop_leaks(by_split, dropped)
-    for name in SPLITS:
-        by_split[name].sort(key=lambda sample: sample.id)
+        split: SplitName = forced if forced in SPLITS else split_of(sample.group or sample.id, recipe)
+        if change is not None:
+            changed = change(sample, split)
+            sample = sample if changed is sample else with_id(changed)
+        spool.append(sample)
+        index.add(sample, split, trace.id)
+    conflicts = _Conflicts()
+    rows = index.distinct(dropped, conflicts)
+    rows = index.without_leaks(rows, dropped)
+    found = None
+    if recipe.near_duplicates:
+        rows, found = _without_near(spool, index, rows, recipe.near_duplicates, dropped, conflicts)
+    by_split = {name: rows[index.split_codes(rows) == _ORDER.index(name)] for name in SPLITS}
     if recipe.limit is not None:
         by_split["train"] = by_split["train"][: recipe.limit]
     if recipe.held_out_limit is not None:
         by_split["held_out"] = by_split["held_out"][: recipe.held_out_limit]
-    return Building(by_split, dropped)
+    return Building(
+        {name: Rows(spool, by_split[name].tolist()) for name in SPLITS},
+        dropped,
+        found,
+        conflicts.first(spool),
+        len(conflicts.pairs),
+    )
 
 
-def _drop_leaks(by_split: dict[SplitName, list[Sample]], dropped: Counter[str]) -> None:
-    kept = {normalized_question(sample) for sample in by_split["held_out"]}
-    for name in ("validation", "train"):
-        clean = [sample for sample in by_split[name] if normalized_question(sample) not in kept]
-        if len(clean) < len(by_split[name]):
-            dropped[f"{name} question also held out"] += len(by_split[name]) - len(clean)
-        by_split[name] = clean
-        kept |= {normalized_question(sample) for sample in clean}
+class _Conflicts:
+    """Pairs of rows that ask nearly the same with different right answers."""
+
+    MOST = 20
+
+    def __init__(self) -> None:
+        self.pairs: list[tuple[int, int, float]] = []
+
+    def add(self, first: int, second: int, alike: float) -> None:
+        self.pairs.append((first, second, alike))
+
+    def first(self, spool: Spool) -> list[tuple[Sample, Sample, float]]:
+        likest = sorted(self.pairs, key=lambda pair: (-pair[2], pair[:2]))[: self.MOST]
+        return [(spool[first], spool[second], alike) for first, second, alike in likest]
 
 
-def write(
-    building: Building,
-    recipe: Recipe,
-    *,
-    name: str,
-    root: Path,
-    made_from: tuple[str, ...],
-    version: str,
-    incumbent_model: str | None,
-) -> Dataset:
-    """Write the splits and the manifest into ``root/<id>``; an identical dataset already there is returned.
+class _Index:
+    """A row of numbers for each sample of the spool."""
 
-    Raises `UsageError` when a split would be empty, `StorageError` when the disk refuses.
-    """
-    for wanted in ("train", "held_out"):
-        if not building.by_split[wanted]:
-            raise UsageError(
-                f"the {wanted} split would be empty ({sum(map(len, building.by_split.values()))} samples in all)",
-                hint="import more traces, or change [data] held_out",
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._flags = array("B")
+
+    def add(self, sample: Sample, split: SplitName, trace_id: str) -> None:
+        gold, answers = sample.gold is not None, sample.rejected is not None or sample.desirable is not None
+        self._bytes += bytes.fromhex(sample.id)
+        self._bytes += _digest(trace_id) + _digest(normalized_question(sample)) + _digest(sample.group or "")
+        self._bytes += _digest(sample.gold or "")
+        self._flags.append(_ORDER.index(split) | gold << 2 | answers << 3 | (sample.group is not None) << 4)
+
+    def _column(self, at: int) -> npt.NDArray[np.uint64]:
+        table: npt.NDArray[np.uint64] = np.frombuffer(self._bytes, dtype=">u8").reshape(-1, 6)
+        return table[:, at].astype(np.uint64)
+
+    def flags(self) -> npt.NDArray[np.uint8]:
+        return np.array(self._flags, dtype=np.uint8)
+
+    def split_codes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """Places in `_ORDER`."""
+        codes: npt.NDArray[np.uint8] = self.flags()[rows] & np.uint8(3)
+        return codes
+
+    def has_gold(self) -> npt.NDArray[np.bool_]:
+        return (self.flags() >> 2 & 1).astype(np.bool_)
+
+    def is_preference(self) -> npt.NDArray[np.bool_]:
+        return (self.flags() >> 3 & 1).astype(np.bool_)
+
+    def groups(self) -> npt.NDArray[np.uint64]:
+        """A number for each group; a row without a group is one of its own (0)."""
+        return np.where(self.flags() >> 4 & 1, self._column(4), np.uint64(0))
+
+    def golds(self) -> npt.NDArray[np.uint64]:
+        return self._column(5)
+
+    def distinct(self, dropped: Counter[str], conflicts: _Conflicts) -> npt.NDArray[np.int64]:
+        """Rows by id, one of each: of repeats the held-out one, else one with gold, else the one of the first trace
+        (by a hash of its id). Repeats with another right answer are conflicts."""
+        if not len(self._flags):
+            return np.empty(0, dtype=np.int64)
+        high, low, trace = self._column(0), self._column(1), self._column(2)
+        order = np.lexsort((trace, ~self.has_gold(), self.flags() & 3, low, high))
+        same = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
+        if same.any():
+            dropped["same request again"] += int(same.sum())
+            before, after = order[:-1][same], order[1:][same]
+            differ = (
+                self.has_gold()[before]
+                & self.has_gold()[after]
+                & (self.golds()[before] != self.golds()[after])
             )
-    files = {split: _encode(building.by_split[split]) for split in SPLITS}
-    splits = tuple(
-        Split(
-            name=split,
-            file=f"{split}.jsonl",
-            samples=len(building.by_split[split]),
-            groups=len({sample.group or sample.id for sample in building.by_split[split]}),
-            sha256=hashlib.sha256(files[split]).hexdigest(),
-        )
-        for split in SPLITS
+            for first, second in zip(before[differ].tolist(), after[differ].tolist(), strict=True):
+                conflicts.add(first, second, 1.0)
+        return order[np.concatenate(([True], ~same))]
+
+    def without_leaks(self, rows: npt.NDArray[np.int64], dropped: Counter[str]) -> npt.NDArray[np.int64]:
+        """Rows whose question does not stand in a split that goes before theirs."""
+        questions, codes = self._column(3)[rows], self.split_codes(rows)
+        leaks = np.zeros(len(rows), dtype=np.bool_)
+        for code in (1, 2):
+            before = np.unique(questions[(codes < code) & ~leaks])
+            here = (codes == code) & np.isin(questions, before)
+            if here.any():
+                dropped[f"{_ORDER[code]} question also held out"] += int(here.sum())
+            leaks |= here
+        return rows[~leaks]
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+def _without_near(
+    spool: Spool,
+    index: _Index,
+    rows: npt.NDArray[np.int64],
+    threshold: float,
+    dropped: Counter[str],
+    conflicts: _Conflicts,
+) -> tuple[npt.NDArray[np.int64], NearDuplicates]:
+    """Rows without near duplicates: of two in different splits the later one in `_ORDER` goes, of two in training or
+    in validation the one without gold, else the later one. Held-out ones stay: traffic repeats.
+
+    Turns of one conversation are not compared, nor preferences within a split: one question may have many judged
+    answers. Two that are to be answered differently both stay and are a conflict.
+    """
+    looked = rows[:: max(1, len(rows) // _LOOKED_AT)]
+    common = near.common_pieces(all_asked(spool[row]) for row in looked.tolist())
+    signed, there = near.signatures(
+        (near.pieces(all_asked(spool[row]), common) for row in rows.tolist()), len(rows)
     )
-    plain_recipe = msgspec.to_builtins(recipe)
-    identity = content_id([{"splits": splits}, plain_recipe, incumbent_model])
-    trained_on = building.by_split["train"] + building.by_split["validation"]
-    gold = sum(sample.gold is not None for sample in trained_on)
-    dataset = Dataset(
-        id=identity,
-        name=name,
-        path=str(root / identity),
-        splits=splits,
-        recipe=plain_recipe,
-        made_from=made_from,
-        version=version,
-        dropped=dict(building.dropped),
-        incumbent_model=incumbent_model,
-        targets_from={"gold": gold, "incumbent": len(trained_on) - gold},
-        preferences=_preferences(trained_on),
+    codes, golds, has_gold = index.split_codes(rows), index.golds()[rows], index.has_gold()[rows]
+    groups, preference = index.groups()[rows], index.is_preference()[rows]
+    pairs = near.near_pairs(signed, there, threshold, codes == 0)
+    gone = np.zeros(len(rows), dtype=np.bool_)
+    across: Counter[str] = Counter()
+    within: Counter[str] = Counter()
+    repeated: set[int] = set()
+    places = list(zip(pairs.first.tolist(), pairs.second.tolist(), pairs.similarity.tolist(), strict=True))
+    for first, second, alike in places:
+        differ = has_gold[first] and has_gold[second] and golds[first] != golds[second]
+        if differ and not (preference[first] or preference[second]):
+            conflicts.add(int(rows[first]), int(rows[second]), alike)
+    # Between splits first, by who keeps it: what is gone already repeats nothing.
+    for keeper in (0, 1):
+        for first, second, _ in places:
+            keeps, goes = sorted((first, second), key=lambda place: codes[place])
+            if codes[keeps] == keeper and codes[goes] > keeper and not gone[goes] and not gone[keeps]:
+                gone[goes] = True
+                across[f"{_ORDER[codes[goes]]}: {_ORDER[codes[keeps]]}"] += 1
+    for first, second, _ in places:
+        if codes[first] != codes[second] or gone[first] or gone[second]:
+            continue
+        if (groups[first] and groups[first] == groups[second]) or preference[first] or preference[second]:
+            continue
+        if codes[first] == 0:
+            repeated.add(second)
+        elif not (has_gold[first] and has_gold[second] and golds[first] != golds[second]):
+            gone[first if has_gold[second] and not has_gold[first] else second] = True
+            within[_ORDER[codes[first]]] += 1
+    for name, count in across.items():
+        goes, _, keeps = name.partition(": ")
+        dropped[f"{goes} question nearly the same as one in {keeps.replace('_', '-')}"] += count
+    for name, count in within.items():
+        dropped[f"{name} question nearly the same as another there"] += count
+    found = NearDuplicates(
+        threshold=threshold,
+        across=dict(across),
+        within=dict(within),
+        in_held_out=len(repeated),
+        common_pieces=len(common),
     )
-    folder = root / identity
-    if (folder / "manifest.json").exists():
-        return dataset
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for split in SPLITS:
-            (folder / f"{split}.jsonl").write_bytes(files[split])
-        manifest = msgspec.json.format(msgspec.json.encode(dataset))
-        partial = folder / "manifest.json.partial"
-        partial.write_bytes(manifest)
-        partial.rename(folder / "manifest.json")
-    except OSError as error:
-        raise StorageError(
-            f"{folder}: dataset cannot be written: {error.strerror}",
-            hint="free some space or check who owns the folder, then run the command again",
-        ) from None
-    return dataset
-
-
-def _preferences(samples: list[Sample]) -> dict[str, int]:
-    counts = {
-        "pairs": sum(sample.rejected is not None for sample in samples),
-        "liked": sum(sample.desirable is True for sample in samples),
-        "disliked": sum(sample.desirable is False for sample in samples),
-    }
-    return {name: count for name, count in counts.items() if count}
-
-
-def _encode(samples: list[Sample]) -> bytes:
-    return b"".join(msgspec.json.encode(sample) + b"\n" for sample in samples)
-
-
-def load(folder: Path) -> Dataset:
-    """The manifest in `folder`. Raises `UsageError` when there is none."""
-    try:
-        return msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Dataset)
-    except FileNotFoundError:
-        raise UsageError(f"{folder}: no dataset there", hint="freehold dataset build makes one") from None
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
-        raise StorageError(
-            f"{folder / 'manifest.json'}: not a dataset's manifest: {error}", hint="build the dataset again"
-        ) from None
-
-
-def samples(dataset: Dataset, split: SplitName) -> Iterator[Sample]:
-    """The samples of one split, in order. Raises `StorageError` when the file is not what the manifest says."""
-    path = Path(dataset.path) / dataset.split(split).file
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}", hint="rebuild it: freehold dataset build") from None
-    if hashlib.sha256(data).hexdigest() != dataset.split(split).sha256:
-        raise StorageError(
-            f"{path}: content was changed after the dataset was built",
-            hint=f"datasets are immutable: remove {dataset.path} and run freehold dataset build",
-        )
-    decoder = msgspec.json.Decoder(Sample)
-    for line in data.splitlines():
-        yield decoder.decode(line)
+    return rows[~gone], found

@@ -59,18 +59,8 @@ def sample_of(trace: Trace, recipe: Recipe) -> Sample:
     incumbent = answer_of(trace)
     preference = _preference(trace)
     completion = _completion(trace, preference.gold, tools)
-    identity: dict[str, Any] = {"messages": [_identity(message) for message in messages]}
-    if tools:
-        identity["tools"] = tools
-    if preference.rejected is not None or preference.desirable is not None:
-        # One question may have many judged answers; each is a sample of its own.
-        identity |= {
-            "answer": preference.gold if preference.gold is not None else incumbent,
-            "rejected": preference.rejected,
-            "desirable": preference.desirable,
-        }
-    return Sample(
-        id=content_id(identity),
+    sample = Sample(
+        id="",
         messages=messages,
         incumbent=incumbent,
         gold=preference.gold,
@@ -84,6 +74,18 @@ def sample_of(trace: Trace, recipe: Recipe) -> Sample:
         desirable=preference.desirable,
         teacher=_teacher(trace.response),
     )
+    return with_id(sample)
+
+
+def with_id(sample: Sample) -> Sample:
+    """The sample with the id its content has."""
+    identity: dict[str, Any] = {"messages": [_identity(message) for message in sample.messages]}
+    if sample.tools:
+        identity["tools"] = sample.tools
+    if sample.rejected is not None or sample.desirable is not None:
+        # One question may have many judged answers; each is a sample of its own.
+        identity |= {"answer": sample.target, "rejected": sample.rejected, "desirable": sample.desirable}
+    return msgspec.structs.replace(sample, id=content_id(identity))
 
 
 def _identity(message: Message) -> dict[str, Any]:
@@ -186,11 +188,16 @@ def _tool_calls(text: str) -> list[dict[str, Any]] | None:
     return calls or None
 
 
+_PERIODS = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m"}
+
+
 def _group(trace: Trace, group_by: str | None) -> str | None:
     if group_by is None:
         return trace.conversation_id
     if group_by in {"conversation_id", "user", "id"}:
         value = getattr(trace, group_by)
+    elif group_by in _PERIODS:
+        value = trace.at.strftime(_PERIODS[group_by])
     else:
         value = trace.metadata.get(group_by)
     return None if value is None else str(value)

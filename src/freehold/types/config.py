@@ -10,6 +10,7 @@ import msgspec
 
 from freehold.errors import ConfigError
 from freehold.types.cluster import ClusterConfig
+from freehold.types.curation import CurateConfig
 from freehold.types.license import UseProfile
 from freehold.types.table import Table
 from freehold.types.traffic_config import (
@@ -150,6 +151,7 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     incumbent: IncumbentConfig | None = None
     use: UseProfile = UseProfile()
     data: DataConfig = DataConfig()
+    curate: CurateConfig = CurateConfig()
     task: TaskConfig = TaskConfig()
     candidates: CandidatesConfig = CandidatesConfig()
     train: FinetuneConfig = FinetuneConfig()
@@ -219,6 +221,18 @@ def _check_values(config: ProjectConfig, path: str) -> None:
         (config.task.looks >= 1, "task.looks", config.task.looks, "at least 1"),
         (0 < config.data.held_out < 1, "data.held_out", config.data.held_out, "between 0 and 1"),
         (0 <= config.data.validation < 1, "data.validation", config.data.validation, "from 0 to below 1"),
+        (
+            config.curate.near_duplicates == 0 or 0.3 <= config.curate.near_duplicates <= 1,
+            "curate.near_duplicates",
+            config.curate.near_duplicates,
+            "0 (off) or from 0.3 to 1",
+        ),
+        (
+            0 <= config.curate.incumbent_min_score <= 1,
+            "curate.incumbent_min_score",
+            config.curate.incumbent_min_score,
+            "from 0 to 1",
+        ),
         (config.train.r >= 1, "train.r", config.train.r, "at least 1"),
         (config.train.batch_size >= 1, "train.batch_size", config.train.batch_size, "at least 1"),
         (config.train.epochs >= 0, "train.epochs", config.train.epochs, "at least 0 (0 chooses)"),

@@ -24,7 +24,7 @@ from freehold.store import Store
 from freehold.types.dataset import Dataset
 from freehold.types.endpoint import AdapterMount, EngineName, ServePlan
 from freehold.types.evaluation import Task
-from freehold.types.license import Lineage, LineageEdge, Ruling
+from freehold.types.license import Ruling
 from freehold.types.machine import Fit, Machine, Workload
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
@@ -34,7 +34,7 @@ from freehold.types.report import CandidateReport
 from freehold.types.training import Adapter
 from freehold.workflows.evaluate import Evaluation, Looks, evaluate, frozen_file, keep
 from freehold.workflows.fit import fit_model
-from freehold.workflows.license import rule_for_model
+from freehold.workflows.license import lineage_of, rule_for_model
 from freehold.workflows.parity import parity
 from freehold.workflows.project import Project
 from freehold.workflows.pull import ensure_weights
@@ -326,21 +326,6 @@ def steps_each(project: Project) -> int:
 def served_name(plan: ServePlan) -> str:
     """The model name a plan's candidate answers to."""
     return plan.adapters[0].name if plan.adapters else plan.model
-
-
-def lineage_of(model: str, dataset: Dataset) -> Lineage:
-    """What the candidate will be made of: the base, and the incumbent's answers where they are training targets."""
-    edges = [LineageEdge(kind="base", model=model)]
-    learned = dataset.targets_from.get("incumbent", 0)
-    if learned and dataset.incumbent_model:
-        edges.append(
-            LineageEdge(
-                kind="distilled_from",
-                model=dataset.incumbent_model,
-                note=f"{learned:,} training targets are its answers",
-            )
-        )
-    return Lineage(model=model, edges=tuple(edges))
 
 
 def _stopped(report: CandidateReport, why: str) -> Tried:

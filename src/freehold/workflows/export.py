@@ -21,9 +21,8 @@ from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport, Report
 from freehold.types.training import Adapter
-from freehold.workflows.candidate import lineage_of
 from freehold.workflows.export_kinds import WRITERS, Kind, Work, Written
-from freehold.workflows.license import rule_for_model
+from freehold.workflows.license import lineage_of, rule_for_model
 from freehold.workflows.project import Project
 from freehold.workflows.pull import ensure_weights
 

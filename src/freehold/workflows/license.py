@@ -19,6 +19,7 @@ from freehold.licensing.identify import Identified, identify
 from freehold.licensing.memo import memo
 from freehold.licensing.ruling import rule
 from freehold.licensing.situation import Situation
+from freehold.types.dataset import Dataset
 from freehold.types.license import License, Lineage, LineageEdge, Ruling, UseProfile
 
 
@@ -40,6 +41,21 @@ def rule_for_model(model_id: str, use: UseProfile, *, lineage: Lineage | None = 
 def meant(model_id: str) -> tuple[str, ...]:
     """Models somebody may have meant by a name no licence is known for; empty where one is known."""
     return () if releases_of(model_id) else models.nearest_all(model_id)
+
+
+def lineage_of(model: str, dataset: Dataset) -> Lineage:
+    """What the candidate will be made of: the base, and the incumbent's answers where they are training targets."""
+    edges = [LineageEdge(kind="base", model=model)]
+    learned = dataset.targets_from.get("incumbent", 0)
+    if learned and dataset.incumbent_model:
+        edges.append(
+            LineageEdge(
+                kind="distilled_from",
+                model=dataset.incumbent_model,
+                note=f"{learned:,} training targets are its answers",
+            )
+        )
+    return Lineage(model=model, edges=tuple(edges))
 
 
 def lineage_of_model(model_id: str, *, declared: str | None = None) -> Lineage:

@@ -127,7 +127,8 @@ def _import(project: Project, store: Store, steps: Steps, progress: Progress) ->
 def _build(project: Project, store: Store, steps: Steps) -> Dataset:
     inputs = [
         project.config.data,
-        project.config.task.group_by,
+        project.config.curate,
+        [project.config.task.group_by, project.config.task.scorer, project.config.task.options],
         project.config.incumbent,
         store.count_traces(),
         [_sha256(project.path(n)) for n in (*project.config.data.files, *project.config.data.held_out_files)],

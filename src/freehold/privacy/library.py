@@ -1,0 +1,168 @@
+"""Personal data by a library: Presidio's recognizers (extra ``pii``), after our own patterns.
+
+Covered: what `patterns` finds, and besides phone numbers of many countries, social security, tax and passport
+numbers, NHS numbers, bank and driver's licence numbers near a word that says so, wallets, MAC addresses. Names and
+places where a spaCy model with a named-entity recognizer is installed (``en_core_web_sm``, for example); Presidio
+itself brings none.
+Not covered: names without such a model; other languages than the model's.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from freehold.errors import MissingExtraError
+from freehold.privacy import patterns
+from freehold.privacy.finds import Find, blanked
+
+LANGUAGE = "en"
+THRESHOLD = 0.35
+SURE = 0.4
+PIECE_CHARACTERS = 50_000
+_CALLS = re.compile(
+    r"phone|mobile|\b(?:tel|cell|fax|call|ring|text|whats ?app|sms)\b|telefon|téléphone|teléfono|móvil|cellulare|handy",
+    re.IGNORECASE,
+)
+_NEAR_CHARACTERS = 30
+_SHORTEST_LICENSE = 6
+_JOINED_BEFORE = re.compile(r"(?:\w|\w[-_/.,#]|#)$")
+_JOINED_AFTER = re.compile(r"\w|[-_/]\w|[.,]\d")
+BLANK = "\x1f"
+"""Stands where something was found before; no recognizer takes it for a letter or a digit."""
+_SHOWN = {
+    "CREDIT_CARD": "CARD",
+    "EMAIL_ADDRESS": "EMAIL",
+    "IBAN_CODE": "IBAN",
+    "IP_ADDRESS": "IP",
+    "PHONE_NUMBER": "PHONE",
+    "CRYPTO": "WALLET",
+    "MAC_ADDRESS": "MAC",
+    "MEDICAL_LICENSE": "LICENSE",
+    "UK_NHS": "ID",
+    "US_BANK_NUMBER": "ACCOUNT",
+    "US_DRIVER_LICENSE": "LICENSE",
+    "US_ITIN": "ID",
+    "US_PASSPORT": "ID",
+    "US_SSN": "ID",
+}
+_NAMED = {"PERSON": "PERSON", "LOCATION": "PLACE"}
+_MAY_HOLD_A_NUMBER = re.compile(r"\d.*\d.*\d|[@:]", re.DOTALL)
+
+
+class Library:
+    """Loaded once, from the first thread that asks; then safe to use from several."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._engine: Any = None
+        self.finds_names = False
+
+    def load(self) -> None:
+        """Raises `MissingExtraError`."""
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._made()
+
+    def find_surely(self, text: str) -> list[Find]:
+        """What is found with a word near that says so, or a check digit: six digits alone are an order's number
+        as often as a phone's, and a dataset without its numbers teaches another task."""
+        return self._find(text, sure=True)
+
+    def find(self, text: str) -> list[Find]:
+        """What is found, in order and apart from each other: our patterns' finds first, then the library's."""
+        return self._find(text, sure=False)
+
+    def _find(self, text: str, *, sure: bool) -> list[Find]:
+        self.load()
+        found = patterns.find(text)
+        rest = blanked(text, found, BLANK)  # nothing is found twice
+        if not self.finds_names and not _MAY_HOLD_A_NUMBER.search(rest):
+            return found
+        for start, piece in _pieces(rest):
+            found += self._found_in(piece, start, sure=sure)
+        return sorted(found)
+
+    def _found_in(self, text: str, start: int, *, sure: bool) -> list[Find]:
+        """The library's finds in a piece that begins at `start` of the whole."""
+        shown = _SHOWN | _NAMED if self.finds_names else _SHOWN
+        results = self._engine.analyze(
+            text, language=LANGUAGE, entities=list(shown), score_threshold=THRESHOLD
+        )
+        found: list[Find] = []
+        if sure:
+            results = [one for one in results if _is_sure(text, one)]
+        end = len(text)
+        # From the back; of finds that overlap the one that ends earlier is left out, of equals the less certain.
+        for one in sorted(results, key=lambda one: (one.end, one.score), reverse=True):
+            if (
+                one.end <= end
+                and BLANK not in text[one.start : one.end]
+                and _stands_alone(text, one.start, one.end)
+            ):
+                found.append(Find(start + one.start, start + one.end, shown[one.entity_type]))
+                end = one.start
+        return found
+
+    def _made(self) -> Any:
+        try:
+            import spacy
+            from presidio_analyzer import AnalyzerEngine
+            from presidio_analyzer.nlp_engine import SpacyNlpEngine
+        except ImportError:
+            raise MissingExtraError("finding personal data by a library", "pii") from None
+        names = sorted(name for name in spacy.util.get_installed_models() if name.startswith(f"{LANGUAGE}_"))
+        self.finds_names = bool(names)
+
+        engine: Any = SpacyNlpEngine(
+            models=[{"lang_code": LANGUAGE, "model_name": names[0] if names else "blank"}]
+        )
+        # A model that is installed, else only the tokenizer: left alone, Presidio would download one.
+        engine.nlp = {LANGUAGE: spacy.load(names[0]) if names else _tokenizer(spacy)}
+        return AnalyzerEngine(nlp_engine=engine, supported_languages=[LANGUAGE])
+
+
+def _is_sure(text: str, result: Any) -> bool:
+    """Whether there is more to a find than its digits: of a phone number a word before it that says so."""
+    if result.entity_type == "US_DRIVER_LICENSE" and result.end - result.start < _SHORTEST_LICENSE:
+        return False  # some states number them from one
+    if result.entity_type != "PHONE_NUMBER":
+        return bool(result.score >= SURE)
+    before = text[max(0, result.start - _NEAR_CHARACTERS) : result.start]
+    return _CALLS.search(before) is not None
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    """Whether a find is no part of a longer word: in ``LL-482913`` the digits are an order's number, not a phone's."""
+    return not (_JOINED_BEFORE.search(text, max(0, start - 2), start) or _JOINED_AFTER.match(text, end))
+
+
+def _tokenizer(spacy: Any) -> Any:
+    """English without a model. Presidio looks for words near a find by their lemmas: here, in lower case."""
+
+    def lower(doc: Any) -> Any:
+        for token in doc:
+            token.lemma_ = token.lower_
+        return doc
+
+    spacy.Language.component("freehold_lower", func=lower)
+    tokenizer = spacy.blank(LANGUAGE)
+    tokenizer.add_pipe("freehold_lower")
+    return tokenizer
+
+
+def _pieces(text: str) -> Iterator[tuple[int, str]]:
+    """A long text in pieces cut at white space, each with its place: spaCy refuses more than a million characters."""
+    start = 0
+    while len(text) - start > PIECE_CHARACTERS:
+        end = start + PIECE_CHARACTERS
+        cut = max(text.rfind(" ", start + 1, end), text.rfind("\n", start + 1, end))
+        end = cut if cut > 0 else end
+        yield start, text[start:end]
+        start = end
+    yield start, text[start:]
+
+
+LIBRARY = Library()

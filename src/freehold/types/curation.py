@@ -1,0 +1,110 @@
+"""What is done to samples before they are learned from, and what was found: the data card."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from freehold.types.record import Record
+from freehold.types.table import Table
+
+PersonalData = Literal["auto", "library", "patterns", "off"]
+
+
+class CurateConfig(Table, frozen=True, kw_only=True):
+    """`[curate]`: what `freehold dataset build` does to samples. Each step can be switched off."""
+
+    personal_data: PersonalData = "auto"
+    """Replace personal data by placeholders, the same for the same value: `library` (Presidio, extra `pii`), `patterns`
+    (built in), `off`; `auto` takes the library where it is installed."""
+    secrets: bool = True
+    """Replace keys, tokens and passwords in URLs (more kinds with the extra `pii`)."""
+    near_duplicates: float = 0.8
+    """From this similarity on (share of common pieces of text, 0 to 1) two questions are the same; 0 compares only
+    exactly."""
+    incumbent_min_score: float = 0.5
+    """An incumbent's answer that scores less against the right answer is not learned from; 0 keeps all."""
+
+
+class Replaced(Record, frozen=True, kw_only=True):
+    """Finds of one kind: how often, how many different values, in how many samples."""
+
+    found: int
+    different: int
+    samples: int
+
+
+class NearDuplicates(Record, frozen=True, kw_only=True):
+    """Questions that are nearly the same. `across` were taken out of a split because another holds them (``train:
+    held_out``), `within` repeated one of the same split, `in_held_out` are repeats that stay: traffic repeats."""
+
+    threshold: float
+    across: dict[str, int] = {}
+    within: dict[str, int] = {}
+    in_held_out: int = 0
+    common_pieces: int = 0
+    """Pieces of text that many questions share (an instruction before each), which do not count as likeness."""
+
+
+class LabelConflict(Record, frozen=True, kw_only=True):
+    """Two samples that ask (nearly) the same and are to be answered differently."""
+
+    question: str
+    other_question: str
+    gold: str
+    other_gold: str
+    sample_ids: tuple[str, str]
+    similarity: float
+    incumbent_sides_with: Literal["gold", "other_gold"] | None = None
+
+
+class Lengths(Record, frozen=True, kw_only=True):
+    """Characters, at quantiles."""
+
+    median: int
+    p95: int
+    longest: int
+
+
+class SplitProfile(Record, frozen=True, kw_only=True):
+    """What one split holds. `labels` are the most frequent answers, `different_answers` how many there are."""
+
+    samples: int
+    question_characters: Lengths
+    answer_characters: Lengths
+    turns: dict[str, int] = {}
+    with_tools: int = 0
+    languages: dict[str, int] = {}
+    different_answers: int = 0
+    labels: dict[str, int] = {}
+
+
+class Origin(Record, frozen=True, kw_only=True):
+    """Where traces came from: a file or the gateway, and which model answered."""
+
+    source: str
+    model: str
+    traces: int
+
+
+class DataCard(Record, frozen=True, kw_only=True):
+    """What a dataset is: what is in it, where it is from, what was done to it, under whose terms it stands."""
+
+    dataset_id: str
+    name: str
+    splits: dict[str, SplitProfile]
+    origins: tuple[Origin, ...]
+    first_at: str | None
+    last_at: str | None
+    personal_data: str
+    """How it was looked for: ``library``, ``library with names``, ``patterns``, ``off``."""
+    replaced: dict[str, Replaced]
+    near_duplicates: NearDuplicates | None
+    left_out: dict[str, int]
+    label_conflicts: int
+    first_conflicts: tuple[LabelConflict, ...]
+    targets_from: dict[str, int]
+    incumbent_model: str | None
+    incumbent_right: dict[str, Any] = {}
+    """`scored` samples with both answers, `right` among them, `scorer`, and `not_learned`: answers set aside."""
+    warnings: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()

@@ -1,0 +1,133 @@
+"""Near repeats and leaks in whole buildings; nothing is lost without being counted."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freehold.datasets.building import Recipe, make_samples, normalized_question
+from freehold.types.dataset import SPLITS
+from freehold.types.trace import Trace
+
+LONG = "where is my parcel number {} with the blue shoes that I ordered for my {} on Tuesday"
+
+
+def trace(number, text, *, group=None, gold="yes", **metadata):
+    return Trace(
+        id=f"t{number}",
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        source="test",
+        model="m",
+        request={"messages": [{"role": "user", "content": text}]},
+        response=None,
+        conversation_id=group,
+        gold=gold,
+        metadata=metadata,
+    )
+
+
+def make(traces, **recipe):
+    return make_samples(traces, Recipe(near_duplicates=0.8, **recipe))
+
+
+def texts(made, split):
+    return {normalized_question(sample) for sample in made.by_split[split]}
+
+
+WORDS = ["sister", "old father", "neighbour Tom", "colleague", "cat"]
+
+
+def test_what_nearly_repeats_a_held_out_question_is_not_taught():
+    held = [trace(f"h{n}", LONG.format(n, WORDS[n]), split="held_out") for n in range(5)]
+    taught = [trace(f"a{n}", LONG.format(n, WORDS[n]) + ", please?", split="train") for n in range(5)]
+    other = trace("x", "how do I return a jacket that does not fit", split="train")
+    made = make([*held, *taught, other])
+    assert texts(made, "train") == {"how do i return a jacket that does not fit"}
+    assert len(made.by_split["held_out"]) == 5
+    assert made.near_duplicates.across == {"train: held_out": 5}
+    assert made.dropped["train question nearly the same as one in held-out"] == 5
+
+
+def test_repeats_in_training_leave_one_and_held_out_keeps_all():
+    taught = [trace(n, LONG.format(7, "sister") + " " + "!" * n, gold=None if n else "yes") for n in range(4)]
+    for one in taught:
+        one.metadata["split"] = "train"
+    held = [trace(f"h{n}", "can I pay by invoice in two parts" + "?" * n, split="held_out") for n in range(3)]
+    made = make(
+        [t for t in [*taught, *held] if t.gold] + [trace("y", LONG.format(7, "sister") + " ?", split="train")]
+    )
+    assert len(made.by_split["train"]) == 1
+    assert made.near_duplicates.within == {"train": 1}
+    assert len(made.by_split["held_out"]) == 3 and made.near_duplicates.in_held_out == 2
+
+
+def test_turns_of_one_conversation_are_no_repeats():
+    made = make([trace(n, LONG.format(7, "sister") + "!" * n, group="c", split="train") for n in range(3)])
+    assert len(made.by_split["train"]) == 3
+
+
+def test_two_right_answers_to_one_question_stay_and_are_a_conflict():
+    made = make(
+        [
+            trace(1, LONG.format(7, "sister"), gold="lost", split="train"),
+            trace(2, LONG.format(7, "sister") + "?", gold="late", split="train"),
+        ]
+    )
+    assert len(made.by_split["train"]) == 2
+    ((first, second, alike),) = made.conflicts
+    assert {first.gold, second.gold} == {"lost", "late"} and alike > 0.8
+
+
+def test_the_very_same_request_with_two_right_answers_is_a_conflict_too():
+    made = make([trace(1, "same", gold="a"), trace(2, "same", gold="b")])
+    assert made.conflict_count == 1
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 6),
+            st.sampled_from(WORDS),
+            st.sampled_from(["", "?", " please"]),
+            st.sampled_from(["a", "b", None]),
+            st.sampled_from([None, "g1", "g2", "g3"]),
+            st.sampled_from([None, *SPLITS]),
+        ),
+        max_size=25,
+    )
+)
+def test_every_trace_is_in_a_split_or_counted(rows):
+    traces = [
+        trace(n, LONG.format(a, b) + c, gold=gold, group=group, **({"split": split} if split else {}))
+        for n, (a, b, c, gold, group, split) in enumerate(rows)
+    ]
+    made = make(traces)
+    assert sum(map(len, made.by_split.values())) + made.dropped.total() == len(traces)
+    again = make(list(reversed(traces)))
+    for name in SPLITS:
+        assert [s.id for s in made.by_split[name]] == [s.id for s in again.by_split[name]]
+    held = texts(made, "held_out")
+    assert not held & (texts(made, "train") | texts(made, "validation"))
+
+
+def test_personal_data_never_moves_a_sample_to_another_split():
+    import msgspec
+
+    traces = [trace(n, f"question {n} of somebody") for n in range(60)]
+    plain = make_samples(traces, Recipe())
+
+    def shout(sample, split):
+        message = msgspec.structs.replace(sample.messages[0], content=sample.messages[0].content + " <X>")
+        return msgspec.structs.replace(sample, messages=(message,))
+
+    changed = make_samples(traces, Recipe(), change=shout)
+    for name in SPLITS:
+        assert {q + " <x>" for q in texts(plain, name)} == texts(changed, name)
+
+
+@pytest.mark.parametrize("period", ["hour", "day", "week", "month"])
+def test_groups_by_time(period):
+    made = make_samples([trace(1, "a"), trace(2, "b")], Recipe(group_by=period))
+    groups = {sample.group for name in SPLITS for sample in made.by_split[name]}
+    assert len(groups) == 1 and next(iter(groups)).startswith("2026")
