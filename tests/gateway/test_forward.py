@@ -7,7 +7,7 @@ import urllib.request
 
 import openai
 import pytest
-from loopback import ANSWER, eventually, plain, stream, stream_of, trace_of, traces_of
+from loopback import ANSWER, eventually, gateway, plain, stream, stream_of, trace_of, traces_of
 
 QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Wo ist mein Paket? 📦"}]}
 
@@ -215,6 +215,11 @@ def test_other_paths_are_errors_without_a_trace_of_the_inside(shared, path, stat
     got, headers, body = post(shared, b"{}", path=path)
     assert got == status and b"Traceback" not in body and "error" in json.loads(body)
     assert "access-control-allow-origin" not in headers
+
+
+def test_what_licences_ask_to_be_shown_is_a_page(upstream, tmp_path):
+    with gateway(upstream, tmp_path, attributions={"a/b": "a/b\nBuilt with A\n", "c/d": "c/d\n"}) as running:
+        assert get(running, "/attribution").decode() == "a/b\nBuilt with A\n\nc/d\n"
 
 
 def test_models_health_ready_metrics(shared, upstream):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 import openai
 import pytest
@@ -189,6 +190,8 @@ def test_the_default_model_answers_with_nothing_configured(run, port):
     with client(told["url"]) as http:
         assert told["models"] == ["HuggingFaceTB/SmolLM2-135M-Instruct"]
         assert ask(http, told["models"][0], temperature=0)
+        with urllib.request.urlopen(told["url"] + "/attribution", timeout=10) as page:
+            assert "HuggingFaceTB/SmolLM2-135M-Instruct" in page.read().decode()
 
 
 def cli(folder, *arguments):

@@ -179,6 +179,13 @@ class GatewayApp:
             self.state.table.direct(name)
         return Reply(200, _JSON, msgspec.json.encode(ollama.show(name)))
 
+    async def attribution(self, scope: Any) -> Reply:
+        """What the licences of the served models ask to be shown, to print beside their answers."""
+        assert self.state is not None
+        self.state.keys.check(scope.headers.get("authorization"), scope.headers.get("x-api-key"))
+        text = "\n".join(self.config.attributions.values())
+        return Reply(200, [("content-type", "text/plain; charset=utf-8")], text.encode())
+
     async def metrics(self, _scope: Any) -> Reply:
         """The numbers of all workers, in Prometheus's text format."""
         self._write_meters()
@@ -251,6 +258,7 @@ PAGES: dict[str, Page] = {
     "/health": GatewayApp.health,
     "/ready": GatewayApp.ready,
     "/v1/models": GatewayApp.models,
+    "/attribution": GatewayApp.attribution,
     "/metrics": GatewayApp.metrics,
     "/api/tags": GatewayApp.ollama_tags,
     "/api/version": GatewayApp.ollama_version,

@@ -39,6 +39,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     what looks like a person's data, ``pii`` asks a library for names as well. `routes` are there from the
     start; a route of the same name in the store takes their place. Without keys (`api_keys` here or in the
     store) everybody who reaches the port may ask. A `default_model` answers requests that name none.
+    `attributions` are texts that models' licences ask to be shown, by base model.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -54,6 +55,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     keys_in_store: bool = False
     prices: dict[str, PriceConfig] = {}
     default_model: str | None = None
+    attributions: dict[str, str] = {}
     max_body_bytes: int = 64 * 1024 * 1024
     connect_timeout_s: float = 5.0
     read_timeout_s: float = 600.0

@@ -30,6 +30,7 @@ from freehold.types.progress import Progress
 from freehold.types.training import Adapter
 from freehold.workflows import engine_choice
 from freehold.workflows import serve_room as room
+from freehold.workflows.attributions import attributions
 from freehold.workflows.project import Project
 from freehold.workflows.pull import ensure_weights
 from freehold.workflows.running import Running, Sharing, hold
@@ -280,7 +281,13 @@ def serve(
     host = host or project.settings.host
     port = port or project.config.serve.port or project.settings.port
     plans = [plan] if isinstance(plan, ServePlan) else list(plan)
-    front = GatewayConfig(endpoints=(), host=host, port=port) if with_gateway else None
+    front = (
+        GatewayConfig(
+            endpoints=(), host=host, port=port, attributions=attributions(plans, project.config.use)
+        )
+        if with_gateway
+        else None
+    )
     if front is None:
         plans[0] = msgspec.structs.replace(plans[0], host=host, port=port)
         if len(plans) > 1:

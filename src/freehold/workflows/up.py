@@ -20,6 +20,7 @@ from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePl
 from freehold.types.progress import Progress
 from freehold.types.traffic_config import CaptureMode
 from freehold.workflows import routes, serve
+from freehold.workflows.attributions import attributions
 from freehold.workflows.keys import KIND as KEYS
 from freehold.workflows.observer_process import Watching
 from freehold.workflows.project import Project, now
@@ -157,7 +158,11 @@ def up(
         # Before the first request, so that no request is answered by other routes than the file's.
         routes.carry_over(store, config, at=now(), say=progress.say)
         _check_prices(store, front)
-        front = msgspec.structs.replace(front, keys_in_store=bool(store.list_records(KEYS, ApiKey)))
+        front = msgspec.structs.replace(
+            front,
+            keys_in_store=bool(store.list_records(KEYS, ApiKey)),
+            attributions=attributions([chosen], config.use),
+        )
     watching = Watching(
         store_url=project.store_url,
         config_path=None if project.config_path is None else str(project.config_path.absolute()),
