@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 from pyreqwest.exceptions import RequestError
 
-from freehold.gateway import guards, translation
+from freehold.gateway import guards, promises, translation
 from freehold.gateway.exchange import Exchange
-from freehold.gateway.guards import CONTEXT_STATUSES, NextTarget
+from freehold.gateway.guards import CONTEXT_STATUSES, Asked, NextTarget, whole
 from freehold.gateway.passing import pass_on, pass_on_checked
 from freehold.gateway.routing import targets_in_turn, upstream_model
 from freehold.gateway.state import WorkerState
@@ -113,7 +113,8 @@ async def _try(
             try:
                 if opened.status not in _WORTH_A_RETRY:
                     breaker.succeeded()
-                    await _take(state, exchange, endpoint, opened, translated, proto, hide_usage, last=last)
+                    asked = Asked(path, headers, body, hide_usage)
+                    await _take(state, exchange, endpoint, opened, translated, proto, asked, last=last)
                     return
                 state.meters.count("freehold_upstream_failures", endpoint.name, str(opened.status))
                 if opened.status != 429:
@@ -168,7 +169,7 @@ async def _take(
     opened: Opened,
     translated: Translation | None,
     proto: Any,
-    hide_usage: bool,
+    asked: Asked,
     *,
     last: bool,
 ) -> None:
@@ -177,32 +178,19 @@ async def _take(
     if opened.status in CONTEXT_STATUSES and (
         not last or endpoint.engine != "remote" or translated is not None
     ):
-        data = await _whole(endpoint, opened)
+        data = await whole(endpoint, opened)
         guards.hold_context(state, exchange, opened.status, data, last=last)
         await pass_on_checked(exchange, endpoint, opened, data, translated, proto, hide_usage=False)
-    elif exchange.arm != "candidate" or route is None or exchange.door.kind != "chat":
-        await pass_on(exchange, endpoint, opened, translated, proto, hide_usage=hide_usage)
-    elif opened.status < 300 and route.guard.schema and guards.promises_structure(exchange):
-        data = await _whole(endpoint, opened)
-        exchange.streamed = opened.is_stream
-        broken = guards.broken_promise(exchange, data)
-        if broken is not None:
-            if not last:
-                state.meters.count("freehold_guard_events", route.name, "schema", "fallback")
-                raise NextTarget("schema")
-            state.meters.count("freehold_guard_events", route.name, "schema", "refused")
-            raise ApiError(502, f"the model broke its promise: {broken}", code="schema_violation")
-        state.meters.count("freehold_guard_events", route.name, "schema", "held")
-        await pass_on_checked(exchange, endpoint, opened, data, translated, proto, hide_usage=hide_usage)
-    else:
-        await pass_on(exchange, endpoint, opened, translated, proto, hide_usage=hide_usage)
-
-
-async def _whole(endpoint: Endpoint, opened: Opened) -> bytes:
-    try:
-        return await opened.whole()
-    except RequestError as error:
-        raise failure(endpoint, error) from error
+        return
+    promise = None
+    if exchange.arm == "candidate" and route is not None and route.guard.schema and opened.status < 300:
+        promise = promises.promised(exchange)
+    if promise is None:
+        await pass_on(exchange, endpoint, opened, translated, proto, hide_usage=asked.hide_usage)
+        return
+    data = await whole(endpoint, opened)
+    data = await guards.hold_promise(state, exchange, endpoint, promise, asked, opened, data, last=last)
+    await pass_on_checked(exchange, endpoint, opened, data, translated, proto, hide_usage=asked.hide_usage)
 
 
 def _asks_for_a_long_wait(opened: Opened) -> bool:

@@ -61,8 +61,8 @@ async def pass_on_checked(
     *,
     hide_usage: bool,
 ) -> None:
-    """Send an answer that was read whole first, because a guard had to see it."""
-    headers = _begin(exchange, endpoint, opened)
+    """Send an answer that was read whole first, because a guard had to see it. It may not be the first one."""
+    headers = [header for header in _begin(exchange, endpoint, opened) if header[0] != "content-length"]
     exchange.first_byte_s = time.perf_counter()
     exchange.keep(data)
     if not opened.is_stream:
