@@ -47,6 +47,14 @@ def test_reads_what_the_library_wrote(small):
     assert shape.tied_embeddings
 
 
+@pytest.mark.parametrize("layers", [0, 10**6, 2**31 - 1])
+def test_absurd_numbers_of_layers_are_refused_at_once(small, layers):
+    header = read_header(small)
+    header.metadata["llama.block_count"] = layers
+    with pytest.raises(InputError, match="block_count"):
+        shape_from_gguf(header)
+
+
 def test_every_cut_is_noticed_and_none_is_a_traceback(small, tmp_path):
     whole = small.read_bytes()
     for size in (0, 3, 10, 23, 24, 100, 500, 20_000, 60_000, len(whole) - 33, len(whole) // 2):

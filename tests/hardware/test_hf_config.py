@@ -65,6 +65,12 @@ def test_an_unknown_architecture_is_a_bound_and_says_so(tmp_path):
     assert set(found.shape.attention) == {"full"}
 
 
+@pytest.mark.parametrize("layers", [-1, 1e30, 10**7, "32", True])
+def test_absurd_numbers_of_layers_are_refused_at_once(tmp_path, layers):
+    with pytest.raises(InputError, match="num_hidden_layers is"):
+        shape_from_config(write(tmp_path, SMOL | {"num_hidden_layers": layers}))
+
+
 @pytest.mark.parametrize("key", ["num_hidden_layers", "hidden_size", "vocab_size", "max_position_embeddings"])
 def test_a_missing_key_is_named(tmp_path, key):
     config = {name: value for name, value in SMOL.items() if name != key}

@@ -98,6 +98,21 @@ def test_what_is_not_known_is_asked_for(project, arguments, says):
     assert says in str(result.exception)
 
 
+def test_what_does_not_fit_costs_nothing_and_says_what_would(project):
+    result = run(
+        "Qwen/Qwen3-235B-A22B", "--incumbent", "gpt-4o", "--machine", "L4", "--usd-per-hour", "1", *STATED
+    )
+    assert "does not fit on L4 with 8 at once: needs" in str(result.exception)
+    assert "× L4 24GB hold it" in result.exception.hint
+
+
+def test_a_cheaper_host_of_the_same_model_is_named(project):
+    text = run(
+        "Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "L4", "--usd-per-hour", "1", *STATED
+    ).stdout
+    assert "hosts the same model for" in text
+
+
 def test_the_picture_in_the_terminal_and_as_a_page(project):
     arguments = [
         "Qwen/Qwen3-8B",

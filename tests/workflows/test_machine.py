@@ -65,6 +65,8 @@ def test_file(settings, tmp_path):
         ('name = "b"\ncores = 1\nmemory_gib = 1\nram = 3', "ram"),
         ('name = "b"\ncores = "many"\nmemory_gib = 1', "cores"),
         ('name = "b"\ncores = 1\nmemory_gib = nan', "memory_gib is nan"),
+        ('name = "b"\ncores = 1\nmemory_gib = 1\nmemory_bandwidth_gb_per_second = -5', "bandwidth.* is -5"),
+        ('name = "b"\ncores = 1\nmemory_gib = 1\ndisk_free_gib = -1', "disk_free_gib is -1"),
         ("name =", "machine file"),
     ],
 )

@@ -165,14 +165,22 @@ def _show(found: Cost) -> None:
     click.echo(
         f"  holding      {money(found.self_host.usd_per_month)} a month, {count} × {found.self_host.machine}"
     )
-    ends = [f"{end:,.0f}" if end.is_finite() else "never" for end in (meet.low, meet.high)]
-    click.echo(f"  break-even   {' to '.join(dict.fromkeys(ends))} requests a month")
+    click.echo(f"  break-even   {_requests(meet)}")
     for who, usd in found.hosted_open[:3]:
         click.echo(f"  hosted open  {who}: ${usd:,.2f} a month for {found.self_host.model}")
     if found.sensitivity:
         click.echo("  would be     " + "; ".join(f"{what}: {advice}" for what, advice in found.sensitivity))
     for reason in found.reasons:
         click.echo(f"  · {reason}")
+
+
+def _requests(meet: Range) -> str:
+    if not meet.low.is_finite():
+        return "never: this machine serves too few requests for its price"
+    if not meet.high.is_finite():
+        return f"from {meet.low:,.0f} requests a month at best, never at worst"
+    ends = dict.fromkeys(f"{end:,.0f}" for end in (meet.low, meet.high))
+    return f"{' to '.join(ends)} requests a month"
 
 
 PLOT_ROWS, PLOT_COLUMNS = 14, 61

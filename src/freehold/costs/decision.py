@@ -104,6 +104,11 @@ def decide(
             f"{traffic.reasoning_tokens:,.0f} of {traffic.completion_tokens:,.0f} completion tokens are hidden "
             "reasoning: billed, and not counted for holding a model that does not reason"
         )
+    if hosted_open and hosted_open[0][1] < min(bill.usd_per_month.low, hosted.usd_per_month.low):
+        who, usd = hosted_open[0]
+        reasons.append(
+            f"{who} hosts the same model for {_usd(usd)} a month, less than either: your requests would go there"
+        )
     if traffic.batch_share > 0:
         reasons.append(f"{traffic.batch_share:.0%} of requests billed at the batch discount")
     if traffic.requests_per_month == 0:

@@ -89,5 +89,5 @@ def self_host(
         usd_per_machine_month=price,
         requests_per_machine_month=(min(capacity), max(capacity)),
         basis=f"{kind}; busy at most {utilisation:.0%} in the busiest hour "
-        f"({peak:.1f} × the average); speed {speed.how}",
+        f"({peak:.1f} × the average); speed {speed.how} for {speed.concurrency} at once",
     )

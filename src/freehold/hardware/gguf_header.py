@@ -215,7 +215,7 @@ class _Reader:
             self._skip(length * width)
             return LongArray(length)
         if length * 8 > self.size - self.at:
-            raise self._bad(f"claims an array of {length} values")
+            raise self._bad(f"claims an array of {length:,} values with {self.size - self.at:,} bytes left")
         if inner == _STRING and length > KEPT_ARRAY_VALUES:
             self._skip_strings(length)
             return LongArray(length)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from freehold.errors import InputError
-from freehold.types.model import AttentionKind, ExpertShape, LatentShape, RecurrentShape, Shape
+from freehold.types.model import MAX_LAYERS, AttentionKind, ExpertShape, LatentShape, RecurrentShape, Shape
 
 MAX_CONFIG_BYTES = 1 << 20
 MAX_HEADER_BYTES = 100 << 20
@@ -86,7 +86,7 @@ def shape_from_config(path: Path) -> Found:
         )
         family = Family(kind or "unknown", {})
     layers, hidden, heads = (
-        read.whole("num_hidden_layers"), read.whole("hidden_size"), read.whole("num_attention_heads"),
+        read.whole("num_hidden_layers", MAX_LAYERS), read.whole("hidden_size"), read.whole("num_attention_heads"),
     )  # fmt: skip
     experts = _experts(read, kind)
     latent = _latent(read)
@@ -240,11 +240,14 @@ class _Keys:
             raise InputError(f"{key} is {value}", path=self.path)
         return value
 
-    def whole(self, key: str) -> int:
+    def whole(self, key: str, most: int = 1 << 40) -> int:
         value = self.optional(key)
-        if not value:
-            shown = "missing" if key not in self.raw else repr(self.raw[key])
-            raise InputError(f"{key} is {shown}; the sizes need it", path=self.path)
+        if not value or value > most:
+            if key not in self.raw:
+                raise InputError(f"{key} is missing; the sizes need it", path=self.path)
+            raise InputError(
+                f"{key} is {self.raw[key]!r}, expected a whole number from 1 to {most:,}", path=self.path
+            )
         return value
 
 

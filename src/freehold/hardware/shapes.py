@@ -6,7 +6,7 @@ from typing import Any
 
 from freehold.errors import InputError
 from freehold.hardware.gguf_header import Header, LongArray
-from freehold.types.model import AttentionKind, ExpertShape, LatentShape, RecurrentShape, Shape
+from freehold.types.model import MAX_LAYERS, AttentionKind, ExpertShape, LatentShape, RecurrentShape, Shape
 
 SLIDING_CYCLES: dict[str, int] = {
     "gemma2": 2,
@@ -35,6 +35,11 @@ def shape_from_gguf(header: Header) -> Shape:
     layers = read.whole("block_count")
     nextn = read.optional("nextn_predict_layers") or 0
     layers -= nextn
+    if not 1 <= layers <= MAX_LAYERS:
+        raise InputError(
+            f"GGUF metadata {arch}.block_count leaves {layers:,} layers, expected 1 to {MAX_LAYERS:,}",
+            path=header.path,
+        )
     hidden = read.whole("embedding_length")
     heads = read.per_layer("attention.head_count", layers)
     kv_heads = read.per_layer("attention.head_count_kv", layers, default=heads)

@@ -7,6 +7,9 @@ from typing import Literal
 
 from freehold.types.record import Record
 
+MAX_LAYERS = 10_000
+"""The deepest model published has 126; a file that claims more than this is no model."""
+
 WeightsFormat = Literal["gguf", "safetensors"]
 
 AttentionKind = Literal["full", "sliding", "chunked", "latent", "recurrent", "none"]

@@ -24,9 +24,10 @@ from freehold.types.machine import Machine, Speed, Workload
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
 from freehold.workflows.builds import engine_build
+from freehold.workflows.fit import fit_sized
 from freehold.workflows.machine import find_machine
 from freehold.workflows.project import Project
-from freehold.workflows.sizing import size_model
+from freehold.workflows.sizing import Sized, size_model
 from freehold.workflows.speeds import measured
 
 PRICED_TRACES = 20_000
@@ -88,6 +89,8 @@ def cost(
     sized = size_model(wanted, settings=project.settings, quantization=quantization)
     tokens = int(asked.prompt_tokens + asked.completion_tokens) + 1
     runs = speed or (measured(project, sized.name) if machine is None else None)
+    if runs is None:
+        _require_fit(sized, Workload(context_tokens=tokens, concurrency=concurrency), box, project)
     runs = runs or estimate(
         sized.shape,
         sized.bytes,
@@ -112,6 +115,18 @@ def cost(
         version=__version__,
     )
     return msgspec.structs.replace(made, id=content_id(made))
+
+
+def _require_fit(sized: Sized, workload: Workload, box: Machine, project: Project) -> None:
+    """Raise `UsageError` when the model does not fit on the machine: what cannot run costs nothing."""
+    found = fit_sized(sized, workload=workload, machine=box, settings=project.settings)
+    if not found.fits:
+        raise UsageError(
+            f"{sized.name} {sized.quantization} does not fit on {box.name} with {workload.concurrency} at once: "
+            f"{found.reasons[0]}",
+            hint="; ".join(found.ways_out[:2])
+            or "another machine, a smaller model, or fewer at once: --concurrency 1",
+        )
 
 
 def bill_of(

@@ -68,7 +68,28 @@ def fit_model(
         sized, kv_type = _for_vllm(sized, quantization), "auto" if kv_type == "f16" else kv_type
     extra = sum(adapter_bytes(path) for path in adapters)
     sized = sized._replace(adapters_bytes=sized.adapters_bytes + extra)
-    machine = machine or probe_machine(settings.home)
+    return fit_sized(
+        sized,
+        workload=workload,
+        machine=machine or probe_machine(settings.home),
+        settings=settings,
+        kv_type=kv_type,
+        engine=engine,
+        prompt_cache_bytes=prompt_cache_bytes,
+    )
+
+
+def fit_sized(
+    sized: Sized,
+    *,
+    workload: Workload,
+    machine: Machine,
+    settings: Settings,
+    kv_type: str = "f16",
+    engine: Engine = "llamacpp",
+    prompt_cache_bytes: int = PROMPT_CACHE_BYTES,
+) -> Fit:
+    """Set a model whose sizes are known against a machine. Raises `UsageError` as `fit_model` does."""
     found = _fit(sized, workload, machine, kv_type, engine, prompt_cache_bytes)
     found = memory.corrected(found, memory.read(settings.home, sized.path, machine, kv_type))
     speed_type = kv_type if engine == "llamacpp" else "f16"

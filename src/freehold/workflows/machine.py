@@ -151,6 +151,10 @@ def read_machine(path: Path) -> Machine:
         raise InputError(f"not a machine file: {error}", path=str(path)) from None
     _plausible(path, "cores", found.cores, 1, 1 << 14)
     _plausible(path, "memory_gib", found.memory_gib, 0.05, 1 << 20)
+    if found.memory_bandwidth_gb_per_second is not None:
+        _plausible(path, "memory_bandwidth_gb_per_second", found.memory_bandwidth_gb_per_second, 0.1, 1e5)
+    if found.disk_free_gib is not None:
+        _plausible(path, "disk_free_gib", found.disk_free_gib, 0, 1 << 30)
     devices: list[Accelerator] = []
     for entry in found.accelerators:
         _plausible(path, f"{entry.name}: count", entry.count, 1, 4096)
