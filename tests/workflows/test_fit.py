@@ -161,3 +161,17 @@ def test_the_command_fits_training(tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     assert "trained (lora)" in result.stdout
     assert "longest sample" in result.stdout
+
+
+def test_the_most_at_once_is_the_last_that_fits(tmp_path):
+    settings = load({"FREEHOLD_HOME": str(tmp_path)})
+    machine = find_machine("RTX 4090", settings)
+
+    def fitted(count):
+        asked = Workload(context_tokens=32768, concurrency=count)
+        return fit_model("google/gemma-3-27b-it", workload=asked, machine=machine, settings=settings)
+
+    most = fitted(1).largest_concurrency
+    assert fitted(most).fits
+    assert not fitted(most + 1).fits
+    assert fitted(64).largest_concurrency == most

@@ -189,6 +189,10 @@ def show(found: Fit) -> None:
             f"  · largest context at {found.workload.concurrency} at once: "
             f"{found.largest_context_tokens:,} tokens"
         )
+    if found.largest_concurrency:
+        click.echo(
+            f"  · most at once with {found.workload.context_tokens:,} tokens each: {found.largest_concurrency:,}"
+        )
     for way in found.ways_out:
         click.echo(f"  → {way}")
     if found.speed is not None:

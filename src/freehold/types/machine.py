@@ -79,6 +79,8 @@ class Fit(Record, frozen=True, kw_only=True):
     fits: bool
     reasons: tuple[str, ...]
     largest_context_tokens: int | None = None
+    largest_concurrency: int | None = None
+    """Most requests at once at the workload's context; None when not even one fits, or nobody asked."""
     kv_type: str = "f16"
     speed: Speed | None = None
     ways_out: tuple[str, ...] = ()

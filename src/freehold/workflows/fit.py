@@ -31,6 +31,7 @@ VLLM_SMALLER = ("FP8", "AWQ")
 SMALLER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
 """Tried from the top where the asked one does not fit."""
 MOST_DEVICES = 64
+MOST_AT_ONCE = 1024
 FAST_BF16 = ("AMX-BF16", "AVX-512-BF16")
 """Instruction sets with which a CPU multiplies bf16 at least as fast as float32, as the trainer asks for."""
 FEWEST_PACKED = 128
@@ -103,8 +104,27 @@ def fit_sized(
             if found.fits
             else None,
             ways_out=ways,
+            largest_concurrency=_most_at_once(sized, workload, machine, kv_type, engine, prompt_cache_bytes),
         )
     )
+
+
+def _most_at_once(
+    sized: Sized, workload: Workload, machine: Machine, kv_type: str, engine: Engine, prompt_cache_bytes: int
+) -> int | None:
+    """Requests at once that fit with the workload's context each, up to `MOST_AT_ONCE`."""
+
+    def fits(count: int) -> bool:
+        asked = Workload(context_tokens=workload.context_tokens, concurrency=count)
+        return _fit(sized, asked, machine, kv_type, engine, prompt_cache_bytes).fits
+
+    if not fits(1):
+        return None
+    low, high = 1, MOST_AT_ONCE
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
 
 
 def _for_vllm(sized: Sized, quantization: str | None) -> Sized:
