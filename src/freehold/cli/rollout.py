@@ -42,12 +42,18 @@ def command() -> None:
 @command.command("start")
 @click.option("--candidate", "candidate_model", help="Model name of the candidate (default: what is served).")
 @click.option("--model", help="Model name clients ask for (default: the incumbent's).")
+@click.option(
+    "--loose-schemas",
+    is_flag=True,
+    help="Begin although the engine skips parts of the traffic's JSON schemas; broken answers go to the incumbent.",
+)
 @route_option
 @config_option
 @json_option
 def start(
     candidate_model: str | None,
     model: str | None,
+    loose_schemas: bool,
     route_name: str | None,
     config_path: Path | None,
     as_json: bool,
@@ -63,7 +69,13 @@ def start(
 
     project = open_project(config_path)
     made = start_project(
-        project, route_name=route_name, model=model, candidate_model=candidate_model, who=caller(), at=now()
+        project,
+        route_name=route_name,
+        model=model,
+        candidate_model=candidate_model,
+        who=caller(),
+        at=now(),
+        loose_schemas=loose_schemas,
     )
     _tell(made, as_json)
 

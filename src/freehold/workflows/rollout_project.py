@@ -15,6 +15,7 @@ from freehold.types.route import Route
 from freehold.workflows import rollout
 from freehold.workflows.evaluate import task_of
 from freehold.workflows.project import Project
+from freehold.workflows.rollout_schemas import check_schemas
 from freehold.workflows.running import ENDPOINT_NAME, INCUMBENT
 
 
@@ -33,14 +34,21 @@ def start_project(
     candidate_model: str | None,
     who: str,
     at: datetime,
+    loose_schemas: bool = False,
 ) -> rollout.Rollout:
-    """Begin a rollout of what `freehold up` serves. Raises `UsageError` where something is not known."""
+    """Begin a rollout of what `freehold up` serves.
+
+    Raises `UsageError` where something is not known, and where the engine cannot hold answers to the traffic's schemas
+    (unless `loose_schemas`).
+    """
     config = project.config
     with opened(project, route_name) as (store, name):
         route = next((route for route in store.routes() if route.name == name), None)
         if route is None or candidate_model is not None:
             made = _new_route(project, store, name, model, candidate_model)
             route = made if route is None else msgspec.structs.replace(route, candidate=made.candidate)
+        if not loose_schemas:
+            check_schemas(store, route)
         return rollout.start(
             store,
             route,
