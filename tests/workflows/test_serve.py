@@ -6,7 +6,9 @@ import pytest
 from freehold.engines.llamacpp import native
 from freehold.errors import EngineError, InputError, MissingExtraError, UsageError
 from freehold.settings import load
+from freehold.types.endpoint import ServePlan
 from freehold.types.model import Weights
+from freehold.types.progress import Silent
 from freehold.types.training import Adapter, FinetuneConfig
 from freehold.workflows import serve, serve_room
 from freehold.workflows.project import open_project
@@ -29,6 +31,22 @@ def test_weights_without_a_template_bring_the_catalogs():
     assert asked.options["chat_template"] == "mine", "what was asked for wins"
     assert serve.plan_for(WEIGHTS, engine="llamacpp").options == {}
     assert serve.plan_for(WEIGHTS, engine="llamacpp").weights_sha256 == "a" * 64
+
+
+def test_what_cannot_work_is_told_before_anything_else(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = []
+
+    class Shown(Silent):
+        def say(self, text):
+            said.append(text)
+
+        step = update = lambda self, *_, **__: said.append("step")
+
+    plan = ServePlan(engine="echo", model="echo", options={"anwers": {}})
+    with pytest.raises(UsageError, match="no option 'anwers'"):
+        serve.serve(open_project(), plan, ready=lambda _: None, progress=Shown())
+    assert said == []
 
 
 def test_the_table_of_the_project_is_what_nobody_says_otherwise(tmp_path, monkeypatch):
