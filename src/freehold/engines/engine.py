@@ -9,10 +9,10 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from freehold.errors import UsageError
-from freehold.types.endpoint import Endpoint, EngineName, ServePlan
+from freehold.types.endpoint import AdapterMount, Endpoint, EngineName, ServePlan
 from freehold.types.record import Record
 
 State = Literal["starting", "ready", "restarting", "failed", "stopped"]
@@ -39,6 +39,21 @@ class RunningEngine(Protocol):
 
     async def stop(self) -> None:
         """Stop cleanly; a second call does nothing."""
+
+
+@runtime_checkable
+class TakesAdapters(Protocol):
+    """What a running engine has, too, whose adapters can be changed while it runs."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another adapter can be put on without a restart."""
+
+    async def add_adapter(self, mount: AdapterMount) -> Endpoint:
+        """Put an adapter on; returns the endpoint that has it. Raises `EngineError`, `InputError`, `UsageError`."""
+
+    async def remove_adapter(self, name: str) -> Endpoint:
+        """Take an adapter off; requests under way finish. Raises `UsageError`."""
 
 
 class Engine(Protocol):

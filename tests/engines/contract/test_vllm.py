@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from freehold import engines
+from freehold.engines.engine import TakesAdapters
 from freehold.errors import EngineError, UsageError
 from freehold.types.endpoint import AdapterMount, ServePlan
 
@@ -45,11 +46,13 @@ async def test_adapters_come_and_go_while_it_runs_and_after_a_crash(
     mount = AdapterMount(name="base:late", path=str(loud_peft_adapter), adapter_id="a1")
     async with session as endpoint:
         running = session.running
+        assert isinstance(running, TakesAdapters) and running.has_room
         base = await ask(endpoint, "base")
         with pytest.raises(openai.NotFoundError):
             await ask(endpoint, "base:late")
         endpoint = await running.add_adapter(mount)
         assert endpoint.served("base:late").adapter_id == "a1"
+        assert not running.has_room
         late = await ask(endpoint, "base:late")
         assert late != base == await ask(endpoint, "base")
         with pytest.raises(UsageError, match="is served already"):

@@ -199,6 +199,49 @@ async def test_adapters_come_and_go_without_a_failed_request(tmp_path):
         assert len(changes) == 3
 
 
+class Swapping:
+    """A running engine whose adapters can be changed while it runs, around one that runs."""
+
+    has_room = True
+
+    def __init__(self, running, calls):
+        self._running = running
+        self._calls = calls
+
+    def __getattr__(self, name):
+        return getattr(self._running, name)
+
+    async def add_adapter(self, mount):
+        if mount.name.endswith("bad"):
+            raise EngineError("another base")
+        self._calls.append(("add", mount.name))
+
+    async def remove_adapter(self, name):
+        self._calls.append(("remove", name))
+
+
+async def test_an_engine_that_can_change_its_adapters_is_asked_to_and_stays(tmp_path, monkeypatch):
+    answers = tmp_path / "tuned.json"
+    answers.write_text("{}")
+    calls = []
+    async with pool_of(tmp_path, hosted("a")) as pool:
+        await pool.load("a")
+        seat = pool._seats["a"]
+        session = seat.session
+        session._running = swapping = Swapping(session._running, calls)
+        await pool.add_adapter("a", AdapterMount(name="a:t", path=str(answers)))
+        with pytest.raises(EngineError, match="another base"):
+            await pool.add_adapter("a", AdapterMount(name="a:bad", path=str(answers)))
+        assert (pool.model_of("a:t"), pool.model_of("a:bad")) == ("a", None)
+        await pool.remove_adapter("a:t")
+        assert calls == [("add", "a:t"), ("remove", "a:t")]
+        assert seat.session is session and pool.model_of("a:t") is None
+        swapping.has_room = False
+        await pool.add_adapter("a", AdapterMount(name="a:more", path=str(answers)))
+        assert seat.session is not session, "without room a second engine takes its place"
+        assert pool.model_of("a:more") == "a" and len(calls) == 2
+
+
 async def test_an_adapter_the_engine_refuses_leaves_all_as_it_was(tmp_path):
     async with pool_of(tmp_path, hosted("a")) as pool:
         first = await pool.load("a")

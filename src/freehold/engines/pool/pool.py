@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from freehold.engines import crash
-from freehold.engines.engine import EngineHealth, Session, check
+from freehold.engines.engine import EngineHealth, Session, TakesAdapters, check
 from freehold.engines.engine import start as start_engine
 from freehold.engines.pool.drain import until_quiet
 from freehold.engines.pool.policy import Resident, idle, make_room
@@ -73,6 +73,7 @@ class Pool:
         self._loads = asyncio.Lock()
         self._swaps = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._replaced: set[Session] = set()
         pinned = sum(one.bytes for one in hosted if one.pinned)
         if budget_bytes is not None and pinned > budget_bytes:
             raise UsageError(
@@ -289,7 +290,8 @@ class Pool:
     # Adapters
 
     async def add_adapter(self, model: str, mount: AdapterMount) -> None:
-        """Serve an adapter under its name, without a failed request: see `replace`.
+        """Serve an adapter under its name, without a failed request: put on while the engine runs where it can do
+        that, else by a second engine.
 
         Raises `UsageError` for a name that is taken, and what the engine's check raises for an adapter that
         cannot be put on this base.
@@ -301,7 +303,13 @@ class Pool:
                     f"{mount.name} is served already", hint="remove it first, or choose another name"
                 )
             plan = seat.hosted.plan
-            await self._replace(seat, msgspec.structs.replace(plan, adapters=(*plan.adapters, mount)))
+            plan = msgspec.structs.replace(plan, adapters=(*plan.adapters, mount))
+            running = seat.session.running if seat.session is not None else None
+            if isinstance(running, TakesAdapters) and running.has_room:
+                await running.add_adapter(mount)
+                self._swapped(seat, plan)
+            else:
+                await self._replace(seat, plan)
 
     async def remove_adapter(self, name: str) -> None:
         """Serve an adapter no longer. Requests for it that are under way finish. Raises `UsageError`."""
@@ -312,7 +320,17 @@ class Pool:
             seat = self._seats[model]
             plan = seat.hosted.plan
             kept = tuple(mount for mount in plan.adapters if mount.name != name)
-            await self._replace(seat, msgspec.structs.replace(plan, adapters=kept))
+            plan = msgspec.structs.replace(plan, adapters=kept)
+            running = seat.session.running if seat.session is not None else None
+            if isinstance(running, TakesAdapters):
+                await running.remove_adapter(name)
+                self._swapped(seat, plan)
+            else:
+                await self._replace(seat, plan)
+
+    def _swapped(self, seat: Seat, plan: ServePlan) -> None:
+        seat.hosted = msgspec.structs.replace(seat.hosted, plan=plan)
+        self._on_change()
 
     async def _replace(self, seat: Seat, plan: ServePlan) -> None:
         """Run `plan` in the place of a model's present plan.
@@ -323,8 +341,7 @@ class Pool:
         beside = msgspec.structs.replace(plan, port=0)
         check(beside)
         if seat.session is None:
-            seat.hosted = msgspec.structs.replace(seat.hosted, plan=plan)
-            self._on_change()
+            self._swapped(seat, plan)
             return
         seat.busy += 1  # nobody may unload it meanwhile
         try:
@@ -337,6 +354,7 @@ class Pool:
             seat.busy -= 1
             await self._tell()
         self._on_change()
+        self._replaced.add(old)
         task = asyncio.create_task(self._retire(old), name=f"retire {seat.name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -346,6 +364,7 @@ class Pool:
             await until_quiet(old.running.endpoint)
         finally:
             await old.stop()
+            self._replaced.discard(old)
 
     # Upkeep
 
@@ -370,9 +389,9 @@ class Pool:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(
-            *(seat.session.stop() for seat in self._seats.values() if seat.session is not None)
-        )
+        # A task that was cancelled before its first step has not stopped its engine.
+        left = [seat.session for seat in self._seats.values() if seat.session is not None]
+        await asyncio.gather(*(session.stop() for session in (*left, *self._replaced)))
 
     def _seat(self, model: str) -> Seat:
         seat = self._seats.get(model)

@@ -138,6 +138,12 @@ class VllmRunning:
     async def stop(self) -> None:
         await self._child.stop()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether another adapter can be put on without a restart: on a CPU the last slot stays empty."""
+        full = self._found.device == "cpu" and len(self._plan.adapters) + 1 >= self._slots
+        return self._rank > 0 and not full
+
     async def add_adapter(self, mount: AdapterMount) -> Endpoint:
         """Put an adapter on while it runs; returns the endpoint that has it.
 
@@ -153,7 +159,7 @@ class VllmRunning:
             raise UsageError(
                 f"{mount.name} is served already", hint="remove it first, or choose another name"
             )
-        if self._found.device == "cpu" and len(self._plan.adapters) + 1 >= self._slots:
+        if not self.has_room:
             raise EngineError(
                 f"{self._name} has room for {self._slots - 1} adapters, and they are all taken",
                 hint=f"remove one, or [serve] options = {{ max_adapters = {self._slots} }}, and start it again",
