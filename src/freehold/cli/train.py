@@ -29,6 +29,15 @@ from freehold.types.training import Search
 )
 @click.option("--seed", type=int, help="Seed of initial weights and sample order.")
 @click.option("--search", is_flag=True, help="Search rank, rate and epochs on the validation split.")
+@click.option(
+    "--dry-run", is_flag=True, help="Say what the run would take: memory, time, steps. Trains nothing."
+)
+@click.option(
+    "--preview",
+    "preview_count",
+    type=click.IntRange(1, 100),
+    help="Show so many samples as tokens, what is learned in colour. Trains nothing.",
+)
 @click.option("--trials", type=click.IntRange(min=2), default=8, show_default=True, help="Of a search.")
 @config_option
 @json_option
@@ -38,6 +47,8 @@ def command(
     name: str | None,
     search: bool,
     trials: int,
+    dry_run: bool,
+    preview_count: int | None,
     config_path: Path | None,
     as_json: bool,
     **options: Any,
@@ -49,6 +60,8 @@ def command(
 
     \b
     Example:
+      freehold train --preview 3
+      freehold train --dry-run
       freehold train
       freehold train --base HuggingFaceTB/SmolLM2-135M-Instruct --epochs 3 --max-minutes 10
       freehold train --search --trials 6 --max-minutes 60
@@ -64,6 +77,13 @@ def command(
     project = open_project(config_path)
     given = {key: value for key, value in options.items() if value is not None}
     config = msgspec.structs.replace(project.config.train, **given)
+    if dry_run or preview_count is not None:
+        from freehold.cli.training_plan import tell
+
+        with progress() as bar:
+            what = asked(project, base=base, dataset=dataset, name=name, progress=bar)
+        tell(project, what, config, preview_count=preview_count, dry_run=dry_run, as_json=as_json)
+        return
     found = None
     with progress() as bar:
         what = asked(project, base=base, dataset=dataset, name=name, progress=bar)

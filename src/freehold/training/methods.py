@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,7 +12,7 @@ from freehold.training import job as jobs
 from freehold.training.base import Base
 from freehold.training.formatting import Reject, format_samples
 from freehold.training.loop import Trainer
-from freehold.types.dataset import SplitName
+from freehold.types.dataset import Sample, SplitName
 from freehold.types.training import FinetuneConfig
 
 
@@ -24,13 +24,17 @@ class Formatted(NamedTuple):
 
 
 class Approach(NamedTuple):
-    """One method. `make` puts a trainer on a loaded base, `read` tokenizes a split for it."""
+    """One method. `make` puts a trainer on a loaded base, `format` tokenizes samples for it."""
 
     make: Callable[[Base, FinetuneConfig], Trainer]
-    read: Callable[[jobs.Job, Any, SplitName], Formatted]
+    format: Callable[[Any, Iterable[Sample], FinetuneConfig], Formatted]
     need: str = "add samples to the train split; a narrow task starts to work at about 100"
     judges: bool = False
     """Whether it learns from judgements of answers instead of imitating them."""
+
+    def read(self, job: jobs.Job, tokenizer: Any, split: SplitName) -> Formatted:
+        """A split of the job's dataset, tokenized."""
+        return self.format(tokenizer, jobs.read_samples(job.dataset, split), job.config)
 
 
 def of(method: str) -> Approach:
@@ -90,40 +94,28 @@ def _distill(base: Base, config: FinetuneConfig) -> Trainer:
     return DistillTrainer(base, config)
 
 
-def _imitated(job: jobs.Job, tokenizer: Any, split: SplitName) -> Formatted:
-    config = job.config
+def _imitated(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> Formatted:
     return Formatted(
-        *format_samples(
-            tokenizer,
-            jobs.read_samples(job.dataset, split),
-            max_tokens=config.max_tokens,
-            train_on=config.train_on,
-        )
+        *format_samples(tokenizer, samples, max_tokens=config.max_tokens, train_on=config.train_on)
     )
 
 
-def _taught(job: jobs.Job, tokenizer: Any, split: SplitName) -> Formatted:
+def _taught(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> Formatted:
     from freehold.training.teaching import format_taught
 
-    return Formatted(
-        *format_taught(tokenizer, jobs.read_samples(job.dataset, split), max_tokens=job.config.max_tokens)
-    )
+    return Formatted(*format_taught(tokenizer, samples, max_tokens=config.max_tokens))
 
 
-def _pairs(job: jobs.Job, tokenizer: Any, split: SplitName) -> Formatted:
+def _pairs(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> Formatted:
     from freehold.training.preferences import format_pairs
 
-    return Formatted(
-        *format_pairs(tokenizer, jobs.read_samples(job.dataset, split), max_tokens=job.config.max_tokens)
-    )
+    return Formatted(*format_pairs(tokenizer, samples, max_tokens=config.max_tokens))
 
 
-def _judged(job: jobs.Job, tokenizer: Any, split: SplitName) -> Formatted:
+def _judged(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> Formatted:
     from freehold.training.preferences import format_judged
 
-    return Formatted(
-        *format_judged(tokenizer, jobs.read_samples(job.dataset, split), max_tokens=job.config.max_tokens)
-    )
+    return Formatted(*format_judged(tokenizer, samples, max_tokens=config.max_tokens))
 
 
 METHODS: dict[str, Approach] = {

@@ -1,0 +1,155 @@
+"""What `freehold train --preview` and `--dry-run` print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from freehold.cli.options import print_json
+
+if TYPE_CHECKING:
+    from freehold.types.training import FinetuneConfig
+    from freehold.types.training_plan import Measured, Piece, PreviewSample, TrainingPlan, TrainingPreview
+    from freehold.workflows.project import Project
+    from freehold.workflows.train import Asked
+
+SHOWN_TOKENS = 1500
+"""Of a longer sample the middle of what is not learned is passed over, and said so."""
+
+
+def tell(
+    project: Project,
+    what: Asked,
+    config: FinetuneConfig,
+    *,
+    preview_count: int | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Show samples, the plan, or both. Trains nothing."""
+    from freehold.workflows.train_plan import plan_run, preview_run
+
+    seen = None if preview_count is None else preview_run(project, what, config=config, count=preview_count)
+    plan = plan_run(project, what, config=config) if dry_run else None
+    if as_json:
+        print_json({"preview": seen, "plan": plan} if seen and plan else seen or plan)
+        return
+    if seen is not None:
+        show_preview(seen)
+    if plan is not None:
+        show_plan(plan)
+
+
+def show_preview(found: TrainingPreview) -> None:
+    """Samples token by token: what is learned is green (without colour: in ⟦ ⟧), neighbours differ in shade."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    for sample in found.samples:
+        _show_sample(console, sample)
+    if not found.samples:
+        click.echo("no sample can be shown: none of the first can be trained on")
+    click.echo(f"{found.base_model}, template sha256 {found.template_sha256[:16]}…, method {found.method}")
+    _show_measured(found.train)
+
+
+def _show_sample(console: object, sample: PreviewSample) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    assert isinstance(console, Console)
+    part = f" ({sample.part})" if sample.part else ""
+    heading = f"{sample.id[:8]}{part}  {sample.tokens:,} tokens, {sample.learned_tokens:,} learned"
+    console.print(Text(heading, style="bold"))
+    coloured = console.is_terminal and console.color_system is not None
+    line = Text()
+    learned = False
+    for place, piece in enumerate(_shortened(sample)):
+        if piece is None:
+            line.append(" … ", style="dim italic")
+            continue
+        shown = piece.text.replace("\n", "↵\n").replace("\t", "⇥")
+        if not coloured and piece.learned != learned:
+            line.append("⟦" if piece.learned else "⟧")
+        learned = piece.learned
+        if piece.learned:
+            line.append(shown, style="bold white on dark_green" if place % 2 else "bold white on green4")
+        else:
+            line.append(shown, style="default on grey15" if place % 2 else "dim")
+    if learned and not coloured:
+        line.append("⟧")
+    console.print(line)
+    console.print()
+
+
+def _shortened(sample: PreviewSample) -> list[Piece | None]:
+    """The pieces; where there are too many, those not learned in the middle are one `None`."""
+    pieces = list(sample.pieces)
+    over = len(pieces) - SHOWN_TOKENS
+    if over <= 0:
+        return list(pieces)
+    unlearned = [place for place, piece in enumerate(pieces) if not piece.learned]
+    gone = set(unlearned[len(unlearned) // 4 : len(unlearned) // 4 + over])
+    kept: list[Piece | None] = []
+    for place, piece in enumerate(pieces):
+        if place not in gone:
+            kept.append(piece)
+        elif kept and kept[-1] is not None:
+            kept.append(None)
+    return kept
+
+
+def _show_measured(train: Measured) -> None:
+    looked = "" if train.looked_at == train.samples else f" ({train.looked_at:,} looked at)"
+    click.echo(f"  samples      {train.samples:,}{looked}, {train.usable:,} can be trained on")
+    for code, count in train.left_out.items():
+        longest = f", the longest has {train.longest_over:,} tokens" if code == "over_long" else ""
+        limit = f" (over max_tokens = {train.max_tokens:,}{longest})" if code == "over_long" else ""
+        click.echo(f"  left out     {count:,} {code}{limit}")
+    for one in train.first_left_out:
+        click.echo(click.style(f"               {one.sample_id[:8]}: {one.reason}", dim=True))
+    if train.usable:
+        click.echo(
+            f"  tokens       {train.median_tokens:,} median, {train.p95_tokens:,} at 95 %, "
+            f"{train.longest_tokens:,} longest; the first {train.shared_tokens:,} are the same in all and "
+            "computed once a batch"
+        )
+        click.echo(f"  learned      {train.learned_tokens / train.tokens:.0%} of the tokens")
+
+
+def show_plan(plan: TrainingPlan) -> None:
+    """The run before it runs."""
+    from freehold.cli.fit import show
+
+    config = plan.config
+    click.echo(f"plan for {plan.adapter_dir}")
+    if plan.done:
+        click.echo("  this very run is done already: freehold train returns its adapter")
+    elif plan.resumes:
+        click.echo("  a run of this job was interrupted: freehold train goes on from its checkpoint")
+    _show_measured(plan.train)
+    rank = "" if config.method == "full" else f", rank {config.r}"
+    click.echo(f"  method       {config.method}{rank}, rate {config.learning_rate:g} ({config.lr_scheduler})")
+    click.echo(f"  steps        {plan.steps:,}: {config.epochs:g} passes, {config.batch_size} samples a step")
+    parts = (
+        "all at once"
+        if plan.parts_per_step == 1
+        else f"about {plan.samples_at_once} at once, {plan.parts_per_step} parts whose gradients are added up"
+    )
+    click.echo(
+        f"  a step       {parts} (pack_tokens = {config.pack_tokens:,}); activations are kept, not recomputed"
+    )
+    click.echo(f"  tokens       {plan.train_tokens:,} in all")
+    time = "not known" if plan.seconds is None else f"about {_duration(plan.seconds)}"
+    click.echo(f"  time         {time}: {plan.seconds_basis}")
+    for note in plan.notes:
+        click.echo(f"  note         {note}")
+    show(plan.fit)
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    if minutes < 1:
+        return f"{seconds:.0f} seconds"
+    return f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"

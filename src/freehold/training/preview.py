@@ -1,0 +1,124 @@
+"""Samples as a run will see them, without a run: tokens, mask, lengths, and what is left out."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from freehold.training import methods
+from freehold.training.formatting import Encoded, Reject, Tokenizer
+from freehold.training.packing import common_prefix
+from freehold.training.preferences import Judged, Pair
+from freehold.types.dataset import Sample
+from freehold.types.training import FinetuneConfig
+from freehold.types.training_plan import LeftOut, Measured, Piece, PreviewSample
+
+MOST_LOOKED_AT = 10_000
+_MOST_IDS_OF_A_PIECE = 12
+_FIRST = 5
+_BATCH = 256
+
+
+def shown(
+    tokenizer: Tokenizer, samples: Iterable[Sample], config: FinetuneConfig, count: int
+) -> list[PreviewSample]:
+    """The first `count` samples that are trained on, token by token."""
+    found: list[PreviewSample] = []
+    stream = iter(samples)
+    while len(found) < count and (batch := list(islice(stream, max(count, 8)))):
+        for one in methods.of(config.method).format(tokenizer, batch, config).samples:
+            found += [_preview(tokenizer, encoded, part) for encoded, part in _encodings(one)]
+    return found[:count]
+
+
+def measured(tokenizer: Tokenizer, samples: Iterable[Sample], config: FinetuneConfig, total: int) -> Measured:
+    """Lengths and rejects of a split of `total` samples; of a large one every n-th is looked at."""
+    approach = methods.of(config.method)
+    every = max(1, -(-total // MOST_LOOKED_AT))
+    stream = islice(samples, 0, None, every)
+    rejects: Counter[str] = Counter()
+    first: list[Reject] = []
+    lengths: list[int] = []
+    learned = looked = 0
+    kept: list[Encoded] = []
+    longest_over: int | None = None
+    while batch := list(islice(stream, _BATCH)):
+        looked += len(batch)
+        formatted = approach.format(tokenizer, batch, config)
+        rejects.update(one.code for one in formatted.rejects)
+        first += formatted.rejects[: _FIRST - len(first)]
+        for reject in formatted.rejects:
+            if reject.code == "over_long" and (tokens := re.match(r"\d+", reject.reason)):
+                longest_over = max(longest_over or 0, int(tokens[0]))
+        for one in formatted.samples:
+            lengths.append(len(one.ids))
+            encodings = _encodings(one)
+            learned += sum(sum(encoded.mask) for encoded, _ in encodings)
+            if len(kept) < config.batch_size:
+                kept.append(encodings[0][0])
+    numbers = np.array(lengths, dtype=np.int64)
+    return Measured(
+        samples=total,
+        looked_at=looked,
+        usable=len(lengths),
+        left_out=dict(rejects.most_common()),
+        first_left_out=tuple(
+            LeftOut(sample_id=one.sample_id, code=one.code, reason=one.reason) for one in first
+        ),
+        max_tokens=config.max_tokens,
+        median_tokens=int(np.median(numbers)) if lengths else 0,
+        p95_tokens=int(np.percentile(numbers, 95)) if lengths else 0,
+        longest_tokens=int(numbers.max()) if lengths else 0,
+        shared_tokens=common_prefix(kept) if len(kept) > 1 else 0,
+        tokens=int(numbers.sum()),
+        learned_tokens=learned,
+        longest_over=longest_over,
+    )
+
+
+def _encodings(one: Any) -> list[tuple[Encoded, str]]:
+    """What a method made of one sample as plain tokens and masks, each with its name."""
+    if isinstance(one, Pair):
+        return [
+            (_answer(one.id, one.prompt, one.chosen), "better"),
+            (_answer(one.id, one.prompt, one.rejected), "worse"),
+        ]
+    if isinstance(one, Judged):
+        return [(_answer(one.id, one.prompt, one.completion), "liked" if one.liked else "disliked")]
+    return [(Encoded(one.id, one.ids, one.mask), "")]
+
+
+def _answer(id: str, prompt: tuple[int, ...], answer: tuple[int, ...]) -> Encoded:
+    return Encoded(id, prompt + answer, (False,) * len(prompt) + (True,) * len(answer))
+
+
+def _preview(tokenizer: Tokenizer, one: Encoded, part: str) -> PreviewSample:
+    return PreviewSample(
+        id=one.id,
+        tokens=len(one.ids),
+        learned_tokens=sum(one.mask),
+        pieces=tuple(_pieces(tokenizer, one.ids, one.mask)),
+        part=part,
+    )
+
+
+def _pieces(tokenizer: Tokenizer, ids: Sequence[int], mask: Sequence[bool]) -> Iterable[Piece]:
+    """Token by token; tokens that are a part of a character only are joined until it is whole."""
+    at = 0
+    while at < len(ids):
+        end = at + 1
+        text = _text(tokenizer, ids[at:end])
+        while "�" in text and end < len(ids) and mask[end] == mask[at] and end - at < _MOST_IDS_OF_A_PIECE:
+            end += 1
+            text = _text(tokenizer, ids[at:end])
+        yield Piece(ids=tuple(ids[at:end]), text=text, learned=mask[at])
+        at = end
+
+
+def _text(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
+    return str(tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))

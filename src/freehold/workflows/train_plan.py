@@ -1,0 +1,159 @@
+"""`freehold train --preview` and `--dry-run`: what a run will see and take, before it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from freehold import training
+from freehold.errors import TrainingError
+from freehold.store import open_store
+from freehold.training import base as bases
+from freehold.training import checkpoint, formatting, methods, preview, schedule
+from freehold.training.defaults import weight_count
+from freehold.types.training import Adapter, FinetuneConfig
+from freehold.types.training_plan import Measured, TrainingPlan, TrainingPreview
+from freehold.workflows.fit import training_fit
+from freehold.workflows.project import Project
+from freehold.workflows.speeds import MeasuredSpeed
+from freehold.workflows.train import Asked
+
+FORWARDS = 3.0
+"""A training step computes about three times what reading the same tokens does: forward, and twice that back."""
+
+
+class _Looked(NamedTuple):
+    job: training.Job
+    tokenizer: Any
+    train: Measured
+
+
+def preview_run(project: Project, what: Asked, *, config: FinetuneConfig, count: int) -> TrainingPreview:
+    """The first `count` training samples through the base's own chat template, and the split in numbers.
+
+    Only the tokenizer is loaded. Raises `MissingExtraError`, `WeightsError`, `TrainingError`, `InputError`.
+    """
+    job, tokenizer, train = _look(project, what, config)
+    samples = training.read_samples(what.dataset, "train")
+    return TrainingPreview(
+        base_model=what.base.model_id,
+        dataset_id=what.dataset.id,
+        method=config.method,
+        template_sha256=formatting.template_sha256(tokenizer),
+        samples=tuple(preview.shown(tokenizer, samples, job.config, count)),
+        train=train,
+    )
+
+
+def plan_run(project: Project, what: Asked, *, config: FinetuneConfig) -> TrainingPlan:
+    """What the run would be: options, steps, memory, time. Nothing is trained.
+
+    Raises what `preview_run` raises, and `TrainingError` when no sample could be trained on.
+    """
+    job, _, train = _look(project, what, config)
+    config = job.config
+    if not train.usable:
+        first = train.first_left_out[0].reason if train.first_left_out else "the split is empty"
+        raise TrainingError(
+            f"none of {train.looked_at:,} samples looked at can be trained on; the first: {first}",
+            hint="freehold train --preview 3 shows them, or says why not",
+        )
+    usable = round(train.samples * train.usable / train.looked_at)
+    steps = schedule.total_steps(usable, config)
+    mean = train.tokens / train.usable
+    counted = msgspec.structs.replace(config, method=_counted_as(config))
+    fit = training_fit(
+        what.base.model_id,
+        config=counted,
+        sample_tokens=train.longest_tokens,
+        target_tokens=max(1, round(train.learned_tokens / train.usable)),
+        shared_tokens=min(train.shared_tokens, train.longest_tokens - 1),
+        settings=project.settings,
+        weights=what.base,
+    )
+    tokens = round(mean * min(usable, config.batch_size) * steps)
+    seconds, basis = _seconds(project, what, config, tokens, fit.machine)
+    notes = list(_notes(config, train, fit.fits, seconds))
+    at_once = max(1, min(config.batch_size, usable, int(config.pack_tokens // mean)))
+    return TrainingPlan(
+        job_id=job.id,
+        base_model=what.base.model_id,
+        dataset_id=what.dataset.id,
+        adapter_dir=job.adapter_dir,
+        config=config,
+        train=train,
+        steps=steps,
+        samples_at_once=at_once,
+        parts_per_step=-(-min(config.batch_size, usable) // at_once),
+        train_tokens=tokens,
+        fit=fit,
+        seconds=seconds,
+        seconds_basis=basis,
+        done=training.finished(job) is not None,
+        resumes=(Path(job.run_dir) / checkpoint.FILE).exists(),
+        notes=tuple(notes),
+    )
+
+
+def _look(project: Project, what: Asked, config: FinetuneConfig) -> _Looked:
+    bases.require()
+    methods.check(config)
+    bases.check_method(what.base, config)
+    job = training.make(
+        config=config,
+        dataset=what.dataset,
+        base=what.base,
+        out_dir=project.state / "adapters",
+        name=what.name,
+    )
+    tokenizer = bases.load_tokenizer(what.base)
+    formatting.template_sha256(tokenizer)  # a base without a template is told of at once
+    total = what.dataset.split("train").samples
+    samples = training.read_samples(what.dataset, "train")
+    return _Looked(job, tokenizer, preview.measured(tokenizer, samples, job.config, total))
+
+
+def _counted_as(config: FinetuneConfig) -> Any:
+    """The method whose memory is counted: what is put on LoRA's loss takes little more than LoRA."""
+    return config.method if config.method in ("lora", "qlora", "full") else "lora"
+
+
+def _notes(config: FinetuneConfig, train: Measured, fits: bool, seconds: float | None) -> list[str]:
+    notes = []
+    if config.method in ("dpo", "kto"):
+        notes.append(f"memory is counted as for lora; {config.method} compares with the base and takes more")
+    if config.method == "distill":
+        notes.append("memory is counted as for lora; the incumbent's probabilities take little more")
+    if train.looked_at < train.samples:
+        notes.append(f"lengths are of {train.looked_at:,} of {train.samples:,} samples")
+    if not fits:
+        notes.append("a run that runs out of memory goes on with half as much at once, down to one sample")
+    if config.max_minutes is not None and seconds is not None and seconds > 60 * config.max_minutes:
+        notes.append(f"the schedule will be shortened to end in {config.max_minutes:g} minutes (max_minutes)")
+    return notes
+
+
+def _seconds(
+    project: Project, what: Asked, config: FinetuneConfig, tokens: int, machine: str
+) -> tuple[float | None, str]:
+    """Seconds of training, from what this project's machine did before: its own runs first, then its reading speed."""
+    with open_store(project.store_url) as store:
+        adapters = store.list_records("adapter", Adapter)
+        speeds = store.list_records("measured_speed", MeasuredSpeed)
+    runs = [one for one in reversed(adapters) if one.train_seconds > 0 and one.train_tokens > 0]
+    for one in runs:
+        if one.base_model == what.base.model_id and one.config.method == config.method:
+            speed = one.train_tokens / one.train_seconds
+            return tokens / speed, f"{speed:,.0f} tokens/s of the run that made {one.name}"
+    for measured in reversed(speeds):
+        if measured.model == what.base.model_id and measured.machine == machine:
+            speed = measured.speed.prefill_tokens_per_second[0] / FORWARDS
+            return tokens / speed, (
+                f"a third of the {measured.speed.prefill_tokens_per_second[0]:,.0f} tokens/s it was measured to read"
+            )
+    return None, (
+        f"nothing was measured yet with this base (about {weight_count(what.base) / 1e6:,.0f} million weights): "
+        f"freehold bench-model {what.base.model_id}, or train with --max-minutes, which shortens the schedule to fit"
+    )
