@@ -304,7 +304,7 @@ class Pool:
                 )
             plan = seat.hosted.plan
             plan = msgspec.structs.replace(plan, adapters=(*plan.adapters, mount))
-            running = seat.session.running if seat.session is not None else None
+            running: object = seat.session.running if seat.session is not None else None
             if isinstance(running, TakesAdapters) and running.has_room:
                 await running.add_adapter(mount)
                 self._swapped(seat, plan)
@@ -321,7 +321,7 @@ class Pool:
             plan = seat.hosted.plan
             kept = tuple(mount for mount in plan.adapters if mount.name != name)
             plan = msgspec.structs.replace(plan, adapters=kept)
-            running = seat.session.running if seat.session is not None else None
+            running: object = seat.session.running if seat.session is not None else None
             if isinstance(running, TakesAdapters):
                 await running.remove_adapter(name)
                 self._swapped(seat, plan)
