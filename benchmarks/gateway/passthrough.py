@@ -1,14 +1,16 @@
-"""Bare pass-through proxies: each server with each upstream client, nothing of freehold in them.
+"""Bare pass-through proxies: each server with each upstream client, none of the product's work in them.
 
     python benchmarks/gateway/passthrough.py SERVER CLIENT PORT UPSTREAM
 
-SERVER is granian-asgi, granian-rsgi, uvicorn or hypercorn; CLIENT is aiohttp, httpx or pyreqwest.
+SERVER is granian-asgi, granian-rsgi, uvicorn, hypercorn or own (freehold.gateway.server); CLIENT is aiohttp, httpx,
+pyreqwest or own (freehold.gateway.direct).
 All of them forward the request's body and stream the answer's back as it comes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -94,7 +96,36 @@ class Pyreqwest:
             yield answer.status, headers, answer.body_reader.read_chunk
 
 
-CLIENTS: dict[str, Callable[[str], Any]] = {"aiohttp": Aiohttp, "httpx": Httpx, "pyreqwest": Pyreqwest}
+class Own:
+    def __init__(self, upstream: str) -> None:
+        from freehold.gateway.direct import DirectClient, Place
+
+        self.where = upstream.partition("://")[2]
+        host, _, port = self.where.partition(":")
+        self.place = Place(host, int(port))
+        self.client = DirectClient(connect_timeout_s=5, read_timeout_s=60)
+
+    @asynccontextmanager
+    async def open(self, body: bytes) -> AsyncIterator[Opened]:
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: {self.where}\r\n"
+        head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        answer = await self.client.ask(self.place, head.encode(), body)
+
+        async def chunk() -> bytes | None:
+            return b"".join(await answer.read()) or None
+
+        try:
+            yield answer.status, [header for header in answer.headers if header[0] in PASSED_ON], chunk
+        finally:
+            await answer.close()
+
+
+CLIENTS: dict[str, Callable[[str], Any]] = {
+    "aiohttp": Aiohttp,
+    "httpx": Httpx,
+    "own": Own,
+    "pyreqwest": Pyreqwest,
+}
 
 
 class Asgi:
@@ -136,6 +167,30 @@ class Rsgi:
                 await out.send_bytes(bytes(data))
 
 
+class OwnServer:
+    def __init__(self, client: str, upstream: str) -> None:
+        self.make = lambda: CLIENTS[client](upstream)
+        self.client: Any = None
+
+    async def __call__(self, request: Any) -> None:
+        if self.client is None:
+            self.client = self.make()
+        body = await request.body(1 << 30)
+        async with self.client.open(body) as (status, headers, chunk):
+            request.begin(status, headers)
+            while (data := await chunk()) is not None:
+                request.send([data])
+                if request.is_full:
+                    await request.drained()
+
+    async def serve(self, port: int) -> None:
+        from freehold.gateway.server import Server
+
+        listener = socket.create_server(("127.0.0.1", port), backlog=1024)
+        await Server(self).listen(listener)
+        await asyncio.Event().wait()
+
+
 def load() -> Any:
     kind = Rsgi if sys.argv[1] == "granian-rsgi" else Asgi
     return kind(sys.argv[2], sys.argv[4])
@@ -156,6 +211,10 @@ def main() -> None:
             http="1",
             factory=True,
         ).serve(target_loader=lambda *_args, **_kwargs: load())
+    elif server == "own":
+        import uvloop
+
+        uvloop.run(OwnServer(sys.argv[2], sys.argv[4]).serve(int(port)))
     elif server == "uvicorn":
         import uvicorn
 

@@ -5,7 +5,7 @@ python benchmarks/gateway/product.py PORT UPSTREAM FOLDER [SHADOW_UPSTREAM]
 
 from __future__ import annotations
 
-import io
+import os
 import sys
 
 from freehold.gateway import serve
@@ -42,8 +42,10 @@ def main() -> None:
             shadow_concurrency=64,
         )
     )
-    # As `freehold up` starts it: the configuration comes on stdin.
-    sys.stdin = io.TextIOWrapper(io.BytesIO(config))
+    # The configuration comes on stdin, as from `serve.start`; the pipe stays open as the lifeline.
+    read, write = os.pipe()
+    os.write(write, len(config).to_bytes(8, "big") + config)
+    os.dup2(read, 0)
     serve.main()
 
 

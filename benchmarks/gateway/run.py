@@ -131,6 +131,10 @@ def peers(folder: str, portkey: str | None) -> dict[str, tuple[list[str], list[s
         found[f"bare pass-through: {server}, pyreqwest"] = python(
             "passthrough.py", server, "pyreqwest", str(PORT), "UPSTREAM"
         )
+    for server in ("own", "granian-rsgi", "uvicorn"):
+        found[f"bare pass-through: {server}, own"] = python(
+            "passthrough.py", server, "own", str(PORT), "UPSTREAM"
+        )
     for client in ("aiohttp", "httpx"):
         found[f"bare pass-through: granian-rsgi, {client}"] = python(
             "passthrough.py", "granian-rsgi", client, str(PORT), "UPSTREAM"

@@ -21,7 +21,7 @@ def test_misspelt_command_names_the_nearest():
 
 
 def test_help_imports_no_heavy_library():
-    heavy = ["torch", "transformers", "numpy", "scipy", "sqlalchemy", "aiohttp", "granian", "rich"]
+    heavy = ["torch", "transformers", "numpy", "scipy", "sqlalchemy", "aiohttp", "httptools", "rich"]
     code = (
         "import sys\nfrom freehold.cli.main import cli\n"
         "try: cli.main(['--help'], prog_name='freehold')\nexcept SystemExit: pass\n"

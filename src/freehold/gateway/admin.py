@@ -22,9 +22,9 @@ import msgspec
 
 from freehold.errors import ConfigError, StorageError, StoreError
 from freehold.gateway.config import ApiKey, GatewayConfig, check_route
-from freehold.gateway.forward import read_body
 from freehold.gateway.keys import KeyRing
 from freehold.gateway.redaction import redactor_of
+from freehold.gateway.request import Request
 from freehold.types.record import Record
 from freehold.types.route import Route
 from freehold.wire.errors import ApiError, Reply
@@ -64,14 +64,13 @@ class Admin:
         self._config = config
         self._store: Store | None = None
 
-    async def __call__(self, scope: Any, proto: Any, keys: KeyRing, routes: list[Route]) -> Reply:
-        """Raises `ApiError`."""
-        header = scope.headers.get
-        key = keys.check(header("authorization"), header("x-api-key"))
-        parts = [urllib.parse.unquote(part) for part in scope.path.removeprefix(PREFIX).split("/")]
-        match (scope.method, *parts):
+    async def __call__(self, request: Request, keys: KeyRing, routes: list[Route]) -> Reply:
+        """Raises `ApiError` and `ClientGone`."""
+        key = keys.check(request.header("authorization"), request.header("x-api-key"))
+        parts = [urllib.parse.unquote(part) for part in request.path.removeprefix(PREFIX).split("/")]
+        match (request.method, *parts):
             case ("POST", "feedback"):
-                body = _parsed(await read_body(header, proto, _BODY_MAX), FeedbackBody)
+                body = _parsed(await request.body(_BODY_MAX), FeedbackBody)
                 return await asyncio.to_thread(self._feedback, body)
             case ("GET", "routes"):
                 self._admin(key)
@@ -81,11 +80,11 @@ class Admin:
                 return await asyncio.to_thread(self._history, name)
             case ("PUT", "routes", name):
                 who = self._admin(key)
-                change = _parsed(await read_body(header, proto, _BODY_MAX), RouteBody)
+                change = _parsed(await request.body(_BODY_MAX), RouteBody)
                 return await asyncio.to_thread(self._save, name, change, who)
             case ("DELETE", "routes", name):
                 who = self._admin(key)
-                why = urllib.parse.parse_qs(scope.query_string).get("why", [""])[0]
+                why = urllib.parse.parse_qs(request.query_string).get("why", [""])[0]
                 return await asyncio.to_thread(self._delete, name, who, why)
         raise ApiError(404, "nothing is served here", code="unknown_url")
 

@@ -1,17 +1,14 @@
-"""The application each worker runs, on granian's own interface (RSGI)."""
+"""The application each worker runs: doors to models, pages, upkeep."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import os
-import signal
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -19,9 +16,10 @@ from freehold.gateway import meters
 from freehold.gateway.admin import PREFIX as ADMIN_PREFIX
 from freehold.gateway.admin import Admin
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, from_json
-from freehold.gateway.forward import forward, read_body, reply
+from freehold.gateway.forward import forward, reply
 from freehold.gateway.keys import KeyRing
 from freehold.gateway.messages import TableMessage, Totals
+from freehold.gateway.request import ClientGone, Request
 from freehold.gateway.routing import RouteTable
 from freehold.gateway.shadow import Shadows
 from freehold.gateway.spool import TABLE, TOTALS, USE, Spool
@@ -55,12 +53,12 @@ class GatewayApp:
         self.shadows: Shadows | None = None
         self.admin = Admin(config)
         self._tasks: list[asyncio.Task[None]] = []
-        self._parent = os.getppid()
         self._routes: tuple[Route, ...] = ()
         self._config_seen = 0
         self._started_at = int(time.time())
 
-    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def start(self) -> None:
+        """Make ready to answer requests on the running loop."""
         config = self.config
         table = RouteTable(merged_routes(config, ()), config.endpoints, default_model=config.default_model)
         spool = None
@@ -74,16 +72,15 @@ class GatewayApp:
         self.state = WorkerState(config, table, spool)
         self.state.limiter.share(self.run_folder)
         self.shadows = Shadows(self.state)
+        loop = asyncio.get_running_loop()
         self._tasks.append(loop.create_task(self._tick()))
         self._tasks.append(loop.create_task(self._tell_use()))
         self._follow_config()
         if spool is not None:
-            loop.call_soon(spool.start)
+            spool.start()
 
-    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
-        loop.run_until_complete(self._stop())
-
-    async def _stop(self) -> None:
+    async def stop(self) -> None:
+        """Let go of everything; what was captured is sent on first."""
         assert self.state is not None and self.shadows is not None
         for task in self._tasks:
             task.cancel()
@@ -93,37 +90,43 @@ class GatewayApp:
         self._write_meters()
         await self.state.upstreams.close()
 
-    async def __rsgi__(self, scope: Any, proto: Any) -> None:
+    async def __call__(self, request: Request) -> None:
         assert self.state is not None and self.shadows is not None
-        door = DOORS.get(scope.path)
-        if door is not None and scope.method == "POST":
-            await forward(self.state, self.shadows, door, scope, proto)
+        door = DOORS.get(request.path)
+        if door is not None and request.method == "POST":
+            await forward(self.state, self.shadows, door, request)
             return
-        page = PAGES.get(scope.path)
         error = openai_error if door is None else door.error
+        if request.path == "/api/show":
+            error = ollama_error
         try:
-            if scope.path == "/api/show" and scope.method == "POST":
-                error = ollama_error
-                reply(proto, await self._ollama_show(scope, proto))
-            elif scope.path.startswith(ADMIN_PREFIX):
-                routes = self.state.table.all_routes()
-                reply(proto, await self.admin(scope, proto, self.state.keys, routes))
-            elif page is not None and scope.method in ("GET", "HEAD"):
-                reply(proto, await page(self, scope))
-            elif door is not None or page is not None:
-                raise ApiError(405, f"{scope.method} is not possible on {scope.path}")
-            else:
-                raise ApiError(404, f"nothing is served at {scope.path[:200]}", code="unknown_url")
+            whole = await self._page(request)
         except ApiError as refused:
-            reply(proto, error(refused))
+            whole = error(refused)
+        except ClientGone:
+            return
+        reply(request, whole)
+
+    async def _page(self, request: Request) -> Reply:
+        assert self.state is not None
+        page = PAGES.get(request.path)
+        if request.path == "/api/show" and request.method == "POST":
+            return await self._ollama_show(request)
+        if request.path.startswith(ADMIN_PREFIX):
+            return await self.admin(request, self.state.keys, self.state.table.all_routes())
+        if page is not None and request.method in ("GET", "HEAD"):
+            return await page(self, request)
+        if page is not None or request.path in DOORS:
+            raise ApiError(405, f"{request.method} is not possible on {request.path}")
+        raise ApiError(404, f"nothing is served at {request.path[:200]}", code="unknown_url")
 
     # Pages
 
-    async def health(self, _scope: Any) -> Reply:
+    async def health(self, _request: Request) -> Reply:
         """The process is alive."""
         return Reply(200, _JSON, b'{"status":"ok"}')
 
-    async def ready(self, _scope: Any) -> Reply:
+    async def ready(self, _request: Request) -> Reply:
         """Every endpoint that serves an incumbent answers. 503 with the names of those that do not."""
         assert self.state is not None
         state = self.state
@@ -145,13 +148,13 @@ class GatewayApp:
             return False
         return status < 500
 
-    async def models(self, scope: Any) -> Reply:
+    async def models(self, request: Request) -> Reply:
         """The names a client may ask for."""
         assert self.state is not None
         state = self.state
-        state.keys.check(scope.headers.get("authorization"), scope.headers.get("x-api-key"))
+        state.keys.check(request.header("authorization"), request.header("x-api-key"))
         names = state.table.model_names()
-        if scope.headers.get("anthropic-version"):
+        if request.header("anthropic-version"):
             at = datetime.fromtimestamp(self._started_at, UTC).isoformat().replace("+00:00", "Z")
             return Reply(200, _JSON, msgspec.json.encode(anthropic.listed_models(names, at)))
         data = [
@@ -160,33 +163,33 @@ class GatewayApp:
         ]
         return Reply(200, _JSON, msgspec.json.encode({"object": "list", "data": data}))
 
-    async def ollama_tags(self, scope: Any) -> Reply:
+    async def ollama_tags(self, request: Request) -> Reply:
         """The same names, as Ollama lists them."""
         assert self.state is not None
-        self.state.keys.check(scope.headers.get("authorization"), scope.headers.get("x-api-key"))
+        self.state.keys.check(request.header("authorization"), request.header("x-api-key"))
         listed = [ollama.tag(name, self._started_at) for name in self.state.table.model_names()]
         return Reply(200, _JSON, msgspec.json.encode({"models": listed}))
 
-    async def ollama_version(self, _scope: Any) -> Reply:
+    async def ollama_version(self, _request: Request) -> Reply:
         """The version of Ollama's API that is spoken; not ours, which is nobody's business."""
         return Reply(200, _JSON, msgspec.json.encode({"version": ollama.API_VERSION}))
 
-    async def _ollama_show(self, scope: Any, proto: Any) -> Reply:
+    async def _ollama_show(self, request: Request) -> Reply:
         assert self.state is not None
-        self.state.keys.check(scope.headers.get("authorization"), scope.headers.get("x-api-key"))
-        name = ollama.shown_model(await read_body(scope.headers.get, proto, 65_536))
+        self.state.keys.check(request.header("authorization"), request.header("x-api-key"))
+        name = ollama.shown_model(await request.body(65_536))
         if name not in self.state.table.model_names():
             self.state.table.direct(name)
         return Reply(200, _JSON, msgspec.json.encode(ollama.show(name)))
 
-    async def attribution(self, scope: Any) -> Reply:
+    async def attribution(self, request: Request) -> Reply:
         """What the licences of the served models ask to be shown, to print beside their answers."""
         assert self.state is not None
-        self.state.keys.check(scope.headers.get("authorization"), scope.headers.get("x-api-key"))
+        self.state.keys.check(request.header("authorization"), request.header("x-api-key"))
         text = "\n".join(self.config.attributions.values())
         return Reply(200, [("content-type", "text/plain; charset=utf-8")], text.encode())
 
-    async def metrics(self, _scope: Any) -> Reply:
+    async def metrics(self, _request: Request) -> Reply:
         """The numbers of all workers, in Prometheus's text format."""
         self._write_meters()
         body = await asyncio.to_thread(lambda: meters.exposition(meters.read_all(self.run_folder)))
@@ -195,12 +198,10 @@ class GatewayApp:
     # Upkeep
 
     async def _tick(self) -> None:
-        """Once a second: write the numbers, and stop when the gateway's main process is gone."""
+        """Once a second: write the numbers."""
         while True:
             await asyncio.sleep(1.0)
             self._write_meters()
-            if os.getppid() != self._parent:
-                os.kill(os.getpid(), signal.SIGTERM)
 
     async def _tell_use(self) -> None:
         """Four times a second: tell the recorder what was used of limits, so that all workers know."""
@@ -253,7 +254,7 @@ class GatewayApp:
             self._make_table()
 
 
-Page = Callable[[GatewayApp, Any], Awaitable[Reply]]
+Page = Callable[[GatewayApp, Request], Awaitable[Reply]]
 PAGES: dict[str, Page] = {
     "/health": GatewayApp.health,
     "/ready": GatewayApp.ready,
@@ -263,8 +264,3 @@ PAGES: dict[str, Page] = {
     "/api/tags": GatewayApp.ollama_tags,
     "/api/version": GatewayApp.ollama_version,
 }
-
-
-def load(config_json: bytes, run_folder: str) -> GatewayApp:
-    """Make the application in a worker process."""
-    return GatewayApp(from_json(config_json), Path(run_folder))

@@ -13,16 +13,17 @@ import time
 from typing import Any
 
 import msgspec
-from pyreqwest.exceptions import RequestError
 
 from freehold.gateway import guards, promises, translation
 from freehold.gateway.exchange import Exchange
 from freehold.gateway.guards import CONTEXT_STATUSES, Asked, NextTarget, whole
+from freehold.gateway.opened import ClientError, Opened
 from freehold.gateway.passing import pass_on, pass_on_checked
+from freehold.gateway.request import Request
 from freehold.gateway.routing import targets_in_turn, upstream_model
 from freehold.gateway.state import WorkerState
 from freehold.gateway.translation import Translation
-from freehold.gateway.upstream import Opened, UpstreamFailure, close, failure
+from freehold.gateway.upstream import UpstreamFailure, failure
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Target
 from freehold.wire import openai
@@ -33,10 +34,10 @@ _BACKOFF_S = 0.1
 _INCLUDE_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
 
-async def answer(state: WorkerState, exchange: Exchange, headers: Any, proto: Any) -> None:
+async def answer(state: WorkerState, exchange: Exchange, request: Request) -> None:
     """Pass on the first answer to be had. Raises `ApiError` when there is none."""
     assert exchange.decision is not None
-    client_headers = headers.items()
+    client_headers = request.headers
     targets = targets_in_turn(exchange.route, exchange.decision)
     trouble: UpstreamFailure | None = None
     for place, target in enumerate(targets):
@@ -53,7 +54,7 @@ async def answer(state: WorkerState, exchange: Exchange, headers: Any, proto: An
                 endpoint,
                 target,
                 client_headers,
-                proto,
+                request,
                 last=place == len(targets) - 1,
             )
             return
@@ -77,7 +78,7 @@ async def _try(
     endpoint: Endpoint,
     target: Target,
     client_headers: list[tuple[str, str]],
-    proto: Any,
+    request: Request,
     *,
     last: bool,
 ) -> None:
@@ -114,7 +115,7 @@ async def _try(
                 if opened.status not in _WORTH_A_RETRY:
                     breaker.succeeded()
                     asked = Asked(path, headers, body, hide_usage)
-                    await _take(state, exchange, endpoint, opened, translated, proto, asked, last=last)
+                    await _take(state, exchange, endpoint, opened, translated, request, asked, last=last)
                     return
                 state.meters.count("freehold_upstream_failures", endpoint.name, str(opened.status))
                 if opened.status != 429:
@@ -122,10 +123,10 @@ async def _try(
                 if not last:
                     raise NextTarget(str(opened.status))
                 if attempt + 1 == tries or _asks_for_a_long_wait(opened):
-                    await pass_on(exchange, endpoint, opened, translated, proto, hide_usage=False)
+                    await pass_on(exchange, endpoint, opened, translated, request, hide_usage=False)
                     return
             finally:
-                await close(opened)
+                await opened.close()
         state.meters.count("freehold_retries", endpoint.name)
         await asyncio.sleep(_BACKOFF_S * 2**attempt * random.uniform(0.5, 1.5))
 
@@ -148,17 +149,17 @@ async def _open(
     try:
         async with asyncio.timeout(route.guard.ttft_ms / 1000):
             opened = await state.upstreams.open(endpoint, path, headers, body)
-            first = await opened.answer.body_reader.read_chunk()
-            return opened._replace(first=first, begun=True)
+            await opened.begun()
+            return opened
     except TimeoutError:
         state.meters.count("freehold_guard_events", route.name, "ttft", "fallback")
         if opened is not None:
-            await close(opened)
+            await opened.close()
         message = f"endpoint {endpoint.name} sent no byte within {route.guard.ttft_ms:g} ms"
         raise UpstreamFailure(message, reached=True, timed_out=True) from None
-    except RequestError as error:
+    except ClientError as error:
         if opened is not None:
-            await close(opened)
+            await opened.close()
         raise failure(endpoint, error) from error
 
 
@@ -168,7 +169,7 @@ async def _take(
     endpoint: Endpoint,
     opened: Opened,
     translated: Translation | None,
-    proto: Any,
+    request: Request,
     asked: Asked,
     *,
     last: bool,
@@ -180,21 +181,21 @@ async def _take(
     ):
         data = await whole(endpoint, opened)
         guards.hold_context(state, exchange, opened.status, data, last=last)
-        await pass_on_checked(exchange, endpoint, opened, data, translated, proto, hide_usage=False)
+        await pass_on_checked(exchange, endpoint, opened, data, translated, request, hide_usage=False)
         return
     promise = None
     if exchange.arm == "candidate" and route is not None and route.guard.schema and opened.status < 300:
         promise = promises.promised(exchange)
     if promise is None:
-        await pass_on(exchange, endpoint, opened, translated, proto, hide_usage=asked.hide_usage)
+        await pass_on(exchange, endpoint, opened, translated, request, hide_usage=asked.hide_usage)
         return
     data = await whole(endpoint, opened)
     data = await guards.hold_promise(state, exchange, endpoint, promise, asked, opened, data, last=last)
-    await pass_on_checked(exchange, endpoint, opened, data, translated, proto, hide_usage=asked.hide_usage)
+    await pass_on_checked(exchange, endpoint, opened, data, translated, request, hide_usage=asked.hide_usage)
 
 
 def _asks_for_a_long_wait(opened: Opened) -> bool:
-    wait = opened.answer.get_header("retry-after")
+    wait = opened.header("retry-after")
     return wait is not None and (not wait.isdecimal() or int(wait) > 1)
 
 

@@ -38,7 +38,6 @@ class Exchange:
         "door",
         "fallback",
         "first_byte_s",
-        "gone",
         "id",
         "kept",
         "kept_bytes",
@@ -81,7 +80,6 @@ class Exchange:
         self.content_encoding: str | None = None
         self.kept: list[bytes] = []
         self.kept_bytes = 0
-        self.gone = False
         self.sent = False
         self.release: Callable[[], None] | None = None
         self.metered: list[str] = []

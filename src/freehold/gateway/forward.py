@@ -15,6 +15,7 @@ from typing import Any
 
 from freehold.gateway.attempt import answer
 from freehold.gateway.exchange import Exchange
+from freehold.gateway.request import ClientGone, Request
 from freehold.gateway.routing import decide
 from freehold.gateway.shadow import Shadows
 from freehold.gateway.state import WorkerState
@@ -27,54 +28,44 @@ log = logging.getLogger("freehold.gateway")
 _NO_LIMITS = Limits()
 
 
-async def forward(state: WorkerState, shadows: Shadows, door: Door, scope: Any, proto: Any) -> None:
+async def forward(state: WorkerState, shadows: Shadows, door: Door, request: Request) -> None:
     """Answer one request for a model, whatever happens."""
     exchange = Exchange(door)
     state.meters.in_flight += 1
-    task = asyncio.current_task()
-
-    def on_gone(_: Any) -> None:
-        exchange.gone = True
-        if task is not None:
-            task.cancel()
-
-    gone = None
+    request.cancel_when_gone = True
     try:
-        await _admit(state, exchange, scope, proto)
-        gone = proto.client_disconnect()
-        gone.add_done_callback(on_gone)
+        await _admit(state, exchange, request)
         await _within_limits(state, exchange)
-        await answer(state, exchange, scope.headers, proto)
+        await answer(state, exchange, request)
     except ApiError as error:
-        _refuse(state, exchange, proto, error)
-    except asyncio.CancelledError:
-        if not exchange.gone:
+        _refuse(state, exchange, request, error)
+    except (asyncio.CancelledError, ClientGone):
+        if not request.gone:
             raise
         exchange.completeness = "client_aborted"
         state.meters.count("freehold_client_aborts", exchange.route_name)
     except Exception:
         log.exception("unexpected")
         state.meters.count("freehold_refusals", "internal_error")
-        if not exchange.sent:
-            _refuse(state, exchange, proto, ApiError(500, "the gateway failed", code="internal_error"))
+        if exchange.sent:
+            request.cut()
+        else:
+            _refuse(state, exchange, request, ApiError(500, "the gateway failed", code="internal_error"))
     finally:
-        if gone is not None:
-            gone.remove_done_callback(on_gone)
-            gone.cancel()
+        request.cancel_when_gone = False
         state.meters.in_flight -= 1
         if exchange.release is not None:
             exchange.release()
     _finish(state, shadows, exchange)
 
 
-async def _admit(state: WorkerState, exchange: Exchange, scope: Any, proto: Any) -> None:
+async def _admit(state: WorkerState, exchange: Exchange, request: Request) -> None:
     """Key, body, peek, route. Raises `ApiError`."""
-    headers = scope.headers
-    header = headers.get
+    header = request.header
     key = exchange.key = state.keys.check(header("authorization"), header("x-api-key"))
     if header("content-encoding") not in (None, "identity"):
         raise ApiError(415, "compressed request bodies are not accepted")
-    body = exchange.body = await read_body(header, proto, state.config.max_body_bytes)
+    body = exchange.body = await request.body(state.config.max_body_bytes)
     if exchange.door.read is not None:
         body = exchange.body = exchange.door.read(body)
     seen = exchange.seen = openai.peek(body)
@@ -93,24 +84,6 @@ async def _admit(state: WorkerState, exchange: Exchange, scope: Any, proto: Any)
         if held is not None:
             exchange.assignment_key = hash_key(route.name, held)
     exchange.arm = exchange.decision.arm
-
-
-async def read_body(header: Callable[[str], str | None], proto: Any, most: int) -> bytes:
-    """The request's body. Raises `ApiError` (413) before more than `most` bytes were taken in."""
-    length = header("content-length")
-    if length is not None:
-        if length.isdecimal() and int(length) > most:
-            raise ApiError(413, f"the request body has {length} bytes, at most {most} are taken")
-        body: bytes = await proto()
-        return body
-    parts: list[bytes] = []
-    size = 0
-    async for part in proto:
-        size += len(part)
-        if size > most:
-            raise ApiError(413, f"the request body has more than {most} bytes")
-        parts.append(part)
-    return b"".join(parts)
 
 
 async def _within_limits(state: WorkerState, exchange: Exchange) -> None:
@@ -147,16 +120,16 @@ def hash_key(route_name: str, key: str | bytes) -> str:
     return hashlib.blake2b(data, digest_size=12, key=route_name.encode()[:64]).hexdigest()
 
 
-def _refuse(state: WorkerState, exchange: Exchange, proto: Any, error: ApiError) -> None:
+def _refuse(state: WorkerState, exchange: Exchange, request: Request, error: ApiError) -> None:
     exchange.status = error.status
     exchange.capturing = False
     state.meters.count("freehold_refusals", error.code or str(error.status))
-    reply(proto, exchange.door.error(error))
+    reply(request, exchange.door.error(error))
 
 
-def reply(proto: Any, whole: Reply) -> None:
+def reply(request: Request, whole: Reply) -> None:
     """Send a whole answer of our own."""
-    proto.response_bytes(whole.status, [*whole.headers, ("server", "freehold")], whole.body)
+    request.respond(whole.status, [*whole.headers, ("server", "freehold")], whole.body)
 
 
 def _finish(state: WorkerState, shadows: Shadows, exchange: Exchange) -> None:

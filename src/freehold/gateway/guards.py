@@ -11,12 +11,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import msgspec
-from pyreqwest.exceptions import RequestError
 
 from freehold.gateway import promises
 from freehold.gateway.exchange import Exchange
+from freehold.gateway.opened import ClientError, Opened
 from freehold.gateway.state import WorkerState
-from freehold.gateway.upstream import Opened, close, failure
+from freehold.gateway.upstream import failure
 from freehold.types.endpoint import Endpoint
 from freehold.wire import ollama
 from freehold.wire.errors import ApiError
@@ -48,7 +48,7 @@ async def whole(endpoint: Endpoint, opened: Opened) -> bytes:
     """An answer to its end. Raises `UpstreamFailure`."""
     try:
         return await opened.whole()
-    except RequestError as error:
+    except ClientError as error:
         raise failure(endpoint, error) from error
 
 
@@ -86,7 +86,7 @@ async def hold_promise(
         try:
             data = await whole(endpoint, second)
         finally:
-            await close(second)
+            await second.close()
         if second.status < 300 and second.is_stream == opened.is_stream:
             found = judge(data)
             if found is None:
@@ -131,7 +131,7 @@ async def check_fits(
     try:
         answer = await whole(endpoint, opened)
     finally:
-        await close(opened)
+        await opened.close()
     hold_context(state, exchange, opened.status, answer, last=last)
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from typing import Any
-
-from pyreqwest.exceptions import RequestError
 
 from freehold.gateway.exchange import Exchange
+from freehold.gateway.opened import ClientError, Opened
+from freehold.gateway.request import Request
 from freehold.gateway.translation import UNREADABLE, StreamTranslation, Translation, unreadable_answer
-from freehold.gateway.upstream import Opened, headers_back
+from freehold.gateway.upstream import headers_back
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic
 from freehold.wire.errors import ApiError
@@ -26,7 +24,7 @@ async def pass_on(
     endpoint: Endpoint,
     opened: Opened,
     translated: Translation | None,
-    proto: Any,
+    request: Request,
     *,
     hide_usage: bool,
 ) -> None:
@@ -34,21 +32,21 @@ async def pass_on(
     headers = _begin(exchange, endpoint, opened)
     if opened.is_stream:
         filtered, headers = _filter(exchange, translated, headers, hide_usage)
-        await _stream(exchange, opened, headers, filtered, proto)
+        await _stream(exchange, opened, headers, filtered, request)
         return
-    length = opened.answer.get_header("content-length")
+    length = opened.header("content-length")
     if translated is not None or (length is not None and int(length) <= _WHOLE_ANSWER_MAX):
         try:
             data = await opened.whole()
-        except RequestError:
+        except ClientError:
             raise ApiError(
                 502, f"endpoint {endpoint.name} broke off its answer", code="upstream_cut"
             ) from None
         exchange.first_byte_s = time.perf_counter()
         exchange.keep(data)
-        _send_whole(exchange, opened, headers, data, translated, proto)
+        _send_whole(exchange, opened, headers, data, translated, request)
     else:
-        await _stream(exchange, opened, headers, None, proto)
+        await _stream(exchange, opened, headers, None, request)
 
 
 async def pass_on_checked(
@@ -57,7 +55,7 @@ async def pass_on_checked(
     opened: Opened,
     data: bytes,
     translated: Translation | None,
-    proto: Any,
+    request: Request,
     *,
     hide_usage: bool,
 ) -> None:
@@ -66,22 +64,21 @@ async def pass_on_checked(
     exchange.first_byte_s = time.perf_counter()
     exchange.keep(data)
     if not opened.is_stream:
-        _send_whole(exchange, opened, headers, data, translated, proto)
+        _send_whole(exchange, opened, headers, data, translated, request)
         return
     filtered, headers = _filter(exchange, translated, headers, hide_usage)
     if filtered is not None:
         data = filtered.feed(data) + filtered.rest()
     exchange.sent = True
-    proto.response_bytes(opened.status, headers, data)
+    request.respond(opened.status, headers, data)
 
 
 def _begin(exchange: Exchange, endpoint: Endpoint, opened: Opened) -> Headers:
-    answer = opened.answer
     exchange.answered_by = endpoint
     exchange.status = opened.status
     exchange.streamed = opened.is_stream
-    exchange.content_encoding = answer.get_header("content-encoding")
-    headers = headers_back(answer)
+    exchange.content_encoding = opened.header("content-encoding")
+    headers = headers_back(opened)
     headers.append(("server", "freehold"))
     if exchange.capturing:
         headers.append((_TRACE_HEADER, exchange.id))
@@ -95,7 +92,7 @@ def _filter(
         kept = [(name, value) for name, value in headers if name not in ("content-type", "content-length")]
         return translated.stream(exchange.body), [*kept, ("content-type", translated.content_type)]
     if hide_usage and exchange.content_encoding is None:
-        return UsageFilter(), headers
+        return UsageFilter(), [header for header in headers if header[0] != "content-length"]
     return None, headers
 
 
@@ -105,7 +102,7 @@ def _send_whole(
     headers: Headers,
     data: bytes,
     translated: Translation | None,
-    proto: Any,
+    request: Request,
 ) -> None:
     if translated is not None:
         if opened.status >= 400:
@@ -115,49 +112,51 @@ def _send_whole(
             data = translated.answer(data, exchange.body)
         headers = [(name, value) for name, value in headers if name != "content-length"]
     exchange.sent = True
-    proto.response_bytes(opened.status, headers, data)
+    request.respond(opened.status, headers, data)
 
 
 async def _stream(
-    exchange: Exchange, opened: Opened, headers: Headers, filtered: StreamTranslation | None, proto: Any
+    exchange: Exchange,
+    opened: Opened,
+    headers: Headers,
+    filtered: StreamTranslation | None,
+    request: Request,
 ) -> None:
     exchange.sent = True
-    out = proto.response_stream(opened.status, headers)
-    send = out.send_bytes
-    read = opened.answer.body_reader.read_chunk
+    request.begin(opened.status, headers)
     keeping = exchange.capturing or bool(exchange.metered)
-    chunk, ended = opened.first, opened.begun and opened.first is None
     try:
-        while True:
-            try:
-                if chunk is None and not ended:
-                    chunk = await read()
-            except RequestError:
-                exchange.completeness = "upstream_cut"
-                await send(_cut_notice(exchange, filtered))
-                return
-            if chunk is None:
-                break
-            data = chunk.to_bytes()
-            chunk = None
+        while chunks := await opened.read():
             if exchange.first_byte_s is None:
                 exchange.first_byte_s = time.perf_counter()
             if keeping:
-                exchange.keep(data)
+                for chunk in chunks:
+                    exchange.keep(chunk)
             if filtered is not None:
-                data = _told(exchange, filtered, data)
-            if data:
-                await send(data)
+                chunks = _all_told(exchange, filtered, chunks)
+            request.send(chunks)
             if exchange.completeness != "complete":
                 return
-        if filtered is not None and (rest := _told(exchange, filtered, None)):
-            await send(rest)
-    except RuntimeError as error:
-        # granian says so when the client has hung up between two chunks.
-        if type(error).__name__ != "RSGIProtocolClosed":
-            raise
-        exchange.gone = True
-        raise asyncio.CancelledError from None
+            if request.is_full:
+                await request.drained()
+        if filtered is not None:
+            request.send([_told(exchange, filtered, None)])
+    except ClientError:
+        exchange.completeness = "upstream_cut"
+        if exchange.streamed:
+            request.send([_cut_notice(exchange, filtered)])
+        else:
+            request.cut()
+
+
+def _all_told(exchange: Exchange, filtered: StreamTranslation, chunks: list[bytes]) -> list[bytes]:
+    """What the client is sent for some chunks, up to the first that cannot be read."""
+    out = []
+    for chunk in chunks:
+        out.append(_told(exchange, filtered, chunk))
+        if exchange.completeness != "complete":
+            break
+    return out
 
 
 def _told(exchange: Exchange, filtered: StreamTranslation, data: bytes | None) -> bytes:
@@ -172,8 +171,6 @@ def _told(exchange: Exchange, filtered: StreamTranslation, data: bytes | None) -
 
 def _cut_notice(exchange: Exchange, filtered: StreamTranslation | None) -> bytes:
     """An error the client's library notices; ending the stream quietly would look like a whole answer."""
-    if not exchange.streamed:
-        return b""
     error = ApiError(502, "the upstream broke off its answer", code="upstream_cut")
     body = exchange.door.error(error).body
     return b"data: " + body + b"\n\n" if filtered is None else filtered.broken(body)

@@ -28,6 +28,7 @@ import msgspec
 
 from freehold.errors import StorageError
 from freehold.gateway.config import ApiKey, GatewayConfig, from_json
+from freehold.gateway.kept import first_words, run_on_fast_loop
 from freehold.gateway.limiter import WINDOW_S
 from freehold.gateway.messages import Captured, TableMessage, Told, Totals
 from freehold.gateway.meters import Meters
@@ -44,6 +45,7 @@ log = logging.getLogger("freehold.recorder")
 BATCH = 500
 WRITE_EVERY_S = 0.1
 POLL_EVERY_S = 0.15
+NUMBERS_EVERY_S = 0.5
 RETENTION_EVERY_S = 60.0
 KEY_RECORDS = "api_key"
 ALIVE_S = 5.0
@@ -150,7 +152,7 @@ class Recorder:
         """Write and poll until told to stop; then write what is left."""
         store: Store | None = None
         revision: tuple[int, int] | None = None
-        next_poll = next_sweep = 0.0
+        next_poll = next_sweep = next_numbers = 0.0
         while True:
             stopping = self._stopping.is_set()
             try:
@@ -169,9 +171,12 @@ class Recorder:
                 log.warning("%s", error.message)
                 self._lose_what_does_not_fit(error)
                 self._stopping.wait(0.5)
-            self._loop.call_soon_threadsafe(self._resume)
-            with contextlib.suppress(OSError):
-                self._meters.write(self._run_folder)
+            if self._paused:
+                self._loop.call_soon_threadsafe(self._resume)
+            if stopping or time.monotonic() >= next_numbers:
+                next_numbers = time.monotonic() + NUMBERS_EVERY_S
+                with contextlib.suppress(OSError):
+                    self._meters.write(self._run_folder)
             if stopping:
                 break
             self._wake.wait(WRITE_EVERY_S)
@@ -321,19 +326,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     with contextlib.suppress(OSError):
         os.nice(5)
-    size = int.from_bytes(_exactly(8), "big")
-    config = from_json(_exactly(size))
-    asyncio.run(record(config, Path(sys.argv[1])))
-
-
-def _exactly(size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        part = os.read(0, size - len(data))
-        if not part:
-            raise SystemExit(0)
-        data += part
-    return data
+    config = from_json(first_words())
+    run_on_fast_loop(record(config, Path(sys.argv[1])))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """Start and stop a gateway: in the foreground, or as a child process that is ready when it says so.
 
-Processes: a main one that watches over the others, the workers (granian), and one recorder beside the store.
+Processes: a main one that watches over the others, the workers, and one recorder beside the store.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import shutil
@@ -21,16 +20,20 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from freehold.errors import ConfigError, EngineError, PortInUseError
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, to_json
+from freehold.gateway.kept import Kept
 from freehold.types.endpoint import Endpoint
 
 _RUN_FOLDER_PREFIX = "freehold-gateway-"
 _READY_POLL_S = 0.02
+_BACKLOG = 4096
+# Workers get this long after the drain time to write their last numbers.
+_AFTER_DRAIN_S = 8.0
+_RECORDER_ENDS_WITHIN_S = 15.0
 
 
 def run(config: GatewayConfig) -> None:
@@ -45,14 +48,52 @@ def run(config: GatewayConfig) -> None:
 
 def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
     with (
+        _told_to_stop() as stopping,
         tempfile.TemporaryDirectory(prefix=_RUN_FOLDER_PREFIX) as run_folder,
-        _recorder(config, Path(run_folder)),
+        _listener(config.host, config.port) as listener,
+        contextlib.ExitStack() as children,
     ):
         if follow:
-            arguments = (Path(run_folder),)
-            threading.Thread(target=_follow_parent, args=arguments, name="lifeline", daemon=True).start()
-        loader = functools.partial(_load, to_json(config), run_folder)
-        _server(config, run_folder).serve(target_loader=loader)
+            folder = (Path(run_folder),)
+            threading.Thread(target=_follow_parent, args=folder, name="lifeline", daemon=True).start()
+        words = to_json(config)
+        if config.store_url is not None:
+            recorder = Kept("freehold.gateway.recorder", [run_folder], words)
+            children.callback(recorder.stop, _RECORDER_ENDS_WITHIN_S)
+        number = listener.fileno()
+        workers = [
+            Kept("freehold.gateway.worker", [run_folder, str(number)], words, files=[number])
+            for _ in range(config.workers)
+        ]
+        stopping.wait()
+        # From here on a connection is refused instead of waiting for nobody.
+        listener.close()
+        for worker in workers:
+            worker.ask_to_stop()
+        deadline = time.monotonic() + config.drain_s + _AFTER_DRAIN_S
+        for worker in workers:
+            worker.stop(max(0.1, deadline - time.monotonic()))
+
+
+@contextlib.contextmanager
+def _told_to_stop() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set; what they did before comes back afterwards."""
+    stopping = threading.Event()
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before[number] = signal.signal(number, lambda *_: stopping.set())
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """The socket all workers take connections from: what waits in it when one dies, the others serve."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
 
 
 def check(config: GatewayConfig) -> None:
@@ -96,83 +137,6 @@ def free_port(host: str = "127.0.0.1") -> int:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _load(config_json: bytes, run_folder: str, *_args: Any, **_kwargs: Any) -> Any:
-    from freehold.gateway.app import load
-
-    return load(config_json, run_folder)
-
-
-def _server(config: GatewayConfig, run_folder: str) -> Any:
-    from granian import Granian
-    from granian.constants import HTTPModes, Interfaces, Loops
-    from granian.http import HTTP1Settings
-
-    return Granian(
-        "freehold.gateway.app",
-        address=config.host,
-        port=config.port,
-        interface=Interfaces.RSGI,
-        workers=config.workers,
-        loop=Loops.uvloop if sys.platform != "win32" else Loops.asyncio,
-        http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=15_000, max_buffer_size=128 * 1024),
-        websockets=False,
-        backlog=4096,
-        backpressure=4096,
-        respawn_failed_workers=True,
-        workers_kill_timeout=max(1, round(config.drain_s)),
-        log_enabled=False,
-    )
-
-
-@contextlib.contextmanager
-def _recorder(config: GatewayConfig, run_folder: Path) -> Iterator[None]:
-    """Keep a recorder running while the gateway does."""
-    if config.store_url is None:
-        yield
-        return
-    data = to_json(config)
-    stopping = threading.Event()
-    current: list[subprocess.Popen[bytes]] = []
-
-    def start() -> None:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "freehold.gateway.recorder", str(run_folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(len(data).to_bytes(8, "big") + data)
-            process.stdin.flush()
-        current[:] = [process]
-
-    def watch() -> None:
-        while True:
-            current[0].wait()
-            if stopping.wait(0.5):
-                return
-            start()
-
-    start()
-    watcher = threading.Thread(target=watch, name="recorder-watch", daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        process = current[0]
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
-        try:
-            process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        watcher.join(timeout=1)
 
 
 class RunningGateway:

@@ -10,15 +10,14 @@ import asyncio
 import time
 from typing import Any, Literal
 
-from pyreqwest.exceptions import RequestError
-
 from freehold.gateway import translation
 from freehold.gateway.exchange import CAPTURED_BYTES_MAX, Exchange
 from freehold.gateway.messages import Captured
+from freehold.gateway.opened import ClientError
 from freehold.gateway.routing import upstream_model
 from freehold.gateway.state import WorkerState
 from freehold.gateway.translation import Translation
-from freehold.gateway.upstream import UpstreamFailure, close
+from freehold.gateway.upstream import UpstreamFailure
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import event_id
 from freehold.types.route import Target
@@ -87,10 +86,10 @@ class Shadows:
                 opened = await state.upstreams.open(endpoint, path, headers, body)
                 try:
                     status = opened.status
-                    response = (await opened.answer.bytes()).to_bytes()
+                    response = await opened.whole()
                 finally:
-                    await close(opened)
-        except (UpstreamFailure, RequestError, TimeoutError):
+                    await opened.close()
+        except (UpstreamFailure, ClientError, TimeoutError):
             status, outcome = status or 599, "failed"
         if status >= 400:
             outcome = "failed"

@@ -30,22 +30,31 @@ def frame(tag: int, payload: bytes) -> bytes:
 class FrameReader:
     """Cuts a stream of bytes into `(tag, payload)` messages."""
 
-    __slots__ = ("_buffer",)
+    __slots__ = ("_held", "_wanted")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._held = bytearray()
+        self._wanted = FRAME.size
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        self._buffer += data
-        found, start = [], 0
-        while len(self._buffer) - start >= FRAME.size:
-            size, tag = FRAME.unpack_from(self._buffer, start)
+        if self._held:
+            self._held += data
+            if len(self._held) < self._wanted:
+                # A long message in many pieces: nothing is looked at before it is whole.
+                return []
+            data = bytes(self._held)
+            self._held.clear()
+        found, start, have = [], 0, len(data)
+        self._wanted = FRAME.size
+        while have - start >= FRAME.size:
+            size, tag = FRAME.unpack_from(data, start)
             end = start + FRAME.size + size
-            if len(self._buffer) < end:
+            if have < end:
+                self._wanted = end - start
                 break
-            found.append((tag, bytes(self._buffer[start + FRAME.size : end])))
+            found.append((tag, data[start + FRAME.size : end]))
             start = end
-        del self._buffer[:start]
+        self._held += data[start:] if start else data
         return found
 
 

@@ -1,19 +1,22 @@
-"""The pooled client to the endpoints, and a circuit breaker for each of them."""
+"""The pooled clients to the endpoints, and a circuit breaker for each of them."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterable
-from datetime import timedelta
-from typing import Any, NamedTuple
-
-from pyreqwest.client import ClientBuilder
-from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, RequestError
-from pyreqwest.http import Url
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from freehold.gateway.config import GatewayConfig
+from freehold.gateway.direct import DirectClient, Place
+from freehold.gateway.opened import ClientError, Opened, TimedOut, Unreachable
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic
+
+if TYPE_CHECKING:
+    from freehold.gateway.remote import RemoteClient
 
 # Connection matters end here; lengths and encodings are written anew by the client and the server.
 _HOP_BY_HOP = frozenset(
@@ -55,55 +58,23 @@ class UpstreamFailure(Exception):
         self.timed_out = timed_out
 
 
-class Opened(NamedTuple):
-    """An answer whose head has come, and its `first` chunk where it has `begun`. `close` it in the end."""
-
-    request: Any
-    answer: Any
-    status: int
-    first: Any = None
-    begun: bool = False
-
-    @property
-    def is_stream(self) -> bool:
-        return (self.answer.get_header("content-type") or "").startswith("text/event-stream")
-
-    async def whole(self) -> bytes:
-        """The body to its end. Raises pyreqwest's `RequestError`."""
-        if not self.begun:
-            data: bytes = (await self.answer.bytes()).to_bytes()
-            return data
-        parts, chunk = [], self.first
-        while chunk is not None:
-            parts.append(chunk.to_bytes())
-            chunk = await self.answer.body_reader.read_chunk()
-        return b"".join(parts)
-
-
 class Upstreams:
-    """One pool of keep-alive connections for all endpoints of a worker."""
+    """Keep-alive connections to all endpoints of a worker."""
 
     def __init__(self, config: GatewayConfig) -> None:
-        self._client = (
-            ClientBuilder()
-            .gzip(False)
-            .brotli(False)
-            .zstd(False)
-            .deflate(False)
-            .follow_redirects(False)
-            .referer(False)
-            .http1_lower_case_headers()
-            .connect_timeout(timedelta(seconds=config.connect_timeout_s))
-            .read_timeout(timedelta(seconds=config.read_timeout_s))
-            .pool_max_idle_per_host(4096)
-            .pool_idle_timeout(timedelta(seconds=60))
-            .build()
+        self._config = config
+        self._direct = DirectClient(
+            connect_timeout_s=config.connect_timeout_s, read_timeout_s=config.read_timeout_s
         )
-        self._urls: dict[tuple[str, str], Url] = {}
+        self._remote: RemoteClient | None = None
+        self._places: dict[str, Place | None] = {}
+        self._starts: dict[tuple[str, str], bytes] = {}
         self._secrets: dict[str, list[tuple[str, str]]] = {}
 
     async def close(self) -> None:
-        await self._client.close()
+        await self._direct.close()
+        if self._remote is not None:
+            await self._remote.close()
 
     def headers_for(
         self,
@@ -147,6 +118,12 @@ class Upstreams:
                     f"{endpoint.name} is not set",
                     reached=False,
                 )
+            if not secret.isascii() or not secret.isprintable():
+                raise UpstreamFailure(
+                    f"the environment variable {endpoint.api_key_env} with the key of endpoint "
+                    f"{endpoint.name} has characters that no header can carry",
+                    reached=False,
+                )
             if endpoint.api == "anthropic":
                 found = [("x-api-key", secret)]
             else:
@@ -158,61 +135,81 @@ class Upstreams:
         self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes
     ) -> Opened:
         """Send a request and wait for the head of the answer. Raises `UpstreamFailure`."""
-        where = (endpoint.base_url, path)
-        url = self._urls.get(where)
-        if url is None:
-            url = self._urls[where] = Url(endpoint.base_url.rstrip("/") + path)
-        request = (
-            self._client.post(url)
-            .headers(headers)
-            .body_bytes(body)
-            # With any other limit pyreqwest reads ahead before it hands over the head, and streams stall.
-            .streamed_read_buffer_limit(0)
-            .build_streamed()
-        )
         try:
-            answer = await request.__aenter__()
-        except RequestError as error:
+            return await self._ask("POST", endpoint.base_url, path, headers, body)
+        except ClientError as error:
             raise failure(endpoint, error) from error
-        return Opened(request, answer, answer.status)
 
     async def get(self, endpoint: Endpoint, path: str, *, timeout_s: float) -> tuple[int, bytes]:
         """A small GET, for health checks. Raises `UpstreamFailure`."""
         headers = self.headers_for(endpoint, (), pass_credentials=False)
-        request = (
-            self._client.get(endpoint.base_url.rstrip("/") + path)
-            .headers(headers)
-            .timeout(timedelta(seconds=timeout_s))
-            .build()
-        )
         try:
-            answer = await request.send()
-            return answer.status, (await answer.bytes()).to_bytes()
-        except RequestError as error:
+            async with asyncio.timeout(timeout_s):
+                opened = await self._ask("GET", endpoint.base_url, path, headers, None)
+                try:
+                    return opened.status, await opened.whole()
+                finally:
+                    await opened.close()
+        except ClientError as error:
             raise failure(endpoint, error) from error
+        except TimeoutError as error:
+            raise failure(endpoint, TimedOut("no answer")) from error
+
+    async def _ask(
+        self, method: str, base_url: str, path: str, headers: list[tuple[str, str]], body: bytes | None
+    ) -> Opened:
+        if base_url not in self._places:
+            self._places[base_url] = plain_place(base_url)
+        place = self._places[base_url]
+        if place is None:
+            return await self._remote_client().ask(method, base_url.rstrip("/") + path, headers, body)
+        start = self._starts.get((base_url, path))
+        if start is None:
+            parts = urlsplit(base_url)
+            target = parts.path.rstrip("/") + path
+            start = self._starts[base_url, path] = f"{target} HTTP/1.1\r\nhost: {parts.netloc}\r\n".encode()
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
+        length = b"" if body is None else b"content-length: %d\r\n" % len(body)
+        head = b"%b %b%b%b\r\n" % (method.encode(), start, lines, length)
+        return await self._direct.ask(place, head, body or b"")
+
+    def _remote_client(self) -> RemoteClient:
+        if self._remote is None:
+            # Late: a gateway before engines on this machine needs neither its memory nor its threads.
+            from freehold.gateway.remote import RemoteClient
+
+            config = self._config
+            self._remote = RemoteClient(
+                connect_timeout_s=config.connect_timeout_s, read_timeout_s=config.read_timeout_s
+            )
+        return self._remote
 
 
-async def close(opened: Opened) -> None:
-    """Let go of an answer; one that is not finished closes its connection."""
-    await opened.request.__aexit__(None, None, None)
+def plain_place(base_url: str) -> Place | None:
+    """Where to connect for an address on plain HTTP; None where TLS, a password or a proxy is in between."""
+    parts = urlsplit(base_url)
+    host = parts.hostname
+    if parts.scheme != "http" or host is None or parts.username is not None:
+        return None
+    if "http" in getproxies() and not proxy_bypass(host):
+        return None
+    return Place(host, parts.port or 80)
 
 
-def failure(endpoint: Endpoint, error: RequestError) -> UpstreamFailure:
-    """What pyreqwest says about a failed exchange, without the addresses in it."""
-    # pyreqwest says ConnectTimeoutError for any wait before the head; the causes know whether it connected.
-    causes = str(error.details.get("causes")).lower()
-    if isinstance(error, ConnectError) or (isinstance(error, ConnectTimeoutError) and "connect" in causes):
+def failure(endpoint: Endpoint, error: ClientError) -> UpstreamFailure:
+    """What a client says about a failed exchange, without the addresses in it."""
+    if isinstance(error, Unreachable):
         return UpstreamFailure(f"endpoint {endpoint.name} cannot be reached", reached=False)
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimedOut):
         return UpstreamFailure(
             f"endpoint {endpoint.name} did not answer in time", reached=True, timed_out=True
         )
     return UpstreamFailure(f"endpoint {endpoint.name} broke off the connection", reached=True)
 
 
-def headers_back(answer: Any) -> list[tuple[str, str]]:
+def headers_back(answer: Opened) -> list[tuple[str, str]]:
     """The answer's headers as they go to the client."""
-    return [(name, value) for name, value in answer.headers.items() if name not in _NOT_SENT_BACK]
+    return [header for header in answer.headers if header[0] not in _NOT_SENT_BACK]
 
 
 class Breaker:

@@ -1,0 +1,99 @@
+"""Child processes of a gateway: told what to do on stdin, started again when they die."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+_AGAIN_AFTER_S = 0.5
+
+
+class Kept:
+    """One child process, which runs for as long as this object is not stopped.
+
+    `words` are what it reads first on stdin; the pipe then stays open as its lifeline.
+    """
+
+    def __init__(
+        self, module: str, arguments: Sequence[str], words: bytes, *, files: Sequence[int] = ()
+    ) -> None:
+        self._command = [sys.executable, "-m", module, *arguments]
+        self._words = words
+        self._files = tuple(files)
+        self._stopping = threading.Event()
+        self._start()
+        self._watcher = threading.Thread(target=self._watch, name=f"watch {module}", daemon=True)
+        self._watcher.start()
+
+    def _start(self) -> None:
+        process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            pass_fds=self._files,
+            # A person's Ctrl-C reaches us only; we say when to stop.
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(len(self._words).to_bytes(8, "big") + self._words)
+            process.stdin.flush()
+        self._process = process
+
+    def _watch(self) -> None:
+        while True:
+            self._process.wait()
+            if self._stopping.wait(_AGAIN_AFTER_S):
+                return
+            self._start()
+
+    def ask_to_stop(self) -> None:
+        """Tell it to end, and do not start it again."""
+        self._stopping.set()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
+
+    def stop(self, within_s: float) -> None:
+        """Close its stdin and wait; kill it when it does not end in time."""
+        self._stopping.set()
+        process = self._process
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        try:
+            process.wait(timeout=within_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        self._watcher.join(timeout=1)
+
+
+def first_words() -> bytes:
+    """In the child: what the parent said first. Ends the process when the parent is gone already."""
+    return _exactly(int.from_bytes(_exactly(8), "big"))
+
+
+def run_on_fast_loop(main: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end, on uvloop where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
+
+
+def _exactly(size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        part = os.read(0, size - len(data))
+        if not part:
+            raise SystemExit(0)
+        data += part
+    return data

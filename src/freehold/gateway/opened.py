@@ -1,0 +1,66 @@
+"""An answer of an endpoint whose head has come, whichever client fetched it, and what can go wrong with one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+
+class ClientError(Exception):
+    """An exchange with an endpoint failed. The text is for people who run the gateway, never for its clients."""
+
+
+class Unreachable(ClientError):
+    """No connection came about: the endpoint cannot have seen the request."""
+
+
+class TimedOut(ClientError):
+    """Nothing came for as long as we wait."""
+
+
+class BrokenOff(ClientError):
+    """The connection ended before the answer did, or what came was no HTTP."""
+
+
+class Opened(ABC):
+    """Status and headers of an answer, and its body as it comes. `close` it in the end.
+
+    Header names are in lower case. Bodies are as the endpoint encoded them.
+    """
+
+    __slots__ = ()
+
+    status: int
+    headers: list[tuple[str, str]]
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header."""
+        for known, value in self.headers:
+            if known == name:
+                return value
+        return None
+
+    @property
+    def is_stream(self) -> bool:
+        return (self.header("content-type") or "").startswith("text/event-stream")
+
+    @abstractmethod
+    async def begun(self) -> None:
+        """Wait until the body has begun, or ended. Raises `ClientError`."""
+
+    @abstractmethod
+    async def read(self) -> list[bytes]:
+        """The chunks that have come since the last call, as the endpoint cut them; waits while there is none.
+
+        Empty at the end. Raises `ClientError`, after everything that came before the trouble was read.
+        """
+
+    async def whole(self) -> bytes:
+        """The rest of the body. Raises `ClientError`."""
+        parts: list[bytes] = []
+        while chunks := await self.read():
+            parts += chunks
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of the answer; where it has not ended, its connection is closed at once."""
