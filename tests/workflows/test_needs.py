@@ -103,4 +103,11 @@ def test_one_text(text, code):
 
 
 def test_no_traces_say_so():
-    assert needs_of([]).how == ("no traces: needs are those stated",)
+    assert "4,096 tokens a request" in needs_of([]).how[0]
+
+
+def test_many_small_languages_are_named_together():
+    spoken = ["en"] * 90 + ["de", "fr", "es", "it", "nl"] * 2
+    found = needs_of([trace(n, metadata={"language": code}) for n, code in enumerate(spoken)])
+    assert found.languages == ("en",)
+    assert any("other languages together 10% (de 2%" in line for line in found.how)

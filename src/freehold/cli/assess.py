@@ -110,6 +110,8 @@ def command(
 def _show(found: Assessment, *, show_all: bool) -> None:
     work = found.workload
     click.echo(f"{found.machine}: {work.context_tokens:,} tokens × {work.concurrency} at once")
+    for line in _needs(found):
+        click.echo(click.style(f"  · {line}", dim=True))
     click.echo(f"ranked by {found.ranked_by}")
     click.echo()
     for row in found.rows:
@@ -131,6 +133,25 @@ def _show(found: Assessment, *, show_all: bool) -> None:
         click.echo("\n[candidates]\nmodels = [" + names + "]")
     else:
         click.echo("\nno model is left: a larger machine, fewer needs, or stay on the API")
+
+
+def _needs(found: Assessment) -> list[str]:
+    """What the application needs, and how that is known."""
+    needs = found.needs
+    asked = [name for name, wanted in (("tools", needs.tools), ("JSON schema", needs.json_schema),
+                                       ("images", needs.vision)) if wanted]  # fmt: skip
+    lines = [f"needs {', '.join((*asked, *needs.languages)) or 'neither tools nor images'}"]
+    if needs.traces:
+        peak = "" if needs.peak_factor is None else f", busiest hour {needs.peak_factor:.1f} × the average"
+        lines.append(
+            f"prompts of {needs.prompt_tokens:,} tokens ({needs.prompt_tokens_p95:,} at most in 95 of 100), answers of "
+            f"{needs.completion_tokens:,} ({needs.completion_tokens_p95:,}){peak}"
+        )
+        lines.append(
+            f"{needs.duplicate_share:.0%} of requests asked before, {needs.cacheable_prefix_share:.0%} of the prompts "
+            "repeats an earlier beginning"
+        )
+    return [*lines, *needs.how]
 
 
 def _dollars(row: CandidateRow) -> str:

@@ -40,10 +40,12 @@ LEAST_BITS = {"Q8_0": 8.5, "Q6_K": 6.5, "Q5_K_M": 5.5, "Q4_K_M": 4.5}
 MONTHS_TO_HALVE = 12
 """A model a year younger is taken to do as much with half the parameters. "Densing Law of LLMs" (Xiao et al. 2024,
 arXiv 2412.04315) finds three and a half months on public benchmarks, which flatter what came after them."""
+DATE_UNKNOWN = "2025-01"
+"""Where the catalog has no month of release; what is older has one."""
 
 RANK_RULES: dict[RankBy, str] = {
-    "prior": "measured score where there is one, then large and new models first (a year counts as twice the size; of "
-    "mixtures the mean of all and active parameters): a prior, not a measurement",
+    "prior": "measured score where there is one, then size and age (a year counts as twice the size): a prior, not a "
+    "measurement",
     "size": "measured score where there is one, then larger models first",
     "speed": "measured score where there is one, then faster models first (estimates)",
     "memory": "measured score where there is one, then models that need less memory first",
@@ -272,9 +274,8 @@ def _fit_reasons(model: Model, placed: Placed, workload: Workload) -> list[tuple
 
 def _prior(row: CandidateRow) -> float:
     """Parameters as they would count in year 0: the geometric mean of all and active, doubled for each year."""
-    released = catalog.get(row.model).released
-    year, _, month = (released or "").partition("-")
-    months = 12 * int(year) + int(month or 1) if released else 0
+    year, _, month = (catalog.get(row.model).released or DATE_UNKNOWN).partition("-")
+    months = 12 * int(year) + int(month or 1)
     return math.log2(math.sqrt(row.parameters * row.active_parameters)) + months / MONTHS_TO_HALVE
 
 

@@ -19,6 +19,9 @@ CHARACTERS_PER_TOKEN = 4
 LANGUAGE_SHARE = 0.05
 """A language in fewer of the traces is not yet a need."""
 LOOKED_AT_CHARACTERS = 2_000
+NO_TRACES = (
+    "no traces: what is not stated is assumed (4,096 tokens a request, one at once, neither tools nor images)"
+)
 SEEN_TRACES = 5_000
 """Traces looked at, newest last; enough for medians and maxima."""
 
@@ -27,7 +30,7 @@ def needs_of(traces: Iterable[Trace]) -> Needs:
     """Needs as the traces show them; nothing is concluded from no traces."""
     seen = [trace for trace in traces if trace.parent_id is None]
     if not seen:
-        return Needs(how=("no traces: needs are those stated",))
+        return Needs(how=(NO_TRACES,))
     prompts = [_prompt_tokens(trace) for trace in seen]
     answers = [_completion_tokens(trace) for trace in seen]
     longest = max(prompt + answer for prompt, answer in zip(prompts, answers, strict=True))
@@ -37,6 +40,13 @@ def needs_of(traces: Iterable[Trace]) -> Needs:
     languages = tuple(code for code, share in shares if share >= LANGUAGE_SHARE)
     if languages:
         how.append(f"languages by script and common words: {', '.join(languages)}")
+    rest = [(code, share) for code, share in shares if share < LANGUAGE_SHARE]
+    if sum(share for _, share in rest) >= LANGUAGE_SHARE:
+        named = ", ".join(f"{code} {share:.0%}" for code, share in rest[:4])
+        how.append(
+            f"other languages together {sum(share for _, share in rest):.0%} ({named}), each too few to be a need: "
+            "--language names one"
+        )
     if any(trace.usage is None for trace in seen):
         how.append(f"tokens without a count estimated at {CHARACTERS_PER_TOKEN} characters each")
     return Needs(
