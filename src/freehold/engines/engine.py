@@ -42,7 +42,7 @@ class RunningEngine(Protocol):
 
 
 @runtime_checkable
-class TakesAdapters(Protocol):
+class TakesAdapters(RunningEngine, Protocol):
     """What a running engine has, too, whose adapters can be changed while it runs."""
 
     @property
