@@ -8,6 +8,7 @@ from freehold.engines.llamacpp import native, tuning
 from freehold.engines.llamacpp.engine import usable_cores
 from freehold.engines.llamacpp.options import LlamaOptions
 from freehold.engines.options import read as read_options
+from freehold.engines.vllm import environment as vllm
 from freehold.engines.weights.check import quantization_of
 from freehold.errors import FreeholdError
 from freehold.hardware.probes import probe_machine
@@ -23,6 +24,8 @@ def advice(plan: ServePlan, settings: Settings) -> str | None:
     """What would make this plan faster on this machine, in one line; None when nothing is known to."""
     if plan.engine != "llamacpp" or plan.options.get("binary") is not None:
         return None
+    if vllm.has_gpu() and native.binary(settings.home) is None and vllm.find(settings.home) is None:
+        return "a GPU is here, and the prebuilt llama.cpp serves from the CPU: freehold engines install vllm"
     helps = native.can_help()
     if helps.helps and native.read(settings.home) is None:
         return (
