@@ -1,10 +1,14 @@
 """Plans: what weights and adapters bring into them."""
 
+import socket
+
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from freehold.cli.main import cli
 from freehold.engines.llamacpp import native
-from freehold.errors import EngineError, InputError, MissingExtraError, UsageError
+from freehold.errors import EngineError, InputError, MissingExtraError, PortInUseError, UsageError
 from freehold.settings import load
 from freehold.types.endpoint import ServePlan
 from freehold.types.model import Weights
@@ -47,6 +51,19 @@ def test_what_cannot_work_is_told_before_anything_else(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="no option 'anwers'"):
         serve.serve(open_project(), plan, ready=lambda _: None, progress=Shown())
     assert said == []
+
+
+def test_a_port_in_use_is_told_before_weights_are_fetched(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fetched = []
+    monkeypatch.setattr(serve, "plans", lambda *_, **__: fetched.append(1))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        found = CliRunner().invoke(cli, ["serve", "org/model", "--port", str(port)])
+    assert isinstance(found.exception, PortInUseError)
+    assert fetched == []
 
 
 def test_the_table_of_the_project_is_what_nobody_says_otherwise(tmp_path, monkeypatch):

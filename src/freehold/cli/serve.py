@@ -84,6 +84,7 @@ def command(
 
     project = open_project(config_path)
     with progress() as shown:
+        serve.check_address(project, host, port)  # before a pull that may take minutes
         plans = serve.plans(
             project,
             models,

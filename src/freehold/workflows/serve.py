@@ -22,6 +22,7 @@ from freehold.engines.vllm.engine import which as find_vllm
 from freehold.engines.vllm.options import VllmOptions
 from freehold.errors import InputError, MissingExtraError, UsageError
 from freehold.gateway.config import GatewayConfig
+from freehold.gateway.serve import check_port
 from freehold.hardware.probes import probe_machine
 from freehold.settings import Settings
 from freehold.types.endpoint import AdapterMount, EngineName, ServePlan
@@ -102,6 +103,14 @@ def plan(
         options=asked,
     )
     return as_tuned(made, settings, may_requantize=quantization is None) if tuned else made
+
+
+def check_address(project: Project, host: str | None, port: int | None) -> tuple[str, int]:
+    """Where a server of this project will listen, before weights are fetched for it. Raises `PortInUseError`."""
+    host = host or project.settings.host
+    port = port or project.config.serve.port or project.settings.port
+    check_port(host, port)
+    return host, port
 
 
 def plans(
@@ -278,8 +287,7 @@ def serve(
     asked for or in `preload`, leaves after `idle_minutes` or when another needs its place, and stays when it is
     `pinned`. Raises `PortInUseError`, `UsageError` (pinned ones that do not fit) and `EngineError`.
     """
-    host = host or project.settings.host
-    port = port or project.config.serve.port or project.settings.port
+    host, port = check_address(project, host, port)
     plans = [plan] if isinstance(plan, ServePlan) else list(plan)
     front = (
         GatewayConfig(

@@ -268,7 +268,10 @@ class Pool:
         """Let a model finish what it does and leave. Raises `UsageError` for a pinned one."""
         seat = self._seat(model)
         if seat.hosted.pinned:
-            raise UsageError(f"{model} is pinned", hint="start again without --pin to let it go")
+            raise UsageError(
+                f"{model} is pinned",
+                hint="a server of one model keeps it; of several, leave out --pin at the start",
+            )
         await self._unload(seat)
 
     async def _unload(self, seat: Seat) -> None:
