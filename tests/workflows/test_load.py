@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from freehold import engines
 from freehold.cli.main import cli
+from freehold.engines import probe
 from freehold.store import open_store
 from freehold.types.endpoint import ServePlan
 from freehold.types.load import LoadReport
@@ -89,6 +90,18 @@ def test_requests_of_a_file(endpoint, project):
 def test_mistakes(project, arguments, message):
     result = run(*arguments)
     assert message in str(result.exception)
+
+
+def test_an_endpoint_without_a_model_is_one_line(project, monkeypatch):
+    async def nothing(url, headers):
+        return {"object": "list", "data": []}
+
+    monkeypatch.setattr(probe, "get_json", nothing)
+    assert "lists no models" in str(run("http://127.0.0.1:9").exception)
+
+
+def test_sizes_are_checked_before_anybody_is_asked(project):
+    assert "are not numbers" in str(run("http://127.0.0.1:9", "--streams", "a").exception)
 
 
 def test_no_traces_yet(endpoint, project):

@@ -57,9 +57,9 @@ def command(
     from freehold.workflows.project import open_project
 
     project = open_project(config_path)
-    endpoint = find_endpoint(
-        url or f"http://{project.settings.host}:{project.settings.port}", api_key_env=api_key_env
-    )
+    wanted = load.parse_streams(streams)
+    port = project.config.serve.port or project.settings.port
+    endpoint = find_endpoint(url or f"http://{project.settings.host}:{port}", api_key_env=api_key_env)
     with progress() as shown:
         report = load.load(
             project,
@@ -73,7 +73,7 @@ def command(
                 completion_tokens=completion_tokens,
                 shared_prefix_tokens=shared_prefix_tokens,
             ),
-            streams=load.parse_streams(streams),
+            streams=wanted,
             seconds=seconds,
             progress=shown,
         )

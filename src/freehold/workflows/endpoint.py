@@ -35,6 +35,8 @@ def find_endpoint(url: str, *, api_key_env: str | None = None, name: str = "aske
         raise UpstreamError(f"nothing answers at {base}", hint="freehold up starts an endpoint") from None
     except (ValueError, KeyError, TypeError):
         raise UpstreamError(f"{base}/v1/models lists no models", hint="is it OpenAI-compatible?") from None
+    if not names:
+        raise UpstreamError(f"{base}/v1/models lists no models", hint="is a model loaded there?")
     return Endpoint(
         name=name,
         engine="remote",
