@@ -12,7 +12,7 @@ from freehold.types.training import FinetuneConfig
 
 @pytest.fixture
 def trainer(tiny):
-    config = FinetuneConfig(r=4, precision="fp32", use_rslora=True)
+    config = FinetuneConfig(r=4, lora_alpha=32, precision="fp32", use_rslora=True)
     trainer = LoraTrainer(bases.load(tiny, config), config)
     torch.manual_seed(1)
     trainer.parameters.flat.data.normal_()

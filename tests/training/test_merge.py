@@ -19,7 +19,7 @@ IDS = torch.tensor([[1, 5, 40, 7, 99, 23, 2, 64]])
 
 def adapter_on(weights, folder, **options):
     """A random adapter, saved as training saves it; the logits of the base with it, and its PEFT model."""
-    config = FinetuneConfig(r=4, precision="fp32", **options)
+    config = FinetuneConfig(r=4, lora_alpha=32, precision="fp32", **options)
     base = bases.load(weights, config)
     trainer = LoraTrainer(base, config)
     torch.manual_seed(1)

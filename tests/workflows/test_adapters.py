@@ -14,7 +14,7 @@ def manifest(path, **changes):
         "base_model": "test/tiny",
         "base_sha256": "b" * 64,
         "dataset_id": "d" * 32,
-        "config": FinetuneConfig(),
+        "config": FinetuneConfig(r=16),
         "template_sha256": "t" * 64,
         "seed": 0,
         "steps": 10,

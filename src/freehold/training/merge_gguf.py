@@ -67,8 +67,6 @@ def merge(job: MergeJob) -> Merged:
             f"a merged GGUF is made from a base that is a GGUF; {job.weights.model_id} is {job.weights.format}",
             hint="export --as merged, then llama.cpp's convert_hf_to_gguf.py makes a GGUF of the folder",
         )
-    reader = gguf.GGUFReader(job.weights.path)
-    architecture = str(_value(reader, "general.architecture"))
     folder = Path(job.adapter_path)
     adapter = folder / "adapter.gguf"
     is_whole = (folder / whole.WEIGHTS).is_file()
@@ -79,6 +77,8 @@ def merge(job: MergeJob) -> Merged:
             "the adapter has no GGUF half" + (": llama.cpp knows no DoRA" if dora else ""),
             hint="export --as merged writes safetensors",
         )
+    reader = gguf.GGUFReader(job.weights.path)
+    architecture = str(_value(reader, "general.architecture"))
     deltas = whole.WholeTensors(folder, architecture) if is_whole else _Deltas(adapter)
     missing = deltas.names() - {tensor.name for tensor in reader.tensors}
     if missing:
