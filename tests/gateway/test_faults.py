@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import sqlite3
@@ -90,6 +91,30 @@ def test_a_store_that_is_gone_does_not_stop_traffic(upstream, tmp_path):
             )
         )
         assert post(running, QUESTION)[0] == 200
+
+
+def test_a_store_that_is_full_does_not_stop_traffic_and_is_counted(upstream, tmp_path):
+    with gateway(upstream, tmp_path, capture_queue=10) as running:
+        post(running, QUESTION)
+        eventually(lambda: len(traces_of(running)) == 1)
+        recorder = processes(running, "recorder")[0]
+        # No file of the recorder may grow any more, as on a full disk.
+        largest = max(part.stat().st_size for part in tmp_path.glob("freehold.sqlite3*"))
+        resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+        long = {"model": "m", "messages": [{"role": "user", "content": os.urandom(40_000).hex()}]}
+        assert [post(running, long)[0] for _ in range(40)] == [200] * 40
+        eventually(
+            lambda: (
+                metric(running, "freehold_traces_lost_total") + metric(running, "freehold_traces_dropped") > 0
+            ),
+            timeout_s=20,
+        )
+        resource.prlimit(
+            recorder.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        )
+        known = len(traces_of(running))
+        post(running, QUESTION)
+        eventually(lambda: len(traces_of(running)) > known, timeout_s=20)
 
 
 def test_an_upstream_that_is_down_is_a_502_then_a_pause(upstream, tmp_path):

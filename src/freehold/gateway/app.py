@@ -16,7 +16,7 @@ from freehold.gateway import meters
 from freehold.gateway.admin import PREFIX as ADMIN_PREFIX
 from freehold.gateway.admin import Admin
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, from_json
-from freehold.gateway.forward import forward, reply
+from freehold.gateway.forward import forward, refuse_other_origins, reply
 from freehold.gateway.keys import KeyRing
 from freehold.gateway.messages import TableMessage, Totals
 from freehold.gateway.request import ClientGone, Request
@@ -110,6 +110,8 @@ class GatewayApp:
     async def _page(self, request: Request) -> Reply:
         assert self.state is not None
         page = PAGES.get(request.path)
+        if (origin := request.header("origin")) is not None:
+            refuse_other_origins(origin, request.header("host"))
         if request.path == "/api/show" and request.method == "POST":
             return await self._ollama_show(request)
         if request.path.startswith(ADMIN_PREFIX):

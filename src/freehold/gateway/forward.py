@@ -65,6 +65,8 @@ async def _admit(state: WorkerState, exchange: Exchange, request: Request) -> No
     key = exchange.key = state.keys.check(header("authorization"), header("x-api-key"))
     if header("content-encoding") not in (None, "identity"):
         raise ApiError(415, "compressed request bodies are not accepted")
+    if (origin := header("origin")) is not None:
+        refuse_other_origins(origin, header("host"))
     body = exchange.body = await request.body(state.config.max_body_bytes)
     if exchange.door.read is not None:
         body = exchange.body = exchange.door.read(body)
@@ -84,6 +86,12 @@ async def _admit(state: WorkerState, exchange: Exchange, request: Request) -> No
         if held is not None:
             exchange.assignment_key = hash_key(route.name, held)
     exchange.arm = exchange.decision.arm
+
+
+def refuse_other_origins(origin: str, host: str | None) -> None:
+    """Raise `ApiError` (403) for a page of another site: it could not read the answer, but it could spend money."""
+    if origin.partition("://")[2] != host:
+        raise ApiError(403, "pages of other origins may not ask", code="origin_not_allowed")
 
 
 async def _within_limits(state: WorkerState, exchange: Exchange) -> None:

@@ -46,7 +46,21 @@ _NOT_SENT_ON = _HOP_BY_HOP | {
     "x-forwarded-proto",
     "x-real-ip",
 }
-_NOT_SENT_BACK = _HOP_BY_HOP | {"date", "server", "set-cookie", "alt-svc"}
+# Browsers of other origins stay out, whatever an upstream would allow them; what it is made of is nobody's business.
+_NOT_SENT_BACK = _HOP_BY_HOP | {
+    "access-control-allow-credentials",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-allow-private-network",
+    "access-control-expose-headers",
+    "access-control-max-age",
+    "alt-svc",
+    "date",
+    "server",
+    "set-cookie",
+    "x-powered-by",
+}
 
 
 class UpstreamFailure(Exception):

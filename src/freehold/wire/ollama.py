@@ -289,6 +289,8 @@ class StreamFromOpenai:
                 chunk = msgspec.json.decode(event)
             except msgspec.DecodeError:
                 continue
+            if not isinstance(chunk, dict):
+                continue
             for choice in (chunk.get("choices") or ())[:1]:
                 if text := (choice.get("delta") or {}).get("content"):
                     lines.append(
