@@ -102,6 +102,9 @@ PARTS: dict[str, dict[str, Entry]] = {
         "console": Entry("freehold.console.command:command", "Watch a rollout in the browser, and move it"),
     },
     "This machine": {
+        "machine": Entry(
+            "freehold.cli.machine:command", "What this machine is, and how each figure is known"
+        ),
         "settings": Entry(
             "freehold.cli.settings:command", "List the settings of this machine and where each comes from"
         ),

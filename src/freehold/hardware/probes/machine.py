@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ def probe_machine(folder: Path | None = None, *, measure: bool = False) -> Machi
     """This machine, as far as this process may use it.
 
     `folder` is where weights will lie (for disk space). With `measure` memory bandwidth is measured, which
-    takes about half a second.
+    takes about half a second. A busy machine is measured, too, and `how` says so.
     """
     cores = cpu.cores()
     limit = cpu.memory_limit()
@@ -25,7 +26,7 @@ def probe_machine(folder: Path | None = None, *, measure: bool = False) -> Machi
         how[f"accelerator {number}"] = device.how
     speed = bandwidth.measure(cores.value) if measure else None
     if speed is not None:
-        how["memory bandwidth"] = f"measured with {cores.value} threads"
+        how["memory bandwidth"] = f"measured with {cores.value} threads{_busy(cores.value)}"
     disk = _disk_free(folder)
     if disk is not None:
         how["disk"] = f"free space at {folder}"
@@ -41,6 +42,14 @@ def probe_machine(folder: Path | None = None, *, measure: bool = False) -> Machi
         memory_bandwidth_bytes_per_second=speed,
         how=how,
     )
+
+
+def _busy(cores: int) -> str:
+    try:
+        load = os.getloadavg()[0]
+    except (AttributeError, OSError):  # a system that counts no load
+        return ""
+    return f", while other work wanted the cores (load {load:.0f})" if load > cores + 1 else ""
 
 
 def _disk_free(folder: Path | None) -> int | None:

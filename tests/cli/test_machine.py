@@ -1,0 +1,31 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from freehold.cli.main import cli
+from freehold.hardware.probes import bandwidth
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, tmp_path):
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path))
+    monkeypatch.setattr(bandwidth, "BLOCK_BYTES", 4 << 20)
+
+
+def test_each_figure_says_how_it_is_known():
+    shown = CliRunner().invoke(cli, ["machine"])
+    assert shown.exit_code == 0
+    for part in ("cores", "memory", "available", "bandwidth", "disk"):
+        line = next(line for line in shown.stdout.splitlines() if line.strip().startswith(part))
+        assert line.rstrip().endswith(")"), line
+    assert "measured with" in shown.stdout
+    record = json.loads(CliRunner().invoke(cli, ["machine", "--json"]).stdout)
+    assert record["memory_bandwidth_bytes_per_second"] > 1e8
+
+
+def test_a_machine_one_does_not_have():
+    shown = CliRunner().invoke(cli, ["machine", "2x L4"]).stdout
+    assert shown.count("L4 24GB: 24.0 GiB, 300 GB/s") == 2
+    assert "catalog, checked" in shown
+    assert "cores" not in shown
