@@ -33,9 +33,11 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data:
     await reader.readexactly(length)
 
 
-async def paced(port: int, per_second: int, seconds: float, connections: int = 16) -> list[float]:
+async def paced(
+    port: int, per_second: int, seconds: float, model: str = "gpt-4o", connections: int = 64
+) -> list[float]:
     """Latencies in ms of requests sent at a fixed pace, each measured from when it should have been sent."""
-    data = request()
+    data = request(model)
     latencies: list[float] = []
     start = time.perf_counter() + 0.2
 
@@ -67,6 +69,26 @@ async def streams(port: int, count: int, model: str) -> tuple[int, float]:
 
     ended = await asyncio.gather(*(one() for _ in range(count)), return_exceptions=True)
     return sum(outcome is True for outcome in ended), time.perf_counter() - started
+
+
+async def delays(port: int, count: int, rounds: int) -> list[float]:
+    """Ms from an event's writing by the upstream to its arrival, of `count` streams at once, `rounds` times."""
+    data = request("stamped-5", stream=True)
+    found: list[float] = []
+
+    async def one() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(rounds):
+            writer.write(data)
+            while b"[DONE]" not in (line := await reader.readline()):
+                if b'"sent_ns":' in line:
+                    sent_ns = int(line.partition(b'"sent_ns":')[2].partition(b",")[0])
+                    found.append((time.monotonic_ns() - sent_ns) / 1e6)
+            await reader.readuntil(b"0\r\n\r\n")
+        writer.close()
+
+    await asyncio.gather(*(one() for _ in range(count)))
+    return sorted(found)
 
 
 async def hang_up(port: int, count: int, at_once: int = 50) -> None:

@@ -1,6 +1,8 @@
 """freehold's gateway as it ships: keys, a route, capture on, metrics.
 
-python benchmarks/gateway/product.py PORT UPSTREAM FOLDER [SHADOW_UPSTREAM]
+    python benchmarks/gateway/product.py PORT UPSTREAM FOLDER [CANDIDATE_UPSTREAM CANDIDATE_MODEL]
+
+With a candidate, every request is mirrored to it.
 """
 
 from __future__ import annotations
@@ -18,16 +20,16 @@ KEY = "fh-benchmark"
 
 
 def main() -> None:
-    port, upstream, folder, *shadow = sys.argv[1:]
+    port, upstream, folder, *candidate = sys.argv[1:]
     endpoints = [Endpoint(name="incumbent", engine="remote", base_url=upstream)]
     route = Route(name="support", model="gpt-4o", incumbent=Target(endpoint="incumbent"))
-    if shadow:
-        endpoints.append(Endpoint(name="candidate", engine="remote", base_url=shadow[0]))
+    if candidate:
+        endpoints.append(Endpoint(name="candidate", engine="remote", base_url=candidate[0]))
         route = Route(
             name="support",
-            model="gpt-4o",
+            model="*",
             incumbent=Target(endpoint="incumbent"),
-            candidate=Target(endpoint="candidate", model="slow-50"),
+            candidate=Target(endpoint="candidate", model=candidate[1]),
             state="shadow",
             shadow_share=1.0,
         )
@@ -39,7 +41,7 @@ def main() -> None:
             store_url=f"sqlite:///{folder}/freehold.sqlite3",
             capture="raw",
             api_keys=(ApiKey(name="benchmark", hash=hash_of(KEY)),),
-            shadow_concurrency=64,
+            shadow_concurrency=256,
         )
     )
     # The configuration comes on stdin, as from `serve.start`; the pipe stays open as the lifeline.

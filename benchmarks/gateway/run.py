@@ -1,243 +1,235 @@
 """freehold's gateway beside its peers: one run, one machine, one upstream, one load generator.
 
-    python benchmarks/gateway/run.py [--quick] [--portkey FOLDER]
+    python benchmarks/gateway/run.py [--quick] [--part NAME]… [--only NAME]… [--portkey FOLDER] [--seconds N]
 
-Needs Linux with two cores, nginx and wrk (both from Debian), and fastapi. FOLDER is where
-``npm i @portkey-ai/gateway`` was run. The gateway under test is pinned to core 0; the load generator and
-the fake upstream share core 1. Prints a Markdown table; CPU time is that of all processes of a gateway.
+Needs Linux with two cores, nginx and wrk (both from Debian), and granian, uvicorn, hypercorn, fastapi and httpx. FOLDER
+is where ``npm i @portkey-ai/gateway`` was run. The gateway under test is pinned to core 0; the load generator and the
+fake upstream share core 1. CPU time is that of all processes of a gateway. Prints Markdown; whole, it takes about nine
+minutes. Parts:
+
+    peers     CPU time, requests per second and memory of every gateway, plain and streaming
+    latency   what the gateway adds at 500 requests a second
+    holding   how late events of streams arrive, without a gateway, through nginx, through freehold
+    streams   1,000 streams at once on one worker
+    memory    over 200,000 requests and 20,000 clients that hang up
+    shadow    the client's p99 with every request mirrored to a slower candidate, and without
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
+import platform
 import re
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import load
-import psutil
+import peers
 import uvloop
+from measure import PLAIN, PORT, STREAMS, cpu_s, memory_mb, quantile, running, wrk
+from upstream import ANSWER
 
-HERE = Path(__file__).parent
-PLAIN, STREAMS, PORT = 9500, 9501, 9511
-UPSTREAM_CONF = """
-worker_processes 1; pid {folder}/u.pid; error_log {folder}/u.err; daemon off;
-events {{ worker_connections 8192; }}
-http {{ access_log off; keepalive_requests 100000000; client_max_body_size 200m; client_body_buffer_size 64k;
-server {{ listen 127.0.0.1:9500 backlog=1024; location / {{
-default_type application/json; return 200 '{answer}'; }} }} }}
-"""
-PROXY_CONF = """
-worker_processes 1; pid {folder}/p.pid; error_log {folder}/p.err; daemon off;
-events {{ worker_connections 8192; }}
-http {{ access_log off; keepalive_requests 100000000; client_max_body_size 200m;
-upstream u {{ server 127.0.0.1:{upstream}; keepalive 1024; }}
-server {{ listen 127.0.0.1:9511 backlog=1024; location / {{ proxy_pass http://u; proxy_http_version 1.1;
-proxy_set_header Connection ""; proxy_buffering off; }} }} }}
-"""
-WRK = """
-wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-wrk.headers["Authorization"] = "Bearer fh-benchmark"
-{extra}
-wrk.body = [[{body}]]
-"""
+Options = argparse.Namespace
+TARGETS = (
+    "wanted: at most 0.20 ms and 9 times nginx's CPU a request, 5,000 requests/s, a tenth of FastAPI + httpx, a sixth "
+    "of the Node gateway; a stream within twice nginx's CPU"
+)
 
 
-@contextlib.contextmanager
-def running(command: list[str], core: int, port: int) -> Iterator[psutil.Process]:
-    """A process pinned to a core, ready when its port accepts connections."""
-    process = subprocess.Popen(
-        ["taskset", "-c", str(core), *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=HERE
+def say(*lines: str) -> None:
+    print(*lines, sep="\n", flush=True)
+
+
+def part_peers(folder: str, options: Options) -> None:
+    say(
+        "| gateway | CPU ms/request | × nginx | requests/s | p50 ms, 1 connection | CPU ms/100-chunk stream | × nginx "
+        "| memory MB |",
+        "|---|---|---|---|---|---|---|---|",
     )
-    try:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        time.sleep(2)
-        yield psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def family(process: psutil.Process) -> list[psutil.Process]:
-    return [process, *process.children(recursive=True)]
-
-
-def cpu_s(process: psutil.Process) -> float:
-    return float(sum(sum(one.cpu_times()[:2]) for one in family(process)))
-
-
-def rss_mb(process: psutil.Process) -> float:
-    """Memory as it adds up: pages that processes share count once (proportional set size)."""
-    return float(sum(one.memory_full_info().pss for one in family(process)) / 1e6)
-
-
-def wrk(
-    folder: str, connections: int, seconds: float, model: str, *, stream: bool, extra: str
-) -> tuple[int, float, float]:
-    """Requests answered, requests per second, p50 in ms."""
-    body = load.request(model, stream=stream).partition(b"\r\n\r\n")[2].decode()
-    script = Path(folder) / "wrk.lua"
-    script.write_text(WRK.format(body=body, extra=extra))
-    said = subprocess.run(
-        [
-            *("taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}", "--latency"),
-            *("--timeout", "30", "-s", str(script), f"http://127.0.0.1:{PORT}/v1/chat/completions"),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    if bad := re.search(r"Non-2xx.*|Socket errors.*", said):
-        raise RuntimeError(bad[0])
-    count = int(re.search(r"(\d+) requests in", said)[1])
-    rate = float(re.search(r"Requests/sec: +([\d.]+)", said)[1])
-    number, unit = re.search(r"50% +([\d.]+)(us|ms|s)", said).groups()
-    return count, rate, float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
-
-
-def on_core_1() -> None:
-    os.sched_setaffinity(0, {1})
-
-
-def peers(folder: str, portkey: str | None) -> dict[str, tuple[list[str], list[str], str]]:
-    """Name → command for plain answers, command for streams, extra wrk lines."""
-    found: dict[str, tuple[list[str], list[str], str]] = {}
-    for name, upstream in (("plain", PLAIN), ("streams", STREAMS)):
-        (Path(folder) / f"{name}.conf").write_text(PROXY_CONF.format(folder=folder, upstream=upstream))
-    found["nginx"] = (["nginx", "-c", f"{folder}/plain.conf"], ["nginx", "-c", f"{folder}/streams.conf"], "")
-
-    def python(*words: str) -> tuple[list[str], list[str], str]:
-        commands = [
-            [sys.executable, *(word.replace("UPSTREAM", f"http://127.0.0.1:{port}") for word in words)]
-            for port in (PLAIN, STREAMS)
-        ]
-        return commands[0], commands[1], ""
-
-    found["freehold: keys, route, capture, metrics"] = python("product.py", str(PORT), "UPSTREAM", folder)
-    for server in ("granian-rsgi", "granian-asgi", "uvicorn", "hypercorn"):
-        found[f"bare pass-through: {server}, pyreqwest"] = python(
-            "passthrough.py", server, "pyreqwest", str(PORT), "UPSTREAM"
+    first: tuple[float, float] | None = None
+    for peer in peers.all_peers(folder, options.portkey):
+        if options.only and not any(part in peer.name for part in options.only):
+            continue
+        plain_ms, rate, p50, memory = _plain(folder, peer, options.seconds)
+        stream_ms = _streamed(folder, peer, options.seconds)
+        first = first or (plain_ms, stream_ms or 0)
+        times = f"{stream_ms:.2f} | {stream_ms / first[1]:.1f}" if stream_ms else "answers with an error |"
+        say(
+            f"| {peer.name} | {plain_ms:.3f} | {plain_ms / first[0]:.1f} | {rate:,.0f} | {p50:.2f} | {times} | "
+            f"{memory:.0f} |"
         )
-    for server in ("own", "granian-rsgi", "uvicorn"):
-        found[f"bare pass-through: {server}, own"] = python(
-            "passthrough.py", server, "own", str(PORT), "UPSTREAM"
+    say("", TARGETS)
+
+
+def _plain(folder: str, peer: peers.Peer, seconds: int) -> tuple[float, float, float, float]:
+    """CPU ms a request, requests a second, p50 with one connection, memory."""
+    extra = peer.extra.replace("PORT", str(PLAIN))
+    with running(peer.plain, 0, PORT) as process:
+        wrk(folder, 32, 1, "gpt-4o", extra=extra)
+        before = cpu_s(process)
+        count, rate, _ = wrk(folder, 32, seconds, "gpt-4o", extra=extra)
+        # What is written behind the answers counts too.
+        time.sleep(0.5)
+        spent_ms = (cpu_s(process) - before) / count * 1000
+        _, _, p50 = wrk(folder, 1, max(1, seconds // 2), "gpt-4o", extra=extra)
+        return spent_ms, rate, p50, memory_mb(process)
+
+
+def _streamed(folder: str, peer: peers.Peer, seconds: int) -> float | None:
+    """CPU ms for a stream of 100 chunks; None where it is answered with an error."""
+    extra = peer.extra.replace("PORT", str(STREAMS))
+    with running(peer.streamed, 0, PORT) as process:
+        try:
+            wrk(folder, 64, 1, "stream-5", stream=True, extra=extra)
+            before = cpu_s(process)
+            count, _, _ = wrk(folder, 64, seconds, "stream-5", stream=True, extra=extra)
+        except RuntimeError:
+            return None
+        time.sleep(0.5)
+        return (cpu_s(process) - before) / count * 1000
+
+
+def part_latency(folder: str, options: Options) -> None:
+    """Direct and through the gateway by turns, so that what else the machine does falls on both."""
+    direct: list[float] = []
+    through: list[float] = []
+    with running(peers.product(folder).plain, 0, PORT):
+        uvloop.run(load.paced(PORT, 500, 1))
+        for _ in range(4):
+            direct += uvloop.run(load.paced(PLAIN, 500, options.seconds / 2))
+            through += uvloop.run(load.paced(PORT, 500, options.seconds / 2))
+    direct.sort()
+    through.sort()
+    say("| 500 requests/s | p50 ms | p99 ms |", "|---|---|---|")
+    for name, values in (("without a gateway", direct), ("through freehold", through)):
+        say(f"| {name} | {quantile(values, 0.5):.2f} | {quantile(values, 0.99):.2f} |")
+    added = [quantile(through, share) - quantile(direct, share) for share in (0.5, 0.99)]
+    say(f"| **added** (wanted: 0.5, 3) | **{added[0]:.2f}** | **{added[1]:.2f}** |")
+
+
+def part_holding(folder: str, options: Options) -> None:
+    say(
+        "| 32 streams, an event each 5 ms: how late it arrives | p50 ms | p99 ms | latest ms |",
+        "|---|---|---|---|",
+    )
+    for name, peer in (
+        ("without a gateway", None),
+        ("nginx", peers.nginx(folder)),
+        ("freehold", peers.product(folder)),
+    ):
+        if peer is None:
+            late = uvloop.run(load.delays(STREAMS, 32, options.rounds))
+        else:
+            with running(peer.streamed, 0, PORT):
+                late = uvloop.run(load.delays(PORT, 32, options.rounds))
+        say(f"| {name} | {quantile(late, 0.5):.2f} | {quantile(late, 0.99):.2f} | {late[-1]:.2f} |")
+
+
+def part_streams(folder: str, options: Options) -> None:
+    with running(peers.product(folder).streamed, 0, PORT) as process:
+        before = cpu_s(process)
+        ended, took = uvloop.run(load.streams(PORT, options.streams, "stream-50"))
+        spent = (cpu_s(process) - before) / options.streams * 1000
+        say(
+            f"{options.streams:,} streams at once on one worker: {ended:,} ended well in {took:.1f} s (5.0 s when "
+            f"nothing waits), {spent:.2f} ms CPU each, {memory_mb(process):.0f} MB afterwards"
         )
-    for client in ("aiohttp", "httpx"):
-        found[f"bare pass-through: granian-rsgi, {client}"] = python(
-            "passthrough.py", "granian-rsgi", client, str(PORT), "UPSTREAM"
-        )
-    found["FastAPI + httpx"] = python("fastapi_httpx.py", str(PORT), "UPSTREAM")
-    if portkey is not None:
-        command = ["node", f"{portkey}/node_modules/@portkey-ai/gateway/build/start-server.js", "--headless"]
-        command += [f"--port={PORT}"]
-        extra = 'wrk.headers["x-portkey-provider"] = "openai"\nwrk.headers["x-portkey-custom-host"] = '
-        # Plain and streamed answers come from two upstreams; the header names the one.
-        found["@portkey-ai/gateway"] = (command, command, extra + '"http://127.0.0.1:PORT/v1"')
-    return found
+
+
+def part_memory(folder: str, options: Options) -> None:
+    with running(peers.product(folder).plain, 0, PORT) as process:
+        found = [memory_mb(process)]
+        done = 0
+        for fourth in range(1, 5):
+            while done < options.requests * fourth / 4:
+                done += wrk(folder, 32, 2, "gpt-4o")[0]
+            time.sleep(1)
+            found.append(memory_mb(process))
+    shown = ", ".join(f"{one:.0f}" for one in found)
+    say(
+        f"memory MB at the start and after each fourth of {done:,} requests: {shown} (wanted: at most 150, flat ± 5 %)"
+    )
+    with running(peers.product(folder).streamed, 0, PORT) as process:
+        uvloop.run(load.hang_up(PORT, options.hang_ups // 10))
+        found = [memory_mb(process)]
+        for _ in range(4):
+            uvloop.run(load.hang_up(PORT, options.hang_ups // 4))
+            found.append(memory_mb(process))
+    shown = ", ".join(f"{one:.0f}" for one in found)
+    say(f"memory MB after a tenth, then each fourth of {options.hang_ups:,} clients that hang up: {shown}")
+
+
+def part_shadow(folder: str, options: Options) -> None:
+    """Off and on by turns. The incumbent answers at once, or as soon as a quick model would."""
+    say("| shadow at 100 %, 200 requests/s | p99 ms off | p99 ms on | change |", "|---|---|---|---|")
+    upstream = f"http://127.0.0.1:{STREAMS}"
+    for model, candidate, name in (
+        ("slow-50", "slow-200", "incumbent 50 ms, candidate 200 ms"),
+        ("gpt-4o", "slow-50", "incumbent at once, candidate 50 ms"),
+    ):
+        found: dict[bool, list[float]] = {False: [], True: []}
+        plain = [sys.executable, "product.py", str(PORT), upstream, folder]
+        for on in (False, True) * 2:
+            with running([*plain, upstream, candidate] if on else plain, 0, PORT):
+                asked = "gpt-4o" if model == "gpt-4o" else model
+                uvloop.run(load.paced(PORT, 200, 1, asked))
+                found[on] += uvloop.run(load.paced(PORT, 200, options.seconds, asked))
+        off, on_p99 = (quantile(sorted(found[on]), 0.99) for on in (False, True))
+        say(f"| {name} | {off:.2f} | {on_p99:.2f} | {(on_p99 / off - 1) * 100:+.1f} % (wanted: under 5) |")
+
+
+PARTS: dict[str, Callable[[str, Options], None]] = {
+    "peers": part_peers,
+    "latency": part_latency,
+    "holding": part_holding,
+    "streams": part_streams,
+    "memory": part_memory,
+    "shadow": part_shadow,
+}
 
 
 def main() -> None:
-    options = argparse.ArgumentParser()
-    options.add_argument("--quick", action="store_true")
-    options.add_argument("--portkey")
-    options.add_argument("--only", action="append", help="part of a name in the table; may be repeated")
-    asked = options.parse_args()
-    seconds = 3.0 if asked.quick else 8.0
-    on_core_1()
+    parser = argparse.ArgumentParser(description="See the file's first lines.")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works: two minutes")
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this part; may be repeated")
+    parser.add_argument("--only", action="append", help="only peers with this in their name; may be repeated")
+    parser.add_argument("--portkey", help="where npm installed @portkey-ai/gateway")
+    parser.add_argument("--seconds", type=int, help="of each measurement under load")
+    options = parser.parse_args()
+    quick = options.quick
+    options.seconds = options.seconds or (1 if quick else 4)
+    options.rounds = 2 if quick else 8
+    options.streams = 100 if quick else 1_000
+    options.requests = 5_000 if quick else 200_000
+    options.hang_ups = 400 if quick else 20_000
+    os.sched_setaffinity(0, {1})
+    started = time.monotonic()
+    say(f"{platform.platform()}, Python {platform.python_version()}; {_processor()}; {_busy()}", "")
     with tempfile.TemporaryDirectory() as folder:
-        answer = re.search(r"\{.*\}", load_answer())[0]
         conf = Path(folder) / "upstream.conf"
-        conf.write_text(UPSTREAM_CONF.format(folder=folder, answer=answer))
+        conf.write_text(peers.UPSTREAM_CONF.format(folder=folder, answer=ANSWER.decode()))
         with (
             running(["nginx", "-c", str(conf)], 1, PLAIN),
             running([sys.executable, "upstream.py", str(STREAMS)], 1, STREAMS),
         ):
-            table(folder, seconds, asked.portkey, asked.only)
-            product(folder, seconds, quick=asked.quick)
+            for name in options.part or PARTS:
+                say(f"### {name}", "")
+                PARTS[name](folder, options)
+                say("")
+    say(f"took {time.monotonic() - started:.0f} s; {_busy()}")
 
 
-def load_answer() -> str:
-    from upstream import ANSWER
-
-    return ANSWER.decode()
-
-
-def table(folder: str, seconds: float, portkey: str | None, only: list[str] | None) -> None:
-    print(
-        "| gateway | CPU ms/request | requests/s | p50 ms, 1 connection | CPU ms/100-chunk stream | memory MB |"
-    )
-    print("|---|---|---|---|---|---|")
-    for name, (plain, streamed, extra) in peers(folder, portkey).items():
-        if only is not None and not any(part in name for part in only):
-            continue
-        with running(plain, 0, PORT) as process:
-            more = extra.replace("PORT", str(PLAIN))
-            wrk(folder, 32, 1, "gpt-4o", stream=False, extra=more)
-            before = cpu_s(process)
-            count, rate, _ = wrk(folder, 32, seconds, "gpt-4o", stream=False, extra=more)
-            time.sleep(0.5)
-            plain_ms = (cpu_s(process) - before) / count * 1000
-            _, _, p50 = wrk(folder, 1, max(2, seconds / 2), "gpt-4o", stream=False, extra=more)
-            memory = rss_mb(process)
-        with running(streamed, 0, PORT) as process:
-            more = extra.replace("PORT", str(STREAMS))
-            try:
-                wrk(folder, 32, 1, "stream-5", stream=True, extra=more)
-                before = cpu_s(process)
-                count, _, _ = wrk(folder, 32, seconds, "stream-5", stream=True, extra=more)
-                time.sleep(0.5)
-                stream_ms = f"{(cpu_s(process) - before) / count * 1000:.2f}"
-            except RuntimeError as error:
-                stream_ms = str(error)
-        print(
-            f"| {name} | {plain_ms:.3f} | {rate:,.0f} | {p50:.2f} | {stream_ms} | {memory:.0f} |", flush=True
-        )
+def _processor() -> str:
+    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return f"{os.cpu_count()} × {found[1] if found else platform.machine()}"
 
 
-def product(folder: str, seconds: float, *, quick: bool) -> None:
-    """What only the product is asked for: added latency, many streams, memory, hang-ups, shadow."""
-    loop = uvloop.run
-    direct = loop(load.paced(PLAIN, 500, seconds))
-    upstream = f"http://127.0.0.1:{PLAIN}"
-    with running([sys.executable, "product.py", str(PORT), upstream, folder], 0, PORT) as process:
-        through = loop(load.paced(PORT, 500, seconds))
-        for share in (0.5, 0.99):
-            place = int(len(direct) * share)
-            added = through[place] - direct[place]
-            print(f"\nadded latency at 500 requests/s, p{share * 100:g}: {added:.2f} ms", end="")
-        memory = [rss_mb(process)]
-        for _ in range(4):
-            wrk(folder, 32, 2 if quick else 8, "gpt-4o", stream=False, extra="")
-            memory.append(rss_mb(process))
-        print(f"\nmemory MB after each fourth of the load: {', '.join(f'{one:.0f}' for one in memory)}")
-    upstream = f"http://127.0.0.1:{STREAMS}"
-    with running([sys.executable, "product.py", str(PORT), upstream, folder], 0, PORT) as process:
-        ended, took = loop(load.streams(PORT, 1000, "stream-50"))
-        print(f"1,000 streams at once: {ended} ended well in {took:.1f} s (5.0 s when nothing waits)")
-        loop(load.hang_up(PORT, 500))
-        before = rss_mb(process)
-        loop(load.hang_up(PORT, 2_000 if quick else 20_000))
-        print(f"memory MB before and after hang-ups: {before:.0f}, {rss_mb(process):.0f}")
-    p99 = {}
-    for name, more in (("off", []), ("on", [f"http://127.0.0.1:{STREAMS}"])):
-        command = [sys.executable, "product.py", str(PORT), f"http://127.0.0.1:{PLAIN}", folder, *more]
-        with running(command, 0, PORT):
-            latencies = loop(load.paced(PORT, 200, seconds))
-            p99[name] = latencies[int(len(latencies) * 0.99)]
-    print(f"client's p99 at 200 requests/s, shadow off and at 100 %: {p99['off']:.2f} ms, {p99['on']:.2f} ms")
+def _busy() -> str:
+    return f"load {os.getloadavg()[0]:.1f}"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
     python benchmarks/gateway/upstream.py PORT
 
 A body with ``"stream":true`` is answered by 100 server-sent events. The model's name sets the pause between
-them, in milliseconds (``stream-5``), or the pause before a plain answer (``slow-50``); 0 without a number.
+them, in milliseconds (``stream-5``), or the pause before a plain answer (``slow-50``); 0 without a number. Events of
+``stamped-5`` also say when they were written.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+import time
 
 import uvloop
 
@@ -43,7 +45,7 @@ def _event(number: int) -> bytes:
 EVENTS = [_event(number) for number in range(CHUNKS)]
 STREAM_END = _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.I)
-_PAUSE = re.compile(rb'"model": ?"(?:stream|slow)-(\d+)"')
+_PAUSE = re.compile(rb'"model": ?"(?:stream|slow|stamped)-(\d+)"')
 
 
 class Upstream(asyncio.Protocol):
@@ -74,7 +76,7 @@ class Upstream(asyncio.Protocol):
         seconds = int(pause[1]) / 1000 if pause else 0.0
         if b'"stream":true' in body or b'"stream": true' in body:
             self.transport.write(STREAM_HEAD)
-            self.stream(0, seconds)
+            self.stream(0, seconds, stamped=b'"stamped-' in body)
         elif seconds:
             asyncio.get_running_loop().call_later(seconds, self.write, PLAIN)
         else:
@@ -84,14 +86,17 @@ class Upstream(asyncio.Protocol):
         if self.open:
             self.transport.write(data)
 
-    def stream(self, number: int, seconds: float) -> None:
+    def stream(self, number: int, seconds: float, stamped: bool) -> None:
         if not self.open:
             return
         if number == CHUNKS:
             self.transport.write(STREAM_END)
             return
-        self.transport.write(EVENTS[number])
-        asyncio.get_running_loop().call_later(seconds, self.stream, number + 1, seconds)
+        event = EVENTS[number]
+        if stamped:
+            event = _chunk(b'data: {"sent_ns":%d,"choices":[{}]}\n\n' % time.monotonic_ns())
+        self.transport.write(event)
+        asyncio.get_running_loop().call_later(seconds, self.stream, number + 1, seconds, stamped)
 
 
 async def main() -> None:
