@@ -28,7 +28,7 @@ import msgspec
 
 from freehold.errors import StorageError
 from freehold.gateway.config import ApiKey, GatewayConfig, from_json
-from freehold.gateway.kept import first_words, run_on_fast_loop
+from freehold.gateway.kept import first_words, run_on_fast_loop, settle
 from freehold.gateway.limiter import WINDOW_S
 from freehold.gateway.messages import Captured, TableMessage, Told, Totals
 from freehold.gateway.meters import Meters
@@ -43,8 +43,8 @@ from freehold.types.trace import Trace
 log = logging.getLogger("freehold.recorder")
 
 BATCH = 500
-WRITE_EVERY_S = 0.1
-POLL_EVERY_S = 0.15
+WRITE_EVERY_S = 0.15
+POLL_EVERY_S = 0.14
 NUMBERS_EVERY_S = 0.5
 RETENTION_EVERY_S = 60.0
 KEY_RECORDS = "api_key"
@@ -308,6 +308,7 @@ async def record(config: GatewayConfig, run_folder: Path) -> None:
     server = await loop.create_unix_server(lambda: Connection(recorder), str(path))
     thread = threading.Thread(target=recorder.work, name="store")
     thread.start()
+    settle()
     async with server:
         await asyncio.to_thread(_wait_for_the_end)
         server.close()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import resource
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from freehold.gateway.app import GatewayApp
 from freehold.gateway.config import from_json
-from freehold.gateway.kept import first_words, run_on_fast_loop
+from freehold.gateway.kept import first_words, run_on_fast_loop, settle
 from freehold.gateway.server import Server
 
 
@@ -39,9 +38,7 @@ async def work(app: GatewayApp, listener: socket.socket) -> None:
     await app.start()
     server = Server(app)
     await server.listen(listener)
-    # What was loaded by now stays; the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
+    settle()
     await stopping.wait()
     await server.drain(app.config.drain_s)
     await app.stop()

@@ -16,7 +16,6 @@ from typing import Any, TypedDict, TypeVar, Unpack
 import msgspec
 from sqlalchemy import Connection, Select, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from freehold.errors import StoreError
 from freehold.store import bodies
@@ -365,7 +364,10 @@ def _trace_row(trace: Trace) -> dict[str, Any]:
 
 def _insert_ignoring(connection: Connection, rows: list[dict[str, Any]]) -> int:
     if connection.dialect.name == "sqlite":
-        return connection.execute(sqlite_insert(traces).on_conflict_do_nothing(), rows).rowcount
+        # Not through SQLAlchemy's handling of each parameter: a gateway writes thousands of rows a second.
+        marks = ", ".join("?" * len(rows[0]))
+        sql = f"INSERT INTO {traces.name} ({', '.join(rows[0])}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+        return connection.exec_driver_sql(sql, [tuple(row.values()) for row in rows]).rowcount
     # PostgreSQL's driver does not count the rows of a batch; what was inserted is asked back instead.
     new = postgresql_insert(traces).on_conflict_do_nothing().returning(traces.c.id)
     return len(connection.execute(new, rows).all())
