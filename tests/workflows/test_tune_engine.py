@@ -235,6 +235,7 @@ def test_missing_quantizations_are_written_by_the_build(project, machine, monkey
     program = tmp_path / "llama-quantize"
     program.write_text(
         "#!/bin/sh\n"
+        'printf half > "$3"\n'
         'echo "[   1/   2] tensor"; echo "[   2/   2] tensor"\n'
         '[ "$4" != Q2_K ] || { echo "cannot do it"; exit 1; }\n'
         'printf "GGUF$4 anew" > "$3"\n'
@@ -260,4 +261,12 @@ def test_missing_quantizations_are_written_by_the_build(project, machine, monkey
     assert requantize.requantize(program, source, "Q5_K_M", store, Silent()) == made
     with pytest.raises(Exception, match="cannot do it"):
         requantize.requantize(program, source, "Q2_K", store, Silent())
+
+    class Interrupted(Silent):
+        def update(self, done, total, *, unit="", note=""):
+            assert list((store.root / ".partial").iterdir())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        requantize.requantize(program, source, "Q8_0", store, Interrupted())
     assert not list((store.root / ".partial").iterdir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -40,7 +41,8 @@ def requantize(
         return store.verify(stored)
     store.room(2 * source.bytes)
     folder = store.folder(source.model_id)
-    partial = store.partial(f"{folder.name}.{quantization}.partial")
+    # Two runs at once must not write into one file.
+    partial = store.partial(f"{folder.name}.{quantization}.{os.getpid()}.partial")
     progress.step(f"write {quantization}", note=f"from {Path(source.path).name}")
     command = [str(program), "--allow-requantize", source.path, str(partial), quantization]
     with subprocess.Popen(
@@ -55,6 +57,8 @@ def requantize(
                     progress.update(float(step.group(1)), float(step.group(2)), unit="tensors")
         except BaseException:
             process.kill()
+            process.wait()
+            partial.unlink(missing_ok=True)
             raise
     if process.returncode != 0:
         partial.unlink(missing_ok=True)
