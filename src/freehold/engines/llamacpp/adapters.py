@@ -4,27 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from freehold.engines.llamacpp import peft
 from freehold.engines.weights.check import format_of
 from freehold.errors import EngineError, InputError
 from freehold.hardware.gguf_header import read_header
+from freehold.settings import load as load_settings
 from freehold.types.endpoint import AdapterMount
 
 
-def file_of(mount: AdapterMount) -> Path:
-    """The GGUF of an adapter: the path itself, or the only GGUF in the folder it names.
+def file_of(mount: AdapterMount, base: dict[str, object]) -> Path:
+    """The GGUF of an adapter: the path itself, or the only GGUF in the folder it names. Of a folder that has only what
+    PEFT writes, one that is made from it for a base with this metadata.
 
-    Raises `InputError` when there is none, or several.
+    Raises `InputError` when there is none, or several, and what `peft.converted` raises.
     """
     path = Path(mount.path)
-    if not path.is_dir():
+    if not path.is_dir() and path.name != peft.WEIGHTS:
         return path
-    found = sorted(path.glob("*.gguf"))
+    folder = path if path.is_dir() else path.parent
+    found = sorted(folder.glob("*.gguf"))
+    if not found and (folder / peft.WEIGHTS).is_file():
+        return peft.converted(folder, base, load_settings().home)
     if len(found) != 1:
         count = "no GGUF file" if not found else f"{len(found)} GGUF files"
         raise InputError(
             f"the adapter {mount.name} has {count} here",
             path=str(path),
-            hint="export the adapter for llama.cpp, or name the file itself",
+            hint="name the folder that freehold train or PEFT wrote, or the file itself",
         )
     return found[0]
 
@@ -35,7 +41,7 @@ def check(mount: AdapterMount, base: dict[str, object], base_sha256: str | None)
     `base` is the metadata of the base's GGUF, `base_sha256` its hash where known. An adapter that names the
     hash it was trained on is refused on any other weights: it would run, and answer worse.
     """
-    path = file_of(mount)
+    path = file_of(mount, base)
     if format_of(path) != "gguf":
         raise EngineError(f"llama.cpp reads GGUF adapters, and {path} is not one")
     metadata = read_header(path).metadata

@@ -66,12 +66,14 @@ class LlamaEngine:
 
     async def start(self, plan: ServePlan, *, log_dir: Path, name: str) -> RunningEngine:
         options = _with_pooling(plan, read(plan.options, LlamaOptions, "llamacpp"))
+        base = read_header(Path(plan.weights_path or "")).metadata if plan.adapters else {}
         plan = msgspec.structs.replace(
             plan,
             options={**plan.options, "pooling": options.pooling},
             threads=plan.threads or usable_cores(),
             adapters=tuple(
-                msgspec.structs.replace(mount, path=str(adapters.file_of(mount))) for mount in plan.adapters
+                msgspec.structs.replace(mount, path=str(adapters.file_of(mount, base)))
+                for mount in plan.adapters
             ),
         )
 

@@ -1,0 +1,162 @@
+"""An adapter as PEFT writes it, turned into the GGUF that llama.cpp loads: for adapters that came from elsewhere.
+
+Covered: LoRA of the linear layers llama.cpp has names for, rsLoRA, ranks and alphas that differ between layers.
+Not covered: DoRA, biases, embeddings and whole modules trained beside it; they are refused, and have to be merged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from freehold.engines.weights.store import storage_errors
+from freehold.errors import EngineError, InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+_WAY_OUT = "merge it into its base and serve that: freehold adapters export, or PEFT's merge_and_unload"
+
+
+def converted(folder: Path, base: dict[str, object], home: Path) -> Path:
+    """The GGUF of the adapter in `folder` for a base with this metadata; made once, kept under `home` by its content.
+
+    Raises `InputError` (damaged files), `EngineError` (what llama.cpp cannot do) and `StorageError`.
+    """
+    digest = hashlib.sha256()
+    for name in (WEIGHTS, CONFIG):
+        try:
+            digest.update((folder / name).read_bytes())
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", path=str(folder / name)) from None
+    digest.update(str(base.get("general.architecture")).encode())
+    target = home / "engines" / "llamacpp" / "adapters" / f"{digest.hexdigest()[:16]}.gguf"
+    if not target.is_file():
+        with storage_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_suffix(".partial")
+            _write(folder, base, partial)
+            partial.replace(target)
+    return target
+
+
+def _write(folder: Path, base: dict[str, object], target: Path) -> None:
+    try:
+        import gguf
+    except ImportError:
+        raise MissingExtraError("the llama.cpp engine", "local") from None
+    config = _config(folder)
+    architecture = str(base.get("general.architecture"))
+    known = next((key for key, value in gguf.MODEL_ARCH_NAMES.items() if value == architecture), None)
+    if known is None:
+        raise EngineError(f"llama.cpp knows no architecture {architecture!r}")
+    names = gguf.get_tensor_name_map(known, _number(base, architecture, "block_count"))
+    rank = int(config.get("r") or 8)
+    scale = _scale(config, rank, float(config.get("lora_alpha") or rank))
+    tensors = _tensors(folder / WEIGHTS)
+    ranks = {_layer(key): values.shape[0] for key, values in tensors.items() if ".lora_A." in key}
+    writer = gguf.GGUFWriter(str(target), architecture)
+    writer.add_type(gguf.GGUFType.ADAPTER)
+    writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
+    writer.add_float32(
+        gguf.Keys.Adapter.LORA_ALPHA, scale * rank
+    )  # llama.cpp divides it by a layer's own rank
+    for key, values in tensors.items():
+        half = re.search(r"\.lora_([AB])\.(?:default\.)?weight$", key)
+        layer = _layer(key)
+        name = names.get_name(layer) if half is not None else None
+        if half is None or name is None:
+            raise EngineError(f"llama.cpp cannot put {key} of the adapter in {folder} on", hint=_WAY_OUT)
+        if half.group(1) == "B":
+            if architecture == "llama" and name.endswith(("attn_q", "attn_k")):
+                kind = "head_count" if name.endswith("attn_q") else "head_count_kv"
+                values = _turned(values, _number(base, architecture, f"attention.{kind}"))
+            own = _scale(config, ranks.get(layer, rank), _alpha(config, layer, float(scale * rank)))
+            values = values * (own * ranks.get(layer, rank) / (scale * rank))
+        writer.add_tensor(f"{name}.weight.lora_{half.group(1).lower()}", values.astype("float32"))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = msgspec.json.decode((folder / CONFIG).read_bytes(), type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise InputError(f"cannot be read: {error}", path=str(folder / CONFIG)) from None
+    if (
+        found.get("peft_type", "LORA") != "LORA"
+        or found.get("use_dora")
+        or found.get("bias", "none") != "none"
+    ):
+        kind = (
+            "DoRA" if found.get("use_dora") else f"{found.get('peft_type', 'LORA')}, bias {found.get('bias')}"
+        )
+        raise EngineError(
+            f"llama.cpp serves plain LoRA, and the adapter in {folder} is {kind}", hint=_WAY_OUT
+        )
+    return found
+
+
+def _scale(config: dict[str, Any], rank: int, alpha: float) -> float:
+    return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+
+
+def _alpha(config: dict[str, Any], layer: str, default: float) -> float:
+    """A layer's alpha: PEFT's pattern for it, else that of all."""
+    for pattern, alpha in (config.get("alpha_pattern") or {}).items():
+        if re.fullmatch(rf"(.*\.)?{pattern}", layer):
+            return float(alpha)
+    return float(config.get("lora_alpha") or default)
+
+
+def _layer(key: str) -> str:
+    return key.partition(".lora_")[0].removeprefix("base_model.model.")
+
+
+def _number(base: dict[str, object], architecture: str, name: str) -> int:
+    found = base.get(f"{architecture}.{name}")
+    if not isinstance(found, int):
+        raise EngineError(f"the base does not say its {name}, which its adapter's order depends on")
+    return found
+
+
+def _turned(rows: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
+    """Output rows in the order of llama.cpp, which turns neighbours where the model's own code turns halves."""
+    return (
+        rows.reshape(heads, 2, rows.shape[0] // heads // 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
+    )
+
+
+def _tensors(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """All tensors of a safetensors file in float32. Raises `InputError`."""
+    import numpy as np
+
+    data = path.read_bytes()
+    try:
+        (length,) = struct.unpack("<Q", data[:8])
+        header = msgspec.json.decode(data[8 : 8 + length])
+        found = {}
+        for name, tensor in header.items():
+            if name == "__metadata__":
+                continue
+            start, end = tensor["data_offsets"]
+            raw = data[8 + length + start : 8 + length + end]
+            if tensor["dtype"] == "BF16":  # the upper half of a float32
+                values = (np.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4")
+            else:
+                values = np.frombuffer(raw, {"F32": "<f4", "F16": "<f2"}[tensor["dtype"]]).astype("float32")
+            found[name] = values.reshape(tensor["shape"])
+    except (struct.error, msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"no sound safetensors file of float numbers: {error}", path=str(path)) from None
+    if not found:
+        raise InputError("this safetensors file holds no tensors", path=str(path))
+    return found

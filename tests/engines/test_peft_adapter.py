@@ -1,0 +1,150 @@
+"""A PEFT adapter on llama.cpp: the same numbers as the trainer's own GGUF, and refusals."""
+
+import json
+
+import numpy as np
+import pytest
+
+from freehold.engines.llamacpp import adapters, peft
+from freehold.errors import EngineError, InputError
+from freehold.types.endpoint import AdapterMount
+
+gguf = pytest.importorskip("gguf")
+BASE = {
+    "general.architecture": "llama",
+    "llama.block_count": 2,
+    "llama.attention.head_count": 4,
+    "llama.attention.head_count_kv": 2,
+}
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+
+
+def read(path):
+    reader = gguf.GGUFReader(str(path))
+    alpha = float(reader.get_field("adapter.lora.alpha").contents())
+    return alpha, {tensor.name: np.array(tensor.data) for tensor in reader.tensors}
+
+
+def change(path, name):
+    """``scale · B·A`` as llama.cpp computes it."""
+    alpha, tensors = read(path)
+    a, b = tensors[f"{name}.weight.lora_a"], tensors[f"{name}.weight.lora_b"]
+    return b @ a * (alpha / a.shape[0])
+
+
+def write(folder, tensors, **config):
+    from safetensors.numpy import save_file
+
+    folder.mkdir(exist_ok=True)
+    save_file(tensors, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", **config}))
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+@pytest.mark.parametrize("rslora", [False, True])
+def test_it_is_what_the_trainer_would_have_written(tmp_path, rslora):
+    torch = pytest.importorskip("torch")
+    library = pytest.importorskip("peft")
+    transformers = pytest.importorskip("transformers")
+    from freehold.training.export import write_gguf
+
+    torch.manual_seed(1)
+    shape = transformers.LlamaConfig(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, vocab_size=64,
+    )  # fmt: skip
+    wanted = library.LoraConfig(
+        r=4, lora_alpha=12, target_modules=["q_proj", "k_proj", "down_proj"], use_rslora=rslora,
+        init_lora_weights=False,
+    )  # fmt: skip
+    model = library.get_peft_model(transformers.LlamaForCausalLM(shape), wanted)
+    model.save_pretrained(tmp_path / "theirs")
+    write_gguf(
+        tmp_path / "trainers.gguf",
+        model,
+        library.get_peft_model_state_dict(model),
+        architecture="llama",
+        name="x",
+    )
+    mount = AdapterMount(name="m:x", path=str(tmp_path / "theirs"))
+    made = adapters.file_of(mount, BASE)
+    (one, ours), (two, trainers) = read(made), read(tmp_path / "trainers.gguf")
+    assert one == pytest.approx(two)
+    assert ours.keys() == trainers.keys() and len(ours) == 12
+    for name, values in ours.items():
+        assert np.allclose(values, trainers[name], atol=1e-6), name
+    adapters.check(mount, BASE, None)
+    before = made.stat().st_mtime_ns
+    assert adapters.file_of(mount, BASE) == made and made.stat().st_mtime_ns == before, "made once"
+    same = AdapterMount(name="m:x", path=str(tmp_path / "theirs" / "adapter_model.safetensors"))
+    assert adapters.file_of(same, BASE) == made
+
+
+def test_ranks_and_alphas_of_single_layers_are_kept(tmp_path):
+    random = np.random.default_rng(3)
+    layer = "base_model.model.model.layers.{}.mlp.down_proj.lora_{}.weight"
+    tensors = {
+        layer.format(number, half): random.normal(size=size).astype("float32")
+        for number, rank in ((0, 4), (1, 2))
+        for half, size in (("A", (rank, 48)), ("B", (32, rank)))
+    }
+    folder = write(
+        tmp_path / "a", tensors, r=4, lora_alpha=8, rank_pattern={"layers.1.mlp.down_proj": 2},
+        alpha_pattern={"layers.1.mlp.down_proj": 10},
+    )  # fmt: skip
+    made = peft.converted(folder, BASE, tmp_path)
+    for number, scale in ((0, 8 / 4), (1, 10 / 2)):
+        expected = tensors[layer.format(number, "B")] @ tensors[layer.format(number, "A")] * scale
+        assert np.allclose(change(made, f"blk.{number}.ffn_down"), expected, rtol=1e-5)
+
+
+def test_bfloat16_is_read(tmp_path):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    names = [f"base_model.model.model.layers.0.mlp.up_proj.lora_{half}.weight" for half in "AB"]
+    header = {
+        names[0]: {"dtype": "BF16", "shape": [1, 2], "data_offsets": [0, 4]},
+        names[1]: {"dtype": "F16", "shape": [2, 1], "data_offsets": [4, 8]},
+    }
+    text = json.dumps(header).encode()
+    data = np.array([1.5, -2.0], "float32").view("<u4") >> 16
+    body = data.astype("<u2").tobytes() + np.array([0.5, 4.0], "<f2").tobytes()
+    (folder / "adapter_model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + body)
+    (folder / "adapter_config.json").write_text('{"r": 1, "lora_alpha": 1}')
+    made = peft.converted(folder, BASE, tmp_path)
+    assert change(made, "blk.0.ffn_up").tolist() == [[0.75, -1.0], [6.0, -8.0]]
+
+
+@pytest.mark.parametrize(
+    ("config", "tensor", "says"),
+    [
+        ({"use_dora": True}, "layers.0.mlp.up_proj.lora_A.weight", "DoRA"),
+        ({"bias": "all"}, "layers.0.mlp.up_proj.lora_A.weight", "bias all"),
+        ({"peft_type": "IA3"}, "layers.0.mlp.up_proj.lora_A.weight", "IA3"),
+        ({}, "embed_tokens.lora_embedding_A", "cannot put"),
+        ({}, "layers.0.something.lora_A.weight", "cannot put"),
+    ],
+)
+def test_what_llamacpp_cannot_serve_is_refused_with_a_way_out(tmp_path, config, tensor, says):
+    folder = write(
+        tmp_path / "a", {f"base_model.model.model.{tensor}": np.zeros((1, 2), "float32")}, r=1, **config
+    )
+    with pytest.raises(EngineError, match=says) as caught:
+        peft.converted(folder, BASE, tmp_path)
+    assert "merge" in caught.value.hint
+    assert not list(tmp_path.rglob("*.gguf"))
+
+
+def test_damaged_files_are_one_line(tmp_path):
+    folder = write(tmp_path / "a", {"base_model.model.x.lora_A.weight": np.zeros((1, 2), "float32")}, r=1)
+    (folder / "adapter_model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}")
+    with pytest.raises(InputError, match="safetensors"):
+        peft.converted(folder, BASE, tmp_path)
+    (folder / "adapter_config.json").write_text("{")
+    with pytest.raises(InputError, match=r"adapter_config\.json"):
+        peft.converted(folder, BASE, tmp_path)
