@@ -55,6 +55,15 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "Most GiB that fetched and converted weights may take; a pull beyond it is refused. Default: the disk.",
     ),
+    Setting(
+        "log_requests", bool, False, "Write a line of JSON for each request to the gateway's log; no content."
+    ),
+    Setting(
+        "otel",
+        bool,
+        False,
+        "Send a span for each request to OpenTelemetry (extra otel; OTEL_EXPORTER_OTLP_ENDPOINT); no content.",
+    ),
     Setting("offline", bool, False, "Never reach for a hub or a package index; use what is already here."),
 )
 
@@ -78,6 +87,8 @@ class Settings:
     capture_queue: int
     threads: int | None
     weights_gib: float | None
+    log_requests: bool
+    otel: bool
     offline: bool
 
 

@@ -21,6 +21,7 @@ from freehold.gateway.keys import KeyRing
 from freehold.gateway.messages import TableMessage, Totals
 from freehold.gateway.request import ClientGone, Request
 from freehold.gateway.routing import RouteTable
+from freehold.gateway.seen import Lines, Spans, Teller, Telling
 from freehold.gateway.shadow import Shadows
 from freehold.gateway.spool import TABLE, TOTALS, USE, Spool
 from freehold.gateway.state import WorkerState
@@ -75,6 +76,12 @@ class GatewayApp:
         loop = asyncio.get_running_loop()
         self._tasks.append(loop.create_task(self._tick()))
         self._tasks.append(loop.create_task(self._tell_use()))
+        tellings: list[Telling] = [Lines()] if config.log_requests else []
+        if config.otel:
+            tellings.append(Spans())
+        if tellings:
+            self.state.teller = Teller(tellings)
+            self._tasks.append(loop.create_task(self._tell_seen(self.state.teller)))
         self._follow_config()
         if spool is not None:
             spool.start()
@@ -87,6 +94,8 @@ class GatewayApp:
         await self.shadows.close()
         if self.state.spool is not None:
             await self.state.spool.close()
+        if self.state.teller is not None:
+            await asyncio.to_thread(self.state.teller.close)
         self._write_meters()
         await self.state.upstreams.close()
 
@@ -205,6 +214,12 @@ class GatewayApp:
             await asyncio.sleep(1.0)
             self._write_meters()
 
+    async def _tell_seen(self, teller: Teller) -> None:
+        """Once a second: log lines and spans of the requests that ended."""
+        while True:
+            await asyncio.sleep(1.0)
+            await asyncio.to_thread(teller.flush)
+
     async def _tell_use(self) -> None:
         """Four times a second: tell the recorder what was used of limits, so that all workers know."""
         assert self.state is not None
@@ -220,6 +235,8 @@ class GatewayApp:
         if self.state.spool is not None:
             self.state.meters.set("freehold_traces_captured", self.state.spool.captured)
             self.state.meters.set("freehold_traces_dropped", self.state.spool.dropped)
+        if self.state.teller is not None:
+            self.state.meters.set("freehold_requests_untold", self.state.teller.dropped)
         # A full disk must not stop traffic; the numbers are simply older then.
         with contextlib.suppress(OSError):
             self.state.meters.write(self.run_folder)

@@ -67,6 +67,8 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     shadow_per_minute: int | None = None
     retention_days: float | None = None
     retention_bytes: int | None = None
+    log_requests: bool = False
+    otel: bool = False
 
     def charges(self, endpoint_name: str) -> bool:
         """Whether an endpoint costs money per token: a remote one that is not said to be free."""

@@ -44,6 +44,7 @@ class Exchange:
         "key",
         "metered",
         "model",
+        "refusal",
         "release",
         "route",
         "seen",
@@ -73,6 +74,7 @@ class Exchange:
         self.answered_by: Endpoint | None = None
         self.arm = "incumbent"
         self.fallback: str | None = None
+        self.refusal: str | None = None
         self.status = 0
         self.streamed = False
         self.capturing = False

@@ -15,8 +15,10 @@ from typing import Any
 
 from freehold.gateway.attempt import answer
 from freehold.gateway.exchange import Exchange
+from freehold.gateway.passing import REQUEST_HEADER
 from freehold.gateway.request import ClientGone, Request
 from freehold.gateway.routing import decide
+from freehold.gateway.seen import seen_of
 from freehold.gateway.shadow import Shadows
 from freehold.gateway.state import WorkerState
 from freehold.gateway.translation import Door
@@ -57,6 +59,8 @@ async def forward(state: WorkerState, shadows: Shadows, door: Door, request: Req
         if exchange.release is not None:
             exchange.release()
     _finish(state, shadows, exchange)
+    if state.teller is not None:
+        state.teller.add(seen_of(exchange, request.header("traceparent")))
 
 
 async def _admit(state: WorkerState, exchange: Exchange, request: Request) -> None:
@@ -131,8 +135,10 @@ def hash_key(route_name: str, key: str | bytes) -> str:
 def _refuse(state: WorkerState, exchange: Exchange, request: Request, error: ApiError) -> None:
     exchange.status = error.status
     exchange.capturing = False
-    state.meters.count("freehold_refusals", error.code or str(error.status))
-    reply(request, exchange.door.error(error))
+    exchange.refusal = error.code or str(error.status)
+    state.meters.count("freehold_refusals", exchange.refusal)
+    whole = exchange.door.error(error)
+    reply(request, whole._replace(headers=[*whole.headers, (REQUEST_HEADER, exchange.id)]))
 
 
 def reply(request: Request, whole: Reply) -> None:

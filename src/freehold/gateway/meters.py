@@ -31,6 +31,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_shadows": ("Requests mirrored to a candidate", ("route", "outcome")),
     "freehold_bills": ("Answers that were charged to a key or route with limits", ("outcome",)),
     "freehold_spend_usd": ("Dollars charged to a key or route", ("name",)),
+    "freehold_requests_untold": ("Requests left out of the log or of OpenTelemetry", ()),
     "freehold_traces_captured": ("Traces handed to the recorder", ()),
     "freehold_traces_dropped": ("Traces dropped because the queue was full", ()),
     "freehold_traces_stored": ("Traces written to the store", ()),

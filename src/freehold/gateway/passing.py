@@ -15,6 +15,7 @@ from freehold.wire.errors import ApiError
 from freehold.wire.sse import UsageFilter
 
 _WHOLE_ANSWER_MAX = 1024 * 1024
+REQUEST_HEADER = "x-freehold-request-id"
 _TRACE_HEADER = "x-freehold-trace-id"
 Headers = list[tuple[str, str]]
 
@@ -80,6 +81,7 @@ def _begin(exchange: Exchange, endpoint: Endpoint, opened: Opened) -> Headers:
     exchange.content_encoding = opened.header("content-encoding")
     headers = headers_back(opened)
     headers.append(("server", "freehold"))
+    headers.append((REQUEST_HEADER, exchange.id))
     if exchange.capturing:
         headers.append((_TRACE_HEADER, exchange.id))
     return headers

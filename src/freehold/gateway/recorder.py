@@ -33,6 +33,7 @@ from freehold.gateway.limiter import WINDOW_S
 from freehold.gateway.messages import Captured, TableMessage, Told, Totals
 from freehold.gateway.meters import Meters
 from freehold.gateway.redaction import Redactor, redactor_of
+from freehold.gateway.seen import log_as_json
 from freehold.gateway.spending import Bill, dollars
 from freehold.gateway.spool import TABLE, TOTALS, TRACE, USE, FrameReader, frame
 from freehold.gateway.traces import to_trace
@@ -324,7 +325,7 @@ def _wait_for_the_end() -> None:
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    log_as_json()
     with contextlib.suppress(OSError):
         os.nice(5)
     config = from_json(first_words())

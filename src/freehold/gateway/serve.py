@@ -26,6 +26,7 @@ import msgspec
 from freehold.errors import ConfigError, EngineError, PortInUseError
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, to_json
 from freehold.gateway.kept import Kept
+from freehold.gateway.seen import check_otel
 from freehold.types.endpoint import Endpoint
 
 _RUN_FOLDER_PREFIX = "freehold-gateway-"
@@ -100,6 +101,8 @@ def check(config: GatewayConfig) -> None:
     """Everything that can be known to be wrong before the start."""
     if not config.endpoints:
         raise ConfigError("a gateway needs at least one endpoint")
+    if config.otel:
+        check_otel()
     for endpoint in config.endpoints:
         if endpoint.api_key_env is not None and not os.environ.get(endpoint.api_key_env):
             raise ConfigError(

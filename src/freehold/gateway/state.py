@@ -9,6 +9,7 @@ from freehold.gateway.keys import KeyRing
 from freehold.gateway.limiter import Limiter
 from freehold.gateway.meters import Meters
 from freehold.gateway.routing import RouteTable
+from freehold.gateway.seen import Teller
 from freehold.gateway.spool import Spool
 from freehold.gateway.upstream import Breaker, Upstreams
 
@@ -24,6 +25,7 @@ class WorkerState:
         self.meters = Meters()
         self.spool = spool
         self.limiter = Limiter()
+        self.teller: Teller | None = None
         self.draw = random.Random().random
         self._breakers: dict[str, Breaker] = {}
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import resource
 import signal
@@ -19,6 +18,7 @@ from pathlib import Path
 from freehold.gateway.app import GatewayApp
 from freehold.gateway.config import from_json
 from freehold.gateway.kept import first_words, run_on_fast_loop, settle
+from freehold.gateway.seen import log_as_json
 from freehold.gateway.server import Server
 
 
@@ -45,7 +45,7 @@ async def work(app: GatewayApp, listener: socket.socket) -> None:
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    log_as_json()
     # Each client and each upstream is an open file.
     with contextlib.suppress(OSError, ValueError):
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -291,7 +291,12 @@ def serve(
     plans = [plan] if isinstance(plan, ServePlan) else list(plan)
     front = (
         GatewayConfig(
-            endpoints=(), host=host, port=port, attributions=attributions(plans, project.config.use)
+            endpoints=(),
+            host=host,
+            port=port,
+            attributions=attributions(plans, project.config.use),
+            log_requests=project.settings.log_requests,
+            otel=project.settings.otel,
         )
         if with_gateway
         else None

@@ -144,6 +144,8 @@ def up(
         shadow_concurrency=config.capture.shadow_concurrency,
         shadow_per_minute=config.capture.shadow_per_minute,
         workers=workers or 1,
+        log_requests=project.settings.log_requests,
+        otel=project.settings.otel,
         prices={table.name: table.price for table in config.endpoints if table.price is not None}
         | ({INCUMBENT: config.incumbent.price} if config.incumbent and config.incumbent.price else {}),
     )
