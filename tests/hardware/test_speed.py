@@ -1,5 +1,7 @@
 """Roofline estimates: what the engine's build changes, and that measured figures lie inside."""
 
+from pathlib import Path
+
 import pytest
 
 from freehold.catalog import models
@@ -59,3 +61,25 @@ def test_a_batch_of_a_mixture_touches_more_experts():
     )
     gain = many.decode_all_tokens_per_second[1] / one.decode_all_tokens_per_second[1]
     assert 1.5 < gain < 4.5  # a dense model gains nearly eightfold
+
+
+def test_every_known_figure_is_inside_its_range_and_on_the_page():
+    from benchmarks import speed
+
+    rows = speed.known()
+    assert len(rows) >= 40
+    assert [(row.machine, row.model, row.quantization) for row in rows if not row.inside] == []
+    page = Path(__file__).parents[2] / "docs" / "reference" / "speed.md"
+    assert page.read_text(encoding="utf-8") == speed.page()
+
+
+@pytest.mark.parametrize(
+    ("name", "geforce"),
+    [("NVIDIA GeForce RTX 4090", True), ("RTX 4070 Ti 12GB", True), ("RTX A6000 48GB", False),
+     ("RTX 6000 Ada 48GB", False), ("NVIDIA A100-SXM4-80GB", False)],
+)  # fmt: skip
+def test_cards_for_games_have_shares_of_their_own(name, geforce):
+    card = Accelerator(
+        kind="nvidia", name=name, memory_bytes=1 << 34, bandwidth_bytes_per_second=1e12, bf16_flops=1e14
+    )
+    assert (bound(machine(accelerators=(card,))).kind == "nvidia, GeForce") is geforce
