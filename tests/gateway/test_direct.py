@@ -129,6 +129,70 @@ def test_chunks_come_as_they_were_cut_and_none_waits_for_another():
     assert run(scenario, [pieces]) == [[b"a", b"b"], [b"c"], []]
 
 
+class Bucket:
+    """A sink that is full for a moment after each `full_after` bytes, and wants no more after `most` chunks."""
+
+    def __init__(self, full_after=10**9, most=10**9, fails=False):
+        self.full_after, self.most, self.fails = full_after, most, fails
+        self.chunks, self.waits, self.is_full = [], 0, False
+
+    def take(self, chunks):
+        if self.fails:
+            raise LookupError("no place")
+        self.chunks += chunks
+        self.is_full = sum(map(len, self.chunks)) >= self.full_after * (self.waits + 1)
+        return len(self.chunks) < self.most
+
+    async def drained(self):
+        self.waits += 1
+        await asyncio.sleep(0.03)
+        self.is_full = False
+
+
+STREAMED = [
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n",
+    b"1\r\nc\r\n",
+    b"1\r\nd\r\n0\r\n\r\n",
+]
+
+
+def relayed(bucket, *connections):
+    async def scenario(client, server):
+        answer = await client.ask(server.place, HEAD, b"{}")
+        try:
+            await answer.relay(bucket)
+        finally:
+            await answer.close()
+
+    run(scenario, *connections)
+    return bucket
+
+
+def test_a_relay_hands_on_every_chunk_once():
+    assert relayed(Bucket(), [STREAMED]).chunks == [b"a", b"b", b"c", b"d"]
+
+
+def test_a_full_sink_is_waited_for_and_loses_nothing():
+    bucket = relayed(Bucket(full_after=1), [STREAMED])
+    assert bucket.chunks == [b"a", b"b", b"c", b"d"] and bucket.waits >= 2
+
+
+def test_a_sink_that_wants_no_more_ends_the_relay():
+    assert relayed(Bucket(most=3), [STREAMED]).chunks == [b"a", b"b", b"c"]
+
+
+def test_what_a_sink_raises_comes_out_of_the_relay():
+    with pytest.raises(LookupError, match="no place"):
+        relayed(Bucket(fails=True), [STREAMED])
+
+
+def test_a_relay_that_is_cut_says_so_after_what_came():
+    bucket = Bucket()
+    with pytest.raises(BrokenOff):
+        relayed(bucket, [STREAMED[:2]])
+    assert bucket.chunks == [b"a", b"b", b"c"]
+
+
 def test_silence_is_a_time_out():
     async def scenario(client, server):
         async def silent(reader, writer):

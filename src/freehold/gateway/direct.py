@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from freehold.gateway.opened import BrokenOff, ClientError, Opened, TimedOut, Unreachable
+from freehold.gateway.opened import BrokenOff, ClientError, Opened, Sink, TimedOut, Unreachable
 
 _HEAD_BYTES_MAX = 256 * 1024
 # More than this waits for a slow client: the endpoint is made to wait as well.
@@ -37,7 +37,18 @@ class Place(NamedTuple):
 class DirectAnswer(Opened):
     """An answer that comes over a `_Connection`."""
 
-    __slots__ = ("_bytes", "_chunks", "_connection", "_ended", "_trouble", "_waiter", "headers", "status")
+    __slots__ = (
+        "_bytes",
+        "_chunks",
+        "_connection",
+        "_ended",
+        "_refused",
+        "_sink",
+        "_trouble",
+        "_waiter",
+        "headers",
+        "status",
+    )
 
     def __init__(self, connection: _Connection) -> None:
         self.status = 0
@@ -47,6 +58,8 @@ class DirectAnswer(Opened):
         self._bytes = 0
         self._ended = False
         self._trouble: ClientError | None = None
+        self._sink: Sink | None = None
+        self._refused: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     async def head(self) -> None:
@@ -70,6 +83,27 @@ class DirectAnswer(Opened):
             self._connection.resume()
         self._bytes = 0
         return chunks
+
+    async def relay(self, sink: Sink) -> None:
+        self._sink = sink
+        try:
+            self._hand_on()
+            while self._is_relaying():
+                if sink.is_full:
+                    await sink.drained()
+                    self._hand_on()
+                    if self._connection is not None:
+                        self._connection.resume()
+                elif self._ended:
+                    return
+                elif self._trouble is not None:
+                    raise self._trouble
+                else:
+                    await self._news()
+            if self._refused is not None:
+                raise self._refused
+        finally:
+            self._sink = None
 
     async def whole(self) -> bytes:
         while not self._ended:
@@ -98,6 +132,29 @@ class DirectAnswer(Opened):
     def add(self, data: bytes) -> None:
         self._chunks.append(data)
         self._bytes += len(data)
+
+    def _is_relaying(self) -> bool:
+        return self._sink is not None
+
+    def came(self) -> None:
+        """Something has come: pass it on in this very turn of the loop, or wake who waits for it."""
+        self._hand_on()
+        if self._sink is None or self._ended or self._sink.is_full:
+            self.wake()
+
+    def _hand_on(self) -> None:
+        """Give the sink what is there; who wants no more, or fails, is a sink no longer."""
+        sink = self._sink
+        if sink is None or not self._chunks or sink.is_full:
+            return
+        chunks, self._chunks = self._chunks, []
+        self._bytes = 0
+        try:
+            wanted = sink.take(chunks)
+        except Exception as error:  # noqa: BLE001  # `relay` raises it where somebody waits for it
+            self._refused, wanted = error, False
+        if not wanted:
+            self._sink = None
 
     def end(self) -> None:
         self._ended = True
@@ -196,7 +253,7 @@ class _Connection(asyncio.Protocol):
             if self._head_bytes > _HEAD_BYTES_MAX:
                 self._fail(BrokenOff("headers without end"))
             return
-        answer.wake()
+        answer.came()
         if answer.is_full and not self._paused and self._answer is not None:
             self._paused = True
             self.transport.pause_reading()

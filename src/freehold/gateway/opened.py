@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Protocol
 
 
 class ClientError(Exception):
@@ -19,6 +20,20 @@ class TimedOut(ClientError):
 
 class BrokenOff(ClientError):
     """The connection ended before the answer did, or what came was no HTTP."""
+
+
+class Sink(Protocol):
+    """Where the chunks of an answer go."""
+
+    def take(self, chunks: list[bytes]) -> bool:
+        """Pass chunks on at once; False when no more are wanted."""
+
+    @property
+    def is_full(self) -> bool:
+        """Nothing more shall be passed on before `drained`."""
+
+    async def drained(self) -> None:
+        """Wait until there is room again."""
 
 
 class Opened(ABC):
@@ -53,6 +68,14 @@ class Opened(ABC):
 
         Empty at the end. Raises `ClientError`, after everything that came before the trouble was read.
         """
+
+    async def relay(self, sink: Sink) -> None:
+        """Give all chunks to a sink, each as soon as it comes. Raises `ClientError`, and what `take` raises."""
+        while chunks := await self.read():
+            if not sink.take(chunks):
+                return
+            if sink.is_full:
+                await sink.drained()
 
     async def whole(self) -> bytes:
         """The rest of the body. Raises `ClientError`."""

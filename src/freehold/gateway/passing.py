@@ -126,22 +126,10 @@ async def _stream(
 ) -> None:
     exchange.sent = True
     request.begin(opened.status, headers)
-    keeping = exchange.capturing or bool(exchange.metered)
+    way = _Way(exchange, filtered, request)
     try:
-        while chunks := await opened.read():
-            if exchange.first_byte_s is None:
-                exchange.first_byte_s = time.perf_counter()
-            if keeping:
-                for chunk in chunks:
-                    exchange.keep(chunk)
-            if filtered is not None:
-                chunks = _all_told(exchange, filtered, chunks)
-            request.send(chunks)
-            if exchange.completeness != "complete":
-                return
-            if request.is_full:
-                await request.drained()
-        if filtered is not None:
+        await opened.relay(way)
+        if filtered is not None and exchange.completeness == "complete":
             request.send([_told(exchange, filtered, None)])
     except ClientError:
         exchange.completeness = "upstream_cut"
@@ -149,6 +137,35 @@ async def _stream(
             request.send([_cut_notice(exchange, filtered)])
         else:
             request.cut()
+
+
+class _Way:
+    """The way of chunks from an answer to the client: kept for the trace, translated, sent."""
+
+    __slots__ = ("_exchange", "_filtered", "_keeping", "_request", "drained")
+
+    def __init__(self, exchange: Exchange, filtered: StreamTranslation | None, request: Request) -> None:
+        self._exchange = exchange
+        self._filtered = filtered
+        self._request = request
+        self._keeping = exchange.capturing or bool(exchange.metered)
+        self.drained = request.drained
+
+    @property
+    def is_full(self) -> bool:
+        return self._request.is_full
+
+    def take(self, chunks: list[bytes]) -> bool:
+        exchange = self._exchange
+        if exchange.first_byte_s is None:
+            exchange.first_byte_s = time.perf_counter()
+        if self._keeping:
+            for chunk in chunks:
+                exchange.keep(chunk)
+        if self._filtered is not None:
+            chunks = _all_told(exchange, self._filtered, chunks)
+        self._request.send(chunks)
+        return exchange.completeness == "complete"
 
 
 def _all_told(exchange: Exchange, filtered: StreamTranslation, chunks: list[bytes]) -> list[bytes]:
