@@ -15,6 +15,7 @@ from freehold.settings import load
 from freehold.types.machine import Workload
 from freehold.workflows.fit import fit_model
 from freehold.workflows.fit_server import read
+from freehold.workflows.machine import find_machine
 from freehold.workflows.sizing import adapter_bytes, size_model
 
 CONFIG = {
@@ -240,3 +241,37 @@ def test_the_command_reads_a_server(server, monkeypatch, tmp_path):
     result = CliRunner().invoke(cli, ["fit", server[0], "--context", "8192", "--concurrency", "8"])
     assert result.exit_code == 0, result.output
     assert "assistant" in result.stdout
+
+
+def test_of_a_model_of_400_gb_only_headers_are_read(settings, tmp_path):
+    """The tensors are holes in the files: whoever read them would read for minutes."""
+    from freehold.catalog import models
+
+    large = tmp_path / "large.gguf"
+    shape = models.get("deepseek-ai/DeepSeek-V3").shape
+    try:
+        size = tiny_models.write_header(shape, "Q4_K_M", large)
+    except OSError as error:
+        pytest.skip(f"no sparse files here: {error}")
+    assert size > 400e9
+    assert large.stat().st_blocks * 512 < 10e6
+    machine = find_machine("8x H100 SXM", settings)
+    found = fit_model(str(large), workload=Workload(), settings=settings, machine=machine)
+    assert {part.name: part.bytes for part in found.parts}["weights"] == pytest.approx(size, rel=0.001)
+    large.unlink()
+
+    folder = tmp_path / "safetensors"
+    folder.mkdir()
+    config = {
+        "model_type": "llama", "num_hidden_layers": 126, "hidden_size": 16384, "num_attention_heads": 128,
+        "num_key_value_heads": 8, "intermediate_size": 53248, "vocab_size": 128256, "max_position_embeddings": 131072,
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
+    total = 400 << 30
+    header = json.dumps({"w": {"dtype": "BF16", "shape": [total // 2], "data_offsets": [0, total]}}).encode()
+    with (folder / "model.safetensors").open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + total)
+    held = fit_model(str(folder), workload=Workload(), settings=settings, machine=machine)
+    assert {part.name: part.bytes for part in held.parts}["weights"] == total
+    (folder / "model.safetensors").unlink()
