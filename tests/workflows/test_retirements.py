@@ -163,6 +163,12 @@ def test_the_incumbent_is_asked_by_itself_when_its_key_is_there(tmp_path, monkey
     assert isinstance(CliRunner().invoke(cli, [*asked, "--ask"]).exception, UpstreamError)
 
 
+def test_a_platform_without_a_date_names_the_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = ["retirements", "claude-sonnet-4-5@20250929", "--as-of", "2026-11-24"]
+    assert "elsewhere the same model ends 2026-11-30 on anthropic" in CliRunner().invoke(cli, asked).stderr
+
+
 def test_snapshots_are_found_by_their_dates():
     for name in ("o1-2024-12-17", "o3-mini-2025-01-31", "o4-mini-2025-04-16", "gpt-4o-audio-preview"):
         assert workflow.notices((name,), as_of=DAY)

@@ -146,7 +146,8 @@ def nearest_all(model_id: str, most: int = 3) -> tuple[str, ...]:
     Of the former, models that follow instructions go first (they are what people serve), then the shortest names.
     """
     said = _words(model_id)
-    holding = [model for model in all_models() if said and all(word in _words(model.id) for word in said)]
+    enough = any(len(word) > 1 for word in said)  # an "x" alone is in "8x7B", and nobody meant that
+    holding = [model for model in all_models() if enough and all(word in _words(model.id) for word in said)]
     if holding:
         holding.sort(key=lambda model: (not model.instruct, len(model.id), model.id))
         return tuple(model.id for model in holding[:most])

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from freehold.cli.options import config_option, json_option, print_json
+
+if TYPE_CHECKING:
+    from freehold.workflows.retirements import Notice
 
 
 @click.command("retirements")
@@ -79,13 +83,18 @@ def command(
             _line(notice)
         for model in models:
             if not workflow.notices((model,), as_of=day, platform=chosen, asked=asked):
-                click.echo(
-                    f"{model}: no shutdown date is known here, which does not mean there is none", err=True
-                )
+                click.echo(_unknown(model, workflow.elsewhere(model, as_of=day)), err=True)
         if not found and not models:
             click.echo("none", err=True)
     if fail_within is not None and any(notice.days_left <= fail_within for notice in found):
         raise SystemExit(1)
+
+
+def _unknown(model: str, others: list[Notice]) -> str:
+    if not others:
+        return f"{model}: no shutdown date is known here, which does not mean there is none"
+    dates = ", ".join(f"{one.shutdown} on {one.platform}" for one in others)
+    return f"{model}: no shutdown date is known there; elsewhere the same model ends {dates}"
 
 
 def _line(notice: object) -> None:

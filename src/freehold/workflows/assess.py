@@ -100,6 +100,11 @@ def assess(
         usd_per_month_now=told.bill,
         assumptions=(
             *needs.how,
+            *(
+                ("answers in a JSON schema are enforced by the engine, whatever the model",)
+                if needs.json_schema
+                else ()
+            ),
             "speed is estimated unless measured",
             "quantizations below four bits are left out: measure them first",
         ),

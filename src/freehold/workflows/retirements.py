@@ -69,6 +69,12 @@ def notices(
     return sorted(found, key=lambda notice: (notice.shutdown, notice.model, notice.platform))
 
 
+def elsewhere(model: str, *, as_of: date | None = None) -> list[Notice]:
+    """Shutdowns of the same model on other platforms than the one its id or `--platform` names."""
+    name, _ = catalog.plain_id(model)
+    return notices((name,), as_of=as_of)
+
+
 def _notice(row: Retirement, today: date, asked_as: str | None, told: date | None) -> Notice:
     own = row.platform in ("openai", "anthropic", "google")
     told = told if own else None
