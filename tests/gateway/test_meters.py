@@ -3,7 +3,8 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from freehold.gateway import meters
-from freehold.gateway.meters import Meters, exposition, read_all
+from freehold.gateway.exposition import exposition
+from freehold.gateway.meters import Meters, read_all
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 

@@ -203,8 +203,13 @@ class GatewayApp:
     async def metrics(self, _request: Request) -> Reply:
         """The numbers of all workers, in Prometheus's text format."""
         self._write_meters()
-        body = await asyncio.to_thread(lambda: meters.exposition(meters.read_all(self.run_folder)))
+        body = await asyncio.to_thread(self._exposed)
         return Reply(200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")], body)
+
+    def _exposed(self) -> bytes:
+        from freehold.gateway.exposition import exposition
+
+        return exposition(meters.read_all(self.run_folder))
 
     # Upkeep
 

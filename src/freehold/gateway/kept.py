@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
 import os
@@ -89,6 +88,9 @@ def settle() -> None:
 
 def run_on_fast_loop(main: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine to its end, on uvloop where there is one."""
+    # Here, because the main process keeps children and has no loop.
+    import asyncio
+
     try:
         import uvloop
     except ImportError:

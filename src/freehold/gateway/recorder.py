@@ -43,7 +43,7 @@ from freehold.types.trace import Trace
 
 log = logging.getLogger("freehold.recorder")
 
-BATCH = 500
+BATCH, BATCH_BYTES = 500, 2 * 1024 * 1024
 WRITE_EVERY_S = 0.15
 POLL_EVERY_S = 0.14
 NUMBERS_EVERY_S = 0.5
@@ -257,13 +257,25 @@ class Recorder:
 
     def _write(self, store: Store) -> None:
         while self._queue:
-            batch = [self._queue[place] for place in range(min(BATCH, len(self._queue)))]
+            batch = self._batch()
             traces = self._traces(batch)
             store.add_traces(traces)
             # Only now are they safe; had the store refused, they would still be in the queue.
             for _ in batch:
                 self._queue.popleft()
             self._meters.count("freehold_traces_stored", by=len(traces))
+
+    def _batch(self) -> list[bytes]:
+        """The next traces to write: few enough to be taken apart in memory at once."""
+        batch: list[bytes] = []
+        size = 0
+        # By place, because the loop appends meanwhile.
+        for place in range(min(BATCH, len(self._queue))):
+            size += len(self._queue[place])
+            if batch and size > BATCH_BYTES:
+                break
+            batch.append(self._queue[place])
+        return batch
 
     def _traces(self, batch: list[bytes]) -> list[Trace]:
         """The traces to write. One that cannot be read, or whose redaction fails, is lost and counted: nothing is

@@ -6,7 +6,6 @@ Processes: a main one that watches over the others, the workers, and one recorde
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -16,8 +15,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -238,11 +235,15 @@ def started(config: GatewayConfig, *, log: Path | None = None) -> Iterator[Runni
 
 
 def _healthy(base_url: str) -> bool:
+    # Only who starts a gateway asks; the gateway's own main process is spared the weight of these.
+    import json
+    import urllib.request
+
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"{base_url}/health", timeout=1) as answer:
             return bool(json.load(answer)["status"] == "ok")
-    except (OSError, ValueError, urllib.error.URLError):
+    except (OSError, ValueError):
         return False
 
 

@@ -19,7 +19,7 @@ _IN_FLIGHT_BYTES = 4 * 1024 * 1024
 
 FRAME = struct.Struct(">IB")
 TRACE, USE, TABLE, TOTALS = 1, 2, 3, 4
-_encode = msgspec.msgpack.Encoder().encode
+_encode_into = msgspec.msgpack.Encoder().encode_into
 
 
 def frame(tag: int, payload: bytes) -> bytes:
@@ -71,7 +71,7 @@ class Spool(asyncio.Protocol):
         self._max_items = max_items
         self._max_bytes = max_bytes
         self._on_message = on_message
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[bytes | bytearray] = deque()
         self._bytes = 0
         self._transport: asyncio.Transport | None = None
         self._reader = FrameReader()
@@ -88,16 +88,19 @@ class Spool(asyncio.Protocol):
         if len(self._queue) >= self._max_items or self._bytes + size > self._max_bytes:
             self.dropped += 1
             return False
-        self._push(TRACE, _encode(captured))
+        # Encoded behind the room for its frame, so that nothing is copied.
+        message = bytearray(FRAME.size)
+        _encode_into(captured, message, FRAME.size)
+        FRAME.pack_into(message, 0, len(message) - FRAME.size, TRACE)
+        self._push(message)
         self.captured += 1
         return True
 
     def send(self, tag: int, payload: bytes) -> None:
         """Queue another message; there are few of them, so they always find room."""
-        self._push(tag, payload)
+        self._push(frame(tag, payload))
 
-    def _push(self, tag: int, payload: bytes) -> None:
-        message = frame(tag, payload)
+    def _push(self, message: bytes | bytearray) -> None:
         self._queue.append(message)
         self._bytes += len(message)
 

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.direct import DirectClient, Place
@@ -205,8 +204,12 @@ def plain_place(base_url: str) -> Place | None:
     host = parts.hostname
     if parts.scheme != "http" or host is None or parts.username is not None:
         return None
-    if "http" in getproxies() and not proxy_bypass(host):
-        return None
+    if any(name.lower() == "http_proxy" for name in os.environ):
+        # Late, because few need it and it is heavy.
+        from urllib.request import getproxies, proxy_bypass
+
+        if "http" in getproxies() and not proxy_bypass(host):
+            return None
     return Place(host, parts.port or 80)
 
 
