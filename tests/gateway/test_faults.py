@@ -275,3 +275,36 @@ def test_the_gateway_ends_when_its_parent_is_killed(tmp_path):
     parent.wait()
     _, alive = psutil.wait_procs(family, timeout=30)
     assert not alive, alive
+
+
+def test_renewed_workers_take_over_without_a_lost_request(upstream, tmp_path):
+    upstream.answer = lambda seen: (
+        stream(stream_of(*"abcdefghij"), pause=0.4) if seen.json.get("stream") else plain(ANSWER)
+    )
+    with gateway(upstream, tmp_path, workers=2) as running:
+        first = {one.pid for one in processes(running, "worker")}
+        bodies, outcomes, done = [], [], threading.Event()
+        long = threading.Thread(target=lambda: bodies.append(post(running, {**QUESTION, "stream": True})[2]))
+
+        def ask():
+            while not done.is_set():
+                outcomes.append(post(running, QUESTION)[0])
+
+        asking = threading.Thread(target=ask)
+        long.start()
+        eventually(lambda: upstream.seen)
+        asking.start()
+        running.renew()
+
+        def workers():
+            return {one.pid for one in processes(running, "worker")}
+
+        eventually(lambda: workers() and not workers() & first, timeout_s=30)
+        long.join()
+        done.set()
+        asking.join()
+        assert bodies[0].endswith(b"data: [DONE]\n\n"), "what ran went on to its end"
+        assert len(outcomes) > 5 and set(outcomes) == {200}
+        eventually(lambda: len(traces_of(running)) == len(outcomes) + 1, timeout_s=10)
+        # The other worker's numbers come a second later.
+        eventually(lambda: metric(running, "freehold_requests_total") == len(outcomes) + 1)

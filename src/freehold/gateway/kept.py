@@ -54,6 +54,10 @@ class Kept:
                 return
             self._start()
 
+    @property
+    def process_id(self) -> int:
+        return self._process.pid
+
     def ask_to_stop(self) -> None:
         """Tell it to end, and do not start it again."""
         self._stopping.set()

@@ -88,10 +88,15 @@ class Meters:
 
     def write(self, folder: Path) -> None:
         """Leave this process's numbers where the others find them."""
-        path = folder / f"meters-{os.getpid()}.msgpack"
+        path = meters_file(folder, os.getpid())
         new = path.with_suffix(".new")
         new.write_bytes(msgspec.msgpack.encode(self.snapshot()))
         new.replace(path)
+
+
+def meters_file(folder: Path, process_id: int) -> Path:
+    """Where a process leaves its numbers."""
+    return folder / f"meters-{process_id}.msgpack"
 
 
 def read_all(folder: Path) -> list[Snapshot]:

@@ -1,4 +1,4 @@
-"""Start and stop a gateway: in the foreground, or as a child process that is ready when it says so.
+"""Start, renew and stop a gateway: in the foreground, or as a child process that is ready when it says so.
 
 Processes: a main one that watches over the others, the workers, and one recorder beside the store.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import shutil
 import signal
 import socket
@@ -23,6 +24,7 @@ import msgspec
 from freehold.errors import ConfigError, EngineError, PortInUseError
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, to_json
 from freehold.gateway.kept import Kept
+from freehold.gateway.meters import meters_file
 from freehold.gateway.seen import check_otel
 from freehold.types.endpoint import Endpoint
 
@@ -32,10 +34,15 @@ _BACKLOG = 4096
 # Workers get this long after the drain time to write their last numbers.
 _AFTER_DRAIN_S = 8.0
 _RECORDER_ENDS_WITHIN_S = 15.0
+_UP_WITHIN_S = 30.0
+_RENEW = signal.SIGUSR2
 
 
 def run(config: GatewayConfig) -> None:
     """Serve until SIGINT or SIGTERM; streams that are running finish first, for up to `drain_s`.
+
+    SIGUSR2 renews the workers, from what is installed by then: new ones take over the port, the old ones end when their
+    streams have. The recorder stays, so that no trace on its way to it is lost.
 
     Raises `PortInUseError` when somebody listens on the port, `ConfigError` when a secret's environment
     variable is not set, `StoreError` when the store cannot be opened.
@@ -46,7 +53,7 @@ def run(config: GatewayConfig) -> None:
 
 def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
     with (
-        _told_to_stop() as stopping,
+        _wishes() as wishes,
         tempfile.TemporaryDirectory(prefix=_RUN_FOLDER_PREFIX) as run_folder,
         _listener(config.host, config.port) as listener,
         contextlib.ExitStack() as children,
@@ -59,33 +66,57 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
             recorder = Kept("freehold.gateway.recorder", [run_folder], words)
             children.callback(recorder.stop, _RECORDER_ENDS_WITHIN_S)
         number = listener.fileno()
-        workers = [
-            Kept("freehold.gateway.worker", [run_folder, str(number)], words, files=[number])
-            for _ in range(config.workers)
-        ]
-        stopping.wait()
+
+        def start_workers() -> list[Kept]:
+            arguments = [run_folder, str(number)]
+            return [
+                Kept("freehold.gateway.worker", arguments, words, files=[number])
+                for _ in range(config.workers)
+            ]
+
+        within_s = config.drain_s + _AFTER_DRAIN_S
+        workers = start_workers()
+        while wishes.get() == _RENEW:
+            new = start_workers()
+            if not _are_up(new, Path(run_folder)):
+                workers, new = new, workers  # those that serve go on
+            for worker in workers:
+                worker.ask_to_stop()
+                threading.Thread(target=worker.stop, args=(within_s,), daemon=True).start()
+            workers = new
         # From here on a connection is refused instead of waiting for nobody.
         listener.close()
         for worker in workers:
             worker.ask_to_stop()
-        deadline = time.monotonic() + config.drain_s + _AFTER_DRAIN_S
+        deadline = time.monotonic() + within_s
         for worker in workers:
             worker.stop(max(0.1, deadline - time.monotonic()))
 
 
 @contextlib.contextmanager
-def _told_to_stop() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set; what they did before comes back afterwards."""
-    stopping = threading.Event()
+def _wishes() -> Iterator[queue.SimpleQueue[int]]:
+    """The signals that came: SIGTERM, SIGINT or `_RENEW`; what they did before comes back afterwards."""
+    wishes: queue.SimpleQueue[int] = queue.SimpleQueue()
     before = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before[number] = signal.signal(number, lambda *_: stopping.set())
+        for number in (signal.SIGTERM, signal.SIGINT, _RENEW):
+            before[number] = signal.signal(number, lambda number, _: wishes.put(number))
     try:
-        yield stopping
+        yield wishes
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _are_up(workers: Sequence[Kept], run_folder: Path) -> bool:
+    """Wait until all have written their first numbers, which they do once they take connections."""
+    deadline = time.monotonic() + _UP_WITHIN_S
+    while time.monotonic() < deadline:
+        if all(meters_file(run_folder, worker.process_id).exists() for worker in workers):
+            return True
+        time.sleep(0.05)
+    print("the new workers did not come up; the old ones go on", file=sys.stderr, flush=True)  # noqa: T201
+    return False
 
 
 def _listener(host: str, port: int) -> socket.socket:
@@ -171,6 +202,11 @@ class RunningGateway:
         except (BrokenPipeError, ValueError):
             raise EngineError("the gateway has ended", hint=f"its log: {self.log}") from None
         self.config = config
+
+    def renew(self) -> None:
+        """Replace the workers by new ones, from what is installed now; no request is lost."""
+        if self.process.poll() is None:
+            self.process.send_signal(_RENEW)
 
     def stop(self) -> None:
         """Finish running streams, then end; kill what has not ended a little after the drain time."""

@@ -126,7 +126,7 @@ class _Held:
 
     async def run(self, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
         host, port = ("127.0.0.1", 0) if self._alone or self._front_config is not None else self._address
-        with _signals(stop):
+        with _signals(stop, self._renew):
             try:
                 async with self._front.running(host, port):
                     if await self._loaded(stop):
@@ -229,6 +229,10 @@ class _Held:
                 again = await asyncio.to_thread(gateway.start, running.config, log=running.log)
                 running.process = again.process
 
+    def _renew(self) -> None:
+        if self._gateway is not None:
+            self._gateway.renew()
+
     def _beyond_hope(self, health: EngineHealth) -> EngineError:
         return EngineError(
             f"the engine could not be brought back: {health.last_crash}", hint=f"its log: {self._log_dir}"
@@ -281,14 +285,14 @@ def only(log_dir: Path, *, port: int | None = None) -> Served:
 
 
 @contextlib.contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
-    """Let SIGINT and SIGTERM set `stop` while the block runs."""
+def _signals(stop: asyncio.Event, renew: Callable[[], None]) -> Iterator[None]:
+    """Let SIGINT and SIGTERM set `stop`, and SIGUSR2 call `renew`, while the block runs."""
     loop = asyncio.get_running_loop()
     taken = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number, act in ((signal.SIGINT, stop.set), (signal.SIGTERM, stop.set), (signal.SIGUSR2, renew)):
         # Only a main thread on a Unix may take signals; elsewhere the caller has `stop`.
         with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, act)
             taken.append(number)
     try:
         yield
