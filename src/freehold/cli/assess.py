@@ -36,6 +36,12 @@ if TYPE_CHECKING:
 )
 @click.option("--usd-per-hour", help="Price of the machine, for example 2.5 or 2-3.5 (default: catalog).")
 @click.option("--requests-per-month", type=int, help="Requests a month, where the traces cannot say.")
+@click.option(
+    "--write",
+    "written",
+    type=click.IntRange(1),
+    help="Put the first N of the shortlist into [candidates] of freehold.toml.",
+)
 @click.option("--all", "show_all", is_flag=True, help="Show excluded models as well.")
 @config_option
 @json_option
@@ -50,6 +56,7 @@ def command(
     rank_by: str,
     usd_per_hour: str | None,
     requests_per_month: int | None,
+    written: int | None,
     show_all: bool,
     config_path: Path | None,
     as_json: bool,
@@ -65,6 +72,7 @@ def command(
       freehold assess
       freehold assess --machine "RTX 4090" --tools --context 16384
       freehold assess Qwen/Qwen3-8B google/gemma-3-27b-it --json
+      freehold assess --rank-by speed --write 3
     """
     from decimal import Decimal
 
@@ -90,8 +98,9 @@ def command(
             price = MachinePrice(usd_per_hour=low_high(usd_per_hour))
         except ValueError:
             raise click.UsageError(f"--usd-per-hour {usd_per_hour}: write 2.5 or 2-3.5") from None
+    project = open_project(config_path, must_exist=written is not None)
     found = assess(
-        open_project(config_path),
+        project,
         machine=machine,
         stated=stated,
         models=models,
@@ -105,6 +114,12 @@ def command(
         _show(found, show_all=show_all or bool(models))
     if not found.shortlist:
         raise SystemExit(1)
+    if written is not None and project.config_path is not None:
+        from freehold.workflows.candidates_file import put
+
+        chosen = tuple(row.model for row in found.shortlist[:written])
+        put(project.config_path, chosen)
+        click.echo(f"wrote [candidates] of {project.config_path}: {', '.join(chosen)}", err=True)
 
 
 def _show(found: Assessment, *, show_all: bool) -> None:

@@ -1,0 +1,59 @@
+"""The shortlist put into the `[candidates]` table of a `freehold.toml`; the rest of the file stays as it is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from freehold.errors import ConfigError, StorageError
+from freehold.types.config import CandidatesConfig, parse
+
+_TABLE = re.compile(r"^[ \t]*\[candidates\][^\n]*\n?(.*?)(?=^[ \t]*\[|\Z)", re.MULTILINE | re.DOTALL)
+_MODELS = re.compile(r"^[ \t]*models[ \t]*=[ \t]*\[.*?\]", re.MULTILINE | re.DOTALL)
+
+
+def put(path: Path, models: tuple[str, ...]) -> None:
+    """Write `models` into the file's `[candidates]`, which is made when it is not there.
+
+    Raises `ConfigError` when the file says it in a way that cannot be changed safely: nothing is written then.
+    """
+    try:
+        before = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    line = "models = [" + ", ".join(f'"{model}"' for model in models) + "]"
+    after = _changed(before, line)
+    expected = msgspec.structs.replace(
+        parse(before, path=str(path)), candidates=CandidatesConfig(models=models)
+    )
+    try:
+        same = parse(after, path=str(path)) == expected
+    except ConfigError:
+        same = False
+    if not same:
+        raise ConfigError(
+            f"{path}: [candidates] is written in a way that cannot be changed here", hint=f"write {line}"
+        )
+    try:
+        partial = path.with_suffix(".toml.partial")
+        partial.write_text(after, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _changed(text: str, line: str) -> str:
+    table = _TABLE.search(text)
+    if table is None:
+        return f"{text.rstrip()}\n\n[candidates]\n{line}\n" if text.strip() else f"[candidates]\n{line}\n"
+    begin, end = table.span(1)
+    body = table.group(1)
+    if _MODELS.search(body):
+        body = _MODELS.sub(lambda _: line, body, count=1)
+    else:
+        body = f"{line}\n{body}"
+        if not text[:begin].endswith("\n"):
+            body = f"\n{body}"
+    return text[:begin] + body + text[end:]
