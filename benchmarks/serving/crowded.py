@@ -143,9 +143,11 @@ async def _window(asked: Asked, way: Endpoint | None) -> tuple[float, float]:
         else:
             rate = await _load(asked, way)
         ended = time.time()
+        while not lines or lines[-1][0] < began:  # a step that is longer than the window
+            await asyncio.sleep(0.05)
     finally:
         process.kill()
         await process.wait()
         await reading
-    within = [took for at, took in lines if began + took <= at <= ended]
+    within = [took for at, took in lines if at >= began and at - took <= ended]
     return statistics.median(within) * 1000, rate
