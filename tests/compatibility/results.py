@@ -117,6 +117,7 @@ running gateway, before each engine.
 - **translated**: the engine lacks this API; the gateway translates, and the client sees what it expects
 - **refused**: an error in the shape of the client's own API, with the reason; never a silent answer of another kind
 - **no**: asked for and not got, without an error
+- –: not asked yet
 
 Columns marked as fake are servers that do what that API's documentation says; a test holds their columns and echo's
 to what runs. The others are run by hand:

@@ -17,13 +17,17 @@ def test_what_runs_is_what_the_page_says(name):
 
 @pytest.mark.weights
 def test_llama_cpp_keeps_what_the_page_says():
-    assert results.run("llamacpp") == results.load()["llamacpp"]["cells"]
+    known = results.load()["llamacpp"]["cells"]
+    found = results.run("llamacpp")
+    assert {key: found[key] for key in known} == known
 
 
 def test_the_page_is_made_from_the_results_and_lacks_nothing():
     assert PAGE.read_text().strip() == results.page(results.load()).strip(), "run scripts/compatibility"
     for name, made in results.load().items():
-        assert set(made["cells"]) == {feature.key for feature in FEATURES}, name
+        features = {feature.key for feature in FEATURES}
+        assert set(made["cells"]) <= features, name
+        assert set(made["cells"]) == features or not SUBJECTS[name].cheap, name
 
 
 def test_no_engine_gives_another_answer_than_was_asked_for_where_an_error_is_due():
