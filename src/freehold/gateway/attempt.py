@@ -31,6 +31,7 @@ from freehold.wire.errors import ApiError
 
 _WORTH_A_RETRY = frozenset((429, 500, 502, 503, 504, 529))
 _BACKOFF_S = 0.1
+_READS_NO_NAMES = ("llamacpp", "ollama")
 _INCLUDE_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
 
@@ -210,6 +211,8 @@ def _upstream_body(
         changes["model"] = name
     if extra:
         changes.update(extra)
+    if endpoint.engine in _READS_NO_NAMES and b'"tool_choice"' in body:
+        changes.update(openai.one_tool(body))
     hide_usage = False
     if (
         (exchange.capturing or exchange.metered)
