@@ -191,5 +191,7 @@ def test_a_tool_asked_for_by_name_becomes_the_only_one():
         assert openai.one_tool(json.dumps({"tools": tools, "tool_choice": choice}).encode()) == {}
     assert openai.one_tool(b'{"tools": 5, "tool_choice": {}}') == {} and openai.one_tool(b"[1]") == {}
     other = json.dumps({"tools": tools, "tool_choice": {"type": "function", "function": {"name": "rm"}}})
-    with pytest.raises(ApiError, match="rm, which is not offered"):
+    with pytest.raises(ApiError, match="rm, a tool that is not offered"):
         openai.one_tool(other.encode())
+    with pytest.raises(ApiError, match="type allowed_tools"):
+        openai.one_tool(json.dumps({"tools": tools, "tool_choice": {"type": "allowed_tools"}}).encode())

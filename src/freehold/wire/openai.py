@@ -55,7 +55,7 @@ def splice(body: bytes, changes: dict[str, Any]) -> bytes:
 
 
 def one_tool(body: bytes) -> dict[str, Any]:
-    """Changes that ask for the tool a request names in words of an engine that reads no names; empty where it names none.
+    """Changes that ask an engine which reads no names for the tool a request names; empty where it names none.
 
     llama.cpp takes ``tool_choice`` as a text only, and passes over anything else without a word.
     """
@@ -67,7 +67,9 @@ def one_tool(body: bytes) -> dict[str, Any]:
         return {}
     if not isinstance(choice, dict) or not isinstance(tools, list):
         return {}
-    wanted = (choice.get("function") or {}).get("name")
+    if not isinstance(function := choice.get("function"), dict):
+        raise ApiError(400, f"a tool_choice of type {str(choice.get('type'))[:100]} is not possible here")
+    wanted = function.get("name")
     named = [
         tool
         for tool in tools
@@ -76,9 +78,7 @@ def one_tool(body: bytes) -> dict[str, Any]:
         and tool["function"].get("name") == wanted
     ]
     if not named:
-        raise ApiError(
-            400, f"tool_choice names the tool {str(wanted)[:100]}, which is not offered", param="tool_choice"
-        )
+        raise ApiError(400, f"tool_choice names {str(wanted)[:100]}, a tool that is not offered")
     return {"tools": named[:1], "tool_choice": "required"}
 
 
