@@ -122,6 +122,13 @@ def test_too_few_samples_prove_nothing_and_it_says_how_many_would(project, progr
     assert any("samples would show it, there are 20" in reason for reason in found.reasons)
 
 
+def test_weights_that_get_nothing_right_have_nothing_to_lose(project, program, weights, monkeypatch):
+    monkeypatch.setitem(WRONG, "F16", COUNT)
+    found = measure(project, weights, task=task())
+    assert [row.quantization for row in found.rows] == ["F16"]
+    assert "got nothing right" in found.reasons[0]
+
+
 def test_what_was_measured_decides_from_then_on(project, program, weights):
     result = CliRunner().invoke(cli, ["quants", weights, "--measure", "--margin", "0.05"])
     assert result.exit_code == 0, result.output

@@ -84,6 +84,8 @@ def measure(
     first = anyio.run(_measured, project, reference, samples, task, None, progress)
     rows = [_row(reference, first, "reference")]
     skipped: list[tuple[str, str]] = []
+    if not rows[0].mean:  # nothing right, so nothing to lose
+        names = []
     for name in names:
         try:
             weights = make(model_id, name, project.settings, progress=progress)
@@ -230,7 +232,12 @@ def _row(weights: Weights, found: _Answered, outcome: LossOutcome) -> QuantLoss:
 def _reasons(rows: list[QuantLoss], take: QuantLoss, task: Task, split: SplitName) -> list[str]:
     reference, last = rows[0], rows[-1]
     n = reference.n
-    if take is reference:
+    if not reference.mean:
+        found = [
+            f"{reference.quantization} got nothing right on {n} {split} samples, so no loss can be seen: train it "
+            "first, or look at its answers (freehold evaluate --items 5)"
+        ]
+    elif take is reference:
         found = [f"no smaller one was shown to lose at most {task.margin:g} on {n} {split} samples"]
     else:
         found = [
