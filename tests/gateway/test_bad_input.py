@@ -7,7 +7,7 @@ import time
 
 import psutil
 import pytest
-from loopback import ANSWER, eventually, gateway, plain, stream, stream_of, traces_of
+from loopback import ANSWER, FakeUpstream, eventually, gateway, plain, stream, stream_of, traces_of
 from test_faults import metric
 from test_forward import QUESTION, get, post
 
@@ -188,6 +188,24 @@ def test_an_upstream_that_recovers_is_asked_again(upstream, tmp_path):
         time.sleep(0.6)
         assert [post(running, QUESTION)[0] for _ in range(3)] == [200, 200, 200]
         assert metric(running, "freehold_upstream_failures_total") == 2
+
+
+def test_an_endpoint_that_was_away_gets_its_requests_back_before_its_pause_is_over(
+    upstream, tmp_path, monkeypatch
+):
+    away = FakeUpstream()
+    away.close()
+    endpoint = Endpoint(name="away", engine="remote", base_url=away.base_url)
+    options = {"endpoints": (endpoint,), "retries": 0, "breaker_failures": 1, "breaker_pause_s": 600}
+    with gateway(upstream, tmp_path, **options) as running:
+        assert [post(running, QUESTION)[0] for _ in range(3)] == [502, 502, 502]
+        monkeypatch.setattr("loopback.free_port", lambda: away.port)
+        back = FakeUpstream()
+        try:
+            eventually(lambda: post(running, QUESTION)[0] == 200)
+            assert [seen.path for seen in back.seen] == ["/v1/chat/completions"]
+        finally:
+            back.close()
 
 
 def test_nothing_of_the_inside_leaves(shared, upstream):

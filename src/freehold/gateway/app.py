@@ -76,6 +76,7 @@ class GatewayApp:
         loop = asyncio.get_running_loop()
         self._tasks.append(loop.create_task(self._tick()))
         self._tasks.append(loop.create_task(self._tell_use()))
+        self._tasks.append(loop.create_task(self._look_for_unreached()))
         tellings: list[Telling] = [Lines()] if config.log_requests else []
         if config.otel:
             tellings.append(Spans())
@@ -224,6 +225,15 @@ class GatewayApp:
         while True:
             await asyncio.sleep(1.0)
             await asyncio.to_thread(teller.flush)
+
+    async def _look_for_unreached(self) -> None:
+        """Once a second: endpoints that could not be reached get their requests back as soon as they answer again."""
+        assert self.state is not None
+        while True:
+            await asyncio.sleep(1.0)
+            for name in self.state.unreached():
+                if name in self.state.table.endpoints and await self._endpoint_answers(name):
+                    self.state.breaker(name).succeeded()
 
     async def _tell_use(self) -> None:
         """Four times a second: tell the recorder what was used of limits, so that all workers know."""

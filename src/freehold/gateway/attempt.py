@@ -106,7 +106,7 @@ async def _try(
         try:
             opened = await _open(state, exchange, endpoint, path, headers, body, last=last)
         except UpstreamFailure as error:
-            breaker.failed(time.monotonic())
+            breaker.failed(time.monotonic(), reached=error.reached)
             kind = "timeout" if error.timed_out else "connection"
             state.meters.count("freehold_upstream_failures", endpoint.name, kind)
             if attempt + 1 == tries or error.timed_out:

@@ -29,6 +29,10 @@ class WorkerState:
         self.draw = random.Random().random
         self._breakers: dict[str, Breaker] = {}
 
+    def unreached(self) -> list[str]:
+        """Endpoints that are given a pause because they could not be reached."""
+        return [name for name, one in self._breakers.items() if one.opened_until and one.unreached]
+
     def breaker(self, endpoint: str) -> Breaker:
         found = self._breakers.get(endpoint)
         if found is None:

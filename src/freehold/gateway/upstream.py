@@ -230,15 +230,19 @@ def headers_back(answer: Opened) -> list[tuple[str, str]]:
 
 
 class Breaker:
-    """Stops asking an endpoint that failed `failures` times in a row, for `pause_s`, then lets one try."""
+    """Stops asking an endpoint that failed `failures` times in a row, for `pause_s`, then lets one try.
 
-    __slots__ = ("_count", "_failures", "_pause_s", "opened_until")
+    Where it could not even be reached (`unreached`), a health check may end the pause sooner.
+    """
+
+    __slots__ = ("_count", "_failures", "_pause_s", "opened_until", "unreached")
 
     def __init__(self, failures: int, pause_s: float) -> None:
         self._failures = failures
         self._pause_s = pause_s
         self._count = 0
         self.opened_until = 0.0
+        self.unreached = False
 
     def allows(self, now_s: float) -> bool:
         """May a request go out? While half open, the first to ask may, the next ones wait for its outcome."""
@@ -253,7 +257,8 @@ class Breaker:
         self._count = 0
         self.opened_until = 0.0
 
-    def failed(self, now_s: float) -> None:
+    def failed(self, now_s: float, *, reached: bool = True) -> None:
         self._count += 1
+        self.unreached = not reached
         if self._count >= self._failures:
             self.opened_until = now_s + self._pause_s
