@@ -57,7 +57,7 @@ def part_peers(folder: str, options: Options) -> None:
         plain_ms, rate, p50, memory = _plain(folder, peer, options.seconds)
         stream_ms = _streamed(folder, peer, options.seconds)
         first = first or (plain_ms, stream_ms or 0)
-        times = f"{stream_ms:.2f} | {stream_ms / first[1]:.1f}" if stream_ms else "answers with an error |"
+        times = f"{stream_ms:.2f} | {stream_ms / first[1]:.1f}" if stream_ms else "none answered well |"
         say(
             f"| {peer.name} | {plain_ms:.3f} | {plain_ms / first[0]:.1f} | {rate:,.0f} | {p50:.2f} | {times} | "
             f"{memory:.0f} |"
@@ -80,7 +80,7 @@ def _plain(folder: str, peer: peers.Peer, seconds: int) -> tuple[float, float, f
 
 
 def _streamed(folder: str, peer: peers.Peer, seconds: int) -> float | None:
-    """CPU ms for a stream of 100 chunks; None where it is answered with an error."""
+    """CPU ms for a stream of 100 chunks; None where none was answered well in time."""
     extra = peer.extra.replace("PORT", str(STREAMS))
     with running(peer.streamed, 0, PORT) as process:
         try:
@@ -90,7 +90,7 @@ def _streamed(folder: str, peer: peers.Peer, seconds: int) -> float | None:
         except RuntimeError:
             return None
         time.sleep(0.5)
-        return (cpu_s(process) - before) / count * 1000
+        return (cpu_s(process) - before) / count * 1000 if count else None
 
 
 def part_latency(folder: str, options: Options) -> None:
