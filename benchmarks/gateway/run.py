@@ -84,9 +84,9 @@ def _streamed(folder: str, peer: peers.Peer, seconds: int) -> float | None:
     extra = peer.extra.replace("PORT", str(STREAMS))
     with running(peer.streamed, 0, PORT) as process:
         try:
-            wrk(folder, 64, 1, "stream-5", stream=True, extra=extra)
+            wrk(folder, 32, 1, "stream-5", stream=True, extra=extra)
             before = cpu_s(process)
-            count, _, _ = wrk(folder, 64, seconds, "stream-5", stream=True, extra=extra)
+            count, _, _ = wrk(folder, 32, seconds, "stream-5", stream=True, extra=extra)
         except RuntimeError:
             return None
         time.sleep(0.5)
