@@ -72,6 +72,25 @@ def test_traffic_from_traces(project):
     assert record["made_from"][0].startswith("traces:")
 
 
+def test_traces_of_other_models_are_said_to_be_priced_as_this_one(project):
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    with open_store(f"sqlite:///{_state(project)}/freehold.sqlite") as store:
+        store.add_traces(
+            Trace(
+                id=f"t{number}",
+                at=start + timedelta(hours=number),
+                source="import:x",
+                model="gpt-4o-2024-08-06" if number % 2 else "gpt-4o-mini",
+                request={"messages": [{"role": "user", "content": "hi"}]},
+                response={"choices": []},
+                usage=Usage(prompt_tokens=1000, completion_tokens=100),
+            )
+            for number in range(50)
+        )
+    text = run("Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "L4", "--usd-per-hour", "0.7").stdout
+    assert "25 of them were of other models (gpt-4o-mini 25) and are priced as gpt-4o" in text
+
+
 def _state(project):
     folder = project / ".freehold"
     folder.mkdir()

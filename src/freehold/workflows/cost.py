@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -206,8 +208,26 @@ def _traffic(
             flat=flat,
         )
     basis = f"{_price_basis(flat)}, {len(priced):,} of {len(found):,} traces priced one by one"
+    basis += _others(found, paid)
     each = prices.with_batches(total / len(priced), asked.batch_share)
     return asked, each, basis, (f"traces:{content_id([trace.id for trace in found])}",)
+
+
+def _others(traces: list[Trace], paid: str) -> str:
+    """What to know when the traces were not all of the model paid for: a snapshot and its alias count as one."""
+    wanted = _without_snapshot(paid)
+    counts = Counter(
+        trace.model for trace in traces if trace.model and _without_snapshot(trace.model) != wanted
+    )
+    if not counts:
+        return ""
+    named = ", ".join(f"{model} {count:,}" for model, count in counts.most_common(3))
+    return f"; {counts.total():,} of them were of other models ({named}) and are priced as {paid}"
+
+
+def _without_snapshot(model: str) -> str:
+    """``openai/gpt-4o-2024-08-06`` → ``gpt-4o``; ``gpt-4o-mini`` stays itself."""
+    return re.sub(r"-(?:\d{4}-\d\d-\d\d|\d{8}|\d{4}|latest)$", "", model.rpartition("/")[2].lower())
 
 
 def _price_basis(flat: TokenPrice | None) -> str:
