@@ -9,6 +9,7 @@ from typing import Literal
 
 from freehold.gateway.config import ApiKey
 from freehold.gateway.messages import Captured
+from freehold.gateway.spending import bill
 from freehold.gateway.translation import Door
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import event_id
@@ -127,10 +128,16 @@ class Exchange:
         self.streamed = False
 
     def tokens(self) -> int:
-        """Tokens the upstream says were used: read from the end of the answer, where usage stands."""
+        """Tokens that were used: read from the answer's end, where usage stands; estimated where it says none."""
         tail = b"".join(self.kept[-3:])[-4096:]
         found = _TOTAL_TOKENS.findall(tail)
-        return int(found[-1]) if found else 0
+        if found:
+            return int(found[-1])
+        if self.answered_by is None or self.status >= 400:
+            return 0
+        # Anthropic's API has no total.
+        made = bill((), "", "", self.answered_by.api, self.body, self.kept)
+        return made.prompt_tokens + made.completion_tokens
 
     def captured(self) -> Captured | None:
         """What the recorder is told; None where nothing shall be kept."""
