@@ -275,3 +275,18 @@ def test_of_a_model_of_400_gb_only_headers_are_read(settings, tmp_path):
     held = fit_model(str(folder), workload=Workload(), settings=settings, machine=machine)
     assert {part.name: part.bytes for part in held.parts}["weights"] == total
     (folder / "model.safetensors").unlink()
+
+
+def test_a_gguf_of_an_unknown_architecture_is_a_bound_and_says_so(settings, tmp_path, tiny):
+    import msgspec
+
+    path = tmp_path / "new.gguf"
+    tiny_models.write(
+        msgspec.structs.replace(tiny_models.SHAPES["llama"], architecture="brandnew"), "Q8_0", path
+    )
+    found = fit_model(str(path), workload=Workload(), settings=settings)
+    assert any("architecture brandnew is not known here" in reason for reason in found.reasons)
+    assert not any(
+        "not known" in reason
+        for reason in fit_model(str(tiny), workload=Workload(), settings=settings).reasons
+    )

@@ -22,6 +22,26 @@ SLIDING_CYCLES: dict[str, int] = {
 CHUNKED: dict[str, int] = {"llama4": 4}
 
 
+KNOWN_ARCHITECTURES = frozenset(
+    {
+        "chatglm", "cohere2", "command-r", "deepseek2", "ernie4_5", "ernie4_5-moe", "gemma2", "gemma3", "gemma4",
+        "glm-dsa", "gpt-oss", "granite", "jamba", "lfm2", "llama", "llama4", "olmo2", "phi3", "qwen2", "qwen3",
+        "qwen35", "qwen35moe", "qwen3moe",
+    }
+)  # fmt: skip
+"""Whose layers are known: what each keeps, and which tensors it has."""
+
+
+def bounds_of(header: Header) -> tuple[str, ...]:
+    """What to say of a file whose architecture nothing here knows."""
+    if header.architecture in KNOWN_ARCHITECTURES | SLIDING_CYCLES.keys() | CHUNKED.keys():
+        return ()
+    return (
+        f"architecture {header.architecture} is not known here: weights are as the file lists them, the cache is an "
+        "upper bound (what is not marked as windowed or recurrent counts as full attention)",
+    )
+
+
 def shape_from_gguf(header: Header) -> Shape:
     """The shape a GGUF header describes. Raises `InputError` when a key it needs is missing or impossible.
 

@@ -16,7 +16,7 @@ from freehold.hardware.file_kind import FileKind, kind_of
 from freehold.hardware.gguf_header import read_header
 from freehold.hardware.hf_config import safetensors_bytes, safetensors_header, shape_from_config
 from freehold.hardware.quantization import known, quantize, weights_bytes
-from freehold.hardware.shapes import shape_from_gguf
+from freehold.hardware.shapes import bounds_of, shape_from_gguf
 from freehold.settings import Settings
 from freehold.types.model import Shape, Weights
 
@@ -252,6 +252,7 @@ def _from_file(name: str, path: Path) -> Sized:
         basis=f"tensors listed in {path.name}",
         path=str(path),
         quantized=True,
+        notes=bounds_of(header),
     )
 
 
