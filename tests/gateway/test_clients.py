@@ -317,6 +317,15 @@ def test_responses_stream_with_tools(gpt, upstream):
         assert running.get_final_response().output_text == "Let me look."
 
 
+def test_what_only_the_maker_has_is_refused(claude, gpt, upstream):
+    turns = [{"role": "user", "content": "x"}]
+    with pytest.raises(anthropic.BadRequestError, match="mcp_servers run at Anthropic"):
+        claude.messages.create(model="m", max_tokens=5, messages=turns, extra_body={"mcp_servers": [{}]})
+    with pytest.raises(openai.BadRequestError, match="top_logprobs"):
+        gpt.responses.create(model="m", input="x", top_logprobs=2)
+    assert not upstream.seen
+
+
 def test_responses_state_is_refused(gpt, upstream):
     with pytest.raises(openai.BadRequestError, match="needs state that is not kept here"):
         gpt.responses.create(model="m", input="x", previous_response_id="resp_1")

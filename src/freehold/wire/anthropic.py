@@ -38,6 +38,9 @@ FINISH_REASONS = {
 def request_to_openai(body: bytes) -> bytes:
     """The chat request that asks the same. Raises `ApiError` (400) for what it cannot ask."""
     asked = _object(body)
+    for name in ("mcp_servers", "container"):
+        if asked.get(name):
+            raise ApiError(400, f"{name} run at Anthropic and cannot be passed on to this model", param=name)
     chat: dict[str, Any] = {"model": asked.get("model"), "messages": _messages(asked)}
     for name in ("max_tokens", "temperature", "top_p", "top_k"):
         if asked.get(name) is not None:

@@ -27,6 +27,8 @@ def request_to_openai(body: bytes) -> bytes:
             raise ApiError(
                 400, f"{name} needs state that is not kept here; send the whole input instead", param=name
             )
+    if asked.get("top_logprobs"):
+        raise ApiError(400, "top_logprobs is possible with /v1/chat/completions only", param="top_logprobs")
     chat: dict[str, Any] = {"model": asked.get("model"), "messages": _messages(asked)}
     chat.update({name: asked[name] for name in _SAME if asked.get(name) is not None})
     if asked.get("max_output_tokens") is not None:
