@@ -5,7 +5,8 @@ import pytest
 
 from freehold.catalog import models
 from freehold.errors import InputError
-from freehold.hardware.hf_config import FAMILIES, safetensors_bytes, shape_from_config
+from freehold.hardware.hf_config import FAMILIES, shape_from_config
+from freehold.hardware.safetensors_header import safetensors_bytes
 from freehold.hardware.tensors import parameter_count
 
 GEMMA = {
@@ -129,3 +130,57 @@ def test_gemma_4_has_other_heads_in_full_layers(tmp_path):
     experts = models.get("google/gemma-4-26B-A4B-it").shape
     assert parameter_count(experts) / 1e9 == pytest.approx(25.2, abs=0.05)
     assert active_parameter_count(experts) / 1e9 == pytest.approx(3.8, abs=0.05)
+
+
+QWEN35 = {
+    "vocab_size": 248320, "max_position_embeddings": 262144, "head_dim": 256, "full_attention_interval": 4,
+    "linear_num_key_heads": 16, "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_conv_kernel_dim": 4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        ("Qwen/Qwen3.6-27B", {
+            "model_type": "qwen3_5_text", "num_hidden_layers": 64, "hidden_size": 5120, "num_attention_heads": 24,
+            "num_key_value_heads": 4, "intermediate_size": 17408, "linear_num_value_heads": 48,
+            "layer_types": ["linear_attention", "linear_attention", "linear_attention", "full_attention"] * 16,
+        }),
+        ("Qwen/Qwen3.6-35B-A3B", {
+            "model_type": "qwen3_5_moe_text", "num_hidden_layers": 40, "hidden_size": 2048, "num_attention_heads": 16,
+            "num_key_value_heads": 2, "num_experts": 256, "num_experts_per_tok": 8, "moe_intermediate_size": 512,
+            "shared_expert_intermediate_size": 512, "linear_num_value_heads": 32,
+        }),
+    ],
+)  # fmt: skip
+def test_delta_nets_are_read_as_the_catalog_has_them(tmp_path, model, text):
+    from freehold.catalog import models
+
+    config = {"model_type": "qwen3_5", "tie_word_embeddings": False, "text_config": QWEN35 | text}
+    found = shape_from_config(write(tmp_path, config))
+    assert found.shape == models.get(model).shape
+    assert found.notes == ()
+
+
+def test_sparse_attention_is_a_lower_bound_and_says_so(tmp_path):
+    from freehold.catalog import models
+
+    config = {
+        "model_type": "glm_moe_dsa", "num_hidden_layers": 78, "hidden_size": 6144, "num_attention_heads": 64,
+        "num_key_value_heads": 64, "head_dim": 64, "intermediate_size": 12288, "moe_intermediate_size": 2048,
+        "n_routed_experts": 256, "num_experts_per_tok": 8, "n_shared_experts": 1, "first_k_dense_replace": 3,
+        "vocab_size": 154880, "max_position_embeddings": 202752, "tie_word_embeddings": False, "q_lora_rank": 2048,
+        "kv_lora_rank": 512, "qk_nope_head_dim": 192, "qk_rope_head_dim": 64, "v_head_dim": 256,
+    }  # fmt: skip
+    found = shape_from_config(write(tmp_path, config))
+    assert found.shape == models.get("zai-org/GLM-5").shape
+    assert "lower bound" in found.notes[0]
+
+
+@pytest.mark.parametrize("metadata", [None, [], {"total_size": "big"}])
+def test_an_index_without_a_size_falls_back_to_the_files(tmp_path, metadata):
+    (tmp_path / "model.safetensors.index.json").write_text(
+        json.dumps({"metadata": metadata, "weight_map": {}})
+    )
+    with pytest.raises(InputError, match="no safetensors"):
+        safetensors_bytes(tmp_path)

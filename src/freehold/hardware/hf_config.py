@@ -1,4 +1,4 @@
-"""Shapes from a `config.json` as transformers writes it, and weight bytes from safetensors headers.
+"""Shapes from a `config.json` as transformers writes it.
 
 Covered: the families in `FAMILIES`; a text model inside a multimodal config (`text_config`). An architecture
 that is not in the table gets an upper bound: full attention in every layer, and says so.
@@ -7,16 +7,14 @@ Not covered: vision and audio towers, multi-token-prediction layers.
 
 from __future__ import annotations
 
-import json
-import struct
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from freehold.errors import InputError
+from freehold.hardware.json_file import read_object
 from freehold.types.model import MAX_LAYERS, AttentionKind, ExpertShape, LatentShape, RecurrentShape, Shape
 
 MAX_CONFIG_BYTES = 1 << 20
-MAX_HEADER_BYTES = 100 << 20
 
 
 class Family(NamedTuple):
@@ -52,7 +50,16 @@ FAMILIES: dict[str, Family] = {
     "ernie4_5": Family("ernie4_5", {}),
     "ernie4_5_moe": Family("ernie4_5-moe", {}),
     "jamba": Family("jamba", {}),
+    "qwen3_5_text": Family("qwen35", {"qk_norm": "head", "attention_gate": True}, 4),
+    "qwen3_5_moe_text": Family("qwen35moe", {"qk_norm": "head", "attention_gate": True}, 4),
+    "deepseek_v32": Family("deepseek2", {}),
+    "glm_moe_dsa": Family("glm-dsa", {}),
 }
+
+SPARSE = frozenset({"deepseek_v32", "glm_moe_dsa"})
+"""Their attention picks tokens with an indexer, which is not counted."""
+DELTA = frozenset({"qwen3_5_text", "qwen3_5_moe_text"})
+"""Gated delta nets between layers of full attention."""
 
 TIED_BY_DEFAULT = frozenset({"gemma2", "gemma3", "gemma3_text", "gemma4", "gemma4_text", "cohere", "cohere2"})
 WINDOW_IGNORED = frozenset({"mistral", "phi3", "qwen2", "qwen3", "qwen3_moe"})
@@ -72,7 +79,7 @@ def shape_from_config(path: Path) -> Found:
     Raises `InputError` when the file is missing, no JSON object, or lacks a key that the sizes need.
     """
     file = path / "config.json" if path.is_dir() else path
-    raw = _object(file, MAX_CONFIG_BYTES)
+    raw = read_object(file, MAX_CONFIG_BYTES)
     if isinstance(raw.get("text_config"), dict):
         raw = {**{key: raw[key] for key in ("tie_word_embeddings",) if key in raw}, **raw["text_config"]}
     kind = str(raw.get("model_type", ""))
@@ -90,7 +97,9 @@ def shape_from_config(path: Path) -> Found:
     )  # fmt: skip
     experts = _experts(read, kind)
     latent = _latent(read)
-    recurrent = _recurrent(read, hidden) if kind == "jamba" else None
+    recurrent = _recurrent(read, hidden) if kind == "jamba" else _delta(read) if kind in DELTA else None
+    if kind in SPARSE:
+        notes.append("the indexer of its sparse attention is not counted: a lower bound")
     tied = raw.get("tie_word_embeddings")
     attention, window = _attention(raw, kind, family, layers, latent is not None, notes)
     apart: dict[str, Any] = _full_layers(read, attention, raw) if family.architecture == "gemma4" else {}
@@ -105,7 +114,9 @@ def shape_from_config(path: Path) -> Found:
             hidden=hidden,
             heads=heads,
             kv_heads=read.optional("num_key_value_heads") or heads,
-            head_dim=read.optional("head_dim") or hidden // heads,
+            head_dim=latent.nope_dim + latent.rope_dim
+            if latent is not None
+            else read.optional("head_dim") or hidden // heads,
             ffn=read.optional("intermediate_size") or 0,
             vocabulary=read.whole("vocab_size"),
             context_tokens=read.whole("max_position_embeddings"),
@@ -130,13 +141,24 @@ def _attention(
     if latent:
         return one_vector * layers, None
     if kind == "jamba":
-        period, offset = int(raw.get("attn_layer_period", 8)), int(raw.get("attn_layer_offset", 4))
-        if period < 1:
-            raise InputError(f"attn_layer_period is {period}")
+        period, offset = raw.get("attn_layer_period", 8), raw.get("attn_layer_offset", 4)
+        if not isinstance(period, int) or not isinstance(offset, int) or period < 1:
+            raise InputError(f"attn_layer_period is {period!r}, attn_layer_offset {offset!r}")
         hybrid: tuple[AttentionKind, ...] = tuple(
             _either(layer % period == offset, "full", "recurrent") for layer in range(layers)
         )
         return hybrid, None
+    if kind in DELTA:
+        named = raw.get("layer_types")
+        every = raw.get("full_attention_interval", family.full_every)
+        if isinstance(named, list) and len(named) >= layers:
+            full = [one == "full_attention" for one in named[:layers]]
+        elif isinstance(every, int) and every > 0:
+            full = [(layer + 1) % every == 0 for layer in range(layers)]
+        else:
+            raise InputError(f"full_attention_interval is {every!r}")
+        mixed: tuple[AttentionKind, ...] = tuple(_either(one, "full", "recurrent") for one in full)
+        return mixed, None
     window = raw.get("sliding_window")
     if not isinstance(window, int) or window < 1 or kind in WINDOW_IGNORED:
         return every_token * layers, None
@@ -185,13 +207,17 @@ def _experts(read: _Keys, kind: str) -> ExpertShape | None:
         or read.optional("top_k_experts")
         or read.whole("moe_k"),
         ffn=ffn,
-        shared=read.optional("n_shared_experts") or read.optional("moe_num_shared_experts") or 0,
+        shared=read.optional("n_shared_experts")
+        or read.optional("moe_num_shared_experts")
+        or (1 if kind in DELTA else 0),
         # Gemma 4 runs a dense layer beside the experts: every token passes it.
-        shared_ffn=read.whole("intermediate_size") if kind.startswith("gemma4") else None,
+        shared_ffn=read.whole("intermediate_size")
+        if kind.startswith("gemma4")
+        else (read.whole("shared_expert_intermediate_size") if kind in DELTA else None),
         dense_layers=read.optional("first_k_dense_replace") or read.optional("moe_layer_start_index") or 0,
         every=read.optional("expert_layer_period") or 1,
         offset=read.optional("expert_layer_offset") or 0,
-        score_bias=kind in ("deepseek_v3", "kimi_k2"),
+        score_bias=kind in ("deepseek_v3", "kimi_k2", *SPARSE),
         router_bias=kind == "gpt_oss",
         expert_bias=kind == "gpt_oss",
     )
@@ -225,6 +251,23 @@ def _recurrent(read: _Keys, hidden: int) -> RecurrentShape:
     )
 
 
+def _delta(read: _Keys) -> RecurrentShape:
+    """Gated delta nets (Qwen3.5): a state of key by value for each value head, and a short convolution."""
+    keys, values = read.whole("linear_num_key_heads"), read.whole("linear_num_value_heads")
+    key_dim, value_dim = read.whole("linear_key_head_dim"), read.whole("linear_value_head_dim")
+    inner = values * value_dim
+    return RecurrentShape(
+        kind="delta",
+        conv_kernel=read.whole("linear_conv_kernel_dim"),
+        conv_channels=2 * keys * key_dim + inner,
+        state_values=values * key_dim * value_dim,
+        inner=inner,
+        state=key_dim,
+        heads=values,
+        groups=keys,
+    )
+
+
 class _Keys:
     """Whole numbers of a config, with checks."""
 
@@ -249,69 +292,3 @@ class _Keys:
                 f"{key} is {self.raw[key]!r}, expected a whole number from 1 to {most:,}", path=self.path
             )
         return value
-
-
-def safetensors_bytes(folder: Path) -> int:
-    """Bytes of all tensors of a folder: from the index where there is one, else from each file's header.
-
-    Raises `InputError` for a header that is cut short or claims more than the file holds.
-    """
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        total = _object(index, MAX_HEADER_BYTES).get("metadata", {}).get("total_size")
-        if isinstance(total, int) and total > 0:
-            return total
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise InputError("no safetensors and no index here", path=str(folder))
-    return sum(safetensors_header(file).bytes for file in files)
-
-
-class TensorFile(NamedTuple):
-    """What the header of one safetensors file says: bytes of all tensors, how many, bytes by number format."""
-
-    bytes: int
-    tensors: int
-    by_type: dict[str, int]
-
-
-def safetensors_header(file: Path) -> TensorFile:
-    """Read the header of one safetensors file, never its tensors.
-
-    Raises `InputError` for a header that is cut short, claims more than the file holds, or places tensors outside.
-    """
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        front = stream.read(8)
-        length = struct.unpack("<Q", front)[0] if len(front) == 8 else 0
-        if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
-            raise InputError(f"not a sound safetensors file: header of {length} bytes", path=str(file))
-        raw = stream.read(length)
-    try:
-        listed = json.loads(raw)
-        tensors = {name: one for name, one in listed.items() if name != "__metadata__"}
-        by_type: dict[str, int] = {}
-        for name, one in tensors.items():
-            begin, end = one["data_offsets"]
-            if not 0 <= begin <= end <= size - 8 - length:
-                raise InputError(f"tensor {name} lies outside the file", path=str(file))
-            by_type[one["dtype"]] = by_type.get(one["dtype"], 0) + end - begin
-    except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
-        raise InputError(
-            "not a sound safetensors file: its header is no list of tensors", path=str(file)
-        ) from None
-    return TensorFile(size - 8 - int(length), len(tensors), by_type)
-
-
-def _object(file: Path, limit: int) -> dict[str, Any]:
-    try:
-        if file.stat().st_size > limit:
-            raise InputError("too large for a config", path=str(file))
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("no such file", path=str(file)) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}", path=str(file)) from None
-    if not isinstance(value, dict):
-        raise InputError("not a JSON object", path=str(file))
-    return value

@@ -14,8 +14,9 @@ from freehold.engines.weights.store import WeightsStore
 from freehold.errors import InputError, UnknownModelError, WeightsError
 from freehold.hardware.file_kind import FileKind, kind_of
 from freehold.hardware.gguf_header import read_header
-from freehold.hardware.hf_config import safetensors_bytes, safetensors_header, shape_from_config
+from freehold.hardware.hf_config import shape_from_config
 from freehold.hardware.quantization import known, quantize, weights_bytes
+from freehold.hardware.safetensors_header import safetensors_bytes, safetensors_header
 from freehold.hardware.shapes import bounds_of, shape_from_gguf
 from freehold.settings import Settings
 from freehold.types.model import Shape, Weights
