@@ -19,7 +19,7 @@ from freehold.engines.traffic import drive, synthetic
 from freehold.types.endpoint import Endpoint
 
 STREAMS = 4
-OURS, LONG, ONE = "freehold's server", "the same with long turns", "the same on one thread"
+OURS, ONE = "freehold's server", "the same on one thread"
 MOST_SLOWER = 3.0
 """Two that share the cores fairly take twice as long each. Beyond this the work has collapsed."""
 # A training step of about the shape of SmolLM2's block, small enough to be repeated often. Its threads wait as
@@ -57,7 +57,6 @@ async def measure(asked: Asked) -> list[Result]:
         servers: dict[str, Endpoint] = {}
         for name, made in (
             (OURS, ours),
-            (LONG, other(options={"short_turns": False})),
             (ONE, other(threads=1)),
         ):
             session = start(made, log_dir=asked.logs, name=f"crowded-{len(servers)}")

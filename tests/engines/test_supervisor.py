@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import os
 import sys
 import textwrap
 
 import aiohttp
 import pytest
 
-from freehold.engines import supervisor, turns
+from freehold.engines import supervisor
 from freehold.engines.supervisor import Program, Supervised
 from freehold.errors import EngineError
 
@@ -112,18 +111,3 @@ async def test_listening_is_not_enough_it_has_to_answer(child, monkeypatch):
     one._ready_seconds = 1.0
     with pytest.raises(EngineError, match="was not ready after 1 s"):
         await one.start(0)
-
-
-@pytest.mark.skipif(
-    turns.turn_ns(os.getpid()) in (None, 0), reason="this system does not let a thread choose its turns"
-)
-async def test_a_child_has_short_turns_after_a_restart_too(child):
-    one = child()
-    await one.start(0)
-    try:
-        assert turns.turn_ns(one.health().process_id) == turns.TURN_NS
-        await die(one)
-        await until(lambda: one.health().restarts == 1 and one.health().state == "ready")
-        assert turns.turn_ns(one.health().process_id) == turns.TURN_NS
-    finally:
-        await one.stop()

@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 
 import aiohttp
 
-from freehold.engines import crash, ports, probe, turns
+from freehold.engines import crash, ports, probe
 from freehold.engines.engine import EngineHealth, State
 from freehold.errors import EngineError, StorageError
 from freehold.types.endpoint import Endpoint
@@ -38,13 +38,11 @@ LOG_BYTES = 20 << 20
 
 
 class Program(NamedTuple):
-    """What to run. `stdin` is written first; then the pipe is held open as the child's lifeline. `short_turns` asks
-    the system to let its threads go on as soon as they wake: see `freehold.engines.turns`."""
+    """What to run. `stdin` is written first; then the pipe is held open as the child's lifeline."""
 
     arguments: tuple[str, ...]
     environment: dict[str, str]
     stdin: bytes = b""
-    short_turns: bool = True
 
 
 class Supervised:
@@ -138,8 +136,6 @@ class Supervised:
                 env={**os.environ, **program.environment},
                 start_new_session=True,
             )
-        if program.short_turns:  # now, while it has one thread: those it starts take it over
-            turns.shorten(self._process.pid)
         assert self._process.stdin is not None
         with contextlib.suppress(ConnectionError):
             self._process.stdin.write(program.stdin)

@@ -32,7 +32,6 @@ from freehold.types.progress import Progress
 from freehold.types.record import content_id
 from freehold.types.report import CandidateReport
 from freehold.types.training import Adapter
-from freehold.workflows import free_cores
 from freehold.workflows.evaluate import Evaluation, Looks, evaluate, frozen_file, keep
 from freehold.workflows.fit import fit_model
 from freehold.workflows.license import lineage_of, rule_for_model
@@ -286,8 +285,7 @@ class Candidates:
 
     async def _evaluate(self, plan: ServePlan) -> Evaluation:
         """Replay the held-out samples against the candidate, and a few against the base without its adapter."""
-        started = free_cores.for_a_job(plan, self.project.settings, self.progress)
-        async with start(started, log_dir=self.project.state / "engines", name="evaluate") as endpoint:
+        async with start(plan, log_dir=self.project.state / "engines", name="evaluate") as endpoint:
             return await evaluate(
                 dataset=self.dataset,
                 task=self.task,

@@ -36,7 +36,7 @@ from freehold.types.parity import ParityReport, ScoreParity
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
 from freehold.workflows import dataset as datasets
-from freehold.workflows import engine_choice, free_cores, serve
+from freehold.workflows import engine_choice, serve
 from freehold.workflows.evaluate import task_of
 from freehold.workflows.parity_judging import compare, summarize
 from freehold.workflows.project import Project, now
@@ -82,11 +82,9 @@ def parity(
     max_tokens = scored.max_tokens if scored is not None else MAX_TOKENS
     progress.say(f"{len(samples)} prompts to {model}, served")
 
-    started = free_cores.for_a_job(plan, project.settings, progress)
-
     async def ask() -> list[Transcript]:
         log_dir = project.state / "engines"
-        async with engines.start(started, log_dir=log_dir, name="parity") as endpoint:
+        async with engines.start(plan, log_dir=log_dir, name="parity") as endpoint:
             found = []
             for number, sample in enumerate(samples):
                 messages = [msgspec.to_builtins(message) for message in sample.messages]

@@ -61,7 +61,6 @@ class LlamaOptions(msgspec.Struct, frozen=True, kw_only=True):
     draft_tokens: int = 8
     draft_model: str | None = None
     spin: int = 0
-    short_turns: bool = True
     gpu_layers: int = -1
     embeddings: bool = False
     pooling: Literal["auto", "mean", "cls", "last"] = "auto"

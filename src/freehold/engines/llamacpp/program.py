@@ -18,12 +18,10 @@ def program(plan: ServePlan, options: LlamaOptions, binary: str | None) -> Progr
             (sys.executable, "-m", "freehold.engines.llamacpp.child"),
             quiet_threads(options.spin),
             msgspec.json.encode(plan) + b"\n",
-            options.short_turns,
         )
     return Program(
         (sys.executable, "-m", "freehold.engines.lifeline", binary, *arguments(plan, options)),
         quiet_threads(options.spin),
-        short_turns=options.short_turns,
     )
 
 
@@ -80,16 +78,18 @@ def speculation(options: LlamaOptions) -> list[str]:
     return ["--spec-type", kind, f"--spec-{kind}-size-n", match, f"--spec-{kind}-size-m", most]
 
 
-BARRIER_SPINS = 20_000
-"""Turns of libgomp's waiting loop before a thread sleeps: longer than a barrier lasts, shorter than a pause."""
+BARRIER_SPINS = 4_000
+"""Turns of libgomp's waiting loop before a thread sleeps: longer than most barriers last, and no longer.
+
+Measured (docs/concepts/serving-speed.md): 20,000 give 2 % more with the machine nearly alone, and a quarter of the pace
+where others want the cores too; with 200 half of the pace is lost.
+"""
 
 
 def quiet_threads(spin: int) -> dict[str, str]:
     """Environment that lets idle OpenMP threads sleep soon instead of spinning on, unless spinning was asked for.
 
-    Spinning threads take the cores from whatever else runs here, a training step for one. But a small model has
-    thousands of barriers a second, and threads that sleep at each of them lose half the speed: so they spin for a
-    fraction of a millisecond first. Measured with SmolLM2-135M and an adapter, four requests at once on two cores:
-    32 answers in 14.8 s, and about 32 s when threads sleep at once.
+    A thread that spins takes the core from whatever it waits for where other work wants the cores as well. But a small
+    model has thousands of barriers a second, and threads that sleep at each of them lose half the speed.
     """
     return {} if spin else {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": str(BARRIER_SPINS)}
