@@ -1,5 +1,6 @@
 """The clients' side, on a raw socket: what only misbehaving or unusual clients show."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -9,6 +10,7 @@ import pytest
 from loopback import ANSWER, eventually, gateway, plain, stream, stream_of
 from test_forward import QUESTION, post
 
+from freehold.gateway import connection
 from freehold.gateway import server as server_module
 
 
@@ -139,30 +141,79 @@ def test_a_client_that_reads_slowly_makes_the_endpoint_wait(shared, upstream):
     assert got > 40_000_000
 
 
-def test_stalling_clients_are_let_go(monkeypatch):
-    import asyncio
-
-    monkeypatch.setattr(server_module, "HEAD_WITHIN_S", 0.2)
-    monkeypatch.setattr(server_module, "BODY_STALLS_S", 0.2)
-    monkeypatch.setattr(server_module, "_SWEEP_EVERY_S", 0.05)
+def serving(handler, scenario):
+    """Run a scenario, an async function of server and port, against a bare server."""
 
     async def main():
-        async def handler(request):
-            await request.body(1000)
-
         listener = socket.create_server(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-        serving = server_module.Server(handler)
-        await serving.listen(listener)
+        server = server_module.Server(handler)
+        await server.listen(listener)
+        await asyncio.wait_for(scenario(server, listener.getsockname()[1]), 20)
+        await server.drain(0.1)
+
+    asyncio.run(main())
+
+
+def test_a_body_nobody_asked_for_does_not_pile_up():
+    kept = []
+
+    async def handler(request):
+        await asyncio.sleep(0.5)
+        kept.append(sum(map(len, request._body)))
+        if request.path == "/wanted":
+            kept.append(len(await request.body(1 << 30)))
+        request.respond(200, [], b"done")
+
+    async def scenario(server, port):
+        for path in (b"/unwanted", b"/wanted"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST %b HTTP/1.1\r\ncontent-length: 20000000\r\n\r\n" % path + b"x" * 20_000_000)
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            writer.transport.abort()
+
+    serving(handler, scenario)
+    assert kept[0] < 1_000_000 and kept[1] < 1_000_000 and kept[2] == 20_000_000
+
+
+def test_a_client_that_never_reads_its_answer_is_let_go(monkeypatch):
+    monkeypatch.setattr(connection, "UNREAD_S", 0.2)
+    monkeypatch.setattr(server_module, "_SWEEP_EVERY_S", 0.05)
+    ended = []
+
+    async def handler(request):
+        request.begin(200, [])
+        while not request.gone:
+            request.send([b"x" * 100_000])
+            if request.is_full:
+                await request.drained()
+        ended.append(True)
+
+    async def scenario(server, port):
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            while not ended:
+                await asyncio.sleep(0.02)
+
+    serving(handler, scenario)
+
+
+def test_stalling_clients_are_let_go(monkeypatch):
+    monkeypatch.setattr(connection, "HEAD_WITHIN_S", 0.2)
+    monkeypatch.setattr(connection, "BODY_STALLS_S", 0.2)
+    monkeypatch.setattr(server_module, "_SWEEP_EVERY_S", 0.05)
+
+    async def handler(request):
+        await request.body(1000)
+
+    async def scenario(server, port):
         for sent in (b"", b"POST / HTTP/1.1\r\nx-slow: ", b"POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\nab"):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(sent)
-            assert await asyncio.wait_for(reader.read(), 5) == b""
+            assert await reader.read() == b""
             writer.close()
-        assert not serving.connections
-        await serving.drain(0.1)
+        assert not server.connections
 
-    asyncio.run(main())
+    serving(handler, scenario)
 
 
 @pytest.mark.parametrize("workers", [2])

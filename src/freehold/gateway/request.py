@@ -15,6 +15,7 @@ STATUS_LINES = {
 _WITHOUT_BODY = frozenset((204, 304))
 # Bodies up to this are sent in one piece with their head.
 _JOINED_BYTES_MAX = 64 * 1024
+_UNASKED_BYTES_MAX = 256 * 1024
 
 HeaderPairs = list[tuple[str, str]]
 
@@ -41,6 +42,9 @@ class Link(Protocol):
 
     async def drained(self) -> None:
         """Wait until there is room again."""
+
+    def read_on(self) -> None:
+        """Somebody wants the body now."""
 
 
 class ClientGone(Exception):
@@ -106,6 +110,7 @@ class Request:
         if length is not None and int(length) > most:
             raise ApiError(413, f"the request body has {length} bytes, at most {most} are taken")
         self._most = most
+        self._connection.read_on()
         while not self.arrived and self._body_bytes <= most:
             if self.gone:
                 raise ClientGone
@@ -204,6 +209,11 @@ class Request:
             self._body.append(data)
         else:
             self._wake()
+
+    @property
+    def overflows(self) -> bool:
+        """Much of the body has come, and nobody has asked for it."""
+        return self._most is None and self._body_bytes > _UNASKED_BYTES_MAX
 
     def end(self) -> None:
         """The request has come to its end."""
