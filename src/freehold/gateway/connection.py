@@ -102,9 +102,16 @@ class Connection(asyncio.Protocol):
             return waited_s > BODY_STALLS_S
         return self.current is None and waited_s > IDLE_S
 
-    def stop(self) -> None:
-        """Close now where nothing runs; otherwise the running answer closes when it ends."""
-        if self.current is None:
+    def stop(self, *, also_fresh: bool) -> None:
+        """Close where nothing runs; a running answer closes when it ends.
+
+        A connection that was just opened has a request on its way; `also_fresh` closes it all the same.
+        """
+        if (
+            self.current is None
+            and not self._lingering
+            and (not self._in_head or (also_fresh and not self._head_bytes))
+        ):
             self._transport.close()
 
     def abort(self) -> None:

@@ -13,6 +13,8 @@ from freehold.gateway.request import Request
 CONNECTIONS_MAX = 16_384
 BACKLOG = 4096
 _SWEEP_EVERY_S = 1.0
+# When draining: how long a connection that was just opened may take to say what it wants.
+_FRESH_S = 1.0
 
 Handler = Callable[[Request], Awaitable[None]]
 
@@ -46,10 +48,10 @@ class Server:
         self.draining = True
         if self._listening is not None:
             self._listening.close()
-        for connection in [*self.connections]:
-            connection.stop()
-        deadline = self.loop.time() + within_s
-        while self.connections and self.loop.time() < deadline:
+        started = self.loop.time()
+        while self.connections and (passed_s := self.loop.time() - started) < within_s:
+            for connection in [*self.connections]:
+                connection.stop(also_fresh=passed_s > _FRESH_S)
             await asyncio.sleep(0.02)
         for connection in [*self.connections]:
             connection.abort()
