@@ -26,3 +26,9 @@ def test_a_word_near_a_number_says_what_it_is():
 def test_numbers_of_orders_and_parcels_are_not_surely_phones():
     text = "the invoice for order 364827, LL-482913, tracking number 7740 9183 22"
     assert LIBRARY.find_surely(text) == []
+
+
+def test_in_a_very_long_text_only_patterns_look(monkeypatch):
+    monkeypatch.setattr(library, "MOST_CHARACTERS", 50)
+    text = "my SSN is 457-55-5462, mail a@b.example" + " and so on" * 5
+    assert [one.kind for one in LIBRARY.find(text)] == ["EMAIL"]

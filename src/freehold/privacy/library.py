@@ -4,7 +4,8 @@ Covered: what `patterns` finds, and besides phone numbers of many countries, soc
 numbers, NHS numbers, bank and driver's licence numbers near a word that says so, wallets, MAC addresses. Names and
 places where a spaCy model with a named-entity recognizer is installed (``en_core_web_sm``, for example); Presidio
 itself brings none.
-Not covered: names without such a model; other languages than the model's.
+Not covered: names without such a model; other languages than the model's; texts of more than `MOST_CHARACTERS`, in
+which only our patterns look: the library's time grows with the square of its finds; megabytes of numbers took minutes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from freehold.privacy.finds import Find, blanked
 LANGUAGE = "en"
 THRESHOLD = 0.35
 SURE = 0.4
-PIECE_CHARACTERS = 50_000
+PIECE_CHARACTERS = 4_000
+MOST_CHARACTERS = 100_000
 _CALLS = re.compile(
     r"phone|mobile|\b(?:tel|cell|fax|call|ring|text|whats ?app|sms)\b|telefon|téléphone|teléfono|móvil|cellulare|handy",
     re.IGNORECASE,
@@ -79,6 +81,8 @@ class Library:
         self.load()
         found = patterns.find(text)
         rest = blanked(text, found, BLANK)  # nothing is found twice
+        if len(text) > MOST_CHARACTERS:
+            return found
         if not self.finds_names and not _MAY_HOLD_A_NUMBER.search(rest):
             return found
         for start, piece in _pieces(rest):
@@ -154,7 +158,8 @@ def _tokenizer(spacy: Any) -> Any:
 
 
 def _pieces(text: str) -> Iterator[tuple[int, str]]:
-    """A long text in pieces cut at white space, each with its place: spaCy refuses more than a million characters."""
+    """A long text in pieces cut at white space, each with its place: the library compares its finds
+    with each other."""
     start = 0
     while len(text) - start > PIECE_CHARACTERS:
         end = start + PIECE_CHARACTERS

@@ -7,11 +7,13 @@ Not covered: UTF-16 (an error that says so); a JSON document of more than 256 Mi
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import gzip
 import io
 import json
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
@@ -83,7 +85,9 @@ def container_of(path: Path) -> Container:
     if name.endswith((".arrow", ".feather")):
         return "arrow"
     with opened(path) as file:
-        lines = [line for line, _ in zip(_bounded_lines(file), range(_PEEK_LINES), strict=False)]
+        lines: list[bytes] = []
+        with contextlib.suppress(*_DAMAGED):  # what is damaged is told when its rows are read
+            lines.extend(islice(_bounded_lines(file), _PEEK_LINES))
     first = next((line.lstrip() for line in lines if line.strip()), b"")
     if first[:4] in (b"PAR1",):
         return "parquet"
@@ -122,21 +126,22 @@ def opened(path: Path) -> IO[bytes]:
             "is UTF-16, expected UTF-8", path=str(path), hint=f"iconv -f UTF-16 -t UTF-8 {path} > utf8.jsonl"
         )
     if start[:2] == b"\x1f\x8b":
-        file.close()
-        return io.BufferedReader(gzip.GzipFile(path), _CHUNK)
+        return io.BufferedReader(_Packed(file, lambda: zlib.decompressobj(wbits=31)), _CHUNK)
     if start == b"\x28\xb5\x2f\xfd":
-        return io.BufferedReader(_Zstandard(file), _CHUNK)
+        return io.BufferedReader(_Packed(file, lambda: zstandard.ZstdDecompressor().decompressobj()), _CHUNK)
     if start[:3] == b"\xef\xbb\xbf":
         file.seek(3)
     return file
 
 
-class _Zstandard(io.RawIOBase):
-    """Decompresses frame after frame. Unlike the library's reader it raises `EOFError` when the last is cut off."""
+class _Packed(io.RawIOBase):
+    """Decompresses frame after frame, and raises `EOFError` when the last is cut off, but only after all that came
+    before the cut: the libraries' own readers lose it, or don't tell."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], frame: Callable[[], Any]) -> None:
         self._file = file
-        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._new = frame
+        self._frame = frame()
         self._ready = b""
         self._begun = False
 
@@ -152,7 +157,11 @@ class _Zstandard(io.RawIOBase):
                     raise EOFError("compressed file ended before the end-of-frame marker was reached")
                 return 0
             if self._frame.eof:
-                self._frame = zstandard.ZstdDecompressor().decompressobj()
+                packed = packed.lstrip(b"\0")  # archives may be filled up to a block
+                self._frame = self._new()
+                if not packed:
+                    self._begun = False
+                    continue
             self._begun = True
             self._ready = self._frame.decompress(packed)
         count = min(len(buffer), len(self._ready))
@@ -165,7 +174,7 @@ class _Zstandard(io.RawIOBase):
         super().close()
 
 
-_DAMAGED = (EOFError, gzip.BadGzipFile, zstandard.ZstdError, OSError)
+_DAMAGED = (EOFError, zlib.error, zstandard.ZstdError, OSError)
 
 
 def _bounded_lines(file: IO[bytes]) -> Iterator[bytes]:

@@ -1,0 +1,91 @@
+"""Bad input on its way into a dataset: each is named with its line, and what is sound goes in whole."""
+
+import gzip
+import json
+
+import pytest
+import zstandard
+from click.testing import CliRunner
+
+from freehold.cli.main import cli
+
+CONFIG = '[app]\nname = "inbox"\n[curate]\npersonal_data = "patterns"\n'
+
+
+def good(number):
+    asked = f"question {number * 7919} about lamp {chr(97 + number % 26) * 7}"
+    turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": f"answer {number % 3}"}]
+    return json.dumps({"messages": turns}).encode()
+
+
+def chat(*turns, **more):
+    return json.dumps(
+        {"messages": [{"role": role, "content": said} for role, said in turns], **more}
+    ).encode()
+
+
+CALL = {"id": "c", "type": "function", "function": {"name": "find", "arguments": '{"order": '}}
+BAD = {
+    "empty answer": (chat(("user", "x"), ("assistant", "")), "empty"),
+    "roles out of order": (chat(("assistant", "x"), ("tool", "y"), ("assistant", "z")), ""),
+    "broken tool call": (
+        json.dumps(
+            {
+                "messages": [
+                    {"role": "user", "content": "x"},
+                    {"role": "assistant", "content": None, "tool_calls": [CALL]},
+                ]
+            }
+        ).encode(),
+        "not JSON",
+    ),
+    "not UTF-8": (b'{"messages": [{"role": "user", "content": "\xff\xfe"}]}', "UTF-8"),
+    "not JSON": (b'{"messages": [', "not valid JSON"),
+    "ten megabytes": (chat(("user", "x" * 10_000_000), ("assistant", "y")), "at most"),
+    "no answer": (chat(("user", "x")), ""),
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "freehold.toml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*args):
+    result = CliRunner().invoke(cli, args, standalone_mode=False)
+    if result.exception:
+        raise result.exception
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_one_bad_record_costs_itself_only(folder, name):
+    record, reason = BAD[name]
+    lines = [*(good(n) for n in range(30)), record, *(good(n) for n in range(30, 60))]
+    (folder / "log.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    (found,) = run("import", "log.jsonl", "--json")
+    assert (found["read"], found["rejected"]) == (60, 1)
+    assert found["first_rejects"][0].startswith("line 31: ") and reason in found["first_rejects"][0]
+    dataset = run("dataset", "build", "--json")
+    assert sum(split["samples"] for split in dataset["splits"]) == 60
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.ZstdCompressor().compress], ids=["gz", "zst"])
+def test_of_an_archive_that_breaks_off_what_came_before_is_kept(folder, pack):
+    whole = pack(b"\n".join(good(n) for n in range(4000)))
+    (folder / "log.jsonl.pack").write_bytes(whole[: len(whole) * 3 // 4])
+    (found,) = run("import", "log.jsonl.pack", "--json")
+    assert found["read"] > 500 and found["rejected"] >= 1
+    assert any("ends early or is damaged" in line for line in found["first_rejects"])
+
+
+def test_one_class_only_is_built_and_warned_of(folder):
+    turns = [
+        chat(("user", f"question {n * 7919} {chr(97 + n % 26) * 7}"), ("assistant", "yes")) for n in range(60)
+    ]
+    (folder / "log.jsonl").write_bytes(b"\n".join(turns))
+    run("import", "log.jsonl", "--json")
+    card = run("dataset", "check", "--json")
+    assert any("have the same answer" in warning for warning in card["warnings"])
