@@ -8,6 +8,7 @@ import zstandard
 from click.testing import CliRunner
 
 from freehold.cli.main import cli
+from freehold.errors import InputError
 
 CONFIG = '[app]\nname = "inbox"\n[curate]\npersonal_data = "patterns"\n'
 
@@ -79,6 +80,13 @@ def test_of_an_archive_that_breaks_off_what_came_before_is_kept(folder, pack):
     (found,) = run("import", "log.jsonl.pack", "--json")
     assert found["read"] > 500 and found["rejected"] >= 1
     assert any("ends early or is damaged" in line for line in found["first_rejects"])
+
+
+@pytest.mark.parametrize("name", ["log.csv.gz", "log.jsonl.gz"])
+def test_an_archive_cut_off_at_its_beginning_is_an_error_that_says_so(folder, name):
+    (folder / name).write_bytes(gzip.compress(b"text,label\nquestion,yes\n" * 100)[:12])
+    with pytest.raises(InputError, match="compressed file ended"):
+        run("import", "--dry-run", name, "--json")
 
 
 def test_one_class_only_is_built_and_warned_of(folder):

@@ -297,9 +297,9 @@ def _csv_rows(path: Path) -> Iterator[Row]:
     with opened(path) as raw:
         # Bytes that are no UTF-8 become lone surrogates, so that their row can be rejected by its number.
         text = io.TextIOWrapper(raw, encoding="utf-8", errors="surrogateescape", newline="")
-        reader = csv.reader(text, delimiter=_delimiter(path, text))
         began = 1
         try:
+            reader = csv.reader(text, delimiter=_delimiter(path, text))
             header = next(reader, None)
         except (csv.Error, *_DAMAGED) as error:
             raise InputError(f"not valid CSV: {error}", path=str(path), line=1) from None
