@@ -22,7 +22,8 @@ from freehold.types.endpoint import AdapterMount, EngineName
 from freehold.types.model import Weights
 
 MANY_STREAMS = 32
-"""Requests at once from which vLLM on a CPU gives more than llama.cpp (measured: the table)."""
+"""Requests at once from which vLLM on a CPU is taken, as the table says: it reads prompts twice as fast, and what it
+writes adds up. ``benchmarks.serving.run --only quantizations`` measures whether that holds on a machine."""
 GPU_MARGIN = 1.25
 """Memory of a GPU that a model in 16 bits needs, cache included, over that of its weights."""
 MATRIX = ("AMX-BF16", "AVX-512-BF16")
