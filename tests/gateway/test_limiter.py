@@ -141,7 +141,7 @@ def test_places_are_counted_over_processes_and_a_killed_one_loses_its_own(tmp_pa
     others = [context.Process(target=_hold, args=(tmp_path, ready, go)) for _ in range(2)]
     for other in others:
         other.start()
-    assert sum(ready.get(timeout=30) for _ in others) == 3, "three places, whoever got them"
+    assert sum(ready.get(timeout=120) for _ in others) == 3, "three places, whoever got them"
     mine = SharedPlaces(tmp_path, "route:r")
     assert not mine.take(3) and SharedPlaces(tmp_path, "route:other").take(1)
     for other in others:
