@@ -176,7 +176,6 @@ def test_qlora_trains_on_a_small_base(tmp_path, tmp_path_factory, tokenizer):
     [
         (task_samples(3), {}, "3 samples can be trained on"),
         ([make_sample(n, "x", "  ") for n in range(20)], {}, "0 samples can be trained on"),
-        (task_samples(24), {"method": "dpo"}, "no training method 'dpo'"),
         (task_samples(24), {"r": 64}, "rank r=64 is larger than the smallest adapted layer"),
         (task_samples(24), {"target_modules": ("nowhere",)}, "cannot be attached"),
         (task_samples(24), {"learning_rate": 1e30, "max_grad_norm": 0.0}, "not a number; batch: samples s"),
