@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("ray.serve")
 import ray
 from ray.cluster_utils import Cluster
+from ray.serve.exceptions import RayServeException
 
 from freehold.engines.cluster import ray as cluster_ray
 from freehold.engines.cluster.replica import REPLICA_HEADER
@@ -224,6 +225,8 @@ def _raylets(cluster):
 
 
 def test_a_plan_that_cannot_start_says_why(cluster, port, tmp_path):
+    with contextlib.suppress(RayServeException):  # two cannot have the same address
+        cluster_ray.remove("freehold-test")
     broken = ServePlan(engine="llamacpp", model="base", weights_path=str(tmp_path / "gone.gguf"))
     made = msgspec.structs.replace(plan_for(broken, port), name="freehold-broken")
     with pytest.raises(EngineError, match="could not be deployed"):

@@ -124,6 +124,7 @@ def build(arguments: dict[str, Any]) -> Any:
 def deploy(plan: ClusterPlan, *, log_dir: Path) -> None:
     """Deploy, and return once every first replica has answered a real completion. Raises `EngineError`."""
     from ray import serve
+    from ray.exceptions import RayError
 
     if plan.config.via == "ray-llm":
         made = _llm_application(plan)
@@ -132,7 +133,7 @@ def deploy(plan: ClusterPlan, *, log_dir: Path) -> None:
     try:
         serve.start(proxy_location=proxy_location(plan), http_options=http_options(plan))
         serve.run(made, name=plan.name, route_prefix="/")
-    except RuntimeError as error:
+    except (RuntimeError, RayError) as error:  # the second: the cluster's own controller refused
         why = state(plan.name).message or str(error)
         raise EngineError(
             f"{plan.name} could not be deployed: {_first_cause(why)}", hint=f"logs of engines: {log_dir}"
