@@ -10,7 +10,7 @@ from test_control import FORM, TOOLS, call, structured
 from test_faults import metric
 from test_forward import QUESTION, post
 
-from freehold.types.endpoint import Capabilities, Endpoint
+from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
 from freehold.types.route import Route, Target
 
 ROUTE = Route(
@@ -100,6 +100,31 @@ def test_broken_arguments_are_asked_for_as_a_call_of_that_tool(promoted, candida
     _, _, body = post(promoted, {**QUESTION, "tools": [other, *TOOLS]})
     made = json.loads(body)["choices"][0]["message"]["tool_calls"][0]["function"]
     assert made["arguments"] == '{"order":1}' and candidate.seen[1].json["tools"] == TOOLS
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "find"}}])
+def test_a_demanded_call_that_does_not_come_is_the_incumbents(promoted, candidate, choice):
+    candidate.answer = lambda seen: plain(structured("I would rather talk."))
+    _, _, body = post(promoted, {**QUESTION, "tools": TOOLS, "tool_choice": choice})
+    assert json.loads(body) == ANSWER
+    _, _, body = post(promoted, {**QUESTION, "tools": TOOLS, "tool_choice": "auto"})
+    assert json.loads(body)["choices"][0]["message"]["content"] == "I would rather talk."
+
+
+def test_who_passes_over_tools_is_not_asked_for_a_call(upstream, candidate, tmp_path):
+    endpoint = Endpoint(
+        name="candidate",
+        engine="llamacpp",
+        base_url=candidate.base_url,
+        models=(ServedModel(name="small", upstream_name="small"),),
+        capabilities=Capabilities(tools=False),
+    )
+    with gateway(upstream, tmp_path, endpoints=(endpoint,)) as running:
+        asked = {**QUESTION, "model": "small", "tools": TOOLS}
+        status, _, body = post(running, {**asked, "tool_choice": "required"})
+        assert status == 400 and "cannot be made to call a tool" in json.loads(body)["error"]["message"]
+        assert not candidate.seen
+        assert post(running, asked)[0] == 200
 
 
 def test_one_that_stays_broken_is_answered_by_the_incumbent(promoted, candidate, upstream):

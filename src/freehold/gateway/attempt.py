@@ -211,6 +211,8 @@ def _upstream_body(
         changes["model"] = name
     if extra:
         changes.update(extra)
+    if exchange.route is None and _passes_over_tools(endpoint) and promises.demands_a_tool(body):
+        raise ApiError(400, f"{exchange.model} cannot be made to call a tool; its chat template knows none")
     if endpoint.engine in _READS_NO_NAMES and b'"tool_choice"' in body:
         changes.update(openai.one_tool(body))
     hide_usage = False
@@ -226,6 +228,11 @@ def _upstream_body(
             changes["stream_options"] = wanted
             hide_usage = True
     return (openai.splice(body, changes) if changes else body), hide_usage
+
+
+def _passes_over_tools(endpoint: Endpoint) -> bool:
+    """llama.cpp answers in plain text, without a word, where the model's chat template has no tools."""
+    return endpoint.engine == "llamacpp" and not endpoint.capabilities.tools
 
 
 def _with_usage(options: msgspec.Raw) -> Any:

@@ -19,16 +19,42 @@ from freehold.wire.openai import Answer
 
 
 class Promise(NamedTuple):
-    """`form` is the chat API's response_format where it asks for JSON; `tools` are those that may be called."""
+    """`form` is the chat API's response_format where it asks for JSON; `tools` are those that may be called.
+
+    `demanded` is the tool that must be called: its name, empty for any of them, None where none must be.
+    """
 
     form: dict[str, Any] | None
     tools: list[Any]
+    demanded: str | None = None
 
     @property
     def schema(self) -> dict[str, Any]:
         """What the answer's text must meet."""
         found = ((self.form or {}).get("json_schema") or {}).get("schema")
         return found if isinstance(found, dict) else {"type": "object"}
+
+
+class _Choice(msgspec.Struct):
+    tool_choice: Any = None
+
+
+def demanded_tool(choice: Any) -> str | None:
+    """The tool a chat request's ``tool_choice`` says must be called: its name, empty for any, None for no demand."""
+    if choice == "required":
+        return ""
+    function = choice.get("function") if isinstance(choice, dict) else None
+    return str(function.get("name")) if isinstance(function, dict) else None
+
+
+def demands_a_tool(body: bytes) -> bool:
+    """Whether a chat request says that a tool must be called."""
+    if b'"tool_choice"' not in body:
+        return False
+    try:
+        return demanded_tool(msgspec.json.decode(body, type=_Choice).tool_choice) is not None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
 
 
 class Broken(NamedTuple):
@@ -51,6 +77,7 @@ def promised(exchange: Exchange) -> Promise | None:
                 chat = {
                     name: msgspec.json.decode(raw) for name, raw in (("tools", tools), ("form", form)) if raw
                 }
+                chat["tool_choice"] = msgspec.json.decode(exchange.body, type=_Choice).tool_choice
             case "messages" | "responses":
                 read = anthropic.request_to_openai if kind == "messages" else responses.request_to_openai
                 chat = msgspec.json.decode(read(exchange.body))
@@ -61,7 +88,9 @@ def promised(exchange: Exchange) -> Promise | None:
         return None
     asked = chat.get("form")
     wants_json = isinstance(asked, dict) and asked.get("type") in ("json_object", "json_schema")
-    found = Promise(asked if wants_json else None, chat.get("tools") or [])
+    found = Promise(
+        asked if wants_json else None, chat.get("tools") or [], demanded_tool(chat.get("tool_choice"))
+    )
     return found if found.form or found.tools else None
 
 
@@ -94,6 +123,8 @@ def broken(promise: Promise, answer: Answer) -> Broken | None:
             reason, tool = _bad_call(call, promise.tools)
             if reason is not None:
                 return Broken(reason, tool or "", cut)
+        if not calls and promise.demanded is not None:
+            return Broken("no tool was called, and the request demands one", promise.demanded, cut)
         if not calls and promise.form is not None and not message.get("refusal"):
             reason = _bad_content(message.get("content"), promise)
             if reason is not None:
