@@ -32,6 +32,7 @@ from freehold.training import base as bases
 from freehold.training import formatting, lora, schedule
 from freehold.types.training import FinetuneConfig
 from freehold.workflows.pull import ensure_weights
+from freehold.workflows.weights_convert import to_safetensors
 
 WARM_STEPS = 3
 JUDGED = 128
@@ -73,9 +74,11 @@ def trl(data: Path, config: FinetuneConfig, steps: int) -> dict[str, Any]:
     import datasets
 
     train, judged = prepared(data, config, steps)
-    weights = ensure_weights(BASE, settings.load())
-    path = Path(str(weights.path))
-    model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+    values = settings.load()
+    weights = ensure_weights(BASE, values)
+    # TRL trains no GGUF: the same numbers as safetensors.
+    folder_of_base = to_safetensors(weights, values).path
+    model = AutoModelForCausalLM.from_pretrained(str(folder_of_base), dtype=torch.float32)
     rows = {
         "input_ids": [list(sample.ids) for sample in train],
         "completion_mask": [[int(wanted) for wanted in sample.mask] for sample in train],
