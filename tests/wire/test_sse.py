@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.wire.sse import UsageFilter, events
+from freehold.wire.sse import JsonEvents, UsageFilter, events
 
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":1}}\n\n'
 WORDS = [b'data: {"choices":[{"delta":{"content":"%d"}}]}\n\n' % number for number in range(3)]
@@ -32,3 +32,15 @@ def test_a_cut_event_is_not_lost():
     filtered = UsageFilter()
     assert filtered.feed(WORDS[0] + b"data: {") == WORDS[0]
     assert filtered.rest() == b"data: {"
+
+
+@given(st.data(), st.sampled_from([b"\n", b"\r\n", b"\r"]))
+def test_json_comes_whole_however_the_stream_is_cut_and_its_lines_end(data, ending):
+    stream = b"".join([b": hi\n\n", b"event: a\ndata: [1]\n\n", b"data: {\n\n", *WORDS, END]).replace(
+        b"\n", ending
+    )
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+    reader = JsonEvents()
+    pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    found = [told for piece in pieces for told in reader.feed(piece)]
+    assert [one["choices"][0]["delta"]["content"] for one in found] == ["0", "1", "2"]

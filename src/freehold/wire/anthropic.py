@@ -222,7 +222,7 @@ class StreamFromOpenai:
 
     def __init__(self, request: bytes) -> None:
         self._model = openai.peek(request).model
-        self._held = b""
+        self._events = sse.JsonEvents()
         self._started = False
         self._block: tuple[str, int] | None = None
         self._index = -1
@@ -230,21 +230,9 @@ class StreamFromOpenai:
         self._usage: dict[str, Any] = {}
 
     def feed(self, data: bytes) -> bytes:
-        data = self._held + data
-        whole, mark, self._held = data.rpartition(b"\n\n")
-        if not mark:
-            self._held = data
-            return b""
         out: list[bytes] = []
-        for _, event in sse.events(whole):
-            if event == b"[DONE]":
-                continue
-            try:
-                chunk = msgspec.json.decode(event)
-            except msgspec.DecodeError:
-                continue
-            if isinstance(chunk, dict):
-                self._chunk(chunk, out)
+        for chunk in self._events.feed(data):
+            self._chunk(chunk, out)
         return b"".join(out)
 
     def rest(self) -> bytes:

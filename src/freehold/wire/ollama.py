@@ -273,24 +273,13 @@ class StreamFromOpenai:
     def __init__(self, request: bytes, *, generate: bool = False) -> None:
         self._model = openai.peek(request).model
         self._generate = generate
-        self._held = b""
+        self._events = sse.JsonEvents()
         self._all: list[bytes] = []
 
     def feed(self, data: bytes) -> bytes:
         self._all.append(data)
-        data = self._held + data
-        whole, mark, self._held = data.rpartition(b"\n\n")
-        if not mark:
-            self._held = data
-            return b""
         lines = []
-        for _, event in sse.events(whole):
-            try:
-                chunk = msgspec.json.decode(event)
-            except msgspec.DecodeError:
-                continue
-            if not isinstance(chunk, dict):
-                continue
+        for chunk in self._events.feed(data):
             for choice in (chunk.get("choices") or ())[:1]:
                 if text := (choice.get("delta") or {}).get("content"):
                     lines.append(

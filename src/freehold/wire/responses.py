@@ -199,7 +199,7 @@ class StreamFromOpenai:
 
     def __init__(self, request: bytes) -> None:
         self._asked = msgspec.json.decode(request)
-        self._held = b""
+        self._events = sse.JsonEvents()
         self._all: list[bytes] = []
         self._number = 0
         self._chat: dict[str, Any] = {}
@@ -208,19 +208,9 @@ class StreamFromOpenai:
 
     def feed(self, data: bytes) -> bytes:
         self._all.append(data)
-        data = self._held + data
-        whole, mark, self._held = data.rpartition(b"\n\n")
-        if not mark:
-            self._held = data
-            return b""
         out: list[bytes] = []
-        for _, event in sse.events(whole):
-            try:
-                chunk = msgspec.json.decode(event)
-            except msgspec.DecodeError:
-                continue
-            if isinstance(chunk, dict):
-                self._chunk(chunk, out)
+        for chunk in self._events.feed(data):
+            self._chunk(chunk, out)
         return b"".join(out)
 
     def rest(self) -> bytes:

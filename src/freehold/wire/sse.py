@@ -1,9 +1,12 @@
-"""Server-sent events: taking a finished stream apart, and leaving one event out of a running one."""
+"""Server-sent events: taking a stream apart, finished or running, and leaving one event out of a running one."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
+
+import msgspec
 
 _BREAK = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _LINES = re.compile(rb"\r\n|\n|\r")
@@ -28,6 +31,37 @@ def events(stream: bytes) -> Iterator[tuple[bytes, bytes]]:
                 name = value.removeprefix(b" ")
         if data:
             yield name, b"\n".join(data)
+
+
+class JsonEvents:
+    """The JSON objects of a running stream, each once its event is whole.
+
+    What is no JSON object (``[DONE]``, a comment, an event gone wrong) is passed over.
+    """
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def feed(self, data: bytes) -> list[dict[str, Any]]:
+        """The objects that are whole now."""
+        looked_at = max(0, len(self._held) - 3)  # the longest break may lack its last byte so far
+        self._held += data
+        end = max((match.end() for match in _BREAK.finditer(self._held, looked_at)), default=0)
+        if not end:
+            return []
+        whole = bytes(self._held[:end])
+        del self._held[:end]
+        found = []
+        for _, event in events(whole):
+            try:
+                told = msgspec.json.decode(event)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                continue
+            if isinstance(told, dict):
+                found.append(told)
+        return found
 
 
 class UsageFilter:

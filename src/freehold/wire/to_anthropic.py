@@ -217,22 +217,12 @@ class StreamToOpenai:
         self._head: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
         self._tools = -1
-        self._held = b""
+        self._events = sse.JsonEvents()
 
     def feed(self, data: bytes) -> bytes:
-        data = self._held + data
-        whole, mark, self._held = data.rpartition(b"\n\n")
-        if not mark:
-            self._held = data
-            return b""
         out: list[bytes] = []
-        for _, event in sse.events(whole):
-            try:
-                told = msgspec.json.decode(event)
-            except msgspec.DecodeError:
-                continue
-            if isinstance(told, dict):
-                self._event(told, out)
+        for told in self._events.feed(data):
+            self._event(told, out)
         return b"".join(out)
 
     def rest(self) -> bytes:
