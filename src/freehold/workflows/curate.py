@@ -8,7 +8,7 @@ import secrets as random
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -137,9 +137,11 @@ def _finished(scoring: Coroutine[Any, Any, Any]) -> Any:
 
 def _conflict(first: Sample, second: Sample, alike: float) -> LabelConflict:
     said = {first.incumbent, second.incumbent}
-    sides = next(
-        (name for name, gold in (("gold", first.gold), ("other_gold", second.gold)) if said == {gold}), None
-    )
+    sides: Literal["gold", "other_gold"] | None = None
+    if said == {first.gold}:
+        sides = "gold"
+    elif said == {second.gold}:
+        sides = "other_gold"
     return LabelConflict(
         question=all_asked(first)[:300],
         other_question=all_asked(second)[:300],
@@ -147,7 +149,7 @@ def _conflict(first: Sample, second: Sample, alike: float) -> LabelConflict:
         other_gold=second.gold or "",
         sample_ids=(first.id, second.id),
         similarity=round(alike, 3),
-        incumbent_sides_with=sides,  # type: ignore[arg-type]
+        incumbent_sides_with=sides,
     )
 
 
