@@ -139,6 +139,14 @@ def test_three_samples_are_an_error_that_says_what_to_do(tmp_path):
     assert error.value.hint is not None
 
 
+def test_questions_that_differ_in_little_are_told_which_setting_decides(tmp_path):
+    project = project_of(tmp_path)
+    fill(project, [trace(n, f"where is order {n}") for n in range(40)])
+    with pytest.raises(UsageError, match="split would be empty") as error:
+        workflow.build(project)
+    assert "[curate] near_duplicates" in error.value.hint
+
+
 def test_training_on_the_test_set_is_noticed(tmp_path):
     project = project_of(tmp_path)
     held = [trace(n, question(n), metadata={"split": "held_out"}) for n in range(20)]

@@ -51,11 +51,14 @@ def write(
     """
     for wanted in ("train", "held_out"):
         if not building.by_split[wanted]:
+            near = any("nearly the same" in reason for reason in building.dropped)
             left = ", ".join(f"{count:,} × {reason}" for reason, count in building.dropped.most_common(3))
             raise UsageError(
                 f"the {wanted} split would be empty ({sum(map(len, building.by_split.values()))} samples in all"
                 + (f"; left out: {left})" if left else ")"),
-                hint="import more traces, or change [data] held_out; freehold dataset build needs some of both",
+                hint="your questions differ in little: raise [curate] near_duplicates, 0 compares only exactly"
+                if near
+                else "import more traces, or change [data] held_out; freehold dataset build needs some of both",
             )
     try:
         root.mkdir(parents=True, exist_ok=True)
