@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,7 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
     from rich.text import Text
 
     from freehold.workflows.candidate import served_name
+    from freehold.workflows.first_request import first_request
 
     console = Console(highlight=False)
     console.print()
@@ -122,17 +124,34 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
     console.print(f"report     {migration.written.html}", soft_wrap=True)
     if endpoint is not None and migration.plan is not None:
         name = served_name(migration.plan)
+        down = "freehold down" + _config_words(project)
         console.print(
-            f"endpoint   {endpoint.url}/v1   (runs in the background; stop it: freehold down)", soft_wrap=True
+            f"endpoint   {endpoint.url}/v1   (runs in the background; stop it: {down})", soft_wrap=True
         )
-        console.print("\n[bold]Try it[/]")
-        console.print(
-            f"  curl {endpoint.url}/v1/chat/completions -H 'content-type: application/json' \\\n"
-            f'    -d \'{{"model": "{name}", "messages": [{{"role": "user", "content": "hello"}}]}}\'',
-            soft_wrap=True,
-        )
+        if (request := first_request(project, name)) is not None:
+            console.print("\n[bold]Try it[/]")
+            console.print(Text(f"  asks: {request.asks[:160]}"), soft_wrap=True)
+            console.print(
+                f"  curl {endpoint.url}/v1/chat/completions -H 'content-type: application/json' \\\n"
+                f"    -d @{shlex.quote(str(_shown(request.path)))}",
+                soft_wrap=True,
+                markup=False,
+            )
     elif migration.plan is not None:
         console.print("serve it   freehold up")
+
+
+def _config_words(project: Project) -> str:
+    """``--config PATH`` where a command given here would not find the project."""
+    if project.config_path is None or Path.cwd().is_relative_to(project.root):
+        return ""
+    return f" --config {shlex.quote(str(_shown(project.config_path)))}"
+
+
+def _shown(path: Path) -> Path:
+    """A path as one would type it from here."""
+    whole = path.resolve()
+    return whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole
 
 
 def comparison_rows(candidate: object) -> list[tuple[str, str]]:
