@@ -306,7 +306,7 @@ class Ledger:
             tests,
             failures_in_a_row=row,
             broken_off=tests.broken_off
-            or (f"{row} failures of the candidate in a row" if row >= most else None),
+            or (f"{row} errors of the candidate in a row" if row >= most else None),
         )
 
 
