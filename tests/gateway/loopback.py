@@ -180,7 +180,7 @@ def shared(_upstream, tmp_path_factory):
         yield running
 
 
-def eventually(claim, *, timeout_s=5.0):
+def eventually(claim, *, timeout_s=30.0):
     """Wait until `claim()` is true, and return what it returned."""
     deadline = time.monotonic() + timeout_s
     while True:

@@ -1,7 +1,6 @@
 """Capture word by word: what is kept, what is not, and for how long."""
 
 import json
-import time
 
 import msgspec
 import pytest
@@ -141,6 +140,9 @@ def test_the_library_finds_what_patterns_do_not():
     )
     assert found["content"] == "my ssn is <ID>, NHS <ID>, call <PHONE>"
     assert found["list"] == ["mail <EMAIL>", "order 12345678 of 2026-03-01 for 12.50 EUR"] and found["n"] == 5
-    began = time.monotonic()
-    library.redact_text("no number in here at all, so nobody is asked")
-    assert time.monotonic() - began < 0.05
+    library._engine = None  # Whoever asked now would fail.
+    library.load = lambda: None
+    assert (
+        library.redact_text("no number in here, so nobody is asked")
+        == "no number in here, so nobody is asked"
+    )

@@ -82,12 +82,12 @@ def test_a_canary_keeps_each_user_on_one_arm(upstream, candidate, endpoints, tmp
 
 
 def test_a_shadow_is_asked_after_the_answer_and_becomes_a_trace(upstream, candidate, endpoints, tmp_path):
-    candidate.answer = lambda seen: plain({**ANSWER, "model": "candidate"}, delay=0.5)
+    candidate.answer = lambda seen: plain({**ANSWER, "model": "candidate"}, delay=2)
     shadow = msgspec.structs.replace(ROUTE, state="shadow", shadow_share=1.0)
     with gateway(upstream, tmp_path, endpoints=endpoints, routes=(shadow,)) as running:
         started = time.monotonic()
         _, headers, body = post(running, {**QUESTION, "stream": False}, headers={"authorization": "Bearer x"})
-        assert json.loads(body)["model"] == "m" and time.monotonic() - started < 0.4
+        assert json.loads(body)["model"] == "m" and time.monotonic() - started < 1.8
         parent = headers["x-freehold-trace-id"]
         mirrored = eventually(lambda: traces_of(running, parent_id=parent))[0]
         assert (mirrored.arm, mirrored.endpoint, mirrored.response["model"]) == (
@@ -190,9 +190,9 @@ def module_gateway(_upstream, candidate, tmp_path_factory):
 def test_a_candidate_without_a_first_byte_in_time_is_passed_over(
     module_gateway, upstream, candidate, endpoints
 ):
-    candidate.answer = lambda seen: plain(ANSWER, delay=2)
+    candidate.answer = lambda seen: plain(ANSWER, delay=5)
     started = time.monotonic()
-    assert answered_by(module_gateway) == "m" and time.monotonic() - started < 1.0
+    assert answered_by(module_gateway) == "m" and time.monotonic() - started < 4
 
 
 def test_keys_are_hashed_required_and_never_sent_on(upstream, tmp_path):
@@ -212,7 +212,7 @@ def test_keys_are_hashed_required_and_never_sent_on(upstream, tmp_path):
             later = new_key()
             store.put_record("api_key", "later", ApiKey(name="later", hash=hash_of(later)))
         shown = {"authorization": f"Bearer {later}"}
-        eventually(lambda: post(running, QUESTION, headers=shown)[0] == 200, timeout_s=2)
+        eventually(lambda: post(running, QUESTION, headers=shown)[0] == 200)
 
 
 def test_key_ring():
@@ -281,7 +281,7 @@ def test_the_admin_api(upstream, candidate, endpoints, tmp_path):
             "PUT", "routes/support", {"route": wanted, "why": "looks good", "verdict_id": "v1"}
         )
         assert (status, saved["revision"]) == (200, 1)
-        eventually(lambda: ask("GET", "routes")[1]["routes"][0]["state"] == "promoted", timeout_s=2)
+        eventually(lambda: ask("GET", "routes")[1]["routes"][0]["state"] == "promoted")
         assert ask("PUT", "routes/support", {"route": wanted, "expected_revision": 0})[0] == 409
         assert ask("PUT", "routes/support", {"route": {**wanted, "canary_share": 7}})[0] == 400
         assert (

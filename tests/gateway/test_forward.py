@@ -129,7 +129,7 @@ def test_a_client_that_leaves_cancels_the_upstream_at_once(shared, upstream):
     upstream.answer = lambda seen: stream(stream_of(*"abcdefghij" * 10), pause=0.05)
     with client(shared).chat.completions.create(**QUESTION, user="leaver", stream=True) as parts:
         next(iter(parts))
-    eventually(lambda: upstream.aborted == 1, timeout_s=1.0)
+    eventually(lambda: upstream.aborted == 1, timeout_s=4.0)
     trace = eventually(lambda: [trace for trace in traces_of(shared) if trace.user == "leaver"])[0]
     assert trace.completeness == "client_aborted" and trace.response is not None
 

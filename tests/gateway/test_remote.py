@@ -50,7 +50,7 @@ def test_a_client_that_leaves_cancels_it(far, upstream):
     upstream.answer = lambda seen: stream(stream_of(*"abcdefghij" * 10), pause=0.05)
     with client(far).chat.completions.create(**QUESTION, stream=True) as parts:
         next(iter(parts))
-    eventually(lambda: upstream.aborted == 1, timeout_s=2.0)
+    eventually(lambda: upstream.aborted == 1, timeout_s=4.0)
 
 
 def test_errors_pass_and_failures_are_named(far, upstream, tmp_path):

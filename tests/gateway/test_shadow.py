@@ -135,11 +135,11 @@ def test_a_candidate_that_hangs_or_fails_costs_the_client_nothing(mirroring, mir
     candidate.answer = lambda seen: plain({}, status=500)
     status, _, trace = mirrored(QUESTION)
     assert status == 200 and trace.status == 500
-    candidate.answer = lambda seen: plain(ANSWER, delay=3)
+    candidate.answer = lambda seen: plain(ANSWER, delay=6)
     began = time.monotonic()
     assert {post(mirroring, QUESTION)[0] for _ in range(8)} == {200}
-    assert time.monotonic() - began < 2.5
-    eventually(lambda: len(candidate.seen) >= 2, timeout_s=5)
+    assert time.monotonic() - began < 5
+    eventually(lambda: len(candidate.seen) >= 2)
     # One failed, four hang, the others were not sent: mirroring has a bound of its own.
     time.sleep(0.3)
     assert len(candidate.seen) <= 5

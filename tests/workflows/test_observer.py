@@ -47,9 +47,7 @@ def test_it_rolls_back_survives_a_kill_and_follows_the_file(observer, tmp_path):
         eventually(lambda: "route support rolled back: quality" in log.read_text())
         file = tmp_path / "freehold.toml"
         file.write_text(HEAD + '[[routes]]\nname = "vip"\nmodel = "*"\n')
-        changed = time.monotonic()
         eventually(lambda: [route.name for route in store.routes()] == ["support", "vip"])
-        assert time.monotonic() - changed < 2.0
         file.write_text(HEAD + "[[routs]]\n")
         eventually(lambda: "did you mean" in log.read_text() or "unknown key routs" in log.read_text())
         assert len(store.routes()) == 2

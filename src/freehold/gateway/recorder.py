@@ -2,7 +2,8 @@
 
 Workers never touch the database. They send raw bytes over a Unix socket; here streams are put together,
 people's data replaced, bodies compressed, rows written. When the store is locked, full or gone, traces wait
-in a bounded queue, then are counted as lost; traffic does not notice.
+in a bounded queue, then are counted as lost; traffic does not notice. Workers hold what they sent until it is
+written or counted, so a recorder that is killed loses nothing.
 
 Run as ``python -m freehold.gateway.recorder RUN_FOLDER`` with the configuration on stdin. It ends when stdin
 is closed, which is also what happens when the gateway's main process dies.
@@ -18,7 +19,7 @@ import socket
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -35,7 +36,7 @@ from freehold.gateway.meters import Meters
 from freehold.gateway.redaction import Redactor, redactor_of
 from freehold.gateway.seen import log_as_json
 from freehold.gateway.spending import Bill, dollars
-from freehold.gateway.spool import TABLE, TOTALS, TRACE, USE, FrameReader, frame
+from freehold.gateway.spool import TABLE, TOTALS, TRACE, USE, FrameReader, frame, settled
 from freehold.gateway.traces import to_trace
 from freehold.store import Store, leases, open_store
 from freehold.store.usage import Use, add_spending, add_use, spent
@@ -68,9 +69,14 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         for tag, payload in self._reader.feed(data):
             if tag == TRACE:
-                self._recorder.take(payload)
+                self._recorder.take(self, payload)
             elif tag == USE:
-                self._recorder.use(payload)
+                self._recorder.use(self, payload)
+
+    def settle(self, tag: int, count: int) -> None:
+        """Say that `count` more of what this worker sent are done with."""
+        if not self.transport.is_closing():
+            self.transport.write(settled(tag, count))
 
     def connection_lost(self, error: Exception | None) -> None:
         self._recorder.left(self)
@@ -84,7 +90,7 @@ class Recorder:
         self._config = config
         self._run_folder = run_folder
         self._store_url = config.store_url
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[tuple[Connection, bytes]] = deque()
         self._connections: set[Connection] = set()
         self._paused = False
         self._meters = Meters()
@@ -93,6 +99,7 @@ class Recorder:
         self._table: bytes | None = None
         self._window = 0
         self._use: dict[str, Use] = {}
+        self._told: Counter[Connection] = Counter()
         self._use_lock = threading.Lock()
         self._limits_in_use = False
         self._redactor: Redactor | None = None
@@ -111,23 +118,28 @@ class Recorder:
     def left(self, connection: Connection) -> None:
         self._connections.discard(connection)
 
-    def take(self, payload: bytes) -> None:
-        self._queue.append(payload)
+    def take(self, connection: Connection, payload: bytes) -> None:
+        self._queue.append((connection, payload))
         if len(self._queue) >= self._config.capture_queue and not self._paused:
             # Workers notice, hold back, and in the end drop and count: memory stays bounded here too.
             self._paused = True
             for connection in self._connections:
                 connection.transport.pause_reading()
 
-    def use(self, payload: bytes) -> None:
+    def use(self, connection: Connection, payload: bytes) -> None:
         told = _decode_told(payload)
         with self._use_lock:
+            self._told[connection] += 1
             self._bills.extend(told.bills)
             if told.window != self._window:
                 self._window, self._use = told.window, {}
             for name, (requests, tokens) in told.use.items():
                 old = self._use.get(name, Use(0, 0))
                 self._use[name] = Use(old.requests + requests, old.tokens + tokens)
+
+    def _settle(self, tag: int, done: Counter[Connection]) -> None:
+        for connection, count in done.items():
+            connection.settle(tag, count)
 
     def _send(self, tag: int, payload: bytes) -> None:
         for connection in self._connections:
@@ -205,7 +217,8 @@ class Recorder:
         with self._use_lock:
             use, self._use = self._use, {}
             bills, self._bills = self._bills, []
-        self._limits_in_use = self._limits_in_use or bool(use) or bool(bills)
+            told, self._told = self._told, Counter()
+        self._limits_in_use = self._limits_in_use or bool(told)
         if not self._limits_in_use:
             return
         now = datetime.now(UTC)
@@ -221,7 +234,10 @@ class Recorder:
             with self._use_lock:
                 # Told again once the store is back: money that was spent must not be forgotten.
                 self._bills = [*bills, *self._bills]
+                self._told += told
             raise
+        if told:
+            self._loop.call_soon_threadsafe(self._settle, USE, told)
         owners = leases.alive(store.database, "gateway", self._owner, at=now, seconds=ALIVE_S)
         message = Totals(
             use=[(name, window, *used) for (name, window), used in totals.items()],
@@ -258,12 +274,16 @@ class Recorder:
     def _write(self, store: Store) -> None:
         while self._queue:
             batch = self._batch()
-            traces = self._traces(batch)
-            store.add_traces(traces)
+            # One that was sent again may be here already; it counts once.
+            stored = store.add_traces(self._traces(batch))
             # Only now are they safe; had the store refused, they would still be in the queue.
-            for _ in batch:
-                self._queue.popleft()
-            self._meters.count("freehold_traces_stored", by=len(traces))
+            self._take_off(len(batch))
+            self._meters.count("freehold_traces_stored", by=stored)
+
+    def _take_off(self, count: int) -> None:
+        """Done with the oldest `count` of the queue: their workers may forget them."""
+        done = Counter(self._queue.popleft()[0] for _ in range(count))
+        self._loop.call_soon_threadsafe(self._settle, TRACE, done)
 
     def _batch(self) -> list[bytes]:
         """The next traces to write: few enough to be taken apart in memory at once."""
@@ -271,10 +291,11 @@ class Recorder:
         size = 0
         # By place, because the loop appends meanwhile.
         for place in range(min(BATCH, len(self._queue))):
-            size += len(self._queue[place])
+            payload = self._queue[place][1]
+            size += len(payload)
             if batch and size > BATCH_BYTES:
                 break
-            batch.append(self._queue[place])
+            batch.append(payload)
         return batch
 
     def _traces(self, batch: list[bytes]) -> list[Trace]:
@@ -306,9 +327,8 @@ class Recorder:
         lost = len(self._queue) // 2 if len(self._queue) >= self._config.capture_queue else 0
         if self._stopping.is_set():
             lost = len(self._queue)
-        for _ in range(lost):
-            self._queue.popleft()
         if lost:
+            self._take_off(lost)
             self._meters.count("freehold_traces_lost", "store", by=lost)
 
 

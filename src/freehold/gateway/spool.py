@@ -1,4 +1,9 @@
-"""A worker's side of the recorder: a bounded queue of traces, sent on in batches off the request path."""
+"""A worker's side of the recorder: a bounded queue of traces, sent on in batches off the request path.
+
+What was sent is held until the recorder says that it is settled: written, or given up and counted. A recorder that
+dies takes nothing with it; what it had not settled is sent again to the next one. A trace that was written just
+before is known by its id and not written twice. Money may then be counted twice, on the side of the cap.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +23,21 @@ RECONNECT_EVERY_S = 0.5
 _IN_FLIGHT_BYTES = 4 * 1024 * 1024
 
 FRAME = struct.Struct(">IB")
-TRACE, USE, TABLE, TOTALS = 1, 2, 3, 4
+_TAG_AT = 4
+TRACE, USE, TABLE, TOTALS, SETTLED = 1, 2, 3, 4, 5
+# Of which kind, and how many more; in the order they were sent.
+_SETTLED = struct.Struct(">BI")
 _encode_into = msgspec.msgpack.Encoder().encode_into
 
 
 def frame(tag: int, payload: bytes) -> bytes:
     """One message between worker and recorder: length, tag, payload."""
     return FRAME.pack(len(payload), tag) + payload
+
+
+def settled(tag: int, count: int) -> bytes:
+    """The recorder's word that `count` more messages of a kind need not be sent again."""
+    return frame(SETTLED, _SETTLED.pack(tag, count))
 
 
 class FrameReader:
@@ -61,7 +74,8 @@ class FrameReader:
 class Spool(asyncio.Protocol):
     """Takes traces without ever waiting; `dropped` counts those there was no room for.
 
-    `on_message` gets what the recorder sends: route tables and totals of limits.
+    `max_items` and `max_bytes` bound what is held: waiting to be sent, or sent and
+    not settled. `on_message` gets what the recorder sends: route tables and totals of limits.
     """
 
     def __init__(
@@ -72,6 +86,7 @@ class Spool(asyncio.Protocol):
         self._max_bytes = max_bytes
         self._on_message = on_message
         self._queue: deque[bytes | bytearray] = deque()
+        self._sent: dict[int, deque[bytes | bytearray]] = {TRACE: deque(), USE: deque()}
         self._bytes = 0
         self._transport: asyncio.Transport | None = None
         self._reader = FrameReader()
@@ -85,7 +100,8 @@ class Spool(asyncio.Protocol):
     def offer(self, captured: Captured) -> bool:
         """Queue one trace; False when there is no room."""
         size = len(captured.request) + len(captured.response)
-        if len(self._queue) >= self._max_items or self._bytes + size > self._max_bytes:
+        held = len(self._queue) + len(self._sent[TRACE])
+        if held >= self._max_items or self._bytes + size > self._max_bytes:
             self.dropped += 1
             return False
         # Encoded behind the room for its frame, so that nothing is copied.
@@ -138,8 +154,8 @@ class Spool(asyncio.Protocol):
         batch = []
         while self._queue and room > 0:
             message = self._queue.popleft()
-            self._bytes -= len(message)
             room -= len(message)
+            self._sent[message[_TAG_AT]].append(message)
             batch.append(message)
         if batch:
             transport.write(b"".join(batch))
@@ -153,7 +169,18 @@ class Spool(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         for tag, payload in self._reader.feed(data):
-            self._on_message(tag, payload)
+            if tag == SETTLED:
+                self._settle(*_SETTLED.unpack(payload))
+            else:
+                self._on_message(tag, payload)
+
+    def _settle(self, tag: int, count: int) -> None:
+        sent = self._sent[tag]
+        for _ in range(min(count, len(sent))):
+            self._bytes -= len(sent.popleft())
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
+        for sent in self._sent.values():
+            self._queue.extendleft(reversed(sent))
+            sent.clear()
