@@ -10,7 +10,7 @@ from tests.training.conftest import make_sample, task_samples, write_dataset
 
 from freehold import training
 from freehold.errors import TrainingError
-from freehold.training import checkpoint
+from freehold.training import checkpoint, worker
 from freehold.types.training import FinetuneConfig
 
 # Each worker imports torch and transformers: seconds on a quiet machine, a minute on a crowded one.
@@ -114,6 +114,25 @@ def test_closing_stops_the_worker_which_writes_a_checkpoint(tmp_path, tiny):
     state = checkpoint.load(Path(job.run_dir), job.id)
     assert state is not None
     assert state.position.step >= 2
+
+
+def test_a_run_stopped_before_its_first_step_goes_on(tmp_path, tiny):
+    torch = pytest.importorskip("torch")
+    config = msgspec.structs.replace(CONFIG, epochs=1)
+    job, straight = (make(tmp_path / name, tiny, config=config) for name in ("stopped", "straight"))
+    for each in (job, straight):
+        Path(each.run_dir).mkdir(parents=True)
+    threads = torch.get_num_threads()
+    try:
+        events = []
+        assert not worker.run_job(job, events.append, lambda: True)
+        assert checkpoint.load(Path(job.run_dir), job.id).position.step == 0
+        assert worker.run_job(job, events.append, lambda: False)
+        assert worker.run_job(straight, events.append, lambda: False)
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.set_num_threads(threads)
+    assert weights_of(job) == weights_of(straight)
 
 
 @pytest.mark.slow

@@ -78,6 +78,8 @@ class Optimized:
         with torch.no_grad():
             flat.copy_(tensors["adapter"])
         torch.set_rng_state(tensors["random"])
+        if "adam.step" not in tensors:
+            return  # Stopped before its first step: the optimizer remembers nothing yet.
         state = self.optimizer.state[flat]
         for name in _STATE:
             kept = tensors.get(f"adam.{name}")
