@@ -23,6 +23,13 @@ def test_everything_stands_on_the_page():
         assert wanted in page, wanted
 
 
+def test_the_data_card_in_short_is_on_the_page():
+    page = render(
+        sample.report(sample.candidate(), data=("email: 3 replaced in 2 samples", "<b>their</b> terms"))
+    )
+    assert "email: 3 replaced in 2 samples" in page and "&lt;b&gt;their" in page
+
+
 def test_hostile_text_is_escaped():
     page = render(sample.report(sample.candidate(), app=sample.HOSTILE))
     assert "<script>" not in page

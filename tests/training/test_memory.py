@@ -36,6 +36,49 @@ def test_a_sample_that_does_not_fit_alone_is_an_error():
     assert trainer.pack_tokens <= 10
 
 
+def test_one_sample_at_a_time_is_tried_with_activations_computed_again():
+    class Thrifty(Trainer):
+        recomputes = False
+
+        def recompute(self):
+            before, self.recomputes = self.recomputes, True
+            return not before
+
+    def work(samples):
+        if not trainer.recomputes:
+            raise MemoryError
+        return "done"
+
+    trainer, said = Thrifty(), []
+    assert spared(trainer, work, SAMPLES[:1], said.append) == "done"
+    assert "computed again" in said[-1]
+
+
+def test_a_layer_is_kept_by_its_input_alone(tiny, tokenizer):
+    from freehold.training import base as bases
+    from freehold.training.formatting import format_samples
+    from freehold.training.lora import LoraTrainer
+    from freehold.types.training import FinetuneConfig
+
+    samples = format_samples(tokenizer, task_samples(12), max_tokens=512).samples
+
+    def kept(**changes):
+        config = FinetuneConfig(r=4, precision="fp32", **changes)
+        trainer = LoraTrainer(bases.load(tiny, config), config)
+        trainer.evaluate(samples)  # Takes the adapter's weights.
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.nbytes) or x, lambda x: x):
+            loss, _, _ = trainer.loss_sum(samples)
+        return sum(sizes), loss
+
+    (plain, loss), (fewer, same) = kept(), kept(gradient_checkpointing=True)
+    (modules, other), (fewest, as_well) = (
+        kept(use_dora=True, **more) for more in ({}, {"gradient_checkpointing": True})
+    )
+    assert fewer < plain / 3 and fewest < modules / 3
+    assert torch.equal(loss, same) and torch.allclose(other, as_well)
+
+
 def test_other_errors_pass():
     def work(samples):
         raise RuntimeError("shapes do not match")

@@ -117,6 +117,23 @@ def test_a_method_learns_and_goes_on_after_a_stop_as_if_there_had_been_none(tmp_
     assert again.curve == outcome.curve
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_activations_computed_again_give_the_same_run(tmp_path, job, name):
+    changes = CASES[name]
+    plain = Run(job, changes, tmp_path / "plain").go()
+    again = Run(job, {**changes, "gradient_checkpointing": True}, tmp_path / "again").go()
+    assert [loss for _, loss in again.curve] == pytest.approx([loss for _, loss in plain.curve], rel=1e-5)
+
+
+def test_dropout_is_for_learning_only(tmp_path, job):
+    run = Run(job, {"lora_dropout": 0.5, "epochs": 2}, tmp_path / "run")
+    run.go()
+    first, second = (run.trainer.evaluate(run.train) for _ in range(2))
+    assert first == second
+    learning = [float(run.trainer.loss_sum(run.train)[0].detach()) for _ in range(2)]
+    assert learning[0] != learning[1], "and it does drop while it learns"
+
+
 def test_preferences_start_at_what_the_papers_say_and_end_as_people_judged(tmp_path, job):
     dpo = Run(job, CASES["dpo"], tmp_path / "dpo")
     outcome = dpo.go()

@@ -71,6 +71,10 @@ def test_the_same_person_is_the_same_placeholder_in_all_splits(tmp_path):
         ],
     )
     dataset = workflow.build(project)
+    short = curate.data_in_short(dataset)
+    assert any("personal data: looked for by built-in patterns" in line for line in short)
+    assert any("answered by gpt-4o-2024-08-06" in line for line in short)
+    assert not any("lamp" in line for line in short), "nothing of any sample"
     text = "".join((Path(dataset.path) / f"{name}.jsonl").read_text() for name in ("train", "held_out"))
     assert "ada@example.com" not in text
     assert len({word for word in text.replace('"', " ").split() if word.startswith("<EMAIL_")}) == 1

@@ -124,8 +124,10 @@ def test_the_card_has_the_figures_and_duties_of_the_newest_report(ready):
     (dataset,) = all_datasets(project)
     card = model_card(
         CardFacts(adapter=adapter, kind="peft", files={}, usage="use it", app="inbox", version="1",
-                  dataset=dataset, ruling=ruling, passing_on=given, candidate=candidate)
+                  dataset=dataset, data=("personal data: looked for by built-in patterns (no names)",),
+                  ruling=ruling, passing_on=given, candidate=candidate)
     )  # fmt: skip
+    assert "- personal data: looked for by built-in patterns" in card and dataset.id in card
     assert "score on 300 held-out samples: 91.2% (95 % interval 87.4%, 94.0%)" in card
     assert all(duty.text in card for duty in given.obligations)
     assert "Built with Llama" in card

@@ -11,7 +11,7 @@ from freehold.cli.options import config_option, json_option, print_json
 from freehold.types.dataset import Dataset
 
 if TYPE_CHECKING:
-    from freehold.types.curation import DataCard
+    from freehold.types.curation import DataCard, Doubts
     from freehold.workflows.dataset_diff import DatasetDiff
 
 _source = click.option(
@@ -104,6 +104,32 @@ def card(dataset: str | None, config_path: Path | None, as_json: bool) -> None:
             hint="freehold dataset build writes one",
         )
     _print_card(read, as_json)
+
+
+@command.command("doubts")
+@click.argument("adapter", required=False)
+@click.option("--most", type=click.IntRange(1), default=20, show_default=True, help="Show so many.")
+@config_option
+@json_option
+def doubts(adapter: str | None, most: int, config_path: Path | None, as_json: bool) -> None:
+    """List training samples whose label a trained model (default: the latest) kept finding unlikely.
+
+    Such labels are often wrong, or the question fits two of them. freehold changes none: correct the gold where you
+    keep it, import and build again.
+
+    \b
+    Example:
+      freehold dataset doubts
+      freehold dataset doubts support --most 100 --json
+    """
+    from freehold.workflows import doubts as workflow
+    from freehold.workflows.project import open_project
+
+    found = workflow.doubts(open_project(config_path), adapter, most=most)
+    if as_json:
+        print_json(found)
+    else:
+        _show_doubts(found)
 
 
 @command.command("list")
@@ -220,6 +246,25 @@ def _print_card(card: DataCard, as_json: bool) -> None:
         print_json(card)
     else:
         click.echo(card_markdown(card), nl=False)
+
+
+def _show_doubts(found: Doubts) -> None:
+    if found.labels:
+        click.echo(
+            f"{found.found:,} of {found.samples:,} labels were less likely than 50% to the model that learned the rest"
+        )
+    else:
+        click.echo(f"the {found.found:,} of {found.samples:,} answers the model found least likely")
+    if found.first_pass_only:
+        click.echo("warning: there was one pass only, in which much is unlikely; two tell more", err=True)
+    for one in found.doubts:
+        question = " ".join(one.question.split())
+        click.echo(f"  {one.probability:>6.1%}  {one.answer}")
+        click.echo(f"          {question[:100]}{'…' if len(question) > 100 else ''}  ({one.sample_id})")
+        if one.incumbent is not None:
+            click.echo(f"          the incumbent said: {one.incumbent}")
+    if found.found > len(found.doubts):
+        click.echo(f"  … and {found.found - len(found.doubts):,} more: --most {found.found}")
 
 
 def _show_diff(found: DatasetDiff) -> None:

@@ -137,9 +137,12 @@ def show_plan(plan: TrainingPlan) -> None:
         if plan.parts_per_step == 1
         else f"about {plan.samples_at_once} at once, {plan.parts_per_step} parts whose gradients are added up"
     )
-    click.echo(
-        f"  a step       {parts} (pack_tokens = {config.pack_tokens:,}); activations are kept, not recomputed"
-    )
+    kept = {
+        None: "kept while memory lasts, else computed again",
+        True: "computed again, not kept",
+        False: "kept",
+    }[config.gradient_checkpointing]
+    click.echo(f"  a step       {parts} (pack_tokens = {config.pack_tokens:,}); activations {kept}")
     click.echo(f"  tokens       {plan.train_tokens:,} in all")
     time = "not known" if plan.seconds is None else f"about {_duration(plan.seconds)}"
     click.echo(f"  time         {time}: {plan.seconds_basis}")

@@ -29,6 +29,13 @@ def card_markdown(card: DataCard) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def card_in_short(card: DataCard) -> tuple[str, ...]:
+    """The card for other pages: where the data are from, what was done to them, whose terms count, what looks wrong.
+    Nothing of any sample is in it."""
+    doubtful = (f"look at this: {warning}" for warning in card.warnings)
+    return (*_origins(card), *_done(card), *card.terms, *doubtful)
+
+
 def _lines(lines: Iterator[str] | tuple[str, ...]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 

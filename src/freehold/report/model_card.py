@@ -27,6 +27,8 @@ class CardFacts(Record, frozen=True, kw_only=True):
     app: str
     version: str
     dataset: Dataset | None = None
+    data: tuple[str, ...] = ()
+    """The data card in short."""
     ruling: Ruling | None = None
     passing_on: Ruling | None = None
     """The ruling for the same use, were these files given to others."""
@@ -45,7 +47,7 @@ def model_card(facts: CardFacts) -> str:
         f"```\n{facts.usage}\n```",
         *([" ".join(facts.notes)] if facts.notes else []),
         "## How it was made\n\n" + _making(facts.adapter),
-        "## Data\n\n" + _data(facts.dataset, facts.incumbent),
+        "## Data\n\n" + _data(facts),
         "## How good it is\n\n" + _evaluation(facts),
         "## Licence and duties\n\n" + _duties(facts.ruling, facts.passing_on),
         "## Lineage\n\n" + _lineage(facts),
@@ -107,17 +109,20 @@ def _making(adapter: Adapter) -> str:
     return "\n".join(lines)
 
 
-def _data(dataset: Dataset | None, incumbent: str | None) -> str:
+def _data(facts: CardFacts) -> str:
+    dataset = facts.dataset
     if dataset is None:
         return "The dataset's manifest was not at hand when this card was written."
     counts = ", ".join(f"{split.samples:,} {split.name.replace('_', '-')}" for split in dataset.splits)
     lines = [f"- dataset `{dataset.id}`: {counts} samples"]
     lines += [f"- {split.name} sha256 `{split.sha256}`" for split in dataset.splits]
+    if facts.data:
+        return "\n".join([*lines, *[f"- {line}" for line in facts.data]])
     gold, learned = dataset.targets_from.get("gold", 0), dataset.targets_from.get("incumbent", 0)
     if gold:
         lines.append(f"- {gold:,} training answers are ones somebody said are right")
     if learned:
-        whose = dataset.incumbent_model or incumbent or "a rented model"
+        whose = dataset.incumbent_model or facts.incumbent or "a rented model"
         lines.append(f"- {learned:,} training answers are {whose}'s own: its terms count")
     lines += [f"- left out: {count:,} × {reason}" for reason, count in sorted(dataset.dropped.items())]
     lines += [f"- {note}" for note in dataset.notes]

@@ -26,9 +26,13 @@ class DistillTrainer(LoraTrainer):
 
     def loss_sum(self, samples: Sequence[Any]) -> tuple[torch.Tensor, int, int]:
         """Summed loss of samples computed at once, the number of targets, and of tokens (unpacked)."""
+        import torch
+
         packed = pack(samples, device=self.base.device)
         hidden = self._hidden(packed)
-        hard = cross_entropy_sum(hidden, self._head, packed.targets, softcap=self._softcap)
+        each = hidden.new_empty(len(packed.targets), dtype=torch.float32)
+        hard = cross_entropy_sum(hidden, self._head, packed.targets, softcap=self._softcap, each=each)
+        self.remember(samples, packed, each)
         rows, soft = _placed(samples)
         if not rows or self.config.soft_share == 0:
             return hard, len(packed.targets), packed.plain_tokens

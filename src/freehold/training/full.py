@@ -32,6 +32,7 @@ class FullTrainer(LoraTrainer):
 
         self.base = base
         self.config = config
+        self.losses = {}
         self.model = base.model
         _check_room(base)
         torch.manual_seed(config.seed)
@@ -43,6 +44,9 @@ class FullTrainer(LoraTrainer):
         self._fused = None
         self.pack_tokens = config.pack_tokens
         self._half = choose_precision(config.precision, base.device).name == "bf16"
+        self._recomputes = False
+        if config.gradient_checkpointing:
+            self.recompute()
 
     @property
     def path(self) -> str:
@@ -71,7 +75,9 @@ class FullTrainer(LoraTrainer):
         logits = logits.float()
         if self._softcap is not None:
             logits = torch.tanh(logits / self._softcap) * self._softcap
-        total = functional.cross_entropy(logits, packed.targets, reduction="sum")
+        each = functional.cross_entropy(logits, packed.targets, reduction="none")
+        self.remember(samples, packed, each)
+        total = each.sum()
         return total, len(packed.targets), packed.plain_tokens
 
 

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from freehold.training import attention
 from freehold.training.elementwise import rms_norm, rms_norm_backward, rotate_, swiglu, swiglu_backward
@@ -231,6 +232,7 @@ class FusedDecoder:
 
     def __init__(self, decoder: Any, parameters: Parameters, dtype: torch.dtype) -> None:
         config = decoder.config
+        self._recompute = False
         self.embed = decoder.embed_tokens
         self.rotary = decoder.rotary_emb
         self.layers = [
@@ -273,6 +275,14 @@ class FusedDecoder:
             for projection in layer.projections():
                 projection.refresh()
 
+    def recompute(self) -> None:
+        """From now on keep only each layer's input, and compute the layer again on the way back (Chen et al. 2016,
+        arXiv:1604.06174). One layer at a time is then whole in memory, so all of them share one room."""
+        self.release()
+        room = Room()
+        self.layers = [layer._replace(room=room) for layer in self.layers]
+        self._recompute = True
+
     def release(self) -> None:
         """Give back the memory that is kept between steps."""
         for layer in self.layers:
@@ -285,6 +295,14 @@ class FusedDecoder:
         half = cos.shape[-1] // 2
         cos, sin = cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous()
         for layer in self.layers:
-            x = differentiable(Attend, x, layer, cos, sin, pack)
-            x = differentiable(GatedMlp, x, layer)
+            if self._recompute and torch.is_grad_enabled():
+                x = checkpoint(
+                    _layer, x, layer, cos, sin, pack, use_reentrant=False, preserve_rng_state=False
+                )
+            else:
+                x = _layer(x, layer, cos, sin, pack)
         return x
+
+
+def _layer(x: torch.Tensor, layer: Layer, cos: torch.Tensor, sin: torch.Tensor, pack: Pack) -> torch.Tensor:
+    return differentiable(GatedMlp, differentiable(Attend, x, layer, cos, sin, pack), layer)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from freehold.errors import TrainingError
 from freehold.training import checkpoint, group, memory, schedule
+from freehold.training.doubts import Doubts
 from freehold.training.formatting import Encoded
-from freehold.types.training import FinetuneConfig, TrainingEvent
+from freehold.types.training import FinetuneConfig, Learned, TrainingEvent
 
 if TYPE_CHECKING:
     import torch
@@ -72,6 +73,7 @@ class Outcome(NamedTuple):
     curve: tuple[tuple[int, float], ...]
     validation_loss: float | None
     validation_score: float | None = None
+    learned: tuple[Learned, ...] = ()
 
 
 def train(
@@ -93,10 +95,12 @@ def train(
     step, tokens, seconds_before = 0, 0, 0.0
     curve: list[tuple[int, float]] = []
     best = _Best(config.patience)
+    doubts = Doubts(samples)
     if state is not None:
         trainer.restore(state.tensors)
         position = state.position
         best.restore(position, state.tensors)
+        doubts.restore(state.tensors)
         step, planned, tokens = position.step, position.steps, position.tokens
         seconds_before, curve = position.seconds, list(position.curve)
     emit(
@@ -133,7 +137,7 @@ def train(
                 best_score=None if best.at is None else best.at.score,
                 stale_evaluations=best.stale,
             ),
-            trainer.tensors() | best.tensors(),
+            trainer.tensors() | best.tensors() | doubts.tensors(),
         )
         emit(TrainingEvent(kind="checkpoint", step=step, steps=planned, tokens=tokens))
 
@@ -142,10 +146,12 @@ def train(
         if group.totals(should_stop())[0]:
             save()
             return None
-        batch = [samples[at] for at in schedule.batch_indices(step, len(samples), config)]
+        indices = schedule.batch_indices(step, len(samples), config)
+        batch = [samples[at] for at in indices]
         rate = schedule.learning_rate(step, planned, config)
         ours = group.share(batch)
         loss, seen = memory.spared(trainer, functools.partial(trainer.step, rate=rate), ours, warn)
+        doubts.see(indices, getattr(trainer, "losses", {}), first=step < each)
         step += 1
         tokens += seen
         curve.append((step, loss))
@@ -207,6 +213,7 @@ def train(
         curve=tuple(curve),
         validation_loss=None if judged is None else judged.loss,
         validation_score=None if judged is None else judged.score,
+        learned=tuple(doubts.found()),
     )
 
 

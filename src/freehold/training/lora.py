@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from freehold.errors import TrainingError
@@ -13,7 +13,7 @@ from freehold.training.base import Base
 from freehold.training.formatting import Encoded
 from freehold.training.loop import Evaluation
 from freehold.training.optimizing import Optimized
-from freehold.training.packing import Pack, pack
+from freehold.training.packing import Pack, pack, packed_order
 from freehold.types.training import FinetuneConfig
 
 if TYPE_CHECKING:
@@ -67,6 +67,19 @@ def attach(base: Base, config: FinetuneConfig) -> Any:
         return peft.get_peft_model(base.model, adapter_config(base, config))
 
 
+def checkpointed(model: Any, layers: Iterable[Any]) -> None:
+    """Let a model's layers compute their activations again on the way back.
+
+    transformers does so in training mode only. The mode is set for the layers as such and not for what is in them, so
+    that nothing else changes with it.
+    """
+    # The older name is what transformers 4 knows, and what 6 will not.
+    name = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"
+    getattr(model, f"{name}_checkpointing_enable")({"use_reentrant": False})
+    for layer in layers:
+        layer.training = True
+
+
 def _smallest_side(model: Any, targets: str | tuple[str, ...]) -> int:
     import torch
 
@@ -82,13 +95,17 @@ def _smallest_side(model: Any, targets: str | tuple[str, ...]) -> int:
 
 
 class LoraTrainer(Optimized):
-    """Trains one adapter on one base. `model` is the PEFT model and may be saved at any time."""
+    """Trains one adapter on one base. `model` is the PEFT model and may be saved at any time.
+
+    `losses` are −log p of the last step's answers, by sample, as they were before the step.
+    """
 
     def __init__(self, base: Base, config: FinetuneConfig) -> None:
         from freehold.training.fused import FusedDecoder
 
         self.base = base
         self.config = config
+        self.losses: dict[str, float] = {}
         self.model = attach(base, config)
         super().__init__(self.model, base.device, config)
         self._decoder = self.model.base_model.model.get_decoder()
@@ -100,11 +117,28 @@ class LoraTrainer(Optimized):
             else None
         )
         self.pack_tokens = config.pack_tokens
+        self._recomputes = False
+        if config.gradient_checkpointing:
+            self.recompute()
 
     @property
     def path(self) -> str:
         """Which code computes the layers: ``fused`` or ``modules``."""
         return "modules" if self._fused is None else "fused"
+
+    def recompute(self) -> bool:
+        """Keep one input per layer from now on and compute the rest again on the way back; the gradient is the same.
+
+        False when it was so already, or was forbidden (`gradient_checkpointing = false`).
+        """
+        if self._recomputes or self.config.gradient_checkpointing is False:
+            return False
+        self._recomputes = True
+        if self._fused is not None:
+            self._fused.recompute()
+        else:
+            checkpointed(self.base.model, self._decoder.layers)
+        return True
 
     def _hidden(self, packed: Pack) -> torch.Tensor:
         """Normed hidden states at the positions that predict a target, (targets, width)."""
@@ -120,12 +154,21 @@ class LoraTrainer(Optimized):
 
     def loss_sum(self, samples: Sequence[Encoded]) -> tuple[torch.Tensor, int, int]:
         """Summed loss of samples computed at once, the number of targets, and of tokens (unpacked)."""
+        import torch
+
         from freehold.training.loss import cross_entropy_sum
 
         packed = pack(samples, device=self.base.device)
         hidden = self._hidden(packed)
-        total = cross_entropy_sum(hidden, self._head, packed.targets, softcap=self._softcap)
+        each = hidden.new_empty(len(packed.targets), dtype=torch.float32)
+        total = cross_entropy_sum(hidden, self._head, packed.targets, softcap=self._softcap, each=each)
+        self.remember(samples, packed, each)
         return total, len(packed.targets), packed.plain_tokens
+
+    def remember(self, samples: Sequence[Encoded], packed: Pack, each: torch.Tensor) -> None:
+        """Keep the loss of each sample by its targets' losses (rows,), for `freehold.training.doubts`."""
+        sums = each.new_zeros(packed.samples).index_add_(0, packed.owners, each.detach())
+        self.losses.update(zip(packed_order(samples), sums.tolist(), strict=True))
 
     def step(self, samples: Sequence[Encoded], rate: float) -> tuple[float, int]:
         """One optimizer step; returns the mean loss per target token and the tokens seen.
@@ -137,6 +180,7 @@ class LoraTrainer(Optimized):
         if self._fused is not None:
             self._fused.refresh()
         self.parameters.zero_gradient()
+        self.losses.clear()
         loss, targets, tokens = 0.0, 0.0, 0.0
         for part in schedule.split_batch(samples, self.pack_tokens):
             total, count, size = self.loss_sum(part)
@@ -158,7 +202,7 @@ class LoraTrainer(Optimized):
         if self._fused is not None:
             self._fused.refresh()
         loss, targets, exact = 0.0, 0.0, 0.0
-        with torch.no_grad():
+        with torch.no_grad(), self._nothing_dropped():
             for part in schedule.split_batch(samples, self.pack_tokens):
                 packed = pack(part, device=self.base.device)
                 total, right = judge(self._hidden(packed), self._head, packed.targets, softcap=self._softcap)
@@ -168,6 +212,20 @@ class LoraTrainer(Optimized):
                 exact += packed.samples - wrong
         loss, targets, exact, count = group.totals(loss, targets, exact, len(samples))
         return Evaluation(loss / targets, exact / count)
+
+    @contextlib.contextmanager
+    def _nothing_dropped(self) -> Iterator[None]:
+        """PEFT's dropout is on from the start, whatever the mode of the model around it."""
+        import torch
+
+        dropping = [one for one in self.model.modules() if isinstance(one, torch.nn.Dropout) and one.training]
+        for one in dropping:
+            one.training = False
+        try:
+            yield
+        finally:
+            for one in dropping:
+                one.training = True
 
     def release(self) -> None:
         """Give back memory that is kept between steps."""

@@ -48,7 +48,12 @@ class ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, softcap: float | None
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        targets: torch.Tensor,
+        softcap: float | None,
+        each: torch.Tensor | None,
     ) -> torch.Tensor:
         grad = torch.empty_like(hidden)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
@@ -62,21 +67,31 @@ class ChunkedCrossEntropy(torch.autograd.Function):
             else:
                 loss, slope = judged[0], logits
             total += loss.sum()
+            if each is not None:
+                each[rows] = loss
             grad[rows] = (slope @ weight)[:count]
         ctx.save_for_backward(grad)
         return total
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None, None, None]:
         (grad,) = ctx.saved_tensors
-        return grad * grads[0].to(grad.dtype), None, None, None
+        return grad * grads[0].to(grad.dtype), None, None, None, None
 
 
 def cross_entropy_sum(
-    hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, *, softcap: float | None = None
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    softcap: float | None = None,
+    each: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Summed cross-entropy in nats, float32; differentiable in `hidden` only (the head is frozen)."""
-    return differentiable(ChunkedCrossEntropy, hidden, weight, targets, softcap)
+    """Summed cross-entropy in nats, float32; differentiable in `hidden` only (the head is frozen).
+
+    `each`, (rows,) in float32, takes every row's own.
+    """
+    return differentiable(ChunkedCrossEntropy, hidden, weight, targets, softcap, each)
 
 
 def judge(

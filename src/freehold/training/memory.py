@@ -38,8 +38,8 @@ def spared(
 ) -> Result:
     """Do `work` on `samples`; as long as memory runs out, halve what is computed at once and do it again.
 
-    The optimizer's batch stays what it is, and so does the gradient. Raises `TrainingError` when not even one
-    sample at a time fits.
+    With one sample at a time, activations are computed again on the way back instead of kept. The optimizer's batch
+    stays what it is, and so does the gradient. Raises `TrainingError` when not even that fits.
     """
     while True:
         try:
@@ -53,6 +53,12 @@ def spared(
         longest = max(len(sample.ids) for sample in samples)
         at_once = min(trainer.pack_tokens, sum(len(sample.ids) for sample in samples))
         if at_once <= longest:
+            recompute = getattr(trainer, "recompute", None)
+            if recompute is not None and recompute():
+                warn(
+                    "out of memory: activations are computed again on the way back instead of kept, a third slower"
+                )
+                continue
             raise TrainingError(
                 f"out of memory with one sample of {longest} tokens at a time: {reason[:200]}",
                 hint="lower max_tokens (longer samples are then left out and named), or take a smaller base",

@@ -65,6 +65,17 @@ class PreferenceTrainer(Optimized):
             self._trl = _dpo(base, config) if config.method == "dpo" else _kto(base, config)
         self.model = self._trl.model
         super().__init__(self.model, base.device, config)
+        self._recomputes = False
+        if config.gradient_checkpointing:
+            self.recompute()
+
+    def recompute(self) -> bool:
+        """Compute activations again on the way back from now on; False when it was so already, or was forbidden."""
+        if self._recomputes or self.config.gradient_checkpointing is False:
+            return False
+        self._recomputes = True
+        lora.checkpointed(self.base.model, ())  # `step` puts the whole model in training mode.
+        return True
 
     def step(self, samples: Sequence[Any], rate: float) -> tuple[float, int]:
         """One optimizer step; returns the mean loss per sample and the tokens seen. Raises `TrainingError`."""

@@ -17,7 +17,7 @@ import msgspec
 from freehold.errors import InputError, StorageError, TrainingError
 from freehold.training import job as jobs
 from freehold.training.worker import STOPPED
-from freehold.types.training import Adapter, TrainingEvent
+from freehold.types.training import Adapter, FinetuneConfig, TrainingEvent
 
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 30.0
@@ -62,7 +62,8 @@ def train(job: jobs.Job) -> Iterator[TrainingEvent]:
     """Train in a child process and yield its events as they come; at the end the adapter is on disk.
 
     Goes on from a checkpoint when the run directory has one. When the system kills the worker because memory
-    ran out, a new one goes on from the last checkpoint with half as many tokens at once. Closing the iterator
+    ran out, a new one goes on from the last checkpoint with half as many tokens at once, in the end with activations
+    computed twice instead of kept. Closing the iterator
     stops the worker, which then writes a checkpoint. Raises `TrainingError` with the reason when the worker
     does not finish.
     """
@@ -72,15 +73,28 @@ def train(job: jobs.Job) -> Iterator[TrainingEvent]:
         if code == 0:
             return
         oom_killed = code == -signal.SIGKILL and _oom_kills() > killed_before
-        halved = job.config.pack_tokens // 2
-        if not oom_killed or halved < _FEWEST_PACK_TOKENS:
+        thrifty = _thriftier(job.config) if oom_killed else None
+        if thrifty is None:
             raise _reason(code, last_error, Path(job.run_dir) / jobs.LOG, oom_killed=oom_killed)
-        job = msgspec.structs.replace(job, config=msgspec.structs.replace(job.config, pack_tokens=halved))
+        job = msgspec.structs.replace(job, config=thrifty)
+        how = f"with at most {thrifty.pack_tokens:,} tokens at once"
+        if thrifty.gradient_checkpointing:
+            how += ", activations computed again instead of kept"
         yield TrainingEvent(
             kind="warning",
             message=f"the system killed the trainer because memory ran out; it starts again from its last "
-            f"checkpoint with at most {halved:,} tokens at once",
+            f"checkpoint {how}",
         )
+
+
+def _thriftier(config: FinetuneConfig) -> FinetuneConfig | None:
+    """The same run in less memory: fewer tokens at once, then activations computed twice; None at the end of it."""
+    halved = config.pack_tokens // 2
+    if halved >= _FEWEST_PACK_TOKENS:
+        return msgspec.structs.replace(config, pack_tokens=halved)
+    if config.gradient_checkpointing is None:
+        return msgspec.structs.replace(config, gradient_checkpointing=True)
+    return None
 
 
 def _attempt(job: jobs.Job) -> Generator[TrainingEvent, None, tuple[int, str | None]]:

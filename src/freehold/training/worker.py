@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold.errors import FreeholdError, TrainingError
-from freehold.training import export, methods
+from freehold.training import doubts, export, methods
 from freehold.training import job as jobs
 from freehold.types.training import TrainingEvent
 
@@ -140,6 +140,7 @@ def run_job(job: jobs.Job, emit: Callable[[TrainingEvent], None], stop: Callable
             "wall_seconds_of_last_process": time.monotonic() - begin,
         },
     )
+    doubts.write(Path(job.adapter_dir), outcome.learned)
     emit(
         TrainingEvent(
             kind="end",

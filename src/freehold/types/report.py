@@ -109,4 +109,6 @@ class Report(Record, frozen=True, kw_only=True):
     steps: tuple[StepTime, ...] = ()
     endpoint_url: str | None = None
     notes: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    """The data card in short: origins, what was replaced and left out, whose terms count."""
     facts: dict[str, Any] = {}

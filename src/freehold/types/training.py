@@ -66,6 +66,9 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     """Which assistant messages are learned: a sample's target only, or earlier turns as well."""
     pack_tokens: int = 4096
     """Most tokens computed at once; a batch over it is split, with the same gradient."""
+    gradient_checkpointing: bool | None = None
+    """Compute activations again on the way back instead of keeping them: less memory, about a third slower. None: only
+    once memory runs out with one sample at a time."""
     beta: float = 0.1
     """DPO and KTO: how dear it is to move away from the base. Smaller moves further."""
     soft_share: float = 0.5
@@ -102,6 +105,17 @@ class TrainingEvent(Record, frozen=True, kw_only=True):
     seconds_left: float | None = None
     peak_memory_bytes: int | None = None
     message: str | None = None
+
+
+class Learned(Record, frozen=True, kw_only=True):
+    """How unlikely a sample's answer was to the model before it was learned again: −log p, in nats, the mean over the
+    passes after the first. With `looks` of 0 there was one pass only, and `loss` is of that. `tokens` are the answer's.
+    """
+
+    sample_id: str
+    loss: float
+    tokens: int
+    looks: int
 
 
 class Adapter(Record, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ import msgspec
 
 from freehold.datasets import profile as profiles
 from freehold.datasets.building import Building, Recipe, all_asked
-from freehold.datasets.card import card_markdown
+from freehold.datasets.card import card_in_short, card_markdown
 from freehold.datasets.replacing import Replacer
 from freehold.errors import StorageError
 from freehold.evals import scorers
@@ -190,6 +190,12 @@ def read_card(dataset: Dataset) -> DataCard | None:
         return msgspec.json.decode((Path(dataset.path) / CARD).read_bytes(), type=DataCard)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
+
+
+def data_in_short(dataset: Dataset | None) -> tuple[str, ...]:
+    """A dataset's card in lines for other pages; none where it has no card."""
+    card = None if dataset is None else read_card(dataset)
+    return () if card is None else card_in_short(card)
 
 
 def pseudonym_key(project: Project) -> bytes:

@@ -21,6 +21,7 @@ from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport, Report
 from freehold.types.training import Adapter
+from freehold.workflows.curate import data_in_short
 from freehold.workflows.export_kinds import WRITERS, Kind, Work, Written
 from freehold.workflows.license import lineage_of, rule_for_model
 from freehold.workflows.project import Project
@@ -158,6 +159,7 @@ def _facts(
         app=project.config.app.name,
         version=__version__,
         dataset=dataset,
+        data=data_in_short(dataset),
         ruling=ruling,
         passing_on=_rule(given, adapter, dataset, progress),
         candidate=candidate,

@@ -234,12 +234,12 @@ def training_fit(
     settings: Settings,
     machine: Machine | None = None,
     weights: Weights | None = None,
-    checkpointing: bool = False,
+    checkpointing: bool | None = None,
 ) -> Fit:
     """Set a training run of `model_id` under `config` against a machine (default: this one).
 
     ``training_fit(model_id, *, config, sample_tokens=None, target_tokens=64, shared_tokens=0, settings,
-    machine=None, weights=None, checkpointing=False) -> Fit``
+    machine=None, weights=None, checkpointing=None) -> Fit``
 
     `sample_tokens` is the length of the longest samples that are computed together (None: ``max_tokens``),
     `target_tokens` how many of each are learned, `shared_tokens` the beginning all samples have in common,
@@ -253,6 +253,8 @@ def training_fit(
     """
     sized = size_model(model_id, weights=weights, settings=settings)
     machine = machine or probe_machine(settings.home)
+    if checkpointing is None:
+        checkpointing = bool(config.gradient_checkpointing)
     longest = config.max_tokens if sample_tokens is None else sample_tokens
     notes = list(sized.notes)
     if config.method == "qlora" and sized.quantized:
@@ -267,7 +269,7 @@ def training_fit(
         sample_tokens=longest,
         target_tokens=target_tokens,
         shared_tokens=min(shared_tokens, longest - 1),
-        fused=runs_fused(sized.shape, config) and not checkpointing,
+        fused=runs_fused(sized.shape, config),
         value_bytes=value_bytes(config, machine),
         device="gpu" if machine.accelerators else "cpu",
         checkpointing=checkpointing,
@@ -325,6 +327,7 @@ def _training_ways_out(
         if found.fits:
             yield f"lora needs {fitting.gib(found.total_bytes)}: --train lora"
     if not load.checkpointing:
-        found = _fit_training(sized, load._replace(checkpointing=True, layers="modules"), machine)
+        found = _fit_training(sized, load._replace(checkpointing=True), machine)
         if found.fits:
-            yield f"with checkpointed activations {fitting.gib(found.total_bytes)}, about a third slower"
+            size = fitting.gib(found.total_bytes)
+            yield f"gradient_checkpointing needs {size}, about a third slower: --checkpointing"

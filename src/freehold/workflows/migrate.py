@@ -22,6 +22,7 @@ from freehold.types.record import Record, content_id
 from freehold.types.report import CandidateReport, Report
 from freehold.workflows import dataset as dataset_workflow
 from freehold.workflows.candidate import Candidates, steps_each
+from freehold.workflows.curate import data_in_short
 from freehold.workflows.evaluate import task_of
 from freehold.workflows.import_ import ImportResult, import_file
 from freehold.workflows.project import Project, now
@@ -178,6 +179,7 @@ def _report(
         dataset=dataset,
         candidates=tuple(reports),
         steps=tuple(shared.steps.times),
+        data=data_in_short(dataset),
         notes=tuple(notes),
     )
 
