@@ -43,7 +43,11 @@ def add_up(tensor: torch.Tensor) -> None:
     if _together():
         import torch.distributed as distributed
 
-        distributed.all_reduce(tensor)
+        # NCCL adds up what is on GPUs and nothing else.
+        there = tensor.cuda() if distributed.get_backend() == "nccl" else tensor
+        distributed.all_reduce(there)
+        if there is not tensor:
+            tensor.copy_(there)
 
 
 def totals(*numbers: float) -> tuple[float, ...]:
@@ -53,8 +57,6 @@ def totals(*numbers: float) -> tuple[float, ...]:
     import torch
 
     tensor = torch.tensor(numbers, dtype=torch.float64)
-    if torch.distributed.get_backend() == "nccl":
-        tensor = tensor.cuda()
     add_up(tensor)
     return tuple(float(number) for number in tensor.tolist())
 
