@@ -163,3 +163,30 @@ def test_a_folder_without_data_is_an_error(tmp_path):
     (tmp_path / "README.md").write_text("x")
     with pytest.raises(InputError, match="no data files"):
         importing.sniff(tmp_path)
+
+
+def test_a_file_of_no_use_costs_its_folder_nothing(tmp_path):
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "a-empty.jsonl").write_text("")
+    (tmp_path / "b.jsonl").write_text(json.dumps(CHATS[0]) + "\n")
+    (tmp_path / "scores" / "c.jsonl").write_text('{"value": 1}\n')
+    assert importing.sniff(tmp_path).importer.name == "openai"
+    empty, good, scores = importing.read(tmp_path)
+    assert isinstance(empty, Reject) and empty.file == "a-empty.jsonl" and "no record in it" in empty.reason
+    assert asked(good) == "grüße 0"
+    assert (
+        isinstance(scores, Reject)
+        and scores.file == "scores/c.jsonl"
+        and "fields are: value" in scores.reason
+    )
+    (tmp_path / "b.jsonl").unlink()
+    with pytest.raises(InputError, match="a-empty"):
+        list(importing.read(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a.jsonl", "a.csv"])
+def test_a_zip_archive_says_what_it_is(tmp_path, name):
+    (tmp_path / name).write_bytes(b"PK\x03\x04" + bytes(100))
+    with pytest.raises(InputError, match="Excel workbook") as raised:
+        importing.sniff(tmp_path / name)
+    assert "CSV" in raised.value.hint

@@ -219,6 +219,20 @@ def test_langfuse_csv(tmp_path):
     assert answer(found)["content"] == "yes"
 
 
+def test_langfuse_session_gives_its_traces_as_one_conversation(tmp_path):
+    traces = [
+        {"id": "t1", "projectId": "p", "input": {"messages": ASKED}, "output": SAID},
+        {"id": "t2", "projectId": "p", "input": "and the shade?", "output": "tomorrow"},
+        "nonsense",
+    ]  # fmt: skip
+    session = {"id": "s1", "projectId": "p", "createdAt": "2026-05-01T10:00:00Z", "traces": traces}
+    format, (first, second, bad) = read(tmp_path, session)
+    assert format == "langfuse"
+    assert (first.id, second.id, first.conversation_id, second.conversation_id) == ("t1", "t2", "s1", "s1")
+    assert answer(second)["content"] == "tomorrow"
+    assert isinstance(bad, Reject) and "not an object" in bad.reason
+
+
 # LangSmith
 
 
@@ -311,6 +325,56 @@ def test_helicone(tmp_path):
     assert isinstance(failed, PassedOver)
 
 
+def chunk(finish=None, **delta):
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return {"id": "c", "object": "chat.completion.chunk", "model": "gpt-4o", "choices": [choice]}
+
+
+STREAM = [chunk(role="assistant", content="on its"), chunk(content=" way"), chunk("stop")]
+BLOCKS = [
+    {"type": "text", "text": "let me see"},
+    {"type": "tool_use", "id": "c1", "name": "find", "input": {"q": "lamp"}},
+]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        STREAM,
+        {"streamed_data": STREAM},
+        "".join(f"data: {json.dumps(one)}\n\n" for one in STREAM) + "data: [DONE]\n\n",
+        [
+            {"type": "message_start", "message": {"model": "claude", "usage": {"input_tokens": 3}}},
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "on its way"}},
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
+            {"type": "message_stop"},
+        ],
+        [{"type": "reasoning", "id": "r", "summary": []},
+         {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "on its way"}]}],
+        [{"type": "text", "text": "on its way"}],
+    ],
+    ids=["chunks", "helicone", "text", "anthropic", "items", "blocks"],
+)  # fmt: skip
+def test_answers_in_pieces_are_put_together(tmp_path, said):
+    _, found = one(tmp_path, {**GENERATION, "output": said})
+    assert answer(found) == SAID
+
+
+def test_blocks_and_items_keep_their_tool_calls(tmp_path):
+    item = {"type": "function_call", "call_id": "c1", "name": "find", "arguments": '{"q":"lamp"}'}
+    for said in (BLOCKS, [item]):
+        _, found = one(tmp_path, {**GENERATION, "output": said})
+        (call,) = answer(found)["tool_calls"]
+        assert call["function"] == {"name": "find", "arguments": '{"q":"lamp"}'}
+
+
+@pytest.mark.parametrize("said", [STREAM[:2], "data: {}\n\n"])
+def test_a_stream_that_broke_off_is_no_answer(tmp_path, said):
+    _, (bad,) = read(tmp_path, {**GENERATION, "output": said})
+    assert isinstance(bad, Reject) and "stream" in bad.reason
+
+
 # OpenTelemetry
 
 
@@ -396,6 +460,26 @@ def test_opentelemetry_span_events_and_numbered_attributes(tmp_path):
     _, (found,) = read(tmp_path, spans(numbered))
     assert answer(found)["tool_calls"][0]["function"] == {"name": "find", "arguments": '{"q":1}'}
     assert found.request["tools"][0]["function"] == {"name": "find"}
+
+
+def test_openinference_spans(tmp_path):
+    asked, said = "llm.input_messages", "llm.output_messages.0.message"
+    call = f"{said}.tool_calls.0.tool_call"
+    llm = {
+        "openinference.span.kind": "LLM", "llm.model_name": "gpt-4o", "session.id": "s1", "llm.token_count.prompt": 7,
+        f"{asked}.0.message.role": "system", f"{asked}.0.message.content": "Be kind.",
+        f"{asked}.1.message.role": "user",
+        f"{asked}.1.message.contents.0.message_content.type": "text",
+        f"{asked}.1.message.contents.0.message_content.text": "where is my lamp",
+        f"{said}.role": "assistant", f"{call}.id": "c1", f"{call}.function.name": "find",
+        f"{call}.function.arguments": '{"q": "lamp"}',
+        "llm.tools.0.tool.json_schema": json.dumps(TOOL),
+    }  # fmt: skip
+    format, (found, chain) = read(tmp_path, spans(llm, {**llm, "openinference.span.kind": "CHAIN"}))
+    assert format == "opentelemetry" and isinstance(chain, PassedOver)
+    assert found.request == {"model": "gpt-4o", "messages": ASKED, "tools": [TOOL]}
+    assert answer(found)["tool_calls"] == [CALL]
+    assert (found.conversation_id, found.usage.prompt_tokens) == ("s1", 7)
 
 
 def test_opentelemetry_log_records_are_joined_by_span(tmp_path):

@@ -80,11 +80,17 @@ class Source(NamedTuple):
 
 
 def sniff(path: Path, data: DataConfig | None = None) -> Source:
-    """How a file (of a folder: its first) is read.
+    """How a file (of a folder: the first of use) is read.
 
     Raises `InputError` when it cannot be read, is empty or is nothing freehold knows.
     """
-    return _source(next(parts(path)), data or DataConfig())
+    first: InputError | None = None
+    for part in parts(path):
+        try:
+            return _source(part, data or DataConfig())
+        except InputError as error:  # of a folder, another file may be of use
+            first = first or error
+    raise first or InputError("no data file", path=str(path))
 
 
 def _source(part: Part, data: DataConfig) -> Source:
@@ -131,12 +137,21 @@ def read(path: Path, data: DataConfig | None = None) -> Iterator[Found]:
     """Read every record of a file or folder, in order.
 
     Raises `InputError` when a file itself cannot be read or lacks the columns `data` names; a bad record is
-    yielded as a `Reject`.
+    yielded as a `Reject`, and so is such a file where others of its folder are of use.
     """
     data = data or DataConfig()
+    if path.is_dir():
+        sniff(path, data)
     for part in parts(path):
-        source = _source(part, data)
         name = str(part.path.relative_to(path)) if path.is_dir() else None
+        try:
+            source = _source(part, data)
+        except InputError as error:
+            if name is None:
+                raise
+            reason = f"none of this file is read: {error.message.removeprefix(f'{part.path}: ')}"
+            yield Reject(line=error.line or 1, reason=reason, text="", file=name)
+            continue
         for found in _read(source, data):
             if name is None and part.split is None:
                 yield found

@@ -1,8 +1,8 @@
 """Requests and answers as tools log them, in whatever API they were spoken, as a chat request and a chat completion.
 
-Covered: OpenAI chat, old function calls, Responses, text completions; Anthropic messages; LangChain's messages
-(serialized objects and plain dicts); messages made of typed parts (OpenTelemetry). Not covered: images and audio of
-part messages, which become a part named by its type.
+Covered: OpenAI chat, old function calls, Responses, text completions; Anthropic messages; streams of these; LangChain's
+messages (serialized objects and plain dicts); messages made of typed parts (OpenTelemetry). Not covered: images and
+audio of part messages, which become a part named by its type.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from freehold.datasets.importing.pieces import joined
 from freehold.datasets.importing.records import (
     BadRecord,
     answer_text,
@@ -108,6 +109,12 @@ def answer_of(said: Any) -> tuple[dict[str, Any] | None, Usage | None]:
     """A logged answer as a chat completion: a whole body, a message, a list of them, or its text."""
     if said is None or said == "" or said == {} or said == []:
         return None, None
+    whole = joined(said)
+    if whole is not None and whole.body is not None:
+        said, usage = whole.body, whole.usage
+        first = said["choices"][0]
+        answer = _assistant(first["message"])
+        return completion(answer, finish=first.get("finish_reason"), model=said.get("model")), usage
     if isinstance(said, str):
         return completion({"role": "assistant", "content": said}), None
     if isinstance(said, list):

@@ -123,7 +123,16 @@ def opened(path: Path) -> IO[bytes]:
     if start[:2] in (b"\xff\xfe", b"\xfe\xff") and b"\0" in start[2:]:
         file.close()
         raise InputError(
-            "is UTF-16, expected UTF-8", path=str(path), hint=f"iconv -f UTF-16 -t UTF-8 {path} > utf8.jsonl"
+            "is UTF-16, expected UTF-8",
+            path=str(path),
+            hint=f"iconv -f UTF-16 -t UTF-8 {path} > utf8{path.suffix or '.jsonl'}",
+        )
+    if start == b"PK\x03\x04":
+        file.close()
+        raise InputError(
+            "is a ZIP archive or an Excel workbook",
+            path=str(path),
+            hint="unpack the archive and import what was in it, or save the sheet as CSV (UTF-8)",
         )
     if start[:2] == b"\x1f\x8b":
         return io.BufferedReader(_Packed(file, lambda: zlib.decompressobj(wbits=31)), _CHUNK)

@@ -4,7 +4,7 @@ Source of the shape: Langfuse's pages "Blob storage export field reference", "Ex
 single trace or session" (langfuse.com/docs, read 2026-11) and the types `Observation` and `ObservationV2` of its
 JavaScript reference. The API says ``traceId`` where blob storage says ``trace_id``; ``input`` and ``output`` are
 objects, or the JSON text of them. A trace whose generations are listed in it gives those, else its own input and
-output.
+output; so does each trace of a session.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ _MAPPING: Mapping = {
 def claims(record: dict[str, Any]) -> bool:
     if isinstance(record.get("trace"), dict) and isinstance(record.get("observations"), list):
         return True
+    if isinstance(record.get("traces"), list) and record.keys() & {"projectId", "project_id", "createdAt"}:
+        return True
     ids = record.keys() & {"traceId", "trace_id", "sessionId", "session_id", "projectId", "project_id"}
     if "run_type" in record or "dotted_order" in record or "call_type" in record:
         return False
@@ -59,6 +61,16 @@ class _Converter:
 
     def feed(self, row: Row) -> Iterator[Found]:
         value = row.value
+        traces = value.get("traces") if value is not None else None
+        if value is not None and isinstance(
+            traces, list
+        ):  # a session: its traces are turns of one conversation
+            shared = {"sessionId": value.get("id")}
+            for trace in traces:
+                inner = {**shared, **trace} if isinstance(trace, dict) else None
+                size = row.size // len(traces)
+                yield from self.feed(row._replace(value=inner, size=size, problem="a trace is not an object"))
+            return
         if value is not None:
             inner = value.get("trace")
             trace = inner if isinstance(inner, dict) else value

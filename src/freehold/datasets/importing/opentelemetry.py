@@ -5,7 +5,7 @@ Sources of the shapes: the GenAI semantic conventions (github.com/open-telemetry
 ``gen_ai.tool.definitions`` on spans or on the event ``gen_ai.client.inference.operation.details``; up to v1.36 one
 event a message (``gen_ai.user.message`` … ``gen_ai.choice``), as span events or log records; before that
 ``gen_ai.content.prompt`` and ``gen_ai.content.completion``. OpenLLMetry's numbered attributes
-(``gen_ai.prompt.0.role``) are read too. Log records are joined by span.
+(``gen_ai.prompt.0.role``) and OpenInference's are read too. Log records are joined by span.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from freehold.datasets.importing import openinference
 from freehold.datasets.importing.chats import answer_of, messages_of
 from freehold.datasets.importing.files import Row
 from freehold.datasets.importing.importer import Importer, Mapping, first, found_in
@@ -129,14 +130,15 @@ def _value(value: Any) -> Any:
 
 
 def _span(line: int, span: dict[str, Any]) -> Imported:
-    attributes = _attributes(span.get("attributes"))
+    attributes = openinference.translated(_attributes(span.get("attributes")))
     events = [
         {"name": str(event.get("name")), **_attributes(event.get("attributes"))}
         for event in span.get("events") or ()
         if isinstance(event, dict)
     ]
     operation = str(attributes.get("gen_ai.operation.name", attributes.get("llm.request.type", "")))
-    speaks = any(key.startswith(("gen_ai.", "llm.request")) for key in attributes)
+    kind = attributes.get(openinference.KIND)  # agents and chains repeat what their calls say
+    speaks = kind in (None, "LLM") and any(key.startswith(("gen_ai.", "llm.request")) for key in attributes)
     if not speaks or operation not in _CHATS:
         raise NotWanted("a span that is no chat with a model")
     status = span.get("status")
