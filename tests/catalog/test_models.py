@@ -27,6 +27,12 @@ def test_every_row_has_source_and_date_and_one_name():
             seen.add(name.lower())
 
 
+def test_every_row_says_when_it_came_and_whether_its_template_renders_tools():
+    for model in models.all_models():
+        assert model.released, model.id
+        assert model.tools is not None or not model.instruct, model.id
+
+
 def test_found_by_id_alias_or_short_name():
     assert models.get("google/gemma-3-270m") is models.get("GEMMA-3-270M-it")
 
