@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 from datetime import date
 
@@ -112,13 +113,94 @@ def test_sarif_has_levels_and_places(tree):
 def test_what_cannot_be_read_is_said(tmp_path):
     (tmp_path / "broken.py").write_text("def (:\n")
     (tmp_path / "bytes.py").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "program.py").write_bytes(b"\x7fELF\x00")
     (tmp_path / "min.js").write_text("x" * 6000)
     skipped = dict(scan(tmp_path, as_of=DAY).skipped)
     assert "not valid Python" in skipped["broken.py"]
-    assert skipped["bytes.py"] == "not UTF-8 text"
+    assert skipped["bytes.py"] == skipped["program.py"] == "not text"
     assert "minified" in skipped["min.js"]
     with pytest.raises(InputError, match="no such file"):
         scan(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("mark.py", b'\xef\xbb\xbfm = "gpt-4o"\n'),
+        ("mark.json", b'\xef\xbb\xbf{"m": "gpt-4o"}\n'),
+        ("wide.py", 'm = "gpt-4o"\n'.encode("utf-16")),
+        ("coding.py", b'# -*- coding: latin-1 -*-\nm = "gpt-4o"  # \xe9\n'),
+        ("nobody.py", b'# -*- coding: klingon -*-\nm = "gpt-4o"\n'),
+        ("old.js", b'const m = "gpt-4o"; // caf\xe9\n'),
+    ],
+)
+def test_a_file_is_read_however_it_is_written(tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    found = scan(tmp_path, as_of=DAY)
+    assert [one.text for one in found.findings] == ["gpt-4o"]
+    assert not found.skipped
+
+
+def test_python_that_does_not_parse_is_read_as_far_as_it_goes(tmp_path):
+    source = '"""was gpt-4-0314"""\nimport openai\nprint "x"\nm = u"gpt-4o"  # o3\ncall(m,\n     "o1",\n'
+    (tmp_path / "two.py").write_text(source)
+    found = scan(tmp_path, as_of=DAY)
+    assert seen(found, "two.py") == [(2, "sdk", "openai"), (4, "model_id", "gpt-4o"), (6, "model_id", "o1")]
+    ((name, reason),) = found.skipped
+    assert name == "two.py"
+    assert reason.endswith("only its strings were read")
+
+
+def test_a_long_line_of_data_hides_no_model(tmp_path):
+    (tmp_path / "data.py").write_text(f'm = "gpt-4o"\nblob = "{"A" * 6000}"\n')
+    assert seen(scan(tmp_path, as_of=DAY), "data.py") == [(1, "model_id", "gpt-4o")]
+
+
+def test_pipes_and_links_are_left_alone(tmp_path):
+    (tmp_path / "app.py").write_text('m = "gpt-4o"\n')
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "round").symlink_to(tmp_path)
+    (tmp_path / "endless.py").symlink_to("/dev/zero")
+    (tmp_path / "nowhere.py").symlink_to("gone")
+    found = scan(tmp_path, as_of=DAY)
+    assert (found.files, len(found.findings)) == (1, 1)
+    with pytest.raises(InputError, match="neither a file nor a folder"):
+        scan(tmp_path / "pipe.py")
+
+
+def test_a_folder_that_may_not_be_read_is_said(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    real = os.scandir
+
+    def closed(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    assert scan(tmp_path, as_of=DAY).skipped == (("closed/", "Permission denied"),)
+
+
+def test_a_file_in_a_conflict_is_read_once(tree):
+    def git(*words):
+        subprocess.run(
+            ["git", "-C", str(tree), "-c", "user.name=a", "-c", "user.email=a@b.c", *words],
+            check="merge" not in words,
+            capture_output=True,
+        )
+
+    git("init", "-q", "-b", "one")
+    git("add", "app.py")
+    git("commit", "-qm", "one")
+    git("checkout", "-qb", "two")
+    (tree / "app.py").write_text('m = "o1"\n')
+    git("commit", "-qam", "two")
+    git("checkout", "-q", "one")
+    (tree / "app.py").write_text('m = "o3"\n')
+    git("commit", "-qam", "three")
+    git("merge", "two")
+    found = [one.text for one in scan(tree, as_of=DAY).findings if one.path == "app.py"]
+    assert sorted(found) == ["o1", "o3"]
 
 
 def test_unfinished_javascript_ends():

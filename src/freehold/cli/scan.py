@@ -53,7 +53,10 @@ def command(
                     )
                 )
         for name, reason in found.skipped:
-            click.echo(f"skipped {name}: {reason}", err=True)
-        click.echo(f"{found.files} files, {len(found.findings)} findings", err=True)
+            click.echo(f"not read whole: {name}: {reason}", err=True)
+        files = "1 file" if found.files == 1 else f"{found.files:,} files"
+        findings = "1 finding" if len(found.findings) == 1 else f"{len(found.findings):,} findings"
+        more = f", {len(found.skipped):,} not read whole" if found.skipped else ""
+        click.echo(f"{files} read, {findings}{more}", err=True)
     if "error" in levels:
         raise SystemExit(1)

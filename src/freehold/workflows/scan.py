@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -14,7 +15,7 @@ from freehold.catalog import retirements
 from freehold.errors import InputError
 from freehold.types.finding import Finding, Scan
 from freehold.workflows.scanning.meaning import Meaning, meaning
-from freehold.workflows.scanning.reading import LANGUAGES, NAMES, Language, words
+from freehold.workflows.scanning.reading import LANGUAGES, NAMES, Language, PartlyReadError, decoded, words
 from freehold.workflows.scanning.word import Word
 
 LEFT_OUT = frozenset(
@@ -27,15 +28,16 @@ MAX_BYTES = 2_000_000
 
 def scan(root: Path, *, as_of: date | None = None) -> Scan:
     """Scan a file or a folder. In a git work tree the files git knows or would add are read, else all but the
-    usual folders of dependencies. Raises `InputError` when there is nothing at `root`.
+    usual folders of dependencies. Links are not followed. Raises `InputError` when there is nothing at `root`.
     """
-    if not root.exists():
-        raise InputError("no such file or folder", path=str(root))
+    if not root.is_file() and not root.is_dir():
+        what = "neither a file nor a folder" if root.exists() else "no such file or folder"
+        raise InputError(what, path=str(root))
     today = as_of or datetime.now(UTC).date()
     findings: list[Finding] = []
     skipped: list[tuple[str, str]] = []
     count = 0
-    for path in [root] if root.is_file() else sorted(_files(root)):
+    for path in [root] if root.is_file() else sorted(_files(root, skipped)):
         language = language_of(path)
         if language is None:
             continue
@@ -43,9 +45,12 @@ def scan(root: Path, *, as_of: date | None = None) -> Scan:
         try:
             if path.stat().st_size > MAX_BYTES:
                 raise ValueError("over 2 MB")
-            found = words(path.read_text(encoding="utf-8"), language, path.suffix.lower())
-        except (OSError, ValueError) as error:  # a UnicodeDecodeError is a ValueError
-            skipped.append((shown, "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)))
+            found = words(decoded(path.read_bytes(), language), language, path.suffix.lower())
+        except PartlyReadError as error:
+            skipped.append((shown, str(error)))
+            found = error.words
+        except (OSError, ValueError) as error:
+            skipped.append((shown, (error.strerror if isinstance(error, OSError) else None) or str(error)))
             continue
         count += 1
         for word in found:
@@ -72,7 +77,8 @@ def language_of(path: Path) -> Language | None:
     return NAMES.get(name) or LANGUAGES.get(path.suffix.lower())
 
 
-def _files(root: Path) -> Iterator[Path]:
+def _files(root: Path, skipped: list[tuple[str, str]]) -> Iterator[Path]:
+    """Plain files under a folder: a pipe would wait for ever, and a link may lead anywhere."""
     try:
         done = subprocess.run(
             ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -80,12 +86,27 @@ def _files(root: Path) -> Iterator[Path]:
             check=True,
             timeout=60,
         )
-        names = [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
-        yield from (path for name in names if (path := root / name).is_file() and not path.is_symlink())
     except (OSError, subprocess.SubprocessError):  # no git here, or no work tree
-        for folder, folders, files in os.walk(root):
+
+        def unreadable(error: OSError) -> None:
+            folder = Path(error.filename)
+            shown = "." if folder == root else folder.relative_to(root).as_posix()
+            skipped.append((f"{shown}/", error.strerror or str(error)))
+
+        for folder, folders, files in os.walk(root, onerror=unreadable):
             folders[:] = sorted(set(folders) - LEFT_OUT)
-            yield from (path for file in files if not (path := Path(folder) / file).is_symlink())
+            yield from (path for file in files if _is_plain(path := Path(folder) / file))
+        return
+    names = [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
+    # A file in the middle of a merge is listed once for each side.
+    yield from (path for name in dict.fromkeys(names) if _is_plain(path := root / name))
+
+
+def _is_plain(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:  # listed by git, gone from the tree
+        return False
 
 
 def _finding(path: str, word: Word, said: Meaning, today: date) -> Finding:

@@ -1,17 +1,22 @@
 """Strings and imports of a source file, with their places.
 
-Python is parsed (`ast`), JavaScript and TypeScript too (`javascript`). Of a notebook the code cells are read.
-Configuration (JSON, TOML, YAML, .env, shell, Dockerfile) is read as words outside comments.
+Python is parsed (`ast`), JavaScript and TypeScript too (`javascript`). Of a notebook the code cells are read. Python
+that does not parse (of version 2, a template, half a thought) is read token by token as far as it goes. Configuration (JSON, TOML, YAML, .env, shell, Dockerfile) is read as words outside comments.
 
 Covered: string literals, concatenated Python strings, template literals without their expressions, imports.
-Not covered: names put together at run time, minified bundles (files with lines over 5,000 characters).
+Not covered: names put together at run time, minified bundles (JavaScript with lines over 5,000
+characters).
 """
 
 from __future__ import annotations
 
 import ast
+import codecs
+import io
 import json
 import re
+import tokenize
+from collections.abc import Iterator
 from typing import Literal
 
 from freehold.workflows.scanning import javascript
@@ -33,11 +38,43 @@ LANGUAGES: dict[str, Language] = {
 NAMES: dict[str, Language] = {"dockerfile": "config", ".env": "config", "requirements.txt": "config"}
 
 
+class PartlyReadError(ValueError):
+    """A file that is not what its name says: `words` are those found all the same."""
+
+    def __init__(self, reason: str, words: list[Word]) -> None:
+        super().__init__(f"{reason}: only its strings were read")
+        self.words = words
+
+
+def decoded(data: bytes, language: Language) -> str:
+    """A file's text. Its byte-order mark or, in Python, its coding line says how it is written; else UTF-8.
+
+    Bytes that are no UTF-8 are read as Latin-1, which has every byte: ids, SDKs and addresses are ASCII. Raises
+    `ValueError` for what is no text.
+    """
+    try:
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return data.decode("utf-16")
+        if b"\0" in data:
+            raise ValueError("not text")
+        encoding = "utf-8-sig"
+        if language == "python":
+            encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
+        return data.decode(encoding)
+    except SyntaxError:  # a coding nobody knows, or a first line that is not UTF-8
+        return data.decode("latin-1")
+    except UnicodeDecodeError:
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise ValueError("not text") from None
+        return data.decode("latin-1")
+
+
 def words(source: str, language: Language, suffix: str = "") -> list[Word]:
-    """All strings and imports of a file. Raises `ValueError` with the reason when it cannot be read."""
+    """All strings and imports of a file. Raises `ValueError` with the reason when it cannot be read, and
+    `PartlyReadError` when only its strings could be."""
     if language == "notebook":
         return _notebook(source)
-    if any(len(line) > LONG_LINE for line in source.splitlines()) and language != "config":
+    if language == "javascript" and any(len(line) > LONG_LINE for line in source.splitlines()):
         raise ValueError("lines over 5,000 characters: minified or generated")
     if language == "python":
         return _python(source)
@@ -48,7 +85,9 @@ def _python(source: str) -> list[Word]:
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ValueError(f"not valid Python: {error}") from None
+        place = f" in line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        said = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise PartlyReadError(f"not valid Python ({said}{place})", list(_tokens(source))) from None
     found: list[Word] = []
     # A docstring says what a model was, not that it is called.
     documentation = {
@@ -66,6 +105,43 @@ def _python(source: str) -> list[Word]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.append(Word(node.module, node.lineno, node.col_offset + 1, "import"))
     return sorted(found, key=lambda word: (word.line, word.column))
+
+
+_IMPORT = re.compile(r"\s*(?:import\s+([\w.]+)|from\s+(\w[\w.]*)\s+import\b)")
+_BETWEEN = (tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT, tokenize.ENCODING)
+
+
+def _tokens(source: str) -> Iterator[Word]:
+    """Strings and imports of Python that does not parse. A string that stands alone on its line is documentation."""
+    alone = True
+    held: tokenize.TokenInfo | None = None
+    lines: set[int] = set()
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if held is not None and token.type not in (tokenize.NEWLINE, tokenize.NL):
+                yield from _string(held)
+            held = None
+            if token.type == tokenize.STRING and alone:
+                held = token
+            elif token.type == tokenize.STRING:
+                yield from _string(token)
+            elif alone and token.string in ("import", "from") and token.start[0] not in lines:
+                lines.add(token.start[0])
+                found = _IMPORT.match(token.line)
+                if found is not None:
+                    yield Word(found.group(1) or found.group(2), token.start[0], token.start[1] + 1, "import")
+            alone = token.type in _BETWEEN
+    except (tokenize.TokenError, SyntaxError):  # as far as it goes
+        return
+
+
+def _string(token: tokenize.TokenInfo) -> Iterator[Word]:
+    try:
+        value = ast.literal_eval(token.string)
+    except (SyntaxError, ValueError):  # an f-string, or a prefix of Python 2
+        value = token.string.lstrip("bBrRuUfF").strip("'\"")
+    if isinstance(value, str):
+        yield Word(value, token.start[0], token.start[1] + 1, "string")
 
 
 def _notebook(source: str) -> list[Word]:
@@ -93,7 +169,7 @@ def _notebook(source: str) -> list[Word]:
             at += place is not None
         try:
             seen = _python("\n".join(kept))
-        except ValueError:  # a cell of another language, or half a thought
+        except PartlyReadError:  # a cell of another language, or half a thought
             continue
         found.extend(word._replace(line=places[word.line - 1]) for word in seen)
     return found
