@@ -102,6 +102,13 @@ def test_every_cut_is_noticed_and_none_is_a_traceback(small, tmp_path):
             + b"\0" * 40,
             "type 777",
         ),
+        (
+            b"GGUF"
+            + struct.pack("<IQQ", 3, 2, 0)
+            + struct.pack("<Q1sIQIQ", 1, b"t", 1, 4, 0, 0) * 2
+            + b"\0" * 80,
+            "2 tensors with 1 names",
+        ),
     ],
 )
 def test_hostile_headers_are_refused(tmp_path, body, says):
@@ -118,6 +125,14 @@ def test_missing_part_of_a_split_file(tmp_path, small):
         read_header(first)
     (tmp_path / "m-00002-of-00002.gguf").write_bytes(small.read_bytes())
     assert len(read_header(first).tensors) == 4
+
+
+def test_a_part_of_a_split_file_with_another_name_says_so(tmp_path):
+    pair = struct.pack("<Q11sIH", 11, b"split.count", 2, 3)
+    part = tmp_path / "renamed.gguf"
+    part.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + pair + b"\0" * 64)
+    with pytest.raises(InputError, match="one of 3 parts"):
+        read_header(part)
 
 
 def test_tables_agree_with_the_library():

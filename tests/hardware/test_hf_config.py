@@ -80,6 +80,30 @@ def test_a_missing_key_is_named(tmp_path, key):
 
 
 @pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({**SMOL, "intermediate_size": None}, "intermediate_size is None"),
+        ({**SMOL, "num_key_value_heads": 4}, "num_key_value_heads is 4, which does not divide 9 heads"),
+        ({**DEEPSEEK, "n_routed_experts": 0}, "n_routed_experts is 0"),
+        ({**DEEPSEEK, "num_experts_per_tok": 300}, "300 experts for each token, of 256"),
+        ({**SMOL, "model_type": "mixtral"}, "n_routed_experts is missing"),
+    ],
+)
+def test_a_config_that_cannot_be_is_refused_and_nothing_is_guessed(tmp_path, config, says):
+    with pytest.raises(InputError, match=says):
+        shape_from_config(write(tmp_path, config))
+
+
+def test_what_a_config_leaves_out_is_said(tmp_path):
+    unknown = {key: value for key, value in SMOL.items() if key != "intermediate_size"}
+    found = shape_from_config(write(tmp_path, unknown | {"model_type": "brandnew"}))
+    assert any("feed-forward weights are not counted" in note for note in found.notes)
+    windowless = {key: value for key, value in GEMMA["text_config"].items() if key != "sliding_window"}
+    found = shape_from_config(write(tmp_path, windowless))
+    assert any("sliding_window is missing: all layers counted as full" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
     "text", ["", "[]", "{", "null", '{"num_hidden_layers": -5, "hidden_size": 1}', "[" * 100_000]
 )
 def test_nonsense_is_refused(tmp_path, text):

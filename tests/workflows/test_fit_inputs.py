@@ -5,6 +5,8 @@ import json
 import struct
 import threading
 
+import gguf
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -70,6 +72,31 @@ def test_a_gguf_is_known_by_its_first_bytes_not_its_name(tiny, tmp_path, setting
     assert size_model(str(blob), settings=settings).bytes == size_model(str(tiny), settings=settings).bytes
     smaller = size_model(str(tiny), settings=settings, quantization="Q4_K_M")
     assert smaller.bytes < size_model(str(tiny), settings=settings).bytes
+
+
+@pytest.mark.parametrize(
+    ("tensors", "says"),
+    [
+        ((), "without weights, a vocabulary only"),
+        (("output_norm.weight",), "it holds 64 of the .* parameters that its own metadata describe"),
+    ],
+)
+def test_a_gguf_without_its_weights_fits_nowhere(tmp_path, settings, tensors, says):
+    writer = gguf.GGUFWriter(tmp_path / "part.gguf", "llama")
+    writer.add_block_count(2)
+    writer.add_embedding_length(64)
+    writer.add_head_count(4)
+    writer.add_feed_forward_length(128)
+    writer.add_context_length(2048)
+    writer.add_vocab_size(500)
+    for name in tensors:
+        writer.add_tensor(name, np.zeros(64, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(InputError, match=says):
+        size_model(str(tmp_path / "part.gguf"), settings=settings)
 
 
 def test_safetensors_alone_say_what_is_known_and_what_is_missing(tmp_path, settings):

@@ -38,6 +38,9 @@ def test_words(settings, words, gib):
         ("L44", "not in the catalog"),
         ("0x L4", "0 accelerators"),
         ("Apple M3 Max", "shares the machine's memory"),
+        ("Apple M3 Max 9999GB", "9,999, expected 1 to 1,024"),
+        ("0GB", "expected 0.05"),
+        (" ", "no machine is named"),
     ],
 )
 def test_words_that_do_not_say_it(settings, words, says):

@@ -108,6 +108,13 @@ def read_header(path: Path) -> Header:
         if not part.exists() and len(parts) > 1:
             raise InputError("a part of this split GGUF file is missing", path=str(part))
     headers = [_read_one(part) for part in parts]
+    split = headers[0].metadata.get("split.count")
+    if isinstance(split, int) and split > 1 and split != len(parts):
+        raise InputError(
+            f"one of {split:,} parts of a split GGUF file, by a name that does not say so",
+            path=str(path),
+            hint="its parts are named …-00001-of-00003.gguf and lie in one folder",
+        )
     return Header(
         path=str(path),
         metadata=headers[0].metadata,
@@ -165,6 +172,9 @@ class _Reader:
             key = self._string()
             metadata[key] = self._value(self._scalar("<I"), 0)
         tensors = tuple(self._tensor() for _ in range(tensor_count))
+        names = {tensor.name for tensor in tensors}
+        if len(names) < len(tensors):
+            raise self._bad(f"names {len(tensors):,} tensors with {len(names):,} names")
         self._check_places(tensors, metadata)
         return Header(self.path, metadata, tensors, self.size)
 

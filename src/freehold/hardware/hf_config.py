@@ -62,6 +62,11 @@ DELTA = frozenset({"qwen3_5_text", "qwen3_5_moe_text"})
 """Gated delta nets between layers of full attention."""
 
 TIED_BY_DEFAULT = frozenset({"gemma2", "gemma3", "gemma3_text", "gemma4", "gemma4_text", "cohere", "cohere2"})
+MIXTURES = frozenset(
+    {"mixtral", "qwen3_moe", "qwen3_5_moe_text", "deepseek_v2", "deepseek_v3", "kimi_k2", "gpt_oss", "ernie4_5_moe"}
+) | SPARSE  # fmt: skip
+"""Mixtures of experts: their config must say how many there are."""
+COUNTS = ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
 WINDOW_IGNORED = frozenset({"mistral", "phi3", "qwen2", "qwen3", "qwen3_moe"})
 """Their configs name a window that llama.cpp does not use or that is switched off."""
 
@@ -96,6 +101,16 @@ def shape_from_config(path: Path) -> Found:
         read.whole("num_hidden_layers", MAX_LAYERS), read.whole("hidden_size"), read.whole("num_attention_heads"),
     )  # fmt: skip
     experts = _experts(read, kind)
+    kv_heads = read.optional("num_key_value_heads") or heads
+    if heads % kv_heads:
+        raise InputError(
+            f"num_key_value_heads is {kv_heads}, which does not divide {heads} heads", path=read.path
+        )
+    ffn = read.optional("intermediate_size") or 0
+    if not ffn and experts is None and kind in FAMILIES:
+        ffn = read.whole("intermediate_size")
+    elif not ffn and experts is None:
+        notes.append("intermediate_size is missing: its feed-forward weights are not counted")
     latent = _latent(read)
     recurrent = _recurrent(read, hidden) if kind == "jamba" else _delta(read) if kind in DELTA else None
     if kind in SPARSE:
@@ -113,11 +128,11 @@ def shape_from_config(path: Path) -> Found:
             layers=layers,
             hidden=hidden,
             heads=heads,
-            kv_heads=read.optional("num_key_value_heads") or heads,
+            kv_heads=kv_heads,
             head_dim=latent.nope_dim + latent.rope_dim
             if latent is not None
             else read.optional("head_dim") or hidden // heads,
-            ffn=read.optional("intermediate_size") or 0,
+            ffn=ffn,
             vocabulary=read.whole("vocab_size"),
             context_tokens=read.whole("max_position_embeddings"),
             tied_embeddings=tied if isinstance(tied, bool) else kind in TIED_BY_DEFAULT,
@@ -161,6 +176,12 @@ def _attention(
         return mixed, None
     window = raw.get("sliding_window")
     if not isinstance(window, int) or window < 1 or kind in WINDOW_IGNORED:
+        if family.full_every:
+            notes.append(
+                f"sliding_window is {window!r}: all layers counted as full, an upper bound for the cache"
+                if "sliding_window" in raw
+                else "sliding_window is missing: all layers counted as full, an upper bound for the cache"
+            )
         return every_token * layers, None
     types = raw.get("layer_types")
     if isinstance(types, list) and len(types) >= layers:
@@ -194,18 +215,18 @@ def _either(first: bool, one: AttentionKind, other: AttentionKind) -> AttentionK
 
 
 def _experts(read: _Keys, kind: str) -> ExpertShape | None:
-    count = next(
-        (value for key in ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
-         if (value := read.optional(key))), None,
-    )  # fmt: skip
+    count = next((value for key in COUNTS if (value := read.optional(key))), None)
+    if count is None and kind in MIXTURES:
+        read.whole(next((key for key in COUNTS if key in read.raw), COUNTS[0]))  # says what is wrong with it
     if not count or count < 2:
         return None
+    per_token = read.optional("num_experts_per_tok") or read.optional("top_k_experts") or read.whole("moe_k")
+    if per_token > count:
+        raise InputError(f"{per_token} experts for each token, of {count} in all", path=read.path)
     ffn = read.optional("moe_intermediate_size") or read.whole("intermediate_size")
     return ExpertShape(
         count=count,
-        per_token=read.optional("num_experts_per_tok")
-        or read.optional("top_k_experts")
-        or read.whole("moe_k"),
+        per_token=per_token,
         ffn=ffn,
         shared=read.optional("n_shared_experts")
         or read.optional("moe_num_shared_experts")

@@ -214,7 +214,7 @@ class _Keys:
     def whole(self, key: str) -> int:
         value = self.optional(key)
         if value is None or value < 1:
-            raise self._bad(key, value)
+            raise self._bad(key, self.header.metadata.get(f"{self.header.architecture}.{key}"))
         return value
 
     def per_layer(self, key: str, layers: int, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
@@ -228,5 +228,5 @@ class _Keys:
         return (self.whole(key),) * layers
 
     def _bad(self, key: str, value: object) -> InputError:
-        shown = "missing" if value is None else str(value)
+        shown = "missing" if value is None else repr(value)[:40]
         return InputError(f"GGUF metadata {self.header.architecture}.{key} is {shown}", path=self.header.path)

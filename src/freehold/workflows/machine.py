@@ -15,6 +15,8 @@ from freehold.settings import Settings
 from freehold.types.machine import Accelerator, Machine
 
 GIB = 1 << 30
+MOST_UNIFIED_GIB = 1024
+"""No machine with unified memory is sold with half of it (2026-11)."""
 
 
 class AcceleratorFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,6 +55,10 @@ def find_machine(spec: str | None, settings: Settings, *, measure: bool = False)
         return with_rates(probe_machine(settings.home, measure=measure))
     if spec.endswith(".toml") or Path(spec).is_file():
         return read_machine(Path(spec))
+    if not spec.strip():
+        raise UsageError(
+            "no machine is named", hint='write it like "2x L4", or leave --machine out for this one'
+        )
     devices: list[Accelerator] = []
     host: float | None = None
     for part in spec.split("+"):
@@ -65,6 +71,7 @@ def find_machine(spec: str | None, settings: Settings, *, measure: bool = False)
         memory = re.fullmatch(r"(\d+(?:\.\d+)?)\s*gi?b(?: ram)?", match.group(2), re.IGNORECASE)
         if memory:
             host = float(memory.group(1)) * count
+            _within(f"memory of machine {spec!r} in GiB", host, 0.05, 1 << 20)
             continue
         devices.extend([_by_words(match.group(2))] * count)
     unified = sum(device.memory_bytes for device in devices if device.unified)
@@ -137,6 +144,7 @@ def _by_words(words: str) -> Accelerator:
         from freehold.hardware.probes.apple import share
 
         size = float(sized.group(2))
+        _within(f"memory of {words} in GiB", size, 1, MOST_UNIFIED_GIB)
         lent = share(round(size * GIB)) if row.kind == "apple" else 1.0
         return catalog.accelerator(row, size * lent)
 
@@ -198,4 +206,13 @@ def _device(path: Path, entry: AcceleratorFile) -> Accelerator:
 
 def _plausible(path: Path, what: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise InputError(f"{what} is {value:g}, expected {low:g} to {high:g}", path=str(path))
+        raise InputError(_impossible(what, value, low, high), path=str(path))
+
+
+def _within(what: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise UsageError(_impossible(what, value, low, high))
+
+
+def _impossible(what: str, value: float, low: float, high: float) -> str:
+    return f"{what} is {value:,.10g}, expected {low:,.10g} to {high:,.10g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,10 +19,13 @@ from freehold.hardware.hf_config import shape_from_config
 from freehold.hardware.quantization import known, quantize, weights_bytes
 from freehold.hardware.safetensors_header import safetensors_bytes, safetensors_header
 from freehold.hardware.shapes import bounds_of, shape_from_gguf
+from freehold.hardware.tensors import parameter_count
 from freehold.settings import Settings
 from freehold.types.model import Shape, Weights
 
 DEFAULT_QUANTIZATION = "Q4_K_M"
+LEAST_HELD = 0.5
+"""A file with a smaller share of the parameters its metadata describe is not a whole model."""
 
 
 class Sized(NamedTuple):
@@ -244,16 +248,26 @@ def _stored(model_id: str, settings: Settings, quantization: str | None) -> Weig
 
 def _from_file(name: str, path: Path) -> Sized:
     header = read_header(path)
+    if not header.tensors:
+        raise InputError("a GGUF file without weights, a vocabulary only", path=str(path))
+    shape, notes = shape_from_gguf(header), bounds_of(header)
+    held, expected = sum(math.prod(one.dims) for one in header.tensors), parameter_count(shape)
+    if not notes and held < LEAST_HELD * expected:
+        raise InputError(
+            f"it holds {held:,} of the {expected:,} parameters that its own metadata describe",
+            path=str(path),
+            hint="a part of a split file, or tensors were left out: fetch it again",
+        )
     return Sized(
         name=name,
-        shape=shape_from_gguf(header),
+        shape=shape,
         quantization=header.quantization,
         bytes=header.tensor_bytes,
         tensors=tuple((tensor.name, tensor.dims, tensor.type) for tensor in header.tensors),
         basis=f"tensors listed in {path.name}",
         path=str(path),
         quantized=True,
-        notes=bounds_of(header),
+        notes=notes,
     )
 
 

@@ -1,7 +1,8 @@
 """Strings and imports of a source file, with their places.
 
 Python is parsed (`ast`), JavaScript and TypeScript too (`javascript`). Of a notebook the code cells are read. Python
-that does not parse (of version 2, a template, half a thought) is read token by token as far as it goes. Configuration (JSON, TOML, YAML, .env, shell, Dockerfile) is read as words outside comments.
+that does not parse (of version 2, a template, half a thought) is read token by token as far as it goes.
+Configuration (JSON, TOML, YAML, .env, shell, Dockerfile) is read as words outside comments.
 
 Covered: string literals, concatenated Python strings, template literals without their expressions, imports.
 Not covered: names put together at run time, minified bundles (JavaScript with lines over 5,000
@@ -108,7 +109,14 @@ def _python(source: str) -> list[Word]:
 
 
 _IMPORT = re.compile(r"\s*(?:import\s+([\w.]+)|from\s+(\w[\w.]*)\s+import\b)")
-_BETWEEN = (tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT, tokenize.ENCODING)
+_BETWEEN = (
+    tokenize.NEWLINE,
+    tokenize.NL,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.COMMENT,
+    tokenize.ENCODING,
+)
 
 
 def _tokens(source: str) -> Iterator[Word]:
