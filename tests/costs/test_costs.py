@@ -101,6 +101,33 @@ def test_leave_stay_or_undecided(per_request, requests, hour, found):
         assert any("no traffic" in reason for reason in cost.reasons)
 
 
+def test_the_sentence_of_a_case_computed_by_hand():
+    # A request keeps the machine busy for 0.2 s, in the busiest hour 4 times as often: a month of 2,629,800 s at
+    # 60 % serves 1,577,880 / 0.2 / 4 = 1,972,350 requests. At 1 to 1.5 dollars an hour it costs 730.5 to 1,095.75.
+    def said(requests, per_request="0.002"):
+        usage = asked(requests, peak=4.0)
+        held = self_host("m", "box", usage, speed(), rented("1", "1.5"))
+        return decision.decide(usage, bill(per_request, requests), held)
+
+    leave = said(1_000_000)
+    assert leave.sentence == (
+        "Leave: gpt costs $2,000 a month for this traffic, holding m on box costs $730 to $1,096."
+    )
+    assert leave.break_even_requests_per_month == Range(low=D("365250"), high=D("547875"))
+    stay = said(100_000)
+    assert stay.sentence == (
+        "Stay on the API as far as money goes: gpt costs $200 a month, holding m on box costs $730 to $1,096. "
+        "Holding pays from about 365,250 requests a month; you have 100,000."
+    )
+    assert said(500_000).advice == "undecided"
+    assert said(3_944_700, "0.0005").self_host.machines == (2, 2)
+    assert said(3_944_701, "0.0005").self_host.machines == (3, 3)
+    # One machine's month buys 2,191,500 requests at 0.0005 dollars, more than it serves.
+    assert said(100_000, "0.0005").break_even_requests_per_month.high == D("Infinity")
+    free = said(100_000, "0")
+    assert free.sentence.endswith("A request costs nothing there, so holding never pays.")
+
+
 def test_break_even_is_where_both_cost_the_same():
     usage = asked(100)
     held = self_host("m", "box", usage, speed(), rented("2", "4"))
@@ -155,7 +182,14 @@ def test_no_traffic_is_an_error():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"requests_per_month": D(-1)}, {"prompt_tokens": D("NaN")}, {"cached_prompt_tokens": D(5000)}],
+    [
+        {"requests_per_month": D(-1)},
+        {"requests_per_month": D("1e30")},
+        {"peak_factor": 0.0},
+        {"prompt_tokens": D(0), "completion_tokens": D(0)},
+        {"prompt_tokens": D("NaN")},
+        {"cached_prompt_tokens": D(5000)},
+    ],
 )
 def test_impossible_traffic_is_refused(wrong):
     numbers = {"requests_per_month": D(1), "prompt_tokens": D(1000), "completion_tokens": D(1)}
@@ -163,10 +197,30 @@ def test_impossible_traffic_is_refused(wrong):
         traffic.stated(**(numbers | wrong))
 
 
-@pytest.mark.parametrize("price", [rented("-1"), rented("3", "2"), Owned(Range(low=D(1), high=D(1)), -5.0)])
+@pytest.mark.parametrize(
+    "price",
+    [
+        rented("-1"),
+        rented("3", "2"),
+        Owned(Range(low=D(1), high=D(1)), -5.0),
+        Owned(Range(low=D(1), high=D(1)), 5.0, D(-1)),
+    ],
+)
 def test_impossible_prices_are_refused(price):
     with pytest.raises(UsageError):
         machine_month(price)
+
+
+def test_a_stated_price_below_zero_is_refused():
+    with pytest.raises(UsageError, match="0 or more"):
+        prices.request_price("m", prompt_tokens=1, completion_tokens=1, flat=prices.TokenPrice(D(-1), D(0)))
+
+
+def test_traces_without_tokens_or_text_price_nothing():
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    empty = [traffic.Request(start + timedelta(hours=hour), 0, 0, 0, 0, 0) for hour in range(48)]
+    with pytest.raises(UsageError, match="none of 48 traces has tokens or text"):
+        traffic.from_requests(empty)
 
 
 def test_batches_are_billed_at_half_and_do_not_add_to_the_peak():

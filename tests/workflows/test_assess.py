@@ -108,3 +108,10 @@ def test_command(project):
     record = json.loads(CliRunner().invoke(cli, ["assess", "--machine", "L4", "--json"]).stdout)
     assert record["rows"][0]["rank"] == 1
     assert CliRunner().invoke(cli, ["assess", "--machine", "0.1GB"]).exit_code == 1
+
+
+def test_slow_machines_write_more_than_nothing(project):
+    result = CliRunner().invoke(cli, ["assess", "google/gemma-3-27b-it", "--machine", "Apple M1 32GB"])
+    row = next(line for line in result.stdout.splitlines() if "gemma-3-27b-it" in line)
+    low = float(row.split()[-1].partition("–")[0])
+    assert 0 < low < 10

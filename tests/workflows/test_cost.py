@@ -149,6 +149,7 @@ def test_the_picture_in_the_terminal_and_as_a_page(project):
     assert result.exit_code == 0, result.output
     assert "b bill   h holding" in result.stdout
     assert "would be" in result.stdout
+    assert max(len(line) for line in result.stdout.splitlines() if "┤" in line or "└" in line) <= 79
     assert "the machine half as fast" in result.stdout
     page = (project / "cost.html").read_text()
     assert "<svg" in page
@@ -177,7 +178,7 @@ def test_zero_traffic_pays_nothing_and_says_so(project):
     assert "no traffic: nothing is paid" in result.stdout
 
 
-def test_assess_has_a_money_column_and_a_sentence(project):
+def test_assess_has_a_money_column_and_a_sentence(project, monkeypatch):
     (project / "freehold.toml").write_text('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\n')
     start = datetime(2026, 11, 1, tzinfo=UTC)
     with open_store(f"sqlite:///{_state(project)}/freehold.sqlite") as store:
@@ -199,6 +200,12 @@ def test_assess_has_a_money_column_and_a_sentence(project):
     more = CliRunner().invoke(cli, [*arguments, "--usd-per-hour", "0.6", "--requests-per-month", "3000000"])
     assert "Leave: gpt-4o costs" in more.stdout
     assert "/month" in more.stdout
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = CliRunner().invoke(cli, [*arguments, "--usd-per-hour", "0.6-0.9"]).stdout.splitlines()
+    at = next(at for at, line in enumerate(narrow) if "Qwen/Qwen3-8B" in line)
+    assert narrow[at - 1].endswith("tokens/s")
+    assert max(map(len, narrow[at - 1 : at + 2])) < 80
+    assert narrow[at + 1].strip() == "· $438–657 a month"
 
 
 def test_assess_says_what_is_missing_for_money(project):

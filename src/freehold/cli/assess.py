@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.options import config_option, json_option, print_json, short_count
 
 if TYPE_CHECKING:
     from freehold.types.assessment import Assessment, CandidateRow
@@ -129,9 +130,7 @@ def _show(found: Assessment, *, show_all: bool) -> None:
         click.echo(click.style(f"  · {line}", dim=True))
     click.echo(f"ranked by {found.ranked_by}")
     click.echo()
-    for row in found.rows:
-        if row.outcome == "shortlisted" or show_all:
-            _line(row)
+    _rows([row for row in found.rows if row.outcome == "shortlisted" or show_all])
     counts = {
         outcome: sum(row.outcome == outcome for row in found.rows) for outcome in ("excluded", "unclear")
     }
@@ -169,26 +168,44 @@ def _needs(found: Assessment) -> list[str]:
     return [*lines, *needs.how]
 
 
+NAMES = 40
+"""Columns for a model's id; the few longer ones push their row to the right."""
+TABLE = 80
+"""Columns of the table without money."""
+
+
 def _dollars(row: CandidateRow) -> str:
     if row.usd_per_month is None:
         return ""
     low, high = row.usd_per_month
-    return f"${low:,.0f}/month" if low == high else f"${low:,.0f}–{high:,.0f}/month"
+    return f"{low:,.0f}" if low == high else f"{low:,.0f}–{high:,.0f}"
 
 
-def _line(row: CandidateRow) -> None:
-    from freehold.hardware.fit import gib
+def _speed(row: CandidateRow) -> str:
+    """``0.4–1.9``, ``844–1,794``; measured ones are marked."""
+    if row.speed is None:
+        return ""
+    low, high = row.speed.decode_tokens_per_second
+    digits = 1 if high < 10 else 0
+    return f"{low:,.{digits}f}–{high:,.{digits}f}" + ("*" if row.speed.how == "measured" else "")
 
-    mark = f"{row.rank:>3}" if row.rank else ("  ?" if row.outcome == "unclear" else "  –")
-    speed = ""
-    if row.speed is not None:
-        low, high = row.speed.decode_tokens_per_second
-        speed = f"{low:,.0f}–{high:,.0f} tok/s" + ("*" if row.speed.how == "measured" else "")
-    score = f"score {row.measured_score:.3f}" if row.measured_score is not None else ""
-    size = f"{row.parameters / 1e9:.1f}B" if row.parameters >= 1e9 else f"{row.parameters / 1e6:.0f}M"
-    click.echo(
-        f"{mark} {row.model:<46} {size:>7} {row.quantization or '':<9} {gib(row.total_bytes or 0):>9} "
-        f"{speed:>16} {_dollars(row):>18} {score}".rstrip()
-    )
-    for reason in row.reasons:
-        click.echo(click.style(f"      · {reason}", dim=True))
+
+def _rows(rows: list[CandidateRow]) -> None:
+    """One line a model under a header. A terminal without room for dollars has them on a line of their own."""
+    wide = shutil.get_terminal_size((120, 24)).columns > TABLE + 14
+    money = any(row.usd_per_month is not None for row in rows)
+    header = f"    {'model':<{NAMES}} {'size':>6} {'weights':<9} {'GiB':>6} {'tokens/s':>10}"
+    click.echo(click.style(header + (f" {'$/month':>13}" if money and wide else ""), dim=True))
+    for row in rows:
+        mark = f"{row.rank:>3}" if row.rank else ("  ?" if row.outcome == "unclear" else "  –")
+        memory = (row.total_bytes or 0) / 2**30
+        score = f"score {row.measured_score:.3f}" if row.measured_score is not None else ""
+        dollars = _dollars(row)
+        click.echo(
+            f"{mark} {row.model:<{NAMES}} {short_count(row.parameters):>6} {row.quantization or '':<9} "
+            f"{memory:>6,.1f} {_speed(row):>10}{f' {dollars:>13}' if wide and money else ''} {score}".rstrip()
+        )
+        if dollars and not wide:
+            click.echo(click.style(f"      · ${dollars} a month", dim=True))
+        for reason in row.reasons:
+            click.echo(click.style(f"      · {reason}", dim=True))

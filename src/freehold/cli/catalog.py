@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import json_option, print_json
+from freehold.cli.options import json_option, print_json, short_count
 
 if TYPE_CHECKING:
     from freehold.catalog.synced import Change, SyncedModel
@@ -45,11 +45,11 @@ def list_(part: str | None, as_json: bool) -> None:
         print_json({"shipped": shipped, "synced": own})
         return
     for model in shipped:
-        count = _count(parameter_count(model.shape))
+        count = short_count(parameter_count(model.shape))
         context = f"{model.shape.context_tokens:,}"
         click.echo(f"{model.id:<48} {count:>7} {context:>10}  {model.family}, checked {model.checked}")
     for one in own:
-        count = _count(parameter_count(one.shape)) if one.shape else "?"
+        count = short_count(parameter_count(one.shape)) if one.shape else "?"
         context = f"{one.shape.context_tokens:,}" if one.shape else "?"
         click.echo(
             f"{one.id:<48} {count:>7} {context:>10}  synced {one.fetched}, {one.license or 'no licence stated'}"
@@ -137,10 +137,6 @@ def _difference(change: Change) -> str:
         parts = [f"+{change.after}" if change.after else "", f"-{change.before}" if change.before else ""]
         return f"~ {change.model}  files: {' '.join(part for part in parts if part)}"
     return f"~ {change.model}  {change.kind}: {change.before} → {change.after}"
-
-
-def _count(parameters: int) -> str:
-    return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.0f}M"
 
 
 def _show_shipped(model: Model, more: Details) -> None:

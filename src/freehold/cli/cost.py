@@ -161,20 +161,30 @@ def _show(found: Cost) -> None:
     )
     click.echo(f"  bill         {money(found.bill.usd_per_month)} a month for {found.bill.model}")
     low, high = found.self_host.machines
-    count = f"{low}" if low == high else f"{low} to {high}"
+    count = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     click.echo(
         f"  holding      {money(found.self_host.usd_per_month)} a month, {count} × {found.self_host.machine}"
     )
-    click.echo(f"  break-even   {_requests(meet)}")
+    click.echo(f"  break-even   {_requests(meet, found)}")
     for who, usd in found.hosted_open[:3]:
         click.echo(f"  hosted open  {who}: ${usd:,.2f} a month for {found.self_host.model}")
-    if found.sensitivity:
-        click.echo("  would be     " + "; ".join(f"{what}: {advice}" for what, advice in found.sensitivity))
+    for at, (advice, cases) in enumerate(_by_advice(found)):
+        click.echo(f"  {'' if at else 'would be':<13}{advice:<10} with {cases}")
     for reason in found.reasons:
         click.echo(f"  · {reason}")
 
 
-def _requests(meet: Range) -> str:
+def _by_advice(found: Cost) -> list[tuple[str, str]]:
+    """Advice, and the cases in which it would be given; what it is now goes first."""
+    cases: dict[str, list[str]] = {found.advice: []} if found.sensitivity else {}
+    for what, advice in found.sensitivity:
+        cases.setdefault(advice, []).append(what)
+    return [(advice, ", ".join(named)) for advice, named in cases.items() if named]
+
+
+def _requests(meet: Range, found: Cost) -> str:
+    if not meet.low.is_finite() and found.bill.usd_per_request.high <= 0:
+        return "never: a request costs nothing there"
     if not meet.low.is_finite():
         return "never: this machine serves too few requests for its price"
     if not meet.high.is_finite():
@@ -217,5 +227,5 @@ def _plot(found: Cost) -> None:
         click.echo(f"  {label:>12} ┤{''.join(cells)}")
     ends = f"{points[0].requests:,.0f}", f"{points[-1].requests:,.0f}"
     click.echo(f"  {'':>12} └{'─' * PLOT_COLUMNS}")
-    click.echo(f"  {'':>13}{ends[0]}{ends[1]:>{PLOT_COLUMNS - len(ends[0])}} requests a month")
-    click.echo(f"  {'':>13}b bill   h holding   x both   │ you")
+    click.echo(f"  {'':>13}{ends[0]}{ends[1]:>{PLOT_COLUMNS - len(ends[0])}}")
+    click.echo(f"  {'':>13}requests a month   b bill   h holding   x both   │ you")

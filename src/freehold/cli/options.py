@@ -34,6 +34,13 @@ def print_json(value: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
 
 
+def short_count(parameters: int) -> str:
+    """``362M``, ``27.0B``, ``1.03T``: a number of parameters as people say it."""
+    if parameters >= 999.95e9:
+        return f"{parameters / 1e12:.2f}T"
+    return f"{parameters / 1e9:.1f}B" if parameters >= 999.5e6 else f"{parameters / 1e6:.0f}M"
+
+
 def caller() -> str:
     """Who runs this command, as histories keep it."""
     try:

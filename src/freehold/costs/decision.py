@@ -54,6 +54,8 @@ def sentence(traffic: Traffic, bill: Bill, hosted: SelfHost, meet: Range, found:
             f" Holding pays from about {_count(meet.low)} requests a month; you have "
             f"{_count(traffic.requests_per_month)}."
             if meet.low.is_finite()
+            else " A request costs nothing there, so holding never pays."
+            if bill.usd_per_request.high <= 0
             else " This machine never catches up: it serves too few requests for its price."
         )
         return (
@@ -113,9 +115,6 @@ def decide(
         reasons.append(f"{traffic.batch_share:.0%} of requests billed at the batch discount")
     if traffic.requests_per_month == 0:
         reasons.append("no traffic: nothing is paid on the API, a machine costs the same when idle")
-    if any(other != found for _, other in sensitivity):
-        changed = ", ".join(f"{what}: {other}" for what, other in sensitivity if other != found)
-        reasons.append(f"would change with {changed}")
     return Cost(
         id="",
         traffic=traffic,

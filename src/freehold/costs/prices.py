@@ -44,9 +44,12 @@ def request_price(
 ) -> Decimal:
     """Dollars for one request. `prompt_tokens` include the cached ones, as the APIs count them.
 
-    Raises `UsageError` for a model without a known price, `MissingExtraError` without the package.
+    Raises `UsageError` for a model without a known price and a stated one below zero, `MissingExtraError` without
+    the package.
     """
     if flat is not None:
+        if any(price is not None and not price >= 0 for price in flat):
+            raise UsageError("a price per million tokens is 0 or more")
         cached = flat.cached_usd_per_million_tokens
         cached_price = flat.input_usd_per_million_tokens if cached is None else cached
         return (

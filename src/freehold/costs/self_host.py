@@ -38,8 +38,11 @@ def machine_month(machine: Rented | Owned) -> Range:
         if low < 0 or high < low:
             raise UsageError(f"a price of {low} to {high} dollars an hour makes no sense")
         return Range(low=low * HOURS_PER_MONTH, high=high * HOURS_PER_MONTH)
-    if machine.purchase_usd.low < 0 or machine.watts < 0 or machine.life_years <= 0:
-        raise UsageError("a machine needs a price and power of at least 0, and a life above 0 years")
+    least = min(machine.purchase_usd.low, Decimal(str(machine.watts)), machine.usd_per_kwh)
+    if not least >= 0 or machine.life_years <= 0:
+        raise UsageError(
+            "a machine, its power and a kilowatt-hour cost 0 or more, and its life is above 0 years"
+        )
     power = Decimal(str(machine.watts)) / 1000 * HOURS_PER_MONTH * machine.usd_per_kwh
     months = machine.life_years * 12
     return Range(

@@ -17,6 +17,8 @@ CHARACTERS_PER_TOKEN = 4
 DEFAULT_PEAK = 4.0
 """Busiest hour over average hour where it is not known: an office day's traffic in a third of the hours."""
 LEAST_DAYS = 1.0
+MOST = 10**12
+"""More requests a month than all vendors together serve (2026), and more tokens than any context holds."""
 
 
 class Request(NamedTuple):
@@ -53,6 +55,11 @@ def from_requests(requests: Iterable[Request], *, requests_per_month: Decimal | 
             "--prompt-tokens, --completion-tokens",
         )
     counted = [request.tokens() for request in seen]
+    if not any(prompt or completion for prompt, completion, _ in counted):
+        raise UsageError(
+            f"none of {len(seen):,} traces has tokens or text: there is nothing to price",
+            hint="state it: --requests-per-month, --prompt-tokens, --completion-tokens",
+        )
     count = Decimal(len(seen))
     times = sorted(request.at for request in seen)
     days = (times[-1] - times[0]).total_seconds() / 86400
@@ -65,6 +72,7 @@ def from_requests(requests: Iterable[Request], *, requests_per_month: Decimal | 
         requests_per_month = count / Decimal(str(days)) * DAYS_PER_MONTH
         how = f"{len(seen):,} traces over {days:.1f} days"
     else:
+        _possible("requests a month", requests_per_month)
         how = f"tokens from {len(seen):,} traces, rate as stated"
     return Traffic(
         requests_per_month=requests_per_month,
@@ -78,6 +86,17 @@ def from_requests(requests: Iterable[Request], *, requests_per_month: Decimal | 
         days=days,
         estimated_share=sum(estimated for _, _, estimated in counted) / len(seen),
     )
+
+
+def _possible(what: str, value: Decimal) -> None:
+    if not value.is_finite() or not 0 <= value <= MOST:
+        raise UsageError(f"{what}: {value}, expected 0 to {MOST:,}")
+
+
+def check_peak(peak_factor: float) -> None:
+    """Raise `UsageError` for a busiest hour below the average one, or a thousand times as busy."""
+    if not 1 <= peak_factor <= 1000:
+        raise UsageError(f"the busiest hour is {peak_factor:g} × the average, expected 1 to 1000")
 
 
 def _peak(times: list[datetime], days: float) -> float:
@@ -98,6 +117,10 @@ def stated(
     peak_factor: float = DEFAULT_PEAK,
 ) -> Traffic:
     """Traffic somebody states. Raises `UsageError` for negative numbers and a cache larger than the prompt."""
+    if prompt_tokens == 0 == completion_tokens:
+        raise UsageError(
+            "a request of 0 prompt and 0 completion tokens asks nothing: there is nothing to price"
+        )
     numbers = {
         "requests a month": requests_per_month,
         "prompt tokens": prompt_tokens,
@@ -106,16 +129,14 @@ def stated(
         "reasoning tokens": reasoning_tokens,
     }
     for what, value in numbers.items():
-        if not value.is_finite() or value < 0:
-            raise UsageError(f"{what}: {value}, expected 0 or more")
+        _possible(what, value)
     if cached_prompt_tokens > prompt_tokens:
         raise UsageError(f"{cached_prompt_tokens} cached prompt tokens of {prompt_tokens} make no sense")
     if reasoning_tokens > completion_tokens:
         raise UsageError(f"{reasoning_tokens} reasoning tokens of {completion_tokens} make no sense")
     if not 0 <= batch_share <= 1:
         raise UsageError(f"a share of {batch_share} in batches makes no sense, expected 0 to 1")
-    if not 1 <= peak_factor <= 1000:
-        raise UsageError(f"the busiest hour is {peak_factor} × the average, expected 1 to 1000")
+    check_peak(peak_factor)
     return Traffic(
         requests_per_month=requests_per_month,
         prompt_tokens=prompt_tokens,

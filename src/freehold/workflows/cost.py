@@ -176,7 +176,7 @@ def _traffic(
             cached_prompt_tokens=stated.cached_prompt_tokens,
             reasoning_tokens=stated.reasoning_tokens,
             batch_share=stated.batch_share,
-            peak_factor=stated.peak_factor or traffic.DEFAULT_PEAK,
+            peak_factor=traffic.DEFAULT_PEAK if stated.peak_factor is None else stated.peak_factor,
         )
         price = prices.request_price(
             paid,
@@ -193,6 +193,7 @@ def _traffic(
         raise UsageError(f"a share of {stated.batch_share} in batches makes no sense, expected 0 to 1")
     asked = msgspec.structs.replace(asked, batch_share=stated.batch_share)
     if stated.peak_factor is not None:
+        traffic.check_peak(stated.peak_factor)
         asked = msgspec.structs.replace(asked, peak_factor=stated.peak_factor)
     step = max(1, -(-len(found) // PRICED_TRACES))
     priced = list(islice(found, 0, None, step))
