@@ -18,13 +18,15 @@ from freehold.engines.cluster import ray
 from freehold.engines.cluster.llm import llm_config
 from freehold.engines.cluster.replica import ENDPOINT_PATH
 from freehold.errors import EngineError, UsageError
+from freehold.settings import Settings
 from freehold.types.cluster import ClusterConfig, ClusterPlan, ClusterState
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.progress import Progress
 from freehold.workflows.project import Project
+from freehold.workflows.serve_room import needed_bytes
 
 WORKING_SHARE = 1.2
-"""Memory of an engine over its weights: its own code, buffers, and the cache of a small model."""
+"""Memory of an engine over its weights, where its cache is not known: code, buffers, the cache of a small model."""
 BASE_BYTES = 512 << 20
 LOOK_SECONDS = 2.0
 
@@ -40,22 +42,27 @@ def plan(project: Project, serve: ServePlan, config: ClusterConfig | None = None
     name = re.sub(r"[^a-z0-9-]+", "-", project.config.app.name.lower()).strip("-")[:40] or "app"
     made = ClusterPlan(
         name=f"freehold-{name}",
-        serve=msgspec.structs.replace(serve, port=0),
+        # A replica sees all cores of its machine, and may use those that are its own.
+        serve=msgspec.structs.replace(serve, port=0, threads=serve.threads or max(1, int(config.cpus))),
         config=config,
-        memory_bytes=round(config.memory_gib * 2**30) if config.memory_gib else memory_bytes(serve),
+        memory_bytes=round(config.memory_gib * 2**30)
+        if config.memory_gib
+        else memory_bytes(serve, project.settings),
     )
     if config.via == "ray-llm":
         llm_config(made)
     return made
 
 
-def memory_bytes(serve: ServePlan) -> int:
-    """Memory one replica is given by default: from the size of its weights; `cluster.memory_gib` says it better."""
+def memory_bytes(serve: ServePlan, settings: Settings) -> int:
+    """Memory one replica is given by default: what `freehold fit` computes, cache included; where it cannot, from the
+    size of the weights. `cluster.memory_gib` says it better."""
     if serve.weights_path is None:
         return BASE_BYTES
     path = Path(serve.weights_path)
     files = [path] if path.is_file() else list(path.glob("*.safetensors"))
-    return BASE_BYTES + round(WORKING_SHARE * sum(file.stat().st_size for file in files if file.exists()))
+    size = sum(file.stat().st_size for file in files if file.exists())
+    return max(needed_bytes(serve, settings), BASE_BYTES + round(WORKING_SHARE * size))
 
 
 def up(
