@@ -164,6 +164,13 @@ def test_options_reach_the_pods(made, weights):
         warnings.simplefilter("ignore")
         for one in found:
             validate.validate(one, "1.31", strict=True)
+    changed = msgspec.structs.replace(serve, options={"spin": 1})
+    others = documents(render(made(changed, image="i"), "kubernetes"))
+    pods = [
+        next(one for one in files if one["kind"] == "Deployment")["spec"]["template"]["metadata"]
+        for files in (found, others)
+    ]
+    assert pods[0]["annotations"] != pods[1]["annotations"], "changed options make new pods"
     read = parse(config["data"]["freehold.toml"])
     assert read.serve.options == options and read.serve.engine == "llamacpp"
     pod = next(one for one in found if one["kind"] == "Deployment")["spec"]["template"]["spec"]
@@ -192,6 +199,7 @@ def test_adapters_are_where_the_files_say(made, weights):
     mounts = (AdapterMount(name="org/base:shop", path="/home/me/.freehold/adapters/shop-1a2b"),)
     serve = ServePlan(engine="llamacpp", model="org/base", weights_path=weights, adapters=mounts)
     text = render(made(serve, image="i"), "kubernetes")
+    assert "&id" not in text, "no anchors, which people read badly"
     assert (
         "# The image must hold an adapter: COPY /home/me/.freehold/adapters/shop-1a2b /adapters/shop\n"
         in text

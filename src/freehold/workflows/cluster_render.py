@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import shlex
@@ -54,7 +55,10 @@ def render(plan: ClusterPlan, target: str) -> str:
 
 
 class _Blocks(yaml.SafeDumper):  # type: ignore[misc]
-    """Writes text of several lines as a block, as people do."""
+    """Writes text of several lines as a block, and what comes twice twice, as people do."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 def _text(dumper: Any, value: str) -> Any:
@@ -221,7 +225,7 @@ def kubernetes(plan: ClusterPlan) -> list[Manifest]:
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
         if config.max_replicas > 1
         else {"type": "Recreate"},
-        "template": {"metadata": {"labels": labels}, "spec": _pod(plan)},
+        "template": {"metadata": {"labels": labels, **_annotations(plan)}, "spec": _pod(plan)},
     }
     if not scales:  # what the autoscaler has chosen is not set back when the file is applied again
         deployment = {"replicas": config.min_replicas, **deployment}
@@ -299,6 +303,13 @@ def kubernetes(plan: ClusterPlan) -> list[Manifest]:
             }
         )
     return documents
+
+
+def _annotations(plan: ClusterPlan) -> Manifest:
+    """Other options make other pods, which read them; Kubernetes starts none for a changed `ConfigMap` alone."""
+    if not plan.serve.options:
+        return {}
+    return {"annotations": {"freehold/config": hashlib.sha256(options_toml(plan).encode()).hexdigest()[:16]}}
 
 
 def options_toml(plan: ClusterPlan) -> str:
