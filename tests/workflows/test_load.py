@@ -10,9 +10,11 @@ from click.testing import CliRunner
 from freehold import engines
 from freehold.cli.main import cli
 from freehold.engines import probe
+from freehold.errors import UpstreamError
+from freehold.report.load_page import render_load
 from freehold.store import open_store
 from freehold.types.endpoint import ServePlan
-from freehold.types.load import LoadReport
+from freehold.types.load import LoadLevel, LoadReport, Quantiles
 from freehold.workflows.load import is_here
 from freehold.workflows.speeds import MeasuredSpeed
 
@@ -90,6 +92,44 @@ def test_requests_of_a_file(endpoint, project):
 def test_mistakes(project, arguments, message):
     result = run(*arguments)
     assert message in str(result.exception)
+
+
+def test_a_key_that_is_not_set_is_said_so(project, monkeypatch):
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    assert "has no NO_SUCH_KEY" in str(run("http://127.0.0.1:9", "--api-key-env", "NO_SUCH_KEY").exception)
+
+
+def test_an_endpoint_that_refuses_everything_is_not_held_for_a_level(endpoint, project):
+    # Held for its level, this would take longer than any test may.
+    result = run(endpoint.base_url, "--model", "nope", "--seconds", "100000")
+    assert isinstance(result.exception, UpstreamError)
+    assert "status 404: " in str(result.exception) and "nope" in str(result.exception)
+    assert "models there: m" in result.exception.hint
+
+
+def test_the_address_of_chats_is_taken_too(endpoint, project):
+    place = f"{endpoint.base_url}/v1/chat/completions"
+    result = run(place, "--streams", "1", "--seconds", "0.2", "--json")
+    assert json.loads(result.stdout)["url"] == endpoint.base_url
+
+
+def test_no_time_is_refused(project):
+    assert run("--seconds", "0").exit_code == 2
+
+
+def test_the_page_says_what_went_wrong():
+    none = Quantiles(n=0)
+    level = LoadLevel(
+        streams=2, seconds=1, requests=1, errors={"status 429": 3, "cut off": 1}, requests_per_second=1,
+        prompt_tokens_per_second=0, completion_tokens_per_second=1, ttft_ms=none, inter_token_ms=none, total_ms=none,
+    )  # fmt: skip
+    report = LoadReport(
+        id="r", at="2026-11-25T15:09:38.375000+00:00", version="0", url="http://h", model="m", workload="w",
+        prompt_tokens=None, completion_tokens=None, levels=(level,), knee_streams=2,
+    )  # fmt: skip
+    page = render_load(report)
+    assert "3 × status 429" in page and "1 × cut off" in page
+    assert "2026-11-25 15:09 UTC" in page
 
 
 def test_an_endpoint_without_a_model_is_one_line(project, monkeypatch):

@@ -15,7 +15,13 @@ from freehold.cli.options import config_option, json_option, print_json
 @click.option(
     "--streams", default="1,4,8", show_default=True, help="Requests at once, one level after another."
 )
-@click.option("--seconds", default=15.0, show_default=True, help="How long each level is held.")
+@click.option(
+    "--seconds",
+    default=15.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="How long each level is held.",
+)
 @click.option("--traces", "from_traces", is_flag=True, help="Ask what the project's traces asked.")
 @click.option(
     "--requests", "file", type=click.Path(path_type=Path), help="Ask the chat requests of a JSON-lines file."

@@ -20,13 +20,14 @@ _TEMPLATE = """<!doctype html>
 </head>
 <body><main>
 <h1>{{ report.model }} under load</h1>
-<p class="eyebrow">{{ report.url }} · {{ report.at }}{% if report.machine %} · {{ report.machine }}{% endif %}</p>
+<p class="eyebrow">{{ report.url }} · {{ report.at[:16]|replace("T", " ") }} UTC
+{% if report.machine %} · {{ report.machine }}{% endif %}</p>
 <p class="lead">{% if report.knee_streams %}{{ report.knee_streams }} at once give nine tenths of the best
 throughput; more streams mostly wait.{% else %}Nothing was answered.{% endif %}</p>
 <p class="soft">{{ report.workload }}.</p>
-<h2>Tokens per second</h2>
+<h2>Tokens written per second, over requests at once</h2>
 {{ throughput }}
-<h2>Time to first token</h2>
+<h2>Time to first token: 95 of 100 had it after so many milliseconds</h2>
 {{ ttft }}
 <h2>Figures</h2>
 <table><thead><tr><th>streams</th><th>requests/s</th><th>prompt tokens/s</th><th>tokens/s</th>
@@ -39,7 +40,8 @@ throughput; more streams mostly wait.{% else %}Nothing was answered.{% endif %}<
 {% for q in (level.ttft_ms, level.inter_token_ms, level.total_ms) %}
 <td>{% if q.n %}{{ "%.0f"|format(q.p50) }} · {{ "%.0f"|format(q.p95) }}{% else %}–{% endif %}</td>
 {% endfor %}
-<td>{{ level.errors.values()|sum }}</td></tr>
+<td>{{ level.errors.values()|sum }}{% for kind, count in level.errors|dictsort %}
+<br><span class="small soft">{{ count }} × {{ kind }}</span>{% endfor %}</td></tr>
 {% endfor %}
 </tbody></table>
 <p class="small soft">Each stream asks again as soon as it has its answer (closed loop). Record {{ report.id }},

@@ -19,7 +19,8 @@ class LoadLevel(Record, frozen=True, kw_only=True):
     """One number of streams, held for `seconds`: each stream asks again as soon as it has its answer.
 
     Rates count what was finished or received within the time; `errors` maps a kind (``status 429``,
-    ``unreachable``, ``cut off``) to how often. `inter_token_ms` is over the gaps between streamed pieces.
+    ``unreachable``, ``cut off``, ``error in the stream``) to how often. `inter_token_ms` is over the gaps between
+    streamed pieces.
     """
 
     streams: int

@@ -13,13 +13,18 @@ from freehold.types.endpoint import Endpoint, ServedModel
 
 
 def find_endpoint(url: str, *, api_key_env: str | None = None, name: str = "asked") -> Endpoint:
-    """The OpenAI-compatible endpoint at `url` (with or without ``/v1``) and the models it lists.
+    """The OpenAI-compatible endpoint at `url` (with or without ``/v1`` or the path of chats) and the models it lists.
 
-    Raises `UsageError` for what is no address, `UpstreamError` when nothing answers there.
+    Raises `UsageError` for what is no address and a key that is not set, `UpstreamError` when nothing answers there.
     """
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"{url!r} is no address", hint="http://127.0.0.1:8420")
-    base = url.rstrip("/").removesuffix("/v1")
+    base = url.rstrip("/").removesuffix("/chat/completions").removesuffix("/v1")
+    if api_key_env and not os.environ.get(api_key_env):
+        raise UsageError(
+            f"the environment has no {api_key_env}, which should hold the endpoint's key",
+            hint=f"export {api_key_env}=…",
+        )
     key = os.environ.get(api_key_env) if api_key_env else None
     headers = {"Authorization": f"Bearer {key}"} if key else {}
 
@@ -30,7 +35,10 @@ def find_endpoint(url: str, *, api_key_env: str | None = None, name: str = "aske
     try:
         names = anyio.run(ask)
     except aiohttp.ClientResponseError as error:
-        raise UpstreamError(f"{base}/v1/models answered {error.status}") from None
+        hint = "is it OpenAI-compatible?"
+        if error.status in (401, 403):
+            hint = "it wants a key: --api-key-env NAME"
+        raise UpstreamError(f"{base}/v1/models answered {error.status}", hint=hint) from None
     except (aiohttp.ClientError, TimeoutError, OSError):
         raise UpstreamError(f"nothing answers at {base}", hint="freehold up starts an endpoint") from None
     except (ValueError, KeyError, TypeError):

@@ -11,7 +11,7 @@ import anyio
 import msgspec
 
 from freehold import __version__
-from freehold.engines.traffic import Workload, drive, from_bodies, knee, synthetic
+from freehold.engines.traffic import Workload, drive, from_bodies, knee, refusal, synthetic
 from freehold.errors import InputError, StorageError, UpstreamError, UsageError
 from freehold.hardware.probes import probe_machine
 from freehold.report.load_page import render_load
@@ -68,7 +68,7 @@ def load(
 ) -> LoadReport:
     """Measure, keep the report in the project's store and beside its reports, and return it.
 
-    Raises `UpstreamError` when not a single request was answered.
+    Raises `UpstreamError` when not a single request was answered, and before the first level when none of three is.
     """
     progress.step("load", note=f"{model} at {', '.join(map(str, streams))} streams, {seconds:g} s each")
     total = seconds * len(streams)
@@ -77,6 +77,11 @@ def load(
         progress.update((list(streams).index(at) + share) * seconds, total, unit="s", note=f"{at} streams")
 
     async def run() -> Any:
+        if (why := await refusal(endpoint, model, workload)) is not None:
+            raise UpstreamError(
+                f"{endpoint.base_url} answers none of the requests: {why}",
+                hint=f"models there: {', '.join(served.name for served in endpoint.models[:8])}",
+            )
         return await drive(endpoint, model, workload, streams, seconds=seconds, tell=tell)
 
     levels = tuple(anyio.run(run))

@@ -1,10 +1,14 @@
 """The load driver against echo, whose speed and failures are known."""
 
+import contextlib
+
+import aiohttp.test_utils
+import aiohttp.web
 import pytest
 
 from freehold import engines
 from freehold.engines.traffic import drive, from_bodies, knee, synthetic
-from freehold.engines.traffic.drive import quantiles
+from freehold.engines.traffic.drive import quantiles, refusal
 from freehold.errors import UsageError
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.load import LoadLevel, Quantiles
@@ -45,6 +49,61 @@ async def test_failures_are_counted_by_kind(tmp_path):
     gone = Endpoint(name="gone", engine="remote", base_url="http://127.0.0.1:9")
     (level,) = await drive(gone, "m", workload, [1], seconds=0.2)
     assert set(level.errors) == {"unreachable"} and level.requests == 0
+
+
+async def test_an_error_within_a_stream_is_one():
+    async def reply(request):
+        stream = aiohttp.web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await stream.prepare(request)
+        await stream.write(b'data: {"error": {"message": "the cache is full"}}\n\n')
+        return stream
+
+    async with serving(reply) as endpoint:
+        workload = synthetic(prompt_tokens=4, completion_tokens=2)
+        assert await refusal(endpoint, "m", workload) == "error in the stream: the cache is full"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"error": {"message": "too many"}}', "status 429: too many"),
+        (b'{"error": "too many"}', "status 429: too many"),
+        (b'{"detail": "too many"}', "status 429: too many"),
+        (b"<html>", "status 429"),
+    ],
+)
+async def test_a_refusal_is_told_in_the_endpoints_words(body, said):
+    async def reply(request):
+        return aiohttp.web.Response(status=429, body=body)
+
+    async with serving(reply) as endpoint:
+        workload = synthetic(prompt_tokens=4, completion_tokens=2)
+        assert await refusal(endpoint, "m", workload) == said
+
+
+@pytest.mark.parametrize("line", [b"data: 1\n\n", b"data: {\n\n", b""])
+async def test_what_is_no_stream_of_answers_is_cut_off(line):
+    async def reply(request):
+        return aiohttp.web.Response(body=line)
+
+    async with serving(reply) as endpoint:
+        (level,) = await drive(
+            endpoint, "m", synthetic(prompt_tokens=4, completion_tokens=2), [1], seconds=0.1
+        )
+    assert set(level.errors) == {"cut off"}
+
+
+@contextlib.asynccontextmanager
+async def serving(reply):
+    """A server that answers every chat with `reply`."""
+    app = aiohttp.web.Application()
+    app.router.add_post("/v1/chat/completions", reply)
+    server = aiohttp.test_utils.TestServer(app)
+    await server.start_server()
+    try:
+        yield Endpoint(name="e", engine="remote", base_url=str(server.make_url("")).rstrip("/"))
+    finally:
+        await server.close()
 
 
 def level(streams, rate):

@@ -1,7 +1,7 @@
 """Traffic to measure an endpoint with: what is asked, and how hard."""
 
-from freehold.engines.traffic.drive import drive, knee
+from freehold.engines.traffic.drive import drive, knee, refusal
 from freehold.engines.traffic.forms import forms
 from freehold.engines.traffic.workload import Workload, from_bodies, synthetic
 
-__all__ = ["Workload", "drive", "forms", "from_bodies", "knee", "synthetic"]
+__all__ = ["Workload", "drive", "forms", "from_bodies", "knee", "refusal", "synthetic"]

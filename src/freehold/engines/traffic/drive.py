@@ -36,9 +36,28 @@ class _Measured:
         self.completion_tokens = 0
         self.pieces = 0
         self.errors: dict[str, int] = {}
+        self.said: str | None = None
 
-    def fail(self, kind: str) -> None:
+    def fail(self, kind: str, said: str | None = None) -> None:
+        """Count a failure; `said` is the endpoint's own word on it."""
         self.errors[kind] = self.errors.get(kind, 0) + 1
+        self.said = said or self.said
+
+
+async def refusal(
+    endpoint: Endpoint, model: str, workload: Workload, *, tries: int = 3, timeout_seconds: float = 120.0
+) -> str | None:
+    """Why not one of `tries` requests is answered, in the endpoint's own words where it has some; None when one is."""
+    served = endpoint.served(model) or ServedModel(name=model, upstream_name=model)
+    bodies = workload.endless()
+    measured = _Measured()
+    async with _session(endpoint, timeout_seconds) as http:
+        for _ in range(tries):
+            await _ask(http, endpoint, served, next(bodies), measured)
+            if measured.total_ms:
+                return None
+    kinds = ", ".join(sorted(measured.errors))
+    return f"{kinds}: {measured.said}" if measured.said else kinds
 
 
 async def drive(
@@ -57,18 +76,24 @@ async def drive(
     """
     served = endpoint.served(model) or ServedModel(name=model, upstream_name=model)
     bodies = workload.endless()
-    connector = aiohttp.TCPConnector(limit=0)
-    headers = {"Content-Type": "application/json"}
-    if endpoint.api_key_env and (key := os.environ.get(endpoint.api_key_env)):
-        headers["Authorization"] = f"Bearer {key}"
-    timeout = aiohttp.ClientTimeout(total=timeout_seconds)
-    async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout) as http:
+    async with _session(endpoint, timeout_seconds) as http:
         for _ in range(WARM_UP_REQUESTS):
             await _ask(http, endpoint, served, next(bodies), _Measured())
         levels = []
         for number in streams:
             levels.append(await _level(http, endpoint, served, bodies, number, seconds, tell))
         return levels
+
+
+def _session(endpoint: Endpoint, timeout_seconds: float) -> aiohttp.ClientSession:
+    headers = {"Content-Type": "application/json"}
+    if endpoint.api_key_env and (key := os.environ.get(endpoint.api_key_env)):
+        headers["Authorization"] = f"Bearer {key}"
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        headers=headers,
+        timeout=aiohttp.ClientTimeout(total=timeout_seconds),
+    )
 
 
 def knee(levels: Sequence[LoadLevel]) -> int | None:
@@ -148,8 +173,7 @@ async def _ask(
             f"{endpoint.base_url}/v1/chat/completions", data=msgspec.json.encode(request)
         ) as reply:
             if reply.status != 200:
-                measured.fail(f"status {reply.status}")
-                await reply.read()
+                measured.fail(f"status {reply.status}", _message(await reply.read()))
                 await asyncio.sleep(0.05)  # an endpoint that refuses at once must not be hammered
                 return
             async for line in reply.content:
@@ -159,9 +183,10 @@ async def _ask(
                 if data == b"[DONE]":
                     complete = True
                     break
-                event = msgspec.json.decode(data)
+                event = msgspec.json.decode(data, type=dict[str, Any])
                 if "error" in event:
-                    break
+                    measured.fail("error in the stream", _message(data))
+                    return
                 if _has_text(event):
                     now = time.perf_counter()
                     (measured.ttft_ms if first else measured.gaps_ms).append((now - last) * 1000)
@@ -177,7 +202,7 @@ async def _ask(
         measured.fail("unreachable" if first else "cut off")
         await asyncio.sleep(0.05)
         return
-    except (aiohttp.ClientError, msgspec.DecodeError):
+    except (aiohttp.ClientError, msgspec.MsgspecError):
         complete = False
     except TimeoutError:
         measured.fail("timeout")
@@ -186,6 +211,17 @@ async def _ask(
         measured.total_ms.append((time.perf_counter() - began) * 1000)
     else:
         measured.fail("cut off")
+
+
+def _message(body: bytes) -> str | None:
+    """The sentence in an error's body, as OpenAI, Ollama and FastAPI put it."""
+    try:
+        found = msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return None
+    error = found.get("error", found.get("detail"))
+    text = error.get("message") if isinstance(error, dict) else error
+    return text[:300] if isinstance(text, str) else None
 
 
 def _has_text(event: dict[str, Any]) -> bool:
