@@ -33,3 +33,17 @@ def test_help_imports_no_heavy_library():
 def test_a_command_that_ends_with_a_code_ends_the_process_with_it():
     asked = [sys.executable, "-m", "freehold", "license", "nobody/mystery", "--set", "mode=internal"]
     assert subprocess.run(asked, capture_output=True, check=False).returncode == 3
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does():
+    program = (
+        "import time\nfrom freehold.cli import main\n"
+        "def work(**_):\n    try:\n        print('on', flush=True)\n        time.sleep(60)\n"
+        "    finally:\n        print('put away', flush=True)\n"
+        "main.cli.main = work\nmain.main()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "on\n"
+    process.terminate()
+    assert process.communicate(timeout=30)[0] == "put away\n"
+    assert process.returncode == 143

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from typing import NamedTuple
 
@@ -161,7 +162,17 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line: errors become ``error:`` and ``hint:`` on stderr and an exit code."""
+    """Run the command line: errors become ``error:`` and ``hint:`` on stderr and an exit code.
+
+    SIGTERM ends a command as Ctrl-C does, so that what it started and half wrote is put away.
+    """
+    ended: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        ended.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
     try:
         # Outside its standalone mode click hands the code of an `Exit` back instead of ending with it.
         code = cli.main(prog_name="freehold", standalone_mode=False)
@@ -177,6 +188,6 @@ def main() -> None:
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
-        sys.exit(130)
+        sys.exit(128 + (ended or [signal.SIGINT])[0])
     except BrokenPipeError:
         sys.exit(141)

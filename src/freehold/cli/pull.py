@@ -200,5 +200,8 @@ def rm_command(model: str, quantization: str | None) -> None:
     from freehold.settings import load
     from freehold.workflows.pull import remove_weights
 
-    freed = remove_weights(model, load(), quantization=quantization)
-    click.echo(f"removed {model}: {freed / 2**20:,.1f} MiB freed", err=True)
+    removed = remove_weights(model, load(), quantization=quantization)
+    if removed.owned:
+        click.echo(f"removed {model}: {removed.size / 2**20:,.1f} MiB freed", err=True)
+    else:
+        click.echo(f"forgot {model}; its files stay at {removed.weights.path}", err=True)

@@ -100,9 +100,11 @@ def show_weights(model_id: str, settings: Settings, *, quantization: str | None 
     return stored
 
 
-def remove_weights(model_id: str, settings: Settings, *, quantization: str | None = None) -> int:
-    """Remove one model's weights and return the bytes freed (0 for files read in place, which stay)."""
-    return open_store(settings).remove(show_weights(model_id, settings, quantization=quantization))
+def remove_weights(model_id: str, settings: Settings, *, quantization: str | None = None) -> Stored:
+    """Remove one model's weights and return their record; files read in place (not `owned`) are only forgotten."""
+    stored = show_weights(model_id, settings, quantization=quantization)
+    open_store(settings).remove(stored)
+    return stored
 
 
 def _repository(model_id: str) -> Reference:

@@ -138,6 +138,8 @@ def test_a_repository_in_the_hubs_cache_is_read_in_place(
         {"m-Q8_0.gguf": tiny_gguf(file_type=7), "m-Q4_0.gguf": tiny_gguf(file_type=2)},
     )
     assert ensure_weights("org/ggufs", offline, quantization="Q4_0").path == str(snapshot / "m-Q4_0.gguf")
+    snapshot = hub_cache(monkeypatch, tmp_path, "org/odd", {"m-Q4_1.gguf": tiny_gguf(file_type=3)})
+    assert ensure_weights("org/odd", offline).path == str(snapshot / "m-Q4_1.gguf"), "the only one there is"
     hub_cache(monkeypatch, tmp_path, "org/half", {"model.safetensors": tiny_safetensors()})
     with pytest.raises(WeightsError, match="not here"):
         ensure_weights("org/half", offline)

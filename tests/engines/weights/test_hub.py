@@ -186,7 +186,7 @@ def test_all_parts_of_a_split_file_are_fetched_checked_and_removed(hub, settings
     second.write_bytes(second.read_bytes().replace(b"big", b"BIG"))
     with pytest.raises(HashMismatchError):
         ensure_weights("org/big", settings, quantization="Q8_0")
-    assert remove_weights("org/big", settings, quantization="Q8_0") == found.bytes
+    assert remove_weights("org/big", settings, quantization="Q8_0").size == found.bytes
     assert not list(folder.glob("*.gguf"))
 
 
@@ -206,6 +206,16 @@ def test_a_quantization_is_a_word_of_its_own(hub, settings, tiny_gguf):
     assert ensure_weights("org/model", settings, quantization="F16").source.endswith("#model-F16.gguf")
     with pytest.raises(UnknownModelError):
         ensure_weights("org/model", settings, quantization="Q4_K")
+
+
+def test_the_only_gguf_is_taken_whatever_it_is_called(hub, settings, tiny_gguf):
+    hub.repositories["org/one"] = {"README.md": b"", "our-model.gguf": tiny_gguf("one", 3)}
+    assert ensure_weights("org/one", settings).source.endswith("#our-model.gguf")
+    hub.repositories["org/parts"] = {f"m-IQ4_XS-0000{n}-of-00002.gguf": tiny_gguf(str(n), 30) for n in (1, 2)}
+    assert ensure_weights("org/parts", settings).path.endswith("00001-of-00002.gguf")
+    hub.repositories["org/two"] = {"a.gguf": tiny_gguf("a"), "b.gguf": tiny_gguf("b")}
+    with pytest.raises(UnknownModelError, match="no usual GGUF"):
+        ensure_weights("org/two", settings)
 
 
 def test_two_servers_that_want_the_same_model_fetch_it_once(hub, settings, tiny_gguf, monkeypatch):

@@ -5,8 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from freehold.errors import InputError, WeightsError
+from freehold.cli.main import cli
+from freehold.errors import InputError, UsageError, WeightsError
 from freehold.workflows.pull import ensure_weights, remove_weights, show_weights
 
 
@@ -17,7 +19,7 @@ def test_a_file_is_read_in_place_and_never_deleted(tmp_path, settings, tiny_gguf
     assert (found.path, found.quantization) == (str(path), "Q5_0")
     assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert not show_weights(str(path), settings).owned
-    assert remove_weights(str(path), settings) == 0
+    assert not remove_weights(str(path), settings).owned
     assert path.exists()
 
 
@@ -86,3 +88,33 @@ def test_an_ollama_store_is_read_in_place(tmp_path, settings, monkeypatch, tiny_
     with pytest.raises(WeightsError, match="has no model other") as caught:
         ensure_weights("ollama:other", settings)
     assert "ollama pull other" in caught.value.hint
+
+
+@pytest.mark.parametrize("place", ["./nowhere", "/nowhere/at/all", "~/no-such-folder", "../no-such"])
+def test_what_can_only_be_a_path_is_no_model(settings, place):
+    with pytest.raises(InputError, match="no such file"):
+        ensure_weights(place, settings)
+
+
+def test_no_name_is_no_model(settings):
+    with pytest.raises(UsageError, match="no model is named"):
+        ensure_weights(" ", settings)
+
+
+def test_weights_that_ollama_lost_are_said_so(tmp_path, settings, monkeypatch):
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path))
+    manifest = tmp_path / "manifests" / "registry" / "library" / "smol" / "latest"
+    manifest.parent.mkdir(parents=True)
+    layer = {"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:b1"}
+    manifest.write_text(json.dumps({"layers": [layer]}))
+    with pytest.raises(WeightsError, match="lost the weights of smol"):
+        ensure_weights("ollama:smol", settings)
+
+
+def test_removing_tells_what_became_of_the_files(tmp_path, settings, tiny_gguf, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_HOME", str(settings.home))
+    path = tmp_path / "m.gguf"
+    path.write_bytes(tiny_gguf())
+    ensure_weights(str(path), settings)
+    said = CliRunner().invoke(cli, ["weights", "rm", str(path)])
+    assert said.exit_code == 0 and f"its files stay at {path}" in said.output

