@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from pathlib import Path
 
 from freehold.catalog import weights as catalog
@@ -36,14 +37,16 @@ def ensure_weights(
     store = open_store(settings)
     reference = parse(model_id)
     if reference is not None and reference.scheme in ("file", "ollama"):
-        return _in_place(reference, model_id, store)
+        return _in_place(reference, model_id, store, progress)
     row = None if reference is not None else catalog.find(model_id, quantization)
     name = row.model if row is not None else model_id
     wanted = row.quantization if row is not None else quantization
     if not again and (stored := store.find(name, wanted)) is not None:
-        return store.verify(stored)
-    if not again and row is None and (found := _from_cache(reference, name, quantization, store)) is not None:
-        return found
+        return store.verify(stored, progress=progress)
+    if not again and row is None:
+        found = _from_cache(reference, name, quantization, store, progress)
+        if found is not None:
+            return found
     if settings.offline:
         unknown = row is None and reference is None
         raise WeightsError(
@@ -54,7 +57,7 @@ def ensure_weights(
         )
     with store.writing():
         if not again and (stored := store.find(name, wanted)) is not None:  # another pull was faster
-            return store.verify(stored)
+            return store.verify(stored, progress=progress)
         if row is not None:
             source = parse(row.source)
             assert source is not None
@@ -128,12 +131,15 @@ def _repository(model_id: str) -> Reference:
     )
 
 
-def _in_place(reference: Reference, model_id: str, store: WeightsStore) -> Weights:
+def _in_place(reference: Reference, model_id: str, store: WeightsStore, progress: Progress) -> Weights:
     if reference.scheme == "ollama":
         path = local.ollama_blob(reference.place)
     else:
         path = Path(reference.place)
-    weights = local.describe(path, model_id, f"{reference.scheme}:{reference.place}")
+    path = path.expanduser().absolute()
+    if path.exists() and (weights := store.unchanged(model_id, path)) is not None:
+        return weights
+    weights = local.describe(path, model_id, f"{reference.scheme}:{reference.place}", progress=progress)
     stored = store.find(model_id, weights.quantization)
     if stored is None or stored.weights != weights:
         store.record(weights, owned=False)
@@ -215,7 +221,11 @@ def _source(reference: Reference) -> str:
 
 
 def _from_cache(
-    reference: Reference | None, name: str, quantization: str | None, store: WeightsStore
+    reference: Reference | None,
+    name: str,
+    quantization: str | None,
+    store: WeightsStore,
+    progress: Progress,
 ) -> Weights | None:
     """Weights the hub library's own cache holds already, read in place."""
     if reference is None:
@@ -233,9 +243,13 @@ def _from_cache(
         source = f"hf:{reference.place}"
     if place is None:
         return None
-    weights = local.describe(place, name, source)
+    weights = local.describe(place, name, source, progress=progress)
     store.record(weights, owned=False)
     return weights
+
+
+def _hashed(progress: Progress, total: int, done: int) -> None:
+    progress.update(done, total, unit="bytes")
 
 
 def _from_hub(
@@ -253,9 +267,12 @@ def _from_hub(
     folder = store.folder(name) / (quantization or one or "safetensors")
     path = hub.fetch(repo, commit, chosen, folder, progress=progress)
     promised = {item.name: item.sha256 for item in chosen if item.sha256 is not None}
+    hashes: dict[Path, str] = {}
     for file in weight_files(path):
         expected = promised.get(file.relative_to(folder).as_posix())
-        actual = sha256_of(file)
+        progress.step(f"hash {file.name}")
+        watch = functools.partial(_hashed, progress, file.stat().st_size)
+        actual = hashes[file] = sha256_of(file, watch=watch)
         if expected is not None and actual != expected:
             file.unlink()
             raise HashMismatchError(
@@ -265,7 +282,7 @@ def _from_hub(
                 hint="the file was not kept; pull again",
             )
         format_of(file)
-    found = local.describe(path, name, "")
+    found = local.describe(path, name, "", known=hashes)
     weights = Weights(
         model_id=name,
         format=found.format,

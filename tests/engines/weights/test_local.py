@@ -8,7 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from freehold.cli.main import cli
+from freehold.engines.weights import store
 from freehold.errors import InputError, UsageError, WeightsError
+from freehold.types.progress import Silent
 from freehold.workflows.pull import ensure_weights, remove_weights, show_weights
 
 
@@ -118,3 +120,35 @@ def test_removing_tells_what_became_of_the_files(tmp_path, settings, tiny_gguf, 
     ensure_weights(str(path), settings)
     said = CliRunner().invoke(cli, ["weights", "rm", str(path)])
     assert said.exit_code == 0 and f"its files stay at {path}" in said.output
+
+
+def test_large_files_in_place_are_hashed_once(tmp_path, settings, tiny_gguf, monkeypatch):
+    monkeypatch.setattr(store, "ALWAYS_HASH_BYTES", 100)
+    hashed = []
+    real = store.sha256_of
+    monkeypatch.setattr(store, "sha256_of", lambda path, **more: hashed.append(path) or real(path, **more))
+    path = tmp_path / "large.gguf"
+    path.write_bytes(tiny_gguf())
+    found = ensure_weights(str(path), settings)
+    assert ensure_weights(str(path), settings) == found and hashed == [path]
+    path.write_bytes(tiny_gguf("other", padding=6000))
+    again = ensure_weights(str(path), settings)
+    assert again.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() and len(hashed) == 2
+
+
+def test_hashing_a_large_file_shows_how_far_it_is(tmp_path, settings, tiny_gguf, monkeypatch):
+    monkeypatch.setattr(store, "ALWAYS_HASH_BYTES", 100)
+    told = []
+
+    class Told(Silent):
+        def step(self, name, *, note=""):
+            told.append(name)
+
+        def update(self, done, total, *, unit="", note=""):
+            told.append((done, total))
+
+    path = tmp_path / "large.gguf"
+    path.write_bytes(tiny_gguf())
+    size = path.stat().st_size
+    ensure_weights(str(path), settings, progress=Told())
+    assert told == ["hash large.gguf", (size, size)]

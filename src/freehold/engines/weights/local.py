@@ -6,6 +6,7 @@ They are read in place, never copied and never deleted.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,10 +15,19 @@ from freehold.engines.weights.check import format_of, quantization_of, refuse_pi
 from freehold.engines.weights.store import hash_of, weight_files
 from freehold.errors import InputError, WeightsError
 from freehold.types.model import Weights
+from freehold.types.progress import Progress
 
 
-def describe(path: Path, model_id: str, source: str) -> Weights:
-    """Look at weights where they lie: format by magic, quantization by header, hash over the bytes.
+def describe(
+    path: Path,
+    model_id: str,
+    source: str,
+    *,
+    known: Mapping[Path, str] | None = None,
+    progress: Progress | None = None,
+) -> Weights:
+    """Look at weights where they lie: format by magic, quantization by header, hash over the bytes (but for files whose
+    hash is in `known`).
 
     Raises `InputError` (no such file), `WeightsError` (pickle, neither format, empty folder).
     """
@@ -35,7 +45,7 @@ def describe(path: Path, model_id: str, source: str) -> Weights:
         format=formats.pop(),
         quantization=quantization_of(path),
         bytes=sum(file.stat().st_size for file in files),
-        sha256=hash_of(path),
+        sha256=hash_of(path, known=known, progress=progress),
         source=source,
         path=str(path),
     )

@@ -19,7 +19,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from freehold.engines.weights.check import sha256_of
 from freehold.errors import HashMismatchError, StorageError, UsageError, WeightsError
 from freehold.hardware.gguf_header import parts_of
 from freehold.types.model import Weights
+from freehold.types.progress import Progress
 from freehold.types.record import Record
 
 ALWAYS_HASH_BYTES = 512 << 20
@@ -90,7 +91,19 @@ class WeightsStore:
         """The weights that were converted from those of this hash."""
         return next((stored for stored in self.list() if stored.converted_from == sha256), None)
 
-    def verify(self, stored: Stored) -> Weights:
+    def unchanged(self, model_id: str, path: Path) -> Weights | None:
+        """What was recorded of large weights at `path` whose size and time of change are still those: hashing them
+        again would take long. None for all others."""
+        for stored in self.list():
+            weights = stored.weights
+            meant = weights.model_id == model_id and weights.path == str(path)
+            large = stored.size > ALWAYS_HASH_BYTES
+            if meant and large and fingerprint(path) == (stored.size, stored.changed_ns):
+                self._touch(stored)
+                return weights
+        return None
+
+    def verify(self, stored: Stored, *, progress: Progress | None = None) -> Weights:
         """Check that the file is still what was recorded.
 
         Raises `HashMismatchError` when it is not; the file stays for inspection and `freehold weights rm`
@@ -103,7 +116,7 @@ class WeightsStore:
         same = (size, changed_ns) == (stored.size, stored.changed_ns)
         if same and (path.is_dir() or size > ALWAYS_HASH_BYTES):
             return weights
-        actual = hash_of(path)
+        actual = hash_of(path, progress=progress)
         if actual != weights.sha256:
             raise HashMismatchError(
                 str(path),
@@ -259,21 +272,33 @@ def fingerprint(path: Path) -> tuple[int, int]:
     return sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
 
 
-def hash_of(path: Path) -> str:
+def hash_of(path: Path, *, known: Mapping[Path, str] | None = None, progress: Progress | None = None) -> str:
     """SHA-256 of a file; of a split one or a folder, over the sorted ``sha256  name`` lines of its files.
 
-    Raises `WeightsError` for a file that cannot be read.
+    `known` are hashes that were just computed. Raises `WeightsError` for a file that cannot be read.
     """
     import hashlib
 
     files = weight_files(path)
     try:
-        if files == [path]:
-            return sha256_of(path)
-        lines = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)
+        size = sum(file.stat().st_size for file in files)
+        if progress is not None and size > ALWAYS_HASH_BYTES:  # what takes no time is not worth a word
+            progress.step(f"hash {path.name}")
+        sums, before = [], 0
+        for file in files:
+            watch = None if progress is None else _counting(progress, before, size)
+            sums.append((known or {}).get(file) or sha256_of(file, watch=watch))
+            before += file.stat().st_size
     except OSError as error:
         raise WeightsError(f"{error.filename or path} cannot be read: {error.strerror}") from None
+    if files == [path]:
+        return sums[0]
+    lines = "".join(f"{one}  {file.name}\n" for one, file in zip(sums, files, strict=True))
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _counting(progress: Progress, before: int, total: int) -> Callable[[int], None]:
+    return lambda done: progress.update(before + done, total, unit="bytes")
 
 
 @contextmanager
