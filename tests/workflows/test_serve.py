@@ -1,6 +1,12 @@
 """Plans: what weights and adapters bring into them."""
 
+import json
+import os
+import signal
 import socket
+import threading
+import time
+import urllib.request
 
 import msgspec
 import pytest
@@ -14,7 +20,7 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.model import Weights
 from freehold.types.progress import Silent
 from freehold.types.training import Adapter, FinetuneConfig
-from freehold.workflows import serve, serve_room
+from freehold.workflows import serve, serve_room, served
 from freehold.workflows.project import open_project
 
 WEIGHTS = Weights(
@@ -49,8 +55,74 @@ def test_what_cannot_work_is_told_before_anything_else(tmp_path, monkeypatch):
 
     plan = ServePlan(engine="echo", model="echo", options={"anwers": {}})
     with pytest.raises(UsageError, match="no option 'anwers'"):
-        serve.serve(open_project(), plan, ready=lambda _: None, progress=Shown())
+        serve.serve(open_project(), plan, port=free_port(), ready=lambda _: None, progress=Shown())
     assert said == []
+
+
+ECHO = ServePlan(engine="echo", model="echo")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"pinned": ["other"]}, "other is not among the models served"),
+        ({"preload": ["other"]}, "other is not among the models served"),
+        ({"memory_gib": 1.0}, "need 2.00 GiB, 1.00 GiB are available"),
+        ({"memory_gib": 1.0, "idle_minutes": 5.0}, "needs 2.00 GiB, 1.00 GiB are available"),
+    ],
+)
+def test_what_is_asked_of_one_model_counts_too(tmp_path, monkeypatch, asked, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(serve_room, "needed_bytes", lambda plan, settings: 2 << 30)
+    with pytest.raises((UsageError, EngineError), match=message):
+        serve.serve(
+            open_project(), ECHO, port=free_port(), ready=lambda _: None, progress=Silent(), with_gateway=False,
+            **asked,
+        )  # fmt: skip
+
+
+def test_one_model_leaves_when_it_is_idle_and_comes_back(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    seen = []
+
+    def states(until):
+        # As long as it takes; a state that never comes fails by the test's own time limit.
+        while not seen or seen[-1] != until:
+            _, (model,) = served.status(open_project())
+            seen.append(model.state)
+            time.sleep(0.05)
+
+    def use(running):
+        try:
+            states("unloaded")
+            body = {"model": "echo", "messages": [{"role": "user", "content": "hello"}]}
+            asked = urllib.request.Request(
+                f"{running.url}/v1/chat/completions",
+                json.dumps(body).encode(),
+                {"content-type": "application/json"},
+            )
+            seen.append(json.loads(urllib.request.urlopen(asked).read())["choices"][0]["message"]["content"])
+            states("ready")
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    serve.serve(
+        open_project(),
+        ECHO,
+        port=free_port(),
+        ready=lambda running: threading.Thread(target=use, args=(running,)).start(),
+        progress=Silent(),
+        with_gateway=False,
+        idle_minutes=0.02,
+    )
+    assert seen[0] == "ready", "loaded before anybody asks"
+    assert seen[-2:] == ["hello", "ready"] and "unloaded" in seen
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def test_a_port_in_use_is_told_before_weights_are_fetched(tmp_path, monkeypatch):

@@ -42,9 +42,15 @@ if TYPE_CHECKING:
 @click.option("--host", help="Address to listen on. Loopback unless you say otherwise.")
 @click.option("--pin", "pinned", multiple=True, metavar="MODEL", help="Of several: load it first, keep it.")
 @click.option("--preload", multiple=True, metavar="MODEL", help="Of several: load it before anybody asks.")
-@click.option("--idle-minutes", type=float, help="Of several: let one go that nobody asked for so long.")
 @click.option(
-    "--memory-gib", type=float, help="Of several: the memory they share (default: what is available)."
+    "--idle-minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Let a model go that nobody asked for so long; the next request loads it again.",
+)
+@click.option(
+    "--memory-gib",
+    type=click.FloatRange(min=0, min_open=True),
+    help="The memory models share (default: what is available).",
 )
 @click.option("--no-gateway", is_flag=True, help="Leave the gateway out: the engine's own API on the port.")
 @config_option

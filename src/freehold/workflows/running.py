@@ -98,7 +98,7 @@ class _Held:
         self._sharing = sharing
         self._watching = watching
         self._observer: Kept | None = None
-        self._alone = len(models) == 1
+        self._alone = len(models) == 1 and models[0].pinned  # it never leaves, so nothing need be in between
         self._address = (first.host, first.port)
         if front is None and not self._alone:  # the port is that of all of them, not of one engine
             models = [
@@ -215,7 +215,8 @@ class _Held:
             health = self._pool.health(self._pool.plans[0].model) if self._alone else None
             if health is not None and health.state == "failed":
                 raise self._beyond_hope(health)
-            await self._pool.sweep()
+            if not self._alone:
+                await self._pool.sweep()
             running = self._gateway
             if running is None or stop.is_set():
                 continue

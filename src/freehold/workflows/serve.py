@@ -283,9 +283,10 @@ def serve(
 ) -> None:
     """Serve one plan or several until SIGINT or SIGTERM, behind a gateway that keeps no traces.
 
-    One model is loaded at once. Several share the machine's memory (`memory_gib` of it): each is loaded when it is
-    asked for or in `preload`, leaves after `idle_minutes` or when another needs its place, and stays when it is
-    `pinned`. Raises `PortInUseError`, `UsageError` (pinned ones that do not fit) and `EngineError`.
+    One model is loaded at once, and stays unless there are `idle_minutes`. Several share the machine's memory
+    (`memory_gib` of it): each is loaded when it is asked for or in `preload`, leaves after `idle_minutes` or when
+    another needs its place, and stays when it is `pinned`. Raises `PortInUseError`, `UsageError` (pinned ones that do
+    not fit) and `EngineError`.
     """
     host, port = check_address(project, host, port)
     plans = [plan] if isinstance(plan, ServePlan) else list(plan)
@@ -321,11 +322,13 @@ def serve(
             sharing=Sharing(
                 budget_bytes=budget,
                 idle_seconds=None if idle_minutes is None else idle_minutes * 60,
-                preload=_models(preload, plans),
+                preload=first,
             ),
             on_memory=on_memory,
         )
 
+    pins, first = _models(pinned, plans), _models(preload, plans)
+    given = None if memory_gib is None else round(memory_gib * 2**30)
     for wanted in plans:
         check_plan(wanted)  # what cannot work is told before anything else is said
     if len(plans) == 1:
@@ -333,19 +336,15 @@ def serve(
         if (better := room.advice(plans[0], project.settings)) is not None:
             progress.say(better)
         progress.step("start the engine", note=f"{plans[0].model} on {plans[0].engine}")
-        hosted = [Hosted(plan=plans[0], bytes=room.needed_bytes(plans[0], project.settings), pinned=True)]
-        budget = None
+        stays = idle_minutes is None or plans[0].model in pins
+        hosted = [Hosted(plan=plans[0], bytes=room.needed_bytes(plans[0], project.settings), pinned=stays)]
+        budget, first = given, (plans[0].model,)
     else:
-        pins = _models(pinned, plans)
         hosted = [
             Hosted(plan=one, bytes=room.needed_bytes(one, project.settings), pinned=one.model in pins)
             for one in plans
         ]
-        budget = (
-            round(memory_gib * 2**30)
-            if memory_gib is not None
-            else probe_machine(project.settings.home).available_memory_bytes
-        )
+        budget = given if given is not None else probe_machine(project.settings.home).available_memory_bytes
         for one in hosted:
             progress.say(f"{one.plan.model} takes {one.bytes / 2**30:.2f} GiB" + (", pinned" * one.pinned))
         progress.step("start", note=f"{len(plans)} models in {budget / 2**30:.1f} GiB")

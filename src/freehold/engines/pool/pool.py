@@ -377,7 +377,7 @@ class Pool:
             await self._unload(self._seats[name])
         for seat in self._seats.values():
             health = seat.health()
-            if health is not None and health.state == "failed" and not seat.hosted.pinned and seat.session:
+            if health is not None and health.state == "failed" and seat.session:
                 seat.trouble = health.last_crash
                 session, seat.session = seat.session, None
                 await session.stop()
