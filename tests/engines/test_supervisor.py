@@ -68,6 +68,26 @@ async def until(holds, seconds=20):
             await asyncio.sleep(0.01)
 
 
+async def test_the_log_of_a_child_that_runs_on_stays_small(child, monkeypatch):
+    monkeypatch.setattr(supervisor, "LOG_BYTES", 10_000)
+    monkeypatch.setattr(supervisor, "HEALTH_INTERVAL_SECONDS", 0.05)
+    one = child(
+        "def talk():\n"
+        "    for number in range(10**9): print('line', number, file=sys.stderr, flush=True); time.sleep(1e-4)\n"
+        "threading.Thread(target=talk, daemon=True).start()"
+    )
+    await one.start(0)
+    try:
+        aside = one.log.with_suffix(".1.log")
+        await until(aside.exists)
+        first = aside.read_bytes()
+        assert first.count(b"line") > 100
+        await until(lambda: aside.read_bytes()[:20] != first[:20])
+        assert b"\0" not in one.log.read_bytes(), "it goes on at the start, not behind a hole"
+    finally:
+        await one.stop()
+
+
 async def test_pauses_grow_and_then_it_is_called_failed(child, monkeypatch):
     pauses = []
     real = asyncio.sleep

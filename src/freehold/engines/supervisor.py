@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -35,6 +36,7 @@ HEALTH_SECONDS = 10.0
 HEALTH_MISSES = 6
 STOP_SECONDS = 8.0
 LOG_BYTES = 20 << 20
+"""Beyond it a log is set aside, and the one set aside before goes."""
 
 
 class Program(NamedTuple):
@@ -212,6 +214,7 @@ class Supervised:
                 done, _ = await asyncio.wait({ended}, timeout=HEALTH_INTERVAL_SECONDS)
                 if done:
                     return self._why(ended.result(), kills)
+                self._trim_log()
                 misses = (
                     0 if await probe.alive(f"{self.base_url}/health", seconds=HEALTH_SECONDS) else misses + 1
                 )
@@ -245,6 +248,15 @@ class Supervised:
 
     def _said(self) -> list[str]:
         return crash.tail(self.log, since=self._log_start)
+
+    def _trim_log(self) -> None:
+        """Set aside what a running child has written beyond the size of a log. It goes on in the same file, now empty:
+        it appends, wherever the end is."""
+        with contextlib.suppress(OSError):  # a log that cannot be trimmed stops nobody
+            if self.log.stat().st_size > LOG_BYTES:
+                shutil.copyfile(self.log, self.log.with_suffix(".1.log"))
+                os.truncate(self.log, 0)
+                self._log_start = 0
 
     def _open_log(self) -> BinaryIO:
         try:
