@@ -6,7 +6,15 @@ import math
 import msgspec
 import pytest
 import torch
-from tests.training.conftest import TEXT, make_sample, make_tokenizer, task_samples, write_dataset
+from tests.training.conftest import (
+    TEXT,
+    make_model,
+    make_sample,
+    make_tokenizer,
+    task_samples,
+    weights_at,
+    write_dataset,
+)
 
 from freehold import training
 from freehold.errors import TrainingError
@@ -139,7 +147,7 @@ def test_preferences_start_at_what_the_papers_say_and_end_as_people_judged(tmp_p
     outcome = dpo.go()
     assert outcome.curve[0][1] == pytest.approx(math.log(2), abs=1e-4)  # nothing preferred yet
     assert outcome.validation_score == 1.0
-    kto = Run(job, {"method": "kto"}, tmp_path / "kto")
+    kto = Run(job, {"method": "kto", "epochs": 12}, tmp_path / "kto")
     outcome = kto.go()
     assert outcome.curve[0][1] == pytest.approx(0.5, abs=1e-4)
     assert len(kto.train) == 48  # a pair is one liked and one disliked answer
@@ -242,6 +250,33 @@ def test_the_soft_loss_is_the_divergence_written_out(tiny):
     assert float(found) == pytest.approx(float(wanted), rel=1e-4)
 
 
+@pytest.mark.parametrize("changes", [*CASES.values(), {"lora_dropout": 0.1}], ids=[*CASES, "dropout"])
+def test_a_method_learns_in_bf16_too(tmp_path, job, changes):
+    outcome = Run(job, {**changes, "precision": "bf16"}, tmp_path).go()
+    first, last = (sum(loss for _, loss in part) / 3 for part in (outcome.curve[:3], outcome.curve[-3:]))
+    assert last < 0.9 * first
+
+
+def test_an_evaluation_changes_no_gradient_of_a_4_bit_base(tmp_path, tokenizer):
+    pytest.importorskip("bitsandbytes")
+    base = weights_at(tmp_path, make_model(tokenizer, hidden_size=64, intermediate_size=128), tokenizer)
+    config = msgspec.structs.replace(CONFIG, method="qlora", precision="bf16")
+    trainer = methods.of("qlora").make(bases.load(base, config), config)
+    for name, weights in trainer.model.named_parameters():
+        if "lora_B" in name:  # a fresh adapter's zeros would hide most of the gradient
+            weights.data.normal_(std=0.05)
+    encoded = methods.of("qlora").format(tokenizer, task_samples(8), config).samples
+
+    def gradient():
+        trainer.parameters.zero_gradient()
+        trainer.loss_sum(encoded)[0].backward()
+        return trainer.parameters.gradient.clone()
+
+    before = gradient()
+    trainer.evaluate(encoded)
+    assert torch.equal(gradient(), before)
+
+
 def test_full_fine_tuning_moves_every_weight_and_adapters_move_none_of_the_base(tmp_path, job, tiny):
     before = {name: one.clone() for name, one in bases.load(tiny, CONFIG).model.named_parameters()}
     run = Run(job, CASES["full"], tmp_path / "full")
@@ -261,6 +296,8 @@ def test_full_fine_tuning_moves_every_weight_and_adapters_move_none_of_the_base(
     [
         ({"method": "magic"}, "no training method 'magic'"),
         ({"method": "dpo", "beta": 0.0}, "beta is 0.0"),
+        ({"learning_rate": math.inf}, "learning_rate is inf"),
+        ({"seed": -5}, "seed is -5"),
         ({"method": "kto", "batch_size": 1}, "batch_size is 1"),
         ({"method": "distill", "soft_share": 2.0}, "soft_share is 2.0"),
     ],

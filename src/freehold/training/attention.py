@@ -369,14 +369,16 @@ def _interface(
 ) -> tuple[torch.Tensor, None]:
     """`packed_attention` as transformers calls it: (1, heads, tokens, width) in, (1, tokens, heads, width) out."""
     assert pack is not None, "the packed attention needs the pack among the model's arguments"
-    out = packed_attention(
-        query[0].transpose(0, 1),
-        key[0].transpose(0, 1),
-        value[0].transpose(0, 1),
-        pack,
-        scale=query.shape[-1] ** -0.5 if scaling is None else scaling,
-        window=sliding_window,
-    )
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    rows = [x[0].transpose(0, 1) for x in (query, key, value)]
+    device = query.device.type
+    # Under autocast the rotation leaves query and key in float32 beside a value in bf16: as for PyTorch's own
+    # attention all are cast, here, because autocast does not reach into what we differentiate ourselves.
+    if torch.is_autocast_enabled(device):
+        kind = torch.get_autocast_dtype(device)
+        rows = [x.to(kind) for x in rows]
+    with torch.autocast(device, enabled=False):
+        out = packed_attention(rows[0], rows[1], rows[2], pack, scale=scale, window=sliding_window)
     return out[None], None
 
 

@@ -115,7 +115,9 @@ def load(weights: Weights, config: FinetuneConfig) -> Base:
         tokenizer, named = load_tokenizer(weights), architecture(weights, model)
     model.requires_grad_(False)
     model.config.use_cache = False
-    if config.method != "qlora":
+    if config.method == "qlora":
+        _keep_differentiable(model)
+    else:
         model.to(device)
     weight_bytes = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     return Base(model, tokenizer, named, dtype, device, weight_bytes)
@@ -148,6 +150,17 @@ def _four_bit(dtype: torch.dtype, device: str) -> dict[str, Any]:
             bnb_4bit_compute_dtype=dtype,
         ),
     }
+
+
+def _keep_differentiable(model: Any) -> None:
+    """Keep bitsandbytes from repacking weights for inference on CPUs with AVX512-BF16.
+
+    It does so at the first forward pass without a gradient (an evaluation), for good; the product over repacked weights
+    has no gradient, so every later step would learn from a wrong one, with a warning at most.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def architecture(weights: Weights, model: Any) -> str | None:
