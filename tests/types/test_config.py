@@ -23,6 +23,11 @@ def test_minimal_config_has_defaults():
         (MINIMAL + '[task]\nmargin = "wide"\n', "task.margin: Expected `float`, got `str`", None),
         ("[app\n", "not valid TOML", None),
         ("", "missing required field `app`", None),
+        (MINIMAL + "[train]\nepochs = -1.0\n", "train.epochs is -1.0, expected at least 0", None),
+        (MINIMAL + "[train]\nlearning_rate = nan\n", "train.learning_rate is nan", None),
+        (MINIMAL + "[train]\nmax_minutes = 0.0\n", "train.max_minutes is 0.0, expected above 0", None),
+        (MINIMAL + "[train]\nlora_dropout = 1.0\n", "expected from 0 to 0.95", None),
+        (MINIMAL + "[data]\nheld_out = 1.0\n", "data.held_out is 1.0, expected from 0 to below 1", None),
         (MINIMAL + "[candidates]\nmodels = []\n", "candidates.models is []", None),
     ],
 )

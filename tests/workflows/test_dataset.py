@@ -196,3 +196,13 @@ def test_card_is_read_back_as_written(tmp_path):
     raw = json.loads((Path(dataset.path) / curate.CARD).read_text())
     assert json.loads(msgspec.json.encode(curate.read_card(dataset))) == raw
     assert (Path(dataset.path) / curate.CARD_PAGE).read_text().startswith("# Data card: shop")
+
+
+def test_files_held_out_whole_leave_the_others_to_training():
+    def share(data):
+        return curate.recipe_of(project_of(Path(), TOML + f"[data]\n{data}")).held_out
+
+    assert share("") == 0.2
+    assert share('held_out_files = ["test.jsonl"]') == 0
+    assert share('held_out_files = ["test.jsonl"]\nheld_out = 0.1') == 0.1
+    assert share("held_out = 0") == 0

@@ -83,3 +83,11 @@ def test_an_adapter_without_notes_says_what_to_do(made):
 def test_no_adapter_yet(tmp_path):
     with pytest.raises(UsageError, match="no adapter yet"):
         doubts(project_of(tmp_path))
+
+
+def test_a_model_that_learned_nothing_doubts_everything_and_that_is_said(made):
+    project, _, samples = made(lambda n: "yes" if n % 2 else "no")
+    noted.write(project.state / "adapters" / "shop-1", learned(samples, [3.0] * len(samples)))
+    shown = CliRunner().invoke(cli, ["dataset", "doubts"])
+    assert shown.exit_code == 0, shown.output
+    assert "has learned too little" in shown.stderr

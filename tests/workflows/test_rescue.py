@@ -175,6 +175,17 @@ def test_from_the_file_alone_the_candidate_is_measured(tmp_path):
     assert migration.report.dataset.targets_from["incumbent"] == 0  # the file's answers are the owner's
 
 
+def test_a_file_the_fine_tune_has_not_seen_is_the_whole_proof(tmp_path):
+    unseen = tmp_path / "unseen.jsonl"
+    unseen.write_bytes(
+        b"".join(training_file(tmp_path / "more.jsonl", 330).read_bytes().splitlines(True)[300:])
+    )
+    wish = Wish(folder=tmp_path / "out", file=training_file(tmp_path / "train.jsonl"), held_out=unseen)
+    _, ready = rescue.begin(wish, progress=Silent())
+    assert ready.samples["held_out"] == 30
+    assert ready.samples["train"] + ready.samples["validation"] == 300
+
+
 def test_with_a_key_the_file_is_fetched_and_answers_are_frozen_within_the_budget(api, tmp_path):
     api.files["file-train"] = training_file(tmp_path / "train.jsonl").read_bytes()
     wish = Wish(folder=tmp_path / "out", base_url=api.url, api_key_env=KEY, budget_usd=Decimal(5))

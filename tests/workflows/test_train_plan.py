@@ -85,6 +85,22 @@ def test_no_sample_that_can_be_trained_on_is_an_error_that_names_the_first(tmp_p
     assert "no sample can be shown" in printed(show_preview, seen)
 
 
+def test_what_the_run_would_refuse_the_plan_refuses(tmp_path, project, tiny):
+    what = asked(tmp_path, tiny, task_samples(50))
+    with pytest.raises(TrainingError, match=r"rank r=64 is larger than the smallest adapted layer \(16\)"):
+        plan_run(project, what, config=FinetuneConfig())
+    assert plan_run(project, what, config=FinetuneConfig(method="full")).steps > 0  # which has no rank
+    few = asked(tmp_path / "few", tiny, task_samples(3))
+    with pytest.raises(TrainingError, match="3 samples can be trained on, at least 4 are needed"):
+        plan_run(project, few, config=CONFIG)
+
+
+def test_tokens_are_those_of_the_samples_even_where_the_last_batch_is_small(tmp_path, project, tiny):
+    plan = plan_run(project, asked(tmp_path, tiny, task_samples(9)), config=CONFIG)
+    assert plan.steps == 4
+    assert plan.train_tokens == 2 * plan.train.tokens
+
+
 def test_preview_marks_what_is_learned_without_colour_too(tmp_path, project, tiny):
     what = asked(tmp_path, tiny, task_samples(6))
     text = printed(show_preview, preview_run(project, what, config=CONFIG, count=1))
@@ -104,7 +120,9 @@ def test_the_command_prints_json_and_trains_nothing(tmp_path, project, tiny, mon
     what = asked(tmp_path, tiny, task_samples(12))
     monkeypatch.setattr(projects, "open_project", lambda _path: project)
     monkeypatch.setattr(training_workflow, "asked", lambda *_, **__: what)
-    result = CliRunner().invoke(cli.command, ["--dry-run", "--preview", "1", "--json", "--batch-size", "4"])
+    result = CliRunner().invoke(
+        cli.command, ["--dry-run", "--preview", "1", "--json", "--batch-size", "4", "-r", "4"]
+    )
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert told["plan"]["config"]["batch_size"] == 4 and len(told["preview"]["samples"]) == 1

@@ -43,8 +43,8 @@ def list_(config_path: Path | None, as_json: bool) -> None:
         click.echo("no adapters yet; freehold train makes one", err=True)
     for adapter in adapters:
         click.echo(
-            f"{adapter.id[:12]}  {adapter.name}  {adapter.base_model}  loss {adapter.final_loss:.4f}  "
-            f"{adapter.steps:,} steps"
+            f"{adapter.id[:12]}  {adapter.name}  {adapter.config.method}  {adapter.base_model}  "
+            f"loss {adapter.final_loss:.4f}  {adapter.steps:,} steps"
         )
 
 

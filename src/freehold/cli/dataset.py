@@ -257,6 +257,11 @@ def _show_doubts(found: Doubts) -> None:
         click.echo(f"the {found.found:,} of {found.samples:,} answers the model found least likely")
     if found.first_pass_only:
         click.echo("warning: there was one pass only, in which much is unlikely; two tell more", err=True)
+    elif found.labels and found.found > found.samples / 2:
+        click.echo(
+            "warning: the model doubts most labels: it has learned too little for its doubts to say much; train longer",
+            err=True,
+        )
     for one in found.doubts:
         question = " ".join(one.question.split())
         click.echo(f"  {one.probability:>6.1%}  {one.answer}")

@@ -129,6 +129,11 @@ def adapted(shape: Shape, targets: str | tuple[str, ...]) -> tuple[Tensor, ...]:
     return tuple(found)
 
 
+def smallest_side(shape: Shape, targets: str | tuple[str, ...]) -> int:
+    """The narrowest side of any layer that gets an adapter: a rank above it holds no more than the layer itself."""
+    return min(min(tensor.dims) for tensor in adapted(shape, targets))
+
+
 def _kind(tensor: Tensor) -> str:
     return tensor.name.removesuffix(".weight").rpartition(".")[2]
 

@@ -55,7 +55,10 @@ def _ours(error: BaseException, where: str) -> StorageError:
             hint="restore it from a copy, or move it away: freehold makes a new one",
         )
     if "disk i/o error" in text:
-        return StorageError(f"the disk under the store at {where} reports an error")
+        return StorageError(
+            f"the disk under the store at {where} reports an error",
+            hint="is it full? free some space, or move it",
+        )
     if "connection" in text or "could not translate host" in text or "timeout" in text:
         unreachable = StoreError(
             f"the store at {where} does not answer: {first_line}", hint="is the database running?"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from freehold.errors import TrainingError
-from freehold.training import group, schedule
+from freehold.training import group, methods, schedule
 from freehold.training.base import Base
 from freehold.training.formatting import Encoded
 from freehold.training.loop import Evaluation
@@ -25,12 +25,7 @@ def adapter_config(base: Base, config: FinetuneConfig) -> Any:
     import peft
 
     targets = config.target_modules
-    smallest = _smallest_side(base.model, targets)
-    if config.r > smallest:
-        raise TrainingError(
-            f"rank r={config.r} is larger than the smallest adapted layer ({smallest})",
-            hint=f"choose r of at most {max(1, smallest // 4)}",
-        )
+    methods.check_rank(config, _smallest_side(base.model, targets))
     return peft.LoraConfig(
         task_type="CAUSAL_LM",
         r=config.r,

@@ -13,7 +13,10 @@ from freehold.training.base import Base
 from freehold.training.formatting import Reject, format_samples
 from freehold.training.loop import Trainer
 from freehold.types.dataset import Sample, SplitName
-from freehold.types.training import FinetuneConfig
+from freehold.types.training import FinetuneConfig, misfit
+
+FEWEST_SAMPLES = 4
+"""Fewer can't say anything about a task."""
 
 
 class Formatted(NamedTuple):
@@ -55,19 +58,36 @@ def load_config(config: FinetuneConfig) -> FinetuneConfig:
 def check(config: FinetuneConfig) -> None:
     """Raise `TrainingError` or `MissingExtraError` for options that can't work, before anything is loaded."""
     of(config.method)
+    wrong = misfit(config)
+    if wrong is not None:
+        raise TrainingError(f"{wrong.name} is {wrong.value}, expected {wrong.expected}")
     if config.method in ("dpo", "kto"):
         import importlib.util
 
         if any(importlib.util.find_spec(module) is None for module in ("trl", "datasets")):
             raise MissingExtraError(f"learning from preferences ({config.method})", "train")
-        if config.beta <= 0:
-            raise TrainingError(f"beta is {config.beta}, expected above 0", hint="0.1 is usual")
     if config.method == "kto" and config.batch_size < 2:
         raise TrainingError(
             "kto compares samples of a batch: batch_size is 1", hint="batch_size of 8 or more"
         )
-    if not 0 <= config.soft_share <= 1:
-        raise TrainingError(f"soft_share is {config.soft_share}, expected from 0 to 1")
+
+
+def check_rank(config: FinetuneConfig, smallest: int) -> None:
+    """Raise `TrainingError` for a rank above the narrowest side of the layers it is put on."""
+    if config.method != "full" and config.r > smallest:
+        raise TrainingError(
+            f"rank r={config.r} is larger than the smallest adapted layer ({smallest})",
+            hint=f"choose r of at most {max(1, smallest // 4)}",
+        )
+
+
+def check_count(usable: int, first_reject: str | None, need: str) -> None:
+    """Raise `TrainingError` for fewer samples than can say anything about a task."""
+    if usable < FEWEST_SAMPLES:
+        first = f"; first reject: {first_reject}" if first_reject else ""
+        raise TrainingError(
+            f"{usable} samples can be trained on, at least {FEWEST_SAMPLES} are needed{first}", hint=need
+        )
 
 
 def _lora(base: Base, config: FinetuneConfig) -> Trainer:

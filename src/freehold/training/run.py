@@ -58,7 +58,7 @@ def read_manifest(folder: Path) -> Adapter | None:
     return msgspec.structs.replace(adapter, path=str(folder))  # Folders may be moved.
 
 
-def train(job: jobs.Job) -> Iterator[TrainingEvent]:
+def train(job: jobs.Job) -> Generator[TrainingEvent]:
     """Train in a child process and yield its events as they come; at the end the adapter is on disk.
 
     Goes on from a checkpoint when the run directory has one. When the system kills the worker because memory

@@ -19,15 +19,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.errors import FreeholdError, TrainingError
+from freehold.errors import FreeholdError
 from freehold.training import doubts, export, methods
 from freehold.training import job as jobs
 from freehold.types.training import TrainingEvent
 
 STOPPED = 3
 
-# Fewer samples than this can't say anything about a task.
-_FEWEST_SAMPLES = 4
 _VALIDATION_LIMIT = 256
 
 
@@ -188,12 +186,8 @@ def _format(
                 f"{rejects[0].sample_id}: {rejects[0].reason}; all in {path}",
             )
         )
-    if len(train.samples) < _FEWEST_SAMPLES:
-        first = f"; first reject: {train.rejects[0].reason}" if train.rejects else ""
-        raise TrainingError(
-            f"{len(train.samples)} samples can be trained on, at least {_FEWEST_SAMPLES} are needed{first}",
-            hint=approach.need,
-        )
+    first = train.rejects[0].reason if train.rejects else None
+    methods.check_count(len(train.samples), first, approach.need)
     if not approach.judges and len({tuple(one.ids[one.mask.index(True) :]) for one in train.samples}) == 1:
         emit(
             TrainingEvent(

@@ -21,7 +21,7 @@ from freehold.types.traffic_config import (
     RouteConfig,
     WatchConfig,
 )
-from freehold.types.training import FinetuneConfig
+from freehold.types.training import FinetuneConfig, misfit
 
 DataFormat = Literal[
     "auto", "openai", "preferences", "pairs", "columns", "stored_completions", "evals", "langfuse", "langsmith",
@@ -56,8 +56,8 @@ class DataConfig(Table, frozen=True, kw_only=True):
 
     `format` is told from the content when ``auto``; ``csv`` and ``jsonl`` are old names of ``columns``. For those
     (tables, or JSON lines without messages) `input` and `label` name the columns, and `system` is the instruction put
-    before each input. `held_out_files` are kept for evaluation whole; otherwise `held_out` is the share of groups
-    held out.
+    before each input. `held_out_files` are kept for evaluation whole, and then nothing of `files` is unless `held_out`
+    says so.
     """
 
     files: tuple[str, ...] = ()
@@ -76,8 +76,8 @@ class DataConfig(Table, frozen=True, kw_only=True):
     """What a recorded answer is: the incumbent's, or right (a fine-tuning file holds what was wanted)."""
     system: str | None = None
     """Instruction put before each input, for tabular files."""
-    held_out: float = 0.2
-    """Share of groups held out for evaluation."""
+    held_out: float | None = None
+    """Share of groups held out for evaluation (default: 0.2; 0 where there are `held_out_files`)."""
     validation: float = 0.05
     """Share of the remaining groups kept to watch training."""
     seed: int = 0
@@ -219,7 +219,7 @@ def _check_values(config: ProjectConfig, path: str) -> None:
         ),
         (0 < config.task.alpha < 0.5, "task.alpha", config.task.alpha, "between 0 and 0.5"),
         (config.task.looks >= 1, "task.looks", config.task.looks, "at least 1"),
-        (0 < config.data.held_out < 1, "data.held_out", config.data.held_out, "between 0 and 1"),
+        (0 <= (config.data.held_out or 0) < 1, "data.held_out", config.data.held_out, "from 0 to below 1"),
         (0 <= config.data.validation < 1, "data.validation", config.data.validation, "from 0 to below 1"),
         (
             config.curate.near_duplicates == 0 or 0.3 <= config.curate.near_duplicates <= 1,
@@ -232,15 +232,6 @@ def _check_values(config: ProjectConfig, path: str) -> None:
             "curate.incumbent_min_score",
             config.curate.incumbent_min_score,
             "from 0 to 1",
-        ),
-        (config.train.r >= 1, "train.r", config.train.r, "at least 1"),
-        (config.train.batch_size >= 1, "train.batch_size", config.train.batch_size, "at least 1"),
-        (config.train.epochs >= 0, "train.epochs", config.train.epochs, "at least 0 (0 chooses)"),
-        (
-            config.train.learning_rate >= 0,
-            "train.learning_rate",
-            config.train.learning_rate,
-            "at least 0 (0 chooses)",
         ),
         (
             config.serve.context_tokens >= 16,
@@ -271,3 +262,6 @@ def _check_values(config: ProjectConfig, path: str) -> None:
     for holds, key, value, wanted in checks:
         if not holds:
             raise ConfigError(f"{path}: {key} is {value}, expected {wanted}")
+    wrong = misfit(config.train)
+    if wrong is not None:
+        raise ConfigError(f"{path}: train.{wrong.name} is {wrong.value}, expected {wrong.expected}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import math
+from typing import Any, Literal, NamedTuple
 
 from freehold.types.record import Record
 
@@ -81,6 +82,49 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     """Stop after this many evaluations (one an epoch) that are no better on the validation split, and keep the
     best adapter. Better is more answers right to the letter; among equals, a lower loss. None trains to the
     end and keeps the last."""
+
+
+class Misfit(NamedTuple):
+    """An option whose value can't work, and what is expected instead."""
+
+    name: str
+    value: object
+    expected: str
+
+
+def misfit(config: FinetuneConfig) -> Misfit | None:
+    """The first option that can't work whatever the base and the data are; None where all can."""
+
+    def number(name: str, low: float, high: float = math.inf, *, above: bool = False) -> Misfit | None:
+        value: float | None = getattr(config, name)
+        if value is None or (
+            math.isfinite(value) and (low < value if above else low <= value) and value <= high
+        ):
+            return None
+        least = f"above {low:g}" if above else f"at least {low:g}"
+        return Misfit(name, value, least if math.isinf(high) else f"from {low:g} to {high:g}")
+
+    checks = (
+        number("r", 1),
+        number("lora_alpha", 1),
+        number("lora_dropout", 0, 0.95),
+        number("learning_rate", 0),
+        number("warmup_ratio", 0, 1),
+        number("weight_decay", 0),
+        number("max_grad_norm", 0),
+        number("epochs", 0),
+        number("batch_size", 1),
+        number("max_tokens", 2),
+        number("seed", 0, 2**63 - 1),
+        number("max_minutes", 0, above=True),
+        number("checkpoint_steps", 1),
+        number("threads", 1),
+        number("pack_tokens", 1),
+        number("beta", 0, above=True),
+        number("soft_share", 0, 1),
+        number("patience", 1),
+    )
+    return next((one for one in checks if one is not None), None)
 
 
 EventKind = Literal["start", "step", "eval", "checkpoint", "warning", "end", "error"]

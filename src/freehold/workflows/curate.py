@@ -22,7 +22,7 @@ from freehold.privacy import patterns
 from freehold.privacy import secrets as secret_finder
 from freehold.privacy.finds import Finder
 from freehold.privacy.library import LIBRARY
-from freehold.types.config import TaskConfig
+from freehold.types.config import DataConfig, TaskConfig
 from freehold.types.curation import CurateConfig, DataCard, LabelConflict, Origin
 from freehold.types.dataset import SPLITS, Dataset, Sample, SplitName
 from freehold.types.trace import Trace
@@ -217,12 +217,20 @@ def pseudonym_key(project: Project) -> bytes:
     return key
 
 
+def held_out_share(data: DataConfig) -> float:
+    """What is said, else a fifth; nothing beside files that are held out whole: mixed with them, samples of `files`
+    would be judged as if they were of that kind."""
+    if data.held_out is not None:
+        return data.held_out
+    return 0.0 if data.held_out_files else Recipe().held_out
+
+
 def recipe_of(project: Project, curate: CurateConfig | None = None) -> Recipe:
     """The recipe `freehold.toml` asks for, with what is left to freehold chosen."""
     data = project.config.data
     curate = curate or project.config.curate
     return Recipe(
-        held_out=data.held_out,
+        held_out=held_out_share(data),
         validation=data.validation,
         seed=data.seed,
         group_by=project.config.task.group_by,

@@ -35,7 +35,6 @@ SAMPLES = 400
 """Held-out samples at most: enough to show a drop of three points, few enough to ask for pennies."""
 REQUEST_TOKENS = 8
 """What a chat request adds around its messages."""
-_HELD_OUT_SHARE = 0.2
 
 
 class Asking(Record, frozen=True, kw_only=True):
@@ -164,7 +163,6 @@ def config_text(wish: Wish, tune: FineTune | None, file: Path, held_out: Path | 
         f"files = [{quoted(place(file, wish.folder))}]",
         *held,
         'answers = "gold"   # the file holds what was wanted; the fine-tune\'s own answers are frozen apart',
-        f"held_out = {_HELD_OUT_SHARE}",
         f"held_out_limit = {_affordable(wish, model, seen)}",
         "",
         "[task]",

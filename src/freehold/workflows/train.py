@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +15,7 @@ from freehold.errors import InputError, UsageError
 from freehold.report.curve_page import render_curve
 from freehold.settings import Settings
 from freehold.store import open_store
-from freehold.training import trackers
+from freehold.training import checkpoint, methods, trackers
 from freehold.types.cluster import ClusterConfig
 from freehold.types.dataset import Dataset
 from freehold.types.model import Weights
@@ -42,6 +44,7 @@ def train(
     An interrupted job goes on from its checkpoint. Raises `TrainingError`, `WeightsError`, `InputError`,
     `StorageError` and `MissingExtraError`, each with the way out.
     """
+    methods.check(config)
     if config.threads is None and settings.threads is not None:
         config = msgspec.structs.replace(config, threads=settings.threads)
     together = None
@@ -59,7 +62,13 @@ def train(
     progress.update(0, None, unit="steps", note=f"loading {base.model_id}")
     tell = trackers.start(job)
     try:
-        _follow(job, tell, progress)
+        # Closed at once when somebody stops here: the worker then writes its checkpoint.
+        with contextlib.closing(training.train(job)) as events:
+            _follow(events, tell, progress)
+    except KeyboardInterrupt:
+        if (Path(job.run_dir) / checkpoint.FILE).exists():
+            progress.say("a checkpoint is written: the same command goes on from there")
+        raise
     finally:
         tell.close()
         write_curve(job.name, Path(job.adapter_dir))
@@ -69,8 +78,8 @@ def train(
     return adapter
 
 
-def _follow(job: training.Job, tell: trackers.Trackers, progress: Progress) -> None:
-    for event in training.train(job):
+def _follow(events: Iterable[TrainingEvent], tell: trackers.Trackers, progress: Progress) -> None:
+    for event in events:
         tell(event)
         if event.kind == "step":
             speed = "" if event.tokens_per_second is None else f", {event.tokens_per_second:,.0f} tokens/s"

@@ -9,6 +9,7 @@ import msgspec
 
 from freehold import training
 from freehold.errors import TrainingError
+from freehold.hardware.training_memory import smallest_side
 from freehold.store import open_store
 from freehold.training import base as bases
 from freehold.training import checkpoint, formatting, methods, preview, schedule
@@ -17,6 +18,7 @@ from freehold.types.training import Adapter, FinetuneConfig
 from freehold.types.training_plan import Measured, TrainingPlan, TrainingPreview
 from freehold.workflows.fit import training_fit
 from freehold.workflows.project import Project
+from freehold.workflows.sizing import size_model
 from freehold.workflows.speeds import MeasuredSpeed
 from freehold.workflows.train import Asked
 
@@ -60,6 +62,10 @@ def plan_run(project: Project, what: Asked, *, config: FinetuneConfig) -> Traini
             f"none of {train.looked_at:,} samples looked at can be trained on; the first: {first}",
             hint="freehold train --preview 3 shows them, or says why not",
         )
+    first_reject = train.first_left_out[0].reason if train.first_left_out else None
+    methods.check_count(train.usable, first_reject, methods.of(config.method).need)
+    shape = size_model(what.base.model_id, weights=what.base, settings=project.settings).shape
+    methods.check_rank(config, smallest_side(shape, config.target_modules))
     usable = round(train.samples * train.usable / train.looked_at)
     steps = schedule.total_steps(usable, config)
     mean = train.tokens / train.usable
@@ -73,7 +79,7 @@ def plan_run(project: Project, what: Asked, *, config: FinetuneConfig) -> Traini
         settings=project.settings,
         weights=what.base,
     )
-    tokens = round(mean * min(usable, config.batch_size) * steps)
+    tokens = round(mean * usable * steps / schedule.steps_per_epoch(usable, config.batch_size))
     seconds, basis = _seconds(project, what, config, tokens, fit.machine)
     notes = list(_notes(config, train, fit.fits, seconds))
     at_once = max(1, min(config.batch_size, usable, int(config.pack_tokens // mean)))
