@@ -147,7 +147,7 @@ def test_preferences_start_at_what_the_papers_say_and_end_as_people_judged(tmp_p
     outcome = dpo.go()
     assert outcome.curve[0][1] == pytest.approx(math.log(2), abs=1e-4)  # nothing preferred yet
     assert outcome.validation_score == 1.0
-    kto = Run(job, {"method": "kto", "epochs": 12}, tmp_path / "kto")
+    kto = Run(job, {"method": "kto", "epochs": 12, "learning_rate": 0.01}, tmp_path / "kto")
     outcome = kto.go()
     assert outcome.curve[0][1] == pytest.approx(0.5, abs=1e-4)
     assert len(kto.train) == 48  # a pair is one liked and one disliked answer
