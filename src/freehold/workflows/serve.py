@@ -180,14 +180,22 @@ def as_tuned(plan: ServePlan, settings: Settings, *, may_requantize: bool = True
     if way.weights_sha256 != plan.weights_sha256:
         bound = any(mount.base_sha256 not in (None, way.weights_sha256) for mount in plan.adapters)
         if bound or not may_requantize:
-            return msgspec.structs.replace(plan, options={**way.options, **plan.options})
+            return msgspec.structs.replace(plan, options={**_ways(way.options, plan), **plan.options})
         plan = msgspec.structs.replace(plan, weights_path=way.weights_path, weights_sha256=way.weights_sha256)
     return msgspec.structs.replace(
         plan,
         threads=plan.threads or way.threads,
         kv_type=way.kv_type if plan.kv_type == KV_TYPE else plan.kv_type,
-        options={**way.options, **plan.options},
+        options={**_ways(way.options, plan), **plan.options},
     )
+
+
+def _ways(found: dict[str, Any], plan: ServePlan) -> dict[str, Any]:
+    """The options found, without those about the cache where somebody asked for another type of cache: they were found
+    for that of the finding, and may not even go with this one."""
+    if plan.kv_type == KV_TYPE:
+        return found
+    return {name: value for name, value in found.items() if name not in ("flash_attention", "key_type")}
 
 
 def plan_for(

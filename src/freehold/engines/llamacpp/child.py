@@ -35,7 +35,8 @@ def parameters(plan: ServePlan, options: LlamaOptions) -> Any:
     found.fit_params = False
     found.n_batch = options.batch
     found.n_ubatch = options.micro_batch
-    found.cache_type_k = found.cache_type_v = KV_TYPES[plan.kv_type]
+    found.cache_type_k = KV_TYPES[options.key_type or plan.kv_type]
+    found.cache_type_v = KV_TYPES[plan.kv_type]
     found.cache_ram_mib = options.prompt_cache_mib
     found.flash_attn_type = {"auto": -1, "off": 0, "on": 1}[options.flash_attention]
     found.n_gpu_layers = options.gpu_layers

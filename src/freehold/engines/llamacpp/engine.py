@@ -11,7 +11,7 @@ import msgspec
 from freehold.engines import ports, probe
 from freehold.engines.engine import RunningEngine
 from freehold.engines.llamacpp import adapters, native
-from freehold.engines.llamacpp.options import KV_TYPES, LlamaOptions, check
+from freehold.engines.llamacpp.options import KV_TYPES, QUANTIZED_KV, LlamaOptions, check
 from freehold.engines.llamacpp.program import program
 from freehold.engines.options import read
 from freehold.engines.supervisor import Program, Supervised
@@ -40,6 +40,12 @@ class LlamaEngine:
         ports.require_loopback(plan.host, "the llama.cpp engine")
         if plan.kv_type not in KV_TYPES:
             raise UsageError(f"KV type {plan.kv_type!r} is unknown", hint=f"known: {', '.join(KV_TYPES)}")
+        if plan.kv_type in QUANTIZED_KV and options.flash_attention == "off":
+            raise UsageError(
+                f"llama.cpp keeps values as {plan.kv_type} with flash attention only, which is switched off",
+                hint="leave flash_attention at auto, or quantize the keys alone: "
+                f'options = {{ flash_attention = "off", key_type = "{plan.kv_type}" }}',
+            )
         if plan.parallel < 1 or plan.context_tokens < 1:
             raise UsageError(
                 f"parallel is {plan.parallel} and context_tokens {plan.context_tokens}, expected at least 1"

@@ -21,7 +21,7 @@ KV_TYPES = {
     "bf16": 30,
 }
 """Names of KV cache types and their numbers in ggml.h (enum ggml_type, as of 2026-10)."""
-
+QUANTIZED_KV = frozenset(KV_TYPES) - {"f32", "f16", "bf16"}
 
 POOLING = {"mean": 1, "cls": 2, "last": 3}
 """Ways to pool and their numbers in llama.h (enum llama_pooling_type, as of 2026-10)."""
@@ -42,6 +42,8 @@ class LlamaOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `spin` (0 to 100) is how eagerly idle threads poll instead of sleeping: 0 leaves the cores to others.
     `threads_batch` are the threads for prompts, where they shall be others than those that generate.
+    `key_type` is the type of the cache's keys where it shall be another than that of its values
+    (`ServePlan.kv_type`): only values need flash attention to be quantized.
     `gpu_layers` is how many layers go to an accelerator (-1: as many as it holds). With `embeddings` the
     server embeds instead of chatting; `pooling` is how one vector is made of the tokens' (``auto``: as the weights
     say, else their mean). `binary` is a ``llama-server`` to run, ``library`` for the prebuilt one;
@@ -53,6 +55,7 @@ class LlamaOptions(msgspec.Struct, frozen=True, kw_only=True):
     micro_batch: int = 512
     threads_batch: int | None = None
     flash_attention: Literal["auto", "on", "off"] = "auto"
+    key_type: str | None = None
     prompt_cache_mib: int = 512
     prefix_cache: bool = True
     cache_reuse: int = 0
@@ -82,6 +85,10 @@ def check(options: LlamaOptions) -> None:
             raise UsageError(f"engine llamacpp: option {name} is {value}, expected at least 1")
     if not 0 <= options.spin <= 100:
         raise UsageError(f"engine llamacpp: option spin is {options.spin}, expected 0 to 100")
+    if options.key_type is not None and options.key_type not in KV_TYPES:
+        raise UsageError(
+            f"engine llamacpp: key_type {options.key_type!r} is unknown", hint=f"known: {', '.join(KV_TYPES)}"
+        )
     if options.speculative == "draft" and options.draft_model is None:
         raise UsageError(
             "engine llamacpp: speculative is draft, and no draft_model is named",

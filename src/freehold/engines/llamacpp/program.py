@@ -33,7 +33,7 @@ def arguments(plan: ServePlan, options: LlamaOptions) -> list[str]:
         "--parallel", str(plan.parallel), "--ctx-size", str(plan.context_tokens * plan.parallel),
         "--no-kv-unified", "--no-context-shift", "--fit", "off",
         "--batch-size", str(options.batch), "--ubatch-size", str(options.micro_batch),
-        "--cache-type-k", plan.kv_type, "--cache-type-v", plan.kv_type,
+        "--cache-type-k", options.key_type or plan.kv_type, "--cache-type-v", plan.kv_type,
         "--cache-ram", str(options.prompt_cache_mib), "--flash-attn", options.flash_attention,
         "--threads", str(plan.threads), "--threads-batch", str(options.threads_batch or plan.threads),
         "--poll", str(options.spin), "--poll-batch", "1" if options.spin else "0",
