@@ -49,6 +49,13 @@ def test_a_sound_plan_passes(plan, tmp_path):
     engines.check(with_adapter(plan, adapter, base_sha256="a" * 64))
 
 
+def test_values_are_not_quantized_without_flash_attention(plan):
+    off = msgspec.structs.replace(plan, kv_type="q8_0", options={"flash_attention": "off"})
+    with pytest.raises(UsageError, match="with flash attention only"):
+        engines.check(off)
+    engines.check(msgspec.structs.replace(off, kv_type="f16", options={**off.options, "key_type": "q8_0"}))
+
+
 def test_context_beyond_the_model(plan):
     with pytest.raises(EngineError, match="context of 2048 tokens, 4096 were asked for"):
         engines.check(msgspec.structs.replace(plan, context_tokens=4096))

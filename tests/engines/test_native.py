@@ -12,7 +12,7 @@ import pytest
 
 from freehold.engines.llamacpp import native
 from freehold.engines.llamacpp.native import Speed
-from freehold.engines.llamacpp.options import LlamaOptions, check
+from freehold.engines.llamacpp.options import KV_TYPES, LlamaOptions, check
 from freehold.engines.llamacpp.program import arguments, program
 from freehold.errors import EngineError, FreeholdError, HashMismatchError
 from freehold.types.endpoint import AdapterMount, ServePlan
@@ -158,9 +158,10 @@ def test_both_ways_to_run_set_the_same():
         threads=2,
         port=4000,
     )
-    found = arguments(plan, LlamaOptions())
+    found = arguments(plan, LlamaOptions(key_type="q8_0"))
     pairs = dict(itertools.pairwise(found))
     assert pairs["--ctx-size"] == "3000" and pairs["--parallel"] == "3" and pairs["--port"] == "4000"
+    assert (pairs["--cache-type-k"], pairs["--cache-type-v"]) == ("q8_0", "f16")
     assert pairs["--cors-origins"] == "", "no page of another origin may ask"
     assert pairs["--lora-scaled"] == "a.gguf:0.0"
     assert {"--no-context-shift", "--no-ui", "--no-slots", "--lora-init-without-apply"} <= set(found)
@@ -175,7 +176,13 @@ def test_both_ways_guess_ahead_the_same(kind):
 
     plan = ServePlan(engine="llamacpp", model="m", weights_path="w.gguf", threads=2)
     options = LlamaOptions(
-        speculative=kind, match_tokens=4, draft_tokens=9, threads_batch=1, prefix_cache=False, cache_reuse=32
+        speculative=kind,
+        match_tokens=4,
+        draft_tokens=9,
+        threads_batch=1,
+        prefix_cache=False,
+        cache_reuse=32,
+        key_type="q8_0",
     )
     library = parameters(plan, options)
     pairs = dict(itertools.pairwise(arguments(plan, options)))
@@ -190,6 +197,7 @@ def test_both_ways_guess_ahead_the_same(kind):
         assert (ngram.size_n, ngram.size_m) == (4, 9)
         assert pairs[f"--spec-{kind}-size-n"] == "4" and pairs[f"--spec-{kind}-size-m"] == "9"
     assert (library.cpuparams.n_threads, library.cpuparams_batch.n_threads) == (2, 1)
+    assert (library.cache_type_k, library.cache_type_v) == (KV_TYPES["q8_0"], KV_TYPES["f16"])
     assert library.cache_prompt is False and library.n_cache_reuse == 32
 
 
@@ -212,6 +220,7 @@ def test_a_draft_model_is_named_both_ways(tmp_path):
         ({"speculative": "draft", "draft_model": "/nowhere.gguf"}, "no draft model at /nowhere.gguf"),
         ({"match_tokens": 0}, "match_tokens is 0"),
         ({"spin": 101}, "spin is 101"),
+        ({"key_type": "q9"}, "key_type 'q9' is unknown"),
     ],
 )
 def test_options_that_cannot_hold_are_refused(fields, says):

@@ -69,6 +69,8 @@ class Machine:
             prompt = prompt * 1.5
         if plan.kv_type == "q8_0":
             write = write * 0.9
+        if plan.options.get("key_type") == "q8_0":
+            write = write * 1.1
         return Speed(prompt_tokens_per_second=prompt, completion_tokens_per_second=write)
 
     async def beside(self, plans, workload, **_):
@@ -149,6 +151,7 @@ def test_serving_uses_what_was_found_where_nothing_else_is_asked(project, machin
     assert plan.options == found.settings.options and plan.threads == 2
     mine = serve.plan(MODEL, project.settings, options={"micro_batch": 99}, kv_type="q8_0")
     assert mine.options["micro_batch"] == 99 and mine.kv_type == "q8_0"
+    assert "key_type" not in mine.options and "flash_attention" not in mine.options, "found for another cache"
     asked = serve.plan(MODEL, project.settings, quantization="Q4_1")
     assert asked.weights_sha256 == before.weights_sha256
     assert serve.plan(MODEL, project.settings, tuned=False) == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 from pathlib import Path
 
 import anyio
@@ -11,6 +12,7 @@ import msgspec
 
 from freehold.engines import ENGINES, probe
 from freehold.engines.llamacpp import native
+from freehold.engines.llamacpp.engine import usable_cores
 from freehold.engines.llamacpp.measure import measure_beside
 from freehold.engines.llamacpp.native import Native
 from freehold.engines.ollama.engine import OllamaOptions
@@ -119,6 +121,11 @@ def compare(built: Native, settings: Settings, *, log_dir: Path, progress: Progr
     plans = [
         msgspec.structs.replace(plan, options={**plan.options, "binary": binary}) for binary in ways.values()
     ]
+    if (load := _load()) > usable_cores() / 2:
+        progress.say(
+            f"other work wants the cores (load {load:.1f}): the faster of two ways may not be found; run this again "
+            "when it is quiet, which measures and does not build again"
+        )
     progress.step(f"measure {' and '.join(ways)} by turns", note=MEASURED_MODEL)
 
     async def run() -> list[native.Speed]:
@@ -133,6 +140,11 @@ def compare(built: Native, settings: Settings, *, log_dir: Path, progress: Progr
     )
     native.record(settings.home, measured)
     return measured
+
+
+def _load() -> float:
+    """Processes that want a core, averaged over a minute; 0 on a system that counts none."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
 def faster(one: native.Speed, other: native.Speed) -> bool:

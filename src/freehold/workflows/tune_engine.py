@@ -262,8 +262,11 @@ class _Run:
 
     def _agreement(self, way: Settings, first: Settings, faster: bool) -> float | None:
         """Only measured where it decides something: the arithmetic changed and the way is faster."""
-        same = (way.weights_sha256, way.kv_type) == (first.weights_sha256, first.kv_type)
-        if same or not faster:
+
+        def arithmetic(one: Settings) -> tuple[Any, ...]:
+            return one.weights_sha256, one.kv_type, one.options.get("key_type")
+
+        if arithmetic(way) == arithmetic(first) or not faster:
             return None
         if self._reference is None:
             self._reference = self._ask(

@@ -192,6 +192,7 @@ def small_steps(settings: Settings, *, cores: int) -> dict[str, list[Settings]]:
             with_options(settings, flash_attention="on"),
             with_options(settings, flash_attention="off"),
             msgspec.structs.replace(with_options(settings, flash_attention="on"), kv_type="q8_0"),
+            with_options(settings, flash_attention="off", key_type="q8_0"),
         ],
     }
 
