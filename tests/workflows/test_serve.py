@@ -15,7 +15,6 @@ from click.testing import CliRunner
 from freehold.cli.main import cli
 from freehold.engines.llamacpp import native
 from freehold.errors import EngineError, InputError, MissingExtraError, PortInUseError, UsageError
-from freehold.gateway.serve import free_port
 from freehold.settings import load
 from freehold.types.endpoint import ServePlan
 from freehold.types.model import Weights
