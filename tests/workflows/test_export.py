@@ -13,7 +13,7 @@ from tests.training.conftest import make_model, make_tokenizer, task_samples, we
 from tests.training.test_merge import adapter_on, gguf_of
 
 from freehold.cli.adapters import command
-from freehold.errors import StorageError, UsageError, WeightsError
+from freehold.errors import EngineError, StorageError, UsageError, WeightsError
 from freehold.report.model_card import CardFacts, model_card
 from freehold.store import open_store
 from freehold.training.export import sha256_of
@@ -170,7 +170,7 @@ def test_k_quants_need_the_program_and_a_failure_says_what_it_said(ready, tmp_pa
     monkeypatch.setattr(export_kinds.native, "quantize", lambda home: program)
     made = export(project, adapter, kind="gguf", quantization="Q4_K_M", base=gguf, progress=Silent())
     assert set(made.files) == {"inbox-Q4_K_M.gguf"}
-    with pytest.raises(UsageError, match="bad type"):
+    with pytest.raises(EngineError, match="could not write Q4_X, it ended with 1: bad type"):
         export(project, adapter, kind="gguf", quantization="Q4_X", base=gguf, progress=Silent())
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-from freehold.engines.llamacpp import native
+from freehold.engines.llamacpp import native, requantize
 from freehold.errors import UsageError
 from freehold.training import merge as merging
 from freehold.training.merge_gguf import QUANTIZATIONS
@@ -117,26 +116,11 @@ def _gguf(work: Work, name: str | None = None) -> Written:
     )
     if not direct:
         assert program is not None
-        _quantize(program, first, target, quantization)
-        first.unlink()
+        try:
+            requantize.run(program, first, target, quantization)
+        finally:
+            first.unlink()
     return Written(f"llama-server -m {target.name} --jinja", merged.changed)
-
-
-def _quantize(program: Path, source: Path, target: Path, quantization: str) -> None:
-    """llama.cpp's own program; tensors that were quantized before are rounded again."""
-    done = subprocess.run(
-        [str(program), "--allow-requantize", str(source), str(target), quantization],
-        capture_output=True,
-        check=False,
-        text=True,
-        errors="replace",
-    )
-    if done.returncode != 0 or not target.is_file():
-        said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        raise UsageError(
-            f"llama-quantize could not write {quantization}: {said[-1].strip() if said else 'it said nothing'}",
-            hint="is it a quantization llama.cpp knows? Q4_K_M, Q5_K_M, Q6_K, Q8_0 …",
-        )
 
 
 def _ollama(work: Work) -> Written:
