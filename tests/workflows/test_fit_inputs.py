@@ -317,3 +317,24 @@ def test_a_gguf_of_an_unknown_architecture_is_a_bound_and_says_so(settings, tmp_
         "not known" in reason
         for reason in fit_model(str(tiny), workload=Workload(), settings=settings).reasons
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--train", "lora", "--engine", "vllm"], "of serving"),
+        (["--train", "lora", "--adapter", "x"], "of serving"),
+    ],
+)
+def test_options_of_serving_are_not_passed_over_in_training(arguments, says):
+    result = CliRunner().invoke(cli, ["fit", "google/gemma-3-1b-it", "--machine", "L4", *arguments])
+    assert says in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--context", "0"], ["--concurrency", "-1"], ["--train", "lora", "--context", "0"]]
+)
+def test_no_context_is_a_usage_error(arguments):
+    result = CliRunner().invoke(cli, ["fit", "google/gemma-3-1b-it", "--machine", "L4", *arguments])
+    assert result.exit_code == 2
+    assert "not in the range x>=1" in result.output

@@ -21,10 +21,12 @@ BAR_WIDTH = 40
 @click.argument("model")
 @click.option(
     "--context",
-    type=int,
+    type=click.IntRange(1),
     help="Tokens of context per request (default: 4096); with --train, of a sample (1024).",
 )
-@click.option("--concurrency", type=int, default=1, show_default=True, help="Requests served at once.")
+@click.option(
+    "--concurrency", type=click.IntRange(1), default=1, show_default=True, help="Requests served at once."
+)
 @click.option("--quant", "quantization", help="Quantization, for example Q4_K_M.")
 @click.option("--kv-type", default="f16", show_default=True, help="Type of the KV cache: f16, q8_0, q4_0 …")
 @click.option(
@@ -109,11 +111,16 @@ def command(
       freehold fit http://127.0.0.1:8000 --context 8192 --concurrency 32
       freehold fit Qwen/Qwen3-4B --train qlora --context 2048 --machine L4
     """
+    from freehold.errors import UsageError
     from freehold.settings import load
     from freehold.types.machine import Workload
     from freehold.workflows.fit import fit_model
     from freehold.workflows.machine import find_machine
 
+    if method is not None and (engine != "llamacpp" or adapters):
+        raise UsageError(
+            "--engine and --adapter are of serving, --train counts a training run: ask one by one"
+        )
     settings = load()
     machine = find_machine(machine_spec, settings, measure=method is None)
     if method is None:

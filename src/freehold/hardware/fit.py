@@ -23,7 +23,7 @@ Engine = Literal["llamacpp", "vllm"]
 def gib(count: int) -> str:
     """Bytes for people. One unit everywhere: GiB, 2**30 bytes."""
     size = count / GIB
-    return f"{size:.2f} GiB" if abs(size) < 10 else f"{size:.1f} GiB"
+    return f"{size:.2f} GiB" if abs(size) < 10 else f"{size:,.1f} GiB"
 
 
 def fit(

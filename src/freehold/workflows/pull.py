@@ -6,6 +6,7 @@ import datetime
 import functools
 from pathlib import Path
 
+from freehold.catalog import models
 from freehold.catalog import weights as catalog
 from freehold.engines.weights import hub, local, pypi
 from freehold.engines.weights.check import format_of, quantization_of, sha256_of
@@ -50,7 +51,8 @@ def ensure_weights(
     if settings.offline:
         unknown = row is None and reference is None
         raise WeightsError(
-            f"{name} is not in the catalog and not here, and FREEHOLD_OFFLINE forbids asking the hub"
+            f"weights of {name} are not here, the catalog names no place for them, and FREEHOLD_OFFLINE forbids "
+            "asking the hub"
             if unknown
             else f"weights of {name} are not here, and FREEHOLD_OFFLINE forbids fetching them",
             hint="unset FREEHOLD_OFFLINE for one pull, or name a file: freehold pull file:PATH.gguf",
@@ -67,17 +69,19 @@ def ensure_weights(
         if reference is not None:
             return _from_hub(reference, name, quantization, store, progress)
         repository = _repository(model_id)
+        name = name if "/" in name else repository.place
         try:
             return _from_hub(repository, name, quantization, store, progress)
         except UnknownModelError as error:
             raise UnknownModelError(
-                f"{name} is not in the catalog, and {error.message}", hint=error.hint
+                f"the catalog names no place for weights of {name}, and {error.message}", hint=error.hint
             ) from None
         except WeightsError as error:
             if isinstance(error, HashMismatchError) or "could not be reached" not in error.message:
                 raise
             raise WeightsError(
-                f"{name} is not in the catalog and not here, and {error.message}", hint=error.hint
+                f"weights of {name} are not here, the catalog names no place for them, and {error.message}",
+                hint=error.hint,
             ) from None
 
 
@@ -111,7 +115,16 @@ def remove_weights(model_id: str, settings: Settings, *, quantization: str | Non
 
 
 def _repository(model_id: str) -> Reference:
-    """A hub repository, when that is what the id looks like."""
+    """A hub repository, when that is what the id looks like, or a model of the catalog by any of its names."""
+    listed = models.find(model_id)
+    if listed is not None:  # by the name that was meant: an alias has the same shape and other weights
+        names = (listed.id, *listed.aliases)
+        return Reference(
+            scheme="hf",
+            place=next(
+                name for name in names if model_id.lower() in (name.lower(), name.lower().rpartition("/")[2])
+            ),
+        )
     if model_id.count("/") == 1 and " " not in model_id and not model_id.startswith(("/", ".")):
         near = catalog.nearest(model_id)
         if (

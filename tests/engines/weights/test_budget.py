@@ -101,7 +101,7 @@ def test_nobody_uses_a_file_of_ours_but_ourselves(tmp_path):
 
 def test_offline_an_unknown_model_is_said_to_be_unknown(settings):
     offline = load({"FREEHOLD_HOME": str(settings.home), "FREEHOLD_OFFLINE": "1"})
-    with pytest.raises(WeightsError, match="nobody/knows is not in the catalog and not here"):
+    with pytest.raises(WeightsError, match="weights of nobody/knows are not here"):
         ensure_weights("nobody/knows", offline)
     with pytest.raises(WeightsError, match="weights of HuggingFaceTB/SmolLM2-135M-Instruct are not here"):
         ensure_weights("HuggingFaceTB/SmolLM2-135M-Instruct", offline)

@@ -137,6 +137,21 @@ def test_the_asked_quantization_is_fetched_and_checked(hub, settings, tiny_gguf)
     assert ensure_weights("org/model-GGUF", settings, quantization="Q4_K_M") == found, "no network needed"
 
 
+@pytest.mark.parametrize(
+    ("said", "repository"),
+    [
+        (
+            "google/gemma-3-1b-it",
+            "google/gemma-3-1b-it",
+        ),  # near google/gemma-3-270m, and no misspelling of it
+        ("gemma-3-27b-pt", "google/gemma-3-27b-pt"),  # an alias of -it by shape, with weights of its own
+    ],
+)
+def test_a_model_of_the_catalog_is_asked_for_on_the_hub(hub, settings, tiny_gguf, said, repository):
+    hub.repositories[repository] = {"model-Q8_0.gguf": tiny_gguf("b", 7)}
+    assert ensure_weights(said, settings).model_id == repository
+
+
 def test_safetensors_come_with_what_they_need(hub, settings, tiny_safetensors):
     hub.repositories["org/model"] = {
         "model.safetensors": tiny_safetensors(),
