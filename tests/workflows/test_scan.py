@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from freehold.cli.main import cli
 from freehold.errors import InputError
+from freehold.types.progress import Silent
 from freehold.workflows.scan import sarif, scan
 from freehold.workflows.scanning.reading import words
 
@@ -179,6 +180,26 @@ def test_a_folder_that_may_not_be_read_is_said(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", closed)
     assert scan(tmp_path, as_of=DAY).skipped == (("closed/", "Permission denied"),)
+
+
+@pytest.mark.parametrize("text", ["gpt-sw3-7b", "openai/whisper-large-v3", "gpt-oss-20b", "gpt-neo-2.7B"])
+def test_open_models_with_such_names_are_no_rented_ones(tmp_path, text):
+    (tmp_path / "a.py").write_text(f'm = "{text}"\n')
+    assert not scan(tmp_path, as_of=DAY).findings
+
+
+def test_a_long_scan_tells_where_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr("freehold.workflows.scan.LONG", 1)
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text("pass\n")
+    told = []
+
+    class Told(Silent):
+        def update(self, done, total, *, unit="", note=""):
+            told.append((done, total, unit))
+
+    scan(tmp_path, as_of=DAY, progress=Told())
+    assert told == [(0, 2, "files"), (1, 2, "files")]
 
 
 def test_a_file_in_a_conflict_is_read_once(tree):

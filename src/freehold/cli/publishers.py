@@ -30,9 +30,9 @@ def command(name: str | None, as_json: bool) -> None:
         span = f", {one.first} to {one.latest}" if one.first else ""
         pace = f", every {one.months_between:g} months" if one.months_between is not None else ""
         click.echo(f"{click.style(one.name, bold=True)}  {one.models} models in the catalog{span}{pace}")
-        for license_id, count in one.licenses.items():
+        for license_id in one.licenses:
             named = known.get(license_id)
-            click.echo(f"  {count:>3} × {named.name if named else license_id}")
+            click.echo(f"  - {named.name if named else license_id}")
         if one.drift:
             click.echo(f"  {one.drift}")
         click.echo(click.style(f"  {one.reliance}", dim=True))

@@ -34,9 +34,11 @@ def command(
       freehold scan src/ --fail-within 90
       freehold scan . --sarif > freehold.sarif
     """
+    from freehold.cli.progress import progress
     from freehold.workflows import scan as workflow
 
-    found = workflow.scan(path, as_of=as_of.date() if as_of else None)
+    with progress() as bar:
+        found = workflow.scan(path, as_of=as_of.date() if as_of else None, progress=bar)
     levels = [workflow.level(finding, fail_within) for finding in found.findings]
     if as_sarif:
         print_json(workflow.sarif(found, fail_within=fail_within))

@@ -14,6 +14,7 @@ from freehold import __version__
 from freehold.catalog import retirements
 from freehold.errors import InputError
 from freehold.types.finding import Finding, Scan
+from freehold.types.progress import Progress, Silent
 from freehold.workflows.scanning.meaning import Meaning, meaning
 from freehold.workflows.scanning.reading import LANGUAGES, NAMES, Language, PartlyReadError, decoded, words
 from freehold.workflows.scanning.word import Word
@@ -24,9 +25,11 @@ LEFT_OUT = frozenset(
 )  # fmt: skip
 LOCK_FILES = frozenset({"package-lock.json", "pnpm-lock.yaml", "poetry.lock", "uv.lock", "composer.lock"})
 MAX_BYTES = 2_000_000
+LONG = 1_000
+"""More files than this take more than a few seconds: progress is told."""
 
 
-def scan(root: Path, *, as_of: date | None = None) -> Scan:
+def scan(root: Path, *, as_of: date | None = None, progress: Progress | None = None) -> Scan:
     """Scan a file or a folder. In a git work tree the files git knows or would add are read, else all but the
     usual folders of dependencies. Links are not followed. Raises `InputError` when there is nothing at `root`.
     """
@@ -37,7 +40,13 @@ def scan(root: Path, *, as_of: date | None = None) -> Scan:
     findings: list[Finding] = []
     skipped: list[tuple[str, str]] = []
     count = 0
-    for path in [root] if root.is_file() else sorted(_files(root, skipped)):
+    paths = [root] if root.is_file() else sorted(_files(root, skipped))
+    progress = progress or Silent()
+    if len(paths) > LONG:
+        progress.step("read files")
+    for at, path in enumerate(paths):
+        if len(paths) > LONG:
+            progress.update(at, len(paths), unit="files")
         language = language_of(path)
         if language is None:
             continue

@@ -43,9 +43,9 @@ KEYS: dict[str, str] = {
 }  # fmt: skip
 
 _IDS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(?:ft:)?(?:chat)?gpt-(?!oss|neo|j\b|2\b)[\w.-]*\d[\w.:-]*"), "OpenAI"),
+    (re.compile(r"(?:ft:)?(?:chat)?gpt-(?!oss|neo|sw3|j\b|2\b)[\w.-]*\d[\w.:-]*"), "OpenAI"),
     (re.compile(r"o[134](?:-(?:mini|pro|preview|deep-research))?(?:-\d{4}-\d\d-\d\d)?"), "OpenAI"),
-    (re.compile(r"(?:text-embedding|text-davinci|davinci|babbage|whisper|tts|dall-e)-[\w.-]+"), "OpenAI"),
+    (re.compile(r"(?:text-embedding|text-davinci|davinci|babbage|tts|dall-e)-[\w.-]+|whisper-\d"), "OpenAI"),
     (re.compile(r"(?:(?:us|eu|apac|global)\.)?anthropic\.claude-[\w.:-]+"), "Anthropic on Bedrock"),
     (re.compile(r"claude-(?:[\w.-]*\d[\w.-]*)(?:@\d{8})?"), "Anthropic"),
     (re.compile(r"gemini-[\w.-]*\d[\w.-]*"), "Google"),
