@@ -42,6 +42,8 @@ def gguf_of(model, path):
     writer = gguf.GGUFWriter(str(path), "llama")
     writer.add_name("tiny")
     writer.add_block_count(2)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
     writer.add_array("tokenizer.ggml.tokens", ["a", "b"])
     writer.add_array("general.tags", ["x"])
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 2)
@@ -83,14 +85,17 @@ def test_merged_safetensors_give_the_logits_of_base_and_adapter(tmp_path, tiny, 
     assert tokenizer.chat_template == (tmp_path / "adapter" / "chat_template.jinja").read_text()
 
 
+@pytest.mark.parametrize("options", [{}, {"use_dora": True}, {"use_dora": True, "use_rslora": True}])
 @pytest.mark.parametrize(("quantization", "tolerance"), [("F32", 1e-5), ("F16", 2e-3), ("Q8_0", 0.03)])
-def test_merged_gguf_has_the_changed_rows_where_llama_cpp_looks(tmp_path, tiny, quantization, tolerance):
+def test_merged_gguf_has_the_changed_rows_where_llama_cpp_looks(
+    tmp_path, tiny, quantization, tolerance, options
+):
     import gguf
     from transformers import AutoModelForCausalLM
 
     plain = AutoModelForCausalLM.from_pretrained(tiny.path)
     gguf_of(plain, tmp_path / "base.gguf")
-    _, adapted = adapter_on(tiny, tmp_path / "adapter")
+    _, adapted = adapter_on(tiny, tmp_path / "adapter", **options)
     weights = msgspec.structs.replace(tiny, format="gguf", path=str(tmp_path / "base.gguf"))
     job = MergeJob(
         weights=weights,
@@ -118,6 +123,8 @@ def test_merged_gguf_has_the_changed_rows_where_llama_cpp_looks(tmp_path, tiny, 
 
 
 def test_what_cannot_become_a_gguf_says_what_can(tmp_path, tiny):
+    from transformers import AutoModelForCausalLM
+
     adapter_on(tiny, tmp_path / "adapter", use_dora=True)
     job = MergeJob(
         weights=tiny, adapter_path=str(tmp_path / "adapter"), target=str(tmp_path / "x"), quantization="F16"
@@ -125,8 +132,18 @@ def test_what_cannot_become_a_gguf_says_what_can(tmp_path, tiny):
     with pytest.raises(TrainingError, match="a base that is a GGUF") as caught:
         merge_gguf.merge(job)
     assert "--as merged" in caught.value.hint
-    weights = msgspec.structs.replace(tiny, format="gguf", path=str(tmp_path / "none.gguf"))
-    with pytest.raises(TrainingError, match="knows no DoRA"):
-        merge_gguf.merge(msgspec.structs.replace(job, weights=weights))
+    gguf_of(AutoModelForCausalLM.from_pretrained(tiny.path), tmp_path / "base.gguf")
+    job = msgspec.structs.replace(
+        job, weights=msgspec.structs.replace(tiny, format="gguf", path=str(tmp_path / "base.gguf"))
+    )
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TrainingError, match="holds neither an adapter"):
+        merge_gguf.merge(msgspec.structs.replace(job, adapter_path=str(tmp_path / "empty")))
+    config = tmp_path / "adapter" / "adapter_config.json"
+    said = json.loads(config.read_text())
+    for change in ({"bias": "all"}, {"peft_type": "LOHA"}):
+        config.write_text(json.dumps({**said, **change}))
+        with pytest.raises(TrainingError, match="no LoRA of linear layers alone"):
+            merge_gguf.merge(job)
     with pytest.raises(TrainingError, match="no encoder for Q4_K_M"):
         merge_gguf.merge(msgspec.structs.replace(job, quantization="Q4_K_M"))

@@ -62,6 +62,23 @@ def test_what_was_learned_is_a_part_of_its_own(tmp_path, machine, fit):
     assert memory.corrected(fit, None) is fit
 
 
+def test_a_smaller_load_is_corrected_by_less(tmp_path, machine, fit):
+    memory.learn(
+        tmp_path,
+        "/w/a.gguf",
+        machine,
+        "f16",
+        more_bytes=3 * GIB,
+        of_bytes=4 * fit.total_bytes,
+        why="w",
+        at="2026-11-25",
+    )
+    learned = memory.read(tmp_path, "/w/a.gguf", machine, "f16")
+    assert memory.corrected(fit, learned).parts[-1].bytes == 3 * GIB // 4
+    large = msgspec.structs.replace(fit, total_bytes=9 * fit.total_bytes)
+    assert memory.corrected(large, learned).parts[-1].bytes == 3 * GIB, "never by more than was seen"
+
+
 def test_it_is_for_these_weights_this_cache_this_machine(tmp_path, machine):
     learn(tmp_path, machine, GIB)
     other = msgspec.structs.replace(machine, name="there")

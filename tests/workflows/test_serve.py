@@ -81,6 +81,19 @@ def test_what_is_asked_of_one_model_counts_too(tmp_path, monkeypatch, asked, mes
         )  # fmt: skip
 
 
+def test_several_models_are_served_from_a_folder_that_never_served(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ready = []
+
+    def on_ready(running):
+        ready.append(running.models)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    two = [ECHO, msgspec.structs.replace(ECHO, model="other")]
+    serve.serve(open_project(), two, port=free_port(), ready=on_ready, progress=Silent())
+    assert ready == [("echo", "other")]
+
+
 def test_one_model_leaves_when_it_is_idle_and_comes_back(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     seen = []

@@ -2,20 +2,26 @@
 
 Everything else (metadata, tokenizer, template, tensors without an adapter) is copied as it stands, so what llama.cpp
 made of the base it makes of the result. Adapted tensors are dequantized, get ``scale · B·A`` added in float32 and are
-written in the wanted type; a type whose blocks don't divide a row becomes F16 for that tensor.
+written in the wanted type; a type whose blocks don't divide a row becomes F16 for that tensor. DoRA then brings each
+row to the length it learned (https://arxiv.org/abs/2402.09353, eq. 5), which llama.cpp could not do at run time.
 
-Covered: GGUF bases in one file whose adapter layers llama.cpp has names for.
-Not covered: DoRA (merge to safetensors), split files, K-quants (their encoder is llama.cpp's `llama-quantize`).
+Covered: GGUF bases in one file whose adapter layers llama.cpp has names for; LoRA, rsLoRA and DoRA.
+Not covered: split files, K-quants (their encoder is llama.cpp's `llama-quantize`), biases trained beside an adapter.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freehold.errors import TrainingError
 from freehold.training import whole
+from freehold.training.export import PEFT_CONFIG as CONFIG
+from freehold.training.export import PEFT_WEIGHTS as WEIGHTS
+from freehold.training.export import permuted
 from freehold.training.merge import Merged, MergeJob
 
 if TYPE_CHECKING:
@@ -54,6 +60,78 @@ class _Deltas:
         change: np.ndarray[Any, Any] = (pair["b"] @ pair["a"]) * (self._alpha / pair["a"].shape[0])
         return change
 
+    def merged(self, name: str, base: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+        """`base` (rows, columns) with its change; None where there is no adapter."""
+        change = self.of(name)
+        return None if change is None else base + change
+
+
+class _PeftLayers:
+    """The layers of an adapter as PEFT writes it, by their GGUF tensor names, in the row order of llama.cpp."""
+
+    def __init__(self, folder: Path, reader: Any) -> None:
+        import gguf
+        from safetensors.torch import load_file
+
+        self._config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if self._config.get("peft_type", "LORA") != "LORA" or self._config.get("bias", "none") != "none":
+            raise TrainingError(
+                f"the adapter in {folder} is no LoRA of linear layers alone", hint="export --as merged"
+            )
+        architecture = str(_value(reader, "general.architecture"))
+        known = next((key for key, value in gguf.MODEL_ARCH_NAMES.items() if value == architecture), None)
+        if known is None:
+            raise TrainingError(
+                f"llama.cpp knows no architecture {architecture!r}", hint="export --as merged"
+            )
+        names = gguf.get_tensor_name_map(known, int(_value(reader, f"{architecture}.block_count")))
+        self._layers: dict[str, dict[str, Any]] = {}
+        self._scales: dict[str, float] = {}
+        for key, tensor in load_file(str(folder / WEIGHTS)).items():
+            module, _, part = key.removesuffix(".weight").rpartition(".lora_")
+            layer = module.removeprefix("base_model.model.")
+            name = names.get_name(layer)
+            if name is None or part not in ("A", "B", "magnitude_vector"):
+                raise TrainingError(f"llama.cpp has no name for {key}", hint="export --as merged")
+            rows = tensor.float()
+            if part == "A":
+                self._scales[f"{name}.weight"] = self._scale(layer, rows.shape[0])
+            elif architecture == "llama" and name.endswith(("attn_q", "attn_k")):
+                heads = _value(reader, f"{architecture}.attention.head_count")
+                if name.endswith("attn_k"):
+                    heads = _value(reader, f"{architecture}.attention.head_count_kv") or heads
+                if heads is None:
+                    raise TrainingError(
+                        "the base does not say its heads, which the order of its rows depends on"
+                    )
+                rows = permuted(rows.reshape(rows.shape[0], -1), int(heads)).reshape(rows.shape)
+            self._layers.setdefault(f"{name}.weight", {})[part] = rows.numpy()
+        broken = next((name for name, parts in self._layers.items() if not {"A", "B"} <= set(parts)), None)
+        if broken is not None:
+            raise TrainingError(f"the adapter in {folder} has only half of {broken}")
+
+    def _scale(self, layer: str, rank: int) -> float:
+        alpha = float(self._config.get("lora_alpha") or rank)
+        for pattern, own in (self._config.get("alpha_pattern") or {}).items():
+            if re.fullmatch(rf"(.*\.)?{pattern}", layer):
+                alpha = float(own)
+        return alpha / (math.sqrt(rank) if self._config.get("use_rslora") else rank)
+
+    def names(self) -> set[str]:
+        return set(self._layers)
+
+    def merged(self, name: str, base: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+        """`base` (rows, columns) with what was learned; None where there is no adapter."""
+        import numpy as np
+
+        parts = self._layers.get(name)
+        if parts is None:
+            return None
+        total: np.ndarray[Any, Any] = base + (parts["B"] @ parts["A"]) * self._scales[name]
+        if (length := parts.get("magnitude_vector")) is not None:
+            total = total * (length.reshape(-1) / np.linalg.norm(total, axis=1))[:, None]
+        return total
+
 
 def merge(job: MergeJob) -> Merged:
     """Write the merged GGUF. Raises `TrainingError` for what can't be merged so, with what can be done instead."""
@@ -69,18 +147,20 @@ def merge(job: MergeJob) -> Merged:
         )
     folder = Path(job.adapter_path)
     adapter = folder / "adapter.gguf"
-    is_whole = (folder / whole.WEIGHTS).is_file()
-    if not is_whole and not adapter.is_file():
-        config = folder / "adapter_config.json"
-        dora = config.is_file() and json.loads(config.read_text(encoding="utf-8")).get("use_dora")
-        raise TrainingError(
-            "the adapter has no GGUF half" + (": llama.cpp knows no DoRA" if dora else ""),
-            hint="export --as merged writes safetensors",
-        )
     reader = gguf.GGUFReader(job.weights.path)
     architecture = str(_value(reader, "general.architecture"))
-    deltas = whole.WholeTensors(folder, architecture) if is_whole else _Deltas(adapter)
-    missing = deltas.names() - {tensor.name for tensor in reader.tensors}
+    whole_tensors: whole.WholeTensors | None = None
+    layers: _Deltas | _PeftLayers | None = None
+    if (folder / whole.WEIGHTS).is_file():
+        whole_tensors = whole.WholeTensors(folder, architecture)
+    elif adapter.is_file():
+        layers = _Deltas(adapter)
+    elif (folder / WEIGHTS).is_file() and (folder / CONFIG).is_file():
+        layers = _PeftLayers(folder, reader)
+    else:
+        raise TrainingError(f"{folder} holds neither an adapter nor trained weights")
+    wanted_names = (whole_tensors or layers).names()  # type: ignore[union-attr]
+    missing = wanted_names - {tensor.name for tensor in reader.tensors}
     if missing:
         raise TrainingError(f"the adapter changes {min(missing)}, which {job.weights.model_id} does not have")
     target = Path(job.target)
@@ -89,14 +169,16 @@ def merge(job: MergeJob) -> Merged:
     _copy_metadata(reader, writer, wanted)
     changed = 0
     for tensor in reader.tensors:
-        change = deltas.of(tensor.name)
-        if change is None:
+        if tensor.name not in wanted_names:
             writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
             continue
-        if is_whole:
-            values = change
+        if whole_tensors is not None:
+            values = whole_tensors.of(tensor.name)
         else:
-            values = gguf.dequantize(tensor.data, tensor.tensor_type).astype("float32", copy=False) + change
+            assert layers is not None
+            base = gguf.dequantize(tensor.data, tensor.tensor_type).astype("float32", copy=False)
+            values = layers.merged(tensor.name, base)
+        assert values is not None
         # Norms and biases are one row each, which llama.cpp keeps in float32.
         kind = gguf.GGMLQuantizationType.F32 if values.ndim == 1 else _kind(wanted, values.shape[-1])
         writer.add_tensor(tensor.name, gguf.quantize(values, kind), raw_dtype=kind)

@@ -11,7 +11,11 @@ from freehold.workflows.license import attribution, rule_for_model
 
 
 def attributions(plans: Iterable[ServePlan], use: UseProfile) -> dict[str, str]:
-    """Text by base model. A model whose licence the catalog does not know has none: nothing is made up."""
+    """Text by base model. A model whose licence the catalog does not know has none: nothing is made up.
+
+    What was trained whole or merged is served as ``base:name``, and its base's licence asks the same of it.
+    """
+    names = {name for plan in plans for name in (plan.model, plan.model.rpartition(":")[0])}
     return {
-        plan.model: attribution(rule_for_model(plan.model, use)) for plan in plans if releases_of(plan.model)
+        name: attribution(rule_for_model(name, use)) for name in sorted(names) if name and releases_of(name)
     }

@@ -42,6 +42,7 @@ from freehold.workflows.serve import plan_for, require_engine
 from freehold.workflows.steps import Steps
 from freehold.workflows.train import train
 from freehold.workflows.weights_convert import to_safetensors
+from freehold.workflows.weights_merge import merged
 
 UNTRAINED_SAMPLES = 40
 """Held-out samples the base is asked without its adapter: enough to show what training brought."""
@@ -189,6 +190,14 @@ class Candidates:
             # All weights were trained: a model of its own, served under the name an adapter would have.
             path = str((Path(adapter.path) / "model.gguf").absolute())
             weights = msgspec.structs.replace(weights, path=path, sha256=whole, quantization="Q8_0")
+            model = name
+        elif adapter is not None and weights is not None and adapter.config.use_dora:
+            mount = AdapterMount(
+                name=name, path=str(Path(adapter.path).absolute()), base_sha256=adapter.base_sha256
+            )
+            weights = merged(
+                weights, mount, self.project.settings, engine=self.engine, progress=self.progress
+            )
             model = name
         elif adapter is not None:
             # vLLM reads the folder that PEFT writes, everybody else the GGUF in it.

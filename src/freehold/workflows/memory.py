@@ -22,7 +22,8 @@ PART = "learned"
 
 
 class MemoryCorrection(Record, frozen=True, kw_only=True):
-    """Weights that needed `more_bytes` than was computed, whatever the context. `why` is what the engine said."""
+    """Weights that needed `more_bytes` than the `of_bytes` that were computed for a load. `why` is what the engine
+    said."""
 
     id: str
     weights_path: str
@@ -31,6 +32,7 @@ class MemoryCorrection(Record, frozen=True, kw_only=True):
     more_bytes: int
     why: str
     at: str
+    of_bytes: int | None = None
 
 
 def _id(weights_path: str, machine: Machine, kv_type: str) -> str:
@@ -51,16 +53,27 @@ def read(home: Path, weights_path: str | None, machine: Machine, kv_type: str) -
 
 
 def learn(
-    home: Path, weights_path: str, machine: Machine, kv_type: str, *, more_bytes: int, why: str, at: str
+    home: Path,
+    weights_path: str,
+    machine: Machine,
+    kv_type: str,
+    *,
+    more_bytes: int,
+    of_bytes: int | None = None,
+    why: str,
+    at: str,
 ) -> MemoryCorrection:
-    """Record that weights needed more than was computed; what was known before is only ever raised."""
+    """Record that weights needed more than the `of_bytes` computed; what was known before is only ever raised."""
     before = read(home, weights_path, machine, kv_type)
+    if before is not None and before.more_bytes >= more_bytes:
+        more_bytes, of_bytes = before.more_bytes, before.of_bytes
     made = MemoryCorrection(
         id=_id(weights_path, machine, kv_type),
         weights_path=weights_path,
         machine=machine.name,
         kv_type=kv_type,
-        more_bytes=max(more_bytes, before.more_bytes if before is not None else 0),
+        more_bytes=more_bytes,
+        of_bytes=of_bytes,
         why=why,
         at=at,
     )
@@ -74,10 +87,11 @@ def learn(
 
 
 def corrected(fit: Fit, learned: MemoryCorrection | None) -> Fit:
-    """The fit with what was learned added as a part."""
+    """The fit with what was learned added as a part: less where less is computed than for the load that failed."""
     if learned is None:
         return fit
-    more = learned.more_bytes
+    share = 1.0 if learned.of_bytes is None else min(1.0, fit.total_bytes / learned.of_bytes)
+    more = round(learned.more_bytes * share)
     basis = f"ran out of memory at load on {learned.at[:10]}: {learned.why}"
     return with_id(
         msgspec.structs.replace(

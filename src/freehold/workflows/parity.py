@@ -42,6 +42,7 @@ from freehold.workflows.parity_judging import compare, summarize
 from freehold.workflows.project import Project, now
 from freehold.workflows.pull import ensure_weights
 from freehold.workflows.weights_convert import to_safetensors
+from freehold.workflows.weights_merge import merged, must_merge
 
 MAX_TOKENS = 48
 NOT_SCORED = frozenset({"judge", "pairwise", "tool_call"})
@@ -217,7 +218,11 @@ def project_parity(
             config.engine, weights, settings, adapters=mounts, options=config.options
         ).engine
         # The trainer's model is read from the weights themselves, whatever the engine has to be given.
-        given = to_safetensors(weights, settings, progress=progress) if engine == "vllm" else weights
+        given = weights
+        if mounts and must_merge(mounts[0]):
+            given, mounts = merged(weights, mounts[0], settings, engine=engine, progress=progress), []
+        elif engine == "vllm":
+            given = to_safetensors(weights, settings, progress=progress)
         plan = serve.plan_for(
             given,
             engine=engine,

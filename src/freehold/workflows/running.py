@@ -16,6 +16,7 @@ from freehold.engines.engine import EngineHealth
 from freehold.engines.pool import Hosted, Pool
 from freehold.engines.pool.control import Control, Served
 from freehold.engines.pool.front import Front
+from freehold.engines.weights.store import storage_errors
 from freehold.errors import EngineError, UsageError
 from freehold.gateway import serve as gateway
 from freehold.gateway.config import GatewayConfig
@@ -125,6 +126,8 @@ class _Held:
         self._front = Front(self._pool, self._control)
 
     async def run(self, ready: Callable[[Running], None], stop: asyncio.Event) -> None:
+        with storage_errors(self._log_dir):  # no engine may have started that would have made it
+            self._log_dir.mkdir(parents=True, exist_ok=True)
         host, port = ("127.0.0.1", 0) if self._alone or self._front_config is not None else self._address
         with _signals(stop, self._renew):
             try:

@@ -36,6 +36,7 @@ from freehold.workflows.project import Project
 from freehold.workflows.pull import ensure_weights
 from freehold.workflows.running import Running, Sharing, hold
 from freehold.workflows.weights_convert import to_safetensors
+from freehold.workflows.weights_merge import merged, must_merge
 
 ECHO = "echo"
 """The model id that means the shipped fake."""
@@ -63,7 +64,9 @@ def plan(
 
     `engine` of ``auto`` is what `engine_choice` says (echo for the model ``echo``). What `freehold tune-engine` found
     for the model is used where nothing else is asked for, unless `tuned` is False.
-    vLLM is given safetensors: a GGUF is converted once. Raises what `ensure_weights` and `to_safetensors` raise.
+    vLLM is given safetensors: a GGUF is converted once. An adapter that no engine can put on is merged into weights of
+    its own, which are served under its name: only where it is the only one. Raises `UsageError` for several, and what
+    `ensure_weights`, `to_safetensors` and `merged` raise.
     """
     asked = dict(options or {})
     held_elsewhere: dict[str, EngineName] = {"echo": "echo", "ollama": "ollama", "remote": "remote"}
@@ -91,6 +94,15 @@ def plan(
         require_engine(chosen, asked)  # before weights are converted for it
         if engine == "auto" and progress is not None:
             progress.say(f"vLLM serves {weights.model_id}: {why} (--engine llamacpp for the other)")
+    if any(must_merge(mount) for mount in adapters):
+        if len(adapters) > 1:
+            dora = next(one.name for one in adapters if must_merge(one))
+            raise UsageError(
+                f"{dora} is a DoRA adapter, which is served as a model of its own, beside no other adapter",
+                hint="freehold serve puts several on one address",
+            )
+        weights, adapters = merged(weights, adapters[0], settings, engine=chosen, progress=progress), ()
+    elif chosen == "vllm":
         weights = to_safetensors(weights, settings, progress=progress)
     made = plan_for(
         weights,
@@ -128,8 +140,8 @@ def plans(
 
     What is None is what ``[serve]`` says.
 
-    An adapter belongs to the model its NAME begins with (``MODEL:NAME``), else to the first. Raises `UsageError`
-    without any model, and what `plan` raises.
+    An adapter belongs to the model its NAME begins with (``MODEL:NAME``), else to the first; one that is merged has a
+    plan of its own. Raises `UsageError` without any model, and what `plan` raises.
     """
     config = project.config.serve
     asked = list(models or config.models)
@@ -142,12 +154,13 @@ def plans(
         name = text.partition("=")[0]
         owner = next((model for model in asked if name.startswith(f"{model}:")), asked[0])
         mounts[owner].append(mount(text, owner))
+    alone = {model: [one for one in mounts[model] if must_merge(one)] for model in asked}
     return [
         plan(
             model,
             project.settings,
             engine=engine or ("auto" if (model == ECHO) != (config.engine == "echo") else config.engine),
-            adapters=mounts[model],
+            adapters=adapters,
             context_tokens=context_tokens or config.context_tokens,
             parallel=parallel or config.parallel,
             options=_options(project, model, engine),
@@ -155,6 +168,10 @@ def plans(
             **named,
         )
         for model in asked
+        for adapters in (
+            [one for one in mounts[model] if one not in alone[model]],
+            *([one] for one in alone[model]),
+        )
     ]
 
 

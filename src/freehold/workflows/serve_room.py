@@ -73,12 +73,14 @@ def learn_memory(plan: ServePlan, bytes: int, why: str, settings: Settings) -> N
     if fit is None or plan.weights_path is None:
         return
     already = sum(part.bytes for part in fit.parts if part.name == memory.PART)
+    computed = fit.total_bytes - already
     memory.learn(
         settings.home,
         plan.weights_path,
         probe_machine(settings.home),
         plan.kv_type,
-        more_bytes=max(0, bytes - (fit.total_bytes - already)),
+        more_bytes=max(0, bytes - computed),
+        of_bytes=computed,
         why=why,
         at=now().isoformat(),
     )

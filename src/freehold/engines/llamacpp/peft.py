@@ -1,7 +1,8 @@
 """An adapter as PEFT writes it, turned into the GGUF that llama.cpp loads: for adapters that came from elsewhere.
 
 Covered: LoRA of the linear layers llama.cpp has names for, rsLoRA, ranks and alphas that differ between layers.
-Not covered: DoRA, biases, embeddings and whole modules trained beside it; they are refused, and have to be merged.
+Not covered: DoRA (merged by `freehold.workflows.weights_merge`), biases, embeddings and whole modules trained beside
+it; they are refused, and have to be merged.
 """
 
 from __future__ import annotations
@@ -100,9 +101,12 @@ def _config(folder: Path) -> dict[str, Any]:
         kind = (
             "DoRA" if found.get("use_dora") else f"{found.get('peft_type', 'LORA')}, bias {found.get('bias')}"
         )
-        raise EngineError(
-            f"llama.cpp serves plain LoRA, and the adapter in {folder} is {kind}", hint=_WAY_OUT
-        )
+        way_out = _WAY_OUT
+        if found.get("use_dora"):
+            way_out = (
+                "freehold serve MODEL --adapter NAME=FOLDER, at the start, merges it into weights of its own"
+            )
+        raise EngineError(f"llama.cpp serves plain LoRA, and the adapter in {folder} is {kind}", hint=way_out)
     return found
 
 
