@@ -23,6 +23,19 @@ from freehold.engines import crash
         (1, ["error: no such tensor", "done"], False, "it exited with code 1: error: no such tensor"),
         (3, ["last words"], False, "it exited with code 3: last words"),
         (0, ["last words"], False, "it exited with code 0"),
+        (
+            1,
+            [
+                "0.00.100.000 E srv: a request failed",
+                "0.00.100.000 W slot: all is well",
+                "0.00.506.318 E llama_adapter_lora: tensor has incorrect shape",
+                "0.00.506.356 E srv load_model: failed to create_context",
+                "Traceback (most recent call last):",
+                "RuntimeError: Failed to init server, please check the input params.",
+            ],
+            False,
+            "it exited with code 1: llama_adapter_lora: tensor has incorrect shape",
+        ),
         (-200, [], False, "it was ended by signal 200"),
     ],
 )

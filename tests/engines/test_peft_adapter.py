@@ -7,6 +7,7 @@ import pytest
 
 from freehold.engines.llamacpp import adapters, peft
 from freehold.errors import EngineError, InputError
+from freehold.hardware.gguf_header import Header, HeaderTensor
 from freehold.types.endpoint import AdapterMount
 
 gguf = pytest.importorskip("gguf")
@@ -34,6 +35,57 @@ def change(path, name):
     alpha, tensors = read(path)
     a, b = tensors[f"{name}.weight.lora_a"], tensors[f"{name}.weight.lora_b"]
     return b @ a * (alpha / a.shape[0])
+
+
+def base_of(*, width=32, rows=48, layers=2):
+    """The header of a base with the layers of these sizes."""
+    sizes = {"attn_q": (width, 32), "attn_k": (width, 16), "ffn_down": (rows, width)}
+    tensors = tuple(
+        HeaderTensor(f"blk.{number}.{name}.weight", dims, "F32", 0)
+        for number in range(layers)
+        for name, dims in sizes.items()
+    )
+    return Header("base.gguf", BASE, tensors, 0)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ({}, None),
+        ({"A": (4, 40)}, "blk.0.ffn_down.weight is 32 × 48 in the base and 32 × 40 in the adapter"),
+        ({"B": (30, 4)}, "and 30 × 48 in the adapter"),
+        ({"B": (32, 8)}, "has rank 4 and 8 in the halves of blk.0.ffn_down.weight"),
+        ({"B": None}, "has only half of blk.0.ffn_down.weight"),
+        ({"layers": 0}, "changes blk.0.ffn_down.weight, which the base does not have"),
+    ],
+)
+def test_an_adapter_that_does_not_fit_says_where(tmp_path, damage, says):
+    sizes = {"A": (4, 48), "B": (32, 4), **{key: value for key, value in damage.items() if key in "AB"}}
+    tensors = {
+        f"base_model.model.model.layers.0.mlp.down_proj.lora_{half}.weight": np.ones(size, "float32")
+        for half, size in sizes.items()
+        if size is not None
+    }
+    folder = write(tmp_path / "a", tensors, r=4, lora_alpha=8)
+    mount = AdapterMount(name="m:x", path=str(folder))
+    base = base_of(layers=damage.get("layers", 2))
+    if says is None:
+        adapters.check(mount, base, None)
+        return
+    with pytest.raises(EngineError) as caught:
+        adapters.check(mount, base, None)
+    assert says in caught.value.message
+
+
+def test_values_that_are_no_numbers_are_refused(tmp_path):
+    name = "base_model.model.model.layers.0.mlp.down_proj.lora_{}.weight"
+    tensors = {
+        name.format("A"): np.full((4, 48), np.nan, "float32"),
+        name.format("B"): np.ones((32, 4), "float32"),
+    }
+    folder = write(tmp_path / "a", tensors, r=4)
+    with pytest.raises(InputError, match=r"lora_A.weight holds values that are no numbers"):
+        adapters.check(AdapterMount(name="m:x", path=str(folder)), base_of(), None)
 
 
 def write(folder, tensors, **config):
@@ -78,7 +130,7 @@ def test_it_is_what_the_trainer_would_have_written(tmp_path, rslora):
     assert ours.keys() == trainers.keys() and len(ours) == 12
     for name, values in ours.items():
         assert np.allclose(values, trainers[name], atol=1e-6), name
-    adapters.check(mount, BASE, None)
+    adapters.check(mount, base_of(), None)
     before = made.stat().st_mtime_ns
     assert adapters.file_of(mount, BASE) == made and made.stat().st_mtime_ns == before, "made once"
     same = AdapterMount(name="m:x", path=str(tmp_path / "theirs" / "adapter_model.safetensors"))

@@ -16,12 +16,13 @@ from freehold.cli.main import cli
 from freehold.engines.llamacpp import native
 from freehold.errors import EngineError, InputError, MissingExtraError, PortInUseError, UsageError
 from freehold.settings import load
+from freehold.types.config import AppConfig, ProjectConfig
 from freehold.types.endpoint import ServePlan
 from freehold.types.model import Weights
 from freehold.types.progress import Silent
 from freehold.types.training import Adapter, FinetuneConfig
 from freehold.workflows import serve, serve_room, served
-from freehold.workflows.project import open_project
+from freehold.workflows.project import Project, open_project
 
 WEIGHTS = Weights(
     model_id="org/base",
@@ -204,6 +205,17 @@ def test_an_adapter_folder_says_which_weights_it_belongs_to(tmp_path):
 def test_an_adapter_is_name_and_path(text):
     with pytest.raises(UsageError, match="is not NAME=PATH"):
         serve.mount(text, "m")
+
+
+def test_two_adapters_have_two_names(tmp_path):
+    project = open_project_at(tmp_path)
+    (tmp_path / "x.gguf").write_bytes(b"")
+    with pytest.raises(UsageError, match="two adapters are called echo:shop"):
+        serve.plans(project, ["echo"], adapters=[f"shop={tmp_path / 'x.gguf'}"] * 2)
+
+
+def open_project_at(folder):
+    return Project(folder, ProjectConfig(app=AppConfig(name="a")), load(), None)
 
 
 def test_an_adapter_that_is_not_there():

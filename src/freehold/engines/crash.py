@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 
@@ -11,6 +12,10 @@ _MEMORY_WORDS = (
     "failed to allocate", "unable to allocate", "out of memory", "bad_alloc", "cannot allocate memory",
     "cuda error: out of memory", "memoryerror",
 )  # fmt: skip
+
+
+_LLAMA_ERROR = re.compile(r"^\d+\.\d\d\.\d{3}\.\d{3} E ")
+"""How llama.cpp begins a line that tells an error: time since its start, level."""
 
 
 def oom_kills() -> int | None:
@@ -63,7 +68,13 @@ def is_memory(reason: str) -> bool:
 
 
 def _telling(lines: list[str], code: int) -> str | None:
-    """The line most likely to say why: the last error; for an exit without one, the last line."""
+    """The line most likely to say why: the first of llama.cpp's last run of errors, for what follows it are
+    consequences; else the last error; for an exit without one, the last line."""
+    last = next((n for n in range(len(lines) - 1, -1, -1) if _LLAMA_ERROR.match(lines[n])), None)
+    if last is not None and code > 0:
+        while last and _LLAMA_ERROR.match(lines[last - 1]):
+            last -= 1
+        return _LLAMA_ERROR.sub("", lines[last])
     for line in reversed(lines):
         low = line.lower()
         if "error" in low or "fail" in low or "exception" in low:

@@ -154,6 +154,9 @@ def plans(
         name = text.partition("=")[0]
         owner = next((model for model in asked if name.startswith(f"{model}:")), asked[0])
         mounts[owner].append(mount(text, owner))
+        names = [one.name for one in mounts[owner]]
+        if len(set(names)) < len(names):
+            raise UsageError(f"two adapters are called {names[-1]}", hint="give each a name of its own")
     alone = {model: [one for one in mounts[model] if must_merge(one)] for model in asked}
     return [
         plan(

@@ -58,7 +58,8 @@ class LlamaEngine:
                 f"llama.cpp reads GGUF, and {path} is not",
                 hint="pull a GGUF of this model, or serve it with the vllm engine",
             )
-        metadata = read_header(path).metadata
+        header = read_header(path)
+        metadata = header.metadata
         _check_context(plan, metadata)
         if "tokenizer.chat_template" not in metadata and options.chat_template is None:
             raise EngineError(
@@ -66,7 +67,7 @@ class LlamaEngine:
                 hint='give one: [serve] options = { chat_template = "…" }, or use the instruct version',
             )
         for mount in plan.adapters:
-            adapters.check(mount, metadata, plan.weights_sha256)
+            adapters.check(mount, header, plan.weights_sha256)
         if plan.port:
             ports.claim(plan.host, plan.port)
 

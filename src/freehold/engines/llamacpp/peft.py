@@ -163,4 +163,7 @@ def _tensors(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         raise InputError(f"no sound safetensors file of float numbers: {error}", path=str(path)) from None
     if not found:
         raise InputError("this safetensors file holds no tensors", path=str(path))
+    broken = next((name for name, values in found.items() if not np.isfinite(values).all()), None)
+    if broken is not None:
+        raise InputError(f"{broken} holds values that are no numbers", path=str(path), hint="train it again")
     return found
