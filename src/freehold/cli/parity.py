@@ -17,7 +17,14 @@ from freehold.cli.options import config_option, json_option, print_json
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of an adapter that freehold train made.",
 )
-@click.option("--samples", "count", default=16, show_default=True, help="Prompts to compare.")
+@click.option(
+    "--samples",
+    "count",
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    help="Prompts to compare.",
+)
 @config_option
 @json_option
 def command(
