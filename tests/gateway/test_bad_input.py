@@ -7,12 +7,17 @@ import time
 
 import psutil
 import pytest
-from loopback import ANSWER, FakeUpstream, eventually, gateway, plain, stream, stream_of, traces_of
+from loopback import ANSWER, FakeUpstream, eventually, gateway, plain, stream, stream_of, trace_of, traces_of
 from test_faults import metric
 from test_forward import QUESTION, get, post
 
 from freehold.types.endpoint import Endpoint, ServedModel
 
+STREAMED = {
+    "/v1/messages": {**QUESTION, "max_tokens": 5, "stream": True},
+    "/v1/responses": {"model": "m", "input": "x", "stream": True},
+    "/api/chat": {**QUESTION, "stream": True},
+}
 INSIDE = (b"Traceback", b'File "', b"granian", b"pyreqwest", b"site-packages", b"Python/", b"httptools")
 
 
@@ -162,19 +167,36 @@ def test_a_stream_that_stalls_is_told_to_the_client(upstream, tmp_path):
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses", "/api/chat"])
-def test_malformed_events_do_not_break_a_translation(shared, upstream, path):
-    odd = [b"data: {nonsense\n\n", b": comment\n\n", b"garbage\n\n", b"data: [1]\n\n", b"data: \xff\xfe\n\n"]
+def test_what_is_no_event_does_not_break_a_translation(shared, upstream, path):
+    odd = [b": comment\n\n", b"garbage\n\n", b"data: [1]\n\n", b"data:\n\n"]
     upstream.answer = lambda seen: stream([*odd, *stream_of("on", " its", " way")])
-    asked = {**QUESTION, "max_tokens": 5, "input": "x", "stream": True}
-    status, _, body = post(shared, asked, path=path)
+    status, _, body = post(shared, STREAMED[path], path=path)
     assert status == 200 and b" its" in body and not any(mark in body for mark in INSIDE)
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (b"data: {nonsense\n\n", b"cannot be read"),
+        (b"data: \xff\xfe\n\n", b"cannot be read"),
+        (b'data: {"error":{"message":"out of memory"}}\n\n', b"out of memory"),
+        (b"", b"broke off its answer"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses", "/api/chat"])
+def test_an_answer_that_is_not_whole_is_never_told_as_one(shared, upstream, path, event, said):
+    """Neither one with a hole, nor one that ends with an error, nor one whose end did not come."""
+    upstream.answer = lambda seen: stream([*stream_of("on", " its", " way")[:3], event])
+    _, headers, body = post(shared, STREAMED[path], path=path)
+    assert said in body and not any(mark in body for mark in INSIDE)
+    assert not any(end in body for end in (b"message_stop", b"response.completed", b'"done":true'))
+    assert trace_of(shared, headers["x-freehold-trace-id"]).completeness == "upstream_cut"
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses", "/api/chat"])
 def test_events_of_wrong_types_end_a_translation_with_an_error(shared, upstream, path):
     upstream.answer = lambda seen: stream([*stream_of("on")[:2], b'data: {"choices": [7]}\n\n'])
-    asked = {**QUESTION, "max_tokens": 5, "input": "x", "stream": True}
-    _, _, body = post(shared, asked, path=path)
+    _, _, body = post(shared, STREAMED[path], path=path)
     assert b"cannot be read" in body and not any(mark in body for mark in INSIDE)
 
 

@@ -9,7 +9,7 @@ import pytest
 from loopback import ANSWER, eventually, gateway, plain, stream, stream_of, traces_of
 from test_forward import QUESTION, post
 
-from freehold.types.endpoint import Capabilities, Endpoint
+from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
 
 CALL = {
     **ANSWER,
@@ -70,6 +70,11 @@ def gpt(shared):
 
 
 ASKED = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "where?"}]}
+ASKED_AT = {
+    "/v1/messages": ASKED,
+    "/v1/responses": {"model": "m", "input": "where?"},
+    "/api/chat": {"model": "m", "messages": ASKED["messages"]},
+}
 ANTHROPIC_TOOL = {"name": "find", "description": "finds", "input_schema": {"type": "object"}}
 
 
@@ -229,8 +234,7 @@ def test_wrong_types_are_the_clients_error(shared, upstream, path, body):
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses", "/api/chat"])
 def test_answers_of_wrong_types_are_the_upstreams_error(shared, upstream, path, said):
     upstream.answer = lambda seen: plain(said)
-    asked = {"model": "m", "max_tokens": 5, "stream": False, "messages": [], "input": "x"}
-    status, _, answer = post(shared, asked, path=path)
+    status, _, answer = post(shared, {**ASKED_AT[path], "stream": False}, path=path)
     assert status == 502 and b"cannot be read" in answer
 
 
@@ -324,6 +328,37 @@ def test_what_only_the_maker_has_is_refused(claude, gpt, upstream):
     with pytest.raises(openai.BadRequestError, match="top_logprobs"):
         gpt.responses.create(model="m", input="x", top_logprobs=2)
     assert not upstream.seen
+
+
+def test_thinking_with_a_budget_is_refused_not_left_out(claude, upstream):
+    with pytest.raises(anthropic.BadRequestError, match="thinking with a budget is not possible"):
+        claude.messages.create(**ASKED, thinking={"type": "enabled", "budget_tokens": 2000})
+    assert not upstream.seen
+    assert claude.messages.create(**ASKED, thinking={"type": "adaptive"}).content[0].text == "on its way"
+
+
+def test_one_model_is_told_of_as_each_client_reads_it(claude, gpt, upstream, tmp_path):
+    served = (ServedModel(name="Some/Model-1", upstream_name="x"),)
+    endpoint = Endpoint(name="one", engine="remote", base_url=upstream.base_url, models=served)
+    with gateway(upstream, tmp_path, endpoints=(endpoint,)) as running:
+        with openai.OpenAI(base_url=f"{running.base_url}/v1", api_key="x", max_retries=0) as client:
+            assert client.models.retrieve("Some/Model-1").id == "Some/Model-1"
+            with pytest.raises(openai.NotFoundError, match="'Some/Other' does not exist here"):
+                client.models.retrieve("Some/Other")
+        with anthropic.Anthropic(base_url=running.base_url, api_key="x", max_retries=0) as client:
+            assert client.models.retrieve("Some/Model-1").type == "model"
+            with pytest.raises(anthropic.NotFoundError) as error:
+                client.models.retrieve("Some/Other")
+        assert error.value.body["error"]["type"] == "not_found_error"
+
+
+def test_what_is_not_there_is_said_in_the_clients_own_shape(claude, llama):
+    with pytest.raises(anthropic.NotFoundError) as error:
+        claude.messages.batches.list()
+    assert error.value.body["error"]["type"] == "not_found_error"
+    with pytest.raises(ollama.ResponseError, match=r"^nothing is served at /api/pull") as refused:
+        llama.pull("m")
+    assert refused.value.status_code == 404
 
 
 def test_responses_state_is_refused(gpt, upstream):

@@ -204,8 +204,8 @@ def test_a_prompt_the_incumbent_cannot_take_goes_to_a_larger_one(upstream, candi
 )
 def test_with_nobody_larger_it_is_an_error_in_the_clients_own_words(direct, upstream, candidate, path, shape):
     candidate.answer = lambda seen: plain(TOO_LONG, status=400)
-    asked = {**QUESTION, "max_tokens": 5, "input": "hi", "stream": False}
-    status, _, body = post(direct, asked, path=path)
+    asked = {"/v1/messages": {**QUESTION, "max_tokens": 5}, "/v1/responses": {"model": "m", "input": "hi"}}
+    status, _, body = post(direct, {**asked.get(path, QUESTION), "stream": False}, path=path)
     assert status == 400 and shape(json.loads(body)) and b"available context size" in body
 
 
@@ -235,3 +235,32 @@ def test_ollama_is_asked_whether_it_would_cut(upstream, candidate, tmp_path):
         candidate.answer = lambda seen: plain(ANSWER)
         assert post(running, {"model": "m", "messages": turns})[0] == 200
         assert [seen.path for seen in candidate.seen[-2:]] == ["/api/chat", "/v1/chat/completions"]
+
+
+def test_what_the_candidates_api_has_no_word_for_is_answered_by_the_incumbent(upstream, candidate, tmp_path):
+    endpoints = (
+        Endpoint(name="incumbent", engine="remote", api="anthropic", base_url=upstream.base_url),
+        Endpoint(name="candidate", engine="llamacpp", base_url=candidate.base_url),
+    )
+    said = {
+        "type": "message",
+        "id": "m1",
+        "role": "assistant",
+        "content": [{"type": "text", "text": "Well."}],
+    }
+    upstream.answer = lambda seen: plain({**said, "model": "m", "stop_reason": "end_turn", "usage": {}})
+    route = Route(
+        name="app",
+        model="m",
+        incumbent=Target(endpoint="incumbent"),
+        candidate=Target(endpoint="candidate"),
+        state="promoted",
+    )
+    thinking = {"type": "enabled", "budget_tokens": 2000}
+    with gateway(upstream, tmp_path, endpoints=endpoints, routes=(route,)) as running:
+        with anthropic.Anthropic(base_url=running.base_url, api_key="x", max_retries=0) as claude:
+            asked = {"model": "m", "max_tokens": 4000, "messages": QUESTION["messages"]}
+            assert claude.messages.create(**asked).content[0].text == "on its way"
+            assert claude.messages.create(**asked, thinking=thinking).content[0].text == "Well."
+        assert upstream.seen[-1].json["thinking"] == thinking and len(candidate.seen) == 1
+        assert metric(running, 'freehold_fallbacks_total{route="app",why="other_api"}') == 1

@@ -1,3 +1,5 @@
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,11 +38,17 @@ def test_a_cut_event_is_not_lost():
 
 @given(st.data(), st.sampled_from([b"\n", b"\r\n", b"\r"]))
 def test_json_comes_whole_however_the_stream_is_cut_and_its_lines_end(data, ending):
-    stream = b"".join([b": hi\n\n", b"event: a\ndata: [1]\n\n", b"data: {\n\n", *WORDS, END]).replace(
-        b"\n", ending
-    )
+    odd = [b": hi\n\n", b"event: a\ndata: [1]\n\n", b"garbage\n\n", b"data: \n\n"]
+    stream = b"".join([*odd, *WORDS, END]).replace(b"\n", ending)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     reader = JsonEvents()
     pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     found = [told for piece in pieces for told in reader.feed(piece)]
     assert [one["choices"][0]["delta"]["content"] for one in found] == ["0", "1", "2"]
+    assert reader.done
+
+
+@pytest.mark.parametrize("data", [b"data: {\n\n", b"data: nonsense\n\n", b'data: {"a":"\xff"}\n\n'])
+def test_an_event_that_cannot_be_read_is_no_event_to_pass_over(data):
+    with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
+        JsonEvents().feed(data)

@@ -67,6 +67,9 @@ def test_tools_schemas_and_limits_are_said_in_its_words():
         ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "input_audio"),
         ({"messages": [{"role": "critic", "content": "x"}]}, "role critic"),
         ({"messages": "hello"}, "must be a list"),
+        ({"reasoning_effort": "minimal"}, "minimal is not possible"),
+        ({"min_p": 0.1}, "min_p is not possible"),
+        ({"verbosity": "low"}, "verbosity is not possible"),
     ],
 )
 def test_what_it_has_no_word_for_is_refused(more, words):
@@ -76,7 +79,14 @@ def test_what_it_has_no_word_for_is_refused(more, words):
 
 
 def test_neutral_values_are_no_reason_to_refuse():
-    assert "n" not in translated(n=1, logprobs=False, presence_penalty=0, seed=None)
+    asked = translated(
+        n=1, logprobs=False, presence_penalty=0, seed=None, reasoning_effort="none", store=True
+    )
+    assert asked.keys() == {"model", "max_tokens", "messages"}
+
+
+def test_effort_is_a_word_of_both():
+    assert translated(reasoning_effort="xhigh")["output_config"] == {"effort": "xhigh"}
 
 
 def event(kind, **body):
@@ -113,7 +123,9 @@ def test_a_stream_says_the_same_however_it_is_cut(size):
 def test_usage_is_told_only_to_who_asked_and_a_cut_stream_has_no_end():
     assert b"usage" not in StreamToOpenai(json.dumps(ASKED).encode()).feed(EVENTS)
     stream = StreamToOpenai(json.dumps(ASKED).encode())
-    assert b"[DONE]" not in stream.feed(EVENTS[: EVENTS.index(b"event: message_stop")]) + stream.rest()
+    assert b"[DONE]" not in stream.feed(EVENTS[: EVENTS.index(b"event: message_stop")])
+    with pytest.raises(ApiError, match="broke off"):
+        stream.rest()
     with pytest.raises(ApiError, match="Overloaded"):
         stream.feed(event("error", error={"type": "overloaded_error", "message": "Overloaded"}))
 

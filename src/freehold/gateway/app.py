@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import logging
 import time
+import urllib.parse
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -29,11 +30,12 @@ from freehold.gateway.translation import DOORS
 from freehold.gateway.upstream import UpstreamFailure
 from freehold.types.route import Route
 from freehold.wire import anthropic, ollama
-from freehold.wire.errors import ApiError, Reply, ollama_error, openai_error
+from freehold.wire.errors import ApiError, Reply, anthropic_error, ollama_error, openai_error
 
 log = logging.getLogger("freehold.gateway")
 TELL_USE_EVERY_S = 0.25
 _JSON = [("content-type", "application/json")]
+_MODEL_PAGE = "/v1/models/"
 
 
 def merged_routes(config: GatewayConfig, stored: tuple[Route, ...]) -> list[Route]:
@@ -107,8 +109,10 @@ class GatewayApp:
             await forward(self.state, self.shadows, door, request)
             return
         error = openai_error if door is None else door.error
-        if request.path == "/api/show":
+        if request.path.startswith("/api/"):
             error = ollama_error
+        elif request.path.startswith("/v1/messages") or request.header("anthropic-version"):
+            error = anthropic_error
         try:
             whole = await self._page(request)
         except ApiError as refused:
@@ -119,7 +123,7 @@ class GatewayApp:
 
     async def _page(self, request: Request) -> Reply:
         assert self.state is not None
-        page = PAGES.get(request.path)
+        page = GatewayApp.model if request.path.startswith(_MODEL_PAGE) else PAGES.get(request.path)
         if (origin := request.header("origin")) is not None:
             refuse_other_origins(origin, request.header("host"))
         if request.path == "/api/show" and request.method == "POST":
@@ -165,15 +169,25 @@ class GatewayApp:
         assert self.state is not None
         state = self.state
         state.keys.check(request.header("authorization"), request.header("x-api-key"))
-        names = state.table.model_names()
+        told = [self._told_model(name, request) for name in state.table.model_names()]
         if request.header("anthropic-version"):
-            at = datetime.fromtimestamp(self._started_at, UTC).isoformat().replace("+00:00", "Z")
-            return Reply(200, _JSON, msgspec.json.encode(anthropic.listed_models(names, at)))
-        data = [
-            {"id": name, "object": "model", "created": self._started_at, "owned_by": "freehold"}
-            for name in names
-        ]
-        return Reply(200, _JSON, msgspec.json.encode({"object": "list", "data": data}))
+            return Reply(200, _JSON, msgspec.json.encode(anthropic.listed_models(told)))
+        return Reply(200, _JSON, msgspec.json.encode({"object": "list", "data": told}))
+
+    async def model(self, request: Request) -> Reply:
+        """One of these names. Raises `ApiError` (404) for others, where no endpoint takes any name."""
+        assert self.state is not None
+        state = self.state
+        state.keys.check(request.header("authorization"), request.header("x-api-key"))
+        name = urllib.parse.unquote(request.path.removeprefix(_MODEL_PAGE))
+        if name not in state.table.model_names():
+            state.table.direct(name)
+        return Reply(200, _JSON, msgspec.json.encode(self._told_model(name, request)))
+
+    def _told_model(self, name: str, request: Request) -> dict[str, Any]:
+        if request.header("anthropic-version"):
+            return anthropic.listed_model(name, self._started_at)
+        return {"id": name, "object": "model", "created": self._started_at, "owned_by": "freehold"}
 
     async def ollama_tags(self, request: Request) -> Reply:
         """The same names, as Ollama lists them."""

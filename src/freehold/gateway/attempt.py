@@ -84,9 +84,15 @@ async def _try(
     last: bool,
 ) -> None:
     """Ask one endpoint; returns when the client has an answer. Raises `UpstreamFailure` or `NextTarget`."""
-    translated = translation.between(exchange.door, endpoint)
+    try:
+        translated = translation.between(exchange.door, endpoint)
+        body, hide_usage = _upstream_body(exchange, endpoint, target, translated)
+    except ApiError:
+        # What this endpoint's API has no word for, the next one's may have.
+        if last:
+            raise
+        raise NextTarget("other_api") from None
     path = exchange.door.path if translated is None else translated.path
-    body, hide_usage = _upstream_body(exchange, endpoint, target, translated)
     headers = state.upstreams.headers_for(
         endpoint,
         client_headers,

@@ -11,7 +11,7 @@ from freehold.gateway.translation import UNREADABLE, StreamTranslation, Translat
 from freehold.gateway.upstream import headers_back
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic
-from freehold.wire.errors import ApiError
+from freehold.wire.errors import ApiError, cut_off
 from freehold.wire.sse import UsageFilter
 
 _WHOLE_ANSWER_MAX = 1024 * 1024
@@ -69,7 +69,10 @@ async def pass_on_checked(
         return
     filtered, headers = _filter(exchange, translated, headers, hide_usage)
     if filtered is not None:
-        data = filtered.feed(data) + filtered.rest()
+        try:
+            data = filtered.feed(data) + filtered.rest()
+        except UNREADABLE:
+            raise unreadable_answer() from None
     exchange.sent = True
     request.respond(opened.status, headers, data)
 
@@ -190,6 +193,5 @@ def _told(exchange: Exchange, filtered: StreamTranslation, data: bytes | None) -
 
 def _cut_notice(exchange: Exchange, filtered: StreamTranslation | None) -> bytes:
     """An error the client's library notices; ending the stream quietly would look like a whole answer."""
-    error = ApiError(502, "the upstream broke off its answer", code="upstream_cut")
-    body = exchange.door.error(error).body
+    body = exchange.door.error(cut_off()).body
     return b"data: " + body + b"\n\n" if filtered is None else filtered.broken(body)

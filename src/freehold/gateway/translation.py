@@ -113,6 +113,13 @@ _MESSAGES = Translation(
     stream=anthropic.StreamFromOpenai,
     content_type=_SSE,
 )
+_GO_ON = {"continue_final_message": True, "add_generation_prompt": False}
+# An answer that the client has begun: llama.cpp and Ollama go on with it, vLLM when it is told to. Of another server
+# we don't know; it may begin a turn of its own, without a word.
+_MESSAGES_BY_ENGINE = {
+    "vllm": _MESSAGES._replace(request=_asked(lambda body: anthropic.request_to_openai(body, begun=_GO_ON))),
+    "remote": _MESSAGES._replace(request=_asked(lambda body: anthropic.request_to_openai(body, begun=None))),
+}
 _RESPONSES = Translation(
     path=_CHAT,
     request=_asked(responses.request_to_openai),
@@ -232,7 +239,7 @@ def between(door: Door, endpoint: Endpoint) -> Translation | None:
         if door.kind == "responses":
             return None if endpoint.capabilities.responses else _RESPONSES
         if door.kind == "messages":
-            return _MESSAGES
+            return _MESSAGES_BY_ENGINE.get(endpoint.engine, _MESSAGES)
         return None if door.api == "openai" else _OLLAMA[door.path]
     if endpoint.api == "anthropic":
         if door.api == "anthropic":

@@ -1,20 +1,22 @@
 """Anthropic's Messages API, translated to and from OpenAI's chat API.
 
-Covered: text, images, tools and their results, tool choice, stop sequences, system prompts, JSON schemas, streams,
-the count of a prompt's tokens where the endpoint can tell it, the list of models.
-Not covered (refused): documents, server-side tools, and everything else a chat API has no word for. Thinking
-blocks of earlier turns are left out, as the API allows.
+Covered: text, images, tools and their results, tool choice, stop sequences, system prompts, JSON schemas, effort,
+streams, the count of a prompt's tokens where the endpoint can tell it, the list of models.
+Not covered (refused): documents, server-side tools, thinking with a budget, and everything else a chat API has no
+word for. Thinking blocks of earlier turns are left out, as the API allows; a model that thinks by itself does so,
+and its thinking is not told.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from freehold.types.trace import Usage
 from freehold.wire import openai, sse
-from freehold.wire.errors import ApiError
+from freehold.wire.errors import ApiError, cut_off, refuse_others
 from freehold.wire.openai import Answer
 
 API_VERSION = "2023-06-01"
@@ -30,18 +32,48 @@ FINISH_REASONS = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
+    "model_context_window_exceeded": "length",
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
 
 
-def request_to_openai(body: bytes) -> bytes:
-    """The chat request that asks the same. Raises `ApiError` (400) for what it cannot ask."""
+_TRANSLATED = frozenset(
+    (
+        *("model", "messages", "system", "max_tokens", "temperature", "top_p", "top_k", "stop_sequences"),
+        *("tools", "tool_choice", "output_config", "output_format", "metadata", "stream"),
+        *("thinking", "context_management"),
+        # Of price and speed, not of the answer.
+        *("service_tier", "cache_control"),
+    )
+)
+
+
+_SAYS_NO_MORE: dict[str, Any] = {}
+
+
+def request_to_openai(body: bytes, *, begun: dict[str, Any] | None = _SAYS_NO_MORE) -> bytes:
+    """The chat request that asks the same. Raises `ApiError` (400) for what it cannot ask.
+
+    The last message may be the beginning of the answer; `begun` are the fields that have the endpoint go on with
+    it, None where it cannot.
+    """
     asked = _object(body)
     for name in ("mcp_servers", "container"):
         if asked.get(name):
             raise ApiError(400, f"{name} run at Anthropic and cannot be passed on to this model", param=name)
+    refuse_others(asked, _TRANSLATED, "the API of this model")
+    _check_thinking(asked)
     chat: dict[str, Any] = {"model": asked.get("model"), "messages": _messages(asked)}
+    if chat["messages"] and chat["messages"][-1]["role"] == "assistant":
+        if begun is None:
+            raise ApiError(
+                400,
+                "the last message begins the answer, and the API of this model would not go on with it; "
+                "end with a user's message",
+                param="messages",
+            )
+        chat.update(begun)
     for name in ("max_tokens", "temperature", "top_p", "top_k"):
         if asked.get(name) is not None:
             chat[name] = asked[name]
@@ -51,8 +83,11 @@ def request_to_openai(body: bytes) -> bytes:
         chat["tools"] = [_tool(tool) for tool in asked["tools"]]
     if isinstance(choice := asked.get("tool_choice"), dict):
         chat.update(_tool_choice(choice))
-    output = asked.get("output_config")
-    if isinstance(output, dict) and isinstance(form := output.get("format"), dict):
+    output = asked.get("output_config") or {}
+    refuse_others(output, ("format", "effort"), "the API of this model")
+    if output.get("effort") is not None:
+        chat["reasoning_effort"] = output["effort"]
+    if isinstance(form := output.get("format") or asked.get("output_format"), dict):
         schema = {"name": "answer", "schema": form.get("schema"), "strict": True}
         chat["response_format"] = {"type": "json_schema", "json_schema": schema}
     if isinstance(metadata := asked.get("metadata"), dict) and metadata.get("user_id"):
@@ -61,6 +96,26 @@ def request_to_openai(body: bytes) -> bytes:
         chat["stream"] = True
         chat["stream_options"] = {"include_usage": True}
     return msgspec.json.encode(chat)
+
+
+def _check_thinking(asked: dict[str, Any]) -> None:
+    """A chat API cannot be told to think, nor for how long; a model that may think or not is left to it."""
+    thinking = asked.get("thinking") or {}
+    if thinking.get("type") not in (None, "disabled", "adaptive"):
+        raise ApiError(
+            400,
+            "thinking with a budget is not possible with the API of this model; leave it out, or send "
+            '{"type": "adaptive"} and the model decides',
+            param="thinking",
+        )
+    for edit in (asked.get("context_management") or {}).get("edits") or ():
+        # Earlier thinking is never passed on, so this one is done already.
+        if not str(edit.get("type")).startswith("clear_thinking"):
+            raise ApiError(
+                400,
+                f"context_management {str(edit.get('type'))[:100]} is not possible with the API of this model",
+                param="context_management",
+            )
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -80,11 +135,15 @@ def _messages(asked: dict[str, Any]) -> list[dict[str, Any]]:
     for message in given:
         if not isinstance(message, dict):
             raise ApiError(400, "messages: expected objects")
-        content = message.get("content")
+        content, role = message.get("content"), message.get("role")
+        if role not in ("user", "assistant", "system"):
+            raise ApiError(400, f"messages: a role {str(role)[:100]} is not possible", param="messages")
         if isinstance(content, str):
-            messages.append({"role": message.get("role"), "content": content})
-        elif message.get("role") == "assistant":
+            messages.append({"role": role, "content": content})
+        elif role == "assistant":
             messages.append(_assistant(content or ()))
+        elif role == "system":
+            messages.append({"role": role, "content": _plain_text(content)})
         else:
             messages.extend(_user(content or ()))
     return messages
@@ -96,7 +155,13 @@ def _plain_text(content: Any) -> str:
     parts = []
     for block in content or ():
         if not isinstance(block, dict) or block.get("type") != "text":
-            raise ApiError(400, "only text can stand here")
+            kind = block.get("type") if isinstance(block, dict) else block
+            raise ApiError(
+                400,
+                f"a system prompt or tool result with a block of type {str(kind)[:100]} cannot be passed on to this "
+                "model; only text can",
+                param="messages",
+            )
         parts.append(str(block.get("text", "")))
     return "\n".join(parts)
 
@@ -155,8 +220,7 @@ def _tool(tool: Any) -> dict[str, Any]:
     if not isinstance(tool, dict) or tool.get("type", "custom") != "custom":
         raise ApiError(400, "tools that run at Anthropic cannot be passed on to this model", param="tools")
     function = {"name": tool.get("name"), "parameters": tool.get("input_schema") or {"type": "object"}}
-    if tool.get("description"):
-        function["description"] = tool["description"]
+    function.update({name: tool[name] for name in ("description", "strict") if tool.get(name)})
     return {"type": "function", "function": function}
 
 
@@ -236,6 +300,8 @@ class StreamFromOpenai:
         return b"".join(out)
 
     def rest(self) -> bytes:
+        if self._finish is None and not self._events.done:
+            raise cut_off()
         out: list[bytes] = []
         self._start({}, out)
         self._end_block(out)
@@ -254,7 +320,7 @@ class StreamFromOpenai:
 
     def _chunk(self, chunk: dict[str, Any], out: list[bytes]) -> None:
         if "error" in chunk:
-            raise ApiError(502, "the model stopped with an error")
+            raise openai.stopped_with(chunk)
         self._start(chunk, out)
         if isinstance(chunk.get("usage"), dict):
             self._usage = chunk["usage"]
@@ -309,14 +375,19 @@ def _event(kind: str, body: dict[str, Any]) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), msgspec.json.encode({"type": kind, **body}))
 
 
-def listed_models(names: list[str], created_at: str) -> dict[str, Any]:
-    """``GET /v1/models`` as Anthropic's clients read it."""
-    data = [{"type": "model", "id": name, "display_name": name, "created_at": created_at} for name in names]
+def listed_model(name: str, created_s: int) -> dict[str, Any]:
+    """One line of ``GET /v1/models`` as Anthropic's clients read it."""
+    at = datetime.fromtimestamp(created_s, UTC).isoformat().replace("+00:00", "Z")
+    return {"type": "model", "id": name, "display_name": name, "created_at": at}
+
+
+def listed_models(data: list[dict[str, Any]]) -> dict[str, Any]:
+    """The whole list."""
     return {
         "data": data,
         "has_more": False,
-        "first_id": names[0] if names else None,
-        "last_id": names[-1] if names else None,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
     }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Container
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -31,6 +32,19 @@ class ApiError(Exception):
         self.type = type or _OPENAI_TYPES.get(status, "api_error")
         self.param = param
         self.retry_after_s = retry_after_s
+
+
+def cut_off() -> ApiError:
+    """An upstream's answer ended before it was whole."""
+    return ApiError(502, "the upstream broke off its answer", code="upstream_cut")
+
+
+def refuse_others(asked: dict[str, Any], known: Container[str], whose: str) -> None:
+    """Raise `ApiError` (400) for a field that a translation would leave out: the answer would be one to another
+    question. Fields that say nothing (null, false, empty) are no reason; `whose` API lacks the others."""
+    for name, value in asked.items():
+        if name not in known and value not in (None, False, [], {}, ""):
+            raise ApiError(400, f"{name[:100]} is not possible with {whose}", param=name[:100])
 
 
 class Reply(NamedTuple):

@@ -1,7 +1,10 @@
 """Ollama's API, translated to and from OpenAI's.
 
 Covered: chat, generate and embed with options, images, tools, JSON schemas, streams of JSON lines.
-Not covered (refused): generate's ``raw``, ``template``, ``suffix`` and ``context``, which only Ollama knows.
+Not covered (refused): generate's ``raw``, ``template``, ``suffix`` and ``context``, which only Ollama knows; thinking
+switched on (its levels are passed on); log-probabilities; options of sampling that OpenAI's API has no word for.
+Left aside: options of how Ollama runs a model (``num_ctx``, ``num_gpu`` …), which the engine here has its own for, and
+fields Ollama does not know, which it leaves aside as well.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from typing import Any
 import msgspec
 
 from freehold.wire import openai, sse
-from freehold.wire.errors import ApiError
+from freehold.wire.errors import ApiError, cut_off
 
 _OPTIONS = {
     "temperature": "temperature",
@@ -25,7 +28,19 @@ _OPTIONS = {
     "frequency_penalty": "frequency_penalty",
     "presence_penalty": "presence_penalty",
     "repeat_penalty": "repeat_penalty",
+    "repeat_last_n": "repeat_last_n",
 }
+# What Ollama does not know it passes over itself.
+_NO_WORD_FOR = ("logprobs", "top_logprobs")
+_NO_OPTION_FOR = {
+    "mirostat": 0,
+    "mirostat_eta": None,
+    "mirostat_tau": None,
+    "tfs_z": 1,
+    "typical_p": 1,
+    "penalize_newline": True,
+}
+_EFFORTS = ("low", "medium", "high")
 
 
 def chat_to_openai(body: bytes) -> bytes:
@@ -34,7 +49,9 @@ def chat_to_openai(body: bytes) -> bytes:
     given = asked.get("messages") or []
     if not isinstance(given, list):
         raise ApiError(400, "messages must be a list")
-    return _chat(asked, [_message(message) for message in given])
+    messages = [_message(message) for message in given]
+    _join_results(messages, given)
+    return _chat(asked, messages)
 
 
 def generate_to_openai(body: bytes) -> bytes:
@@ -93,9 +110,10 @@ def probed_tokens(body: bytes) -> int | None:
 def embed_to_openai(body: bytes) -> bytes:
     """``/api/embed`` and the older ``/api/embeddings`` as an embeddings request."""
     asked = _object(body)
-    return msgspec.json.encode(
-        {"model": asked.get("model"), "input": asked.get("input", asked.get("prompt", ""))}
-    )
+    embed = {"model": asked.get("model"), "input": asked.get("input", asked.get("prompt", ""))}
+    if asked.get("dimensions"):
+        embed["dimensions"] = asked["dimensions"]
+    return msgspec.json.encode(embed)
 
 
 API_VERSION = "0.9.0"
@@ -149,11 +167,24 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _chat(asked: dict[str, Any], messages: list[dict[str, Any]]) -> bytes:
+    for name in _NO_WORD_FOR:
+        if asked.get(name):
+            raise ApiError(400, f"{name} is possible with /v1/chat/completions only")
     chat: dict[str, Any] = {"model": asked.get("model"), "messages": messages}
     options = asked.get("options")
     for name, value in (options if isinstance(options, dict) else {}).items():
         if name in _OPTIONS and not (name == "num_predict" and value < 0):
             chat[_OPTIONS[name]] = value
+        if name in _NO_OPTION_FOR and value not in (None, _NO_OPTION_FOR[name]):
+            raise ApiError(400, f"the option {name[:100]} is not possible with the API behind this address")
+    if asked.get("think") in _EFFORTS:
+        chat["reasoning_effort"] = asked["think"]
+    elif asked.get("think"):
+        raise ApiError(
+            400,
+            "thinking cannot be switched on with the API behind this address; leave think out and the model decides, "
+            "or send low, medium or high",
+        )
     if asked.get("tools"):
         chat["tools"] = asked["tools"]
     form = asked.get("format")
@@ -179,7 +210,7 @@ def _message(message: Any) -> dict[str, Any]:
     if message.get("tool_calls"):
         chat["tool_calls"] = [
             {
-                "id": call.get("id") or f"call_{number}",
+                "id": call.get("id"),
                 "type": "function",
                 "function": {
                     "name": (call.get("function") or {}).get("name"),
@@ -188,11 +219,32 @@ def _message(message: Any) -> dict[str, Any]:
                     ).decode(),
                 },
             }
-            for number, call in enumerate(message["tool_calls"])
+            for call in message["tool_calls"]
         ]
-    if chat["role"] == "tool":
-        chat["tool_call_id"] = message.get("tool_call_id") or message.get("tool_name") or "call_0"
     return chat
+
+
+def _join_results(messages: list[dict[str, Any]], given: list[Any]) -> None:
+    """Say of each tool's result which call it answers. Ollama's calls have no ids: results name the tool, or follow
+    the order of the calls."""
+    made = 0
+    waiting: list[dict[str, Any]] = []
+    for message, said in zip(messages, given, strict=True):
+        for call in message.get("tool_calls") or ():
+            call["id"] = call["id"] or f"call_{made}"
+            made += 1
+            waiting.append(call)
+        if message["role"] != "tool":
+            continue
+        wanted = said.get("tool_call_id")
+        name = said.get("tool_name") or said.get("name")
+        answered = next((call for call in waiting if call["id"] == wanted), None) or next(
+            (call for call in waiting if name in (None, call["function"]["name"])), None
+        )
+        if answered is None:
+            raise ApiError(400, f"a result of the tool {str(name)[:100]} answers no call before it")
+        waiting.remove(answered)
+        message["tool_call_id"] = answered["id"]
 
 
 def _now() -> str:
@@ -280,6 +332,8 @@ class StreamFromOpenai:
         self._all.append(data)
         lines = []
         for chunk in self._events.feed(data):
+            if "error" in chunk:
+                raise openai.stopped_with(chunk)
             for choice in (chunk.get("choices") or ())[:1]:
                 if text := (choice.get("delta") or {}).get("content"):
                     lines.append(
@@ -289,6 +343,8 @@ class StreamFromOpenai:
 
     def rest(self) -> bytes:
         answer = openai.read_stream(b"".join(self._all))
+        if not answer.ended:
+            raise cut_off()
         body = answer.body or {}
         choices = body.get("choices") or [{}]
         calls = (choices[0].get("message") or {}).get("tool_calls")

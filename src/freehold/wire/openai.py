@@ -44,6 +44,13 @@ def peek(body: bytes) -> Peek:
     return seen
 
 
+def stopped_with(chunk: dict[str, Any]) -> ApiError:
+    """The error that a stream's chunk tells instead of going on."""
+    said = chunk.get("error")
+    words = said.get("message") if isinstance(said, dict) else said
+    return ApiError(502, f"the model stopped with an error: {str(words)[:500]}", code="upstream_cut")
+
+
 def splice(body: bytes, changes: dict[str, Any]) -> bytes:
     """The body with top-level fields replaced or added; the bytes of all other values stay as they are.
 

@@ -13,10 +13,22 @@ import msgspec
 
 from freehold.types.trace import Usage
 from freehold.wire import openai, sse
-from freehold.wire.errors import ApiError
+from freehold.wire.errors import ApiError, cut_off, refuse_others
 from freehold.wire.openai import Answer
 
-_SAME = ("temperature", "top_p", "user", "metadata", "parallel_tool_calls", "safety_identifier", "seed")
+_SAME = (
+    *("temperature", "top_p", "user", "metadata", "parallel_tool_calls", "safety_identifier", "seed"),
+    *("service_tier", "prompt_cache_key", "prompt_cache_retention"),
+)
+_TRANSLATED = frozenset(
+    (
+        *_SAME,
+        *("model", "input", "instructions", "max_output_tokens", "tools", "tool_choice", "reasoning", "text"),
+        *("stream", "include"),
+        # Nothing is stored or cut here, no tool runs here, and streams are not padded.
+        *("store", "truncation", "max_tool_calls", "stream_options"),
+    )
+)
 
 
 def request_to_openai(body: bytes) -> bytes:
@@ -29,6 +41,11 @@ def request_to_openai(body: bytes) -> bytes:
             )
     if asked.get("top_logprobs"):
         raise ApiError(400, "top_logprobs is possible with /v1/chat/completions only", param="top_logprobs")
+    refuse_others(asked, _TRANSLATED, "the API of this model")
+    for wanted in asked.get("include") or ():
+        # Reasoning is not told, so there is none to be encrypted.
+        if wanted != "reasoning.encrypted_content":
+            raise ApiError(400, f"include {str(wanted)[:100]} is not possible here", param="include")
     chat: dict[str, Any] = {"model": asked.get("model"), "messages": _messages(asked)}
     chat.update({name: asked[name] for name in _SAME if asked.get(name) is not None})
     if asked.get("max_output_tokens") is not None:
@@ -37,12 +54,15 @@ def request_to_openai(body: bytes) -> bytes:
         chat["tools"] = [_tool(tool) for tool in asked["tools"]]
     choice = asked.get("tool_choice")
     if isinstance(choice, dict):
-        chat["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
+        chat["tool_choice"] = _tool_choice(choice)
     elif choice is not None:
         chat["tool_choice"] = choice
     if isinstance(reasoning := asked.get("reasoning"), dict) and reasoning.get("effort"):
         chat["reasoning_effort"] = reasoning["effort"]
-    form = (asked.get("text") or {}).get("format") or {}
+    text = asked.get("text") or {}
+    if text.get("verbosity") is not None:
+        chat["verbosity"] = text["verbosity"]
+    form = text.get("format") or {}
     if form.get("type") == "json_schema":
         schema = {name: form[name] for name in ("name", "schema", "strict", "description") if name in form}
         chat["response_format"] = {"type": "json_schema", "json_schema": schema}
@@ -107,6 +127,17 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
         raise ApiError(400, f"the tool {tool.get('type')} runs at OpenAI, not here", param="tools")
     kept = {name: tool[name] for name in ("name", "description", "parameters", "strict") if tool.get(name)}
     return {"type": "function", "function": kept}
+
+
+def _tool_choice(choice: dict[str, Any]) -> dict[str, Any]:
+    match choice.get("type"):
+        case "function":
+            return {"type": "function", "function": {"name": choice.get("name")}}
+        case "allowed_tools":
+            named = [{"type": "function", "function": {"name": tool["name"]}} for tool in choice["tools"]]
+            return {"type": "allowed_tools", "allowed_tools": {"mode": choice.get("mode"), "tools": named}}
+        case other:
+            raise ApiError(400, f"tool_choice {str(other)[:100]} is not possible here", param="tool_choice")
 
 
 def _response(chat: dict[str, Any], asked: dict[str, Any], status: str, output: list[Any]) -> dict[str, Any]:
@@ -217,6 +248,8 @@ class StreamFromOpenai:
         out: list[bytes] = []
         self._start({}, out)
         answer = openai.read_stream(b"".join(self._all))
+        if not answer.ended:
+            raise cut_off()
         chat = answer.body or {}
         if self._text is not None:
             text = "".join(self._text)
@@ -246,6 +279,8 @@ class StreamFromOpenai:
         return b"".join(out)
 
     def _chunk(self, chunk: dict[str, Any], out: list[bytes]) -> None:
+        if "error" in chunk:
+            raise openai.stopped_with(chunk)
         self._start(chunk, out)
         for choice in (chunk.get("choices") or ())[:1]:
             delta = choice.get("delta") or {}

@@ -36,16 +36,21 @@ def events(stream: bytes) -> Iterator[tuple[bytes, bytes]]:
 class JsonEvents:
     """The JSON objects of a running stream, each once its event is whole.
 
-    What is no JSON object (``[DONE]``, a comment, an event gone wrong) is passed over.
+    What is no JSON object (``[DONE]``, a comment, an event without data) is passed over; `done` says whether
+    ``[DONE]`` was among it.
     """
 
-    __slots__ = ("_held",)
+    __slots__ = ("_held", "done")
 
     def __init__(self) -> None:
         self._held = bytearray()
+        self.done = False
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
-        """The objects that are whole now."""
+        """The objects that are whole now.
+
+        Raises what decoding raises for data that is not JSON: without it the answer would have a hole.
+        """
         looked_at = max(0, len(self._held) - 3)  # the longest break may lack its last byte so far
         self._held += data
         end = max((match.end() for match in _BREAK.finditer(self._held, looked_at)), default=0)
@@ -55,10 +60,12 @@ class JsonEvents:
         del self._held[:end]
         found = []
         for _, event in events(whole):
-            try:
-                told = msgspec.json.decode(event)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            if not (text := event.strip()):
                 continue
+            if text == b"[DONE]":
+                self.done = True
+                continue
+            told = msgspec.json.decode(text)
             if isinstance(told, dict):
                 found.append(told)
         return found

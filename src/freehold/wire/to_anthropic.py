@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from freehold.wire import anthropic, openai, sse
-from freehold.wire.errors import ApiError
+from freehold.wire.errors import ApiError, cut_off, refuse_others
 
 # The Messages API wants a limit, OpenAI's does not.
 MAX_TOKENS = 4096
@@ -30,7 +30,29 @@ _NO_WORD_FOR = {
     "modalities": (None, ["text"]),
     "functions": (None, []),
     "web_search_options": (None,),
+    "verbosity": (None, "medium"),
 }
+_TRANSLATED = frozenset(
+    (
+        *_NO_WORD_FOR,
+        *(
+            "model",
+            "messages",
+            "max_tokens",
+            "max_completion_tokens",
+            "temperature",
+            "top_p",
+            "top_k",
+            "stop",
+        ),
+        *("stream", "stream_options", "user", "safety_identifier", "tools", "tool_choice"),
+        *("parallel_tool_calls", "response_format", "reasoning_effort"),
+        # Of price and speed or of what is kept at OpenAI, not of the answer.
+        *("service_tier", "prediction", "prompt_cache_key", "prompt_cache_retention", "store", "metadata"),
+    )
+)
+_EFFORTS = ("low", "medium", "high", "xhigh", "max")
+_WHOSE = "an endpoint of Anthropic's API"
 _CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 
 
@@ -39,7 +61,8 @@ def request_from_openai(body: bytes) -> bytes:
     chat: dict[str, Any] = msgspec.json.decode(body)
     for name, neutral in _NO_WORD_FOR.items():
         if chat.get(name) not in neutral:
-            raise ApiError(400, f"{name} is not possible with an endpoint of Anthropic's API", param=name)
+            raise ApiError(400, f"{name} is not possible with {_WHOSE}", param=name)
+    refuse_others(chat, _TRANSLATED, _WHOSE)
     system, turns = _turns(chat.get("messages"))
     asked: dict[str, Any] = {
         "model": chat.get("model"),
@@ -174,12 +197,18 @@ def _output(chat: dict[str, Any]) -> dict[str, Any]:
     elif form.get("type") not in (None, "text"):
         raise ApiError(
             400,
-            f"response_format {form.get('type')} is not possible with an endpoint of Anthropic's API; "
-            "send a json_schema",
+            f"response_format {form.get('type')} is not possible with {_WHOSE}; send a json_schema",
             param="response_format",
         )
-    if chat.get("reasoning_effort") in ("low", "medium", "high"):
-        output["effort"] = chat["reasoning_effort"]
+    effort = chat.get("reasoning_effort")
+    if effort in _EFFORTS:
+        output["effort"] = effort
+    elif effort not in (None, "none"):
+        raise ApiError(
+            400,
+            f"reasoning_effort {str(effort)[:100]} is not possible with {_WHOSE}; it knows {', '.join(_EFFORTS)}",
+            param="reasoning_effort",
+        )
     return output
 
 
@@ -217,6 +246,7 @@ class StreamToOpenai:
         self._head: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
         self._tools = -1
+        self._ended = False
         self._events = sse.JsonEvents()
 
     def feed(self, data: bytes) -> bytes:
@@ -226,7 +256,8 @@ class StreamToOpenai:
         return b"".join(out)
 
     def rest(self) -> bytes:
-        # A stream that stopped early has no end to tell: the client's library must notice.
+        if not self._ended:
+            raise cut_off()
         return b""
 
     def broken(self, error: bytes) -> bytes:
@@ -272,6 +303,7 @@ class StreamToOpenai:
         self._delta({"tool_calls": [{"index": self._tools, **part}]}, out)
 
     def _end(self, out: list[bytes]) -> None:
+        self._ended = True
         if self._tells_usage:
             counted = self._usage
             usage = _usage(
