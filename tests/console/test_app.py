@@ -3,7 +3,9 @@
 import http.client
 import json
 import urllib.parse
+from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from freehold.store import open_store
@@ -104,6 +106,26 @@ def test_a_rollback_is_done_and_kept_with_who_and_why(call, project):
         last = store.route_history(ROUTE)[-1]
     assert (last.who, last.why) == ("ada (console)", "too slow")
     assert state(call)["routes"][0]["route"]["state"] == "rolled_back"
+
+
+def test_the_reason_of_every_step_is_kept(call, project):
+    assert act(call, "pause")[0].status == 200
+    assert act(call, "advance")[0].status == 200  # a pause in mirroring ends without a test
+    with open_store(project.store_url) as store:
+        whys = [change.why for change in store.route_history(ROUTE)]
+    assert whys[1:] == ["paused: too slow", "mirrored again: too slow"]
+
+
+def test_a_route_that_was_moved_by_hand_is_rolled_back_as_well(call, project):
+    with open_store(project.store_url) as store:
+        by_hand = msgspec.structs.replace(store.routes()[0], name="by hand", model="m", state="promoted")
+        store.save_route(by_hand, who="ada", at=datetime.now(UTC))
+    path = f"/api/routes/{urllib.parse.quote('by hand')}/rollback"
+    reply, _ = call("POST", path, body='{"why": "complaints"}')
+    assert reply.status == 200
+    with open_store(project.store_url) as store:
+        assert store.route_history("by hand")[-1].why == "complaints"
+        assert {route.name: route.state for route in store.routes()}["by hand"] == "rolled_back"
 
 
 def test_a_step_the_tests_do_not_allow_is_refused_with_the_reason(call, project):

@@ -137,6 +137,36 @@ def test_pause_goes_back_one_step_and_advance_goes_on(store):
     assert again.rollout.stage == 0 and store.routes()[0].canary_share == 0.1
 
 
+def test_a_pause_in_mirroring_goes_back_to_mirroring_which_no_test_has_to_allow(store):
+    begun(store)
+    rollout.pause(store, "support", who="ada", at=START, why="the machine moves")
+    assert store.routes()[0].state == "incumbent"
+    again = rollout.advance(store, "support", who="ada", at=START, why="moved")
+    assert again.rollout.state == "shadow" and store.routes()[0].state == "shadow"
+    whys = [change.why for change in store.route_history("support")]
+    assert whys[1:] == ["paused: the machine moves", "mirrored again: moved"]
+    with pytest.raises(UsageError, match="not yet"):
+        rollout.advance(store, "support", who="ada", at=START)
+
+
+def test_a_rollout_beside_another_route_for_the_same_requests_is_refused(store):
+    store.save_route(msgspec.structs.replace(ROUTE, name="another"), who="ada", at=START)
+    with pytest.raises(FreeholdError, match="same requests as the route another"):
+        begun(store)
+    assert not rollout.running(store)
+
+
+def test_a_wrong_name_is_told_the_right_ones(store):
+    begun(store)
+    for wrong in (rollout.find, rollout.status):
+        with pytest.raises(UsageError) as error:
+            wrong(store, "suport")
+        assert error.value.hint == "those that have one: support (--route)"
+    with pytest.raises(UsageError) as error:
+        rollout.rollback_route(store, "suport", who="ada", at=START)
+    assert error.value.hint == "routes here: support (--route)"
+
+
 def test_errors_of_the_candidate_alarm_and_sticky_users_are_one_observation():
     draw = random.Random(2)
     traces = []
@@ -332,10 +362,13 @@ def test_the_command(tmp_path, monkeypatch):
     run = lambda *words: CliRunner().invoke(cli, ["rollout", *words])  # noqa: E731
     assert isinstance(run("status").exception, UsageError)
     assert isinstance(run("start").exception, UsageError)
+    assert "local is an endpoint" in str(run("start", "--candidate", "local").exception)
     begun = run("start", "--candidate", "base:ft", "--json")
     assert json.loads(begun.stdout)["state"] == "shadow"
     shown = run("status")
     assert shown.exit_code == 3 and "quality" in shown.stdout and "not yet:" in shown.stdout
+    paused = run("pause", "--why", "lunch")
+    assert paused.exit_code == 0 and run("advance", "--why", "coffee").exit_code == 0
     back = run("rollback", "--why", "enough")
     assert back.exit_code == 0 and "rolled_back (enough)" in back.stdout
     assert run("status").exit_code == 1

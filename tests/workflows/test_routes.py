@@ -192,3 +192,23 @@ def test_embarrassing_input(run, words, message):
     assert result.exit_code != 0
     if message is not None:
         assert isinstance(result.exception, UsageError) and message in result.exception.message
+
+
+def test_two_routes_for_the_same_requests_are_refused(run, store):
+    """The second would never be reached, and its rollout or rollback would change nothing."""
+    first = ("--model", "gpt-4o", "--incumbent", "incumbent")
+    assert run("set", "support", *first).exit_code == 0
+    assert "same requests as the route support" in str(run("set", "another", *first).exception)
+    assert run("set", "vip", *first, "--header", "x-tenant=vip").exit_code == 0
+    assert isinstance(run("set", "vip", "--header", "").exception, ConfigError)
+    assert run("set", "vip", "--limit", "concurrency=2").exit_code == 0
+    assert isinstance(run("set", "support", "--model", "").exception, ConfigError)
+    with pytest.raises(ConfigError, match="same requests"):
+        carry(store, ROUTE + ROUTE.replace('"support"', '"twin"'))
+    assert carry(store, ROUTE) == ["support"]
+
+
+def test_a_route_of_the_file_may_be_renamed(store):
+    carry(store, ROUTE)
+    assert carry(store, ROUTE.replace('"support"', '"helpdesk"')) == ["helpdesk", "support"]
+    assert [route.name for route in store.routes()] == ["helpdesk"]

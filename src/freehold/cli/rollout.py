@@ -23,6 +23,10 @@ def route_option(command: F) -> F:
     return click.option("--route", "route_name", help="Route to act on (default: the project's).")(command)
 
 
+def why_option(command: F) -> F:
+    return click.option("--why", default="", help="Kept in the route's history.")(command)
+
+
 @click.group("rollout")
 def command() -> None:
     """Move traffic from the incumbent to the candidate in steps, and back in one.
@@ -107,11 +111,12 @@ def status(follow: float | None, route_name: str | None, config_path: Path | Non
 
 @command.command("advance")
 @click.option("--force", is_flag=True, help="Even if the tests do not allow it; the history says so.")
+@why_option
 @route_option
 @config_option
 @json_option
-def advance(force: bool, route_name: str | None, config_path: Path | None, as_json: bool) -> None:
-    """The next larger canary share, if the tests allow it.
+def advance(force: bool, why: str, route_name: str | None, config_path: Path | None, as_json: bool) -> None:
+    """The next larger canary share, if the tests allow it; on from where it was paused.
 
     \b
     Example:
@@ -120,15 +125,16 @@ def advance(force: bool, route_name: str | None, config_path: Path | None, as_js
     from freehold.workflows import rollout
 
     with _store(config_path, route_name) as (store, name):
-        _show(rollout.advance(store, name, who=caller(), at=now(), force=force), as_json)
+        _show(rollout.advance(store, name, who=caller(), at=now(), force=force, why=why), as_json)
 
 
 @command.command("promote")
 @click.option("--force", is_flag=True, help="Even if the tests do not allow it; the history says so.")
+@why_option
 @route_option
 @config_option
 @json_option
-def promote(force: bool, route_name: str | None, config_path: Path | None, as_json: bool) -> None:
+def promote(force: bool, why: str, route_name: str | None, config_path: Path | None, as_json: bool) -> None:
     """All traffic to the candidate, if the tests allow it.
 
     \b
@@ -138,14 +144,15 @@ def promote(force: bool, route_name: str | None, config_path: Path | None, as_js
     from freehold.workflows import rollout
 
     with _store(config_path, route_name) as (store, name):
-        _show(rollout.promote(store, name, who=caller(), at=now(), force=force), as_json)
+        _show(rollout.promote(store, name, who=caller(), at=now(), force=force, why=why), as_json)
 
 
 @command.command("pause")
+@why_option
 @route_option
 @config_option
 @json_option
-def pause(route_name: str | None, config_path: Path | None, as_json: bool) -> None:
+def pause(why: str, route_name: str | None, config_path: Path | None, as_json: bool) -> None:
     """All traffic to the incumbent for now; advance goes on from there.
 
     \b
@@ -155,11 +162,11 @@ def pause(route_name: str | None, config_path: Path | None, as_json: bool) -> No
     from freehold.workflows import rollout
 
     with _store(config_path, route_name) as (store, name):
-        _tell(rollout.pause(store, name, who=caller(), at=now()), as_json)
+        _tell(rollout.pause(store, name, who=caller(), at=now(), why=why), as_json)
 
 
 @command.command("rollback")
-@click.option("--why", default="", help="Kept in the route's history.")
+@why_option
 @route_option
 @config_option
 @json_option

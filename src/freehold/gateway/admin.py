@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from freehold.errors import ConfigError, StorageError, StoreError
-from freehold.gateway.config import ApiKey, GatewayConfig, check_route
+from freehold.gateway.config import ApiKey, GatewayConfig, check_apart, check_route
 from freehold.gateway.keys import KeyRing
 from freehold.gateway.redaction import redactor_of
 from freehold.gateway.request import Request
@@ -112,6 +112,7 @@ class Admin:
         except (msgspec.ValidationError, ConfigError) as error:
             raise ApiError(400, str(error), param="route") from None
         try:
+            check_apart(route, self._opened().routes())
             saved = self._opened().save_route(
                 route,
                 who=who,
@@ -120,6 +121,8 @@ class Admin:
                 verdict_id=change.verdict_id,
                 expected_revision=change.expected_revision,
             )
+        except ConfigError as error:
+            raise ApiError(409, str(error), code="same_requests", param="route") from None
         except StoreError as error:
             if "changed it meanwhile" in error.message:
                 raise ApiError(409, error.message, code="changed_meanwhile") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
@@ -94,6 +95,11 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
 
 def check_route(route: Route, endpoint_names: list[str]) -> None:
     """Raises `ConfigError` for a route that points nowhere or promises what it cannot do."""
+    if not route.name or not route.model:
+        raise ConfigError(
+            f"route {route.name or '(no name)'} needs a name and the model that clients ask for",
+            hint="* stands for any model",
+        )
     for target in (route.incumbent, route.candidate, *route.fallback):
         if target is not None and target.endpoint not in endpoint_names:
             raise ConfigError(
@@ -113,6 +119,20 @@ def check_route(route: Route, endpoint_names: list[str]) -> None:
         raise ConfigError(
             f"route {route.name}: sticky is {route.sticky!r}", hint="write user, conversation or header:NAME"
         )
+
+
+def check_apart(route: Route, others: Iterable[Route]) -> None:
+    """Raises `ConfigError` where another route answers the same requests: one of them would never be reached."""
+    for other in others:
+        if (
+            other.name != route.name
+            and (other.model, other.match_headers) == (route.model, route.match_headers)
+            and set(other.match_keys) == set(route.match_keys)
+        ):
+            raise ConfigError(
+                f"route {route.name} would be asked for the same requests as the route {other.name}: {route.model}",
+                hint=f"use {other.name} instead, narrow one of them by a header or key, or remove one",
+            )
 
 
 def to_json(config: GatewayConfig) -> bytes:

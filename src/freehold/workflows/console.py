@@ -125,13 +125,13 @@ def overview(project: Project, store: Store, *, at: datetime, window_s: float) -
 def act(store: Store, route_name: str, action: Action, *, who: str, why: str, at: datetime) -> None:
     """Do what a button says. Raises `UsageError` where the tests do not allow it: no button forces."""
     if action == "rollback":
-        rollout.rollback(store, route_name, who=who, at=at, why=why)
+        rollout.rollback_route(store, route_name, who=who, at=at, why=why)
     elif action == "pause":
-        rollout.pause(store, route_name, who=who, at=at)
+        rollout.pause(store, route_name, who=who, at=at, why=why)
     elif action == "advance":
-        rollout.advance(store, route_name, who=who, at=at)
+        rollout.advance(store, route_name, who=who, at=at, why=why)
     else:
-        rollout.promote(store, route_name, who=who, at=at)
+        rollout.promote(store, route_name, who=who, at=at, why=why)
 
 
 def series(

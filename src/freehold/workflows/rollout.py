@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from freehold.errors import StoreError, UsageError
+from freehold.gateway.config import check_apart
 from freehold.store import Store
 from freehold.types.evaluation import Task
 from freehold.types.record import Record, event_id
@@ -43,6 +44,8 @@ class Rollout(Record, frozen=True, kw_only=True):
     shadow_share: float
     stage: int = -1
     """Place in `stages`; -1 while only mirrored."""
+    paused_in: Literal["shadow", "canary"] | None = None
+    """What was going on when it was paused."""
     started_at: datetime
     stage_began_at: datetime
     max_p95_ms: float | None = None
@@ -101,6 +104,7 @@ def start(
             f"a rollout of the route {route.name} is running ({earlier.state})",
             hint=f"freehold rollout rollback --route {route.name} ends it",
         )
+    check_apart(route, store.routes())
     if not stages or list(stages) != sorted(set(stages)) or not all(0 < share < 1 for share in stages):
         raise UsageError(f"canary stages {list(stages)} are not rising shares between 0 and 1")
     verdict = store.latest_record("verdict", Verdict)
@@ -166,8 +170,26 @@ def follow(store: Store, route_name: str, *, every_s: float, shown: Callable[[St
         time.sleep(every_s)
 
 
-def advance(store: Store, route_name: str, *, who: str, at: datetime, force: bool = False) -> Status:
-    """The next larger share, when the tests allow it. Raises `UsageError` saying what is missing."""
+def advance(
+    store: Store, route_name: str, *, who: str, at: datetime, force: bool = False, why: str = ""
+) -> Status:
+    """The next larger share, when the tests allow it; from a pause in mirroring, mirroring again.
+
+    Raises `UsageError` saying what is missing.
+    """
+    paused = find(store, route_name)
+    if paused.state == "paused" and paused.paused_in == "shadow":
+        again = msgspec.structs.replace(paused, state="shadow", paused_in=None)
+        _move(
+            store,
+            again,
+            _route(store, route_name),
+            "shadow",
+            who=who,
+            at=at,
+            why=_because("mirrored again", why),
+        )
+        return status(store, route_name, at=at)
     now = _allowed(store, route_name, who=who, at=at, force=force)
     rollout = now.rollout
     if rollout.stage + 1 == len(rollout.stages):
@@ -176,13 +198,17 @@ def advance(store: Store, route_name: str, *, who: str, at: datetime, force: boo
             hint=f"freehold rollout promote --route {route_name}",
         )
     share = rollout.stages[rollout.stage + 1]
-    moved = msgspec.structs.replace(rollout, state="canary", stage=rollout.stage + 1, stage_began_at=at)
-    why = f"canary at {share:.2%}" + (", forced" if force else "")
+    moved = msgspec.structs.replace(
+        rollout, state="canary", stage=rollout.stage + 1, stage_began_at=at, paused_in=None
+    )
+    why = _because(f"canary at {share:.2%}" + (", forced" if force else ""), why)
     _move(store, moved, _route(store, route_name), "canary", who=who, at=at, why=why, share=share)
     return status(store, route_name, at=at)
 
 
-def promote(store: Store, route_name: str, *, who: str, at: datetime, force: bool = False) -> Status:
+def promote(
+    store: Store, route_name: str, *, who: str, at: datetime, force: bool = False, why: str = ""
+) -> Status:
     """All traffic to the candidate. Raises `UsageError` saying what is missing."""
     now = _allowed(store, route_name, who=who, at=at, force=force)
     if now.rollout.stage + 1 < len(now.rollout.stages) and not force:
@@ -190,19 +216,21 @@ def promote(store: Store, route_name: str, *, who: str, at: datetime, force: boo
             f"the route {route_name} has not been through all its canary shares",
             hint=f"freehold rollout advance --route {route_name}",
         )
-    done = _end(
-        store, now.rollout, "promoted", who=who, at=at, why="promoted" + (", forced" if force else "")
-    )
+    why = _because("promoted" + (", forced" if force else ""), why)
+    done = _end(store, now.rollout, "promoted", who=who, at=at, why=why)
     return Status(rollout=done, look=now.look, missing=())
 
 
-def pause(store: Store, route_name: str, *, who: str, at: datetime) -> Rollout:
+def pause(store: Store, route_name: str, *, who: str, at: datetime, why: str = "") -> Rollout:
     """All traffic to the incumbent for now; what was learned is kept, and `advance` goes on from here."""
     rollout = find(store, route_name)
-    if rollout.state not in ("shadow", "canary"):
+    if rollout.state != "shadow" and rollout.state != "canary":
         raise UsageError(f"the rollout of the route {route_name} is {rollout.state}, it cannot be paused")
-    paused = msgspec.structs.replace(rollout, state="paused", stage=max(-1, rollout.stage - 1))
-    _move(store, paused, _route(store, route_name), "incumbent", who=who, at=at, why="paused")
+    paused = msgspec.structs.replace(
+        rollout, state="paused", stage=max(-1, rollout.stage - 1), paused_in=rollout.state
+    )
+    why = _because("paused", why)
+    _move(store, paused, _route(store, route_name), "incumbent", who=who, at=at, why=why)
     return paused
 
 
@@ -232,6 +260,11 @@ def rollback_route(store: Store, route_name: str, *, who: str, at: datetime, why
     )
 
 
+def _because(what: str, why: str) -> str:
+    """A step as the history tells it, with the reason that was given."""
+    return f"{what}: {why}" if why else what
+
+
 def running_rollout(store: Store, route_name: str) -> Rollout | None:
     """The rollout of a route that is not over yet."""
     found = store.get_record(KIND, route_name, Rollout)
@@ -242,15 +275,27 @@ def find(store: Store, route_name: str) -> Rollout:
     """The rollout of a route. Raises `UsageError`."""
     found = store.get_record(KIND, route_name, Rollout)
     if found is None:
-        raise UsageError(f"the route {route_name} has no rollout", hint="freehold rollout start begins one")
+        others = [one.route for one in store.list_records(KIND, Rollout)]
+        raise UsageError(
+            f"the route {route_name} has no rollout",
+            hint=f"those that have one: {', '.join(others)} (--route)"
+            if others
+            else "freehold rollout start begins one",
+        )
     return found
 
 
 def _route(store: Store, name: str) -> Route:
-    for route in store.routes():
+    known = store.routes()
+    for route in known:
         if route.name == name:
             return route
-    raise UsageError(f"the store has no route {name}", hint="freehold rollout start makes one")
+    raise UsageError(
+        f"the store has no route {name}",
+        hint=f"routes here: {', '.join(route.name for route in known)} (--route)"
+        if known
+        else "freehold rollout start makes one",
+    )
 
 
 def _move(

@@ -16,6 +16,7 @@ from freehold.workflows import rollout
 from freehold.workflows.evaluate import task_of
 from freehold.workflows.project import Project
 from freehold.workflows.rollout_schemas import check_schemas
+from freehold.workflows.routes import endpoint_names
 from freehold.workflows.running import ENDPOINT_NAME, INCUMBENT
 
 
@@ -42,6 +43,12 @@ def start_project(
     (unless `loose_schemas`).
     """
     config = project.config
+    if candidate_model in endpoint_names(config):
+        raise UsageError(
+            f"{candidate_model} is an endpoint; --candidate takes the name of a model that {ENDPOINT_NAME} serves",
+            hint=f"for another endpoint: freehold routes set {route_name or config.app.name} --model "
+            f"{model or 'MODEL'} --incumbent {INCUMBENT} --candidate ENDPOINT/MODEL, then rollout start",
+        )
     with opened(project, route_name) as (store, name):
         route = next((route for route in store.routes() if route.name == name), None)
         if route is None or candidate_model is not None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from freehold.errors import UsageError
-from freehold.gateway.config import check_route
+from freehold.gateway.config import check_apart, check_route
 from freehold.store import Store
 from freehold.types.config import ProjectConfig
 from freehold.types.record import Record
@@ -99,6 +99,8 @@ def change(
         _leave_to_rollout(store, name, changes, force=force)
         route = msgspec.structs.replace(before, **changes)
     check_route(route, endpoint_names(config))
+    if before is None or {"model", "match_headers", "match_keys"} & changes.keys():
+        check_apart(route, store.routes())
     return store.save_route(
         route,
         who=who,
@@ -178,6 +180,9 @@ def carry_over(
         check_route(route, names)
     told = {one.route.name: one.route for one in store.list_records(FILE_KIND, FileRoute)}
     current = {route.name: route for route in store.routes()}
+    leaving = told.keys() - {route.name for route in wanted}
+    for route in wanted:
+        check_apart(route, [*wanted, *(one for name, one in current.items() if name not in leaving)])
     changed = []
     for route in wanted:
         before, now = told.get(route.name), current.get(route.name)
@@ -199,7 +204,7 @@ def carry_over(
             store.save_route(merged, who=FILE, at=at, why="the file changed")
             changed.append(route.name)
         store.put_record(FILE_KIND, route.name, FileRoute(route=route))
-    for name in told.keys() - {route.name for route in wanted}:
+    for name in leaving:
         if name in current and running_rollout(store, name):
             say(f"route {name} is no longer in {FILE}, but a rollout is running: left as it is")
             continue

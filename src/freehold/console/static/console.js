@@ -109,15 +109,20 @@ const ASKS = {
 };
 
 function buttons(view) {
-  const rollout = view.status?.rollout;
-  if (!rollout || rollout.state === "rolled_back") return null;
-  const over = rollout.state === "promoted", last = rollout.stage + 1 >= rollout.stages.length;
-  const blocked = view.status.missing.length > 0;
   const button = (action, disabled, cls = "") => el("button", { class: cls, disabled, "data-action": action, onclick: () => ask(view.route.name, action) }, ASKS[action][2]);
+  const rollout = view.status?.rollout;
+  const back = () => button("rollback", false, "back");
+  if (!rollout || rollout.state === "rolled_back") {
+    // Moved by hand, without a rollout: the way back is the same.
+    return ["shadow", "canary", "promoted"].includes(view.route.state) ? el("div", { class: "buttons" }, back()) : null;
+  }
+  const over = rollout.state === "promoted", last = rollout.stage + 1 >= rollout.stages.length;
+  // From a pause in mirroring it goes back to mirroring, which no test has to allow.
+  const blocked = view.status.missing.length > 0 && rollout.paused_in !== "shadow";
   return el("div", { class: "buttons" },
     over ? null : button(last ? "promote" : "advance", blocked, "strong"),
     over || rollout.state === "paused" ? null : button("pause", false),
-    button("rollback", false, "back"));
+    back());
 }
 
 function section(view, windowSeconds, open) {
@@ -136,11 +141,11 @@ function section(view, windowSeconds, open) {
   if (rollout) {
     made.append(el("h3", {}, `Rollout ${rollout.number}`), ladder(rollout), tests(view.status.look));
     if (view.status.missing.length) made.append(el("p", { class: "small soft" }, "Before the next step:"), el("ul", { class: "small" }, view.status.missing.map((m) => el("li", {}, m))));
-    const row = buttons(view);
-    if (row) made.append(row);
   } else {
     made.append(el("p", { class: "small soft" }, "No rollout yet: ", el("code", {}, "freehold rollout start"), " begins one."));
   }
+  const row = buttons(view);
+  if (row) made.append(row);
   const fold = (id, title, body) => made.append(el("details", { "data-fold": `${route.name}/${id}`, open: open.has(`${route.name}/${id}`) }, el("summary", {}, title), body));
   fold("latest", "Latest requests", view.latest.length ? table(["when", "who", "status", "time", "tokens", "trace"], view.latest.map((t) =>
     [clock(t.at), t.mirrored ? "candidate, mirrored" : t.arm + (t.fallback ? ` (stood in: ${t.fallback})` : ""),
