@@ -156,3 +156,10 @@ def test_without_samples_or_anything_smaller_it_says_so(project, program, weight
 def test_without_the_program_only_what_is_here_is_compared(project, weights):
     with pytest.raises(EngineError, match="no smaller weights of tiny are here"):
         measure(project, weights, task=task())
+
+
+@pytest.mark.parametrize("margin", ["-1", "0", "5"])
+def test_a_margin_that_cannot_be_is_refused_before_anything_is_asked(project, margin):
+    result = CliRunner().invoke(cli, ["quants", "m", "--measure", "--margin", margin])
+    assert "expected above 0 and below 1" in str(result.exception)
+    assert not (project.state / "quants").exists()

@@ -284,8 +284,16 @@ def task_of(
     """The task of `freehold.toml`, with what is asked for here instead. Options belong to a scorer: another one
     starts without the file's. A `scorer` that ends in ``.toml`` is a file with a `[task]` table, taken whole.
 
-    Raises `ConfigError` for a file that can't be read or says something unknown.
+    Raises `ConfigError` for a file that can't be read or says something unknown, and `UsageError` for a margin or
+    alpha that cannot be: before anything is asked, not after everything was.
     """
+    if margin is not None and not 0 < margin < 1:
+        raise UsageError(
+            f"margin is {margin:g}, expected above 0 and below 1",
+            hint="the margin is the largest drop you accept, on the score's scale: 0.02 is two points",
+        )
+    if alpha is not None and not 0 < alpha < 0.5:
+        raise UsageError(f"alpha is {alpha:g}, expected between 0 and 0.5", hint="0.025 is the usual choice")
     told = project.config.task
     if scorer is not None and scorer.endswith(".toml"):
         told, scorer = _task_in(Path(scorer)), None
