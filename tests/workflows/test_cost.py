@@ -215,3 +215,17 @@ def test_assess_says_what_is_missing_for_money(project):
     result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
     assert "no traffic to price" in result.stdout
     assert CliRunner().invoke(cli, ["assess", "--usd-per-hour", "x"]).exit_code == 2
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_the_answer_fits_the_terminal(project, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = run(
+        "Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "L4", "--usd-per-hour", "0.6-0.9", *STATED
+    )
+    assert shown.exit_code == 0
+    assert max(map(len, shown.stdout.splitlines())) < columns
+    fitted = CliRunner().invoke(
+        cli, ["fit", "google/gemma-3-27b-it", "--machine", "L4", "--context", "32768"]
+    )
+    assert max(map(len, fitted.stdout.splitlines())) < columns

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json, short_count
+from freehold.cli.options import config_option, hanging, json_option, print_json, short_count
 
 if TYPE_CHECKING:
     from freehold.types.assessment import Assessment, CandidateRow
@@ -127,8 +127,8 @@ def _show(found: Assessment, *, show_all: bool) -> None:
     work = found.workload
     click.echo(f"{found.machine}: {work.context_tokens:,} tokens × {work.concurrency} at once")
     for line in _needs(found):
-        click.echo(click.style(f"  · {line}", dim=True))
-    click.echo(f"ranked by {found.ranked_by}")
+        click.echo(click.style(hanging(line, "  · "), dim=True))
+    click.echo(hanging(found.ranked_by, "ranked by ", "  "))
     click.echo()
     _rows([row for row in found.rows if row.outcome == "shortlisted" or show_all])
     counts = {
@@ -141,7 +141,7 @@ def _show(found: Assessment, *, show_all: bool) -> None:
             err=True,
         )
     if found.money:
-        click.echo(f"\n{found.money}")
+        click.echo("\n" + hanging(found.money, ""))
     if found.shortlist:
         names = ", ".join(f'"{row.model}"' for row in found.shortlist[:3])
         click.echo("\n[candidates]\nmodels = [" + names + "]")
@@ -208,4 +208,4 @@ def _rows(rows: list[CandidateRow]) -> None:
         if dollars and not wide:
             click.echo(click.style(f"      · ${dollars} a month", dim=True))
         for reason in row.reasons:
-            click.echo(click.style(f"      · {reason}", dim=True))
+            click.echo(click.style(hanging(reason, "      · "), dim=True))

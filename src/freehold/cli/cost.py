@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.options import config_option, hanging, json_option, print_json
 from freehold.types.cost import Cost, Range
 
 
@@ -153,12 +153,13 @@ def _show(found: Cost) -> None:
     from freehold.costs.decision import money
 
     asked, meet = found.traffic, found.break_even_requests_per_month
-    click.echo(found.sentence)
+    click.echo(hanging(found.sentence, ""))
     click.echo()
-    click.echo(
-        f"  traffic      {asked.requests_per_month:,.0f} requests a month, {asked.prompt_tokens:,.0f} prompt "
+    said = (
+        f"{asked.requests_per_month:,.0f} requests a month, {asked.prompt_tokens:,.0f} prompt "
         f"({asked.cached_prompt_tokens:,.0f} cached) and {asked.completion_tokens:,.0f} completion tokens each"
     )
+    click.echo(hanging(said, "  traffic      "))
     click.echo(f"  bill         {money(found.bill.usd_per_month)} a month for {found.bill.model}")
     low, high = found.self_host.machines
     count = f"{low:,}" if low == high else f"{low:,} to {high:,}"
@@ -169,9 +170,10 @@ def _show(found: Cost) -> None:
     for who, usd in found.hosted_open[:3]:
         click.echo(f"  hosted open  {who}: ${usd:,.2f} a month for {found.self_host.model}")
     for at, (advice, cases) in enumerate(_by_advice(found)):
-        click.echo(f"  {'' if at else 'would be':<13}{advice:<10} with {cases}")
+        first = f"  {'' if at else 'would be':<13}{advice:<10} with "
+        click.echo(hanging(cases, first))
     for reason in found.reasons:
-        click.echo(f"  · {reason}")
+        click.echo(hanging(reason, "  · "))
 
 
 def _by_advice(found: Cost) -> list[tuple[str, str]]:

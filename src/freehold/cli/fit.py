@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from freehold.cli.options import json_option, print_json
+from freehold.cli.options import hanging, json_option, print_json
 from freehold.types.machine import Fit
 
 if TYPE_CHECKING:
@@ -183,12 +183,12 @@ def show(found: Fit) -> None:
     for part in found.parts:
         bar = "█" * round(BAR_WIDTH * part.bytes / scale)
         click.echo(f"  {part.name:<16} {gib(part.bytes):>10}  {bar or '▏'}")
-        click.echo(click.style(f"  {'':<16} {'':>10}  {part.basis}", dim=True))
+        click.echo(click.style(hanging(part.basis, f"  {'':<16} {'':>10}  "), dim=True))
     click.echo(f"  {'total':<16} {gib(found.total_bytes):>10}")
     click.echo(f"  {'available':<16} {gib(found.available_bytes):>10}")
     click.echo("fits" if found.fits else "does not fit")
     for reason in found.reasons:
-        click.echo(f"  · {reason}")
+        click.echo(hanging(reason, "  · "))
     if found.largest_context_tokens and found.training:
         click.echo(f"  · longest sample that fits, alone: {found.largest_context_tokens:,} tokens")
     elif found.largest_context_tokens:
@@ -201,10 +201,11 @@ def show(found: Fit) -> None:
             f"  · most at once with {found.workload.context_tokens:,} tokens each: {found.largest_concurrency:,}"
         )
     for way in found.ways_out:
-        click.echo(f"  → {way}")
+        click.echo(hanging(way, "  → "))
     if found.speed is not None:
         read, write = found.speed.prefill_tokens_per_second, found.speed.decode_all_tokens_per_second
-        click.echo(
-            f"  · {found.speed.how}: reads {read[0]:,.0f} to {read[1]:,.0f} tokens a second, writes {write[0]:,.0f} to "
+        said = (
+            f"{found.speed.how}: reads {read[0]:,.0f} to {read[1]:,.0f} tokens a second, writes {write[0]:,.0f} to "
             f"{write[1]:,.0f} for {found.speed.concurrency} at once"
         )
+        click.echo(hanging(said, "  · "))

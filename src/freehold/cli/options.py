@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+import shutil
+import textwrap
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +34,19 @@ def json_option(command: F) -> F:
 def print_json(value: Any) -> None:
     """One indented JSON document on stdout."""
     click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
+
+
+def hanging(text: str, first: str, rest: str | None = None) -> str:
+    """`text` after `first`, broken to the terminal's width with later lines under it; whole lines in a pipe."""
+    columns = shutil.get_terminal_size((100_000, 24)).columns
+    return textwrap.fill(
+        text,
+        max(columns - 1, 40),
+        initial_indent=first,
+        subsequent_indent=" " * len(first) if rest is None else rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def short_count(parameters: int) -> str:

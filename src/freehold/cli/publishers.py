@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from freehold.cli.options import json_option, print_json
+from freehold.cli.options import hanging, json_option, print_json
 
 
 @click.command("publishers")
@@ -34,6 +34,6 @@ def command(name: str | None, as_json: bool) -> None:
             named = known.get(license_id)
             click.echo(f"  - {named.name if named else license_id}")
         if one.drift:
-            click.echo(f"  {one.drift}")
-        click.echo(click.style(f"  {one.reliance}", dim=True))
+            click.echo(hanging(one.drift, "  "))
+        click.echo(click.style(hanging(one.reliance, "  "), dim=True))
         click.echo(click.style(f"  {one.source}, read {one.checked}", dim=True))

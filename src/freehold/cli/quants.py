@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.options import config_option, hanging, json_option, print_json
 
 if TYPE_CHECKING:
     from freehold.types.dataset import SplitName
@@ -169,7 +169,7 @@ def _show_losses(found: QuantLosses) -> None:
         click.echo(f"  {name:<10} left out: {why}")
     click.echo(f"\ntake {found.take}")
     for reason in found.reasons:
-        click.echo(f"  · {reason}")
+        click.echo(hanging(reason, "  · "))
 
 
 def _show(found: Quants) -> None:
@@ -189,7 +189,7 @@ def _show(found: Quants) -> None:
     click.echo()
     click.echo(f"take {found.take}" if found.take else "none fits")
     for reason in found.reasons:
-        click.echo(f"  · {reason}")
+        click.echo(hanging(reason, "  · "))
 
 
 def _line(row: QuantRow, taken: bool) -> str:
