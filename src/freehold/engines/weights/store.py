@@ -232,8 +232,8 @@ class WeightsStore:
         taken = self.taken_bytes()
         if self._budget_bytes is not None and taken + needed_bytes > self._budget_bytes:
             raise StorageError(
-                f"weights need {needed_bytes / 2**20:,.0f} MiB, and of the {self._budget_bytes / 2**30:,.1f} GiB that "
-                f"FREEHOLD_WEIGHTS_GIB allows {taken / 2**30:,.1f} GiB are taken",
+                f"weights need {needed_bytes / 2**20:,.0f} MiB, and of the {self._budget_bytes / 2**30:,.2f} GiB that "
+                f"FREEHOLD_WEIGHTS_GIB allows {taken / 2**30:,.2f} GiB are taken",
                 hint="freehold weights prune removes what was used least recently, or allow more",
             )
         place = self.root
