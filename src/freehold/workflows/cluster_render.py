@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 import math
 import shlex
@@ -22,6 +23,8 @@ GATEWAY_PORT = 8420
 SMALLEST_VOLUME_GIB = 10
 SECRET = "freehold-secrets"
 HOME = "/var/lib/freehold"
+LOG_DIR = "~/.cache/freehold/engines"
+"""Where replicas on Ray keep logs: a folder that whoever runs them may write."""
 ADAPTERS = "/adapters"
 """Where the image has adapters: they belong to one release, as the program does."""
 SKY_ADAPTERS = "~/adapters"
@@ -45,6 +48,14 @@ def render(plan: ClusterPlan, target: str) -> str:
     else:
         raise UsageError(f"nothing is rendered for {target!r}", hint="targets: ray, sky, kubernetes")
     head = f"# Written by freehold {__version__} from freehold.toml; render it again rather than edit it.\n"
+    if target == "sky":
+        port = plan.config.port if plan.config.machines > 1 else GATEWAY_PORT
+        head += (
+            f"# Open to everybody who reaches the machine: nothing asks for a key on port {port}.\n"
+            if _is_open(plan)
+            else f"# It answers on its own loopback: ssh -L {port}:127.0.0.1:{port} CLUSTER\n"
+            '# [cluster] host = "0.0.0.0" opens the port to the internet, and sky serve needs that.\n'
+        )
     if target == "kubernetes":
         head += "".join(
             f"# The image must hold an adapter: COPY {here} {ADAPTERS}/{name}\n"
@@ -78,7 +89,7 @@ def ray_config(plan: ClusterPlan) -> Manifest:
             "args": {"llm_configs": [llm_config(plan)]},
         }
     else:
-        arguments = {"plan": _json(plan.serve), "log_dir": f"{HOME}/engines"}
+        arguments = {"plan": _json(plan.serve), "log_dir": LOG_DIR}
         made = {
             "name": plan.name,
             "route_prefix": "/",
@@ -94,7 +105,7 @@ def ray_config(plan: ClusterPlan) -> Manifest:
 
 
 def sky_task(plan: ClusterPlan) -> Manifest:
-    """A SkyPilot task: ``sky launch FILE`` for one cluster; with one machine also ``sky serve up FILE``.
+    """A SkyPilot task: ``sky launch FILE`` for one cluster; with one machine, open, also ``sky serve up FILE``.
 
     Fields as in SkyPilot's YAML reference (0.14, read 2026-11-25).
     """
@@ -103,8 +114,9 @@ def sky_task(plan: ClusterPlan) -> Manifest:
         "cpus": f"{max(1, math.ceil(config.cpus))}+",
         "memory": f"{max(1, math.ceil(plan.memory_bytes / 2**30))}+",
         "disk_size": _volume_gib(plan) + 40,
-        "ports": [config.port if config.machines > 1 else GATEWAY_PORT],
     }
+    if _is_open(plan):  # a cloud opens them to the whole internet
+        resources["ports"] = [config.port if config.machines > 1 else GATEWAY_PORT]
     if config.gpus:
         resources["accelerators"] = {config.accelerator or "L4": max(1, math.ceil(config.gpus))}
     if config.image is not None:
@@ -122,7 +134,7 @@ def sky_task(plan: ClusterPlan) -> Manifest:
         task["secrets"] = dict.fromkeys(config.secrets)  # asked for with --secret NAME
     task["setup"] = "\n".join(_setup(plan)) + "\n"
     task["run"] = "\n".join(_run(plan)) + "\n"
-    if config.machines == 1:
+    if config.machines == 1 and _is_open(plan):
         policy: Manifest = {"min_replicas": config.min_replicas, "max_replicas": config.max_replicas}
         if config.max_replicas > config.min_replicas:
             policy["target_qps_per_replica"] = plan.requests_per_replica
@@ -132,6 +144,15 @@ def sky_task(plan: ClusterPlan) -> Manifest:
             "ports": GATEWAY_PORT,
         }
     return task
+
+
+def _is_open(plan: ClusterPlan) -> bool:
+    """Whether the project asked for more than loopback."""
+    host = plan.config.host
+    try:
+        return host != "localhost" and not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return True
 
 
 def _setup(plan: ClusterPlan) -> list[str]:
@@ -146,7 +167,7 @@ def _setup(plan: ClusterPlan) -> list[str]:
 
 def _run(plan: ClusterPlan) -> list[str]:
     if plan.config.machines == 1:
-        return [shlex.join(serve_command(plan, adapters=SKY_ADAPTERS))]
+        return [shlex.join(serve_command(plan, adapters=SKY_ADAPTERS, host=plan.config.host))]
     head = '$(echo "$SKYPILOT_NODE_IPS" | head -n 1)'
     return [
         "set -e",
@@ -165,13 +186,13 @@ def _run(plan: ClusterPlan) -> list[str]:
     ]
 
 
-def serve_command(plan: ClusterPlan, *, adapters: str) -> list[str]:
+def serve_command(plan: ClusterPlan, *, adapters: str, host: str = "0.0.0.0") -> list[str]:
     """`freehold serve` with the plan's own settings but its options, which come with `freehold.toml`. Each adapter is
     in a folder of its name in the folder `adapters`."""
     serve = plan.serve
     command = [
         "freehold", "serve", serve.model, "--engine", serve.engine, "--context", str(serve.context_tokens),
-        "--parallel", str(serve.parallel), "--kv-type", serve.kv_type, "--host", "0.0.0.0", "--port", str(GATEWAY_PORT),
+        "--parallel", str(serve.parallel), "--kv-type", serve.kv_type, "--host", host, "--port", str(GATEWAY_PORT),
     ]  # fmt: skip
     for name, (full, _) in _adapters(plan).items():
         command += ["--adapter", f"{full}={adapters}/{name}"]

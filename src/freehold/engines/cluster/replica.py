@@ -39,7 +39,7 @@ class EngineReplica:
 
     def __init__(self, plan: bytes, log_dir: str) -> None:
         self._plan = msgspec.json.decode(plan, type=ServePlan)
-        self._log_dir = Path(log_dir)
+        self._log_dir = Path(log_dir).expanduser()
         self._session: engines.Session | None = None
         self._endpoint: Endpoint | None = None
         self._http: aiohttp.ClientSession | None = None
