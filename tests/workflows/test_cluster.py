@@ -151,7 +151,8 @@ def test_pods_keep_to_the_restricted_standard_and_leave_in_peace(made):
     (server,) = pod["containers"]
     wait = int(server["lifecycle"]["preStop"]["exec"]["command"][1])
     assert 0 < wait < pod["terminationGracePeriodSeconds"]
-    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(server)
+    paths = {name: server[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "readiness", "liveness")}
+    assert paths == {"startup": "/health", "readiness": "/ready", "liveness": "/health"}
 
 
 def test_options_reach_the_pods(made, weights):

@@ -400,6 +400,7 @@ def _pod(plan: ClusterPlan) -> Manifest:
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
     probe = {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 10, "timeoutSeconds": 5}
+    ready = {**probe, "httpGet": {"path": "/ready", "port": "http"}}  # not while its engine is restarted
     server: Manifest = {
         "name": "freehold",
         **shared,
@@ -407,7 +408,7 @@ def _pod(plan: ClusterPlan) -> Manifest:
         "ports": [{"name": "http", "containerPort": GATEWAY_PORT}],
         "resources": resources,
         "startupProbe": {**probe, "failureThreshold": STARTUP_SECONDS // 10},
-        "readinessProbe": probe,
+        "readinessProbe": ready,
         "livenessProbe": {**probe, "failureThreshold": 6},
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(LEAVING_SECONDS)]}}},
     }

@@ -1,10 +1,12 @@
 """What only Ollama's engine does: contexts set and proven, models made and removed."""
 
+import struct
+
 import pytest
 
 from freehold import engines
 from freehold.engines.ollama.engine import OllamaOptions
-from freehold.errors import EngineError
+from freehold.errors import EngineError, InputError
 from freehold.types.endpoint import AdapterMount, ServePlan
 
 pytestmark = pytest.mark.anyio
@@ -84,3 +86,21 @@ async def test_a_model_that_is_not_there_is_pulled_when_asked(ollama, tmp_path):
     )
     with pytest.raises(EngineError, match="cannot pull nobody: pull model manifest: file does not exist"):
         await engines.start(unknown, log_dir=tmp_path, name="x").start()
+
+
+async def test_an_adapter_of_peft_comes_with_its_configuration(ollama, tmp_path):
+    fake, url = ollama
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "adapter_model.safetensors").write_bytes(struct.pack("<Q", 2) + b"{}" + bytes(60))
+    mounts = (AdapterMount(name="base:shop", path=str(folder)),)
+    with pytest.raises(InputError, match=r"has no adapter_config\.json here"):
+        engines.check(plan(url, adapters=mounts))
+    config = folder / "adapter_config.json"
+    config.write_text('{"r": 4, "lora_alpha": 8}')
+    async with engines.start(plan(url, adapters=mounts), log_dir=tmp_path, name="x"):
+        (sent,) = [body["adapters"] for body in fake.created.values() if "adapters" in body]
+        assert set(sent) == {"adapter_config.json", "adapter_model.safetensors"}
+    config.write_text('{"use_dora": true}')
+    with pytest.raises(EngineError, match="is a DoRA adapter"):
+        engines.check(plan(url, adapters=mounts))

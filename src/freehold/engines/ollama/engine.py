@@ -59,6 +59,9 @@ class OllamaOptions(msgspec.Struct, frozen=True, kw_only=True):
         return found.replace("://0.0.0.0", "://127.0.0.1")
 
 
+ADAPTER_CONFIG = "adapter_config.json"
+
+
 class OllamaEngine:
     """A connection to an Ollama that somebody else started."""
 
@@ -68,7 +71,13 @@ class OllamaEngine:
         read(plan.options, OllamaOptions, "ollama")
         for mount in plan.adapters:
             for file in adapter_files(mount):
-                format_of(file)
+                if file.name != ADAPTER_CONFIG:
+                    format_of(file)
+                elif _is_dora(file):
+                    raise EngineError(
+                        f"adapter {mount.name} is a DoRA adapter, which Ollama would serve as something else",
+                        hint="freehold adapters export --as gguf merges it; ollama create makes a model of that",
+                    )
 
     async def start(self, plan: ServePlan, *, log_dir: Path, name: str) -> RunningEngine:
         options = read(plan.options, OllamaOptions, "ollama")
@@ -172,14 +181,28 @@ async def _prove(ollama: _Ollama, url: str, model: str, context_tokens: int) -> 
 
 
 def adapter_files(mount: AdapterMount) -> list[Path]:
-    """The file of an adapter: its GGUF, else its safetensors. Raises `InputError` when there is neither."""
+    """The files of an adapter: its GGUF, else its safetensors with the configuration that says how to scale them.
+
+    Raises `InputError` when there is neither.
+    """
     path = Path(mount.path)
     if not path.is_dir():
         return [path]
-    for pattern in ("*.gguf", "*.safetensors"):
-        if found := sorted(path.glob(pattern)):
-            return found[:1]
+    if found := sorted(path.glob("*.gguf")):
+        return found[:1]
+    config = path / ADAPTER_CONFIG
+    if found := sorted(path.glob("*.safetensors")):
+        if not config.is_file():
+            raise InputError(f"the adapter {mount.name} has no {ADAPTER_CONFIG} here", path=str(path))
+        return [config, found[0]]
     raise InputError(f"the adapter {mount.name} has neither GGUF nor safetensors here", path=str(path))
+
+
+def _is_dora(config: Path) -> bool:
+    try:
+        return bool(msgspec.json.decode(config.read_bytes(), type=dict[str, Any]).get("use_dora"))
+    except (OSError, msgspec.MsgspecError) as error:
+        raise InputError(f"cannot be read: {error}", path=str(config)) from None
 
 
 def _context_length(shown: dict[str, Any]) -> int | None:
