@@ -98,6 +98,7 @@ def test_each_kind_has_its_files_and_a_card(ready, monkeypatch, kind, quantizati
     card = (folder / "README.md").read_text()
     assert card.startswith("---\nbase_model: test/tiny\n")
     assert made.usage in card
+    assert "Ruling: **unclear**" in card and "no licence is known" in card and "()" not in card
     for said in ("20 training answers are ones somebody said are right", "gpt-4o-2024-08-06's own", adapter.id,
                  weights.sha256, "not been evaluated"):  # fmt: skip
         assert said in card
@@ -161,7 +162,9 @@ def test_k_quants_need_the_program_and_a_failure_says_what_it_said(ready, tmp_pa
     monkeypatch.setattr(export_kinds.merging, "merge", export_kinds.merging.merge_here)
     monkeypatch.setattr(export_kinds.native, "quantize", lambda home: None)
     with pytest.raises(UsageError, match="Q4_K_M needs llama"):
-        export(project, adapter, kind="gguf", quantization="Q4_K_M", base=gguf, progress=Silent())
+        export(project, adapter, kind="gguf", quantization="q4_k_m", base=gguf, progress=Silent())
+    with pytest.raises(UsageError, match="Q9_9 is not known"):
+        export(project, adapter, kind="gguf", quantization="q9_9", base=gguf, progress=Silent())
     program = tmp_path / "llama-quantize"
     program.write_text(
         '#!/bin/sh\necho "$4 from $2"; cp "$2" "$3"; [ "$4" != Q4_X ] || { echo "bad type"; exit 1; }\n'

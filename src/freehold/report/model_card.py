@@ -166,9 +166,10 @@ def _interval(low: float | None, high: float | None, level: float, *, points: bo
 def _duties(ruling: Ruling | None, passing_on: Ruling | None) -> str:
     if ruling is None:
         return "No ruling was made. Ask `freehold license` before passing it on."
-    lines = [
-        f"Ruling: **{ruling.outcome.replace('_', ' ')}** for the use it was made for ({', '.join(ruling.licenses)})."
-    ]
+    under = ", ".join(ruling.licenses) or "no licence is known"
+    lines = [f"Ruling: **{ruling.outcome.replace('_', ' ')}** for the use it was made for ({under})."]
+    if not ruling.outcome.startswith("allowed"):
+        lines += ["", *_why(ruling)]
     due = [duty for duty in ruling.obligations if not (duty.recommended or duty.passive)]
     stay = [duty for duty in ruling.obligations if duty.passive]
     lines += [""] + [_duty(duty) for duty in due] if due else []
@@ -176,9 +177,16 @@ def _duties(ruling: Ruling | None, passing_on: Ruling | None) -> str:
     if passing_on is not None and passing_on.id != ruling.id:
         more = [duty for duty in passing_on.obligations if not (duty.recommended or duty.passive)]
         lines += ["", f"If you give these files to others: **{passing_on.outcome.replace('_', ' ')}**.", ""]
+        if passing_on.outcome != ruling.outcome and not passing_on.outcome.startswith("allowed"):
+            lines += _why(passing_on)
         lines += [_duty(duty) for duty in more]
     lines += ["", "Facts and readings, not legal advice."]
     return "\n".join(lines)
+
+
+def _why(ruling: Ruling) -> list[str]:
+    """The reasons that alone lead to the outcome."""
+    return [f"- {one.text}" for one in ruling.reasons if one.outcome == ruling.outcome]
 
 
 def _duty(duty: Obligation) -> str:

@@ -73,8 +73,10 @@ def export(
     weights = None
     if kind not in ("peft", "gguf-adapter"):
         weights = base or base_of(adapter, project, progress)
-    if kind in ("gguf", "ollama") and quantization is None:
-        quantization = "Q8_0" if kind == "gguf" else None
+    if quantization is not None:
+        quantization = quantization.upper()
+    elif kind == "gguf":
+        quantization = "Q8_0"
     work = Work(project, adapter, weights, partial, quantization, precision, context_tokens, progress)
     try:
         shutil.rmtree(partial, ignore_errors=True)

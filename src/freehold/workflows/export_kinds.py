@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, get_args
 
 from freehold.engines.llamacpp import native, requantize
 from freehold.errors import UsageError
+from freehold.hardware.quantization import known
 from freehold.training import merge as merging
 from freehold.training.merge_gguf import QUANTIZATIONS
 from freehold.training.ollama_template import go_template, modelfile, read_off
@@ -99,6 +100,7 @@ def _gguf(work: Work, name: str | None = None) -> Written:
     direct = quantization in QUANTIZATIONS
     program = native.quantize(work.project.settings.home)
     if not direct and program is None:
+        known(quantization)
         raise UsageError(
             f"{quantization} needs llama.cpp's llama-quantize",
             hint="freehold engines install llamacpp --native builds it; without it: "
