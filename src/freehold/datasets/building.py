@@ -178,8 +178,15 @@ class _Index:
         order = np.lexsort((trace, ~self.has_gold(), self.flags() & 3, low, high))
         same = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
         if same.any():
-            dropped["same request again"] += int(same.sum())
             before, after = order[:-1][same], order[1:][same]
+            # The first of equals is the one that stays: what is held out goes first.
+            starts = np.maximum.accumulate(
+                np.where(np.concatenate(([True], ~same)), np.arange(len(order)), 0)
+            )
+            kept = order[starts][1:][same]
+            codes = self.flags() & 3
+            for code in np.where(codes[kept] == 0, codes[after], 0).tolist():
+                dropped[f"{_ORDER[code]} question also held out" if code else "same request again"] += 1
             differ = (
                 self.has_gold()[before]
                 & self.has_gold()[after]

@@ -51,14 +51,11 @@ def write(
     """
     for wanted in ("train", "held_out"):
         if not building.by_split[wanted]:
-            near = any("nearly the same" in reason for reason in building.dropped)
             left = ", ".join(f"{count:,} × {reason}" for reason, count in building.dropped.most_common(3))
             raise UsageError(
                 f"the {wanted} split would be empty ({sum(map(len, building.by_split.values()))} samples in all"
                 + (f"; left out: {left})" if left else ")"),
-                hint="your questions differ in little: raise [curate] near_duplicates, 0 compares only exactly"
-                if near
-                else "import more traces, or change [data] held_out; freehold dataset build needs some of both",
+                hint=_way_out(building.dropped),
             )
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -97,6 +94,16 @@ def write(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return dataset
+
+
+def _way_out(dropped: Counter[str]) -> str:
+    """What to do about a split that would be empty, by what most of its samples were left out for."""
+    reason = dropped.most_common(1)[0][0] if dropped else ""
+    if "also held out" in reason:
+        return "what is held out is what would be taught: name a held-out file that shares nothing with the others"
+    if any("nearly the same" in one for one in dropped):
+        return "your questions differ in little: raise [curate] near_duplicates, 0 compares only exactly"
+    return "import more traces, or change [data] held_out; freehold dataset build needs some of both"
 
 
 def _refused(folder: Path, error: OSError) -> StorageError:

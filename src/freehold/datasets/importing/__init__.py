@@ -123,7 +123,7 @@ def _nothing(path: Path, looked: list[Row]) -> InputError:
     first = looked[0]
     hint = "JSON lines, JSON, CSV, Parquet and Arrow are read, also as .gz and .zst"
     if first.problem == "not valid UTF-8":
-        hint = f"convert it: iconv -f ISO-8859-1 -t UTF-8 {path} > utf8.json"
+        hint = f"convert it: iconv -f ISO-8859-1 -t UTF-8 {path} > utf8{path.suffix or '.jsonl'}"
     return InputError(f"no record can be read: {first.problem}", path=str(path), line=first.line, hint=hint)
 
 
