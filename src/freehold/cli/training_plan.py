@@ -144,7 +144,12 @@ def show_plan(plan: TrainingPlan) -> None:
     }[config.gradient_checkpointing]
     click.echo(f"  a step       {parts} (pack_tokens = {config.pack_tokens:,}); activations {kept}")
     click.echo(f"  tokens       {plan.train_tokens:,} in all")
-    time = "not known" if plan.seconds is None else f"about {_duration(plan.seconds)}"
+    if plan.seconds_range is not None:
+        short, long = map(_duration, plan.seconds_range)
+        unit = long.partition(" ")[2]
+        time = f"{short.removesuffix(' ' + unit)} to {long}"
+    else:
+        time = "not known" if plan.seconds is None else f"about {_duration(plan.seconds)}"
     click.echo(f"  time         {time}: {plan.seconds_basis}")
     for note in plan.notes:
         click.echo(f"  note         {note}")

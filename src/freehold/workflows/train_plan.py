@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,11 +10,13 @@ import msgspec
 
 from freehold import training
 from freehold.errors import TrainingError
-from freehold.hardware.training_memory import smallest_side
+from freehold.hardware.tensors import active_parameter_count
+from freehold.hardware.training_memory import adapted, runs_fused, smallest_side
 from freehold.store import open_store
 from freehold.training import base as bases
-from freehold.training import checkpoint, formatting, methods, preview, schedule
+from freehold.training import checkpoint, formatting, methods, preview, probe, schedule
 from freehold.training.defaults import weight_count
+from freehold.types.model import Shape
 from freehold.types.training import Adapter, FinetuneConfig
 from freehold.types.training_plan import Measured, TrainingPlan, TrainingPreview
 from freehold.workflows.fit import training_fit
@@ -24,6 +27,14 @@ from freehold.workflows.train import Asked
 
 FORWARDS = 3.0
 """A training step computes about three times what reading the same tokens does: forward, and twice that back."""
+
+
+class _Time(NamedTuple):
+    """Seconds of training, what they are told from, and shortest and longest where they are estimated."""
+
+    seconds: float | None
+    basis: str
+    range: tuple[float, float] | None = None
 
 
 class _Looked(NamedTuple):
@@ -80,9 +91,13 @@ def plan_run(project: Project, what: Asked, *, config: FinetuneConfig) -> Traini
         weights=what.base,
     )
     tokens = round(mean * usable * steps / schedule.steps_per_epoch(usable, config.batch_size))
-    seconds, basis = _seconds(project, what, config, tokens, fit.machine)
-    notes = list(_notes(config, train, fit.fits, seconds))
     at_once = max(1, min(config.batch_size, usable, int(config.pack_tokens // mean)))
+    time = _measured_time(project, what, config, tokens, fit.machine)
+    if time is None:
+        unshared = 1 - (train.shared_tokens / mean) * (1 - 1 / at_once)
+        work = probe.Work(tokens * unshared, tokens * train.learned_tokens / train.tokens)
+        time = _probed_time(project, what, config, shape, work)
+    notes = list(_notes(config, train, fit.fits, time))
     return TrainingPlan(
         job_id=job.id,
         base_model=what.base.model_id,
@@ -95,8 +110,9 @@ def plan_run(project: Project, what: Asked, *, config: FinetuneConfig) -> Traini
         parts_per_step=-(-min(config.batch_size, usable) // at_once),
         train_tokens=tokens,
         fit=fit,
-        seconds=seconds,
-        seconds_basis=basis,
+        seconds=time.seconds,
+        seconds_basis=time.basis,
+        seconds_range=time.range,
         done=training.finished(job) is not None,
         resumes=(Path(job.run_dir) / checkpoint.FILE).exists(),
         notes=tuple(notes),
@@ -126,7 +142,7 @@ def _counted_as(config: FinetuneConfig) -> Any:
     return config.method if config.method in ("lora", "qlora", "full") else "lora"
 
 
-def _notes(config: FinetuneConfig, train: Measured, fits: bool, seconds: float | None) -> list[str]:
+def _notes(config: FinetuneConfig, train: Measured, fits: bool, time: _Time) -> list[str]:
     notes = []
     if config.method in ("dpo", "kto"):
         notes.append(f"memory is counted as for lora; {config.method} compares with the base and takes more")
@@ -136,14 +152,19 @@ def _notes(config: FinetuneConfig, train: Measured, fits: bool, seconds: float |
         notes.append(f"lengths are of {train.looked_at:,} of {train.samples:,} samples")
     if not fits:
         notes.append("a run that runs out of memory goes on with half as much at once, down to one sample")
-    if config.max_minutes is not None and seconds is not None and seconds > 60 * config.max_minutes:
-        notes.append(f"the schedule will be shortened to end in {config.max_minutes:g} minutes (max_minutes)")
+    longest = time.range[1] if time.range is not None else time.seconds
+    if config.max_minutes is not None and longest is not None and longest > 60 * config.max_minutes:
+        sure = time.range is None or time.range[0] > 60 * config.max_minutes
+        notes.append(
+            f"the schedule {'will' if sure else 'may'} be shortened to end in {config.max_minutes:g} minutes "
+            "(max_minutes)"
+        )
     return notes
 
 
-def _seconds(
+def _measured_time(
     project: Project, what: Asked, config: FinetuneConfig, tokens: int, machine: str
-) -> tuple[float | None, str]:
+) -> _Time | None:
     """Seconds of training, from what this project's machine did before: its own runs first, then its reading speed."""
     with open_store(project.store_url) as store:
         adapters = store.list_records("adapter", Adapter)
@@ -152,14 +173,42 @@ def _seconds(
     for one in runs:
         if one.base_model == what.base.model_id and one.config.method == config.method:
             speed = one.train_tokens / one.train_seconds
-            return tokens / speed, f"{speed:,.0f} tokens/s of the run that made {one.name}"
+            return _Time(tokens / speed, f"{speed:,.0f} tokens/s of the run that made {one.name}")
     for measured in reversed(speeds):
         if measured.model == what.base.model_id and measured.machine == machine:
-            speed = measured.speed.prefill_tokens_per_second[0] / FORWARDS
-            return tokens / speed, (
-                f"a third of the {measured.speed.prefill_tokens_per_second[0]:,.0f} tokens/s it was measured to read"
+            reads = measured.speed.prefill_tokens_per_second[0]
+            return _Time(
+                tokens * FORWARDS / reads, f"a third of the {reads:,.0f} tokens/s it was measured to read"
             )
-    return None, (
-        f"nothing was measured yet with this base (about {weight_count(what.base) / 1e6:,.0f} million weights): "
-        f"freehold bench-model {what.base.model_id}, or train with --max-minutes, which shortens the schedule to fit"
+    return None
+
+
+def _probed_time(
+    project: Project, what: Asked, config: FinetuneConfig, shape: Shape, work: probe.Work
+) -> _Time:
+    """Seconds of training from half a second of matrix products; nothing on a GPU."""
+    device = bases.choose_device()
+    if device != "cpu":
+        return _Time(
+            None,
+            f"nothing was measured yet with this base (about {weight_count(what.base) / 1e6:,.0f} million weights): "
+            f"freehold bench-model {what.base.model_id}, or train with --max-minutes, which shortens the schedule "
+            "to fit",
+        )
+    bf16 = bases.choose_precision(config.precision, device).name == "bf16"
+    products = probe.products_per_second(shape, bf16=bf16, threads=config.threads or project.settings.threads)
+    head = float(shape.hidden * shape.vocabulary)
+    passed = active_parameter_count(shape) - head * (1 if shape.tied_embeddings else 2)
+    adapter = 0.0
+    if config.method != "full":
+        layers = adapted(shape, config.target_modules)
+        adapter = float(sum(config.r * sum(layer.dims) * layer.active for layer in layers))
+    found = probe.seconds(
+        probe.operations(work, passed, head, adapter, config), products, fused=runs_fused(shape, config)
+    )
+    return _Time(
+        math.sqrt(found[0] * found[1]),
+        f"estimated: nothing was measured yet with this base, but products of its sizes in "
+        f"{'bf16' if bf16 else 'float32'} make {products / 1e9:,.0f} GFLOP/s just now",
+        found,
     )
