@@ -125,6 +125,21 @@ def test_what_does_not_fit_costs_nothing_and_says_what_would(project):
     assert "× L4 24GB hold it" in result.exception.hint
 
 
+def test_a_request_longer_than_the_context_is_said(project):
+    long = ["--requests-per-month", "10", "--prompt-tokens", "4000", "--completion-tokens", "100"]
+    result = run(
+        "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
+        "--incumbent",
+        "gpt-4o",
+        "--machine",
+        "L4",
+        "--usd-per-hour",
+        "1",
+        *long,
+    )
+    assert "made for 2,048 tokens of context, a request of this traffic takes 4,101" in str(result.exception)
+
+
 def test_a_cheaper_host_of_the_same_model_is_named(project):
     text = run(
         "Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "L4", "--usd-per-hour", "1", *STATED

@@ -120,7 +120,13 @@ def cost(
 
 
 def _require_fit(sized: Sized, workload: Workload, box: Machine, project: Project) -> None:
-    """Raise `UsageError` when the model does not fit on the machine: what cannot run costs nothing."""
+    """Raise `UsageError` when the model cannot run on the machine, or not such requests: there is nothing to price."""
+    if workload.context_tokens > sized.shape.context_tokens:
+        raise UsageError(
+            f"{sized.name} was made for {sized.shape.context_tokens:,} tokens of context, a request of this traffic "
+            f"takes {workload.context_tokens:,}",
+            hint="weigh a model with a longer context: freehold assess",
+        )
     found = fit_sized(sized, workload=workload, machine=box, settings=project.settings)
     if not found.fits:
         raise UsageError(
