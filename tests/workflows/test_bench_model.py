@@ -24,8 +24,8 @@ def test_a_measured_speed_is_kept_and_replaced(project):
     assert first.speed.how == "measured"
     again = bench(project, "echo", completion_tokens=32)
     assert again.id == first.id
-    assert measured(project, "echo") == again.speed
-    assert measured(project, "other") is None
+    assert measured(project, "echo", "Q4_0") == again.speed, "an engine that names no quantization"
+    assert measured(project, "other", "Q4_0") is None
 
 
 def test_too_few_tokens_are_refused(project):

@@ -6,6 +6,7 @@ import struct
 import threading
 
 import gguf
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -14,11 +15,12 @@ from benchmarks import tiny_models
 from freehold.cli.main import cli
 from freehold.errors import InputError, UpstreamError, WeightsError
 from freehold.settings import load
-from freehold.types.machine import Workload
+from freehold.types.machine import Speed, Workload
 from freehold.workflows.fit import fit_model
 from freehold.workflows.fit_server import read
 from freehold.workflows.machine import find_machine
 from freehold.workflows.sizing import adapter_bytes, size_model
+from freehold.workflows.speeds import MeasuredSpeed
 
 CONFIG = {
     "model_type": "llama", "num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4,
@@ -305,8 +307,6 @@ def test_of_a_model_of_400_gb_only_headers_are_read(settings, tmp_path):
 
 
 def test_a_gguf_of_an_unknown_architecture_is_a_bound_and_says_so(settings, tmp_path, tiny):
-    import msgspec
-
     path = tmp_path / "new.gguf"
     tiny_models.write(
         msgspec.structs.replace(tiny_models.SHAPES["llama"], architecture="brandnew"), "Q8_0", path
@@ -338,3 +338,44 @@ def test_no_context_is_a_usage_error(arguments):
     result = CliRunner().invoke(cli, ["fit", "google/gemma-3-1b-it", "--machine", "L4", *arguments])
     assert result.exit_code == 2
     assert "not in the range x>=1" in result.output
+
+
+def _speed(quantization, rate):
+    return MeasuredSpeed(
+        id=str(rate), model="tiny.gguf", engine="llamacpp", weights_sha256=None, machine="here",
+        prompt_tokens=512, completion_tokens=64, quantization=quantization,
+        speed=Speed(
+            prefill_tokens_per_second=(rate, rate), decode_tokens_per_second=(rate, rate),
+            decode_all_tokens_per_second=(rate, rate), concurrency=1, how="measured", basis="test",
+        ),
+    )  # fmt: skip
+
+
+def test_a_measured_speed_takes_the_estimates_place_for_its_own_weights(tiny, settings):
+    machine = msgspec.structs.replace(find_machine("64GB", settings), name="here")
+
+    def fitted(*speeds):
+        return fit_model(
+            str(tiny),
+            workload=Workload(context_tokens=128),
+            settings=settings,
+            machine=machine,
+            speeds=speeds,
+        )
+
+    plain, timed = fitted(), fitted(_speed("Q8_0", 5.0), _speed("Q8_0", 7.0), _speed("Q4_0", 9.0))
+    assert timed.speed.decode_tokens_per_second == (7.0, 7.0)
+    assert timed.speed.how == "measured"
+    assert timed.id != plain.id
+    assert fitted(_speed("Q4_0", 9.0)) == plain
+
+
+def test_fit_leaves_no_project_behind(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    assert CliRunner().invoke(cli, ["fit", "google/gemma-3-270m"]).exit_code in (0, 1)
+    assert not (tmp_path / ".freehold").exists()
+    (tmp_path / "freehold.toml").write_text("[app")
+    result = CliRunner().invoke(cli, ["fit", "google/gemma-3-270m"])
+    assert result.exit_code in (0, 1)
+    assert "measured speeds are left out" in result.stderr

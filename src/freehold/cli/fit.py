@@ -13,6 +13,7 @@ from freehold.types.machine import Fit
 if TYPE_CHECKING:
     from freehold.settings import Settings
     from freehold.types.machine import Machine
+    from freehold.workflows.speeds import MeasuredSpeed
 
 BAR_WIDTH = 40
 
@@ -134,6 +135,7 @@ def command(
             engine=engine,
             adapters=adapters,
             prompt_cache_bytes=prompt_cache_mib << 20,
+            speeds=_measured() if machine_spec is None and engine == "llamacpp" else (),
         )
     else:
         found = _training(
@@ -146,6 +148,19 @@ def command(
         show(found)
     if not found.fits:
         raise SystemExit(1)
+
+
+def _measured() -> tuple[MeasuredSpeed, ...]:
+    """Speeds measured in the project around the current folder; a broken project file is told, and no obstacle."""
+    from freehold.errors import ConfigError
+    from freehold.workflows.project import open_project
+    from freehold.workflows.speeds import all_measured
+
+    try:
+        return all_measured(open_project(None))
+    except ConfigError as error:
+        click.echo(f"measured speeds are left out: {error.message}", err=True)
+        return ()
 
 
 def _training(

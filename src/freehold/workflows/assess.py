@@ -28,7 +28,7 @@ from freehold.workflows.license import rule_for_model
 from freehold.workflows.machine import find_machine
 from freehold.workflows.needs import SEEN_TRACES, needs_of
 from freehold.workflows.project import Project
-from freehold.workflows.speeds import all_measured
+from freehold.workflows.speeds import MeasuredSpeed, all_measured
 
 RankBy = Literal["prior", "size", "speed", "memory"]
 
@@ -131,9 +131,9 @@ def _needs(project: Project, stated: Needs | None, use_traces: bool) -> Needs:
     )
 
 
-def _measured(project: Project, box: Machine) -> dict[str, Speed]:
+def _measured(project: Project, box: Machine) -> dict[str, MeasuredSpeed]:
     """Measured speeds on this machine by model, the newest each."""
-    return {one.model.lower(): one.speed for one in all_measured(project) if one.machine == box.name}
+    return {one.model.lower(): one for one in all_measured(project) if one.machine == box.name}
 
 
 def _scores(project: Project) -> dict[str, tuple[float, str]]:
@@ -154,7 +154,7 @@ def _row(
     needs: Needs,
     workload: Workload,
     score: tuple[float, str] | None,
-    measured: Speed | None,
+    measured: MeasuredSpeed | None,
 ) -> CandidateRow:
     ruling = rule_for_model(model.id, project.config.use)
     placed = _place(model, workload, box, engine_build(project.settings))
@@ -168,6 +168,9 @@ def _row(
         outcome = "excluded"
     elif ruling.outcome == "unclear":
         outcome = "unclear"
+    told = []
+    if measured is not None and measured.quantization not in (None, placed.quantization):
+        told.append(f"speed measured at {measured.quantization}")
     return CandidateRow(
         model=model.id,
         outcome=outcome,
@@ -175,12 +178,12 @@ def _row(
         obligations=len(ruling.obligations),
         parameters=parameter_count(model.shape),
         active_parameters=active_parameter_count(model.shape),
-        reasons=tuple(reason for _, reason in against),
+        reasons=(*(reason for _, reason in against), *told),
         quantization=placed.quantization,
         total_bytes=placed.fit.total_bytes,
         headroom_bytes=placed.fit.headroom_bytes,
         largest_context_tokens=placed.fit.largest_context_tokens,
-        speed=measured or placed.speed,
+        speed=measured.speed if measured is not None else placed.speed,
         measured_score=score[0] if score else None,
         made_from=(
             f"ruling:{ruling.id}",

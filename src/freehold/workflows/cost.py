@@ -90,7 +90,7 @@ def cost(
     box = find_machine(machine, project.settings, measure=machine is None)
     sized = size_model(wanted, settings=project.settings, quantization=quantization)
     tokens = int(asked.prompt_tokens + asked.completion_tokens) + 1
-    runs = speed or (measured(project, sized.name) if machine is None else None)
+    runs = speed or (measured(project, sized.name, sized.quantization) if machine is None else None)
     if runs is None:
         _require_fit(sized, Workload(context_tokens=tokens, concurrency=concurrency), box, project)
     runs = runs or estimate(

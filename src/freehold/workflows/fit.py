@@ -26,6 +26,7 @@ from freehold.workflows import memory
 from freehold.workflows.builds import engine_build
 from freehold.workflows.fit_server import fit_server
 from freehold.workflows.sizing import Sized, adapter_bytes, at_quantization, size_model
+from freehold.workflows.speeds import MeasuredSpeed, newest
 
 VLLM_SMALLER = ("FP8", "AWQ")
 SMALLER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
@@ -49,13 +50,15 @@ def fit_model(
     engine: Engine = "llamacpp",
     adapters: tuple[Path, ...] = (),
     prompt_cache_bytes: int = PROMPT_CACHE_BYTES,
+    speeds: tuple[MeasuredSpeed, ...] = (),
 ) -> Fit:
     """Set a model against a machine (default: this one).
 
     `model_id` is a catalog id, an id synced from a hub, a path (a GGUF file, a folder with config.json, safetensors
     or their index beside one, an Ollama manifest), ``ollama:NAME``, the address of a running vLLM server, or an id
     whose weights are in the store; `weights` says which file is meant. Headers are read, never tensors. Without a
-    file the bytes follow from the shape and `quantization`. `adapters` are counted beside the base.
+    file the bytes follow from the shape and `quantization`. `adapters` are counted beside the base. Without one of
+    `speeds` that was measured with these weights on this machine the speed is an estimate.
 
     Raises `UnknownModelError` for an id nothing here knows, `InputError` for a file no sizes can be read from,
     `UsageError` for an unknown quantization or cache type or an empty workload.
@@ -69,15 +72,20 @@ def fit_model(
         sized, kv_type = _for_vllm(sized, quantization), "auto" if kv_type == "f16" else kv_type
     extra = sum(adapter_bytes(path) for path in adapters)
     sized = sized._replace(adapters_bytes=sized.adapters_bytes + extra)
-    return fit_sized(
+    box = machine or probe_machine(settings.home)
+    found = fit_sized(
         sized,
         workload=workload,
-        machine=machine or probe_machine(settings.home),
+        machine=box,
         settings=settings,
         kv_type=kv_type,
         engine=engine,
         prompt_cache_bytes=prompt_cache_bytes,
     )
+    speed = newest(speeds, sized.name, sized.quantization, box.name)
+    if speed is None or not found.fits:
+        return found
+    return fitting.with_id(msgspec.structs.replace(found, speed=speed))
 
 
 def fit_sized(

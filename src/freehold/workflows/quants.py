@@ -17,12 +17,12 @@ from freehold.hardware.quantization import quantize, repacked_bytes, weights_byt
 from freehold.hardware.speed import Build, estimate
 from freehold.hardware.tensors import parameter_count
 from freehold.settings import Settings
-from freehold.types.machine import Machine, Speed, Workload
+from freehold.types.machine import Machine, Workload
 from freehold.types.quants import QuantLosses, QuantRow, Quants
 from freehold.workflows.builds import engine_build
 from freehold.workflows.catalog import synced_quantizations
 from freehold.workflows.sizing import Sized, size_model
-from freehold.workflows.speeds import MeasuredSpeed
+from freehold.workflows.speeds import MeasuredSpeed, newest
 
 LADDER = ("BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "IQ4_XS", "Q3_K_M", "IQ3_XXS", "Q2_K")
 """Always shown; others when weights in them are known."""
@@ -170,20 +170,9 @@ def _row(
         largest_context_tokens=found.largest_context_tokens,
         known=tuple(dict.fromkeys(one.where for one in known)),
         path=next((one.path for one in known if one.path), None),
-        speed=_measured(sized, name, machine, speeds)
+        speed=newest(speeds, sized.name, name, machine.name)
         or estimate(sized.shape, size, workload, machine, kv_type=kv_type, build=build),
     )
-
-
-def _measured(sized: Sized, name: str, machine: Machine, speeds: tuple[MeasuredSpeed, ...]) -> Speed | None:
-    found = [
-        one.speed
-        for one in speeds
-        if one.quantization == name
-        and one.machine == machine.name
-        and one.model.lower() == sized.name.lower()
-    ]
-    return found[-1] if found else None
 
 
 def _with_loss(row: QuantRow, losses: QuantLosses | None) -> QuantRow:

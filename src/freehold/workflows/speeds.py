@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from freehold.hardware.probes import probe_machine
 from freehold.store import open_store
 from freehold.types.machine import Machine, Speed
@@ -28,20 +30,31 @@ class MeasuredSpeed(Record, frozen=True, kw_only=True):
 
 
 def all_measured(project: Project) -> tuple[MeasuredSpeed, ...]:
-    """Every measured speed, oldest first."""
+    """Every measured speed, oldest first. A project without a store has none, and gets none by being asked."""
+    kept = project.settings.database_url or project.config.store.url
+    if not kept and not (project.settings.state or project.root / ".freehold").exists():
+        return ()
     with open_store(project.store_url) as store:
         return tuple(store.list_records("measured_speed", MeasuredSpeed))
 
 
-def measured(project: Project, model: str) -> Speed | None:
-    """The newest measured speed of a model on this machine; None when nobody measured."""
-    name = probe_machine(project.settings.home).name
-    with open_store(project.store_url) as store:
-        found = [
-            one.speed
-            for one in store.list_records("measured_speed", MeasuredSpeed)
-            if one.machine == name and one.model.lower() == model.lower()
-        ]
+def measured(project: Project, model: str, quantization: str) -> Speed | None:
+    """The newest measured speed of a model in a quantization on this machine; None when nobody measured."""
+    return newest(all_measured(project), model, quantization, probe_machine(project.settings.home).name)
+
+
+def newest(speeds: Iterable[MeasuredSpeed], model: str, quantization: str, machine: str) -> Speed | None:
+    """The last of `speeds` that was measured with these weights on this machine.
+
+    One without a quantization is of an endpoint that does not say which it serves: it speaks for any.
+    """
+    found = [
+        one.speed
+        for one in speeds
+        if one.machine == machine
+        and one.model.lower() == model.lower()
+        and one.quantization in (None, quantization)
+    ]
     return found[-1] if found else None
 
 
