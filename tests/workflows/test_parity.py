@@ -6,14 +6,21 @@ import anyio
 import msgspec
 import pytest
 from click.testing import CliRunner
+from tests.workflows.test_adapters import manifest
 
 from freehold.cli.main import cli
 from freehold.engines.transcript import Transcript
+from freehold.store import open_store
 from freehold.training.reference import Reference
 from freehold.types.dataset import Message, Sample
+from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import Task
+from freehold.types.model import Weights
+from freehold.types.progress import Silent
+from freehold.workflows import parity as workflow
 from freehold.workflows.parity import score_parity
 from freehold.workflows.parity_judging import compare, summarize
+from freehold.workflows.project import open_project
 
 
 def served(**changes):
@@ -99,6 +106,32 @@ def test_other_numbers():
 
 def test_turns_that_end_elsewhere():
     assert report((served(), trained(ends=False))).causes == ("stop",)
+
+
+def test_what_was_merged_is_compared_with_what_was_trained(tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    project = open_project()
+    earlier, adapter, other = (
+        manifest(tmp_path / name, id=name, base_model=base)
+        for name, base in (("first", "test/tiny"), ("second", "test/tiny"), ("third", "test/other"))
+    )
+    plan = ServePlan(engine="llamacpp", model="test/tiny:shop", weights_path="/merged.gguf")
+    with open_store(project.store_url) as store:
+        for one in (earlier, adapter, other):
+            store.put_record("adapter", one.id, one)
+        store.put_record("serve_plan", "p", plan)
+    asked = {}
+    weights = Weights(
+        model_id="test/tiny", format="gguf", quantization="Q8_0", bytes=1, sha256="b" * 64, source="file:"
+    )
+    monkeypatch.setattr(
+        workflow, "ensure_weights", lambda name, *_, **__: asked.setdefault("model", name) and weights
+    )
+    monkeypatch.setattr(workflow, "parity", lambda project, **more: asked.update(more))
+    workflow.project_parity(project, model=None, adapter=None, count=2, progress=Silent())
+    assert asked["model"] == "test/tiny", "the base, for there is nothing to pull under the other name"
+    assert (asked["plan"].model, asked["adapter_path"]) == ("test/tiny:shop", adapter.path)
 
 
 def test_silence_is_no_parity():

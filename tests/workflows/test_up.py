@@ -10,11 +10,16 @@ import threading
 import time
 import urllib.request
 
+import msgspec
 import openai
 import pytest
 
+from freehold.errors import WeightsError
 from freehold.store import open_store
-from freehold.types.endpoint import ServePlan
+from freehold.types.endpoint import AdapterMount, ServePlan
+from freehold.types.model import Weights
+from freehold.workflows import up
+from freehold.workflows.project import open_project
 
 
 @pytest.fixture
@@ -268,3 +273,46 @@ def test_two_servers_on_one_store_do_not_disturb_each_other(run, tmp_path, port)
         assert ask(http, "echo")
     assert first.stop()[0] == 0
     assert not list((tmp_path / ".freehold" / "engines").glob("serving-*.json"))
+
+
+@pytest.mark.parametrize("change", [{"sha256": "other"}, None])
+def test_a_chosen_model_whose_weights_are_gone_is_not_replaced_by_another(tmp_path, monkeypatch, change):
+    project = chosen_with_lost_weights(tmp_path, monkeypatch)
+
+    def again(model, *_, **__):
+        if change is None:
+            raise WeightsError("the hub could not be reached")
+        return msgspec.structs.replace(WEIGHTS, **change)
+
+    monkeypatch.setattr(up, "ensure_weights", again)
+    with pytest.raises(WeightsError, match="the weights that freehold migrate chose are gone"):
+        up.project_plan(project)
+
+
+def test_weights_that_were_pruned_are_fetched_again(tmp_path, monkeypatch):
+    project = chosen_with_lost_weights(tmp_path, monkeypatch)
+    monkeypatch.setattr(up, "ensure_weights", lambda model, *_, **__: WEIGHTS)
+    plan = up.project_plan(project)
+    assert (plan.weights_path, plan.adapters[0].name) == ("/now/here.gguf", "org/base:shop")
+
+
+WEIGHTS = Weights(
+    model_id="org/base", format="gguf", quantization="Q4_1", bytes=1, sha256="right", source="file:",
+    path="/now/here.gguf",
+)  # fmt: skip
+
+
+def chosen_with_lost_weights(tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    project = open_project()
+    plan = ServePlan(
+        engine="llamacpp",
+        model="org/base",
+        weights_path=str(tmp_path / "gone.gguf"),
+        weights_sha256="right",
+        adapters=(AdapterMount(name="org/base:shop", path="/adapters/shop"),),
+    )
+    with open_store(project.store_url) as store:
+        store.put_record("serve_plan", "p", plan)
+    return project

@@ -35,6 +35,7 @@ from freehold.types.model import Weights
 from freehold.types.parity import ParityReport, ScoreParity
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
+from freehold.types.training import Adapter
 from freehold.workflows import dataset as datasets
 from freehold.workflows import engine_choice, serve
 from freehold.workflows.evaluate import task_of
@@ -189,6 +190,14 @@ def prompts(project: Project, count: int) -> list[Sample]:
     return list(itertools.islice(building.samples(data, "held_out"), count))
 
 
+def _trained_whole(plan: ServePlan, adapters: Sequence[Adapter]) -> Adapter | None:
+    """What a plan without adapters was trained from, newest first: all weights, or an adapter that was merged. Both are
+    served as ``base:name``, which is no model one could pull."""
+    if plan.adapters:
+        return None
+    return next((one for one in reversed(adapters) if plan.model.startswith(f"{one.base_model}:")), None)
+
+
 def project_parity(
     project: Project,
     *,
@@ -200,12 +209,17 @@ def project_parity(
     """Parity of what `freehold migrate` chose last, or of a model (and an adapter folder) by name."""
     settings = project.settings
     chosen = None
+    folder: Any = adapter
     if model is None:
         with open_store(project.store_url) as store:
             chosen = store.latest_record("serve_plan", ServePlan)
+            own = (
+                _trained_whole(chosen, store.list_records("adapter", Adapter)) if chosen is not None else None
+            )
+        if own is not None and adapter is None:
+            model, folder = own.base_model, own.path
     name = model or (chosen.model if chosen is not None else project.config.candidates.models[0])
     weights = ensure_weights(name, settings, progress=progress)
-    folder: Any = adapter
     if chosen is not None and adapter is None:
         plan = chosen
         if plan.adapters:

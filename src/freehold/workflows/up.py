@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from freehold.errors import ConfigError
+from freehold.errors import ConfigError, UnknownModelError, WeightsError
 from freehold.gateway.config import ApiKey, GatewayConfig
 from freehold.gateway.pii import LIBRARY
 from freehold.gateway.redaction import redactor_of
@@ -24,17 +25,23 @@ from freehold.workflows.attributions import attributions
 from freehold.workflows.keys import KIND as KEYS
 from freehold.workflows.observer_process import Watching
 from freehold.workflows.project import Project, now
+from freehold.workflows.pull import ensure_weights
 from freehold.workflows.running import INCUMBENT, Running, hold
 
 Capture = CaptureMode
 
 
 def project_plan(project: Project, *, progress: Progress | None = None) -> ServePlan:
-    """What `freehold migrate` chose last for this project, else its first candidate as it comes."""
+    """What `freehold migrate` chose last for this project, else its first candidate as it comes.
+
+    Raises `WeightsError` when the chosen weights are gone and cannot be had again: another model under the same name
+    would answer, and nobody would notice.
+    """
     with open_store(project.store_url) as store:
         chosen = store.latest_record("serve_plan", ServePlan)
-    if chosen is not None and (chosen.weights_path is None or Path(chosen.weights_path).exists()):
-        return chosen
+    if chosen is not None:
+        gone = chosen.weights_path is not None and not Path(chosen.weights_path).exists()
+        return _had_again(chosen, project, progress) if gone else chosen
     config = project.config.serve
     return serve.plan(
         project.config.candidates.models[0],
@@ -45,6 +52,19 @@ def project_plan(project: Project, *, progress: Progress | None = None) -> Serve
         options=config.options,
         progress=progress,
     )
+
+
+def _had_again(chosen: ServePlan, project: Project, progress: Progress | None) -> ServePlan:
+    """The plan with its weights where they are now, fetched again when they were pruned."""
+    found = None
+    with contextlib.suppress(WeightsError, UnknownModelError):
+        found = ensure_weights(chosen.model, project.settings, progress=progress)
+    if found is None or found.sha256 != chosen.weights_sha256:
+        raise WeightsError(
+            f"the weights that freehold migrate chose are gone: {chosen.weights_path}",
+            hint="freehold migrate makes or fetches them again; freehold up --model NAME serves another",
+        )
+    return msgspec.structs.replace(chosen, weights_path=found.path)
 
 
 def incumbent_endpoint(project: Project, *, say: Callable[[str], None]) -> Endpoint | None:
