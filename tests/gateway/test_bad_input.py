@@ -48,6 +48,7 @@ def raw(running, data, *, timeout=5.0):
         b'{"model":' + b"[" * 5000,
         b"\xff\xfe{}",
         b'{"model":1e999}',
+        b'{"model":"m","messages":[{"role":"user","content":"\xff\xfe"}]}',
     ],
 )
 def test_malformed_json_is_a_400_in_every_api(shared, upstream, path, body):
@@ -210,6 +211,15 @@ def test_an_upstream_that_recovers_is_asked_again(upstream, tmp_path):
         time.sleep(0.6)
         assert [post(running, QUESTION)[0] for _ in range(3)] == [200, 200, 200]
         assert metric(running, "freehold_upstream_failures_total") == 2
+
+
+def test_a_request_nobody_can_answer_does_not_take_the_endpoint_from_others(upstream, tmp_path):
+    upstream.answer = lambda seen: plain({"error": "x"}, status=500 if b"poison" in seen.body else 200)
+    poison = {**QUESTION, "messages": [{"role": "user", "content": "poison"}]}
+    with gateway(upstream, tmp_path, retries=2, breaker_failures=3, breaker_pause_s=60) as running:
+        assert [post(running, poison)[0] for _ in range(2)] == [500, 500]
+        assert len(upstream.seen) == 6, "each was tried again"
+        assert post(running, QUESTION)[0] == 200
 
 
 def test_an_endpoint_that_was_away_gets_its_requests_back_before_its_pause_is_over(

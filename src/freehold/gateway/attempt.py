@@ -125,7 +125,9 @@ async def _try(
                     await _take(state, exchange, endpoint, opened, translated, request, asked, last=last)
                     return
                 state.meters.count("freehold_upstream_failures", endpoint.name, str(opened.status))
-                if opened.status != 429:
+                # Once for a request, however often it is tried: one that nobody can answer must not, alone or
+                # sent twice, have the endpoint taken from all others.
+                if opened.status != 429 and attempt == 0:
                     breaker.failed(time.monotonic())
                 if not last:
                     raise NextTarget(str(opened.status))

@@ -37,6 +37,8 @@ def peek(body: bytes) -> Peek:
     """Look at a request's body. Raises `ApiError` (400) when it is no JSON object, or its model no string."""
     try:
         seen = _peek.decode(body)
+        if not body.isascii():
+            body.decode()  # texts that are passed over are not looked into, and must be UTF-8 too
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(400, f"the request body is not a JSON object: {error}") from None
     if seen.model is not None and type(seen.model) is not str:

@@ -21,6 +21,7 @@ const percent = (share) => `${Number((100 * share).toFixed(share < 0.1 ? 1 : 0))
 const count = (n) => n.toLocaleString("en");
 const ms = (value) => (value == null ? "–" : value < 1000 ? `${value.toFixed(0)} ms` : `${(value / 1000).toFixed(1)} s`);
 const clock = (iso) => new Date(iso).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const wait = (s) => (s < 90 ? `${s.toFixed(0)} seconds` : `${Number((s / 60).toFixed(1))} minutes`);
 const moment = (iso) => new Date(iso).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
 const STATES = { incumbent: "incumbent only", shadow: "mirroring", canary: "canary", promoted: "promoted",
   rolled_back: "rolled back", paused: "paused" };
@@ -49,7 +50,7 @@ function split(route) {
 }
 
 function chart(series, windowSeconds) {
-  const width = 640, height = 150, low = 122, step = width / series.length;
+  const width = 640, height = 130, low = 122, step = width / series.length;
   const top = Math.max(1, ...series.map((b) => Math.max(b.incumbent + b.candidate, b.mirrored)));
   const y = (n) => low - (n / top) * (low - 12);
   const total = series.reduce((sum, b) => sum + b.incumbent + b.candidate, 0);
@@ -66,11 +67,10 @@ function chart(series, windowSeconds) {
     made.append(el("svg:polyline", { class: "mi", points: series.map((b, at) => `${at * step + step / 2},${y(b.mirrored)}`).join(" ") }));
   }
   made.append(el("svg:line", { class: "axis", x1: 0, x2: width, y1: low, y2: low }));
-  const text = (x, anchor, words) => made.append(el("svg:text", { class: anchor, x, y: height - 6 }, words));
-  text(0, "start", clock(series[0].at));
-  text(width, "end", "now");
-  made.append(el("svg:text", { class: "start", x: 0, y: 9 }, `${count(top)} in ${(windowSeconds / series.length).toFixed(0)} s`));
-  return made;
+  // Words beside the picture, not in it: they keep their size on a telephone.
+  const words = (...parts) => el("p", { class: "marks" }, parts.map((part) => el("span", {}, part)));
+  const bar = `${count(top)} in ${(windowSeconds / series.length).toFixed(0)} s`;
+  return [words(total ? `highest bar: ${bar}` : "no requests in this window"), made, words(clock(series[0].at), "now")];
 }
 
 function table(head, rows, numbers = 1) {
@@ -132,14 +132,15 @@ function section(view, windowSeconds, open) {
     el("div", { class: "title" }, el("h2", {}, route.name), el("span", { class: `pill ${shown}` }, STATES[shown] ?? shown)),
     el("p", { class: "soft" }, `Requests for ${route.model}. ${sentence(view)}`),
     split(route),
-    chart(view.series, windowSeconds),
+    ...chart(view.series, windowSeconds),
     el("p", { class: "legend" }, key("in", "incumbent"), key("ca", "candidate"), key("mi", "mirrored"), key("er", "errors"),
       view.shortened ? "only the newest requests are drawn" : null),
     table(["who answered", "requests", "errors", "stood in for", "half under", "95% under"],
       [["incumbent", view.incumbent], ["candidate", view.candidate], ["candidate, mirrored", view.mirrored]].map(([name, arm]) =>
         [name, count(arm.requests), count(arm.errors), count(arm.fallbacks), ms(arm.p50_ms), ms(arm.p95_ms)])));
   if (rollout) {
-    made.append(el("h3", {}, `Rollout ${rollout.number}`), ladder(rollout), tests(view.status.look));
+    made.append(el("h3", {}, `Rollout ${rollout.number}`), ladder(rollout), tests(view.status.look),
+      el("p", { class: "small soft" }, `A user counts once, ${wait(rollout.window_s)} after the first request.`));
     if (view.status.missing.length) made.append(el("p", { class: "small soft" }, "Before the next step:"), el("ul", { class: "small" }, view.status.missing.map((m) => el("li", {}, m))));
   } else {
     made.append(el("p", { class: "small soft" }, "No rollout yet: ", el("code", {}, "freehold rollout start"), " begins one."));
