@@ -51,6 +51,24 @@ def test_a_record_put_again_replaces_and_becomes_the_latest(store):
     assert store.delete_record("note", "a") and not store.delete_record("note", "a")
 
 
+def test_a_watch_tells_of_what_anybody_wrote_and_of_nothing_else(store):
+    watch = store.database.watch()
+    assert watch.has_news()
+    if store.database.dialect == "sqlite":
+        assert not watch.has_news()
+    store.list_records("note", Note)
+    if store.database.dialect == "sqlite":
+        assert not watch.has_news(), "reading is no news"
+    store.put_record("note", "a", Note(text="from this process"))
+    assert watch.has_news()
+    with open_store(store.url) as other:
+        other.put_record("note", "b", Note(text="from elsewhere"))
+    assert watch.has_news()
+    watch.forget()
+    assert watch.has_news()
+    watch.close()
+
+
 def test_a_stored_record_of_another_shape_is_an_error_with_a_way_out(store):
     store.put_record("note", "a", Note(text="first"))
     with pytest.raises(StoreError, match="not what this version") as error:

@@ -39,6 +39,7 @@ from freehold.gateway.spending import Bill, dollars
 from freehold.gateway.spool import TABLE, TOTALS, TRACE, USE, FrameReader, frame, settled
 from freehold.gateway.traces import to_trace
 from freehold.store import Store, leases, open_store
+from freehold.store.database import ChangeWatch
 from freehold.store.usage import Use, add_spending, add_use, spent
 from freehold.types.trace import Trace
 
@@ -164,17 +165,20 @@ class Recorder:
     def work(self) -> None:
         """Write and poll until told to stop; then write what is left."""
         store: Store | None = None
+        watch: ChangeWatch | None = None
         revision: tuple[int, int] | None = None
         next_poll = next_sweep = next_numbers = 0.0
         while True:
             stopping = self._stopping.is_set()
             try:
-                if store is None:
+                if store is None or watch is None:
                     store = open_store(self._store_url)
+                    watch = store.database.watch()
                 now = time.monotonic()
                 if now >= next_poll:
                     next_poll = now + POLL_EVERY_S
-                    revision = self._poll(store, revision)
+                    if watch.has_news():
+                        revision = self._poll(store, revision)
                     self._share_use(store)
                 self._write(store)
                 if now >= next_sweep:
@@ -182,6 +186,8 @@ class Recorder:
                     self._forget(store)
             except StorageError as error:
                 log.warning("%s", error.message)
+                if watch is not None:
+                    watch.forget()
                 self._lose_what_does_not_fit(error)
                 self._stopping.wait(0.5)
             if self._paused:
@@ -193,6 +199,8 @@ class Recorder:
             if stopping:
                 break
             self._wake.wait(WRITE_EVERY_S)
+        if watch is not None:
+            watch.close()
         if store is not None:
             store.close()
 
