@@ -5,7 +5,7 @@ import json
 import anthropic
 import openai
 import pytest
-from loopback import ANSWER, FakeUpstream, gateway, plain, stream, stream_of
+from loopback import ANSWER, FakeUpstream, eventually, gateway, plain, stream, stream_of, traces_of
 from test_control import FORM, TOOLS, call, structured
 from test_faults import metric
 from test_forward import QUESTION, post
@@ -263,4 +263,6 @@ def test_what_the_candidates_api_has_no_word_for_is_answered_by_the_incumbent(up
             assert claude.messages.create(**asked).content[0].text == "on its way"
             assert claude.messages.create(**asked, thinking=thinking).content[0].text == "Well."
         assert upstream.seen[-1].json["thinking"] == thinking and len(candidate.seen) == 1
+        kept = eventually(lambda: [one for one in traces_of(running) if one.endpoint == "incumbent"])[0]
+        assert kept.completeness == "complete" and kept.fallback == "other_api"
         assert metric(running, 'freehold_fallbacks_total{route="app",why="other_api"}') == 1

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from freehold.wire.anthropic import request_to_openai
+from freehold.wire.anthropic import read_request, request_to_openai
 from freehold.wire.errors import ApiError
 
 ASKED = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "where?"}]}
@@ -64,3 +64,14 @@ def test_a_system_message_among_the_turns_stays_one():
     said = {"role": "system", "content": [{"type": "text", "text": "Be brief."}]}
     chat = translated(messages=[*ASKED["messages"], said])
     assert chat["messages"][-1] == {"role": "system", "content": "Be brief."}
+
+
+def test_what_anthropic_itself_answers_is_read_for_its_conversation():
+    """Traces of passed-on requests and imported logs: a field without a word does not lose them."""
+    more = {"thinking": {"type": "enabled", "budget_tokens": 2000}, "speed": "fast", "messages": BEGUN}
+    read = json.loads(read_request(json.dumps({**ASKED, **more}).encode()))
+    assert read == {"model": "m", "max_tokens": 9, "messages": BEGUN}
+    with pytest.raises(ApiError, match="document"):
+        read_request(
+            json.dumps({**ASKED, "messages": [{"role": "user", "content": [{"type": "document"}]}]}).encode()
+        )

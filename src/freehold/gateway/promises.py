@@ -79,7 +79,7 @@ def promised(exchange: Exchange) -> Promise | None:
                 }
                 chat["tool_choice"] = msgspec.json.decode(exchange.body, type=_Choice).tool_choice
             case "messages" | "responses":
-                read = anthropic.request_to_openai if kind == "messages" else responses.request_to_openai
+                read = anthropic.read_request if kind == "messages" else responses.read_request
                 chat = msgspec.json.decode(read(exchange.body))
                 chat["form"] = chat.get("response_format")
             case _:

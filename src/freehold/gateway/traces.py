@@ -78,9 +78,9 @@ def to_trace(captured: Captured, *, redactor: Redactor | None) -> Trace | None:
 def _as_chat(captured: Captured, request: dict[str, Any]) -> dict[str, Any]:
     """The request as the chat API spells it, whatever API the client spoke."""
     if captured.kind == "messages":
-        request = msgspec.json.decode(anthropic.request_to_openai(captured.request))
+        request = msgspec.json.decode(anthropic.read_request(captured.request))
     elif captured.kind == "responses":
-        request = msgspec.json.decode(responses.request_to_openai(captured.request))
+        request = msgspec.json.decode(responses.read_request(captured.request))
     return request
 
 

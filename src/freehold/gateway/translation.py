@@ -181,7 +181,7 @@ _OLLAMA_TO_ANTHROPIC = {path: _over_chat(one) for path, one in _OLLAMA.items() i
 
 def _count_request(body: bytes) -> bytes:
     """vLLM's ``/tokenize`` for the prompt of a message."""
-    chat = msgspec.json.decode(anthropic.request_to_openai(body))
+    chat = msgspec.json.decode(anthropic.read_request(body))
     kept = {name: chat[name] for name in ("model", "messages", "tools") if name in chat}
     return msgspec.json.encode({**kept, "add_generation_prompt": True})
 
@@ -201,7 +201,7 @@ _COUNTS: dict[str, Translation | None] = {
     "echo": Translation("/tokenize", _asked(_count_request), _said(_count_answer), _no_stream, _JSON),
     "ollama": Translation(
         "/api/chat",
-        _asked(lambda body: ollama.probe_from_openai(anthropic.request_to_openai(body))),
+        _asked(lambda body: ollama.probe_from_openai(anthropic.read_request(body))),
         _said(_probe_answer),
         _no_stream,
         _JSON,

@@ -59,12 +59,15 @@ def request_to_openai(body: bytes, *, begun: dict[str, Any] | None = _SAYS_NO_MO
     it, None where it cannot.
     """
     asked = _object(body)
-    for name in ("mcp_servers", "container"):
-        if asked.get(name):
-            raise ApiError(400, f"{name} run at Anthropic and cannot be passed on to this model", param=name)
+    _check_at_anthropic(asked)
     refuse_others(asked, _TRANSLATED, "the API of this model")
+    refuse_others(asked.get("output_config") or {}, ("format", "effort"), "the API of this model")
     _check_thinking(asked)
-    chat: dict[str, Any] = {"model": asked.get("model"), "messages": _messages(asked)}
+    chat = _as_chat_request(asked)
+    for message in asked["messages"]:
+        if message.get("role") not in ("user", "assistant", "system"):
+            role = str(message.get("role"))[:100]
+            raise ApiError(400, f"messages: a role {role} is not possible", param="messages")
     if chat["messages"] and chat["messages"][-1]["role"] == "assistant":
         if begun is None:
             raise ApiError(
@@ -74,6 +77,27 @@ def request_to_openai(body: bytes, *, begun: dict[str, Any] | None = _SAYS_NO_MO
                 param="messages",
             )
         chat.update(begun)
+    return msgspec.json.encode(chat)
+
+
+def read_request(body: bytes) -> bytes:
+    """A request that Anthropic's API itself answers, as a chat request: for guards, traces and imported logs.
+
+    What a chat request has no word for is left out; `ApiError` where that would be a part of the conversation.
+    """
+    asked = _object(body)
+    _check_at_anthropic(asked)
+    return msgspec.json.encode(_as_chat_request(asked))
+
+
+def _check_at_anthropic(asked: dict[str, Any]) -> None:
+    for name in ("mcp_servers", "container"):
+        if asked.get(name):
+            raise ApiError(400, f"{name} run at Anthropic and cannot be passed on to this model", param=name)
+
+
+def _as_chat_request(asked: dict[str, Any]) -> dict[str, Any]:
+    chat: dict[str, Any] = {"model": asked.get("model"), "messages": _messages(asked)}
     for name in ("max_tokens", "temperature", "top_p", "top_k"):
         if asked.get(name) is not None:
             chat[name] = asked[name]
@@ -84,7 +108,6 @@ def request_to_openai(body: bytes, *, begun: dict[str, Any] | None = _SAYS_NO_MO
     if isinstance(choice := asked.get("tool_choice"), dict):
         chat.update(_tool_choice(choice))
     output = asked.get("output_config") or {}
-    refuse_others(output, ("format", "effort"), "the API of this model")
     if output.get("effort") is not None:
         chat["reasoning_effort"] = output["effort"]
     if isinstance(form := output.get("format") or asked.get("output_format"), dict):
@@ -95,7 +118,7 @@ def request_to_openai(body: bytes, *, begun: dict[str, Any] | None = _SAYS_NO_MO
     if asked.get("stream") is True:
         chat["stream"] = True
         chat["stream_options"] = {"include_usage": True}
-    return msgspec.json.encode(chat)
+    return chat
 
 
 def _check_thinking(asked: dict[str, Any]) -> None:
@@ -136,8 +159,6 @@ def _messages(asked: dict[str, Any]) -> list[dict[str, Any]]:
         if not isinstance(message, dict):
             raise ApiError(400, "messages: expected objects")
         content, role = message.get("content"), message.get("role")
-        if role not in ("user", "assistant", "system"):
-            raise ApiError(400, f"messages: a role {str(role)[:100]} is not possible", param="messages")
         if isinstance(content, str):
             messages.append({"role": role, "content": content})
         elif role == "assistant":

@@ -20,6 +20,7 @@ _SAME = (
     *("temperature", "top_p", "user", "metadata", "parallel_tool_calls", "safety_identifier", "seed"),
     *("service_tier", "prompt_cache_key", "prompt_cache_retention"),
 )
+_KEPT_AT_OPENAI = ("previous_response_id", "conversation", "prompt")
 _TRANSLATED = frozenset(
     (
         *_SAME,
@@ -34,7 +35,7 @@ _TRANSLATED = frozenset(
 def request_to_openai(body: bytes) -> bytes:
     """The chat request that asks the same. Raises `ApiError` (400) for what it cannot ask."""
     asked = msgspec.json.decode(body)
-    for name in ("previous_response_id", "conversation", "background", "prompt"):
+    for name in (*_KEPT_AT_OPENAI, "background"):
         if asked.get(name):
             raise ApiError(
                 400, f"{name} needs state that is not kept here; send the whole input instead", param=name
@@ -46,6 +47,22 @@ def request_to_openai(body: bytes) -> bytes:
         # Reasoning is not told, so there is none to be encrypted.
         if wanted != "reasoning.encrypted_content":
             raise ApiError(400, f"include {str(wanted)[:100]} is not possible here", param="include")
+    return msgspec.json.encode(_as_chat_request(asked))
+
+
+def read_request(body: bytes) -> bytes:
+    """A request that OpenAI's API itself answers, as a chat request: for guards, traces and imported logs.
+
+    What a chat request has no word for is left out; `ApiError` where that would be a part of the conversation.
+    """
+    asked = msgspec.json.decode(body)
+    for name in _KEPT_AT_OPENAI:
+        if asked.get(name):
+            raise ApiError(400, f"{name} stands for messages that are not in the request", param=name)
+    return msgspec.json.encode(_as_chat_request(asked))
+
+
+def _as_chat_request(asked: dict[str, Any]) -> dict[str, Any]:
     chat: dict[str, Any] = {"model": asked.get("model"), "messages": _messages(asked)}
     chat.update({name: asked[name] for name in _SAME if asked.get(name) is not None})
     if asked.get("max_output_tokens") is not None:
@@ -71,7 +88,7 @@ def request_to_openai(body: bytes) -> bytes:
     if asked.get("stream") is True:
         chat["stream"] = True
         chat["stream_options"] = {"include_usage": True}
-    return msgspec.json.encode(chat)
+    return chat
 
 
 def _messages(asked: dict[str, Any]) -> list[dict[str, Any]]:

@@ -65,9 +65,9 @@ def request_of(asked: Any, *, model: str | None = None) -> dict[str, Any]:
         raise BadRecord("the request is missing")
     try:
         if "messages" in asked and ("system" in asked or _anthropic_tools(asked) or _blocks(asked)):
-            chat = msgspec.json.decode(anthropic.request_to_openai(msgspec.json.encode(asked)))
+            chat = msgspec.json.decode(anthropic.read_request(msgspec.json.encode(asked)))
         elif "input" in asked and "messages" not in asked:
-            chat = msgspec.json.decode(responses.request_to_openai(msgspec.json.encode(asked)))
+            chat = msgspec.json.decode(responses.read_request(msgspec.json.encode(asked)))
         elif "prompt" in asked and "messages" not in asked:
             prompt = as_json(asked["prompt"])
             if not isinstance(prompt, str | list):
