@@ -288,6 +288,12 @@ def test_the_admin_api(upstream, candidate, endpoints, tmp_path):
             ask("PUT", "routes/support", {"route": {**wanted, "incumbent": {"endpoint": "http://evil"}}})[0]
             == 400
         )
+        for slip in ({"canary_shar": 0.5}, {"limits": {"concurency": 2}}):
+            status, said = ask("PUT", "routes/support", {"route": {**wanted, **slip}})
+            assert status == 400 and "a route has no field" in said["error"]["message"]
+        twin = {"model": ROUTE.model, "incumbent": wanted["incumbent"]}
+        status, said = ask("PUT", "routes/twin", {"route": twin})
+        assert (status, said["error"]["code"]) == (409, "same_requests")
         history = ask("GET", "routes/support/history")[1]["history"]
         assert [(line["who"], line["why"], line["verdict_id"]) for line in history] == [
             ("boss", "looks good", "v1")

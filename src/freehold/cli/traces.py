@@ -65,7 +65,13 @@ def list_(
         print_json(found)
         return
     if not found:
-        click.echo("no traces: freehold up --capture patterns keeps some", err=True)
+        narrowed = route or model or since or complete or own
+        click.echo(
+            "no trace is like that: leave out a filter"
+            if narrowed
+            else "no traces: freehold up --capture patterns keeps some",
+            err=True,
+        )
     for trace in found:
         click.echo(_line(trace))
 
@@ -180,6 +186,8 @@ def _describe(trace: Trace) -> None:
         for value, what in ((trace.ttft_ms, "to the first byte"), (trace.total_ms, "in all"))
         if value is not None
     ]
+    feedback = trace.metadata.get("feedback")
+    feedback = feedback if isinstance(feedback, dict) else {}
     rows = (
         ("trace", trace.id),
         ("at", f"{trace.at:%Y-%m-%d %H:%M:%S} UTC, {trace.source}"),
@@ -192,6 +200,8 @@ def _describe(trace: Trace) -> None:
         ("time", ", ".join(times) or "–"),
         ("mirrors", trace.parent_id),
         ("right answer", trace.gold),
+        ("thumb", feedback.get("thumb")),
+        ("comment", feedback.get("comment")),
     )
     for title, text in rows:
         if text:

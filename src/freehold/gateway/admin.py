@@ -108,6 +108,8 @@ class Admin:
     def _save(self, name: str, change: RouteBody, who: str) -> Reply:
         try:
             route = msgspec.convert({**change.route, "name": name}, type=Route)
+            if unknown := _unknown(change.route, msgspec.to_builtins(route)):
+                raise ConfigError(f"a route has no field {unknown}")
             check_route(route, [endpoint.name for endpoint in self._config.endpoints])
         except (msgspec.ValidationError, ConfigError) as error:
             raise ApiError(400, str(error), param="route") from None
@@ -173,6 +175,21 @@ def _parsed(body: bytes, type: type[Any]) -> Any:
         return msgspec.json.decode(body, type=type)
     except msgspec.DecodeError as error:
         raise ApiError(400, str(error)) from None
+
+
+def _unknown(given: dict[str, Any], known: dict[str, Any]) -> str | None:
+    """The first field that was given and would be passed over: a slip of the pen must not become a default."""
+    for name, value in given.items():
+        if name not in known:
+            return str(name)[:100]
+        # What clients choose the names of is taken over as it is.
+        if name in ("match_headers", "options"):
+            continue
+        if isinstance(value, dict) and isinstance(known[name], dict):
+            inner = _unknown(value, known[name])
+            if inner is not None:
+                return f"{name}.{inner}"
+    return None
 
 
 def _unavailable(error: StorageError) -> ApiError:

@@ -161,6 +161,8 @@ def with_pairs(before: Record, pairs: Iterable[str], what: str) -> Any:
     except msgspec.ValidationError as error:
         expected, _, place = str(error).partition(" - at `$.")
         name = place.rstrip("`")
+        if "int" in expected or "float" in expected:
+            expected = "Expected a number"
         raise UsageError(
             f"{what} {name} is {values.get(name)!r}: {expected[:1].lower()}{expected[1:]}"
         ) from None

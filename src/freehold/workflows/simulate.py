@@ -82,7 +82,8 @@ def users_of(store: Store, *, route: str | None, since: datetime | None, most_re
             requests.append((trace.at.timestamp(), is_error(trace), trace.total_ms))
     if not found:
         raise UsageError(
-            "there is no log to replay: the store has no traces",
+            "there is no log to replay: the store has no traces"
+            + (f" of the route {route}" if route else ""),
             hint="freehold up --capture patterns keeps some; freehold import brings some in",
         )
     first = min(requests[0][0] for requests in found.values())
