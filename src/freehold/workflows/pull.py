@@ -12,7 +12,8 @@ from freehold.engines.weights import hub, local, pypi
 from freehold.engines.weights.check import format_of, quantization_of, sha256_of
 from freehold.engines.weights.reference import Reference, parse
 from freehold.engines.weights.store import Stored, WeightsStore, weight_files
-from freehold.errors import HashMismatchError, StorageError, UnknownModelError, WeightsError
+from freehold.engines.weights.use import users
+from freehold.errors import HashMismatchError, StorageError, UnknownModelError, UsageError, WeightsError
 from freehold.settings import Settings
 from freehold.types.model import Weights
 from freehold.types.progress import Progress, Silent
@@ -108,8 +109,16 @@ def show_weights(model_id: str, settings: Settings, *, quantization: str | None 
 
 
 def remove_weights(model_id: str, settings: Settings, *, quantization: str | None = None) -> Stored:
-    """Remove one model's weights and return their record; files read in place (not `owned`) are only forgotten."""
+    """Remove one model's weights and return their record; files read in place (not `owned`) are only forgotten.
+
+    Raises `UsageError` while a process uses them: an engine that has to be restarted would not find them again.
+    """
     stored = show_weights(model_id, settings, quantization=quantization)
+    if stored.owned and (ids := users(Path(stored.weights.path or ""))):
+        raise UsageError(
+            f"{model_id} is in use by process {ids[0]}",
+            hint="stop what serves it first: freehold served list",
+        )
     open_store(settings).remove(stored)
     return stored
 

@@ -12,7 +12,7 @@ import pytest
 from freehold.engines.weights.use import users
 from freehold.errors import StorageError, UnknownModelError, UsageError, WeightsError
 from freehold.settings import load
-from freehold.workflows.pull import ensure_weights, list_weights, show_weights
+from freehold.workflows.pull import ensure_weights, list_weights, remove_weights, show_weights
 from freehold.workflows.weights_prune import pin, prune
 
 KIB = 2**-20
@@ -65,6 +65,8 @@ def test_pinned_weights_and_those_in_use_stay(three, settings):
             f"{three[2]} Q4_1": f"in use by process {process.pid}",
         }
         assert found.removed == (f"{three[0]} Q4_1",)
+        with pytest.raises(UsageError, match=f"is in use by process {process.pid}"):
+            remove_weights(three[2], settings)
         process.stdin.close()
     assert pin(three[1], settings, pinned=False).pinned is False
     assert prune(settings, to_gib=0).kept == {} and names(settings) == []
