@@ -190,6 +190,8 @@ class FakeOllama(EchoApp):
     """What Ollama documents of its API, as far as the engine uses it, with echo's answers behind ``/v1``."""
 
     version = "0.12.0"
+    base = "b" * 64
+    """Hash of the weights its model is made from."""
     context_limit = None
     """The most context it loads, whatever ``num_ctx`` asks for, as Ollama does when memory is short."""
 
@@ -220,7 +222,16 @@ class FakeOllama(EchoApp):
         if (await request.json())["model"] not in self._models:
             return web.json_response({"error": "model not found"}, status=404)
         info = {"general.architecture": "llama", "llama.context_length": 8192}
-        return web.json_response({"model_info": info, "capabilities": ["completion", "tools", "embedding"]})
+        modelfile = (
+            f"# Modelfile\nFROM /usr/share/ollama/.ollama/models/blobs/sha256-{self.base}\nTEMPLATE x\n"
+        )
+        return web.json_response(
+            {
+                "model_info": info,
+                "modelfile": modelfile,
+                "capabilities": ["completion", "tools", "embedding"],
+            }
+        )
 
     async def pull(self, request):
         """Lines of progress, and an error as a line with status 200, as Ollama does."""

@@ -32,6 +32,20 @@ async def test_the_context_is_set_and_what_was_made_is_removed(ollama, tmp_path)
     assert fake.created == {}
 
 
+async def test_an_adapter_of_another_base_is_refused_with_both_hashes(ollama, tmp_path):
+    fake, url = ollama
+    adapter = tmp_path / "adapter.gguf"
+    adapter.write_bytes(b"GGUF" + bytes(60))
+    mount = AdapterMount(name="base:shop", path=str(adapter), base_sha256="e" * 64)
+    with pytest.raises(EngineError) as caught:
+        await engines.start(plan(url, adapters=(mount,)), log_dir=tmp_path, name="x").start()
+    assert "e" * 64 in caught.value.message and fake.base in caught.value.message
+    assert fake.created == {}, "nothing was made of it"
+    fake.base = "e" * 64
+    async with engines.start(plan(url, adapters=(mount,)), log_dir=tmp_path, name="x"):
+        assert len(fake.created) == 2
+
+
 async def test_a_context_that_was_not_loaded_is_an_error(ollama, tmp_path):
     fake, url = ollama
     fake.context_limit = 2048

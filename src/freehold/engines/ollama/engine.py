@@ -93,6 +93,7 @@ class OllamaEngine:
                     f"{model} has a context of {longest} tokens, {plan.context_tokens} were asked for",
                     hint=f"ask for {longest} or fewer",
                 )
+            _check_bases(plan, model, shown)
             made: list[str] = []
             try:
                 served = await _make(ollama, plan, model, name, made)
@@ -196,6 +197,25 @@ def adapter_files(mount: AdapterMount) -> list[Path]:
             raise InputError(f"the adapter {mount.name} has no {ADAPTER_CONFIG} here", path=str(path))
         return [config, found[0]]
     raise InputError(f"the adapter {mount.name} has neither GGUF nor safetensors here", path=str(path))
+
+
+def _check_bases(plan: ServePlan, model: str, shown: dict[str, Any]) -> None:
+    """Raise `EngineError` for an adapter that was trained on other weights than Ollama has under this name.
+
+    Ollama names a blob by its hash, and the Modelfile it shows says from which blob a model is.
+    """
+    found = re.search(
+        r"^FROM\s.*sha256[-:]([0-9a-f]{64})\s*$", str(shown.get("modelfile") or ""), re.MULTILINE
+    )
+    if found is None:
+        return
+    for mount in plan.adapters:
+        if mount.base_sha256 and mount.base_sha256 != found.group(1):
+            raise EngineError(
+                f"adapter {mount.name} was trained on weights with sha256 {mount.base_sha256}, "
+                f"Ollama's {model} has {found.group(1)}",
+                hint="freehold adapters export NAME --as ollama writes the right base and a Modelfile for it",
+            )
 
 
 def _is_dora(config: Path) -> bool:
