@@ -22,6 +22,7 @@ from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.training import Adapter, FinetuneConfig, TrainingEvent
 from freehold.workflows import dataset as datasets
+from freehold.workflows.fit import training_fit
 from freehold.workflows.project import Project
 from freehold.workflows.pull import ensure_weights
 
@@ -59,6 +60,8 @@ def train(
     if done is not None:
         progress.say(f"adapter {done.name} is there already: {done.path}")
         return done
+    if together is None:
+        check_room(config, base, settings)
     progress.update(0, None, unit="steps", note=f"loading {base.model_id}")
     tell = trackers.start(job)
     try:
@@ -76,6 +79,36 @@ def train(
     if adapter is None:
         raise InputError("the trainer ended without a whole adapter", path=job.adapter_dir)
     return adapter
+
+
+FIXED = ("weights", "joined_weights", "adapter", "gradients", "optimizer", "process")
+"""Parts of a run's memory that computing less at once does not make smaller."""
+
+
+def check_room(config: FinetuneConfig, base: Weights, settings: Settings) -> None:
+    """Raise `UsageError` where the base with its adapter is larger than what is free, whatever is computed at once.
+
+    Without this the system kills the trainer, or another program, again and again before it gives up. A base whose
+    sizes can't be read is left to the trainer.
+    """
+    counted = msgspec.structs.replace(
+        config, method=config.method if config.method in ("lora", "qlora", "full") else "lora", batch_size=1
+    )
+    try:
+        fit = training_fit(base.model_id, config=counted, sample_tokens=2, target_tokens=1, settings=settings,
+                           weights=base, checkpointing=True)  # fmt: skip
+    except (InputError, UsageError):
+        return
+    needed = sum(part.bytes for part in fit.parts if part.name in FIXED)
+    if needed > fit.available_bytes:
+        ways = [
+            way.replace("--train", "--method") for way in fit.ways_out if way.startswith(("qlora", "lora"))
+        ]
+        raise UsageError(
+            f"{base.model_id} needs {needed / 2**30:.1f} GiB to be trained ({config.method}) before anything is "
+            f"computed, {fit.available_bytes / 2**30:.1f} GiB are free",
+            hint="; ".join([*ways, "take a smaller base, or free some memory"]),
+        )
 
 
 def _follow(events: Iterable[TrainingEvent], tell: trackers.Trackers, progress: Progress) -> None:
