@@ -96,6 +96,19 @@ def test_built_again_it_is_the_same_and_with_more_nothing_old_moves(tmp_path):
     assert sum(split.added for split in found.splits.values()) == 60
 
 
+def test_the_same_traces_in_other_words_are_told_from_new_ones(tmp_path):
+    project = project_of(tmp_path)
+    fill(project, [trace(n, f"{question(n)}" + " call +49 170 1234567" * (n < 20)) for n in range(60)])
+    first = workflow.build(project)
+    bare = Project(
+        project.root, parse(TOML.replace('"patterns"', '"off"')), project.settings, project.config_path
+    )
+    fill(project, [trace(n, question(n)) for n in range(60, 70)])
+    splits = diff(first, workflow.build(bare)).splits.values()
+    assert sum(split.rewritten for split in splits) == 20 == sum(split.removed for split in splits)
+    assert sum(split.added for split in splits) == 30
+
+
 def test_wrong_answers_of_the_incumbent_are_not_learned_but_stay_held_out(tmp_path):
     project = project_of(tmp_path)
     fill(project, [trace(n, question(n), incumbent="no" if n % 2 else "Yes") for n in range(80)])

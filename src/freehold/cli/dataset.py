@@ -278,6 +278,8 @@ def _show_diff(found: DatasetDiff) -> None:
         changed = f", {split.changed_gold:,} right answers changed" if split.changed_gold else ""
         if split.changed_incumbent:
             changed += f", {split.changed_incumbent:,} answers of the incumbent changed"
+        if split.rewritten:
+            changed += f", {split.rewritten:,} of the new ones are the same traces in other words"
         click.echo(f"  {name:<10} +{split.added:,} −{split.removed:,}, {split.same:,} the same{changed}")
         for sign, ids in (("+", split.first_added), ("−", split.first_removed), ("~", split.first_changed)):
             if ids:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,16 +21,29 @@ class _Key(msgspec.Struct):
     id: str
     gold: str | None = None
     incumbent: str | None = None
+    trace_id: str | None = None
+
+
+class _Compared(NamedTuple):
+    """Hashes of what is compared of a sample."""
+
+    gold: int
+    incumbent: int
+    trace: int | None
 
 
 class SplitDiff(Record, frozen=True, kw_only=True):
-    """One split's samples in both datasets: by id, then by their answers."""
+    """One split's samples in both datasets: by id, then by their answers.
+
+    `rewritten` of the `added` are of traces the old dataset had too, in other words (a placeholder, for example).
+    """
 
     added: int
     removed: int
     same: int
     changed_gold: int
     changed_incumbent: int
+    rewritten: int = 0
     first_added: tuple[str, ...] = ()
     first_removed: tuple[str, ...] = ()
     first_changed: tuple[str, ...] = ()
@@ -50,6 +64,8 @@ def diff(old: Dataset, new: Dataset) -> DatasetDiff:
     before = {name: _keys(old, name) for name in SPLITS}
     after = {name: _keys(new, name) for name in SPLITS}
     was_in = {id: name for name in SPLITS for id in before[name]}
+    kept = {id for name in SPLITS for id in after[name]}
+    gone = {one.trace for name in SPLITS for id, one in before[name].items() if id not in kept} - {None}
     moved: Counter[str] = Counter()
     splits: dict[str, SplitDiff] = {}
     for name in SPLITS:
@@ -58,14 +74,15 @@ def diff(old: Dataset, new: Dataset) -> DatasetDiff:
         moved.update(f"{was_in[id]}: {name}" for id in added if id in was_in)
         removed = sorted(id for id in one if id not in other)
         both = [id for id in one if id in other]
-        gold = sorted(id for id in both if one[id][0] != other[id][0])
-        incumbent = sorted(id for id in both if one[id][1] != other[id][1])
+        gold = sorted(id for id in both if one[id].gold != other[id].gold)
+        incumbent = sorted(id for id in both if one[id].incumbent != other[id].incumbent)
         splits[name] = SplitDiff(
             added=len(added),
             removed=len(removed),
             same=len(both),
             changed_gold=len(gold),
             changed_incumbent=len(incumbent),
+            rewritten=sum(id not in was_in and other[id].trace in gone for id in added),
             first_added=tuple(added[:SHOWN]),
             first_removed=tuple(removed[:SHOWN]),
             first_changed=tuple(sorted({*gold, *incumbent})[:SHOWN]),
@@ -78,13 +95,18 @@ def diff(old: Dataset, new: Dataset) -> DatasetDiff:
     return DatasetDiff(old=old.id, new=new.id, splits=splits, moved=dict(moved), recipe=recipe)
 
 
-def _keys(dataset: Dataset, name: str) -> dict[str, tuple[int, int]]:
-    """Id → hashes of the right answer and of the incumbent's."""
+def _keys(dataset: Dataset, name: str) -> dict[str, _Compared]:
+    """Samples of a split by id."""
     decoder = msgspec.json.Decoder(_Key)
     path = Path(dataset.path) / f"{name}.jsonl"
     try:
         with path.open("rb") as file:
             keys = (decoder.decode(line) for line in file)
-            return {one.id: (hash(one.gold), hash(one.incumbent)) for one in keys}
+            return {
+                one.id: _Compared(
+                    hash(one.gold), hash(one.incumbent), None if one.trace_id is None else hash(one.trace_id)
+                )
+                for one in keys
+            }
     except (OSError, msgspec.DecodeError) as error:
         raise StorageError(f"{path}: cannot be read: {error}", hint="build the dataset again") from None
