@@ -252,4 +252,9 @@ def test_the_commands(hub, monkeypatch, tmp_path):
         json.loads(run(cli, ["catalog", "show", "Qwen/Qwen9-1B", "--json"]).stdout)["license"] == "apache-2.0"
     )
     assert run(cli, ["catalog", "list", "nothing-like-it"]).exit_code == 1
+    empty = run(cli, ["catalog", "list", "nothing-like-it", "--json"])
+    assert (empty.exit_code, json.loads(empty.stdout)) == (1, {"shipped": [], "synced": []})
+    gemma = run(cli, ["catalog", "list", "gemma-3"]).stdout.splitlines()
+    assert max(map(len, gemma)) < 80
+    assert any("google/gemma-3-1b-it" in line and "1.0B" in line for line in gemma)
     assert "layers" in run(cli, ["catalog", "show", "google/gemma-3-27b-it"]).stdout

@@ -29,7 +29,7 @@ def command() -> None:
 @click.argument("part", required=False)
 @json_option
 def list_(part: str | None, as_json: bool) -> None:
-    """List known models, or those whose id, family or publisher contains PART.
+    """List known models, or those whose id, family or publisher contains PART. Exit code 1 when there is none.
 
     \b
     Example:
@@ -43,16 +43,20 @@ def list_(part: str | None, as_json: bool) -> None:
     shipped, own = listed(load(), family=part)
     if as_json:
         print_json({"shipped": shipped, "synced": own})
+        if not shipped and not own:
+            raise SystemExit(1)
         return
+    if shipped:
+        click.echo(click.style(f"{'model':<46}{'size':>7} {'context':>10}  checked", dim=True))
     for model in shipped:
         count = short_count(parameter_count(model.shape))
         context = f"{model.shape.context_tokens:,}"
-        click.echo(f"{model.id:<48} {count:>7} {context:>10}  {model.family}, checked {model.checked}")
+        click.echo(f"{model.id:<46}{count:>7} {context:>10}  {model.checked}")
     for one in own:
         count = short_count(parameter_count(one.shape)) if one.shape else "?"
         context = f"{one.shape.context_tokens:,}" if one.shape else "?"
         click.echo(
-            f"{one.id:<48} {count:>7} {context:>10}  synced {one.fetched}, {one.license or 'no licence stated'}"
+            f"{one.id:<46}{count:>7} {context:>10}  synced {one.fetched}, {one.license or 'no licence stated'}"
         )
     if not shipped and not own:
         click.echo(f"nothing known contains {part!r}: freehold catalog sync asks a hub", err=True)
