@@ -136,7 +136,8 @@ def test_what_was_measured_decides_from_then_on(project, program, weights):
     assert "compared with this one" in result.stdout
     listed = CliRunner().invoke(cli, ["quants", weights])
     assert "take Q5_K_M" in listed.stdout
-    assert "score 0.992, not worse" in listed.stdout
+    assert "0.992, not worse" in listed.stdout
+    assert "on your task" in listed.stdout
 
 
 def test_kept_answers_are_used_again(project, program, weights):

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from freehold.workflows.project import Project
 
 
+SPEED = 15
+"""Columns of the speeds; a star marks measured ones."""
+
+
 @click.command("quants")
 @click.argument("model")
 @click.option(
@@ -142,7 +146,6 @@ def _measure(
 
 
 def _show_losses(found: QuantLosses) -> None:
-    from freehold.hardware.fit import gib
 
     words = {"reference": "", "not_worse": "not worse", "worse": "worse", "not_proven": "not proven"}
     click.echo(
@@ -162,7 +165,7 @@ def _show_losses(found: QuantLosses) -> None:
         speed = "" if row.tokens_per_second is None else f"{row.tokens_per_second:,.0f}"
         mark = "→" if row.quantization == found.take else " "
         click.echo(
-            f"{mark} {row.quantization:<10} {gib(row.weights_bytes):>10} {score:>7}  {difference:<26} {speed:>8}  "
+            f"{mark} {row.quantization:<10} {_small(row.weights_bytes):>10} {score:>7}  {difference:<26} {speed:>8}  "
             f"{words[row.outcome]}".rstrip()
         )
     for name, why in found.skipped:
@@ -181,30 +184,39 @@ def _show(found: Quants) -> None:
         f"{gib(found.available_bytes)} available"
     )
     click.echo()
+    tasked = any(row.loss is not None for row in found.rows)
+    task = f"{'on your task':<18} " if tasked else ""
     click.echo(
-        f"  {'':<10} {'bits':>5} {'weights':>10} {'in all':>10} {'longest':>9}  {'writes tokens/s':<20} known"
+        f"  {'':<10} {'bits':>5} {'weights':>10} {'in all':>11} {'longest':>9}  {'tokens/s':<{SPEED}} {task}known"
     )
     for row in found.rows:
-        click.echo(_line(row, row.quantization == found.take))
+        click.echo(_line(row, row.quantization == found.take, tasked))
     click.echo()
     click.echo(f"take {found.take}" if found.take else "none fits")
     for reason in found.reasons:
         click.echo(hanging(reason, "  · "))
 
 
-def _line(row: QuantRow, taken: bool) -> str:
+def _small(count: int) -> str:
+    """GiB with three digits that count: quantizations of a small model differ in the third."""
+    from freehold.hardware.fit import gib
+
+    return f"{count / 2**30:.3f} GiB" if count < 1 << 30 else gib(count)
+
+
+def _line(row: QuantRow, taken: bool, tasked: bool) -> str:
     from freehold.hardware.fit import gib
 
     speed = ""
     if row.speed is not None:
         low, high = row.speed.decode_tokens_per_second
-        speed = f"{low:,.0f} to {high:,.0f}" + (" measured" if row.speed.how == "measured" else "")
+        speed = f"{low:,.0f} to {high:,.0f}" + ("*" if row.speed.how == "measured" else "")
+    task = ""
     if row.loss is not None:
-        score = "" if row.score is None else f"score {row.score:.3f}, "
-        speed += f" {score}{row.loss.replace('_', ' ')}"
+        task = ("" if row.score is None else f"{row.score:.3f}, ") + row.loss.replace("_", " ")
     longest = f"{row.largest_context_tokens:,}" if row.largest_context_tokens else "–"
     total = gib(row.total_bytes) if row.fits else f"{gib(row.total_bytes)} ✗"
     return (
-        f"{'→' if taken else ' '} {row.quantization:<10} {row.bits_per_weight:>5.2f} {gib(row.weights_bytes):>10} "
-        f"{total:>10} {longest:>9}  {speed:<20} {', '.join(row.known)}"
+        f"{'→' if taken else ' '} {row.quantization:<10} {row.bits_per_weight:>5.2f} {_small(row.weights_bytes):>10} "
+        f"{total:>11} {longest:>9}  {speed:<{SPEED}} {f'{task:<18} ' if tasked else ''}{', '.join(row.known)}"
     ).rstrip()
