@@ -214,6 +214,15 @@ def test_adapters_are_where_the_files_say(made, weights):
         assert words in task["run"] and "org/base:shop=~/adapters/shop" in task["run"]
 
 
+@pytest.mark.parametrize("model", ["/home/me/mine.gguf", "file:mine.gguf", "ollama:smol", "org/base:merged"])
+@pytest.mark.parametrize("target", ["sky", "kubernetes"])
+def test_weights_that_only_this_machine_has_are_refused(made, weights, model, target):
+    serve = ServePlan(engine="llamacpp", model=model, weights_path=weights)
+    with pytest.raises(UsageError, match="is only on this machine"):
+        render(made(serve, image="i"), target)
+    assert documents(render(made(serve), "ray")), "Ray's machines may share a folder"
+
+
 def test_memory_holds_the_cache_too(tmp_path, made, monkeypatch):
     monkeypatch.setattr(cluster, "needed_bytes", lambda serve, settings: 7 * GIB)
     assert made(memory_gib=None).memory_bytes == 7 * GIB

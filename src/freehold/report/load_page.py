@@ -27,7 +27,7 @@ throughput; more streams mostly wait.{% else %}Nothing was answered.{% endif %}<
 <p class="soft">{{ report.workload }}.</p>
 <h2>Tokens written per second, over requests at once</h2>
 {{ throughput }}
-<h2>Time to first token: 95 of 100 had it after so many milliseconds</h2>
+<h2>Time to first token, 95th percentile in ms</h2>
 {{ ttft }}
 <h2>Figures</h2>
 <table><thead><tr><th>streams</th><th>requests/s</th><th>prompt tokens/s</th><th>tokens/s</th>

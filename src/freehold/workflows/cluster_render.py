@@ -14,6 +14,7 @@ import yaml
 from freehold import __version__
 from freehold.engines.cluster import ray
 from freehold.engines.cluster.llm import llm_config
+from freehold.engines.weights.reference import parse
 from freehold.errors import UsageError
 from freehold.types.cluster import ClusterPlan, Manifest
 
@@ -38,7 +39,12 @@ VLLM_GIB = 20
 
 
 def render(plan: ClusterPlan, target: str) -> str:
-    """The text of a file. `target` is ``ray``, ``sky`` or ``kubernetes``. Raises `UsageError`."""
+    """The text of a file. `target` is ``ray``, ``sky`` or ``kubernetes``.
+
+    Raises `UsageError`, also for weights that are only on this machine where others have to fetch them.
+    """
+    if target in ("sky", "kubernetes") and plan.serve.weights_path is not None:
+        _require_fetchable(plan.serve.model)
     if target == "ray":
         documents = [ray_config(plan)]
     elif target == "sky":
@@ -63,6 +69,16 @@ def render(plan: ClusterPlan, target: str) -> str:
         )
     text: str = yaml.dump_all(documents, Dumper=_Blocks, sort_keys=False, allow_unicode=True, width=110)
     return head + text
+
+
+def _require_fetchable(model: str) -> None:
+    reference = parse(model)
+    local = reference.scheme in ("file", "ollama") if reference is not None else ":" in model
+    if local:  # a path, Ollama's store, or weights that were merged here and are called base:name
+        raise UsageError(
+            f"{model} is only on this machine, and a new one could not fetch it",
+            hint="put it on a hub and name it hf:ORG/REPO#FILE, or serve it through Ray from a shared folder",
+        )
 
 
 class _Blocks(yaml.SafeDumper):  # type: ignore[misc]
