@@ -1,6 +1,7 @@
 """The real clients of each API against the gateway, before an upstream that only speaks OpenAI's chat API."""
 
 import json
+import urllib.request
 
 import anthropic
 import ollama
@@ -350,6 +351,14 @@ def test_one_model_is_told_of_as_each_client_reads_it(claude, gpt, upstream, tmp
             with pytest.raises(anthropic.NotFoundError) as error:
                 client.models.retrieve("Some/Other")
         assert error.value.body["error"]["type"] == "not_found_error"
+
+
+def test_who_opens_the_address_is_told_where_to_ask(shared):
+    for method in ("GET", "HEAD"):  # Ollama's command line asks with HEAD
+        request = urllib.request.Request(f"{shared.base_url}/", method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.status == 200
+            assert (b"/v1" in answer.read()) == (method == "GET")
 
 
 def test_what_is_not_there_is_said_in_the_clients_own_shape(claude, llama):

@@ -142,6 +142,11 @@ class GatewayApp:
         """The process is alive."""
         return Reply(200, _JSON, b'{"status":"ok"}')
 
+    async def front(self, _request: Request) -> Reply:
+        """For people who open the address, and for Ollama's command line, which looks here before anything else."""
+        text = b"freehold is running. Ask under /v1 (OpenAI, Anthropic) or /api (Ollama).\n"
+        return Reply(200, [("content-type", "text/plain; charset=utf-8")], text)
+
     async def ready(self, _request: Request) -> Reply:
         """Every endpoint that serves an incumbent answers. 503 with the names of those that do not."""
         assert self.state is not None
@@ -304,6 +309,7 @@ class GatewayApp:
 
 Page = Callable[[GatewayApp, Request], Awaitable[Reply]]
 PAGES: dict[str, Page] = {
+    "/": GatewayApp.front,
     "/health": GatewayApp.health,
     "/ready": GatewayApp.ready,
     "/v1/models": GatewayApp.models,
