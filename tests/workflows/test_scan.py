@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 from datetime import date
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -200,6 +201,33 @@ def test_a_long_scan_tells_where_it_is(tmp_path, monkeypatch):
 
     scan(tmp_path, as_of=DAY, progress=Told())
     assert told == [(0, 2, "files"), (1, 2, "files")]
+
+
+@pytest.mark.parametrize("git", [False, True])
+def test_any_file_name_can_be_printed(tmp_path, git):
+    for name in (b"caf\xe9.py", b"a\nb.py", b"\x1b[31mred.py", "größe 1.py".encode()):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text('m = "gpt-4o"\n')
+    if git:
+        subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    found = scan(tmp_path, as_of=DAY)
+    assert sorted(one.path for one in found.findings) == ["a�b.py", "caf�.py", "größe 1.py", "�[31mred.py"]
+    for shape in ([], ["--json"], ["--sarif"]):
+        assert (
+            CliRunner().invoke(cli, ["scan", str(tmp_path), "--as-of", "2026-11-24", *shape]).exit_code == 0
+        )
+    uris = [
+        one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        for one in sarif(found, fail_within=30)["runs"][0]["results"]
+    ]
+    assert "gr%C3%B6%C3%9Fe%201.py" in uris
+
+
+def test_no_secret_of_an_address_is_shown(tmp_path):
+    (tmp_path / "a.py").write_text('url = "https://user:pw@api.openai.com/v1?key=sk-secret"\n')
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-secret\nBASE=user:pw@api.openai.com/v1\n")
+    found = scan(tmp_path, as_of=DAY)
+    assert seen(found, "a.py") == [(1, "endpoint", "https://api.openai.com/v1")]
+    assert not any(word in repr(found) for word in ("pw", "sk-secret"))
 
 
 def test_a_file_in_a_conflict_is_read_once(tree):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from freehold import __version__
 from freehold.catalog import retirements
@@ -50,7 +52,7 @@ def scan(root: Path, *, as_of: date | None = None, progress: Progress | None = N
         language = language_of(path)
         if language is None:
             continue
-        shown = path.name if path == root else path.relative_to(root).as_posix()
+        shown = _name(path.name if path == root else path.relative_to(root).as_posix())
         try:
             if path.stat().st_size > MAX_BYTES:
                 raise ValueError("over 2 MB")
@@ -99,7 +101,7 @@ def _files(root: Path, skipped: list[tuple[str, str]]) -> Iterator[Path]:
 
         def unreadable(error: OSError) -> None:
             folder = Path(error.filename)
-            shown = "." if folder == root else folder.relative_to(root).as_posix()
+            shown = "." if folder == root else _name(folder.relative_to(root).as_posix())
             skipped.append((f"{shown}/", error.strerror or str(error)))
 
         for folder, folders, files in os.walk(root, onerror=unreadable):
@@ -118,6 +120,17 @@ def _is_plain(path: Path) -> bool:
         return False
 
 
+def _name(path: str) -> str:
+    """A path as it can be printed: bytes that are no UTF-8 and characters that steer a terminal are replaced."""
+    text = os.fsencode(path).decode("utf-8", "replace")
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
+def _address(text: str) -> str:
+    """An address without what may be secret in it: user and password, and all behind the path."""
+    return re.sub(r"^([\w+.-]+://)?[^/@]*@", lambda found: found.group(1) or "", re.split(r"[?#]", text)[0])
+
+
 def _finding(path: str, word: Word, said: Meaning, today: date) -> Finding:
     row = None
     if said.model is not None:
@@ -127,7 +140,7 @@ def _finding(path: str, word: Word, said: Meaning, today: date) -> Finding:
         path=path,
         line=word.line,
         column=word.column,
-        text=word.text.strip(),
+        text=_address(word.text.strip()) if said.kind == "endpoint" else word.text.strip(),
         vendor=said.vendor,
         how=said.how,
         model=said.model,
@@ -178,7 +191,7 @@ def sarif(found: Scan, *, fail_within: int) -> dict[str, Any]:
                         "locations": [
                             {
                                 "physicalLocation": {
-                                    "artifactLocation": {"uri": finding.path},
+                                    "artifactLocation": {"uri": quote(finding.path)},
                                     "region": {"startLine": finding.line, "startColumn": finding.column},
                                 }
                             }
