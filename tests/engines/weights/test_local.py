@@ -11,7 +11,7 @@ from freehold.cli.main import cli
 from freehold.engines.weights import store
 from freehold.errors import InputError, UsageError, WeightsError
 from freehold.types.progress import Silent
-from freehold.workflows.pull import ensure_weights, remove_weights, show_weights
+from freehold.workflows.pull import ensure_weights, list_weights, remove_weights, show_weights
 
 
 def test_a_file_is_read_in_place_and_never_deleted(tmp_path, settings, tiny_gguf):
@@ -152,3 +152,19 @@ def test_hashing_a_large_file_shows_how_far_it_is(tmp_path, settings, tiny_gguf,
     size = path.stat().st_size
     ensure_weights(str(path), settings, progress=Told())
     assert told == ["hash large.gguf", (size, size)]
+
+
+def test_a_record_that_another_process_removes_meanwhile_is_none(tmp_path, settings, tiny_gguf, monkeypatch):
+    for name in ("one.gguf", "two.gguf"):
+        (tmp_path / name).write_bytes(tiny_gguf())
+        ensure_weights(str(tmp_path / name), settings)
+    records = sorted((settings.home / "weights").glob("*/*.json"))
+    real = Path.glob
+
+    def slow(self, pattern):
+        found = list(real(self, pattern))
+        records[0].unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(Path, "glob", slow)
+    assert [one.weights.path for one in list_weights(settings)] == [str(tmp_path / "two.gguf")]

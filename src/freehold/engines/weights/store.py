@@ -250,6 +250,8 @@ class WeightsStore:
     def _read(self, file: Path) -> Stored | None:
         try:
             return msgspec.json.decode(file.read_bytes(), type=Stored)
+        except FileNotFoundError:  # removed by another process after it was listed
+            return None
         except (OSError, msgspec.DecodeError) as error:
             raise WeightsError(
                 f"record {file} cannot be read: {error}", hint="delete it and pull the model again"
