@@ -125,4 +125,7 @@ def tell(running: Running, as_json: bool) -> None:
     click.echo(f"ready   {running.url}/v1")
     for name in running.models:
         click.echo(f"model   {name}")
+    for endpoint in running.remote:
+        for served in endpoint.models:
+            click.echo(f"model   {served.name}   (passed on to {endpoint.name})")
     click.echo(f"logs    {running.logs}   (Ctrl-C stops)", err=True)

@@ -40,6 +40,8 @@ class Running(Record, frozen=True, kw_only=True):
     endpoint: Endpoint
     logs: str
     others: tuple[Endpoint, ...] = ()
+    remote: tuple[Endpoint, ...] = ()
+    """What the gateway passes requests on to: the incumbent, and those of ``[[endpoints]]``."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -162,7 +164,16 @@ class _Held:
         self._updates.clear()
         if self._front_config is not None or not self._alone:
             self._tell_where(url)
-        ready(Running(url=url, endpoint=endpoints[0], logs=str(self._log_dir), others=tuple(endpoints[1:])))
+        front = self._front_config
+        ready(
+            Running(
+                url=url,
+                endpoint=endpoints[0],
+                logs=str(self._log_dir),
+                others=tuple(endpoints[1:]),
+                remote=front.endpoints if front is not None else (),
+            )
+        )
         await self._until(stop)
 
     async def _loaded(self, stop: asyncio.Event) -> bool:

@@ -1,0 +1,26 @@
+"""What `freehold up` and `freehold serve` say when they are ready."""
+
+from freehold.cli.serve import tell
+from freehold.types.endpoint import Endpoint, ServedModel
+from freehold.workflows.running import Running
+
+
+def endpoint(name, *models):
+    served = tuple(ServedModel(name=model, upstream_name=model) for model in models)
+    return Endpoint(name=name, engine="echo", base_url="http://127.0.0.1:1", models=served)
+
+
+def test_every_name_a_client_may_ask_for_is_told_and_who_answers_it(capsys):
+    running = Running(
+        url="http://127.0.0.1:8420",
+        endpoint=endpoint("local", "base", "base:app"),
+        logs="logs",
+        remote=(endpoint("incumbent", "gpt-4o"),),
+    )
+    tell(running, False)
+    assert capsys.readouterr().out.splitlines() == [
+        "ready   http://127.0.0.1:8420/v1",
+        "model   base",
+        "model   base:app",
+        "model   gpt-4o   (passed on to incumbent)",
+    ]
