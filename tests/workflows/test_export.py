@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -175,6 +176,15 @@ def test_k_quants_need_the_program_and_a_failure_says_what_it_said(ready, tmp_pa
     assert set(made.files) == {"inbox-Q4_K_M.gguf"}
     with pytest.raises(EngineError, match="could not write Q4_X, it ended with 1: bad type"):
         export(project, adapter, kind="gguf", quantization="Q4_X", base=gguf, progress=Silent())
+
+
+def test_why_an_adapter_has_no_such_form_is_said(ready):
+    project, adapter, _, _ = ready
+    (Path(adapter.path) / "adapter.gguf").unlink(missing_ok=True)
+    dora = msgspec.structs.replace(adapter, config=FinetuneConfig(r=4, use_dora=True))
+    with pytest.raises(UsageError, match=r"no adapter.gguf: DoRA has no GGUF form") as caught:
+        export(project, dora, kind="gguf-adapter", progress=Silent())
+    assert "merged" in caught.value.hint
 
 
 def test_the_command_says_where_it_is_and_how_it_is_used(ready, tmp_path):

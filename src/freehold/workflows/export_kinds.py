@@ -54,9 +54,13 @@ class Work(NamedTuple):
         path = Path(self.adapter.path) / name
         if not path.is_file():
             whole = self.adapter.config.method == "full"
+            why = ""
+            if whole:
+                why = ": all weights were trained, it is no adapter"
+            elif self.adapter.config.use_dora:
+                why = ": DoRA has no GGUF form"
             raise UsageError(
-                f"{self.name} has no {name}"
-                + (": all weights were trained, it is no adapter" if whole else ""),
+                f"{self.name} has no {name}{why}",
                 hint="export --as merged, or --as gguf" if whole else "export --as merged",
             )
         return path
