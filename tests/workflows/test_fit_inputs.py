@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import os
 import struct
 import threading
 
@@ -13,7 +14,8 @@ from click.testing import CliRunner
 
 from benchmarks import tiny_models
 from freehold.cli.main import cli
-from freehold.errors import InputError, UpstreamError, WeightsError
+from freehold.engines.weights import local
+from freehold.errors import InputError, UnknownModelError, UpstreamError, WeightsError
 from freehold.settings import load
 from freehold.types.machine import Speed, Workload
 from freehold.workflows.fit import fit_model
@@ -379,3 +381,27 @@ def test_fit_leaves_no_project_behind(tmp_path, monkeypatch):
     result = CliRunner().invoke(cli, ["fit", "google/gemma-3-270m"])
     assert result.exit_code in (0, 1)
     assert "measured speeds are left out" in result.stderr
+
+
+@pytest.mark.parametrize("said", ["", " ", "file:", "ollama:", "hf:"])
+def test_no_model_is_no_file_either(settings, said):
+    with pytest.raises(UnknownModelError, match="no model is named"):
+        size_model(said, settings=settings)
+
+
+@pytest.mark.parametrize("said", ["my model/7b", "a!/b", "hf:org/x", "hf:org/x@main#y.gguf"])
+def test_a_name_no_repository_can_have_is_unknown(settings, said):
+    with pytest.raises(UnknownModelError, match="neither in the catalog nor here"):
+        size_model(said, settings=settings)
+
+
+def test_a_repository_of_the_hub_may_be_written_as_pull_takes_it(settings):
+    assert size_model("hf:google/gemma-3-1b-it", settings=settings).name == "google/gemma-3-1b-it"
+
+
+def test_a_pipe_is_no_model_and_waits_for_nobody(tmp_path, settings):
+    os.mkfifo(tmp_path / "p.gguf")
+    with pytest.raises(InputError, match="no plain file"):
+        size_model(str(tmp_path / "p.gguf"), settings=settings)
+    with pytest.raises(InputError, match="no plain file"):
+        local.describe(tmp_path / "p.gguf", "p", "file:p.gguf")

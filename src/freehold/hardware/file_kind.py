@@ -41,6 +41,8 @@ class FileKind(NamedTuple):
 def kind_of(path: Path) -> FileKind:
     """Look at the front of a file. Raises `InputError` when there is none or it cannot be read."""
     try:
+        if path.exists() and not path.is_file():
+            raise InputError("no plain file: a pipe or a device has no size", path=str(path))
         with path.open("rb") as stream:
             front = stream.read(32)
         size = path.stat().st_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,6 +68,10 @@ def size_model(
     quantization: str | None = None,
 ) -> Sized:
     """Shape and weight bytes of a model, from the best source there is: a file, else the catalog."""
+    if not model_id.strip() or model_id in ("file:", "ollama:", "hf:"):
+        raise UnknownModelError("no model is named", hint="a catalog id (freehold catalog list), or a path")
+    if model_id.startswith("hf:"):  # as freehold pull takes it: hf:ORG/NAME@REVISION#FILE
+        model_id = re.split(r"[@#]", model_id.removeprefix("hf:"))[0]
     if weights is None:
         place = _place(model_id)
         if place is not None:

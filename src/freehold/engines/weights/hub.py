@@ -119,7 +119,10 @@ def cached(repo: str, file: str, revision: str | None) -> Path | None:
         hub = _library()
     except MissingExtraError:
         return None
-    found = hub.try_to_load_from_cache(repo, file, revision=revision)
+    try:
+        found = hub.try_to_load_from_cache(repo, file, revision=revision)
+    except ValueError:  # a name no repository can have
+        return None
     return Path(found) if isinstance(found, str) else None
 
 

@@ -38,6 +38,8 @@ def describe(
         raise WeightsError(f"{path} holds no safetensors", hint="name the GGUF file itself")
     if not path.exists():
         raise InputError("no such file", path=str(path))
+    if not path.is_file() and not path.is_dir():
+        raise InputError("no plain file: a pipe or a device holds no weights", path=str(path))
     files = weight_files(path)
     formats = {format_of(file) for file in files}
     return Weights(
