@@ -96,8 +96,14 @@ def feature(api: str, title: str, path: str) -> Callable[[Callable[[Clients], No
 
 
 def meets_schema(text: str | None) -> bool:
-    value = json.loads(text or "")
-    return set(value) == {"colour", "count"} and value["colour"] in ("red", "green")
+    """True, or an assertion that says what came instead."""
+    try:
+        value = json.loads(text or "")
+        meets = set(value) == {"colour", "count"} and value["colour"] in ("red", "green")
+    except (ValueError, TypeError):
+        meets = False
+    assert meets, f"not held to the schema: {(text or 'nothing')[:40]} came"
+    return True
 
 
 def refusal(kind: type[BaseException], call: Callable[[], Any]) -> Any:

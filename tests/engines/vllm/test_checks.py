@@ -219,6 +219,7 @@ def test_options_become_arguments(plan):
         "--quantization": "awq",
         "--gpu-memory-utilization": "0.8",
         "--tool-call-parser": "hermes",
+        "--tool-strict-level": "parameter",
         "--max-num-batched-tokens": "512",
         "--dtype": "bfloat16",
     }

@@ -5,10 +5,13 @@ Adapters: Ray loads them by name (``base:adapter``, the same form as ours) from 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from freehold.engines.options import read
 from freehold.engines.vllm.options import KV_TYPES, VllmOptions
+from freehold.engines.vllm.tools import with_parser
+from freehold.engines.vllm.weights import template_of
 from freehold.errors import UsageError
 from freehold.types.cluster import ClusterPlan
 
@@ -25,7 +28,9 @@ def llm_config(plan: ClusterPlan) -> dict[str, Any]:
             f"Ray's LLM support runs vLLM, and the plan's engine is {serve.engine}",
             hint='[serve] engine = "vllm", or [cluster] via = "engine"',
         )
-    options = read(serve.options, VllmOptions, "vllm")
+    options = with_parser(
+        read(serve.options, VllmOptions, "vllm"), template_of(Path(serve.weights_path or ""))
+    )
     engine: dict[str, Any] = {
         "max_model_len": serve.context_tokens,
         "max_num_seqs": serve.parallel,

@@ -16,7 +16,8 @@ from freehold.engines.supervisor import Program, Supervised
 from freehold.engines.vllm import environment, program
 from freehold.engines.vllm.environment import Installed
 from freehold.engines.vllm.options import KV_TYPES, VllmOptions
-from freehold.engines.vllm.weights import adapter_folder, check_adapter, check_weights
+from freehold.engines.vllm.tools import with_parser
+from freehold.engines.vllm.weights import adapter_folder, check_adapter, check_weights, template_of
 from freehold.errors import EngineError, UsageError
 from freehold.settings import load as load_settings
 from freehold.types.endpoint import (
@@ -63,7 +64,10 @@ class VllmEngine:
 
     async def start(self, plan: ServePlan, *, log_dir: Path, name: str) -> RunningEngine:
         options = read(plan.options, VllmOptions, "vllm")
-        running = VllmRunning(plan, options, which(options), log_dir=log_dir, name=name)
+        found = which(options)
+        template = template_of(Path(plan.weights_path or ""))
+        options = with_parser(options, template, version=found.version)
+        running = VllmRunning(plan, options, found, log_dir=log_dir, name=name)
         await running.start()
         return running
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 KV_TYPES = {
@@ -25,9 +27,12 @@ class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `runtime_adapters` keeps room for adapters that are put on later; `max_adapters` is how many one batch may mix, and
     `max_rank` the largest `r` among them (default: the largest mounted). `tool_parser` names vLLM's parser of a model's
-    tool calls; without it tools are not promised. With `sleep` the engine can be put to sleep (GPU only). `compile`
-    lets torch compile the model, which pays on a GPU and takes minutes on a CPU. With `embeddings` it embeds instead of
-    chatting. `batch_tokens` bounds the tokens of one step. `chat_template` is Jinja text for weights that carry none.
+    tool calls (default: the one whose marks the chat template writes; ``none`` for no tools);
+    `tool_strict` how far a call is held to its tool's schema: ``parameter`` its arguments too, ``function`` its form,
+    ``auto`` only where the tool itself says ``strict``. With `sleep` the engine
+    can be put to sleep (GPU only). `compile` lets torch compile the model, which pays on a GPU and takes minutes on a
+    CPU. With `embeddings` it embeds instead of chatting. `batch_tokens` bounds the tokens of one step. `chat_template`
+    is Jinja text for weights that carry none.
     """
 
     python: str | None = None
@@ -41,6 +46,7 @@ class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_adapters: int | None = None
     max_rank: int | None = None
     tool_parser: str | None = None
+    tool_strict: Literal["auto", "function", "parameter"] = "parameter"
     prefix_cache: bool = True
     batch_tokens: int | None = None
     compile: bool | None = None

@@ -71,6 +71,8 @@ def arguments(
             found += [flag, str(value)]
     if options.tool_parser is not None:
         found += ["--enable-auto-tool-choice", "--tool-call-parser", options.tool_parser]
+        if options.tool_strict != "auto":
+            found += ["--tool-strict-level", options.tool_strict]
     if options.sleep:
         found.append("--enable-sleep-mode")
     if not (device != "cpu" if options.compile is None else options.compile):

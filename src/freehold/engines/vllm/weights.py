@@ -63,7 +63,7 @@ def check_weights(plan: ServePlan, *, has_template: bool) -> Shape:
             f"{plan.model} has a context of {shape.context_tokens} tokens, {plan.context_tokens} were asked for",
             hint=f"ask for {shape.context_tokens} or fewer: [serve] context_tokens = {shape.context_tokens}",
         )
-    if not has_template and not _has_template(folder):
+    if not has_template and template_of(folder) is None:
         raise EngineError(
             f"{folder} carries no chat template, so messages cannot be turned into a prompt",
             hint='give one: [serve] options = { chat_template = "…" }, or use the instruct version',
@@ -71,11 +71,20 @@ def check_weights(plan: ServePlan, *, has_template: bool) -> Shape:
     return shape
 
 
-def _has_template(folder: Path) -> bool:
-    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
-        return True
-    config = folder / "tokenizer_config.json"
-    return config.is_file() and bool(_json(config).get("chat_template"))
+def template_of(folder: Path) -> str | None:
+    """The Jinja chat template a folder carries, in whichever of the three places; of several named ones the one for
+    tools. None without one, or for a path that is no folder here. Raises `InputError` for broken JSON."""
+    jinja = folder / "chat_template.jinja"
+    if jinja.is_file():
+        return jinja.read_text(encoding="utf-8", errors="replace")
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        found = _json(folder / name).get("chat_template") if (folder / name).is_file() else None
+        if isinstance(found, list):
+            named = {one.get("name"): one.get("template") for one in found if isinstance(one, dict)}
+            found = named.get("tool_use") or named.get("default")
+        if isinstance(found, str) and found:
+            return found
+    return None
 
 
 def adapter_folder(mount: AdapterMount) -> Path:
