@@ -219,3 +219,14 @@ def test_files_held_out_whole_leave_the_others_to_training():
     assert share('held_out_files = ["test.jsonl"]') == 0
     assert share('held_out_files = ["test.jsonl"]\nheld_out = 0.1') == 0.1
     assert share("held_out = 0") == 0
+
+
+def test_a_held_out_part_of_two_kinds_is_pointed_out(tmp_path):
+    def looked(share):
+        project = project_of(tmp_path, TOML + f"[data]\nheld_out = {share}\n")
+        return " ".join(workflow.check(project).warnings)
+
+    kept = [trace(n, question(n), metadata={"split": "held_out"}) for n in range(60, 80)]
+    fill(project_of(tmp_path), [trace(n, question(n)) for n in range(60)] + kept)
+    assert "20 of " in looked(0.3) and "held_out = 0 leaves those to training" in looked(0.3)
+    assert "files kept for evaluation" not in looked(0)

@@ -35,7 +35,7 @@ def profile(samples: Sequence[Sample]) -> SplitProfile:
     languages: Counter[str] = Counter()
     labels: Counter[str] = Counter()
     different: set[bytes] = set()
-    tools = 0
+    tools = kept = 0
     classify = language_of()
     every = max(1, len(samples) // MOST_LANGUAGE_LOOKS)
     for place, sample in enumerate(samples):
@@ -45,6 +45,7 @@ def profile(samples: Sequence[Sample]) -> SplitProfile:
         count = sum(one.role == "user" for one in sample.messages)
         turns["one turn" if count < 2 else "2 to 4 turns" if count < 5 else "5 turns or more"] += 1
         tools += bool(sample.tools)
+        kept += sample.metadata.get("split") == "held_out"
         if sample.desirable is not False:
             different.add(hashlib.blake2b(answer.encode("utf-8", "surrogatepass"), digest_size=8).digest())
             if len(answer) <= LONGEST_LABEL and (answer in labels or len(labels) <= MOST_LABELS):
@@ -62,6 +63,7 @@ def profile(samples: Sequence[Sample]) -> SplitProfile:
         labels=dict(labels.most_common(SHOWN_LABELS))
         if _are_labels(len(different), labels, len(samples))
         else {},
+        kept_for_evaluation=kept,
     )
 
 
@@ -114,6 +116,12 @@ def warnings(splits: Mapping[SplitName, SplitProfile], conflicts: int) -> Iterat
     if held_out.samples < FEW_SAMPLES:
         yield (
             f"{held_out.samples:,} held-out samples prove little: freehold power says how many a verdict needs"
+        )
+    if 0 < held_out.kept_for_evaluation < held_out.samples:
+        yield (
+            f"{held_out.kept_for_evaluation:,} of {held_out.samples:,} held-out samples are of files kept for "
+            "evaluation; "
+            "the others come from what there is to learn from: [data] held_out = 0 leaves those to training"
         )
     if train.labels and held_out.labels:
         unseen = [label for label in held_out.labels if label not in train.labels]

@@ -95,7 +95,8 @@ class Lengths(Record, frozen=True, kw_only=True):
 
 
 class SplitProfile(Record, frozen=True, kw_only=True):
-    """What one split holds. `labels` are the most frequent answers, `different_answers` how many there are."""
+    """What one split holds. `labels` are the most frequent answers, `different_answers` how many there are;
+    `kept_for_evaluation` are of files that are held out whole."""
 
     samples: int
     question_characters: Lengths
@@ -105,6 +106,7 @@ class SplitProfile(Record, frozen=True, kw_only=True):
     languages: dict[str, int] = {}
     different_answers: int = 0
     labels: dict[str, int] = {}
+    kept_for_evaluation: int = 0
 
 
 class Origin(Record, frozen=True, kw_only=True):
