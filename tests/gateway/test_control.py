@@ -56,14 +56,13 @@ def answered_by(running, **more):
     return json.loads(post(running, {**QUESTION, **more})[2])["model"]
 
 
-def test_a_changed_route_is_live_in_every_worker_within_a_second(upstream, candidate, endpoints, tmp_path):
+def test_a_changed_route_is_live_in_every_worker(upstream, candidate, endpoints, tmp_path):
     with gateway(upstream, tmp_path, endpoints=endpoints, routes=(ROUTE,), workers=2) as running:
         assert answered_by(running) == "m"
         for state, model in (("promoted", "candidate"), ("rolled_back", "m")):
             change(running, state=state)
-            time.sleep(1.0)
             # Each request comes over a connection of its own, so both workers are asked.
-            assert {answered_by(running) for _ in range(30)} == {model}
+            eventually(lambda wanted=model: {answered_by(running) for _ in range(30)} == {wanted})
         sent = candidate.seen[0].json
         assert (sent["model"], sent["lora"]) == ("base", [{"id": 0, "scale": 1.0}])
         assert "authorization" not in candidate.seen[0].headers
@@ -82,12 +81,12 @@ def test_a_canary_keeps_each_user_on_one_arm(upstream, candidate, endpoints, tmp
 
 
 def test_a_shadow_is_asked_after_the_answer_and_becomes_a_trace(upstream, candidate, endpoints, tmp_path):
-    candidate.answer = lambda seen: plain({**ANSWER, "model": "candidate"}, delay=2)
+    candidate.answer = lambda seen: plain({**ANSWER, "model": "candidate"}, delay=4)
     shadow = msgspec.structs.replace(ROUTE, state="shadow", shadow_share=1.0)
     with gateway(upstream, tmp_path, endpoints=endpoints, routes=(shadow,)) as running:
         started = time.monotonic()
         _, headers, body = post(running, {**QUESTION, "stream": False}, headers={"authorization": "Bearer x"})
-        assert json.loads(body)["model"] == "m" and time.monotonic() - started < 1.8
+        assert json.loads(body)["model"] == "m" and time.monotonic() - started < 3.5
         parent = headers["x-freehold-trace-id"]
         mirrored = eventually(lambda: traces_of(running, parent_id=parent))[0]
         assert (mirrored.arm, mirrored.endpoint, mirrored.response["model"]) == (
