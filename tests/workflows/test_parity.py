@@ -80,6 +80,11 @@ def test_a_missing_or_doubled_bos_is_named(their_ids, our_ids):
     assert found.causes == ("bos",)
 
 
+def test_a_template_without_the_token_that_begins_the_other_is_a_template():
+    other = report((served(prompt_ids=(9, 5, 8, 8)), trained(prompt_ids=(1, 5, 6))))
+    assert other.causes == ("template",), "more than the first token differs"
+
+
 def test_an_engine_that_tells_only_a_count():
     assert report((served(prompt_ids=None), trained())).passed
     found = report((served(prompt_ids=None, prompt_tokens=9), trained()))
@@ -101,7 +106,18 @@ def test_an_adapter_of_the_wrong_scale_lies_between():
 
 def test_other_numbers():
     assert report((served(), trained(logprobs=(-0.5, -0.9)))).causes == ("numbers",)
-    assert report((served(), trained(best_ids=(7, 1)))).causes == ("numbers",)
+    disagree = [(served(), trained(best_ids=(7, 1)))] * 10
+    assert report(*disagree).causes == ("numbers",), "half of twenty tokens"
+
+
+def test_a_few_near_ties_are_no_other_numbers():
+    same, tie = (served(), trained()), (served(), trained(best_ids=(7, 1)))
+    assert report(*[same] * 32, *[tie] * 5).passed, "69 of 74, measured with equal weights"
+    assert report(*[same] * 32, *[tie] * 9).causes == ("numbers",), "73 of 82 is not chance"
+    untold = (served(logprobs=None), trained(best_ids=(7, 1)))
+    assert report(*[same] * 32, *[tie] * 4, untold).passed
+    silent = (served(logprobs=None), trained())
+    assert report(*[silent] * 32, *[untold] * 5).causes == ("numbers",), "nothing else speaks for them"
 
 
 def test_turns_that_end_elsewhere():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 
 from freehold import __version__
@@ -10,6 +12,9 @@ from freehold.training.reference import Reference
 from freehold.types.parity import Cause, ParityItem, ParityReport, ScoreParity
 
 LEAST_AGREEMENT = 0.95
+"""Of greedy tokens. Where log-probabilities are known to be close, fewer only count when they are so by more than
+chance: of a few dozen tokens some are near ties, which rounding decides."""
+CHANCE = 0.05
 MOST_DISTANCE = 0.15
 """Nats. The same weights served by llama.cpp with 8-bit activations stay well below; see docs/guides/parity.md."""
 LEAST_STOPS = 0.9
@@ -58,11 +63,17 @@ def _difference(served: Transcript, trained: Reference) -> tuple[int | None, str
     )
     name = trained.prompt_tokens[at] if at < len(ours) else None
     other = theirs[at] if at < len(theirs) else None
-    if other == trained.bos_id:
-        return at, name, "BOS"
-    if at < len(ours) and ours[at] == trained.bos_id:
+    # Only where nothing else differs: a template of its own may begin with the very token.
+    if _without(ours, trained.bos_id) == _without(theirs, trained.bos_id):
+        if other == trained.bos_id:
+            return at, name, "BOS"
         return at, "BOS", None if other is None else str(other)
     return at, name, None if other is None else str(other)
+
+
+def _without(ids: Sequence[int], first: int | None) -> tuple[int, ...]:
+    """Token ids behind those at the start that are `first`."""
+    return tuple(itertools.dropwhile(lambda one: one == first, ids))
 
 
 def summarize(
@@ -98,7 +109,9 @@ def summarize(
             f"{len(items) - equal} of {len(items)} prompts have other token ids; the first parts at token "
             f"{first.difference_at} ({first.trainer_token} trained, {first.served_token} served)",
         )
-    elif (distance is not None and distance > MOST_DISTANCE) or agreement < LEAST_AGREEMENT:
+    elif (distance is not None and distance > MOST_DISTANCE) or _too_few(
+        sum(item.agreeing for item in items), tokens, close=distance is not None
+    ):
         shown = "unknown" if distance is None else f"{distance:.3f} nats"
         figures = f"log-probabilities are {shown} apart, {agreement:.1%} of greedy tokens agree"
         if has_adapter and distance is not None and base_distance is not None and base_distance < distance:
@@ -146,6 +159,27 @@ def summarize(
         score=score,
         items=tuple(items),
     )
+
+
+def _too_few(agreeing: int, tokens: int, *, close: bool) -> bool:
+    """Whether agreement is below what it must be; where log-probabilities are `close`, provably so (exact binomial, one
+    side)."""
+    if agreeing >= LEAST_AGREEMENT * tokens:
+        return False
+    if not close:
+        return True
+    miss, hit = math.log(1 - LEAST_AGREEMENT), math.log(LEAST_AGREEMENT)
+    fewer = sum(
+        math.exp(
+            math.lgamma(tokens + 1)
+            - math.lgamma(n + 1)
+            - math.lgamma(tokens - n + 1)
+            + n * miss
+            + (tokens - n) * hit
+        )
+        for n in range(tokens - agreeing)
+    )
+    return 1 - fewer < CHANCE
 
 
 def _mean(values: Sequence[tuple[float | None, int]]) -> float | None:
