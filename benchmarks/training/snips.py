@@ -3,8 +3,9 @@
     python -m benchmarks.training.snips --data ../shared/data/snips --out /tmp/snips
 
 The answer is ``{"intent": …, "slots": {name: text}}`` (a list of texts where a slot occurs twice). Slots count
-when all of them are there, letter for letter, and no other; the served side is asked once as it is and its
-answers must be JSON on their own. Data: sonos/nlu-benchmark, CC0-1.0 (Coucke et al. 2018, arXiv:1805.10190).
+when all of them are there, letter for letter, and no other. The served side is asked twice: as it is, and with the
+``response_format`` an application that reads JSON sends. Data: sonos/nlu-benchmark, CC0-1.0 (Coucke et al. 2018,
+arXiv:1805.10190).
 """
 
 from __future__ import annotations
@@ -36,6 +37,19 @@ from freehold.workflows.pull import ensure_weights
 from freehold.workflows.serve import plan_for
 from freehold.workflows.train import train
 
+FORM = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "request",
+        "schema": {
+            "type": "object",
+            "properties": {"intent": {"type": "string"}, "slots": {"type": "object"}},
+            "required": ["intent", "slots"],
+            "additionalProperties": False,
+        },
+    },
+}
+"""What an application that reads JSON asks for: the engine then writes nothing else."""
 SYSTEM = "Give intent and slots of the request as JSON."
 
 
@@ -103,6 +117,9 @@ def dataset_at(folder: Path, data: Path, size: int | None) -> Dataset:
     )
 
 
+NAMES = ("valid_json", "intent", "exact_slots")
+
+
 def judge(gold: str, text: str | None) -> tuple[bool, bool, bool]:
     """Whether an answer is JSON, has the intent, and has exactly the slots."""
     wanted = json.loads(gold)
@@ -153,32 +170,40 @@ def main() -> None:
         parallel=given.parallel,
     )
 
-    async def ask() -> list[str | None]:
+    async def ask(samples: list[Sample]) -> list[str | None]:
         async with start(plan, log_dir=given.out / "engine", name="snips") as endpoint:
             task = Task(name="snips", scorer="exact", max_tokens=160)
-            results = await replay(endpoint, "snips", test, task, concurrency=given.parallel)
+            results = await replay(endpoint, "snips", samples, task, concurrency=given.parallel)
         return [result.output for result in results]
 
-    begin = time.monotonic()
-    answers = anyio.run(ask)
-    judged = [judge(sample.gold or "", answer) for sample, answer in zip(test, answers, strict=True)]
-    counts = [sum(column) for column in zip(*judged, strict=True)]
-    names = ("valid_json", "intent", "exact_slots")
+    def asked(samples: list[Sample]) -> dict[str, Any]:
+        begin = time.monotonic()
+        answers = anyio.run(ask, samples)
+        judged = [judge(sample.gold or "", answer) for sample, answer in zip(samples, answers, strict=True)]
+        counts = zip(NAMES, (sum(column) for column in zip(*judged, strict=True)), strict=True)
+        return {
+            **{
+                name: {"share": count / len(samples), "interval_95": wilson_limits(count, len(samples))}
+                for name, count in counts
+            },
+            "not_json": [answer for (valid, *_), answer in zip(judged, answers, strict=True) if not valid],
+            "seconds": time.monotonic() - begin,
+        }
+
     print(
         json.dumps(
             {
                 "items": len(test),
-                **{name: count / len(test) for name, count in zip(names, counts, strict=True)},
-                "intervals_95": {
-                    name: wilson_limits(count, len(test)) for name, count in zip(names, counts, strict=True)
-                },
+                "free": asked(test),
+                "held_to_a_schema": asked(
+                    [msgspec.structs.replace(one, response_format=FORM) for one in test]
+                ),
                 "train_samples": dataset.split("train").samples,
                 "config": msgspec.to_builtins(config),
                 "train_seconds": adapter.train_seconds,
                 "train_tokens": adapter.train_tokens,
                 "peak_memory_bytes": adapter.peak_memory_bytes,
                 "final_loss": adapter.final_loss,
-                "ask_seconds": time.monotonic() - begin,
             },
             indent=2,
         )
