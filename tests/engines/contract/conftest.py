@@ -343,6 +343,13 @@ async def engine(request, tmp_path_factory, anyio_backend):
     plan = make_plan(kind, request, tmp_path_factory)
     async with (
         running(kind, plan, tmp_path_factory.mktemp("logs")) as (session, endpoint),
-        openai.AsyncOpenAI(base_url=f"{endpoint.base_url}/v1", api_key="none", max_retries=0) as client,
+        # llama.cpp's server closes kept connections after a few seconds, sometimes just as they are used again; without
+        # retries, which would hide an engine's own errors, each request has a connection of its own.
+        openai.AsyncOpenAI(
+            base_url=f"{endpoint.base_url}/v1",
+            api_key="none",
+            max_retries=0,
+            default_headers={"connection": "close"},
+        ) as client,
     ):
         yield session, endpoint, client
