@@ -11,11 +11,13 @@ Not covered: split files, K-quants (their encoder is llama.cpp's `llama-quantize
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from freehold.errors import TrainingError
 from freehold.training import whole
@@ -29,6 +31,22 @@ if TYPE_CHECKING:
 
 QUANTIZATIONS = ("F32", "F16", "BF16", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0")
 """Types the `gguf` library can encode."""
+
+
+OldValues = Callable[[], "np.ndarray[Any, Any]"]
+"""Gives a tensor of the base, (rows, columns) float32; dequantizing takes time, and not everybody needs it."""
+
+
+class Learned(Protocol):
+    """What training left: tensors by their GGUF names, in the row order of llama.cpp."""
+
+    def names(self) -> set[str]:
+        """Those that were trained."""
+        ...
+
+    def merged(self, name: str, base: OldValues) -> np.ndarray[Any, Any]:
+        """A tensor of `names` as it is to be, float32."""
+        ...
 
 
 class _Deltas:
@@ -52,18 +70,10 @@ class _Deltas:
     def names(self) -> set[str]:
         return set(self._halves)
 
-    def of(self, name: str) -> np.ndarray[Any, Any] | None:
-        """The change of one tensor, (rows, columns) float32; None where there is no adapter."""
-        pair = self._halves.get(name)
-        if pair is None:
-            return None
-        change: np.ndarray[Any, Any] = (pair["b"] @ pair["a"]) * (self._alpha / pair["a"].shape[0])
-        return change
-
-    def merged(self, name: str, base: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
-        """`base` (rows, columns) with its change; None where there is no adapter."""
-        change = self.of(name)
-        return None if change is None else base + change
+    def merged(self, name: str, base: OldValues) -> np.ndarray[Any, Any]:
+        pair = self._halves[name]
+        total: np.ndarray[Any, Any] = base() + (pair["b"] @ pair["a"]) * (self._alpha / pair["a"].shape[0])
+        return total
 
 
 class _PeftLayers:
@@ -120,14 +130,11 @@ class _PeftLayers:
     def names(self) -> set[str]:
         return set(self._layers)
 
-    def merged(self, name: str, base: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
-        """`base` (rows, columns) with what was learned; None where there is no adapter."""
+    def merged(self, name: str, base: OldValues) -> np.ndarray[Any, Any]:
         import numpy as np
 
-        parts = self._layers.get(name)
-        if parts is None:
-            return None
-        total: np.ndarray[Any, Any] = base + (parts["B"] @ parts["A"]) * self._scales[name]
+        parts = self._layers[name]
+        total: np.ndarray[Any, Any] = base() + (parts["B"] @ parts["A"]) * self._scales[name]
         if (length := parts.get("magnitude_vector")) is not None:
             total = total * (length.reshape(-1) / np.linalg.norm(total, axis=1))[:, None]
         return total
@@ -149,18 +156,17 @@ def merge(job: MergeJob) -> Merged:
     adapter = folder / "adapter.gguf"
     reader = gguf.GGUFReader(job.weights.path)
     architecture = str(_value(reader, "general.architecture"))
-    whole_tensors: whole.WholeTensors | None = None
-    layers: _Deltas | _PeftLayers | None = None
+    learned: Learned
     if (folder / whole.WEIGHTS).is_file():
-        whole_tensors = whole.WholeTensors(folder, architecture)
+        learned = whole.WholeTensors(folder, architecture)
     elif adapter.is_file():
-        layers = _Deltas(adapter)
+        learned = _Deltas(adapter)
     elif (folder / WEIGHTS).is_file() and (folder / CONFIG).is_file():
-        layers = _PeftLayers(folder, reader)
+        learned = _PeftLayers(folder, reader)
     else:
         raise TrainingError(f"{folder} holds neither an adapter nor trained weights")
-    wanted_names = (whole_tensors or layers).names()  # type: ignore[union-attr]
-    missing = wanted_names - {tensor.name for tensor in reader.tensors}
+    names = learned.names()
+    missing = names - {tensor.name for tensor in reader.tensors}
     if missing:
         raise TrainingError(f"the adapter changes {min(missing)}, which {job.weights.model_id} does not have")
     target = Path(job.target)
@@ -169,16 +175,10 @@ def merge(job: MergeJob) -> Merged:
     _copy_metadata(reader, writer, wanted)
     changed = 0
     for tensor in reader.tensors:
-        if tensor.name not in wanted_names:
+        if tensor.name not in names:
             writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
             continue
-        if whole_tensors is not None:
-            values = whole_tensors.of(tensor.name)
-        else:
-            assert layers is not None
-            base = gguf.dequantize(tensor.data, tensor.tensor_type).astype("float32", copy=False)
-            values = layers.merged(tensor.name, base)
-        assert values is not None
+        values = learned.merged(tensor.name, functools.partial(_dequantized, tensor))
         # Norms and biases are one row each, which llama.cpp keeps in float32.
         kind = gguf.GGMLQuantizationType.F32 if values.ndim == 1 else _kind(wanted, values.shape[-1])
         writer.add_tensor(tensor.name, gguf.quantize(values, kind), raw_dtype=kind)
@@ -188,6 +188,13 @@ def merge(job: MergeJob) -> Merged:
     writer.write_tensors_to_file()
     writer.close()
     return Merged(files=(target.name,), changed=changed)
+
+
+def _dequantized(tensor: Any) -> np.ndarray[Any, Any]:
+    import gguf
+
+    values: np.ndarray[Any, Any] = gguf.dequantize(tensor.data, tensor.tensor_type)
+    return values.astype("float32", copy=False)
 
 
 def _kind(wanted: str, columns: int) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def write(folder: Path, job: Job, base: Base) -> list[str]:
 
 
 class WholeTensors:
-    """The tensors of a trained folder under llama.cpp's names, in its row order. The way of `merge_gguf._Deltas`."""
+    """The tensors of a trained folder under llama.cpp's names, in its row order. A `merge_gguf.Learned`."""
 
     def __init__(self, folder: Path, architecture: str) -> None:
         import gguf
@@ -88,6 +89,6 @@ class WholeTensors:
     def names(self) -> set[str]:
         return set(self._tensors)
 
-    def of(self, name: str) -> Any:
-        """The new values of a tensor; None where it was not trained."""
-        return self._tensors.get(name)
+    def merged(self, name: str, base: Callable[[], Any]) -> Any:
+        """The new values of a tensor of `names`; its old ones, from `base`, are not asked for."""
+        return self._tensors[name]
