@@ -56,7 +56,7 @@ def spared(
             recompute = getattr(trainer, "recompute", None)
             if recompute is not None and recompute():
                 warn(
-                    "out of memory: activations are computed again on the way back instead of kept, a third slower"
+                    "out of memory: activations are computed again on the way back instead of kept, which takes longer"
                 )
                 continue
             raise TrainingError(

@@ -68,7 +68,7 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     pack_tokens: int = 4096
     """Most tokens computed at once; a batch over it is split, with the same gradient."""
     gradient_checkpointing: bool | None = None
-    """Compute activations again on the way back instead of keeping them: less memory, about a third slower. None: only
+    """Compute activations again on the way back instead of keeping them: less memory, more time. None: only
     once memory runs out with one sample at a time."""
     beta: float = 0.1
     """DPO and KTO: how dear it is to move away from the base. Smaller moves further."""

@@ -338,4 +338,4 @@ def _training_ways_out(
         found = _fit_training(sized, load._replace(checkpointing=True), machine)
         if found.fits:
             size = fitting.gib(found.total_bytes)
-            yield f"gradient_checkpointing needs {size}, about a third slower: --checkpointing"
+            yield f"gradient_checkpointing needs {size}, and takes longer: --checkpointing"
