@@ -1,0 +1,41 @@
+"""What another machine needs to serve a plan: the command, room for its files, time to start."""
+
+from __future__ import annotations
+
+import math
+
+from freehold.types.cluster import ClusterPlan
+
+GATEWAY_PORT = 8420
+SMALLEST_VOLUME_GIB = 10
+STARTUP_SECONDS = 1800
+"""How long a machine may pull weights and load them before it is given up."""
+VLLM_GIB = 20
+"""What an environment of vLLM takes of the volume."""
+
+
+def serve_command(plan: ClusterPlan, *, adapters: str, host: str = "0.0.0.0") -> list[str]:
+    """`freehold serve` with the plan's own settings but its options, which come with `freehold.toml`. Each adapter is
+    in a folder of its name in the folder `adapters`."""
+    serve = plan.serve
+    command = [
+        "freehold", "serve", serve.model, "--engine", serve.engine, "--context", str(serve.context_tokens),
+        "--parallel", str(serve.parallel), "--kv-type", serve.kv_type, "--host", host, "--port", str(GATEWAY_PORT),
+    ]  # fmt: skip
+    for name, (full, _) in adapters_of(plan).items():
+        command += ["--adapter", f"{full}={adapters}/{name}"]
+    return command
+
+
+def adapters_of(plan: ClusterPlan) -> dict[str, tuple[str, str]]:
+    """The folder's name of each adapter there, the name it is served by, and where it is here."""
+    return {mount.name.rpartition(":")[2]: (mount.name, mount.path) for mount in plan.serve.adapters}
+
+
+def volume_gib(plan: ClusterPlan) -> int:
+    """GiB of disk: what was asked for, else twice the plan's memory, and an environment of vLLM."""
+    asked = plan.config.storage_gib
+    if asked is not None:
+        return asked
+    engine = VLLM_GIB if plan.serve.engine == "vllm" else 0
+    return engine + max(SMALLEST_VOLUME_GIB, math.ceil(2 * plan.memory_bytes / 2**30))
