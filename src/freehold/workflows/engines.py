@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import os
 from pathlib import Path
 
 import anyio
@@ -18,6 +17,7 @@ from freehold.engines.llamacpp.native import Native
 from freehold.engines.ollama.engine import OllamaOptions
 from freehold.engines.vllm import environment as vllm
 from freehold.errors import EngineError, UsageError
+from freehold.hardware.probes.cpu import load_average
 from freehold.settings import Settings
 from freehold.types.progress import Progress
 from freehold.types.record import Record
@@ -121,7 +121,7 @@ def compare(built: Native, settings: Settings, *, log_dir: Path, progress: Progr
     plans = [
         msgspec.structs.replace(plan, options={**plan.options, "binary": binary}) for binary in ways.values()
     ]
-    if (load := _load()) > usable_cores() / 2:
+    if (load := load_average() or 0.0) > usable_cores() / 2:
         progress.say(
             f"other work wants the cores (load {load:.1f}): the faster of two ways may not be found; run this again "
             "when it is quiet, which measures and does not build again"
@@ -140,11 +140,6 @@ def compare(built: Native, settings: Settings, *, log_dir: Path, progress: Progr
     )
     native.record(settings.home, measured)
     return measured
-
-
-def _load() -> float:
-    """Processes that want a core, averaged over a minute; 0 on a system that counts none."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
 def faster(one: native.Speed, other: native.Speed) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ from freehold.engines.traffic.beside import beside
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UsageError
 from freehold.hardware.probes import probe_machine
+from freehold.hardware.probes.cpu import load_average
 from freehold.types.endpoint import ServePlan
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
@@ -152,7 +152,7 @@ class _Run:
             at=now().isoformat(),
             version=__version__,
             workload=self.workload.about,
-            load_average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+            load_average=load_average(),
         )
         tuning.write(self.home, found)
         return found

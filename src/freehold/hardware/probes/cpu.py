@@ -162,3 +162,11 @@ def _text(path: Path) -> str:
         return path.read_text()
     except OSError:  # not this kind of system: the caller goes on to the next source
         return ""
+
+
+def load_average() -> float | None:
+    """Processes that wanted a core, averaged over the last minute; None on a system that counts none."""
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return None

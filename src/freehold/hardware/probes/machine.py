@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from pathlib import Path
@@ -45,10 +44,7 @@ def probe_machine(folder: Path | None = None, *, measure: bool = False) -> Machi
 
 
 def _busy(cores: int) -> str:
-    try:
-        load = os.getloadavg()[0]
-    except (AttributeError, OSError):  # a system that counts no load
-        return ""
+    load = cpu.load_average() or 0.0
     return f", while other work wanted the cores (load {load:.0f})" if load > cores + 1 else ""
 
 
