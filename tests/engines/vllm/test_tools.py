@@ -55,6 +55,9 @@ def test_a_version_that_cannot_hold_calls_to_their_schema_is_not_told_to():
 
 def test_a_template_is_found_in_each_of_its_places(tmp_path):
     assert template_of(tmp_path) is None
+    odd = [7, {"name": "chat", "template": "odd"}]
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": odd}))
+    assert template_of(tmp_path) == "odd"
     several = [{"name": "default", "template": "plain"}, {"name": "tool_use", "template": "tools"}]
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": several}))
     assert template_of(tmp_path) == "tools"

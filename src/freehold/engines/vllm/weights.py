@@ -81,7 +81,7 @@ def template_of(folder: Path) -> str | None:
         found = _json(folder / name).get("chat_template") if (folder / name).is_file() else None
         if isinstance(found, list):
             named = {one.get("name"): one.get("template") for one in found if isinstance(one, dict)}
-            found = named.get("tool_use") or named.get("default")
+            found = named.get("tool_use") or named.get("default") or next(iter(named.values()), None)
         if isinstance(found, str) and found:
             return found
     return None
