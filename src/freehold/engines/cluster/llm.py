@@ -5,7 +5,6 @@ Adapters: Ray loads them by name (``base:adapter``, the same form as ours) from 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from freehold.engines.options import read
@@ -28,9 +27,7 @@ def llm_config(plan: ClusterPlan) -> dict[str, Any]:
             f"Ray's LLM support runs vLLM, and the plan's engine is {serve.engine}",
             hint='[serve] engine = "vllm", or [cluster] via = "engine"',
         )
-    options = with_parser(
-        read(serve.options, VllmOptions, "vllm"), template_of(Path(serve.weights_path or ""))
-    )
+    options = with_parser(read(serve.options, VllmOptions, "vllm"), template_of(serve.weights_path))
     engine: dict[str, Any] = {
         "max_model_len": serve.context_tokens,
         "max_num_seqs": serve.parallel,

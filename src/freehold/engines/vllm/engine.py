@@ -65,7 +65,7 @@ class VllmEngine:
     async def start(self, plan: ServePlan, *, log_dir: Path, name: str) -> RunningEngine:
         options = read(plan.options, VllmOptions, "vllm")
         found = which(options)
-        template = template_of(Path(plan.weights_path or ""))
+        template = template_of(plan.weights_path)
         options = with_parser(options, template, version=found.version)
         running = VllmRunning(plan, options, found, log_dir=log_dir, name=name)
         await running.start()

@@ -71,9 +71,12 @@ def check_weights(plan: ServePlan, *, has_template: bool) -> Shape:
     return shape
 
 
-def template_of(folder: Path) -> str | None:
+def template_of(weights: str | Path | None) -> str | None:
     """The Jinja chat template a folder carries, in whichever of the three places; of several named ones the one for
-    tools. None without one, or for a path that is no folder here. Raises `InputError` for broken JSON."""
+    tools. None without one, and for what is no folder here. Raises `InputError` for broken JSON."""
+    if weights is None:
+        return None
+    folder = Path(weights)
     jinja = folder / "chat_template.jinja"
     if jinja.is_file():
         return jinja.read_text(encoding="utf-8", errors="replace")
