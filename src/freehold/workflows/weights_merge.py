@@ -16,13 +16,13 @@ from freehold.engines.weights import local
 from freehold.engines.weights.store import storage_errors
 from freehold.errors import EngineError, InputError
 from freehold.settings import Settings
+from freehold.training.export import PEFT_CONFIG, PEFT_WEIGHTS
 from freehold.training.merge import MergeJob, merge
 from freehold.types.endpoint import AdapterMount, EngineName
 from freehold.types.model import Weights
 from freehold.types.progress import Progress, Silent
 from freehold.workflows.pull import open_store
 
-WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 QUANTIZATION = "Q8_0"
 """Of adapted tensors in a GGUF: rounding them to 4 bits again would lose part of what was learned."""
 FULL_GROWTH = 8
@@ -31,7 +31,7 @@ FULL_GROWTH = 8
 def must_merge(mount: AdapterMount) -> bool:
     """Whether an adapter can only be served as a model of its own. Raises `InputError` for a damaged configuration."""
     folder = Path(mount.path)
-    file = folder / CONFIG
+    file = folder / PEFT_CONFIG
     if not file.is_file() or any(folder.glob("*.gguf")):
         return False
     try:
@@ -70,7 +70,7 @@ def merged(
     digest = hashlib.sha256(
         f"{base.sha256} {'gguf' if as_gguf else 'safetensors'} {base.chat_template}".encode()
     )
-    for name in (WEIGHTS, CONFIG):
+    for name in (PEFT_WEIGHTS, PEFT_CONFIG):
         try:
             digest.update((Path(mount.path) / name).read_bytes())
         except OSError as error:
@@ -102,9 +102,10 @@ def merged(
                 target.parent.mkdir(parents=True, exist_ok=True)
                 partial.rename(target)
         except BaseException:
-            shutil.rmtree(partial, ignore_errors=True) if partial.is_dir() else partial.unlink(
-                missing_ok=True
-            )
+            if partial.is_dir():
+                shutil.rmtree(partial, ignore_errors=True)
+            else:
+                partial.unlink(missing_ok=True)
             raise
         found = local.describe(target, mount.name, source, progress=progress)
         found = msgspec.structs.replace(found, chat_template=base.chat_template)
