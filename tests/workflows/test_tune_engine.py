@@ -152,6 +152,14 @@ def test_serving_uses_what_was_found_where_nothing_else_is_asked(project, machin
     mine = serve.plan(MODEL, project.settings, options={"micro_batch": 99}, kv_type="q8_0")
     assert mine.options["micro_batch"] == 99 and mine.kv_type == "q8_0"
     assert "key_type" not in mine.options and "flash_attention" not in mine.options, "found for another cache"
+    off = {"flash_attention": "off"}
+    quantized = msgspec.structs.replace(
+        found, settings=msgspec.structs.replace(found.settings, kv_type="q8_0")
+    )
+    tune_engine.tuning.write(project.settings.home, quantized)
+    assert serve.plan(MODEL, project.settings).kv_type == "q8_0"
+    assert serve.plan(MODEL, project.settings, options=off).kv_type == "f16", "which q8_0 would not go with"
+    tune_engine.tuning.write(project.settings.home, found)
     asked = serve.plan(MODEL, project.settings, quantization="Q4_1")
     assert asked.weights_sha256 == before.weights_sha256
     assert serve.plan(MODEL, project.settings, tuned=False) == before

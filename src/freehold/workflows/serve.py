@@ -205,17 +205,25 @@ def as_tuned(plan: ServePlan, settings: Settings, *, may_requantize: bool = True
     return msgspec.structs.replace(
         plan,
         threads=plan.threads or way.threads,
-        kv_type=way.kv_type if plan.kv_type == KV_TYPE else plan.kv_type,
+        kv_type=way.kv_type if _leaves_the_cache(plan) else plan.kv_type,
         options={**_ways(way.options, plan), **plan.options},
     )
 
 
+CACHE_OPTIONS = ("flash_attention", "key_type")
+
+
+def _leaves_the_cache(plan: ServePlan) -> bool:
+    """Whether nobody asked for a cache of some kind. What was found of it goes together, and may not even go with a
+    part that was asked for."""
+    return plan.kv_type == KV_TYPE and not any(name in plan.options for name in CACHE_OPTIONS)
+
+
 def _ways(found: dict[str, Any], plan: ServePlan) -> dict[str, Any]:
-    """The options found, without those about the cache where somebody asked for another type of cache: they were found
-    for that of the finding, and may not even go with this one."""
-    if plan.kv_type == KV_TYPE:
+    """The options found, without those about the cache where somebody asked for another."""
+    if _leaves_the_cache(plan):
         return found
-    return {name: value for name, value in found.items() if name not in ("flash_attention", "key_type")}
+    return {name: value for name, value in found.items() if name not in CACHE_OPTIONS}
 
 
 def plan_for(
