@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from freehold.datasets.importing import Imported, Reject, read, sniff
@@ -112,9 +112,18 @@ def test_empty_file_is_an_error(tmp_path):
         list(read(write(tmp_path / "a.jsonl")))
 
 
+OTHER_KINDS = (b"ARROW1", b"PAR1", b"PK\x03\x04", b"\xff\xfe", b"\xfe\xff", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+"""How files begin that are no lines of text, whatever they are called: these may be refused as a whole."""
+
+
 @given(st.lists(st.binary(max_size=60), max_size=8))
+@example([b"ARROW1"])
+@example([b"PK\x03\x04"])
 def test_any_bytes_give_records_or_rejects_never_a_crash(tmp_path_factory, lines):
     path = tmp_path_factory.mktemp("fuzz") / "a.jsonl"
     path.write_bytes(b"\n".join(lines))
-    for record in read(path, DataConfig(format="pairs")):
-        assert isinstance(record, Imported | Reject)
+    try:
+        for record in read(path, DataConfig(format="pairs")):
+            assert isinstance(record, Imported | Reject)
+    except InputError:
+        assert path.read_bytes().lstrip().startswith(OTHER_KINDS)

@@ -392,7 +392,7 @@ def _arrow_rows(path: Path, container: Container) -> Iterator[Row]:
         yield Row(number + 1, None, 0, "", f"the file is damaged from here on: {error}")
     except pyarrow.ArrowException as error:
         if number == 0:
-            raise InputError(f"not a {container} file: {error}", path=str(path)) from None
+            raise InputError(f"cannot be read as {container}: {error}", path=str(path)) from None
         yield Row(number + 1, None, 0, "", f"the file is damaged from here on: {error}")
 
 
