@@ -18,9 +18,9 @@ from freehold.catalog import models
 from freehold.settings import load
 from freehold.types.config import AppConfig, ProjectConfig
 from freehold.types.machine import Workload
-from freehold.workflows.assess import assess
-from freehold.workflows.fit import fit_model
-from freehold.workflows.machine import find_machine
+from freehold.workflows.choose.assess import assess
+from freehold.workflows.fit.fit import fit_model
+from freehold.workflows.fit.machine import find_machine
 from freehold.workflows.project import Project
 
 

@@ -118,8 +118,8 @@ def fill(folder: Path, rows: int) -> None:
 
 def one(folder: Path, name: str) -> None:
     """Build in this process and print what it took as JSON."""
-    from freehold.workflows.curate import read_card
-    from freehold.workflows.dataset import build
+    from freehold.workflows.data.curate import read_card
+    from freehold.workflows.data.dataset import build
     from freehold.workflows.project import open_project
 
     config = folder / f"{name.replace(' ', '-')}.toml"

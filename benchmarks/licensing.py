@@ -12,7 +12,7 @@ import time
 
 from freehold.catalog.releases import releases
 from freehold.types.license import Lineage, LineageEdge, UseProfile
-from freehold.workflows.license import rule_for_model
+from freehold.workflows.license.rule import rule_for_model
 
 COUNT = 10_000
 

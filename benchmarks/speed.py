@@ -24,9 +24,9 @@ from freehold.hardware.speed import Build, estimate
 from freehold.settings import load
 from freehold.types.config import AppConfig, ProjectConfig
 from freehold.types.machine import Machine, Speed, Workload
-from freehold.workflows.bench_model import bench
-from freehold.workflows.machine import find_machine
+from freehold.workflows.fit.machine import find_machine
 from freehold.workflows.project import Project
+from freehold.workflows.serve.bench import bench
 
 EMPTY = (
     ("Qwen/Qwen2.5-0.5B-Instruct", "Q8_0"),

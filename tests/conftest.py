@@ -1,7 +1,23 @@
 """Settings that all tests share."""
 
+import os
+import shutil
+
+import pytest
 from hypothesis import settings
 
 # A deadline fails on a busy machine, not on a wrong program; the timeout of each test catches what hangs.
 settings.register_profile("freehold", deadline=None)
 settings.load_profile("freehold")
+
+
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch):
+    """Output is as in a pipe, however wide the terminal is in which the tests run; COLUMNS still counts."""
+
+    def size(fallback=(80, 24)):
+        columns = int(os.environ.get("COLUMNS") or 0)
+        return os.terminal_size((columns or fallback[0], fallback[1]))
+
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr(shutil, "get_terminal_size", size)

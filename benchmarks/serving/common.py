@@ -18,7 +18,7 @@ from freehold.engines.supervisor import Program, Supervised
 from freehold.errors import EngineError
 from freehold.settings import load
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
-from freehold.workflows import serve
+from freehold.workflows.serve import serve
 
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 

@@ -15,7 +15,7 @@ from freehold.engines.vllm import environment
 from freehold.engines.weights.store import WeightsStore
 from freehold.settings import load
 from freehold.types.progress import Silent
-from freehold.workflows import serve
+from freehold.workflows.serve import serve
 
 NAMES = ("Q4_0", "Q4_1", "Q8_0", "Q4_K_M", "F16")
 KINDS = {"prompt-heavy (400 read, 8 written)": (400, 8), "writing-heavy (40 read, 96 written)": (40, 96)}

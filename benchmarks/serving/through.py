@@ -10,7 +10,7 @@ from benchmarks.serving.common import Asked, Result, plan, ratio, tell
 from freehold.engines.traffic import drive, synthetic
 from freehold.gateway.config import GatewayConfig
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
-from freehold.workflows.running import Running, hold
+from freehold.workflows.serve.hold import ServedAt, hold
 
 STREAMS = (1, 4, 8, 32)
 LEAST = 0.98
@@ -22,9 +22,9 @@ async def measure(asked: Asked) -> list[Result]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     stop, ready = asyncio.Event(), asyncio.Event()
-    told: list[Running] = []
+    told: list[ServedAt] = []
 
-    def on_ready(running: Running) -> None:
+    def on_ready(running: ServedAt) -> None:
         told.append(running)
         ready.set()
 

@@ -31,9 +31,9 @@ from freehold.types.evaluation import Task
 from freehold.types.progress import Silent
 from freehold.types.record import content_id
 from freehold.types.training import FinetuneConfig
-from freehold.workflows.pull import ensure_weights
-from freehold.workflows.serve import plan_for
-from freehold.workflows.train import train
+from freehold.workflows.serve.serve import plan_for
+from freehold.workflows.train.train import train
+from freehold.workflows.weights.pull import ensure_weights
 
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 SYSTEM = "Name the intent of the customer's message."

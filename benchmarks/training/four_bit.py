@@ -20,8 +20,8 @@ from benchmarks.training.banking77 import BASE
 from freehold import settings
 from freehold.training import base as bases
 from freehold.types.training import FinetuneConfig, Method
-from freehold.workflows.pull import ensure_weights
-from freehold.workflows.weights_convert import to_safetensors
+from freehold.workflows.weights.convert import to_safetensors
+from freehold.workflows.weights.pull import ensure_weights
 
 
 def measure(method: Method) -> dict[str, int]:

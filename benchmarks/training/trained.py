@@ -30,7 +30,7 @@ if __name__ == "__main__":
 
     from benchmarks.training.banking77 import BASE, samples_of
     from freehold import settings, training
-    from freehold.workflows.pull import ensure_weights
+    from freehold.workflows.weights.pull import ensure_weights
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--adapter", type=Path, required=True)

@@ -31,8 +31,8 @@ from freehold import settings
 from freehold.training import base as bases
 from freehold.training import formatting, lora, schedule
 from freehold.types.training import FinetuneConfig
-from freehold.workflows.pull import ensure_weights
-from freehold.workflows.weights_convert import to_safetensors
+from freehold.workflows.weights.convert import to_safetensors
+from freehold.workflows.weights.pull import ensure_weights
 
 WARM_STEPS = 3
 JUDGED = 128

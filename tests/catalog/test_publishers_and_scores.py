@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from freehold.catalog import models, publishers, scores
 from freehold.cli.main import cli
 from freehold.errors import UsageError
-from freehold.workflows.publishers import show
+from freehold.workflows.choose.publishers import show
 
 
 def test_every_family_has_its_publisher():

@@ -1,10 +1,10 @@
 import click
 import pytest
-from tests.workflows.test_label import item
+from tests.workflows.prove.test_label import item
 
 from freehold.cli import label
 from freehold.errors import UsageError
-from freehold.workflows.label import LabelSession, Pair
+from freehold.workflows.prove.label import LabelSession, Pair
 
 
 def test_keys_label_pairs(tmp_path, monkeypatch, capsys):

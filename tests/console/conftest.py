@@ -12,8 +12,8 @@ from freehold.store import open_store
 from freehold.types.evaluation import Task
 from freehold.types.route import Route, Target
 from freehold.types.trace import Trace
-from freehold.workflows import rollout
 from freehold.workflows.project import open_project
+from freehold.workflows.shift.rollout import rollout
 
 SECRET = "words of a customer"
 ROUTE = "support <b>intents</b>"

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from freehold.store import open_store
-from freehold.workflows import rollout
+from freehold.workflows.shift.rollout import rollout
 
 ROUTE = "support <b>intents</b>"
 SECRET = "words of a customer"

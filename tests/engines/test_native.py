@@ -17,7 +17,7 @@ from freehold.engines.llamacpp.program import arguments, program
 from freehold.errors import EngineError, FreeholdError, HashMismatchError
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.progress import Silent
-from freehold.workflows.engines import faster
+from freehold.workflows.serve.engines import faster
 
 CMAKE = """#!/bin/sh
 # Pretends to be cmake: "-S … -B build" configures, "--build build" compiles.

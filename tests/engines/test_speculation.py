@@ -7,7 +7,7 @@ from freehold import engines
 from freehold.engines.llamacpp.engine import usable_cores
 from freehold.settings import load
 from freehold.types.endpoint import ServePlan
-from freehold.workflows.pull import ensure_weights
+from freehold.workflows.weights.pull import ensure_weights
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights]
 

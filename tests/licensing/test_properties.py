@@ -20,7 +20,7 @@ from freehold.types.license import (
     ThresholdClause,
     UseProfile,
 )
-from freehold.workflows.license import rule_for_model
+from freehold.workflows.license.rule import rule_for_model
 
 MODELS = sorted({model.replace("*", "x") for release in releases() for model in release.models})
 SERVICES = ("gpt-4o-2024-08-06", "claude-sonnet-4", "Gemini API", "DeepSeek hosted API")

@@ -3,7 +3,7 @@
 import pytest
 
 from freehold.types.license import Lineage, LineageEdge, UseProfile
-from freehold.workflows.license import rule_for_model
+from freehold.workflows.license.rule import rule_for_model
 
 ASK = "needs_separate_license"
 LLAMA3, LLAMA31 = "meta-llama/Meta-Llama-3-8B", "meta-llama/Llama-3.1-8B"

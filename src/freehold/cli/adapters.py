@@ -32,8 +32,8 @@ def list_(config_path: Path | None, as_json: bool) -> None:
     Example:
       freehold adapters list --json
     """
-    from freehold.workflows import adapters as workflow
     from freehold.workflows.project import open_project
+    from freehold.workflows.train import adapters as workflow
 
     adapters = workflow.list_adapters(open_project(config_path))
     if as_json:
@@ -59,8 +59,8 @@ def show(adapter: str, config_path: Path | None, as_json: bool) -> None:
     Example:
       freehold adapters show support
     """
-    from freehold.workflows import adapters as workflow
     from freehold.workflows.project import open_project
+    from freehold.workflows.train import adapters as workflow
 
     found = workflow.find_adapter(open_project(config_path), adapter)
     if as_json:
@@ -81,8 +81,8 @@ def diff(first: str, second: str, config_path: Path | None, as_json: bool) -> No
     Example:
       freehold adapters diff 1a2b3c4d 5e6f7a8b
     """
-    from freehold.workflows import adapters as workflow
     from freehold.workflows.project import open_project
+    from freehold.workflows.train import adapters as workflow
 
     project = open_project(config_path)
     found = workflow.diff(workflow.find_adapter(project, first), workflow.find_adapter(project, second))
@@ -145,11 +145,11 @@ def export(
 
     from freehold.cli.progress import progress
     from freehold.training.merge import Precision
-    from freehold.workflows import adapters as workflow
-    from freehold.workflows.export import export as run
-    from freehold.workflows.export_kinds import KINDS
     from freehold.workflows.project import open_project
-    from freehold.workflows.pull import ensure_weights
+    from freehold.workflows.train import adapters as workflow
+    from freehold.workflows.train.export import export as run
+    from freehold.workflows.train.export_kinds import KINDS
+    from freehold.workflows.weights.pull import ensure_weights
 
     project = open_project(config_path)
     found = workflow.find_adapter(project, adapter)
@@ -186,8 +186,8 @@ def remove(adapter: str, yes: bool, config_path: Path | None) -> None:
     Example:
       freehold adapters rm 1a2b3c4d --yes
     """
-    from freehold.workflows import adapters as workflow
     from freehold.workflows.project import open_project
+    from freehold.workflows.train import adapters as workflow
 
     found = workflow.find_adapter(open_project(config_path), adapter)
     if not yes:

@@ -79,8 +79,8 @@ def command(
 
     from freehold.cli.cost import low_high
     from freehold.types.assessment import Needs
-    from freehold.workflows.assess import RANK_RULES, assess
-    from freehold.workflows.cost import LOOKED_UP, MachinePrice
+    from freehold.workflows.choose.assess import RANK_RULES, assess
+    from freehold.workflows.choose.cost import LOOKED_UP, MachinePrice
     from freehold.workflows.project import open_project
 
     stated = None
@@ -116,7 +116,7 @@ def command(
     if not found.shortlist:
         raise SystemExit(1)
     if written is not None and project.config_path is not None:
-        from freehold.workflows.candidates_file import put
+        from freehold.workflows.choose.candidates_file import put
 
         chosen = tuple(row.model for row in found.shortlist[:written])
         put(project.config_path, chosen)

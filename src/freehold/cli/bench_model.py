@@ -34,8 +34,8 @@ def command(
     Example:
       freehold bench-model HuggingFaceTB/SmolLM2-135M-Instruct
     """
-    from freehold.workflows.bench_model import bench
     from freehold.workflows.project import open_project
+    from freehold.workflows.serve.bench import bench
 
     found = bench(
         open_project(config_path),

@@ -11,7 +11,7 @@ from freehold.cli.options import json_option, print_json, short_count
 if TYPE_CHECKING:
     from freehold.catalog.synced import Change, SyncedModel
     from freehold.types.model import Model, Shape
-    from freehold.workflows.catalog import Details
+    from freehold.workflows.choose.catalog import Details
 
 
 @click.group("catalog")
@@ -38,7 +38,7 @@ def list_(part: str | None, as_json: bool) -> None:
     """
     from freehold.hardware.tensors import parameter_count
     from freehold.settings import load
-    from freehold.workflows.catalog import listed
+    from freehold.workflows.choose.catalog import listed
 
     shipped, own = listed(load(), family=part)
     if as_json:
@@ -77,7 +77,7 @@ def show(model: str, as_json: bool) -> None:
 
     from freehold.settings import load
     from freehold.types.model import Model
-    from freehold.workflows.catalog import details, shown
+    from freehold.workflows.choose.catalog import details, shown
 
     found = shown(load(), model)
     if isinstance(found, Model):
@@ -118,7 +118,7 @@ def sync(models: tuple[str, ...], owners: tuple[str, ...], newest: int, as_json:
     """
     from freehold.cli.progress import progress
     from freehold.settings import load
-    from freehold.workflows.catalog import sync as run
+    from freehold.workflows.choose.catalog import sync as run
 
     with progress() as bar:
         found = run(load(), models=models, owners=owners, newest=newest, progress=bar)

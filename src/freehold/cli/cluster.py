@@ -52,8 +52,8 @@ def up_command(
       freehold cluster up HuggingFaceTB/SmolLM2-135M-Instruct --address auto
     """
     from freehold.cli.progress import progress
-    from freehold.workflows import cluster
     from freehold.workflows.project import open_project
+    from freehold.workflows.serve.cluster import cluster
 
     project = open_project(config_path)
     with progress() as shown:
@@ -71,8 +71,8 @@ def status_command(config_path: Path | None, as_json: bool) -> None:
     Example:
       freehold cluster status --json
     """
-    from freehold.workflows import cluster
     from freehold.workflows.project import open_project
+    from freehold.workflows.serve.cluster import cluster
 
     _tell(cluster.status(open_project(config_path)), as_json)
 
@@ -86,8 +86,8 @@ def down_command(config_path: Path | None) -> None:
     Example:
       freehold cluster down
     """
-    from freehold.workflows import cluster
     from freehold.workflows.project import open_project
+    from freehold.workflows.serve.cluster import cluster
 
     was_there = cluster.down(open_project(config_path))
     click.echo("stopped" if was_there else "nothing of this project was there", err=True)
@@ -106,8 +106,8 @@ def render_command(target: str, model: str, adapters: tuple[str, ...], config_pa
       freehold cluster render sky HuggingFaceTB/SmolLM2-135M-Instruct > task.yaml
     """
     from freehold.cli.progress import progress
-    from freehold.workflows.cluster_render import render
     from freehold.workflows.project import open_project
+    from freehold.workflows.serve.cluster.render import render
 
     with progress() as shown:
         made = _plan(open_project(config_path), model, adapters, shown)
@@ -119,7 +119,8 @@ def _plan(
 ) -> ClusterPlan:
     import msgspec
 
-    from freehold.workflows import cluster, serve
+    from freehold.workflows.serve import serve
+    from freehold.workflows.serve.cluster import cluster
 
     told, config = project.config.serve, project.config.cluster
     planned = serve.plan(

@@ -78,7 +78,7 @@ def command(
       freehold compare --pairs scores.jsonl --margin 0.02
       freehold compare --pairs scores.jsonl --margin 0.02 --slice language --json
     """
-    from freehold.workflows.compare import compare_file
+    from freehold.workflows.prove.compare import compare_file
 
     result = compare_file(
         pairs,

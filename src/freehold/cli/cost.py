@@ -109,7 +109,7 @@ def command(
     """
     from freehold.costs.prices import TokenPrice
     from freehold.errors import UsageError
-    from freehold.workflows.cost import MachinePrice, StatedTraffic, cost
+    from freehold.workflows.choose.cost import MachinePrice, StatedTraffic, cost
     from freehold.workflows.project import open_project
 
     if (input_price is None) != (output_price is None):
@@ -137,7 +137,7 @@ def command(
         concurrency=concurrency,
     )
     if html_path is not None:
-        from freehold.workflows.cost import write_page
+        from freehold.workflows.choose.cost import write_page
 
         write_page(found, html_path)
         click.echo(f"wrote {html_path}", err=True)

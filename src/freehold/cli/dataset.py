@@ -12,7 +12,7 @@ from freehold.types.dataset import Dataset
 
 if TYPE_CHECKING:
     from freehold.types.curation import DataCard, Doubts
-    from freehold.workflows.dataset_diff import DatasetDiff
+    from freehold.workflows.data.diff import DatasetDiff
 
 _source = click.option(
     "--from", "source_prefix", help="Only traces whose source starts with this (import:FILE, gateway)."
@@ -47,8 +47,8 @@ def build(source_prefix: str | None, config_path: Path | None, as_json: bool) ->
       freehold dataset build --from import:traffic.jsonl
     """
     from freehold.cli.progress import progress
-    from freehold.workflows import curate
-    from freehold.workflows import dataset as workflow
+    from freehold.workflows.data import curate
+    from freehold.workflows.data import dataset as workflow
     from freehold.workflows.project import open_project
 
     with progress() as bar:
@@ -73,7 +73,7 @@ def check(source_prefix: str | None, config_path: Path | None, as_json: bool) ->
       freehold dataset check --json | jq .near_duplicates
     """
     from freehold.cli.progress import progress
-    from freehold.workflows import dataset as workflow
+    from freehold.workflows.data import dataset as workflow
     from freehold.workflows.project import open_project
 
     with progress() as bar:
@@ -93,7 +93,7 @@ def card(dataset: str | None, config_path: Path | None, as_json: bool) -> None:
       freehold dataset card > CARD.md
     """
     from freehold.errors import UsageError
-    from freehold.workflows import curate
+    from freehold.workflows.data import curate
     from freehold.workflows.project import open_project
 
     found = _find(open_project(config_path), dataset)
@@ -122,8 +122,8 @@ def doubts(adapter: str | None, most: int, config_path: Path | None, as_json: bo
       freehold dataset doubts
       freehold dataset doubts support --most 100 --json
     """
-    from freehold.workflows import doubts as workflow
     from freehold.workflows.project import open_project
+    from freehold.workflows.train import doubts as workflow
 
     found = workflow.doubts(open_project(config_path), adapter, most=most)
     if as_json:
@@ -142,7 +142,7 @@ def list_datasets(config_path: Path | None, as_json: bool) -> None:
     Example:
       freehold dataset list --json
     """
-    from freehold.workflows import dataset as workflow
+    from freehold.workflows.data import dataset as workflow
     from freehold.workflows.project import open_project
 
     datasets = workflow.all_datasets(open_project(config_path))
@@ -194,9 +194,9 @@ def diff(old: str, new: str, config_path: Path | None, as_json: bool) -> None:
     Example:
       freehold dataset diff 1a2b3c4d 5e6f7a8b
     """
-    from freehold.workflows import dataset_diff
+    from freehold.workflows.data import diff as dataset_diff
     from freehold.workflows.project import open_project
-    from freehold.workflows.train import find_dataset
+    from freehold.workflows.train.train import find_dataset
 
     project = open_project(config_path)
     found = dataset_diff.diff(find_dataset(project, old), find_dataset(project, new))
@@ -207,9 +207,9 @@ def diff(old: str, new: str, config_path: Path | None, as_json: bool) -> None:
 
 
 def _find(project: object, dataset: str | None) -> Dataset:
-    from freehold.workflows import dataset as workflow
+    from freehold.workflows.data import dataset as workflow
     from freehold.workflows.project import Project
-    from freehold.workflows.train import find_dataset
+    from freehold.workflows.train.train import find_dataset
 
     assert isinstance(project, Project)
     return workflow.latest(project) if dataset is None else find_dataset(project, dataset)

@@ -35,7 +35,7 @@ def command(folder: Path, fresh: bool, serve: bool, as_json: bool) -> None:
       freehold demo
     """
     from freehold.cli.migrate import run
-    from freehold.workflows.demo import prepare
+    from freehold.workflows.journey.demo import prepare
     from freehold.workflows.project import open_project
 
     project = open_project(prepare(folder), must_exist=True)

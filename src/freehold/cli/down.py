@@ -18,8 +18,8 @@ def command(config_path: Path | None) -> None:
     Example:
       freehold down
     """
-    from freehold.workflows import background
     from freehold.workflows.project import open_project
+    from freehold.workflows.shift import background
 
     stopped = background.stop(open_project(config_path))
     click.echo(f"stopped {stopped.url}", err=True)

@@ -29,7 +29,7 @@ def list_command(as_json: bool) -> None:
       freehold engines list --json
     """
     from freehold.settings import load
-    from freehold.workflows.engines import list_engines
+    from freehold.workflows.serve.engines import list_engines
 
     lines = list_engines(load())
     if as_json:
@@ -58,8 +58,8 @@ def install_command(engine: str, is_native: bool, force: bool, as_json: bool) ->
     """
     from freehold.cli.progress import progress
     from freehold.settings import load
-    from freehold.workflows.engines import install_native, install_vllm
     from freehold.workflows.project import open_project
+    from freehold.workflows.serve.engines import install_native, install_vllm
 
     if engine != "llamacpp":
         if is_native or force:
@@ -99,7 +99,7 @@ def rm_command(engine: str) -> None:
       freehold engines rm vllm-cpu
     """
     from freehold.settings import load
-    from freehold.workflows.engines import remove_vllm
+    from freehold.workflows.serve.engines import remove_vllm
 
     freed = remove_vllm(load(), engine)
     click.echo(f"removed {engine}: {freed / 2**30:.1f} GiB freed", err=True)

@@ -98,9 +98,9 @@ def command(
     from freehold.cli.comparison_text import show_comparison, show_items, show_latency
     from freehold.cli.progress import progress
     from freehold.evals.replay import Budget
-    from freehold.workflows.evaluate import evaluate_project, task_of
-    from freehold.workflows.evaluate_outputs import GIVEN, evaluate_outputs
     from freehold.workflows.project import open_project
+    from freehold.workflows.prove.evaluate import evaluate_project, task_of
+    from freehold.workflows.prove.outputs import GIVEN, evaluate_outputs
 
     if (a is None) != (b is None) or (a is None) == (url is None):
         raise UsageError(

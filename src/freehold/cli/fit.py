@@ -13,7 +13,7 @@ from freehold.types.machine import Fit
 if TYPE_CHECKING:
     from freehold.settings import Settings
     from freehold.types.machine import Machine
-    from freehold.workflows.speeds import MeasuredSpeed
+    from freehold.workflows.fit.speeds import MeasuredSpeed
 
 BAR_WIDTH = 40
 
@@ -115,8 +115,8 @@ def command(
     from freehold.errors import UsageError
     from freehold.settings import load
     from freehold.types.machine import Workload
-    from freehold.workflows.fit import fit_model
-    from freehold.workflows.machine import find_machine
+    from freehold.workflows.fit.fit import fit_model
+    from freehold.workflows.fit.machine import find_machine
 
     if method is not None and (engine != "llamacpp" or adapters):
         raise UsageError(
@@ -153,8 +153,8 @@ def command(
 def _measured() -> tuple[MeasuredSpeed, ...]:
     """Speeds measured in the project around the current folder; a broken project file is told, and no obstacle."""
     from freehold.errors import ConfigError
+    from freehold.workflows.fit.speeds import all_measured
     from freehold.workflows.project import open_project
-    from freehold.workflows.speeds import all_measured
 
     try:
         return all_measured(open_project(None))
@@ -176,7 +176,7 @@ def _training(
     checkpointing: bool,
 ) -> Fit:
     from freehold.types.training import FinetuneConfig
-    from freehold.workflows.fit import training_fit
+    from freehold.workflows.fit.fit import training_fit
 
     return training_fit(
         model,

@@ -66,8 +66,8 @@ def command(
 
     from freehold.cli.progress import progress
     from freehold.evals.replay import Budget
-    from freehold.workflows.freeze import freeze
     from freehold.workflows.project import open_project
+    from freehold.workflows.prove.freeze import freeze
 
     project = open_project(config_path)
     with progress() as shown:

@@ -20,7 +20,7 @@ def command(task: str | None, as_json: bool) -> None:
       freehold gap
       freehold gap Banking77
     """
-    from freehold.workflows.gap import gaps
+    from freehold.catalog.scores import gaps
 
     found = gaps(task)
     if as_json:

@@ -14,7 +14,7 @@ from freehold.errors import InputError
 from freehold.types.config import DataFormat
 
 if TYPE_CHECKING:
-    from freehold.workflows.import_ import ImportResult, Preview
+    from freehold.workflows.data.imports import ImportResult, Preview
 
 
 @click.command("import")
@@ -57,7 +57,7 @@ def command(
       freehold import --held-out --input text --label category test.csv
     """
     from freehold.cli.progress import progress
-    from freehold.workflows.import_ import import_file, preview_file
+    from freehold.workflows.data.imports import import_file, preview_file
     from freehold.workflows.project import open_project
 
     project = open_project(config_path)

@@ -12,7 +12,7 @@ from freehold.cli.options import json_option, print_json
 from freehold.types.config import DataConfig, DataFormat
 
 if TYPE_CHECKING:
-    from freehold.workflows.init import Draft
+    from freehold.workflows.journey.init import Draft
 
 
 @click.command("init")
@@ -63,7 +63,7 @@ def command(
       freehold init train.csv --held-out test.csv --input text --label category
       freehold init --incumbent gpt-4o-2024-08-06
     """
-    from freehold.workflows.init import Wish, draft
+    from freehold.workflows.journey.init import Wish, draft
 
     given = {"format": kind, "input": asked, "label": label, "answers": answers}
     data = msgspec.structs.replace(

@@ -41,8 +41,8 @@ def add(name: str, limits: tuple[str, ...], admin: bool, config_path: Path | Non
       freehold keys add app-eu --limit concurrency=8 --limit wait_ms=2000
     """
     from freehold.types.route import Limits
-    from freehold.workflows import keys
-    from freehold.workflows.routes import with_pairs
+    from freehold.workflows.shift import keys
+    from freehold.workflows.shift.routes import with_pairs
 
     with _store(config_path) as (store, _):
         first = not keys.listed(store, at=now())
@@ -75,8 +75,8 @@ def limit(name: str, limits: tuple[str, ...], config_path: Path | None, as_json:
     Example:
       freehold keys limit app-eu usd_per_day=50 concurrency=
     """
-    from freehold.workflows import keys
-    from freehold.workflows.routes import with_pairs
+    from freehold.workflows.shift import keys
+    from freehold.workflows.shift.routes import with_pairs
 
     with _store(config_path) as (store, _):
         before = keys.find(store, name).limits
@@ -97,7 +97,7 @@ def list_(config_path: Path | None, as_json: bool) -> None:
     Example:
       freehold keys list
     """
-    from freehold.workflows import keys
+    from freehold.workflows.shift import keys
 
     with _store(config_path) as (store, _):
         lines = keys.listed(store, at=now())
@@ -130,7 +130,7 @@ def revoke(name: str | None, forget_all: bool, config_path: Path | None) -> None
     Example:
       freehold keys revoke app-eu
     """
-    from freehold.workflows import keys
+    from freehold.workflows.shift import keys
 
     if forget_all == (name is not None):
         raise click.UsageError("name a key, or say --forget-all")

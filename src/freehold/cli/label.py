@@ -13,7 +13,7 @@ from freehold.cli.options import config_option
 from freehold.errors import UsageError
 
 if TYPE_CHECKING:
-    from freehold.workflows.label import Choice, LabelSession, Pair
+    from freehold.workflows.prove.label import Choice, LabelSession, Pair
 
 _KEYS: dict[str, Choice] = {
     "1": "left",
@@ -59,8 +59,8 @@ def command(
       freehold label --count 50
       freehold evaluate … --task judge --option human_labels=.freehold/labels/labels-….jsonl
     """
-    from freehold.workflows.label import open_session
     from freehold.workflows.project import open_project
+    from freehold.workflows.prove.label import open_session
 
     session, path = open_session(
         open_project(config_path),

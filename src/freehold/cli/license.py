@@ -96,7 +96,7 @@ def rule_command(
     ruling, _, _ = _ruling(model, declared, lineage_path, use_path, settings, config_path)
     _show(ruling, as_json)
     if ruling.outcome == "unclear" and model is not None and not as_json:
-        from freehold.workflows.license import meant
+        from freehold.workflows.license.rule import meant
 
         if near := meant(model):
             click.echo(
@@ -109,7 +109,7 @@ def _answer_cases(path: Path, as_json: bool) -> None:
     import msgspec
 
     from freehold.errors import InputError
-    from freehold.workflows.license_cases import answer_case, read_cases, unread_case
+    from freehold.workflows.license.cases import answer_case, read_cases, unread_case
 
     unread = 0
     for case in read_cases(path):
@@ -148,7 +148,7 @@ def comply_command(
     Example:
       freehold license comply google/gemma-3-270m --set mode=hosted_service --out legal/
     """
-    from freehold.workflows.license import comply
+    from freehold.workflows.license.rule import comply
 
     ruling, _, _ = _ruling(model, declared, lineage_path, use_path, settings, config_path)
     files = comply(ruling, out)
@@ -173,7 +173,7 @@ def init_command(settings: tuple[str, ...], config_path: Path | None) -> None:
       freehold license init
       freehold license init --set commercial=true --set seat=DE
     """
-    from freehold.workflows.license_use import QUESTIONS, use_table, with_settings, write_use
+    from freehold.workflows.license.use import QUESTIONS, use_table, with_settings, write_use
     from freehold.workflows.project import open_project
 
     project = open_project(config_path)
@@ -205,7 +205,7 @@ def identify_command(file: Path, as_json: bool) -> None:
     Example:
       freehold license identify LICENSE
     """
-    from freehold.workflows.license import identify_file
+    from freehold.workflows.license.rule import identify_file
 
     found = identify_file(file)
     if as_json:
@@ -248,7 +248,7 @@ def matrix_command(
     Example:
       freehold license matrix Qwen/Qwen2.5-7B google/gemma-3-270m meta-llama/Llama-3.1-8B
     """
-    from freehold.workflows.license import matrix
+    from freehold.workflows.license.rule import matrix
 
     table = matrix(models, _use(use_path, settings, config_path))
     if as_json:
@@ -299,8 +299,8 @@ def bom_command(
     Example:
       freehold license bom --lineage .freehold/adapters/support --out support.cdx.json
     """
-    from freehold.workflows.license_bom import bill_of_materials
-    from freehold.workflows.license_lineage import file_hashes
+    from freehold.workflows.license.bom import bill_of_materials
+    from freehold.workflows.license.lineage import file_hashes
 
     ruling, lineage, use = _ruling(model, declared, lineage_path, use_path, settings, config_path)
     hashes = file_hashes(lineage_path) if lineage_path is not None else {}
@@ -313,7 +313,7 @@ def bom_command(
 
 
 def _use(use_path: Path | None, settings: tuple[str, ...], config_path: Path | None) -> UseProfile:
-    from freehold.workflows.license_use import read_use, with_settings
+    from freehold.workflows.license.use import read_use, with_settings
     from freehold.workflows.project import open_project
 
     use = read_use(use_path) if use_path is not None else open_project(config_path).config.use
@@ -328,9 +328,9 @@ def _ruling(
     settings: tuple[str, ...],
     config_path: Path | None,
 ) -> tuple[Ruling, Lineage, UseProfile]:
-    from freehold.workflows.license import lineage_of_model, rule_for_model
-    from freehold.workflows.license_lineage import read_lineage
-    from freehold.workflows.license_use import with_settings
+    from freehold.workflows.license.lineage import read_lineage
+    from freehold.workflows.license.rule import lineage_of_model, rule_for_model
+    from freehold.workflows.license.use import with_settings
 
     if (model is None) == (lineage_path is None):
         raise click.UsageError("give a MODEL or --lineage FILE, one of the two")
@@ -348,7 +348,7 @@ def _ruling(
 
 
 def _show(ruling: Ruling, as_json: bool) -> None:
-    from freehold.workflows.license import explain
+    from freehold.workflows.license.rule import explain
 
     if as_json:
         print_json(ruling)

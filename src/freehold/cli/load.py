@@ -58,9 +58,9 @@ def command(
       freehold load http://127.0.0.1:8420 --traces --seconds 30 --json
     """
     from freehold.cli.progress import progress
-    from freehold.workflows import load
-    from freehold.workflows.endpoint import find_endpoint
     from freehold.workflows.project import open_project
+    from freehold.workflows.serve import load
+    from freehold.workflows.serve.endpoint import find_endpoint
 
     project = open_project(config_path)
     wanted = load.parse_streams(streams)

@@ -28,7 +28,7 @@ def command(spec: str | None, as_json: bool) -> None:
       freehold machine box.toml --json
     """
     from freehold.settings import load
-    from freehold.workflows.machine import find_machine
+    from freehold.workflows.fit.machine import find_machine
 
     found = find_machine(spec, load(), measure=spec is None)
     if as_json:

@@ -13,9 +13,9 @@ import click
 from freehold.cli.options import config_option, json_option, print_json
 
 if TYPE_CHECKING:
-    from freehold.workflows.background import Background
-    from freehold.workflows.migrate import Migration
+    from freehold.workflows.journey.migrate import Migration
     from freehold.workflows.project import Project
+    from freehold.workflows.shift.background import Background
 
 
 @click.command("migrate")
@@ -53,8 +53,8 @@ def run(
     """Migrate (by `journey`, where another one leads there), leave the endpoint running if wanted, tell how it
     ended."""
     from freehold.cli.progress import progress
-    from freehold.workflows import background
-    from freehold.workflows.migrate import migrate
+    from freehold.workflows.journey.migrate import migrate
+    from freehold.workflows.shift import background
 
     journey = journey or migrate
     endpoint = None
@@ -80,8 +80,8 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
     from rich.table import Table
     from rich.text import Text
 
-    from freehold.workflows.candidate import served_name
-    from freehold.workflows.first_request import first_request
+    from freehold.workflows.journey.candidate import served_name
+    from freehold.workflows.journey.first_request import first_request
 
     console = Console(highlight=False)
     console.print()

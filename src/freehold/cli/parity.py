@@ -41,8 +41,8 @@ def command(
       freehold parity HuggingFaceTB/SmolLM2-135M-Instruct --adapter .freehold/adapters/support --json
     """
     from freehold.cli.progress import progress
-    from freehold.workflows.parity import project_parity
     from freehold.workflows.project import open_project
+    from freehold.workflows.prove.parity import project_parity
 
     project = open_project(config_path)
     with progress() as shown:

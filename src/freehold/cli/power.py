@@ -48,7 +48,7 @@ def command(
       freehold power --margin 0.02 --pilot 12 200 --cluster-size 4 --icc 0.3
       freehold power --margin 0.05 --discordance 0.1 --n 200 --json
     """
-    from freehold.workflows.power import plan
+    from freehold.workflows.prove.power import plan
 
     found = plan(
         margin=margin,

@@ -19,7 +19,7 @@ def command(name: str | None, as_json: bool) -> None:
       freehold publishers Google
     """
     from freehold.catalog.licenses import licenses
-    from freehold.workflows.publishers import show
+    from freehold.workflows.choose.publishers import show
 
     known = licenses()
     found = show(name)

@@ -27,7 +27,7 @@ def command(model: str, quantization: str | None, again: bool, as_json: bool) ->
     """
     from freehold.cli.progress import progress as drawn
     from freehold.settings import load
-    from freehold.workflows.pull import ensure_weights
+    from freehold.workflows.weights.pull import ensure_weights
 
     with drawn() as progress:
         weights = ensure_weights(model, load(), quantization=quantization, progress=progress, again=again)
@@ -60,7 +60,7 @@ def list_command(as_json: bool) -> None:
       freehold weights list --json
     """
     from freehold.settings import load
-    from freehold.workflows.pull import list_weights
+    from freehold.workflows.weights.pull import list_weights
 
     found = list_weights(load())
     if as_json:
@@ -93,7 +93,7 @@ def show_command(model: str, quantization: str | None, as_json: bool) -> None:
       freehold weights show SmolLM2-135M-Instruct
     """
     from freehold.settings import load
-    from freehold.workflows.pull import show_weights
+    from freehold.workflows.weights.pull import show_weights
 
     stored = show_weights(model, load(), quantization=quantization)
     if as_json:
@@ -128,8 +128,8 @@ def convert_command(model: str, quantization: str | None, as_json: bool) -> None
     """
     from freehold.cli.progress import progress as drawn
     from freehold.settings import load
-    from freehold.workflows.pull import ensure_weights
-    from freehold.workflows.weights_convert import to_safetensors
+    from freehold.workflows.weights.convert import to_safetensors
+    from freehold.workflows.weights.pull import ensure_weights
 
     settings = load()
     with drawn() as progress:
@@ -154,7 +154,7 @@ def prune_command(to_gib: float | None, dry_run: bool, as_json: bool) -> None:
       freehold weights prune --to 20 --dry-run
     """
     from freehold.settings import load
-    from freehold.workflows.weights_prune import prune
+    from freehold.workflows.weights.prune import prune
 
     found = prune(load(), to_gib=to_gib, dry_run=dry_run)
     if as_json:
@@ -181,7 +181,7 @@ def pin_command(model: str, quantization: str | None, off: bool) -> None:
       freehold weights pin HuggingFaceTB/SmolLM2-135M-Instruct
     """
     from freehold.settings import load
-    from freehold.workflows.weights_prune import label, pin
+    from freehold.workflows.weights.prune import label, pin
 
     stored = pin(model, load(), quantization=quantization, pinned=not off)
     click.echo(f"{label(stored)} is {'pinned' if stored.pinned else 'not pinned'}", err=True)
@@ -198,7 +198,7 @@ def rm_command(model: str, quantization: str | None) -> None:
       freehold weights rm google/gemma-3-270m
     """
     from freehold.settings import load
-    from freehold.workflows.pull import remove_weights
+    from freehold.workflows.weights.pull import remove_weights
 
     removed = remove_weights(model, load(), quantization=quantization)
     if removed.owned:

@@ -81,16 +81,16 @@ def command(
       freehold quants google/gemma-3-27b-it --context 32768 --machine "RTX 4090"
     """
     from freehold.types.machine import Workload
-    from freehold.workflows.machine import find_machine
+    from freehold.workflows.choose.quants import quants
+    from freehold.workflows.fit.machine import find_machine
+    from freehold.workflows.fit.speeds import all_measured
     from freehold.workflows.project import open_project
-    from freehold.workflows.quants import quants
-    from freehold.workflows.quants_measure import latest
-    from freehold.workflows.speeds import all_measured
+    from freehold.workflows.prove.quantizations import latest
 
     project = open_project(config_path)
     if made is not None:
         from freehold.cli.progress import progress
-        from freehold.workflows.quants_make import make
+        from freehold.workflows.weights.quantize import make
 
         with progress() as bar:
             weights = make(model, made, project.settings, progress=bar)
@@ -130,8 +130,8 @@ def _measure(
     margin: float | None,
 ) -> QuantLosses:
     from freehold.cli.progress import progress
-    from freehold.workflows.evaluate import task_of
-    from freehold.workflows.quants_measure import measure
+    from freehold.workflows.prove.evaluate import task_of
+    from freehold.workflows.prove.quantizations import measure
 
     with progress() as bar:
         return measure(

@@ -24,8 +24,8 @@ def command(report_id: str | None, open_it: bool, config_path: Path | None, as_j
       freehold report --open
       freehold report --json | jq .candidates[0].comparison
     """
-    from freehold.workflows import report as workflow
     from freehold.workflows.project import open_project
+    from freehold.workflows.tell import report as workflow
 
     report, written = workflow.rewrite(open_project(config_path), report_id)
     if as_json:

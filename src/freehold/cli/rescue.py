@@ -101,8 +101,8 @@ def command(
           --api-key-env OPENAI_API_KEY --budget-usd 5
     """
     from freehold.cli.progress import progress
-    from freehold.workflows import rescue as workflow
-    from freehold.workflows.rescue_project import Wish
+    from freehold.workflows.journey import rescue as workflow
+    from freehold.workflows.journey.rescue_config import Wish
 
     if only_list:
         _list(base_url, api_key_env, as_json=as_json)
@@ -150,8 +150,8 @@ def command(
 
 def _list(base_url: str, api_key_env: str | None, *, as_json: bool) -> None:
     from freehold.errors import UsageError
-    from freehold.workflows.fine_tunes import Account
-    from freehold.workflows.rescue import describe
+    from freehold.workflows.incumbent.fine_tunes import Account
+    from freehold.workflows.journey.rescue import describe
 
     if api_key_env is None:
         raise UsageError("whose fine-tuned models?", hint="--api-key-env OPENAI_API_KEY")
@@ -169,7 +169,7 @@ def _list(base_url: str, api_key_env: str | None, *, as_json: bool) -> None:
 
 def _tell(ready: Any) -> None:
     """What is about to happen, before it does."""
-    from freehold.workflows.rescue_project import dollars
+    from freehold.workflows.journey.rescue_config import dollars
 
     def say(text: str) -> None:
         click.echo(text, err=True)

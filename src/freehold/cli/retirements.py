@@ -11,7 +11,7 @@ import click
 from freehold.cli.options import config_option, json_option, print_json
 
 if TYPE_CHECKING:
-    from freehold.workflows.retirements import Notice
+    from freehold.workflows.incumbent.retirements import Notice
 
 
 @click.command("retirements")
@@ -59,7 +59,7 @@ def command(
 
     from freehold.catalog.retirements import Platform
     from freehold.errors import UpstreamError
-    from freehold.workflows import retirements as workflow
+    from freehold.workflows.incumbent import retirements as workflow
     from freehold.workflows.project import open_project
 
     project = open_project(config_path)
@@ -98,7 +98,7 @@ def _unknown(model: str, others: list[Notice]) -> str:
 
 
 def _line(notice: object) -> None:
-    from freehold.workflows.retirements import Notice
+    from freehold.workflows.incumbent.retirements import Notice
 
     assert isinstance(notice, Notice)
     left = f"in {notice.days_left} days" if notice.days_left >= 0 else f"{-notice.days_left} days ago"

@@ -12,9 +12,9 @@ import click
 from freehold.cli.options import caller, config_option, json_option, now, print_json
 
 if TYPE_CHECKING:
-    from freehold.workflows.rehearse import Fault
-    from freehold.workflows.rollout import Rollout, Status
-    from freehold.workflows.simulate import Simulation
+    from freehold.workflows.shift.rollout.rehearse import Fault
+    from freehold.workflows.shift.rollout.rollout import Rollout, Status
+    from freehold.workflows.shift.rollout.simulate import Simulation
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,7 +69,7 @@ def start(
       freehold rollout start --candidate base:app
     """
     from freehold.workflows.project import open_project
-    from freehold.workflows.rollout_project import start_project
+    from freehold.workflows.shift.rollout.project import start_project
 
     project = open_project(config_path)
     made = start_project(
@@ -98,7 +98,7 @@ def status(follow: float | None, route_name: str | None, config_path: Path | Non
     Example:
       freehold rollout status --follow 10
     """
-    from freehold.workflows import rollout
+    from freehold.workflows.shift.rollout import rollout
 
     with _store(config_path, route_name) as (store, name):
         if follow is None:
@@ -122,7 +122,7 @@ def advance(force: bool, why: str, route_name: str | None, config_path: Path | N
     Example:
       freehold rollout advance
     """
-    from freehold.workflows import rollout
+    from freehold.workflows.shift.rollout import rollout
 
     with _store(config_path, route_name) as (store, name):
         _show(rollout.advance(store, name, who=caller(), at=now(), force=force, why=why), as_json)
@@ -141,7 +141,7 @@ def promote(force: bool, why: str, route_name: str | None, config_path: Path | N
     Example:
       freehold rollout promote
     """
-    from freehold.workflows import rollout
+    from freehold.workflows.shift.rollout import rollout
 
     with _store(config_path, route_name) as (store, name):
         _show(rollout.promote(store, name, who=caller(), at=now(), force=force, why=why), as_json)
@@ -159,7 +159,7 @@ def pause(why: str, route_name: str | None, config_path: Path | None, as_json: b
     Example:
       freehold rollout pause
     """
-    from freehold.workflows import rollout
+    from freehold.workflows.shift.rollout import rollout
 
     with _store(config_path, route_name) as (store, name):
         _tell(rollout.pause(store, name, who=caller(), at=now(), why=why), as_json)
@@ -177,7 +177,7 @@ def rollback(why: str, route_name: str | None, config_path: Path | None, as_json
     Example:
       freehold rollout rollback --why "complaints from support"
     """
-    from freehold.workflows import rollout
+    from freehold.workflows.shift.rollout import rollout
 
     with _store(config_path, route_name) as (store, name):
         rollout.rollback_route(store, name, who=caller(), at=now(), why=why)
@@ -221,7 +221,7 @@ def rehearse(drop: float, fault: Fault, most_requests: int, config_path: Path | 
     """
     from freehold.cli.progress import progress
     from freehold.workflows.project import open_project
-    from freehold.workflows.rehearse import rehearse
+    from freehold.workflows.shift.rollout.rehearse import rehearse
 
     margin = open_project(config_path).config.task.margin
     with progress() as shown:
@@ -277,9 +277,9 @@ def simulate(
       freehold rollout simulate --drop 0.03 --errors 0.01 --share 0.1 --runs 1000
     """
     from freehold.cli.progress import progress
-    from freehold.workflows import simulate as simulation
     from freehold.workflows.project import open_project
     from freehold.workflows.project_store import opened_store
+    from freehold.workflows.shift.rollout import simulate as simulation
 
     project = open_project(config_path)
     config = project.config.rollout
@@ -334,7 +334,7 @@ def _tell_simulation(made: Simulation) -> None:
 
 def _store(config_path: Path | None, route_name: str | None) -> Any:
     from freehold.workflows.project import open_project
-    from freehold.workflows.rollout_project import opened
+    from freehold.workflows.shift.rollout.project import opened
 
     return opened(open_project(config_path), route_name)
 

@@ -11,7 +11,7 @@ from freehold.cli.options import caller, config_option, json_option, now, print_
 
 if TYPE_CHECKING:
     from freehold.types.route import Route
-    from freehold.workflows.routes import Line
+    from freehold.workflows.shift.routes import Line
 
 STATES = ("incumbent", "shadow", "canary", "promoted", "rolled_back")
 
@@ -39,7 +39,7 @@ def list_(config_path: Path | None, as_json: bool) -> None:
     Example:
       freehold routes list
     """
-    from freehold.workflows import routes
+    from freehold.workflows.shift import routes
 
     with _store(config_path) as (store, _):
         lines = routes.listed(store)
@@ -62,7 +62,7 @@ def show(name: str, config_path: Path | None, as_json: bool) -> None:
     Example:
       freehold routes show support
     """
-    from freehold.workflows import routes
+    from freehold.workflows.shift import routes
 
     with _store(config_path) as (store, _):
         route = routes.find(store, name)
@@ -122,7 +122,7 @@ def set_(
       freehold routes set support --state rolled_back --why "complaints"
       freehold routes set support --limit concurrency=8 --limit wait_ms=2000
     """
-    from freehold.workflows import routes
+    from freehold.workflows.shift import routes
 
     with _store(config_path) as (store, project):
         before = next((route for route in store.routes() if route.name == name), None)
@@ -158,7 +158,7 @@ def remove(name: str, why: str, force: bool, config_path: Path | None) -> None:
     Example:
       freehold routes remove support --why "moved for good"
     """
-    from freehold.workflows import routes
+    from freehold.workflows.shift import routes
 
     with _store(config_path) as (store, _):
         routes.remove(store, name, who=caller(), at=now(), why=why, force=force)
@@ -176,7 +176,7 @@ def history(name: str, config_path: Path | None, as_json: bool) -> None:
     Example:
       freehold routes history support
     """
-    from freehold.workflows import routes
+    from freehold.workflows.shift import routes
 
     with _store(config_path) as (store, _):
         changes = routes.history(store, name)
@@ -193,7 +193,7 @@ def history(name: str, config_path: Path | None, as_json: bool) -> None:
 
 def _changes(before: Route | None, asked: dict[str, Any]) -> dict[str, Any]:
     from freehold.types.route import Guard, Limits
-    from freehold.workflows.routes import parsed_target, with_pairs
+    from freehold.workflows.shift.routes import parsed_target, with_pairs
 
     changes: dict[str, Any] = {
         field: asked[field]
@@ -236,7 +236,7 @@ def _state(route: Route) -> str:
 
 
 def _row(line: Line) -> tuple[str, ...]:
-    from freehold.workflows.routes import shown_target
+    from freehold.workflows.shift.routes import shown_target
 
     route, last = line.route, line.changed
     changed = "–" if last is None else f"{last.at:%Y-%m-%d %H:%M} {last.who}"
@@ -267,7 +267,7 @@ def _table(rows: list[tuple[str, ...]], *, header: bool = True) -> None:
 def _describe(route: Route) -> None:
     import msgspec
 
-    from freehold.workflows.routes import shown_target
+    from freehold.workflows.shift.routes import shown_target
 
     lines = [
         ("route", route.name),

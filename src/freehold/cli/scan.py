@@ -35,7 +35,7 @@ def command(
       freehold scan . --sarif > freehold.sarif
     """
     from freehold.cli.progress import progress
-    from freehold.workflows import scan as workflow
+    from freehold.workflows.incumbent import scan as workflow
 
     with progress() as bar:
         found = workflow.scan(path, as_of=as_of.date() if as_of else None, progress=bar)

@@ -10,7 +10,7 @@ import click
 from freehold.cli.options import config_option, json_option, print_json
 
 if TYPE_CHECKING:
-    from freehold.workflows.running import Running
+    from freehold.workflows.serve.hold import ServedAt
 
 
 @click.command("serve")
@@ -85,8 +85,8 @@ def command(
       freehold serve echo --port 8500
     """
     from freehold.cli.progress import progress
-    from freehold.workflows import serve
     from freehold.workflows.project import open_project
+    from freehold.workflows.serve import serve
 
     project = open_project(config_path)
     with progress() as shown:
@@ -117,7 +117,7 @@ def command(
         )
 
 
-def tell(running: Running, as_json: bool) -> None:
+def tell(running: ServedAt, as_json: bool) -> None:
     """Say where it answers and to which names."""
     if as_json:
         print_json({"url": running.url, "models": running.models, "logs": running.logs})

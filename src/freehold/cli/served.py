@@ -38,8 +38,8 @@ def list_(port: int | None, config_path: Path | None, as_json: bool) -> None:
     Example:
       freehold served list --json
     """
-    from freehold.workflows import served
     from freehold.workflows.project import open_project
+    from freehold.workflows.serve import served
 
     found, models = served.status(open_project(config_path), port=port)
     if as_json:
@@ -61,8 +61,8 @@ def load(model: str, port: int | None, config_path: Path | None, as_json: bool) 
     Example:
       freehold served load org/large
     """
-    from freehold.workflows import served
     from freehold.workflows.project import open_project
+    from freehold.workflows.serve import served
 
     _show(served.load(open_project(config_path), model, port=port), as_json)
 
@@ -79,8 +79,8 @@ def unload(model: str, port: int | None, config_path: Path | None, as_json: bool
     Example:
       freehold served unload org/large
     """
-    from freehold.workflows import served
     from freehold.workflows.project import open_project
+    from freehold.workflows.serve import served
 
     _show(served.unload(open_project(config_path), model, port=port), as_json)
 
@@ -100,8 +100,8 @@ def add_adapter(
     Example:
       freehold served add-adapter support=.freehold/adapters/support
     """
-    from freehold.workflows import served
     from freehold.workflows.project import open_project
+    from freehold.workflows.serve import served
 
     name, models = served.add_adapter(open_project(config_path), adapter, model=model, port=port)
     _show(models, as_json, f"served as {name}")
@@ -119,8 +119,8 @@ def remove_adapter(name: str, port: int | None, config_path: Path | None, as_jso
     Example:
       freehold served remove-adapter support
     """
-    from freehold.workflows import served
     from freehold.workflows.project import open_project
+    from freehold.workflows.serve import served
 
     _show(served.remove_adapter(open_project(config_path), name, port=port), as_json)
 

@@ -11,7 +11,7 @@ from freehold.cli.options import config_option, json_option, now, print_json
 
 if TYPE_CHECKING:
     from freehold.types.trace import Trace
-    from freehold.workflows.traces import Format
+    from freehold.workflows.data.traces import Format
 
 SHOWN_CHARACTERS = 60
 
@@ -54,7 +54,7 @@ def list_(
     Example:
       freehold traces list --route support --since 1h
     """
-    from freehold.workflows import traces
+    from freehold.workflows.data import traces
 
     filter = traces.wanted(
         route=route, model=model, since=since, incomplete=not complete, mirrored=not own, now=now()
@@ -87,7 +87,7 @@ def show(id: str, config_path: Path | None, as_json: bool) -> None:
     Example:
       freehold traces show 01a210d9
     """
-    from freehold.workflows import traces
+    from freehold.workflows.data import traces
 
     with _store(config_path) as (store, _):
         trace = traces.find(store, id)
@@ -140,7 +140,7 @@ def export(
       freehold traces export spans.jsonl --format otel --content
     """
     from freehold.cli.progress import progress
-    from freehold.workflows import traces
+    from freehold.workflows.data import traces
 
     filter = traces.wanted(
         route=route, model=model, since=since, incomplete=not complete, mirrored=not own, now=now()

@@ -70,9 +70,9 @@ def command(
     import msgspec
 
     from freehold.cli.progress import progress
-    from freehold.workflows import search as searching
     from freehold.workflows.project import open_project
-    from freehold.workflows.train import asked, train_project
+    from freehold.workflows.train import search as searching
+    from freehold.workflows.train.train import asked, train_project
 
     project = open_project(config_path)
     given = {key: value for key, value in options.items() if value is not None}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from freehold.types.training import FinetuneConfig
     from freehold.types.training_plan import Measured, Piece, PreviewSample, TrainingPlan, TrainingPreview
     from freehold.workflows.project import Project
-    from freehold.workflows.train import Asked
+    from freehold.workflows.train.train import Asked
 
 SHOWN_TOKENS = 1500
 """Of a longer sample the middle of what is not learned is passed over, and said so."""
@@ -28,7 +28,7 @@ def tell(
     as_json: bool,
 ) -> None:
     """Show samples, the plan, or both. Trains nothing."""
-    from freehold.workflows.train_plan import plan_run, preview_run
+    from freehold.workflows.train.plan import plan_run, preview_run
 
     seen = None if preview_count is None else preview_run(project, what, config=config, count=preview_count)
     plan = plan_run(project, what, config=config) if dry_run else None

@@ -64,8 +64,8 @@ def command(
       freehold tune-engine google/gemma-3-270m --prompt-tokens 1500 --completion-tokens 20 --traces
     """
     from freehold.cli.progress import progress
-    from freehold.workflows import load, tune_engine
     from freehold.workflows.project import open_project
+    from freehold.workflows.serve import load, tune
 
     project = open_project(config_path)
     workload = None
@@ -74,7 +74,7 @@ def command(
             project, from_traces=from_traces, file=file, completion_tokens=completion_tokens
         )
     with progress() as shown:
-        found = tune_engine.tune(
+        found = tune.tune(
             project,
             model,
             prompt_tokens=prompt_tokens,

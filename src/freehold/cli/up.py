@@ -10,7 +10,7 @@ import click
 from freehold.cli.options import config_option, json_option
 
 if TYPE_CHECKING:
-    from freehold.workflows.up import Capture
+    from freehold.workflows.shift.up import Capture
 
 
 @click.command("up")
@@ -47,9 +47,9 @@ def command(
     """
     from freehold.cli.progress import progress
     from freehold.cli.serve import tell
-    from freehold.workflows import serve
     from freehold.workflows.project import open_project
-    from freehold.workflows.up import up
+    from freehold.workflows.serve import serve
+    from freehold.workflows.shift.up import up
 
     project = open_project(config_path)
     with progress() as shown:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from freehold.store import Store
     from freehold.types.traffic_config import WatchConfig
     from freehold.workflows.project import Project
-    from freehold.workflows.watch import Check, Plan
+    from freehold.workflows.watch.watch import Check, Plan
 
 SLEEP_S = 30.0
 
@@ -62,9 +62,9 @@ def command(
     """
     import msgspec
 
-    from freehold.workflows import watch
     from freehold.workflows.project import open_project
     from freehold.workflows.project_store import opened_store
+    from freehold.workflows.watch import watch
 
     project = open_project(config_path)
     config = project.config.watch
@@ -91,7 +91,7 @@ def _keep_watching(
     project: Project, store: Store, name: str, config: WatchConfig, url: str | None, as_json: bool
 ) -> None:
     from freehold.errors import FreeholdError
-    from freehold.workflows import watch
+    from freehold.workflows.watch import watch
 
     click.echo(f"watching the route {name} every {config.every_hours:g} hours (Ctrl-C stops)", err=True)
     retry_at = now()
@@ -114,7 +114,7 @@ def _check(
     project: Project, store: Store, name: str, config: WatchConfig, url: str | None, as_json: bool
 ) -> Check:
     from freehold.cli.progress import progress
-    from freehold.workflows import watch
+    from freehold.workflows.watch import watch
 
     def planned(plan: Plan) -> None:
         if plan.against == "live":

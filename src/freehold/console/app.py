@@ -27,8 +27,8 @@ from aiohttp import web
 
 from freehold.errors import FreeholdError, StorageError
 from freehold.store import Store, open_store
-from freehold.workflows.console import ACTIONS, act, overview
 from freehold.workflows.project import Project
+from freehold.workflows.tell.views.rollout import ACTIONS, act, overview
 
 COOKIE = "freehold_console"
 WINDOW_S, LEAST_WINDOW_S, MOST_WINDOW_S = 900.0, 60.0, 7 * 86_400.0

@@ -120,7 +120,7 @@ def serve_plan(request, tmp_path_factory):
         options = {"in_process": False, "delay_ms": 100}
         return ServePlan(engine="echo", model="base", adapters=mounts, context_tokens=256, options=options)
     from freehold.settings import load
-    from freehold.workflows.pull import ensure_weights
+    from freehold.workflows.weights.pull import ensure_weights
 
     weights = ensure_weights("HuggingFaceTB/SmolLM2-135M-Instruct", load())
     return ServePlan(

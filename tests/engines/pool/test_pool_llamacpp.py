@@ -12,7 +12,7 @@ from freehold.engines.pool.front import Front
 from freehold.errors import EngineError
 from freehold.settings import load
 from freehold.types.endpoint import AdapterMount, ServePlan
-from freehold.workflows.pull import ensure_weights
+from freehold.workflows.weights.pull import ensure_weights
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights]
 

@@ -12,8 +12,8 @@ import pytest
 from freehold.engines.weights.use import users
 from freehold.errors import StorageError, UnknownModelError, UsageError, WeightsError
 from freehold.settings import load
-from freehold.workflows.pull import ensure_weights, list_weights, remove_weights, show_weights
-from freehold.workflows.weights_prune import pin, prune
+from freehold.workflows.weights.prune import pin, prune
+from freehold.workflows.weights.pull import ensure_weights, list_weights, remove_weights, show_weights
 
 KIB = 2**-20
 """A KiB in GiB."""

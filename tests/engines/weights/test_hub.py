@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from freehold.errors import HashMismatchError, StorageError, UnknownModelError, WeightsError
-from freehold.workflows.pull import ensure_weights, remove_weights, show_weights
+from freehold.workflows.weights.pull import ensure_weights, remove_weights, show_weights
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 

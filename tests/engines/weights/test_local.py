@@ -11,7 +11,7 @@ from freehold.cli.main import cli
 from freehold.engines.weights import store
 from freehold.errors import InputError, UsageError, WeightsError
 from freehold.types.progress import Silent
-from freehold.workflows.pull import ensure_weights, list_weights, remove_weights, show_weights
+from freehold.workflows.weights.pull import ensure_weights, list_weights, remove_weights, show_weights
 
 
 def test_a_file_is_read_in_place_and_never_deleted(tmp_path, settings, tiny_gguf):

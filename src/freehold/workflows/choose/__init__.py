@@ -1,0 +1,1 @@
+"""Which open model: the shortlist, its cost, its quantizations."""

@@ -1,0 +1,308 @@
+"""`freehold assess`: licence, machine, needs and money joined into one ranked table with reasons."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from freehold import __version__
+from freehold.catalog import models as catalog
+from freehold.hardware import fit as fitting
+from freehold.hardware.quantization import quantize, repacked_bytes, weights_bytes
+from freehold.hardware.speed import Build, estimate
+from freehold.hardware.tensors import active_parameter_count, parameter_count
+from freehold.store import open_store
+from freehold.types.assessment import Assessment, CandidateOutcome, CandidateRow, Needs
+from freehold.types.evaluation import Comparison
+from freehold.types.license import Ruling
+from freehold.types.machine import Fit, Machine, Speed, Workload
+from freehold.types.model import Model
+from freehold.types.record import content_id
+from freehold.workflows.choose.cost import LOOKED_UP, MachinePrice
+from freehold.workflows.choose.money import with_costs
+from freehold.workflows.choose.needs import SEEN_TRACES, needs_of
+from freehold.workflows.fit.machine import engine_build, find_machine
+from freehold.workflows.fit.speeds import MeasuredSpeed, all_measured
+from freehold.workflows.license.rule import rule_for_model
+from freehold.workflows.project import Project
+
+RankBy = Literal["prior", "size", "speed", "memory"]
+
+QUANTIZATIONS = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
+"""Tried from the top: the largest that fits is taken. Below four bits quality must be measured first."""
+
+LEAST_BITS = {"Q8_0": 8.5, "Q6_K": 6.5, "Q5_K_M": 5.5, "Q4_K_M": 4.5}
+"""At least so many bits a weight: what is above the machine's memory by these needs no closer look."""
+MONTHS_TO_HALVE = 12
+"""A model a year younger is taken to do as much with half the parameters. "Densing Law of LLMs" (Xiao et al. 2024,
+arXiv 2412.04315) finds three and a half months on public benchmarks, which flatter what came after them."""
+DATE_UNKNOWN = "2025-01"
+"""Where the catalog has no month of release; what is older has one."""
+
+RANK_RULES: dict[RankBy, str] = {
+    "prior": "measured score where there is one, then size and age (a year counts as twice the size): a prior, not a "
+    "measurement",
+    "size": "measured score where there is one, then larger models first",
+    "speed": "measured score where there is one, then faster models first (estimates)",
+    "memory": "measured score where there is one, then models that need less memory first",
+}
+
+
+class Placed(NamedTuple):
+    """A model at the best quantization that fits; `fit` is that of the smallest tried when none does."""
+
+    quantization: str
+    fit: Fit
+    speed: Speed | None
+
+
+def assess(
+    project: Project,
+    *,
+    machine: str | None = None,
+    stated: Needs | None = None,
+    models: tuple[str, ...] = (),
+    rank_by: RankBy = "prior",
+    use_traces: bool = True,
+    machine_price: MachinePrice = LOOKED_UP,
+    requests_per_month: Decimal | None = None,
+) -> Assessment:
+    """Rank the catalog (or `models`) for this project's use, traffic and machine.
+
+    `stated` needs are joined with what the traces show. A model is excluded by its licence, by memory, by
+    context, by a capability it lacks; each exclusion has its reason. Nothing is downloaded.
+    Raises `UnknownModelError` for an id in `models` that is not in the catalog.
+    """
+    box = find_machine(machine, project.settings, measure=machine is None)
+    needs = _needs(project, stated, use_traces)
+    workload = Workload(context_tokens=needs.context_tokens, concurrency=needs.concurrency)
+    wanted = [catalog.get(name) for name in models] if models else list(catalog.all_models())
+    scores = _scores(project)
+    speeds = _measured(project, box) if machine is None else {}
+    rows = [
+        _row(model, project, box, needs, workload, scores.get(model.id.lower()), speeds.get(model.id.lower()))
+        for model in wanted
+    ]
+    ordered, told = with_costs(project, _ranked(rows, rank_by), box, machine_price, requests_per_month)
+    made = Assessment(
+        id="",
+        machine=box.name,
+        workload=workload,
+        needs=needs,
+        rows=tuple(ordered),
+        ranked_by=RANK_RULES[rank_by],
+        advice=told.advice,
+        money=told.sentence,
+        usd_per_month_now=told.bill,
+        assumptions=(
+            *needs.how,
+            *(
+                ("answers in a JSON schema are enforced by the engine, whatever the model",)
+                if needs.json_schema
+                else ()
+            ),
+            "speed is estimated unless measured",
+            "quantizations below four bits are left out: measure them first",
+        ),
+        version=__version__,
+    )
+    return msgspec.structs.replace(made, id=content_id(made))
+
+
+def _needs(project: Project, stated: Needs | None, use_traces: bool) -> Needs:
+    if not use_traces:
+        return stated or Needs()
+    with open_store(project.store_url) as store:
+        seen = needs_of(store.latest_traces(SEEN_TRACES))
+    if stated is None:
+        return seen
+    return msgspec.structs.replace(
+        seen,
+        tools=seen.tools or stated.tools,
+        json_schema=seen.json_schema or stated.json_schema,
+        vision=seen.vision or stated.vision,
+        languages=stated.languages or seen.languages,
+        context_tokens=max(seen.context_tokens if seen.traces else 0, stated.context_tokens),
+        concurrency=max(seen.concurrency, stated.concurrency),
+    )
+
+
+def _measured(project: Project, box: Machine) -> dict[str, MeasuredSpeed]:
+    """Measured speeds on this machine by model, the newest each."""
+    return {one.model.lower(): one for one in all_measured(project) if one.machine == box.name}
+
+
+def _scores(project: Project) -> dict[str, tuple[float, str]]:
+    """Measured scores by model: candidate's mean of the newest comparison, and the record's id."""
+    found: dict[str, tuple[float, str]] = {}
+    with open_store(project.store_url) as store:
+        for comparison in store.list_records("comparison", Comparison):
+            if comparison.candidate_mean is not None:
+                name = comparison.candidate.split(":")[0].lower()
+                found[name] = (comparison.candidate_mean, comparison.id)
+    return found
+
+
+def _row(
+    model: Model,
+    project: Project,
+    box: Machine,
+    needs: Needs,
+    workload: Workload,
+    score: tuple[float, str] | None,
+    measured: MeasuredSpeed | None,
+) -> CandidateRow:
+    ruling = rule_for_model(model.id, project.config.use)
+    placed = _place(model, workload, box, engine_build(project.settings))
+    against = [
+        *_license_reasons(ruling),
+        *_need_reasons(model, needs),
+        *_fit_reasons(model, placed, workload),
+    ]
+    outcome: CandidateOutcome = "shortlisted"
+    if any(hard for hard, _ in against):
+        outcome = "excluded"
+    elif ruling.outcome == "unclear":
+        outcome = "unclear"
+    told = []
+    if measured is not None and measured.quantization not in (None, placed.quantization):
+        told.append(f"speed measured at {measured.quantization}")
+    return CandidateRow(
+        model=model.id,
+        outcome=outcome,
+        ruling=ruling.outcome,
+        obligations=len(ruling.obligations),
+        parameters=parameter_count(model.shape),
+        active_parameters=active_parameter_count(model.shape),
+        reasons=(*(reason for _, reason in against), *told),
+        quantization=placed.quantization,
+        total_bytes=placed.fit.total_bytes,
+        headroom_bytes=placed.fit.headroom_bytes,
+        largest_context_tokens=placed.fit.largest_context_tokens,
+        speed=measured.speed if measured is not None else placed.speed,
+        measured_score=score[0] if score else None,
+        made_from=(
+            f"ruling:{ruling.id}",
+            f"fit:{placed.fit.id}",
+            *((f"comparison:{score[1]}",) if score else ()),
+        ),
+    )
+
+
+def _place(model: Model, workload: Workload, box: Machine, build: Build) -> Placed:
+    tried = QUANTIZATIONS if model.quantization is None else (model.quantization,)
+    for name in tried:
+        # What cannot fit by its weights alone needs no closer look, unless it is the last to be tried.
+        least = parameter_count(model.shape) * LEAST_BITS.get(name, 0) / 8
+        if least > _room(box) and name != tried[-1]:
+            continue
+        size = weights_bytes(model.shape, name)
+        if size > _room(box) and name != tried[-1]:
+            continue
+        twice = 0
+        if not box.accelerators:
+            typed = quantize(model.shape, name)
+            twice = repacked_bytes(((one.tensor.name, one.tensor.dims, one.type) for one in typed), box.isa)
+        found = fitting.fit(
+            model.id,
+            model.shape,
+            quantization=name,
+            weights_bytes=size,
+            weights_basis=f"catalog, {name}",
+            workload=workload,
+            machine=box,
+            repacked_bytes=twice,
+            version=__version__,
+        )
+        if found.headroom_bytes >= 0 or name == tried[-1]:
+            return Placed(name, found, estimate(model.shape, size, workload, box, build=build))
+    raise AssertionError("the last quantization always returns")
+
+
+def _room(box: Machine) -> int:
+    if box.accelerators:
+        return sum(device.free_memory_bytes or device.memory_bytes for device in box.accelerators)
+    return box.available_memory_bytes
+
+
+def _license_reasons(ruling: Ruling) -> list[tuple[bool, str]]:
+    if ruling.outcome in ("not_allowed", "needs_separate_license"):
+        first = ruling.reasons[0] if ruling.reasons else None
+        text = f": {first.text} ({first.license_id} {first.section})" if first else ""
+        return [(True, f"licence: {ruling.outcome.replace('_', ' ')}{text}")]
+    if ruling.outcome == "unclear":
+        return [(False, f"licence: unclear: {ruling.reasons[0].text if ruling.reasons else 'not known'}")]
+    if ruling.obligations:
+        return [(False, f"licence: {len(ruling.obligations)} obligations")]
+    return []
+
+
+def _need_reasons(model: Model, needs: Needs) -> list[tuple[bool, str]]:
+    found: list[tuple[bool, str]] = []
+    if needs.tools and model.tools is False:
+        found.append((True, "tools: its chat template renders none"))
+    elif needs.tools and model.tools is None:
+        found.append((False, "tools: not looked up whether its chat template renders them"))
+    if needs.vision and not model.vision:
+        found.append((True, "images: it reads text only"))
+    if needs.context_tokens > model.shape.context_tokens:
+        found.append(
+            (
+                True,
+                f"context: {needs.context_tokens:,} tokens needed, made for {model.shape.context_tokens:,}",
+            )
+        )
+    known = model.languages and "multilingual" not in model.languages
+    missing = [one for one in needs.languages if known and one not in model.languages]
+    if missing:
+        found.append((True, f"languages: not made for {', '.join(missing)}"))
+    if needs.languages and not model.languages:
+        found.append((False, "languages: not stated by its makers"))
+    if not model.instruct:
+        found.append((False, "base model: it needs training before it answers"))
+    return found
+
+
+def _fit_reasons(model: Model, placed: Placed, workload: Workload) -> list[tuple[bool, str]]:
+    if placed.fit.headroom_bytes >= 0:
+        return []
+    least = fitting.gib(placed.fit.total_bytes)
+    return [
+        (
+            True,
+            f"memory: needs {least} at {placed.quantization} for {workload.context_tokens:,} tokens × "
+            f"{workload.concurrency}, {fitting.gib(placed.fit.available_bytes)} available",
+        )
+    ]
+
+
+def _prior(row: CandidateRow) -> float:
+    """Parameters as they would count in year 0: the geometric mean of all and active, doubled for each year."""
+    year, _, month = (catalog.get(row.model).released or DATE_UNKNOWN).partition("-")
+    months = 12 * int(year) + int(month or 1)
+    return math.log2(math.sqrt(row.parameters * row.active_parameters)) + months / MONTHS_TO_HALVE
+
+
+def _ranked(rows: list[CandidateRow], by: RankBy) -> list[CandidateRow]:
+    order = {"shortlisted": 0, "unclear": 1, "excluded": 2}
+
+    def key(row: CandidateRow) -> tuple[int, float, float]:
+        score = -(row.measured_score if row.measured_score is not None else -1.0)
+        if by == "speed":
+            second = -(row.speed.decode_tokens_per_second[0] if row.speed else 0.0)
+        elif by == "memory":
+            second = float(row.total_bytes or 0)
+        elif by == "prior":
+            second = -_prior(row)
+        else:
+            second = -float(row.parameters)
+        return order[row.outcome], score, second
+
+    ordered = sorted(rows, key=key)
+    return [
+        msgspec.structs.replace(row, rank=place) if row.outcome == "shortlisted" else row
+        for place, row in enumerate(ordered, 1)
+    ]

@@ -1,0 +1,1 @@
+"""From traffic to a dataset: import, traces, curate, build."""

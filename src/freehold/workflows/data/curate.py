@@ -1,0 +1,243 @@
+"""What is done to samples on their way into a dataset, and the card that says so."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets as random
+from collections import Counter
+from collections.abc import Coroutine, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from freehold.datasets import profile as profiles
+from freehold.datasets.building import Building, Recipe, all_asked
+from freehold.datasets.card import card_in_short, card_markdown
+from freehold.datasets.replacing import Replacer
+from freehold.errors import StorageError
+from freehold.evals import scorers
+from freehold.privacy import patterns
+from freehold.privacy import secrets as secret_finder
+from freehold.privacy.finds import Finder
+from freehold.privacy.library import LIBRARY
+from freehold.types.config import DataConfig, TaskConfig
+from freehold.types.curation import CurateConfig, DataCard, LabelConflict, Origin
+from freehold.types.dataset import SPLITS, Dataset, Sample, SplitName
+from freehold.types.trace import Trace
+from freehold.workflows.license.rule import lineage_of, rule_for_model
+from freehold.workflows.project import Project
+
+CARD, CARD_PAGE = "card.json", "CARD.md"
+KEY = "pseudonyms.key"
+SCORERS_AT_ONCE = frozenset({"label", "exact", "numeric", "regex", "contains", "json_fields", "tool_call"})
+"""Scorers that need no model and no process."""
+MOST_ORIGINS = 20
+
+
+def personal_data(wanted: str) -> str:
+    """How personal data is looked for, as a recipe says it. Loads the library where it is wanted.
+
+    Raises `MissingExtraError` for ``library`` without its extra.
+    """
+    if wanted == "auto":
+        wanted = "library" if importlib.util.find_spec("presidio_analyzer") else "patterns"
+    if wanted == "library":
+        LIBRARY.load()
+        return "library with names" if LIBRARY.finds_names else "library"
+    return wanted
+
+
+class Curator:
+    """Changes samples one by one and keeps count; `change` goes to `make_samples`."""
+
+    def __init__(self, recipe: Recipe, task: TaskConfig, key: bytes) -> None:
+        self.recipe = recipe
+        finders: list[Finder] = []
+        if recipe.secrets:
+            finders.append(secret_finder.find)
+        if recipe.personal_data.startswith("library"):
+            finders.append(LIBRARY.find_surely)
+        elif recipe.personal_data == "patterns":
+            finders.append(patterns.find)
+        self._replacer = Replacer(tuple(finders), key) if finders else None
+        scored = recipe.incumbent_min_score > 0 and task.scorer in SCORERS_AT_ONCE
+        self._scorer = scorers.make(task.scorer, task.options) if scored else None
+        self._right: Counter[str] = Counter()
+        self._origins: Counter[tuple[str, str]] = Counter()
+        self._times: list[str] = []
+
+    def change(self, sample: Sample, split: SplitName) -> Sample:
+        """The sample as it goes into the dataset: replaced, and without an incumbent's answer that is wrong.
+
+        Held-out samples keep the incumbent's answer: it is what candidates are compared with.
+        """
+        if self._scorer is not None and sample.gold is not None and sample.incumbent is not None:
+            value = _finished(self._scorer.score(sample, sample.incumbent, sample.gold)).value
+            if value is not None:
+                self._right["scored"] += 1
+                self._right["right"] += value >= self.recipe.incumbent_min_score
+                preference = sample.rejected is not None or sample.desirable is not None
+                if value < self.recipe.incumbent_min_score and split != "held_out" and not preference:
+                    self._right["not_learned"] += 1
+                    sample = msgspec.structs.replace(sample, incumbent=None, teacher=None)
+        return sample if self._replacer is None else self._replacer.sample(sample)
+
+    def seen(self, traces: Iterable[Trace]) -> Iterator[Trace]:
+        """The traces, with their origins counted on the way."""
+        for trace in traces:
+            source = trace.source.partition("#")[0]
+            self._origins[source, trace.model] += 1
+            at = trace.at.strftime("%Y-%m-%d %H:%M")
+            if not self._times:
+                self._times = [at, at]
+            self._times = [min(self._times[0], at), max(self._times[1], at)]
+            yield trace
+
+    def card(self, project: Project, dataset: Dataset, building: Building) -> DataCard:
+        """What the dataset is. Reads the building once more."""
+        splits = {name: profiles.profile(building.by_split[name]) for name in SPLITS}
+        origins = [
+            Origin(source=s, model=m, traces=n) for (s, m), n in self._origins.most_common(MOST_ORIGINS)
+        ]
+        more = self._origins.total() - sum(origin.traces for origin in origins)
+        if more:
+            origins.append(Origin(source="other places", model="", traces=more))
+        counted = {name: self._right[name] for name in ("scored", "right", "not_learned")}
+        return DataCard(
+            dataset_id=dataset.id,
+            name=dataset.name,
+            splits={str(name): one for name, one in splits.items()},
+            origins=tuple(origins),
+            first_at=self._times[0] if self._times else None,
+            last_at=self._times[1] if self._times else None,
+            personal_data=self.recipe.personal_data,
+            replaced=self._replacer.counts if self._replacer else {},
+            near_duplicates=building.near_duplicates,
+            left_out=dict(building.dropped),
+            label_conflicts=building.conflict_count,
+            first_conflicts=tuple(_conflict(*pair) for pair in building.conflicts),
+            targets_from=dataset.targets_from,
+            incumbent_model=dataset.incumbent_model,
+            incumbent_right={**counted, "scorer": self._scorer.name} if self._scorer else {},
+            warnings=tuple(profiles.warnings(splits, building.conflict_count)),
+            terms=tuple(_terms(project, dataset)),
+        )
+
+
+def _finished(scoring: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a coroutine that waits for nothing."""
+    try:
+        scoring.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("this scorer waits for something")
+
+
+def _conflict(first: Sample, second: Sample, alike: float) -> LabelConflict:
+    said = {first.incumbent, second.incumbent}
+    sides: Literal["gold", "other_gold"] | None = None
+    if said == {first.gold}:
+        sides = "gold"
+    elif said == {second.gold}:
+        sides = "other_gold"
+    return LabelConflict(
+        question=all_asked(first)[:300],
+        other_question=all_asked(second)[:300],
+        gold=first.gold or "",
+        other_gold=second.gold or "",
+        sample_ids=(first.id, second.id),
+        similarity=round(alike, 3),
+        incumbent_sides_with=sides,
+    )
+
+
+def _terms(project: Project, dataset: Dataset) -> Iterator[str]:
+    """Whose answers are learned from, and what the catalog says about their terms."""
+    gold, learned = dataset.targets_from.get("gold", 0), dataset.targets_from.get("incumbent", 0)
+    if gold:
+        yield f"{gold:,} training targets are right answers you brought; who owns those is for you to know"
+    if not learned:
+        return
+    whose = dataset.incumbent_model or "a model nobody named"
+    yield f"{learned:,} training targets are answers of {whose}: its terms count (distillation)"
+    if dataset.incumbent_model is None:
+        return
+    base = project.config.candidates.models[0]
+    ruling = rule_for_model(base, project.config.use, lineage=lineage_of(base, dataset))
+    yield (
+        f"ruling for {base} taught with it, under the use in freehold.toml: {ruling.outcome.replace('_', ' ')} "
+        f"({', '.join(ruling.licenses)}); freehold license {base} explains"
+    )
+    for reason in ruling.reasons:
+        if reason.model == dataset.incumbent_model:
+            yield f"{reason.text} ({reason.license_id}, {reason.section})"
+
+
+def write_card(folder: Path, card: DataCard) -> None:
+    """The card beside the manifest, for machines and for people. Raises `StorageError`."""
+    try:
+        (folder / CARD).write_bytes(msgspec.json.format(msgspec.json.encode(card)))
+        (folder / CARD_PAGE).write_text(card_markdown(card), encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{folder}: data card cannot be written: {error.strerror}") from None
+
+
+def read_card(dataset: Dataset) -> DataCard | None:
+    """The card of a dataset; None where it was built without one."""
+    try:
+        return msgspec.json.decode((Path(dataset.path) / CARD).read_bytes(), type=DataCard)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def data_in_short(dataset: Dataset | None) -> tuple[str, ...]:
+    """A dataset's card in lines for other pages; none where it has no card."""
+    card = None if dataset is None else read_card(dataset)
+    return () if card is None else card_in_short(card)
+
+
+def pseudonym_key(project: Project) -> bytes:
+    """The project's secret that placeholders are made with, made on first use and readable by its owner only.
+
+    Raises `StorageError`.
+    """
+    path = project.state / KEY
+    try:
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return path.read_bytes()
+        with os.fdopen(handle, "wb") as file:
+            key = random.token_bytes(32)
+            file.write(key)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be kept: {error.strerror}") from None
+    return key
+
+
+def held_out_share(data: DataConfig) -> float:
+    """What is said, else a fifth; nothing beside files that are held out whole: mixed with them, samples of `files`
+    would be judged as if they were of that kind."""
+    if data.held_out is not None:
+        return data.held_out
+    return 0.0 if data.held_out_files else Recipe().held_out
+
+
+def recipe_of(project: Project, curate: CurateConfig | None = None) -> Recipe:
+    """The recipe `freehold.toml` asks for, with what is left to freehold chosen."""
+    data = project.config.data
+    curate = curate or project.config.curate
+    return Recipe(
+        held_out=held_out_share(data),
+        validation=data.validation,
+        seed=data.seed,
+        group_by=project.config.task.group_by,
+        limit=data.limit,
+        held_out_limit=data.held_out_limit,
+        personal_data=personal_data(curate.personal_data),
+        secrets=curate.secrets,
+        near_duplicates=curate.near_duplicates,
+        incumbent_min_score=curate.incumbent_min_score,
+    )

@@ -1,0 +1,124 @@
+"""`freehold dataset`: traces in the store become an immutable dataset."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from freehold import __version__
+from freehold.datasets import building
+from freehold.errors import UsageError
+from freehold.store import Store, open_store
+from freehold.types.curation import DataCard
+from freehold.types.dataset import Dataset
+from freehold.types.progress import Progress, Silent
+from freehold.types.record import content_id
+from freehold.types.trace import Trace
+from freehold.workflows.data.curate import Curator, pseudonym_key, recipe_of, write_card
+from freehold.workflows.project import Project
+
+
+class Built(NamedTuple):
+    """A dataset and its card."""
+
+    dataset: Dataset
+    card: DataCard
+
+
+def build(project: Project, *, source_prefix: str | None = None, progress: Progress | None = None) -> Dataset:
+    """Build a dataset from all complete traces (or those whose source starts with `source_prefix`).
+
+    The same traces and the same recipe give the same dataset id and leave the folder untouched.
+    Raises `UsageError` when there are no traces or a split would be empty.
+    """
+    root = project.state / "datasets"
+    with open_store(project.store_url) as store:
+        built = _build(project, store, root, source_prefix, progress or Silent())
+        store.put_record("dataset", built.dataset.id, built.dataset, made_from=built.dataset.made_from)
+    return built.dataset
+
+
+def check(
+    project: Project, *, source_prefix: str | None = None, progress: Progress | None = None
+) -> DataCard:
+    """What a build would find and do, without keeping anything. Raises what `build` raises."""
+    with (
+        tempfile.TemporaryDirectory(prefix="freehold-check-") as folder,
+        open_store(project.store_url) as store,
+    ):
+        card = _build(project, store, Path(folder), source_prefix, progress or Silent()).card
+    return msgspec.structs.replace(card, dataset_id="")
+
+
+def _build(
+    project: Project, store: Store, root: Path, source_prefix: str | None, progress: Progress
+) -> Built:
+    progress.step("dataset")
+    recipe = recipe_of(project)
+    curator = Curator(recipe, project.config.task, pseudonym_key(project))
+    ids: list[bytes] = []
+    first_model = ""
+
+    def teaching() -> Iterator[Trace]:
+        nonlocal first_model
+        for trace in store.traces(source_prefix=source_prefix):
+            if _teaches(trace):
+                ids.append(hashlib.blake2b(trace.id.encode(), digest_size=16).digest())
+                first_model = first_model or trace.model
+                if len(ids) % 1000 == 0:
+                    progress.update(len(ids), None, unit="traces")
+                yield trace
+
+    made = building.make_samples(curator.seen(teaching()), recipe, change=curator.change)
+    if not ids:
+        raise UsageError(
+            "no complete traces in the store",
+            hint="freehold import FILE brings some in; freehold up captures them from live traffic",
+        )
+    progress.update(len(ids), None, unit="traces", note="writing")
+    dataset = building.write(
+        made,
+        recipe,
+        name=project.config.app.name,
+        root=root,
+        made_from=(f"traces:{content_id(b''.join(sorted(ids)))}",),
+        version=__version__,
+        incumbent_model=_incumbent_model(project, first_model),
+    )
+    card = curator.card(project, dataset, made)
+    write_card(Path(dataset.path), card)
+    return Built(dataset, card)
+
+
+def _incumbent_model(project: Project, traced: str) -> str | None:
+    return project.config.incumbent.model if project.config.incumbent else traced or None
+
+
+def latest(project: Project) -> Dataset:
+    """The dataset built last. Raises `UsageError` when there is none."""
+    with open_store(project.store_url) as store:
+        dataset = store.latest_record("dataset", Dataset)
+    if dataset is None:
+        raise UsageError("no dataset yet", hint="freehold dataset build makes one from the traces")
+    return dataset
+
+
+def all_datasets(project: Project) -> list[Dataset]:
+    """Every dataset of the project, oldest first."""
+    with open_store(project.store_url) as store:
+        return list(store.list_records("dataset", Dataset))
+
+
+def _teaches(trace: Trace) -> bool:
+    """Is the answer the incumbent's (or was it corrected), and no error? Mirrored requests repeat another's."""
+    return (
+        trace.kind == "chat"
+        and trace.parent_id is None
+        and trace.status < 400
+        and (trace.arm == "incumbent" or trace.gold is not None)
+    )

@@ -1,0 +1,1 @@
+"""What is rented today: where the code uses it, until when, at what price."""

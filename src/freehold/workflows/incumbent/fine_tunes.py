@@ -1,0 +1,194 @@
+"""What an OpenAI account has fine-tuned, and until when it runs: asked through the API, dated by the catalog.
+
+Read: ``/v1/models`` (what still answers, and the vendor's own `shutdown_date` where it gives one),
+``/v1/fine_tuning/jobs`` (base, files, state), ``/v1/files/ID/content`` (the training file). Nothing is changed there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from freehold.catalog import retirements as catalog
+from freehold.errors import StorageError, UpstreamError, UsageError
+from freehold.types.record import Record
+from freehold.workflows.incumbent.retirements import dates_in
+
+TIMEOUT_SECONDS = 30.0
+_ATTEMPTS = 3
+_PAGE = 100
+_CHUNK_BYTES = 1 << 20
+
+
+class FineTune(Record, frozen=True, kw_only=True):
+    """One fine-tuned model. `answers` says whether ``/v1/models`` lists it; `shutdown` is None where nobody gave a
+    date, which is no promise. The files are ids of the API."""
+
+    model: str
+    base: str
+    answers: bool
+    finished: date | None = None
+    job: str | None = None
+    training_file: str | None = None
+    validation_file: str | None = None
+    trained_tokens: int | None = None
+    shutdown: date | None = None
+    days_left: int | None = None
+    source: str | None = None
+
+
+class Account:
+    """The read-only calls on one API. Raises `UsageError` without the key the environment should hold."""
+
+    def __init__(
+        self, base_url: str, api_key_env: str, *, wait: Callable[[float], None] = time.sleep
+    ) -> None:
+        key = os.environ.get(api_key_env)
+        if not key:
+            raise UsageError(
+                f"environment variable {api_key_env} is not set",
+                hint="it holds the API key; without one, give the fine-tuning file: freehold rescue FILE",
+            )
+        if not base_url.startswith(("https://", "http://")):
+            raise UsageError(f"the API's address is {base_url}, expected http(s)://…")
+        base = base_url.rstrip("/")
+        self._base = base if base.endswith("/v1") else f"{base}/v1"
+        self._key = key
+        self._wait = wait
+
+    def fine_tunes(self, *, as_of: date | None = None) -> list[FineTune]:
+        """Fine-tuned models of the account, soonest shutdown first, those without a date last."""
+        today = as_of or datetime.now(UTC).date()
+        models = self._json("/models")
+        told = dates_in(models)
+        listed = {entry["id"] for entry in _entries(models) if isinstance(entry.get("id"), str)}
+        found: dict[str, FineTune] = {}
+        for job in self._jobs():
+            model = job.get("fine_tuned_model")
+            if isinstance(model, str) and model and job.get("status") == "succeeded":
+                found[model] = FineTune(
+                    model=model,
+                    base=str(job.get("model") or catalog.plain_id(model)[0]),
+                    answers=model in listed,
+                    finished=_day(job.get("finished_at")),
+                    job=_text(job.get("id")),
+                    training_file=_text(job.get("training_file")),
+                    validation_file=_text(job.get("validation_file")),
+                    trained_tokens=job.get("trained_tokens")
+                    if isinstance(job.get("trained_tokens"), int)
+                    else None,
+                )
+        for model in sorted(listed):  # jobs are forgotten, or were another project's; the models are there
+            if model.startswith("ft:") and model not in found:
+                found[model] = FineTune(model=model, base=catalog.plain_id(model)[0], answers=True)
+        dated = [_dated(one, told, today) for one in found.values()]
+        return sorted(dated, key=lambda one: (one.shutdown or date.max, one.model))
+
+    def _jobs(self) -> Iterator[dict[str, Any]]:
+        after: str | None = None
+        while True:
+            query = {"limit": str(_PAGE)} | ({"after": after} if after else {})
+            page = self._json(f"/fine_tuning/jobs?{urllib.parse.urlencode(query)}")
+            jobs = _entries(page)
+            yield from jobs
+            last = _text(jobs[-1].get("id")) if jobs else None
+            if not page.get("has_more") or last is None or last == after:
+                return
+            after = last
+
+    def download(self, file_id: str, path: Path) -> Path:
+        """A file's content, written in one step. Raises `UpstreamError` and `StorageError`."""
+        partial = path.with_name(path.name + ".partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with (
+                self._open(f"/files/{urllib.parse.quote(file_id)}/content") as body,
+                partial.open("wb") as out,
+            ):
+                while chunk := body.read(_CHUNK_BYTES):
+                    out.write(chunk)
+            partial.replace(path)
+        except OSError as error:
+            raise StorageError(
+                f"{path}: cannot be written: {error.strerror or error}",
+                hint="free some space, then run it again",
+            ) from None
+        return path
+
+    def _json(self, path: str) -> dict[str, Any]:
+        with self._open(path) as body:
+            try:
+                found = json.load(body)
+            except ValueError as error:
+                raise UpstreamError(f"{self._base}{path} did not answer with JSON: {error}") from None
+        if not isinstance(found, dict):
+            raise UpstreamError(
+                f"{self._base}{path} answered with {type(found).__name__}, expected an object"
+            )
+        return found
+
+    def _open(self, path: str) -> Any:
+        url = self._base + path
+        request = urllib.request.Request(url)
+        # Not sent on to wherever a download may be redirected.
+        request.add_unredirected_header("Authorization", f"Bearer {self._key}")
+        for attempt in range(_ATTEMPTS):
+            last = attempt == _ATTEMPTS - 1
+            try:
+                return urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+            except urllib.error.HTTPError as error:
+                error.close()
+                if last or error.code not in (429, 500, 502, 503, 504):
+                    raise UpstreamError(f"{url} answered {error.code}", hint=_hint(error.code)) from None
+            except OSError as error:
+                if last:
+                    raise UpstreamError(f"{url} cannot be reached: {error}", hint="try again later") from None
+            self._wait(2.0**attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+
+def _hint(code: int) -> str:
+    if code in (401, 403):
+        return "is the key right, and may it read models, files and fine-tuning jobs?"
+    return "the file or list is not there (any more)" if code == 404 else "try again later"
+
+
+def _dated(one: FineTune, told: dict[str, date], today: date) -> FineTune:
+    """With its shutdown: the vendor's own answer first, then the catalog's row for its base."""
+    row = catalog.retirement_of(one.model)
+    shutdown = told.get(one.model) or (row.shutdown if row else None)
+    if shutdown is None:
+        return one
+    source = (
+        "the vendor's /v1/models"
+        if one.model in told
+        else f"{row.source}, read {row.checked}"
+        if row
+        else None
+    )
+    return msgspec.structs.replace(one, shutdown=shutdown, days_left=(shutdown - today).days, source=source)
+
+
+def _entries(page: dict[str, Any]) -> list[dict[str, Any]]:
+    data = page.get("data")
+    return [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _day(value: Any) -> date | None:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return datetime.fromtimestamp(value, UTC).date()
+    return None

@@ -1,0 +1,1 @@
+"""The whole journey from one file: init, migrate, rescue, the demo."""

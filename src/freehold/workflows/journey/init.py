@@ -1,0 +1,288 @@
+"""`freehold init`: a first `freehold.toml`, from what a traffic log tells."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from freehold.datasets import importing, sampling
+from freehold.datasets.importing import Imported, Reject
+from freehold.errors import InputError, StorageError, UsageError
+from freehold.types.config import DataConfig, parse
+from freehold.types.record import Record
+from freehold.workflows.journey.drafting import (
+    MODEL,
+    Guess,
+    answer_tokens,
+    context_for,
+    guess_scorer,
+    name_of,
+    options_text,
+    place,
+    prompt_size,
+    quoted,
+    tokens_in,
+)
+from freehold.workflows.project import CONFIG_NAME
+
+LOOKED_AT = 20_000
+"""Records that are read of each file: enough to see what there is, a few seconds at most."""
+_MOST_KINDS = 20
+_NEARLY_ALL = 0.95
+
+
+class Wish(NamedTuple):
+    """What somebody said. What is None is guessed from the files."""
+
+    folder: Path
+    files: tuple[Path, ...] = ()
+    held_out: tuple[Path, ...] = ()
+    name: str | None = None
+    incumbent: str | None = None
+    candidates: tuple[str, ...] = ()
+    scorer: str | None = None
+    data: DataConfig = DataConfig()
+    replace: bool = False
+
+
+class Seen(Record, frozen=True, kw_only=True):
+    """What a look through a file told. `mapping` says what of a request comes from which field."""
+
+    file: str
+    format: str
+    mapping: dict[str, str]
+    records: int
+    rejected: int
+    first_reject: str | None
+    whole: bool
+
+
+class Draft(Record, frozen=True, kw_only=True):
+    """A `freehold.toml` that was written. `open` lists what the files could not tell."""
+
+    path: str
+    seen: tuple[Seen, ...]
+    incumbent: str | None
+    scorer: str | None
+    scorer_why: str | None
+    open: tuple[str, ...]
+
+
+class _Told:
+    """What all files together tell."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.models: Counter[str] = Counter()
+        self.gold: list[str] = []
+        self.said: list[str] = []
+        self.longest_request = 0
+        self.conversations = self.users = self.instructed = 0
+        self.kinds: dict[str, Counter[str]] = {}
+
+    def add(self, found: Imported) -> None:
+        self.records += 1
+        if model := found.request.get("model") or (found.response or {}).get("model"):
+            self.models[str(model)] += 1
+        if found.gold is not None:
+            self.gold.append(found.gold)
+        message = sampling.response_message(found.response) if found.response else None
+        if message is not None and (said := sampling.message_text(message)):
+            self.said.append(said)
+        size = prompt_size(found.request["messages"], found.request.get("tools"))
+        self.longest_request = max(self.longest_request, size)
+        self.conversations += found.conversation_id is not None
+        self.users += found.user is not None
+        self.instructed += found.request["messages"][0].get("role") in ("system", "developer")
+        for key, given in found.metadata.items():
+            counted = self.kinds.setdefault(key, Counter())
+            if isinstance(given, str | int | bool) and len(counted) <= _MOST_KINDS:
+                counted[str(given)] += 1
+
+    @property
+    def answers(self) -> list[str]:
+        """What answers look like: right ones where most records have one, else what was said."""
+        return self.gold if len(self.gold) >= len(self.said) / 2 and self.gold else self.said
+
+    def slices(self) -> list[str]:
+        """Fields with a few values, on nearly every record: harm may hide in one of them."""
+        return [
+            key
+            for key, counted in self.kinds.items()
+            if 2 <= len(counted) <= _MOST_KINDS and counted.total() >= _NEARLY_ALL * self.records
+        ][:5]
+
+
+def draft(wish: Wish) -> Draft:
+    """Write `freehold.toml` into `wish.folder`.
+
+    Raises `UsageError` when there is one already, `InputError` for a file nothing can be read from, `ConfigError` when
+    what was asked for does not make a valid file (nothing is written then), `StorageError` when it cannot be written.
+    """
+    target = wish.folder / CONFIG_NAME
+    if target.exists() and not wish.replace:
+        raise UsageError(f"{target} is there already", hint="change it, or write it anew with --replace")
+    told = _Told()
+    seen = tuple(_look(path, wish.data, told) for path in (*wish.files, *wish.held_out))
+    incumbent = wish.incumbent or next(iter(dict(told.models.most_common(1))), None)
+    guess = _guess(wish, told)
+    text = _text(wish, told, incumbent, guess)
+    parse(text, path=str(target))
+    try:
+        wish.folder.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"{target}: cannot be written: {error.strerror}", hint="choose another folder with --dir"
+        ) from None
+    return Draft(
+        path=str(target),
+        seen=seen,
+        incumbent=incumbent,
+        scorer=guess.scorer if guess else None,
+        scorer_why=guess.why if guess else None,
+        open=tuple(_open(wish, told, incumbent)),
+    )
+
+
+def _look(path: Path, data: DataConfig, told: _Told) -> Seen:
+    source = importing.sniff(path, data)
+    records = rejected = 0
+    first: Reject | None = None
+    reading = importing.read(path, data)
+    for found in islice(reading, LOOKED_AT):
+        if isinstance(found, Imported):
+            records += 1
+            told.add(found)
+        elif isinstance(found, Reject):
+            rejected += 1
+            first = first or found
+    if not records:
+        reason = f"line {first.line}: {first.reason}" if first else "it holds no calls of a model"
+        raise InputError(
+            f"no record could be used; {reason}",
+            path=str(path),
+            hint="freehold import --dry-run FILE shows how it is read; --format and --input/--label change that",
+        )
+    return Seen(
+        file=str(path),
+        format=source.importer.title,
+        mapping=dict(source.mapping),
+        records=records,
+        rejected=rejected,
+        first_reject=f"line {first.line}: {first.reason}" if first else None,
+        whole=next(reading, None) is None,
+    )
+
+
+def _guess(wish: Wish, told: _Told) -> Guess | None:
+    if wish.scorer is not None:
+        return Guess(wish.scorer, {}, "as you said")
+    return guess_scorer(told.answers) if told.answers else None
+
+
+def _open(wish: Wish, told: _Told, incumbent: str | None) -> list[str]:
+    """What is left to say, in words."""
+    left = []
+    if incumbent is None:
+        left.append("[incumbent]: the files name no model; which one do you pay for?")
+    elif len(told.models) > 1 and wish.incumbent is None:
+        others = ", ".join(f"{name} ({count:,})" for name, count in told.models.most_common(4)[1:])
+        left.append(f"[incumbent]: the files also name {others}")
+    if not wish.files:
+        left.append("[data]: no traffic yet; freehold up --capture patterns records it")
+    elif not told.gold:
+        left.append(
+            "[data]: no record says what is right, so a candidate is measured by how often it answers as the recorded "
+            'answer; answers = "gold" if those are right, or add a field for what is'
+        )
+    if wish.files and not told.instructed and wish.data.system is None:
+        left.append("[data] system: the records carry no instruction; add the one your application sends")
+    left.append("[use]: who you are decides what a licence allows; freehold license init asks")
+    left.append("[task] margin: the largest drop you accept; decide it before you look")
+    return left
+
+
+def _text(wish: Wish, told: _Told, incumbent: str | None, guess: Guess | None) -> str:
+    lines = [
+        "# Written by freehold init. It is yours now: every setting is explained in docs/reference/freehold-toml.md.",
+        "",
+        "[app]",
+        f"name = {quoted(wish.name or name_of(wish.folder))}",
+        "",
+        *_incumbent_lines(incumbent),
+        "",
+        "[use]   # what you do with the model; the licence ruling follows from it (freehold license init)",
+        "commercial = true",
+        "",
+        *_data_lines(wish),
+        "",
+        *_task_lines(told, guess),
+        "",
+        "[candidates]",
+        f"models = [{', '.join(map(quoted, wish.candidates or (MODEL,)))}]   # freehold assess ranks others",
+        "",
+    ]
+    if told.answers:
+        longest = tokens_in(told.longest_request + max(map(len, told.answers)))
+        lines += [
+            "[serve]",
+            f"context_tokens = {context_for(longest)}   # the longest request holds {longest:,} or fewer",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def _incumbent_lines(incumbent: str | None) -> list[str]:
+    if incumbent is None:
+        return [
+            "# [incumbent]   # the model you pay for today",
+            '# model = "gpt-4o-2024-08-06"',
+        ]
+    return [
+        "[incumbent]",
+        f"model = {quoted(incumbent)}",
+        '# base_url = "https://api.openai.com/v1"   # to forward traffic to it and to record its answers',
+        '# api_key_env = "OPENAI_API_KEY"           # the name of the variable, never the key',
+    ]
+
+
+def _data_lines(wish: Wish) -> list[str]:
+    if not wish.files:
+        return ["[data]", 'files = []   # e.g. ["traffic.jsonl"]']
+
+    def listed(files: Sequence[Path]) -> str:
+        return f"[{', '.join(quoted(place(file, wish.folder)) for file in files)}]"
+
+    lines = ["[data]", f"files = {listed(wish.files)}"]
+    if wish.held_out:
+        lines.append(f"held_out_files = {listed(wish.held_out)}   # never trained on")
+    given: dict[str, Any] = msgspec.to_builtins(wish.data)
+    lines += [
+        f"{key} = {quoted(str(given[key]))}"
+        for key in ("format", "input", "label", "incumbent", "answers", "system")
+        if given.get(key) is not None and given[key] != getattr(DataConfig(), key)
+    ]
+    return lines
+
+
+def _task_lines(told: _Told, guess: Guess | None) -> list[str]:
+    if guess is None:
+        return ["[task]", '# scorer = "label"   # docs/reference/scorers.md', "margin = 0.02"]
+    lines = ["[task]", f"scorer = {quoted(guess.scorer)}   # {guess.why}"]
+    if options := options_text(guess):
+        lines.append(f"options = {options}")
+    lines.append("margin = 0.02   # largest drop you accept: two points")
+    lines.append(f"max_tokens = {answer_tokens(max(map(len, told.answers)))}")
+    if told.users >= _NEARLY_ALL * told.records and told.conversations < _NEARLY_ALL * told.records:
+        lines.append('group_by = "user"   # one person\'s requests are not torn across training and proof')
+    if slices := told.slices():
+        lines.append(
+            f"# slices = [{', '.join(map(quoted, slices))}]   # fields tested for harm value by value"
+        )
+    return lines

@@ -1,0 +1,215 @@
+"""`freehold migrate`: the whole journey, from one `freehold.toml` to a report and a served endpoint.
+
+Read it from `migrate` downwards: import, dataset, then for each candidate ruling, weights, fit, training, parity,
+evaluation and verdict; last the report. Each step is skipped when its inputs have not changed (see `steps`), so a
+run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from freehold import __version__
+from freehold.errors import InputError, UsageError
+from freehold.hardware.probes.machine import probe_machine
+from freehold.store import Store, open_store
+from freehold.types.dataset import Dataset
+from freehold.types.endpoint import ServePlan
+from freehold.types.progress import Progress
+from freehold.types.record import Record, content_id
+from freehold.types.report import CandidateReport, Report
+from freehold.workflows.data import dataset as dataset_workflow
+from freehold.workflows.data.curate import data_in_short
+from freehold.workflows.data.imports import ImportResult, import_file
+from freehold.workflows.journey.candidate import Candidates, steps_each
+from freehold.workflows.journey.steps import Steps
+from freehold.workflows.project import Project, now
+from freehold.workflows.prove.evaluate import task_of
+from freehold.workflows.tell.report import WrittenReport, write_report
+
+STEPS_BEFORE = 2
+
+
+class Imports(Record, frozen=True, kw_only=True):
+    """What the import step brought in."""
+
+    results: tuple[ImportResult, ...]
+
+
+class Migration(Record, frozen=True, kw_only=True):
+    """How a migration ended: the report, what was written, and the plan that serves the best candidate."""
+
+    report: Report
+    written: WrittenReport
+    plan: ServePlan | None
+    best: CandidateReport | None
+
+    @property
+    def exit_code(self) -> int:
+        """0 promote, 1 reject, 3 hold (also where there was no incumbent to compare with); 1 when no candidate
+        may be used or fits."""
+        if self.best is None:
+            return 1
+        return self.best.verdict.exit_code if self.best.verdict is not None else 3
+
+
+def prepare(project: Project, *, progress: Progress) -> Dataset:
+    """Import and build the dataset, as `migrate` does first; `migrate` then finds both done."""
+    with open_store(project.store_url) as store:
+        steps = Steps(store, progress, total=STEPS_BEFORE)
+        _import(project, store, steps, progress)
+        return _build(project, store, steps)
+
+
+def migrate(
+    project: Project, *, progress: Progress, fresh: bool = False, notes: tuple[str, ...] = ()
+) -> Migration:
+    """Run the journey for every candidate and write the report, which carries `notes` with its own.
+
+    Raises `FreeholdError`s of the rooms it joins; what was finished before stays finished.
+    """
+    models = project.config.candidates.models
+    with open_store(project.store_url) as store:
+        total = STEPS_BEFORE + steps_each(project) * len(models)
+        steps = Steps(store, progress, total=total, fresh=fresh)
+        _import(project, store, steps, progress)
+        dataset = _build(project, store, steps)
+        candidates = Candidates(
+            project=project,
+            store=store,
+            steps=steps,
+            progress=progress,
+            dataset=dataset,
+            task=task_of(project),
+            machine=probe_machine(project.state),
+        )
+        tried = [candidates.attempt(model) for model in models]
+        best = _best([one.report for one in tried])
+        plan = next((one.plan for one in tried if one.report is best), None)
+        if plan is not None:
+            store.put_record("serve_plan", content_id(plan), plan)
+        reports = [one.report for one in tried]
+        report = _report(project, candidates, reports, notes)
+        store.put_record("report", report.id, report, made_from=tuple(_ids(reports)))
+        written = write_report(report, project.state / "reports")
+    return Migration(report=report, written=written, plan=plan, best=best)
+
+
+def _import(project: Project, store: Store, steps: Steps, progress: Progress) -> None:
+    data = project.config.data
+    files = [(name, False) for name in data.files] + [(name, True) for name in data.held_out_files]
+    if not files and store.count_traces() == 0:
+        raise UsageError(
+            "there is no traffic to learn from",
+            hint="name log files in [data] files, or capture some with freehold up",
+        )
+
+    def work() -> Imports:
+        results = tuple(
+            import_file(project, project.path(name), data=data, held_out=held_out, progress=progress)
+            for name, held_out in files
+        )
+        for result in results:
+            if result.rejected:
+                progress.say(
+                    f"{result.file}: {result.rejected:,} records rejected, see {result.rejects_file}"
+                )
+        return Imports(results=results)
+
+    inputs = [[name, held_out, _sha256(project.path(name))] for name, held_out in files]
+    reading = {
+        key: getattr(data, key) for key in ("format", "input", "label", "incumbent", "system", "answers")
+    }
+    steps.run("import", "read the traffic", [inputs, reading], Imports, work)
+
+
+def _build(project: Project, store: Store, steps: Steps) -> Dataset:
+    inputs = [
+        project.config.data,
+        project.config.curate,
+        [project.config.task.group_by, project.config.task.scorer, project.config.task.options],
+        project.config.incumbent,
+        store.count_traces(),
+        [_sha256(project.path(n)) for n in (*project.config.data.files, *project.config.data.held_out_files)],
+    ]
+    return steps.run(
+        "dataset",
+        "build the dataset",
+        inputs,
+        Dataset,
+        lambda: dataset_workflow.build(project),
+        still_there=lambda dataset: (Path(dataset.path) / "manifest.json").exists(),
+    )
+
+
+def _best(candidates: list[CandidateReport]) -> CandidateReport | None:
+    """The candidate to serve: promoted before held before rejected, then the higher score."""
+    order = {"promote": 0, "hold": 1, "reject": 2}
+
+    def rank(candidate: CandidateReport) -> tuple[int, float]:
+        outcome = order[candidate.verdict.outcome] if candidate.verdict is not None else 1
+        mean = candidate.measured.mean if candidate.measured is not None else None
+        return outcome, -(mean if mean is not None else -1.0)
+
+    return min((c for c in candidates if c.served_as is not None), key=rank, default=None)
+
+
+def _report(
+    project: Project, shared: Candidates, reports: list[CandidateReport], more_notes: tuple[str, ...]
+) -> Report:
+    dataset, task = shared.dataset, shared.task
+    incumbent = project.config.incumbent.model if project.config.incumbent else dataset.incumbent_model
+    notes = list(more_notes)
+    if shared.planned_looks > 1:
+        notes.append(
+            f"{shared.planned_looks} evaluations of the same items were planned; each was tested at alpha "
+            f"{task.alpha / shared.planned_looks:.4f}, so that the promise holds for all of them together."
+        )
+    return Report(
+        id=content_id([dataset.id, task, reports]),
+        app=project.config.app.name,
+        at=now(),
+        version=__version__,
+        incumbent=incumbent,
+        use=project.config.use,
+        task=task,
+        machine=shared.machine,
+        dataset=dataset,
+        candidates=tuple(reports),
+        steps=tuple(shared.steps.times),
+        data=data_in_short(dataset),
+        notes=tuple(notes),
+    )
+
+
+def _ids(candidates: list[CandidateReport]) -> list[str]:
+    records: list[Any] = [
+        part
+        for candidate in candidates
+        for part in (
+            candidate.ruling,
+            candidate.fit,
+            candidate.adapter,
+            candidate.parity,
+            candidate.comparison,
+            candidate.verdict,
+        )
+    ]
+    return [record.id for record in records if record is not None]
+
+
+def _sha256(path: Path) -> str:
+    """SHA-256 of a file. Raises `InputError` when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise InputError(
+            "no such file",
+            path=str(path),
+            hint="it is named in [data] of freehold.toml; paths are relative to that file",
+        ) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=str(path)) from None

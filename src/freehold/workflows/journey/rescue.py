@@ -1,0 +1,215 @@
+"""`freehold rescue`: a fine-tuned GPT stops on a date; an adapter of one's own takes its place.
+
+It writes a `freehold.toml` and goes through `freehold migrate`, with one step more: the fine-tune's answers to the
+held-out samples are frozen while it still answers. What that costs is known before (`Rescue.asking`).
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import anyio
+import msgspec
+
+from freehold.datasets import building, importing
+from freehold.errors import StorageError, UsageError
+from freehold.evals.frozen import read_frozen
+from freehold.evals.replay import Budget
+from freehold.types.dataset import Dataset, Sample
+from freehold.types.progress import Progress
+from freehold.types.record import Record
+from freehold.workflows.incumbent.fine_tunes import Account, FineTune
+from freehold.workflows.journey.drafting import prompt_size, tokens_in
+from freehold.workflows.journey.migrate import Migration, migrate, prepare
+from freehold.workflows.journey.rescue_config import (
+    REQUEST_TOKENS,
+    Asking,
+    Wish,
+    config_text,
+    dollars,
+    estimate,
+)
+from freehold.workflows.project import CONFIG_NAME, Project, now, open_project
+from freehold.workflows.prove.evaluate import frozen_file
+from freehold.workflows.prove.freeze import Freeze, freeze
+
+_SEEN = (
+    "The fine-tune was trained on the file that the held-out samples come from: it has seen their answers and the "
+    "candidate has not, so the comparison leans towards the fine-tune. A file it has not seen (--held-out) is fair."
+)
+
+
+class Rescue(Record, frozen=True, kw_only=True):
+    """A rescue that is ready to go: the project, its data, and what freezing will take (None: nothing to freeze)."""
+
+    config_path: str
+    model: str
+    shutdown: date | None
+    days_left: int | None
+    samples: dict[str, int]
+    scorer: str
+    candidates: tuple[str, ...]
+    asking: Asking | None
+    why_not_asked: str | None = None
+
+
+def begin(wish: Wish, *, progress: Progress) -> tuple[Project, Rescue]:
+    """Write `freehold.toml` (one that is there is used as it is), import, build the dataset, count the cost.
+
+    Raises `UsageError`, `InputError`, `UpstreamError` and `StorageError`, each with the way out; nothing has been
+    paid for then.
+    """
+    path = wish.folder / CONFIG_NAME
+    tune: FineTune | None = None
+    if path.exists():
+        progress.say(f"{path} is there and used as it is")
+    else:
+        tune = _choose(wish, progress) if wish.api_key_env else None
+        file, held_out = _files(wish, tune, progress)
+        _write(path, config_text(wish, tune, file, held_out))
+    project = open_project(path, must_exist=True)
+    dataset = prepare(project, progress=progress)
+    return project, _described(project, dataset, wish, path, tune)
+
+
+def _choose(wish: Wish, progress: Progress) -> FineTune:
+    """The fine-tune that is meant, from the account's list."""
+    assert wish.api_key_env is not None
+    progress.step("ask which fine-tuned models there are")
+    found = Account(wish.base_url, wish.api_key_env).fine_tunes()
+    for one in found:
+        progress.say(describe(one))
+    if wish.model is not None:
+        named = next((one for one in found if one.model == wish.model), None)
+        return named or FineTune(model=wish.model, base=wish.model, answers=True)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UsageError(
+            "the account lists no fine-tuned model",
+            hint="name it with --model, or go without the API: freehold rescue FILE (no --api-key-env)",
+        )
+    raise UsageError(
+        f"the account has {len(found)} fine-tuned models; which one?", hint=f"--model {found[0].model}"
+    )
+
+
+def describe(one: FineTune) -> str:
+    """One line for people: model, date, whether it still answers."""
+    when = "no shutdown date known" if one.shutdown is None else f"stops {one.shutdown}"
+    left = ""
+    if one.days_left is not None:
+        left = f", in {one.days_left} days" if one.days_left >= 0 else f", {-one.days_left} days ago"
+    return f"{one.model}: {when}{left}" + ("" if one.answers else "; not listed any more")
+
+
+def _files(wish: Wish, tune: FineTune | None, progress: Progress) -> tuple[Path, Path | None]:
+    """The fine-tuning file and, where there is one, the file kept for evaluation; fetched where they are not given."""
+    file, held_out = wish.file, wish.held_out
+    if file is None:
+        if tune is None or tune.training_file is None or wish.api_key_env is None:
+            raise UsageError(
+                "which fine-tuning file?",
+                hint="freehold rescue FILE; or with --api-key-env NAME it is fetched where the account still has it",
+            )
+        account = Account(wish.base_url, wish.api_key_env)
+        progress.step("fetch the fine-tuning file", note=tune.training_file)
+        file = account.download(tune.training_file, wish.folder / "training.jsonl")
+        if held_out is None and tune.validation_file is not None:
+            held_out = account.download(tune.validation_file, wish.folder / "validation.jsonl")
+    for one in filter(None, (file, held_out)):
+        importing.size_bytes(one)
+    return file, held_out
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"{path}: cannot be written: {error.strerror}", hint="choose another folder with --dir"
+        ) from None
+
+
+def _described(project: Project, dataset: Dataset, wish: Wish, path: Path, tune: FineTune | None) -> Rescue:
+    from freehold.catalog.retirements import retirement_of
+
+    incumbent = project.config.incumbent
+    model = incumbent.model if incumbent else "fine-tune"
+    row = retirement_of(model)
+    shutdown = tune.shutdown if tune is not None and tune.shutdown else row.shutdown if row else None
+    asking, why_not = None, None
+    if incumbent is None or incumbent.base_url is None:
+        why_not = "no API was named, so the fine-tune is not asked and there is nothing to compare with"
+    elif tune is not None and not tune.answers:
+        why_not = f"{model} does not answer any more"
+    else:
+        asking = _to_ask(project, dataset, model, wish.repeats)
+        if asking.requests == 0:
+            asking, why_not = None, "its answers are frozen already"
+        elif (
+            wish.budget_usd is not None and asking.cost_usd is not None and asking.cost_usd > wish.budget_usd
+        ):
+            fewer = int(dataset.split("held_out").samples * wish.budget_usd / asking.cost_usd)
+            raise UsageError(
+                f"freezing costs about {dollars(asking.cost_usd)}, the budget is {dollars(wish.budget_usd)}",
+                hint=f"set held_out_limit = {max(1, fewer)} in [data] of {path}",
+            )
+    return Rescue(
+        config_path=str(path),
+        model=model,
+        shutdown=shutdown,
+        days_left=(shutdown - now().date()).days if shutdown else None,
+        samples={split.name: split.samples for split in dataset.splits},
+        scorer=project.config.task.scorer,
+        candidates=project.config.candidates.models,
+        asking=asking,
+        why_not_asked=why_not,
+    )
+
+
+def _to_ask(project: Project, dataset: Dataset, model: str, repeats: int) -> Asking:
+    """What the held-out samples that have too few frozen answers will take."""
+    frozen = read_frozen(frozen_file(project, dataset.id))
+    prompts, completions = [], []
+    for sample in building.samples(dataset, "held_out"):
+        for _ in range(repeats - len(frozen.get(sample.id, ()))):
+            prompts.append(_prompt_tokens(sample))
+            completions.append(tokens_in(len(sample.target or "")))
+    return estimate(model, prompts, completions)
+
+
+def _prompt_tokens(sample: Sample) -> int:
+    return tokens_in(prompt_size(msgspec.to_builtins(sample.messages), sample.tools)) + REQUEST_TOKENS
+
+
+def freeze_answers(
+    project: Project, rescue: Rescue, *, repeats: int, budget_usd: Decimal | None, progress: Progress
+) -> Freeze | None:
+    """Freeze the fine-tune's answers, within the budget; None where there is nothing to ask for.
+
+    Raises what `freeze` raises; what was answered is kept and not asked again.
+    """
+    asking = rescue.asking
+    if asking is None:
+        return None
+    tokens = None
+    if budget_usd is not None and asking.cost_usd:
+        # The estimate's dollars per token, so that an estimate that was too low can't overrun the budget far.
+        each = asking.cost_usd / (asking.prompt_tokens + asking.completion_tokens)
+        tokens = int(budget_usd / each / repeats)
+
+    async def work() -> Freeze:
+        return await freeze(project, repeats=repeats, budget=Budget(tokens=tokens), progress=progress)
+
+    return anyio.run(work)
+
+
+def finish(project: Project, *, progress: Progress, fresh: bool = False) -> Migration:
+    """Train the candidates, judge them against the frozen answers, write the report."""
+    data = project.config.data
+    notes = () if data.held_out_files else (_SEEN,)
+    return migrate(project, progress=progress, fresh=fresh, notes=notes)

@@ -1,0 +1,186 @@
+"""The `freehold.toml` that `freehold rescue` writes: what the fine-tuning file tells, and what asking will cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+from freehold.datasets import importing, sampling
+from freehold.datasets.importing import Imported
+from freehold.errors import InputError, UsageError
+from freehold.types.config import DataConfig
+from freehold.types.record import Record
+from freehold.types.trace import Usage
+from freehold.workflows.incumbent.fine_tunes import FineTune
+from freehold.workflows.incumbent.list_price import asking_cost
+from freehold.workflows.journey.drafting import (
+    MODEL,
+    Guess,
+    answer_tokens,
+    context_for,
+    guess_scorer,
+    name_of,
+    options_text,
+    place,
+    prompt_size,
+    quoted,
+    tokens_in,
+)
+from freehold.workflows.project import now
+
+OPENAI = "https://api.openai.com/v1"
+SAMPLES = 400
+"""Held-out samples at most: enough to show a drop of three points, few enough to ask for pennies."""
+REQUEST_TOKENS = 8
+"""What a chat request adds around its messages."""
+
+
+class Asking(Record, frozen=True, kw_only=True):
+    """What freezing will ask for, at most. `cost_usd` is None where the model's price is not known here."""
+
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: Decimal | None
+
+
+class Wish(NamedTuple):
+    """What somebody asked `freehold rescue` for. `model` names the fine-tune; it may be left out where the account
+    has just one."""
+
+    folder: Path
+    file: Path | None = None
+    held_out: Path | None = None
+    model: str | None = None
+    base_url: str = OPENAI
+    api_key_env: str | None = None
+    candidates: tuple[str, ...] = ()
+    scorer: str | None = None
+    samples: int = SAMPLES
+    repeats: int = 1
+    budget_usd: Decimal | None = None
+    max_minutes: float | None = None
+
+
+class _Seen(NamedTuple):
+    """What a look through the file tells."""
+
+    answers: list[str]
+    prompt_characters: list[int]
+
+
+def _look(path: Path) -> _Seen:
+    answers, sizes = [], []
+    for record in importing.read(path, DataConfig(format="auto")):
+        if not isinstance(record, Imported):
+            continue
+        message = sampling.response_message(record.response) if record.response else None
+        said = record.gold or (sampling.message_text(message) if message else None)
+        if said:
+            answers.append(said)
+            sizes.append(prompt_size(record.request["messages"], record.request.get("tools")))
+    if not answers:
+        raise InputError(
+            "no record with messages and an answer",
+            path=str(path),
+            hint='one JSON object a line: {"messages": [… {"role": "assistant", "content": "…"}]}',
+        )
+    return _Seen(answers, sizes)
+
+
+def dollars(amount: Decimal) -> str:
+    """For people: cents, and more digits below one."""
+    return f"${amount:.2f}" if amount >= Decimal("0.01") else f"${amount:.2g}"
+
+
+def estimate(model: str, prompts: Sequence[int], completions: Sequence[int]) -> Asking:
+    usage = Usage(prompt_tokens=sum(prompts), completion_tokens=sum(completions))
+    return Asking(
+        requests=len(prompts),
+        prompt_tokens=sum(prompts),
+        completion_tokens=sum(completions),
+        cost_usd=asking_cost(model, [usage], at=now()),
+    )
+
+
+def _affordable(wish: Wish, model: str, seen: _Seen) -> int:
+    """Held-out samples the budget pays for. Raises `UsageError` when the price is not known or pays for none."""
+    if wish.budget_usd is None or wish.api_key_env is None:
+        return wish.samples
+    each = estimate(
+        model,
+        [sum(tokens_in(size) + REQUEST_TOKENS for size in seen.prompt_characters)],
+        [sum(tokens_in(len(text)) for text in seen.answers)],
+    ).cost_usd
+    if each is None:
+        raise UsageError(
+            f"no price of {model} is known here, so --budget-usd cannot be kept",
+            hint="pip install 'freehold[costs]' knows list prices; or leave it out and limit --samples",
+        )
+    price = each / len(seen.answers) * wish.repeats
+    # The samples that will be held out may be longer than most; a tenth is kept back for that.
+    count = int(wish.budget_usd * Decimal("0.9") / price) if price else wish.samples
+    if count < 1:
+        raise UsageError(
+            f"one answer costs about {dollars(price)}, the budget is {dollars(wish.budget_usd)}",
+            hint="raise --budget-usd",
+        )
+    return min(wish.samples, count)
+
+
+def config_text(wish: Wish, tune: FineTune | None, file: Path, held_out: Path | None) -> str:
+    """The text of a `freehold.toml` for this rescue."""
+    seen = _look(file)
+    guess = guess_scorer(seen.answers) if wish.scorer is None else Guess(wish.scorer, {}, "as you said")
+    model = tune.model if tune is not None else wish.model or "fine-tune"
+    longest_answer = max(map(len, seen.answers))
+    longest = tokens_in(max(seen.prompt_characters) + longest_answer)
+    context = context_for(longest)
+    count = len(seen.answers)
+    batch = 8 if count < 400 else 16 if count < 2000 else 32
+    key = [f"api_key_env = {quoted(wish.api_key_env)}"] if wish.api_key_env else []
+    base_url = [f"base_url = {quoted(wish.base_url)}"] if wish.api_key_env else []
+    held = [f"held_out_files = [{quoted(place(held_out, wish.folder))}]"] if held_out is not None else []
+    minutes = [f"max_minutes = {wish.max_minutes}"] if wish.max_minutes is not None else []
+    options = options_text(guess)
+    lines = [
+        "# Written by freehold rescue. It is yours now: change what you like, then run the same command again.",
+        "",
+        "[app]",
+        f"name = {quoted(name_of(wish.folder))}",
+        "",
+        "[incumbent]",
+        f"model = {quoted(model)}",
+        *base_url,
+        *key,
+        "",
+        "[use]   # what you do with the model; the licence ruling follows from it",
+        "commercial = true",
+        "",
+        "[data]",
+        f"files = [{quoted(place(file, wish.folder))}]",
+        *held,
+        'answers = "gold"   # the file holds what was wanted; the fine-tune\'s own answers are frozen apart',
+        f"held_out_limit = {_affordable(wish, model, seen)}",
+        "",
+        "[task]",
+        f"scorer = {quoted(guess.scorer)}   # {guess.why}",
+        *([f"options = {options}"] if options else []),
+        "margin = 0.03   # largest drop you accept: three points",
+        f"max_tokens = {answer_tokens(longest_answer)}",
+        "",
+        "[candidates]",
+        f"models = [{', '.join(map(quoted, wish.candidates or (MODEL,)))}]",
+        "",
+        "[train]",
+        f"batch_size = {batch}",
+        f"max_tokens = {context}",
+        *minutes,
+        "",
+        "[serve]",
+        f"context_tokens = {context}",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,125 @@
+"""The use profile: read from a file, checked strictly, written into `[use]` of freehold.toml."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from freehold.errors import ConfigError, InputError, StorageError
+from freehold.types.license import UseProfile
+from freehold.workflows.license.cases import RENAMED
+
+FIELDS: tuple[str, ...] = UseProfile.__struct_fields__
+
+QUESTIONS: tuple[tuple[str, str], ...] = (
+    ("mode", "How is it used (internal, hosted_service, embedded_product, distribute_weights, research …)?"),
+    ("commercial", "Is the use commercial (true, false)?"),
+    ("seat", "Where are you established (ISO country code, for example DE)?"),
+    ("regions", "Where is it offered (codes with commas, for example EU, US)?"),
+    ("monthly_active_users", "Monthly active users of the product today?"),
+    ("mau_group_month_before_release", "Users of your whole group in the month before the model's release?"),
+    ("annual_revenue_usd", "Annual revenue in US dollars?"),
+    ("group_revenue_usd", "Annual revenue of the whole group in US dollars?"),
+    ("product_type", "What kind of product (chatbot, model_as_a_service, coding_assistant …)?"),
+    ("purpose", "What is a model you train for (classifier, chat assistant …)?"),
+    ("domain", "A sensitive field (medical_advice, military, automated_decision_credit …)?"),
+    ("derivative_name", "Under which name is your model published?"),
+)
+
+
+def read_use(path: Path) -> UseProfile:
+    """A profile from a TOML or JSON file: the keys of `[use]`, in that table or at the top.
+
+    Raises `InputError` naming the file, the key, and the nearest known key.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=str(path)) from None
+    try:
+        data = msgspec.json.decode(raw) if path.suffix == ".json" else tomllib.loads(raw.decode())
+    except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"neither TOML nor JSON: {error}", path=str(path)) from None
+    table: Any = data.get("use", data) if isinstance(data, dict) else None
+    if not isinstance(table, dict):
+        raise InputError("holds no table of a use", path=str(path))
+    return _convert({RENAMED.get(str(key), str(key)): value for key, value in table.items()}, str(path))
+
+
+def with_settings(use: UseProfile, settings: tuple[str, ...]) -> UseProfile:
+    """The profile with ``key=value`` settings laid over it. Raises `ConfigError` for an unknown key or value."""
+    known = _told(use)
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {setting}: expected KEY=VALUE")
+        known[key.strip()] = parse_value(key.strip(), value.strip())
+    return _convert(known, "--set")
+
+
+def parse_value(key: str, text: str) -> Any:
+    """A typed value from what a person typed: numbers with separators, true and false, lists with commas."""
+    if key in ("regions", "modalities_used", "accounts"):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if text.lower() in ("true", "yes", "y"):
+        return True
+    if text.lower() in ("false", "no", "n"):
+        return False
+    plain = re.sub(r"[_,\s$]", "", text)
+    return int(plain) if plain.isdigit() else text
+
+
+def _convert(table: dict[str, Any], where: str) -> UseProfile:
+    for key in table:
+        if key not in FIELDS:
+            near = difflib.get_close_matches(key, FIELDS, n=1)
+            raise ConfigError(
+                f"{where}: unknown key {key}",
+                hint=f"did you mean {near[0]}?" if near else "docs/guides/license.md lists the keys",
+            )
+    try:
+        return msgspec.convert(table, UseProfile)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _told(use: UseProfile) -> dict[str, Any]:
+    default = UseProfile()
+    return {key: getattr(use, key) for key in FIELDS if getattr(use, key) != getattr(default, key)}
+
+
+def use_table(use: UseProfile) -> str:
+    """The `[use]` table as TOML text; what is not known is left out."""
+    lines = ["[use]"]
+    for key, value in _told(use).items():
+        shown = f"{value:_}" if type(value) is int else msgspec.json.encode(value).decode()
+        lines.append(f"{key} = {shown}")
+    return "\n".join(lines) + "\n"
+
+
+def write_use(path: Path, use: UseProfile) -> None:
+    """Put the `[use]` table into a freehold.toml, in place of the one there; the rest stays as it is.
+
+    A file that does not exist is made, with an `[app]` named after its folder.
+    """
+    try:
+        text = path.read_text(encoding="utf-8") if path.exists() else _new(path)
+        table = use_table(use)
+        found = re.search(r"^\[use\][^\n]*\n(?:(?!^\[)[^\n]*\n?)*", text, re.MULTILINE)
+        if found:
+            tail = "\n" if text[found.end() :].strip() else ""
+            text = text[: found.start()] + table + tail + text[found.end() :]
+        else:
+            text = text.rstrip("\n") + "\n\n" + table
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _new(path: Path) -> str:
+    return f"[app]\nname = {msgspec.json.encode(path.absolute().parent.name).decode()}\n"

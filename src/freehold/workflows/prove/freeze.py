@@ -1,0 +1,175 @@
+"""`freehold freeze`: the incumbent's answers recorded before it is retired, several times for its own noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from freehold.catalog.retirements import retirement_of
+from freehold.datasets import building
+from freehold.errors import UsageError
+from freehold.evals.chat_client import Patience
+from freehold.evals.frozen import FrozenAnswers, self_noise, with_frozen, write_frozen
+from freehold.evals.replay import Budget, Replayed, answers
+from freehold.evals.requests import recorded_parameters
+from freehold.evals.scoring import scorer_of
+from freehold.store import Store, open_store
+from freehold.types.dataset import Dataset, Sample, SplitName
+from freehold.types.endpoint import Endpoint
+from freehold.types.progress import Progress, Silent
+from freehold.types.record import Record, content_id
+from freehold.workflows.incumbent.list_price import asking_cost
+from freehold.workflows.project import Project, now
+from freehold.workflows.prove.evaluate import find_dataset, frozen_file, task_of
+
+
+class Freeze(Record, frozen=True, kw_only=True):
+    """What was frozen. `self_noise` is the share of samples whose answers score differently; None unless repeated."""
+
+    id: str
+    at: datetime
+    dataset_id: str
+    model: str
+    split: SplitName
+    repeats: int
+    samples: int
+    answered: int
+    failed: int
+    file: str
+    self_noise: float | None = None
+    retires: date | None = None
+    days_left: int | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost_usd: Decimal | None = None
+    """At the maker's list price, kept answers included; None where that is not known."""
+
+
+async def freeze(
+    project: Project,
+    *,
+    url: str | None = None,
+    model: str | None = None,
+    api_key_env: str | None = None,
+    dataset_id: str | None = None,
+    split: SplitName = "held_out",
+    repeats: int = 1,
+    concurrency: int = 4,
+    budget: Budget | None = None,
+    patience: Patience | None = None,
+    progress: Progress | None = None,
+) -> Freeze:
+    """Ask the incumbent every sample of a split `repeats` times and keep the answers beside the dataset.
+
+    Address, model and key come from `[incumbent]` where they are not given. A sample whose request was captured is
+    asked with the request's own parameters. What was asked before is not asked again, so a stopped freeze goes
+    on, and a higher `repeats` only adds.
+    Raises `UsageError` without an address or model, and what `answers` raises.
+    """
+    progress = progress or Silent()
+    incumbent = project.config.incumbent
+    url = url or (incumbent.base_url if incumbent else None)
+    model = model or (incumbent.model if incumbent else None)
+    key = api_key_env or (incumbent.api_key_env if incumbent else None)
+    if url is None or model is None:
+        raise UsageError(
+            "which incumbent?",
+            hint="set base_url and model in [incumbent], or give --endpoint URL --model NAME",
+        )
+    if repeats < 1:
+        raise UsageError(f"repeats is {repeats}, expected at least 1")
+    task = task_of(project)
+    with open_store(project.store_url) as store:
+        dataset = find_dataset(store, dataset_id)
+        samples = list(building.samples(dataset, split))
+        if not samples:
+            raise UsageError(f"the {split} split is empty", hint="--split train, or freehold dataset build")
+        parameters = _captured_parameters(store, samples)
+        endpoint = Endpoint(name=url, engine="remote", base_url=url, api_key_env=key)
+        rounds: list[list[Replayed]] = []
+        for number in range(repeats):
+            progress.step(f"ask {model}", note=f"round {number + 1} of {repeats}")
+            rounds.append(
+                await answers(
+                    endpoint,
+                    model,
+                    samples,
+                    task,
+                    concurrency=concurrency,
+                    on_progress=lambda done, of: progress.update(done, of, unit="samples"),
+                    cache_path=project.state / "frozen" / f"asked-{content_id([url, model])[:12]}.jsonl",
+                    patience=patience,
+                    budget=budget,
+                    parameters=lambda sample: parameters.get(sample.id, {}),
+                    repeat=number,
+                )
+            )
+        kept = _kept(samples, rounds)
+        path = write_frozen(frozen_file(project, dataset.id, split), kept)
+        frozen = {one.sample_id: one.answers for one in kept}
+        filled, more = with_frozen(samples, frozen)
+        async with scorer_of(task) as scorer:
+            noise = await self_noise(scorer, filled, more)
+        made = _record(dataset, model, split, repeats, rounds, kept, path, noise)
+        store.put_record("freeze", made.id, made, made_from=(dataset.id,))
+    return made
+
+
+def _captured_parameters(store: Store, samples: Sequence[Sample]) -> dict[str, dict[str, Any]]:
+    found = {}
+    for sample in samples:
+        trace = store.get_trace(sample.trace_id) if sample.trace_id else None
+        if trace is not None and (own := recorded_parameters(trace.request)):
+            found[sample.id] = own
+    return found
+
+
+def _kept(samples: Sequence[Sample], rounds: Sequence[Sequence[Replayed]]) -> list[FrozenAnswers]:
+    """All answers that came, cut ones too: a cut answer is what the application would have got."""
+    kept = []
+    for place, sample in enumerate(samples):
+        there = tuple(
+            one.output
+            for asked in rounds
+            if (one := asked[place].answer).output is not None and one.fault != "nobody"
+        )
+        if there:
+            kept.append(FrozenAnswers(sample_id=sample.id, answers=there))
+    return kept
+
+
+def _record(
+    dataset: Dataset,
+    model: str,
+    split: SplitName,
+    repeats: int,
+    rounds: Sequence[Sequence[Replayed]],
+    kept: Sequence[FrozenAnswers],
+    path: Path,
+    noise: float | None,
+) -> Freeze:
+    at = now()
+    asked = [one.answer for asked in rounds for one in asked]
+    usages = [one.usage for one in asked if one.usage is not None]
+    end = retirement_of(model)
+    return Freeze(
+        id=content_id([dataset.id, split, model, kept]),
+        at=at,
+        dataset_id=dataset.id,
+        model=model,
+        split=split,
+        repeats=repeats,
+        samples=len(rounds[0]),
+        answered=sum(len(one.answers) for one in kept),
+        failed=sum(one.fault is not None for one in asked),
+        file=str(path),
+        self_noise=noise,
+        retires=end.shutdown if end else None,
+        days_left=(end.shutdown - at.date()).days if end else None,
+        prompt_tokens=sum(one.prompt_tokens or 0 for one in usages) if usages else None,
+        completion_tokens=sum(one.completion_tokens or 0 for one in usages) if usages else None,
+        cost_usd=asking_cost(model, usages, at=at),
+    )

@@ -1,0 +1,239 @@
+"""`freehold label`: a person says which of two answers is better, without knowing whose is whose."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from freehold.errors import InputError, StorageError, UsageError
+from freehold.evals.slicing import question
+from freehold.store import open_store
+from freehold.types.record import Record
+from freehold.workflows.project import Project, now
+from freehold.workflows.prove.evaluate import Evaluation, ItemResult
+
+Choice = Literal["left", "right", "equal", "skip"]
+Winner = Literal["candidate", "incumbent", "tie"]
+
+
+class Label(Record, frozen=True, kw_only=True):
+    """One line of the labels file. `winner` is None for a skipped pair, `left` says whose answer stood left.
+
+    `seconds` is how long the person took; equal answers are labelled equal without being shown (`shown` false).
+    """
+
+    id: str
+    winner: Winner | None
+    left: Literal["candidate", "incumbent"]
+    at: datetime
+    seconds: float = 0.0
+    shown: bool = True
+
+
+class Pair(NamedTuple):
+    """What a person sees: no names, sides by chance."""
+
+    id: str
+    question: str
+    reference: str | None
+    left: str
+    right: str
+
+
+class Progressed(NamedTuple):
+    """How far a session is. `seconds_each` is None before anything was labelled."""
+
+    labelled: int
+    wanted: int
+    seconds_each: float | None
+
+
+class LabelSession:
+    """Pairs in random order; each label is on the disk before the next pair is shown, so any stop can be resumed.
+
+    Which pairs come, in which order and on which side follow from `seed` alone. The pairs are a simple random
+    sample of all, as the calibration of a judge needs it.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[ItemResult],
+        path: Path,
+        *,
+        wanted: int,
+        seed: int = 0,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        both = [
+            item for item in items if item.incumbent.output is not None and item.candidate.output is not None
+        ]
+        if not both:
+            raise UsageError("no sample has answers of both models", hint="freehold evaluate makes some")
+        chance = random.Random(seed)
+        self._items = chance.sample(both, len(both))[:wanted]
+        self._candidate_left = {item.sample.id: chance.random() < 0.5 for item in self._items}
+        self._path = path
+        self._clock = clock
+        self._labels = _read(path)
+        self._shown_at: datetime | None = None
+        for item in self._items:
+            if item.sample.id not in self._labels and _same(item):
+                self._write(item, "tie", shown=False, seconds=0.0)
+
+    @property
+    def progress(self) -> Progressed:
+        """Counts over the pairs of this session."""
+        done = [self._labels[item.sample.id] for item in self._items if item.sample.id in self._labels]
+        timed = [label.seconds for label in done if label.shown and label.seconds > 0]
+        return Progressed(len(done), len(self._items), sum(timed) / len(timed) if timed else None)
+
+    def next(self) -> Pair | None:
+        """The next pair to label, None when all are."""
+        item = self._current()
+        if item is None:
+            return None
+        self._shown_at = self._clock()
+        candidate, incumbent = item.candidate.output or "", item.incumbent.output or ""
+        left_is_candidate = self._candidate_left[item.sample.id]
+        left, right = (candidate, incumbent) if left_is_candidate else (incumbent, candidate)
+        return Pair(item.sample.id, question(item.sample), item.sample.gold, left, right)
+
+    def record(self, choice: Choice) -> None:
+        """Label the pair that is shown."""
+        item = self._current()
+        if item is None:
+            raise UsageError("every pair is labelled")
+        candidate_left = self._candidate_left[item.sample.id]
+        winners: dict[Choice, Winner | None] = {
+            "left": "candidate" if candidate_left else "incumbent",
+            "right": "incumbent" if candidate_left else "candidate",
+            "equal": "tie",
+            "skip": None,
+        }
+        took = (self._clock() - self._shown_at).total_seconds() if self._shown_at else 0.0
+        self._write(item, winners[choice], shown=True, seconds=took)
+
+    def undo(self) -> bool:
+        """Take the last shown label back, so that its pair comes next; False when there is none."""
+        mine = {item.sample.id for item in self._items}
+        last = next((id for id, label in reversed(self._labels.items()) if label.shown and id in mine), None)
+        if last is None:
+            return False
+        del self._labels[last]
+        self._items.sort(key=lambda item: item.sample.id != last)
+        _store(self._path, b"".join(msgspec.json.encode(label) + b"\n" for label in self._labels.values()))
+        return True
+
+    def _current(self) -> ItemResult | None:
+        return next((item for item in self._items if item.sample.id not in self._labels), None)
+
+    def _write(self, item: ItemResult, winner: Winner | None, *, shown: bool, seconds: float) -> None:
+        label = Label(
+            id=item.sample.id,
+            winner=winner,
+            left="candidate" if self._candidate_left[item.sample.id] else "incumbent",
+            at=self._clock(),
+            seconds=round(seconds, 2),
+            shown=shown,
+        )
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab") as file:
+                file.write(msgspec.json.encode(label) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise _unwritable(self._path, error) from None
+        self._labels[label.id] = label
+
+
+def open_session(
+    project: Project,
+    *,
+    evaluation_id: str | None = None,
+    results: Path | None = None,
+    out: Path | None = None,
+    wanted: int = 100,
+    seed: int = 0,
+) -> tuple[LabelSession, Path]:
+    """A session over an evaluation's answers (the latest, or the one whose id starts so), and its labels file.
+
+    Raises `UsageError` when there is no such evaluation, `InputError` for a results file that can't be read.
+    """
+    name = "labels"
+    if results is None:
+        with open_store(project.store_url) as store:
+            found = [
+                one
+                for one in store.list_records("evaluation", Evaluation)
+                if one.id.startswith(evaluation_id or "")
+            ]
+        if not found or found[-1].results_file is None:
+            raise UsageError(
+                f"no evaluation {evaluation_id}" if evaluation_id else "no evaluation yet",
+                hint="freehold evaluate makes one",
+            )
+        results, name = Path(found[-1].results_file), f"labels-{found[-1].id[:12]}"
+    path = out or project.state / "labels" / f"{name}.jsonl"
+    return LabelSession(read_results(results), path, wanted=wanted, seed=seed), path
+
+
+def read_results(path: Path) -> list[ItemResult]:
+    """The items of an evaluation's results file. Raises `InputError`."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise InputError(
+            f"cannot be read: {error.strerror}", path=str(path), hint="freehold evaluate"
+        ) from None
+    items = []
+    for number, line in enumerate(lines, 1):
+        try:
+            items.append(msgspec.json.decode(line, type=ItemResult))
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise InputError(f"no result: {error}", path=str(path), line=number) from None
+    return items
+
+
+def _same(item: ItemResult) -> bool:
+    return (item.candidate.output or "").strip() == (item.incumbent.output or "").strip()
+
+
+def _read(path: Path) -> dict[str, Label]:
+    if not path.exists():
+        return {}
+    labels = {}
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            label = msgspec.json.decode(line, type=Label)
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise InputError(
+                f"no label: {error}",
+                path=str(path),
+                line=number,
+                hint="mend or remove the line, or give --out another file",
+            ) from None
+        labels[label.id] = label
+    return labels
+
+
+def _store(path: Path, data: bytes) -> None:
+    try:
+        partial = path.with_suffix(".partial")
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{path}: labels cannot be written: {error.strerror}",
+        hint="free some space, or give --out another file",
+    )

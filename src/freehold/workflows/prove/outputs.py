@@ -1,0 +1,163 @@
+"""`freehold evaluate --a --b`: two files of outputs compared, no model asked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from freehold.errors import UsageError
+from freehold.evals.answers import Answer
+from freehold.evals.comparing import disagreements
+from freehold.evals.imports import Source, read_outputs, source
+from freehold.evals.judging import compare_by_task, prepared
+from freehold.evals.latency import summarize
+from freehold.evals.outputs import OutputLine, listed, pair, unique
+from freehold.evals.scoring import score_all, scorer_of
+from freehold.types.dataset import Message, Sample
+from freehold.types.evaluation import EvalResult, Score, Task
+from freehold.workflows.prove.evaluate import (
+    DISAGREEMENTS_KEPT,
+    Evaluation,
+    evaluation_id,
+    measured,
+    write_results,
+)
+
+GIVEN = "given"
+"""Scorer name that stands for the scores the files carry."""
+
+
+async def evaluate_outputs(
+    a: str | Path,
+    b: str | Path,
+    *,
+    task: Task,
+    gold: str | Path | None = None,
+    intersect: bool = False,
+    cache_dir: Path | None = None,
+    names: tuple[str, str] | None = None,
+) -> Evaluation:
+    """Compare the outputs in file `b` (candidate) with those in `a` (incumbent), item by item.
+
+    Files of other tools are read too (`freehold.evals.imports`); ``FILE::NAME`` names one of several sets in a file.
+    The right answers stand in the lines' ``gold`` or in the file `gold`. A task with the scorer ``given`` uses the
+    scores in the files. Ids that are not in both files are an error unless `intersect`.
+    Raises `InputError` and `UsageError` for files that do not fit, `ConfigError` for the scorer.
+    """
+    file_a, file_b = source(str(a)), source(str(b))
+    read_a = unique(read_outputs(file_a), file_a.path)
+    read_b = unique(read_outputs(file_b), file_b.path)
+    pairing = pair(read_a, read_b, intersect=intersect)
+    golds = {line.id: line.gold or line.output for line in read_outputs(source(str(gold)))} if gold else {}
+    references = [golds.get(one.id) or one.gold or other.gold for one, other in pairing.pairs]
+    if (
+        task.scorer != GIVEN
+        and gold is not None
+        and (missing := [o.id for o, _ in pairing.pairs if o.id not in golds])
+    ):
+        raise UsageError(f"{gold}: no right answer for {len(missing):,} ids: {listed(missing)}")
+    samples = [
+        Sample(
+            id=one.id,
+            messages=(Message(role="user", content=one.question or other.question or ""),),
+            incumbent=one.output,
+            gold=reference,
+            group=one.group or other.group,
+            metadata=other.metadata | one.metadata,
+        )
+        for (one, other), reference in zip(pairing.pairs, references, strict=True)
+    ]
+    task = prepared(task, cache_dir)
+    first, second = names or (_named(file_a), _named(file_b))
+    incumbent = await _results(
+        first, samples, [one for one, _ in pairing.pairs], references, task, file_a.path
+    )
+    candidate = await _results(
+        second, samples, [other for _, other in pairing.pairs], references, task, file_b.path
+    )
+    notes = []
+    if pairing.only_a or pairing.only_b:
+        notes.append(
+            f"Left out: {len(pairing.only_a):,} items only in {file_a.path.name}, "
+            f"{len(pairing.only_b):,} only in {file_b.path.name}."
+        )
+    items = [
+        hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+        for path in (file_a.path, file_b.path, source(str(gold)).path if gold else None)
+        if path is not None
+    ]
+    comparison, incumbent, candidate = await compare_by_task(
+        samples,
+        incumbent,
+        candidate,
+        references,
+        task,
+        incumbent_name=first,
+        candidate_name=second,
+        made_from=tuple(f"sha256:{item}" for item in items),
+        notes=tuple(notes),
+    )
+    differing = disagreements(samples, incumbent, candidate, references)
+    id = evaluation_id(items[0], task, incumbent, candidate)
+    results_file = None
+    if cache_dir is not None:
+        results_file = str(
+            write_results(cache_dir / f"{id}.jsonl", samples, references, incumbent, candidate)
+        )
+    return Evaluation(
+        id=id,
+        task=task,
+        dataset_id=f"sha256:{items[0]}",
+        incumbent=first,
+        candidate=second,
+        endpoint="files",
+        comparison=comparison,
+        measured=measured([one.score.value for one in candidate], task.alpha),
+        references="gold",
+        latency=summarize(candidate, concurrency=1),
+        disagreements=differing[:DISAGREEMENTS_KEPT],
+        disagreements_total=len(differing),
+        results_file=results_file,
+    )
+
+
+def _named(given: Source) -> str:
+    return given.name or given.path.stem
+
+
+async def _results(
+    name: str,
+    samples: Sequence[Sample],
+    lines: Sequence[OutputLine],
+    references: Sequence[str | None],
+    task: Task,
+    path: Path,
+) -> list[EvalResult]:
+    if task.scorer == GIVEN:
+        return [_given(name, line, path) for line in lines]
+    answers = [
+        Answer(output=line.output)
+        if line.output is not None
+        else Answer(fault="nobody", error="no_output: the line has no output")
+        for line in lines
+    ]
+    async with scorer_of(task) as scorer:
+        if scorer.needs_reference and not any(reference is not None for reference in references):
+            raise UsageError(
+                f"scorer {task.scorer} needs the right answers, and neither file has any",
+                hint="put them into the lines as gold, or name a file of {id, gold}: --gold FILE",
+            )
+        return await score_all(scorer, name, samples, answers, references)
+
+
+def _given(name: str, line: OutputLine, path: Path) -> EvalResult:
+    if not line.scored:
+        raise UsageError(
+            f"{path}: item {line.id} has no score, and no scorer was asked for",
+            hint="name one: --task label (or exact, numeric, json_fields …)",
+        )
+    reason = None if line.score is not None else "unscored: the file says null"
+    return EvalResult(
+        sample_id=line.id, model=name, output=line.output, score=Score(value=line.score, reason=reason)
+    )

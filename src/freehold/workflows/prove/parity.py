@@ -1,0 +1,259 @@
+"""`freehold parity`: the same prompts through the trainer's model and the served one.
+
+The served model answers greedily. The trainer's model then reads the same prompt and, token by token, the
+served answer: its token ids of the prompt must be equal, its most likely tokens the served ones, its
+log-probabilities close. One pass for each prompt, and no error of an early token drags the rest along.
+
+Covered: chat template, BOS, end of turn, adapter applied and scaled, quantization and numbers, KV type.
+Where the prompts have a reference, both sides' answers are scored by the task and compared in pairs.
+Not covered: sampling, tools the template does not render.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+
+from freehold import engines
+from freehold.datasets import building
+from freehold.engines.transcript import Transcript, transcript
+from freehold.errors import InputError, UsageError
+from freehold.evals.answers import Answer
+from freehold.evals.scoring import score_all, scorer_of
+from freehold.stats.compare import compare_scores
+from freehold.store import open_store
+from freehold.training.reference import Asked, Reference, ReferenceJob, judge
+from freehold.types.dataset import Message, Sample
+from freehold.types.endpoint import ServePlan
+from freehold.types.evaluation import Task
+from freehold.types.model import Weights
+from freehold.types.parity import ParityReport, ScoreParity
+from freehold.types.progress import Progress
+from freehold.types.record import content_id
+from freehold.types.training import Adapter
+from freehold.workflows.data import dataset as datasets
+from freehold.workflows.project import Project, now
+from freehold.workflows.prove.evaluate import task_of
+from freehold.workflows.prove.parity_judging import compare, summarize
+from freehold.workflows.serve import choice, serve
+from freehold.workflows.weights.convert import to_safetensors
+from freehold.workflows.weights.merge import merged, must_merge
+from freehold.workflows.weights.pull import ensure_weights
+
+MAX_TOKENS = 48
+NOT_SCORED = frozenset({"judge", "pairwise", "tool_call"})
+"""A judge costs money and is asked by `freehold evaluate`; tool calls are read by the engine, not by the trainer."""
+
+GENERAL = (
+    "Where is my order 4711? It should have been here on Monday.",
+    "Write one sentence about the sea.",
+    "What is 17 + 25?",
+    "Give me a JSON object with the keys a and b.",
+    "Translate to French: good morning.",
+    "List three colours.",
+    "Why is the sky blue?",
+    "Ich möchte mein Geld zurück!",
+)
+
+
+def parity(
+    project: Project,
+    *,
+    plan: ServePlan,
+    weights: Weights,
+    adapter_path: str | None,
+    samples: Sequence[Sample],
+    progress: Progress,
+    task: Task | None = None,
+) -> ParityReport:
+    """Serve `plan`, compare its last model (the adapter where there is one) with the trainer's, keep the report.
+
+    With `task`, answers to samples that have a reference are scored too.
+
+    Raises what starting an engine and loading the trainer's model raise.
+    """
+    model = plan.adapters[-1].name if plan.adapters else plan.model
+    scored = task if any(sample.target is not None for sample in samples) else None
+    if scored is not None and scored.scorer in NOT_SCORED:
+        scored = None
+    max_tokens = scored.max_tokens if scored is not None else MAX_TOKENS
+    progress.say(f"{len(samples)} prompts to {model}, served")
+
+    async def ask() -> list[Transcript]:
+        log_dir = project.state / "engines"
+        async with engines.start(plan, log_dir=log_dir, name="parity") as endpoint:
+            found = []
+            for number, sample in enumerate(samples):
+                messages = [msgspec.to_builtins(message) for message in sample.messages]
+                messages = [{k: v for k, v in one.items() if v is not None} for one in messages]
+                found.append(
+                    await transcript(endpoint, model, messages, tools=sample.tools, max_tokens=max_tokens)
+                )
+                progress.update(number + 1, len(samples), unit="prompts")
+            return found
+
+    served = anyio.run(ask)
+    progress.say("the same prompts to the trainer's model")
+    asked = tuple(
+        Asked(
+            id=sample.id,
+            messages=sample.messages,
+            tools=sample.tools,
+            answer_ids=one.answer_ids,
+            answer_text=one.text,
+        )
+        for sample, one in zip(samples, served, strict=True)
+    )
+    trained = judge(
+        ReferenceJob(
+            weights=weights,
+            adapter_path=adapter_path,
+            asked=asked,
+            threads=project.settings.threads,
+            max_tokens=max_tokens if scored is not None else None,
+        )
+    )
+    items = tuple(compare(t, r) for t, r in zip(served, trained, strict=True))
+    adapter_id = plan.adapters[-1].adapter_id if plan.adapters else None
+    score = anyio.run(score_parity, scored, samples, served, trained) if scored is not None else None
+    draft = summarize(
+        items,
+        model=model,
+        engine=plan.engine,
+        adapter_id=adapter_id,
+        has_adapter=adapter_path is not None,
+        score=score,
+    )
+    report = msgspec.structs.replace(
+        draft, at=now().isoformat(), made_from=tuple(one for one in (weights.sha256, adapter_id) if one)
+    )
+    report = msgspec.structs.replace(report, id=content_id(report))
+    with open_store(project.store_url) as store:
+        store.put_record("parity", report.id, report, made_from=report.made_from)
+    return report
+
+
+async def score_parity(
+    task: Task, samples: Sequence[Sample], served: Sequence[Transcript], trained: Sequence[Reference]
+) -> ScoreParity | None:
+    """Both sides' answers, scored against the same references and compared in pairs (None: nothing to score)."""
+    rows = [
+        (sample, one.text, other.own_text)
+        for sample, one, other in zip(samples, served, trained, strict=True)
+        if sample.target is not None and other.own_text is not None
+    ]
+    if not rows:
+        return None
+    kept, references = [row[0] for row in rows], [row[0].target for row in rows]
+    async with scorer_of(task) as scorer:
+
+        async def scores(texts: Sequence[str | None]) -> list[float | None]:
+            answers = [Answer(output=text) for text in texts]
+            results = await score_all(scorer, "parity", kept, answers, references)
+            return [result.score.value for result in results]
+
+        of_served = await scores([row[1] for row in rows])
+        of_trained = await scores([row[2] for row in rows])
+    found = compare_scores(
+        [f"{sample.id}#{place}" for place, sample in enumerate(kept)],
+        of_trained,
+        of_served,
+        margin=task.margin,
+        alpha=task.alpha,
+    )
+    return ScoreParity(
+        n=found.n,
+        trained_mean=found.incumbent_mean,
+        served_mean=found.candidate_mean,
+        difference=found.difference,
+        ci_low=found.ci_low,
+        ci_high=found.ci_high,
+        level=found.level,
+        method=found.method,
+    )
+
+
+def prompts(project: Project, count: int) -> list[Sample]:
+    """Held-out samples of the project's latest dataset; without one, a handful of general prompts."""
+    try:
+        data = datasets.latest(project)
+    except (UsageError, InputError):
+        return [
+            Sample(id=content_id(text), messages=(Message(role="user", content=text),))
+            for text in GENERAL[:count]
+        ]
+    return list(itertools.islice(building.samples(data, "held_out"), count))
+
+
+def _trained_whole(plan: ServePlan, adapters: Sequence[Adapter]) -> Adapter | None:
+    """What a plan without adapters was trained from, newest first: all weights, or an adapter that was merged. Both are
+    served as ``base:name``, which is no model one could pull."""
+    if plan.adapters:
+        return None
+    return next((one for one in reversed(adapters) if plan.model.startswith(f"{one.base_model}:")), None)
+
+
+def project_parity(
+    project: Project,
+    *,
+    model: str | None,
+    adapter: Path | None,
+    count: int,
+    progress: Progress,
+) -> ParityReport:
+    """Parity of what `freehold migrate` chose last, or of a model (and an adapter folder) by name."""
+    settings = project.settings
+    chosen = None
+    folder: Any = adapter
+    if model is None:
+        with open_store(project.store_url) as store:
+            chosen = store.latest_record("serve_plan", ServePlan)
+            own = (
+                _trained_whole(chosen, store.list_records("adapter", Adapter)) if chosen is not None else None
+            )
+        if own is not None and adapter is None:
+            model, folder = own.base_model, own.path
+    name = model or (chosen.model if chosen is not None else project.config.candidates.models[0])
+    weights = ensure_weights(name, settings, progress=progress)
+    if chosen is not None and adapter is None:
+        plan = chosen
+        if plan.adapters:
+            place = Path(plan.adapters[-1].path)
+            folder = place if place.is_dir() else place.parent
+    else:
+        config = project.config.serve
+        mounts = [serve.mount(f"parity={adapter}", weights.model_id)] if adapter is not None else []
+        engine = choice.choose(
+            config.engine, weights, settings, adapters=mounts, options=config.options
+        ).engine
+        # The trainer's model is read from the weights themselves, whatever the engine has to be given.
+        given = weights
+        if mounts and must_merge(mounts[0]):
+            given, mounts = merged(weights, mounts[0], settings, engine=engine, progress=progress), []
+        elif engine == "vllm":
+            given = to_safetensors(weights, settings, progress=progress)
+        plan = serve.plan_for(
+            given,
+            engine=engine,
+            adapters=mounts,
+            context_tokens=config.context_tokens,
+            parallel=1,
+            threads=settings.threads,
+            options=config.options,
+        )
+        plan = serve.as_tuned(plan, settings)  # as `freehold serve` would run it
+    plan = msgspec.structs.replace(plan, port=0)
+    return parity(
+        project,
+        plan=plan,
+        weights=weights,
+        adapter_path=str(folder) if folder is not None else None,
+        samples=prompts(project, count),
+        progress=progress,
+        task=task_of(project),
+    )

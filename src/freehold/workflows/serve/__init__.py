@@ -1,0 +1,1 @@
+"""Run an engine: plan, hold, tune, measure, change what is served."""

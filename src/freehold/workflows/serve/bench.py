@@ -1,0 +1,175 @@
+"""`freehold bench-model`: how fast a model really is here; replaces the estimate from then on."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import aiohttp
+import anyio
+
+from freehold import __version__
+from freehold.engines.engine import start
+from freehold.engines.weights.store import WeightsStore
+from freehold.errors import UpstreamError, UsageError
+from freehold.hardware.probes import probe_machine
+from freehold.hardware.speed import Build
+from freehold.store import open_store
+from freehold.types.endpoint import Endpoint, ServePlan
+from freehold.types.machine import Speed
+from freehold.workflows.fit.machine import engine_build
+from freehold.workflows.fit.speeds import MeasuredSpeed, speed_id
+from freehold.workflows.project import Project
+from freehold.workflows.serve.serve import plan
+
+ROUNDS = 3
+TIMEOUT_SECONDS = 300.0
+WORDS = [
+    "the",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "a",
+    "lazy",
+    "dog",
+    "while",
+    "seven",
+    "wizards",
+    "box",
+    "with",
+    "vexed",
+    "jolly",
+    "giants",
+]
+
+
+def bench(
+    project: Project,
+    model: str,
+    *,
+    engine: str = "auto",
+    prompt_tokens: int = 512,
+    completion_tokens: int = 64,
+    quantization: str | None = None,
+) -> MeasuredSpeed:
+    """Serve the model, let it read and write a few times, and keep the slowest and fastest rates.
+
+    Raises what serving raises, `UsageError` for sizes below 16 tokens, `UpstreamError` when the engine does not
+    count its tokens.
+    """
+    if prompt_tokens < 16 or completion_tokens < 16:
+        raise UsageError("fewer than 16 tokens time the start, not the speed")
+    serve = plan(
+        model,
+        project.settings,
+        engine=engine,
+        context_tokens=2 * (prompt_tokens + completion_tokens) + 256,
+        parallel=1,
+        quantization=quantization,
+        options=project.config.serve.options,
+    )
+    speed = anyio.run(_measure, serve, project, prompt_tokens, completion_tokens)
+    box = probe_machine(project.settings.home)
+    made = MeasuredSpeed(
+        id=speed_id(
+            box, f"{serve.engine} {build_of(project, serve) or ''}", serve.weights_sha256 or serve.model
+        ),
+        model=serve.model,
+        engine=serve.engine,
+        weights_sha256=serve.weights_sha256,
+        machine=box.name,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        speed=speed,
+        quantization=quantization_of(project, serve),
+        build=build_of(project, serve),
+        version=__version__,
+    )
+    with open_store(project.store_url) as store:
+        store.put_record("measured_speed", made.id, made)
+    return made
+
+
+def quantization_of(project: Project, serve: ServePlan) -> str | None:
+    """Which quantization the weights of a plan are, as the store recorded it."""
+    for stored in WeightsStore(project.settings.home).list():
+        if serve.weights_sha256 is not None and stored.weights.sha256 == serve.weights_sha256:
+            return stored.weights.quantization
+    return None
+
+
+def build_of(project: Project, serve: ServePlan) -> Build | None:
+    """``native`` for llama.cpp compiled on this machine, ``wheel`` for the prebuilt library; None elsewhere."""
+    if serve.engine != "llamacpp":
+        return None
+    chosen = serve.options.get("binary")
+    if chosen is not None:
+        return "wheel" if chosen == "library" else "native"
+    return engine_build(project.settings)
+
+
+async def _measure(serve: ServePlan, project: Project, prompt_tokens: int, completion_tokens: int) -> Speed:
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+    async with (
+        start(serve, log_dir=project.state / "engines", name="bench-model") as endpoint,
+        aiohttp.ClientSession(timeout=timeout) as client,
+    ):
+        await _once(
+            client, endpoint, serve.model, _prompt(16, 0), 1
+        )  # the first request pays for what is lazy
+        reads, writes = [], []
+        for number in range(1, ROUNDS + 1):
+            read_seconds, read, _ = await _once(
+                client, endpoint, serve.model, _prompt(prompt_tokens, number), 1
+            )
+            reads.append(read / read_seconds)
+            short, _, _ = await _once(client, endpoint, serve.model, _prompt(16, number), 1)
+            long, _, written = await _once(
+                client, endpoint, serve.model, _prompt(16, number + 100), completion_tokens
+            )
+            if written > 1 and long > short:
+                writes.append((written - 1) / (long - short))
+    if not writes:
+        raise UpstreamError(
+            f"{serve.model} wrote too little to time it", hint="try a larger --completion-tokens"
+        )
+    return Speed(
+        prefill_tokens_per_second=(min(reads), max(reads)),
+        decode_tokens_per_second=(min(writes), max(writes)),
+        decode_all_tokens_per_second=(min(writes), max(writes)),
+        concurrency=1,
+        how="measured",
+        basis=f"{ROUNDS} rounds of {prompt_tokens} tokens read and {completion_tokens} written on {serve.engine}",
+    )
+
+
+def _prompt(tokens: int, number: int) -> str:
+    """About so many tokens, different each time so that no prompt cache helps."""
+    return f"{number} " + " ".join(WORDS[(number * 7 + place) % len(WORDS)] for place in range(tokens))
+
+
+async def _once(
+    client: aiohttp.ClientSession, endpoint: Endpoint, model: str, prompt: str, most: int
+) -> tuple[float, int, int]:
+    """Seconds, prompt tokens and completion tokens of one request."""
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": [{"role": "user", "content": prompt}],
+        "max_tokens": most,
+        "temperature": 0,
+        "ignore_eos": True,
+        "cache_prompt": False,
+    }
+    began = time.perf_counter()
+    try:
+        async with client.post(f"{endpoint.base_url}/v1/chat/completions", json=body) as response:
+            answer = await response.json()
+    except (aiohttp.ClientError, ValueError, TimeoutError) as error:
+        raise UpstreamError(f"{endpoint.base_url} did not answer: {error}") from None
+    seconds = time.perf_counter() - began
+    usage = answer.get("usage") if isinstance(answer, dict) else None
+    if not isinstance(usage, dict) or not isinstance(usage.get("prompt_tokens"), int):
+        raise UpstreamError(f"{model} answered without counting its tokens", hint="see the engine's log")
+    return seconds, int(usage["prompt_tokens"]), int(usage.get("completion_tokens") or 0)

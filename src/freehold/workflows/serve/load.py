@@ -1,0 +1,205 @@
+"""`freehold load`: drive an endpoint with a workload and write down what it did."""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+
+from freehold import __version__
+from freehold.engines.traffic import Workload, drive, from_bodies, knee, refusal, synthetic
+from freehold.errors import InputError, StorageError, UpstreamError, UsageError
+from freehold.hardware.probes import probe_machine
+from freehold.report.load_page import render_load
+from freehold.store import open_store
+from freehold.types.endpoint import Endpoint
+from freehold.types.load import LoadReport
+from freehold.types.machine import Speed
+from freehold.types.progress import Progress
+from freehold.types.record import content_id
+from freehold.workflows.fit.speeds import MeasuredSpeed, speed_id
+from freehold.workflows.project import Project, now
+
+MOST_TRACES = 2000
+
+
+def workload_of(
+    project: Project,
+    *,
+    from_traces: bool = False,
+    file: Path | None = None,
+    prompt_tokens: int = 256,
+    completion_tokens: int = 64,
+    shared_prefix_tokens: int = 0,
+) -> Workload:
+    """The project's traces, the requests of a file (JSON lines of chat requests), or made-up prompts.
+
+    Raises `UsageError` when there are none, `InputError` for a malformed file.
+    """
+    if from_traces:
+        with open_store(project.store_url) as store:
+            requests = [trace.request for trace, _ in zip(store.traces(), range(MOST_TRACES), strict=False)]
+        about = f"{len(requests):,} requests from the project's traces"
+        return from_bodies(requests, about=about, completion_tokens=completion_tokens)
+    if file is not None:
+        return from_bodies(
+            _read(file), about=f"the requests of {file.name}", completion_tokens=completion_tokens
+        )
+    return synthetic(
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        shared_prefix_tokens=shared_prefix_tokens,
+    )
+
+
+def load(
+    project: Project,
+    *,
+    endpoint: Endpoint,
+    model: str,
+    workload: Workload,
+    streams: Sequence[int],
+    seconds: float,
+    progress: Progress,
+) -> LoadReport:
+    """Measure, keep the report in the project's store and beside its reports, and return it.
+
+    Raises `UpstreamError` when not a single request was answered, and before the first level when none of three is.
+    """
+    progress.step("load", note=f"{model} at {', '.join(map(str, streams))} streams, {seconds:g} s each")
+    total = seconds * len(streams)
+
+    def tell(at: int, share: float) -> None:
+        progress.update((list(streams).index(at) + share) * seconds, total, unit="s", note=f"{at} streams")
+
+    async def run() -> Any:
+        if (why := await refusal(endpoint, model, workload)) is not None:
+            raise UpstreamError(
+                f"{endpoint.base_url} answers none of the requests: {why}",
+                hint=f"models there: {', '.join(served.name for served in endpoint.models[:8])}",
+            )
+        return await drive(endpoint, model, workload, streams, seconds=seconds, tell=tell)
+
+    levels = tuple(anyio.run(run))
+    finished = sum(level.requests for level in levels)
+    if finished == 0:
+        kinds = {kind for level in levels for kind in level.errors}
+        raise UpstreamError(
+            f"{endpoint.base_url} answered none of the requests: {', '.join(sorted(kinds)) or 'too slow'}",
+            hint="check the address and the model's name, or give it more --seconds",
+        )
+    prompt = sum(level.prompt_tokens_per_second * level.seconds for level in levels)
+    completion = sum(level.completion_tokens_per_second * level.seconds for level in levels)
+    draft = LoadReport(
+        id="",
+        at=now().isoformat(),
+        version=__version__,
+        url=endpoint.base_url,
+        model=model,
+        workload=workload.about,
+        prompt_tokens=prompt / finished or None,
+        completion_tokens=completion / finished or None,
+        levels=levels,
+        knee_streams=knee(levels),
+        machine=_machine(),
+    )
+    report = msgspec.structs.replace(draft, id=content_id(draft))
+    speed = speed_of(report)
+    with open_store(project.store_url) as store:
+        store.put_record("load_report", report.id, report)
+        if speed is not None and is_here(endpoint.base_url):
+            box = probe_machine(project.settings.home)
+            made = MeasuredSpeed(
+                id=speed_id(box, "load", model),
+                model=model,
+                engine=endpoint.engine,
+                weights_sha256=None,
+                machine=box.name,
+                prompt_tokens=round(report.prompt_tokens or 0),
+                completion_tokens=round(report.completion_tokens or 0),
+                speed=speed,
+                version=__version__,
+            )
+            store.put_record("measured_speed", made.id, made, made_from=[report.id])
+    return report
+
+
+def speed_of(report: LoadReport) -> Speed | None:
+    """The speeds a report shows, for `freehold fit` and `cost`; None unless one stream was among its levels.
+
+    At one stream a prompt is read within the time to the first token, and a token written within a gap. For all at
+    once it is the knee: beyond it more requests only wait. Ranges are between the median and the slowest tenth.
+    """
+    alone = next((level for level in report.levels if level.streams == 1), None)
+    knee = next((level for level in report.levels if level.streams == report.knee_streams), None)
+    if alone is None or knee is None or not report.prompt_tokens:
+        return None
+    first, gap = alone.ttft_ms, alone.inter_token_ms
+    if not (first.p50 and first.p90 and gap.p50 and gap.p90):
+        return None
+    all_at_once = knee.completion_tokens_per_second
+    return Speed(
+        prefill_tokens_per_second=(
+            report.prompt_tokens * 1000 / first.p90,
+            report.prompt_tokens * 1000 / first.p50,
+        ),
+        decode_tokens_per_second=(1000 / gap.p90, 1000 / gap.p50),
+        decode_all_tokens_per_second=(all_at_once, all_at_once),
+        concurrency=knee.streams,
+        how="measured",
+        basis=f"freehold load on {report.at[:10]}: {report.workload}",
+    )
+
+
+def is_here(url: str) -> bool:
+    """Whether an address is this machine's own, so that its speed is this machine's."""
+    host = urllib.parse.urlsplit(url).hostname or ""
+    return host in ("127.0.0.1", "localhost", "::1")
+
+
+def write_page(report: LoadReport, path: Path) -> Path:
+    """Write the report's page. Raises `StorageError`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(render_load(report), encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}") from None
+    return path
+
+
+def _machine() -> str:
+    import os
+    import platform
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{platform.system()} {platform.machine()}, {cores} cores"
+
+
+def _read(file: Path) -> list[dict[str, Any]]:
+    try:
+        lines = file.read_bytes().splitlines()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=str(file)) from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                found.append(msgspec.json.decode(line, type=dict[str, Any]))
+            except msgspec.DecodeError as error:
+                raise InputError(f"not a JSON object: {error}", path=str(file), line=number) from None
+    return found
+
+
+def parse_streams(text: str) -> list[int]:
+    """``1,4,8`` as ascending numbers. Raises `UsageError`."""
+    try:
+        numbers = sorted({int(part) for part in text.split(",")})
+    except ValueError:
+        numbers = []
+    if not numbers or numbers[0] < 1 or numbers[-1] > 4096:
+        raise UsageError(f"streams {text!r} are not numbers from 1 to 4096", hint="--streams 1,4,8,32")
+    return numbers

@@ -1,0 +1,86 @@
+"""Room and pace of a plan before it starts: memory it takes, what a load taught about that, what would be faster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from freehold.engines.llamacpp import native, tuning
+from freehold.engines.llamacpp.engine import usable_cores
+from freehold.engines.llamacpp.options import LlamaOptions
+from freehold.engines.options import read as read_options
+from freehold.engines.vllm import environment as vllm
+from freehold.engines.weights.check import quantization_of
+from freehold.errors import FreeholdError
+from freehold.hardware.probes import probe_machine
+from freehold.settings import Settings
+from freehold.types.endpoint import ServePlan
+from freehold.types.machine import Fit, Workload
+from freehold.workflows.fit import learned
+from freehold.workflows.fit.fit import fit_model
+from freehold.workflows.project import now
+
+
+def advice(plan: ServePlan, settings: Settings) -> str | None:
+    """What would make this plan faster on this machine, in one line; None when nothing is known to."""
+    if plan.engine != "llamacpp" or plan.options.get("binary") is not None:
+        return None
+    if vllm.has_gpu() and native.binary(settings.home) is None and vllm.find(settings.home) is None:
+        return "a GPU is here, and the prebuilt llama.cpp serves from the CPU: freehold engines install vllm"
+    helps = native.can_help()
+    if helps.helps and native.read(settings.home) is None:
+        return (
+            f"llama.cpp can be several times as fast here ({helps.reason}): "
+            "freehold engines install llamacpp --native"
+        )
+    name = quantization_of(Path(plan.weights_path)) if plan.weights_path else ""
+    tuned = tuning.read(settings.home, plan.model, cores=settings.threads or usable_cores())
+    if tuned is None and native.binary(settings.home) is not None and "_K" in name:
+        return (
+            f"{name} is slow on a CPU with {', '.join(native.cpu_flags()[:2])}: Q4_0 and Q8_0 are about twice as fast; "
+            f"freehold tune-engine {plan.model} measures it"
+        )
+    return None
+
+
+def fit_of(plan: ServePlan, settings: Settings) -> Fit | None:
+    """The fit of a plan on this machine; None where the engine holds no GGUF here, or one of an architecture whose
+    cache nobody described: it is served all the same."""
+    if plan.engine != "llamacpp" or plan.weights_path is None:
+        return None
+    mebibytes = read_options(plan.options, LlamaOptions, "llamacpp").prompt_cache_mib
+    try:
+        return fit_model(
+            plan.weights_path,
+            workload=Workload(context_tokens=plan.context_tokens, concurrency=plan.parallel),
+            settings=settings,
+            kv_type=plan.kv_type,
+            adapters=tuple(Path(mount.path) for mount in plan.adapters),
+            prompt_cache_bytes=max(0, mebibytes) << 20,
+        )
+    except FreeholdError:
+        return None
+
+
+def needed_bytes(plan: ServePlan, settings: Settings) -> int:
+    """Memory a plan takes; 0 where nothing is known."""
+    fit = fit_of(plan, settings)
+    return fit.total_bytes if fit is not None else 0
+
+
+def learn_memory(plan: ServePlan, bytes: int, why: str, settings: Settings) -> None:
+    """Record that a plan ran out of memory at load and is taken to need `bytes`: `freehold fit` knows from then on."""
+    fit = fit_of(plan, settings)
+    if fit is None or plan.weights_path is None:
+        return
+    already = sum(part.bytes for part in fit.parts if part.name == learned.PART)
+    computed = fit.total_bytes - already
+    learned.learn(
+        settings.home,
+        plan.weights_path,
+        probe_machine(settings.home),
+        plan.kv_type,
+        more_bytes=max(0, bytes - computed),
+        of_bytes=computed,
+        why=why,
+        at=now().isoformat(),
+    )

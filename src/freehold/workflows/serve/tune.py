@@ -1,0 +1,324 @@
+"""`freehold tune-engine`: find the fastest way to run a model here, by measuring, and use it from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import msgspec
+
+from freehold import __version__
+from freehold.engines.llamacpp import agreement, native, requantize, tuning
+from freehold.engines.llamacpp.engine import usable_cores
+from freehold.engines.llamacpp.measure import Shape, measure_beside
+from freehold.engines.llamacpp.tuning import Settings, Trial, Tuned
+from freehold.engines.traffic import Workload, forms
+from freehold.engines.traffic.beside import beside
+from freehold.engines.weights.store import WeightsStore
+from freehold.errors import UsageError
+from freehold.hardware.probes import probe_machine
+from freehold.hardware.probes.cpu import load_average
+from freehold.types.endpoint import ServePlan
+from freehold.types.model import Weights
+from freehold.types.progress import Progress
+from freehold.types.record import content_id
+from freehold.workflows.project import Project, now
+from freehold.workflows.serve import serve
+
+QUANTIZATIONS = ("Q4_0", "Q4_1", "Q8_0", "Q4_K_M")
+"""Tried by default. F16 is half as fast as any of them on a CPU, and four times as large."""
+ROUNDS = 5
+LOADED_ROUNDS = 3
+SLICE_SECONDS = 6.0
+MOST_AT_ONCE = 5
+
+Result = TypeVar("Result")
+
+
+def tune(
+    project: Project,
+    model: str,
+    *,
+    prompt_tokens: int = 400,
+    completion_tokens: int = 48,
+    parallel: int = 4,
+    quantizations: Sequence[str] = QUANTIZATIONS,
+    agree: float = tuning.AGREEMENT,
+    workload: Workload | None = None,
+    again: bool = False,
+    progress: Progress,
+) -> Tuned:
+    """Measure step by step, each beside what was best before, and keep what was found.
+
+    Quantization, threads, batch, cache type and attention are measured at one stream with requests of the given
+    size; guessing ahead with `workload` (default: made-up forms) at `parallel` streams. A way that changes the
+    arithmetic is only taken when at least `agree` of next tokens stay the same. An interrupted run goes on where it
+    stopped; `again` starts anew.
+
+    Raises what pulling weights and starting the engine raise, and `UsageError`.
+    """
+    if min(prompt_tokens, completion_tokens, parallel) < 1 or not 0 < agree <= 1:
+        raise UsageError("sizes and streams must be at least 1, and --agree a share above 0 up to 1")
+    run = _Run(
+        project,
+        serve.plan(
+            model,
+            project.settings,
+            engine="llamacpp",
+            context_tokens=2 * (prompt_tokens + completion_tokens) + 256,
+            parallel=1,
+            tuned=False,
+            progress=progress,
+        ),
+        shape=Shape(prompt_tokens, completion_tokens),
+        parallel=parallel,
+        agree=agree,
+        workload=workload or forms("extraction"),
+        progress=progress,
+    )
+    return run.all(quantizations, again=again)
+
+
+class _Run:
+    """One run: what is asked, what was measured so far, where it stands."""
+
+    def __init__(
+        self,
+        project: Project,
+        plan: ServePlan,
+        *,
+        shape: Shape,
+        parallel: int,
+        agree: float,
+        workload: Workload,
+        progress: Progress,
+    ) -> None:
+        if plan.engine != "llamacpp" or plan.weights_path is None or plan.weights_sha256 is None:
+            raise UsageError(
+                f"{plan.model} does not run on llama.cpp", hint="tune-engine is for GGUF weights"
+            )
+        self.project = project
+        self.home = project.settings.home
+        self.plan = plan
+        self.shape = shape
+        self.parallel = parallel
+        self.agree = agree
+        self.workload = workload
+        self.progress = progress
+        self.cores = project.settings.threads or usable_cores()
+        self.id = tuning.tuned_id(plan.model, cores=self.cores)
+        self.store = WeightsStore(self.home)
+        self.trials: list[Trial] = []
+        self._reference: list[int] | None = None
+        self._asked = ""
+
+    def all(self, quantizations: Sequence[str], *, again: bool) -> Tuned:
+        """The steps in turn."""
+        first = self._first()
+        build = native.binary(self.home)
+        self._asked = content_id(
+            [
+                first,
+                self.shape,
+                self.parallel,
+                self.agree,
+                list(quantizations),
+                self.workload.about,
+                str(build),
+            ]
+        )
+        if not again:
+            self.trials = tuning.read_partial(self.home, self.id, self._asked)
+            if self.trials:
+                self.progress.say(f"going on after {len(self.trials)} measured ways of an interrupted run")
+        best = self._step("quantization", [first, *self._quantized(first, quantizations)])
+        for name in tuning.small_steps(best, cores=self.cores):
+            best = self._step(name, [best, *tuning.small_steps(best, cores=self.cores)[name]])
+        best = self._step("guessing ahead", [best, *tuning.speculations(best)], loaded=True)
+        # For the sum of all steps, both ends beside each other: ratios of different minutes do not multiply.
+        pair = self._measured("all steps", [first, best]) if best != first else []
+        found = Tuned(
+            id=self.id,
+            model=self.plan.model,
+            cpu=native.cpu_name(),
+            cores=self.cores,
+            prompt_tokens=self.shape.prompt_tokens,
+            completion_tokens=self.shape.completion_tokens,
+            settings=best,
+            trials=tuple(self.trials),
+            speedup=pair[0].seconds / pair[1].seconds if pair else 1.0,
+            at=now().isoformat(),
+            version=__version__,
+            workload=self.workload.about,
+            load_average=load_average(),
+        )
+        tuning.write(self.home, found)
+        return found
+
+    def _first(self) -> Settings:
+        assert self.plan.weights_path is not None and self.plan.weights_sha256 is not None
+        weights = self._here(self.plan.weights_sha256)
+        return Settings(
+            quantization=weights.quantization if weights is not None else Path(self.plan.weights_path).stem,
+            weights_path=self.plan.weights_path,
+            weights_sha256=self.plan.weights_sha256,
+            threads=self.cores,
+        )
+
+    def _here(self, sha256: str) -> Weights | None:
+        return next((one.weights for one in self.store.list() if one.weights.sha256 == sha256), None)
+
+    def _quantized(self, first: Settings, wanted: Sequence[str]) -> list[Settings]:
+        """Other quantizations of this model: those in the store, and those llama-quantize can write."""
+        here = [one.weights for one in self.store.list() if one.weights.model_id == self.plan.model]
+        by_name = {one.quantization: one for one in here if one.format == "gguf"}
+        program = native.quantize(self.home)
+        source = requantize.best_source(here)
+        found = []
+        for name in dict.fromkeys(wanted):
+            if name == first.quantization:
+                continue
+            weights = by_name.get(name)
+            if weights is None and program is not None and source is not None:
+                weights = requantize.requantize(program, source, name, self.store, self.progress)
+            if weights is not None and weights.path is not None:
+                found.append(
+                    msgspec.structs.replace(
+                        first,
+                        quantization=name,
+                        weights_path=weights.path,
+                        weights_sha256=weights.sha256,
+                    )
+                )
+        if program is None and len(found) < len(wanted) - 1:
+            self.progress.say(
+                "only quantizations that are here are compared; freehold engines install llamacpp --native "
+                "brings the program that writes others"
+            )
+        return found
+
+    def _step(self, name: str, ways: list[Settings], *, loaded: bool = False) -> Settings:
+        """Measure the ways of a step that were not measured yet; the best of them."""
+        if len(ways) < 2:
+            return ways[0]
+        trials = self._measured(name, ways, loaded=loaded)
+        best = tuning.choose(trials, agreement=self.agree)
+        for trial in trials:
+            self.trials.remove(trial)
+        kept = [msgspec.structs.replace(trial, taken=place == best) for place, trial in enumerate(trials)]
+        self.trials += kept
+        tuning.write_partial(self.home, self.id, self._asked, self.trials)
+        return kept[best].settings
+
+    def _measured(self, name: str, ways: list[Settings], *, loaded: bool = False) -> list[Trial]:
+        known = [next((t for t in self.trials if t.step == name and t.settings == way), None) for way in ways]
+        found = [trial for trial in known if trial is not None]
+        if len(found) == len(ways):
+            return found
+        # Ways are compared within one run only, so a step that was cut short is measured whole again.
+        self.trials = [trial for trial in self.trials if trial.step != name]
+        self.progress.step(f"measure {name}", note=", ".join(way.says(ways[0]) for way in ways[1:]))
+        fresh = self._loaded(name, ways) if loaded else self._alone(name, ways)
+        self.trials += fresh
+        tuning.write_partial(self.home, self.id, self._asked, self.trials)
+        return fresh
+
+    def _alone(self, name: str, ways: list[Settings]) -> list[Trial]:
+        """At one stream. The first way is in every group, and the others are put relative to it."""
+        most = self._at_once(ways[0])
+        trials: list[Trial] = []
+        done = 0
+        for start in range(1, len(ways), most - 1):
+            group = [ways[0], *ways[start : start + most - 1]]
+
+            def tell(now: int, total: int, before: int = done, size: int = len(group)) -> None:
+                self.progress.update(before + now / total * size, len(ways) + 1, unit="ways")
+
+            speeds = self._ask(
+                measure_beside,
+                [self._plan(way) for way in group],
+                log_dir=self.log_dir,
+                rounds=ROUNDS,
+                shape=self.shape,
+                tell=tell,
+            )
+            seconds = [tuning.request_seconds(speed, **self.shape._asdict()) for speed in speeds]
+            if not trials:
+                trials.append(Trial(step=name, settings=ways[0], seconds=seconds[0], speed=speeds[0]))
+            for way, speed, took in list(zip(group, speeds, seconds, strict=True))[1:]:
+                trials.append(
+                    Trial(
+                        step=name,
+                        settings=way,
+                        seconds=took * trials[0].seconds / seconds[0],
+                        speed=speed,
+                        agreement=self._agreement(way, ways[0], took < seconds[0]),
+                    )
+                )
+            done += len(group)
+        return trials
+
+    def _agreement(self, way: Settings, first: Settings, faster: bool) -> float | None:
+        """Only measured where it decides something: the arithmetic changed and the way is faster."""
+
+        def arithmetic(one: Settings) -> tuple[Any, ...]:
+            return one.weights_sha256, one.kv_type, one.options.get("key_type")
+
+        if arithmetic(way) == arithmetic(first) or not faster:
+            return None
+        if self._reference is None:
+            self._reference = self._ask(
+                agreement.next_tokens, self._plan(self._first()), log_dir=self.log_dir
+            )
+        tokens = self._ask(agreement.next_tokens, self._plan(way), log_dir=self.log_dir)
+        return agreement.agreement(self._reference, tokens)
+
+    def _loaded(self, name: str, ways: list[Settings]) -> list[Trial]:
+        """At several streams with real requests: the rate at which they are answered."""
+        plans = [
+            msgspec.structs.replace(self._plan(way), parallel=self.parallel, context_tokens=2048)
+            for way in ways
+        ]
+        rates = self._ask(
+            beside,
+            plans,
+            self.workload,
+            streams=self.parallel,
+            seconds=SLICE_SECONDS,
+            rounds=LOADED_ROUNDS,
+            log_dir=self.log_dir,
+            tell=lambda done, total: self.progress.update(done, total, unit="slices"),
+        )
+        return [
+            Trial(step=name, settings=way, seconds=self.parallel / rate, requests_per_second=rate)
+            for way, rate in zip(ways, rates, strict=True)
+        ]
+
+    @property
+    def log_dir(self) -> Path:
+        return self.project.state / "engines"
+
+    def _plan(self, way: Settings) -> ServePlan:
+        return msgspec.structs.replace(
+            self.plan,
+            weights_path=way.weights_path,
+            weights_sha256=way.weights_sha256,
+            threads=way.threads,
+            kv_type=way.kv_type,
+            options={**self.plan.options, **way.options},
+        )
+
+    def _at_once(self, way: Settings) -> int:
+        """How many engines fit beside each other: weights twice (some are repacked) and a quarter for the rest."""
+        size = Path(way.weights_path).stat().st_size
+        room = probe_machine(self.home).available_memory_bytes
+        return max(2, min(MOST_AT_ONCE, int(room / (2.25 * size + (256 << 20)))))
+
+    @staticmethod
+    def _ask(work: Callable[..., Awaitable[Result]], *arguments: Any, **named: Any) -> Result:
+        async def run() -> Result:
+            return await work(*arguments, **named)
+
+        return anyio.run(run)

@@ -1,0 +1,1 @@
+"""Move the traffic: the gateway, routes, keys, and who watches them."""

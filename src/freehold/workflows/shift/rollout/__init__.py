@@ -1,0 +1,1 @@
+"""A rollout: its steps, its tests, rehearsals and simulations of it."""

@@ -1,0 +1,238 @@
+"""`freehold rollout rehearse`: a candidate that is bad on purpose, to see that rollback fires.
+
+Real parts in a folder that is thrown away: a gateway, two engines of the shipped fake (one of them bad), a store,
+a rollout and the observer that ends it. No model is asked, and nothing of the project is touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import aiohttp
+import anyio
+import msgspec
+
+from freehold import engines
+from freehold.errors import EngineError
+from freehold.gateway import serve as gateway
+from freehold.gateway.config import GatewayConfig
+from freehold.store import Store, default_url, leases, open_store, rollouts
+from freehold.types.endpoint import Endpoint, ServePlan
+from freehold.types.evaluation import Task
+from freehold.types.progress import Progress, Silent
+from freehold.types.record import Record
+from freehold.types.route import Route, Target
+from freehold.workflows.shift.observer_process import LEASE, ObserverProcess, Watching
+from freehold.workflows.shift.rollout import rollout
+from freehold.workflows.shift.rollout.ledger import Tests
+
+Fault = Literal["quality", "errors", "slow"]
+ROUTE = "rehearsal"
+_GOOD, _BAD = "good", "bad"
+_AT_ONCE = 8
+_PAUSE_S = 0.05
+_SLOW_MS = 200.0
+_LIVE_S = 1.0
+_AFTERWARDS = 30
+_START_S = 30.0
+
+
+class Rehearsal(Record, frozen=True, kw_only=True):
+    """What happened to a candidate that fails `drop` of the requests.
+
+    `requests` and `seconds` are how long it took until the route was rolled back. `late_requests` are those the
+    candidate still got later than a second after that; None when it was not rolled back.
+    """
+
+    fault: Fault
+    drop: float
+    margin: float
+    requests: int
+    seconds: float
+    rolled_back: bool
+    why: str
+    late_requests: int | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.rolled_back and self.late_requests == 0
+
+
+def rehearse(
+    *,
+    margin: float,
+    drop: float,
+    fault: Fault = "quality",
+    most_requests: int = 2000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Rehearsal:
+    """Send requests until the route is rolled back, or `most_requests` have been answered.
+
+    `fault` is what is bad: answers (seen by mirrored requests), errors, or slowness (both seen in a canary).
+    """
+    with tempfile.TemporaryDirectory(prefix="freehold-rehearsal-") as folder:
+        play = _Play(Path(folder), margin, drop, fault, most_requests, seed, progress or Silent())
+        return anyio.run(play.run)
+
+
+class _Play:
+    def __init__(
+        self,
+        folder: Path,
+        margin: float,
+        drop: float,
+        fault: Fault,
+        most_requests: int,
+        seed: int,
+        progress: Progress,
+    ) -> None:
+        self._folder = folder
+        self._margin, self._drop, self._fault = margin, drop, fault
+        self._most = most_requests
+        self._progress = progress
+        draw = random.Random(seed)
+        self._wrong = [draw.random() < drop for _ in range(most_requests + _AFTERWARDS)]
+        self._numbers = itertools.count()
+
+    async def run(self) -> Rehearsal:
+        self._progress.step("start a gateway, two engines and an observer")
+        async with self._engine(_GOOD, {}) as good, self._engine(_BAD, self._badness()) as bad:
+            config = GatewayConfig(
+                endpoints=(good, bad),
+                port=gateway.free_port(),
+                store_url=default_url(self._folder),
+                capture="raw",
+                drain_s=1.0,
+                retries=0,
+            )
+            log = self._folder / "gateway.log"
+            running = await asyncio.to_thread(gateway.start, config, log=log)
+            try:
+                with open_store(default_url(self._folder)) as store:
+                    self._begin(store)
+                    await asyncio.sleep(_LIVE_S)
+                    return await self._drive(store, running.base_url)
+            finally:
+                await asyncio.to_thread(running.stop)
+
+    def _badness(self) -> dict[str, Any]:
+        if self._fault == "errors":
+            return {"failure_rate": self._drop}
+        if self._fault == "slow":
+            return {"delay_ms": _SLOW_MS}
+        return {"answers": {_question(n): "wrong" for n, wrong in enumerate(self._wrong) if wrong}}
+
+    @contextlib.asynccontextmanager
+    async def _engine(self, name: str, options: dict[str, Any]) -> AsyncIterator[Endpoint]:
+        plan = ServePlan(engine="echo", model=name, options=options)
+        session = engines.start(plan, log_dir=self._folder, name=name)
+        await session.start()
+        try:
+            yield session.running.endpoint
+        finally:
+            await session.stop()
+
+    def _begin(self, store: Store) -> None:
+        at = datetime.now(UTC)
+        route = Route(
+            name=ROUTE,
+            model="asked",
+            incumbent=Target(endpoint=_GOOD, model=_GOOD),
+            candidate=Target(endpoint=_BAD, model=_BAD),
+            sticky="user",
+        )
+        rollout.start(
+            store,
+            route,
+            task=Task(name=ROUTE, scorer="exact", margin=self._margin),
+            stages=(0.5,),
+            shadow_share=1.0 if self._fault == "quality" else 0.0,
+            max_p95_ms=_SLOW_MS / 2 if self._fault == "slow" else None,
+            who=ROUTE,
+            at=at,
+            requests_per_user=1,
+        )
+        if self._fault != "quality":
+            rollout.advance(store, ROUTE, who=ROUTE, at=at, force=True)
+
+    async def _drive(self, store: Store, url: str) -> Rehearsal:
+        watching = Watching(store_url=store.url, look_seconds=0.25)
+        observer = await asyncio.to_thread(ObserverProcess, watching, self._folder / "observer.log")
+        answered = 0
+        try:
+            await self._until(lambda: leases.holder(store.database, LEASE) is not None, _START_S)
+            began = time.monotonic()
+            async with aiohttp.ClientSession(url) as client:
+                state = "running"
+                while state != "rolled_back" and answered < self._most:
+                    await asyncio.gather(*(self._ask(client) for _ in range(_AT_ONCE)))
+                    answered += _AT_ONCE
+                    state = (await asyncio.to_thread(rollout.find, store, ROUTE)).state
+                    await asyncio.sleep(_PAUSE_S)
+                    self._progress.update(answered, self._most, unit="requests", note=state)
+                if state != "rolled_back":
+                    await self._until(lambda: self._all_seen(store), _START_S)
+                    state = (await asyncio.to_thread(rollout.find, store, ROUTE)).state
+                seconds = time.monotonic() - began
+                late = await self._late(store, client) if state == "rolled_back" else None
+        finally:
+            await asyncio.to_thread(observer.stop)
+        ended = rollout.find(store, ROUTE)
+        return Rehearsal(
+            fault=self._fault,
+            drop=self._drop,
+            margin=self._margin,
+            requests=answered,
+            seconds=round(seconds, 2),
+            rolled_back=state == "rolled_back",
+            why=ended.why,
+            late_requests=late,
+        )
+
+    async def _until(self, claim: Callable[[], bool], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not await asyncio.to_thread(claim):
+            if time.monotonic() > deadline:
+                raise EngineError(
+                    "the observer does not keep up", hint="is the machine busy with something else?"
+                )
+            await asyncio.sleep(0.1)
+
+    def _all_seen(self, store: Store) -> bool:
+        """Whether the observer has taken in every trace there is."""
+        found = rollout.find(store, ROUTE)
+        body = rollouts.state_of(store.database, found.id).body
+        seen = 0 if body is None else msgspec.json.decode(body, type=Tests).cursor
+        return found.state == "rolled_back" or not store.traces_after(seen, most=1, complete_only=False)
+
+    async def _late(self, store: Store, client: aiohttp.ClientSession) -> int:
+        """Requests the candidate got, itself or mirrored, later than a second after the rollback."""
+        await asyncio.sleep(_LIVE_S)
+        moment = datetime.now(UTC)
+        for _ in range(_AFTERWARDS):
+            await self._ask(client)
+        await asyncio.sleep(_LIVE_S)
+        return sum(
+            trace.arm == "candidate" for trace in store.traces(route=ROUTE, since=moment, complete_only=False)
+        )
+
+    async def _ask(self, client: aiohttp.ClientSession) -> None:
+        number = next(self._numbers)
+        body = {"model": "asked", "messages": [{"role": "user", "content": _question(number)}]}
+        headers = {"x-freehold-user": f"user-{number}"}
+        async with client.post("/v1/chat/completions", json=body, headers=headers) as answer:
+            await answer.read()
+
+
+def _question(number: int) -> str:
+    return f"question {number}"

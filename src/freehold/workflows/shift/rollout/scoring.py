@@ -1,0 +1,176 @@
+"""One look at a rollout: score what is new, let it enter the tests, and keep both in the store.
+
+A look reads only the traces that came since the last one. Several processes may look at once: whoever writes second
+notices, reads what the first one learned, and goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import anyio
+import msgspec
+
+from freehold.datasets.building import Recipe, answer_of, sample_of
+from freehold.evals.scorers.scorer import Scorer
+from freehold.evals.scoring import scorer_of
+from freehold.store import Store, rollouts
+from freehold.store.rollouts import WindowRow
+from freehold.types.evaluation import Task
+from freehold.types.record import Record
+from freehold.types.trace import Trace
+from freehold.workflows.shift.rollout.ledger import Ledger, Look, Tests, Window, begin, look, unit_of
+
+PAGE = 500
+
+
+class PairScore(Record, frozen=True, kw_only=True):
+    """One mirrored request: what both answers scored. `candidate` is None where it could not be scored, and why.
+
+    `reference` says against what: a corrected answer (``gold``) or the incumbent's own.
+    """
+
+    incumbent_trace: str
+    unit: str
+    incumbent: float | None
+    candidate: float | None
+    reference: str
+    reason: str | None = None
+
+    @property
+    def difference(self) -> float | None:
+        if self.incumbent is None or self.candidate is None:
+            return None
+        return max(-1.0, min(1.0, self.candidate - self.incumbent))
+
+
+class Plan(NamedTuple):
+    """What a look needs to know of its rollout."""
+
+    id: str
+    route: str
+    task: Task
+    since: datetime
+    max_p95_ms: float | None
+    requests_per_user: int
+    window_s: float
+
+
+def learn(store: Store, plan: Plan, *, at: datetime) -> Tests:
+    """Take in everything new; returns the tests as they stand then."""
+    while True:
+        state = rollouts.state_of(store.database, plan.id)
+        tests = (
+            begin(margin=plan.task.margin, max_p95_ms=plan.max_p95_ms)
+            if state.body is None
+            else msgspec.json.decode(state.body, type=Tests)
+        )
+        page = store.traces_after(
+            tests.cursor, most=PAGE, route=plan.route, since=plan.since, complete_only=False
+        )
+        rows = {
+            (row.kind, row.unit, row.stage): row
+            for row in (
+                *rollouts.open_windows(store.database, plan.id),
+                *rollouts.windows_of(store.database, plan.id, (unit_of(trace) for _, trace in page)),
+            )
+        }
+        ledger = Ledger(
+            tests,
+            [msgspec.json.decode(row.body, type=Window) for row in rows.values()],
+            requests_per_user=plan.requests_per_user,
+            window_s=plan.window_s,
+        )
+        for seq, trace in page:
+            ledger.take(seq, trace)
+        ready = ledger.ready(at)
+        ledger.feed_arms(ready.arms)
+        scores = _scores(store, plan.task, ready.pairs) if ready.pairs else {}
+        ledger.feed_pairs(ready.pairs, [_mean(window, scores) for window in ready.pairs])
+        if not page and not ledger.changed:
+            return tests
+        written = rollouts.learn(
+            store.database,
+            plan.id,
+            known_version=state.version,
+            state=msgspec.json.encode(ledger.tests),
+            windows=[_row(window) for window in ledger.changed.values()],
+            scores={id: msgspec.json.encode(score) for id, score in scores.items()},
+        )
+        if written and len(page) < PAGE:
+            return ledger.tests
+
+
+def shown(store: Store, plan: Plan, tests: Tests) -> Look:
+    """The look for people, with the limit that takes all values to compute."""
+    windows = [
+        msgspec.json.decode(body, type=Window)
+        for body in rollouts.closed_windows(store.database, plan.id, "pair")
+    ]
+    return look(
+        tests,
+        [window.value for window in windows if window.value is not None],
+        waiting=len(rollouts.open_windows(store.database, plan.id)),
+    )
+
+
+def _row(window: Window) -> WindowRow:
+    return WindowRow(
+        window.kind, window.unit, window.stage, window.seq, window.closed, msgspec.json.encode(window)
+    )
+
+
+def _mean(window: Window, scores: dict[str, PairScore]) -> float | None:
+    found = [
+        difference
+        for id in window.pairs
+        if id in scores and (difference := scores[id].difference) is not None
+    ]
+    return sum(found) / len(found) if found else None
+
+
+def _scores(store: Store, task: Task, windows: Sequence[Window]) -> dict[str, PairScore]:
+    mirrored = store.get_traces(id for window in windows for id in window.pairs)
+    asked = store.get_traces(mirror.parent_id for mirror in mirrored.values() if mirror.parent_id)
+    pairs = [
+        (asked[mirror.parent_id], mirror)
+        for mirror in mirrored.values()
+        if mirror.parent_id is not None and mirror.parent_id in asked
+    ]
+    return anyio.run(_scored, task, pairs) if pairs else {}
+
+
+async def _scored(task: Task, pairs: list[tuple[Trace, Trace]]) -> dict[str, PairScore]:
+    recipe = Recipe(held_out=0.5, validation=0.0, seed=0, group_by=task.group_by)
+    async with scorer_of(task) as scorer:
+        found = {mirror.id: await _pair(scorer, recipe, asked, mirror) for asked, mirror in pairs}
+    return {id: score for id, score in found.items() if score is not None}
+
+
+async def _pair(scorer: Scorer, recipe: Recipe, asked: Trace, mirror: Trace) -> PairScore | None:
+    """Both against the corrected answer if there is one; else the incumbent's own answer is the reference:
+    agreement, which the incumbent has by itself. None when the incumbent has no whole answer."""
+    said = answer_of(asked)
+    if said is None or asked.completeness != "complete" or asked.status >= 400:
+        return None
+    sample = sample_of(asked, recipe)
+    reference = asked.gold if asked.gold is not None else said
+    answer = answer_of(mirror)
+    reason = None
+    candidate: float | None
+    if answer is None or mirror.status >= 400:
+        candidate, reason = 0.0, f"no answer (status {mirror.status})"
+    else:
+        score = await scorer.score(sample, answer, reference)
+        candidate, reason = score.value, score.reason
+    incumbent = 1.0 if asked.gold is None else (await scorer.score(sample, said, reference)).value
+    return PairScore(
+        incumbent_trace=asked.id,
+        unit=unit_of(mirror),
+        incumbent=incumbent,
+        candidate=candidate,
+        reference="incumbent" if asked.gold is None else "gold",
+        reason=reason,
+    )

@@ -1,0 +1,296 @@
+"""`freehold rollout simulate`: a log replayed against assumed degradations. When do the tests act, how often wrongly?
+
+The users of the log come in their order, with as many requests each as they had; which are mirrored, who is on the
+candidate and what goes wrong is drawn anew in each repetition, and the tests of `rollout_tests` look after every user.
+A log with fewer users than wanted is played again, as other users. Seeds are fixed and printed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freehold.errors import UsageError
+from freehold.stats.binary import wilson_limits
+from freehold.stats.sequential import ALPHA_SPLIT, AipwCanary, MeanBet, paired_grid_e_process
+from freehold.store import Store
+from freehold.types.record import Record
+from freehold.workflows.shift.rollout.ledger import ERROR_MARGIN, LATENCY_LIMIT, is_error, unit_of
+
+Array = NDArray[Any]
+What = Literal["quality", "errors", "latency"]
+_GRID = 10
+_POWERS = 2.0 ** -np.arange(_GRID)
+_NOISE = 0.04
+"""Share of mirrored pairs that differ although both are equally good, half each way (incumbent against itself)."""
+
+
+class User(NamedTuple):
+    """One user of the log: when first seen (seconds after the first), requests, failures, their answers' times."""
+
+    at_s: float
+    requests: int
+    failures: int
+    median_ms: float | None
+
+
+class Row(Record, frozen=True, kw_only=True):
+    """One assumption. Delays are None when less than half (or 90 %) of the runs acted within the log."""
+
+    what: What
+    assumed: str
+    harmful: bool
+    """Whether the assumption is worse than the margin: then acting is right, otherwise a false alarm."""
+    acted: float
+    acted_low: float
+    acted_high: float
+    users_median: int | None
+    users_90: int | None
+    requests_median: int | None
+    hours_median: float | None
+
+
+class Simulation(Record, frozen=True, kw_only=True):
+    """What was assumed, and the rows. `false_alarms` is the share of runs with nothing wrong in which a test acted."""
+
+    runs: int
+    seed: int
+    users: int
+    log_users: int
+    log_requests: int
+    error_rate: float
+    margin: float
+    shadow_share: float
+    canary_share: float
+    noise: float
+    rows: tuple[Row, ...]
+    false_alarms: float
+    false_alarms_high: float
+
+
+def users_of(store: Store, *, route: str | None, since: datetime | None, most_requests: int) -> list[User]:
+    """The users in the store's traces, in the order of their first request. Raises `UsageError` when there are none."""
+    found: dict[str, list[tuple[float, bool, float | None]]] = {}
+    for trace in store.traces(route=route, since=since, complete_only=False, own_only=True):
+        requests = found.setdefault(unit_of(trace), [])
+        if len(requests) < most_requests:
+            requests.append((trace.at.timestamp(), is_error(trace), trace.total_ms))
+    if not found:
+        raise UsageError(
+            "there is no log to replay: the store has no traces"
+            + (f" of the route {route}" if route else ""),
+            hint="freehold up --capture patterns keeps some; freehold import brings some in",
+        )
+    first = min(requests[0][0] for requests in found.values())
+    made = []
+    for requests in found.values():
+        times = [ms for _, _, ms in requests if ms is not None]
+        made.append(
+            User(
+                requests[0][0] - first,
+                len(requests),
+                sum(failed for _, failed, _ in requests),
+                float(np.median(times)) if times else None,
+            )
+        )
+    return sorted(made, key=lambda user: user.at_s)
+
+
+def simulate(
+    log: Sequence[User],
+    *,
+    margin: float,
+    shadow_share: float,
+    canary_share: float,
+    max_p95_ms: float | None,
+    drops: Sequence[float],
+    more_errors: Sequence[float],
+    slower: Sequence[float],
+    users: int,
+    runs: int = 400,
+    seed: int = 0,
+    said: Callable[[int, int], None] = lambda _done, _of: None,
+) -> Simulation:
+    """Replay a log. `drops` are shares of answers that turn wrong, `more_errors` of requests that fail in addition,
+    `slower` factors on the time of answers; each list gets "nothing" and "exactly the margin" added.
+
+    Raises `UsageError` for shares that are none.
+    """
+    for name, share in (("shadow", shadow_share), ("canary", canary_share)):
+        if not 0 < share <= 1 or (name == "canary" and share == 1):
+            raise UsageError(f"the {name} share is {share}, expected above 0 and below 1")
+    for value in (*drops, *more_errors):
+        if not 0 <= value <= 1:
+            raise UsageError(f"{value} is no share", hint="0.05 is five in a hundred")
+    played = _played(log, users)
+    rate = sum(user.failures for user in log) / sum(user.requests for user in log)
+    plans: list[tuple[What, float]] = [("quality", drop) for drop in sorted({0.0, margin, *drops})]
+    plans += [("errors", more) for more in sorted({0.0, ERROR_MARGIN, *more_errors})]
+    if max_p95_ms is not None and any(user.median_ms is not None for user in log):
+        plans += [("latency", factor) for factor in sorted({1.0, *slower})]
+    rows, nothing = [], np.zeros(runs, dtype=bool)
+    for number, (what, value) in enumerate(plans):
+        said(number, len(plans))
+        draw = np.random.default_rng([seed, number])
+        if what == "quality":
+            at = _quality(played, value, margin, shadow_share, runs, draw)
+        elif what == "errors":
+            at = _errors(played, rate, value, canary_share, runs, draw)
+        else:
+            assert max_p95_ms is not None
+            at = _latency(played, value, max_p95_ms, canary_share, runs, draw)
+        if value == (1.0 if what == "latency" else 0.0):
+            nothing |= at >= 0
+        rows.append(_row(what, value, at, played, margin, max_p95_ms))
+    said(len(plans), len(plans))
+    _, high = wilson_limits(float(nothing.sum()), runs, 0.025)
+    return Simulation(
+        runs=runs,
+        seed=seed,
+        users=len(played),
+        log_users=len(log),
+        log_requests=sum(user.requests for user in log),
+        error_rate=rate,
+        margin=margin,
+        shadow_share=shadow_share,
+        canary_share=canary_share,
+        noise=_NOISE,
+        rows=tuple(rows),
+        false_alarms=float(nothing.mean()),
+        false_alarms_high=high,
+    )
+
+
+def aipw_crossings(
+    candidate: Array, scores: Array, probability: float, *, margin: float, alpha: float
+) -> Array:
+    """The first user (from 0) at which `AipwCanary` acts, in each run; -1 where never. Arrays are (runs, users).
+
+    The same process as `freehold.stats.sequential.AipwCanary`, for many runs at once; a test holds them together.
+    """
+    start = AipwCanary(margin=margin)
+    runs, users = candidate.shape
+    prior, weight = start.prior_mean * start.prior_weight, start.prior_weight
+    wealths = np.zeros((runs, _GRID))
+    n1, s1, n0, s0 = (np.zeros(runs) for _ in range(4))
+    first = np.full(runs, -1)
+    level = math.log(1 / alpha)
+    p = probability
+    for t in range(users):
+        chosen, score = candidate[:, t], scores[:, t]
+        m1, m0 = (prior + s1) / (weight + n1), (prior + s0) / (weight + n0)
+        gap = m1 - m0
+        value = gap + np.where(chosen, (score - m1) / p, -(score - m0) / (1 - p))
+        reach = np.maximum(margin + gap + np.maximum((1 - m1) / p, m0 / (1 - p)), margin)
+        wealths += np.log1p((start.cap / reach * (-margin - value))[:, None] * _POWERS)
+        top = wealths.max(axis=1)
+        # The mean over ten bets lies within log 10 of the best one: most steps need no exponential.
+        near = np.flatnonzero((top >= level) & (first < 0))
+        if len(near):
+            rows = wealths[near]
+            log_e = top[near] + np.log(np.exp(rows - top[near, None]).mean(axis=1))
+            first[near[log_e >= level]] = t
+        n1, s1 = n1 + chosen, s1 + chosen * score
+        n0, s0 = n0 + ~chosen, s0 + ~chosen * score
+    return first
+
+
+def _played(log: Sequence[User], users: int) -> list[User]:
+    """The log again and again until there are enough users, one round after the other in time."""
+    span = log[-1].at_s + max(1.0, log[-1].at_s / len(log))
+    rounds = math.ceil(users / len(log))
+    made = [user._replace(at_s=user.at_s + turn * span) for turn in range(rounds) for user in log]
+    return made[:users]
+
+
+def _quality(
+    users: list[User], drop: float, margin: float, share: float, runs: int, draw: np.random.Generator
+) -> Array:
+    requests = np.array([user.requests for user in users])
+    first = np.full(runs, -1)
+    win = min(_NOISE / 2, 1 - drop)
+    lose = min(drop + _NOISE / 2, 1 - win)
+    for run in range(runs):
+        mirrored = draw.binomial(requests, share)
+        seen = np.flatnonzero(mirrored)
+        wins, losses, _ = draw.multinomial(mirrored[seen], [win, lose, 1 - win - lose]).T
+        d = (wins - losses) / mirrored[seen]
+        at = paired_grid_e_process(
+            d, margin=margin, side="rollback", alpha=ALPHA_SPLIT["quality"]
+        ).first_crossing_t
+        first[run] = -1 if at is None else seen[at - 1]
+    return first
+
+
+def _errors(
+    users: list[User], rate: float, more: float, share: float, runs: int, draw: np.random.Generator
+) -> Array:
+    requests = np.array([user.requests for user in users])
+    candidate = draw.random((runs, len(users))) < share
+    failed = np.where(
+        candidate,
+        draw.binomial(requests, min(1.0, rate + more), (runs, len(users))),
+        draw.binomial(requests, rate, (runs, len(users))),
+    )
+    return aipw_crossings(
+        candidate, 1 - failed / requests, share, margin=ERROR_MARGIN, alpha=ALPHA_SPLIT["errors"]
+    )
+
+
+def _latency(
+    users: list[User], factor: float, limit_ms: float, share: float, runs: int, draw: np.random.Generator
+) -> Array:
+    known = [user.median_ms for user in users if user.median_ms is not None]
+    times = np.array([known[0] if user.median_ms is None else user.median_ms for user in users])
+    slow = (times * factor > limit_ms).astype(float)
+    alpha = ALPHA_SPLIT["latency"]
+    first = np.full(runs, -1)
+    for run in range(runs):
+        bet = MeanBet(limit=LATENCY_LIMIT, above=True, alpha=alpha)
+        for user in np.flatnonzero(draw.random(len(users)) < share):
+            bet = bet.update((slow[user],))
+            if bet.crossed(alpha):
+                first[run] = user
+                break
+    return first
+
+
+def _row(
+    what: What, value: float, at: Array, users: list[User], margin: float, max_p95_ms: float | None
+) -> Row:
+    acted = at[at >= 0]
+    low, high = wilson_limits(float(len(acted)), len(at), 0.025)
+    requests = np.cumsum([user.requests for user in users])
+    median, most = _quantile(at, 0.5), _quantile(at, 0.9)
+    if what == "latency":
+        known = [user.median_ms * value for user in users if user.median_ms is not None]
+        share = sum(ms > (max_p95_ms or 0.0) for ms in known) / len(known)
+        assumed, harmful = f"answers take {value:g} times as long", share > LATENCY_LIMIT
+    elif what == "errors":
+        assumed, harmful = f"{value:.2%} more requests fail", value > ERROR_MARGIN
+    else:
+        assumed, harmful = f"{value:.1%} of answers turn wrong", value > margin
+    return Row(
+        what=what,
+        assumed=assumed,
+        harmful=harmful,
+        acted=len(acted) / len(at),
+        acted_low=low,
+        acted_high=high,
+        users_median=None if median is None else median + 1,
+        users_90=None if most is None else most + 1,
+        requests_median=None if median is None else int(requests[median]),
+        hours_median=None if median is None else users[median].at_s / 3600,
+    )
+
+
+def _quantile(at: Array, share: float) -> int | None:
+    """The user at which a share of all runs had acted; None when fewer ever did."""
+    acted = np.sort(at[at >= 0])
+    place = math.ceil(share * len(at)) - 1
+    return int(acted[place]) if place < len(acted) else None

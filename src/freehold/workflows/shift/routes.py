@@ -1,0 +1,252 @@
+"""`freehold routes`: who answers for which model's name, in the store and in `freehold.toml`.
+
+The store is what gateways follow. Lines of `freehold.toml` are carried over into it when they change, field by
+field, so that saving the file does not undo what a rollout or a command did to other fields meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from freehold.errors import UsageError
+from freehold.gateway.config import check_apart, check_route
+from freehold.store import Store
+from freehold.types.config import ProjectConfig
+from freehold.types.record import Record
+from freehold.types.route import Route, RouteChange, Target
+from freehold.types.traffic_config import RouteConfig
+from freehold.workflows.serve.names import ENDPOINT_NAME, INCUMBENT
+from freehold.workflows.shift.rollout.rollout import running_rollout
+
+FILE_KIND = "file_route"
+FILE = "freehold.toml"
+ROLLOUT_FIELDS = ("state", "canary_share", "shadow_share", "candidate", "incumbent")
+"""What belongs to a rollout while one runs."""
+
+
+class FileRoute(Record, frozen=True, kw_only=True):
+    """A route as `freehold.toml` had it when it was last carried over."""
+
+    route: Route
+
+
+class Line(Record, frozen=True, kw_only=True):
+    """A route and its last change."""
+
+    route: Route
+    changed: RouteChange | None
+
+
+def endpoint_names(config: ProjectConfig) -> list[str]:
+    """The endpoints that routes of this project may name."""
+    incumbent = [INCUMBENT] if config.incumbent is not None and config.incumbent.base_url else []
+    return [ENDPOINT_NAME, *incumbent, *(endpoint.name for endpoint in config.endpoints)]
+
+
+def listed(store: Store) -> list[Line]:
+    """All routes, by name, each with who changed it last."""
+    return [
+        Line(route=route, changed=next(reversed(store.route_history(route.name)), None))
+        for route in store.routes()
+    ]
+
+
+def find(store: Store, name: str) -> Route:
+    """The route of that name. Raises `UsageError`."""
+    known = store.routes()
+    for route in known:
+        if route.name == name:
+            return route
+    raise UsageError(
+        f"the store has no route {name}",
+        hint=f"routes here: {', '.join(route.name for route in known)}"
+        if known
+        else "freehold routes set makes one",
+    )
+
+
+def change(
+    store: Store,
+    config: ProjectConfig,
+    name: str,
+    changes: dict[str, Any],
+    *,
+    who: str,
+    at: datetime,
+    why: str = "",
+    verdict_id: str | None = None,
+    force: bool = False,
+) -> Route:
+    """Change fields of a route, or make it. Live in every worker within a second.
+
+    Raises `UsageError` when a new route lacks a model, when a field belongs to a rollout that is running (unless
+    `force`), and `ConfigError` when the route points nowhere.
+    """
+    before = next((route for route in store.routes() if route.name == name), None)
+    if before is None:
+        missing = [field for field in ("model", "incumbent") if field not in changes]
+        if missing:
+            raise UsageError(
+                f"there is no route {name} yet, and a new one needs {' and '.join(missing)}",
+                hint=f"freehold routes set {name} --model gpt-4o --incumbent incumbent",
+            )
+        route = Route(name=name, **changes)
+    else:
+        _leave_to_rollout(store, name, changes, force=force)
+        route = msgspec.structs.replace(before, **changes)
+    check_route(route, endpoint_names(config))
+    if before is None or {"model", "match_headers", "match_keys"} & changes.keys():
+        check_apart(route, store.routes())
+    return store.save_route(
+        route,
+        who=who,
+        at=at,
+        why=why,
+        verdict_id=verdict_id,
+        expected_revision=0 if before is None else before.revision,
+    )
+
+
+def remove(store: Store, name: str, *, who: str, at: datetime, why: str = "", force: bool = False) -> None:
+    """Forget a route; its history stays. Raises `UsageError` for one that is not there or is in a rollout."""
+    find(store, name)
+    _leave_to_rollout(store, name, {"state": None}, force=force)
+    store.delete_route(name, who=who, at=at, why=why)
+
+
+def history(store: Store, name: str) -> list[RouteChange]:
+    """All changes of a route, oldest first. Raises `UsageError` when nobody ever heard of it."""
+    found = store.route_history(name)
+    if not found:
+        find(store, name)
+    return found
+
+
+def parsed_target(text: str) -> Target:
+    """``ENDPOINT`` or ``ENDPOINT/MODEL``. Raises `UsageError`."""
+    endpoint, slash, model = text.partition("/")
+    if not endpoint or (slash and not model):
+        raise UsageError(
+            f"{text!r} is no target", hint="ENDPOINT or ENDPOINT/MODEL: local/google/gemma-3-270m:app"
+        )
+    return Target(endpoint=endpoint, model=model or None)
+
+
+def shown_target(target: Target | None) -> str:
+    """A target as `parsed_target` reads it."""
+    if target is None:
+        return "–"
+    return target.endpoint if target.model is None else f"{target.endpoint}/{target.model}"
+
+
+def with_pairs(before: Record, pairs: Iterable[str], what: str) -> Any:
+    """A record of limits or guards with ``NAME=VALUE`` pairs set; an empty value takes the limit away.
+
+    Raises `UsageError` for an unknown name or a value of the wrong kind.
+    """
+    values = msgspec.to_builtins(before)
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or name not in values:
+            raise UsageError(
+                f"{what} {pair!r} is not understood", hint=f"NAME=VALUE, NAME one of {', '.join(values)}"
+            )
+        values[name] = value or None
+    try:
+        return msgspec.convert(values, type(before), strict=False)
+    except msgspec.ValidationError as error:
+        expected, _, place = str(error).partition(" - at `$.")
+        name = place.rstrip("`")
+        if "int" in expected or "float" in expected:
+            expected = "Expected a number"
+        raise UsageError(
+            f"{what} {name} is {values.get(name)!r}: {expected[:1].lower()}{expected[1:]}"
+        ) from None
+
+
+def carry_over(
+    store: Store, config: ProjectConfig, *, at: datetime, say: Callable[[str], None] = lambda _: None
+) -> list[str]:
+    """Carry the routes of `freehold.toml` over into the store; returns the names of those that changed.
+
+    A field goes over when the file's own line changed since the last time. What a running rollout holds is left
+    to it, and said. Raises `ConfigError` for a route that points nowhere, before anything is changed.
+    """
+    names = endpoint_names(config)
+    wanted = [route_of(table) for table in config.routes]
+    for route in wanted:
+        check_route(route, names)
+    told = {one.route.name: one.route for one in store.list_records(FILE_KIND, FileRoute)}
+    current = {route.name: route for route in store.routes()}
+    leaving = told.keys() - {route.name for route in wanted}
+    for route in wanted:
+        check_apart(route, [*wanted, *(one for name, one in current.items() if name not in leaving)])
+    changed = []
+    for route in wanted:
+        before, now = told.get(route.name), current.get(route.name)
+        if before == route and now is not None:
+            continue
+        if now is None:
+            merged = route
+        else:
+            fields = _differences(now if before is None else before, route)
+            held = [
+                field for field in fields if field in ROLLOUT_FIELDS and running_rollout(store, route.name)
+            ]
+            if held:
+                say(f"route {route.name}: a rollout is running, {', '.join(held)} of {FILE} left aside")
+            merged = msgspec.structs.replace(
+                now, **{field: value for field, value in fields.items() if field not in held}
+            )
+        if now is None or _differences(now, merged):
+            store.save_route(merged, who=FILE, at=at, why="the file changed")
+            changed.append(route.name)
+        store.put_record(FILE_KIND, route.name, FileRoute(route=route))
+    for name in leaving:
+        if name in current and running_rollout(store, name):
+            say(f"route {name} is no longer in {FILE}, but a rollout is running: left as it is")
+            continue
+        if store.delete_route(name, who=FILE, at=at, why="no longer in the file"):
+            changed.append(name)
+        store.delete_record(FILE_KIND, name)
+    return changed
+
+
+def route_of(table: RouteConfig) -> Route:
+    """The route a ``[[routes]]`` table describes."""
+    return Route(
+        name=table.name,
+        model=table.model,
+        incumbent=table.incumbent,
+        candidate=table.candidate,
+        state=table.state,
+        canary_share=table.canary_share,
+        shadow_share=table.shadow_share,
+        sticky=table.sticky,
+        match_headers={name.lower(): value for name, value in table.headers.items()},
+        match_keys=table.keys,
+        fallback=table.fallback,
+        guard=table.guard,
+        limits=table.limits,
+    )
+
+
+def _differences(before: Route, after: Route) -> dict[str, Any]:
+    return {
+        field: getattr(after, field)
+        for field in Route.__struct_fields__
+        if field not in ("name", "revision") and getattr(before, field) != getattr(after, field)
+    }
+
+
+def _leave_to_rollout(store: Store, name: str, changes: dict[str, Any], *, force: bool) -> None:
+    held = [field for field in ROLLOUT_FIELDS if field in changes]
+    if held and not force and running_rollout(store, name):
+        raise UsageError(
+            f"a rollout of the route {name} is running and decides on its {', '.join(held)}",
+            hint=f"freehold rollout pause|advance|promote|rollback --route {name}; or --force",
+        )

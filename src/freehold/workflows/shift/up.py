@@ -1,0 +1,207 @@
+"""`freehold up`: the gateway on loopback, with the model of this project (or the default one) behind it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import msgspec
+
+from freehold.errors import ConfigError, UnknownModelError, WeightsError
+from freehold.gateway.config import ApiKey, GatewayConfig
+from freehold.gateway.pii import LIBRARY
+from freehold.gateway.redaction import redactor_of
+from freehold.gateway.routing import ANY_MODEL
+from freehold.gateway.spending import Bill, dollars
+from freehold.store import Store, open_store
+from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
+from freehold.types.progress import Progress
+from freehold.types.traffic_config import CaptureMode
+from freehold.workflows.license.attributions import attributions
+from freehold.workflows.project import Project, now
+from freehold.workflows.serve import serve
+from freehold.workflows.serve.hold import ServedAt, hold
+from freehold.workflows.serve.names import INCUMBENT
+from freehold.workflows.shift import routes
+from freehold.workflows.shift.keys import KIND as KEYS
+from freehold.workflows.shift.observer_process import ObserverProcess, Watching
+from freehold.workflows.weights.pull import ensure_weights
+
+Capture = CaptureMode
+
+
+def project_plan(project: Project, *, progress: Progress | None = None) -> ServePlan:
+    """What `freehold migrate` chose last for this project, else its first candidate as it comes.
+
+    Raises `WeightsError` when the chosen weights are gone and cannot be had again: another model under the same name
+    would answer, and nobody would notice.
+    """
+    with open_store(project.store_url) as store:
+        chosen = store.latest_record("serve_plan", ServePlan)
+    if chosen is not None:
+        gone = chosen.weights_path is not None and not Path(chosen.weights_path).exists()
+        return _had_again(chosen, project, progress) if gone else chosen
+    config = project.config.serve
+    return serve.plan(
+        project.config.candidates.models[0],
+        project.settings,
+        engine=config.engine,
+        context_tokens=config.context_tokens,
+        parallel=config.parallel,
+        options=config.options,
+        progress=progress,
+    )
+
+
+def _had_again(chosen: ServePlan, project: Project, progress: Progress | None) -> ServePlan:
+    """The plan with its weights where they are now, fetched again when they were pruned."""
+    found = None
+    with contextlib.suppress(WeightsError, UnknownModelError):
+        found = ensure_weights(chosen.model, project.settings, progress=progress)
+    if found is None or found.sha256 != chosen.weights_sha256:
+        raise WeightsError(
+            f"the weights that freehold migrate chose are gone: {chosen.weights_path}",
+            hint="freehold migrate makes or fetches them again; freehold up --model NAME serves another",
+        )
+    return msgspec.structs.replace(chosen, weights_path=found.path)
+
+
+def incumbent_endpoint(project: Project, *, say: Callable[[str], None]) -> Endpoint | None:
+    """The incumbent's endpoint, when `freehold.toml` names one and its key is in the environment."""
+    incumbent = project.config.incumbent
+    if incumbent is None or incumbent.base_url is None:
+        return None
+    if incumbent.api_key_env and not os.environ.get(incumbent.api_key_env):
+        say(f"{incumbent.model} is not reachable through the gateway: {incumbent.api_key_env} is not set")
+        return None
+    return Endpoint(
+        name=INCUMBENT,
+        engine="remote",
+        base_url=incumbent.base_url.rstrip("/").removesuffix("/v1"),
+        api=incumbent.api,
+        models=(ServedModel(name=incumbent.model, upstream_name=incumbent.model),),
+        capabilities=Capabilities(tools=True, json_schema=True, logprobs=True, embeddings=True),
+        api_key_env=incumbent.api_key_env,
+    )
+
+
+def more_endpoints(project: Project, *, say: Callable[[str], None]) -> list[Endpoint]:
+    """The endpoints of ``[[endpoints]]`` whose keys are in the environment."""
+    found = []
+    for table in project.config.endpoints:
+        if table.api_key_env and not os.environ.get(table.api_key_env):
+            say(f"the endpoint {table.name} is left out: {table.api_key_env} is not set")
+            continue
+        found.append(
+            Endpoint(
+                name=table.name,
+                engine="remote",
+                base_url=table.base_url.rstrip("/").removesuffix("/v1"),
+                api=table.api,
+                models=tuple(ServedModel(name=name, upstream_name=name) for name in table.models),
+                capabilities=Capabilities(tools=True, json_schema=True, logprobs=True, embeddings=True),
+                api_key_env=table.api_key_env,
+                context_tokens=table.context_tokens,
+            )
+        )
+    return found
+
+
+def _check_prices(store: Store, front: GatewayConfig) -> None:
+    """A spend cap that cannot be held is an error now, not a surprise later. Raises `ConfigError`."""
+    keys = [key for key in store.list_records(KEYS, ApiKey) if key.revoked_at is None]
+    any_key = any(key.limits.caps_spending for key in keys)
+    for route in store.routes():
+        if not (route.limits.caps_spending or any_key):
+            continue
+        for target in (route.incumbent, route.candidate, *route.fallback):
+            if target is None or not front.charges(target.endpoint):
+                continue
+            model = target.model or route.model
+            probe = Bill([], target.endpoint, model, 1, 0, 1)
+            if model != ANY_MODEL and dollars(probe, front, at=now()) is None:
+                raise ConfigError(
+                    f"route {route.name} is under a spend cap, and no price of {model} is known",
+                    hint="state it: [incumbent] or [[endpoints]] price = { prompt = 2.5, completion = 10 } (dollars "
+                    "per million tokens); list prices need the extra: pip install 'freehold[costs]'",
+                )
+
+
+def up(
+    project: Project,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    capture: Capture | None = None,
+    plan: ServePlan | None = None,
+    workers: int | None = None,
+    ready: Callable[[ServedAt], None],
+    progress: Progress,
+) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises `PortInUseError`, what pulling weights raises, and `EngineError` when the engine does not start.
+    """
+    from freehold.gateway.serve import check_port
+
+    config = project.config
+    incumbent = incumbent_endpoint(project, say=progress.say)
+    front = GatewayConfig(
+        endpoints=(
+            *([] if incumbent is None else [incumbent]),
+            *more_endpoints(project, say=progress.say),
+        ),
+        host=host or project.settings.host,
+        port=port or config.serve.port or project.settings.port,
+        store_url=project.store_url,
+        capture=capture or config.capture.mode,
+        capture_queue=project.settings.capture_queue,
+        retention_days=config.capture.retention_days,
+        retention_bytes=None
+        if config.capture.retention_mib is None
+        else round(config.capture.retention_mib * 1024 * 1024),
+        shadow_concurrency=config.capture.shadow_concurrency,
+        shadow_per_minute=config.capture.shadow_per_minute,
+        workers=workers or 1,
+        log_requests=project.settings.log_requests,
+        otel=project.settings.otel,
+        prices={table.name: table.price for table in config.endpoints if table.price is not None}
+        | ({INCUMBENT: config.incumbent.price} if config.incumbent and config.incumbent.price else {}),
+    )
+    if front.capture == "pii":
+        progress.step("load the library that finds personal data")
+        redactor_of(front.capture)
+        if not LIBRARY.finds_names:
+            progress.say("no spaCy model is installed: numbers and addresses are found, names are not")
+    check_port(front.host, front.port)  # before a pull that may take minutes
+    chosen = plan or project_plan(project, progress=progress)
+    with open_store(project.store_url) as store:
+        # Before the first request, so that no request is answered by other routes than the file's.
+        routes.carry_over(store, config, at=now(), say=progress.say)
+        _check_prices(store, front)
+        front = msgspec.structs.replace(
+            front,
+            keys_in_store=bool(store.list_records(KEYS, ApiKey)),
+            attributions=attributions([chosen], config.use),
+        )
+    watching = Watching(
+        store_url=project.store_url,
+        config_path=None if project.config_path is None else str(project.config_path.absolute()),
+        look_seconds=config.rollout.look_seconds,
+    )
+    progress.step("start the engine", note=f"{chosen.model} on {chosen.engine}")
+
+    async def run() -> None:
+        log_dir = project.state / "engines"
+        await hold(
+            chosen,
+            front,
+            log_dir=log_dir,
+            ready=ready,
+            beside=lambda logs: ObserverProcess(watching, logs / "observer.log"),
+        )
+
+    anyio.run(run)

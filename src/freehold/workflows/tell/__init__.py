@@ -1,0 +1,1 @@
+"""What others read: the report, and the console's views."""

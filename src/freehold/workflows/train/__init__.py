@@ -1,0 +1,1 @@
+"""Teach a model the task: plan, train, search, list, export."""

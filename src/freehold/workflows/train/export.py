@@ -1,0 +1,200 @@
+"""`freehold adapters export`: an adapter in the form another tool reads, each with its model card."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from freehold import __version__
+from freehold.datasets import building
+from freehold.errors import FreeholdError, StorageError, UsageError, WeightsError
+from freehold.report.model_card import CardFacts, model_card
+from freehold.store import open_store
+from freehold.training import merge as merging
+from freehold.training.export import sha256_of
+from freehold.types.dataset import Dataset
+from freehold.types.license import Ruling, UseProfile
+from freehold.types.model import Weights
+from freehold.types.progress import Progress
+from freehold.types.record import Record
+from freehold.types.report import CandidateReport, Report
+from freehold.types.training import Adapter
+from freehold.workflows.data.curate import data_in_short
+from freehold.workflows.license.rule import lineage_of, rule_for_model
+from freehold.workflows.project import Project
+from freehold.workflows.train.export_kinds import WRITERS, Kind, Work, Written
+from freehold.workflows.weights.pull import ensure_weights
+
+README = "README.md"
+
+Files = dict[str, str]
+"""File name to sha256."""
+
+
+class Export(Record, frozen=True, kw_only=True):
+    """What was written. `changed` counts layers with the adapter merged in; 0 where it lies beside its base."""
+
+    adapter_id: str
+    kind: Kind
+    path: str
+    files: Files
+    bytes: int
+    usage: str
+    quantization: str | None = None
+    changed: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def export(
+    project: Project,
+    adapter: Adapter,
+    *,
+    kind: Kind,
+    out: Path | None = None,
+    quantization: str | None = None,
+    precision: merging.Precision = "bf16",
+    base: Weights | None = None,
+    context_tokens: int | None = None,
+    progress: Progress,
+) -> Export:
+    """Write an adapter for another tool into a folder of its own, with a model card.
+
+    The folder is made beside its final place and takes it in one step; one that is there is replaced only when an
+    export made it. `base` defaults to the weights it was trained on. Raises `UsageError`, `WeightsError` (the base is
+    not here, or is another than trained on), `TrainingError` and `StorageError`.
+    """
+    if quantization is not None and kind not in ("gguf", "ollama"):
+        raise UsageError(f"--quant is for gguf and ollama, not for {kind}")
+    target = out or project.root / "exports" / f"{adapter.name}-{adapter.id[:8]}-{kind}"
+    _may_replace(target)
+    partial = target.with_name(target.name + ".partial")
+    weights = None
+    if kind not in ("peft", "gguf-adapter"):
+        weights = base or base_of(adapter, project, progress)
+    if quantization is not None:
+        quantization = quantization.upper()
+    elif kind == "gguf":
+        quantization = "Q8_0"
+    work = Work(project, adapter, weights, partial, quantization, precision, context_tokens, progress)
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        progress.step(f"export {adapter.name} as {kind}")
+        written = WRITERS[kind](work)
+        files = {
+            str(path.relative_to(partial)): sha256_of(path)
+            for path in sorted(partial.rglob("*"))
+            if path.is_file()
+        }
+        card = model_card(_facts(project, adapter, kind, files, quantization, written, progress))
+        (partial / README).write_text(card, encoding="utf-8")
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+    except OSError as error:
+        raise StorageError(
+            f"{target}: cannot be written: {error.strerror or error}",
+            hint="free some space, or choose --out FOLDER",
+        ) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Export(
+        adapter_id=adapter.id,
+        kind=kind,
+        path=str(target),
+        files=files,
+        bytes=sum(path.stat().st_size for path in target.rglob("*") if path.is_file()),
+        usage=written.usage,
+        quantization=quantization,
+        changed=written.changed,
+        notes=written.notes,
+    )
+
+
+def base_of(adapter: Adapter, project: Project, progress: Progress) -> Weights:
+    """The very weights an adapter was trained on. Raises `WeightsError` when those here are others."""
+    weights = ensure_weights(adapter.base_model, project.settings, progress=progress)
+    if weights.sha256 != adapter.base_sha256:
+        raise WeightsError(
+            f"{adapter.name} was trained on other weights of {adapter.base_model}: sha256 {adapter.base_sha256[:12]}, "
+            f"here are {weights.sha256[:12]} ({weights.quantization})",
+            hint="name the file it was trained on with --base file:PATH",
+        )
+    return weights
+
+
+def _may_replace(target: Path) -> None:
+    """Raise `UsageError` unless the place is free, empty or holds an earlier export."""
+    if not target.exists():
+        return
+    card = target / README
+    ours = card.is_file() and "made by: freehold" in card.read_text(encoding="utf-8", errors="replace")
+    if target.is_dir() and (ours or not any(target.iterdir())):
+        return
+    raise UsageError(
+        f"{target} is there and no export of freehold", hint="choose another place: --out FOLDER"
+    )
+
+
+def _facts(
+    project: Project,
+    adapter: Adapter,
+    kind: Kind,
+    files: Files,
+    quantization: str | None,
+    written: Written,
+    progress: Progress,
+) -> CardFacts:
+    dataset = _dataset(project, adapter)
+    candidate = _candidate(project, adapter)
+    ruling = candidate.ruling if candidate is not None else None
+    if ruling is None:
+        ruling = _rule(project.config.use, adapter, dataset, progress)
+    given = msgspec.structs.replace(project.config.use, distributes_weights=True)
+    incumbent = project.config.incumbent
+    return CardFacts(
+        adapter=adapter,
+        kind=kind,
+        files=files,
+        usage=written.usage,
+        app=project.config.app.name,
+        version=__version__,
+        dataset=dataset,
+        data=data_in_short(dataset),
+        ruling=ruling,
+        passing_on=_rule(given, adapter, dataset, progress),
+        candidate=candidate,
+        incumbent=incumbent.model if incumbent is not None else None,
+        quantization=quantization,
+        notes=written.notes,
+    )
+
+
+def _dataset(project: Project, adapter: Adapter) -> Dataset | None:
+    folder = project.state / "datasets" / adapter.dataset_id
+    if (folder / "manifest.json").is_file():
+        return building.load(folder)
+    with open_store(project.store_url) as store:
+        return store.get_record("dataset", adapter.dataset_id, Dataset)
+
+
+def _candidate(project: Project, adapter: Adapter) -> CandidateReport | None:
+    """The newest report's lines on this adapter."""
+    with open_store(project.store_url) as store:
+        found = [
+            candidate
+            for report in store.list_records("report", Report)
+            for candidate in report.candidates
+            if candidate.adapter is not None and candidate.adapter.id == adapter.id
+        ]
+    return found[-1] if found else None
+
+
+def _rule(use: UseProfile, adapter: Adapter, dataset: Dataset | None, progress: Progress) -> Ruling | None:
+    try:
+        lineage = lineage_of(adapter.base_model, dataset) if dataset is not None else None
+        return rule_for_model(adapter.base_model, use, lineage=lineage)
+    except FreeholdError as error:
+        progress.say(f"warning: the card has no ruling: {error.message}")
+        return None

@@ -1,0 +1,214 @@
+"""`freehold train --preview` and `--dry-run`: what a run will see and take, before it runs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from freehold import training
+from freehold.errors import TrainingError
+from freehold.hardware.tensors import active_parameter_count
+from freehold.hardware.training_memory import adapted, runs_fused, smallest_side
+from freehold.store import open_store
+from freehold.training import base as bases
+from freehold.training import checkpoint, formatting, methods, preview, probe, schedule
+from freehold.training.defaults import weight_count
+from freehold.types.model import Shape
+from freehold.types.training import Adapter, FinetuneConfig
+from freehold.types.training_plan import Measured, TrainingPlan, TrainingPreview
+from freehold.workflows.fit.fit import training_fit
+from freehold.workflows.fit.sizes import size_model
+from freehold.workflows.fit.speeds import MeasuredSpeed
+from freehold.workflows.project import Project
+from freehold.workflows.train.train import Asked
+
+FORWARDS = 3.0
+"""A training step computes about three times what reading the same tokens does: forward, and twice that back."""
+
+
+class _Time(NamedTuple):
+    """Seconds of training, what they are told from, and shortest and longest where they are estimated."""
+
+    seconds: float | None
+    basis: str
+    range: tuple[float, float] | None = None
+
+
+class _Looked(NamedTuple):
+    job: training.Job
+    tokenizer: Any
+    train: Measured
+
+
+def preview_run(project: Project, what: Asked, *, config: FinetuneConfig, count: int) -> TrainingPreview:
+    """The first `count` training samples through the base's own chat template, and the split in numbers.
+
+    Only the tokenizer is loaded. Raises `MissingExtraError`, `WeightsError`, `TrainingError`, `InputError`.
+    """
+    job, tokenizer, train = _look(project, what, config)
+    samples = training.read_samples(what.dataset, "train")
+    return TrainingPreview(
+        base_model=what.base.model_id,
+        dataset_id=what.dataset.id,
+        method=config.method,
+        template_sha256=formatting.template_sha256(tokenizer),
+        samples=tuple(preview.shown(tokenizer, samples, job.config, count)),
+        train=train,
+    )
+
+
+def plan_run(project: Project, what: Asked, *, config: FinetuneConfig) -> TrainingPlan:
+    """What the run would be: options, steps, memory, time. Nothing is trained.
+
+    Raises what `preview_run` raises, and `TrainingError` when no sample could be trained on.
+    """
+    job, _, train = _look(project, what, config)
+    config = job.config
+    if not train.usable:
+        first = train.first_left_out[0].reason if train.first_left_out else "the split is empty"
+        raise TrainingError(
+            f"none of {train.looked_at:,} samples looked at can be trained on; the first: {first}",
+            hint="freehold train --preview 3 shows them, or says why not",
+        )
+    first_reject = train.first_left_out[0].reason if train.first_left_out else None
+    methods.check_count(train.usable, first_reject, methods.of(config.method).need)
+    shape = size_model(what.base.model_id, weights=what.base, settings=project.settings).shape
+    methods.check_rank(config, smallest_side(shape, config.target_modules))
+    usable = round(train.samples * train.usable / train.looked_at)
+    steps = schedule.total_steps(usable, config)
+    mean = train.tokens / train.usable
+    counted = msgspec.structs.replace(config, method=_counted_as(config))
+    fit = training_fit(
+        what.base.model_id,
+        config=counted,
+        sample_tokens=train.longest_tokens,
+        target_tokens=max(1, round(train.learned_tokens / train.usable)),
+        shared_tokens=min(train.shared_tokens, train.longest_tokens - 1),
+        settings=project.settings,
+        weights=what.base,
+    )
+    tokens = round(mean * usable * steps / schedule.steps_per_epoch(usable, config.batch_size))
+    at_once = max(1, min(config.batch_size, usable, int(config.pack_tokens // mean)))
+    time = _measured_time(project, what, config, tokens, fit.machine)
+    if time is None:
+        unshared = 1 - (train.shared_tokens / mean) * (1 - 1 / at_once)
+        work = probe.Work(tokens * unshared, tokens * train.learned_tokens / train.tokens)
+        time = _probed_time(project, what, config, shape, work)
+    notes = list(_notes(config, train, fit.fits, time))
+    return TrainingPlan(
+        job_id=job.id,
+        base_model=what.base.model_id,
+        dataset_id=what.dataset.id,
+        adapter_dir=job.adapter_dir,
+        config=config,
+        train=train,
+        steps=steps,
+        samples_at_once=at_once,
+        parts_per_step=-(-min(config.batch_size, usable) // at_once),
+        train_tokens=tokens,
+        fit=fit,
+        seconds=time.seconds,
+        seconds_basis=time.basis,
+        seconds_range=time.range,
+        done=training.finished(job) is not None,
+        resumes=(Path(job.run_dir) / checkpoint.FILE).exists(),
+        notes=tuple(notes),
+    )
+
+
+def _look(project: Project, what: Asked, config: FinetuneConfig) -> _Looked:
+    bases.require()
+    methods.check(config)
+    bases.check_method(what.base, config)
+    job = training.make(
+        config=config,
+        dataset=what.dataset,
+        base=what.base,
+        out_dir=project.state / "adapters",
+        name=what.name,
+    )
+    tokenizer = bases.load_tokenizer(what.base)
+    formatting.template_sha256(tokenizer)  # a base without a template is told of at once
+    total = what.dataset.split("train").samples
+    samples = training.read_samples(what.dataset, "train")
+    return _Looked(job, tokenizer, preview.measured(tokenizer, samples, job.config, total))
+
+
+def _counted_as(config: FinetuneConfig) -> Any:
+    """The method whose memory is counted: what is put on LoRA's loss takes little more than LoRA."""
+    return config.method if config.method in ("lora", "qlora", "full") else "lora"
+
+
+def _notes(config: FinetuneConfig, train: Measured, fits: bool, time: _Time) -> list[str]:
+    notes = []
+    if config.method in ("dpo", "kto"):
+        notes.append(f"memory is counted as for lora; {config.method} compares with the base and takes more")
+    if config.method == "distill":
+        notes.append("memory is counted as for lora; the incumbent's probabilities take little more")
+    if train.looked_at < train.samples:
+        notes.append(f"lengths are of {train.looked_at:,} of {train.samples:,} samples")
+    if not fits:
+        notes.append("a run that runs out of memory goes on with half as much at once, down to one sample")
+    longest = time.range[1] if time.range is not None else time.seconds
+    if config.max_minutes is not None and longest is not None and longest > 60 * config.max_minutes:
+        sure = time.range is None or time.range[0] > 60 * config.max_minutes
+        notes.append(
+            f"the schedule {'will' if sure else 'may'} be shortened to end in {config.max_minutes:g} minutes "
+            "(max_minutes)"
+        )
+    return notes
+
+
+def _measured_time(
+    project: Project, what: Asked, config: FinetuneConfig, tokens: int, machine: str
+) -> _Time | None:
+    """Seconds of training, from what this project's machine did before: its own runs first, then its reading speed."""
+    with open_store(project.store_url) as store:
+        adapters = store.list_records("adapter", Adapter)
+        speeds = store.list_records("measured_speed", MeasuredSpeed)
+    runs = [one for one in reversed(adapters) if one.train_seconds > 0 and one.train_tokens > 0]
+    for one in runs:
+        if one.base_model == what.base.model_id and one.config.method == config.method:
+            speed = one.train_tokens / one.train_seconds
+            return _Time(tokens / speed, f"{speed:,.0f} tokens/s of the run that made {one.name}")
+    for measured in reversed(speeds):
+        if measured.model == what.base.model_id and measured.machine == machine:
+            reads = measured.speed.prefill_tokens_per_second[0]
+            return _Time(
+                tokens * FORWARDS / reads, f"a third of the {reads:,.0f} tokens/s it was measured to read"
+            )
+    return None
+
+
+def _probed_time(
+    project: Project, what: Asked, config: FinetuneConfig, shape: Shape, work: probe.Work
+) -> _Time:
+    """Seconds of training from half a second of matrix products; nothing on a GPU."""
+    device = bases.choose_device()
+    if device != "cpu":
+        return _Time(
+            None,
+            f"nothing was measured yet with this base (about {weight_count(what.base) / 1e6:,.0f} million weights): "
+            f"freehold bench-model {what.base.model_id}, or train with --max-minutes, which shortens the schedule "
+            "to fit",
+        )
+    bf16 = bases.choose_precision(config.precision, device).name == "bf16"
+    products = probe.products_per_second(shape, bf16=bf16, threads=config.threads or project.settings.threads)
+    head = float(shape.hidden * shape.vocabulary)
+    passed = active_parameter_count(shape) - head * (1 if shape.tied_embeddings else 2)
+    adapter = 0.0
+    if config.method != "full":
+        layers = adapted(shape, config.target_modules)
+        adapter = float(sum(config.r * sum(layer.dims) * layer.active for layer in layers))
+    found = probe.seconds(
+        probe.operations(work, passed, head, adapter, config), products, fused=runs_fused(shape, config)
+    )
+    return _Time(
+        math.sqrt(found[0] * found[1]),
+        f"estimated: nothing was measured yet with this base, but products of its sizes in "
+        f"{'bf16' if bf16 else 'float32'} make {products / 1e9:,.0f} GFLOP/s just now",
+        found,
+    )

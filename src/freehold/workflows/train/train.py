@@ -1,0 +1,195 @@
+"""`freehold train`: a dataset and a base become an adapter that the project owns."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from freehold import training
+from freehold.datasets import building
+from freehold.errors import InputError, UsageError
+from freehold.report.curve_page import render_curve
+from freehold.settings import Settings
+from freehold.store import open_store
+from freehold.training import checkpoint, methods, trackers
+from freehold.types.cluster import ClusterConfig
+from freehold.types.dataset import Dataset
+from freehold.types.model import Weights
+from freehold.types.progress import Progress
+from freehold.types.training import Adapter, FinetuneConfig, TrainingEvent
+from freehold.workflows.data import dataset as datasets
+from freehold.workflows.fit.fit import training_fit
+from freehold.workflows.project import Project
+from freehold.workflows.weights.pull import ensure_weights
+
+CURVE = "curve.html"
+
+
+def train(
+    *,
+    config: FinetuneConfig,
+    dataset: Dataset,
+    base: Weights,
+    out_dir: Path,
+    name: str,
+    settings: Settings,
+    progress: Progress,
+    cluster: ClusterConfig | None = None,
+) -> Adapter:
+    """Train an adapter in a child process, or return it when this very job has been done before.
+
+    An interrupted job goes on from its checkpoint. Raises `TrainingError`, `WeightsError`, `InputError`,
+    `StorageError` and `MissingExtraError`, each with the way out.
+    """
+    methods.check(config)
+    if config.threads is None and settings.threads is not None:
+        config = msgspec.structs.replace(config, threads=settings.threads)
+    together = None
+    if cluster is not None and cluster.workers > 1:
+        together = training.Together(
+            workers=cluster.workers, address=cluster.address, cpus=cluster.cpus, gpus=cluster.gpus
+        )
+    job = training.make(
+        config=config, dataset=dataset, base=base, out_dir=out_dir, name=name, cluster=together
+    )
+    done = training.finished(job)
+    if done is not None:
+        progress.say(f"adapter {done.name} is there already: {done.path}")
+        return done
+    if together is None:
+        check_room(config, base, settings)
+    progress.update(0, None, unit="steps", note=f"loading {base.model_id}")
+    tell = trackers.start(job)
+    try:
+        # Closed at once when somebody stops here: the worker then writes its checkpoint.
+        with contextlib.closing(training.train(job)) as events:
+            _follow(events, tell, progress)
+    except KeyboardInterrupt:
+        if (Path(job.run_dir) / checkpoint.FILE).exists():
+            progress.say("a checkpoint is written: the same command goes on from there")
+        raise
+    finally:
+        tell.close()
+        write_curve(job.name, Path(job.adapter_dir))
+    adapter = training.finished(job)
+    if adapter is None:
+        raise InputError("the trainer ended without a whole adapter", path=job.adapter_dir)
+    return adapter
+
+
+FIXED = ("weights", "joined_weights", "adapter", "gradients", "optimizer", "process")
+"""Parts of a run's memory that computing less at once does not make smaller."""
+
+
+def check_room(config: FinetuneConfig, base: Weights, settings: Settings) -> None:
+    """Raise `UsageError` where the base with its adapter is larger than what is free, whatever is computed at once.
+
+    Without this the system kills the trainer, or another program, again and again before it gives up. A base whose
+    sizes can't be read is left to the trainer.
+    """
+    counted = msgspec.structs.replace(
+        config, method=config.method if config.method in ("lora", "qlora", "full") else "lora", batch_size=1
+    )
+    try:
+        fit = training_fit(base.model_id, config=counted, sample_tokens=2, target_tokens=1, settings=settings,
+                           weights=base, checkpointing=True)  # fmt: skip
+    except (InputError, UsageError):
+        return
+    needed = sum(part.bytes for part in fit.parts if part.name in FIXED)
+    if needed > fit.available_bytes:
+        ways = [
+            way.replace("--train", "--method") for way in fit.ways_out if way.startswith(("qlora", "lora"))
+        ]
+        raise UsageError(
+            f"{base.model_id} needs {needed / 2**30:.1f} GiB to be trained ({config.method}) before anything is "
+            f"computed, {fit.available_bytes / 2**30:.1f} GiB are free",
+            hint="; ".join([*ways, "take a smaller base, or free some memory"]),
+        )
+
+
+def _follow(events: Iterable[TrainingEvent], tell: trackers.Trackers, progress: Progress) -> None:
+    for event in events:
+        tell(event)
+        if event.kind == "step":
+            speed = "" if event.tokens_per_second is None else f", {event.tokens_per_second:,.0f} tokens/s"
+            memory = "" if event.peak_memory_bytes is None else f", {event.peak_memory_bytes / 2**30:.1f} GiB"
+            progress.update(
+                event.step, event.steps, unit="steps", note=f"loss {event.loss:.3f}{speed}{memory}"
+            )
+        elif event.kind == "start" and event.message:
+            progress.say(event.message)
+        elif event.kind == "eval":
+            progress.say(f"step {event.step}: {event.message} {event.loss:.4f}")
+        elif event.kind == "warning" and event.message:
+            progress.say(f"warning: {event.message}")
+
+
+def write_curve(name: str, folder: Path) -> Path | None:
+    """Draw a run's events as a page beside its adapter; None where there are none, or no room for it."""
+    path = folder / CURVE
+    decoder = msgspec.json.Decoder(TrainingEvent)
+    try:
+        lines = (folder / "run" / "events.jsonl").read_bytes().splitlines()
+        events = [decoder.decode(line) for line in lines if line.endswith(b"}")]
+        page = render_curve(name, events, training.read_manifest(folder))
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(path)
+    except (OSError, msgspec.DecodeError):  # the run itself is what matters, and says so itself
+        return None
+    return path
+
+
+class Asked(NamedTuple):
+    """What a project is to be trained with."""
+
+    dataset: Dataset
+    base: Weights
+    name: str
+
+
+def asked(
+    project: Project, *, base: str | None, dataset: str | None, name: str | None, progress: Progress
+) -> Asked:
+    """The project's latest dataset, its first candidate and its own name, unless others are given."""
+    data = datasets.latest(project) if dataset is None else find_dataset(project, dataset)
+    weights = ensure_weights(base or project.config.candidates.models[0], project.settings, progress=progress)
+    return Asked(data, weights, name or project.config.app.name)
+
+
+def train_project(project: Project, what: Asked, *, config: FinetuneConfig, progress: Progress) -> Adapter:
+    """Train for a project and keep the record."""
+    adapter = train(
+        config=config,
+        dataset=what.dataset,
+        base=what.base,
+        out_dir=project.state / "adapters",
+        name=what.name,
+        settings=project.settings,
+        progress=progress,
+        cluster=project.config.cluster,
+    )
+    with open_store(project.store_url) as store:
+        store.put_record("adapter", adapter.id, adapter, made_from=adapter.made_from)
+    return adapter
+
+
+def find_dataset(project: Project, wanted: str) -> Dataset:
+    """A dataset by id (or its beginning), name or folder. Raises `UsageError` when there is none."""
+    folder = Path(wanted)
+    if (folder / "manifest.json").is_file():
+        return msgspec.structs.replace(building.load(folder), path=str(folder.resolve()))
+    known = datasets.all_datasets(project)
+    for one in reversed(known):
+        if one.id.startswith(wanted) or one.name == wanted:
+            return one
+    raise UsageError(
+        f"no dataset {wanted}",
+        hint=f"known: {', '.join(sorted({one.name for one in known}))}"
+        if known
+        else "freehold dataset build makes one",
+    )

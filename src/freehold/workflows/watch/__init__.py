@@ -1,0 +1,1 @@
+"""Is it still good: checks of a promoted model, again and again."""

@@ -1,0 +1,113 @@
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from click.testing import CliRunner
+
+from freehold.cli.main import cli
+from freehold.errors import UnknownModelError
+from freehold.types.assessment import Needs
+from freehold.types.trace import Trace, Usage
+from freehold.workflows.choose.assess import assess
+from freehold.workflows.choose.needs import needs_of
+from freehold.workflows.project import open_project
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    (tmp_path / "freehold.toml").write_text(
+        '[app]\nname = "a"\n[use]\ncommercial = true\nmonthly_active_users = 1000\nregions = ["US"]\n'
+    )
+    return open_project()
+
+
+def by_name(found):
+    return {row.model: row for row in found.rows}
+
+
+def test_every_exclusion_has_its_reason(project):
+    found = assess(project, machine="RTX 4090", stated=Needs(tools=True, context_tokens=8192))
+    rows = by_name(found)
+    assert all(row.reasons for row in found.rows if row.outcome != "shortlisted")
+    assert any("memory: needs" in reason for reason in rows["meta-llama/Llama-3.3-70B-Instruct"].reasons)
+    assert any("tools" in reason for reason in rows["google/gemma-3-27b-it"].reasons)
+    assert any("context: 8,192" in reason for reason in rows["meta-llama/Llama-2-7b-chat-hf"].reasons)
+    assert rows["CohereForAI/c4ai-command-r7b-12-2024"].outcome == "excluded"
+    assert any("licence: not allowed" in r for r in rows["CohereForAI/c4ai-command-r7b-12-2024"].reasons)
+    assert rows["Qwen/Qwen3-8B"].outcome == "shortlisted"
+    ranks = [row.rank for row in found.rows if row.rank]
+    assert ranks == list(range(1, len(found.shortlist) + 1))
+
+
+def test_the_largest_quantization_that_fits_is_taken(project):
+    found = by_name(assess(project, machine="RTX 4090", models=("Qwen/Qwen3-32B", "Qwen/Qwen3-8B")))
+    assert found["Qwen/Qwen3-8B"].quantization == "Q8_0"
+    assert found["Qwen/Qwen3-32B"].quantization in ("Q5_K_M", "Q4_K_M")
+    assert found["Qwen/Qwen3-32B"].headroom_bytes >= 0
+
+
+def test_order_by_speed_and_memory(project):
+    first = [row.model for row in assess(project, machine="RTX 4090").shortlist]
+    assert first.index("Qwen/Qwen3-8B") < first.index("meta-llama/Llama-2-13b-chat-hf")  # two years younger
+    large = [row.parameters for row in assess(project, machine="RTX 4090", rank_by="size").shortlist]
+    assert large == sorted(large, reverse=True)
+    fast = assess(project, machine="RTX 4090", rank_by="speed").shortlist
+    speeds = [row.speed.decode_tokens_per_second[0] for row in fast]
+    assert speeds == sorted(speeds, reverse=True)
+    small = [row.total_bytes for row in assess(project, machine="RTX 4090", rank_by="memory").shortlist]
+    assert small == sorted(small)
+
+
+def test_the_whole_catalog_is_assessed(project):
+    assert len(assess(project, machine="2x L4").rows) > 80
+
+
+def test_unknown_model_is_an_error(project):
+    with pytest.raises(UnknownModelError):
+        assess(project, machine="L4", models=("no/such",))
+
+
+def trace(number, **request):
+    return Trace(
+        id=f"t{number}",
+        at=datetime(2026, 11, 1, tzinfo=UTC) + timedelta(seconds=number),
+        source="import:x",
+        model="gpt-4o",
+        request={"messages": [{"role": "system", "content": "s" * 90}, {"role": "user", "content": "hello"}]}
+        | request,
+        response=None,
+        total_ms=1500,
+        usage=Usage(prompt_tokens=3000, completion_tokens=200),
+    )
+
+
+def test_needs_are_read_from_traces():
+    seen = needs_of([trace(0, tools=[{"type": "function"}]), trace(1), trace(2)])
+    assert seen.tools
+    assert not seen.vision
+    assert seen.context_tokens == 3328
+    assert seen.concurrency == 2
+    assert seen.duplicate_share == pytest.approx(1 / 3)
+    assert seen.cacheable_prefix_share > 0.6
+
+
+def test_no_traces_conclude_nothing():
+    assert "4,096 tokens a request" in needs_of([]).how[0]
+
+
+def test_command(project):
+    result = CliRunner().invoke(cli, ["assess", "--machine", "RTX 4090"])
+    assert result.exit_code == 0, result.output
+    assert "[candidates]" in result.stdout
+    record = json.loads(CliRunner().invoke(cli, ["assess", "--machine", "L4", "--json"]).stdout)
+    assert record["rows"][0]["rank"] == 1
+    assert CliRunner().invoke(cli, ["assess", "--machine", "0.1GB"]).exit_code == 1
+
+
+def test_slow_machines_write_more_than_nothing(project):
+    result = CliRunner().invoke(cli, ["assess", "google/gemma-3-27b-it", "--machine", "Apple M1 32GB"])
+    row = next(line for line in result.stdout.splitlines() if "gemma-3-27b-it" in line)
+    low = float(row.split()[-1].partition("–")[0])
+    assert 0 < low < 10

@@ -1,0 +1,57 @@
+import pytest
+from click.testing import CliRunner
+
+from freehold.cli.main import cli
+from freehold.errors import ConfigError
+from freehold.types.config import parse
+from freehold.workflows.choose.candidates_file import put
+
+APP = '# mine\n[app]\nname = "a"   # stays\n'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        '\n[candidates]\nmodels = ["x/y"]  # these\n',
+        '\n[candidates]\nmodels = [\n  "x/y",\n  # "no/longer",\n  "z/w",\n]\n\n[task]\nmargin = 0.05\n',
+        "\n[candidates]\n\n[task]\nmargin = 0.05\n",
+        "\n[candidates]",
+    ],
+)
+def test_only_the_candidates_change(tmp_path, body):
+    path = tmp_path / "freehold.toml"
+    path.write_text(APP + body)
+    before = parse(path.read_text())
+    put(path, ("a/b", "c/d"))
+    after = parse(path.read_text())
+    assert after.candidates.models == ("a/b", "c/d")
+    assert (after.app, after.task) == (before.app, before.task)
+    assert path.read_text().startswith(APP)
+    once = path.read_text()
+    put(path, ("a/b", "c/d"))
+    assert path.read_text() == once
+
+
+@pytest.mark.parametrize(
+    "text", ['candidates = { models = ["x/y"] }\n' + APP, 'candidates.models = ["x/y"]\n' + APP]
+)
+def test_another_spelling_is_left_alone(tmp_path, text):
+    path = tmp_path / "freehold.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="cannot be changed here") as caught:
+        put(path, ("a/b",))
+    assert 'models = ["a/b"]' in caught.value.hint
+    assert path.read_text() == text
+
+
+def test_assess_writes_the_first_of_the_shortlist(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    (tmp_path / "freehold.toml").write_text(APP)
+    asked = ["assess", "--machine", "L4", "Qwen/Qwen3-8B", "Qwen/Qwen3-4B", "--write", "1"]
+    result = CliRunner().invoke(cli, asked)
+    assert result.exit_code == 0, result.output
+    assert parse((tmp_path / "freehold.toml").read_text()).candidates.models == ("Qwen/Qwen3-8B",)
+    (tmp_path / "freehold.toml").unlink()
+    assert isinstance(CliRunner().invoke(cli, asked).exception, ConfigError)

@@ -1,0 +1,113 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from freehold.types.trace import Trace, Usage
+from freehold.workflows.choose.languages import language_of
+from freehold.workflows.choose.needs import needs_of
+
+START = datetime(2026, 11, 2, tzinfo=UTC)
+GERMAN = "Wo ist meine Bestellung und wann wird sie geliefert? Ich habe das Paket nicht bekommen."
+ENGLISH = "Where is my order and when is it going to be here? I have not got the parcel from you."
+
+
+def trace(number, text=ENGLISH, *, hours=None, request=None, **changes):
+    return Trace(
+        **{
+            "id": f"t{number}", "at": START + timedelta(hours=number if hours is None else hours),
+            "source": "import:x", "model": "gpt-4o",
+            "request": {"messages": [{"role": "user", "content": text}], **(request or {})},
+            "response": {"choices": [{"message": {"content": "ok"}}]},
+            "usage": Usage(prompt_tokens=10 * (number + 1), completion_tokens=number + 1),
+            **changes,
+        }
+    )  # fmt: skip
+
+
+def test_token_distributions_and_peaks():
+    needs = needs_of([trace(number, hours=0.24 * number) for number in range(200)])
+    assert needs.prompt_tokens == pytest.approx(1005, abs=6)
+    assert needs.prompt_tokens_p95 == 1900
+    assert needs.completion_tokens_p95 == 190
+    assert needs.context_tokens == 2304  # the longest, up to a multiple of 256
+    assert needs.peak_factor == pytest.approx(1.2, abs=0.1)
+    busy = needs_of([*(trace(n) for n in range(30)), *(trace(n, hours=5.5) for n in range(30))])
+    assert busy.peak_factor > 10
+    assert needs_of([trace(1), trace(2)]).peak_factor is None  # less than a day says nothing
+
+
+def test_requests_under_way_at_once():
+    apart = [trace(n, hours=n, total_ms=1000.0) for n in range(3)]
+    assert needs_of(apart).concurrency == 1
+    together = [trace(n, hours=0.0001 * n, total_ms=60_000.0) for n in range(3)]
+    assert needs_of(together).concurrency == 3
+
+
+def test_tools_schemas_and_images():
+    plain = needs_of([trace(1)])
+    assert (plain.tools, plain.json_schema, plain.vision) == (False, False, False)
+    image = {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}
+    rich = needs_of(
+        [
+            trace(1, request={"tools": [{"type": "function"}]}),
+            trace(2, request={"response_format": {"type": "json_schema"}}),
+            trace(3, request=image),
+        ]
+    )
+    assert (rich.tools, rich.json_schema, rich.vision) == (True, True, True)
+
+
+def test_duplicates_and_cacheable_prefixes():
+    system = "You answer questions about orders of a furniture shop. Be short and friendly. " * 5
+    texts = [system + f"{letter}: where is it" for letter in "abcd"]
+    needs = needs_of([trace(n, text) for n, text in enumerate([*texts, texts[0]])])
+    assert needs.duplicate_share == pytest.approx(0.2)
+    assert needs.cacheable_prefix_share > 0.7
+    apart = needs_of([trace(0, "apples are red"), trace(1, "where is it"), trace(2, "now what")])
+    assert apart.cacheable_prefix_share == 0.0
+
+
+def test_languages_by_the_users_own_words_or_as_the_caller_says():
+    needs = needs_of([*(trace(n) for n in range(3)), trace(4, GERMAN)])
+    assert needs.languages == ("en", "de")
+    assert dict(needs.language_shares) == {"en": 0.75, "de": 0.25}
+    assert any("languages by script" in line for line in needs.how)
+    said = needs_of([trace(1, "ok", metadata={"language": "NL-be"})])
+    assert said.languages == ("nl",)
+    assert needs_of([trace(1, "ok")]).languages == ()  # too short to tell
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (ENGLISH, "en"),
+        (GERMAN, "de"),
+        (
+            "Où est ma commande et quand est-ce qu'elle sera livrée ? Je n'ai pas reçu le colis pour le moment.",
+            "fr",
+        ),
+        ("¿Dónde está mi pedido? No me ha llegado y no sé cómo se hace para que lo envíen más rápido.", "es"),
+        (
+            "Dov'è il mio ordine? Non è ancora arrivato e non so come si fa per sapere quando arriva il pacco.",
+            "it",
+        ),
+        ("注文した商品はどこですか。まだ届いていませんので教えてください。", "ja"),
+        ("我的订单在哪里？我还没有收到包裹，请告诉我什么时候可以到达，谢谢你们的帮助。", "zh"),
+        ("Где мой заказ? Я ещё не получил посылку.", "ru"),
+        ("ok", None),
+        ("XKJ-2231 / 4451-B, 88817263 PPQ ZZRT KLMN OPQR STUV", None),
+    ],
+)
+def test_one_text(text, code):
+    assert language_of(text) == code
+
+
+def test_no_traces_say_so():
+    assert "4,096 tokens a request" in needs_of([]).how[0]
+
+
+def test_many_small_languages_are_named_together():
+    spoken = ["en"] * 90 + ["de", "fr", "es", "it", "nl"] * 2
+    found = needs_of([trace(n, metadata={"language": code}) for n, code in enumerate(spoken)])
+    assert found.languages == ("en",)
+    assert any("other languages together 10% (de 2%" in line for line in found.how)

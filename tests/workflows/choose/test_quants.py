@@ -1,0 +1,203 @@
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from freehold.cli.main import cli
+from freehold.errors import EngineError, UnknownModelError, UsageError
+from freehold.settings import load
+from freehold.types.machine import Speed, Workload
+from freehold.types.quants import QuantRow
+from freehold.workflows.choose.quants import choose, quants
+from freehold.workflows.fit.machine import find_machine
+from freehold.workflows.fit.speeds import MeasuredSpeed
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return load({"FREEHOLD_HOME": str(tmp_path)})
+
+
+def row(name: str, bits: float, *, fits: bool = True, speed: float | None = None) -> QuantRow:
+    rate = (speed or 1.0, speed or 1.0)
+    return QuantRow(
+        quantization=name, bits_per_weight=bits, weights_bytes=round(bits * 1e9), total_bytes=round(bits * 1e9),
+        fits=fits, largest_context_tokens=4096 if fits else None,
+        speed=None if speed is None else Speed(
+            prefill_tokens_per_second=rate, decode_tokens_per_second=rate, decode_all_tokens_per_second=rate,
+            concurrency=1, how="measured", basis="",
+        ),
+    )  # fmt: skip
+
+
+def test_the_largest_that_fits_is_taken_and_says_why(settings):
+    found = quants(
+        "google/gemma-3-27b-it",
+        machine=find_machine("RTX 4090", settings),
+        workload=Workload(context_tokens=32768),
+        settings=settings,
+    )
+    by_name = {one.quantization: one for one in found.rows}
+    assert found.take == "Q5_K_M"
+    assert not by_name["Q6_K"].fits
+    assert [one.weights_bytes for one in found.rows] == sorted(
+        (one.weights_bytes for one in found.rows), reverse=True
+    )
+    assert any("estimates" in reason for reason in found.reasons)
+
+
+def test_eight_bits_are_taken_before_sixteen():
+    take, reasons = choose((row("BF16", 16), row("Q8_0", 8.5), row("Q4_K_M", 4.8)))
+    assert take == "Q8_0"
+    assert any("BF16 fits too" in reason for reason in reasons)
+
+
+def test_a_measured_faster_one_wins_where_the_difference_is_clear():
+    rows = (row("Q8_0", 8.5, speed=50), row("Q6_K", 6.6, speed=95), row("Q4_K_M", 4.8, speed=100))
+    assert choose(rows)[0] == "Q6_K"  # within a tenth of the fastest
+    assert "measured here" in choose(rows)[1][0]
+
+
+def test_below_four_bits_it_says_to_prove_it_first():
+    take, reasons = choose((row("Q8_0", 8.5, fits=False), row("Q3_K_M", 3.9), row("Q2_K", 3.1)))
+    assert take == "Q3_K_M"
+    assert "freehold evaluate" in reasons[0]
+
+
+def test_none_that_fits_is_said():
+    take, reasons = choose((row("Q4_K_M", 4.8, fits=False),))
+    assert take is None
+    assert reasons[0].startswith("none fits")
+
+
+def test_measured_speeds_of_this_machine_are_read(settings):
+    machine = find_machine(None, settings)
+    speed = row("Q4_1", 5.0, speed=123.0).speed
+    measured = MeasuredSpeed(
+        id="x", model="HuggingFaceTB/SmolLM2-135M-Instruct", engine="llamacpp", weights_sha256=None,
+        machine=machine.name, prompt_tokens=512, completion_tokens=64, speed=speed, quantization="Q4_1",
+    )  # fmt: skip
+    found = quants(
+        "SmolLM2-135M-Instruct", machine=machine, workload=Workload(), settings=settings, speeds=(measured,)
+    )
+    by_name = {one.quantization: one for one in found.rows}
+    assert by_name["Q4_1"].speed == speed
+    assert by_name["Q4_1"].known == ("freehold pull HuggingFaceTB/SmolLM2-135M-Instruct",)
+    assert by_name["Q8_0"].speed is None  # this machine's bandwidth was not measured, so nothing is said
+
+
+def test_a_file_shows_itself_and_what_could_be_made_from_it(settings, tmp_path):
+    from benchmarks import tiny_models
+
+    path = tmp_path / "tiny-Q8_0.gguf"
+    tiny_models.write(tiny_models.SHAPES["llama"], "Q8_0", path)
+    found = quants(str(path), machine=find_machine(None, settings), workload=Workload(), settings=settings)
+    assert found.rows[0].known == ("this file",)
+    assert "BF16" not in {one.quantization for one in found.rows}
+
+
+def test_unknown_models_are_an_error(settings):
+    with pytest.raises(UnknownModelError):
+        quants("nobody/nothing", machine=find_machine(None, settings), workload=Workload(), settings=settings)
+
+
+def test_the_command(tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    arguments = ["quants", "google/gemma-3-27b-it", "--machine", "RTX 4090"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    assert "take Q" in result.stdout
+    assert json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).stdout)["take"] is not None
+    none = CliRunner().invoke(cli, ["quants", "deepseek-ai/DeepSeek-V3", "--machine", "L4"])
+    assert none.exit_code == 1
+
+
+@pytest.fixture
+def program(settings, tmp_path):
+    """A stand-in for llama-quantize that writes a file of the asked type, and a build record that names it."""
+    import sys
+
+    from freehold.engines.llamacpp import native
+
+    script = tmp_path / "llama-quantize"
+    root = Path(__file__).parents[3]
+    script.write_text(
+        f"#!{sys.executable}\n"
+        f"import sys; sys.path[:0] = ['{root}', '{root / 'src'}']\n"
+        "from pathlib import Path\n"
+        "from benchmarks import tiny_models\n"
+        "source, target, kind = [a for a in sys.argv[1:] if not a.startswith('--')][:3]\n"
+        "if 'broken' in source: print('cannot read it'); sys.exit(3)\n"
+        "tiny_models.write(tiny_models.SHAPES['llama'], kind, Path(target))\n"
+    )
+    script.chmod(0o755)
+    native.folder(settings.home).mkdir(parents=True)
+    native.record(
+        settings.home,
+        native.Native(
+            version=native.VERSION, binary=str(script), sha256="0", cpu=native.cpu_name(), flags=(),
+            compiler="c", quantize=str(script),
+        ),
+    )  # fmt: skip
+    return script
+
+
+def test_a_smaller_one_is_made_here_and_kept_in_the_store(settings, program, tmp_path):
+    from benchmarks import tiny_models
+    from freehold.engines.weights import local
+    from freehold.engines.weights.store import WeightsStore
+    from freehold.workflows.weights.quantize import make, widest
+
+    path = tmp_path / "tiny.gguf"
+    tiny_models.write(tiny_models.SHAPES["llama"], "F16", path)
+    made = make(str(path), "q8_0", settings)
+    assert made.quantization == "Q8_0"
+    assert Path(made.path).parent == WeightsStore(settings.home).folder("tiny")
+    store = WeightsStore(settings.home)
+    stored = store.find("tiny", "Q8_0")
+    assert stored.weights.source.startswith("made:Q8_0 from ")
+    assert stored.origin.startswith("quantized here from F16")
+    assert make("tiny", "Q8_0", settings).sha256 == made.sha256  # it is there already
+    with pytest.raises(UsageError, match="is not smaller"):
+        make("tiny", "BF16", settings)
+    with store.writing():
+        pulled = local.describe(path, "tiny", f"file:{path}")
+        store.record(pulled, owned=False)
+    assert store.find("tiny").weights == pulled, "the bare name means what was pulled"
+    assert widest("tiny", store) == pulled
+    with pytest.raises(UnknownModelError, match="no GGUF of nobody"):
+        make("nobody", "Q8_0", settings)
+
+
+def test_a_program_that_fails_leaves_nothing(settings, program, tmp_path):
+    from benchmarks import tiny_models
+    from freehold.engines.weights.store import WeightsStore
+    from freehold.workflows.weights.quantize import make
+
+    path = tmp_path / "broken.gguf"
+    tiny_models.write(tiny_models.SHAPES["llama"], "F16", path)
+    with pytest.raises(EngineError, match="it ended with 3: cannot read it"):
+        make(str(path), "Q8_0", settings)
+    assert WeightsStore(settings.home).list() == []
+
+
+def test_without_the_program_it_says_how_to_get_it(settings, tmp_path):
+    from benchmarks import tiny_models
+    from freehold.workflows.weights.quantize import make
+
+    path = tmp_path / "tiny.gguf"
+    tiny_models.write(tiny_models.SHAPES["llama"], "F16", path)
+    with pytest.raises(EngineError, match="not built here") as caught:
+        make(str(path), "Q8_0", settings)
+    assert "engines install llamacpp --native" in caught.value.hint
+
+
+def test_what_makers_publish_in_four_bits_is_the_widest(settings):
+    found = quants(
+        "openai/gpt-oss-20b", machine=find_machine("L4", settings), workload=Workload(), settings=settings
+    )
+    assert found.take == found.rows[0].quantization == "MXFP4_MOE"
+    assert found.rows[0].weights_bytes == pytest.approx(12.1e9, rel=0.015)  # as ggml-org publishes it
+    assert any("ggml-org/gpt-oss-20b-GGUF" in reason for reason in found.reasons)

@@ -1,0 +1,174 @@
+import json
+import threading
+from datetime import date
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from click.testing import CliRunner
+
+from freehold.catalog import retirements as catalog
+from freehold.cli.main import cli
+from freehold.errors import UpstreamError, UsageError
+from freehold.workflows.incumbent import retirements as workflow
+from freehold.workflows.project import open_project
+
+DAY = date(2026, 11, 24)
+
+
+@pytest.mark.parametrize(
+    ("asked", "plain", "platform"),
+    [
+        ("ft:gpt-4o-2024-08-06:acme::x", "gpt-4o-2024-08-06", "openai"),
+        ("us.anthropic.claude-sonnet-4-20250514-v1:0", "claude-sonnet-4-20250514", "bedrock"),
+        ("anthropic.claude-opus-4-1-20250805-v1:0", "claude-opus-4-1-20250805", "bedrock"),
+        ("claude-sonnet-4@20250514", "claude-sonnet-4-20250514", "vertex"),
+        ("azure/gpt-4o", "gpt-4o", "azure"),
+        ("openai/gpt-4o", "gpt-4o", "openai"),
+        ("gpt-4o", "gpt-4o", None),
+    ],
+)
+def test_ids_are_read_as_platforms_write_them(asked, plain, platform):
+    assert catalog.plain_id(asked) == (plain, platform)
+
+
+def test_fine_tunes_and_aliases_follow_their_base():
+    (tuned,) = workflow.notices(("ft:gpt-4o-2024-08-06:acme::x",), as_of=DAY)
+    assert tuned.shutdown == date(2027, 1, 14)
+    assert tuned.days_left == 51
+    assert "fine-tuned" in tuned.fine_tunes
+    alias = workflow.notices(("gpt-4.1-mini",), as_of=DAY)
+    assert [(one.platform, one.shutdown) for one in alias] == [
+        ("openai", date(2027, 1, 14)),
+        ("azure", date(2027, 4, 14)),
+    ]
+
+
+def test_all_still_to_come_are_sorted_and_limited():
+    found = workflow.notices(as_of=DAY, within_days=60)
+    assert [one.shutdown for one in found] == sorted(one.shutdown for one in found)
+    assert found[0].days_left >= 0
+    assert any(one.model == "claude-sonnet-4-5-20250929" and one.days_left == 6 for one in found)
+    assert all(one.days_left <= 60 for one in found)
+
+
+def test_old_rows_say_so():
+    assert not any(one.stale for one in workflow.notices(as_of=DAY))
+    assert all(one.stale for one in workflow.notices(("gpt-4o",), as_of=date(2027, 3, 1)))
+
+
+def test_every_row_has_source_and_one_place():
+    seen = set()
+    for row in catalog.rows():
+        assert row.source
+        assert row.checked >= date(2026, 11, 1)
+        for name in (row.model, *row.aliases):
+            key = (name.lower(), row.platform)
+            assert key not in seen, key
+            seen.add(key)
+
+
+@pytest.fixture
+def vendor():
+    answers = {"status": 200, "body": b"{}", "seen": None}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            answers["seen"] = (self.path, self.headers.get("Authorization"))
+            self.send_response(answers["status"])
+            self.end_headers()
+            self.wfile.write(answers["body"])
+
+        def log_message(self, *arguments):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    answers["url"] = f"http://127.0.0.1:{server.server_port}/v1"
+    yield answers
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def project_at(tmp_path, url):
+    (tmp_path / "freehold.toml").write_text(
+        f'[app]\nname = "a"\n[incumbent]\nmodel = "gpt-4o"\nbase_url = "{url}"\napi_key_env = "TEST_KEY"\n'
+    )
+    return open_project(tmp_path / "freehold.toml")
+
+
+def test_the_vendor_is_asked_and_wins(tmp_path, monkeypatch, vendor):
+    monkeypatch.setenv("TEST_KEY", "sk-1")
+    vendor["body"] = json.dumps(
+        {"data": [{"id": "gpt-4o", "shutdown_date": "2027-02-01"}, {"id": "new", "shutdown_date": 1803859200},
+                  {"id": "odd", "shutdown_date": "soon"}, {"id": "none"}, 7]}
+    ).encode()  # fmt: skip
+    asked = workflow.ask(project_at(tmp_path, vendor["url"]))
+    assert vendor["seen"] == ("/v1/models", "Bearer sk-1")
+    assert set(asked) == {"gpt-4o", "new"}
+    own, azure = workflow.notices(("gpt-4o",), as_of=DAY, asked=asked)
+    assert (own.shutdown, own.asked, own.stale) == (date(2027, 2, 1), date(2027, 2, 1), False)
+    assert azure.asked is None
+    (unlisted,) = workflow.notices(("new",), as_of=DAY, asked=asked)
+    assert unlisted.source == "the vendor's /v1/models"
+
+
+def test_asking_fails_plainly(tmp_path, monkeypatch, vendor):
+    project = project_at(tmp_path, vendor["url"])
+    monkeypatch.delenv("TEST_KEY", raising=False)
+    with pytest.raises(UsageError, match="TEST_KEY is not set"):
+        workflow.ask(project)
+    monkeypatch.setenv("TEST_KEY", "wrong")
+    vendor["status"] = 401
+    with pytest.raises(UpstreamError, match="answered 401"):
+        workflow.ask(project)
+    vendor["status"], vendor["body"] = 200, b"<html>"
+    with pytest.raises(UpstreamError, match="did not answer"):
+        workflow.ask(project)
+
+
+def test_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, ["retirements", "gpt-4o", "house-model", "--as-of", "2026-11-24"])
+    assert result.exit_code == 0
+    assert "in 51 days" in result.stdout
+    assert "house-model: no shutdown date is known here" in result.stderr
+    late = CliRunner().invoke(cli, ["retirements", "gpt-4o", "--as-of", "2026-11-24", "--fail-within", "60"])
+    assert late.exit_code == 1
+
+
+def test_the_incumbent_is_asked_by_itself_when_its_key_is_there(tmp_path, monkeypatch, vendor):
+    project_at(tmp_path, vendor["url"])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TEST_KEY", raising=False)
+    vendor["body"] = b'{"data": [{"id": "gpt-4o", "shutdown_date": "2027-02-01"}]}'
+    asked = ["retirements", "--as-of", "2026-11-24"]
+    assert "2027-01-14" in CliRunner().invoke(cli, asked).stdout
+    assert vendor["seen"] is None
+    monkeypatch.setenv("TEST_KEY", "sk-1")
+    told = CliRunner().invoke(cli, asked).stdout
+    assert "2027-02-01" in told
+    assert "the vendor's /v1/models" in told
+    vendor["seen"] = None
+    CliRunner().invoke(cli, [*asked, "--no-ask"])
+    monkeypatch.setenv("FREEHOLD_OFFLINE", "1")
+    CliRunner().invoke(cli, asked)
+    assert vendor["seen"] is None
+    monkeypatch.delenv("FREEHOLD_OFFLINE")
+    vendor["status"] = 500
+    late = CliRunner().invoke(cli, asked)
+    assert late.exit_code == 0
+    assert "answered 500: dates are those of the catalog" in late.stderr
+    assert isinstance(CliRunner().invoke(cli, [*asked, "--ask"]).exception, UpstreamError)
+
+
+def test_a_platform_without_a_date_names_the_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = ["retirements", "claude-sonnet-4-5@20250929", "--as-of", "2026-11-24"]
+    assert "elsewhere the same model ends 2026-11-30 on anthropic" in CliRunner().invoke(cli, asked).stderr
+
+
+def test_snapshots_are_found_by_their_dates():
+    for name in ("o1-2024-12-17", "o3-mini-2025-01-31", "o4-mini-2025-04-16", "gpt-4o-audio-preview"):
+        assert workflow.notices((name,), as_of=DAY)

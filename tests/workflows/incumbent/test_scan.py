@@ -1,0 +1,321 @@
+import json
+import os
+import subprocess
+from datetime import date
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from freehold.cli.main import cli
+from freehold.errors import InputError
+from freehold.types.progress import Silent
+from freehold.workflows.incumbent.scan import sarif, scan
+from freehold.workflows.incumbent.scanning.reading import words
+
+DAY = date(2026, 11, 24)
+
+PYTHON = '''"""Once called gpt-4-0613."""
+import openai
+from anthropic import Anthropic
+# model = "gpt-4-0314"
+MODEL = "gpt-4o-2024-08-06"
+client = openai.OpenAI(base_url="https://api.openai.com/v1")
+text = "we compared gpt-4o with others"
+def call(model="claude-sonnet-4-5-20250929"):
+    """Uses o3."""
+    return model
+tuned = "ft:gpt-4o-mini-2024-07-18:acme::x"
+local = "openai/gpt-oss-20b"
+'''
+
+TYPESCRIPT = r"""
+import OpenAI from "openai";
+const anthropic = require('@anthropic-ai/sdk');
+// const old = "gpt-4-0613";
+/* "o3" */
+const re = /"gpt-4o"/g; const half = total / 2; const b = "x" / 1;
+const model = `gpt-4.1-mini`;
+const url = `https://api.anthropic.com/v1/${path}`;
+"""
+
+
+@pytest.fixture
+def tree(tmp_path):
+    (tmp_path / "app.py").write_text(PYTHON)
+    (tmp_path / "web.ts").write_text(TYPESCRIPT)
+    (tmp_path / "config.yaml").write_text("model: gemini-2.0-flash  # was gpt-4\nnames: [house-model]\n")
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=\nMODEL=gpt-3.5-turbo\n")
+    (tmp_path / "notes.md").write_text("gpt-4o")
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / "x.js").write_text('const a = "gpt-4o";')
+    return tmp_path
+
+
+def seen(found, path):
+    return [(finding.line, finding.kind, finding.text) for finding in found.findings if finding.path == path]
+
+
+def test_python_uses_are_found_and_mentions_are_not(tree):
+    assert seen(scan(tree, as_of=DAY), "app.py") == [
+        (2, "sdk", "openai"),
+        (3, "sdk", "anthropic"),
+        (5, "model_id", "gpt-4o-2024-08-06"),
+        (6, "endpoint", "https://api.openai.com/v1"),
+        (8, "model_id", "claude-sonnet-4-5-20250929"),
+        (11, "model_id", "ft:gpt-4o-mini-2024-07-18:acme::x"),
+    ]
+
+
+def test_typescript_comments_and_regular_expressions_are_no_uses(tree):
+    assert seen(scan(tree, as_of=DAY), "web.ts") == [
+        (2, "sdk", "openai"),
+        (3, "sdk", "@anthropic-ai/sdk"),
+        (7, "model_id", "gpt-4.1-mini"),
+        (8, "endpoint", "https://api.anthropic.com/v1/"),
+    ]
+
+
+def test_configuration_and_environment_files(tree):
+    found = scan(tree, as_of=DAY)
+    assert seen(found, "config.yaml") == [(1, "model_id", "gemini-2.0-flash")]
+    assert seen(found, ".env") == [(1, "key", "OPENAI_API_KEY"), (2, "model_id", "gpt-3.5-turbo")]
+    assert not [finding for finding in found.findings if "node_modules" in finding.path]
+
+
+def test_days_left_and_replacement(tree):
+    found = {finding.text: finding for finding in scan(tree, as_of=DAY).findings}
+    assert found["gpt-4o-2024-08-06"].days_left == 51
+    assert found["gpt-4o-2024-08-06"].replacement == "gpt-6-luna"
+    assert found["ft:gpt-4o-mini-2024-07-18:acme::x"].days_left == 51
+    assert found["gpt-3.5-turbo"].days_left < 0
+    assert found["openai"].shutdown is None
+
+
+def test_git_decides_which_files_count(tree):
+    subprocess.run(["git", "init", "-q", str(tree)], check=True)
+    (tree / ".gitignore").write_text("web.ts\nnode_modules/\n")
+    paths = {finding.path for finding in scan(tree, as_of=DAY).findings}
+    assert "app.py" in paths
+    assert "web.ts" not in paths
+
+
+def test_sarif_has_levels_and_places(tree):
+    made = sarif(scan(tree, as_of=DAY), fail_within=30)
+    results = made["runs"][0]["results"]
+    levels = {result["message"]["text"].split(":")[0]: result["level"] for result in results}
+    assert levels["claude-sonnet-4-5-20250929"] == "error"
+    assert levels["gpt-4o-2024-08-06"] == "warning"
+    assert levels["openai"] == "note"
+    rules = {rule["id"] for rule in made["runs"][0]["tool"]["driver"]["rules"]}
+    assert {result["ruleId"] for result in results} <= rules
+    assert results[0]["locations"][0]["physicalLocation"]["region"]["startLine"] >= 1
+
+
+def test_what_cannot_be_read_is_said(tmp_path):
+    (tmp_path / "broken.py").write_text("def (:\n")
+    (tmp_path / "bytes.py").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "program.py").write_bytes(b"\x7fELF\x00")
+    (tmp_path / "min.js").write_text("x" * 6000)
+    skipped = dict(scan(tmp_path, as_of=DAY).skipped)
+    assert "not valid Python" in skipped["broken.py"]
+    assert skipped["bytes.py"] == skipped["program.py"] == "not text"
+    assert "minified" in skipped["min.js"]
+    with pytest.raises(InputError, match="no such file"):
+        scan(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("mark.py", b'\xef\xbb\xbfm = "gpt-4o"\n'),
+        ("mark.json", b'\xef\xbb\xbf{"m": "gpt-4o"}\n'),
+        ("wide.py", 'm = "gpt-4o"\n'.encode("utf-16")),
+        ("coding.py", b'# -*- coding: latin-1 -*-\nm = "gpt-4o"  # \xe9\n'),
+        ("nobody.py", b'# -*- coding: klingon -*-\nm = "gpt-4o"\n'),
+        ("old.js", b'const m = "gpt-4o"; // caf\xe9\n'),
+    ],
+)
+def test_a_file_is_read_however_it_is_written(tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    found = scan(tmp_path, as_of=DAY)
+    assert [one.text for one in found.findings] == ["gpt-4o"]
+    assert not found.skipped
+
+
+def test_python_that_does_not_parse_is_read_as_far_as_it_goes(tmp_path):
+    source = '"""was gpt-4-0314"""\nimport openai\nprint "x"\nm = u"gpt-4o"  # o3\ncall(m,\n     "o1",\n'
+    (tmp_path / "two.py").write_text(source)
+    found = scan(tmp_path, as_of=DAY)
+    assert seen(found, "two.py") == [(2, "sdk", "openai"), (4, "model_id", "gpt-4o"), (6, "model_id", "o1")]
+    ((name, reason),) = found.skipped
+    assert name == "two.py"
+    assert reason.endswith("only its strings were read")
+
+
+def test_a_long_line_of_data_hides_no_model(tmp_path):
+    (tmp_path / "data.py").write_text(f'm = "gpt-4o"\nblob = "{"A" * 6000}"\n')
+    assert seen(scan(tmp_path, as_of=DAY), "data.py") == [(1, "model_id", "gpt-4o")]
+
+
+def test_pipes_and_links_are_left_alone(tmp_path):
+    (tmp_path / "app.py").write_text('m = "gpt-4o"\n')
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "round").symlink_to(tmp_path)
+    (tmp_path / "endless.py").symlink_to("/dev/zero")
+    (tmp_path / "nowhere.py").symlink_to("gone")
+    found = scan(tmp_path, as_of=DAY)
+    assert (found.files, len(found.findings)) == (1, 1)
+    with pytest.raises(InputError, match="neither a file nor a folder"):
+        scan(tmp_path / "pipe.py")
+
+
+def test_a_folder_that_may_not_be_read_is_said(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    real = os.scandir
+
+    def closed(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    assert scan(tmp_path, as_of=DAY).skipped == (("closed/", "Permission denied"),)
+
+
+@pytest.mark.parametrize("text", ["gpt-sw3-7b", "openai/whisper-large-v3", "gpt-oss-20b", "gpt-neo-2.7B"])
+def test_open_models_with_such_names_are_no_rented_ones(tmp_path, text):
+    (tmp_path / "a.py").write_text(f'm = "{text}"\n')
+    assert not scan(tmp_path, as_of=DAY).findings
+
+
+def test_a_long_scan_tells_where_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr("freehold.workflows.incumbent.scan.LONG", 1)
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text("pass\n")
+    told = []
+
+    class Told(Silent):
+        def update(self, done, total, *, unit="", note=""):
+            told.append((done, total, unit))
+
+    scan(tmp_path, as_of=DAY, progress=Told())
+    assert told == [(0, 2, "files"), (1, 2, "files")]
+
+
+@pytest.mark.parametrize("git", [False, True])
+def test_any_file_name_can_be_printed(tmp_path, git):
+    for name in (b"caf\xe9.py", b"a\nb.py", b"\x1b[31mred.py", "größe 1.py".encode()):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text('m = "gpt-4o"\n')
+    if git:
+        subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    found = scan(tmp_path, as_of=DAY)
+    assert sorted(one.path for one in found.findings) == ["a�b.py", "caf�.py", "größe 1.py", "�[31mred.py"]
+    for shape in ([], ["--json"], ["--sarif"]):
+        assert (
+            CliRunner().invoke(cli, ["scan", str(tmp_path), "--as-of", "2026-11-24", *shape]).exit_code == 0
+        )
+    uris = [
+        one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        for one in sarif(found, fail_within=30)["runs"][0]["results"]
+    ]
+    assert "gr%C3%B6%C3%9Fe%201.py" in uris
+
+
+def test_no_secret_of_an_address_is_shown(tmp_path):
+    (tmp_path / "a.py").write_text('url = "https://user:pw@api.openai.com/v1?key=sk-secret"\n')
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-secret\nBASE=user:pw@api.openai.com/v1\n")
+    found = scan(tmp_path, as_of=DAY)
+    assert seen(found, "a.py") == [(1, "endpoint", "https://api.openai.com/v1")]
+    assert not any(word in repr(found) for word in ("pw", "sk-secret"))
+
+
+def test_a_file_in_a_conflict_is_read_once(tree):
+    def git(*words):
+        subprocess.run(
+            ["git", "-C", str(tree), "-c", "user.name=a", "-c", "user.email=a@b.c", *words],
+            check="merge" not in words,
+            capture_output=True,
+        )
+
+    git("init", "-q", "-b", "one")
+    git("add", "app.py")
+    git("commit", "-qm", "one")
+    git("checkout", "-qb", "two")
+    (tree / "app.py").write_text('m = "o1"\n')
+    git("commit", "-qam", "two")
+    git("checkout", "-q", "one")
+    (tree / "app.py").write_text('m = "o3"\n')
+    git("commit", "-qam", "three")
+    git("merge", "two")
+    found = [one.text for one in scan(tree, as_of=DAY).findings if one.path == "app.py"]
+    assert sorted(found) == ["o1", "o3"]
+
+
+def test_unfinished_javascript_ends():
+    assert words("const a = `never closed", "javascript") == []
+    assert words('/* never closed "gpt-4o"', "javascript") == []
+    assert words("(" * 5000, "javascript") == []
+
+
+def texts(source, language="javascript", suffix=".tsx"):
+    return [(word.text, word.line, word.kind) for word in words(source, language, suffix)]
+
+
+def test_text_between_jsx_tags_is_no_code():
+    source = "const page = <p title=\"a\">It's</p>; call({model: 'gpt-4o'});\n// it's\nuse('o3')"
+    assert texts(source) == [("a", 1, "string"), ("gpt-4o", 1, "string"), ("o3", 3, "string")]
+
+
+def test_strings_inside_a_templates_expressions_are_read():
+    source = (
+        "const a = `x ${pick('gpt-4o')} y`;\nconst b = await import('openai');\nexport * from \"cohere-ai\";"
+    )
+    assert texts(source, suffix=".mjs") == [
+        ("x   y", 1, "string"), ("gpt-4o", 1, "string"), ("openai", 2, "import"), ("cohere-ai", 3, "import"),
+    ]  # fmt: skip
+
+
+def test_casts_of_typescript_are_no_elements():
+    assert texts("const a = <string>pick('gpt-4o');", suffix=".ts") == [("gpt-4o", 1, "string")]
+
+
+def test_a_component_is_read_in_script_and_markup():
+    source = (
+        "<!-- 'o1' -->\n<template><Chat model=\"gpt-4o\" /></template>\n"
+        "<script lang=\"ts\">\nconst m = 'o3' // it's\n</script>"
+    )
+    assert texts(source, suffix=".vue") == [("gpt-4o", 2, "string"), ("o3", 4, "string")]
+
+
+def test_columns_count_characters():
+    (word,) = words('/* é */ const a = "gpt-4o"', "javascript", ".js")
+    assert (word.line, word.column) == (1, 19)
+
+
+def test_code_cells_of_a_notebook_are_read(tmp_path):
+    cells = [
+        {"cell_type": "markdown", "source": ["we use gpt-4-0613"]},
+        {"cell_type": "code", "source": ["%pip install openai\n", "import openai\n", 'model = "gpt-4o"\n']},
+        {"cell_type": "code", "source": ["this is not python at all"]},
+    ]
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}, indent=1))
+    lines = (tmp_path / "a.ipynb").read_text().splitlines()
+    found = scan(tmp_path, as_of=DAY).findings
+    assert [(one.kind, one.text) for one in found] == [("sdk", "openai"), ("model_id", "gpt-4o")]
+    assert "import openai" in lines[found[0].line - 1]
+    assert "gpt-4o" in lines[found[1].line - 1]
+    (tmp_path / "b.ipynb").write_text("[]")
+    assert "not a notebook" in dict(scan(tmp_path, as_of=DAY).skipped)["b.ipynb"]
+
+
+def test_command(tree):
+    result = CliRunner().invoke(cli, ["scan", str(tree), "--as-of", "2026-11-24"])
+    assert result.exit_code == 1
+    assert "app.py:5:9 warning gpt-4o-2024-08-06: shut down on 2027-01-14, in 51 days" in result.stdout
+    (tree / "app.py").unlink()
+    (tree / ".env").unlink()
+    (tree / "config.yaml").unlink()
+    clean = CliRunner().invoke(cli, ["scan", str(tree), "--as-of", "2026-11-24", "--json"])
+    assert clean.exit_code == 0
+    assert json.loads(clean.stdout)["files"] == 1

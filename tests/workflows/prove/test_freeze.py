@@ -1,0 +1,136 @@
+import asyncio
+from collections import Counter
+from decimal import Decimal
+
+import pytest
+from aiohttp import web
+from tests.workflows.prove.test_evaluate import make_dataset
+
+from freehold.catalog.retirements import retirement_of
+from freehold.errors import UsageError
+from freehold.evals.frozen import read_frozen
+from freehold.store import open_store
+from freehold.types.dataset import Message, Sample
+from freehold.types.trace import Trace
+from freehold.workflows.project import now, open_project
+from freehold.workflows.prove.evaluate import evaluate_project, frozen_file, task_of
+from freehold.workflows.prove.freeze import Freeze, freeze
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "freehold.toml").write_text(
+        '[app]\nname = "t"\n[task]\nscorer = "label"\nmargin = 0.05\n[incumbent]\nmodel = "gpt-4o-2024-08-06"\n'
+    )
+    opened = open_project()
+    samples = [
+        Sample(id=f"s{i:03}", messages=(Message(role="user", content=f"q {i}"),), trace_id=f"t{i}")
+        for i in range(40)
+    ]
+    dataset = make_dataset(tmp_path, samples, incumbent_model="gpt-4o-2024-08-06")
+    with open_store(opened.store_url) as store:
+        store.put_record("dataset", dataset.id, dataset)
+        store.add_traces(
+            [
+                Trace(
+                    id="t0",
+                    at=now(),
+                    source="gateway",
+                    model="m",
+                    request={"temperature": 0.7, "stop": ["x"], "seed": 3, "messages": []},
+                    response={},
+                )
+            ]
+        )
+    return opened
+
+
+def with_endpoint(reply, work):
+    """Run `work(url)` against a loopback endpoint; returns what it gives and the requests seen."""
+    seen = []
+
+    async def handle(request):
+        body = await request.json()
+        seen.append(body)
+        said = reply(body, len(seen))
+        usage = {"prompt_tokens": 1_000_000, "completion_tokens": 0}
+        choices = [{"message": {"content": said}, "finish_reason": "stop"}]
+        return web.json_response({"choices": choices, "usage": usage})
+
+    async def go():
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", handle)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        try:
+            return await work(f"http://127.0.0.1:{runner.addresses[0][1]}")
+        finally:
+            await runner.cleanup()
+
+    return asyncio.run(go()), seen
+
+
+def test_answers_are_recorded_with_repeats_and_noise(project):
+    asked = Counter()
+
+    def reply(body, number):
+        question = body["messages"][-1]["content"]
+        asked[question] += 1
+        return "yes" if asked[question] < 3 or question != "q 5" else "no"
+
+    made, seen = with_endpoint(reply, lambda url: freeze(project, url=url, repeats=3))
+    assert (made.samples, made.answered, made.failed, made.repeats) == (40, 120, 0, 3)
+    assert made.model == "gpt-4o-2024-08-06"
+    assert len(seen) == 120
+    assert made.self_noise == pytest.approx(1 / 40)
+    answers = read_frozen(frozen_file(project, made.dataset_id))
+    assert answers["s005"] == ("yes", "yes", "no")
+    with open_store(project.store_url) as store:
+        assert store.latest_record("freeze", Freeze) == made
+    assert made.cost_usd == Decimal("300")  # 120 requests of a million tokens at $2.50
+    assert made.retires.isoformat() == "2027-01-14"
+    assert made.days_left == (made.retires - made.at.date()).days
+
+
+def test_the_applications_own_parameters_are_asked_with(project):
+    _, seen = with_endpoint(lambda body, number: "yes", lambda url: freeze(project, url=url))
+    own = next(body for body in seen if body["messages"][-1]["content"] == "q 0")
+    assert (own["temperature"], own["stop"]) == (0.7, ["x"])
+    assert "seed" not in own
+    assert "max_tokens" not in own
+
+
+def test_more_repeats_only_add(project):
+    async def work(url):
+        await freeze(project, url=url)
+        return await freeze(project, url=url, repeats=2)
+
+    made, seen = with_endpoint(lambda body, number: "yes", work)
+    assert len(seen) == 80
+    assert made.answered == 80
+
+
+def test_evaluations_use_frozen_answers(project):
+    async def work(url):
+        await freeze(project, url=url, repeats=2)
+        return await evaluate_project(project, url=url, model="cand", task=task_of(project))
+
+    made, _ = with_endpoint(lambda body, number: "yes", work)
+    assert made.comparison.incumbent_mean == 1.0
+    assert made.comparison.n == 40
+    assert made.references == "incumbent"
+    assert made.incumbent_cost_usd == Decimal("100")
+
+
+def test_without_an_address_it_says_what_to_give(project):
+    with pytest.raises(UsageError, match="which incumbent"):
+        asyncio.run(freeze(project))
+
+
+def test_retirements_are_dated_and_follow_fine_tunes():
+    assert retirement_of("gpt-4o-mini-2024-07-18").vendor == "OpenAI"
+    assert retirement_of("ft:gpt-4o-mini-2024-07-18:acme::abc").shutdown.year == 2027
+    assert retirement_of("ft:o3:acme::abc") is None
+    assert retirement_of("my-model") is None

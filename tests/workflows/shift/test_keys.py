@@ -1,0 +1,87 @@
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from click.testing import CliRunner
+
+from freehold.cli.main import cli
+from freehold.errors import ConfigError, UsageError
+from freehold.gateway.config import ApiKey, GatewayConfig
+from freehold.gateway.keys import hash_of
+from freehold.store import default_url, open_store
+from freehold.store.usage import add_spending
+from freehold.types.endpoint import Endpoint
+from freehold.types.route import Limits, Route, Target
+from freehold.types.traffic_config import PriceConfig
+from freehold.workflows.shift import keys, up
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n')
+    return lambda *words: CliRunner().invoke(cli, ["keys", *words])
+
+
+def test_the_commands(run, tmp_path):
+    assert "everybody who reaches the gateway may ask" in run("list").stderr
+    made = run("add", "app-eu", "--limit", "concurrency=8", "--limit", "usd_per_day=0.50")
+    secret = made.stdout.strip()
+    assert secret.startswith("fh-") and "asks everybody for a key" in made.stderr
+    assert secret not in (tmp_path / ".freehold" / "freehold.sqlite").read_bytes().decode("latin-1")
+    second = json.loads(run("add", "boss", "--admin", "--json").stdout)
+    assert second["admin"] and second["secret"].startswith("fh-")
+    run("limit", "app-eu", "concurrency=", "requests_per_minute=60")
+    listed = json.loads(run("list", "--json").stdout)
+    assert [one["name"] for one in listed] == ["app-eu", "boss"] and "hash" not in listed[0]
+    assert listed[0]["limits"]["concurrency"] is None and listed[0]["limits"]["usd_per_day"] == "0.50"
+    shown = run("list").stdout
+    assert "requests_per_minute 60" in shown and "0.0000 USD" in shown and secret not in shown
+    run("revoke", "app-eu")
+    assert "lets nobody in" in run("revoke", "boss").stderr and "revoked" in run("list").stdout
+    assert "forgot 2 keys" in run("revoke", "--forget-all").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("revoke", "nix"), "no key named nix is in force"),
+        (("limit", "nix", "concurrency=3"), "no key named nix"),
+        (("add", "a:b"), "no name for a key"),
+        (("add", ""), "no name for a key"),
+        (("add", "a", "--limit", "concurrency=-3"), "concurrency is -3"),
+        (("add", "a", "--limit", "usd_per_day=lots"), "usd_per_day is 'lots'"),
+    ],
+)
+def test_embarrassing_input(run, words, message):
+    result = run(*words)
+    assert isinstance(result.exception, UsageError) and message in result.exception.message
+
+
+def test_a_name_may_be_used_again_after_revoking(tmp_path):
+    with open_store(default_url(tmp_path)) as store:
+        first = keys.add(store, "app", limits=Limits(), who="ada", at=AT)
+        with pytest.raises(UsageError, match="there is a key named app"):
+            keys.add(store, "app", limits=Limits(), who="ada", at=AT)
+        keys.revoke(store, "app", at=AT)
+        second = keys.add(store, "app", limits=Limits(), who="bob", at=AT)
+        kept = store.get_record("api_key", "app", ApiKey)
+        assert kept.hash == hash_of(second.secret) != hash_of(first.secret) and kept.made_by == "bob"
+        add_spending(store.database, "2026-03-01", {"key:app": Decimal("1.25")})
+        assert keys.listed(store, at=AT)[0].spent_day_usd == Decimal("1.25")
+
+
+def test_a_cap_without_a_price_is_an_error_before_the_start(tmp_path):
+    endpoint = Endpoint(name="incumbent", engine="remote", base_url="http://x")
+    with open_store(default_url(tmp_path)) as store:
+        route = Route(name="r", model="mystery", incumbent=Target(endpoint="incumbent"))
+        store.save_route(route, who="ada", at=AT)
+        up._check_prices(store, GatewayConfig(endpoints=(endpoint,)))
+        keys.add(store, "app", limits=Limits(usd_per_day=Decimal(1)), who="ada", at=AT)
+        with pytest.raises(ConfigError, match="no price of mystery is known"):
+            up._check_prices(store, GatewayConfig(endpoints=(endpoint,)))
+        price = {"incumbent": PriceConfig(prompt=Decimal(1), completion=Decimal(2))}
+        up._check_prices(store, GatewayConfig(endpoints=(endpoint,), prices=price))

@@ -1,0 +1,215 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+from click.testing import CliRunner
+
+from freehold.cli.main import cli
+from freehold.errors import ConfigError, UsageError
+from freehold.store import default_url, open_store
+from freehold.types.config import parse
+from freehold.types.evaluation import Task
+from freehold.workflows.shift import routes
+from freehold.workflows.shift.rollout import rollout
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+HEAD = '[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\nbase_url = "http://127.0.0.1:1"\n'
+ROUTE = (
+    '[[routes]]\nname = "support"\nmodel = "gpt-4o"\ncandidate = { endpoint = "local", model = "base:ft" }\n'
+)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with open_store(default_url(tmp_path)) as store:
+        yield store
+
+
+def carry(store, text, said=None):
+    return routes.carry_over(store, parse(HEAD + text), at=AT, say=[].append if said is None else said.append)
+
+
+def test_the_file_goes_over_into_the_store_once(store):
+    assert carry(store, ROUTE) == ["support"] and carry(store, ROUTE) == []
+    (line,) = store.route_history("support")
+    assert (line.who, line.why, line.route.candidate.model) == (
+        "freehold.toml",
+        "the file changed",
+        "base:ft",
+    )
+
+
+def test_what_a_command_changed_stays_until_the_files_own_line_changes(store):
+    carry(store, ROUTE)
+    routes.change(store, parse(HEAD), "support", {"sticky": "user"}, who="ada", at=AT)
+    assert carry(store, ROUTE + "limits = { concurrency = 3 }\n") == ["support"]
+    now = routes.find(store, "support")
+    assert now.sticky == "user" and now.limits.concurrency == 3
+    carry(store, ROUTE + 'sticky = "header:X-Team"\n')
+    assert routes.find(store, "support").sticky == "header:X-Team"
+    assert routes.find(store, "support").limits.concurrency is None
+    assert carry(store, "") == ["support"] and store.routes() == []
+    assert store.route_history("support")[-1].why == "no longer in the file"
+
+
+def begun(store):
+    rollout.start(
+        store,
+        routes.find(store, "support"),
+        task=Task(name="x", scorer="exact"),
+        stages=(0.5,),
+        shadow_share=1.0,
+        max_p95_ms=None,
+        who="ada",
+        at=AT,
+    )
+
+
+def test_a_running_rollout_keeps_what_is_its_own(store):
+    carry(store, ROUTE)
+    begun(store)
+    said = []
+    carry(store, ROUTE.replace("base:ft", "base:other") + 'state = "promoted"\nsticky = "user"\n', said)
+    now = routes.find(store, "support")
+    assert (now.state, now.candidate.model, now.sticky) == ("shadow", "base:ft", "user")
+    assert said == ["route support: a rollout is running, candidate, state of freehold.toml left aside"]
+    assert carry(store, "", said) == [] and "left as it is" in said[-1]
+    with pytest.raises(UsageError, match="decides on its state"):
+        routes.change(store, parse(HEAD), "support", {"state": "promoted"}, who="ada", at=AT)
+    with pytest.raises(UsageError):
+        routes.remove(store, "support", who="ada", at=AT)
+    forced = routes.change(store, parse(HEAD), "support", {"state": "promoted"}, who="a", at=AT, force=True)
+    assert forced.state == "promoted"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (ROUTE.replace("local", "nowhere"), "names the endpoint nowhere"),
+        (ROUTE + "shadow_share = 2.0\n", "shadow_share is 2.0"),
+        (ROUTE + "limits = { usd_per_day = -1 }\n", "usd_per_day is -1"),
+        ('[[routes]]\nname = "a"\nmodel = "b"\nstate = "canary"\n', "has no candidate"),
+        (ROUTE + 'sticky = "moon"\n', "sticky is 'moon'"),
+    ],
+)
+def test_a_route_that_cannot_be_changes_nothing(store, text, message):
+    with pytest.raises(ConfigError, match=message):
+        carry(store, '[[routes]]\nname = "fine"\nmodel = "m"\n' + text)
+    assert store.routes() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        (ROUTE + "canary_shar = 0.1\n", "unknown key routes.canary_shar", "did you mean canary_share?"),
+        (ROUTE + "guard = { shema = true }\n", "unknown key routes.guard.shema", "did you mean schema?"),
+        (ROUTE + 'state = "canry"\n', r"routes\[0\].state", None),
+    ],
+)
+def test_mistakes_in_the_file_name_the_place(text, message, hint):
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse(HEAD + text)
+    assert caught.value.hint == hint
+
+
+def test_targets():
+    for text in ("incumbent", "local/base:ft", "local/google/gemma-3-270m:ft"):
+        assert routes.shown_target(routes.parsed_target(text)) == text
+    for text in ("", "/x", "local/"):
+        with pytest.raises(UsageError):
+            routes.parsed_target(text)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "freehold.toml").write_text(HEAD)
+    return lambda *words: CliRunner().invoke(cli, ["routes", *words])
+
+
+def test_the_commands(run):
+    assert isinstance(run("set", "support", "--model", "gpt-4o").exception, UsageError)
+    made = run("set", "support", "--model", "gpt-4o", "--incumbent", "incumbent", "--candidate", "local/b:ft")
+    assert made.exit_code == 0 and "local/b:ft" in made.stdout
+    more = (
+        "--limit",
+        "concurrency=8",
+        "--limit",
+        "usd_per_day=0.50",
+        "--guard",
+        "ttft_ms=900",
+        "--header",
+        "X-T=a",
+    )
+    run("set", "support", *more, "--key", "app", "--why", "busy", "--verdict", "v1")
+    shown = json.loads(run("show", "support", "--json").stdout)
+    assert shown["limits"]["usd_per_day"] == "0.50" and shown["match_headers"] == {"x-t": "a"}
+    assert "usd_per_day 0.50" in run("show", "support").stdout
+    run("set", "support", "--limit", "usd_per_day=", "--header", "", "--key", "", "--candidate", "-")
+    shown = json.loads(run("show", "support", "--json").stdout)
+    assert shown["limits"]["usd_per_day"] is None and shown["limits"]["concurrency"] == 8
+    assert shown["match_keys"] == [] and shown["candidate"] is None
+    history = json.loads(run("history", "support", "--json").stdout)
+    assert [(line["why"], line["verdict_id"]) for line in history][1] == ("busy", "v1")
+    assert "busy" in run("history", "support").stdout
+    assert json.loads(run("list", "--json").stdout)[0]["changed"]["revision"] == 3
+    assert run("remove", "support").exit_code == 0 and "no routes" in run("list").stderr
+    assert "removed" in run("history", "support").stdout
+
+
+def test_rollback_needs_no_rollout(run):
+    run(
+        "set",
+        "support",
+        "--model",
+        "m",
+        "--incumbent",
+        "incumbent",
+        "--candidate",
+        "local/b",
+        "--state",
+        "promoted",
+    )
+    back = CliRunner().invoke(cli, ["rollout", "rollback", "--route", "support", "--why", "2 a.m."])
+    assert back.exit_code == 0 and "rolled_back (2 a.m.)" in back.stdout
+    assert json.loads(run("show", "support", "--json").stdout)["state"] == "rolled_back"
+    missing = CliRunner().invoke(cli, ["rollout", "rollback", "--route", "nix"])
+    assert isinstance(missing.exception, UsageError) and "no route nix" in missing.exception.message
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("show", "nix"), "no route nix"),
+        (("history", "nix"), "no route nix"),
+        (("set", "a", "--limit", "concurency=3"), "not understood"),
+        (("set", "a", "--limit", "concurrency=many"), "concurrency is 'many'"),
+        (("set", "a"), None),
+        (("set", "a", "--header", "novalue"), None),
+    ],
+)
+def test_embarrassing_input(run, words, message):
+    result = run(*words)
+    assert result.exit_code != 0
+    if message is not None:
+        assert isinstance(result.exception, UsageError) and message in result.exception.message
+
+
+def test_two_routes_for_the_same_requests_are_refused(run, store):
+    """The second would never be reached, and its rollout or rollback would change nothing."""
+    first = ("--model", "gpt-4o", "--incumbent", "incumbent")
+    assert run("set", "support", *first).exit_code == 0
+    assert "same requests as the route support" in str(run("set", "another", *first).exception)
+    assert run("set", "vip", *first, "--header", "x-tenant=vip").exit_code == 0
+    assert isinstance(run("set", "vip", "--header", "").exception, ConfigError)
+    assert run("set", "vip", "--limit", "concurrency=2").exit_code == 0
+    assert isinstance(run("set", "support", "--model", "").exception, ConfigError)
+    with pytest.raises(ConfigError, match="same requests"):
+        carry(store, ROUTE + ROUTE.replace('"support"', '"twin"'))
+    assert carry(store, ROUTE) == ["support"]
+
+
+def test_a_route_of_the_file_may_be_renamed(store):
+    carry(store, ROUTE)
+    assert carry(store, ROUTE.replace('"support"', '"helpdesk"')) == ["helpdesk", "support"]
+    assert [route.name for route in store.routes()] == ["helpdesk"]

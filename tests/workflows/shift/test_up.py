@@ -1,0 +1,318 @@
+"""`freehold up` and `freehold serve` as a person runs them: real processes, the official client."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+import msgspec
+import openai
+import pytest
+
+from freehold.errors import WeightsError
+from freehold.store import open_store
+from freehold.types.endpoint import AdapterMount, ServePlan
+from freehold.types.model import Weights
+from freehold.workflows.project import open_project
+from freehold.workflows.shift import up
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Command:
+    """A running `freehold …` in a project folder."""
+
+    def __init__(self, folder, *arguments):
+        environment = {**os.environ, "FREEHOLD_HOME": os.environ.get("FREEHOLD_HOME", "")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "freehold", *arguments],
+            cwd=folder,
+            env={key: value for key, value in environment.items() if value},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ready(self):
+        """What ``--json`` says once all answers; fails with stderr when the command ended first."""
+        text = ""
+        for line in self.process.stdout:
+            text += line
+            if line.startswith("}"):
+                return json.loads(text)
+        raise AssertionError(self.process.stderr.read())
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            out, err = self.process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def run(tmp_path):
+    commands = []
+
+    def start(*arguments):
+        commands.append(Command(tmp_path, *arguments))
+        return commands[-1]
+
+    yield start
+    for command in commands:
+        command.stop()
+
+
+def client(url):
+    return openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+
+
+def ask(http, model, text="Where is my order?", **options):
+    answer = http.chat.completions.create(
+        model=model, messages=[{"role": "user", "content": text}], max_tokens=16, **options
+    )
+    return answer.choices[0].message.content
+
+
+def children_of(process_id):
+    import psutil
+
+    return psutil.Process(process_id).children(recursive=True)
+
+
+def test_up_serves_through_the_gateway_and_leaves_nothing_behind(run, port):
+    command = run("up", "--model", "echo", "--port", str(port), "--json")
+    told = command.ready()
+    assert told == {"url": f"http://127.0.0.1:{port}", "models": ["echo"], "logs": told["logs"]}
+    children = children_of(command.process.pid)
+    with client(told["url"]) as http:
+        assert [model.id for model in http.models.list()] == ["echo"]
+        assert ask(http, "echo") == "Where is my order?"
+        pieces = http.chat.completions.create(
+            model="echo", messages=[{"role": "user", "content": "one two"}], stream=True
+        )
+        assert "".join(piece.choices[0].delta.content or "" for piece in pieces) == "one two"
+        with pytest.raises(openai.NotFoundError):
+            ask(http, "nobody")
+    code, _, _ = command.stop()
+    assert code == 0
+    assert not [child for child in children if child.is_running() and child.status() != "zombie"]
+
+
+def test_a_killed_engine_under_load_comes_back_behind_the_gateway(run, port):
+    command = run("up", "--model", "echo", "--port", str(port), "--json")
+    url = command.ready()["url"]
+    good, done = [], threading.Event()
+
+    def load():
+        with client(url) as http:
+            while not done.is_set():
+                try:
+                    good.append(ask(http, "echo"))
+                except openai.APIError:
+                    time.sleep(0.02)
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(2):
+            victim = next(
+                child
+                for child in children_of(command.process.pid)
+                if "freehold.engines.echo.child" in child.cmdline()
+            )
+            victim.send_signal(signal.SIGKILL)
+            time.sleep(0.2)
+            before, deadline = len(good), time.monotonic() + 20
+            while len(good) < before + 10:
+                assert time.monotonic() < deadline, "it did not come back"
+                time.sleep(0.02)
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_up_serves_what_the_project_chose(run, port, tmp_path):
+    (tmp_path / ".freehold").mkdir()
+    chosen = ServePlan(engine="echo", model="shop", options={"default": "chosen"})
+    with open_store(f"sqlite:///{tmp_path / '.freehold' / 'freehold.sqlite'}") as store:
+        store.put_record("serve_plan", "one", chosen)
+    told = run("up", "--port", str(port), "--json").ready()
+    with client(told["url"]) as http:
+        assert ask(http, "shop") == "chosen"
+
+
+def test_serve_mounts_adapters_by_name(run, port, tmp_path):
+    (tmp_path / "tuned.json").write_text('{"hi": "tuned hello"}')
+    told = run(
+        "serve", "echo", "--adapter", "shop=tuned.json", "--port", str(port), "--no-gateway", "--json"
+    ).ready()
+    assert told["models"] == ["echo", "echo:shop"]
+    with client(told["url"]) as http:
+        assert (ask(http, "echo", "hi"), ask(http, "echo:shop", "hi")) == ("hi", "tuned hello")
+
+
+def test_a_taken_port_is_one_line_and_exit_code_2(run):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = run("up", "--model", "echo", "--port", str(port))
+        command.process.wait(30)
+        code, out, err = command.stop()
+    assert (code, out) == (2, "")
+    assert f"error: port {port} on 127.0.0.1 is in use" in err
+    assert f"--port {port + 1}" in err
+    assert "Traceback" not in err
+
+
+def test_ctrl_c_while_it_loads_ends_it(run, port, tmp_path):
+    command = run("serve", "echo", "--port", str(port))
+    time.sleep(0.3)
+    code, _, err = command.stop()
+    assert code in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+    assert "Traceback" not in err
+
+
+@pytest.mark.weights
+def test_the_default_model_answers_with_nothing_configured(run, port):
+    told = run("up", "--port", str(port), "--json").ready()
+    with client(told["url"]) as http:
+        assert told["models"] == ["HuggingFaceTB/SmolLM2-135M-Instruct"]
+        assert ask(http, told["models"][0], temperature=0)
+        with urllib.request.urlopen(told["url"] + "/attribution", timeout=10) as page:
+            assert "HuggingFaceTB/SmolLM2-135M-Instruct" in page.read().decode()
+
+
+def cli(folder, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "freehold", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.slow
+def test_adapters_are_added_and_removed_while_it_serves(run, tmp_path, port):
+    answers = tmp_path / "tuned.json"
+    answers.write_text('{"Where is my order?": "tracking"}')
+    server = run("serve", "echo", "--port", str(port), "--json")
+    url = server.ready()["url"]
+    with client(url) as http:
+        code, out, _ = cli(tmp_path, "served", "add-adapter", f"support={answers}", "--json")
+        assert code == 0 and json.loads(out)["models"][0]["adapters"] == ["echo:support"]
+        assert ask(http, "echo:support") == "tracking"
+        assert ask(http, "echo") != "tracking"
+        code, _, err = cli(tmp_path, "served", "add-adapter", f"support={answers}")
+        assert code == 2 and "served already" in err
+        code, out, _ = cli(tmp_path, "served", "list")
+        assert code == 0 and "echo:support" in out
+        assert cli(tmp_path, "served", "remove-adapter", "support")[0] == 0
+        with pytest.raises(openai.NotFoundError):
+            ask(http, "echo:support")
+    assert server.stop()[0] == 0
+    code, _, err = cli(tmp_path, "served", "list")
+    assert code == 2 and "nothing is served" in err
+
+
+@pytest.mark.slow
+def test_several_models_behind_one_address(run, tmp_path, port):
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n[serve]\nengine = "echo"\n')
+    server = run("serve", "one", "two", "--engine", "echo", "--pin", "two", "--port", str(port), "--json")
+    said = server.ready()
+    assert said["models"] == ["one", "two"]
+    with client(said["url"]) as http:
+        assert ask(http, "one") and ask(http, "two")
+        assert [model.id for model in http.models.list()] == ["one", "two"]
+        code, out, _ = cli(tmp_path, "served", "unload", "one", "--json")
+        assert code == 0 and [one["state"] for one in json.loads(out)["models"]] == ["unloaded", "ready"]
+        assert cli(tmp_path, "served", "unload", "two")[0] == 2, "it is pinned"
+        assert ask(http, "one"), "it comes back when it is asked for"
+    assert server.stop()[0] == 0
+
+
+@pytest.mark.slow
+def test_two_servers_on_one_store_do_not_disturb_each_other(run, tmp_path, port):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        other = probe.getsockname()[1]
+    first = run("serve", "echo", "--port", str(port), "--json")
+    first.ready()
+    late = run("serve", "echo", "--port", str(port))
+    late.process.wait(60)
+    code, _, err = late.stop()
+    assert code == 2 and f"port {port}" in err and "in use" in err
+    second = run("serve", "echo", "--port", str(other), "--json")
+    urls = [f"http://127.0.0.1:{port}", second.ready()["url"]]
+    for url in urls:
+        with client(url) as http:
+            assert ask(http, "echo")
+    code, _, err = cli(tmp_path, "served", "list")
+    assert code == 2 and "several are served" in err
+    assert cli(tmp_path, "served", "list", "--port", str(other))[0] == 0
+    assert second.stop()[0] == 0
+    with client(urls[0]) as http:
+        assert ask(http, "echo")
+    assert first.stop()[0] == 0
+    assert not list((tmp_path / ".freehold" / "engines").glob("serving-*.json"))
+
+
+@pytest.mark.parametrize("change", [{"sha256": "other"}, None])
+def test_a_chosen_model_whose_weights_are_gone_is_not_replaced_by_another(tmp_path, monkeypatch, change):
+    project = chosen_with_lost_weights(tmp_path, monkeypatch)
+
+    def again(model, *_, **__):
+        if change is None:
+            raise WeightsError("the hub could not be reached")
+        return msgspec.structs.replace(WEIGHTS, **change)
+
+    monkeypatch.setattr(up, "ensure_weights", again)
+    with pytest.raises(WeightsError, match="the weights that freehold migrate chose are gone"):
+        up.project_plan(project)
+
+
+def test_weights_that_were_pruned_are_fetched_again(tmp_path, monkeypatch):
+    project = chosen_with_lost_weights(tmp_path, monkeypatch)
+    monkeypatch.setattr(up, "ensure_weights", lambda model, *_, **__: WEIGHTS)
+    plan = up.project_plan(project)
+    assert (plan.weights_path, plan.adapters[0].name) == ("/now/here.gguf", "org/base:shop")
+
+
+WEIGHTS = Weights(
+    model_id="org/base", format="gguf", quantization="Q4_1", bytes=1, sha256="right", source="file:",
+    path="/now/here.gguf",
+)  # fmt: skip
+
+
+def chosen_with_lost_weights(tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    project = open_project()
+    plan = ServePlan(
+        engine="llamacpp",
+        model="org/base",
+        weights_path=str(tmp_path / "gone.gguf"),
+        weights_sha256="right",
+        adapters=(AdapterMount(name="org/base:shop", path="/adapters/shop"),),
+    )
+    with open_store(project.store_url) as store:
+        store.put_record("serve_plan", "p", plan)
+    return project

@@ -1,0 +1,195 @@
+"""Exports of an adapter, each with the files its tool wants and a card that says what the records say."""
+
+import json
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+pytest.importorskip("torch")
+
+from tests.training.conftest import make_model, make_tokenizer, task_samples, weights_at, write_dataset
+from tests.training.test_merge import adapter_on, gguf_of
+
+from freehold.cli.adapters import command
+from freehold.errors import EngineError, StorageError, UsageError, WeightsError
+from freehold.report.model_card import CardFacts, model_card
+from freehold.store import open_store
+from freehold.training.export import sha256_of
+from freehold.types.license import UseProfile
+from freehold.types.progress import Silent
+from freehold.types.report import CandidateReport, Measured
+from freehold.types.training import Adapter, FinetuneConfig
+from freehold.workflows.data.dataset import all_datasets
+from freehold.workflows.license.rule import rule_for_model
+from freehold.workflows.project import open_project
+from freehold.workflows.train import export_kinds
+from freehold.workflows.train.export import export
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A tiny base as safetensors and as GGUF, and an adapter of it."""
+    folder = tmp_path_factory.mktemp("made")
+    tokenizer = make_tokenizer()
+    model = make_model(tokenizer)
+    weights = weights_at(folder / "base", model, tokenizer)
+    gguf_of(model, folder / "base.gguf")
+    adapter_on(weights, folder / "adapter")
+    return folder, weights
+
+
+@pytest.fixture
+def ready(tmp_path, made, monkeypatch):
+    """A project that owns the adapter; the base it was trained on is the GGUF."""
+    source, weights = made
+    (tmp_path / "freehold.toml").write_text(
+        '[app]\nname = "inbox"\n[incumbent]\nmodel = "gpt-4o-2024-08-06"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    project = open_project()
+    dataset = write_dataset(tmp_path / "data", task_samples(24))
+    dataset = msgspec.structs.replace(
+        dataset, targets_from={"gold": 20, "incumbent": 4}, incumbent_model="gpt-4o-2024-08-06"
+    )
+    folder = project.state / "adapters" / "inbox-1a2b3c4d"
+    shutil.copytree(source / "adapter", folder)
+    names = [path.name for path in folder.iterdir() if path.name != "README.md"]
+    adapter = Adapter(
+        id="abcdef0123456789", name="inbox", path=str(folder), base_model="test/tiny", base_sha256=weights.sha256,
+        dataset_id=dataset.id, config=FinetuneConfig(r=4), template_sha256="t" * 64, seed=0, steps=12,
+        train_tokens=3456, train_seconds=7.0, final_loss=0.25, peak_memory_bytes=None,
+        files={name: sha256_of(folder / name) for name in names}, versions={"torch": "2"}, made_from=(),
+    )  # fmt: skip
+    (folder / "adapter.json").write_bytes(msgspec.json.encode(adapter))
+    with open_store(project.store_url) as store:
+        store.put_record("dataset", dataset.id, dataset)
+    gguf = msgspec.structs.replace(weights, format="gguf", path=str(source / "base.gguf"))
+    return project, adapter, weights, gguf
+
+
+@pytest.mark.parametrize(
+    ("kind", "quantization", "wanted"),
+    [
+        ("peft", None, {"adapter_model.safetensors", "adapter_config.json", "chat_template.jinja"}),
+        ("gguf-adapter", None, {"adapter.gguf", "chat_template.jinja"}),
+        ("gguf", None, {"inbox-Q8_0.gguf"}),
+        ("gguf", "F16", {"inbox-F16.gguf"}),
+        ("ollama", None, {"Modelfile", "base.gguf", "adapter.gguf"}),
+        ("ollama", "F16", {"Modelfile", "inbox-F16.gguf"}),
+        ("merged", None, {"model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja"}),
+        ("vllm", None, {"model.safetensors", "config.json", "tokenizer.json", "vllm.yaml"}),
+    ],
+)
+def test_each_kind_has_its_files_and_a_card(ready, monkeypatch, kind, quantization, wanted):
+    project, adapter, weights, gguf = ready
+    # In this process: a child would import torch anew for every case.
+    monkeypatch.setattr(export_kinds.merging, "merge", export_kinds.merging.merge_here)
+    base = weights if kind in ("merged", "vllm") else gguf
+    made = export(project, adapter, kind=kind, quantization=quantization, base=base, progress=Silent())
+    assert wanted <= set(made.files)
+    assert made.changed == (14 if kind in ("merged", "vllm", "gguf") or quantization else 0)
+    folder = project.root / "exports" / f"inbox-abcdef01-{kind}"
+    assert made.path == str(folder)
+    assert {name: sha256_of(folder / name) for name in made.files} == made.files
+    card = (folder / "README.md").read_text()
+    assert card.startswith("---\nbase_model: test/tiny\n")
+    assert made.usage in card
+    assert "Ruling: **unclear**" in card and "no licence is known" in card and "()" not in card
+    for said in ("20 training answers are ones somebody said are right", "gpt-4o-2024-08-06's own", adapter.id,
+                 weights.sha256, "not been evaluated"):  # fmt: skip
+        assert said in card
+    if kind == "ollama":
+        text = (folder / "Modelfile").read_text()
+        assert ("ADAPTER ./adapter.gguf" in text) == (quantization is None)
+        assert "TEMPLATE" in text
+        assert 'PARAMETER stop "<|im_end|>"' in text
+    again = export(project, adapter, kind=kind, quantization=quantization, base=base, progress=Silent())
+    assert again.path == made.path
+
+
+def test_the_card_has_the_figures_and_duties_of_the_newest_report(ready):
+    project, adapter, _, _ = ready
+    model = "meta-llama/Llama-3.2-1B-Instruct"
+    ruling = rule_for_model(model, project.config.use)
+    given = rule_for_model(model, UseProfile(distributes_weights=True))
+    candidate = CandidateReport(
+        model="test/tiny",
+        adapter=adapter,
+        ruling=ruling,
+        measured=Measured(n=300, mean=0.912, ci_low=0.874, ci_high=0.94, level=0.95, method="wilson"),
+    )
+    (dataset,) = all_datasets(project)
+    card = model_card(
+        CardFacts(adapter=adapter, kind="peft", files={}, usage="use it", app="inbox", version="1",
+                  dataset=dataset, data=("personal data: looked for by built-in patterns (no names)",),
+                  ruling=ruling, passing_on=given, candidate=candidate)
+    )  # fmt: skip
+    assert "- personal data: looked for by built-in patterns" in card and dataset.id in card
+    assert "score on 300 held-out samples: 91.2% (95 % interval 87.4%, 94.0%)" in card
+    assert all(duty.text in card for duty in given.obligations)
+    assert "Built with Llama" in card
+
+
+def test_a_merge_needs_the_very_base(ready, tmp_path, monkeypatch):
+    project, adapter, weights, _ = ready
+    other = msgspec.structs.replace(weights, sha256="f" * 64)
+    monkeypatch.setattr("freehold.workflows.train.export.ensure_weights", lambda *args, **kwargs: other)
+    with pytest.raises(WeightsError, match="other weights of test/tiny") as caught:
+        export(project, adapter, kind="merged", progress=Silent())
+    assert "--base" in caught.value.hint
+
+
+def test_what_is_not_ours_is_not_overwritten(ready, tmp_path):
+    project, adapter, _, _ = ready
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match="no export of freehold"):
+        export(project, adapter, kind="peft", out=tmp_path / "mine", progress=Silent())
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StorageError, match="cannot be written"):
+        export(project, adapter, kind="peft", out=tmp_path / "file" / "x", progress=Silent())
+    with pytest.raises(UsageError, match="--quant is for"):
+        export(project, adapter, kind="peft", quantization="F16", progress=Silent())
+
+
+def test_k_quants_need_the_program_and_a_failure_says_what_it_said(ready, tmp_path, monkeypatch):
+    project, adapter, _, gguf = ready
+    monkeypatch.setattr(export_kinds.merging, "merge", export_kinds.merging.merge_here)
+    monkeypatch.setattr(export_kinds.native, "quantize", lambda home: None)
+    with pytest.raises(UsageError, match="Q4_K_M needs llama"):
+        export(project, adapter, kind="gguf", quantization="q4_k_m", base=gguf, progress=Silent())
+    with pytest.raises(UsageError, match="Q9_9 is not known"):
+        export(project, adapter, kind="gguf", quantization="q9_9", base=gguf, progress=Silent())
+    program = tmp_path / "llama-quantize"
+    program.write_text(
+        '#!/bin/sh\necho "$4 from $2"; cp "$2" "$3"; [ "$4" != Q4_X ] || { echo "bad type"; exit 1; }\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(export_kinds.native, "quantize", lambda home: program)
+    made = export(project, adapter, kind="gguf", quantization="Q4_K_M", base=gguf, progress=Silent())
+    assert set(made.files) == {"inbox-Q4_K_M.gguf"}
+    with pytest.raises(EngineError, match="could not write Q4_X, it ended with 1: bad type"):
+        export(project, adapter, kind="gguf", quantization="Q4_X", base=gguf, progress=Silent())
+
+
+def test_why_an_adapter_has_no_such_form_is_said(ready):
+    project, adapter, _, _ = ready
+    (Path(adapter.path) / "adapter.gguf").unlink(missing_ok=True)
+    dora = msgspec.structs.replace(adapter, config=FinetuneConfig(r=4, use_dora=True))
+    with pytest.raises(UsageError, match=r"no adapter.gguf: DoRA has no GGUF form") as caught:
+        export(project, dora, kind="gguf-adapter", progress=Silent())
+    assert "merged" in caught.value.hint
+
+
+def test_the_command_says_where_it_is_and_how_it_is_used(ready, tmp_path):
+    result = CliRunner().invoke(command, ["export", "inbox", "--as", "peft", "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["kind"] == "peft"
+    result = CliRunner().invoke(command, ["export", "inbox", "--as", "gguf-adapter"])
+    assert "llama-server" in result.stdout

@@ -1,0 +1,88 @@
+"""What `freehold train` refuses before it starts a trainer."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.training.conftest import task_samples, tiny, tokenizer, write_dataset
+
+from freehold.errors import TrainingError, UsageError
+from freehold.hardware.probes import probe_machine
+from freehold.settings import load as load_settings
+from freehold.training import checkpoint
+from freehold.types.progress import Silent
+from freehold.types.training import FinetuneConfig, TrainingEvent
+from freehold.workflows.fit import fit
+from freehold.workflows.train import train as workflow
+
+__all__ = ["tiny", "tokenizer"]  # fixtures
+CONFIG = FinetuneConfig(r=4, batch_size=8, epochs=1.0)
+
+
+@pytest.fixture
+def refused(tmp_path, tiny, monkeypatch):
+    def started(job):
+        raise AssertionError("a trainer was started")
+
+    monkeypatch.setattr(workflow.training, "train", started)
+
+    def attempt(config, error):
+        with pytest.raises(error) as caught:
+            workflow.train(
+                config=config,
+                dataset=write_dataset(tmp_path / "data", task_samples(20)),
+                base=tiny,
+                out_dir=tmp_path / "out",
+                name="x",
+                settings=load_settings({"FREEHOLD_HOME": str(tmp_path / "home")}),
+                progress=Silent(),
+            )
+        return caught.value
+
+    return attempt
+
+
+@pytest.mark.parametrize("method", ["lora", "dpo", "full"])
+def test_a_base_that_does_not_fit_is_not_loaded(refused, tmp_path, monkeypatch, method):
+    small = msgspec.structs.replace(
+        probe_machine(tmp_path), accelerators=(), available_memory_bytes=100 << 20
+    )
+    monkeypatch.setattr(fit, "probe_machine", lambda home: small)
+    error = refused(msgspec.structs.replace(CONFIG, method=method), UsageError)
+    assert "0.1 GiB are free" in error.message and method in error.message
+    assert "smaller base" in error.hint
+
+
+def test_who_stops_a_run_is_told_that_it_goes_on(tmp_path, tiny, monkeypatch):
+    ended, said = [], []
+
+    def trainer(job):
+        Path(job.run_dir).mkdir(parents=True)
+        try:
+            yield TrainingEvent(kind="start", message="20 samples")
+        finally:  # as the worker does when it is asked to stop
+            (Path(job.run_dir) / checkpoint.FILE).write_bytes(b"state")
+            ended.append(True)
+
+    class Impatient(Silent):
+        def say(self, text):
+            said.append(text)
+            if text == "20 samples":
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(workflow.training, "train", trainer)
+    with pytest.raises(KeyboardInterrupt):
+        workflow.train(
+            config=CONFIG,
+            dataset=write_dataset(tmp_path / "data", task_samples(20)),
+            base=tiny,
+            out_dir=tmp_path / "out",
+            name="x",
+            settings=load_settings({"FREEHOLD_HOME": str(tmp_path / "home")}),
+            progress=Impatient(),
+        )
+    assert ended and said[-1] == "a checkpoint is written: the same command goes on from there"
+
+
+def test_options_that_cannot_work_are_refused(refused):
+    assert "epochs is -1.0" in refused(msgspec.structs.replace(CONFIG, epochs=-1.0), TrainingError).message

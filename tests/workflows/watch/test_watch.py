@@ -1,0 +1,252 @@
+"""Checks of a promoted route, with a real incumbent on loopback and real hooks."""
+
+import json
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+from tests.workflows.shift.shifting import ROUTE, START, mirrored, trace
+
+from freehold.cli.main import cli
+from freehold.errors import UsageError
+from freehold.store import open_store
+from freehold.types.trace import Usage
+from freehold.workflows.project import open_project
+from freehold.workflows.shift import alerts
+from freehold.workflows.shift.rollout import rollout
+from freehold.workflows.watch import watch
+from freehold.workflows.watch.drift import SUMMARIES, baseline, drifts, two_sided_e_value
+
+PROMOTED = START + timedelta(days=1)
+NOW = PROMOTED + timedelta(days=7)
+
+
+class Incumbent:
+    """Answers every chat request with `says`, and keeps what hooks post."""
+
+    def __init__(self):
+        seen, told, me = [], [], self
+        self.says = "refund"
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                if self.path == "/hook":
+                    told.append(body)
+                    answer = {}
+                else:
+                    seen.append(body)
+                    message = {"role": "assistant", "content": me.says}
+                    answer = {
+                        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                        "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
+                    }
+                data = json.dumps(answer).encode()
+                self.send_response(200)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_):
+                pass
+
+        self.seen, self.told = seen, told
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def close(self):
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@pytest.fixture
+def incumbent():
+    server = Incumbent()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, incumbent):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOOK", f"{incumbent.url}/hook")
+    (tmp_path / "freehold.toml").write_text(
+        f'[app]\nname = "support"\n[incumbent]\nmodel = "gpt-4o"\nbase_url = "{incumbent.url}"\n'
+        "price = { prompt = 10, completion = 100 }\n"
+        '[task]\nscorer = "exact"\nmargin = 0.05\n[watch]\nrequests = 20\nwebhook_env = "HOOK"\n'
+    )
+    return open_project()
+
+
+@pytest.fixture
+def store(project):
+    with open_store(project.store_url) as store:
+        for number in range(40):
+            store.add_traces(mirrored(number))
+        store.save_route(msgspec.structs.replace(ROUTE, state="promoted"), who="ada", at=PROMOTED)
+        yield store
+
+
+def week(store, number, *, answer="refund", n=40, **more):
+    """A week of the candidate's traffic, and the moment after it."""
+    end = PROMOTED + timedelta(days=7 * number)
+    store.add_traces(
+        trace(
+            1000 * number + place,
+            arm="candidate",
+            share=1.0,
+            answer=answer,
+            at=end - timedelta(hours=place + 1),
+            **{
+                "usage": Usage(prompt_tokens=100, completion_tokens=10),
+                "request": {"messages": [{"role": "user", "content": f"question {place:02d}"}]},
+                **more,
+            },
+        )
+        for place in range(n)
+    )
+    return end
+
+
+def test_a_good_candidate_passes_and_the_price_is_said_first(project, store, incumbent):
+    plans = []
+    made = watch.check(project, store, "support", at=week(store, 1), planned=plans.append)
+    assert len(plans[0].samples) == 20 and plans[0].estimated_usd == Decimal("0.06")
+    assert (made.pairs, made.difference, made.against) == (20, 0.0, "live")
+    assert made.spent_usd == Decimal("0.04") and made.e_value < 1 and made.exit_code == 0
+    assert len(incumbent.seen) == 20 and incumbent.seen[0]["model"] == "gpt-4o"
+    assert made.smallest_drop is not None and incumbent.told == []
+    assert watch.next_due(store, "support", project.config.watch, at=NOW) == NOW + timedelta(hours=168)
+
+
+def test_the_budget_bounds_what_is_asked(project, store, incumbent):
+    config = msgspec.structs.replace(project.config.watch, budget_usd=Decimal("0.01"))
+    made = watch.check(project, store, "support", at=week(store, 1), config=config)
+    assert made.planned == len(incumbent.seen) == 3 and made.estimated_usd <= Decimal("0.01")
+    assert made.exit_code == 3 and "enough for 3 of 20" in made.notes[0]
+
+
+def test_a_candidate_that_got_worse_alarms_and_traffic_goes_back(project, store, incumbent):
+    config = msgspec.structs.replace(project.config.watch, on_alarm="rollback")
+    for number in range(1, 5):
+        made = watch.check(project, store, "support", at=week(store, number, answer="other"), config=config)
+        if made.alarm:
+            break
+    assert made.alarm and made.exit_code == 1 and made.action == "rolled_back" and made.difference == -1.0
+    assert store.routes()[0].state == "rolled_back"
+    (told,) = [one for one in incumbent.told if one["kind"] == "quality"]
+    assert (
+        told["route"] == "support" and told["action"] == "rolled_back" and "question" not in json.dumps(told)
+    )
+    with pytest.raises(UsageError, match="only a promoted one is watched"):
+        watch.check(project, store, "support", at=NOW)
+    assert [one.alarm for one in watch.history(store, "support")][-1] is True
+
+
+def test_on_alarm_shadow_lets_the_incumbent_answer(project, store):
+    config = msgspec.structs.replace(project.config.watch, on_alarm="shadow", requests=40)
+    for number in range(1, 4):
+        made = watch.check(project, store, "support", at=week(store, number, answer="x"), config=config)
+        if made.alarm:
+            break
+    assert made.action == "shadow" and store.routes()[0].state == "shadow"
+
+
+def test_drift_is_told_and_moves_nothing(project, store, incumbent):
+    tools = {"messages": [{"role": "user", "content": "question"}], "tools": [{"type": "function"}]}
+    for number in range(1, 6):
+        made = watch.check(project, store, "support", at=week(store, number, request=tools))
+        if made.exit_code:
+            break
+    (drift,) = [one for one in made.drift if one.alarm]
+    assert (drift.name, drift.share, drift.baseline) == ("tools", 1.0, 0.0) and not made.alarm
+    assert store.routes()[0].state == "promoted"
+    assert [one["kind"] for one in incumbent.told] == ["drift"] and "tools 0.0% → 100.0%" in incumbent.told[
+        0
+    ]["why"]
+
+
+def test_without_a_price_no_budget_can_be_kept(project, store, incumbent):
+    bare = msgspec.structs.replace(project.config.incumbent, price=None, model="mystery")
+    poor = type(project)(
+        project.root, msgspec.structs.replace(project.config, incumbent=bare), project.settings, None
+    )
+    with pytest.raises(UsageError, match="no price of mystery is known"):
+        watch.check(poor, store, "support", at=week(store, 1))
+    assert incumbent.seen == []
+
+
+def test_an_incumbent_that_is_gone_and_nothing_frozen_is_said(project, store):
+    config = msgspec.structs.replace(project.config.watch, against="frozen")
+    with pytest.raises(UsageError, match="no dataset yet"):
+        watch.check(project, store, "support", at=week(store, 1), config=config)
+
+
+def test_hooks_that_fail_are_said_and_do_no_harm(tmp_path, monkeypatch):
+    alarm = alerts.Alarm(kind="drift", app="x", route="r", at=NOW, why="because")
+    out = tmp_path / "out.json"
+    write = (sys.executable, "-c", f"import sys;open({str(out)!r},'w').write(sys.stdin.read())")
+    config = open_project().config.watch
+    told = lambda **changes: alerts.send(alarm, msgspec.structs.replace(config, **changes))  # noqa: E731
+    assert told(command=write) == () and json.loads(out.read_text())["why"] == "because"
+    assert "is not there" in told(command=("no-such-program",))[0]
+    assert "ended with 3" in told(command=(sys.executable, "-c", "raise SystemExit(3)"))[0]
+    assert "NO_HOOK is not set" in told(webhook_env="NO_HOOK")[0]
+    monkeypatch.setenv("BAD_HOOK", "http://127.0.0.1:9/secret-token")
+    trouble = told(webhook_env="BAD_HOOK")[0]
+    assert "cannot be reached" in trouble and "secret" not in trouble
+    monkeypatch.setenv("BAD_HOOK", "file:///etc/passwd")
+    assert "is no http:// or https:// address" in told(webhook_env="BAD_HOOK")[0]
+
+
+def test_equal_periods_do_not_drift_and_a_moved_share_does():
+    then = baseline([trace(n) for n in range(100)], [trace(n) for n in range(100)])
+    assert set(then.shares) == {one.name for one in SUMMARIES}
+    assert baseline([trace(1)], [trace(1)]) is None
+    found, detectors = drifts([trace(n) for n in range(100)], then, {})
+    assert not any(one.alarm for one in found) and all(one.e_value <= 1.5 for one in found)
+    found, _ = drifts([trace(n, answer="") for n in range(100)], then, detectors)
+    assert {one.name for one in found if one.e_value > 100} == {"empty answer"}
+
+
+def test_the_e_value_of_a_share_that_stayed_is_no_evidence_on_average():
+    import random
+
+    draw = random.Random(5)
+    values = [two_sided_e_value([float(draw.random() < 0.3) for _ in range(60)], 0.3) for _ in range(400)]
+    assert sum(values) / len(values) <= 1.0
+
+
+def test_the_command(project, store, incumbent):
+    run = lambda *words: CliRunner().invoke(cli, ["watch", *words])  # noqa: E731
+    at = datetime.now(UTC)
+    store.add_traces(
+        trace(
+            n,
+            arm="candidate",
+            share=1.0,
+            at=at - timedelta(minutes=n + 1),
+            usage=Usage(prompt_tokens=100, completion_tokens=10),
+        )
+        for n in range(30)
+    )
+    made = run("--once")
+    assert made.exit_code == 0 and "20 pairs against the incumbent (live): difference +0.000" in made.stdout
+    assert "asking the incumbent 20 requests: about 0.0600 USD at most, budget 1 USD" in made.stderr
+    assert "at promotion" in made.stdout and "within 8 periods" in made.stdout
+    again = run("--once", "--json")
+    assert again.exit_code == 3 and json.loads(again.stdout)["pairs"] == 0
+    assert "live" in run("--history").stdout and len(json.loads(run("--history", "--json").stdout)) == 2
+    assert run("--once", "--budget", "much").exit_code == 2
+    rollout.rollback_route(store, "support", who="ada", at=at)
+    assert isinstance(run("--once").exception, UsageError)
+    assert isinstance(run("--once", "--route", "nix").exception, UsageError)
