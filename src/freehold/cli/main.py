@@ -23,91 +23,128 @@ class Entry(NamedTuple):
 # Parts in the order of the journey; within a part, commands in the order one meets them.
 PARTS: dict[str, dict[str, Entry]] = {
     "The whole journey": {
-        "demo": Entry("freehold.cli.demo:command", "Run the whole journey on a shipped example"),
-        "init": Entry("freehold.cli.init:command", "Write a first freehold.toml from what your log tells"),
-        "migrate": Entry("freehold.cli.migrate:command", "Run the whole journey from your freehold.toml"),
-        "rescue": Entry("freehold.cli.rescue:command", "My fine-tuned GPT stops on a date: what now?"),
-        "report": Entry("freehold.cli.report:command", "Write the page that tells it all"),
-        "down": Entry("freehold.cli.down:command", "Stop what migrate or demo left running"),
+        "demo": Entry("freehold.cli.journey.demo:command", "Run the whole journey on a shipped example"),
+        "init": Entry(
+            "freehold.cli.journey.init:command", "Write a first freehold.toml from what your log tells"
+        ),
+        "migrate": Entry(
+            "freehold.cli.journey.migrate:command", "Run the whole journey from your freehold.toml"
+        ),
+        "rescue": Entry(
+            "freehold.cli.journey.rescue:command", "My fine-tuned GPT stops on a date: what now?"
+        ),
+        "report": Entry("freehold.cli.journey.report:command", "Write the page that tells it all"),
+        "down": Entry("freehold.cli.journey.down:command", "Stop what migrate or demo left running"),
     },
     "Your traffic, as data": {
-        "import": Entry("freehold.cli.import_:command", "Bring logged traffic in as traces"),
-        "traces": Entry("freehold.cli.traces:command", "Look at traces, and export them"),
-        "dataset": Entry("freehold.cli.dataset:command", "Turn traces into an immutable dataset"),
+        "import": Entry("freehold.cli.data.imports:command", "Bring logged traffic in as traces"),
+        "traces": Entry("freehold.cli.data.traces:command", "Look at traces, and export them"),
+        "dataset": Entry("freehold.cli.data.dataset:command", "Turn traces into an immutable dataset"),
     },
     "Choose": {
-        "scan": Entry("freehold.cli.scan:command", "Where does my code use rented models, and until when?"),
-        "retirements": Entry("freehold.cli.retirements:command", "When is the model I pay for shut down?"),
+        "scan": Entry(
+            "freehold.cli.choose.scan:command", "Where does my code use rented models, and until when?"
+        ),
+        "retirements": Entry(
+            "freehold.cli.choose.retirements:command", "When is the model I pay for shut down?"
+        ),
         "license": Entry(
-            "freehold.cli.license:command", "May I use this model for this, and what must I do?"
+            "freehold.cli.choose.license:command", "May I use this model for this, and what must I do?"
         ),
         "assess": Entry(
-            "freehold.cli.assess:command", "Which open models may I use, can I run, do what I need"
+            "freehold.cli.choose.assess:command", "Which open models may I use, can I run, do what I need"
         ),
         "fit": Entry(
-            "freehold.cli.fit:command", "Say whether a model fits on a machine, and what the most is"
+            "freehold.cli.choose.fit:command", "Say whether a model fits on a machine, and what the most is"
         ),
-        "quants": Entry("freehold.cli.quants:command", "Which quantization of a model to take here, and why"),
+        "quants": Entry(
+            "freehold.cli.choose.quants:command", "Which quantization of a model to take here, and why"
+        ),
         "bench-model": Entry(
-            "freehold.cli.bench_model:command", "Measure how fast a model is on this machine"
+            "freehold.cli.choose.bench_model:command", "Measure how fast a model is on this machine"
         ),
-        "cost": Entry("freehold.cli.cost:command", "Leave or stay, as far as money goes"),
+        "cost": Entry("freehold.cli.choose.cost:command", "Leave or stay, as far as money goes"),
         "catalog": Entry(
-            "freehold.cli.catalog:command", "The models freehold knows, and what is new on a hub"
+            "freehold.cli.choose.catalog:command", "The models freehold knows, and what is new on a hub"
         ),
         "publishers": Entry(
-            "freehold.cli.publishers:command", "Who gives weights away, and may one rely on it?"
+            "freehold.cli.choose.publishers:command", "Who gives weights away, and may one rely on it?"
         ),
-        "gap": Entry("freehold.cli.gap:command", "How far open models are behind, by published scores"),
+        "gap": Entry(
+            "freehold.cli.choose.gap:command", "How far open models are behind, by published scores"
+        ),
     },
     "Train": {
-        "train": Entry("freehold.cli.train:command", "Train an adapter on a dataset"),
-        "adapters": Entry("freehold.cli.adapters:command", "List, show, compare, export and remove adapters"),
+        "train": Entry("freehold.cli.train.train:command", "Train an adapter on a dataset"),
+        "adapters": Entry(
+            "freehold.cli.train.adapters:command", "List, show, compare, export and remove adapters"
+        ),
     },
     "Serve": {
-        "pull": Entry("freehold.cli.pull:command", "Fetch the weights of a model and check their hash"),
-        "weights": Entry("freehold.cli.pull:weights_group", "List, show and remove weights that are here"),
-        "engines": Entry("freehold.cli.engines:command", "List engines, and build llama.cpp for this CPU"),
-        "tune-engine": Entry("freehold.cli.tune_engine:command", "Find the fastest way to run a model here"),
-        "serve": Entry("freehold.cli.serve:command", "Serve a model and its adapters, each by its name"),
-        "served": Entry("freehold.cli.served:command", "See and change what is served, without a restart"),
-        "cluster": Entry("freehold.cli.cluster:command", "Serve one plan on several machines, or render it"),
-        "load": Entry("freehold.cli.load:command", "How an endpoint does under load"),
+        "pull": Entry("freehold.cli.serve.pull:command", "Fetch the weights of a model and check their hash"),
+        "weights": Entry(
+            "freehold.cli.serve.pull:weights_group", "List, show and remove weights that are here"
+        ),
+        "engines": Entry(
+            "freehold.cli.serve.engines:command", "List engines, and build llama.cpp for this CPU"
+        ),
+        "tune-engine": Entry(
+            "freehold.cli.serve.tune_engine:command", "Find the fastest way to run a model here"
+        ),
+        "serve": Entry(
+            "freehold.cli.serve.serve:command", "Serve a model and its adapters, each by its name"
+        ),
+        "served": Entry(
+            "freehold.cli.serve.served:command", "See and change what is served, without a restart"
+        ),
+        "cluster": Entry(
+            "freehold.cli.serve.cluster:command", "Serve one plan on several machines, or render it"
+        ),
+        "load": Entry("freehold.cli.serve.load:command", "How an endpoint does under load"),
     },
     "Prove": {
-        "parity": Entry("freehold.cli.parity:command", "Does the served model do what the trained one does?"),
-        "freeze": Entry("freehold.cli.freeze:command", "Record the incumbent's answers before it is retired"),
+        "parity": Entry(
+            "freehold.cli.prove.parity:command", "Does the served model do what the trained one does?"
+        ),
+        "freeze": Entry(
+            "freehold.cli.prove.freeze:command", "Record the incumbent's answers before it is retired"
+        ),
         "evaluate": Entry(
-            "freehold.cli.evaluate:command", "Prove a candidate against the incumbent: promote, hold, reject"
+            "freehold.cli.prove.evaluate:command",
+            "Prove a candidate against the incumbent: promote, hold, reject",
         ),
         "compare": Entry(
-            "freehold.cli.compare:command", "A verdict from bare pairs of scores, with no model at all"
+            "freehold.cli.prove.compare:command", "A verdict from bare pairs of scores, with no model at all"
         ),
         "label": Entry(
-            "freehold.cli.label:command", "Say which of two answers is better, blind, to calibrate a judge"
+            "freehold.cli.prove.label:command",
+            "Say which of two answers is better, blind, to calibrate a judge",
         ),
         "power": Entry(
-            "freehold.cli.power:command", "How many items are needed, or what a given number can show"
+            "freehold.cli.prove.power:command", "How many items are needed, or what a given number can show"
         ),
     },
     "Shift traffic": {
-        "up": Entry("freehold.cli.up:command", "Start the gateway with this project's model behind it"),
-        "routes": Entry("freehold.cli.routes:command", "Who answers for which model's name"),
-        "keys": Entry("freehold.cli.keys:command", "The keys applications must show, and what each may use"),
+        "up": Entry("freehold.cli.shift.up:command", "Start the gateway with this project's model behind it"),
+        "routes": Entry("freehold.cli.shift.routes:command", "Who answers for which model's name"),
+        "keys": Entry(
+            "freehold.cli.shift.keys:command", "The keys applications must show, and what each may use"
+        ),
         "rollout": Entry(
-            "freehold.cli.rollout:command", "Move traffic to the candidate in steps, and back in one"
+            "freehold.cli.shift.rollout:command", "Move traffic to the candidate in steps, and back in one"
         ),
         "watch": Entry(
-            "freehold.cli.watch:command", "Is the promoted model still good? Checked again and again"
+            "freehold.cli.shift.watch:command", "Is the promoted model still good? Checked again and again"
         ),
-        "console": Entry("freehold.console.command:command", "Watch a rollout in the browser, and move it"),
+        "console": Entry("freehold.cli.shift.console:command", "Watch a rollout in the browser, and move it"),
     },
     "This machine": {
         "machine": Entry(
-            "freehold.cli.machine:command", "What this machine is, and how each figure is known"
+            "freehold.cli.machine.machine:command", "What this machine is, and how each figure is known"
         ),
         "settings": Entry(
-            "freehold.cli.settings:command", "List the settings of this machine and where each comes from"
+            "freehold.cli.machine.settings:command",
+            "List the settings of this machine and where each comes from",
         ),
     },
 }

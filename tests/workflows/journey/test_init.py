@@ -3,7 +3,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from freehold.cli.init import command
+from freehold.cli.journey.init import command
 from freehold.errors import ConfigError, InputError, UsageError
 from freehold.types.config import DataConfig, parse
 from freehold.workflows.journey.drafting import context_for, guess_scorer

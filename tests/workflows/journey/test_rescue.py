@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from click.testing import CliRunner
 
-from freehold.cli.rescue import command
+from freehold.cli.journey.rescue import command
 from freehold.errors import InputError, UpstreamError, UsageError
 from freehold.types.config import parse
 from freehold.types.progress import Silent

@@ -222,7 +222,7 @@ def test_ways_say_what_is_different():
 def test_the_table_names_each_way_once(project, machine):
     import click.testing
 
-    from freehold.cli.tune_engine import tell
+    from freehold.cli.serve.tune_engine import tell
 
     found = tune(project)
 

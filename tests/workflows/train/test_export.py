@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 from tests.training.conftest import make_model, make_tokenizer, task_samples, weights_at, write_dataset
 from tests.training.test_merge import adapter_on, gguf_of
 
-from freehold.cli.adapters import command
+from freehold.cli.train.adapters import command
 from freehold.errors import EngineError, StorageError, UsageError, WeightsError
 from freehold.report.model_card import CardFacts, model_card
 from freehold.store import open_store

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from tests.training.conftest import make_sample, task_samples, tiny, tokenizer, write_dataset
 
-from freehold.cli.training_plan import show_plan, show_preview
+from freehold.cli.train.training_plan import show_plan, show_preview
 from freehold.errors import TrainingError
 from freehold.settings import load as load_settings
 from freehold.store import open_store
@@ -124,14 +124,14 @@ def test_over_long_samples_are_reported_with_their_number(tmp_path, project, tin
 
 
 def test_the_command_prints_json_and_trains_nothing(tmp_path, project, tiny, monkeypatch):
-    from freehold.cli import train as cli
+    from freehold.cli.train import train as command_line
     from freehold.workflows import project as projects
 
     what = asked(tmp_path, tiny, task_samples(12))
     monkeypatch.setattr(projects, "open_project", lambda _path: project)
     monkeypatch.setattr(training_workflow, "asked", lambda *_, **__: what)
     result = CliRunner().invoke(
-        cli.command, ["--dry-run", "--preview", "1", "--json", "--batch-size", "4", "-r", "4"]
+        command_line.command, ["--dry-run", "--preview", "1", "--json", "--batch-size", "4", "-r", "4"]
     )
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from freehold.cli.train import print_search
+from freehold.cli.train.train import print_search
 from freehold.errors import TrainingError, UsageError
 from freehold.store import open_store
 from freehold.training.export import sha256_of

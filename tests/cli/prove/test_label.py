@@ -2,7 +2,7 @@ import click
 import pytest
 from tests.workflows.prove.test_label import item
 
-from freehold.cli import label
+from freehold.cli.prove import label
 from freehold.errors import UsageError
 from freehold.workflows.prove.label import LabelSession, Pair
 

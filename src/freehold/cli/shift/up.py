@@ -46,7 +46,7 @@ def command(
       freehold up --model google/gemma-3-270m --capture patterns
     """
     from freehold.cli.progress import progress
-    from freehold.cli.serve import tell
+    from freehold.cli.serve.serve import tell
     from freehold.workflows.project import open_project
     from freehold.workflows.serve import serve
     from freehold.workflows.shift.up import up

@@ -34,7 +34,7 @@ def command(folder: Path, fresh: bool, serve: bool, as_json: bool) -> None:
     Example:
       freehold demo
     """
-    from freehold.cli.migrate import run
+    from freehold.cli.journey.migrate import run
     from freehold.workflows.journey.demo import prepare
     from freehold.workflows.project import open_project
 

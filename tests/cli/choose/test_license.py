@@ -3,7 +3,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from freehold.cli.license import command
+from freehold.cli.choose.license import command
 from freehold.errors import FreeholdError
 
 

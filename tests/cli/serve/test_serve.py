@@ -1,6 +1,6 @@
 """What `freehold up` and `freehold serve` say when they are ready."""
 
-from freehold.cli.serve import tell
+from freehold.cli.serve.serve import tell
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.workflows.serve.hold import ServedAt
 

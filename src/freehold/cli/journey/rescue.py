@@ -140,7 +140,7 @@ def command(
 
             raise UsageError("paid requests need a yes", hint="give --yes, or --budget-usd DOLLARS")
         click.confirm("Send these requests?", abort=True, err=True)
-    from freehold.cli.migrate import run
+    from freehold.cli.journey.migrate import run
 
     with progress() as bar:
         workflow.freeze_answers(project, ready, repeats=repeats, budget_usd=budget_usd, progress=bar)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from freehold.cli.training_plan import show_preview
+from freehold.cli.train.training_plan import show_preview
 from freehold.types.training_plan import Measured, Piece, PreviewSample, TrainingPreview
 
 PIECES = (

@@ -77,7 +77,7 @@ def command(
     """
     from decimal import Decimal
 
-    from freehold.cli.cost import low_high
+    from freehold.cli.choose.cost import low_high
     from freehold.types.assessment import Needs
     from freehold.workflows.choose.assess import RANK_RULES, assess
     from freehold.workflows.choose.cost import LOOKED_UP, MachinePrice

@@ -95,8 +95,8 @@ def command(
     """
     import anyio
 
-    from freehold.cli.comparison_text import show_comparison, show_items, show_latency
     from freehold.cli.progress import progress
+    from freehold.cli.prove.comparison_text import show_comparison, show_items, show_latency
     from freehold.evals.replay import Budget
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.evaluate import evaluate_project, task_of

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from freehold.cli.options import config_option
+
 
 @click.command("console")
 @click.option(
@@ -20,12 +22,7 @@ import click
     help="Address to bind. Loopback unless you say otherwise.",
 )
 @click.option("--open/--no-open", "open_browser", default=False, help="Open the page in a browser.")
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The project's freehold.toml (default: the nearest one from here upwards).",
-)
+@config_option
 def command(port: int, host: str, open_browser: bool, config_path: Path | None) -> None:
     """Watch routes, rollouts and traffic in the browser; advance, pause, promote or roll back.
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from freehold.cli.adapters import print_adapter
 from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.train.adapters import print_adapter
 from freehold.types.training import Search
 
 
@@ -78,7 +78,7 @@ def command(
     given = {key: value for key, value in options.items() if value is not None}
     config = msgspec.structs.replace(project.config.train, **given)
     if dry_run or preview_count is not None:
-        from freehold.cli.training_plan import tell
+        from freehold.cli.train.training_plan import tell
 
         with progress() as bar:
             what = asked(project, base=base, dataset=dataset, name=name, progress=bar)

@@ -120,7 +120,7 @@ def _show_measured(train: Measured) -> None:
 
 def show_plan(plan: TrainingPlan) -> None:
     """The run before it runs."""
-    from freehold.cli.fit import show
+    from freehold.cli.choose.fit import show
 
     config = plan.config
     click.echo(f"plan for {plan.adapter_dir}")

@@ -1,0 +1,1 @@
+"""Commands under the heading "Your traffic, as data" of `freehold --help`."""

@@ -1,0 +1,1 @@
+"""Commands under the heading "This machine" of `freehold --help`."""

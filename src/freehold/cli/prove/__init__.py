@@ -1,0 +1,1 @@
+"""Commands under the heading "Prove" of `freehold --help`."""

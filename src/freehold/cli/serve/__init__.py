@@ -1,0 +1,1 @@
+"""Commands under the heading "Serve" of `freehold --help`."""

@@ -1,0 +1,1 @@
+"""Commands under the heading "Shift traffic" of `freehold --help`."""
