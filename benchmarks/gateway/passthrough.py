@@ -2,9 +2,9 @@
 
     python benchmarks/gateway/passthrough.py SERVER CLIENT PORT UPSTREAM
 
-SERVER is granian-asgi, granian-rsgi, uvicorn, hypercorn or own (freehold.gateway.server); CLIENT is aiohttp, httpx,
-pyreqwest or own (freehold.gateway.direct).
-All of them forward the request's body and stream the answer's back as it comes.
+SERVER is granian-asgi, granian-rsgi, uvicorn, hypercorn or own (freehold.gateway.http.server); CLIENT is aiohttp,
+httpx, pyreqwest or own (freehold.gateway.http.plain_client). All of them forward the request's body and
+stream the answer's back as it comes.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Pyreqwest:
 
 class Own:
     def __init__(self, upstream: str) -> None:
-        from freehold.gateway.direct import DirectClient, Place
+        from freehold.gateway.http.plain_client import DirectClient, Place
 
         self.where = upstream.partition("://")[2]
         host, _, port = self.where.partition(":")
@@ -184,7 +184,7 @@ class OwnServer:
                     await request.drained()
 
     async def serve(self, port: int) -> None:
-        from freehold.gateway.server import Server
+        from freehold.gateway.http.server import Server
 
         listener = socket.create_server(("127.0.0.1", port), backlog=1024)
         await Server(self).listen(listener)

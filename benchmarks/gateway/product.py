@@ -12,7 +12,7 @@ import sys
 
 from freehold.gateway import serve
 from freehold.gateway.config import ApiKey, GatewayConfig, to_json
-from freehold.gateway.keys import hash_of
+from freehold.gateway.limits.keys import hash_of
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Route, Target
 

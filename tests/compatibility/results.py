@@ -18,7 +18,7 @@ import other_features  # noqa: F401
 from subjects import CONTEXT_TOKENS, EMBEDDER, MODEL, SUBJECTS, behind_a_gateway
 from suite import FEATURES, Clients, Feature
 
-from freehold.gateway.translation import DOORS, between
+from freehold.gateway.proxy.translation import DOORS, between
 from freehold.types.endpoint import Endpoint
 
 FILE = Path(__file__).with_name("results.json")

@@ -1,5 +1,4 @@
-import sys
-from pathlib import Path
+"""A fake upstream on loopback for all of the gateway's tests, and clients that are closed."""
 
-sys.path.insert(0, str(Path(__file__).parent))
-from loopback import _upstream, shared, upstream  # noqa: F401
+from tests.gateway.asking import _close_clients  # noqa: F401
+from tests.gateway.loopback import _upstream, shared, upstream  # noqa: F401

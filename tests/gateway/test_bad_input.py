@@ -7,9 +7,18 @@ import time
 
 import psutil
 import pytest
-from loopback import ANSWER, FakeUpstream, eventually, gateway, plain, stream, stream_of, trace_of, traces_of
-from test_faults import metric
-from test_forward import QUESTION, get, post
+from tests.gateway.asking import QUESTION, get, metric, post
+from tests.gateway.loopback import (
+    ANSWER,
+    FakeUpstream,
+    eventually,
+    gateway,
+    plain,
+    stream,
+    stream_of,
+    trace_of,
+    traces_of,
+)
 
 from freehold.types.endpoint import Endpoint, ServedModel
 
@@ -231,7 +240,7 @@ def test_an_endpoint_that_was_away_gets_its_requests_back_before_its_pause_is_ov
     options = {"endpoints": (endpoint,), "retries": 0, "breaker_failures": 1, "breaker_pause_s": 600}
     with gateway(upstream, tmp_path, **options) as running:
         assert [post(running, QUESTION)[0] for _ in range(3)] == [502, 502, 502]
-        monkeypatch.setattr("loopback.free_port", lambda: away.port)
+        monkeypatch.setattr("tests.gateway.loopback.free_port", lambda: away.port)
         back = FakeUpstream()
         try:
             eventually(lambda: post(running, QUESTION)[0] == 200)

@@ -7,8 +7,8 @@ import anthropic
 import ollama
 import openai
 import pytest
-from loopback import ANSWER, eventually, gateway, plain, stream, stream_of, traces_of
-from test_forward import QUESTION, post
+from tests.gateway.asking import QUESTION, post
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, traces_of
 
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
 

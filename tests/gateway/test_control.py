@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from loopback import ANSWER, FakeUpstream, eventually, gateway, plain, trace_of, traces_of
-from test_forward import QUESTION, post
+from tests.gateway.asking import FORM, QUESTION, TOOLS, call, post, structured
+from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, gateway, plain, trace_of, traces_of
 
 from freehold.gateway.config import ApiKey
-from freehold.gateway.keys import KeyRing, hash_of, new_key
+from freehold.gateway.limits.keys import KeyRing, hash_of, new_key
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.route import Limits, Route, Target
@@ -111,38 +111,6 @@ def test_a_candidate_that_fails_falls_back_to_the_incumbent(upstream, candidate,
         assert post(running, QUESTION)[0] == 400
         trace = eventually(lambda: traces_of(running))[0]
         assert (trace.arm, trace.endpoint, trace.fallback) == ("candidate", "incumbent", "500")
-
-
-def structured(content, **more):
-    choice = {
-        "index": 0,
-        "message": {"role": "assistant", "content": content, **more},
-        "finish_reason": "stop",
-    }
-    return {**ANSWER, "model": "candidate", "choices": [choice]}
-
-
-FORM = {
-    "type": "json_schema",
-    "json_schema": {
-        "name": "intent",
-        "schema": {
-            "type": "object",
-            "properties": {"intent": {"enum": ["refund", "other"]}},
-            "required": ["intent"],
-        },
-    },
-}
-TOOLS = [
-    {
-        "type": "function",
-        "function": {"name": "find", "parameters": {"type": "object", "required": ["order"]}},
-    }
-]
-
-
-def call(name, arguments):
-    return [{"id": "1", "type": "function", "function": {"name": name, "arguments": arguments}}]
 
 
 @pytest.mark.parametrize(

@@ -14,27 +14,22 @@ import time
 
 import psutil
 import pytest
-from loopback import ANSWER, eventually, gateway, plain, stream, stream_of, traces_of
-from test_forward import QUESTION, get, post
+from tests.gateway.asking import QUESTION, metric, post
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, traces_of
 
 from freehold.errors import ConfigError, PortInUseError, StoreError
 from freehold.gateway.config import ApiKey, GatewayConfig
-from freehold.gateway.keys import hash_of
+from freehold.gateway.limits.keys import hash_of
 from freehold.gateway.serve import free_port, start
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Limits
-
-
-def metric(running, name):
-    lines = get(running, "/metrics").decode().splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
 def processes(running, mark):
     found = []
     for one in psutil.Process(running.process.pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):  # one that has just ended is none of them
-            if ("freehold.gateway.recorder" in one.cmdline()) == (mark == "recorder"):
+            if ("freehold.gateway.capture.recorder" in one.cmdline()) == (mark == "recorder"):
                 found.append(one)
     return found
 

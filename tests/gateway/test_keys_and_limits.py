@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
-from loopback import ANSWER, eventually, gateway, plain, stream, stream_of
-from test_forward import QUESTION, post
+from tests.gateway.asking import QUESTION, post
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of
 
 from freehold.gateway.config import ApiKey
-from freehold.gateway.keys import hash_of, new_key
+from freehold.gateway.limits.keys import hash_of, new_key
 from freehold.store import default_url, open_store
 from freehold.store.usage import spent
 from freehold.types.route import Limits, Route, Target

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 import sqlalchemy
-from loopback import ANSWER, FakeUpstream, eventually, gateway, plain, traces_of
-from test_forward import QUESTION, post
+from tests.gateway.asking import QUESTION, post
+from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, gateway, plain, traces_of
 
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint

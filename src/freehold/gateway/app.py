@@ -13,21 +13,21 @@ from typing import Any
 
 import msgspec
 
-from freehold.gateway import meters
 from freehold.gateway.admin import PREFIX as ADMIN_PREFIX
 from freehold.gateway.admin import Admin
+from freehold.gateway.capture.spool import TABLE, TOTALS, USE, Spool
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, from_json
-from freehold.gateway.forward import forward, refuse_other_origins, reply
-from freehold.gateway.keys import KeyRing
+from freehold.gateway.http.request import ClientGone, Request
+from freehold.gateway.http.upstreams import UpstreamFailure
+from freehold.gateway.limits.keys import KeyRing
 from freehold.gateway.messages import TableMessage, Totals
-from freehold.gateway.request import ClientGone, Request
-from freehold.gateway.routing import RouteTable
-from freehold.gateway.seen import Lines, Spans, Teller, Telling
-from freehold.gateway.shadow import Shadows
-from freehold.gateway.spool import TABLE, TOTALS, USE, Spool
-from freehold.gateway.state import WorkerState
-from freehold.gateway.translation import DOORS
-from freehold.gateway.upstream import UpstreamFailure
+from freehold.gateway.proxy.forward import forward, refuse_other_origins, reply
+from freehold.gateway.proxy.routing import RouteTable
+from freehold.gateway.proxy.shadow import Shadows
+from freehold.gateway.proxy.state import WorkerState
+from freehold.gateway.proxy.translation import DOORS
+from freehold.gateway.telemetry import meters
+from freehold.gateway.telemetry.request_log import Lines, Spans, Teller, Telling
 from freehold.types.route import Route
 from freehold.wire import anthropic, ollama
 from freehold.wire.errors import ApiError, Reply, anthropic_error, ollama_error, openai_error
@@ -227,7 +227,7 @@ class GatewayApp:
         return Reply(200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")], body)
 
     def _exposed(self) -> bytes:
-        from freehold.gateway.exposition import exposition
+        from freehold.gateway.telemetry.exposition import exposition
 
         return exposition(meters.read_all(self.run_folder))
 

@@ -19,7 +19,7 @@ CONFIG_FILE = "config.json"
 
 
 class ApiKey(Record, frozen=True, kw_only=True):
-    """A local key an application must show. Only its hash is kept (see `freehold.gateway.keys`).
+    """A local key an application must show. Only its hash is kept (see `freehold.gateway.limits.keys`).
 
     A revoked key stays known, so that revoking the last one does not let everybody in.
     """

@@ -22,10 +22,10 @@ from pathlib import Path
 import msgspec
 
 from freehold.errors import ConfigError, EngineError, PortInUseError
+from freehold.gateway.child_process import Kept
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, to_json
-from freehold.gateway.kept import Kept
-from freehold.gateway.meters import meters_file
-from freehold.gateway.seen import check_otel
+from freehold.gateway.telemetry.meters import meters_file
+from freehold.gateway.telemetry.request_log import check_otel
 from freehold.types.endpoint import Endpoint
 
 _RUN_FOLDER_PREFIX = "freehold-gateway-"
@@ -63,7 +63,7 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
             threading.Thread(target=_follow_parent, args=folder, name="lifeline", daemon=True).start()
         words = to_json(config)
         if config.store_url is not None:
-            recorder = Kept("freehold.gateway.recorder", [run_folder], words)
+            recorder = Kept("freehold.gateway.capture.recorder", [run_folder], words)
             children.callback(recorder.stop, _RECORDER_ENDS_WITHIN_S)
         number = listener.fileno()
 

@@ -16,10 +16,10 @@ import sys
 from pathlib import Path
 
 from freehold.gateway.app import GatewayApp
+from freehold.gateway.child_process import first_words, run_on_fast_loop, settle
 from freehold.gateway.config import from_json
-from freehold.gateway.kept import first_words, run_on_fast_loop, settle
-from freehold.gateway.seen import log_as_json
-from freehold.gateway.server import Server
+from freehold.gateway.http.server import Server
+from freehold.gateway.telemetry.request_log import log_as_json
 
 
 async def work(app: GatewayApp, listener: socket.socket) -> None:

@@ -11,7 +11,7 @@ import pytest
 from freehold import engines
 from freehold.errors import EngineError
 from freehold.gateway.config import ApiKey, GatewayConfig
-from freehold.gateway.keys import hash_of
+from freehold.gateway.limits.keys import hash_of
 from freehold.gateway.serve import started
 from freehold.types.endpoint import ServePlan
 

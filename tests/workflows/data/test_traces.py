@@ -6,9 +6,9 @@ from tests.workflows.shift.shifting import mirrored, trace
 
 from freehold.cli.main import cli
 from freehold.errors import UsageError
-from freehold.gateway.telemetry import span, spans_document
 from freehold.store import open_store
 from freehold.types.trace import Usage
+from freehold.wire.otlp import span, spans_document
 
 TOOL = {"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}
 CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{"order":1}'}}

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from freehold.cli.main import cli
 from freehold.errors import ConfigError, UsageError
 from freehold.gateway.config import ApiKey, GatewayConfig
-from freehold.gateway.keys import hash_of
+from freehold.gateway.limits.keys import hash_of
 from freehold.store import default_url, open_store
 from freehold.store.usage import add_spending
 from freehold.types.endpoint import Endpoint

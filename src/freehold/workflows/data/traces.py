@@ -12,11 +12,11 @@ import msgspec
 
 from freehold import __version__
 from freehold.errors import StorageError, UsageError
-from freehold.gateway.telemetry import spans_document
 from freehold.store import Store
 from freehold.store.store import TraceFilter
 from freehold.types.record import Record
 from freehold.types.trace import Trace
+from freehold.wire.otlp import spans_document
 
 Format = Literal["jsonl", "otel"]
 BATCH = 200

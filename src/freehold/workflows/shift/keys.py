@@ -9,7 +9,7 @@ import msgspec
 
 from freehold.errors import UsageError
 from freehold.gateway.config import ApiKey
-from freehold.gateway.keys import hash_of, new_key
+from freehold.gateway.limits.keys import hash_of, new_key
 from freehold.store import Store
 from freehold.store.usage import Spent, spent
 from freehold.types.record import Record

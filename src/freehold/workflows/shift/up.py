@@ -11,11 +11,11 @@ import anyio
 import msgspec
 
 from freehold.errors import ConfigError, UnknownModelError, WeightsError
+from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import ApiKey, GatewayConfig
-from freehold.gateway.pii import LIBRARY
-from freehold.gateway.redaction import redactor_of
-from freehold.gateway.routing import ANY_MODEL
+from freehold.gateway.proxy.routing import ANY_MODEL
 from freehold.gateway.spending import Bill, dollars
+from freehold.privacy.library import LIBRARY
 from freehold.store import Store, open_store
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.progress import Progress

@@ -1,0 +1,1 @@
+"""From a finished request to a stored trace: redacted, spooled, recorded."""

@@ -1,0 +1,107 @@
+"""From the raw bytes of an exchange to a trace."""
+
+from __future__ import annotations
+
+import zlib
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from freehold.gateway.capture.redaction import Redactor
+from freehold.gateway.messages import Captured
+from freehold.types.trace import Trace
+from freehold.wire import anthropic, openai, responses
+from freehold.wire.errors import ApiError
+from freehold.wire.openai import Answer
+
+# A small answer may unpack to anything; more than this is not kept.
+_UNPACKED_MAX = 32 * 1024 * 1024
+
+
+def to_trace(captured: Captured, *, redactor: Redactor | None) -> Trace | None:
+    """The trace of an exchange; None when its bytes cannot be read. Raises what the redactor raises.
+
+    A stream that simply stopped counts as cut, whatever the connection said: only an answer that says it is
+    finished may become a sample.
+    """
+    try:
+        request = msgspec.json.decode(captured.request)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    body = _unpacked(captured.response, captured.content_encoding)
+    if body is None or not isinstance(request, dict):
+        return None
+    try:
+        request = _as_chat(captured, request)
+    except ApiError:
+        return None
+    answer = _answer(captured, body)
+    completeness = captured.completeness
+    if completeness == "complete" and not answer.ended:
+        completeness = "upstream_cut"
+    response = answer.body
+    metadata = request.get("metadata")
+    user, session = captured.user, captured.conversation_id
+    if redactor is not None:
+        request, response, metadata = redactor(request), redactor(response), redactor(metadata)
+        user, session = redactor(user), redactor(session)
+    return Trace(
+        id=captured.id,
+        at=datetime.fromtimestamp(captured.at_ms / 1000, UTC),
+        source="gateway",
+        kind=captured.kind if captured.kind in ("completions", "embeddings") else "chat",
+        model=captured.model,
+        request=request,
+        response=response,
+        completeness=completeness,
+        finish_reason=answer.finish_reason,
+        status=captured.status,
+        streamed=captured.streamed,
+        route=captured.route,
+        endpoint=captured.endpoint,
+        decision=captured.decision,
+        arm="candidate" if captured.arm == "candidate" else "incumbent",
+        share=captured.share,
+        fallback=captured.fallback,
+        assignment_key=captured.assignment_key,
+        parent_id=captured.parent_id,
+        conversation_id=session,
+        user=user,
+        ttft_ms=captured.ttft_ms,
+        total_ms=captured.total_ms,
+        usage=answer.usage,
+        metadata=metadata if isinstance(metadata, dict) else {},
+    )
+
+
+def _as_chat(captured: Captured, request: dict[str, Any]) -> dict[str, Any]:
+    """The request as the chat API spells it, whatever API the client spoke."""
+    if captured.kind == "messages":
+        request = msgspec.json.decode(anthropic.read_request(captured.request))
+    elif captured.kind == "responses":
+        request = msgspec.json.decode(responses.read_request(captured.request))
+    return request
+
+
+def _answer(captured: Captured, body: bytes) -> Answer:
+    if captured.response_kind == "anthropic":
+        return anthropic.read_stream(body) if captured.streamed else anthropic.read_answer(body)
+    if captured.response_kind == "responses":
+        return responses.read_stream(body) if captured.streamed else responses.read_answer(body)
+    if captured.streamed:
+        return openai.read_stream(body)
+    return openai.read_answer(body)
+
+
+def _unpacked(body: bytes, encoding: str | None) -> bytes | None:
+    if encoding in (None, "identity"):
+        return body
+    if encoding != "gzip":
+        return None
+    unpacker: Any = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        data: bytes = unpacker.decompress(body, _UNPACKED_MAX)
+    except zlib.error:
+        return None
+    return None if unpacker.unconsumed_tail else data

@@ -1,0 +1,1 @@
+"""HTTP/1.1 on both sides: the server a client talks to, and the clients of upstreams."""

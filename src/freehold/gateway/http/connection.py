@@ -1,0 +1,309 @@
+"""The connection of a client: HTTP/1.1, parsed by llhttp (httptools) on the event loop's own transports.
+
+A request is handled by one task. What it sends goes to the socket in the same turn of the loop.
+
+Covered: keep-alive, requests sent ahead (answered in turn), bodies by length and by chunks, ``Expect: 100-continue``,
+deadlines for heads and for bodies that stall, bounds on heads, back-pressure, leaving clients, a drain on stop.
+Not covered: TLS, HTTP/2 and upgrades; put a proxy in front for those.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from freehold.gateway.http.request import STATUS_LINES, HeaderPairs, Request, ServerState
+
+log = logging.getLogger("freehold.gateway")
+HEAD_BYTES_MAX = 128 * 1024
+HEADERS_MAX = 128
+HEAD_WITHIN_S = 15.0
+BODY_STALLS_S = 60.0
+IDLE_S = 75.0
+# A client that reads nothing of its answer for so long has forgotten us.
+UNREAD_S = 300.0
+# After an answer to a request that was not read to its end: how long we listen on, so that the answer arrives.
+_LINGER_S = 2.0
+
+
+Handler = Callable[[Request], Awaitable[None]]
+
+
+class ConnectionHost(ServerState, Protocol):
+    """What a connection needs of its server."""
+
+    handler: Handler
+    loop: asyncio.AbstractEventLoop
+    connections: set[Connection]
+
+    @property
+    def has_room(self) -> bool:
+        """For one more connection."""
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection."""
+
+    __slots__ = (
+        "_ahead",
+        "_declined",
+        "_drain",
+        "_head_bytes",
+        "_headers",
+        "_in_head",
+        "_incoming",
+        "_lingering",
+        "_parser",
+        "_reading_paused",
+        "_since_s",
+        "_task",
+        "_transport",
+        "_url",
+        "current",
+        "server",
+        "speaks_chunks",
+        "writing_paused",
+    )
+
+    def __init__(self, server: ConnectionHost) -> None:
+        self.server = server
+        self._parser = HttpRequestParser(self)
+        self._url = b""
+        self._headers: HeaderPairs = []
+        self._head_bytes = 0
+        self._in_head = True
+        self._incoming: Request | None = None
+        self._ahead: deque[Request] = deque()
+        self._declined: Request | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._transport: Any = None
+        self._drain: asyncio.Future[None] | None = None
+        self._lingering = False
+        self._reading_paused = False
+        self._since_s = server.loop.time()
+        self.current: Request | None = None
+        self.speaks_chunks = True
+        self.writing_paused = False
+
+    def write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    async def drained(self) -> None:
+        if self.writing_paused and not self._transport.is_closing():
+            if self._drain is None:
+                self._drain = self.server.loop.create_future()
+            await asyncio.shield(self._drain)
+
+    def overdue(self, now_s: float) -> bool:
+        """Has the client kept us waiting for too long?"""
+        waited_s = now_s - self._since_s
+        if self._lingering:
+            return waited_s > _LINGER_S
+        if self.writing_paused:
+            return waited_s > UNREAD_S
+        if self._reading_paused:
+            return False
+        if self._in_head:
+            return waited_s > HEAD_WITHIN_S
+        if self._incoming is not None:
+            return waited_s > BODY_STALLS_S
+        return self.current is None and waited_s > IDLE_S
+
+    def stop(self, *, also_fresh: bool) -> None:
+        """Close where nothing runs; a running answer closes when it ends.
+
+        A connection that was just opened has a request on its way; `also_fresh` closes it all the same.
+        """
+        if (
+            self.current is None
+            and not self._lingering
+            and (not self._in_head or (also_fresh and not self._head_bytes))
+        ):
+            self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        if self.server.has_room:
+            self.server.connections.add(self)
+        else:
+            self._transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.server.connections.discard(self)
+        self._ahead.clear()
+        self.resume_writing()
+        if self.current is not None:
+            self.current.lose()
+            if self.current.cancel_when_gone and self._task is not None:
+                self._task.cancel()
+
+    def pause_writing(self) -> None:
+        self.writing_paused = True
+        self._since_s = self.server.loop.time()
+
+    def resume_writing(self) -> None:
+        self.writing_paused = False
+        if self._drain is not None:
+            self._drain.set_result(None)
+            self._drain = None
+
+    def data_received(self, data: bytes) -> None:
+        if self._lingering:
+            return
+        try:
+            self._feed(data)
+        except HttpParserError:
+            self._refuse(400, b"this is no HTTP request")
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX or len(self._headers) > HEADERS_MAX:
+                self._refuse(431, b"the request's headers are too large")
+        else:
+            self._head_bytes = 0
+            if self._incoming is not None:
+                self._since_s = self.server.loop.time()
+                if self._incoming.overflows:
+                    self._pause_reading()
+
+    def _feed(self, data: bytes) -> None:
+        while data:
+            try:
+                self._parser.feed_data(data)
+                return
+            except HttpParserUpgrade as stopped:
+                # A client may offer to speak something better; who goes on in HTTP/1.1 has declined.
+                data = data[stopped.args[0] :]
+                self._parser = HttpRequestParser(self)
+                if self._incoming is not None:
+                    # The parser left the body to whoever accepts: a new one reads it.
+                    self._declined = self._incoming
+                    self._parser.feed_data(b"POST / HTTP/1.1\r\n" + _framing(self._incoming) + b"\r\n\r\n")
+
+    def _refuse(self, status: int, why: bytes) -> None:
+        """What comes cannot be understood any further."""
+        if self.current is not None:
+            self._transport.close()
+            return
+        head = b"content-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(why)
+        self.write(STATUS_LINES[status] + head + why)
+        self._linger()
+
+    def _linger(self) -> None:
+        """Listen on for a moment and think nothing of it: closing at once would lose our answer on its way."""
+        self._lingering = True
+        self._since_s = self.server.loop.time()
+        self._transport.write_eof()
+
+    # httptools
+
+    def on_message_begin(self) -> None:
+        self._url = b""
+        self._headers = []
+        if not self._in_head:
+            self._in_head = True
+            self._since_s = self.server.loop.time()
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # What comes behind a body in chunks is nobody's business.
+        if self._in_head:
+            self._headers.append((name.lower().decode("latin-1"), value.decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        if self._declined is not None:
+            self._incoming, self._declined = self._declined, None
+            return
+        path, _, query = self._url.decode("latin-1").partition("?")
+        if "://" in path and not path.startswith("/"):
+            path = "/" + path.partition("://")[2].partition("/")[2]
+        request = self._incoming = Request(self, self._parser.get_method().decode("latin-1"), path, query)
+        request.headers = self._headers
+        request.keep_alive = self._parser.should_keep_alive()
+        request.expects_continue = (request.header("expect") or "").lower() == "100-continue"
+        self.speaks_chunks = self._parser.get_http_version() != "1.0"
+        if len(self._headers) > HEADERS_MAX:
+            self._incoming = None
+            self._in_head = True
+        elif self.current is None:
+            self._start(request)
+        else:
+            self._ahead.append(request)
+            self._pause_reading()
+
+    def on_body(self, data: bytes) -> None:
+        if self._incoming is not None:
+            self._incoming.add(data)
+
+    def on_message_complete(self) -> None:
+        request = self._incoming
+        if request is None or (self._parser.should_upgrade() and _framing(request)):
+            return
+        self._incoming = None
+        request.end()
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def read_on(self) -> None:
+        if self._reading_paused and not self._ahead and not self._transport.is_closing():
+            self._reading_paused = False
+            self._since_s = self.server.loop.time()
+            self._transport.resume_reading()
+
+    # One request after the other
+
+    def _start(self, request: Request) -> None:
+        self.current = request
+        self._task = self.server.loop.create_task(self._handle(request))
+
+    async def _handle(self, request: Request) -> None:
+        try:
+            await self.server.handler(request)
+        except Exception:
+            log.exception("unexpected")
+            request.cut()
+        finally:
+            self._finished(request)
+
+    def _finished(self, request: Request) -> None:
+        self.current = self._task = None
+        if self._transport.is_closing():
+            return
+        if not request.responding or not request.finish():
+            if request.responding and not request.arrived:
+                self._linger()
+            else:
+                self._transport.close()
+            return
+        self._since_s = self.server.loop.time()
+        if self._ahead:
+            self._start(self._ahead.popleft())
+        elif self.server.draining:
+            self._transport.close()
+            return
+        self.read_on()
+
+
+def _framing(request: Request) -> bytes:
+    """The header that says where a request's body ends; empty when it has none."""
+    for name in ("transfer-encoding", "content-length"):
+        if (value := request.header(name)) is not None:
+            return f"{name}: {value}".encode("latin-1")
+    return b""

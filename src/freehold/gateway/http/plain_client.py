@@ -1,0 +1,252 @@
+"""A client for endpoints on plain HTTP: engines on this machine and in this network.
+
+One connection carries one exchange at a time and is kept for the next. Bytes go from the socket through the parser
+(llhttp, by httptools) into the answer without leaving the event loop's thread; chunks keep the borders the endpoint
+gave them.
+
+Covered: keep-alive, a connection that was closed while it waited, answers by length, by chunks and to the end of the
+connection, informational answers, back-pressure, deadlines for connecting and for silence.
+Not covered: TLS, proxies and names with a password; `freehold.gateway.http.tls_client` has those.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any, NamedTuple
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from freehold.gateway.http.buffered_response import DirectAnswer
+from freehold.gateway.http.response import BrokenOff, ClientError, TimedOut, Unreachable
+
+_HEAD_BYTES_MAX = 256 * 1024
+_SWEEP_EVERY_S = 1.0
+# Bodies up to this are sent in one piece with their head.
+_JOINED_BYTES_MAX = 64 * 1024
+
+
+class Place(NamedTuple):
+    """Where an endpoint listens."""
+
+    host: str
+    port: int
+
+
+class _Connection(asyncio.Protocol):
+    """One connection to an endpoint."""
+
+    def __init__(self, pool: DirectClient, place: Place) -> None:
+        self._pool = pool
+        self._place = place
+        self._loop = pool.loop
+        self._answer: DirectAnswer | None = None
+        self._parser = HttpResponseParser(self)
+        self._headers: list[tuple[str, str]] = []
+        self._head_bytes = 0
+        self._framed = False
+        self._paused = False
+        self.transport: Any = None
+        self.heard_s = 0.0
+        self.heard_anything = False
+
+    def ask(self, data: list[bytes]) -> DirectAnswer:
+        """Send a request; its answer has nothing yet."""
+        answer = self._answer = DirectAnswer(self)
+        self._head_bytes = 0
+        self.heard_anything = False
+        self.heard_s = self._loop.time()
+        self._pool.busy.add(self)
+        for part in data:
+            self.transport.write(part)
+        return answer
+
+    def abort(self) -> None:
+        """Close at once; the endpoint notices and stops working for nobody."""
+        self._fail(BrokenOff("closed"))
+
+    def resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self.heard_s = self._loop.time()
+            self.transport.resume_reading()
+
+    def silent_since(self) -> float | None:
+        """When the endpoint was last heard; None while it is we who make it wait."""
+        return None if self._paused else self.heard_s
+
+    def time_out(self) -> None:
+        self._fail(TimedOut("nothing came"))
+
+    def _fail(self, trouble: ClientError) -> None:
+        answer, self._answer = self._answer, None
+        self._pool.busy.discard(self)
+        self.transport.abort()
+        if answer is not None:
+            answer.fail(trouble)
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        answer = self._answer
+        if answer is None:
+            # Nobody asked.
+            self.transport.abort()
+            return
+        self.heard_s = self._loop.time()
+        self.heard_anything = True
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            self._fail(BrokenOff("the endpoint wants to speak something else"))
+            return
+        except HttpParserError as error:
+            self._fail(BrokenOff(f"no HTTP: {error}"))
+            return
+        if not answer.status:
+            self._head_bytes += len(data)
+            if self._head_bytes > _HEAD_BYTES_MAX:
+                self._fail(BrokenOff("headers without end"))
+            return
+        answer.came()
+        if answer.is_full and not self._paused and self._answer is not None:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._pool.forget(self, self._place)
+        answer = self._answer
+        if answer is None:
+            return
+        if error is None and answer.status and not self._framed:
+            # No length was said and no chunks were: the end of the connection is the end of the answer.
+            self._answer = None
+            self._pool.busy.discard(self)
+            answer.end()
+            answer.wake()
+        else:
+            self._fail(BrokenOff("the connection ended"))
+
+    # httptools
+
+    def on_message_begin(self) -> None:
+        self._headers = []
+        self._framed = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        lower = name.lower()
+        if lower == b"content-length" or (lower == b"transfer-encoding" and b"chunked" in value.lower()):
+            self._framed = True
+        self._headers.append((lower.decode("latin-1"), value.decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        # Informational answers come before the real one.
+        if status >= 200 and self._answer is not None:
+            self._answer.headers = self._headers
+            self._answer.status = status
+
+    def on_body(self, data: bytes) -> None:
+        if self._answer is not None:
+            self._answer.add(data)
+
+    def on_message_complete(self) -> None:
+        answer = self._answer
+        if answer is None or not answer.status:
+            return
+        self._answer = None
+        answer.end()
+        self._pool.busy.discard(self)
+        if self._parser.should_keep_alive() and not self.transport.is_closing():
+            self.resume()
+            self.heard_s = self._loop.time()
+            self._pool.keep(self, self._place)
+        else:
+            self.transport.abort()
+
+
+class DirectClient:
+    """Connections to all plain endpoints of a worker, kept while they are used."""
+
+    def __init__(
+        self, *, connect_timeout_s: float, read_timeout_s: float, idle_timeout_s: float = 60.0
+    ) -> None:
+        self.loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]  # known when first used
+        self.busy: set[_Connection] = set()
+        self._idle: dict[Place, deque[_Connection]] = {}
+        self._connect_timeout_s = connect_timeout_s
+        self._read_timeout_s = read_timeout_s
+        self._idle_timeout_s = idle_timeout_s
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    async def ask(self, place: Place, head: bytes, body: bytes) -> DirectAnswer:
+        """Send a request and wait for the head of its answer. Raises `ClientError`."""
+        if self._sweeping is None:
+            self.loop = asyncio.get_running_loop()
+            self._sweep()
+        data = [head + body] if len(body) <= _JOINED_BYTES_MAX else [head, body]
+        idle = self._idle.get(place)
+        while True:
+            connection = idle.pop() if idle else None
+            if connection is not None and connection.transport.is_closing():
+                continue
+            used = connection is not None
+            if connection is None:
+                connection = await self._connect(place)
+            answer = connection.ask(data)
+            try:
+                await answer.head()
+            except BrokenOff:
+                # An endpoint may close a connection while it waits; our request crossed with that.
+                if used and not connection.heard_anything:
+                    continue
+                raise
+            except BaseException:
+                connection.abort()
+                raise
+            return answer
+
+    async def _connect(self, place: Place) -> _Connection:
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                _, connection = await self.loop.create_connection(
+                    lambda: _Connection(self, place), place.host, place.port
+                )
+        except (OSError, TimeoutError) as error:
+            raise Unreachable(f"{place.host}, port {place.port}: {error}") from error
+        return connection
+
+    def keep(self, connection: _Connection, place: Place) -> None:
+        self._idle.setdefault(place, deque()).append(connection)
+
+    def forget(self, connection: _Connection, place: Place) -> None:
+        idle = self._idle.get(place)
+        if idle and connection in idle:
+            idle.remove(connection)
+
+    def _sweep(self) -> None:
+        """Close what waited too long, then look again."""
+        now = self.loop.time()
+        for connection in [*self.busy]:
+            since = connection.silent_since()
+            if since is not None and now - since > self._read_timeout_s:
+                connection.time_out()
+        for idle in self._idle.values():
+            # The longest unused are in front.
+            while idle and now - idle[0].heard_s > self._idle_timeout_s:
+                idle.popleft().transport.close()
+        pause = min(_SWEEP_EVERY_S, self._read_timeout_s / 4)
+        self._sweeping = self.loop.call_later(pause, self._sweep)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        for connection in [*self.busy]:
+            connection.abort()
+        for idle in self._idle.values():
+            for connection in [*idle]:
+                connection.transport.close()

@@ -1,0 +1,64 @@
+"""The server of a worker: all connections of its clients, their deadlines, and the end of them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from email.utils import formatdate
+
+from freehold.gateway.http.connection import Connection, Handler
+
+CONNECTIONS_MAX = 16_384
+BACKLOG = 4096
+_SWEEP_EVERY_S = 1.0
+# When draining: how long a connection that was just opened may take to say what it wants.
+_FRESH_S = 1.0
+
+
+class Server:
+    """All connections of a worker. `handler` answers one request and catches what it can."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.loop = asyncio.get_running_loop()
+        self.connections: set[Connection] = set()
+        self.draining = False
+        self.date = b""
+        self._listening: asyncio.Server | None = None
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._sweep()
+
+    @property
+    def has_room(self) -> bool:
+        """For one more connection."""
+        return len(self.connections) < CONNECTIONS_MAX
+
+    async def listen(self, listener: socket.socket) -> None:
+        """Take connections from a socket that may be shared with other workers."""
+        self._listening = await self.loop.create_server(
+            lambda: Connection(self), sock=listener, backlog=BACKLOG
+        )
+
+    async def drain(self, within_s: float) -> None:
+        """Take nothing new, let running answers end, then close what is left."""
+        self.draining = True
+        if self._listening is not None:
+            self._listening.close()
+        started = self.loop.time()
+        while self.connections and (passed_s := self.loop.time() - started) < within_s:
+            for connection in [*self.connections]:
+                connection.stop(also_fresh=passed_s > _FRESH_S)
+            await asyncio.sleep(0.02)
+        for connection in [*self.connections]:
+            connection.abort()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+
+    def _sweep(self) -> None:
+        """Once a second: write the date anew, and close connections that keep us waiting."""
+        self.date = formatdate(usegmt=True).encode()
+        now = self.loop.time()
+        for connection in [*self.connections]:
+            if connection.overdue(now):
+                connection.abort()
+        self._sweeping = self.loop.call_later(_SWEEP_EVERY_S, self._sweep)

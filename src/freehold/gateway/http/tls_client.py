@@ -1,0 +1,107 @@
+"""The client for endpoints behind TLS, a proxy or a password: pyreqwest."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from pyreqwest.client import ClientBuilder
+from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, RequestError
+from pyreqwest.http import Url
+
+from freehold.gateway.http.response import BrokenOff, ClientError, Opened, TimedOut, Unreachable
+
+
+class RemoteAnswer(Opened):
+    """An answer that pyreqwest fetches."""
+
+    __slots__ = ("_answer", "_first", "_request", "headers", "status")
+
+    def __init__(self, request: Any, answer: Any) -> None:
+        self._request = request
+        self._answer = answer
+        self._first: list[bytes] | None = None
+        self.status = answer.status
+        self.headers = list(answer.headers.items())
+
+    async def begun(self) -> None:
+        if self._first is None:
+            self._first = await self._next()
+
+    async def read(self) -> list[bytes]:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        return await self._next()
+
+    async def _next(self) -> list[bytes]:
+        try:
+            chunk = await self._answer.body_reader.read_chunk()
+        except RequestError as error:
+            raise _named(error) from error
+        return [] if chunk is None else [chunk.to_bytes()]
+
+    async def whole(self) -> bytes:
+        if self._first is not None:
+            return await super().whole()
+        try:
+            data: bytes = (await self._answer.bytes()).to_bytes()
+        except RequestError as error:
+            raise _named(error) from error
+        return data
+
+    async def close(self) -> None:
+        await self._request.__aexit__(None, None, None)
+
+
+class RemoteClient:
+    """One pool of connections to all such endpoints of a worker."""
+
+    def __init__(self, *, connect_timeout_s: float, read_timeout_s: float) -> None:
+        self._client = (
+            ClientBuilder()
+            .gzip(False)
+            .brotli(False)
+            .zstd(False)
+            .deflate(False)
+            .follow_redirects(False)
+            .referer(False)
+            .http1_lower_case_headers()
+            .connect_timeout(timedelta(seconds=connect_timeout_s))
+            .read_timeout(timedelta(seconds=read_timeout_s))
+            .pool_max_idle_per_host(4096)
+            .pool_idle_timeout(timedelta(seconds=60))
+            .build()
+        )
+        self._urls: dict[str, Url] = {}
+
+    async def ask(
+        self, method: str, url: str, headers: list[tuple[str, str]], body: bytes | None
+    ) -> RemoteAnswer:
+        """Send a request and wait for the head of its answer. Raises `ClientError`."""
+        parsed = self._urls.get(url)
+        if parsed is None:
+            parsed = self._urls[url] = Url(url)
+        builder = self._client.request(method, parsed).headers(headers)
+        if body is not None:
+            builder = builder.body_bytes(body)
+        # With any other limit pyreqwest reads ahead before it hands over the head, and streams stall.
+        request = builder.streamed_read_buffer_limit(0).build_streamed()
+        try:
+            answer = await request.__aenter__()
+        except RequestError as error:
+            raise _named(error) from error
+        return RemoteAnswer(request, answer)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+def _named(error: RequestError) -> ClientError:
+    # pyreqwest says ConnectTimeoutError for any wait before the head; the causes know whether it connected.
+    causes = str(error.details.get("causes")).lower()
+    if isinstance(error, ConnectError) or (isinstance(error, ConnectTimeoutError) and "connect" in causes):
+        return Unreachable(str(error))
+    if isinstance(error, TimeoutError):
+        return TimedOut(str(error))
+    return BrokenOff(str(error))

@@ -1,0 +1,264 @@
+"""The pooled clients to the endpoints, and a circuit breaker for each of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from freehold.gateway.config import GatewayConfig
+from freehold.gateway.http.plain_client import DirectClient, Place
+from freehold.gateway.http.response import ClientError, Opened, TimedOut, Unreachable
+from freehold.types.endpoint import Endpoint
+from freehold.wire import anthropic
+
+if TYPE_CHECKING:
+    from freehold.gateway.http.tls_client import RemoteClient
+
+# Connection matters end here; lengths and encodings are written anew by the client and the server.
+_HOP_BY_HOP = frozenset(
+    (
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
+_NOT_SENT_ON = _HOP_BY_HOP | {
+    "accept-encoding",
+    "authorization",
+    "content-length",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "x-api-key",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+}
+# Browsers of other origins stay out, whatever an upstream would allow them; what it is made of is nobody's business.
+_NOT_SENT_BACK = _HOP_BY_HOP | {
+    "access-control-allow-credentials",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-allow-private-network",
+    "access-control-expose-headers",
+    "access-control-max-age",
+    "alt-svc",
+    "date",
+    "server",
+    "set-cookie",
+    "x-powered-by",
+}
+
+
+class UpstreamFailure(Exception):
+    """An endpoint gave no answer. `reached` is False when it cannot have seen the request."""
+
+    def __init__(self, message: str, *, reached: bool, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.reached = reached
+        self.timed_out = timed_out
+
+
+class Upstreams:
+    """Keep-alive connections to all endpoints of a worker."""
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self._config = config
+        self._direct = DirectClient(
+            connect_timeout_s=config.connect_timeout_s, read_timeout_s=config.read_timeout_s
+        )
+        self._remote: RemoteClient | None = None
+        self._places: dict[str, Place | None] = {}
+        self._starts: dict[tuple[str, str], bytes] = {}
+        self._secrets: dict[str, list[tuple[str, str]]] = {}
+
+    async def close(self) -> None:
+        await self._direct.close()
+        if self._remote is not None:
+            await self._remote.close()
+
+    def headers_for(
+        self,
+        endpoint: Endpoint,
+        client_headers: Iterable[tuple[str, str]],
+        *,
+        pass_credentials: bool,
+        packed: bool = False,
+    ) -> list[tuple[str, str]]:
+        """The headers of the request to an endpoint.
+
+        The client's own credentials go on only to a remote endpoint that names no key of its own, and only
+        when they are not a key to this gateway (`pass_credentials`). `packed` says that the answer may be
+        compressed, where the client takes that.
+        """
+        headers = []
+        own = endpoint.api_key_env is None and endpoint.engine == "remote" and pass_credentials
+        for name, value in client_headers:
+            if name not in _NOT_SENT_ON:
+                if not name.startswith("x-freehold-"):
+                    headers.append((name, value))
+            elif name == "accept-encoding":
+                headers.append((name, "gzip" if packed and "gzip" in value else "identity"))
+            elif own and name in ("authorization", "x-api-key"):
+                headers.append((name, value))
+        if endpoint.api_key_env is not None:
+            headers.extend(self._secret(endpoint))
+        if endpoint.api == "anthropic" and not any(name == "anthropic-version" for name, _ in headers):
+            headers.append(("anthropic-version", anthropic.API_VERSION))
+        return headers
+
+    def _secret(self, endpoint: Endpoint) -> list[tuple[str, str]]:
+        """The endpoint's credentials, read from the environment; never kept anywhere but in memory."""
+        found = self._secrets.get(endpoint.name)
+        if found is None:
+            assert endpoint.api_key_env is not None
+            secret = os.environ.get(endpoint.api_key_env)
+            if not secret:
+                raise UpstreamFailure(
+                    f"the environment variable {endpoint.api_key_env} with the key of endpoint "
+                    f"{endpoint.name} is not set",
+                    reached=False,
+                )
+            if not secret.isascii() or not secret.isprintable():
+                raise UpstreamFailure(
+                    f"the environment variable {endpoint.api_key_env} with the key of endpoint "
+                    f"{endpoint.name} has characters that no header can carry",
+                    reached=False,
+                )
+            if endpoint.api == "anthropic":
+                found = [("x-api-key", secret)]
+            else:
+                found = [("authorization", f"Bearer {secret}")]
+            self._secrets[endpoint.name] = found
+        return found
+
+    async def open(
+        self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes
+    ) -> Opened:
+        """Send a request and wait for the head of the answer. Raises `UpstreamFailure`."""
+        try:
+            return await self._ask("POST", endpoint.base_url, path, headers, body)
+        except ClientError as error:
+            raise failure(endpoint, error) from error
+
+    async def get(self, endpoint: Endpoint, path: str, *, timeout_s: float) -> tuple[int, bytes]:
+        """A small GET, for health checks. Raises `UpstreamFailure`."""
+        headers = self.headers_for(endpoint, (), pass_credentials=False)
+        try:
+            async with asyncio.timeout(timeout_s):
+                opened = await self._ask("GET", endpoint.base_url, path, headers, None)
+                try:
+                    return opened.status, await opened.whole()
+                finally:
+                    await opened.close()
+        except ClientError as error:
+            raise failure(endpoint, error) from error
+        except TimeoutError as error:
+            raise failure(endpoint, TimedOut("no answer")) from error
+
+    async def _ask(
+        self, method: str, base_url: str, path: str, headers: list[tuple[str, str]], body: bytes | None
+    ) -> Opened:
+        if base_url not in self._places:
+            self._places[base_url] = plain_place(base_url)
+        place = self._places[base_url]
+        if place is None:
+            return await self._remote_client().ask(method, base_url.rstrip("/") + path, headers, body)
+        start = self._starts.get((base_url, path))
+        if start is None:
+            parts = urlsplit(base_url)
+            target = parts.path.rstrip("/") + path
+            start = self._starts[base_url, path] = f"{target} HTTP/1.1\r\nhost: {parts.netloc}\r\n".encode()
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
+        length = b"" if body is None else b"content-length: %d\r\n" % len(body)
+        head = b"%b %b%b%b\r\n" % (method.encode(), start, lines, length)
+        return await self._direct.ask(place, head, body or b"")
+
+    def _remote_client(self) -> RemoteClient:
+        if self._remote is None:
+            # Late: a gateway before engines on this machine needs neither its memory nor its threads.
+            from freehold.gateway.http.tls_client import RemoteClient
+
+            config = self._config
+            self._remote = RemoteClient(
+                connect_timeout_s=config.connect_timeout_s, read_timeout_s=config.read_timeout_s
+            )
+        return self._remote
+
+
+def plain_place(base_url: str) -> Place | None:
+    """Where to connect for an address on plain HTTP; None where TLS, a password or a proxy is in between."""
+    parts = urlsplit(base_url)
+    host = parts.hostname
+    if parts.scheme != "http" or host is None or parts.username is not None:
+        return None
+    if any(name.lower() == "http_proxy" for name in os.environ):
+        # Late, because few need it and it is heavy.
+        from urllib.request import getproxies, proxy_bypass
+
+        if "http" in getproxies() and not proxy_bypass(host):
+            return None
+    return Place(host, parts.port or 80)
+
+
+def failure(endpoint: Endpoint, error: ClientError) -> UpstreamFailure:
+    """What a client says about a failed exchange, without the addresses in it."""
+    if isinstance(error, Unreachable):
+        return UpstreamFailure(f"endpoint {endpoint.name} cannot be reached", reached=False)
+    if isinstance(error, TimedOut):
+        return UpstreamFailure(
+            f"endpoint {endpoint.name} did not answer in time", reached=True, timed_out=True
+        )
+    return UpstreamFailure(f"endpoint {endpoint.name} broke off the connection", reached=True)
+
+
+def headers_back(answer: Opened) -> list[tuple[str, str]]:
+    """The answer's headers as they go to the client."""
+    return [header for header in answer.headers if header[0] not in _NOT_SENT_BACK]
+
+
+class Breaker:
+    """Stops asking an endpoint that failed `failures` times in a row, for `pause_s`, then lets one try.
+
+    Where it could not even be reached (`unreached`), a health check may end the pause sooner.
+    """
+
+    __slots__ = ("_count", "_failures", "_pause_s", "opened_until", "unreached")
+
+    def __init__(self, failures: int, pause_s: float) -> None:
+        self._failures = failures
+        self._pause_s = pause_s
+        self._count = 0
+        self.opened_until = 0.0
+        self.unreached = False
+
+    def allows(self, now_s: float) -> bool:
+        """May a request go out? While half open, the first to ask may, the next ones wait for its outcome."""
+        if self.opened_until == 0.0:
+            return True
+        if now_s < self.opened_until:
+            return False
+        self.opened_until = now_s + self._pause_s
+        return True
+
+    def succeeded(self) -> None:
+        self._count = 0
+        self.opened_until = 0.0
+
+    def failed(self, now_s: float, *, reached: bool = True) -> None:
+        self._count += 1
+        self.unreached = not reached
+        if self._count >= self._failures:
+            self.opened_until = now_s + self._pause_s

@@ -1,0 +1,1 @@
+"""Keys, rates, concurrency and spend: what a request may use."""

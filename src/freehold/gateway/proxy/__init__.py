@@ -1,0 +1,1 @@
+"""One request's way: route, translate, ask, relay, guard, mirror."""

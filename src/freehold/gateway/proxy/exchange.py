@@ -1,0 +1,175 @@
+"""One request on its way through: what is known of it so far."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from freehold.gateway.config import ApiKey
+from freehold.gateway.messages import Captured
+from freehold.gateway.proxy.translation import Door
+from freehold.gateway.spending import bill
+from freehold.types.endpoint import Endpoint
+from freehold.types.record import event_id
+from freehold.types.route import Route, RouteDecision
+from freehold.types.trace import Completeness
+from freehold.wire.openai import Peek
+
+# A body beyond this is passed on but not kept: nobody trains on it, and the queue is for many.
+CAPTURED_BYTES_MAX = 8 * 1024 * 1024
+
+_TOTAL_TOKENS = re.compile(rb'"total_tokens" ?: ?(\d{1,9})')
+
+
+class Exchange:
+    """Mutable, lives for one request. Times are `time.perf_counter` seconds."""
+
+    __slots__ = (
+        "answered_by",
+        "arm",
+        "assignment_key",
+        "at_ms",
+        "body",
+        "capturing",
+        "completeness",
+        "content_encoding",
+        "decision",
+        "door",
+        "fallback",
+        "first_byte_s",
+        "id",
+        "kept",
+        "kept_bytes",
+        "key",
+        "metered",
+        "model",
+        "refusal",
+        "release",
+        "route",
+        "seen",
+        "sent",
+        "session",
+        "started_s",
+        "status",
+        "streamed",
+        "user",
+    )
+
+    def __init__(self, door: Door) -> None:
+        self.door = door
+        self.at_ms = int(time.time() * 1000)
+        self.id = event_id(self.at_ms)
+        self.started_s = time.perf_counter()
+        self.first_byte_s: float | None = None
+        self.body = b""
+        self.seen = Peek()
+        self.model = ""
+        self.key: ApiKey | None = None
+        self.user: str | None = None
+        self.session: str | None = None
+        self.route: Route | None = None
+        self.decision: RouteDecision | None = None
+        self.assignment_key: str | None = None
+        self.answered_by: Endpoint | None = None
+        self.arm = "incumbent"
+        self.fallback: str | None = None
+        self.refusal: str | None = None
+        self.status = 0
+        self.streamed = False
+        self.capturing = False
+        self.completeness: Completeness = "complete"
+        self.content_encoding: str | None = None
+        self.kept: list[bytes] = []
+        self.kept_bytes = 0
+        self.sent = False
+        self.release: Callable[[], None] | None = None
+        self.metered: list[str] = []
+
+    @property
+    def route_name(self) -> str:
+        return self.route.name if self.route is not None else ""
+
+    @property
+    def upstream_model(self) -> str:
+        """The model's name at the endpoint that answered."""
+        decision, route, endpoint = self.decision, self.route, self.answered_by
+        targets = [decision.target] if decision is not None else []
+        if route is not None:
+            targets += [route.incumbent, *route.fallback]
+        for target in targets:
+            if endpoint is not None and target.endpoint == endpoint.name:
+                return target.model or self.model
+        return self.model
+
+    @property
+    def response_kind(self) -> Literal["openai", "anthropic", "responses"]:
+        """In which API's words the upstream answered."""
+        endpoint = self.answered_by
+        if endpoint is not None and endpoint.api == "anthropic":
+            return "anthropic"
+        if endpoint is not None and self.door.kind == "responses" and endpoint.capabilities.responses:
+            return "responses"
+        return "openai"
+
+    def keep(self, data: bytes) -> None:
+        """Remember a piece of the answer, as the upstream sent it."""
+        self.kept_bytes += len(data)
+        if self.kept_bytes <= CAPTURED_BYTES_MAX:
+            self.kept.append(data)
+
+    def forget_answer(self) -> None:
+        """Another target is asked: what came so far is not the answer."""
+        self.kept.clear()
+        self.kept_bytes = 0
+        self.first_byte_s = None
+        self.answered_by = None
+        self.streamed = False
+
+    def tokens(self) -> int:
+        """Tokens that were used: read from the answer's end, where usage stands; estimated where it says none."""
+        tail = b"".join(self.kept[-3:])[-4096:]
+        found = _TOTAL_TOKENS.findall(tail)
+        if found:
+            return int(found[-1])
+        if self.answered_by is None or self.status >= 400:
+            return 0
+        # Anthropic's API has no total.
+        made = bill((), "", "", self.answered_by.api, self.body, self.kept)
+        return made.prompt_tokens + made.completion_tokens
+
+    def captured(self) -> Captured | None:
+        """What the recorder is told; None where nothing shall be kept."""
+        if (
+            not self.capturing
+            or self.door.kind == "count_tokens"
+            or self.kept_bytes > CAPTURED_BYTES_MAX
+            or len(self.body) > CAPTURED_BYTES_MAX
+        ):
+            return None
+        decision = self.decision
+        return Captured(
+            id=self.id,
+            at_ms=self.at_ms,
+            kind=self.door.kind,
+            model=self.model,
+            request=self.body,
+            response=b"".join(self.kept),
+            status=self.status,
+            streamed=self.streamed,
+            completeness=self.completeness,
+            route=self.route_name or None,
+            endpoint=self.answered_by.name if self.answered_by is not None else None,
+            decision=decision.reason if decision is not None else None,
+            arm=decision.arm if decision is not None else "incumbent",
+            fallback=self.fallback,
+            share=decision.share if decision is not None else None,
+            assignment_key=self.assignment_key,
+            conversation_id=self.session,
+            user=self.user,
+            response_kind=self.response_kind,
+            content_encoding=self.content_encoding,
+            ttft_ms=None if self.first_byte_s is None else (self.first_byte_s - self.started_s) * 1000,
+            total_ms=(time.perf_counter() - self.started_s) * 1000,
+        )

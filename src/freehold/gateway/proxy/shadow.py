@@ -1,0 +1,136 @@
+"""Ask the candidate what the incumbent was asked, after the client has its answer.
+
+A mirrored request has limits and a pool share of its own, carries no credentials of the client, and its
+answer goes nowhere but into a trace. Tools it calls are written down, never run: only the client runs tools.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, Literal
+
+from freehold.gateway.http.response import ClientError
+from freehold.gateway.http.upstreams import UpstreamFailure
+from freehold.gateway.messages import Captured
+from freehold.gateway.proxy import translation
+from freehold.gateway.proxy.exchange import CAPTURED_BYTES_MAX, Exchange
+from freehold.gateway.proxy.routing import upstream_model
+from freehold.gateway.proxy.state import WorkerState
+from freehold.gateway.proxy.translation import Translation
+from freehold.types.endpoint import Endpoint
+from freehold.types.record import event_id
+from freehold.types.route import Target
+from freehold.wire import openai
+from freehold.wire.errors import ApiError
+
+TIMEOUT_S = 120.0
+
+
+class Shadows:
+    """The mirrored requests of a worker: at most so many at once, and so many a minute."""
+
+    def __init__(self, state: WorkerState) -> None:
+        self._state = state
+        self._running: set[asyncio.Task[None]] = set()
+        self._minute = 0
+        self._in_minute = 0
+
+    def mirror(self, exchange: Exchange, target: Target) -> None:
+        """Start a mirrored request, or count why not; never waits, never raises."""
+        config, meters = self._state.config, self._state.meters
+        if len(self._running) >= config.shadow_concurrency:
+            meters.count("freehold_shadows", exchange.route_name, "busy")
+            return
+        minute = int(time.time() // 60)
+        if minute != self._minute:
+            self._minute, self._in_minute = minute, 0
+        share = config.shadow_per_minute
+        if share is not None and self._in_minute >= max(1, share // config.workers):
+            meters.count("freehold_shadows", exchange.route_name, "over_budget")
+            return
+        self._in_minute += 1
+        task = asyncio.get_running_loop().create_task(self._ask(exchange, target))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def close(self) -> None:
+        for task in self._running:
+            task.cancel()
+
+    async def _ask(self, exchange: Exchange, target: Target) -> None:
+        state = self._state
+        endpoint = state.table.endpoints.get(target.endpoint)
+        if endpoint is None:
+            state.meters.count("freehold_shadows", exchange.route_name, "no_endpoint")
+            return
+        try:
+            translated = translation.between(exchange.door, endpoint)
+            asked = exchange.body if translated is None else translated.request(exchange.body)
+        except ApiError:
+            state.meters.count("freehold_shadows", exchange.route_name, "other_api")
+            return
+        path = exchange.door.path if translated is None else translated.path
+        name, extra = upstream_model(endpoint, target, exchange.model)
+        changes: dict[str, Any] = {"model": name, **extra}
+        if exchange.seen.stream:
+            changes["stream"] = False
+            if endpoint.api == "openai":
+                changes["stream_options"] = None
+        body = openai.splice(asked, changes)
+        at_ms, started_s = int(time.time() * 1000), time.perf_counter()
+        status, response, outcome = 0, b"", "answered"
+        try:
+            headers = state.upstreams.headers_for(endpoint, _JSON, pass_credentials=False)
+            async with asyncio.timeout(TIMEOUT_S):
+                opened = await state.upstreams.open(endpoint, path, headers, body)
+                try:
+                    status = opened.status
+                    response = await opened.whole()
+                finally:
+                    await opened.close()
+        except (UpstreamFailure, ClientError, TimeoutError):
+            status, outcome = status or 599, "failed"
+        if status >= 400:
+            outcome = "failed"
+        state.meters.count("freehold_shadows", exchange.route_name, outcome)
+        if state.spool is None or not exchange.capturing or len(response) > CAPTURED_BYTES_MAX:
+            return
+        elapsed_ms = (time.perf_counter() - started_s) * 1000
+        state.spool.offer(
+            Captured(
+                id=event_id(at_ms),
+                at_ms=at_ms,
+                kind=exchange.door.kind,
+                model=exchange.model,
+                request=exchange.body,
+                response=response,
+                status=status,
+                streamed=False,
+                response_kind=_kind(exchange, endpoint, translated),
+                completeness="complete" if outcome == "answered" else "upstream_cut",
+                route=exchange.route_name,
+                endpoint=endpoint.name,
+                decision="shadow",
+                arm="candidate",
+                share=exchange.route.shadow_share if exchange.route is not None else None,
+                assignment_key=exchange.assignment_key,
+                parent_id=exchange.id,
+                conversation_id=exchange.session,
+                user=exchange.user,
+                ttft_ms=elapsed_ms if outcome == "answered" else None,
+                total_ms=elapsed_ms,
+            )
+        )
+
+
+def _kind(
+    exchange: Exchange, endpoint: Endpoint, translated: Translation | None
+) -> Literal["openai", "anthropic", "responses"]:
+    """In which API's words the candidate answered."""
+    if endpoint.api == "anthropic":
+        return "anthropic"
+    return "responses" if exchange.door.kind == "responses" and translated is None else "openai"
+
+
+_JSON = (("content-type", "application/json"),)

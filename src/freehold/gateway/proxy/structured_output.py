@@ -1,0 +1,200 @@
+"""Structured output: what a request promises its client about the answer's form, and whether an answer keeps it.
+
+Judged in the words of OpenAI's chat API, whichever API the client and the endpoint speak: JSON by `response_format`,
+and the arguments of tool calls by the tools' parameters.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from freehold.gateway.proxy.exchange import Exchange
+from freehold.gateway.proxy.translation import UNREADABLE
+from freehold.types.endpoint import Endpoint
+from freehold.wire import anthropic, openai, responses
+from freehold.wire.errors import ApiError
+from freehold.wire.openai import Answer
+
+
+class Promise(NamedTuple):
+    """`form` is the chat API's response_format where it asks for JSON; `tools` are those that may be called.
+
+    `demanded` is the tool that must be called: its name, empty for any of them, None where none must be.
+    """
+
+    form: dict[str, Any] | None
+    tools: list[Any]
+    demanded: str | None = None
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """What the answer's text must meet."""
+        found = ((self.form or {}).get("json_schema") or {}).get("schema")
+        return found if isinstance(found, dict) else {"type": "object"}
+
+
+class _Choice(msgspec.Struct):
+    tool_choice: Any = None
+
+
+def demanded_tool(choice: Any) -> str | None:
+    """The tool a chat request's ``tool_choice`` says must be called: its name, empty for any, None for no demand."""
+    if choice == "required":
+        return ""
+    function = choice.get("function") if isinstance(choice, dict) else None
+    return str(function.get("name")) if isinstance(function, dict) else None
+
+
+def demands_a_tool(body: bytes) -> bool:
+    """Whether a chat request says that a tool must be called."""
+    if b'"tool_choice"' not in body:
+        return False
+    try:
+        return demanded_tool(msgspec.json.decode(body, type=_Choice).tool_choice) is not None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+
+
+class Broken(NamedTuple):
+    """How a promise was broken. `tool` is the called one, None where it was the text; `cut` by the length limit."""
+
+    why: str
+    tool: str | None = None
+    cut: bool = False
+
+
+def promised(exchange: Exchange) -> Promise | None:
+    """What a request promises; None where that is nothing, or nothing that can be read."""
+    seen, kind = exchange.seen, exchange.door.kind
+    tools, form = bytes(seen.tools), bytes(seen.response_format)
+    if tools in (b"", b"null", b"[]") and b'"json_' not in (form if kind == "chat" else exchange.body):
+        return None
+    try:
+        match kind:
+            case "chat":
+                chat = {
+                    name: msgspec.json.decode(raw) for name, raw in (("tools", tools), ("form", form)) if raw
+                }
+                chat["tool_choice"] = msgspec.json.decode(exchange.body, type=_Choice).tool_choice
+            case "messages" | "responses":
+                read = anthropic.read_request if kind == "messages" else responses.read_request
+                chat = msgspec.json.decode(read(exchange.body))
+                chat["form"] = chat.get("response_format")
+            case _:
+                return None
+    except (ApiError, *UNREADABLE):
+        return None
+    asked = chat.get("form")
+    wants_json = isinstance(asked, dict) and asked.get("type") in ("json_object", "json_schema")
+    found = Promise(
+        asked if wants_json else None, chat.get("tools") or [], demanded_tool(chat.get("tool_choice"))
+    )
+    return found if found.form or found.tools else None
+
+
+def answer_of(exchange: Exchange, endpoint: Endpoint, body: bytes, *, streamed: bool) -> Answer:
+    """An endpoint's answer as a chat completion."""
+    reader: Any = openai
+    if endpoint.api == "anthropic":
+        reader = anthropic
+    elif exchange.door.kind == "responses" and endpoint.capabilities.responses:
+        reader = responses
+    try:
+        answer: Answer = reader.read_stream(body) if streamed else reader.read_answer(body)
+    except UNREADABLE:
+        return Answer(None, None, None, False)
+    return answer
+
+
+def broken(promise: Promise, answer: Answer) -> Broken | None:
+    """Why an answer is not what was promised; None when it is.
+
+    An answer that was cut off by its length limit is judged as it is: half a JSON object is no JSON object.
+    """
+    if answer.body is None:
+        return Broken("the answer cannot be read")
+    for choice in answer.body.get("choices") or ():
+        message = choice.get("message") or {}
+        cut = choice.get("finish_reason") == "length"
+        calls = message.get("tool_calls") or ()
+        for call in calls:
+            reason, tool = _bad_call(call, promise.tools)
+            if reason is not None:
+                return Broken(reason, tool or "", cut)
+        if not calls and promise.demanded is not None:
+            return Broken("no tool was called, and the request demands one", promise.demanded, cut)
+        if not calls and promise.form is not None and not message.get("refusal"):
+            reason = _bad_content(message.get("content"), promise)
+            if reason is not None:
+                return Broken(reason, None, cut)
+    return None
+
+
+def constrained(promise: Promise, found: Broken, endpoint: Endpoint, body: bytes) -> bytes | None:
+    """The request once more, so that the engine itself holds the answer to its form; None where it cannot.
+
+    A text is asked for by its JSON schema and without tools, a call as a call of that one tool. An answer that ran
+    into its length limit would do so again.
+    """
+    if found.cut or endpoint.api != "openai" or not endpoint.capabilities.json_schema:
+        return None
+    if found.tool is not None:
+        tools = [tool for tool in promise.tools if _name(tool) == found.tool] or promise.tools
+        changes: dict[str, Any] = {"tools": tools, "tool_choice": "required"}
+    else:
+        schema = {"name": "answer", "schema": promise.schema, "strict": True}
+        changes = {"response_format": {"type": "json_schema", "json_schema": schema}}
+        if promise.tools:
+            changes |= {"tools": None, "tool_choice": None}
+        if endpoint.engine == "vllm":
+            changes["structured_outputs"] = {"json": promise.schema}
+    again = openai.splice(body, changes)
+    return again if again != body else None
+
+
+def _name(tool: Any) -> Any:
+    function = tool.get("function") if isinstance(tool, dict) else None
+    return function.get("name") if isinstance(function, dict) else None
+
+
+def _bad_call(call: Any, tools: list[Any]) -> tuple[str | None, str | None]:
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(function, dict):
+        return "a tool call without a function", None
+    name = function.get("name")
+    declared = next((tool["function"] for tool in tools if _name(tool) == name and name is not None), None)
+    if declared is None:
+        return f"the tool {str(name)[:60]} was not offered", None
+    try:
+        arguments = msgspec.json.decode(function.get("arguments") or "{}")
+    except (msgspec.DecodeError, TypeError):
+        return f"the arguments of the tool {name} are not JSON", name
+    return _against(arguments, declared.get("parameters")), name
+
+
+def _bad_content(content: Any, promise: Promise) -> str | None:
+    try:
+        value = msgspec.json.decode(content)
+    except (msgspec.DecodeError, TypeError):
+        return "the answer is not JSON"
+    if (promise.form or {}).get("type") == "json_object":
+        return None if isinstance(value, dict) else "the answer is not a JSON object"
+    return _against(value, promise.schema)
+
+
+def _against(value: Any, schema: Any) -> str | None:
+    if not isinstance(schema, dict):
+        return None
+    from jsonschema import Draft202012Validator, SchemaError
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
+    # The empty registry: a schema that points to an address must not make us fetch it.
+    validator = Draft202012Validator(schema, registry=Registry())
+    try:
+        error = next(validator.iter_errors(value), None)
+    except (SchemaError, Unresolvable, TypeError, ValueError, LookupError, RecursionError):
+        return "the request's schema cannot be checked"
+    return None if error is None else f"the answer does not meet its schema at {error.json_path}"

@@ -1,0 +1,1 @@
+"""What an operator sees: the request log, spans, metrics."""

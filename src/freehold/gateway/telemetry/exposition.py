@@ -1,0 +1,52 @@
+"""All workers' numbers as Prometheus reads them. Loaded when somebody asks: most processes never need it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from freehold.gateway.telemetry.meters import BUCKETS_S, COUNTERS, GAUGES, HISTOGRAMS, Labels, Snapshot
+
+
+def exposition(snapshots: Iterable[Snapshot]) -> bytes:
+    """The numbers added up, in Prometheus's text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Sum(list(snapshots)))
+    return generate_latest(registry)
+
+
+class _Sum(Collector):
+    def __init__(self, snapshots: list[Snapshot]) -> None:
+        self._snapshots = snapshots
+
+    def collect(self) -> Iterator[Metric]:
+        for name, (text, label_names) in COUNTERS.items():
+            totals: dict[Labels, float] = {} if label_names else {(): 0.0}
+            for taken in self._snapshots:
+                for labels, value in taken.counters.get(name, ()):
+                    totals[labels] = totals.get(labels, 0) + value
+            counter = CounterMetricFamily(name, text, labels=label_names)
+            for labels, value in sorted(totals.items()):
+                counter.add_metric(labels, value)
+            yield counter
+        for name, text in GAUGES.items():
+            value = sum(taken.gauges.get(name, 0) for taken in self._snapshots)
+            yield GaugeMetricFamily(name, text, value=value)
+        for name, (text, label_names) in HISTOGRAMS.items():
+            cells: dict[Labels, tuple[list[int], float]] = {}
+            for taken in self._snapshots:
+                for labels, counts, total in taken.histograms.get(name, ()):
+                    old, old_total = cells.get(labels, ([0] * len(counts), 0.0))
+                    cells[labels] = ([a + b for a, b in zip(old, counts, strict=True)], old_total + total)
+            histogram = HistogramMetricFamily(name, text, labels=label_names)
+            for labels, (counts, total) in sorted(cells.items()):
+                histogram.add_metric(labels, _cumulative(counts), total)
+            yield histogram
+
+
+def _cumulative(counts: list[int]) -> list[tuple[str, float]]:
+    edges = [*(str(edge) for edge in BUCKETS_S), "+Inf"]
+    return [(edge, float(sum(counts[: place + 1]))) for place, edge in enumerate(edges)]

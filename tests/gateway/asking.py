@@ -1,0 +1,81 @@
+"""Ask a gateway under test as a client would, and what its answers are compared with."""
+
+import json
+import urllib.error
+import urllib.request
+
+import openai
+import pytest
+from tests.gateway.loopback import ANSWER
+
+QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Wo ist mein Paket? 📦"}]}
+
+
+def post(running, body, *, path="/v1/chat/completions", headers=None, timeout=10):
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(
+        running.base_url + path, data, {"content-type": "application/json", **(headers or {})}
+    )
+    try:
+        answer = urllib.request.urlopen(request, timeout=timeout)
+    except urllib.error.HTTPError as error:
+        answer = error
+    with answer:
+        return answer.status, answer.headers, answer.read()
+
+
+def get(running, path):
+    with urllib.request.urlopen(running.base_url + path, timeout=10) as answer:
+        return answer.read()
+
+
+_clients = []
+
+
+def client(running):
+    _clients.append(openai.OpenAI(base_url=f"{running.base_url}/v1", api_key="sk-upstream", max_retries=0))
+    return _clients[-1]
+
+
+@pytest.fixture(autouse=True)
+def _close_clients():
+    yield
+    while _clients:
+        _clients.pop().close()
+
+
+def metric(running, name):
+    lines = get(running, "/metrics").decode().splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+
+def structured(content, **more):
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": content, **more},
+        "finish_reason": "stop",
+    }
+    return {**ANSWER, "model": "candidate", "choices": [choice]}
+
+
+FORM = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "intent",
+        "schema": {
+            "type": "object",
+            "properties": {"intent": {"enum": ["refund", "other"]}},
+            "required": ["intent"],
+        },
+    },
+}
+TOOLS = [
+    {
+        "type": "function",
+        "function": {"name": "find", "parameters": {"type": "object", "required": ["order"]}},
+    }
+]
+
+
+def call(name, arguments):
+    return [{"id": "1", "type": "function", "function": {"name": name, "arguments": arguments}}]

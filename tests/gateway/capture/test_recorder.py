@@ -1,0 +1,146 @@
+"""Capture word by word: what is kept, what is not, and for how long."""
+
+import json
+
+import msgspec
+import pytest
+from tests.gateway.asking import QUESTION, post
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, traces_of
+
+from freehold.datasets import building
+from freehold.gateway.capture import traces as making
+from freehold.gateway.capture.recorder import Recorder, _decode
+from freehold.gateway.capture.redaction import redact, redactor_of
+from freehold.gateway.config import GatewayConfig
+from freehold.gateway.messages import Captured
+from freehold.privacy.library import LIBRARY
+from freehold.store import open_store
+from freehold.types.endpoint import Endpoint
+
+PATIENCE_S = 20.0
+
+
+def trace_of(running, trace_id):
+    """The trace of an exchange, once it is written; the recorder may still be starting."""
+    found = lambda: [one for one in traces_of(running) if one.id == trace_id]  # noqa: E731
+    return eventually(found, timeout_s=PATIENCE_S)[0]
+
+
+TOOLS = [{"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}]
+FORM = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}
+
+
+def test_tools_and_schemas_are_kept_and_a_stream_is_put_together(shared, upstream):
+    upstream.answer = lambda seen: stream(stream_of("on", " its", " way", usage=True))
+    asked = {**QUESTION, "stream": True, "tools": TOOLS, "response_format": FORM, "temperature": 0.5}
+    _, headers, _ = post(shared, asked)
+    kept = trace_of(shared, headers["x-freehold-trace-id"])
+    assert kept.request["tools"] == TOOLS and kept.request["response_format"] == FORM
+    assert kept.request["temperature"] == 0.5 and kept.streamed
+    assert kept.response["choices"][0]["message"]["content"] == "on its way"
+    assert (kept.completeness, kept.finish_reason) == ("complete", "stop")
+    assert kept.usage.prompt_tokens == 9, "usage was asked for although the client did not"
+
+
+def test_opting_out_leaves_nothing(shared, upstream):
+    _, headers, _ = post(shared, {**QUESTION, "model": "opted-out"}, headers={"x-freehold-capture": "off"})
+    assert "x-freehold-trace-id" not in headers
+    _, headers, _ = post(shared, {**QUESTION, "model": "kept"})
+    trace_of(shared, headers["x-freehold-trace-id"])
+    assert "opted-out" not in {trace.model for trace in traces_of(shared)}
+    assert upstream.seen[0].headers.get("x-freehold-capture") is None
+
+
+def test_only_whole_exchanges_may_become_samples(shared, upstream):
+    upstream.answer = lambda seen: stream(stream_of("on", "its")[:2], cut=True)
+    _, headers, _ = post(shared, {**QUESTION, "stream": True})
+    cut = trace_of(shared, headers["x-freehold-trace-id"])
+    assert cut.completeness == "upstream_cut"
+    upstream.answer = lambda seen: plain(ANSWER)
+    _, headers, _ = post(shared, QUESTION)
+    whole = trace_of(shared, headers["x-freehold-trace-id"])
+    with open_store(shared.config.store_url) as store:
+        ids = {trace.id for trace in store.traces()}
+        assert whole.id in ids and cut.id not in ids, "what datasets are built from"
+        assert building.sample_of(whole, building.Recipe()).incumbent == "on its way"
+
+
+@pytest.mark.slow
+def test_old_and_surplus_traces_are_forgotten(upstream, tmp_path):
+    with gateway(upstream, tmp_path) as running:
+        for _ in range(20):
+            post(running, QUESTION)
+        eventually(lambda: len(traces_of(running)) == 20, timeout_s=PATIENCE_S)
+        with open_store(running.config.store_url) as store:
+            size = store.traces_bytes()
+    with gateway(upstream, tmp_path, retention_bytes=size // 2) as running:
+        eventually(lambda: len(traces_of(running)) <= 10, timeout_s=PATIENCE_S)
+        with open_store(running.config.store_url) as store:
+            assert 0 < store.traces_bytes() <= size // 2
+    with gateway(upstream, tmp_path, retention_days=0.0) as running:
+        eventually(lambda: traces_of(running) == [], timeout_s=PATIENCE_S)
+
+
+def captured(text="mail ada@example.com"):
+    return Captured(
+        id="1",
+        at_ms=1,
+        kind="chat",
+        model="m",
+        request=json.dumps({"model": "m", "messages": [{"role": "user", "content": text}]}).encode(),
+        response=json.dumps(ANSWER).encode(),
+        status=200,
+        streamed=False,
+        completeness="complete",
+        user="ada@example.com",
+        conversation_id="chat with ada@example.com",
+    )
+
+
+def test_the_choice_of_redaction_decides():
+    assert redactor_of("off") is None and redactor_of("raw") is None and redactor_of("patterns") is redact
+    kept = making.to_trace(captured(), redactor=None)
+    assert kept.user == "ada@example.com"
+    clean = making.to_trace(captured(), redactor=redact)
+    assert "ada@" not in msgspec.json.encode(clean).decode() and clean.user == "<EMAIL>"
+
+
+def test_a_trace_whose_redaction_fails_is_lost_never_written(tmp_path):
+    import asyncio
+
+    async def run():
+        endpoint = Endpoint(name="i", engine="remote", base_url="http://x")
+        url = f"sqlite:///{tmp_path / 's.sqlite3'}"
+        recorder = Recorder(GatewayConfig(endpoints=(endpoint,), store_url=url, capture="patterns"), tmp_path)
+
+        def broken(value):
+            if "boom" in str(value):
+                raise ValueError("the library fell over")
+            return redact(value)
+
+        recorder._redactor = broken
+        batch = [msgspec.msgpack.encode(captured(text)) for text in ("fine", "boom")]
+        assert _decode(batch[0]).model == "m"
+        assert [one.request["messages"][0]["content"] for one in recorder._traces(batch)] == ["fine"]
+        assert recorder._meters.counters["freehold_traces_lost", ("redaction",)] == 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.slow
+def test_the_library_finds_what_patterns_do_not(monkeypatch):
+    pytest.importorskip("presidio_analyzer")
+    redactor = redactor_of("pii")
+    found = redactor(
+        {
+            "content": "my ssn is 219-09-9999, NHS 943 476 5919, call 212-555-0187",
+            "list": ["mail ada@example.com", "order 12345678 of 2026-03-01 for 12.50 EUR"],
+            "n": 5,
+        }
+    )
+    assert found["content"] == "my ssn is <ID>, NHS <ID>, call <PHONE>"
+    assert found["list"] == ["mail <EMAIL>", "order 12345678 of 2026-03-01 for 12.50 EUR"] and found["n"] == 5
+    monkeypatch.setattr(LIBRARY, "_engine", None)  # the next one to ask it would fail
+    monkeypatch.setattr(LIBRARY, "load", lambda: None)
+    text = "no number in here, so the library is not asked"
+    assert redactor(text) == text

@@ -1,0 +1,68 @@
+"""The other client, for what lies behind TLS, a proxy or a password: the same promises hold."""
+
+import json
+import time
+
+import openai
+import pytest
+from tests.gateway.asking import QUESTION, client, post
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, trace_of
+
+from freehold.gateway.serve import free_port
+from freehold.types.endpoint import Endpoint
+
+
+def behind_a_password(port):
+    return Endpoint(name="far", engine="remote", base_url=f"http://me:secret@127.0.0.1:{port}")
+
+
+@pytest.fixture(scope="module")
+def far(_upstream, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("far")
+    with gateway(_upstream, folder, endpoints=(behind_a_password(_upstream.port),)) as running:
+        yield running
+
+
+def test_an_answer_passes_and_is_kept(far, upstream):
+    status, headers, body = post(far, QUESTION)
+    assert status == 200 and json.loads(body) == ANSWER
+    assert upstream.seen[0].headers["authorization"].startswith("Basic ")
+    assert trace_of(far, headers["x-freehold-trace-id"]).response == ANSWER
+
+
+def test_a_stream_is_not_held_back(far, upstream):
+    upstream.answer = lambda seen: stream(stream_of("on", " its", " way"), pause=0.15)
+    started = time.monotonic()
+    arrivals = []
+    for part in client(far).chat.completions.create(**QUESTION, stream=True):
+        arrivals.append((time.monotonic() - started, part.choices[0].delta.content))
+    assert [word for _, word in arrivals] == ["", "on", " its", " way", None]
+    assert arrivals[-1][0] - arrivals[0][0] > 0.4
+
+
+def test_a_stream_that_is_cut_is_said_to_be(far, upstream):
+    upstream.answer = lambda seen: stream(stream_of("on", " its")[:3], cut=True)
+    with pytest.raises(openai.APIError, match="broke off"):
+        list(client(far).chat.completions.create(**QUESTION, stream=True))
+
+
+def test_a_client_that_leaves_cancels_it(far, upstream):
+    upstream.answer = lambda seen: stream(stream_of(*"abcdefghij" * 10), pause=0.05)
+    with client(far).chat.completions.create(**QUESTION, stream=True) as parts:
+        next(iter(parts))
+    eventually(lambda: upstream.aborted == 1, timeout_s=4.0)
+
+
+def test_errors_pass_and_failures_are_named(far, upstream, tmp_path):
+    upstream.answer = lambda seen: plain({"error": {"code": "c"}}, status=400)
+    assert post(far, QUESTION)[0] == 400
+    nobody = behind_a_password(free_port())
+    with gateway(upstream, tmp_path, endpoints=(nobody,), retries=0, capture="off") as running:
+        status, _, body = post(running, QUESTION)
+        assert status == 502 and b"cannot be reached" in body and b"secret" not in body
+    upstream.answer = lambda seen: plain(ANSWER, delay=30)
+    slow = behind_a_password(upstream.port)
+    with gateway(
+        upstream, tmp_path, endpoints=(slow,), retries=0, read_timeout_s=0.5, capture="off"
+    ) as running:
+        assert post(running, QUESTION)[0] == 504

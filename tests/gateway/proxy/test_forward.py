@@ -1,0 +1,198 @@
+"""Through a real gateway: bytes, streams, errors, traces."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+
+import openai
+import pytest
+from tests.gateway.asking import QUESTION, client, get, post
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, trace_of, traces_of
+
+
+def test_bytes_pass_unchanged_both_ways(shared, upstream):
+    odd = b'{ "model":"m" ,"unknown_field": 1.50, "messages":[{"role":"user","content":"\\u00e9\xc3\xa9"}] }'
+    back = b'{"choices": [ ],  "x": 1e2}'
+    upstream.answer = lambda seen: plain(back, headers={"x-request-id": "r1", "x-ratelimit-remaining": "7"})
+    status, headers, body = post(shared, odd, headers={"openai-organization": "o1"})
+    assert (status, body) == (200, back)
+    assert upstream.seen[0].body == odd
+    assert (headers["x-request-id"], headers["x-ratelimit-remaining"]) == ("r1", "7")
+    assert upstream.seen[0].headers["openai-organization"] == "o1"
+    assert headers["server"] == "freehold" and "granian" not in str(headers)
+
+
+def test_the_openai_client_notices_no_difference(shared, upstream):
+    answer = client(shared).chat.completions.create(**QUESTION)
+    assert answer.choices[0].message.content == "on its way"
+    assert upstream.seen[0].headers["authorization"] == "Bearer sk-upstream"
+    upstream.answer = lambda seen: stream(stream_of("on", " its", " way"))
+    parts = client(shared).chat.completions.create(**QUESTION, stream=True)
+    words = [part.choices[0].delta.content for part in parts]
+    assert words == ["", "on", " its", " way", None]
+
+
+def test_no_chunk_of_a_stream_is_held_back_or_merged(shared, upstream):
+    chunks = [b'data: {"n":%d}\n\n' % number for number in range(5)]
+    upstream.answer = lambda seen: stream(chunks, pause=0.1)
+    request = urllib.request.Request(
+        shared.base_url + "/v1/chat/completions", json.dumps({**QUESTION, "stream": True}).encode()
+    )
+    arrivals = []
+    started = time.monotonic()
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        while line := answer.readline():
+            if line.strip():
+                arrivals.append((round(time.monotonic() - started, 1), line))
+    assert [line + b"\n" for _, line in arrivals] == chunks
+    assert arrivals[0][0] < 0.2 and arrivals[-1][0] >= 0.4
+
+
+def test_a_plain_exchange_becomes_a_trace(shared, upstream):
+    status, headers, _ = post(
+        shared, {**QUESTION, "metadata": {"language": "de"}}, headers={"x-freehold-session": "s1"}
+    )
+    trace = trace_of(shared, headers["x-freehold-trace-id"])
+    assert status == 200 and trace.completeness == "complete" and trace.finish_reason == "stop"
+    assert trace.request["messages"] == QUESTION["messages"] and trace.response == ANSWER
+    assert (trace.conversation_id, trace.metadata) == ("s1", {"language": "de"})
+    assert trace.usage.completion_tokens == 3 and trace.source == "gateway" and trace.kind == "chat"
+    assert 0 < trace.ttft_ms <= trace.total_ms
+
+
+def test_a_stream_becomes_a_whole_trace_with_usage_the_client_did_not_ask_for(shared, upstream):
+    def answer(seen):
+        return stream(stream_of("on", " its", " way", usage=seen.json["stream_options"]["include_usage"]))
+
+    upstream.answer = answer
+    raw = client(shared).chat.completions.with_raw_response.create(**QUESTION, stream=True)
+    parts = list(raw.parse())
+    assert all(part.choices for part in parts), "the usage chunk was hidden from the client"
+    trace = trace_of(shared, raw.headers["x-freehold-trace-id"])
+    assert trace.response["choices"][0]["message"]["content"] == "on its way"
+    assert trace.usage.prompt_tokens == 9 and trace.streamed and trace.completeness == "complete"
+    assert "stream_options" not in trace.request, "a trace has what the client asked"
+
+
+def test_usage_the_client_asked_for_reaches_it(shared, upstream):
+    upstream.answer = lambda seen: stream(stream_of("ja", usage=True))
+    parts = list(
+        client(shared).chat.completions.create(
+            **QUESTION, stream=True, stream_options={"include_usage": True}
+        )
+    )
+    assert parts[-1].usage.total_tokens == 12
+
+
+def test_a_request_can_opt_out_of_capture(shared, upstream):
+    _, headers, _ = post(shared, QUESTION, headers={"x-freehold-capture": "off"})
+    assert "x-freehold-trace-id" not in headers
+    assert "x-freehold-capture" not in upstream.seen[0].headers
+
+
+def test_a_client_that_leaves_cancels_the_upstream_at_once(shared, upstream):
+    upstream.answer = lambda seen: stream(stream_of(*"abcdefghij" * 10), pause=0.05)
+    with client(shared).chat.completions.create(**QUESTION, user="leaver", stream=True) as parts:
+        next(iter(parts))
+    eventually(lambda: upstream.aborted == 1, timeout_s=4.0)
+    trace = eventually(lambda: [trace for trace in traces_of(shared) if trace.user == "leaver"])[0]
+    assert trace.completeness == "client_aborted" and trace.response is not None
+
+
+def test_an_upstream_that_breaks_off_is_noticed_by_client_and_trace(shared, upstream):
+    upstream.answer = lambda seen: stream(stream_of("on", " its")[:3], cut=True)
+    with pytest.raises(openai.APIError, match="broke off"):
+        list(client(shared).chat.completions.create(**QUESTION, user="cut", stream=True))
+    trace = eventually(lambda: [trace for trace in traces_of(shared) if trace.user == "cut"])[0]
+    assert trace.completeness == "upstream_cut"
+
+
+def test_a_stream_that_ends_without_an_end_is_cut(shared, upstream):
+    upstream.answer = lambda seen: stream(stream_of("on", " its")[:3])
+    list(client(shared).chat.completions.create(**QUESTION, user="quiet", stream=True))
+    trace = eventually(lambda: [trace for trace in traces_of(shared) if trace.user == "quiet"])[0]
+    assert trace.completeness == "upstream_cut"
+
+
+def test_embeddings_and_text_completions_pass(shared, upstream):
+    upstream.answer = lambda seen: plain(
+        {"object": "list", "model": "m", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}]}
+    )
+    made = client(shared).embeddings.create(model="m", input="x", encoding_format="float")
+    assert made.data[0].embedding == [0.5]
+    upstream.answer = lambda seen: plain(
+        {"id": "c", "object": "text_completion", "created": 1, "model": "m", "choices": []}
+    )
+    assert client(shared).completions.create(model="m", prompt="x").object == "text_completion"
+    assert [seen.path for seen in upstream.seen] == ["/v1/embeddings", "/v1/completions"]
+
+
+def test_an_upstream_error_passes_as_it_is(shared, upstream):
+    error = {"error": {"message": "too long", "type": "invalid_request_error", "param": None, "code": "c"}}
+    upstream.answer = lambda seen: plain(error, status=400)
+    status, _, body = post(shared, QUESTION)
+    assert (status, json.loads(body)) == (400, error) and len(upstream.seen) == 1
+
+
+def test_server_errors_are_tried_again_before_the_first_byte(shared, upstream):
+    answers = iter([plain({}, status=500), plain({}, status=503), plain(ANSWER)])
+    upstream.answer = lambda seen: next(answers)
+    assert post(shared, QUESTION)[0] == 200 and len(upstream.seen) == 3
+
+
+def test_a_long_retry_after_goes_to_the_client(shared, upstream):
+    upstream.answer = lambda seen: plain({"error": {}}, status=429, headers={"retry-after": "30"})
+    status, headers, _ = post(shared, QUESTION)
+    assert (status, headers["retry-after"], len(upstream.seen)) == (429, "30", 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"{", 400, "not a JSON object"),
+        (b"[1]", 400, "not a JSON object"),
+        (b"", 400, "not a JSON object"),
+        (b'{"model": 5}', 400, "model must be a string"),
+        (b'{"messages": []}', 400, "must provide a model"),
+        (b'{"model":"m","messages":' + b"[" * 100_000, 400, "not a JSON object"),
+    ],
+)
+def test_bad_bodies_are_refused_in_openai_shape(shared, upstream, body, status, words):
+    got, _, answer = post(shared, body)
+    assert got == status and words in json.loads(answer)["error"]["message"] and not upstream.seen
+
+
+def test_a_compressed_body_is_refused(shared, upstream):
+    status, _, _ = post(shared, b"\x1f\x8b", headers={"content-encoding": "gzip"})
+    assert status == 415
+
+
+def test_invalid_utf8_does_not_break_the_gateway(shared, upstream):
+    status, _, _ = post(shared, b'{"model":"m","messages":[{"role":"user","content":"\xff\xfe"}]}')
+    assert status in (200, 400)
+    assert post(shared, QUESTION)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/v1/nothing", 404), ("/../../etc/passwd", 404), ("/health", 405)]
+)
+def test_other_paths_are_errors_without_a_trace_of_the_inside(shared, path, status):
+    got, headers, body = post(shared, b"{}", path=path)
+    assert got == status and b"Traceback" not in body and "error" in json.loads(body)
+    assert "access-control-allow-origin" not in headers
+
+
+def test_what_licences_ask_to_be_shown_is_a_page(upstream, tmp_path):
+    with gateway(upstream, tmp_path, attributions={"a/b": "a/b\nBuilt with A\n", "c/d": "c/d\n"}) as running:
+        assert get(running, "/attribution").decode() == "a/b\nBuilt with A\n\nc/d\n"
+
+
+def test_models_health_ready_metrics(shared, upstream):
+    assert json.loads(get(shared, "/health")) == {"status": "ok"}
+    assert json.loads(get(shared, "/ready"))["status"] == "ready"
+    assert client(shared).models.list().object == "list"
+    post(shared, QUESTION)
+    text = get(shared, "/metrics").decode()
+    assert 'freehold_requests_total{arm="incumbent",endpoint="incumbent",route="",status="200"}' in text
+    assert "freehold_in_flight 0.0" in text

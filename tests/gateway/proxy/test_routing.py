@@ -1,0 +1,131 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freehold.errors import ConfigError
+from freehold.gateway.config import GatewayConfig, check_route
+from freehold.gateway.proxy.routing import RouteTable, decide, place_of, targets_in_turn, upstream_model
+from freehold.types.endpoint import Endpoint, ServedModel
+from freehold.types.route import Route, Target
+from freehold.wire.errors import ApiError
+
+
+def route(**changes):
+    values = {
+        "name": "support",
+        "model": "gpt-4o",
+        "incumbent": Target(endpoint="openai"),
+        "candidate": Target(endpoint="local", model="small"),
+        **changes,
+    }
+    return Route(**values)
+
+
+def endpoint(name, *models, **more):
+    served = tuple(ServedModel(name=model, upstream_name=f"up-{model}") for model in models)
+    return Endpoint(name=name, engine="echo", base_url="http://127.0.0.1:1", models=served, **more)
+
+
+@pytest.mark.parametrize(
+    ("state", "arm", "mirrored"),
+    [
+        ("incumbent", "incumbent", False),
+        ("rolled_back", "incumbent", False),
+        ("shadow", "incumbent", True),
+        ("promoted", "candidate", False),
+    ],
+)
+def test_states(state, arm, mirrored):
+    decision = decide(route(state=state, shadow_share=1.0), "ada", 0.5)
+    assert decision.arm == arm and (decision.shadow is not None) == mirrored and decision.share == 1.0
+
+
+@given(st.text(min_size=1), st.floats(0, 1, exclude_max=True), st.floats(0, 1), st.floats(0, 1))
+def test_a_key_stays_on_the_candidate_when_the_share_grows(key, draw, one, other):
+    small, large = sorted((one, other))
+    first = decide(route(state="canary", canary_share=small), key, draw)
+    later = decide(route(state="canary", canary_share=large), key, draw)
+    assert not (first.arm == "candidate" and later.arm == "incumbent")
+    assert first.share == pytest.approx(small if first.arm == "candidate" else 1 - small)
+
+
+def test_keys_are_spread_evenly_and_differently_per_route():
+    places = [place_of("support", f"user-{number}") for number in range(4000)]
+    assert sum(place < 0.1 for place in places) == pytest.approx(400, abs=80)
+    others = [place_of("sales", f"user-{number}") for number in range(4000)]
+    both = sum(a < 0.1 and b < 0.1 for a, b in zip(places, others, strict=True))
+    assert both == pytest.approx(40, abs=30)
+
+
+def test_without_a_key_each_request_is_drawn():
+    canary = route(state="canary", canary_share=0.25, shadow_share=0.5)
+    arms = [decide(canary, None, draw / 1000) for draw in range(1000)]
+    assert sum(found.arm == "candidate" for found in arms) == 250
+    assert sum(found.shadow is not None for found in arms) == pytest.approx(375, abs=2)
+
+
+def test_the_narrowest_route_wins():
+    table = RouteTable(
+        [
+            route(name="all", model="*"),
+            route(name="plain"),
+            route(name="beta", match_headers={"x-beta": "1"}),
+            route(name="team", match_keys=("team-a",)),
+        ],
+        [endpoint("openai"), endpoint("local")],
+    )
+    find = lambda model, headers, key: table.find(model, headers.get, key).name  # noqa: E731
+    assert find("gpt-4o", {}, None) == "plain"
+    assert find("gpt-4o", {"x-beta": "1"}, "team-a") == "beta"
+    assert find("gpt-4o", {}, "team-a") == "team"
+    assert find("anything", {}, None) == "all"
+
+
+def test_models_without_a_route():
+    table = RouteTable([], [endpoint("local", "base", "base:ft")])
+    assert table.direct("base:ft").target.endpoint == "local"
+    assert table.model_names() == ["base", "base:ft"]
+    with pytest.raises(ApiError, match="does not exist here") as error:
+        table.direct("../../etc/passwd" + "x" * 1000)
+    assert error.value.status == 404 and len(error.value.message) < 250
+    open_table = RouteTable([], [endpoint("local", "base"), endpoint("remote")])
+    assert open_table.direct("anything").target.endpoint == "remote"
+
+
+def test_a_candidate_falls_back_to_the_incumbent():
+    promoted = route(state="promoted", fallback=(Target(endpoint="spare"), Target(endpoint="openai")))
+    chain = targets_in_turn(promoted, decide(promoted, None, 0.5))
+    assert [target.endpoint for target in chain] == ["local", "openai", "spare"]
+
+
+def test_the_name_upstream():
+    served = ServedModel(name="base:ft", upstream_name="base", extra_body={"lora": [{"id": 0, "scale": 1.0}]})
+    local = Endpoint(name="local", engine="llamacpp", base_url="http://x", models=(served,))
+    assert upstream_model(local, Target(endpoint="local", model="base:ft"), "gpt-4o") == (
+        "base",
+        {"lora": [{"id": 0, "scale": 1.0}]},
+    )
+    assert upstream_model(local, Target(endpoint="local"), "gpt-4o") == ("gpt-4o", {})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"incumbent": Target(endpoint="nowhere")}, "which is not configured"),
+        ({"candidate": None, "state": "canary"}, "has no candidate"),
+        ({"canary_share": 1.5}, "expected 0 to 1"),
+        ({"sticky": "cookie"}, "sticky is 'cookie'"),
+    ],
+)
+def test_routes_that_cannot_be(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        check_route(route(**changes), ["openai", "local"])
+
+
+def test_configurations_that_cannot_be():
+    with pytest.raises(ConfigError, match="two endpoints have one name"):
+        GatewayConfig(endpoints=(endpoint("a"), endpoint("a")))
+    with pytest.raises(ConfigError, match="capture needs a store"):
+        GatewayConfig(endpoints=(endpoint("a"),), capture="raw")
+    with pytest.raises(ConfigError, match="is no http"):
+        GatewayConfig(endpoints=(Endpoint(name="a", engine="echo", base_url="file:///etc/passwd"),))

@@ -1,0 +1,124 @@
+"""What is told of requests while the gateway runs: log lines and spans, without content."""
+
+import json
+import logging
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from tests.gateway.asking import QUESTION, metric, post
+from tests.gateway.loopback import FakeUpstream, eventually, gateway, plain, stream, stream_of
+
+from freehold.errors import MissingExtraError
+from freehold.gateway.telemetry import request_log as telling
+from freehold.gateway.telemetry.request_log import JsonLines, Seen, Teller
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture(scope="module")
+def collector():
+    fake = FakeUpstream()
+    yield fake
+    fake.close()
+
+
+def lines(folder, event="request"):
+    found = [json.loads(line) for line in (folder / "gateway.log").read_text().splitlines()]
+    return [line for line in found if line["event"] == event]
+
+
+def spans(collector):
+    found = []
+    for sent in collector.seen:
+        message = ExportTraceServiceRequest.FromString(sent.body)
+        for resource in message.resource_spans:
+            names = {one.key: one.value.string_value for one in resource.resource.attributes}
+            assert names["service.name"] == "shop"
+            found += [span for scope in resource.scope_spans for span in scope.spans]
+    return found
+
+
+def test_each_request_is_a_line_and_a_span_without_content(upstream, collector, tmp_path, monkeypatch):
+    collector.reset()
+    collector.answer = lambda seen: plain(b"")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.base_url)
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "shop")
+    with gateway(upstream, tmp_path, capture="off", log_requests=True, otel=True) as running:
+        _, headers, _ = post(running, {**QUESTION, "user": "ada"}, headers={"traceparent": PARENT})
+        first = headers["x-freehold-request-id"]
+        upstream.answer = lambda seen: stream(stream_of("on", " its", " way"))
+        post(running, {**QUESTION, "stream": True})
+        refused, headers, _ = post(running, b"{", path="/v1/messages")
+        assert refused == 400 and headers["x-freehold-request-id"]
+        eventually(lambda: len(lines(tmp_path)) == 3 and len(spans(collector)) == 3)
+        assert metric(running, "freehold_requests_untold_total") == 0
+    told = {line["id"]: line for line in lines(tmp_path)}
+    line = told[first]
+    assert (line["status"], line["endpoint"], line["model"]) == (200, "incumbent", "m")
+    assert 0 < line["ttft_ms"] <= line["total_ms"] and line["at"].endswith("+00:00")
+    assert [one["code"] for one in told.values() if one["status"] == 400] == ["400"]
+    assert [one["streamed"] for one in told.values() if one.get("streamed")] == [True]
+    by_id = {
+        attribute.value.string_value: span
+        for span in spans(collector)
+        for attribute in span.attributes
+        if attribute.key == "freehold.request.id"
+    }
+    span = by_id[first]
+    assert span.name == "chat m" and span.trace_id.hex() == PARENT[3:35]
+    assert span.parent_span_id.hex() == PARENT[36:52] and span.end_time_unix_nano > span.start_time_unix_nano
+    assert set(by_id) == set(told)
+    everything = (tmp_path / "gateway.log").read_text().encode() + b"".join(
+        one.body for one in collector.seen
+    )
+    for secret in (b"Paket", b"on its way", b"ada", b"127.0.0.1"):
+        assert secret not in everything
+
+
+def test_a_collector_that_is_away_costs_spans_and_nothing_else(upstream, collector, tmp_path, monkeypatch):
+    collector.reset()
+    collector.answer = lambda seen: plain(b"", delay=30)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.base_url)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    with gateway(upstream, tmp_path, capture="off", otel=True, drain_s=1.0) as running:
+        for _ in range(20):
+            assert post(running, QUESTION, timeout=2)[0] == 200
+
+
+def seen(number):
+    return Seen(
+        id="0" * 32, at_ms=number, api="openai", kind="chat", path="/", model="m", status=200, total_ms=1.0
+    )
+
+
+def test_what_waits_is_bounded_and_failures_are_counted(monkeypatch):
+    class Broken:
+        def tell(self, seen):
+            raise OSError("disk full")
+
+        def close(self):
+            return
+
+    monkeypatch.setattr(telling, "MOST_WAITING", 2)
+    teller = Teller([Broken()])
+    for number in range(5):
+        teller.add(seen(number))
+    assert teller.dropped == 3
+    teller.flush()
+    assert teller.dropped == 5
+    teller.close()
+
+
+def test_messages_are_lines_of_json_too():
+    record = logging.LogRecord("freehold.gateway", logging.WARNING, "", 0, 'a "%s"\nb', ("x",), None)
+    told = json.loads(JsonLines().format(record))
+    assert (told["level"], told["message"], told["event"]) == ("warning", 'a "x"\nb', "message")
+
+
+def test_without_the_extra_it_is_said_before_the_start(upstream, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with (
+        pytest.raises(MissingExtraError, match="needs the extra 'otel'"),
+        gateway(upstream, tmp_path, otel=True),
+    ):
+        pass
