@@ -10,7 +10,6 @@ trained. The data are CC-BY-4.0 (Casanueva et al. 2020, arXiv:2003.04807) and ar
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import json
 import random
@@ -20,12 +19,13 @@ from pathlib import Path
 import anyio
 import msgspec
 
+from benchmarks.training.samples import BASE, samples_of
 from benchmarks.training.trained import exact_share
 from freehold import __version__, settings, training
 from freehold.engines import start
 from freehold.evals.replay import replay
 from freehold.stats.binary import wilson_limits
-from freehold.types.dataset import Dataset, Message, Sample, Split
+from freehold.types.dataset import Dataset, Split
 from freehold.types.endpoint import AdapterMount
 from freehold.types.evaluation import Task
 from freehold.types.progress import Silent
@@ -34,24 +34,6 @@ from freehold.types.training import FinetuneConfig
 from freehold.workflows.serve.serve import plan_for
 from freehold.workflows.train.train import train
 from freehold.workflows.weights.pull import ensure_weights
-
-BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
-SYSTEM = "Name the intent of the customer's message."
-
-
-def samples_of(path: Path, name: str) -> list[Sample]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return [
-            Sample(
-                id=f"{name}-{number}",
-                messages=(
-                    Message(role="system", content=SYSTEM),
-                    Message(role="user", content=row["text"]),
-                ),
-                gold=row["category"],
-            )
-            for number, row in enumerate(csv.DictReader(file))
-        ]
 
 
 def dataset_at(folder: Path, data: Path, size: int | None) -> Dataset:

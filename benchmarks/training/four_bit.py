@@ -16,7 +16,7 @@ import subprocess
 import sys
 from typing import Any
 
-from benchmarks.training.banking77 import BASE
+from benchmarks.training.samples import BASE
 from freehold import settings
 from freehold.training import base as bases
 from freehold.types.training import FinetuneConfig, Method

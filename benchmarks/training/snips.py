@@ -22,7 +22,7 @@ from typing import Any
 import anyio
 import msgspec
 
-from benchmarks.training.banking77 import BASE
+from benchmarks.training.samples import BASE
 from freehold import __version__, settings, training
 from freehold.engines import start
 from freehold.evals.replay import replay

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from freehold.training import base as bases
-from freehold.training import formatting, lora
+from freehold.training import formatting
+from freehold.training.methods import lora
 from freehold.types.dataset import Sample
 from freehold.types.model import Weights
 from freehold.types.training import Adapter
@@ -28,7 +29,7 @@ def exact_share(adapter: Adapter, base: Weights, samples: Sequence[Sample]) -> f
 if __name__ == "__main__":
     import argparse
 
-    from benchmarks.training.banking77 import BASE, samples_of
+    from benchmarks.training.samples import BASE, samples_of
     from freehold import settings, training
     from freehold.workflows.weights.pull import ensure_weights
 

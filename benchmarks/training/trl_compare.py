@@ -26,10 +26,11 @@ from typing import Any
 
 import torch
 
-from benchmarks.training.banking77 import BASE, samples_of
+from benchmarks.training.samples import BASE, samples_of
 from freehold import settings
 from freehold.training import base as bases
-from freehold.training import formatting, lora, schedule
+from freehold.training import formatting, schedule
+from freehold.training.methods import lora
 from freehold.types.training import FinetuneConfig
 from freehold.workflows.weights.convert import to_safetensors
 from freehold.workflows.weights.pull import ensure_weights

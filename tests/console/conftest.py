@@ -10,6 +10,7 @@ import pytest
 from freehold.console import serving
 from freehold.store import open_store
 from freehold.types.evaluation import Task
+from freehold.types.rollout import RolloutTerms
 from freehold.types.route import Route, Target
 from freehold.types.trace import Trace
 from freehold.workflows.project import open_project
@@ -55,10 +56,12 @@ def project(tmp_path, monkeypatch):
         rollout.start(
             store,
             route,
-            task=Task(name="support", scorer="exact", margin=0.1),
-            stages=(0.1, 0.5),
-            shadow_share=0.5,
-            max_p95_ms=None,
+            RolloutTerms(
+                task=Task(name="support", scorer="exact", margin=0.1),
+                stages=(0.1, 0.5),
+                shadow_share=0.5,
+                max_p95_ms=None,
+            ),
             who="ada",
             at=now - timedelta(hours=1),
         )

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from freehold.store import open_store
-from freehold.workflows.shift.rollout import rollout
+from freehold.workflows.shift import rollout_records
 
 ROUTE = "support <b>intents</b>"
 SECRET = "words of a customer"
@@ -132,7 +132,7 @@ def test_a_step_the_tests_do_not_allow_is_refused_with_the_reason(call, project)
     reply, text = act(call, "advance")
     assert reply.status == 409 and "hours" in json.loads(text)["error"]
     with open_store(project.store_url) as store:
-        assert rollout.find(store, ROUTE).stage == -1
+        assert rollout_records.find(store, ROUTE).stage == -1
 
 
 def test_changes_come_from_the_page_itself_only(call, project):

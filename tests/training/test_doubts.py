@@ -5,9 +5,10 @@ from tests.training.conftest import task_samples, write_dataset
 
 from freehold import training
 from freehold.training import base as bases
-from freehold.training import doubts, loop, methods
+from freehold.training import doubts, loop
 from freehold.training.doubts import Doubts
 from freehold.training.formatting import Encoded
+from freehold.training.methods import table
 from freehold.types.training import FinetuneConfig, Learned
 
 SAMPLES = [Encoded(f"s{n}", (1, 2, 3), (False, True, True)) for n in range(3)]
@@ -71,8 +72,8 @@ def test_wrong_labels_are_among_the_doubted(tmp_path, tiny, changes):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        base = bases.load(job.base, methods.load_config(config))
-        approach = methods.of(config.method)
+        base = bases.load(job.base, table.load_config(config))
+        approach = table.of(config.method)
         outcome = loop.train(
             approach.make(base, config), approach.read(job, base.tokenizer, "train").samples, [], job="j",
             folder=tmp_path, emit=lambda event: None, peak_memory=lambda: None, should_stop=lambda: False,

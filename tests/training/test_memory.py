@@ -57,7 +57,7 @@ def test_one_sample_at_a_time_is_tried_with_activations_computed_again():
 def test_a_layer_is_kept_by_its_input_alone(tiny, tokenizer):
     from freehold.training import base as bases
     from freehold.training.formatting import format_samples
-    from freehold.training.lora import LoraTrainer
+    from freehold.training.methods.lora import LoraTrainer
     from freehold.types.training import FinetuneConfig
 
     samples = format_samples(tokenizer, task_samples(12), max_tokens=512).samples
@@ -96,7 +96,7 @@ def test_what_pytorch_says_is_known():
 def test_a_step_in_halves_has_the_same_loss_and_leaves_the_same_adapter(tiny, tokenizer):
     from freehold.training import base as bases
     from freehold.training.formatting import format_samples
-    from freehold.training.lora import LoraTrainer
+    from freehold.training.methods.lora import LoraTrainer
     from freehold.types.training import FinetuneConfig
 
     config = FinetuneConfig(r=4, precision="fp32")

@@ -1,7 +1,7 @@
 """How many bytes training a model takes, by part: weights, adapter, gradients, optimizer, activations, loss.
 
 Activations are what autograd keeps for the way back. Two kinds of code are counted: the written-out layers of
-`freehold.training.fused` and the modules of transformers with PEFT (rotary attention, gated MLP, RMS norm);
+`freehold.training.compute.fused` and the modules of transformers with PEFT (rotary attention, gated MLP, RMS norm);
 the counts of the latter are exact for Llama-like layers and checked against autograd's own saved tensors
 (tests/hardware/test_training_memory.py). How far whole runs are off stands in docs/reference/memory-fit.md.
 
@@ -25,9 +25,9 @@ Layers = Literal["fused", "modules"]
 Loss = Literal["chunked", "whole"]
 
 CHUNK_ROWS = 256
-"""Rows of logits our loss makes at once (`freehold.training.loss`)."""
+"""Rows of logits our loss makes at once (`freehold.training.compute.loss`)."""
 EXPLICIT_SCORES = 8_000_000
-"""Up to so many attention scores our attention keeps its probabilities (`freehold.training.attention`)."""
+"""Up to so many attention scores our attention keeps its probabilities (`freehold.training.compute.attention`)."""
 ROW_MULTIPLE = 64
 """A packed row is filled up to a multiple of this."""
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)

@@ -96,7 +96,7 @@ def load(weights: Weights, config: FinetuneConfig) -> Base:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from freehold.training import attention
+    from freehold.training.compute import attention
 
     device = choose_device()
     precision = choose_precision(config.precision, device)

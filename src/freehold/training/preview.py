@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from freehold.training import methods
+from freehold.training.compute.packing import common_prefix
 from freehold.training.formatting import Encoded, Reject, Tokenizer
-from freehold.training.packing import common_prefix
-from freehold.training.preferences import Judged, Pair
+from freehold.training.methods import table
+from freehold.training.methods.preference_samples import Judged, Pair
 from freehold.types.dataset import Sample
 from freehold.types.training import FinetuneConfig
 from freehold.types.training_plan import LeftOut, Measured, Piece, PreviewSample
@@ -31,14 +31,14 @@ def shown(
     found: list[PreviewSample] = []
     stream = iter(samples)
     while len(found) < count and (batch := list(islice(stream, max(count, 8)))):
-        for one in methods.of(config.method).format(tokenizer, batch, config).samples:
+        for one in table.of(config.method).format(tokenizer, batch, config).samples:
             found += [_preview(tokenizer, encoded, part) for encoded, part in _encodings(one)]
     return found[:count]
 
 
 def measured(tokenizer: Tokenizer, samples: Iterable[Sample], config: FinetuneConfig, total: int) -> Measured:
     """Lengths and rejects of a split of `total` samples; of a large one every n-th is looked at."""
-    approach = methods.of(config.method)
+    approach = table.of(config.method)
     every = max(1, -(-total // MOST_LOOKED_AT))
     stream = islice(samples, 0, None, every)
     rejects: Counter[str] = Counter()

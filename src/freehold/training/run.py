@@ -16,6 +16,7 @@ import msgspec
 
 from freehold.errors import InputError, StorageError, TrainingError
 from freehold.training import job as jobs
+from freehold.training.output.artefacts import sha256_of
 from freehold.training.worker import STOPPED
 from freehold.types.training import Adapter, FinetuneConfig, TrainingEvent
 
@@ -37,8 +38,6 @@ def finished(job: jobs.Job) -> Adapter | None:
     adapter = read_manifest(Path(job.adapter_dir))
     if adapter is None or adapter.metadata.get("job") != job.id:
         return None
-    from freehold.training.export import sha256_of
-
     for name, digest in adapter.files.items():
         path = Path(adapter.path) / name
         if not path.is_file() or sha256_of(path) != digest:

@@ -20,8 +20,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold.errors import FreeholdError
-from freehold.training import doubts, export, methods
+from freehold.training import doubts
 from freehold.training import job as jobs
+from freehold.training.methods import checks, table
+from freehold.training.output import export
 from freehold.types.training import TrainingEvent
 
 STOPPED = 3
@@ -93,7 +95,7 @@ def run_job(job: jobs.Job, emit: Callable[[TrainingEvent], None], stop: Callable
     config = job.config
     run_dir = Path(job.run_dir)
     bases.require()
-    methods.check(config)
+    table.check(config)
     bases.check_method(job.base, config)
     import torch
 
@@ -101,8 +103,8 @@ def run_job(job: jobs.Job, emit: Callable[[TrainingEvent], None], stop: Callable
         torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     begin = time.monotonic()
-    approach = methods.of(config.method)
-    base = bases.load(job.base, methods.load_config(config))
+    approach = table.of(config.method)
+    base = bases.load(job.base, table.load_config(config))
     data = _format(job, approach, base.tokenizer, emit)
     trainer = approach.make(base, config)
     outcome = loop.train(
@@ -164,7 +166,7 @@ class _Data(NamedTuple):
 
 
 def _format(
-    job: jobs.Job, approach: methods.Approach, tokenizer: Any, emit: Callable[[TrainingEvent], None]
+    job: jobs.Job, approach: table.Approach, tokenizer: Any, emit: Callable[[TrainingEvent], None]
 ) -> _Data:
     from freehold.training import group
 
@@ -187,7 +189,7 @@ def _format(
             )
         )
     first = train.rejects[0].reason if train.rejects else None
-    methods.check_count(len(train.samples), first, approach.need)
+    checks.check_count(len(train.samples), first, approach.need)
     if not approach.judges and len({tuple(one.ids[one.mask.index(True) :]) for one in train.samples}) == 1:
         emit(
             TrainingEvent(

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from freehold.types.evaluation import Task
 from freehold.types.record import event_id
+from freehold.types.rollout import RolloutTerms
 from freehold.types.route import Route, Target
 from freehold.types.trace import Trace
 from freehold.workflows.shift.rollout import rollout
@@ -50,9 +51,7 @@ def begun(store, **changes):
         "task": Task(name="support", scorer="exact", margin=0.1),
         "stages": (0.1, 0.5),
         "shadow_share": 1.0,
-        "max_p95_ms": None,
-        "who": "ada",
-        "at": START,
         **changes,
     }
-    return rollout.start(store, ROUTE, **values)
+    at = values.pop("at", START)
+    return rollout.start(store, ROUTE, RolloutTerms(**values), who="ada", at=at)

@@ -9,6 +9,7 @@ from freehold.errors import ConfigError, UsageError
 from freehold.store import default_url, open_store
 from freehold.types.config import parse
 from freehold.types.evaluation import Task
+from freehold.types.rollout import RolloutTerms
 from freehold.workflows.shift import routes
 from freehold.workflows.shift.rollout import rollout
 
@@ -56,10 +57,12 @@ def begun(store):
     rollout.start(
         store,
         routes.find(store, "support"),
-        task=Task(name="x", scorer="exact"),
-        stages=(0.5,),
-        shadow_share=1.0,
-        max_p95_ms=None,
+        RolloutTerms(
+            task=Task(name="x", scorer="exact"),
+            stages=(0.5,),
+            shadow_share=1.0,
+            max_p95_ms=None,
+        ),
         who="ada",
         at=AT,
     )

@@ -11,13 +11,14 @@ from click.testing import CliRunner
 pytest.importorskip("torch")
 
 from tests.training.conftest import make_model, make_tokenizer, task_samples, weights_at, write_dataset
-from tests.training.test_merge import adapter_on, gguf_of
+from tests.training.output.test_merge import adapter_on, gguf_of
 
 from freehold.cli.train.adapters import command
 from freehold.errors import EngineError, StorageError, UsageError, WeightsError
 from freehold.report.model_card import CardFacts, model_card
 from freehold.store import open_store
-from freehold.training.export import sha256_of
+from freehold.training.output.artefacts import sha256_of
+from freehold.training.output.merge import merge_here
 from freehold.types.license import UseProfile
 from freehold.types.progress import Silent
 from freehold.types.report import CandidateReport, Measured
@@ -88,7 +89,7 @@ def ready(tmp_path, made, monkeypatch):
 def test_each_kind_has_its_files_and_a_card(ready, monkeypatch, kind, quantization, wanted):
     project, adapter, weights, gguf = ready
     # In this process: a child would import torch anew for every case.
-    monkeypatch.setattr(export_kinds.merging, "merge", export_kinds.merging.merge_here)
+    monkeypatch.setattr(export_kinds, "merge", merge_here)
     base = weights if kind in ("merged", "vllm") else gguf
     made = export(project, adapter, kind=kind, quantization=quantization, base=base, progress=Silent())
     assert wanted <= set(made.files)
@@ -160,7 +161,7 @@ def test_what_is_not_ours_is_not_overwritten(ready, tmp_path):
 
 def test_k_quants_need_the_program_and_a_failure_says_what_it_said(ready, tmp_path, monkeypatch):
     project, adapter, _, gguf = ready
-    monkeypatch.setattr(export_kinds.merging, "merge", export_kinds.merging.merge_here)
+    monkeypatch.setattr(export_kinds, "merge", merge_here)
     monkeypatch.setattr(export_kinds.native, "quantize", lambda home: None)
     with pytest.raises(UsageError, match="Q4_K_M needs llama"):
         export(project, adapter, kind="gguf", quantization="q4_k_m", base=gguf, progress=Silent())

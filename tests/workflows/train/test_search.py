@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from freehold.cli.train.train import print_search
 from freehold.errors import TrainingError, UsageError
 from freehold.store import open_store
-from freehold.training.export import sha256_of
+from freehold.training.output.artefacts import sha256_of
 from freehold.types.dataset import Dataset, Split
 from freehold.types.model import Weights
 from freehold.types.progress import Silent

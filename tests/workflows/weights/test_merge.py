@@ -1,4 +1,4 @@
-"""Adapters that are served as models of their own. What a merge computes is tested in tests/training/test_merge.py."""
+"""Adapters that are served as models of their own. tests/training/output/test_merge.py tests what a merge computes."""
 
 import hashlib
 import json

@@ -12,8 +12,9 @@ import click
 from freehold.cli.options import caller, config_option, json_option, now, print_json
 
 if TYPE_CHECKING:
+    from freehold.types.rollout import Rollout
     from freehold.workflows.shift.rollout.rehearse import Fault
-    from freehold.workflows.shift.rollout.rollout import Rollout, Status
+    from freehold.workflows.shift.rollout.rollout import Status
     from freehold.workflows.shift.rollout.simulate import Simulation
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -102,7 +103,7 @@ def status(follow: float | None, route_name: str | None, config_path: Path | Non
 
     with _store(config_path, route_name) as (store, name):
         if follow is None:
-            seen = rollout.status(store, name)
+            seen = rollout.step(store, name)
             _show(seen, as_json)
         else:
             seen = rollout.follow(store, name, every_s=follow, shown=lambda one: _show(one, as_json))

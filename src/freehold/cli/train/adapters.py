@@ -144,7 +144,7 @@ def export(
     from typing import get_args
 
     from freehold.cli.progress import progress
-    from freehold.training.merge import Precision
+    from freehold.training.output.merge_job import Precision
     from freehold.workflows.project import open_project
     from freehold.workflows.train import adapters as workflow
     from freehold.workflows.train.export import export as run

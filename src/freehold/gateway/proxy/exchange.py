@@ -11,6 +11,7 @@ from freehold.gateway.config import ApiKey
 from freehold.gateway.messages import Captured
 from freehold.gateway.proxy.translation import Door
 from freehold.gateway.spending import bill
+from freehold.gateway.telemetry.request_log import Seen
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import event_id
 from freehold.types.route import Route, RouteDecision
@@ -19,6 +20,7 @@ from freehold.wire.openai import Peek
 
 # A body beyond this is passed on but not kept: nobody trains on it, and the queue is for many.
 CAPTURED_BYTES_MAX = 8 * 1024 * 1024
+NAME_LENGTH_MAX = 200
 
 _TOTAL_TOKENS = re.compile(rb'"total_tokens" ?: ?(\d{1,9})')
 
@@ -172,4 +174,29 @@ class Exchange:
             content_encoding=self.content_encoding,
             ttft_ms=None if self.first_byte_s is None else (self.first_byte_s - self.started_s) * 1000,
             total_ms=(time.perf_counter() - self.started_s) * 1000,
+        )
+
+    def summary(self, traceparent: str | None) -> Seen:
+        """What the request log and spans may say of it: no content."""
+        endpoint = self.answered_by
+        first = self.first_byte_s
+        return Seen(
+            id=self.id,
+            at_ms=self.at_ms,
+            api=self.door.api,
+            kind=self.door.kind,
+            path=self.door.path,
+            model=self.model[:NAME_LENGTH_MAX],
+            status=self.status,
+            total_ms=round((time.perf_counter() - self.started_s) * 1000, 3),
+            ttft_ms=None if first is None else round((first - self.started_s) * 1000, 3),
+            streamed=self.streamed,
+            completeness=self.completeness,
+            route=self.route_name or None,
+            endpoint=None if endpoint is None else endpoint.name,
+            arm=None if endpoint is None else self.arm,
+            fallback=self.fallback,
+            code=self.refusal,
+            key=None if self.key is None else self.key.name,
+            traceparent=traceparent,
         )

@@ -21,7 +21,6 @@ from freehold.gateway.proxy.routing import decide
 from freehold.gateway.proxy.shadow import Shadows
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import Door
-from freehold.gateway.telemetry.request_log import seen_of
 from freehold.types.route import Limits
 from freehold.wire import openai
 from freehold.wire.errors import ApiError, Reply
@@ -60,7 +59,7 @@ async def forward(state: WorkerState, shadows: Shadows, door: Door, request: Req
             exchange.release()
     _finish(state, shadows, exchange)
     if state.teller is not None:
-        state.teller.add(seen_of(exchange, request.header("traceparent")))
+        state.teller.add(exchange.summary(request.header("traceparent")))
 
 
 async def _admit(state: WorkerState, exchange: Exchange, request: Request) -> None:

@@ -15,7 +15,6 @@ import json
 import logging
 import re
 import sys
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -24,10 +23,8 @@ import msgspec
 
 from freehold import __version__
 from freehold.errors import MissingExtraError
-from freehold.gateway.proxy.exchange import Exchange
 
 MOST_WAITING = 20_000
-_NAME_MAX = 200
 _OPERATIONS = {"completions": "text_completion", "embeddings": "embeddings"}
 _PARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
@@ -53,32 +50,6 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
     code: str | None = None
     key: str | None = None
     traceparent: str | None = None
-
-
-def seen_of(exchange: Exchange, traceparent: str | None) -> Seen:
-    """What may be told of an exchange."""
-    endpoint = exchange.answered_by
-    first = exchange.first_byte_s
-    return Seen(
-        id=exchange.id,
-        at_ms=exchange.at_ms,
-        api=exchange.door.api,
-        kind=exchange.door.kind,
-        path=exchange.door.path,
-        model=exchange.model[:_NAME_MAX],
-        status=exchange.status,
-        total_ms=round((time.perf_counter() - exchange.started_s) * 1000, 3),
-        ttft_ms=None if first is None else round((first - exchange.started_s) * 1000, 3),
-        streamed=exchange.streamed,
-        completeness=exchange.completeness,
-        route=exchange.route_name or None,
-        endpoint=None if endpoint is None else endpoint.name,
-        arm=None if endpoint is None else exchange.arm,
-        fallback=exchange.fallback,
-        code=exchange.refusal,
-        key=None if exchange.key is None else exchange.key.name,
-        traceparent=traceparent,
-    )
 
 
 class Telling(Protocol):

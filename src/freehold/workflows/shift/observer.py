@@ -26,7 +26,7 @@ import msgspec
 from freehold.errors import ConfigError, FreeholdError, StorageError
 from freehold.store import Store, leases, open_store
 from freehold.workflows.project import open_project
-from freehold.workflows.shift import alerts, routes
+from freehold.workflows.shift import alerts, rollout_records, routes
 from freehold.workflows.shift.observer_process import LEASE, Watching
 from freehold.workflows.shift.rollout import rollout
 
@@ -74,16 +74,16 @@ class Observer:
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + self._watching.look_seconds
-        running = rollout.running(store)
-        if not running:
+        live = rollout_records.live(store)
+        if not live:
             return
         now = datetime.now(UTC)
         seconds = max(LEASE_SECONDS, 3 * self._watching.look_seconds)
         if not leases.take(store.database, LEASE, self._owner, at=now, seconds=seconds):
             return
-        for one in running:
+        for one in live:
             try:
-                seen = rollout.step(store, one.route, at=datetime.now(UTC))
+                seen = rollout.step(store, one.route).rollout
             except StorageError:
                 raise
             except FreeholdError as error:

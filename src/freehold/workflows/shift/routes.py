@@ -20,7 +20,7 @@ from freehold.types.record import Record
 from freehold.types.route import Route, RouteChange, Target
 from freehold.types.traffic_config import RouteConfig
 from freehold.workflows.serve.names import ENDPOINT_NAME, INCUMBENT
-from freehold.workflows.shift.rollout.rollout import running_rollout
+from freehold.workflows.shift import rollout_records
 
 FILE_KIND = "file_route"
 FILE = "freehold.toml"
@@ -55,15 +55,15 @@ def listed(store: Store) -> list[Line]:
     ]
 
 
-def find(store: Store, name: str) -> Route:
-    """The route of that name. Raises `UsageError`."""
+def find(store: Store, name: str, *, option: str = "") -> Route:
+    """The route of that name. Raises `UsageError`, whose hint names the command-line `option` that takes one."""
     known = store.routes()
     for route in known:
         if route.name == name:
             return route
     raise UsageError(
         f"the store has no route {name}",
-        hint=f"routes here: {', '.join(route.name for route in known)}"
+        hint=f"routes here: {', '.join(route.name for route in known)}{option and f' ({option})'}"
         if known
         else "freehold routes set makes one",
     )
@@ -195,7 +195,9 @@ def carry_over(
         else:
             fields = _differences(now if before is None else before, route)
             held = [
-                field for field in fields if field in ROLLOUT_FIELDS and running_rollout(store, route.name)
+                field
+                for field in fields
+                if field in ROLLOUT_FIELDS and rollout_records.is_live(store, route.name)
             ]
             if held:
                 say(f"route {route.name}: a rollout is running, {', '.join(held)} of {FILE} left aside")
@@ -207,7 +209,7 @@ def carry_over(
             changed.append(route.name)
         store.put_record(FILE_KIND, route.name, FileRoute(route=route))
     for name in leaving:
-        if name in current and running_rollout(store, name):
+        if name in current and rollout_records.is_live(store, name):
             say(f"route {name} is no longer in {FILE}, but a rollout is running: left as it is")
             continue
         if store.delete_route(name, who=FILE, at=at, why="no longer in the file"):
@@ -245,7 +247,7 @@ def _differences(before: Route, after: Route) -> dict[str, Any]:
 
 def _leave_to_rollout(store: Store, name: str, changes: dict[str, Any], *, force: bool) -> None:
     held = [field for field in ROLLOUT_FIELDS if field in changes]
-    if held and not force and running_rollout(store, name):
+    if held and not force and rollout_records.is_live(store, name):
         raise UsageError(
             f"a rollout of the route {name} is running and decides on its {', '.join(held)}",
             hint=f"freehold rollout pause|advance|promote|rollback --route {name}; or --force",

@@ -12,8 +12,8 @@ from freehold.datasets import building
 from freehold.errors import FreeholdError, StorageError, UsageError, WeightsError
 from freehold.report.model_card import CardFacts, model_card
 from freehold.store import open_store
-from freehold.training import merge as merging
-from freehold.training.export import sha256_of
+from freehold.training.output.artefacts import sha256_of
+from freehold.training.output.merge_job import Precision
 from freehold.types.dataset import Dataset
 from freehold.types.license import Ruling, UseProfile
 from freehold.types.model import Weights
@@ -54,7 +54,7 @@ def export(
     kind: Kind,
     out: Path | None = None,
     quantization: str | None = None,
-    precision: merging.Precision = "bf16",
+    precision: Precision = "bf16",
     base: Weights | None = None,
     context_tokens: int | None = None,
     progress: Progress,

@@ -11,9 +11,10 @@ from typing import Literal, NamedTuple, get_args
 from freehold.engines.llamacpp import native, requantize
 from freehold.errors import UsageError
 from freehold.hardware.quantization import known
-from freehold.training import merge as merging
-from freehold.training.merge_gguf import QUANTIZATIONS
-from freehold.training.ollama_template import go_template, modelfile, read_off
+from freehold.training.output.merge import merge
+from freehold.training.output.merge_gguf import QUANTIZATIONS
+from freehold.training.output.merge_job import MergeJob, Precision
+from freehold.training.output.ollama_template import go_template, modelfile, read_off
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.training import Adapter
@@ -37,7 +38,7 @@ class Work(NamedTuple):
     weights: Weights | None
     folder: Path
     quantization: str | None
-    precision: merging.Precision
+    precision: Precision
     context_tokens: int | None
     progress: Progress
 
@@ -85,8 +86,8 @@ def _gguf_adapter(work: Work) -> Written:
 
 
 def _merged(work: Work) -> Written:
-    merged = merging.merge(
-        merging.MergeJob(
+    merged = merge(
+        MergeJob(
             weights=work.base(),
             adapter_path=work.adapter.path,
             target=str(work.folder),
@@ -112,8 +113,8 @@ def _gguf(work: Work, name: str | None = None) -> Written:
         )
     target = work.folder / (name or f"{work.name}-{quantization}.gguf")
     first = target if direct else work.folder / "merged-F16.gguf"
-    merged = merging.merge(
-        merging.MergeJob(
+    merged = merge(
+        MergeJob(
             weights=work.base(),
             adapter_path=work.adapter.path,
             target=str(first),

@@ -14,8 +14,9 @@ from freehold.hardware.tensors import active_parameter_count
 from freehold.hardware.training_memory import adapted, runs_fused, smallest_side
 from freehold.store import open_store
 from freehold.training import base as bases
-from freehold.training import checkpoint, formatting, methods, preview, probe, schedule
+from freehold.training import checkpoint, formatting, preview, probe, schedule
 from freehold.training.defaults import weight_count
+from freehold.training.methods import checks, table
 from freehold.types.model import Shape
 from freehold.types.training import Adapter, FinetuneConfig
 from freehold.types.training_plan import Measured, TrainingPlan, TrainingPreview
@@ -74,9 +75,9 @@ def plan_run(project: Project, what: Asked, *, config: FinetuneConfig) -> Traini
             hint="freehold train --preview 3 shows them, or says why not",
         )
     first_reject = train.first_left_out[0].reason if train.first_left_out else None
-    methods.check_count(train.usable, first_reject, methods.of(config.method).need)
+    checks.check_count(train.usable, first_reject, table.of(config.method).need)
     shape = size_model(what.base.model_id, weights=what.base, settings=project.settings).shape
-    methods.check_rank(config, smallest_side(shape, config.target_modules))
+    checks.check_rank(config, smallest_side(shape, config.target_modules))
     usable = round(train.samples * train.usable / train.looked_at)
     steps = schedule.total_steps(usable, config)
     mean = train.tokens / train.usable
@@ -121,7 +122,7 @@ def plan_run(project: Project, what: Asked, *, config: FinetuneConfig) -> Traini
 
 def _look(project: Project, what: Asked, config: FinetuneConfig) -> _Looked:
     bases.require()
-    methods.check(config)
+    table.check(config)
     bases.check_method(what.base, config)
     job = training.make(
         config=config,

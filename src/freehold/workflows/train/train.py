@@ -15,7 +15,8 @@ from freehold.errors import InputError, UsageError
 from freehold.report.curve_page import render_curve
 from freehold.settings import Settings
 from freehold.store import open_store
-from freehold.training import checkpoint, methods, trackers
+from freehold.training import checkpoint, trackers
+from freehold.training.methods import table
 from freehold.types.cluster import ClusterConfig
 from freehold.types.dataset import Dataset
 from freehold.types.model import Weights
@@ -45,7 +46,7 @@ def train(
     An interrupted job goes on from its checkpoint. Raises `TrainingError`, `WeightsError`, `InputError`,
     `StorageError` and `MissingExtraError`, each with the way out.
     """
-    methods.check(config)
+    table.check(config)
     if config.threads is None and settings.threads is not None:
         config = msgspec.structs.replace(config, threads=settings.threads)
     together = None

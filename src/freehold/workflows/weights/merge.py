@@ -16,8 +16,9 @@ from freehold.engines.weights import local
 from freehold.engines.weights.store import storage_errors
 from freehold.errors import EngineError, InputError
 from freehold.settings import Settings
-from freehold.training.export import PEFT_CONFIG, PEFT_WEIGHTS
-from freehold.training.merge import MergeJob, merge
+from freehold.training.output.artefacts import PEFT_CONFIG, PEFT_WEIGHTS
+from freehold.training.output.merge import merge
+from freehold.training.output.merge_job import MergeJob
 from freehold.types.endpoint import AdapterMount, EngineName
 from freehold.types.model import Weights
 from freehold.types.progress import Progress, Silent

@@ -13,7 +13,9 @@ from tests.workflows.shift.shifting import LATER, ROUTE, START, begun, mirrored,
 from freehold.errors import FreeholdError, UsageError
 from freehold.store import default_url, open_store, rollouts
 from freehold.types.evaluation import Task
+from freehold.types.rollout import RolloutTerms
 from freehold.types.verdict import Reason, Verdict
+from freehold.workflows.shift import rollout_records
 from freehold.workflows.shift.rollout import rollout, scoring
 from freehold.workflows.shift.rollout.ledger import Ledger, begin, look
 
@@ -45,17 +47,12 @@ def test_start_mirrors_and_refuses_a_second_rollout(store):
     assert store.routes()[0].state == "rolled_back"
     assert store.route_history("support")[-1].why == "enough"
     with pytest.raises(UsageError):
-        rollout.start(store, ROUTE, **BAD_STAGES)
+        rollout.start(store, ROUTE, FALLING_STAGES, who="ada", at=START)
 
 
-BAD_STAGES = {
-    "task": Task(name="support", scorer="exact", margin=0.1),
-    "stages": (0.5, 0.1),
-    "shadow_share": 1.0,
-    "max_p95_ms": None,
-    "who": "ada",
-    "at": START,
-}
+FALLING_STAGES = RolloutTerms(
+    task=Task(name="support", scorer="exact", margin=0.1), stages=(0.5, 0.1), shadow_share=1.0
+)
 
 
 @pytest.mark.slow
@@ -107,7 +104,7 @@ def test_what_is_served_here_must_have_been_compared_with_what_was_trained(store
     for number in range(200):
         store.add_traces(mirrored(number))
     rollout.advance(store, "support", who="ada", at=START + timedelta(hours=25))
-    found = rollout.status(store, "support", at=START + timedelta(hours=60)).missing
+    found = rollout.step(store, "support", at=START + timedelta(hours=60)).missing
     assert any("was not compared with the trained one" in one for one in found) is missing
 
 
@@ -115,7 +112,7 @@ def test_a_bad_candidate_is_rolled_back_by_the_look(store):
     begun(store)
     for number in range(60):
         store.add_traces(mirrored(number, wrong=number % 2 == 0))
-    now = rollout.status(store, "support")
+    now = rollout.step(store, "support")
     assert now.rollout.state == "rolled_back" and "quality e-value" in now.rollout.why and now.exit_code == 1
     assert store.routes()[0].state == "rolled_back"
 
@@ -124,7 +121,7 @@ def test_a_corrected_answer_counts_for_both(store):
     begun(store)
     own, mirror = mirrored(1, wrong=True)
     store.add_traces([msgspec.structs.replace(own, gold="other"), mirror])
-    seen = rollout.status(store, "support").look
+    seen = rollout.step(store, "support").look
     assert seen.pairs == 1 and seen.state("quality").estimate == 1.0
 
 
@@ -153,12 +150,12 @@ def test_a_rollout_beside_another_route_for_the_same_requests_is_refused(store):
     store.save_route(msgspec.structs.replace(ROUTE, name="another"), who="ada", at=START)
     with pytest.raises(FreeholdError, match="same requests as the route another"):
         begun(store)
-    assert not rollout.running(store)
+    assert not rollout_records.live(store)
 
 
 def test_a_wrong_name_is_told_the_right_ones(store):
     begun(store)
-    for wrong in (rollout.find, rollout.status):
+    for wrong in (rollout_records.find, rollout.status, rollout.step):
         with pytest.raises(UsageError) as error:
             wrong(store, "suport")
         assert error.value.hint == "those that have one: support (--route)"
@@ -263,10 +260,10 @@ def test_a_pair_is_scored_once_and_its_score_is_kept(store, monkeypatch):
     pairs = [mirrored(number, wrong=number == 0) for number in range(5)]
     for pair in pairs[:3]:
         store.add_traces(pair)
-    first = rollout.status(store, "support")
+    first = rollout.step(store, "support")
     for pair in pairs[3:]:
         store.add_traces(pair)
-    second = rollout.status(store, "support")
+    second = rollout.step(store, "support")
     assert (first.look.pairs, second.look.pairs, len(scored)) == (3, 5, 5)
     kept = rollouts.scores_of(store.database, second.rollout.id)
     wrong = json.loads(kept[pairs[0][1].id])
@@ -286,8 +283,8 @@ def test_a_look_after_a_kill_goes_on_where_the_last_one_was(store, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(rollouts, "learn", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            rollout.status(store, "support")
-    seen = rollout.status(store, "support").look
+            rollout.step(store, "support")
+    seen = rollout.step(store, "support").look
     assert seen.pairs == 40 and seen.state("quality").estimate == pytest.approx(-0.25)
 
 
@@ -302,7 +299,7 @@ def test_two_looks_at_once_count_nothing_twice(store):
         one.start()
     for one in looks:
         one.join()
-    assert rollout.status(store, "support").look.pairs == 60
+    assert rollout.step(store, "support").look.pairs == 60
 
 
 def test_a_correction_in_time_counts_and_one_too_late_does_not(store):
@@ -310,11 +307,11 @@ def test_a_correction_in_time_counts_and_one_too_late_does_not(store):
     own, mirror = mirrored(1, wrong=True)
     store.add_traces([own, mirror])
     soon = START + timedelta(seconds=30)
-    assert rollout.status(store, "support", at=soon).look.pairs == 0
+    assert rollout.step(store, "support", at=soon).look.pairs == 0
     store.replace_trace(msgspec.structs.replace(own, gold="other"))
-    assert rollout.status(store, "support").look.state("quality").estimate == 1.0
+    assert rollout.step(store, "support").look.state("quality").estimate == 1.0
     store.replace_trace(msgspec.structs.replace(own, gold="refund"))
-    assert rollout.status(store, "support").look.state("quality").estimate == 1.0
+    assert rollout.step(store, "support").look.state("quality").estimate == 1.0
 
 
 def test_rolling_back_does_not_mind_who_changed_the_route_meanwhile(store, monkeypatch):
@@ -372,3 +369,16 @@ def test_the_command(tmp_path, monkeypatch):
     back = run("rollback", "--why", "enough")
     assert back.exit_code == 0 and "rolled_back (enough)" in back.stdout
     assert run("status").exit_code == 1
+
+
+def test_looking_takes_nothing_in_and_moves_nothing(store):
+    begun(store)
+    for number in range(200):
+        store.add_traces(mirrored(number, wrong=True))
+    before = store.routes(), store.route_history("support"), rollout_records.find(store, "support")
+    seen = rollout.status(store, "support", at=LATER)
+    assert seen.look.pairs == 0 and seen.rollout.state == "shadow"
+    assert (store.routes(), store.route_history("support"), rollout_records.find(store, "support")) == before
+    stepped = rollout.step(store, "support", at=LATER)
+    assert stepped.rollout.state == "rolled_back" and stepped.look.pairs > 0
+    assert rollout.status(store, "support", at=LATER) == stepped

@@ -11,6 +11,7 @@ import msgspec
 from freehold.errors import UsageError
 from freehold.store import Store, open_store
 from freehold.types.endpoint import ServePlan
+from freehold.types.rollout import Rollout, RolloutTerms
 from freehold.types.route import Route
 from freehold.workflows.project import Project
 from freehold.workflows.prove.evaluate import task_of
@@ -36,7 +37,7 @@ def start_project(
     who: str,
     at: datetime,
     loose_schemas: bool = False,
-) -> rollout.Rollout:
+) -> Rollout:
     """Begin a rollout of what `freehold up` serves.
 
     Raises `UsageError` where something is not known, and where the engine cannot hold answers to the traffic's schemas
@@ -59,12 +60,14 @@ def start_project(
         return rollout.start(
             store,
             route,
-            task=task_of(project),
-            stages=config.rollout.canary,
-            shadow_share=config.rollout.shadow,
-            max_p95_ms=config.rollout.max_p95_ms,
-            requests_per_user=config.rollout.requests_per_user,
-            window_s=config.rollout.window_minutes * 60,
+            RolloutTerms(
+                task=task_of(project),
+                stages=config.rollout.canary,
+                shadow_share=config.rollout.shadow,
+                max_p95_ms=config.rollout.max_p95_ms,
+                requests_per_user=config.rollout.requests_per_user,
+                window_s=config.rollout.window_minutes * 60,
+            ),
             who=who,
             at=at,
         )

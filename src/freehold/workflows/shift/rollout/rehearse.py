@@ -30,7 +30,9 @@ from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.evaluation import Task
 from freehold.types.progress import Progress, Silent
 from freehold.types.record import Record
+from freehold.types.rollout import RolloutTerms
 from freehold.types.route import Route, Target
+from freehold.workflows.shift import rollout_records
 from freehold.workflows.shift.observer_process import LEASE, ObserverProcess, Watching
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.rollout.ledger import Tests
@@ -154,13 +156,15 @@ class _Play:
         rollout.start(
             store,
             route,
-            task=Task(name=ROUTE, scorer="exact", margin=self._margin),
-            stages=(0.5,),
-            shadow_share=1.0 if self._fault == "quality" else 0.0,
-            max_p95_ms=_SLOW_MS / 2 if self._fault == "slow" else None,
+            RolloutTerms(
+                task=Task(name=ROUTE, scorer="exact", margin=self._margin),
+                stages=(0.5,),
+                shadow_share=1.0 if self._fault == "quality" else 0.0,
+                max_p95_ms=_SLOW_MS / 2 if self._fault == "slow" else None,
+                requests_per_user=1,
+            ),
             who=ROUTE,
             at=at,
-            requests_per_user=1,
         )
         if self._fault != "quality":
             rollout.advance(store, ROUTE, who=ROUTE, at=at, force=True)
@@ -177,17 +181,17 @@ class _Play:
                 while state != "rolled_back" and answered < self._most:
                     await asyncio.gather(*(self._ask(client) for _ in range(_AT_ONCE)))
                     answered += _AT_ONCE
-                    state = (await asyncio.to_thread(rollout.find, store, ROUTE)).state
+                    state = (await asyncio.to_thread(rollout_records.find, store, ROUTE)).state
                     await asyncio.sleep(_PAUSE_S)
                     self._progress.update(answered, self._most, unit="requests", note=state)
                 if state != "rolled_back":
                     await self._until(lambda: self._all_seen(store), _START_S)
-                    state = (await asyncio.to_thread(rollout.find, store, ROUTE)).state
+                    state = (await asyncio.to_thread(rollout_records.find, store, ROUTE)).state
                 seconds = time.monotonic() - began
                 late = await self._late(store, client) if state == "rolled_back" else None
         finally:
             await asyncio.to_thread(observer.stop)
-        ended = rollout.find(store, ROUTE)
+        ended = rollout_records.find(store, ROUTE)
         return Rehearsal(
             fault=self._fault,
             drop=self._drop,
@@ -210,7 +214,7 @@ class _Play:
 
     def _all_seen(self, store: Store) -> bool:
         """Whether the observer has taken in every trace there is."""
-        found = rollout.find(store, ROUTE)
+        found = rollout_records.find(store, ROUTE)
         body = rollouts.state_of(store.database, found.id).body
         seen = 0 if body is None else msgspec.json.decode(body, type=Tests).cursor
         return found.state == "rolled_back" or not store.traces_after(seen, most=1, complete_only=False)

@@ -1,8 +1,8 @@
 """`freehold rollout`: traffic moves from the incumbent to a candidate in steps, and back in one.
 
-A rollout is a record beside its route. A look takes in what is new; an alarm sets the route to ``rolled_back`` at
-once. Looks come from the observer (`freehold.workflows.shift.observer`) and from whoever asks for the status. Steps
-forward are asked for by a person and refused while the tests do not allow them.
+`step` takes in new traffic and rolls back where a test says so; the observer (`freehold.workflows.shift.observer`)
+does it every few seconds. `status` only looks. Steps forward are asked for by a person and refused while the tests do
+not allow them.
 """
 
 from __future__ import annotations
@@ -17,56 +17,17 @@ import msgspec
 from freehold.errors import StoreError, UsageError
 from freehold.gateway.config import check_apart
 from freehold.store import Store
-from freehold.types.evaluation import Task
 from freehold.types.record import Record, event_id
+from freehold.types.rollout import Rollout, RolloutTerms
 from freehold.types.route import Route, RouteState, Target
 from freehold.types.verdict import Verdict
+from freehold.workflows.shift import rollout_records, routes
+from freehold.workflows.shift.rollout import scoring
 from freehold.workflows.shift.rollout.ledger import Look, Tests, look
-from freehold.workflows.shift.rollout.scoring import Plan, learn, shown
 
-KIND = "rollout"
 UNITS_A_STAGE = 50
 HOURS_A_STAGE = 24.0
 _TRIES = 5
-
-RUNNING = ("shadow", "canary", "paused")
-State = Literal["shadow", "canary", "paused", "promoted", "rolled_back"]
-
-
-class Rollout(Record, frozen=True, kw_only=True):
-    """One attempt to move one route. A fix and another try is a new rollout, with new error budgets."""
-
-    id: str
-    route: str
-    state: State
-    task: Task
-    stages: tuple[float, ...]
-    shadow_share: float
-    stage: int = -1
-    """Place in `stages`; -1 while only mirrored."""
-    paused_in: Literal["shadow", "canary"] | None = None
-    """What was going on when it was paused."""
-    started_at: datetime
-    stage_began_at: datetime
-    max_p95_ms: float | None = None
-    verdict_id: str | None = None
-    number: int = 1
-    """How many rollouts this route has had, this one included."""
-    why: str = ""
-    requests_per_user: int = 5
-    window_s: float = 120.0
-
-    @property
-    def plan(self) -> Plan:
-        return Plan(
-            self.id,
-            self.route,
-            self.task,
-            self.started_at,
-            self.max_p95_ms,
-            self.requests_per_user,
-            self.window_s,
-        )
 
 
 class Status(Record, frozen=True, kw_only=True):
@@ -84,72 +45,46 @@ class Status(Record, frozen=True, kw_only=True):
         return 3 if self.missing else 0
 
 
-def start(
-    store: Store,
-    route: Route,
-    *,
-    task: Task,
-    stages: tuple[float, ...],
-    shadow_share: float,
-    max_p95_ms: float | None,
-    who: str,
-    at: datetime,
-    requests_per_user: int = 5,
-    window_s: float = 120.0,
-) -> Rollout:
+def start(store: Store, route: Route, terms: RolloutTerms, *, who: str, at: datetime) -> Rollout:
     """Begin to mirror a route's traffic. Raises `UsageError` while another rollout of the route runs."""
-    earlier = store.get_record(KIND, route.name, Rollout)
-    if earlier is not None and earlier.state in RUNNING:
+    earlier = rollout_records.of_route(store, route.name)
+    if earlier is not None and earlier.is_live:
         raise UsageError(
             f"a rollout of the route {route.name} is running ({earlier.state})",
             hint=f"freehold rollout rollback --route {route.name} ends it",
         )
     check_apart(route, store.routes())
+    stages = terms.stages
     if not stages or list(stages) != sorted(set(stages)) or not all(0 < share < 1 for share in stages):
         raise UsageError(f"canary stages {list(stages)} are not rising shares between 0 and 1")
     verdict = store.latest_record("verdict", Verdict)
     made = Rollout(
+        **msgspec.structs.asdict(terms),
         id=event_id(int(at.timestamp() * 1000)),
         route=route.name,
         state="shadow",
-        task=task,
-        stages=stages,
-        shadow_share=shadow_share,
         started_at=at,
         stage_began_at=at,
-        max_p95_ms=max_p95_ms,
         verdict_id=verdict.id if verdict is not None else None,
         number=1 if earlier is None else earlier.number + 1,
-        requests_per_user=requests_per_user,
-        window_s=window_s,
     )
     _move(store, made, route, "shadow", who=who, at=at, why=f"rollout {made.number} begins")
     return made
 
 
-def running(store: Store) -> list[Rollout]:
-    """The rollouts that are not over."""
-    return [one for one in store.list_records(KIND, Rollout) if one.state in RUNNING]
+def status(store: Store, route_name: str, *, at: datetime | None = None) -> Status:
+    """A rollout as its last step left it. Nothing is taken in and nothing moves."""
+    rollout = rollout_records.find(store, route_name)
+    return _status(store, rollout, scoring.tests_of(store, rollout), at or datetime.now(UTC))
 
 
-def step(store: Store, route_name: str, *, at: datetime, who: str = "freehold") -> Rollout:
+def step(store: Store, route_name: str, *, who: str = "freehold", at: datetime | None = None) -> Status:
     """Take in what is new, and roll back when a test says so."""
-    rollout, _ = _step(store, find(store, route_name), who=who, at=at)
-    return rollout
-
-
-def status(store: Store, route_name: str, *, who: str = "freehold", at: datetime | None = None) -> Status:
-    """What `step` does, and everything it saw."""
     at = at or datetime.now(UTC)
-    rollout, tests = _step(store, find(store, route_name), who=who, at=at)
-    seen = shown(store, rollout.plan, tests)
-    return Status(rollout=rollout, look=seen, missing=_missing(store, rollout, seen, at))
-
-
-def _step(store: Store, rollout: Rollout, *, who: str, at: datetime) -> tuple[Rollout, Tests]:
-    tests = learn(store, rollout.plan, at=at)
+    rollout = rollout_records.find(store, route_name)
+    tests = scoring.learn(store, rollout, at=at)
     seen = look(tests, ())
-    if rollout.state in RUNNING and (seen.alarms or seen.broken_off):
+    if rollout.is_live and (seen.alarms or seen.broken_off):
         reasons = [seen.broken_off] if seen.broken_off else []
         reasons += [
             f"{state.metric} e-value {state.e_value:.3g} reached {state.acts_at:g}"
@@ -157,13 +92,18 @@ def _step(store: Store, rollout: Rollout, *, who: str, at: datetime) -> tuple[Ro
             if state.rollback
         ]
         rollout = rollback(store, rollout.route, who=who, at=at, why=", ".join(reasons))
-    return rollout, tests
+    return _status(store, rollout, tests, at)
+
+
+def _status(store: Store, rollout: Rollout, tests: Tests, at: datetime) -> Status:
+    seen = scoring.shown(store, rollout, tests)
+    return Status(rollout=rollout, look=seen, missing=_missing(store, rollout, seen, at))
 
 
 def follow(store: Store, route_name: str, *, every_s: float, shown: Callable[[Status], None]) -> Status:
-    """Look again and again until the rollout is over."""
+    """Step again and again until the rollout is over."""
     while True:
-        now = status(store, route_name)
+        now = step(store, route_name)
         shown(now)
         if now.rollout.state in ("promoted", "rolled_back"):
             return now
@@ -177,19 +117,19 @@ def advance(
 
     Raises `UsageError` saying what is missing.
     """
-    paused = find(store, route_name)
+    paused = rollout_records.find(store, route_name)
     if paused.state == "paused" and paused.paused_in == "shadow":
         again = msgspec.structs.replace(paused, state="shadow", paused_in=None)
         _move(
             store,
             again,
-            _route(store, route_name),
+            routes.find(store, route_name, option="--route"),
             "shadow",
             who=who,
             at=at,
             why=_because("mirrored again", why),
         )
-        return status(store, route_name, at=at)
+        return step(store, route_name, at=at)
     now = _allowed(store, route_name, who=who, at=at, force=force)
     rollout = now.rollout
     if rollout.stage + 1 == len(rollout.stages):
@@ -202,8 +142,17 @@ def advance(
         rollout, state="canary", stage=rollout.stage + 1, stage_began_at=at, paused_in=None
     )
     why = _because(f"canary at {share:.2%}" + (", forced" if force else ""), why)
-    _move(store, moved, _route(store, route_name), "canary", who=who, at=at, why=why, share=share)
-    return status(store, route_name, at=at)
+    _move(
+        store,
+        moved,
+        routes.find(store, route_name, option="--route"),
+        "canary",
+        who=who,
+        at=at,
+        why=why,
+        share=share,
+    )
+    return step(store, route_name, at=at)
 
 
 def promote(
@@ -223,21 +172,23 @@ def promote(
 
 def pause(store: Store, route_name: str, *, who: str, at: datetime, why: str = "") -> Rollout:
     """All traffic to the incumbent for now; what was learned is kept, and `advance` goes on from here."""
-    rollout = find(store, route_name)
+    rollout = rollout_records.find(store, route_name)
     if rollout.state != "shadow" and rollout.state != "canary":
         raise UsageError(f"the rollout of the route {route_name} is {rollout.state}, it cannot be paused")
     paused = msgspec.structs.replace(
         rollout, state="paused", stage=max(-1, rollout.stage - 1), paused_in=rollout.state
     )
     why = _because("paused", why)
-    _move(store, paused, _route(store, route_name), "incumbent", who=who, at=at, why=why)
+    _move(
+        store, paused, routes.find(store, route_name, option="--route"), "incumbent", who=who, at=at, why=why
+    )
     return paused
 
 
 def rollback(store: Store, route_name: str, *, who: str, at: datetime, why: str = "") -> Rollout:
     """All traffic to the incumbent, now, from any state, whoever else changes the route at the same time."""
     why = why or "asked for"
-    rollout = find(store, route_name)
+    rollout = rollout_records.find(store, route_name)
     for _ in range(_TRIES - 1):
         try:
             return _end(store, rollout, "rolled_back", who=who, at=at, why=why)
@@ -245,16 +196,16 @@ def rollback(store: Store, route_name: str, *, who: str, at: datetime, why: str 
             # Somebody changed the route in between. Going back is right whatever it was.
             if "changed it meanwhile" not in error.message:
                 raise
-            rollout = find(store, route_name)
+            rollout = rollout_records.find(store, route_name)
     return _end(store, rollout, "rolled_back", who=who, at=at, why=why)
 
 
 def rollback_route(store: Store, route_name: str, *, who: str, at: datetime, why: str = "") -> None:
     """`rollback` for any route, also one that was moved without a rollout. Raises `UsageError`."""
-    if store.get_record(KIND, route_name, Rollout) is not None:
+    if rollout_records.of_route(store, route_name) is not None:
         rollback(store, route_name, who=who, at=at, why=why)
         return
-    route = _route(store, route_name)
+    route = routes.find(store, route_name, option="--route")
     store.save_route(
         msgspec.structs.replace(route, state="rolled_back"), who=who, at=at, why=why or "asked for"
     )
@@ -263,39 +214,6 @@ def rollback_route(store: Store, route_name: str, *, who: str, at: datetime, why
 def _because(what: str, why: str) -> str:
     """A step as the history tells it, with the reason that was given."""
     return f"{what}: {why}" if why else what
-
-
-def running_rollout(store: Store, route_name: str) -> Rollout | None:
-    """The rollout of a route that is not over yet."""
-    found = store.get_record(KIND, route_name, Rollout)
-    return found if found is not None and found.state in RUNNING else None
-
-
-def find(store: Store, route_name: str) -> Rollout:
-    """The rollout of a route. Raises `UsageError`."""
-    found = store.get_record(KIND, route_name, Rollout)
-    if found is None:
-        others = [one.route for one in store.list_records(KIND, Rollout)]
-        raise UsageError(
-            f"the route {route_name} has no rollout",
-            hint=f"those that have one: {', '.join(others)} (--route)"
-            if others
-            else "freehold rollout start begins one",
-        )
-    return found
-
-
-def _route(store: Store, name: str) -> Route:
-    known = store.routes()
-    for route in known:
-        if route.name == name:
-            return route
-    raise UsageError(
-        f"the store has no route {name}",
-        hint=f"routes here: {', '.join(route.name for route in known)} (--route)"
-        if known
-        else "freehold rollout start makes one",
-    )
 
 
 def _move(
@@ -315,9 +233,7 @@ def _move(
     store.save_route(
         changed, who=who, at=at, why=why, verdict_id=rollout.verdict_id, expected_revision=route.revision
     )
-    store.put_record(
-        KIND, rollout.route, rollout, made_from=(rollout.verdict_id,) if rollout.verdict_id else ()
-    )
+    rollout_records.keep(store, rollout)
 
 
 def _end(
@@ -330,12 +246,12 @@ def _end(
     why: str,
 ) -> Rollout:
     done = msgspec.structs.replace(rollout, state=state, why=why)
-    _move(store, done, _route(store, rollout.route), state, who=who, at=at, why=why)
+    _move(store, done, routes.find(store, rollout.route, option="--route"), state, who=who, at=at, why=why)
     return done
 
 
 def _allowed(store: Store, route_name: str, *, who: str, at: datetime, force: bool) -> Status:
-    now = status(store, route_name, who=who, at=at)
+    now = step(store, route_name, who=who, at=at)
     if now.rollout.state in ("promoted", "rolled_back"):
         raise UsageError(
             f"the rollout of the route {route_name} is over: {now.rollout.state}"

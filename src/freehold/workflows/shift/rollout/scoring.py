@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 import anyio
 import msgspec
@@ -20,6 +19,7 @@ from freehold.store import Store, rollouts
 from freehold.store.rollouts import WindowRow
 from freehold.types.evaluation import Task
 from freehold.types.record import Record
+from freehold.types.rollout import Rollout
 from freehold.types.trace import Trace
 from freehold.workflows.shift.rollout.ledger import Ledger, Look, Tests, Window, begin, look, unit_of
 
@@ -46,54 +46,38 @@ class PairScore(Record, frozen=True, kw_only=True):
         return max(-1.0, min(1.0, self.candidate - self.incumbent))
 
 
-class Plan(NamedTuple):
-    """What a look needs to know of its rollout."""
-
-    id: str
-    route: str
-    task: Task
-    since: datetime
-    max_p95_ms: float | None
-    requests_per_user: int
-    window_s: float
-
-
-def learn(store: Store, plan: Plan, *, at: datetime) -> Tests:
+def learn(store: Store, rollout: Rollout, *, at: datetime) -> Tests:
     """Take in everything new; returns the tests as they stand then."""
     while True:
-        state = rollouts.state_of(store.database, plan.id)
-        tests = (
-            begin(margin=plan.task.margin, max_p95_ms=plan.max_p95_ms)
-            if state.body is None
-            else msgspec.json.decode(state.body, type=Tests)
-        )
+        state = rollouts.state_of(store.database, rollout.id)
+        tests = _tests(rollout, state.body)
         page = store.traces_after(
-            tests.cursor, most=PAGE, route=plan.route, since=plan.since, complete_only=False
+            tests.cursor, most=PAGE, route=rollout.route, since=rollout.started_at, complete_only=False
         )
         rows = {
             (row.kind, row.unit, row.stage): row
             for row in (
-                *rollouts.open_windows(store.database, plan.id),
-                *rollouts.windows_of(store.database, plan.id, (unit_of(trace) for _, trace in page)),
+                *rollouts.open_windows(store.database, rollout.id),
+                *rollouts.windows_of(store.database, rollout.id, (unit_of(trace) for _, trace in page)),
             )
         }
         ledger = Ledger(
             tests,
             [msgspec.json.decode(row.body, type=Window) for row in rows.values()],
-            requests_per_user=plan.requests_per_user,
-            window_s=plan.window_s,
+            requests_per_user=rollout.requests_per_user,
+            window_s=rollout.window_s,
         )
         for seq, trace in page:
             ledger.take(seq, trace)
         ready = ledger.ready(at)
         ledger.feed_arms(ready.arms)
-        scores = _scores(store, plan.task, ready.pairs) if ready.pairs else {}
+        scores = _scores(store, rollout.task, ready.pairs) if ready.pairs else {}
         ledger.feed_pairs(ready.pairs, [_mean(window, scores) for window in ready.pairs])
         if not page and not ledger.changed:
             return tests
         written = rollouts.learn(
             store.database,
-            plan.id,
+            rollout.id,
             known_version=state.version,
             state=msgspec.json.encode(ledger.tests),
             windows=[_row(window) for window in ledger.changed.values()],
@@ -103,16 +87,27 @@ def learn(store: Store, plan: Plan, *, at: datetime) -> Tests:
             return ledger.tests
 
 
-def shown(store: Store, plan: Plan, tests: Tests) -> Look:
+def tests_of(store: Store, rollout: Rollout) -> Tests:
+    """The tests as the last look left them."""
+    return _tests(rollout, rollouts.state_of(store.database, rollout.id).body)
+
+
+def _tests(rollout: Rollout, stored: bytes | None) -> Tests:
+    if stored is None:
+        return begin(margin=rollout.task.margin, max_p95_ms=rollout.max_p95_ms)
+    return msgspec.json.decode(stored, type=Tests)
+
+
+def shown(store: Store, rollout: Rollout, tests: Tests) -> Look:
     """The look for people, with the limit that takes all values to compute."""
     windows = [
         msgspec.json.decode(body, type=Window)
-        for body in rollouts.closed_windows(store.database, plan.id, "pair")
+        for body in rollouts.closed_windows(store.database, rollout.id, "pair")
     ]
     return look(
         tests,
         [window.value for window in windows if window.value is not None],
-        waiting=len(rollouts.open_windows(store.database, plan.id)),
+        waiting=len(rollouts.open_windows(store.database, rollout.id)),
     )
 
 

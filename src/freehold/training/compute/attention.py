@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn import functional
 
-from freehold.training import kernels
-from freehold.training.packing import Group, Pack
-from freehold.training.parameters import differentiable
+from freehold.training.compute import kernels
+from freehold.training.compute.packing import Group, Pack
+from freehold.training.compute.parameters import differentiable
 
 NAME = "freehold_packed"
 

@@ -6,11 +6,11 @@ PEFT makes the adapter and saves it; this file only computes with its weights, f
   stacked, the B's lie on the diagonal of one small matrix;
 - the LoRA result is added by the matrix product itself; so is the residual;
 - nothing is kept for backward that is cheap to make again (normed inputs, the MLP's product);
-- gradients go straight into the flat float32 buffer of `freehold.training.parameters`.
+- gradients go straight into the flat float32 buffer of `freehold.training.compute.parameters`.
 
 Formulas, for ``y = x Wᵀ + s (x Aᵀ) Bᵀ``: ``dx = dy W + (s dy B) A``, ``dA = (s dy B)ᵀ x``,
 ``dB = s dyᵀ (x Aᵀ)`` (Hu et al. 2021, arXiv:2106.09685). What lies between the products is in
-`freehold.training.elementwise`.
+`freehold.training.compute.elementwise`.
 
 Covered: Llama and Mistral layers, any subset of the linear layers with LoRA or rsLoRA, no dropout.
 Not covered (the modules then run as they are): 4-bit weights, DoRA, dropout on the LoRA path, other families.
@@ -25,10 +25,16 @@ import torch
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from freehold.training import attention
-from freehold.training.elementwise import rms_norm, rms_norm_backward, rotate_, swiglu, swiglu_backward
-from freehold.training.packing import Pack
-from freehold.training.parameters import Parameters, differentiable
+from freehold.training.compute import attention
+from freehold.training.compute.elementwise import (
+    rms_norm,
+    rms_norm_backward,
+    rotate_,
+    swiglu,
+    swiglu_backward,
+)
+from freehold.training.compute.packing import Pack
+from freehold.training.compute.parameters import Parameters, differentiable
 
 
 class Projection:

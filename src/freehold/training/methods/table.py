@@ -15,9 +15,6 @@ from freehold.training.loop import Trainer
 from freehold.types.dataset import Sample, SplitName
 from freehold.types.training import FinetuneConfig, misfit
 
-FEWEST_SAMPLES = 4
-"""Fewer can't say anything about a task."""
-
 
 class Formatted(NamedTuple):
     """A split as a trainer takes it, and what is not trained on."""
@@ -72,44 +69,26 @@ def check(config: FinetuneConfig) -> None:
         )
 
 
-def check_rank(config: FinetuneConfig, smallest: int) -> None:
-    """Raise `TrainingError` for a rank above the narrowest side of the layers it is put on."""
-    if config.method != "full" and config.r > smallest:
-        raise TrainingError(
-            f"rank r={config.r} is larger than the smallest adapted layer ({smallest})",
-            hint=f"choose r of at most {max(1, smallest // 4)}",
-        )
-
-
-def check_count(usable: int, first_reject: str | None, need: str) -> None:
-    """Raise `TrainingError` for fewer samples than can say anything about a task."""
-    if usable < FEWEST_SAMPLES:
-        first = f"; first reject: {first_reject}" if first_reject else ""
-        raise TrainingError(
-            f"{usable} samples can be trained on, at least {FEWEST_SAMPLES} are needed{first}", hint=need
-        )
-
-
 def _lora(base: Base, config: FinetuneConfig) -> Trainer:
-    from freehold.training.lora import LoraTrainer
+    from freehold.training.methods.lora import LoraTrainer
 
     return LoraTrainer(base, config)
 
 
 def _full(base: Base, config: FinetuneConfig) -> Trainer:
-    from freehold.training.full import FullTrainer
+    from freehold.training.methods.full import FullTrainer
 
     return FullTrainer(base, config)
 
 
 def _preference(base: Base, config: FinetuneConfig) -> Trainer:
-    from freehold.training.preference import PreferenceTrainer
+    from freehold.training.methods.preference import PreferenceTrainer
 
     return PreferenceTrainer(base, config)
 
 
 def _distill(base: Base, config: FinetuneConfig) -> Trainer:
-    from freehold.training.distill import DistillTrainer
+    from freehold.training.methods.distill import DistillTrainer
 
     return DistillTrainer(base, config)
 
@@ -121,19 +100,19 @@ def _imitated(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig)
 
 
 def _taught(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> Formatted:
-    from freehold.training.teaching import format_taught
+    from freehold.training.methods.distill_samples import format_taught
 
     return Formatted(*format_taught(tokenizer, samples, max_tokens=config.max_tokens))
 
 
 def _pairs(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> Formatted:
-    from freehold.training.preferences import format_pairs
+    from freehold.training.methods.preference_samples import format_pairs
 
     return Formatted(*format_pairs(tokenizer, samples, max_tokens=config.max_tokens))
 
 
 def _judged(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> Formatted:
-    from freehold.training.preferences import format_judged
+    from freehold.training.methods.preference_samples import format_judged
 
     return Formatted(*format_judged(tokenizer, samples, max_tokens=config.max_tokens))
 

@@ -5,7 +5,7 @@ import re
 import jinja2.sandbox
 import pytest
 
-from freehold.training.ollama_template import go_template, modelfile, read_off
+from freehold.training.output.ollama_template import go_template, modelfile, read_off
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"

@@ -23,7 +23,7 @@ class Optimized:
     """The trainable parameters of `model` and their optimizer."""
 
     def __init__(self, model: Any, device: str, config: FinetuneConfig) -> None:
-        from freehold.training.parameters import Parameters
+        from freehold.training.compute.parameters import Parameters
 
         self._config = config
         self.parameters = Parameters(model)

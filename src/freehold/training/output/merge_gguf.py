@@ -20,11 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from freehold.errors import TrainingError
-from freehold.training import whole
-from freehold.training.export import PEFT_CONFIG as CONFIG
-from freehold.training.export import PEFT_WEIGHTS as WEIGHTS
-from freehold.training.export import permuted
-from freehold.training.merge import Merged, MergeJob
+from freehold.training.output.artefacts import PEFT_CONFIG, PEFT_WEIGHTS, WHOLE_WEIGHTS, permuted
+from freehold.training.output.merge_job import Merged, MergeJob
+from freehold.training.output.whole_tensors import WholeTensors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,7 +81,7 @@ class _PeftLayers:
         import gguf
         from safetensors.torch import load_file
 
-        self._config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        self._config = json.loads((folder / PEFT_CONFIG).read_text(encoding="utf-8"))
         if self._config.get("peft_type", "LORA") != "LORA" or self._config.get("bias", "none") != "none":
             raise TrainingError(
                 f"the adapter in {folder} is no LoRA of linear layers alone", hint="export --as merged"
@@ -97,7 +95,7 @@ class _PeftLayers:
         names = gguf.get_tensor_name_map(known, int(_value(reader, f"{architecture}.block_count")))
         self._layers: dict[str, dict[str, Any]] = {}
         self._scales: dict[str, float] = {}
-        for key, tensor in load_file(str(folder / WEIGHTS)).items():
+        for key, tensor in load_file(str(folder / PEFT_WEIGHTS)).items():
             module, _, part = key.removesuffix(".weight").rpartition(".lora_")
             layer = module.removeprefix("base_model.model.")
             name = names.get_name(layer)
@@ -157,11 +155,11 @@ def merge(job: MergeJob) -> Merged:
     reader = gguf.GGUFReader(job.weights.path)
     architecture = str(_value(reader, "general.architecture"))
     learned: Learned
-    if (folder / whole.WEIGHTS).is_file():
-        learned = whole.WholeTensors(folder, architecture)
+    if (folder / WHOLE_WEIGHTS).is_file():
+        learned = WholeTensors(folder, architecture)
     elif adapter.is_file():
         learned = _Deltas(adapter)
-    elif (folder / WEIGHTS).is_file() and (folder / CONFIG).is_file():
+    elif (folder / PEFT_WEIGHTS).is_file() and (folder / PEFT_CONFIG).is_file():
         learned = _PeftLayers(folder, reader)
     else:
         raise TrainingError(f"{folder} holds neither an adapter nor trained weights")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tests.training.conftest import task_samples
 
-from freehold.training import elementwise, kernels
+from freehold.training.compute import elementwise, kernels
 from freehold.training.formatting import format_samples
 
 pytestmark = pytest.mark.skipif(
@@ -94,7 +94,7 @@ def test_not_a_number_stays_not_a_number(where):
 
 
 def test_a_step_has_the_same_loss_and_gradient(tiny, tokenizer, both_ways):
-    from tests.training.test_fused import trainer_for
+    from tests.training.compute.test_fused import trainer_for
 
     samples = format_samples(tokenizer, task_samples(9), max_tokens=512).samples
     trainer = trainer_for(tiny, precision="bf16")

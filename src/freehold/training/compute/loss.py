@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from freehold.training.elementwise import cross_entropy_
-from freehold.training.parameters import differentiable
+from freehold.training.compute.elementwise import cross_entropy_
+from freehold.training.compute.parameters import differentiable
 
 # Logits of a chunk: 256 rows × 49k vocabulary × 4 bytes are 50 MB.
 _CHUNK_ROWS = 256
-# The last chunk is filled up, so that few shapes are met (see `freehold.training.packing`).
+# The last chunk is filled up, so that few shapes are met (see `freehold.training.compute.packing`).
 _ROW_MULTIPLE = 32
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from freehold.training import base as bases
-from freehold.training import export
-from freehold.training.lora import LoraTrainer
+from freehold.training.methods.lora import LoraTrainer
+from freehold.training.output import export
 from freehold.types.training import FinetuneConfig
 
 

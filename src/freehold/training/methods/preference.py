@@ -21,11 +21,12 @@ from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
 from freehold.errors import MissingExtraError, TrainingError
-from freehold.training import group, lora, schedule
+from freehold.training import group, schedule
 from freehold.training.base import Base
+from freehold.training.compute.optimizing import Optimized
 from freehold.training.loop import Evaluation
-from freehold.training.optimizing import Optimized
-from freehold.training.preferences import Judged, Pair
+from freehold.training.methods import lora
+from freehold.training.methods.preference_samples import Judged, Pair
 from freehold.types.training import FinetuneConfig
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """What a decoder layer computes between its matrix products, forward and backward.
 
-Each function has two ways: compiled loops (`freehold.training.kernels`) and PyTorch's operations. The loops
+Each function has two ways: compiled loops (`freehold.training.compute.kernels`) and PyTorch's operations. The loops
 compute in float32 and round once.
 
 RMS norm (Zhang & Sennrich 2019, arXiv:1910.07467) with ``n = x / rms(x)``: ``dx = (w dn − n mean(w dn · n)) /
@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from freehold.training import kernels
+from freehold.training.compute import kernels
 
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> tuple[torch.Tensor, torch.Tensor]:

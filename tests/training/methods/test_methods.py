@@ -19,11 +19,12 @@ from tests.training.conftest import (
 from freehold import training
 from freehold.errors import TrainingError
 from freehold.training import base as bases
-from freehold.training import loop, methods
-from freehold.training.distill import DistillTrainer
+from freehold.training import loop
 from freehold.training.formatting import format_samples
-from freehold.training.preferences import format_judged, format_pairs
-from freehold.training.teaching import Soft, Taught, format_taught
+from freehold.training.methods import table
+from freehold.training.methods.distill import DistillTrainer
+from freehold.training.methods.distill_samples import Soft, Taught, format_taught
+from freehold.training.methods.preference_samples import format_judged, format_pairs
 from freehold.types.dataset import Message, TeacherToken
 from freehold.types.training import FinetuneConfig
 
@@ -89,8 +90,8 @@ class Run:
 
     def go(self, stop_at=None):
         self.events = []
-        base = bases.load(self.job.base, methods.load_config(self.config))
-        approach = methods.of(self.config.method)
+        base = bases.load(self.job.base, table.load_config(self.config))
+        approach = table.of(self.config.method)
         self.train = approach.read(self.job, base.tokenizer, "train").samples
         validation = approach.read(self.job, base.tokenizer, "validation").samples
         self.trainer = approach.make(base, self.config)
@@ -262,11 +263,11 @@ def test_an_evaluation_changes_no_gradient_of_a_4_bit_base(tmp_path, tokenizer):
     pytest.importorskip("bitsandbytes")
     base = weights_at(tmp_path, make_model(tokenizer, hidden_size=64, intermediate_size=128), tokenizer)
     config = msgspec.structs.replace(CONFIG, method="qlora", precision="bf16")
-    trainer = methods.of("qlora").make(bases.load(base, config), config)
+    trainer = table.of("qlora").make(bases.load(base, config), config)
     for name, weights in trainer.model.named_parameters():
         if "lora_B" in name:  # a fresh adapter's zeros would hide most of the gradient
             weights.data.normal_(std=0.05)
-    encoded = methods.of("qlora").format(tokenizer, task_samples(8), config).samples
+    encoded = table.of("qlora").format(tokenizer, task_samples(8), config).samples
 
     def gradient():
         trainer.parameters.zero_gradient()
@@ -305,11 +306,11 @@ def test_full_fine_tuning_moves_every_weight_and_adapters_move_none_of_the_base(
 )
 def test_options_that_cannot_work_are_refused_before_anything_is_loaded(changes, message):
     with pytest.raises(TrainingError, match=message):
-        methods.check(msgspec.structs.replace(CONFIG, **changes))
+        table.check(msgspec.structs.replace(CONFIG, **changes))
 
 
 def test_the_paged_optimizer_says_what_it_needs(tiny):
-    from freehold.training.optimizing import make_optimizer
+    from freehold.training.compute.optimizing import make_optimizer
 
     with pytest.raises(TrainingError, match="needs a CUDA device"):
         make_optimizer(torch.zeros(2), "cpu", msgspec.structs.replace(CONFIG, optimizer="paged_adamw"))

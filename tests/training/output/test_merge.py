@@ -9,9 +9,11 @@ import torch
 
 from freehold.errors import TrainingError
 from freehold.training import base as bases
-from freehold.training import export, merge_gguf
-from freehold.training.lora import LoraTrainer
-from freehold.training.merge import MergeJob, merge_here
+from freehold.training.methods.lora import LoraTrainer
+from freehold.training.output import export, merge_gguf
+from freehold.training.output.artefacts import permuted
+from freehold.training.output.merge import merge_here
+from freehold.training.output.merge_job import MergeJob
 from freehold.types.training import FinetuneConfig
 
 IDS = torch.tensor([[1, 5, 40, 7, 99, 23, 2, 64]])
@@ -52,9 +54,9 @@ def gguf_of(model, path):
             continue
         values = tensor.float()
         if name.endswith("q_proj.weight"):
-            values = export.permuted(values, 4)
+            values = permuted(values, 4)
         elif name.endswith("k_proj.weight"):
-            values = export.permuted(values, 2)
+            values = permuted(values, 2)
         known = names.get_name(name, try_suffixes=(".weight",))
         kind = gguf.GGMLQuantizationType.Q8_0 if values.ndim == 2 else gguf.GGMLQuantizationType.F32
         writer.add_tensor(known, gguf.quantize(values.numpy(), kind), raw_dtype=kind)

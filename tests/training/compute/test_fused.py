@@ -6,10 +6,10 @@ from tests.training.conftest import task_samples
 from torch.nn import functional
 
 from freehold.training import base as bases
-from freehold.training.attention import _Block, _explicit, _kernel
+from freehold.training.compute.attention import _Block, _explicit, _kernel
+from freehold.training.compute.packing import common_prefix, pack
 from freehold.training.formatting import Encoded, format_samples
-from freehold.training.lora import LoraTrainer
-from freehold.training.packing import common_prefix, pack
+from freehold.training.methods.lora import LoraTrainer
 from freehold.types.training import FinetuneConfig
 
 

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from freehold.errors import TrainingError
-from freehold.training import group, methods, schedule
+from freehold.training import group, schedule
 from freehold.training.base import Base
+from freehold.training.compute.optimizing import Optimized
+from freehold.training.compute.packing import Pack, pack, packed_order
 from freehold.training.formatting import Encoded
 from freehold.training.loop import Evaluation
-from freehold.training.optimizing import Optimized
-from freehold.training.packing import Pack, pack, packed_order
+from freehold.training.methods import checks
 from freehold.types.training import FinetuneConfig
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def adapter_config(base: Base, config: FinetuneConfig) -> Any:
     import peft
 
     targets = config.target_modules
-    methods.check_rank(config, _smallest_side(base.model, targets))
+    checks.check_rank(config, _smallest_side(base.model, targets))
     return peft.LoraConfig(
         task_type="CAUSAL_LM",
         r=config.r,
@@ -96,7 +97,7 @@ class LoraTrainer(Optimized):
     """
 
     def __init__(self, base: Base, config: FinetuneConfig) -> None:
-        from freehold.training.fused import FusedDecoder
+        from freehold.training.compute.fused import FusedDecoder
 
         self.base = base
         self.config = config
@@ -151,7 +152,7 @@ class LoraTrainer(Optimized):
         """Summed loss of samples computed at once, the number of targets, and of tokens (unpacked)."""
         import torch
 
-        from freehold.training.loss import cross_entropy_sum
+        from freehold.training.compute.loss import cross_entropy_sum
 
         packed = pack(samples, device=self.base.device)
         hidden = self._hidden(packed)
@@ -192,7 +193,7 @@ class LoraTrainer(Optimized):
         """How well samples are answered, without learning."""
         import torch
 
-        from freehold.training.loss import judge
+        from freehold.training.compute.loss import judge
 
         if self._fused is not None:
             self._fused.refresh()

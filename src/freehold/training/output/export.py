@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import platform
@@ -13,10 +12,20 @@ import msgspec
 
 from freehold import __version__
 from freehold.errors import StorageError, TrainingError
-from freehold.training import formatting, whole
+from freehold.training import formatting
 from freehold.training.base import Base
 from freehold.training.checkpoint import write_atomically
 from freehold.training.job import MANIFEST, Job
+from freehold.training.output import whole
+from freehold.training.output.artefacts import (
+    GGUF,
+    PEFT_CONFIG,
+    PEFT_WEIGHTS,
+    TEMPLATE,
+    WHOLE_WEIGHTS,
+    permuted,
+    sha256_of,
+)
 from freehold.types.record import content_id
 from freehold.types.training import Adapter
 
@@ -25,13 +34,8 @@ if TYPE_CHECKING:
 
     from freehold.training.loop import Outcome
 
-PEFT_WEIGHTS = "adapter_model.safetensors"
-PEFT_CONFIG = "adapter_config.json"
-GGUF = "adapter.gguf"
-TEMPLATE = "chat_template.jinja"
-
 # The files an adapter's id is made of (with its job).
-_DECISIVE = (PEFT_WEIGHTS, PEFT_CONFIG, whole.WEIGHTS)
+_DECISIVE = (PEFT_WEIGHTS, PEFT_CONFIG, WHOLE_WEIGHTS)
 
 _LIBRARIES = ("torch", "transformers", "peft", "safetensors", "gguf")
 
@@ -120,12 +124,6 @@ def _special_tokens(tokenizer: Any) -> dict[str, str]:
     }
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _lora_tensors(model: Any) -> dict[str, torch.Tensor]:
     from peft import get_peft_model_state_dict
 
@@ -187,10 +185,3 @@ def write_gguf(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-
-
-def permuted(rows: torch.Tensor, heads: int) -> torch.Tensor:
-    """Reorder output rows from the two halves of rotary embedding to the neighbours that llama.cpp turns."""
-    return (
-        rows.reshape(heads, 2, rows.shape[0] // heads // 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
-    )

@@ -1,6 +1,6 @@
 """Distillation: the incumbent's words, and what it thought of other words where it told.
 
-The loss of an aligned target (see `freehold.training.teaching`) is ``(1 − s) · −log q(word) + s · KL(p ‖ q)``,
+The loss of an aligned target (see `distill_samples`) is ``(1 − s) · −log q(word) + s · KL(p ‖ q)``,
 where the divergence runs over the teacher's listed tokens and one rest (Hinton et al. 2015, arXiv:1503.02531, at
 temperature 1: of a few listed probabilities no other temperature can be made). All other targets count by their word.
 """
@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from freehold.training.lora import LoraTrainer
-from freehold.training.loss import cross_entropy_sum
-from freehold.training.packing import pack
-from freehold.training.teaching import Taught
+from freehold.training.compute.loss import cross_entropy_sum
+from freehold.training.compute.packing import pack
+from freehold.training.methods.distill_samples import Taught
+from freehold.training.methods.lora import LoraTrainer
 
 if TYPE_CHECKING:
     import torch

@@ -1,7 +1,7 @@
 """Full fine-tuning, for models so small that an adapter would be most of them: every weight moves.
 
 Weights, gradient and the optimizer's two moments are float32, 16 bytes a weight; products are computed in the run's own
-precision (autocast). What is left is a model of its own, not an adapter: see `freehold.training.whole`.
+precision (autocast). What is left is a model of its own, not an adapter: see `freehold.training.output.whole`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from freehold.errors import TrainingError
 from freehold.training.base import Base, choose_precision
+from freehold.training.compute.optimizing import Optimized
+from freehold.training.compute.packing import pack
 from freehold.training.formatting import Encoded
-from freehold.training.lora import LoraTrainer
-from freehold.training.optimizing import Optimized
-from freehold.training.packing import pack
+from freehold.training.methods.lora import LoraTrainer
 from freehold.types.training import FinetuneConfig
 
 if TYPE_CHECKING:

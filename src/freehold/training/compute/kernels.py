@@ -1,7 +1,7 @@
 """The element-wise work of a step as compiled loops (``kernels.c``), where the machine has a C compiler.
 
 `load` compiles them once a process, in about two seconds, for the very processor; without a compiler, on
-other devices and in other number formats everything is computed by PyTorch (`freehold.training.elementwise`).
+other devices and in other number formats everything is computed by PyTorch (`freehold.training.compute.elementwise`).
 """
 
 from __future__ import annotations

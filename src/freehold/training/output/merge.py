@@ -2,12 +2,12 @@
 
 ::
 
-    python -m freehold.training.merge < job.json
+    python -m freehold.training.output.merge < job.json
 
 A process of its own, because the whole model is in memory. Two targets:
 
 - a folder of safetensors with tokenizer, template and configuration (16 bits unless asked otherwise);
-- a GGUF file: the base's own file with the adapted tensors replaced (see `freehold.training.merge_gguf`).
+- a GGUF file: the base's own file with the adapted tensors replaced (see `freehold.training.output.merge_gguf`).
 
 Merging adds ``scale · B·A`` to a layer in float32 and rounds once. Where the base is 4-bit, the sum is written wider:
 rounding it back to 4 bits would lose part of what was learned.
@@ -21,17 +21,15 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from freehold.errors import FreeholdError, StorageError, TrainingError
 from freehold.training import base as bases
-from freehold.types.model import Weights
-from freehold.types.record import Record
+from freehold.training.output import merge_gguf
+from freehold.training.output.merge_job import Merged, MergeJob
 from freehold.types.training import FinetuneConfig
-
-Precision = Literal["bf16", "f16", "f32"]
 
 _QUIET = {
     "HF_HUB_OFFLINE": "1",
@@ -39,24 +37,6 @@ _QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TQDM_DISABLE": "1",
 }
-
-
-class MergeJob(Record, frozen=True, kw_only=True):
-    """What to merge into what. `adapter_path` is the adapter's folder. `target` is a folder for safetensors; with
-    `quantization` it is a GGUF file in one of `merge_gguf.QUANTIZATIONS`."""
-
-    weights: Weights
-    adapter_path: str
-    target: str
-    precision: Precision = "bf16"
-    quantization: str | None = None
-
-
-class Merged(Record, frozen=True, kw_only=True):
-    """What a merge wrote: `changed` tensors (or layers) had an adapter on them."""
-
-    files: tuple[str, ...]
-    changed: int
 
 
 def merge(job: MergeJob) -> Merged:
@@ -84,8 +64,6 @@ def merge(job: MergeJob) -> Merged:
 def merge_here(job: MergeJob) -> Merged:
     """Merge in this process. Raises `TrainingError`, `WeightsError`, and `OSError` from the disk."""
     if job.quantization is not None:
-        from freehold.training import merge_gguf
-
         return merge_gguf.merge(job)
     return _merge_safetensors(job)
 

@@ -1,0 +1,1 @@
+"""What is learned and how: one file a method, over one loop."""

@@ -1,0 +1,1 @@
+"""What training leaves: adapters, merged and whole models, their files."""
