@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from freehold.errors import ConfigError, InputError, StorageError
+from freehold import files
+from freehold.errors import ConfigError, InputError
 from freehold.types.license import UseProfile
 from freehold.workflows.license_cases import RENAMED
 
@@ -37,10 +38,8 @@ def read_use(path: Path) -> UseProfile:
 
     Raises `InputError` naming the file, the key, and the nearest known key.
     """
-    try:
+    with files.reading(path):
         raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=str(path)) from None
     try:
         data = msgspec.json.decode(raw) if path.suffix == ".json" else tomllib.loads(raw.decode())
     except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -107,7 +106,7 @@ def write_use(path: Path, use: UseProfile) -> None:
 
     A file that does not exist is made, with an `[app]` named after its folder.
     """
-    try:
+    with files.writing(f"{path}: cannot be written"):
         text = path.read_text(encoding="utf-8") if path.exists() else _new(path)
         table = use_table(use)
         found = re.search(r"^\[use\][^\n]*\n(?:(?!^\[)[^\n]*\n?)*", text, re.MULTILINE)
@@ -117,8 +116,6 @@ def write_use(path: Path, use: UseProfile) -> None:
         else:
             text = text.rstrip("\n") + "\n\n" + table
         path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _new(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from freehold import training
+from freehold import files, training
 from freehold.datasets import building
 from freehold.errors import InputError, UsageError
 from freehold.report.curve_page import render_curve
@@ -136,9 +136,7 @@ def write_curve(name: str, folder: Path) -> Path | None:
         lines = (folder / "run" / "events.jsonl").read_bytes().splitlines()
         events = [decoder.decode(line) for line in lines if line.endswith(b"}")]
         page = render_curve(name, events, training.read_manifest(folder))
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(path)
+        files.write(path, page)
     except (OSError, msgspec.DecodeError):  # the run itself is what matters, and says so itself
         return None
     return path

@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from freehold import files
 from freehold.engines.weights.check import sha256_of
 from freehold.engines.weights.pypi import find_pip
 from freehold.engines.weights.store import storage_errors
@@ -103,9 +104,7 @@ def record(home: Path, native: Native) -> None:
     """Write ``native.json``."""
     target = folder(home) / "native.json"
     with storage_errors(target):
-        partial = target.with_suffix(".partial")
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(native)) + b"\n")
-        partial.replace(target)
+        files.write_json(target, native)
 
 
 def cpu_name() -> str:

@@ -35,6 +35,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from freehold import files
 from freehold.engines.weights.pypi import find_pip
 from freehold.engines.weights.store import storage_errors
 from freehold.errors import EngineError, StorageError, UsageError
@@ -262,10 +263,7 @@ class _Install:
             device=device or "none",
             bytes=size_of(self.place),
         )
-        target = self.place / "install.json"
-        partial = target.with_suffix(".partial")
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
-        partial.replace(target)
+        files.write_json(self.place / "install.json", found)
         return found
 
     def _pip(self, step: str, arguments: list[str]) -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import msgspec
 
+from freehold import files
 from freehold.engines.weights.check import sha256_of
 from freehold.errors import HashMismatchError, StorageError, UsageError, WeightsError
 from freehold.hardware.gguf_header import parts_of
@@ -152,10 +153,7 @@ class WeightsStore:
     def _write(self, stored: Stored) -> None:
         target = self._record_file(stored)
         with storage_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_suffix(f".json.{os.getpid()}.partial")
-            partial.write_bytes(msgspec.json.format(msgspec.json.encode(stored)) + b"\n")
-            partial.replace(target)
+            files.write_json(target, stored)
 
     def _record_file(self, stored: Stored) -> Path:
         return self.folder(stored.weights.model_id) / f"{stored.weights.quantization}.json"
