@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.training.banking77 import BASE
 from freehold import settings
 from freehold.training import base as bases
-from freehold.types.training import FinetuneConfig, Method
+from freehold.types.config import FinetuneConfig, Method
 from freehold.workflows.pull import ensure_weights
 from freehold.workflows.weights_convert import to_safetensors
 

@@ -24,7 +24,7 @@ from freehold import settings
 from freehold.training import base as bases
 from freehold.training import defaults, formatting, lora, schedule
 from freehold.training.worker import peak_memory
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 from freehold.workflows.pull import ensure_weights
 
 VALIDATION = 1000

@@ -30,7 +30,7 @@ from benchmarks.training.banking77 import BASE, samples_of
 from freehold import settings
 from freehold.training import base as bases
 from freehold.training import formatting, lora, schedule
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 from freehold.workflows.pull import ensure_weights
 from freehold.workflows.weights_convert import to_safetensors
 

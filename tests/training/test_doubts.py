@@ -8,7 +8,8 @@ from freehold.training import base as bases
 from freehold.training import doubts, loop, methods
 from freehold.training.doubts import Doubts
 from freehold.training.formatting import Encoded
-from freehold.types.training import FinetuneConfig, Learned
+from freehold.types.config import FinetuneConfig
+from freehold.types.training import Learned
 
 SAMPLES = [Encoded(f"s{n}", (1, 2, 3), (False, True, True)) for n in range(3)]
 

@@ -7,7 +7,7 @@ import torch
 from freehold.training import base as bases
 from freehold.training import export
 from freehold.training.lora import LoraTrainer
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 
 
 @pytest.fixture

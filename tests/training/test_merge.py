@@ -12,7 +12,7 @@ from freehold.training import base as bases
 from freehold.training import export, merge_gguf
 from freehold.training.lora import LoraTrainer
 from freehold.training.merge import MergeJob, merge_here
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 
 IDS = torch.tensor([[1, 5, 40, 7, 99, 23, 2, 64]])
 

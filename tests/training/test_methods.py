@@ -24,8 +24,8 @@ from freehold.training.distill import DistillTrainer
 from freehold.training.formatting import format_samples
 from freehold.training.preferences import format_judged, format_pairs
 from freehold.training.teaching import Soft, Taught, format_taught
+from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Message, TeacherToken
-from freehold.types.training import FinetuneConfig
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -18,10 +18,10 @@ from freehold.errors import EngineError, StorageError, UsageError, WeightsError
 from freehold.report.model_card import CardFacts, model_card
 from freehold.store import open_store
 from freehold.training.export import sha256_of
-from freehold.types.license import UseProfile
+from freehold.types.config import FinetuneConfig, UseProfile
 from freehold.types.progress import Silent
 from freehold.types.report import CandidateReport, Measured
-from freehold.types.training import Adapter, FinetuneConfig
+from freehold.types.training import Adapter
 from freehold.workflows import export_kinds
 from freehold.workflows.dataset import all_datasets
 from freehold.workflows.export import export

@@ -175,7 +175,7 @@ def _training(
     pack_tokens: int,
     checkpointing: bool,
 ) -> Fit:
-    from freehold.types.training import FinetuneConfig
+    from freehold.types.config import FinetuneConfig
     from freehold.workflows.fit import training_fit
 
     return training_fit(

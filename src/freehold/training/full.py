@@ -16,7 +16,7 @@ from freehold.training.formatting import Encoded
 from freehold.training.lora import LoraTrainer
 from freehold.training.optimizing import Optimized
 from freehold.training.packing import pack
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 
 if TYPE_CHECKING:
     import torch

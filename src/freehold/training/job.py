@@ -10,10 +10,10 @@ import msgspec
 from freehold import files
 from freehold.errors import InputError
 from freehold.training import defaults
+from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset, Sample, SplitName
 from freehold.types.model import Weights
 from freehold.types.record import Record, content_id
-from freehold.types.training import FinetuneConfig
 
 JOB = "job.json"
 EVENTS = "events.jsonl"

@@ -14,7 +14,7 @@ from freehold.training.formatting import Encoded
 from freehold.training.loop import Evaluation
 from freehold.training.optimizing import Optimized
 from freehold.training.packing import Pack, pack, packed_order
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 
 if TYPE_CHECKING:
     import torch

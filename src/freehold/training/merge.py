@@ -27,9 +27,9 @@ import msgspec
 
 from freehold.errors import FreeholdError, StorageError, TrainingError
 from freehold.training import base as bases
+from freehold.types.config import FinetuneConfig
 from freehold.types.model import Weights
 from freehold.types.record import Record
-from freehold.types.training import FinetuneConfig
 
 Precision = Literal["bf16", "f16", "f32"]
 

@@ -26,7 +26,7 @@ from freehold.training.base import Base
 from freehold.training.loop import Evaluation
 from freehold.training.optimizing import Optimized
 from freehold.training.preferences import Judged, Pair
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 
 if TYPE_CHECKING:
     import torch

@@ -18,7 +18,8 @@ from freehold import files
 from freehold.errors import InputError, TrainingError
 from freehold.training import job as jobs
 from freehold.training.worker import STOPPED
-from freehold.types.training import Adapter, FinetuneConfig, TrainingEvent
+from freehold.types.config import FinetuneConfig
+from freehold.types.training import Adapter, TrainingEvent
 
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 30.0

@@ -21,9 +21,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from freehold.types.evaluation import Comparison, VerdictOutcome
-from freehold.types.license import Ruling
 from freehold.types.machine import Fit
 from freehold.types.record import content_id
+from freehold.types.ruling import Ruling
 from freehold.types.verdict import Finding, Reason, Verdict
 
 _SEVERITY: dict[VerdictOutcome, int] = {"promote": 0, "hold": 1, "reject": 2}

@@ -17,10 +17,10 @@ from freehold.hardware.tensors import active_parameter_count, parameter_count
 from freehold.store import open_store
 from freehold.types.assessment import Assessment, CandidateOutcome, CandidateRow, Needs
 from freehold.types.evaluation import Comparison
-from freehold.types.license import Ruling
 from freehold.types.machine import Fit, Machine, Speed, Workload
 from freehold.types.model import Model
 from freehold.types.record import content_id
+from freehold.types.ruling import Ruling
 from freehold.workflows.assess_cost import with_costs
 from freehold.workflows.builds import engine_build
 from freehold.workflows.cost import LOOKED_UP, MachinePrice

@@ -19,9 +19,9 @@ from freehold.hardware.quantization import repacked_bytes, weights_bytes
 from freehold.hardware.speed import estimate
 from freehold.hardware.training_memory import TrainingLoad, runs_fused
 from freehold.settings import Settings
+from freehold.types.config import FinetuneConfig
 from freehold.types.machine import Fit, Machine, Workload
 from freehold.types.model import Weights
-from freehold.types.training import FinetuneConfig
 from freehold.workflows import memory
 from freehold.workflows.builds import engine_build
 from freehold.workflows.fit_server import fit_server

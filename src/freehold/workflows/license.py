@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 import msgspec
@@ -13,14 +12,16 @@ from freehold.catalog.ancestry import resolve
 from freehold.catalog.fingerprints import fingerprints
 from freehold.catalog.licenses import license_named, licenses, names
 from freehold.catalog.releases import releases_of
-from freehold.errors import InputError, UsageError
+from freehold.errors import InputError, UsageError, did_you_mean
 from freehold.licensing.comply import annex_text, attribution_text, card_text, checklist_text, notice_text
 from freehold.licensing.identify import Identified, identify
 from freehold.licensing.memo import memo
 from freehold.licensing.ruling import rule
 from freehold.licensing.situation import Situation
+from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
-from freehold.types.license import License, Lineage, LineageEdge, Ruling, UseProfile
+from freehold.types.license import License
+from freehold.types.ruling import Lineage, LineageEdge, Ruling
 
 
 def rule_for_model(model_id: str, use: UseProfile, *, lineage: Lineage | None = None) -> Ruling:
@@ -82,8 +83,7 @@ def _declared(text: str) -> str:
     license = licenses().get(text) or license_named(text)
     if license is None:
         known = [*licenses(), *names().exact]
-        near_names = difflib.get_close_matches(text, known, n=1)
-        hint = f"did you mean {near_names[0]}?" if near_names else "name an SPDX id or a LICENSE file"
+        hint = did_you_mean(text, known, "name an SPDX id or a LICENSE file")
         raise UsageError(f"no licence '{text}' in the catalog", hint=hint)
     return license.id
 

@@ -14,7 +14,8 @@ import msgspec
 from freehold import files
 from freehold.errors import InputError
 from freehold.licensing.naming import compatible
-from freehold.types.license import EdgeKind, Lineage, LineageEdge, Obligation, Ruling, UseProfile
+from freehold.types.config import UseProfile
+from freehold.types.ruling import EdgeKind, Lineage, LineageEdge, Obligation, Ruling
 from freehold.workflows.license import rule_for_model
 
 ROLES: dict[str, EdgeKind] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from pathlib import Path
@@ -12,7 +11,8 @@ import msgspec
 
 from freehold import files
 from freehold.errors import ConfigError, InputError
-from freehold.types.license import UseProfile
+from freehold.types import strict
+from freehold.types.config import UseProfile
 from freehold.workflows.license_cases import RENAMED
 
 FIELDS: tuple[str, ...] = UseProfile.__struct_fields__
@@ -74,17 +74,7 @@ def parse_value(key: str, text: str) -> Any:
 
 
 def _convert(table: dict[str, Any], where: str) -> UseProfile:
-    for key in table:
-        if key not in FIELDS:
-            near = difflib.get_close_matches(key, FIELDS, n=1)
-            raise ConfigError(
-                f"{where}: unknown key {key}",
-                hint=f"did you mean {near[0]}?" if near else "docs/guides/license.md lists the keys",
-            )
-    try:
-        return msgspec.convert(table, UseProfile)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {error}") from None
+    return strict.read(table, UseProfile, where, hint="docs/guides/license.md lists the keys")
 
 
 def _told(use: UseProfile) -> dict[str, Any]:

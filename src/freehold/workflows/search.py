@@ -19,11 +19,12 @@ from freehold import files, training
 from freehold.errors import TrainingError, UsageError
 from freehold.store import open_store
 from freehold.training import defaults
+from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
-from freehold.types.training import Adapter, FinetuneConfig, Search, SearchTrial
+from freehold.types.training import Adapter, Search, SearchTrial
 from freehold.workflows.project import Project
 from freehold.workflows.train import train
 

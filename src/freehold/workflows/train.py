@@ -16,11 +16,11 @@ from freehold.report.curve_page import render_curve
 from freehold.settings import Settings
 from freehold.store import open_store
 from freehold.training import checkpoint, methods, trackers
-from freehold.types.cluster import ClusterConfig
+from freehold.types.config import ClusterConfig, FinetuneConfig
 from freehold.types.dataset import Dataset
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
-from freehold.types.training import Adapter, FinetuneConfig, TrainingEvent
+from freehold.types.training import Adapter, TrainingEvent
 from freehold.workflows import dataset as datasets
 from freehold.workflows.fit import training_fit
 from freehold.workflows.project import Project

@@ -16,8 +16,9 @@ from freehold.store import open_store
 from freehold.training import base as bases
 from freehold.training import checkpoint, formatting, methods, preview, probe, schedule
 from freehold.training.defaults import weight_count
+from freehold.types.config import FinetuneConfig
 from freehold.types.model import Shape
-from freehold.types.training import Adapter, FinetuneConfig
+from freehold.types.training import Adapter
 from freehold.types.training_plan import Measured, TrainingPlan, TrainingPreview
 from freehold.workflows.fit import training_fit
 from freehold.workflows.project import Project

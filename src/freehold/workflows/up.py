@@ -17,9 +17,9 @@ from freehold.gateway.redaction import redactor_of
 from freehold.gateway.routing import ANY_MODEL
 from freehold.gateway.spending import Bill, dollars
 from freehold.store import Store, open_store
+from freehold.types.config import CaptureMode
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.progress import Progress
-from freehold.types.traffic_config import CaptureMode
 from freehold.workflows import routes, serve
 from freehold.workflows.attributions import attributions
 from freehold.workflows.keys import KIND as KEYS
