@@ -12,8 +12,7 @@ import msgspec
 
 from freehold.errors import UsageError, nearest
 from freehold.types.machine import Accelerator
-
-GIB = 1 << 30
+from freehold.types.units import GIB
 
 
 class AcceleratorRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,6 +14,7 @@ import msgspec
 from freehold import files
 from freehold.errors import TrainingError
 from freehold.types.record import Record
+from freehold.types.units import mib
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +61,7 @@ def write_durable(path: Path, data: bytes) -> None:
     """Replace a file of a run in one step, once it is on the disk. Raises `StorageError`."""
     with (
         files.writing(
-            f"cannot write {path} ({len(data) / 2**20:.1f} MiB)",
+            f"cannot write {path} ({mib(len(data), 1)})",
             hint="free some space and run the same command again: training goes on from the last checkpoint",
         ),
         files.replacing(path, durable=True) as partial,

@@ -21,6 +21,7 @@ from freehold.types.machine import Fit, Machine, Speed, Workload
 from freehold.types.model import Model
 from freehold.types.record import content_id
 from freehold.types.ruling import Ruling
+from freehold.types.units import gib
 from freehold.workflows.assess_cost import with_costs
 from freehold.workflows.builds import engine_build
 from freehold.workflows.cost import LOOKED_UP, MachinePrice
@@ -270,12 +271,12 @@ def _need_reasons(model: Model, needs: Needs) -> list[tuple[bool, str]]:
 def _fit_reasons(model: Model, placed: Placed, workload: Workload) -> list[tuple[bool, str]]:
     if placed.fit.headroom_bytes >= 0:
         return []
-    least = fitting.gib(placed.fit.total_bytes)
+    least = gib(placed.fit.total_bytes)
     return [
         (
             True,
             f"memory: needs {least} at {placed.quantization} for {workload.context_tokens:,} tokens × "
-            f"{workload.concurrency}, {fitting.gib(placed.fit.available_bytes)} available",
+            f"{workload.concurrency}, {gib(placed.fit.available_bytes)} available",
         )
     ]
 

@@ -21,6 +21,7 @@ from freehold.types.dataset import Dataset
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.training import Adapter, TrainingEvent
+from freehold.types.units import gib
 from freehold.workflows import dataset as datasets
 from freehold.workflows.fit import training_fit
 from freehold.workflows.project import Project
@@ -105,8 +106,8 @@ def check_room(config: FinetuneConfig, base: Weights, settings: Settings) -> Non
             way.replace("--train", "--method") for way in fit.ways_out if way.startswith(("qlora", "lora"))
         ]
         raise UsageError(
-            f"{base.model_id} needs {needed / 2**30:.1f} GiB to be trained ({config.method}) before anything is "
-            f"computed, {fit.available_bytes / 2**30:.1f} GiB are free",
+            f"{base.model_id} needs {gib(needed, 1)} to be trained ({config.method}) before anything is "
+            f"computed, {gib(fit.available_bytes, 1)} are free",
             hint="; ".join([*ways, "take a smaller base, or free some memory"]),
         )
 
@@ -116,7 +117,7 @@ def _follow(events: Iterable[TrainingEvent], tell: trackers.Trackers, progress: 
         tell(event)
         if event.kind == "step":
             speed = "" if event.tokens_per_second is None else f", {event.tokens_per_second:,.0f} tokens/s"
-            memory = "" if event.peak_memory_bytes is None else f", {event.peak_memory_bytes / 2**30:.1f} GiB"
+            memory = "" if event.peak_memory_bytes is None else f", {gib(event.peak_memory_bytes, 1)}"
             progress.update(
                 event.step, event.steps, unit="steps", note=f"loss {event.loss:.3f}{speed}{memory}"
             )

@@ -20,6 +20,7 @@ from freehold.store import Store, open_store
 from freehold.types.config import CaptureMode
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.progress import Progress
+from freehold.types.units import MIB
 from freehold.workflows import routes, serve
 from freehold.workflows.attributions import attributions
 from freehold.workflows.keys import KIND as KEYS
@@ -160,7 +161,7 @@ def up(
         retention_days=config.capture.retention_days,
         retention_bytes=None
         if config.capture.retention_mib is None
-        else round(config.capture.retention_mib * 1024 * 1024),
+        else round(config.capture.retention_mib * MIB),
         shadow_concurrency=config.capture.shadow_concurrency,
         shadow_per_minute=config.capture.shadow_per_minute,
         workers=workers or 1,
