@@ -22,10 +22,10 @@ from freehold.hardware.gguf_header import read_header
 from freehold.hardware.hf_config import shape_from_config
 from freehold.hardware.shapes import shape_from_gguf
 from freehold.hardware.training_memory import TrainingLoad, training_parts
+from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset, Message, Sample, Split
 from freehold.types.model import Shape, Weights
 from freehold.types.record import content_id
-from freehold.types.training import FinetuneConfig
 
 MIB = 1 << 20
 TEMPLATE = (

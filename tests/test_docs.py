@@ -10,7 +10,7 @@ import pytest
 from freehold import errors
 from freehold.cli.main import COMMANDS
 from freehold.settings import SETTINGS
-from freehold.types.license import UseProfile
+from freehold.types.config import UseProfile
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])

@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.training.samples import BASE
 from freehold import settings
 from freehold.training import base as bases
-from freehold.types.training import FinetuneConfig, Method
+from freehold.types.config import FinetuneConfig, Method
 from freehold.workflows.weights.convert import to_safetensors
 from freehold.workflows.weights.pull import ensure_weights
 

@@ -25,7 +25,7 @@ from freehold.training import base as bases
 from freehold.training import defaults, formatting, schedule
 from freehold.training.methods import lora
 from freehold.training.worker import peak_memory
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 from freehold.workflows.weights.pull import ensure_weights
 
 VALIDATION = 1000

@@ -27,12 +27,12 @@ from freehold import __version__, settings, training
 from freehold.engines import start
 from freehold.evals.replay import replay
 from freehold.stats.binary import wilson_limits
+from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset, Message, Sample, Split, SplitName
 from freehold.types.endpoint import AdapterMount
 from freehold.types.evaluation import Task
 from freehold.types.progress import Silent
 from freehold.types.record import content_id
-from freehold.types.training import FinetuneConfig
 from freehold.workflows.serve.serve import plan_for
 from freehold.workflows.train.train import train
 from freehold.workflows.weights.pull import ensure_weights

@@ -31,7 +31,7 @@ from freehold import settings
 from freehold.training import base as bases
 from freehold.training import formatting, schedule
 from freehold.training.methods import lora
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 from freehold.workflows.weights.convert import to_safetensors
 from freehold.workflows.weights.pull import ensure_weights
 

@@ -23,6 +23,8 @@ A message names the thing, the value and the place; `hint` is the way out. The c
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class FreeholdError(Exception):
     """Base of all errors raised on purpose.
@@ -118,3 +120,17 @@ class StorageError(FreeholdError):
 
 class StoreError(StorageError):
     """The database is locked, damaged or of a newer version."""
+
+
+def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """The known name most like a misspelt one; None where none is much like it (`cutoff`: 0 to 1)."""
+    import difflib
+
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return found[0] if found else None
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
+    """A hint: the known name most like a misspelt one, or `otherwise` where none is much like it."""
+    near = nearest(name, known)
+    return f"did you mean {near}?" if near is not None else otherwise

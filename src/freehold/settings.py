@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from freehold.errors import ConfigError
+from freehold.errors import ConfigError, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +106,9 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
             and variable not in known
             and not variable.startswith(("FREEHOLD_TEST_", "FREEHOLD_VECTORS"))
         ):
-            import difflib
-
-            near = difflib.get_close_matches(variable, known, n=1)
             raise ConfigError(
                 f"unknown setting {variable} in the environment",
-                hint=f"did you mean {near[0]}?" if near else "freehold settings lists them all",
+                hint=did_you_mean(variable, known, "freehold settings lists them all"),
             )
     values = {
         setting.name: _parse(setting, environment[setting.variable])

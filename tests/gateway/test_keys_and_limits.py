@@ -14,8 +14,8 @@ from freehold.gateway.config import ApiKey
 from freehold.gateway.limits.keys import hash_of, new_key
 from freehold.store import default_url, open_store
 from freehold.store.usage import spent
+from freehold.types.config import PriceConfig
 from freehold.types.route import Limits, Route, Target
-from freehold.types.traffic_config import PriceConfig
 
 
 def limited(**limits):

@@ -16,8 +16,8 @@ from freehold.hardware.training_memory import (
     trainable_count,
     training_parts,
 )
+from freehold.types.config import FinetuneConfig
 from freehold.types.model import Shape
-from freehold.types.training import FinetuneConfig
 
 SHARED = Path(os.environ.get("FREEHOLD_TEST_SHARED", Path(__file__).parents[3] / "shared"))
 SIZES = {"hidden": 64, "heads": 4, "kv_heads": 2, "head_dim": 16, "ffn": 160, "vocabulary": 1000}

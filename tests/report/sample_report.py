@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
+from freehold.types.config import FinetuneConfig, UseProfile
 from freehold.types.dataset import Dataset, Split
 from freehold.types.evaluation import Comparison, SliceResult, Task
-from freehold.types.license import Obligation, Ruling, RulingReason, UseProfile
 from freehold.types.machine import Fit, FitPart, Workload
 from freehold.types.model import Weights
 from freehold.types.report import (
@@ -15,7 +15,8 @@ from freehold.types.report import (
     StepTime,
     UntrainedBaseline,
 )
-from freehold.types.training import Adapter, FinetuneConfig
+from freehold.types.ruling import Obligation, Ruling, RulingReason
+from freehold.types.training import Adapter
 from freehold.types.verdict import Reason, Verdict
 
 HOSTILE = '<script>alert("x")</script>&{{7*7}}\u202e'

@@ -6,7 +6,7 @@ from tests.training.conftest import task_samples, write_dataset
 
 from freehold import training
 from freehold.errors import TrainingError
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 
 pytest.importorskip("ray")
 pytest.importorskip("pyarrow")

@@ -2,8 +2,8 @@ import msgspec
 import pytest
 
 from freehold.training.defaults import resolved, weight_count
+from freehold.types.config import FinetuneConfig
 from freehold.types.model import Weights
-from freehold.types.training import FinetuneConfig
 
 
 def base(gigabytes: float, quantization: str = "Q4_K_M") -> Weights:

@@ -9,7 +9,8 @@ from freehold.training import doubts, loop
 from freehold.training.doubts import Doubts
 from freehold.training.formatting import Encoded
 from freehold.training.methods import table
-from freehold.types.training import FinetuneConfig, Learned
+from freehold.types.config import FinetuneConfig
+from freehold.types.training import Learned
 
 SAMPLES = [Encoded(f"s{n}", (1, 2, 3), (False, True, True)) for n in range(3)]
 

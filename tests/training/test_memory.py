@@ -58,7 +58,7 @@ def test_a_layer_is_kept_by_its_input_alone(tiny, tokenizer):
     from freehold.training import base as bases
     from freehold.training.formatting import format_samples
     from freehold.training.methods.lora import LoraTrainer
-    from freehold.types.training import FinetuneConfig
+    from freehold.types.config import FinetuneConfig
 
     samples = format_samples(tokenizer, task_samples(12), max_tokens=512).samples
 
@@ -97,7 +97,7 @@ def test_a_step_in_halves_has_the_same_loss_and_leaves_the_same_adapter(tiny, to
     from freehold.training import base as bases
     from freehold.training.formatting import format_samples
     from freehold.training.methods.lora import LoraTrainer
-    from freehold.types.training import FinetuneConfig
+    from freehold.types.config import FinetuneConfig
 
     config = FinetuneConfig(r=4, precision="fp32")
     samples = format_samples(tokenizer, task_samples(12), max_tokens=512).samples

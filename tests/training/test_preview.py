@@ -2,8 +2,8 @@ from tests.training.conftest import make_sample, task_samples
 
 from freehold.training import preview
 from freehold.training.formatting import format_samples
+from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Message
-from freehold.types.training import FinetuneConfig
 
 
 def test_pieces_are_the_tokens_and_the_mask_of_training(tokenizer):

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from freehold.training import probe
+from freehold.types.config import FinetuneConfig
 from freehold.types.model import Shape
-from freehold.types.training import FinetuneConfig
 
 SHAPE = Shape(
     architecture="llama", layers=1, hidden=16, heads=2, kv_heads=2, head_dim=8, ffn=32, vocabulary=100,

@@ -11,7 +11,7 @@ from tests.training.conftest import make_sample, task_samples, write_dataset
 from freehold import training
 from freehold.errors import TrainingError
 from freehold.training import checkpoint, worker
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 
 # Each worker imports torch and transformers: seconds on a quiet machine, a minute on a crowded one.
 pytestmark = pytest.mark.timeout(600)

@@ -4,7 +4,7 @@ import pytest
 
 from freehold.training import schedule
 from freehold.training.formatting import Encoded
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 
 CONFIG = FinetuneConfig(batch_size=4, epochs=2, learning_rate=1.0, warmup_ratio=0.1)
 

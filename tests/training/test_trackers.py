@@ -6,7 +6,8 @@ from tests.training.conftest import task_samples, write_dataset
 from freehold import training
 from freehold.errors import MissingExtraError
 from freehold.training import trackers
-from freehold.types.training import FinetuneConfig, TrainingEvent
+from freehold.types.config import FinetuneConfig
+from freehold.types.training import TrainingEvent
 
 EVENTS = [
     TrainingEvent(kind="start", steps=2),

@@ -2,8 +2,8 @@ import pytest
 
 from freehold.stats.compare import compare_scores
 from freehold.types.evaluation import Comparison
-from freehold.types.license import Obligation, Ruling, RulingReason
 from freehold.types.machine import Fit, Workload
+from freehold.types.ruling import Obligation, Ruling, RulingReason
 from freehold.types.verdict import Finding
 from freehold.verdict import join
 

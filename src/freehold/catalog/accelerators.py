@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 import functools
 import re
 import tomllib
@@ -11,10 +10,9 @@ from importlib.resources import files
 
 import msgspec
 
-from freehold.errors import UsageError
+from freehold.errors import UsageError, nearest
 from freehold.types.machine import Accelerator
-
-GIB = 1 << 30
+from freehold.types.units import GIB
 
 
 class AcceleratorRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,8 +61,8 @@ def get(name: str) -> AcceleratorRow:
         raise UsageError(
             f"accelerator {name} is more than one product", hint=f"say which: {', '.join(several)}"
         )
-    near = difflib.get_close_matches(wanted, [_plain(row.name) for row in rows()], n=1, cutoff=0.5)
-    shown = next((row.name for row in rows() if near and _plain(row.name) == near[0]), None)
+    near = nearest(wanted, [_plain(row.name) for row in rows()], cutoff=0.5)
+    shown = next((row.name for row in rows() if _plain(row.name) == near), None)
     raise UsageError(
         f"accelerator {name} is not in the catalog",
         hint=(f"did you mean {shown}? " if shown else "")

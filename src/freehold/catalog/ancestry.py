@@ -7,7 +7,9 @@ import re
 from freehold.catalog.licenses import license_named, licenses, licenses_mentioned, words
 from freehold.catalog.releases import index, release_mentioned, release_on, releases_of
 from freehold.licensing.situation import Source
-from freehold.types.license import License, Lineage, LineageEdge, Release, UseProfile
+from freehold.types.config import UseProfile
+from freehold.types.license import License, Release
+from freehold.types.ruling import Lineage, LineageEdge
 
 _HUB_ID = re.compile(r"^[\w.\-]+/[\w.\-]+$")
 _HUB_ID_INSIDE = re.compile(r"(?<![\w./-])[\w.\-]+/[\w.\-]+")

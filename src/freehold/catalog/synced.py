@@ -10,12 +10,12 @@ Each record says where it was read and when. The shipped catalog is never change
 
 from __future__ import annotations
 
-import os
 from datetime import date
 from pathlib import Path
 
 import msgspec
 
+from freehold import files
 from freehold.errors import StorageError
 from freehold.types.model import Shape
 from freehold.types.record import Record
@@ -81,15 +81,8 @@ def find(home: Path, model_id: str) -> SyncedModel | None:
 def keep(home: Path, model: SyncedModel) -> None:
     """Write one record, whole or not at all."""
     target = folder(home) / f"{model.id.replace('/', '--')}.json"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(f".{os.getpid()}.partial")
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(model)) + b"\n")
-        partial.replace(target)
-    except OSError as error:
-        raise StorageError(
-            f"{target}: {error.strerror}", hint="set FREEHOLD_HOME to a folder you may write to"
-        ) from None
+    with files.writing(str(target), hint="set FREEHOLD_HOME to a folder you may write to"):
+        files.write_json(target, model)
 
 
 class Change(Record, frozen=True, kw_only=True):

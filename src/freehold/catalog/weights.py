@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 import functools
 import tomllib
 from importlib.resources import files
 
 import msgspec
 
-from freehold.errors import UnknownModelError
+from freehold import errors
 from freehold.types.model import WeightsFormat
 
 
@@ -53,7 +52,7 @@ def find(model_id: str, quantization: str | None = None) -> WeightsRow | None:
         if row.quantization.lower() == quantization.lower():
             return row
     if found:
-        raise UnknownModelError(
+        raise errors.UnknownModelError(
             f"{found[0].model} is not known in {quantization}",
             hint=f"known: {', '.join(row.quantization for row in found)}",
         )
@@ -64,8 +63,8 @@ def nearest(model_id: str) -> str | None:
     """The catalog id that looks most like a misspelt one."""
     names = {row.model.lower(): row.model for row in rows()}
     names |= {row.model.lower().rpartition("/")[2]: row.model for row in rows()}
-    near = difflib.get_close_matches(model_id.lower(), names, n=1)
-    return names[near[0]] if near else None
+    near = errors.nearest(model_id.lower(), names)
+    return None if near is None else names[near]
 
 
 def template(name: str) -> str:

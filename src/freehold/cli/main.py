@@ -10,7 +10,7 @@ from typing import NamedTuple
 import click
 
 from freehold import __version__
-from freehold.errors import FreeholdError
+from freehold.errors import FreeholdError, nearest
 
 
 class Entry(NamedTuple):
@@ -176,10 +176,8 @@ class LateGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            import difflib
-
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"did you mean 'freehold {near[0]}'?" if near else "freehold --help lists the commands"
+            near = nearest(args[0], COMMANDS)
+            hint = f"did you mean 'freehold {near}'?" if near else "freehold --help lists the commands"
             raise click.UsageError(f"no such command '{args[0]}'; {hint}")
         return super().resolve_command(ctx, args)
 

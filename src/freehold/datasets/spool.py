@@ -7,12 +7,13 @@ import tempfile
 import weakref
 from array import array
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import overload
 
 import msgspec
 
-from freehold.errors import StorageError
+from freehold import files
 from freehold.types.dataset import Sample
 
 
@@ -21,10 +22,8 @@ class Spool:
 
     def __init__(self, folder: Path | None = None) -> None:
         """Raises `StorageError` when `folder` (None: the system's) takes no file."""
-        try:
+        with _writing():
             self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (open as long as the spool lives)
-        except OSError as error:
-            raise _refused(error) from None
         weakref.finalize(self, self._file.close)
         self._starts = array("q")
         self._ends = array("q")
@@ -38,20 +37,16 @@ class Spool:
     def append(self, sample: Sample) -> None:
         """Put a sample into the next row. Raises `StorageError` when the disk is full."""
         body = msgspec.json.encode(sample)
-        try:
+        with _writing():
             self._file.write(body)
-        except OSError as error:
-            raise _refused(error) from None
         self._starts.append(self._end)
         self._end += len(body)
         self._ends.append(self._end)
 
     def __getitem__(self, row: int) -> Sample:
         if self._seen is None or len(self._seen) < self._end:
-            try:
+            with _writing():
                 self._file.flush()
-            except OSError as error:
-                raise _refused(error) from None
             self._seen = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         return self._decoder.decode(self._seen[self._starts[row] : self._ends[row]])
 
@@ -76,8 +71,8 @@ class Rows(Sequence[Sample]):
         return self._spool[self._rows[at]]
 
 
-def _refused(error: OSError) -> StorageError:
-    return StorageError(
-        f"samples cannot be kept on the way into the dataset: {error.strerror}",
+def _writing() -> AbstractContextManager[None]:
+    return files.writing(
+        "samples cannot be kept on the way into the dataset",
         hint="free some space, then run the command again",
     )

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from freehold import files
 from freehold.datasets.recipe import Recipe
 from freehold.errors import StorageError, UsageError
 from freehold.types.curation import NearDuplicates
@@ -57,42 +58,39 @@ def write(
                 + (f"; left out: {left})" if left else ")"),
                 hint=_way_out(building.dropped),
             )
-    try:
+    with files.writing(
+        f"{root}: dataset cannot be written",
+        hint="free some space or check who owns the folder, then run the command again",
+    ):
         root.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=root))
-    except OSError as error:
-        raise _refused(root, error) from None
-    try:
-        counts: Counter[str] = Counter()
-        splits = tuple(_write_split(partial, split, building.by_split[split], counts) for split in SPLITS)
-        plain_recipe = msgspec.to_builtins(recipe)
-        identity = content_id([{"splits": splits}, plain_recipe, incumbent_model])
-        folder = root / identity
-        dataset = Dataset(
-            id=identity,
-            name=name,
-            path=str(folder),
-            splits=splits,
-            recipe=plain_recipe,
-            made_from=made_from,
-            version=version,
-            dropped=dict(building.dropped),
-            notes=notes,
-            incumbent_model=incumbent_model,
-            targets_from={"gold": counts["gold"], "incumbent": counts["incumbent"]},
-            preferences={kind: counts[kind] for kind in ("pairs", "liked", "disliked") if counts[kind]},
-        )
-        if (folder / MANIFEST).exists():
-            return dataset
-        (partial / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(dataset)))
-        if folder.exists():  # one without a manifest: its making was cut off
-            shutil.rmtree(folder)
-        partial.chmod(0o755)
-        partial.rename(folder)
-    except OSError as error:
-        raise _refused(root, error) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=root, ignore_cleanup_errors=True) as made:
+            partial = Path(made)
+            counts: Counter[str] = Counter()
+            splits = tuple(_write_split(partial, split, building.by_split[split], counts) for split in SPLITS)
+            plain_recipe = msgspec.to_builtins(recipe)
+            identity = content_id([{"splits": splits}, plain_recipe, incumbent_model])
+            folder = root / identity
+            dataset = Dataset(
+                id=identity,
+                name=name,
+                path=str(folder),
+                splits=splits,
+                recipe=plain_recipe,
+                made_from=made_from,
+                version=version,
+                dropped=dict(building.dropped),
+                notes=notes,
+                incumbent_model=incumbent_model,
+                targets_from={"gold": counts["gold"], "incumbent": counts["incumbent"]},
+                preferences={kind: counts[kind] for kind in ("pairs", "liked", "disliked") if counts[kind]},
+            )
+            if (folder / MANIFEST).exists():
+                return dataset
+            (partial / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(dataset)))
+            if folder.exists():  # one without a manifest: its making was cut off
+                shutil.rmtree(folder)
+            partial.chmod(0o755)
+            partial.rename(folder)
     return dataset
 
 
@@ -104,13 +102,6 @@ def _way_out(dropped: Counter[str]) -> str:
     if any("nearly the same" in one for one in dropped):
         return "your questions differ in little: raise [curate] near_duplicates, 0 compares only exactly"
     return "import more traces, or change [data] held_out; freehold dataset build needs some of both"
-
-
-def _refused(folder: Path, error: OSError) -> StorageError:
-    return StorageError(
-        f"{folder}: dataset cannot be written: {error.strerror}",
-        hint="free some space or check who owns the folder, then run the command again",
-    )
 
 
 def _write_split(folder: Path, name: SplitName, samples: Sequence[Sample], counts: Counter[str]) -> Split:
@@ -150,11 +141,8 @@ def samples(dataset: Dataset, split: SplitName) -> Iterator[Sample]:
     The file is read twice, first for its hash: no sample is given out of a file that was changed.
     """
     path = Path(dataset.path) / dataset.split(split).file
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}", hint="rebuild it: freehold dataset build") from None
+    with files.writing(str(path), hint="rebuild it: freehold dataset build"), path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != dataset.split(split).sha256:
         raise StorageError(
             f"{path}: content was changed after the dataset was built",

@@ -19,6 +19,7 @@ from typing import BinaryIO, NamedTuple
 
 import aiohttp
 
+from freehold import files
 from freehold.engines import crash, ports, probe
 from freehold.engines.engine import EngineHealth, State
 from freehold.errors import EngineError, StorageError
@@ -259,15 +260,13 @@ class Supervised:
                 self._log_start = 0
 
     def _open_log(self) -> BinaryIO:
-        try:
+        with files.writing(
+            f"the engine's log cannot be written: {self.log}",
+            hint="check the disk and the rights of the state folder",
+        ):
             self.log.parent.mkdir(parents=True, exist_ok=True)
             if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
                 self.log.replace(self.log.with_suffix(".1.log"))
             file = self.log.open("ab")
-        except OSError as error:
-            raise StorageError(
-                f"the engine's log cannot be written: {self.log}: {error.strerror}",
-                hint="check the disk and the rights of the state folder",
-            ) from None
         self._log_start = file.seek(0, 2)
         return file

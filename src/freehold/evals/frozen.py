@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from freehold import files
 from freehold.errors import StorageError
 from freehold.evals.answers import Answer
 from freehold.evals.scorers.scorer import Scorer
@@ -41,16 +42,12 @@ def read_frozen(path: Path) -> dict[str, tuple[str, ...]]:
 
 def write_frozen(path: Path, kept: Sequence[FrozenAnswers]) -> Path:
     """Write frozen answers in one step. Raises `StorageError`."""
-    try:
+    with files.writing(
+        f"{path}: frozen answers cannot be written",
+        hint="free some space and run it again: what was asked is kept",
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in kept))
-        partial.replace(path)
-    except OSError as error:
-        raise StorageError(
-            f"{path}: frozen answers cannot be written: {error.strerror}",
-            hint="free some space and run it again: what was asked is kept",
-        ) from None
+        files.write(path, b"".join(msgspec.json.encode(one) + b"\n" for one in kept))
     return path
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from freehold import files
 from freehold.errors import InputError
 
 _WINNERS = {"candidate": 1.0, "incumbent": -1.0, "tie": 0.0, "equal": 0.0}
@@ -48,12 +49,8 @@ def read_differences(path: Path, reach: float) -> dict[str, float]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
+    with files.reading(path, hint="freehold label writes one"):
         data = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"cannot be read: {error.strerror}", path=str(path), hint="freehold label writes one"
-        ) from None
     for number, line in enumerate(data.splitlines(), 1):
         if not line.strip():
             continue

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from freehold import files
 from freehold.errors import InputError, UsageError
 from freehold.types.record import Record
 
@@ -49,10 +50,8 @@ class Pairing(NamedTuple):
 
 def read_lines(path: Path) -> list[OutputLine]:
     """The items of a native JSON-lines file. Raises `InputError` with the line for what can't be read."""
-    try:
+    with files.reading(path):
         data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=str(path)) from None
     found = []
     for number, line in enumerate(data.splitlines(), 1):
         if line.strip():

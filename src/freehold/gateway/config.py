@@ -8,10 +8,10 @@ from datetime import datetime
 import msgspec
 
 from freehold.errors import ConfigError
+from freehold.types.config import CaptureMode, PriceConfig
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import Record
 from freehold.types.route import Limits, Route
-from freehold.types.traffic_config import CaptureMode, PriceConfig
 
 Capture = CaptureMode
 CONFIG_FILE = "config.json"

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 
+from freehold import files
 from freehold.errors import ConfigError, EngineError, PortInUseError
 from freehold.gateway.child_process import Kept
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, to_json
@@ -310,9 +311,7 @@ def _follow_parent(run_folder: Path) -> None:
     while more := os.read(0, 65_536):
         held += more
         while len(held) >= 8 and len(held) >= (end := 8 + int.from_bytes(held[:8], "big")):
-            new = run_folder / "config.new"
-            new.write_bytes(held[8:end])
-            new.replace(run_folder / CONFIG_FILE)
+            files.write(run_folder / CONFIG_FILE, held[8:end])
             held = held[end:]
     os.kill(os.getpid(), signal.SIGTERM)
 

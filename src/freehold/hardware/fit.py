@@ -14,16 +14,9 @@ from freehold.hardware.vllm_memory import UTILISATION, vllm_parts
 from freehold.types.machine import Fit, FitPart, Machine, Workload
 from freehold.types.model import Shape
 from freehold.types.record import content_id
-
-GIB = 1 << 30
+from freehold.types.units import gib
 
 Engine = Literal["llamacpp", "vllm"]
-
-
-def gib(count: int) -> str:
-    """Bytes for people. One unit everywhere: GiB, 2**30 bytes."""
-    size = count / GIB
-    return f"{size:.2f} GiB" if abs(size) < 10 else f"{size:,.1f} GiB"
 
 
 def fit(

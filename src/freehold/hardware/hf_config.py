@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 from freehold.errors import InputError
 from freehold.hardware.json_file import read_object
 from freehold.types.model import MAX_LAYERS, AttentionKind, ExpertShape, LatentShape, RecurrentShape, Shape
+from freehold.types.units import MIB
 
-MAX_CONFIG_BYTES = 1 << 20
+MAX_CONFIG_BYTES = MIB
 
 
 class Family(NamedTuple):

@@ -17,9 +17,9 @@ from typing import Literal, NamedTuple
 
 from freehold.errors import UsageError
 from freehold.hardware.tensors import Tensor, parameter_count, tensors
+from freehold.types.config import FinetuneConfig
 from freehold.types.machine import FitPart
 from freehold.types.model import Shape
-from freehold.types.training import FinetuneConfig
 
 Layers = Literal["fused", "modules"]
 Loss = Literal["chunked", "whole"]

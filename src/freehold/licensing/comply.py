@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from freehold.types.license import License, Obligation, Ruling
+from freehold.types.license import License
+from freehold.types.ruling import Obligation, Ruling
 
 DISCLAIMER = "Facts and readings of licence texts, not legal advice."
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from freehold.licensing.comply import DISCLAIMER, KEY_TITLES
-from freehold.types.license import License, Obligation, Ruling, RulingReason
+from freehold.types.license import License
+from freehold.types.ruling import Obligation, Ruling, RulingReason
 
 OUTCOMES: dict[str, str] = {
     "allowed": "Allowed. Nothing has to be done beyond obeying the law and any use policy.",

@@ -7,8 +7,8 @@ from typing import TypeVar
 from freehold.licensing.rules import RULES
 from freehold.licensing.rules.base import Assumption, Change, Violation
 from freehold.licensing.situation import Situation
-from freehold.types.license import Obligation, Ruling, RulingOutcome, RulingReason
 from freehold.types.record import content_id
+from freehold.types.ruling import Obligation, Ruling, RulingOutcome, RulingReason
 
 SEVERITY: dict[RulingOutcome, int] = {
     "allowed": 0,

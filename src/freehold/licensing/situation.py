@@ -11,18 +11,9 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from freehold.types.license import (
-    EdgeKind,
-    Event,
-    License,
-    Lineage,
-    LineageEdge,
-    Mode,
-    OutputsClause,
-    Purpose,
-    Release,
-    UseProfile,
-)
+from freehold.types.config import Mode, UseProfile
+from freehold.types.license import Event, License, OutputsClause, Purpose, Release
+from freehold.types.ruling import EdgeKind, Lineage, LineageEdge
 
 Relation = Literal["weights", "teacher", "data"]
 

@@ -9,6 +9,7 @@ import jinja2
 
 from freehold.report.load_page import page_style
 from freehold.types.training import Adapter, TrainingEvent
+from freehold.types.units import gib
 
 _TEMPLATE = """<!doctype html>
 <html lang="en">
@@ -136,7 +137,7 @@ def _lead(steps: Sequence[TrainingEvent], evals: Sequence[TrainingEvent]) -> str
     if last.seconds is not None:
         parts.append(f"{last.seconds:,.0f} seconds")
     if last.peak_memory_bytes is not None:
-        parts.append(f"{last.peak_memory_bytes / 2**30:.2f} GiB at the peak")
+        parts.append(f"{gib(last.peak_memory_bytes, 2)} at the peak")
     text = ", ".join(parts) + "."
     if evals and evals[-1].score is not None:
         best = max(evals, key=lambda one: one.score or 0.0)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from freehold.types.dataset import Dataset
-from freehold.types.license import Obligation, Ruling
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport
+from freehold.types.ruling import Obligation, Ruling
 from freehold.types.training import Adapter
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from freehold.types import units
 from freehold.types.report import CandidateReport, Report
 
-GIB = 2**30
 ABSENT = "not known"
 
 
@@ -20,7 +20,7 @@ def points(value: float | None) -> str:
 
 def gib(value: float | None) -> str:
     """Bytes in GiB."""
-    return ABSENT if value is None else f"{value / GIB:.2f} GiB"
+    return ABSENT if value is None else units.gib(value, 2)
 
 
 def count(value: float | None) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
-from freehold.errors import MissingExtraError, StorageError
+from freehold import files
+from freehold.errors import MissingExtraError
 from freehold.store import schema
 from freehold.store.faults import translated
 from freehold.store.urls import parsed
@@ -72,22 +73,14 @@ class Database:
     def _prepare_folder(self) -> None:
         if self._file is None:
             return
-        try:
+        with files.writing(
+            f"cannot make the folder {self._file.parent}", hint="choose another place: FREEHOLD_STATE=…"
+        ):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(
-                f"cannot make the folder {self._file.parent}: {error.strerror}",
-                hint="choose another place: FREEHOLD_STATE=…",
-            ) from None
         if not self._file.exists():
             # Prompts lie in here: nobody but the owner reads them.
-            try:
+            with files.writing(f"cannot make {self._file}", hint="choose another place: FREEHOLD_STATE=…"):
                 self._file.touch(mode=0o600)
-            except OSError as error:
-                raise StorageError(
-                    f"cannot make {self._file}: {error.strerror}",
-                    hint="choose another place: FREEHOLD_STATE=…",
-                ) from None
 
 
 class ChangeWatch:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from freehold.errors import MissingExtraError, TrainingError, WeightsError
 from freehold.training.gguf_once import parsed_once
+from freehold.types.config import FinetuneConfig
 from freehold.types.model import Weights
-from freehold.types.training import FinetuneConfig
 
 if TYPE_CHECKING:
     import torch

@@ -6,15 +6,15 @@ at any moment leaves the previous checkpoint as it was.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from freehold.errors import StorageError, TrainingError
+from freehold import files
+from freehold.errors import TrainingError
 from freehold.types.record import Record
+from freehold.types.units import mib
 
 if TYPE_CHECKING:
     import torch
@@ -54,25 +54,19 @@ def save(folder: Path, position: Position, tensors: dict[str, torch.Tensor]) -> 
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
         metadata={"position": msgspec.json.encode(position).decode()},
     )
-    write_atomically(folder / FILE, data)
+    write_durable(folder / FILE, data)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file in one step, durable. Raises `StorageError` and removes the half-written file."""
-    new = path.with_name(path.name + ".new")
-    try:
-        with new.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            new.unlink()
-        raise StorageError(
-            f"cannot write {path} ({len(data) / 2**20:.1f} MiB): {error.strerror or error}",
+def write_durable(path: Path, data: bytes) -> None:
+    """Replace a file of a run in one step, once it is on the disk. Raises `StorageError`."""
+    with (
+        files.writing(
+            f"cannot write {path} ({mib(len(data), 1)})",
             hint="free some space and run the same command again: training goes on from the last checkpoint",
-        ) from error
+        ),
+        files.replacing(path, durable=True) as partial,
+    ):
+        partial.write_bytes(data)
 
 
 def load(folder: Path, job: str) -> State | None:

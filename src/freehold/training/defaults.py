@@ -8,8 +8,8 @@ import re
 import msgspec
 
 from freehold.training.schedule import steps_per_epoch
+from freehold.types.config import FinetuneConfig
 from freehold.types.model import Weights
-from freehold.types.training import FinetuneConfig
 
 # Small sets are gone through more often, until this many steps are made …
 _STEPS_WANTED = 200

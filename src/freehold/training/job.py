@@ -7,12 +7,13 @@ from pathlib import Path
 
 import msgspec
 
+from freehold import files
 from freehold.errors import InputError
 from freehold.training import defaults
+from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset, Sample, SplitName
 from freehold.types.model import Weights
 from freehold.types.record import Record, content_id
-from freehold.types.training import FinetuneConfig
 
 JOB = "job.json"
 EVENTS = "events.jsonl"
@@ -90,14 +91,11 @@ def read_samples(dataset: Dataset, name: SplitName) -> Iterator[Sample]:
         return
     path = Path(dataset.path) / split.file
     decoder = msgspec.json.Decoder(Sample)
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    yield decoder.decode(line)
-                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                    raise InputError(f"not a sample: {error}", path=str(path), line=number) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=str(path)) from None
+    with files.reading(path), path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                yield decoder.decode(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                raise InputError(f"not a sample: {error}", path=str(path), line=number) from None

@@ -12,7 +12,8 @@ from freehold.errors import TrainingError
 from freehold.training import checkpoint, group, memory, schedule
 from freehold.training.doubts import Doubts
 from freehold.training.formatting import Encoded
-from freehold.types.training import FinetuneConfig, Learned, TrainingEvent
+from freehold.types.config import FinetuneConfig
+from freehold.types.training import Learned, TrainingEvent
 
 if TYPE_CHECKING:
     import torch

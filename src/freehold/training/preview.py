@@ -14,8 +14,8 @@ from freehold.training.compute.packing import common_prefix
 from freehold.training.formatting import Encoded, Reject, Tokenizer
 from freehold.training.methods import table
 from freehold.training.methods.preference_samples import Judged, Pair
+from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Sample
-from freehold.types.training import FinetuneConfig
 from freehold.types.training_plan import LeftOut, Measured, Piece, PreviewSample
 
 MOST_LOOKED_AT = 10_000

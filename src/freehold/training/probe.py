@@ -12,8 +12,8 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
+from freehold.types.config import FinetuneConfig
 from freehold.types.model import Shape
-from freehold.types.training import FinetuneConfig
 
 SECONDS = 0.5
 # Sides of the matrix and tokens at once: of a large base a part, so that a slow machine has done one product in time.

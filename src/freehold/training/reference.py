@@ -15,10 +15,10 @@ import msgspec
 
 from freehold.errors import TrainingError
 from freehold.training import base
+from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Message
 from freehold.types.model import Weights
 from freehold.types.record import Record
-from freehold.types.training import FinetuneConfig
 
 
 class Asked(Record, frozen=True, kw_only=True):

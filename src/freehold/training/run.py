@@ -14,11 +14,13 @@ from typing import IO
 
 import msgspec
 
-from freehold.errors import InputError, StorageError, TrainingError
+from freehold import files
+from freehold.errors import InputError, TrainingError
 from freehold.training import job as jobs
 from freehold.training.output.artefacts import sha256_of
 from freehold.training.worker import STOPPED
-from freehold.types.training import Adapter, FinetuneConfig, TrainingEvent
+from freehold.types.config import FinetuneConfig
+from freehold.types.training import Adapter, TrainingEvent
 
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 30.0
@@ -99,17 +101,13 @@ def _thriftier(config: FinetuneConfig) -> FinetuneConfig | None:
 def _attempt(job: jobs.Job) -> Generator[TrainingEvent, None, tuple[int, str | None]]:
     """One worker from start to end; returns its exit code and its last error."""
     run_dir = Path(job.run_dir)
-    try:
+    with files.writing(f"cannot write to {run_dir}", hint="choose another folder, or free some space"):
         run_dir.mkdir(parents=True, exist_ok=True)
         (run_dir / jobs.JOB).write_bytes(msgspec.json.encode(job))
         events = run_dir / jobs.EVENTS
         events.touch()
         begin = events.stat().st_size
         log = (run_dir / jobs.LOG).open("wb")
-    except OSError as error:
-        raise StorageError(
-            f"cannot write to {run_dir}: {error.strerror}", hint="choose another folder, or free some space"
-        ) from None
     with log, events.open("rb") as lines:
         lines.seek(begin)
         worker = subprocess.Popen(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from freehold.training.formatting import Encoded
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:

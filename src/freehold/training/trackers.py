@@ -18,7 +18,8 @@ import msgspec
 
 from freehold.errors import MissingExtraError
 from freehold.training.job import Job
-from freehold.types.training import TrackerName, TrainingEvent
+from freehold.types.config import TrackerName
+from freehold.types.training import TrainingEvent
 
 _MODULES: dict[TrackerName, str] = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
 

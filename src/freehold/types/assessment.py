@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import Literal
 
 from freehold.types.cost import Advice
-from freehold.types.license import RulingOutcome
 from freehold.types.machine import Speed, Workload
 from freehold.types.record import Record
+from freehold.types.ruling import RulingOutcome
 
 CandidateOutcome = Literal["shortlisted", "excluded", "unclear"]
 

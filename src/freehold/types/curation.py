@@ -5,24 +5,6 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from freehold.types.record import Record
-from freehold.types.table import Table
-
-PersonalData = Literal["auto", "library", "patterns", "off"]
-
-
-class CurateConfig(Table, frozen=True, kw_only=True):
-    """`[curate]`: what `freehold dataset build` does to samples. Each step can be switched off."""
-
-    personal_data: PersonalData = "auto"
-    """Replace personal data by placeholders, the same for the same value: `library` (Presidio, extra `pii`), `patterns`
-    (built in), `off`; `auto` takes the library where it is installed."""
-    secrets: bool = True
-    """Replace keys, tokens and passwords in URLs (more kinds with the extra `pii`)."""
-    near_duplicates: float = 0.8
-    """From this similarity on (share of common pieces of text, 0 to 1) two questions are the same; 0 compares only
-    exactly."""
-    incumbent_min_score: float = 0.5
-    """An incumbent's answer that scores less against the right answer is not learned from; 0 keeps all."""
 
 
 class Replaced(Record, frozen=True, kw_only=True):

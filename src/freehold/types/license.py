@@ -1,32 +1,13 @@
-"""Licences, use profiles, lineage, rulings."""
+"""Licences as typed clauses in our own words, and what is released under them."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from freehold.types.record import Record
+from freehold.types.config.use import Mode
 
-RulingOutcome = Literal[
-    "allowed", "allowed_with_obligations", "not_allowed", "needs_separate_license", "unclear"
-]
-EdgeKind = Literal[
-    "base", "fine_tune", "adapter", "merge", "quantize", "distilled_from", "trained_on", "surgery"
-]
-Mode = Literal[
-    "internal",
-    "personal",
-    "research",
-    "hosted_service",
-    "embedded_product",
-    "distribute_weights",
-    "train_other_model",
-    "outputs_in_product",
-    "relay",
-    "end_user_of_product",
-    "receive_integrated_end_user_product",
-]
 Confidence = Literal["text", "readme", "quoted", "secondary"]
 """How well a fact is backed: full text read, the licensor's own pages, clause seen quoted, reported only."""
 
@@ -44,141 +25,6 @@ Metric = Literal[
 
 
 StudentFate = Literal["free", "undistributed", "unclear", "not_allowed", "needs_separate_license"]
-
-
-class UseProfile(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who uses the model and for what: the `[use]` table. None means unknown, which is a value of its own.
-
-    Users are monthly active users, money is US dollars. Fields that end in `_month_before_release` are
-    figures of the calendar month before the release of the model version in question: some licences freeze
-    their threshold at that date. `mode` None is derived from the three booleans (see `licensing.facts`).
-    `then` says what becomes of a trained model. `regions` is where the service or the weights are offered,
-    `seat` where the licensee is established (ISO country code, or EU), `parent_seat` where its parent is.
-    """
-
-    mode: Mode | None = None
-    then: Mode | None = None
-    commercial: bool | None = None
-    nonprofit: bool | None = None
-    purpose: str | None = None
-    price: str | None = None
-    announcement: bool | None = None
-    seat: str | None = None
-    parent_seat: str | None = None
-    regions: tuple[str, ...] = ()
-    user_location: str | None = None
-    monthly_active_users: int | None = None
-    mau_product: int | None = None
-    mau_licensee: int | None = None
-    mau_affiliate: int | None = None
-    mau_group_now: int | None = None
-    mau_group_month_before_release: int | None = None
-    mau_licensee_month_before_release: int | None = None
-    mau_feature: int | None = None
-    dau: int | None = None
-    annual_revenue_usd: int | None = None
-    group_revenue_usd: int | None = None
-    affiliate_revenue_usd: int | None = None
-    monthly_revenue_usd: int | None = None
-    annual_recurring_revenue_usd: int | None = None
-    employer_monthly_revenue_usd: int | None = None
-    employees: int | None = None
-    product_type: str | None = None
-    business: str | None = None
-    affiliate_runs_maas: bool | None = None
-    competes_with_licensor: bool | None = None
-    domain: str | None = None
-    human_review: bool | None = None
-    modification: str | None = None
-    modalities_used: tuple[str, ...] = ()
-    derivative_name: str | None = None
-    claimed_license: str | None = None
-    notices_kept: bool | None = None
-    registered: bool | None = None
-    litigation: str | None = None
-    release: str | None = None
-    obtained: str | None = None
-    weights: str | None = None
-    how: str | None = None
-    accounts: tuple[str, ...] | None = None
-    distributes_weights: bool = False
-    serves_third_parties: bool = False
-    trains_models_on_outputs: bool = False
-
-
-class LineageEdge(Record, frozen=True, kw_only=True):
-    """One ancestor and how it got in.
-
-    `license_id` names the licence where the catalog does not know the model (a declared licence);
-    `claimed_license` is the tag the artefact is published under: it never lifts a duty of an ancestor.
-    """
-
-    kind: EdgeKind
-    model: str
-    license_id: str | None = None
-    claimed_license: str | None = None
-    note: str | None = None
-
-
-class Lineage(Record, frozen=True, kw_only=True):
-    """What a model is made of, oldest first."""
-
-    model: str
-    edges: tuple[LineageEdge, ...]
-
-
-class RulingReason(Record, frozen=True, kw_only=True):
-    """Why: the rule that fired, the licence and the section it rests on, and how sure that reading is.
-
-    `outcome` is what this reason alone would lead to; None for a reason that only explains.
-    """
-
-    code: str
-    license_id: str
-    section: str
-    text: str
-    confidence: str
-    model: str | None = None
-    outcome: RulingOutcome | None = None
-    source: str = ""
-
-
-class Obligation(Record, frozen=True, kw_only=True):
-    """Something that must be done. `value` is the exact phrase or name where the licence prescribes one.
-
-    `recommended` marks what the text does not demand but what prudence does; `passive` is a policy to stay
-    within rather than an act. Neither turns ``allowed`` into ``allowed_with_obligations``.
-    """
-
-    key: str
-    license_id: str
-    section: str
-    text: str
-    value: str | None = None
-    model: str | None = None
-    recommended: bool = False
-    passive: bool = False
-
-
-class Ruling(Record, frozen=True, kw_only=True):
-    """May I use this model for this, and what must I do? Facts and readings, not legal advice.
-
-    `obligations` are all duties of the lineage, also where the outcome blocks the use: they would be due
-    once permission is there. `violations` name what the described use breaks and could mend.
-    """
-
-    id: str
-    model: str
-    outcome: RulingOutcome
-    reasons: tuple[RulingReason, ...]
-    obligations: tuple[Obligation, ...] = ()
-    violations: tuple[str, ...] = ()
-    would_change: tuple[str, ...] = ()
-    assumptions: tuple[str, ...] = ()
-    licenses: tuple[str, ...] = ()
-    made_from: tuple[str, ...] = ()
-    version: str = ""
-    details: dict[str, Any] = {}
 
 
 class _Clause(

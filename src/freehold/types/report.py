@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
 from freehold.types.evaluation import Comparison, Task
-from freehold.types.license import Ruling, UseProfile
 from freehold.types.machine import Fit, Machine
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
 from freehold.types.record import Record
+from freehold.types.ruling import Ruling
 from freehold.types.training import Adapter
 from freehold.types.verdict import Verdict
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from freehold.types.config import FinetuneConfig
 from freehold.types.machine import Fit
 from freehold.types.record import Record
-from freehold.types.training import FinetuneConfig
 
 
 class Piece(Record, frozen=True, kw_only=True):

@@ -21,9 +21,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from freehold.types.evaluation import Comparison, VerdictOutcome
-from freehold.types.license import Ruling
 from freehold.types.machine import Fit
 from freehold.types.record import content_id
+from freehold.types.ruling import Ruling
+from freehold.types.units import gib
 from freehold.types.verdict import Finding, Reason, Verdict
 
 _SEVERITY: dict[VerdictOutcome, int] = {"promote": 0, "hold": 1, "reject": 2}
@@ -137,8 +138,7 @@ def _from_ruling(ruling: Ruling | None) -> list[Reason]:
 def _from_fit(fit: Fit | None) -> list[Reason]:
     if fit is None:
         return []
-    gib = 1024**3
-    numbers = f"needs {fit.total_bytes / gib:.1f} GiB, machine has {fit.available_bytes / gib:.1f} GiB"
+    numbers = f"needs {gib(fit.total_bytes, 1)}, machine has {gib(fit.available_bytes, 1)}"
     if fit.fits:
         return [Reason(code="fits", text=f"{fit.machine}: {numbers}.", record_id=fit.id)]
     text = f"{fit.machine}: {numbers}. {' '.join(fit.reasons)}".strip()

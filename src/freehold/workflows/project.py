@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from freehold.errors import ConfigError, StorageError
+from freehold import files
+from freehold.errors import ConfigError
 from freehold.settings import Settings
 from freehold.settings import load as load_settings
 from freehold.types.config import AppConfig, ProjectConfig, parse
@@ -30,15 +31,13 @@ class Project:
         Raises `StorageError` when it cannot be made.
         """
         folder = self.settings.state or self.root / ".freehold"
-        try:
+        with files.writing(
+            f"{folder}: state folder cannot be made",
+            hint="choose another place with FREEHOLD_STATE, or check who owns the folder",
+        ):
             if not folder.exists():
                 folder.mkdir(parents=True)
                 (folder / ".gitignore").write_text("*\n")
-        except OSError as error:
-            raise StorageError(
-                f"{folder}: state folder cannot be made: {error.strerror}",
-                hint="choose another place with FREEHOLD_STATE, or check who owns the folder",
-            ) from None
         return folder
 
     @property

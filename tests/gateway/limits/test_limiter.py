@@ -11,9 +11,9 @@ from freehold.gateway.limits.limiter import Counter, Limiter, share_of
 from freehold.gateway.limits.slots import OwnPlaces, SharedPlaces
 from freehold.gateway.messages import Totals
 from freehold.gateway.spending import bill, dollars
+from freehold.types.config import PriceConfig
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Limits
-from freehold.types.traffic_config import PriceConfig
 from freehold.wire.errors import ApiError
 
 

@@ -10,7 +10,7 @@ from freehold.training.compute.attention import _Block, _explicit, _kernel
 from freehold.training.compute.packing import common_prefix, pack
 from freehold.training.formatting import Encoded, format_samples
 from freehold.training.methods.lora import LoraTrainer
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 
 
 @pytest.fixture

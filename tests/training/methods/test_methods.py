@@ -25,8 +25,8 @@ from freehold.training.methods import table
 from freehold.training.methods.distill import DistillTrainer
 from freehold.training.methods.distill_samples import Soft, Taught, format_taught
 from freehold.training.methods.preference_samples import format_judged, format_pairs
+from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Message, TeacherToken
-from freehold.types.training import FinetuneConfig
 
 pytestmark = pytest.mark.timeout(600)
 

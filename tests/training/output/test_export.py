@@ -7,7 +7,7 @@ import torch
 from freehold.training import base as bases
 from freehold.training.methods.lora import LoraTrainer
 from freehold.training.output import export
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 
 
 @pytest.fixture

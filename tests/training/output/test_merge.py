@@ -14,7 +14,7 @@ from freehold.training.output import export, merge_gguf
 from freehold.training.output.artefacts import permuted
 from freehold.training.output.merge import merge_here
 from freehold.training.output.merge_job import MergeJob
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 
 IDS = torch.tensor([[1, 5, 40, 7, 99, 23, 2, 64]])
 

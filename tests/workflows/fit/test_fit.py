@@ -6,8 +6,8 @@ from click.testing import CliRunner
 from freehold.cli.main import cli
 from freehold.errors import UnknownModelError, UsageError
 from freehold.settings import load
+from freehold.types.config import FinetuneConfig
 from freehold.types.machine import Workload
-from freehold.types.training import FinetuneConfig
 from freehold.workflows.fit.fit import fit_model, training_fit
 from freehold.workflows.fit.machine import find_machine
 

@@ -1,5 +1,5 @@
+from freehold.types.config import UseProfile
 from freehold.types.endpoint import ServePlan
-from freehold.types.license import UseProfile
 from freehold.workflows.license.attributions import attributions
 
 

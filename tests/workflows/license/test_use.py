@@ -3,8 +3,7 @@ import tomllib
 import pytest
 
 from freehold.errors import ConfigError, InputError
-from freehold.types.config import parse
-from freehold.types.license import UseProfile
+from freehold.types.config import UseProfile, parse
 from freehold.workflows.license.use import read_use, use_table, with_settings, write_use
 
 

@@ -16,11 +16,11 @@ from freehold.cli.main import cli
 from freehold.engines.llamacpp import native
 from freehold.errors import EngineError, InputError, MissingExtraError, PortInUseError, UsageError
 from freehold.settings import load
-from freehold.types.config import AppConfig, ProjectConfig
+from freehold.types.config import AppConfig, FinetuneConfig, ProjectConfig
 from freehold.types.endpoint import ServePlan
 from freehold.types.model import Weights
 from freehold.types.progress import Silent
-from freehold.types.training import Adapter, FinetuneConfig
+from freehold.types.training import Adapter
 from freehold.workflows.project import Project, open_project
 from freehold.workflows.serve import room, serve, served
 
@@ -55,7 +55,7 @@ def test_what_cannot_work_is_told_before_anything_else(tmp_path, monkeypatch):
         step = update = lambda self, *_, **__: said.append("step")
 
     plan = ServePlan(engine="echo", model="echo", options={"anwers": {}})
-    with pytest.raises(UsageError, match="no option 'anwers'"):
+    with pytest.raises(UsageError, match="unknown option anwers"):
         serve.serve(open_project(), plan, port=free_port(), ready=lambda _: None, progress=Shown())
     assert said == []
 

@@ -11,9 +11,9 @@ from freehold.gateway.config import ApiKey, GatewayConfig
 from freehold.gateway.limits.keys import hash_of
 from freehold.store import default_url, open_store
 from freehold.store.usage import add_spending
+from freehold.types.config import PriceConfig
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Limits, Route, Target
-from freehold.types.traffic_config import PriceConfig
 from freehold.workflows.shift import keys, up
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -3,7 +3,8 @@ import pytest
 from click.testing import CliRunner
 
 from freehold.cli.main import cli
-from freehold.types.training import Adapter, FinetuneConfig
+from freehold.types.config import FinetuneConfig
+from freehold.types.training import Adapter
 
 
 def manifest(path, **changes):

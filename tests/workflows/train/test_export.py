@@ -19,10 +19,10 @@ from freehold.report.model_card import CardFacts, model_card
 from freehold.store import open_store
 from freehold.training.output.artefacts import sha256_of
 from freehold.training.output.merge import merge_here
-from freehold.types.license import UseProfile
+from freehold.types.config import FinetuneConfig, UseProfile
 from freehold.types.progress import Silent
 from freehold.types.report import CandidateReport, Measured
-from freehold.types.training import Adapter, FinetuneConfig
+from freehold.types.training import Adapter
 from freehold.workflows.data.dataset import all_datasets
 from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.project import open_project

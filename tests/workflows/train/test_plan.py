@@ -11,9 +11,8 @@ from freehold.cli.train.training_plan import show_plan, show_preview
 from freehold.errors import TrainingError
 from freehold.settings import load as load_settings
 from freehold.store import open_store
-from freehold.types.config import parse
+from freehold.types.config import FinetuneConfig, parse
 from freehold.types.machine import Speed
-from freehold.types.training import FinetuneConfig
 from freehold.workflows.fit.speeds import MeasuredSpeed
 from freehold.workflows.project import Project
 from freehold.workflows.train import train as training_workflow

@@ -8,10 +8,11 @@ from freehold.cli.train.train import print_search
 from freehold.errors import TrainingError, UsageError
 from freehold.store import open_store
 from freehold.training.output.artefacts import sha256_of
+from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset, Split
 from freehold.types.model import Weights
 from freehold.types.progress import Silent
-from freehold.types.training import Adapter, FinetuneConfig, Search
+from freehold.types.training import Adapter, Search
 from freehold.workflows.train import search as searching
 
 CONFIG = FinetuneConfig(r=16, lora_alpha=32, learning_rate=1e-3, epochs=4.0, batch_size=8)

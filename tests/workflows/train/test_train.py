@@ -10,8 +10,9 @@ from freehold.errors import TrainingError, UsageError
 from freehold.hardware.probes import probe_machine
 from freehold.settings import load as load_settings
 from freehold.training import checkpoint
+from freehold.types.config import FinetuneConfig
 from freehold.types.progress import Silent
-from freehold.types.training import FinetuneConfig, TrainingEvent
+from freehold.types.training import TrainingEvent
 from freehold.workflows.fit import fit
 from freehold.workflows.train import train as workflow
 

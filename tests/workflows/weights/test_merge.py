@@ -10,11 +10,11 @@ import pytest
 
 from freehold.errors import EngineError, InputError, UsageError
 from freehold.settings import load
-from freehold.types.config import AppConfig, ProjectConfig
+from freehold.types.config import AppConfig, FinetuneConfig, ProjectConfig
 from freehold.types.endpoint import AdapterMount
 from freehold.types.model import Weights
 from freehold.types.progress import Silent
-from freehold.types.training import Adapter, FinetuneConfig
+from freehold.types.training import Adapter
 from freehold.workflows.journey.candidate import Candidates, served_name
 from freehold.workflows.project import Project
 from freehold.workflows.serve import serve

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import config_option, hanging, json_option, print_json, short_count
+from freehold.types.units import GIB
 
 if TYPE_CHECKING:
     from freehold.types.assessment import Assessment, CandidateRow
@@ -198,7 +199,7 @@ def _rows(rows: list[CandidateRow]) -> None:
     click.echo(click.style(header + (f" {'$/month':>13}" if money and wide else ""), dim=True))
     for row in rows:
         mark = f"{row.rank:>3}" if row.rank else ("  ?" if row.outcome == "unclear" else "  –")
-        memory = (row.total_bytes or 0) / 2**30
+        memory = (row.total_bytes or 0) / GIB
         score = f"score {row.measured_score:.3f}" if row.measured_score is not None else ""
         dollars = _dollars(row)
         click.echo(

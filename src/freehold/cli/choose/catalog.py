@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import json_option, print_json, short_count
+from freehold.types.units import GIB, gib
 
 if TYPE_CHECKING:
     from freehold.catalog.synced import Change, SyncedModel
@@ -176,7 +177,7 @@ def _show_published(model: Model, more: Details) -> None:
     """Files by repository, scores by source."""
     files: dict[tuple[str, str], list[str]] = {}
     for one in more.quantizations:
-        files.setdefault((one.repo, one.model), []).append(f"{one.quantization} {one.bytes / 2**30:.2f}")
+        files.setdefault((one.repo, one.model), []).append(f"{one.quantization} {one.bytes / GIB:.2f}")
     for (repo, of), sizes in files.items():
         click.echo(f"  files        {repo}{'' if of == model.id else f', of {of}'}")
         click.echo(f"               {', '.join(sizes)} GiB")
@@ -198,8 +199,6 @@ def _show_published(model: Model, more: Details) -> None:
 
 
 def _show_synced(model: SyncedModel) -> None:
-    from freehold.hardware.fit import gib
-
     click.echo(f"{model.id}  (synced, {model.publisher or 'not a publisher of the catalog'})")
     click.echo(f"  licence      {model.license or 'none stated'} (as its card says: freehold license rules)")
     for relation, base in model.made_from:

@@ -9,6 +9,7 @@ import click
 
 from freehold.cli.options import hanging, json_option, print_json
 from freehold.types.machine import Fit
+from freehold.types.units import gib
 
 if TYPE_CHECKING:
     from freehold.settings import Settings
@@ -175,7 +176,7 @@ def _training(
     pack_tokens: int,
     checkpointing: bool,
 ) -> Fit:
-    from freehold.types.training import FinetuneConfig
+    from freehold.types.config import FinetuneConfig
     from freehold.workflows.fit.fit import training_fit
 
     return training_fit(
@@ -190,8 +191,6 @@ def _training(
 
 def show(found: Fit) -> None:
     """The memory picture: a bar a part, then the answer with its reasons."""
-    from freehold.hardware.fit import gib
-
     doing = f" trained ({found.training})" if found.training else f" {found.quantization}"
     click.echo(f"{found.model}{doing} on {found.machine}")
     scale = max(found.total_bytes, found.available_bytes, 1)

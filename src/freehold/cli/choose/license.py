@@ -10,7 +10,8 @@ import click
 from freehold.cli.options import config_option, json_option, print_json
 
 if TYPE_CHECKING:
-    from freehold.types.license import Lineage, Ruling, UseProfile
+    from freehold.types.config import UseProfile
+    from freehold.types.ruling import Lineage, Ruling
 
 EXIT_CODES = {
     "allowed": 0,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import config_option, hanging, json_option, print_json
+from freehold.types.units import GIB, gib
 
 if TYPE_CHECKING:
     from freehold.types.dataset import SplitName
@@ -176,8 +177,6 @@ def _show_losses(found: QuantLosses) -> None:
 
 
 def _show(found: Quants) -> None:
-    from freehold.hardware.fit import gib
-
     work = found.workload
     click.echo(
         f"{found.model} on {found.machine}: {work.context_tokens:,} tokens × {work.concurrency}, "
@@ -199,14 +198,10 @@ def _show(found: Quants) -> None:
 
 def _small(count: int) -> str:
     """GiB with three digits that count: quantizations of a small model differ in the third."""
-    from freehold.hardware.fit import gib
-
-    return f"{count / 2**30:.3f} GiB" if count < 1 << 30 else gib(count)
+    return gib(count, 3) if count < GIB else gib(count)
 
 
 def _line(row: QuantRow, taken: bool, tasked: bool) -> str:
-    from freehold.hardware.fit import gib
-
     speed = ""
     if row.speed is not None:
         low, high = row.speed.decode_tokens_per_second

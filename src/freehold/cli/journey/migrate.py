@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import config_option, json_option, print_json
+from freehold.types.units import gib
 
 if TYPE_CHECKING:
     from freehold.workflows.journey.migrate import Migration
@@ -92,10 +93,8 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
         if candidate.ruling is not None:
             console.print(f"  licence    {candidate.ruling.outcome.replace('_', ' ')}")
         if candidate.fit is not None:
-            gib = 2**30
             console.print(
-                f"  memory     {candidate.fit.total_bytes / gib:.2f} GiB of "
-                f"{candidate.fit.available_bytes / gib:.1f} GiB"
+                f"  memory     {gib(candidate.fit.total_bytes, 2)} of {gib(candidate.fit.available_bytes, 1)}"
             )
         if candidate.adapter is not None:
             adapter = candidate.adapter

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import json_option, print_json
+from freehold.types.units import gib
 
 if TYPE_CHECKING:
     from freehold.types.machine import Accelerator, Machine
@@ -38,8 +39,6 @@ def command(spec: str | None, as_json: bool) -> None:
 
 
 def _show(found: Machine) -> None:
-    from freehold.hardware.fit import gib
-
     own = found.how.get("all")
     click.echo(click.style(found.name, bold=True) + (f"  ({own})" if own else ""))
     words = own is not None and found.cpu == "unknown"  # nothing is said of the host but its memory
@@ -62,8 +61,6 @@ def _show(found: Machine) -> None:
 
 
 def _device(device: Accelerator) -> None:
-    from freehold.hardware.fit import gib
-
     parts = [gib(device.memory_bytes)]
     if device.free_memory_bytes is not None:
         parts.append(f"{gib(device.free_memory_bytes)} free")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from freehold.cli.options import json_option, print_json
+from freehold.types.units import gib
 
 
 @click.group("engines")
@@ -71,7 +72,7 @@ def install_command(engine: str, is_native: bool, force: bool, as_json: bool) ->
             return
         click.echo(f"{installed.flavour} {installed.version}  torch {installed.torch}  on {installed.device}")
         click.echo(f"  python  {installed.python}")
-        click.echo(f"  size    {installed.bytes / 2**30:.1f} GiB")
+        click.echo(f"  size    {gib(installed.bytes, 1)}")
         return
     if not is_native:
         raise click.UsageError("llamacpp is prebuilt already; --native builds it for this very CPU")
@@ -102,4 +103,4 @@ def rm_command(engine: str) -> None:
     from freehold.workflows.serve.engines import remove_vllm
 
     freed = remove_vllm(load(), engine)
-    click.echo(f"removed {engine}: {freed / 2**30:.1f} GiB freed", err=True)
+    click.echo(f"removed {engine}: {gib(freed, 1)} freed", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from freehold.cli.options import json_option, print_json
+from freehold.types.units import gib, mib
 
 
 @click.command("pull")
@@ -34,7 +35,7 @@ def command(model: str, quantization: str | None, again: bool, as_json: bool) ->
     if as_json:
         print_json(weights)
         return
-    click.echo(f"{weights.model_id}  {weights.quantization}  {weights.bytes / 2**20:,.1f} MiB")
+    click.echo(f"{weights.model_id}  {weights.quantization}  {mib(weights.bytes, 1)}")
     click.echo(f"  path    {weights.path}")
     click.echo(f"  sha256  {weights.sha256}")
 
@@ -74,11 +75,9 @@ def list_command(as_json: bool) -> None:
         place = "" if stored.owned else "  (in place)"
         place += "  (converted)" if stored.converted_from else ""
         place += "  (pinned)" if stored.pinned else ""
-        click.echo(
-            f"{weights.model_id:48} {weights.quantization:8} {weights.bytes / 2**20:10,.1f} MiB{place}"
-        )
+        click.echo(f"{weights.model_id:48} {weights.quantization:8} {mib(weights.bytes, 1):>14}{place}")
     total = sum(stored.size for stored in found if stored.owned)
-    click.echo(f"{'in the store':48} {'':8} {total / 2**20:10,.1f} MiB")
+    click.echo(f"{'in the store':48} {'':8} {mib(total, 1):>14}")
 
 
 @weights_group.command("show")
@@ -138,7 +137,7 @@ def convert_command(model: str, quantization: str | None, as_json: bool) -> None
     if as_json:
         print_json(weights)
         return
-    click.echo(f"{weights.model_id}  {weights.quantization}  {weights.bytes / 2**20:,.1f} MiB")
+    click.echo(f"{weights.model_id}  {weights.quantization}  {mib(weights.bytes, 1)}")
     click.echo(f"  path    {weights.path}")
 
 
@@ -164,9 +163,7 @@ def prune_command(to_gib: float | None, dry_run: bool, as_json: bool) -> None:
         click.echo(f"{'would remove' if dry_run else 'removed'}  {name}")
     for name, why in found.kept.items():
         click.echo(f"kept     {name}  ({why})")
-    click.echo(
-        f"{found.freed_bytes / 2**30:,.1f} GiB freed, {found.taken_bytes / 2**30:,.1f} GiB left", err=True
-    )
+    click.echo(f"{gib(found.freed_bytes, 1)} freed, {gib(found.taken_bytes, 1)} left", err=True)
 
 
 @weights_group.command("pin")
@@ -202,6 +199,6 @@ def rm_command(model: str, quantization: str | None) -> None:
 
     removed = remove_weights(model, load(), quantization=quantization)
     if removed.owned:
-        click.echo(f"removed {model}: {removed.size / 2**20:,.1f} MiB freed", err=True)
+        click.echo(f"removed {model}: {mib(removed.size, 1)} freed", err=True)
     else:
         click.echo(f"forgot {model}; its files stay at {removed.weights.path}", err=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import config_option, json_option, print_json
+from freehold.types.units import gib
 
 if TYPE_CHECKING:
     from freehold.engines.pool.seat import ModelStatus
@@ -137,7 +138,7 @@ def _show(models: Sequence[ModelStatus], as_json: bool, said: str | None = None)
 def tell(models: Sequence[ModelStatus]) -> None:
     """A line a model, its adapters below it."""
     for one in models:
-        parts = [f"{one.bytes / 2**30:.2f} GiB"] if one.bytes else []
+        parts = [gib(one.bytes, 2)] if one.bytes else []
         parts += ["pinned"] if one.pinned else []
         parts += [f"{one.busy} under way"] if one.busy else []
         parts += [f"{one.restarts} restarts"] if one.restarts else []

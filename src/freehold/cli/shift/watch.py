@@ -15,7 +15,7 @@ from freehold.cli.options import config_option, json_option, now, print_json
 
 if TYPE_CHECKING:
     from freehold.store import Store
-    from freehold.types.traffic_config import WatchConfig
+    from freehold.types.config import WatchConfig
     from freehold.workflows.project import Project
     from freehold.workflows.watch.watch import Check, Plan
 

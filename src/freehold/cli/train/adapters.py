@@ -8,6 +8,7 @@ import click
 
 from freehold.cli.options import config_option, json_option, print_json
 from freehold.types.training import Adapter
+from freehold.types.units import gib, mib
 
 
 @click.group("adapters")
@@ -169,7 +170,7 @@ def export(
     if as_json:
         print_json(made)
         return
-    click.echo(f"{made.path}  ({made.bytes / 2**20:,.1f} MiB, {len(made.files)} files and a card)")
+    click.echo(f"{made.path}  ({mib(made.bytes, 1)}, {len(made.files)} files and a card)")
     click.echo(f"  {made.usage}")
     for note in made.notes:
         click.echo(f"note: {note}", err=True)
@@ -192,7 +193,7 @@ def remove(adapter: str, yes: bool, config_path: Path | None) -> None:
     found = workflow.find_adapter(open_project(config_path), adapter)
     if not yes:
         click.confirm(f"remove {found.name} ({found.path})?", abort=True, err=True)
-    click.echo(f"freed {workflow.remove(found) / 2**20:.1f} MiB")
+    click.echo(f"freed {mib(workflow.remove(found), 1)}")
 
 
 def print_adapter(adapter: Adapter) -> None:
@@ -212,7 +213,7 @@ def print_adapter(adapter: Adapter) -> None:
     )
     click.echo(f"  loss       {sparkline([loss for _, loss in adapter.curve])} {adapter.final_loss:.4f}")
     if adapter.peak_memory_bytes is not None:
-        click.echo(f"  memory     {adapter.peak_memory_bytes / 2**30:.2f} GiB at the peak")
+        click.echo(f"  memory     {gib(adapter.peak_memory_bytes, 2)} at the peak")
     click.echo(f"  {adapter.path}")
 
 

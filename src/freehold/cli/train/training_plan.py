@@ -9,7 +9,7 @@ import click
 from freehold.cli.options import print_json
 
 if TYPE_CHECKING:
-    from freehold.types.training import FinetuneConfig
+    from freehold.types.config import FinetuneConfig
     from freehold.types.training_plan import Measured, Piece, PreviewSample, TrainingPlan, TrainingPreview
     from freehold.workflows.project import Project
     from freehold.workflows.train.train import Asked

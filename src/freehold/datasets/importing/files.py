@@ -22,11 +22,12 @@ import zstandard
 
 from freehold.datasets.importing.records import MAX_RECORD_BYTES, SHOWN_CHARACTERS
 from freehold.errors import InputError, MissingExtraError
+from freehold.types.units import MIB
 
 Container = Literal["json lines", "json", "csv", "parquet", "arrow"]
-MAX_LINE_BYTES = 64 * 1024 * 1024
-MAX_DOCUMENT_CHARACTERS = 256 * 1024 * 1024
-_CHUNK = 1 << 20
+MAX_LINE_BYTES = 64 * MIB
+MAX_DOCUMENT_CHARACTERS = 256 * MIB
+_CHUNK = MIB
 _PEEK_LINES = 50
 _ENVELOPES = ("data", "rows", "items", "runs", "observations")
 _OF_A_PAGE = frozenset(

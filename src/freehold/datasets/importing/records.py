@@ -15,9 +15,10 @@ import msgspec
 
 from freehold.types.record import Record
 from freehold.types.trace import Usage
+from freehold.types.units import MIB
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
-MAX_RECORD_BYTES = 8 * 1024 * 1024
+MAX_RECORD_BYTES = 8 * MIB
 SHOWN_CHARACTERS = 2000
 
 

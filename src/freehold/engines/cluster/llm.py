@@ -13,6 +13,7 @@ from freehold.engines.vllm.tools import with_parser
 from freehold.engines.vllm.weights import template_of
 from freehold.errors import UsageError
 from freehold.types.cluster import ClusterPlan
+from freehold.types.units import GIB
 
 REMOTE = ("s3://", "gs://", "abfss://", "azure://")
 """What Ray 2.60 takes for the place of adapters (`LoraConfig.dynamic_lora_loading_path`)."""
@@ -41,7 +42,7 @@ def llm_config(plan: ClusterPlan) -> dict[str, Any]:
         "quantization": options.quantization,
         "gpu_memory_utilization": options.gpu_memory_utilization,
         "max_num_batched_tokens": options.batch_tokens,
-        "kv_cache_memory_bytes": round(options.kv_cache_gib * 2**30) if options.kv_cache_gib else None,
+        "kv_cache_memory_bytes": round(options.kv_cache_gib * GIB) if options.kv_cache_gib else None,
     }
     engine |= {key: value for key, value in optional.items() if value is not None}
     if options.tool_parser is not None:

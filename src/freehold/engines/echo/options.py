@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from freehold import files
 from freehold.errors import InputError
 
 
@@ -51,10 +52,8 @@ class EchoOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_answers(path: str) -> dict[str, str]:
     """Answers from a JSON object or JSON lines. Raises `InputError` with the line."""
-    try:
+    with files.reading(path):
         data = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=path) from None
     try:
         return msgspec.json.decode(data, type=dict[str, str])
     except msgspec.DecodeError:

@@ -27,19 +27,21 @@ from typing import NamedTuple
 
 import msgspec
 
+from freehold import files
 from freehold.engines.weights.check import sha256_of
 from freehold.engines.weights.pypi import find_pip
 from freehold.engines.weights.store import storage_errors
 from freehold.errors import EngineError, HashMismatchError, StorageError
 from freehold.types.progress import Progress
 from freehold.types.record import Record
+from freehold.types.units import GIB, mib
 
 # Source and date: the package's source archive, fetched and hashed 2026-11-25.
 PACKAGE = "llama-cpp-python"
 VERSION = "0.3.36"
 SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
 HELPFUL = ("avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "sve", "i8mm")
-BUILD_BYTES = 1 << 30
+BUILD_BYTES = GIB
 PROGRAMS = ("llama-server", "llama-quantize")
 
 
@@ -103,9 +105,7 @@ def record(home: Path, native: Native) -> None:
     """Write ``native.json``."""
     target = folder(home) / "native.json"
     with storage_errors(target):
-        partial = target.with_suffix(".partial")
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(native)) + b"\n")
-        partial.replace(target)
+        files.write_json(target, native)
 
 
 def cpu_name() -> str:
@@ -156,7 +156,7 @@ def build(home: Path, progress: Progress, *, jobs: int | None = None) -> Native:
         free = shutil.disk_usage(place).free
     if not (place / "build").exists() and free < BUILD_BYTES:
         raise StorageError(
-            f"building llama.cpp takes 1 GiB in {place}, the disk has {free / 2**20:,.0f} MiB left",
+            f"building llama.cpp takes 1 GiB in {place}, the disk has {mib(free)} left",
             hint="free some space, or set FREEHOLD_HOME to another disk",
         )
     source = _source(place, progress)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from freehold import files
 from freehold.engines.weights.store import storage_errors
 from freehold.errors import EngineError, InputError, MissingExtraError
 
@@ -33,18 +34,15 @@ def converted(folder: Path, base: dict[str, object], home: Path) -> Path:
     """
     digest = hashlib.sha256()
     for name in (WEIGHTS, CONFIG):
-        try:
+        with files.reading(folder / name):
             digest.update((folder / name).read_bytes())
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}", path=str(folder / name)) from None
     digest.update(str(base.get("general.architecture")).encode())
     target = home / "engines" / "llamacpp" / "adapters" / f"{digest.hexdigest()[:16]}.gguf"
     if not target.is_file():
         with storage_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_suffix(".partial")
-            _write(folder, base, partial)
-            partial.replace(target)
+            with files.replacing(target) as partial:
+                _write(folder, base, partial)
     return target
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from freehold import files
 from freehold.engines.llamacpp.native import Speed, cpu_name
 from freehold.engines.weights.store import storage_errors
 from freehold.types.record import Record, content_id
@@ -128,10 +129,7 @@ def write_partial(home: Path, name: str, asked: str, trials: Iterable[Trial]) ->
 
 def _write(path: Path, value: Record) -> Path:
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_suffix(".new")
-        new.write_bytes(msgspec.json.format(msgspec.json.encode(value)) + b"\n")
-        new.replace(path)
+        files.write_json(path, value)
     return path
 
 

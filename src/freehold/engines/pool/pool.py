@@ -23,6 +23,7 @@ from freehold.engines.pool.policy import Resident, idle, make_room
 from freehold.engines.pool.seat import Hosted, ModelStatus, PoolBusyError, Seat
 from freehold.errors import EngineError, UsageError
 from freehold.types.endpoint import AdapterMount, Endpoint, ServePlan
+from freehold.types.units import gib
 
 STAY_SECONDS = 5.0
 MEMORY_MARGIN = 1.25
@@ -425,4 +426,4 @@ def safe(name: str) -> str:
 
 
 def _gib(count: int) -> str:
-    return f"{count / 2**30:.2f} GiB"
+    return gib(count, 2)

@@ -15,7 +15,7 @@ import msgspec
 from freehold.engines import probe
 from freehold.engines.engine import EngineHealth, RunningEngine
 from freehold.engines.options import read
-from freehold.errors import EngineError, UsageError
+from freehold.errors import EngineError, UsageError, did_you_mean
 from freehold.types.endpoint import Capabilities, Endpoint, EngineName, ServedModel, ServePlan
 
 ANTHROPIC_VERSION = "2023-06-01"
@@ -61,12 +61,9 @@ class RemoteEngine:
         listed = await _models(options)
         upstream = options.upstream_name or plan.model
         if listed is not None and upstream not in listed:
-            import difflib
-
-            near = difflib.get_close_matches(upstream, listed, n=1)
             raise EngineError(
                 f"{options.base_url} has no model {upstream}",
-                hint=f"did you mean {near[0]}?" if near else f"it has: {', '.join(sorted(listed)[:8])}",
+                hint=did_you_mean(upstream, listed, f"it has: {', '.join(sorted(listed)[:8])}"),
             )
         return RemoteConnection(
             Endpoint(

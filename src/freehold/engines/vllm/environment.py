@@ -35,11 +35,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from freehold import files
 from freehold.engines.weights.pypi import find_pip
 from freehold.engines.weights.store import storage_errors
 from freehold.errors import EngineError, StorageError, UsageError
 from freehold.types.progress import Progress
 from freehold.types.record import Record
+from freehold.types.units import gib
 
 CHECK_SECONDS = 300.0
 
@@ -171,8 +173,8 @@ class _Install:
         here = size_of(self.place)
         if free + here < self.flavour.disk_bytes:
             raise StorageError(
-                f"{self.name} needs {self.flavour.disk_bytes / 2**30:.0f} GiB in {self.place}, "
-                f"the disk has {free / 2**30:.1f} GiB left",
+                f"{self.name} needs {gib(self.flavour.disk_bytes, 0)} in {self.place}, "
+                f"the disk has {gib(free, 1)} left",
                 hint="free some space, or set FREEHOLD_HOME to a folder on another disk",
             )
 
@@ -262,10 +264,7 @@ class _Install:
             device=device or "none",
             bytes=size_of(self.place),
         )
-        target = self.place / "install.json"
-        partial = target.with_suffix(".partial")
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
-        partial.replace(target)
+        files.write_json(self.place / "install.json", found)
         return found
 
     def _pip(self, step: str, arguments: list[str]) -> None:

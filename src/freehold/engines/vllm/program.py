@@ -11,6 +11,7 @@ from freehold.engines.vllm.environment import QUIET
 from freehold.engines.vllm.options import KV_TYPES, VllmOptions
 from freehold.engines.vllm.weights import Shape
 from freehold.types.endpoint import AdapterMount, ServePlan
+from freehold.types.units import GIB
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What ``--max-lora-rank`` may be (vLLM 0.32)."""
@@ -115,7 +116,7 @@ def cache_bytes(plan: ServePlan, options: VllmOptions, *, device: str, shape: Sh
     requests of full context need.
     """
     if options.kv_cache_gib is not None:
-        return round(options.kv_cache_gib * 2**30)
+        return round(options.kv_cache_gib * GIB)
     if device != "cpu" or shape.kv_bytes_per_token is None:
         return None
     needed = plan.parallel * plan.context_tokens * shape.kv_bytes_per_token * SPARE_BLOCKS

@@ -25,12 +25,14 @@ from pathlib import Path
 
 import msgspec
 
+from freehold import files
 from freehold.engines.weights.check import sha256_of
 from freehold.errors import HashMismatchError, StorageError, UsageError, WeightsError
 from freehold.hardware.gguf_header import parts_of
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.record import Record
+from freehold.types.units import gib, mib
 
 ALWAYS_HASH_BYTES = 512 << 20
 """Files up to this size are hashed at every use (about 0.3 s); larger ones only when size or time changed."""
@@ -152,10 +154,7 @@ class WeightsStore:
     def _write(self, stored: Stored) -> None:
         target = self._record_file(stored)
         with storage_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_suffix(f".json.{os.getpid()}.partial")
-            partial.write_bytes(msgspec.json.format(msgspec.json.encode(stored)) + b"\n")
-            partial.replace(target)
+            files.write_json(target, stored)
 
     def _record_file(self, stored: Stored) -> Path:
         return self.folder(stored.weights.model_id) / f"{stored.weights.quantization}.json"
@@ -232,8 +231,8 @@ class WeightsStore:
         taken = self.taken_bytes()
         if self._budget_bytes is not None and taken + needed_bytes > self._budget_bytes:
             raise StorageError(
-                f"weights need {needed_bytes / 2**20:,.0f} MiB, and of the {self._budget_bytes / 2**30:,.2f} GiB that "
-                f"FREEHOLD_WEIGHTS_GIB allows {taken / 2**30:,.2f} GiB are taken",
+                f"weights need {mib(needed_bytes)}, and of the {gib(self._budget_bytes, 2)} that "
+                f"FREEHOLD_WEIGHTS_GIB allows {gib(taken, 2)} are taken",
                 hint="freehold weights prune removes what was used least recently, or allow more",
             )
         place = self.root
@@ -242,8 +241,7 @@ class WeightsStore:
         free = shutil.disk_usage(place).free
         if free < needed_bytes:
             raise StorageError(
-                f"weights need {needed_bytes / 2**20:,.0f} MiB in {self.root}, "
-                f"the disk has {free / 2**20:,.0f} MiB left",
+                f"weights need {mib(needed_bytes)} in {self.root}, the disk has {mib(free)} left",
                 hint="free some space (freehold weights prune), or set FREEHOLD_HOME to another disk",
             )
 

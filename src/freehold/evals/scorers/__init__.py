@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from typing import Any
 
-from freehold.errors import ConfigError
+from freehold.errors import ConfigError, did_you_mean
 from freehold.evals.scorers.scorer import Scorer
 from freehold.types.evaluation import Task
 
@@ -35,10 +34,9 @@ def make(name: str, options: dict[str, Any] | None = None) -> Scorer:
     """
     target = SCORERS.get(name)
     if target is None:
-        near = difflib.get_close_matches(name, SCORERS, n=1)
         raise ConfigError(
             f"unknown scorer {name}",
-            hint=f"did you mean {near[0]}?" if near else f"scorers: {', '.join(SCORERS)}",
+            hint=did_you_mean(name, SCORERS, f"scorers: {', '.join(SCORERS)}"),
         )
     module, _, attribute = target.partition(":")
     scorer = getattr(importlib.import_module(module), attribute)(options or {})

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
-from freehold.errors import ConfigError
+from freehold.types import strict
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
 
@@ -43,19 +42,7 @@ O = TypeVar("O", bound=Options)  # noqa: E741
 
 def read_options(scorer: str, options: dict[str, Any], kind: type[O]) -> O:
     """`options` as `kind`. Raises `ConfigError` naming the key, and for an unknown one the nearest known."""
-    known = [field.encode_name for field in msgspec.structs.fields(kind)]
-    for key in options:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            raise ConfigError(
-                f"scorer {scorer}: unknown option {key}",
-                hint=f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}",
-            )
-    try:
-        return msgspec.convert(options, kind)
-    except msgspec.ValidationError as error:
-        message, _, where = str(error).partition(" - at `$")
-        raise ConfigError(f"scorer {scorer}: option {where.strip('.`') or '?'}: {message}") from None
+    return strict.read(options, kind, f"scorer {scorer}", noun="option")
 
 
 NO_REFERENCE = Score(value=None, reason="no_reference: nobody has said what is right here")

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from freehold import files
+
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
 # Names, help texts, label names of all that is counted; a test holds docs/reference/metrics.md to it.
@@ -88,10 +90,7 @@ class Meters:
 
     def write(self, folder: Path) -> None:
         """Leave this process's numbers where the others find them."""
-        path = meters_file(folder, os.getpid())
-        new = path.with_suffix(".new")
-        new.write_bytes(msgspec.msgpack.encode(self.snapshot()))
-        new.replace(path)
+        files.write(meters_file(folder, os.getpid()), msgspec.msgpack.encode(self.snapshot()))
 
 
 def meters_file(folder: Path, process_id: int) -> Path:

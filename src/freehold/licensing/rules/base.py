@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from freehold.licensing.situation import Layer, Situation
-from freehold.types.license import Clause, Obligation, RulingOutcome, RulingReason
+from freehold.types.license import Clause
+from freehold.types.ruling import Obligation, RulingOutcome, RulingReason
 
 
 class Violation(NamedTuple):

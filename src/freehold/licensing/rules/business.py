@@ -8,7 +8,8 @@ from freehold.licensing.domains import business_tags
 from freehold.licensing.figures import read
 from freehold.licensing.rules.base import Assumption, Change, Finding, reason
 from freehold.licensing.situation import NOT_LICENSEES, Layer, Situation
-from freehold.types.license import BusinessClause, Obligation
+from freehold.types.license import BusinessClause
+from freehold.types.ruling import Obligation
 
 
 class BusinessGates:

@@ -8,7 +8,8 @@ from freehold.licensing.figures import read
 from freehold.licensing.naming import begins_with
 from freehold.licensing.rules.base import Assumption, Change, Finding, Violation, reason
 from freehold.licensing.situation import NOT_LICENSEES, Layer, Situation
-from freehold.types.license import DutyClause, Obligation
+from freehold.types.license import DutyClause
+from freehold.types.ruling import Obligation
 
 _NOTICE_KEYS = frozenset({"retain_notices", "notice_file"})
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from freehold.licensing.rules.base import Finding, reason
 from freehold.licensing.situation import Situation
-from freehold.types.license import NoteClause, RulingReason
+from freehold.types.license import NoteClause
+from freehold.types.ruling import RulingReason
 
 
 class Notes:

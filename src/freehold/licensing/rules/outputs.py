@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from freehold.licensing.rules.base import Assumption, Finding, reason
 from freehold.licensing.situation import Layer, Situation
-from freehold.types.license import OutputsClause, RulingReason, StudentFate
+from freehold.types.license import OutputsClause, StudentFate
+from freehold.types.ruling import RulingReason
 
 
 class OutputTraining:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from freehold.licensing.rules.base import Assumption, Finding
 from freehold.licensing.situation import Situation
-from freehold.types.license import RulingReason
+from freehold.types.ruling import RulingReason
 
 
 class UnknownLicense:

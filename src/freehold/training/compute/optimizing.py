@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from freehold.errors import MissingExtraError, TrainingError
 from freehold.training import group
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 
 if TYPE_CHECKING:
     import torch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from freehold.errors import TrainingError
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 
 FEWEST_SAMPLES = 4
 """Fewer can't say anything about a task."""

@@ -16,7 +16,8 @@ from freehold.training.compute.optimizing import Optimized
 from freehold.training.compute.packing import pack
 from freehold.training.formatting import Encoded
 from freehold.training.methods.lora import LoraTrainer
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
+from freehold.types.units import gib
 
 if TYPE_CHECKING:
     import torch
@@ -91,7 +92,7 @@ def _check_room(base: Base) -> None:
     free = torch.cuda.mem_get_info()[0] if base.device == "cuda" else psutil.virtual_memory().available
     if needed > free:
         raise TrainingError(
-            f"training all {weights / 1e6:,.0f} million weights needs {needed / 2**30:.1f} GiB more, "
-            f"{free / 2**30:.1f} GiB are free",
+            f"training all {weights / 1e6:,.0f} million weights needs {gib(needed, 1)} more, "
+            f"{gib(free, 1)} are free",
             hint='method = "lora" needs a fraction of that',
         )

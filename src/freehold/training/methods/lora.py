@@ -15,7 +15,7 @@ from freehold.training.compute.packing import Pack, pack, packed_order
 from freehold.training.formatting import Encoded
 from freehold.training.loop import Evaluation
 from freehold.training.methods import checks
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 
 if TYPE_CHECKING:
     import torch

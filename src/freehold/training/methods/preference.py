@@ -27,7 +27,7 @@ from freehold.training.compute.optimizing import Optimized
 from freehold.training.loop import Evaluation
 from freehold.training.methods import lora
 from freehold.training.methods.preference_samples import Judged, Pair
-from freehold.types.training import FinetuneConfig
+from freehold.types.config import FinetuneConfig
 
 if TYPE_CHECKING:
     import torch

@@ -12,8 +12,9 @@ from freehold.training import job as jobs
 from freehold.training.base import Base
 from freehold.training.formatting import Reject, format_samples
 from freehold.training.loop import Trainer
+from freehold.types import strict
+from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Sample, SplitName
-from freehold.types.training import FinetuneConfig, misfit
 
 
 class Formatted(NamedTuple):
@@ -55,9 +56,9 @@ def load_config(config: FinetuneConfig) -> FinetuneConfig:
 def check(config: FinetuneConfig) -> None:
     """Raise `TrainingError` or `MissingExtraError` for options that can't work, before anything is loaded."""
     of(config.method)
-    wrong = misfit(config)
+    wrong = strict.misfit(config)
     if wrong is not None:
-        raise TrainingError(f"{wrong.name} is {wrong.value}, expected {wrong.expected}")
+        raise TrainingError(wrong)
     if config.method in ("dpo", "kto"):
         import importlib.util
 

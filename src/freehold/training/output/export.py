@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from freehold import __version__
-from freehold.errors import StorageError, TrainingError
+from freehold.errors import TrainingError
+from freehold.files import writing
 from freehold.training import formatting
 from freehold.training.base import Base
-from freehold.training.checkpoint import write_atomically
+from freehold.training.checkpoint import write_durable
 from freehold.training.job import MANIFEST, Job
 from freehold.training.output import whole
 from freehold.training.output.artefacts import (
@@ -54,7 +55,10 @@ def write(
     Raises `StorageError` when they can't be written and `TrainingError` when the weights are not finite.
     """
     folder = Path(job.adapter_dir)
-    try:
+    with writing(
+        f"cannot write the adapter to {folder}",
+        hint="free some space and run the same command again; the training itself is not lost",
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         names = (
             whole.write(folder, job, base)
@@ -65,11 +69,6 @@ def write(
             (folder / TEMPLATE).write_text(base.tokenizer.chat_template, encoding="utf-8")
             names.append(TEMPLATE)
         files = {name: sha256_of(folder / name) for name in names}
-    except OSError as error:
-        raise StorageError(
-            f"cannot write the adapter to {folder}: {error.strerror or error}",
-            hint="free some space and run the same command again; the training itself is not lost",
-        ) from error
     template = formatting.template_sha256(base.tokenizer)
     adapter = Adapter(
         id=content_id([*(files[name] for name in sorted(files) if name in _DECISIVE), job.id]),
@@ -101,7 +100,7 @@ def write(
             "special_tokens": _special_tokens(base.tokenizer),
         },
     )
-    write_atomically(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(adapter)))
+    write_durable(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(adapter)))
     return adapter
 
 

@@ -17,10 +17,11 @@ from freehold.hardware.tensors import active_parameter_count, parameter_count
 from freehold.store import open_store
 from freehold.types.assessment import Assessment, CandidateOutcome, CandidateRow, Needs
 from freehold.types.evaluation import Comparison
-from freehold.types.license import Ruling
 from freehold.types.machine import Fit, Machine, Speed, Workload
 from freehold.types.model import Model
 from freehold.types.record import content_id
+from freehold.types.ruling import Ruling
+from freehold.types.units import gib
 from freehold.workflows.choose.cost import LOOKED_UP, MachinePrice
 from freehold.workflows.choose.money import with_costs
 from freehold.workflows.choose.needs import SEEN_TRACES, needs_of
@@ -269,12 +270,12 @@ def _need_reasons(model: Model, needs: Needs) -> list[tuple[bool, str]]:
 def _fit_reasons(model: Model, placed: Placed, workload: Workload) -> list[tuple[bool, str]]:
     if placed.fit.headroom_bytes >= 0:
         return []
-    least = fitting.gib(placed.fit.total_bytes)
+    least = gib(placed.fit.total_bytes)
     return [
         (
             True,
             f"memory: needs {least} at {placed.quantization} for {workload.context_tokens:,} tokens × "
-            f"{workload.concurrency}, {fitting.gib(placed.fit.available_bytes)} available",
+            f"{workload.concurrency}, {gib(placed.fit.available_bytes)} available",
         )
     ]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from freehold.errors import ConfigError, StorageError
+from freehold import files
+from freehold.errors import ConfigError
 from freehold.types.config import CandidatesConfig, parse
 
 _TABLE = re.compile(r"^[ \t]*\[candidates\][^\n]*\n?(.*?)(?=^[ \t]*\[|\Z)", re.MULTILINE | re.DOTALL)
@@ -36,12 +37,8 @@ def put(path: Path, models: tuple[str, ...]) -> None:
         raise ConfigError(
             f"{path}: [candidates] is written in a way that cannot be changed here", hint=f"write {line}"
         )
-    try:
-        partial = path.with_suffix(".toml.partial")
-        partial.write_text(after, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error.strerror}") from None
+    with files.writing(f"{path}: cannot be written"):
+        files.write(path, after)
 
 
 def _changed(text: str, line: str) -> str:

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold import __version__
+from freehold import __version__, files
 from freehold.catalog import models as model_catalog
 from freehold.catalog import rentals
 from freehold.costs import decision, prices, traffic
 from freehold.costs import self_host as holding
 from freehold.costs.prices import TokenPrice
 from freehold.costs.self_host import TARGET_UTILISATION, Owned, Rented, machine_month
-from freehold.errors import StorageError, UsageError
+from freehold.errors import UsageError
 from freehold.hardware.speed import estimate
 from freehold.store import open_store
 from freehold.types.cost import Advice, Bill, Cost, Range, SelfHost, Traffic
@@ -158,10 +158,8 @@ def write_page(found: Cost, path: Path) -> None:
     """Write the page with the picture. Raises `StorageError` when it cannot be written."""
     from freehold.report.cost_page import render_cost
 
-    try:
+    with files.writing(str(path), hint="name a file in a folder that exists"):
         path.write_text(render_cost(found), encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}", hint="name a file in a folder that exists") from None
 
 
 def _traffic(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-
 from freehold.catalog import publishers as catalog
 from freehold.catalog.publishers import Publisher
-from freehold.errors import UsageError
+from freehold.errors import UsageError, did_you_mean
 
 
 def show(name: str | None = None) -> list[Publisher]:
@@ -17,9 +15,9 @@ def show(name: str | None = None) -> list[Publisher]:
     wanted = name.lower()
     chosen = [one for one in found if wanted in (one.name.lower(), *(owner.lower() for owner in one.owners))]
     if not chosen:
-        near = difflib.get_close_matches(name, [one.name for one in found], n=1)
+        names = [one.name for one in found]
         raise UsageError(
             f"no publisher {name} in the catalog",
-            hint=f"did you mean {near[0]}?" if near else f"known: {', '.join(one.name for one in found)}",
+            hint=did_you_mean(name, names, f"known: {', '.join(names)}"),
         )
     return chosen

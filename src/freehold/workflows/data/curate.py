@@ -12,18 +12,18 @@ from typing import Any, Literal
 
 import msgspec
 
+from freehold import files
 from freehold.datasets import profile as profiles
 from freehold.datasets.building import Building, Recipe, all_asked
 from freehold.datasets.card import card_in_short, card_markdown
 from freehold.datasets.replacing import Replacer
-from freehold.errors import StorageError
 from freehold.evals import scorers
 from freehold.privacy import patterns
 from freehold.privacy import secrets as secret_finder
 from freehold.privacy.finds import Finder
 from freehold.privacy.library import LIBRARY
-from freehold.types.config import DataConfig, TaskConfig
-from freehold.types.curation import CurateConfig, DataCard, LabelConflict, Origin
+from freehold.types.config import CurateConfig, DataConfig, TaskConfig
+from freehold.types.curation import DataCard, LabelConflict, Origin
 from freehold.types.dataset import SPLITS, Dataset, Sample, SplitName
 from freehold.types.trace import Trace
 from freehold.workflows.license.rule import lineage_of, rule_for_model
@@ -177,11 +177,9 @@ def _terms(project: Project, dataset: Dataset) -> Iterator[str]:
 
 def write_card(folder: Path, card: DataCard) -> None:
     """The card beside the manifest, for machines and for people. Raises `StorageError`."""
-    try:
+    with files.writing(f"{folder}: data card cannot be written"):
         (folder / CARD).write_bytes(msgspec.json.format(msgspec.json.encode(card)))
         (folder / CARD_PAGE).write_text(card_markdown(card), encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{folder}: data card cannot be written: {error.strerror}") from None
 
 
 def read_card(dataset: Dataset) -> DataCard | None:
@@ -204,7 +202,7 @@ def pseudonym_key(project: Project) -> bytes:
     Raises `StorageError`.
     """
     path = project.state / KEY
-    try:
+    with files.writing(f"{path}: cannot be kept"):
         try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
@@ -212,8 +210,6 @@ def pseudonym_key(project: Project) -> bytes:
         with os.fdopen(handle, "wb") as file:
             key = random.token_bytes(32)
             file.write(key)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be kept: {error.strerror}") from None
     return key
 
 

@@ -9,9 +9,9 @@ from typing import IO, Any
 
 import msgspec
 
+from freehold import files
 from freehold.datasets import importing, sampling
 from freehold.datasets.importing import Imported, PassedOver, Reject
-from freehold.errors import StorageError
 from freehold.store import open_store
 from freehold.types.config import DataConfig
 from freehold.types.progress import Progress
@@ -238,13 +238,11 @@ class _Rejects:
         self.count += 1
         if len(self.first) < FIRST:
             self.first.append(_line(reject))
-        try:
+        with files.writing(
+            f"{self.path}: rejects cannot be written",
+            hint="free some space and import again: what is in the store already is not added twice",
+        ):
             if self._file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = self.path.open("wb")
             self._file.write(msgspec.json.encode(reject) + b"\n")
-        except OSError as error:
-            raise StorageError(
-                f"{self.path}: rejects cannot be written: {error.strerror}",
-                hint="free some space and import again: what is in the store already is not added twice",
-            ) from None

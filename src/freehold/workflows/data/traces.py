@@ -10,8 +10,8 @@ from typing import Literal
 
 import msgspec
 
-from freehold import __version__
-from freehold.errors import StorageError, UsageError
+from freehold import __version__, files
+from freehold.errors import UsageError
 from freehold.store import Store
 from freehold.store.store import TraceFilter
 from freehold.types.record import Record
@@ -80,22 +80,20 @@ def export(
 
     Raises `StorageError` when the file cannot be written.
     """
-    new = file.with_name(file.name + ".new")
     count = 0
-    try:
-        with new.open("wb") as out:
-            for batch in _batches(store.traces(**filter)):
-                if format == "jsonl":
-                    out.writelines(msgspec.json.encode(trace) + b"\n" for trace in batch)
-                else:
-                    document = spans_document(batch, version=__version__, content=content)
-                    out.write(msgspec.json.encode(document) + b"\n")
-                count += len(batch)
-                say(count)
-        new.replace(file)
-    except OSError as error:
-        new.unlink(missing_ok=True)
-        raise StorageError(f"{file}: cannot be written: {error.strerror}") from None
+    with (
+        files.writing(f"{file}: cannot be written"),
+        files.replacing(file) as partial,
+        partial.open("wb") as out,
+    ):
+        for batch in _batches(store.traces(**filter)):
+            if format == "jsonl":
+                out.writelines(msgspec.json.encode(trace) + b"\n" for trace in batch)
+            else:
+                document = spans_document(batch, version=__version__, content=content)
+                out.write(msgspec.json.encode(document) + b"\n")
+            count += len(batch)
+            say(count)
     return Exported(file=str(file), traces=count, format=format)
 
 

@@ -19,9 +19,10 @@ from freehold.hardware.quantization import repacked_bytes, weights_bytes
 from freehold.hardware.speed import estimate
 from freehold.hardware.training_memory import TrainingLoad, runs_fused
 from freehold.settings import Settings
+from freehold.types.config import FinetuneConfig
 from freehold.types.machine import Fit, Machine, Workload
 from freehold.types.model import Weights
-from freehold.types.training import FinetuneConfig
+from freehold.types.units import gib
 from freehold.workflows.fit import learned
 from freehold.workflows.fit.machine import engine_build
 from freehold.workflows.fit.server import fit_server
@@ -186,7 +187,7 @@ def _ways_out(
             smaller = _for_vllm(sized._replace(quantized=False), name)
             found = _fit(smaller, workload, machine, kv_type, engine)
             if smaller.bytes < sized.bytes and found.fits:
-                yield f"{name} needs {fitting.gib(found.total_bytes)}: --quant {name}"
+                yield f"{name} needs {gib(found.total_bytes)}: --quant {name}"
                 break
         yield from _more_devices(sized, workload, machine, kv_type, engine)
         return
@@ -195,12 +196,12 @@ def _ways_out(
             continue
         other = _fit(at_quantization(sized, name), workload, machine, kv_type)
         if other.fits:
-            yield f"{name} needs {fitting.gib(other.total_bytes)}: --quant {name}"
+            yield f"{name} needs {gib(other.total_bytes)}: --quant {name}"
             break
     if kv_type == "f16":
         other = _fit(sized, workload, machine, "q8_0")
         if other.fits:
-            yield f"a q8_0 cache needs {fitting.gib(other.total_bytes)} in all: --kv-type q8_0"
+            yield f"a q8_0 cache needs {gib(other.total_bytes)} in all: --kv-type q8_0"
     if machine.accelerators:
         yield from _more_devices(sized, workload, machine, kv_type, engine)
         layers = _layers_that_fit(sized, workload, machine, kv_type)
@@ -323,19 +324,19 @@ def _training_ways_out(
         fewer = load._replace(samples=max(1, packed // load.sample_tokens))
         found = _fit_training(sized, fewer, machine)
         if found.fits:
-            yield f"pack_tokens = {packed} needs {fitting.gib(found.total_bytes)}: the same gradient, in parts"
+            yield f"pack_tokens = {packed} needs {gib(found.total_bytes)}: the same gradient, in parts"
             break
     if config.method != "qlora" and not sized.quantized:
         four = load._replace(method="qlora", layers="modules", loss="chunked")
         found = _fit_training(sized, four, machine)
         if found.fits:
-            yield f"qlora needs {fitting.gib(found.total_bytes)}: --train qlora"
+            yield f"qlora needs {gib(found.total_bytes)}: --train qlora"
     if config.method == "full":
         found = _fit_training(sized, load._replace(method="lora", loss="chunked"), machine)
         if found.fits:
-            yield f"lora needs {fitting.gib(found.total_bytes)}: --train lora"
+            yield f"lora needs {gib(found.total_bytes)}: --train lora"
     if not load.checkpointing:
         found = _fit_training(sized, load._replace(checkpointing=True), machine)
         if found.fits:
-            size = fitting.gib(found.total_bytes)
+            size = gib(found.total_bytes)
             yield f"gradient_checkpointing needs {size}, and takes longer: --checkpointing"

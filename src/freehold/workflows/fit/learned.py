@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from freehold import files
 from freehold.engines.weights.store import storage_errors
 from freehold.hardware.fit import with_id
 from freehold.types.machine import Fit, FitPart, Machine
@@ -79,10 +80,7 @@ def learn(
     )
     file = home / "memory" / f"{made.id}.json"
     with storage_errors(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        new = file.with_suffix(".new")
-        new.write_bytes(msgspec.json.format(msgspec.json.encode(made)) + b"\n")
-        new.replace(file)
+        files.write_json(file, made)
     return made
 
 

@@ -15,8 +15,8 @@ from freehold.hardware.probes import probe_machine
 from freehold.hardware.speed import Build
 from freehold.settings import Settings
 from freehold.types.machine import Accelerator, Machine
+from freehold.types.units import GIB
 
-GIB = 1 << 30
 MOST_UNIFIED_GIB = 1024
 """No machine with unified memory is sold with half of it (2026-11)."""
 

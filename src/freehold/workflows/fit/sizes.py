@@ -23,6 +23,7 @@ from freehold.hardware.shapes import bounds_of, shape_from_gguf
 from freehold.hardware.tensors import parameter_count
 from freehold.settings import Settings
 from freehold.types.model import Shape, Weights
+from freehold.types.units import gib, mib
 
 DEFAULT_QUANTIZATION = "Q4_K_M"
 LEAST_HELD = 0.5
@@ -174,7 +175,7 @@ def _from_tensors(path: Path, found: FileKind, quantization: str | None) -> Size
     else:
         read = safetensors_header(path)
         total, count = read.bytes, read.tensors
-    size = f"{total / 2**30:.2f} GiB in " if isinstance(total, int) else ""
+    size = f"{gib(total, 2)} in " if isinstance(total, int) else ""
     raise InputError(
         f"{found.what} with {size}{count:,} tensors, and no config.json beside it: its weights are known, its layers "
         "and its cache are not",
@@ -194,7 +195,7 @@ def _from_manifest(path: Path, found: FileKind, quantization: str | None) -> Siz
     blob = next((up / "blobs" / digest for up in path.parents if (up / "blobs" / digest).is_file()), None)
     if blob is None:
         size = model.get("size")
-        shown = f"{size / 2**30:.2f} GiB of weights" if isinstance(size, int) else "weights of unknown size"
+        shown = f"{gib(size, 2)} of weights" if isinstance(size, int) else "weights of unknown size"
         raise InputError(
             f"an Ollama manifest with {shown}, whose blob {digest[:19]}… is not in the store beside it",
             path=str(path),
@@ -205,7 +206,7 @@ def _from_manifest(path: Path, found: FileKind, quantization: str | None) -> Siz
     extra = sum(one.get("size", 0) for one in adapters)
     if not adapters:
         return sized
-    note = f"the manifest adds {len(adapters)} adapter of {extra / 2**20:.0f} MiB: counted"
+    note = f"the manifest adds {len(adapters)} adapter of {mib(extra)}: counted"
     return sized._replace(adapters_bytes=extra, notes=(*sized.notes, note))
 
 

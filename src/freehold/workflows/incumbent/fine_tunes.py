@@ -19,8 +19,9 @@ from typing import Any
 
 import msgspec
 
+from freehold import files
 from freehold.catalog import retirements as catalog
-from freehold.errors import StorageError, UpstreamError, UsageError
+from freehold.errors import UpstreamError, UsageError
 from freehold.types.record import Record
 from freehold.workflows.incumbent.retirements import dates_in
 
@@ -108,21 +109,15 @@ class Account:
 
     def download(self, file_id: str, path: Path) -> Path:
         """A file's content, written in one step. Raises `UpstreamError` and `StorageError`."""
-        partial = path.with_name(path.name + ".partial")
-        try:
+        with files.writing(f"{path}: cannot be written", hint="free some space, then run it again"):
             path.parent.mkdir(parents=True, exist_ok=True)
             with (
+                files.replacing(path) as partial,
                 self._open(f"/files/{urllib.parse.quote(file_id)}/content") as body,
                 partial.open("wb") as out,
             ):
                 while chunk := body.read(_CHUNK_BYTES):
                     out.write(chunk)
-            partial.replace(path)
-        except OSError as error:
-            raise StorageError(
-                f"{path}: cannot be written: {error.strerror or error}",
-                hint="free some space, then run it again",
-            ) from None
         return path
 
     def _json(self, path: str) -> dict[str, Any]:

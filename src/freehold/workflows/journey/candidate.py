@@ -24,13 +24,13 @@ from freehold.store import Store
 from freehold.types.dataset import Dataset
 from freehold.types.endpoint import AdapterMount, EngineName, ServePlan
 from freehold.types.evaluation import Task
-from freehold.types.license import Ruling
 from freehold.types.machine import Fit, Machine, Workload
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
 from freehold.types.report import CandidateReport
+from freehold.types.ruling import Ruling
 from freehold.types.training import Adapter
 from freehold.workflows.fit.fit import fit_model
 from freehold.workflows.journey.steps import Steps

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from freehold.errors import StorageError, UsageError
+from freehold import files
+from freehold.errors import UsageError
 from freehold.workflows.project import CONFIG_NAME
 
 EXAMPLE = "helpdesk"
@@ -32,15 +33,13 @@ def prepare(folder: Path) -> Path:
     Files somebody changed there are left alone, so that a person can try things. Raises `StorageError`.
     """
     source = example_folder()
-    try:
+    with files.writing(
+        f"{folder}: the example cannot be copied there",
+        hint="choose another folder: freehold demo --dir FOLDER",
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         for file in sorted(source.iterdir()):
             target = folder / file.name
             if file.is_file() and not target.exists():
                 shutil.copyfile(file, target)
-    except OSError as error:
-        raise StorageError(
-            f"{folder}: the example cannot be copied there: {error.strerror}",
-            hint="choose another folder: freehold demo --dir FOLDER",
-        ) from None
     return folder / CONFIG_NAME

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from freehold import files
 from freehold.datasets import importing, sampling
 from freehold.datasets.importing import Imported, Reject
-from freehold.errors import InputError, StorageError, UsageError
+from freehold.errors import InputError, UsageError
 from freehold.types.config import DataConfig, parse
 from freehold.types.record import Record
 from freehold.workflows.journey.drafting import (
@@ -133,13 +134,9 @@ def draft(wish: Wish) -> Draft:
     guess = _guess(wish, told)
     text = _text(wish, told, incumbent, guess)
     parse(text, path=str(target))
-    try:
+    with files.writing(f"{target}: cannot be written", hint="choose another folder with --dir"):
         wish.folder.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(
-            f"{target}: cannot be written: {error.strerror}", hint="choose another folder with --dir"
-        ) from None
     return Draft(
         path=str(target),
         seen=seen,

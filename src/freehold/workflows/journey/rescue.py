@@ -13,8 +13,9 @@ from pathlib import Path
 import anyio
 import msgspec
 
+from freehold import files
 from freehold.datasets import building, importing
-from freehold.errors import StorageError, UsageError
+from freehold.errors import UsageError
 from freehold.evals.frozen import read_frozen
 from freehold.evals.replay import Budget
 from freehold.types.dataset import Dataset, Sample
@@ -125,13 +126,9 @@ def _files(wish: Wish, tune: FineTune | None, progress: Progress) -> tuple[Path,
 
 
 def _write(path: Path, text: str) -> None:
-    try:
+    with files.writing(f"{path}: cannot be written", hint="choose another folder with --dir"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(
-            f"{path}: cannot be written: {error.strerror}", hint="choose another folder with --dir"
-        ) from None
 
 
 def _described(project: Project, dataset: Dataset, wish: Wish, path: Path, tune: FineTune | None) -> Rescue:

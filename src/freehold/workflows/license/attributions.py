@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from freehold.catalog.releases import releases_of
+from freehold.types.config import UseProfile
 from freehold.types.endpoint import ServePlan
-from freehold.types.license import UseProfile
 from freehold.workflows.license.rule import attribution, rule_for_model
 
 

@@ -8,7 +8,8 @@ from freehold import __version__
 from freehold.catalog.ancestry import resolve
 from freehold.catalog.licenses import licenses
 from freehold.errors import FreeholdError, MissingExtraError
-from freehold.types.license import Lineage, Ruling, UseProfile
+from freehold.types.config import UseProfile
+from freehold.types.ruling import Lineage, Ruling
 
 
 def bill_of_materials(

@@ -11,9 +11,11 @@ from typing import Any
 
 import msgspec
 
+from freehold import files
 from freehold.errors import InputError
 from freehold.licensing.naming import compatible
-from freehold.types.license import EdgeKind, Lineage, LineageEdge, Obligation, Ruling, UseProfile
+from freehold.types.config import UseProfile
+from freehold.types.ruling import EdgeKind, Lineage, LineageEdge, Obligation, Ruling
 from freehold.workflows.license.rule import rule_for_model
 
 ROLES: dict[str, EdgeKind] = {
@@ -64,9 +66,8 @@ class CaseAnswer(msgspec.Struct, frozen=True, kw_only=True):
 def read_cases(path: Path) -> list[dict[str, Any]]:
     """The cases of a file. Raises `InputError` with the path when it is missing or not in this form."""
     try:
-        data = msgspec.json.decode(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=str(path)) from None
+        with files.reading(path):
+            data = msgspec.json.decode(path.read_bytes())
     except msgspec.DecodeError as error:
         raise InputError(f"not valid JSON: {error}", path=str(path)) from None
     cases = data.get("cases") if isinstance(data, dict) else data

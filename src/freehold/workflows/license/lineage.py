@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold.errors import InputError, MissingExtraError
-from freehold.types.license import EdgeKind, Lineage, LineageEdge, UseProfile
+from freehold.types.config import UseProfile
+from freehold.types.ruling import EdgeKind, Lineage, LineageEdge
 from freehold.workflows.license.cases import lineage_of, use_of
 
 _CARD_RELATIONS: dict[str, EdgeKind] = {

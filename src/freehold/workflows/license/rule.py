@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 import msgspec
 
-from freehold import __version__
+from freehold import __version__, files
 from freehold.catalog import models
 from freehold.catalog.ancestry import resolve
 from freehold.catalog.fingerprints import fingerprints
 from freehold.catalog.licenses import license_named, licenses, names
 from freehold.catalog.releases import releases_of
-from freehold.errors import InputError, StorageError, UsageError
+from freehold.errors import InputError, UsageError, did_you_mean
 from freehold.licensing.comply import annex_text, attribution_text, card_text, checklist_text, notice_text
 from freehold.licensing.identify import Identified, identify
 from freehold.licensing.memo import memo
 from freehold.licensing.ruling import rule
 from freehold.licensing.situation import Situation
+from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
-from freehold.types.license import License, Lineage, LineageEdge, Ruling, UseProfile
+from freehold.types.license import License
+from freehold.types.ruling import Lineage, LineageEdge, Ruling
 
 
 def rule_for_model(model_id: str, use: UseProfile, *, lineage: Lineage | None = None) -> Ruling:
@@ -82,8 +83,7 @@ def _declared(text: str) -> str:
     license = licenses().get(text) or license_named(text)
     if license is None:
         known = [*licenses(), *names().exact]
-        near_names = difflib.get_close_matches(text, known, n=1)
-        hint = f"did you mean {near_names[0]}?" if near_names else "name an SPDX id or a LICENSE file"
+        hint = did_you_mean(text, known, "name an SPDX id or a LICENSE file")
         raise UsageError(f"no licence '{text}' in the catalog", hint=hint)
     return license.id
 
@@ -146,23 +146,20 @@ def comply(ruling: Ruling, folder: Path) -> tuple[Path, ...]:
         "ruling.json": msgspec.json.format(msgspec.json.encode(ruling)).decode() + "\n",
     }
     written = []
-    try:
+    with files.writing(f"{folder}: cannot be written"):
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             if text:
                 (folder / name).write_text(text, encoding="utf-8")
                 written.append(folder / name)
-    except OSError as error:
-        raise StorageError(f"{folder}: cannot be written: {error.strerror}") from None
     return tuple(written)
 
 
 def identify_file(path: Path) -> Identified:
     """Which licence is the text of this file? Raises `InputError` when it cannot be read as text."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=str(path)) from None
+        with files.reading(path):
+            text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise InputError("is not UTF-8 text", path=str(path)) from None
     return identify(text, fingerprints())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import Any
 
 import msgspec
 
-from freehold.errors import ConfigError, InputError, StorageError
-from freehold.types.license import UseProfile
+from freehold import files
+from freehold.errors import ConfigError, InputError
+from freehold.types import strict
+from freehold.types.config import UseProfile
 from freehold.workflows.license.cases import RENAMED
 
 FIELDS: tuple[str, ...] = UseProfile.__struct_fields__
@@ -37,10 +38,8 @@ def read_use(path: Path) -> UseProfile:
 
     Raises `InputError` naming the file, the key, and the nearest known key.
     """
-    try:
+    with files.reading(path):
         raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=str(path)) from None
     try:
         data = msgspec.json.decode(raw) if path.suffix == ".json" else tomllib.loads(raw.decode())
     except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -75,17 +74,7 @@ def parse_value(key: str, text: str) -> Any:
 
 
 def _convert(table: dict[str, Any], where: str) -> UseProfile:
-    for key in table:
-        if key not in FIELDS:
-            near = difflib.get_close_matches(key, FIELDS, n=1)
-            raise ConfigError(
-                f"{where}: unknown key {key}",
-                hint=f"did you mean {near[0]}?" if near else "docs/guides/license.md lists the keys",
-            )
-    try:
-        return msgspec.convert(table, UseProfile)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {error}") from None
+    return strict.read(table, UseProfile, where, hint="docs/guides/license.md lists the keys")
 
 
 def _told(use: UseProfile) -> dict[str, Any]:
@@ -107,7 +96,7 @@ def write_use(path: Path, use: UseProfile) -> None:
 
     A file that does not exist is made, with an `[app]` named after its folder.
     """
-    try:
+    with files.writing(f"{path}: cannot be written"):
         text = path.read_text(encoding="utf-8") if path.exists() else _new(path)
         table = use_table(use)
         found = re.search(r"^\[use\][^\n]*\n(?:(?!^\[)[^\n]*\n?)*", text, re.MULTILINE)
@@ -117,8 +106,6 @@ def write_use(path: Path, use: UseProfile) -> None:
         else:
             text = text.rstrip("\n") + "\n\n" + table
         path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _new(path: Path) -> str:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from freehold import files
 from freehold.errors import InputError, UsageError
 from freehold.stats.advice import Judge
 from freehold.stats.compare import compare_arrays
@@ -163,19 +164,14 @@ def read_pairs(
 
 def _lines(path: Path, kind: type[_Line]) -> Iterator[tuple[int, _Line]]:
     decode = msgspec.json.Decoder(kind).decode
-    try:
-        with path.open("rb") as file:
-            for number, raw in enumerate(file, 1):
-                try:
-                    yield number, decode(raw)
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                    if not raw.strip():
-                        continue
-                    raise InputError(
-                        _reason(error, raw), path=str(path), line=number, hint=_hint(raw)
-                    ) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", path=str(path)) from None
+    with files.reading(path), path.open("rb") as file:
+        for number, raw in enumerate(file, 1):
+            try:
+                yield number, decode(raw)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                if not raw.strip():
+                    continue
+                raise InputError(_reason(error, raw), path=str(path), line=number, hint=_hint(raw)) from None
 
 
 def _reason(error: Exception, raw: bytes) -> str:

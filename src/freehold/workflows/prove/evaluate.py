@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 from scipy.stats import t as student
 
+from freehold import files
 from freehold.datasets import building
-from freehold.errors import ConfigError, StorageError, UsageError
+from freehold.errors import ConfigError, UsageError
 from freehold.evals.chat_client import Patience
 from freehold.evals.comparing import disagreements
 from freehold.evals.frozen import (
@@ -262,14 +263,12 @@ def write_results(
         ItemResult(sample=sample, reference=reference, incumbent=one, candidate=other)
         for sample, reference, one, other in zip(samples, references, incumbent, candidate, strict=True)
     )
-    try:
+    with files.writing(
+        f"{path}: results cannot be written",
+        hint="free some space or check who owns the folder, then run the command again",
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
-    except OSError as error:
-        raise StorageError(
-            f"{path}: results cannot be written: {error.strerror}",
-            hint="free some space or check who owns the folder, then run the command again",
-        ) from None
     return path
 
 

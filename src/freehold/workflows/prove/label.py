@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import msgspec
 
-from freehold.errors import InputError, StorageError, UsageError
+from freehold import files
+from freehold.errors import InputError, UsageError
 from freehold.evals.slicing import question
 from freehold.store import open_store
 from freehold.types.record import Record
@@ -127,7 +129,10 @@ class LabelSession:
             return False
         del self._labels[last]
         self._items.sort(key=lambda item: item.sample.id != last)
-        _store(self._path, b"".join(msgspec.json.encode(label) + b"\n" for label in self._labels.values()))
+        with _writing(self._path):
+            files.write(
+                self._path, b"".join(msgspec.json.encode(label) + b"\n" for label in self._labels.values())
+            )
         return True
 
     def _current(self) -> ItemResult | None:
@@ -142,14 +147,12 @@ class LabelSession:
             seconds=round(seconds, 2),
             shown=shown,
         )
-        try:
+        with _writing(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab") as file:
                 file.write(msgspec.json.encode(label) + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError as error:
-            raise _unwritable(self._path, error) from None
         self._labels[label.id] = label
 
 
@@ -186,12 +189,8 @@ def open_session(
 
 def read_results(path: Path) -> list[ItemResult]:
     """The items of an evaluation's results file. Raises `InputError`."""
-    try:
+    with files.reading(path, hint="freehold evaluate"):
         lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise InputError(
-            f"cannot be read: {error.strerror}", path=str(path), hint="freehold evaluate"
-        ) from None
     items = []
     for number, line in enumerate(lines, 1):
         try:
@@ -223,17 +222,7 @@ def _read(path: Path) -> dict[str, Label]:
     return labels
 
 
-def _store(path: Path, data: bytes) -> None:
-    try:
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        raise _unwritable(path, error) from None
-
-
-def _unwritable(path: Path, error: OSError) -> StorageError:
-    return StorageError(
-        f"{path}: labels cannot be written: {error.strerror}",
-        hint="free some space, or give --out another file",
+def _writing(path: Path) -> AbstractContextManager[None]:
+    return files.writing(
+        f"{path}: labels cannot be written", hint="free some space, or give --out another file"
     )

@@ -10,9 +10,9 @@ from typing import Any
 import anyio
 import msgspec
 
-from freehold import __version__
+from freehold import __version__, files
 from freehold.engines.traffic import Workload, drive, from_bodies, knee, refusal, synthetic
-from freehold.errors import InputError, StorageError, UpstreamError, UsageError
+from freehold.errors import InputError, UpstreamError, UsageError
 from freehold.hardware.probes import probe_machine
 from freehold.report.load_page import render_load
 from freehold.store import open_store
@@ -163,11 +163,9 @@ def is_here(url: str) -> bool:
 
 def write_page(report: LoadReport, path: Path) -> Path:
     """Write the report's page. Raises `StorageError`."""
-    try:
+    with files.writing(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(render_load(report), encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}") from None
     return path
 
 
@@ -180,10 +178,8 @@ def _machine() -> str:
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
-    try:
+    with files.reading(file):
         lines = file.read_bytes().splitlines()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=str(file)) from None
     found = []
     for number, line in enumerate(lines, 1):
         if line.strip():

@@ -29,6 +29,7 @@ from freehold.types.endpoint import AdapterMount, EngineName, ServePlan
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.training import Adapter
+from freehold.types.units import GIB, gib
 from freehold.workflows.license.attributions import attributions
 from freehold.workflows.project import Project
 from freehold.workflows.serve import choice, room
@@ -344,9 +345,7 @@ def serve(
 
     def on_memory(plan: ServePlan, bytes: int, why: str) -> None:
         room.learn_memory(plan, bytes, why, project.settings)
-        progress.say(
-            f"{plan.model} ran out of memory; it is taken to need {bytes / 2**30:.2f} GiB from now on"
-        )
+        progress.say(f"{plan.model} ran out of memory; it is taken to need {gib(bytes, 2)} from now on")
 
     async def run() -> None:
         await hold(
@@ -363,7 +362,7 @@ def serve(
         )
 
     pins, first = _models(pinned, plans), _models(preload, plans)
-    given = None if memory_gib is None else round(memory_gib * 2**30)
+    given = None if memory_gib is None else round(memory_gib * GIB)
     for wanted in plans:
         check_plan(wanted)  # what cannot work is told before anything else is said
     if len(plans) == 1:
@@ -381,8 +380,8 @@ def serve(
         ]
         budget = given if given is not None else probe_machine(project.settings.home).available_memory_bytes
         for one in hosted:
-            progress.say(f"{one.plan.model} takes {one.bytes / 2**30:.2f} GiB" + (", pinned" * one.pinned))
-        progress.step("start", note=f"{len(plans)} models in {budget / 2**30:.1f} GiB")
+            progress.say(f"{one.plan.model} takes {gib(one.bytes, 2)}" + (", pinned" * one.pinned))
+        progress.step("start", note=f"{len(plans)} models in {gib(budget, 1)}")
     anyio.run(run)
 
 

@@ -11,8 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from freehold.types.config import WatchConfig
 from freehold.types.record import Record
-from freehold.types.traffic_config import WatchConfig
 
 TIMEOUT_S = 15.0
 

@@ -15,10 +15,9 @@ import msgspec
 from freehold.errors import UsageError
 from freehold.gateway.config import check_apart, check_route
 from freehold.store import Store
-from freehold.types.config import ProjectConfig
+from freehold.types.config import ProjectConfig, RouteConfig
 from freehold.types.record import Record
 from freehold.types.route import Route, RouteChange, Target
-from freehold.types.traffic_config import RouteConfig
 from freehold.workflows.serve.names import ENDPOINT_NAME, INCUMBENT
 from freehold.workflows.shift import rollout_records
 

@@ -17,9 +17,10 @@ from freehold.gateway.proxy.routing import ANY_MODEL
 from freehold.gateway.spending import Bill, dollars
 from freehold.privacy.library import LIBRARY
 from freehold.store import Store, open_store
+from freehold.types.config import CaptureMode
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.progress import Progress
-from freehold.types.traffic_config import CaptureMode
+from freehold.types.units import MIB
 from freehold.workflows.license.attributions import attributions
 from freehold.workflows.project import Project, now
 from freehold.workflows.serve import serve
@@ -162,7 +163,7 @@ def up(
         retention_days=config.capture.retention_days,
         retention_bytes=None
         if config.capture.retention_mib is None
-        else round(config.capture.retention_mib * 1024 * 1024),
+        else round(config.capture.retention_mib * MIB),
         shadow_concurrency=config.capture.shadow_concurrency,
         shadow_per_minute=config.capture.shadow_per_minute,
         workers=workers or 1,

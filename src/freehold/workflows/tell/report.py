@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
-from freehold.errors import StorageError, UsageError
+from freehold import files
+from freehold.errors import UsageError
 from freehold.report import render
 from freehold.store import open_store
 from freehold.types.record import Record
@@ -35,21 +34,13 @@ def write_report(report: Report, folder: Path) -> WrittenReport:
         folder / "latest.html",
     )
     page = render(report).encode()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, content in (
-            (data, msgspec.json.format(msgspec.json.encode(report))),
-            (html, page),
-            (latest, page),
-        ):
-            partial = path.with_name(path.name + ".partial")
-            partial.write_bytes(content)
-            partial.replace(path)
-    except OSError as error:
-        raise StorageError(
-            f"{folder}: the report cannot be written: {error.strerror}",
-            hint="free some space, then run freehold report: the results are in the store",
-        ) from None
+    with files.writing(
+        f"{folder}: the report cannot be written",
+        hint="free some space, then run freehold report: the results are in the store",
+    ):
+        files.write_json(data, report)
+        files.write(html, page)
+        files.write(latest, page)
     return WrittenReport(id=report.id, html=str(html), json=str(data), latest=str(latest))
 
 

@@ -14,12 +14,13 @@ from freehold.report.model_card import CardFacts, model_card
 from freehold.store import open_store
 from freehold.training.output.artefacts import sha256_of
 from freehold.training.output.merge_job import Precision
+from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
-from freehold.types.license import Ruling, UseProfile
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport, Report
+from freehold.types.ruling import Ruling
 from freehold.types.training import Adapter
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.license.rule import lineage_of, rule_for_model

@@ -17,8 +17,9 @@ from freehold.training import base as bases
 from freehold.training import checkpoint, formatting, preview, probe, schedule
 from freehold.training.defaults import weight_count
 from freehold.training.methods import checks, table
+from freehold.types.config import FinetuneConfig
 from freehold.types.model import Shape
-from freehold.types.training import Adapter, FinetuneConfig
+from freehold.types.training import Adapter
 from freehold.types.training_plan import Measured, TrainingPlan, TrainingPreview
 from freehold.workflows.fit.fit import training_fit
 from freehold.workflows.fit.sizes import size_model

@@ -15,15 +15,16 @@ from typing import NamedTuple
 
 import msgspec
 
-from freehold import training
-from freehold.errors import StorageError, TrainingError, UsageError
+from freehold import files, training
+from freehold.errors import TrainingError, UsageError
 from freehold.store import open_store
 from freehold.training import defaults
+from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
-from freehold.types.training import Adapter, FinetuneConfig, Search, SearchTrial
+from freehold.types.training import Adapter, Search, SearchTrial
 from freehold.workflows.project import Project
 from freehold.workflows.train.train import train
 
@@ -210,7 +211,10 @@ class _Run:
         )
         target = Path(job.adapter_dir)
         partial = target.with_name(target.name + ".partial")
-        try:
+        with files.writing(
+            f"{target}: the best adapter cannot be copied there",
+            hint=f"free some space, then run it again; it lies in {trial}",
+        ):
             if training.finished(job) is None:
                 shutil.rmtree(partial, ignore_errors=True)
                 shutil.copytree(trial, partial)
@@ -218,11 +222,6 @@ class _Run:
                 (partial / "adapter.json").write_bytes(msgspec.json.format(msgspec.json.encode(named)))
                 shutil.rmtree(target, ignore_errors=True)
                 partial.rename(target)
-        except OSError as error:
-            raise StorageError(
-                f"{target}: the best adapter cannot be copied there: {error.strerror or error}",
-                hint=f"free some space, then run it again; it lies in {trial}",
-            ) from None
         kept = training.finished(job)
         assert kept is not None
         return kept

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from freehold import training
+from freehold import files, training
 from freehold.datasets import building
 from freehold.errors import InputError, UsageError
 from freehold.report.curve_page import render_curve
@@ -17,11 +17,12 @@ from freehold.settings import Settings
 from freehold.store import open_store
 from freehold.training import checkpoint, trackers
 from freehold.training.methods import table
-from freehold.types.cluster import ClusterConfig
+from freehold.types.config import ClusterConfig, FinetuneConfig
 from freehold.types.dataset import Dataset
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
-from freehold.types.training import Adapter, FinetuneConfig, TrainingEvent
+from freehold.types.training import Adapter, TrainingEvent
+from freehold.types.units import gib
 from freehold.workflows.data import dataset as datasets
 from freehold.workflows.fit.fit import training_fit
 from freehold.workflows.project import Project
@@ -106,8 +107,8 @@ def check_room(config: FinetuneConfig, base: Weights, settings: Settings) -> Non
             way.replace("--train", "--method") for way in fit.ways_out if way.startswith(("qlora", "lora"))
         ]
         raise UsageError(
-            f"{base.model_id} needs {needed / 2**30:.1f} GiB to be trained ({config.method}) before anything is "
-            f"computed, {fit.available_bytes / 2**30:.1f} GiB are free",
+            f"{base.model_id} needs {gib(needed, 1)} to be trained ({config.method}) before anything is "
+            f"computed, {gib(fit.available_bytes, 1)} are free",
             hint="; ".join([*ways, "take a smaller base, or free some memory"]),
         )
 
@@ -117,7 +118,7 @@ def _follow(events: Iterable[TrainingEvent], tell: trackers.Trackers, progress: 
         tell(event)
         if event.kind == "step":
             speed = "" if event.tokens_per_second is None else f", {event.tokens_per_second:,.0f} tokens/s"
-            memory = "" if event.peak_memory_bytes is None else f", {event.peak_memory_bytes / 2**30:.1f} GiB"
+            memory = "" if event.peak_memory_bytes is None else f", {gib(event.peak_memory_bytes, 1)}"
             progress.update(
                 event.step, event.steps, unit="steps", note=f"loss {event.loss:.3f}{speed}{memory}"
             )
@@ -137,9 +138,7 @@ def write_curve(name: str, folder: Path) -> Path | None:
         lines = (folder / "run" / "events.jsonl").read_bytes().splitlines()
         events = [decoder.decode(line) for line in lines if line.endswith(b"}")]
         page = render_curve(name, events, training.read_manifest(folder))
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(path)
+        files.write(path, page)
     except (OSError, msgspec.DecodeError):  # the run itself is what matters, and says so itself
         return None
     return path

@@ -26,6 +26,7 @@ from freehold.evals.requests import recorded_parameters
 from freehold.evals.scoring import scorer_of
 from freehold.stats.drift import EDetector, period_e_value, smallest_drop_found
 from freehold.store import Store
+from freehold.types.config import WatchConfig
 from freehold.types.dataset import Sample
 from freehold.types.endpoint import Endpoint
 from freehold.types.evaluation import Task
@@ -33,7 +34,6 @@ from freehold.types.progress import Progress, Silent
 from freehold.types.record import Record, event_id
 from freehold.types.route import Route
 from freehold.types.trace import Trace
-from freehold.types.traffic_config import WatchConfig
 from freehold.workflows.project import Project
 from freehold.workflows.prove.evaluate import find_dataset, frozen_file, task_of
 from freehold.workflows.shift import alerts, routes

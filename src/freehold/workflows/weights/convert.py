@@ -16,6 +16,7 @@ from freehold.errors import UsageError
 from freehold.settings import Settings
 from freehold.types.model import Weights
 from freehold.types.progress import Progress, Silent
+from freehold.types.units import GIB
 from freehold.workflows.weights.pull import open_store
 
 LARGEST_GROWTH = 8
@@ -39,7 +40,7 @@ def to_safetensors(weights: Weights, settings: Settings, *, progress: Progress |
     with store.writing():
         if (stored := store.converted(weights.sha256)) is not None:
             return store.verify(stored)
-        store.room(weights.bytes * (LARGEST_GROWTH if weights.bytes < 1 << 30 else 4))
+        store.room(weights.bytes * (LARGEST_GROWTH if weights.bytes < GIB else 4))
         progress.step("write the weights as safetensors", note=f"{weights.model_id} {weights.quantization}")
         folder = store.folder(weights.model_id) / f"safetensors-{weights.sha256[:12]}"
         partial = store.partial(f"safetensors-{weights.sha256[:12]}")

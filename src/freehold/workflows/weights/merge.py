@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from freehold import files
 from freehold.engines.weights import local
 from freehold.engines.weights.store import storage_errors
 from freehold.errors import EngineError, InputError
@@ -72,10 +73,8 @@ def merged(
         f"{base.sha256} {'gguf' if as_gguf else 'safetensors'} {base.chat_template}".encode()
     )
     for name in (PEFT_WEIGHTS, PEFT_CONFIG):
-        try:
+        with files.reading(Path(mount.path) / name):
             digest.update((Path(mount.path) / name).read_bytes())
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}", path=str(Path(mount.path) / name)) from None
     source = f"merged:{digest.hexdigest()[:16]}"
     store = open_store(settings)
     with store.writing():

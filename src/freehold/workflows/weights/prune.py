@@ -9,6 +9,7 @@ from freehold.engines.weights.use import users
 from freehold.errors import UsageError
 from freehold.settings import Settings
 from freehold.types.record import Record
+from freehold.types.units import GIB
 from freehold.workflows.weights.pull import open_store, show_weights
 
 
@@ -39,7 +40,7 @@ def prune(settings: Settings, *, to_gib: float | None = None, dry_run: bool = Fa
         taken = sum(stored.size for stored in owned)
         removed, freed, kept = [], 0, {}
         for stored in owned:
-            if taken - freed <= limit * 2**30:
+            if taken - freed <= limit * GIB:
                 break
             name = label(stored)
             if stored.pinned:

@@ -17,6 +17,7 @@ from freehold.errors import HashMismatchError, StorageError, UnknownModelError, 
 from freehold.settings import Settings
 from freehold.types.model import Weights
 from freehold.types.progress import Progress, Silent
+from freehold.types.units import GIB
 
 
 def ensure_weights(
@@ -89,7 +90,7 @@ def ensure_weights(
 def open_store(settings: Settings) -> WeightsStore:
     """The store with the budget that the settings give it."""
     gib = settings.weights_gib
-    return WeightsStore(settings.home, budget_bytes=None if gib is None else round(gib * 2**30))
+    return WeightsStore(settings.home, budget_bytes=None if gib is None else round(gib * GIB))
 
 
 def list_weights(settings: Settings) -> list[Stored]:

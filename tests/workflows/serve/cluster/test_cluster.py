@@ -12,8 +12,7 @@ import yaml
 from freehold.cli.main import cli
 from freehold.errors import ConfigError, UsageError
 from freehold.settings import load
-from freehold.types.cluster import ClusterConfig
-from freehold.types.config import AppConfig, ProjectConfig, parse
+from freehold.types.config import AppConfig, ClusterConfig, ProjectConfig, parse
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.workflows.project import Project
 from freehold.workflows.serve.cluster import cluster

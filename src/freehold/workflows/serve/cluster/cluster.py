@@ -19,9 +19,11 @@ from freehold.engines.cluster.llm import llm_config
 from freehold.engines.cluster.replica import ENDPOINT_PATH
 from freehold.errors import EngineError, UsageError
 from freehold.settings import Settings
-from freehold.types.cluster import ClusterConfig, ClusterPlan, ClusterState
+from freehold.types.cluster import ClusterPlan, ClusterState
+from freehold.types.config import ClusterConfig
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.progress import Progress
+from freehold.types.units import GIB
 from freehold.workflows.project import Project
 from freehold.workflows.serve.room import needed_bytes
 
@@ -45,7 +47,7 @@ def plan(project: Project, serve: ServePlan, config: ClusterConfig | None = None
         # A replica sees all cores of its machine, and may use those that are its own.
         serve=msgspec.structs.replace(serve, port=0, threads=serve.threads or max(1, int(config.cpus))),
         config=config,
-        memory_bytes=round(config.memory_gib * 2**30)
+        memory_bytes=round(config.memory_gib * GIB)
         if config.memory_gib
         else memory_bytes(serve, project.settings),
     )

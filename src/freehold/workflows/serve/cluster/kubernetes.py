@@ -9,6 +9,7 @@ from typing import Any
 
 from freehold.errors import UsageError
 from freehold.types.cluster import ClusterPlan, Manifest
+from freehold.types.units import MIB
 from freehold.workflows.serve.cluster.resources import (
     GATEWAY_PORT,
     STARTUP_SECONDS,
@@ -169,8 +170,8 @@ def _toml(value: Any) -> str:
 def _pod(plan: ClusterPlan) -> Manifest:
     config, serve = plan.config, plan.serve
     memory = {
-        "requests": {"cpu": _number(config.cpus), "memory": f"{math.ceil(plan.memory_bytes / 2**20)}Mi"},
-        "limits": {"memory": f"{math.ceil(plan.memory_bytes * 1.5 / 2**20)}Mi"},
+        "requests": {"cpu": _number(config.cpus), "memory": f"{math.ceil(plan.memory_bytes / MIB)}Mi"},
+        "limits": {"memory": f"{math.ceil(plan.memory_bytes * 1.5 / MIB)}Mi"},
     }
     resources: Manifest = {**memory, "limits": dict(memory["limits"])}
     if config.gpus:

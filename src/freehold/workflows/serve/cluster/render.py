@@ -16,6 +16,7 @@ from freehold.engines.cluster.llm import llm_config
 from freehold.engines.weights.reference import parse
 from freehold.errors import UsageError
 from freehold.types.cluster import ClusterPlan, Manifest
+from freehold.types.units import GIB
 from freehold.workflows.serve.cluster.kubernetes import ADAPTERS, kubernetes
 from freehold.workflows.serve.cluster.resources import (
     GATEWAY_PORT,
@@ -122,7 +123,7 @@ def sky_task(plan: ClusterPlan) -> Manifest:
     config = plan.config
     resources: Manifest = {
         "cpus": f"{max(1, math.ceil(config.cpus))}+",
-        "memory": f"{max(1, math.ceil(plan.memory_bytes / 2**30))}+",
+        "memory": f"{max(1, math.ceil(plan.memory_bytes / GIB))}+",
         "disk_size": volume_gib(plan) + 40,
     }
     if _is_open(plan):  # a cloud opens them to the whole internet

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from freehold.types.cluster import ClusterPlan
+from freehold.types.units import GIB
 
 GATEWAY_PORT = 8420
 SMALLEST_VOLUME_GIB = 10
@@ -38,4 +39,4 @@ def volume_gib(plan: ClusterPlan) -> int:
     if asked is not None:
         return asked
     engine = VLLM_GIB if plan.serve.engine == "vllm" else 0
-    return engine + max(SMALLEST_VOLUME_GIB, math.ceil(2 * plan.memory_bytes / 2**30))
+    return engine + max(SMALLEST_VOLUME_GIB, math.ceil(2 * plan.memory_bytes / GIB))

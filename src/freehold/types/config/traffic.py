@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal
 
+from freehold.types.config.table import AtLeastOne, Positive, Table
 from freehold.types.route import Guard, Limits, RouteState, Target
-from freehold.types.table import Table
 
 CaptureMode = Literal["off", "raw", "patterns", "pii"]
 
@@ -99,20 +99,20 @@ class RolloutConfig(Table, frozen=True, kw_only=True):
     """Shares of traffic, one stage after another."""
     max_p95_ms: float | None = None
     """Slowest 95th percentile accepted, in milliseconds."""
-    requests_per_user: int = 5
+    requests_per_user: AtLeastOne = 5
     """A user is one observation: the mean of so many first requests."""
     window_minutes: float = 2.0
     """A user's observation is complete at the latest so long after the first request."""
-    look_seconds: float = 2.0
+    look_seconds: Positive = 2.0
     """How often a running gateway looks at the tests."""
 
 
 class WatchConfig(Table, frozen=True, kw_only=True):
     """`[watch]`: looking after a candidate that was promoted."""
 
-    every_hours: float = 168.0
+    every_hours: Positive = 168.0
     """How often it is checked again."""
-    requests: int = 50
+    requests: AtLeastOne = 50
     """Requests asked anew each time."""
     against: Literal["auto", "live", "frozen"] = "auto"
     """What it is compared with: the incumbent asked now, its frozen answers, or whichever can be had."""

@@ -29,6 +29,16 @@ def test_minimal_config_has_defaults():
         (MINIMAL + "[train]\nlora_dropout = 1.0\n", "expected from 0 to 0.95", None),
         (MINIMAL + "[data]\nheld_out = 1.0\n", "data.held_out is 1.0, expected from 0 to below 1", None),
         (MINIMAL + "[candidates]\nmodels = []\n", "candidates.models is []", None),
+        (MINIMAL + "[task]\nlooks = 0\n", "task.looks is 0, expected at least 1", None),
+        (MINIMAL + "[train]\nseed = -1\n", "train.seed is -1, expected at least 0", None),
+        (MINIMAL + "[curate]\nnear_duplicates = 0.2\n", "is 0.2, expected 0 (off) or from 0.3 to 1", None),
+        (MINIMAL + "[curate]\nnear_duplicates = 2\n", "is 2.0, expected 0 (off) or from 0.3 to 1", None),
+        (MINIMAL + "[cluster]\nport = 70000\n", "cluster.port is 70000, expected from 1 to 65535", None),
+        (
+            MINIMAL + "[cluster]\nmin_replicas = 2\n",
+            "cluster.max_replicas is 1, expected at least cluster.min_replicas",
+            None,
+        ),
     ],
 )
 def test_mistakes_name_the_place(text, message, hint):

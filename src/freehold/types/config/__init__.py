@@ -1,0 +1,55 @@
+"""`freehold.toml`: what people write. One file a group of tables; `project` has the whole and reads it."""
+
+from freehold.types.config.cluster import ClusterConfig
+from freehold.types.config.data import CurateConfig, DataConfig, DataFormat, PersonalData
+from freehold.types.config.project import (
+    AppConfig,
+    CandidatesConfig,
+    IncumbentConfig,
+    ProjectConfig,
+    ServeConfig,
+    StoreConfig,
+    TaskConfig,
+    parse,
+)
+from freehold.types.config.table import Table
+from freehold.types.config.traffic import (
+    CaptureConfig,
+    CaptureMode,
+    EndpointConfig,
+    PriceConfig,
+    RolloutConfig,
+    RouteConfig,
+    WatchConfig,
+)
+from freehold.types.config.train import FinetuneConfig, Method, TrackerName
+from freehold.types.config.use import Mode, UseProfile
+
+__all__ = [
+    "AppConfig",
+    "CandidatesConfig",
+    "CaptureConfig",
+    "CaptureMode",
+    "ClusterConfig",
+    "CurateConfig",
+    "DataConfig",
+    "DataFormat",
+    "EndpointConfig",
+    "FinetuneConfig",
+    "IncumbentConfig",
+    "Method",
+    "Mode",
+    "PersonalData",
+    "PriceConfig",
+    "ProjectConfig",
+    "RolloutConfig",
+    "RouteConfig",
+    "ServeConfig",
+    "StoreConfig",
+    "Table",
+    "TaskConfig",
+    "TrackerName",
+    "UseProfile",
+    "WatchConfig",
+    "parse",
+]

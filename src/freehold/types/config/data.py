@@ -1,0 +1,69 @@
+"""`[data]` and `[curate]`: where traces come from, and what is done to samples before they are learned from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from freehold.types.config.table import Share, ShareBelowOne, Table
+
+DataFormat = Literal[
+    "auto", "openai", "preferences", "pairs", "columns", "stored_completions", "evals", "langfuse", "langsmith",
+    "litellm", "helicone", "opentelemetry", "csv", "jsonl",
+]  # fmt: skip
+
+
+class DataConfig(Table, frozen=True, kw_only=True):
+    """`[data]`: where traces come from. `files` are relative to `freehold.toml`.
+
+    `format` is told from the content when ``auto``; ``csv`` and ``jsonl`` are old names of ``columns``. For those
+    (tables, or JSON lines without messages) `input` and `label` name the columns, and `system` is the instruction put
+    before each input. `held_out_files` are kept for evaluation whole, and then nothing of `files` is unless `held_out`
+    says so.
+    """
+
+    files: tuple[str, ...] = ()
+    """Log files to import."""
+    held_out_files: tuple[str, ...] = ()
+    """Files kept for evaluation whole."""
+    format: DataFormat = "auto"
+    """Format of the files."""
+    input: str | None = None
+    """Column of the question, for tables (default: `input`, `text`, `question` …)."""
+    label: str | None = None
+    """Column of the right answer, for tables (default: `label`, `category`, `gold` …)."""
+    incumbent: str | None = None
+    """Column of the incumbent's answer, for tables (default: `output`, `response` …)."""
+    answers: Literal["incumbent", "gold"] = "incumbent"
+    """What a recorded answer is: the incumbent's, or right (a fine-tuning file holds what was wanted)."""
+    system: str | None = None
+    """Instruction put before each input, for tabular files."""
+    held_out: ShareBelowOne | None = None
+    """Share of groups held out for evaluation (default: 0.2; 0 where there are `held_out_files`)."""
+    validation: ShareBelowOne = 0.05
+    """Share of the remaining groups kept to watch training."""
+    seed: int = 0
+    """Decides which group goes where."""
+    limit: int | None = None
+    """At most this many training samples."""
+    held_out_limit: int | None = None
+    """At most this many held-out samples."""
+
+
+PersonalData = Literal["auto", "library", "patterns", "off"]
+
+
+class CurateConfig(Table, frozen=True, kw_only=True):
+    """`[curate]`: what `freehold dataset build` does to samples. Each step can be switched off."""
+
+    personal_data: PersonalData = "auto"
+    """Replace personal data by placeholders, the same for the same value: `library` (Presidio, extra `pii`), `patterns`
+    (built in), `off`; `auto` takes the library where it is installed."""
+    secrets: bool = True
+    """Replace keys, tokens and passwords in URLs (more kinds with the extra `pii`)."""
+    near_duplicates: Annotated[float, Meta(ge=0, le=1, description="0 (off) or from 0.3 to 1")] = 0.8
+    """From this similarity on (share of common pieces of text, 0 to 1) two questions are the same; 0 compares only
+    exactly."""
+    incumbent_min_score: Share = 0.5
+    """An incumbent's answer that scores less against the right answer is not learned from; 0 keeps all."""

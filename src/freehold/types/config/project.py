@@ -1,0 +1,147 @@
+"""`freehold.toml`: what people write. Strict: an unknown key is an error that names the nearest known one."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from freehold.errors import ConfigError
+from freehold.types import strict
+from freehold.types.config.cluster import ClusterConfig
+from freehold.types.config.data import CurateConfig, DataConfig
+from freehold.types.config.table import AtLeastOne, Table
+from freehold.types.config.traffic import (
+    CaptureConfig,
+    EndpointConfig,
+    PriceConfig,
+    RolloutConfig,
+    RouteConfig,
+    WatchConfig,
+)
+from freehold.types.config.train import FinetuneConfig
+from freehold.types.config.use import UseProfile
+
+
+class AppConfig(Table, frozen=True, kw_only=True):
+    """`[app]`: the application that moves."""
+
+    name: str
+    """Name of the application. Adapters are served as `MODEL:NAME`."""
+
+
+class IncumbentConfig(Table, frozen=True, kw_only=True):
+    """`[incumbent]`: the model paid for today. Without `base_url` only frozen answers are used."""
+
+    model: str
+    """Its model name, dated where there is a date: `gpt-4o-2024-08-06`."""
+    base_url: str | None = None
+    """Address of its API. Needed to forward or record live answers."""
+    api: Literal["openai", "anthropic"] = "openai"
+    """What it speaks."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the key, never the key."""
+    price: PriceConfig | None = None
+    """`{ prompt = 2.5, completion = 10 }`: dollars per million tokens, where the list price does not hold."""
+
+
+class TaskConfig(Table, frozen=True, kw_only=True):
+    """`[task]`: what counts as right, and the largest drop that is accepted.
+
+    `looks` is how often the same held-out samples may be evaluated for a verdict, decided beforehand; alpha is divided
+    among them. A look beyond that can no longer promote.
+    """
+
+    scorer: str = "exact"
+    """How an answer is scored."""
+    margin: Annotated[float, Meta(gt=0, lt=1, description="between 0 and 1 (0.02 is two points)")] = 0.02
+    """Largest drop you accept, on the score's scale: 0.02 is two points."""
+    alpha: Annotated[float, Meta(gt=0, lt=0.5)] = 0.025
+    """Chance to promote a candidate that is worse by exactly the margin."""
+    looks: AtLeastOne = 1
+    """Planned evaluations of the same held-out samples."""
+    group_by: str | None = None
+    """Field that must not be torn across splits and that clusters the statistics (default: the conversation)."""
+    slices: tuple[str, ...] = ()
+    """Fields tested for harm value by value."""
+    options: dict[str, Any] = {}
+    """Options of the scorer."""
+    max_tokens: int = 64
+    """Longest answer asked for."""
+
+
+class CandidatesConfig(Table, frozen=True, kw_only=True):
+    """`[candidates]`: open models to try, catalog ids, best guess first."""
+
+    models: Annotated[
+        tuple[str, ...], Meta(min_length=1, description="a list with at least one model id")
+    ] = ("HuggingFaceTB/SmolLM2-135M-Instruct",)
+    """Catalog ids. Each is ruled on, trained and judged."""
+
+
+class ServeConfig(Table, frozen=True, kw_only=True):
+    """`[serve]`: how the candidate is served."""
+
+    models: tuple[str, ...] = ()
+    """What `freehold serve` serves when no model is named there."""
+    engine: Literal["auto", "llamacpp", "vllm", "ollama", "remote", "echo"] = "auto"
+    """What runs the model; `auto` follows the table of serving speed, and is llama.cpp for what `migrate` trains."""
+    context_tokens: Annotated[int, Meta(ge=16)] = 2048
+    """Tokens for each request, question and answer together."""
+    parallel: int = 4
+    """Requests served at once."""
+    port: int | None = None
+    """Port of the endpoint (default: FREEHOLD_PORT)."""
+    options: dict[str, Any] = {}
+    """Options of the engine."""
+
+
+class StoreConfig(Table, frozen=True, kw_only=True):
+    """`[store]`: another database than the SQLite file in the state folder."""
+
+    url: str | None = None
+    """SQLAlchemy URL. FREEHOLD_DATABASE_URL goes before it."""
+
+
+class ProjectConfig(Table, frozen=True, kw_only=True):
+    """The whole of `freehold.toml`."""
+
+    app: AppConfig
+    incumbent: IncumbentConfig | None = None
+    use: UseProfile = UseProfile()
+    data: DataConfig = DataConfig()
+    curate: CurateConfig = CurateConfig()
+    task: TaskConfig = TaskConfig()
+    candidates: CandidatesConfig = CandidatesConfig()
+    train: FinetuneConfig = FinetuneConfig()
+    serve: ServeConfig = ServeConfig()
+    endpoints: tuple[EndpointConfig, ...] = ()
+    routes: tuple[RouteConfig, ...] = ()
+    capture: CaptureConfig = CaptureConfig()
+    rollout: RolloutConfig = RolloutConfig()
+    watch: WatchConfig = WatchConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    store: StoreConfig = StoreConfig()
+
+
+def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
+    """Parse and check the text of a `freehold.toml`.
+
+    Raises `ConfigError` with the path of the offending key (``task.margn``) and, for an unknown key, the
+    nearest known one.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    config = strict.read(raw, ProjectConfig, path)
+    if 0 < config.curate.near_duplicates < 0.3:
+        raise ConfigError(
+            f"{path}: curate.near_duplicates is {config.curate.near_duplicates}, expected 0 (off) or from 0.3 to 1"
+        )
+    if config.cluster.max_replicas < config.cluster.min_replicas:
+        raise ConfigError(
+            f"{path}: cluster.max_replicas is {config.cluster.max_replicas}, expected at least cluster.min_replicas"
+        )
+    return config

@@ -1,0 +1,86 @@
+"""`[train]`: options of a training run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from freehold.types.config.table import AtLeastOne, NotNegative, Positive
+from freehold.types.record import Record
+
+Method = Literal["lora", "qlora", "distill", "dpo", "kto", "full"]
+"""`lora`, and on a 4-bit base `qlora`: imitate the answers. `distill`: imitate the incumbent, with its own
+probabilities where they are known. `dpo`: prefer the better of two answers. `kto`: more like what was liked, less like
+what was not. `full`: imitate, moving every weight."""
+
+
+TrackerName = Literal["tensorboard", "wandb", "mlflow"]
+
+
+class FinetuneConfig(Record, frozen=True, kw_only=True):
+    """Options of a training run; LoRA options keep PEFT's names.
+
+    `batch_size` counts samples per optimizer step. `target_modules` of ``"all-linear"`` means every linear
+    layer but the output head. `precision` is ``"auto"``: bf16 where the machine multiplies it fast.
+    """
+
+    method: Method = "lora"
+    """How to train."""
+    r: AtLeastOne = 64
+    """Rank of the adapter."""
+    lora_alpha: AtLeastOne = 128
+    """Scale: the adapter counts `lora_alpha / r` times."""
+    lora_dropout: Annotated[float, Meta(ge=0, le=0.95)] = 0.0
+    """Dropout before the adapter."""
+    target_modules: str | tuple[str, ...] = "all-linear"
+    """Layers that get an adapter."""
+    use_rslora: bool = False
+    """Scale by the root of `r`."""
+    use_dora: bool = False
+    """Train direction and magnitude apart (DoRA)."""
+    learning_rate: NotNegative = 0.0
+    """Peak learning rate; 0 chooses one by the size of the base."""
+    lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the rate falls."""
+    warmup_ratio: Annotated[float, Meta(ge=0, le=1)] = 0.05
+    """Share of steps over which the rate rises."""
+    weight_decay: NotNegative = 0.0
+    """Of the optimizer (AdamW)."""
+    max_grad_norm: NotNegative = 1.0
+    """Gradients are clipped to this length."""
+    epochs: NotNegative = 0.0
+    """Passes over the train split; 0 chooses by the number of samples."""
+    batch_size: AtLeastOne = 32
+    """Samples per optimizer step."""
+    max_tokens: Annotated[int, Meta(ge=2)] = 1024
+    """Longer samples are left out and reported, never cut."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Number format of the frozen base."""
+    seed: Annotated[int, Meta(ge=0)] = 0
+    """Decides initial weights and sample order."""
+    max_minutes: Positive | None = None
+    """Shorten the schedule to end in this time."""
+    checkpoint_steps: AtLeastOne = 50
+    """Steps between checkpoints a killed run goes on from."""
+    threads: AtLeastOne | None = None
+    """CPU threads (default: FREEHOLD_THREADS, else all)."""
+    train_on: Literal["last", "all"] = "last"
+    """Which assistant messages are learned: a sample's target only, or earlier turns as well."""
+    pack_tokens: AtLeastOne = 4096
+    """Most tokens computed at once; a batch over it is split, with the same gradient."""
+    gradient_checkpointing: bool | None = None
+    """Compute activations again on the way back instead of keeping them: less memory, more time. None: only
+    once memory runs out with one sample at a time."""
+    beta: Positive = 0.1
+    """DPO and KTO: how dear it is to move away from the base. Smaller moves further."""
+    soft_share: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    """Distillation: how much the incumbent's probabilities count against its words, where they are known."""
+    optimizer: Literal["auto", "adamw", "paged_adamw"] = "auto"
+    """AdamW, or bitsandbytes' paged one that moves its state off a full GPU; auto: paged for qlora on CUDA."""
+    trackers: tuple[TrackerName, ...] = ()
+    """Tools that get the numbers as well; they write into the run's folder."""
+    patience: AtLeastOne | None = None
+    """Stop after this many evaluations (one an epoch) that are no better on the validation split, and keep the
+    best adapter. Better is more answers right to the letter; among equals, a lower loss. None trains to the
+    end and keeps the last."""

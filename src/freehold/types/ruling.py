@@ -1,0 +1,89 @@
+"""Where a model comes from, and whether it may be used: lineage and ruling."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from freehold.types.record import Record
+
+RulingOutcome = Literal[
+    "allowed", "allowed_with_obligations", "not_allowed", "needs_separate_license", "unclear"
+]
+EdgeKind = Literal[
+    "base", "fine_tune", "adapter", "merge", "quantize", "distilled_from", "trained_on", "surgery"
+]
+
+
+class LineageEdge(Record, frozen=True, kw_only=True):
+    """One ancestor and how it got in.
+
+    `license_id` names the licence where the catalog does not know the model (a declared licence);
+    `claimed_license` is the tag the artefact is published under: it never lifts a duty of an ancestor.
+    """
+
+    kind: EdgeKind
+    model: str
+    license_id: str | None = None
+    claimed_license: str | None = None
+    note: str | None = None
+
+
+class Lineage(Record, frozen=True, kw_only=True):
+    """What a model is made of, oldest first."""
+
+    model: str
+    edges: tuple[LineageEdge, ...]
+
+
+class RulingReason(Record, frozen=True, kw_only=True):
+    """Why: the rule that fired, the licence and the section it rests on, and how sure that reading is.
+
+    `outcome` is what this reason alone would lead to; None for a reason that only explains.
+    """
+
+    code: str
+    license_id: str
+    section: str
+    text: str
+    confidence: str
+    model: str | None = None
+    outcome: RulingOutcome | None = None
+    source: str = ""
+
+
+class Obligation(Record, frozen=True, kw_only=True):
+    """Something that must be done. `value` is the exact phrase or name where the licence prescribes one.
+
+    `recommended` marks what the text does not demand but what prudence does; `passive` is a policy to stay
+    within rather than an act. Neither turns ``allowed`` into ``allowed_with_obligations``.
+    """
+
+    key: str
+    license_id: str
+    section: str
+    text: str
+    value: str | None = None
+    model: str | None = None
+    recommended: bool = False
+    passive: bool = False
+
+
+class Ruling(Record, frozen=True, kw_only=True):
+    """May I use this model for this, and what must I do? Facts and readings, not legal advice.
+
+    `obligations` are all duties of the lineage, also where the outcome blocks the use: they would be due
+    once permission is there. `violations` name what the described use breaks and could mend.
+    """
+
+    id: str
+    model: str
+    outcome: RulingOutcome
+    reasons: tuple[RulingReason, ...]
+    obligations: tuple[Obligation, ...] = ()
+    violations: tuple[str, ...] = ()
+    would_change: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    licenses: tuple[str, ...] = ()
+    made_from: tuple[str, ...] = ()
+    version: str = ""
+    details: dict[str, Any] = {}

@@ -1,0 +1,132 @@
+"""Tables and options that people write: an unknown key or a wrong value is an error that names it and the way out.
+
+A range stands next to its field, as ``Annotated[float, msgspec.Meta(gt=0, lt=1)]``; a `description` in the `Meta`
+takes the place of the range in messages and in the reference page.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from freehold.errors import ConfigError, UsageError, did_you_mean
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+FINITE = sys.float_info.max
+"""An upper bound that keeps infinity out and is not worth telling."""
+
+
+def read(
+    raw: Mapping[str, Any],
+    kind: type[T],
+    where: str,
+    *,
+    noun: str = "key",
+    error: type[UsageError] = ConfigError,
+    hint: str | None = None,
+) -> T:
+    """`raw` as a `kind`. `where` (a file, an engine) begins an error's message; `noun` is what a field is called.
+
+    Raises `error`: for an unknown key with the nearest known one (else `hint`, else all known ones), for a wrong type
+    with the path of the key, for a value out of range with the value and what is allowed as well.
+    """
+    for path, known in _unknown(raw, kind, ()):
+        raise error(
+            f"{where}: unknown {noun} {'.'.join(path)}",
+            hint=did_you_mean(path[-1], known, hint or f"known: {', '.join(sorted(known)) or 'none'}"),
+        )
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as fault:
+        raise error(f"{where}: {_in_words(fault, raw, kind)}") from None
+
+
+def misfit(record: msgspec.Struct) -> str | None:
+    """What is wrong with a record made in code, as ``epochs is -1.0, expected at least 0``; None when it fits."""
+    raw = msgspec.to_builtins(record)
+    try:
+        msgspec.convert(raw, type(record))
+    except msgspec.ValidationError as fault:
+        return _in_words(fault, raw, type(record))
+    return None
+
+
+def range_of(annotation: Any) -> str:
+    """What an annotation allows, in words: ``from 0 to below 1``; empty where it sets no range."""
+    for part in _parts(annotation):
+        for meta in getattr(part, "__metadata__", ()):
+            return meta.description or _range(meta)
+    return ""
+
+
+def _range(meta: msgspec.Meta) -> str:
+    if meta.min_length is not None:
+        return f"at least {meta.min_length} of them"
+    most = meta.le if meta.le != FINITE else None
+    match meta.ge, meta.gt, most, meta.lt:
+        case None, low, None, None:
+            return f"above {low:g}"
+        case None, low, None, high:
+            return f"between {low:g} and {high:g}"
+        case low, None, None, None:
+            return f"at least {low:g}"
+        case low, None, None, high:
+            return f"from {low:g} to below {high:g}"
+        case low, None, high, None:
+            return f"from {low} to {high}"
+        case other:
+            raise AssertionError(f"a range without words: {other}")
+
+
+def _unknown(
+    raw: Mapping[str, Any], kind: type[msgspec.Struct], place: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Sequence[str]]]:
+    """Paths of unknown keys, with the keys known there."""
+    kinds = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    for key, value in raw.items():
+        if key not in kinds:
+            yield (*place, key), list(kinds)
+            continue
+        inner = next((part for part in _parts(kinds[key]) if _is_struct(part)), None)
+        if inner is not None:
+            for part in value if isinstance(value, list) else [value]:
+                if isinstance(part, dict):
+                    yield from _unknown(part, inner, (*place, key))
+
+
+def _in_words(fault: msgspec.ValidationError, raw: Any, kind: type[msgspec.Struct]) -> str:
+    message, _, path = str(fault).partition(" - at `$")
+    annotation: Any = kind
+    value = raw
+    for name in re.findall(r"\w+", path):
+        if name.isdecimal():
+            value = value[int(name)]
+            continue
+        struct = next((part for part in _parts(annotation) if _is_struct(part)), None)
+        fields = msgspec.structs.fields(struct) if struct is not None else ()
+        annotation = next((field.type for field in fields if field.encode_name == name), None)
+        value = value.get(name) if isinstance(value, Mapping) else None
+    shown = path.strip(".`") or "top level"
+    allowed = range_of(annotation)
+    if not allowed or ", got" in message:
+        return f"{shown}: {message}"
+    if any(getattr(part, "__origin__", part) is float for part in _parts(annotation)):
+        value = float(value)
+    return f"{shown} is {value}, expected {allowed}"
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    """The members of a union or the elements of a container; of anything else, itself."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        return (annotation,)
+    return typing.get_args(annotation) or (annotation,)
+
+
+def _is_struct(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, msgspec.Struct)

@@ -1,0 +1,88 @@
+"""A file is the old one or the new one, and what the system refuses is told with its place."""
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from freehold import files
+from freehold.errors import InputError, StorageError, UsageError
+
+
+class Row(msgspec.Struct):
+    name: str
+
+
+def test_the_target_is_replaced_at_the_end_only(tmp_path):
+    target = tmp_path / "page.html"
+    target.write_text("old")
+    with files.replacing(target) as partial, partial.open("w") as out:
+        out.write("new")
+        out.flush()
+        assert target.read_text() == "old" and partial.parent == target.parent
+    assert target.read_text() == "new" and list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("fault", [OSError("disk"), UsageError("no"), KeyboardInterrupt()])
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, fault):
+    target = tmp_path / "page.html"
+    target.write_text("old")
+    with pytest.raises(type(fault)), files.replacing(target) as partial:
+        partial.write_text("half")
+        raise fault
+    assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
+
+
+def test_a_durable_file_is_flushed_before_it_takes_its_place(tmp_path, monkeypatch):
+    target = tmp_path / "checkpoint"
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(target.exists()))
+    with files.replacing(target, durable=True) as partial:
+        partial.write_bytes(b"1")
+    with files.replacing(target) as partial:
+        partial.write_bytes(b"2")
+    assert flushed == [False] and target.read_bytes() == b"2"
+
+
+def test_write_takes_bytes_and_text(tmp_path):
+    files.write(tmp_path / "a", b"\x00\xff")
+    files.write(tmp_path / "b", "grün")
+    assert (tmp_path / "a").read_bytes() == b"\x00\xff"
+    assert (tmp_path / "b").read_bytes() == "grün".encode()
+
+
+def test_a_write_fails_as_the_system_says_when_the_folder_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        files.write(tmp_path / "none" / "a", b"")
+
+
+def test_write_json_makes_the_folder_and_indents(tmp_path):
+    target = tmp_path / "new" / "row.json"
+    files.write_json(target, Row("one"))
+    assert target.read_text() == '{\n  "name": "one"\n}\n'
+
+
+def test_reading_names_the_path_and_the_way_out(tmp_path):
+    missing = tmp_path / "none.toml"
+    with pytest.raises(InputError) as caught, files.reading(missing, hint="freehold init"):
+        missing.read_bytes()
+    assert caught.value.message == f"{missing}: cannot be read: No such file or directory"
+    assert (caught.value.path, caught.value.hint) == (str(missing), "freehold init")
+
+
+def test_writing_puts_the_systems_word_behind_the_message(tmp_path):
+    with pytest.raises(StorageError) as caught, files.writing("the log cannot be written", hint="free space"):
+        (tmp_path / "none" / "log").write_bytes(b"")
+    assert caught.value.message == "the log cannot be written: No such file or directory"
+    assert caught.value.hint == "free space"
+
+
+def test_an_error_without_the_systems_word_is_told_by_its_text():
+    with pytest.raises(StorageError, match="cannot be kept: full"), files.writing("cannot be kept"):
+        raise OSError("full")
+
+
+def test_other_errors_pass(tmp_path):
+    with pytest.raises(UsageError, match="mine"), files.reading(Path("x")), files.writing("y"):
+        raise UsageError("mine")

@@ -1,0 +1,102 @@
+"""Unknown keys and wrong values name the key, the value and what is allowed."""
+
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from msgspec import Meta
+
+from freehold.errors import ConfigError, UsageError
+from freehold.types import strict
+
+
+class Inner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    share: Annotated[float, Meta(ge=0, le=1)] = 0.0
+
+
+class Options(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    rate: Annotated[float, Meta(gt=0, le=strict.FINITE)] | None = None
+    count: Annotated[int, Meta(ge=1)] = 1
+    models: Annotated[tuple[str, ...], Meta(min_length=1)] = ("a",)
+    near: Annotated[float, Meta(ge=0, le=1, description="0 (off) or from 0.3 to 1")] = 0.8
+    inner: Inner = Inner()
+    many: tuple[Inner, ...] = ()
+    free: dict[str, Any] = {}
+
+
+def test_what_fits_is_read():
+    read = strict.read({"name": "x", "rate": 2, "many": [{"share": 1}], "free": {"any": 1}}, Options, "here")
+    assert read == Options(name="x", rate=2.0, many=(Inner(share=1.0),), free={"any": 1})
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"rate": 0}, "here: rate is 0.0, expected above 0"),
+        ({"rate": float("inf")}, "here: rate is inf, expected above 0"),
+        ({"rate": float("nan")}, "here: rate is nan, expected above 0"),
+        ({"count": 0}, "here: count is 0, expected at least 1"),
+        ({"count": "many"}, "here: count: Expected `int`, got `str`"),
+        ({"models": []}, "here: models is [], expected at least 1 of them"),
+        ({"near": 2}, "here: near is 2.0, expected 0 (off) or from 0.3 to 1"),
+        ({"inner": {"share": -1}}, "here: inner.share is -1.0, expected from 0 to 1"),
+        ({"many": [{"share": 1}, {"share": 2}]}, "here: many[1].share is 2.0, expected from 0 to 1"),
+        ({"many": [{"share": "all"}]}, "here: many[0].share: Expected `float`, got `str`"),
+        ({"inner": {"shar": 1}}, "here: unknown key inner.shar"),
+        ({"many": [{}, {"shar": 1}]}, "here: unknown key many.shar"),
+    ],
+)
+def test_a_mistake_names_the_place_the_value_and_the_range(more, message):
+    with pytest.raises(ConfigError) as caught:
+        strict.read({"name": "x"} | more, Options, "here")
+    assert caught.value.message == message
+
+
+def test_a_missing_key_is_told():
+    with pytest.raises(ConfigError, match="here: top level: Object missing required field `name`"):
+        strict.read({}, Options, "here")
+
+
+@pytest.mark.parametrize(
+    ("key", "hint", "told"),
+    [
+        ("nmae", None, "did you mean name?"),
+        ("zzz", None, "known: count, free, inner, many, models, name, near, rate"),
+        ("zzz", "see the guide", "see the guide"),
+    ],
+)
+def test_an_unknown_key_has_a_way_out(key, hint, told):
+    with pytest.raises(UsageError, match=f"engine x: unknown option {key}") as caught:
+        strict.read({key: 1}, Options, "engine x", noun="option", error=UsageError, hint=hint)
+    assert caught.value.hint == told and not isinstance(caught.value, ConfigError)
+
+
+def test_a_kind_without_keys_says_none():
+    class Empty(msgspec.Struct):
+        pass
+
+    with pytest.raises(ConfigError) as caught:
+        strict.read({"a": 1}, Empty, "scorer exact", noun="option")
+    assert caught.value.hint == "known: none"
+
+
+def test_a_record_made_in_code_is_checked_as_well():
+    assert strict.misfit(Options(name="x")) is None
+    assert strict.misfit(Options(name="x", count=0)) == "count is 0, expected at least 1"
+    assert strict.misfit(Options(name="x", rate=float("nan"))) == "rate is nan, expected above 0"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "words"),
+    [
+        (int, ""),
+        (Annotated[float, Meta(gt=0, lt=0.5)], "between 0 and 0.5"),
+        (Annotated[float, Meta(ge=0, lt=1)], "from 0 to below 1"),
+        (Annotated[int, Meta(ge=1, le=65535)], "from 1 to 65535"),
+        (Annotated[float, Meta(ge=0, le=strict.FINITE)], "at least 0"),
+        (Annotated[int, Meta(ge=1)] | None, "at least 1"),
+    ],
+)
+def test_ranges_in_words(annotation, words):
+    assert strict.range_of(annotation) == words
