@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from freehold.stats import judges
-from freehold.stats.advice import Judge
+from freehold.stats.judges import JudgeEvidence
 
 
 def sample(n, rest, seed=0):
@@ -86,17 +86,17 @@ def test_length_is_taken_out():
 @pytest.mark.parametrize(
     ("judge", "vetoes", "blocks"),
     [
-        (Judge(), ["judge_uncalibrated"], []),
-        (Judge(human_labels=60, calibrated_low=-0.01, margin=0.02), [], []),
-        (Judge(human_labels=60, calibrated_low=-0.05, margin=0.02), ["judge_uncalibrated"], []),
+        (JudgeEvidence(), ["judge_uncalibrated"], []),
+        (JudgeEvidence(human_labels=60, calibrated_low=-0.01, margin=0.02), [], []),
+        (JudgeEvidence(human_labels=60, calibrated_low=-0.05, margin=0.02), ["judge_uncalibrated"], []),
         (
-            Judge(human_labels=60, calibrated_low=0.0, margin=0.02, checks_agree=False),
+            JudgeEvidence(human_labels=60, calibrated_low=0.0, margin=0.02, checks_agree=False),
             ["judge_uncalibrated"],
             [],
         ),
-        (Judge(same_family=True), [], ["judge_uncalibrated"]),
+        (JudgeEvidence(same_family=True), [], ["judge_uncalibrated"]),
         (
-            Judge(consistency=0.5, human_labels=60, calibrated_low=0.0, margin=0.02),
+            JudgeEvidence(consistency=0.5, human_labels=60, calibrated_low=0.0, margin=0.02),
             [],
             ["judge_inconsistent"],
         ),

@@ -239,8 +239,7 @@ def paired_items_verdict(i):
         [str(row) for row in range(len(pairs))],
         i["incumbent"],
         i["candidate"],
-        margin=i["margin"],
-        alpha=_alpha(i),
+        rules.Rule(margin=i["margin"], alpha=_alpha(i)),
     )
     verdict = paired_binary_verdict(i | counts | {"unscored_pairs": len(pairs) - len(scored)})
     defaults = i.get("min_pairs_promote", 30) == 30 and i.get("max_unscored_share") == i["margin"] / 4

@@ -16,8 +16,7 @@ import numpy as np
 from freehold.evals.families import family, same_family
 from freehold.evals.judge import Judge, Verdict
 from freehold.evals.slicing import question
-from freehold.stats.advice import Judge as JudgeEvidence
-from freehold.stats.judges import length_controlled, order_swap, ppi_mean
+from freehold.stats.judges import JudgeEvidence, length_controlled, order_swap, ppi_mean
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import EvalResult, Score
 

@@ -12,18 +12,54 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from freehold.stats.binary import Floats, sign_test_p, z_quantile
-from freehold.stats.clustered import Codes, cluster_robust_mean
+from freehold.stats.clustered import Codes, cluster_robust_mean, dense_codes
 from freehold.stats.continuous import t_quantile
 
 Call = Literal["C", "I", "T"]
 """One judgement: candidate, incumbent or tie."""
 
+MIN_CONSISTENCY = 0.7
+MIN_HUMAN_LABELS = 50
 _CROSSFIT_BELOW = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeEvidence:
+    """What is known about the model judge that scored. A judge may promote only when it is calibrated.
+
+    `human_labels` counts the items people labelled blindly, `calibrated_low` is the lower limit of the
+    prediction-powered difference, `same_family` says that the judge is of the incumbent's own family.
+    """
+
+    human_labels: int = 0
+    calibrated_low: float | None = None
+    margin: float = 0.0
+    consistency: float | None = None
+    same_family: bool = False
+    checks_agree: bool = True
+
+    def objections(self) -> tuple[list[str], list[str]]:
+        """Codes that veto a promote, and codes that allow neither promote nor reject."""
+        calibrated = (
+            self.human_labels >= MIN_HUMAN_LABELS
+            and self.calibrated_low is not None
+            and self.calibrated_low > -self.margin
+            and self.checks_agree
+        )
+        vetoes = [] if calibrated else ["judge_uncalibrated"]
+        blocks = []
+        if self.consistency is not None and self.consistency < MIN_CONSISTENCY:
+            blocks.append("judge_inconsistent")
+        if self.same_family and self.human_labels < MIN_HUMAN_LABELS:
+            blocks.append("judge_uncalibrated")
+            vetoes = []
+        return vetoes, blocks
 
 
 class OrderSwap(NamedTuple):
@@ -100,10 +136,10 @@ def length_controlled(
     y, ratio = np.asarray(scores, dtype=float), np.asarray(log_length_ratio, dtype=float)
     raw = float(y.mean())
     spread = float(ratio.std())
-    groups = np.arange(len(y)) if codes is None else np.unique(codes, return_inverse=True)[1]
+    groups = np.arange(len(y)) if codes is None else dense_codes(codes)
     k = int(groups.max()) + 1
     if spread == 0 or k < 3:
-        mean = cluster_robust_mean(groups.astype(np.int64), y, alpha=alpha)
+        mean = cluster_robust_mean(groups, y, alpha=alpha)
         return LengthControlled(raw, raw, mean.lower, mean.upper, 0.0)
     design = np.column_stack([np.ones(len(y)), ratio / spread])
     bread = np.linalg.inv(design.T @ design)
@@ -118,7 +154,7 @@ def length_controlled(
 
 def _variance_of_mean(values: Floats, codes: Codes | None, ddof: int) -> float:
     if codes is not None:
-        return cluster_robust_mean(np.unique(codes, return_inverse=True)[1].astype(np.int64), values).se ** 2
+        return cluster_robust_mean(dense_codes(codes), values).se ** 2
     return float(values.var(ddof=ddof)) / len(values)
 
 

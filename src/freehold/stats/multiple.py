@@ -12,7 +12,7 @@ import numpy as np
 
 from freehold.errors import UsageError
 from freehold.stats.binary import Floats
-from freehold.stats.continuous import Limits, continuous_limits
+from freehold.stats.continuous import MeanLimits, continuous_limits
 from freehold.stats.rules import STRICT, Outcome
 from freehold.stats.slices import holm
 
@@ -78,7 +78,7 @@ def relative_noninferiority(
     alpha: float = 0.025,
     hi: float = 1.0,
     seed: int = 0,
-) -> tuple[Limits, bool]:
+) -> tuple[MeanLimits, bool]:
     """ "Keep 98 %": whether the mean of ``candidate - kept * incumbent`` is above 0, scores in [0, hi].
 
     Never by dividing the limits of a difference by an estimated rate. Returns the limits and the answer.

@@ -22,7 +22,7 @@ _CERTAIN = 1e6
 _RULE_OF_THREE = 3.7  # -ln(0.025), rounded up: zero discordant pairs in n still allow 3.7 / n
 
 
-class Plan(NamedTuple):
+class BinaryPlan(NamedTuple):
     """Pairs for one assumption. `power` is exact where `exact` is true, else from the normal formula."""
 
     n: int
@@ -120,7 +120,7 @@ def noninferiority_n_binary(
     design_effect: float = 1.0,
     incumbent_rate: float | None = None,
     guard: bool = True,
-) -> Plan:
+) -> BinaryPlan:
     """Pairs needed to promote with the wanted power: the normal formula, raised until exact power suffices.
 
     Above 5,000 pairs the formula stands. The result is multiplied by `design_effect` for clustered items.
@@ -142,7 +142,7 @@ def noninferiority_n_binary(
         return math.ceil(n * design_effect - 1e-9)
 
     if normal > EXACT_UP_TO_N:
-        return Plan(scaled(normal), scaled(normal), power, exact=False)
+        return BinaryPlan(scaled(normal), scaled(normal), power, exact=False)
 
     def reached(n: int) -> float:
         return exact_power(
@@ -168,7 +168,7 @@ def noninferiority_n_binary(
             high, value = middle, at_middle
         else:
             low = middle
-    return Plan(scaled(high), scaled(normal), value, exact=True)
+    return BinaryPlan(scaled(high), scaled(normal), value, exact=True)
 
 
 def superiority_n_binary(

@@ -12,9 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from freehold.errors import UsageError
 from freehold.stats import exact
 from freehold.stats.binary import tango_ci
 from freehold.stats.clustered import MIN_CLUSTERS_PROMOTE, MIN_CLUSTERS_REJECT, ClusteredLimits
+from freehold.stats.slices import default_harm_margin
 
 Outcome = Literal["promote", "hold", "reject"]
 
@@ -40,6 +42,50 @@ REASONS: dict[str, str] = {
     "margin_not_below_incumbent": "the margin is at least the incumbent's own score: nothing could fail it",
 }
 """Every reason code a comparison can carry, with its sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What must be shown, fixed before any score is seen. Scores lie in [lo, hi], higher is better.
+
+    `margin` is the largest accepted drop, `alpha` the one-sided error of a promote and of a reject.
+    `slice_margin` is the largest accepted drop of a slice (None: `default_harm_margin`). Raises `UsageError` for
+    a margin outside (0, hi - lo) or an alpha outside (0, 0.5).
+    """
+
+    margin: float
+    alpha: float = 0.025
+    lo: float = 0.0
+    hi: float = 1.0
+    slice_margin: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.margin < self.reach:
+            raise UsageError(
+                f"margin is {self.margin:g}, expected above 0 and below {self.reach:g}",
+                hint="the margin is the largest drop you accept, on the score's scale: 0.02 is two points",
+            )
+        if not 0 < self.alpha < 0.5:
+            raise UsageError(
+                f"alpha is {self.alpha:g}, expected between 0 and 0.5", hint="0.025 is the usual choice"
+            )
+
+    @property
+    def reach(self) -> float:
+        """Width of the range of scores."""
+        return self.hi - self.lo
+
+    @property
+    def unit_margin(self) -> float:
+        """The margin as a share of the range."""
+        return self.margin / self.reach
+
+    @property
+    def harm_margin(self) -> float:
+        """The drop above which a slice counts as harmed."""
+        if self.slice_margin is not None:
+            return self.slice_margin
+        return default_harm_margin(self.margin, self.reach)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from freehold.errors import InputError, UsageError
 from freehold.evals.answers import Answer
 from freehold.evals.scoring import score_all, scorer_of
 from freehold.stats.compare import compare_scores
+from freehold.stats.rules import Rule
 from freehold.store import open_store
 from freehold.training.reference import Asked, Reference, ReferenceJob, judge
 from freehold.types.dataset import Message, Sample
@@ -163,8 +164,7 @@ async def score_parity(
         [f"{sample.id}#{place}" for place, sample in enumerate(kept)],
         of_trained,
         of_served,
-        margin=task.margin,
-        alpha=task.alpha,
+        Rule(margin=task.margin, alpha=task.alpha),
     )
     return ScoreParity(
         n=found.n,
