@@ -304,12 +304,3 @@ def clustered_continuous_limits(
     lower = max(-reach, min(low for low, _ in parts.values()))
     upper = min(reach, max(high for _, high in parts.values()))
     return MeanLimits(lower, upper, p, method, parts), mean
-
-
-def cluster_bootstrap_means(codes: Codes, d: Floats, *, resamples: int = 9999, seed: int = 0) -> Floats:
-    """Item-weighted means of resamples of whole clusters, for estimands other than the mean's limits."""
-    sizes = np.bincount(codes).astype(float)
-    keep = sizes > 0
-    sums, sizes = np.bincount(codes, weights=d)[keep], sizes[keep]
-    picked = np.random.default_rng(seed).integers(0, len(sizes), size=(resamples, len(sizes)))
-    return np.asarray(sums[picked].sum(axis=1) / sizes[picked].sum(axis=1), dtype=float)

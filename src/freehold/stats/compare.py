@@ -181,10 +181,9 @@ def _evidence(
         blocks += judge_blocks
     return rules.Evidence(
         n=n,
+        rule=rule,
         lower=found.lower,
         upper=found.upper,
-        margin=rule.margin,
-        alpha=rule.alpha,
         p_exact_promote=found.p_exact,
         p_exact_reject=found.p_reject,
         enough_to_promote=n >= rules.MIN_PAIRS_PROMOTE

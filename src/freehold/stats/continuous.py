@@ -122,14 +122,6 @@ def bootstrap(
     return Bootstrap(bca_low, bca_high, acceleration, low, high, dropped)
 
 
-def bca_ci(
-    d: Floats, *, alpha: float = 0.025, resamples: int = RESAMPLES, seed: int | np.random.Generator = 0
-) -> tuple[float | None, float | None]:
-    """BCa bootstrap limits of the mean of d; None without variance. At least 9,999 resamples are wanted."""
-    result = bootstrap(d, alpha=alpha, resamples=resamples, seed=seed)
-    return result.bca_lower, result.bca_upper
-
-
 def _canonical(d: Floats) -> tuple[Floats, bool]:
     """d sorted, or -d sorted, whichever has the larger first difference: the same for both models' views."""
     plain, mirror = np.sort(d), np.sort(-d)
