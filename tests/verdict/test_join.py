@@ -5,7 +5,7 @@ from freehold.stats.rules import Rule
 from freehold.types.evaluation import Comparison
 from freehold.types.license import Obligation, Ruling, RulingReason
 from freehold.types.machine import Fit, Workload
-from freehold.types.verdict import Finding
+from freehold.types.verdict import CheckResult
 from freehold.verdict import join
 
 
@@ -85,10 +85,10 @@ def test_a_model_that_does_not_fit_holds_with_its_numbers():
 
 
 def test_findings_hold_except_cost():
-    dear = Finding(kind="cost", ok=False, text="Costs 20 % more.", record_id="cost")
-    other = Finding(kind="parity", ok=False, text="Server and trainer disagree.", record_id="parity")
-    assert join(comparison(), ruling=ruling("allowed"), findings=[dear]).outcome == "promote"
-    joined = join(comparison(), ruling=ruling("allowed"), findings=[dear, other])
+    dear = CheckResult(kind="cost", ok=False, text="Costs 20 % more.", record_id="cost")
+    other = CheckResult(kind="parity", ok=False, text="Server and trainer disagree.", record_id="parity")
+    assert join(comparison(), ruling=ruling("allowed"), checks=[dear]).outcome == "promote"
+    joined = join(comparison(), ruling=ruling("allowed"), checks=[dear, other])
     assert joined.outcome == "hold"
     assert joined.reasons[0].code == "parity_not_ok"
     assert joined.made_from == ("comparison", "ruling", "cost", "parity")
