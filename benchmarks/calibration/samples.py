@@ -8,10 +8,11 @@ import math
 import numpy as np
 
 from benchmarks.calibration.table import Block, Cell
-from freehold.stats import exact, judges, rules, slices
+from freehold.stats import checks, exact, judges
 from freehold.stats.binary import tango_ci, tango_statistic, z_quantile
 from freehold.stats.clustered import clump_limits, clustered_binary_limits
 from freehold.stats.continuous import continuous_limits, t_quantile
+from freehold.stats.rules import STRICT, Rule
 
 ALPHA = 0.025
 
@@ -72,7 +73,7 @@ def _clustered_rates(
                 values = d[row].astype(float)
                 found = clustered_binary_limits(codes, values, margin=margin)
                 lower = min(found.lower, clump_limits(codes, values, found).lower)
-                assert (lower > -margin + rules.STRICT) == bool(decisions[0, row])
+                assert (lower > -margin + STRICT) == bool(decisions[0, row])
         done += batch
     return promoted / runs
 
@@ -166,8 +167,12 @@ def unscored(runs: int, seed: int) -> Block:
         worst = tango_statistic(b, c + missing, n, -margin) >= threshold
         promoted = complete & (worst | (missing / n <= margin / 4))
         for row in range(5):
-            found = rules.paired_binary_verdict(
-                int(b[row]), int(c[row]), int(scored[row]), unscored_pairs=int(missing[row]), margin=margin
+            found = checks.paired_binary_verdict(
+                int(b[row]),
+                int(c[row]),
+                int(scored[row]),
+                Rule(margin=margin),
+                unscored_pairs=int(missing[row]),
             )
             assert (found.verdict == "promote") <= bool(promoted[row])
         ignored = float(complete.mean())
@@ -199,8 +204,8 @@ def sliced(runs: int, seed: int) -> Block:
             if drop is not None:
                 losses[0] = win + drop
             counts = [rng.multinomial(n, [win, loss, 1 - win - loss]) for loss in losses]
-            found = slices.slice_harm(
-                [slices.SliceCounts(str(i), int(b), int(c), n) for i, (b, c, _) in enumerate(counts)],
+            found = checks.slice_harm(
+                [checks.SliceCounts(str(i), int(b), int(c), n) for i, (b, c, _) in enumerate(counts)],
                 margin=margin,
             )
             flags += any(flag != "0" or drop is None for flag in found.flagged)

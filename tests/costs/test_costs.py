@@ -145,7 +145,7 @@ def test_a_machine_too_slow_for_its_price_never_pays():
 
 
 def request(at, prompt=100, completion=10, cached=0):
-    return traffic.Request(at, prompt, completion, cached, 400, 40)
+    return traffic.LoggedRequest(at, prompt, completion, cached, 400, 40)
 
 
 def test_traffic_from_a_log():
@@ -169,7 +169,7 @@ def test_a_burst_does_not_say_how_much_a_month_is():
 
 def test_missing_token_counts_are_estimated_and_said():
     start = datetime(2026, 11, 1, tzinfo=UTC)
-    log = [request(start), traffic.Request(start + timedelta(days=2), None, None, 0, 400, 40)]
+    log = [request(start), traffic.LoggedRequest(start + timedelta(days=2), None, None, 0, 400, 40)]
     found = traffic.from_requests(log)
     assert found.estimated_share == 0.5
     assert found.prompt_tokens == 100
@@ -218,7 +218,7 @@ def test_a_stated_price_below_zero_is_refused():
 
 def test_traces_without_tokens_or_text_price_nothing():
     start = datetime(2026, 11, 1, tzinfo=UTC)
-    empty = [traffic.Request(start + timedelta(hours=hour), 0, 0, 0, 0, 0) for hour in range(48)]
+    empty = [traffic.LoggedRequest(start + timedelta(hours=hour), 0, 0, 0, 0, 0) for hour in range(48)]
     with pytest.raises(UsageError, match="none of 48 traces has tokens or text"):
         traffic.from_requests(empty)
 

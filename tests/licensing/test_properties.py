@@ -8,7 +8,7 @@ from freehold.catalog.ancestry import resolve
 from freehold.catalog.licenses import licenses
 from freehold.catalog.releases import releases
 from freehold.licensing.ruling import SEVERITY, rule
-from freehold.licensing.situation import Situation, Source
+from freehold.licensing.situation import Ancestor, Situation
 from freehold.types.config import UseProfile
 from freehold.types.license import DomainClause, License, Limit, PurposeClause, RegionClause, ThresholdClause
 from freehold.types.ruling import Lineage, LineageEdge
@@ -125,6 +125,6 @@ def test_ruling_twice_gives_the_same_record(use, items):
 def test_a_text_that_was_not_read_never_allows(use, license_id):
     license: License = licenses()[license_id]
     made = lineage([LineageEdge(kind="base", model="m")])
-    ruling = rule(Situation(use, made, (Source(made.edges[0], (license,), None, False),)))
+    ruling = rule(Situation(use, made, (Ancestor(made.edges[0], (license,), None, False),)))
     if not license.permissive:
         assert SEVERITY[ruling.outcome] >= SEVERITY["unclear"]

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from tests.stats import cross_checks
 
 from freehold.stats import clustered
 
@@ -68,7 +69,7 @@ def test_continuous_clusters_without_variance_are_not_a_point():
 
 def test_the_cluster_bootstrap_has_the_sandwichs_spread():
     codes, d = sample(120, continuous=True)
-    means = clustered.cluster_bootstrap_means(codes, d, resamples=4000)
+    means = cross_checks.cluster_bootstrap_means(codes, d, resamples=4000)
     assert means.std() == pytest.approx(clustered.cluster_robust_mean(codes, d).se, rel=0.08)
 
 

@@ -5,7 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freehold.errors import UsageError
-from freehold.stats.compare import compare_scores
+from freehold.stats.compare import Background, compare_scores
+from freehold.stats.continuous import Resampling
+from freehold.stats.rules import Rule
 from freehold.types.evaluation import Comparison
 
 SCORES = st.lists(
@@ -23,8 +25,17 @@ REALS = st.lists(
 
 def run(pairs, **options):
     a, b = [p[0] for p in pairs], [p[1] for p in pairs]
-    options.setdefault("margin", 0.05)
-    return compare_scores([str(i) for i in range(len(pairs))], a, b, resamples=499, **options)
+    rule = {name: options.pop(name) for name in ("margin", "slice_margin", "lo", "hi") if name in options}
+    known = {name: options.pop(name) for name in ("self_noise", "looks") if name in options}
+    return compare_scores(
+        [str(i) for i in range(len(pairs))],
+        a,
+        b,
+        Rule(**{"margin": 0.05, **rule}),
+        background=Background(**known),
+        resampling=Resampling(resamples=499),
+        **options,
+    )
 
 
 def counted(both=0, wins=0, losses=0, neither=0):
@@ -208,13 +219,13 @@ def test_a_margin_outside_the_range_is_refused(margin):
 
 def test_bad_columns_are_refused_by_name():
     with pytest.raises(UsageError, match="'b' occurs more than once"):
-        compare_scores(["a", "b", "b"], [1, 1, 1], [1, 1, 1], margin=0.1)
+        compare_scores(["a", "b", "b"], [1, 1, 1], [1, 1, 1], Rule(margin=0.1))
     with pytest.raises(UsageError, match="score of 'b' is NaN"):
-        compare_scores(["a", "b"], [1, float("nan")], [1, 1], margin=0.1)
+        compare_scores(["a", "b"], [1, float("nan")], [1, 1], Rule(margin=0.1))
     with pytest.raises(UsageError, match="outside 0 to 1"):
-        compare_scores(["a", "b"], [1, 3], [1, 1], margin=0.1)
+        compare_scores(["a", "b"], [1, 3], [1, 1], Rule(margin=0.1))
     with pytest.raises(UsageError, match="not pairs"):
-        compare_scores(["a", "b"], [1], [1, 1], margin=0.1)
+        compare_scores(["a", "b"], [1], [1, 1], Rule(margin=0.1))
 
 
 def test_a_result_becomes_a_comparison_and_survives_json():

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from tests.stats.cross_checks import e_detectors
 
 from freehold.stats import drift
 
@@ -11,11 +12,11 @@ def test_states_and_sequences_agree_and_survive_json():
     state = drift.EDetector()
     for value in values:
         state = msgspec.json.decode(msgspec.json.encode(state.update(value)), type=drift.EDetector)
-    found = drift.e_detectors(values, 20)
+    found = e_detectors(values, 20)
     assert state.shiryaev_roberts == pytest.approx(found.shiryaev_roberts[-1])
     assert state.cusum == pytest.approx(found.cusum[-1])
     assert (found.cusum_alarm, state.alarm(20), state.alarm(1e6)) == (5, True, False)
-    assert drift.e_detectors([0.1] * 5).sr_alarm is None
+    assert e_detectors([0.1] * 5).sr_alarm is None
 
 
 def test_a_drop_alarms_and_agreement_does_not():

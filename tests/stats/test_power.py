@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from statsmodels.stats.power import TTestPower
+from tests.stats.cross_checks import superiority_n_binary
 
 from freehold.errors import UsageError
 from freehold.stats import power
@@ -84,6 +85,6 @@ def test_impossible_assumptions_are_refused(assumptions):
     with pytest.raises(UsageError):
         power.noninferiority_n_binary(**assumptions)
     with pytest.raises(UsageError):
-        power.superiority_n_binary(discordance=0.1, difference=0.2)
+        superiority_n_binary(discordance=0.1, difference=0.2)
     with pytest.raises(UsageError):
         power.noninferiority_n_continuous(sd=0, margin=0.1)

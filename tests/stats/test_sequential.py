@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.stats.cross_checks import beta_binomial_log_e, betting_cs, quantile_cs_ranks
 
 from freehold.stats import sequential
 from freehold.stats.sequential import AipwCanary, Exposure, MeanBet, PairedGrid
@@ -87,17 +88,30 @@ def test_a_broken_limit_is_noticed_and_a_kept_one_is_not():
     assert MeanBet(limit=0.01, above=False).update(good).crossed(0.05)
 
 
+def test_bets_on_a_rate_agree_with_the_beta_binomial_mixture():
+    assert quantile_cs_ranks(60, 0.99).upper_rank is None
+    rng = np.random.default_rng(11)
+    for rate, limit in ((0.05, 0.05), (0.15, 0.05), (0.3, 0.05)):
+        slow = (rng.random(2000) < rate).astype(float)
+        ranks = quantile_cs_ranks(len(slow), 1 - limit, alpha=0.01)
+        mixture = len(slow) - slow.sum() < ranks.smallest_accepted_count
+        assert MeanBet(limit=limit).update(slow).crossed(0.01) == mixture
+        assert (beta_binomial_log_e(slow.sum(), len(slow), limit, 1, 19) >= math.log(100)) == mixture
+
+
 def test_confidence_sequences_cover_and_tighten():
     rng = np.random.default_rng(9)
     missed = 0
     for _ in range(40):
         x = (rng.random(300) < 0.8).astype(float)
-        lower, upper = sequential.betting_cs(x, alpha=0.05, grid=200)
+        lower, upper = betting_cs(x, alpha=0.05, grid=200)
         missed += bool(((lower > 0.8) | (upper < 0.8)).any())
         assert upper[-1] - lower[-1] < 0.25
     assert missed <= 6
-    narrow = sequential.betting_cs(x, alpha=0.05, grid=200, running_intersection=True)
+    narrow = betting_cs(x, alpha=0.05, grid=200, running_intersection=True)
     assert (np.diff(narrow[0]) >= 0).all()
+    shown = sequential.empirical_bernstein_lower_cs(x, alpha=0.05)
+    assert shown[-1] == pytest.approx(lower[-1], abs=0.05)  # two routes to the same limit
 
 
 def test_units_give_one_value_each_in_order_of_appearance():
@@ -109,8 +123,6 @@ def test_helpers_of_a_rollout():
     assert sequential.new_unit_probability(0.1, 0.5) == pytest.approx(0.4 / 0.9)
     with pytest.raises(ValueError, match="expected"):
         sequential.new_unit_probability(0.5, 0.1)
-    assert sequential.merge_log_e([0.0, math.log(39)]) == pytest.approx(math.log(20))
-    assert sequential.online_slice_p([math.log(100), 0.0]) == pytest.approx([0.02, 1.0])
     assert sequential.breaker_failures(100_000, 0.01) == 5
     assert sequential.breaker_failures(100_000, 0.2) == 12
     assert sum(sequential.ALPHA_SPLIT.values()) == pytest.approx(0.05)

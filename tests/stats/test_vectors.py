@@ -1,23 +1,16 @@
 """Expected values from outside: every file named in FREEHOLD_VECTORS (default: the shared folder's)."""
 
-import importlib.util
 import json
 import os
 from pathlib import Path
 
 import pytest
+from tests.stats.vectors import METHODS
 
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("FREEHOLD_TEST_SHARED") or ROOT.parent / "shared")
 NAMED = [Path(part) for part in os.environ.get("FREEHOLD_VECTORS", "").split(os.pathsep) if part]
 FILES = NAMED or [SHARED / "statistics_vectors.json"]
-
-_spec = importlib.util.spec_from_file_location("stats_vectors", Path(__file__).with_name("vectors.py"))
-assert _spec is not None
-assert _spec.loader is not None
-_module = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_module)
-METHODS = _module.METHODS
 
 
 def cases():

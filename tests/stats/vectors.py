@@ -3,17 +3,17 @@
 import math
 
 import numpy as np
+from tests.stats import cross_checks
 
 from freehold.stats import (
     binary,
+    checks,
     clustered,
     continuous,
-    drift,
     exact,
     judges,
     missing,
     power,
-    quantiles,
     rules,
     sequential,
     slices,
@@ -38,7 +38,7 @@ def tango_ci(i):
 
 
 def newcombe(i):
-    return _estimate(binary.newcombe_ci(i["both"], i["wins"], i["losses"], i["neither"], _alpha(i)))
+    return _estimate(cross_checks.newcombe_ci(i["both"], i["wins"], i["losses"], i["neither"], _alpha(i)))
 
 
 def mcnemar(i):
@@ -98,7 +98,7 @@ def noninferiority_n_binary(i):
 
 
 def superiority_n_binary(i):
-    connor, miettinen = power.superiority_n_binary(
+    connor, miettinen = cross_checks.superiority_n_binary(
         discordance=i["discordance"], difference=i["difference"], alpha=_alpha(i), power=i["power"]
     )
     return {"n_connor": connor, "n_miettinen": miettinen}
@@ -115,27 +115,28 @@ def noninferiority_n_continuous(i):
 
 
 def posthoc_smallest_margin(i):
-    return power.posthoc_smallest_margin(
+    return cross_checks.posthoc_smallest_margin(
         i["wins"], i["losses"], i["n"], alpha=_alpha(i), power=i["power"]
     )._asdict()
 
 
 def adjust_p(i):
-    return {"holm": slices.holm(i["p_values"]), "bh": slices.benjamini_hochberg(i["p_values"])}
+    return {"holm": slices.holm(i["p_values"]), "bh": cross_checks.benjamini_hochberg(i["p_values"])}
 
 
 def ppi_mean(i):
-    options = {"alpha": _alpha(i, two_sided=True), "library_variant": True}
+    alpha = _alpha(i, two_sided=True)
     columns = i["human"], i["judge_on_human"], i["judge_on_rest"]
-    found = {
-        f"lambda_{weight}": judges.ppi_mean(*columns, lam=weight, **options)._asdict()
-        for weight in (0.0, 0.5, 1.0)
+    return {
+        f"lambda_{'tuned' if weight is None else weight}": cross_checks.ppi_python_mean(
+            *columns, alpha=alpha, lam=weight
+        )._asdict()
+        for weight in (0.0, 0.5, 1.0, None)
     }
-    return found | {"lambda_tuned": judges.ppi_mean(*columns, **options)._asdict()}
 
 
 def rogan_gladen(i):
-    return judges.rogan_gladen(i["apparent"], i["sensitivity"], i["specificity"])._asdict()
+    return cross_checks.rogan_gladen(i["apparent"], i["sensitivity"], i["specificity"])._asdict()
 
 
 def order_swap(i):
@@ -153,7 +154,7 @@ def empirical_bernstein(i):
 
 
 def hedged_betting(i):
-    path = sequential.hedged_betting_log_wealth(
+    path = cross_checks.hedged_betting_log_wealth(
         i["x"], i["m"], alpha=i["alpha"], truncation=i.get("truncation", 0.5)
     )
     return {
@@ -182,22 +183,31 @@ def aipw_canary(i):
         prior_weight=i.get("prior_weight", 10),
         cap=i.get("cap", 0.9),
     )
-    path = sequential.aipw_canary_e_process(units, start=start, alpha=i["alpha"])
-    return path._asdict() | {"mean_psi": start.update(units).effect}
+    state, log_e = start, []
+    for unit in units:
+        state = state.update([unit])
+        log_e.append(state.log_e)
+    crossed = (t for t, value in enumerate(log_e, 1) if value >= math.log(1 / i["alpha"]))
+    return {
+        "log_e": log_e,
+        "log_e_final": state.log_e,
+        "first_crossing_t": next(crossed, None),
+        "mean_psi": state.effect,
+    }
 
 
 def beta_binomial_log_e(i):
-    return {"log_e": quantiles.beta_binomial_log_e(i["successes"], i["t"], i["p0"], i["a"], i["b"])}
+    return {"log_e": cross_checks.beta_binomial_log_e(i["successes"], i["t"], i["p0"], i["a"], i["b"])}
 
 
 def quantile_cs_ranks(i):
-    return quantiles.quantile_cs_ranks(
+    return cross_checks.quantile_cs_ranks(
         i["t"], i["quantile"], alpha=i["alpha"], a=i.get("a"), b=i.get("b")
     )._asdict()
 
 
 def e_detectors(i):
-    return drift.e_detectors(i["e_values"], i["threshold"])._asdict()
+    return cross_checks.e_detectors(i["e_values"], i["threshold"])._asdict()
 
 
 def worst_case_bounds(i):
@@ -210,13 +220,12 @@ def worst_case_bounds(i):
 
 
 def paired_binary_verdict(i):
-    return rules.paired_binary_verdict(
+    return checks.paired_binary_verdict(
         i["wins"],
         i["losses"],
         i["n_scored_pairs"],
+        rules.Rule(margin=i["margin"], alpha=_alpha(i)),
         unscored_pairs=i.get("unscored_pairs", 0),
-        margin=i["margin"],
-        alpha=_alpha(i),
         min_pairs_promote=i.get("min_pairs_promote", 30),
         max_unscored_share=i.get("max_unscored_share"),
         guard_up_to_n=i.get("exact_guard_up_to_n", 2000),
@@ -239,8 +248,7 @@ def paired_items_verdict(i):
         [str(row) for row in range(len(pairs))],
         i["incumbent"],
         i["candidate"],
-        margin=i["margin"],
-        alpha=_alpha(i),
+        rules.Rule(margin=i["margin"], alpha=_alpha(i)),
     )
     verdict = paired_binary_verdict(i | counts | {"unscored_pairs": len(pairs) - len(scored)})
     defaults = i.get("min_pairs_promote", 30) == 30 and i.get("max_unscored_share") == i["margin"] / 4
@@ -253,10 +261,9 @@ def paired_items_verdict(i):
 def clustered_binary_verdict(i):
     codes, d = clustered.encode_clusters(i["cluster_ids"]), np.array(i["differences"], dtype=float)
     found = clustered.clustered_binary_limits(codes, d, margin=i["margin"], alpha=_alpha(i))
-    decision = rules.clustered_verdict(
+    decision = cross_checks.clustered_verdict(
         found,
-        margin=i["margin"],
-        alpha=_alpha(i),
+        rules.Rule(margin=i["margin"], alpha=_alpha(i)),
         min_clusters_promote=i.get("min_clusters_promote", 20),
         min_clusters_reject=i.get("min_clusters_reject", 10),
     )
@@ -273,14 +280,19 @@ def zero_variance_verdict(i):
         np.full(i["n"], i["differences_all"]), margin=i["margin"], alpha=_alpha(i), hi=reach
     )
     decision = rules.decide(
-        rules.Evidence(n=i["n"], lower=result.lower, upper=result.upper, margin=i["margin"], alpha=_alpha(i))
+        rules.Evidence(
+            n=i["n"],
+            rule=rules.Rule(margin=i["margin"], alpha=_alpha(i), hi=reach),
+            lower=result.lower,
+            upper=result.upper,
+        )
     )
     return {"lower": result.lower, "upper": result.upper, "verdict": decision.outcome}
 
 
 def slice_harm(i):
-    counts = [slices.SliceCounts(s["name"], s["wins"], s["losses"], s["n"]) for s in i["slices"]]
-    return slices.slice_harm(
+    counts = [checks.SliceCounts(s["name"], s["wins"], s["losses"], s["n"]) for s in i["slices"]]
+    return checks.slice_harm(
         counts, margin=i["margin"], alpha=i.get("alpha", 0.05), min_n=i.get("min_n", 20)
     )._asdict()
 

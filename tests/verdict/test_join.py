@@ -1,16 +1,17 @@
 import pytest
 
 from freehold.stats.compare import compare_scores
+from freehold.stats.rules import Rule
 from freehold.types.evaluation import Comparison
 from freehold.types.machine import Fit, Workload
 from freehold.types.ruling import Obligation, Ruling, RulingReason
-from freehold.types.verdict import Finding
+from freehold.types.verdict import CheckResult
 from freehold.verdict import join
 
 
 def comparison(losses=0, n=1000):
     ids = [str(i) for i in range(n)]
-    result = compare_scores(ids, [1.0] * n, [0.0] * losses + [1.0] * (n - losses), margin=0.02)
+    result = compare_scores(ids, [1.0] * n, [0.0] * losses + [1.0] * (n - losses), Rule(margin=0.02))
     return Comparison.of(result, id="comparison", task="t", incumbent="gpt", candidate="open")
 
 
@@ -84,10 +85,10 @@ def test_a_model_that_does_not_fit_holds_with_its_numbers():
 
 
 def test_findings_hold_except_cost():
-    dear = Finding(kind="cost", ok=False, text="Costs 20 % more.", record_id="cost")
-    other = Finding(kind="parity", ok=False, text="Server and trainer disagree.", record_id="parity")
-    assert join(comparison(), ruling=ruling("allowed"), findings=[dear]).outcome == "promote"
-    joined = join(comparison(), ruling=ruling("allowed"), findings=[dear, other])
+    dear = CheckResult(kind="cost", ok=False, text="Costs 20 % more.", record_id="cost")
+    other = CheckResult(kind="parity", ok=False, text="Server and trainer disagree.", record_id="parity")
+    assert join(comparison(), ruling=ruling("allowed"), checks=[dear]).outcome == "promote"
+    joined = join(comparison(), ruling=ruling("allowed"), checks=[dear, other])
     assert joined.outcome == "hold"
     assert joined.reasons[0].code == "parity_not_ok"
     assert joined.made_from == ("comparison", "ruling", "cost", "parity")

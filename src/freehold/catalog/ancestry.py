@@ -6,7 +6,7 @@ import re
 
 from freehold.catalog.licenses import license_named, licenses, licenses_mentioned, words
 from freehold.catalog.releases import index, release_mentioned, release_on, releases_of
-from freehold.licensing.situation import Source
+from freehold.licensing.situation import Ancestor
 from freehold.types.config import UseProfile
 from freehold.types.license import License, Release
 from freehold.types.ruling import Lineage, LineageEdge
@@ -35,12 +35,12 @@ _MODEL_WORDS = frozenset(
 _STEPS = frozenset({"fine_tune", "adapter", "quantize", "surgery"})
 
 
-def resolve(lineage: Lineage, use: UseProfile) -> tuple[Source, ...]:
+def resolve(lineage: Lineage, use: UseProfile) -> tuple[Ancestor, ...]:
     """Each edge with its licences, known ancestors of releases added once, oldest first.
 
     A claimed tag never decides. What is not known stays without a licence: the rules fail closed on it.
     """
-    sources: list[Source] = []
+    sources: list[Ancestor] = []
     listed = {edge.model.lower() for edge in lineage.edges}
     for edge in lineage.edges:
         source = _source(edge, use, first=edge is lineage.edges[0])
@@ -53,35 +53,35 @@ def resolve(lineage: Lineage, use: UseProfile) -> tuple[Source, ...]:
     return tuple(sources)
 
 
-def _source(edge: LineageEdge, use: UseProfile, *, first: bool) -> Source:
+def _source(edge: LineageEdge, use: UseProfile, *, first: bool) -> Ancestor:
     if edge.license_id is not None:
         license = licenses().get(edge.license_id) or license_named(edge.license_id)
         if license is not None:
             release = _release(edge.model, use)[0]
-            return Source(edge, (license,), release, False, "licence as declared in the lineage")
+            return Ancestor(edge, (license,), release, False, "licence as declared in the lineage")
     if _OURS.match(edge.model) and not _HUB_ID.match(edge.model):
-        return Source(edge, (), None, True)
+        return Ancestor(edge, (), None, True)
     release, note = _release(edge.model, use)
     if release is not None:
         found = tuple(licenses()[name] for name in (release.license, *release.also))
         if not _HUB_ID.match(edge.model) and _HOSTED.search(edge.model):
             # An open model reached through a host: the host's terms come on top of the weights' licence.
             found += licenses_mentioned(edge.model, scope="service")
-        return Source(edge, found, release, False, note or release.note, release.confidence)
+        return Ancestor(edge, found, release, False, note or release.note, release.confidence)
     if note is not None:
-        return Source(edge, (), None, False, note)
+        return Ancestor(edge, (), None, False, note)
     named = _named(edge)
     if named:
-        return Source(edge, named, None, False)
+        return Ancestor(edge, named, None, False)
     claimed = license_named(edge.claimed_license) if edge.claimed_license else None
     if first or edge.kind not in _STEPS:
-        return Source(edge, (), None, False)
+        return Ancestor(edge, (), None, False)
     third_party = _HUB_ID.match(edge.model) and edge.model != use.derivative_name
     if third_party and claimed is not None:
-        return Source(edge, (claimed,), None, False, f"published under the tag {claimed.id}")
+        return Ancestor(edge, (claimed,), None, False, f"published under the tag {claimed.id}")
     if third_party and edge.kind in ("fine_tune", "adapter"):
-        return Source(edge, (), None, False)
-    return Source(edge, (), None, True, f"{edge.model} adds no terms of its own")
+        return Ancestor(edge, (), None, False)
+    return Ancestor(edge, (), None, True, f"{edge.model} adds no terms of its own")
 
 
 def _release(model: str, use: UseProfile) -> tuple[Release | None, str | None]:

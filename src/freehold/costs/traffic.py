@@ -21,7 +21,7 @@ MOST = 10**12
 """More requests a month than all vendors together serve (2026), and more tokens than any context holds."""
 
 
-class Request(NamedTuple):
+class LoggedRequest(NamedTuple):
     """What one logged request tells about cost."""
 
     at: datetime
@@ -41,7 +41,7 @@ class Request(NamedTuple):
         return prompt, completion, True
 
 
-def from_requests(requests: Iterable[Request], *, requests_per_month: Decimal | None = None) -> Traffic:
+def from_requests(requests: Iterable[LoggedRequest], *, requests_per_month: Decimal | None = None) -> Traffic:
     """Averages and a monthly rate. The rate is taken from the log's time span when it is a day or more.
 
     Raises `UsageError` when there is nothing, and when the span is too short and no rate was stated: a burst

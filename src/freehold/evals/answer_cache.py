@@ -11,13 +11,13 @@ from typing import BinaryIO
 import msgspec
 
 from freehold.errors import StorageError
-from freehold.evals.answers import Answer
+from freehold.evals.answers import ChatAnswer
 from freehold.types.record import Record
 
 
 class _Line(Record, frozen=True, kw_only=True):
     key: str
-    answer: Answer
+    answer: ChatAnswer
 
 
 class AnswerCache:
@@ -31,7 +31,7 @@ class AnswerCache:
         self._path = path
         self._batch = batch
         self._seconds = seconds
-        self._answers: dict[str, Answer] = {}
+        self._answers: dict[str, ChatAnswer] = {}
         self._file: BinaryIO | None = None
         self._unsynced = 0
         self._synced_at = 0.0
@@ -64,11 +64,11 @@ class AnswerCache:
     def __len__(self) -> int:
         return len(self._answers)
 
-    def get(self, key: str) -> Answer | None:
+    def get(self, key: str) -> ChatAnswer | None:
         """The answer kept under `key`."""
         return self._answers.get(key)
 
-    def put(self, key: str, answer: Answer) -> None:
+    def put(self, key: str, answer: ChatAnswer) -> None:
         """Keep an answer, unless asking again could go better."""
         if not answer.keepable:
             return

@@ -10,7 +10,7 @@ from freehold.types.trace import Usage
 Fault = Literal["candidate", "nobody"]
 
 
-class Answer(Record, frozen=True, kw_only=True):
+class ChatAnswer(Record, frozen=True, kw_only=True):
     """One model's answer to one request. Tool calls are compact JSON, as in a dataset's samples.
 
     `fault` is None for an answer that can be scored. ``candidate``: the model's own doing (cut at the token

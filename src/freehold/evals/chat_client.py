@@ -18,7 +18,7 @@ import aiohttp
 import msgspec
 
 from freehold.errors import UpstreamError, UsageError
-from freehold.evals.answers import Answer
+from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat_stream import ChatText, Garbled
 from freehold.types.endpoint import Endpoint
 
@@ -100,7 +100,7 @@ class ChatClient:
             await self._session.close()
             self._session = None
 
-    async def ask(self, body: dict[str, Any]) -> Answer:
+    async def ask(self, body: dict[str, Any]) -> ChatAnswer:
         """The answer to a chat request, after as many tries as patience allows.
 
         Raises `UpstreamError` for what no other request would fare better with: a wrong key, a model or an
@@ -115,7 +115,7 @@ class ChatClient:
                 answer = await self._once(body)
             except _Again as again:
                 if attempt >= patience.attempts:
-                    return Answer(fault="nobody", error=str(again), attempts=attempt)
+                    return ChatAnswer(fault="nobody", error=str(again), attempts=attempt)
                 await self._back_off(again, attempt)
             else:
                 return answer if attempt == 1 else msgspec.structs.replace(answer, attempts=attempt)
@@ -136,7 +136,7 @@ class ChatClient:
         else:
             await asyncio.sleep(wait)
 
-    async def _once(self, body: dict[str, Any]) -> Answer:
+    async def _once(self, body: dict[str, Any]) -> ChatAnswer:
         assert self._session is not None
         if self._stream:
             body = {**body, "stream": True, "stream_options": {"include_usage": True}}
@@ -166,7 +166,7 @@ class ChatClient:
         except aiohttp.ConnectionTimeoutError as error:
             raise _Again(f"unreachable: {error}") from None
         except TimeoutError:
-            return Answer(
+            return ChatAnswer(
                 fault="candidate",
                 error=f"timeout: no full answer within {self._patience.request_seconds:g} s",
                 total_ms=_since(began),
@@ -185,7 +185,7 @@ class ChatClient:
 
     def _refused(
         self, response: aiohttp.ClientResponse, data: bytes, began: float, body: dict[str, Any]
-    ) -> Answer:
+    ) -> ChatAnswer:
         status, said = response.status, _error_text(data)
         if status in _HOPELESS:
             raise UpstreamError(
@@ -197,7 +197,7 @@ class ChatClient:
         if status == 400 and self._learns(said, body):
             raise _Again(f"http_400: {said}", 0.0)
         code = "context_overflow" if "context" in said.lower() else "refused_request"
-        return Answer(fault="candidate", error=f"{code}: {status} {said}", total_ms=_since(began))
+        return ChatAnswer(fault="candidate", error=f"{code}: {status} {said}", total_ms=_since(began))
 
     def _learns(self, said: str, body: dict[str, Any]) -> bool:
         """Adapt to an API that names a parameter otherwise or lacks it; True when the request is worth a new try."""
@@ -213,13 +213,13 @@ class ChatClient:
         return False
 
 
-def _finished(text: ChatText, ttft_ms: float | None, total_ms: float) -> Answer:
+def _finished(text: ChatText, ttft_ms: float | None, total_ms: float) -> ChatAnswer:
     fault, error = None, None
     if text.finish_reason == "length":
         fault, error = "candidate", "cut: the answer reached the token limit"
     elif text.finish_reason == "content_filter":
         fault, error = "candidate", "refused: the endpoint's content filter stopped the answer"
-    return Answer(
+    return ChatAnswer(
         output=text.output or "",
         finish_reason=text.finish_reason,
         ttft_ms=ttft_ms,

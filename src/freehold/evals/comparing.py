@@ -9,8 +9,9 @@ from typing import NamedTuple
 from freehold import __version__
 from freehold.errors import UsageError
 from freehold.evals.slicing import question, slice_values
-from freehold.stats.advice import Judge
-from freehold.stats.compare import compare_scores
+from freehold.stats.compare import Background, compare_scores
+from freehold.stats.judges import JudgeEvidence
+from freehold.stats.rules import Rule
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Comparison, EvalResult, Task
 from freehold.types.record import content_id
@@ -39,7 +40,7 @@ def compare(
     notes: tuple[str, ...] = (),
     scale: Scale = UNIT,
     self_noise: float | None = None,
-    judge: Judge | None = None,
+    judge: JudgeEvidence | None = None,
     looks: int = 1,
 ) -> Comparison:
     """Compare results that are in the order of `samples`, clustered by the samples' groups, in declared slices.
@@ -54,15 +55,10 @@ def compare(
         [f"{sample.id}#{place}" for place, sample in enumerate(samples)],
         [one.score.value for one in incumbent],
         [one.score.value for one in candidate],
-        margin=task.margin,
-        alpha=task.alpha,
+        Rule(margin=task.margin, alpha=task.alpha, lo=scale.lo, hi=scale.hi),
         clusters=groups if any(group is not None for group in groups) else None,
         slices={name: slice_values(name, samples) for name in task.slices},
-        lo=scale.lo,
-        hi=scale.hi,
-        self_noise=self_noise,
-        judge=judge,
-        looks=looks,
+        background=Background(self_noise=self_noise, judge=judge, looks=looks),
     )
     return Comparison.of(
         paired,

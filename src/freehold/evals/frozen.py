@@ -10,7 +10,7 @@ import msgspec
 
 from freehold import files
 from freehold.errors import StorageError
-from freehold.evals.answers import Answer
+from freehold.evals.answers import ChatAnswer
 from freehold.evals.scorers.scorer import Scorer
 from freehold.types.dataset import Sample
 from freehold.types.record import Record
@@ -67,16 +67,16 @@ def with_frozen(
     return filled, repeats
 
 
-def frozen_answer(sample: Sample, repeats: Mapping[str, Sequence[str]]) -> Answer:
+def frozen_answer(sample: Sample, repeats: Mapping[str, Sequence[str]]) -> ChatAnswer:
     """The incumbent's recorded answer; nobody's fault where there is none.
 
     Without gold its first answer is the reference, so another one of its answers is scored where there is one.
     """
     if sample.incumbent is None:
-        return Answer(fault="nobody", error="no_frozen_answer: the incumbent's answer was not recorded")
+        return ChatAnswer(fault="nobody", error="no_frozen_answer: the incumbent's answer was not recorded")
     if sample.gold is None and sample.id in repeats:
-        return Answer(output=repeats[sample.id][0])
-    return Answer(output=sample.incumbent)
+        return ChatAnswer(output=repeats[sample.id][0])
+    return ChatAnswer(output=sample.incumbent)
 
 
 async def self_noise(

@@ -22,20 +22,20 @@ from freehold.evals.outputs import OutputLine, as_text, read_lines
 _INSPECT_GRADES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
 
 
-class Source(NamedTuple):
+class OutputSource(NamedTuple):
     """A file and, where it holds several sets of scores, the one that is meant."""
 
     path: Path
     name: str | None
 
 
-def source(text: str) -> Source:
+def source(text: str) -> OutputSource:
     """``FILE`` or ``FILE::NAME``."""
     path, _, name = text.partition("::")
-    return Source(Path(path), name or None)
+    return OutputSource(Path(path), name or None)
 
 
-def read_outputs(given: Source) -> list[OutputLine]:
+def read_outputs(given: OutputSource) -> list[OutputLine]:
     """The items of a file, whatever tool wrote it. Raises `InputError`."""
     path = given.path
     try:
@@ -61,7 +61,7 @@ def read_outputs(given: Source) -> list[OutputLine]:
     return read_lines(path)
 
 
-def _lm_eval(rows: Iterable[dict[str, Any]], given: Source) -> list[OutputLine]:
+def _lm_eval(rows: Iterable[dict[str, Any]], given: OutputSource) -> list[OutputLine]:
     chosen = _chosen(rows, lambda row: str(row.get("filter", "none")), given, "filters")
     lines = []
     for row in chosen:
@@ -88,7 +88,7 @@ def _lm_eval(rows: Iterable[dict[str, Any]], given: Source) -> list[OutputLine]:
     return lines
 
 
-def _inspect(samples: Iterable[dict[str, Any]], given: Source) -> list[OutputLine]:
+def _inspect(samples: Iterable[dict[str, Any]], given: OutputSource) -> list[OutputLine]:
     samples = list(samples)
     scorers = sorted({name for sample in samples for name in sample.get("scores") or {}})
     scorer = _one_of(scorers, given, "scorers")
@@ -161,7 +161,7 @@ def _zipped(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _promptfoo(rows: Iterable[dict[str, Any]], given: Source) -> list[OutputLine]:
+def _promptfoo(rows: Iterable[dict[str, Any]], given: OutputSource) -> list[OutputLine]:
     def model(row: dict[str, Any]) -> str:
         maker = row.get("provider")
         name = maker.get("label") or maker.get("id") if isinstance(maker, dict) else maker
@@ -227,14 +227,14 @@ def _openai_evals(rows: Iterable[dict[str, Any]]) -> list[OutputLine]:
 
 
 def _chosen(
-    rows: Iterable[dict[str, Any]], name: Callable[[dict[str, Any]], str], given: Source, what: str
+    rows: Iterable[dict[str, Any]], name: Callable[[dict[str, Any]], str], given: OutputSource, what: str
 ) -> list[dict[str, Any]]:
     rows = list(rows)
     chosen = _one_of(list(dict.fromkeys(map(name, rows))), given, what)
     return [row for row in rows if name(row) == chosen]
 
 
-def _one_of(names: list[str], given: Source, what: str) -> str | None:
+def _one_of(names: list[str], given: OutputSource, what: str) -> str | None:
     if given.name is not None:
         if given.name not in names:
             raise InputError(

@@ -49,7 +49,7 @@ class Grade(NamedTuple):
     reason: str
 
 
-class Verdict(NamedTuple):
+class PairJudgement(NamedTuple):
     """Both orders of one pair: with the candidate's answer first, and second. None with a reason where unreadable."""
 
     candidate_first: Choice | None
@@ -103,11 +103,13 @@ class Judge:
             return Grade(None, "judge_unreadable: no grade on the scale in the judge's answer")
         return Grade((value - low) / (high - low), f"graded: {value:g} of {high:g}")
 
-    async def compare(self, question: str, candidate: str, incumbent: str, reference: str | None) -> Verdict:
+    async def compare(
+        self, question: str, candidate: str, incumbent: str, reference: str | None
+    ) -> PairJudgement:
         """The pair judged in both orders."""
         first, why = await self._order(question, candidate, incumbent, reference, ("C", "I"))
         second, why_not = await self._order(question, incumbent, candidate, reference, ("I", "C"))
-        return Verdict(first, second, why or why_not)
+        return PairJudgement(first, second, why or why_not)
 
     async def _order(
         self, question: str, a: str, b: str, reference: str | None, sides: tuple[Choice, Choice]

@@ -16,7 +16,7 @@ from freehold.evals.judge import Judge, JudgeOptions
 from freehold.evals.pairwise import calibrated, judge_pairs
 from freehold.evals.rubric import load
 from freehold.evals.scorers.scorer import read_options
-from freehold.stats.advice import Judge as JudgeEvidence
+from freehold.stats.judges import JudgeEvidence
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Comparison, EvalResult, Score, Task
 from freehold.types.record import content_id

@@ -14,10 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from freehold.evals.families import family, same_family
-from freehold.evals.judge import Judge, Verdict
+from freehold.evals.judge import Judge, PairJudgement
 from freehold.evals.slicing import question
-from freehold.stats.advice import Judge as JudgeEvidence
-from freehold.stats.judges import length_controlled, order_swap, ppi_mean
+from freehold.stats.judges import JudgeEvidence, length_controlled, order_swap, ppi_mean
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import EvalResult, Score
 
@@ -54,10 +53,10 @@ async def judge_pairs(
     limit = asyncio.Semaphore(judge.options.concurrency)
     done = 0
 
-    async def one(place: int) -> Score | Verdict:
+    async def one(place: int) -> Score | PairJudgement:
         nonlocal done
         settled = _settled(incumbent[place], candidate[place])
-        verdict: Score | Verdict
+        verdict: Score | PairJudgement
         if settled is not None:
             verdict = settled
         else:
@@ -77,7 +76,7 @@ async def judge_pairs(
     judged = [
         (place, verdict)
         for place, verdict in enumerate(verdicts)
-        if isinstance(verdict, Verdict) and verdict.candidate_first and verdict.candidate_second
+        if isinstance(verdict, PairJudgement) and verdict.candidate_first and verdict.candidate_second
     ]
     swap = order_swap(
         [verdict.candidate_first for _, verdict in judged if verdict.candidate_first],

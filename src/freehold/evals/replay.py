@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from freehold.errors import UpstreamError, UsageError
 from freehold.evals.answer_cache import AnswerCache
-from freehold.evals.answers import Answer
+from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat_client import ChatClient, Patience
 from freehold.evals.requests import chat_request, request_key
 from freehold.evals.scoring import score_all, scorer_of
@@ -35,7 +35,7 @@ class Replayed(NamedTuple):
     """An answer with the sample it belongs to. `cached` says that nobody was asked for it now."""
 
     sample: Sample
-    answer: Answer
+    answer: ChatAnswer
     cached: bool
 
 
@@ -182,18 +182,18 @@ class _Run:
             if self._on_progress is not None:
                 self._on_progress(self._done, len(self._samples))
 
-    def _over_budget(self) -> Answer | None:
+    def _over_budget(self) -> ChatAnswer | None:
         for name, spent, limit in (
             ("requests", self._asked, self._budget.requests),
             ("tokens", self._tokens, self._budget.tokens),
         ):
             if limit is not None and spent >= limit:
-                return Answer(
+                return ChatAnswer(
                     fault="nobody", error=f"budget_spent: {spent:,} of {limit:,} {name}", attempts=0
                 )
         return None
 
-    def _count(self, answer: Answer) -> None:
+    def _count(self, answer: ChatAnswer) -> None:
         self._asked += answer.attempts
         if answer.usage is not None:
             self._tokens += (answer.usage.prompt_tokens or 0) + (answer.usage.completion_tokens or 0)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from freehold.evals.answers import Answer
+from freehold.evals.answers import ChatAnswer
 from freehold.evals.scorers import for_task
 from freehold.evals.scorers.scorer import Scorer
 from freehold.types.dataset import Sample
@@ -29,7 +29,7 @@ async def scorer_of(task: Task) -> AsyncIterator[Scorer]:
 
 
 async def scored(
-    scorer: Scorer, model: str, sample: Sample, answer: Answer, reference: str | None
+    scorer: Scorer, model: str, sample: Sample, answer: ChatAnswer, reference: str | None
 ) -> EvalResult:
     """An answer with its score: nobody's fault is unscored, the model's own scores 0."""
     if answer.fault == "nobody":
@@ -54,13 +54,13 @@ async def score_all(
     scorer: Scorer,
     model: str,
     samples: Sequence[Sample],
-    answers: Sequence[Answer],
+    answers: Sequence[ChatAnswer],
     references: Sequence[str | None],
 ) -> list[EvalResult]:
     """Results in the samples' order; as many at once as the scorer says it `at_once` can take."""
     limit = asyncio.Semaphore(getattr(scorer, "at_once", _PURE_AT_ONCE))
 
-    async def one(sample: Sample, answer: Answer, reference: str | None) -> EvalResult:
+    async def one(sample: Sample, answer: ChatAnswer, reference: str | None) -> EvalResult:
         async with limit:
             return await scored(scorer, model, sample, answer, reference)
 

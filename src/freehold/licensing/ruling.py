@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from freehold.licensing.rules import RULES
-from freehold.licensing.rules.base import Assumption, Change, Violation
+from freehold.licensing.rules.base import Assumption, Contingency, Violation
 from freehold.licensing.situation import Situation
 from freehold.types.record import content_id
 from freehold.types.ruling import Obligation, Ruling, RulingOutcome, RulingReason
@@ -40,7 +40,7 @@ def rule(situation: Situation, *, version: str = "") -> Ruling:
                     violations.append(finding)
                 case Assumption():
                     assumptions.append(finding.text)
-                case Change():
+                case Contingency():
                     changes.append(finding.text)
     outcome: RulingOutcome = "allowed"
     if any(not (duty.recommended or duty.passive) for duty in obligations):

@@ -55,7 +55,7 @@ NOT_LICENSEES: frozenset[Mode] = frozenset({"end_user_of_product", "receive_inte
 """Modes of people who use somebody else's product and exercise no right of their own."""
 
 
-class Source(NamedTuple):
+class Ancestor(NamedTuple):
     """What the catalog knows about one ancestor. No licences and not `ours` means unknown."""
 
     edge: LineageEdge
@@ -66,14 +66,14 @@ class Source(NamedTuple):
     confidence: str = "text"
 
 
-class Layer(NamedTuple):
+class LicenseLayer(NamedTuple):
     """One licence over one ancestor, and how that ancestor is in the artefact.
 
     `events` are the things that happen to what this licence covers; for a mere teacher (a student that is
     no derivative) they are empty and `student_events` holds what happens to the student.
     """
 
-    source: Source
+    ancestor: Ancestor
     license: License
     relation: Relation
     derivative: bool
@@ -83,16 +83,16 @@ class Layer(NamedTuple):
 
     @property
     def model(self) -> str:
-        return self.source.edge.model
+        return self.ancestor.edge.model
 
 
 class Situation:
     """A use and a resolved lineage, with what follows from them worked out once."""
 
-    def __init__(self, use: UseProfile, lineage: Lineage, sources: tuple[Source, ...]) -> None:
+    def __init__(self, use: UseProfile, lineage: Lineage, ancestors: tuple[Ancestor, ...]) -> None:
         self.use = use
         self.lineage = lineage
-        self.sources = sources
+        self.ancestors = ancestors
 
     @cached_property
     def mode(self) -> Mode:
@@ -129,36 +129,40 @@ class Situation:
         return (
             self.mode == "train_other_model"
             or self.use.trains_models_on_outputs
-            or any(source.edge.kind in ("distilled_from", "trained_on") for source in self.sources)
+            or any(ancestor.edge.kind in ("distilled_from", "trained_on") for ancestor in self.ancestors)
         )
 
     @cached_property
     def bare_teacher(self) -> bool:
         """Mode says that another model is trained, but only the one model is named: it is the teacher."""
-        return self.mode == "train_other_model" and all(source.edge.kind == "base" for source in self.sources)
+        return self.mode == "train_other_model" and all(
+            ancestor.edge.kind == "base" for ancestor in self.ancestors
+        )
 
     @cached_property
     def changed(self) -> bool:
         """Whether the weights differ from those that were received."""
         return (
-            any(source.edge.kind in _CHANGES for source in self.sources)
-            or any(source.release is not None and source.release.bases for source in self.sources)
+            any(ancestor.edge.kind in _CHANGES for ancestor in self.ancestors)
+            or any(ancestor.release is not None and ancestor.release.bases for ancestor in self.ancestors)
             or bool(self.use.modification)
             or (self.trains and not self.bare_teacher and not self.use.trains_models_on_outputs)
-            or any(source.edge.kind in ("distilled_from", "trained_on") for source in self.sources)
+            or any(ancestor.edge.kind in ("distilled_from", "trained_on") for ancestor in self.ancestors)
         )
 
     @cached_property
     def changed_openly(self) -> bool:
         """Changed by a step the lineage names (not merely by having been a student's base)."""
-        return any(source.edge.kind in _CHANGES for source in self.sources) or bool(self.use.modification)
+        return any(ancestor.edge.kind in _CHANGES for ancestor in self.ancestors) or bool(
+            self.use.modification
+        )
 
     @cached_property
     def adapter_only(self) -> bool:
         """What is delivered is an adapter without the base weights."""
         if self.use.weights == "adapter_only":
             return True
-        kinds = [source.edge.kind for source in self.sources]
+        kinds = [ancestor.edge.kind for ancestor in self.ancestors]
         if "adapter" not in kinds or self.delivered != "distribute_weights" or self.use.weights is not None:
             return False
         return not any(kind in _FULL_WEIGHTS for kind in kinds[kinds.index("adapter") + 1 :])
@@ -171,7 +175,7 @@ class Situation:
             return "assistant"
         if any(word in purpose for word in CLASSIFIER_WORDS):
             return "classifier"
-        bases = [s.release for s in self.sources if s.edge.kind == "base" and s.release is not None]
+        bases = [one.release for one in self.ancestors if one.edge.kind == "base" and one.release is not None]
         if bases and all(release.kind == "encoder" for release in bases):
             return "classifier"
         if any(word in purpose for word in COMPETING_WORDS):
@@ -198,23 +202,25 @@ class Situation:
         return frozenset(found)
 
     @cached_property
-    def layers(self) -> tuple[Layer, ...]:
-        return tuple(self._layer(source, license) for source in self.sources for license in source.licenses)
+    def layers(self) -> tuple[LicenseLayer, ...]:
+        return tuple(
+            self._layer(ancestor, license) for ancestor in self.ancestors for license in ancestor.licenses
+        )
 
-    def _layer(self, source: Source, license: License) -> Layer:
-        kind = source.edge.kind
+    def _layer(self, ancestor: Ancestor, license: License) -> LicenseLayer:
+        kind = ancestor.edge.kind
         relation: Relation = "weights"
         if kind == "trained_on":
             # A data set of an open model's answers is that model as a teacher.
-            known_model = source.release is not None and source.release.kind != "data"
+            known_model = ancestor.release is not None and ancestor.release.kind != "data"
             relation = "teacher" if known_model else "data"
         elif kind == "distilled_from" or self.bare_teacher:
             relation = "teacher"
         if relation == "weights":
-            return Layer(source, license, relation, True, self.events, self.events, self.changed)
+            return LicenseLayer(ancestor, license, relation, True, self.events, self.events, self.changed)
         derivative = relation == "teacher" and self._student_is_derivative(license)
         events = self.events if derivative else frozenset()
-        return Layer(source, license, relation, derivative, events, self.events, derivative)
+        return LicenseLayer(ancestor, license, relation, derivative, events, self.events, derivative)
 
     def _student_is_derivative(self, license: License) -> bool:
         rule = next((c.student for c in license.clauses if isinstance(c, OutputsClause)), "no")
@@ -222,7 +228,7 @@ class Situation:
 
     def with_use(self, **changes: object) -> Situation:
         """The same lineage under a changed use."""
-        return Situation(msgspec.structs.replace(self.use, **changes), self.lineage, self.sources)
+        return Situation(msgspec.structs.replace(self.use, **changes), self.lineage, self.ancestors)
 
 
 def _server_side(weights: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""Paired binary scores: Tango's score interval and test, Newcombe's interval, McNemar's tests.
+"""Paired binary scores: Tango's score interval and test, Wilson's limits, McNemar's tests.
 
 Everywhere `wins` counts the items only the candidate got right, `losses` those only the incumbent got
 right, `n` all scored pairs; a difference is candidate minus incumbent; `alpha` is one-sided.
@@ -6,8 +6,8 @@ right, `n` all scored pairs; a difference is candidate minus incumbent; `alpha` 
 Covered: independent pairs of binary scores. Not covered: clustered pairs (`clustered`), scores between the
 ends of their range (`continuous`), looking at the data while they come (`sequential`).
 
-Sources: Tango 1998, Statistics in Medicine 17:891 (score interval and test); Newcombe 1998, Statistics in
-Medicine 17:2635 (method 10); Fagerland, Lydersen & Laake 2013, BMC Medical Research Methodology 13:91.
+Sources: Tango 1998, Statistics in Medicine 17:891 (score interval and test); Fagerland, Lydersen & Laake 2013, BMC
+Medical Research Methodology 13:91.
 """
 
 from __future__ import annotations
@@ -114,31 +114,6 @@ def wilson_limits(successes: float, n: float, alpha: float = 0.025) -> tuple[flo
     half = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
     return (centre - half) / scale, (centre + half) / scale
-
-
-def newcombe_ci(both: float, wins: float, losses: float, neither: float, alpha: float = 0.025) -> Estimate:
-    """Newcombe's square-and-add interval (method 10), a cross-check of Tango's without root-finding."""
-    n = both + wins + losses + neither
-    if n <= 0:
-        return Estimate(None, None, None)
-    candidate, incumbent = (both + wins) / n, (both + losses) / n
-    candidate_low, candidate_high = wilson_limits(both + wins, n, alpha)
-    incumbent_low, incumbent_high = wilson_limits(both + losses, n, alpha)
-    margins = (both + wins) * (losses + neither) * (both + losses) * (wins + neither)
-    excess = both * neither - wins * losses
-    if excess > 0:
-        excess = max(excess - n / 2, 0.0)
-    phi = excess / math.sqrt(margins) if margins > 0 else 0.0
-    estimate = candidate - incumbent
-
-    def side(own: float, other: float) -> float:
-        return math.sqrt(max(own * own - 2 * phi * own * other + other * other, 0.0))
-
-    return Estimate(
-        estimate,
-        estimate - side(candidate - candidate_low, incumbent_high - incumbent),
-        estimate + side(candidate_high - candidate, incumbent - incumbent_low),
-    )
 
 
 def sign_test_p(successes: int, n: int) -> float:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from freehold.stats.binary import Estimate, Floats, tango_limits, tango_statistic
-from freehold.stats.continuous import FEW_NONZERO, Limits, no_variance_limits, t_quantile
+from freehold.stats.continuous import FEW_NONZERO, MeanLimits, no_variance_limits, t_quantile
 
 Codes = NDArray[np.int64]
 
@@ -76,6 +76,11 @@ def encode_clusters(labels: Sequence[Any]) -> Codes:
     """Cluster labels as integers 0..K-1 in order of appearance."""
     seen: dict[Any, int] = {}
     return np.fromiter((seen.setdefault(label, len(seen)) for label in labels), np.int64, len(labels))
+
+
+def dense_codes(codes: Codes) -> Codes:
+    """The same clusters numbered 0..K-1 without gaps."""
+    return np.unique(codes, return_inverse=True)[1].astype(np.int64)
 
 
 def cluster_robust_mean(codes: Codes, d: Floats, *, alpha: float = 0.025) -> ClusterMean:
@@ -262,7 +267,7 @@ def clustered_continuous_limits(
     lo: float = 0.0,
     hi: float = 1.0,
     seed: int = 0,
-) -> tuple[Limits, ClusterMean]:
+) -> tuple[MeanLimits, ClusterMean]:
     """Limits for clustered differences that are not binary.
 
     Cluster-robust t; below 50 clusters also the wild cluster bootstrap. Without variance, or with fewer
@@ -277,7 +282,7 @@ def clustered_continuous_limits(
         n_effective = mean.n / mean.mean_weighted_size
         limits = no_variance_limits(float(d[0]), n_effective, lo=lo, hi=hi, quantile=quantile)
         parts["no_variance"] = limits
-        return Limits(*limits, None, "no variance, score limit at effective n", parts), mean
+        return MeanLimits(*limits, None, "no variance, score limit at effective n", parts), mean
     parts["cluster_robust_t"] = (mean.lower, mean.upper)
     method = "cluster-robust t"
     p = float(special.stdtr(mean.df, -(mean.estimate + margin) / mean.se)) if mean.se > 0 else 1.0
@@ -298,13 +303,4 @@ def clustered_continuous_limits(
         method += ", score limit on signs"
     lower = max(-reach, min(low for low, _ in parts.values()))
     upper = min(reach, max(high for _, high in parts.values()))
-    return Limits(lower, upper, p, method, parts), mean
-
-
-def cluster_bootstrap_means(codes: Codes, d: Floats, *, resamples: int = 9999, seed: int = 0) -> Floats:
-    """Item-weighted means of resamples of whole clusters, for estimands other than the mean's limits."""
-    sizes = np.bincount(codes).astype(float)
-    keep = sizes > 0
-    sums, sizes = np.bincount(codes, weights=d)[keep], sizes[keep]
-    picked = np.random.default_rng(seed).integers(0, len(sizes), size=(resamples, len(sizes)))
-    return np.asarray(sums[picked].sum(axis=1) / sizes[picked].sum(axis=1), dtype=float)
+    return MeanLimits(lower, upper, p, method, parts), mean

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from freehold.errors import UsageError
-from freehold.stats import advice, missing, rules
+from freehold.stats import advice, rules
 from freehold.stats.binary import Floats, mcnemar
 from freehold.stats.clustered import (
     LARGEST_SHARE,
@@ -23,38 +24,52 @@ from freehold.stats.clustered import (
     Codes,
     encode_clusters,
 )
-from freehold.stats.inference import infer, worst_case
+from freehold.stats.continuous import Resampling
+from freehold.stats.inference import Inference, WorstLimits, infer, worst_case
+from freehold.stats.judges import JudgeEvidence
+from freehold.stats.pairs import ScoredPairs, scored_pairs
+from freehold.stats.rules import Rule
 from freehold.stats.slicing import compare_slices
 from freehold.types.evaluation import PairedResult, SliceResult
+
+MIN_PAIRS_REJECT = 10
+"""Independent pairs below which scores that are not binary reject nothing; counts have the exact guard."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Background:
+    """What is known about the scores besides the scores.
+
+    `self_noise` is the share of items on which two runs of the incumbent differ, `judge` what is known about
+    the model judge that scored (None: none did), `looks` how often these items were evaluated for this route,
+    this time included.
+    """
+
+    self_noise: float | None = None
+    judge: JudgeEvidence | None = None
+    looks: int = 1
+
+
+_NOTHING_KNOWN, _RESAMPLING = Background(), Resampling()
 
 
 def compare_scores(
     ids: Sequence[str],
     incumbent: Sequence[float | None],
     candidate: Sequence[float | None],
+    rule: Rule,
     *,
-    margin: float,
-    alpha: float = 0.025,
     clusters: Sequence[str | None] | None = None,
     slices: Mapping[str, Sequence[str | None]] | None = None,
-    lo: float = 0.0,
-    hi: float = 1.0,
-    seed: int = 0,
-    resamples: int = 9999,
-    power: float = 0.8,
-    slice_margin: float | None = None,
-    self_noise: float | None = None,
-    judge: advice.Judge | None = None,
-    looks: int = 1,
+    background: Background = _NOTHING_KNOWN,
+    resampling: Resampling = _RESAMPLING,
 ) -> PairedResult:
-    """Compare scores of the same items; None is an unscored item. Higher is better, in [lo, hi].
+    """Compare scores of the same items; None is an unscored item. Higher is better, in the rule's range.
 
     `clusters` names each item's independent unit (None: a unit of its own). `slices` maps a declared field
-    to its value per item (None: in no slice). `self_noise` is the share of items on which two runs of the
-    incumbent differ. `looks` counts how often these items were evaluated for this route, this time included.
+    to its value per item (None: in no slice).
 
-    Raises `UsageError` for a margin outside (0, hi - lo), duplicate ids, columns of unequal length, NaN and
-    scores outside the range.
+    Raises `UsageError` for duplicate ids, columns of unequal length, NaN and scores outside the range.
     """
     n_items = len(ids)
     if not len(incumbent) == len(candidate) == n_items:
@@ -65,7 +80,7 @@ def compare_scores(
         seen: set[str] = set()
         twice = next(name for name in ids if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise UsageError(f"id {twice!r} occurs more than once", hint="an item may be compared only once")
-    x, y = _column(incumbent, "incumbent", ids, lo, hi), _column(candidate, "candidate", ids, lo, hi)
+    x, y = _column(incumbent, "incumbent", ids, rule), _column(candidate, "candidate", ids, rule)
     codes = None
     if clusters is not None:
         _same_length("clusters", clusters, n_items)
@@ -73,175 +88,54 @@ def compare_scores(
     for name, values in (slices or {}).items():
         _same_length(f"slice {name}", values, n_items)
     return compare_arrays(
-        x,
-        y,
-        margin=margin,
-        alpha=alpha,
-        codes=codes,
-        slices=slices,
-        lo=lo,
-        hi=hi,
-        seed=seed,
-        resamples=resamples,
-        power=power,
-        slice_margin=slice_margin,
-        self_noise=self_noise,
-        judge=judge,
-        looks=looks,
+        x, y, rule, codes=codes, slices=slices, background=background, resampling=resampling
     )
 
 
 def compare_arrays(
     x: Floats,
     y: Floats,
+    rule: Rule,
     *,
-    margin: float,
-    alpha: float = 0.025,
     codes: Codes | None = None,
     slices: Mapping[str, Sequence[str | None]] | None = None,
-    lo: float = 0.0,
-    hi: float = 1.0,
-    seed: int = 0,
-    resamples: int = 9999,
-    power: float = 0.8,
-    slice_margin: float | None = None,
-    self_noise: float | None = None,
-    judge: advice.Judge | None = None,
-    looks: int = 1,
+    background: Background = _NOTHING_KNOWN,
+    resampling: Resampling = _RESAMPLING,
 ) -> PairedResult:
     """`compare_scores` on checked columns: float arrays in which NaN stands for unscored."""
-    reach = hi - lo
-    if not 0 < margin < reach:
-        raise UsageError(
-            f"margin is {margin:g}, expected above 0 and below {reach:g}",
-            hint="the margin is the largest drop you accept, on the score's scale: 0.02 is two points",
-        )
-    if not 0 < alpha < 0.5:
-        raise UsageError(f"alpha is {alpha:g}, expected between 0 and 0.5", hint="0.025 is the usual choice")
-    has_x, has_y = ~np.isnan(x), ~np.isnan(y)
-    scored = has_x & has_y
-    unscored = missing.Unscored(
-        candidate_only=int(np.count_nonzero(has_x & ~has_y)),
-        incumbent_only=int(np.count_nonzero(~has_x & has_y)),
-        both=int(np.count_nonzero(~has_x & ~has_y)),
-    )
-    x, y = x[scored], y[scored]
-    d = y - x
-    kept = None if codes is None else np.unique(codes[scored], return_inverse=True)[1].astype(np.int64)
-    if kept is not None and len(kept) and int(kept.max()) + 1 == len(kept):
-        kept = None  # every cluster holds one item: the items are the units
-    binary = bool(np.isin(d, (-reach, 0.0, reach)).all())
-    found = infer(
-        d, kept, binary=binary, margin=margin, alpha=alpha, lo=lo, hi=hi, seed=seed, resamples=resamples
-    )
-    worst = worst_case(
-        d, unscored.total, codes, scored, binary=binary, margin=margin, alpha=alpha, lo=lo, hi=hi, seed=seed
-    )
-    share = unscored.total / len(scored) if len(scored) else 0.0
-    harmless = share <= margin / reach / 4 or worst.holds
-    sliced: tuple[SliceResult, ...] = ()
-    if slices and len(d):
-        sliced = compare_slices(
-            d,
-            {name: _pick(values, scored) for name, values in slices.items()},
-            codes=kept,
-            binary=binary,
-            margin=slice_margin if slice_margin is not None else max(2 * margin, 0.05 * reach),
-            alpha=alpha,
-            lo=lo,
-            hi=hi,
-        )
-    incumbent_mean = _mean(x)
-    vetoes = [code for holds, code in ((any(part.harmed for part in sliced), "slice_harm"),) if holds]
-    blocks = []
-    if found.mean is not None and found.mean.largest_share > LARGEST_SHARE:
-        vetoes.append("cluster_dominates")
-    if looks > 1:
-        vetoes.append("repeated_look")
-    if incumbent_mean is not None and margin >= incumbent_mean - lo:
-        blocks.append("margin_not_below_incumbent")
-    if judge is not None:
-        judge_vetoes, judge_blocks = judge.objections()
-        vetoes += judge_vetoes
-        blocks += judge_blocks
-    clusters_seen = None if found.mean is None else found.mean.clusters
-    decision = rules.decide(
-        rules.Evidence(
-            n=len(d),
-            lower=found.lower,
-            upper=found.upper,
-            margin=margin,
-            alpha=alpha,
-            p_exact_promote=found.p_exact,
-            p_exact_reject=found.p_reject,
-            enough_to_promote=(
-                len(d) >= rules.MIN_PAIRS_PROMOTE
-                if clusters_seen is None
-                else clusters_seen >= MIN_CLUSTERS_PROMOTE and len(d) >= rules.MIN_PAIRS_PROMOTE
-            ),
-            enough_to_reject=(
-                (binary or len(d) >= 10) if clusters_seen is None else clusters_seen >= MIN_CLUSTERS_REJECT
-            ),
-            unscored_harmless=harmless,
-            vetoes=tuple(vetoes),
-            blocks=tuple(blocks),
-        )
-    )
-    wins, losses = int(np.count_nonzero(d > 0)), int(np.count_nonzero(d < 0))
+    pairs = scored_pairs(x, y, codes=codes, reach=rule.reach)
+    found = infer(pairs.d, pairs.codes, rule, binary=pairs.binary, resampling=resampling)
+    worst = worst_case(pairs, rule, seed=resampling.seed)
+    sliced = compare_slices(pairs, slices or {}, rule)
+    decision = rules.decide(_evidence(pairs, rule, found, worst, sliced, background))
     outlook = advice.outlook(
-        d,
-        effect=found.effect,
-        binary=binary,
-        margin=margin,
-        alpha=alpha,
-        power=power,
-        reach=reach,
-        self_noise=self_noise,
+        pairs,
+        rule,
+        design_effect=found.design_effect,
+        self_noise=background.self_noise,
         outcome=decision.outcome,
     )
-    notes = advice.notes(
-        decision=decision,
-        outlook=outlook,
-        unscored=unscored,
-        n=len(d),
-        clusters=clusters_seen,
-        declared_clusters=codes is not None,
-        difference=_mean(d),
-        lower=found.lower,
-        upper=found.upper,
-        margin=margin,
-        incumbent_mean=incumbent_mean,
-        lo=lo,
-        hi=hi,
-        binary=binary,
-        sliced=sliced,
-        naive=found.naive,
-        n_exact=found.p_exact is not None,
-    )
+    counts = pairs.binary and pairs.n > 0
     return PairedResult(
-        n=len(d),
-        n_items=len(scored),
-        n_groups=clusters_seen,
-        unscored={
-            "candidate_only": unscored.candidate_only,
-            "incumbent_only": unscored.incumbent_only,
-            "both": unscored.both,
-        },
-        incumbent_mean=incumbent_mean,
-        candidate_mean=_mean(y),
-        difference=_mean(d),
+        n=pairs.n,
+        n_items=len(pairs.scored),
+        n_groups=found.clusters,
+        unscored=pairs.unscored._asdict(),
+        incumbent_mean=pairs.incumbent_mean,
+        candidate_mean=pairs.candidate_mean,
+        difference=pairs.difference,
         ci_low=found.lower,
         ci_high=found.upper,
-        level=1 - 2 * alpha,
+        level=1 - 2 * rule.alpha,
         method=found.method,
-        margin=margin,
-        alpha=alpha,
-        p_noninferiority=found.p,
+        margin=rule.margin,
+        alpha=rule.alpha,
+        p_noninferiority=found.p_noninferiority,
         p_exact=found.p_exact,
         p_reject=found.p_reject,
-        a_only=losses if binary and len(d) else None,
-        b_only=wins if binary and len(d) else None,
-        p_mcnemar=mcnemar(wins, losses).p_midp if binary and len(d) and found.mean is None else None,
+        a_only=pairs.losses if counts else None,
+        b_only=pairs.wins if counts else None,
+        p_mcnemar=mcnemar(pairs.wins, pairs.losses).p_midp if counts and found.mean is None else None,
         p_sign_flip=found.p_sign_flip,
         smallest_detectable=outlook.smallest_detectable,
         margin_excluded=None if found.lower is None or found.lower >= 0 else -found.lower,
@@ -249,20 +143,61 @@ def compare_arrays(
         verdict=decision.outcome,
         reasons=decision.reasons,
         slices=sliced,
-        notes=notes,
-        intervals=dict(found.parts),
-        design_effect=found.effect if found.mean is not None else None,
+        notes=advice.notes(pairs, rule, found, decision, outlook, sliced),
+        intervals=found.parts,
+        design_effect=None if found.mean is None else found.design_effect,
         icc=None if found.mean is None else found.mean.icc_anova,
         lower_worst=worst.lower,
         upper_best=worst.upper,
-        self_noise=self_noise,
+        self_noise=background.self_noise,
         power_ceiling=outlook.power_ceiling,
-        error_ratio=advice.error_ratio(incumbent_mean, margin, lo, hi) if binary else None,
-        binary=binary,
+        error_ratio=advice.error_ratio(pairs.incumbent_mean, rule) if pairs.binary else None,
+        binary=pairs.binary,
     )
 
 
-def _column(values: Sequence[float | None], name: str, ids: Sequence[str], lo: float, hi: float) -> Floats:
+def _evidence(
+    pairs: ScoredPairs,
+    rule: Rule,
+    found: Inference,
+    worst: WorstLimits,
+    sliced: Sequence[SliceResult],
+    background: Background,
+) -> rules.Evidence:
+    n, clusters = pairs.n, found.clusters
+    unscored, items = pairs.unscored.total, len(pairs.scored)
+    vetoes, blocks = [], []
+    if any(part.harmed for part in sliced):
+        vetoes.append("slice_harm")
+    if found.mean is not None and found.mean.largest_share > LARGEST_SHARE:
+        vetoes.append("cluster_dominates")
+    if background.looks > 1:
+        vetoes.append("repeated_look")
+    if pairs.incumbent_mean is not None and rule.margin >= pairs.incumbent_mean - rule.lo:
+        blocks.append("margin_not_below_incumbent")
+    if background.judge is not None:
+        judge_vetoes, judge_blocks = background.judge.objections()
+        vetoes += judge_vetoes
+        blocks += judge_blocks
+    return rules.Evidence(
+        n=n,
+        rule=rule,
+        lower=found.lower,
+        upper=found.upper,
+        p_exact_promote=found.p_exact,
+        p_exact_reject=found.p_reject,
+        enough_to_promote=n >= rules.MIN_PAIRS_PROMOTE
+        and (clusters is None or clusters >= MIN_CLUSTERS_PROMOTE),
+        enough_to_reject=pairs.binary or n >= MIN_PAIRS_REJECT
+        if clusters is None
+        else clusters >= MIN_CLUSTERS_REJECT,
+        unscored_harmless=(unscored / items if items else 0.0) <= rule.unit_margin / 4 or worst.holds,
+        vetoes=tuple(vetoes),
+        blocks=tuple(blocks),
+    )
+
+
+def _column(values: Sequence[float | None], name: str, ids: Sequence[str], rule: Rule) -> Floats:
     none = np.fromiter((value is None for value in values), bool, len(values))
     column = np.fromiter((math.nan if value is None else value for value in values), float, len(values))
     wrong = np.isnan(column) & ~none
@@ -271,11 +206,11 @@ def _column(values: Sequence[float | None], name: str, ids: Sequence[str], lo: f
             f"the {name}'s score of {ids[int(np.argmax(wrong))]!r} is NaN",
             hint="write null (None) for an item that could not be scored",
         )
-    outside = ~none & ((column < lo) | (column > hi))
+    outside = ~none & ((column < rule.lo) | (column > rule.hi))
     if outside.any():
         row = int(np.argmax(outside))
         raise UsageError(
-            f"the {name}'s score of {ids[row]!r} is {column[row]:g}, outside {lo:g} to {hi:g}",
+            f"the {name}'s score of {ids[row]!r} is {column[row]:g}, outside {rule.lo:g} to {rule.hi:g}",
             hint="declare the score's range",
         )
     return column
@@ -284,11 +219,3 @@ def _column(values: Sequence[float | None], name: str, ids: Sequence[str], lo: f
 def _same_length(what: str, values: Sequence[Any], n: int) -> None:
     if len(values) != n:
         raise UsageError(f"{what}: {len(values)} values for {n} items")
-
-
-def _pick(values: Sequence[str | None], scored: Any) -> list[str | None]:
-    return [value for value, keep in zip(values, scored, strict=True) if keep]
-
-
-def _mean(values: Floats) -> float | None:
-    return float(np.sort(values).mean()) if len(values) else None

@@ -29,6 +29,13 @@ FEW_NONZERO = 10
 BOOTSTRAP_FROM_N = 30
 
 
+class Resampling(NamedTuple):
+    """How bootstrap limits are drawn: the same seed and number of resamples give the same limits."""
+
+    seed: int = 0
+    resamples: int = RESAMPLES
+
+
 class TInterval(NamedTuple):
     """Mean of d with its t limits; `p_noninferiority` is for H0: mean <= -margin."""
 
@@ -50,7 +57,7 @@ class Bootstrap(NamedTuple):
     dropped: float
 
 
-class Limits(NamedTuple):
+class MeanLimits(NamedTuple):
     """The limits that count, the p-value that agrees with the lower one, and what went into them."""
 
     lower: float | None
@@ -113,14 +120,6 @@ def bootstrap(
         if low is not None and high is not None:
             low, high = -high, -low
     return Bootstrap(bca_low, bca_high, acceleration, low, high, dropped)
-
-
-def bca_ci(
-    d: Floats, *, alpha: float = 0.025, resamples: int = RESAMPLES, seed: int | np.random.Generator = 0
-) -> tuple[float | None, float | None]:
-    """BCa bootstrap limits of the mean of d; None without variance. At least 9,999 resamples are wanted."""
-    result = bootstrap(d, alpha=alpha, resamples=resamples, seed=seed)
-    return result.bca_lower, result.bca_upper
 
 
 def _canonical(d: Floats) -> tuple[Floats, bool]:
@@ -255,7 +254,7 @@ def continuous_limits(
     hi: float = 1.0,
     seed: int = 0,
     resamples: int = RESAMPLES,
-) -> Limits:
+) -> MeanLimits:
     """The limits that count for independent differences, by the rule for small, skewed and tied data.
 
     n >= 30: the wider of t and studentised bootstrap on each side. 10 <= n < 30: the wider of t and the
@@ -266,11 +265,11 @@ def continuous_limits(
     n, reach = len(d), hi - lo
     parts: dict[str, tuple[float, float]] = {}
     if n == 0:
-        return Limits(None, None, None, "none", parts)
+        return MeanLimits(None, None, None, "none", parts)
     if d.min() == d.max():
         limits = no_variance_limits(float(d[0]), n, lo=lo, hi=hi, quantile=z_quantile(alpha))
         parts["no_variance"] = limits
-        return Limits(*limits, None, "no variance, score limit", parts)
+        return MeanLimits(*limits, None, "no variance, score limit", parts)
     t = paired_t_ci(d, alpha=alpha, margin=margin)
     parts["t"] = (t.lower, t.upper)
     method = "t"
@@ -298,7 +297,7 @@ def continuous_limits(
         parts["few_nonzero"] = (float(low) * reach, float(high) * reach)
         method += ", score limit on signs"
     counting = [limits for name, limits in parts.items() if name != "bca"]
-    return Limits(
+    return MeanLimits(
         max(-reach, min(low for low, _ in counting)),
         min(reach, max(high for _, high in counting)),
         t.p_noninferiority,

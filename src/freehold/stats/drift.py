@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -20,18 +19,8 @@ from freehold.types.record import Record
 THRESHOLD = 200.0
 """Weekly periods: a false alarm in about four years."""
 
-
 _LARGEST_LOG = 600.0
 _LARGEST = 1e300  # JSON has no infinity, and no threshold is near it
-
-
-class Detections(NamedTuple):
-    """Both detectors over a whole sequence; alarms are the first period (from 1) at or above the threshold."""
-
-    cusum: list[float]
-    shiryaev_roberts: list[float]
-    cusum_alarm: int | None
-    sr_alarm: int | None
 
 
 class EDetector(Record, frozen=True, kw_only=True):
@@ -52,20 +41,6 @@ class EDetector(Record, frozen=True, kw_only=True):
     def alarm(self, threshold: float = THRESHOLD) -> bool:
         """Whether the Shiryaev-Roberts statistic, the quicker of the two, has reached the threshold."""
         return max(self.cusum, self.shiryaev_roberts) >= threshold
-
-
-def e_detectors(e_values: Sequence[float], threshold: float = THRESHOLD) -> Detections:
-    """Run both detectors over the e-values of consecutive periods."""
-    state, cusum, sr = EDetector(), [], []
-    for value in e_values:
-        state = state.update(value)
-        cusum.append(state.cusum)
-        sr.append(state.shiryaev_roberts)
-
-    def first(path: list[float]) -> int | None:
-        return next((period for period, value in enumerate(path, 1) if value >= threshold), None)
-
-    return Detections(cusum, sr, first(cusum), first(sr))
 
 
 def period_e_value(d: Sequence[float], margin: float) -> float:

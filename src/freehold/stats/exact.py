@@ -172,12 +172,3 @@ def promote_probability(
     threshold = critical_value(n, -margin, alpha) if guard else z_quantile(alpha)
     fewest = region(n, -margin, threshold)
     return float(region_probability(fewest, np.array([win_rate]), np.array([loss_rate]))[0])
-
-
-def reject_probability(
-    n: int, win_rate: float, loss_rate: float, margin: float, alpha: float = 0.025, *, guard: bool = True
-) -> float:
-    """Probability that n pairs are shown to be worse by more than the margin (the reject side)."""
-    threshold = critical_value(n, margin, alpha) if guard else z_quantile(alpha)
-    fewest = region(n, margin, threshold)
-    return float(region_probability(fewest, np.array([loss_rate]), np.array([win_rate]))[0])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,149 +15,153 @@ from freehold.stats.clustered import (
     clump_limits,
     clustered_binary_limits,
     clustered_continuous_limits,
+    dense_codes,
     design_effect_used,
 )
-from freehold.stats.continuous import continuous_limits, sign_flip_permutation
+from freehold.stats.continuous import Resampling, continuous_limits, sign_flip_permutation
 from freehold.stats.exact import GUARD_UP_TO_N, noninferiority_test, p_reject
+from freehold.stats.pairs import ScoredPairs
+from freehold.stats.rules import Rule
 
 _SIGN_FLIP_UP_TO_N = 5000
+_WORST_CASE_RESAMPLES = 1999
 
 
-class Found:
-    """Limits of one set of differences with everything that explains them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inference:
+    """Limits of one set of differences with everything that explains them; None where it does not apply.
 
-    def __init__(self) -> None:
-        self.lower: float | None = None
-        self.upper: float | None = None
-        self.p: float | None = None
-        self.p_exact: float | None = None
-        self.p_reject: float | None = None
-        self.p_sign_flip: float | None = None
-        self.method = "none"
-        self.parts: dict[str, tuple[float, float]] = {}
-        self.mean: ClusterMean | None = None
-        self.effect = 1.0
-        self.naive: tuple[float, float] | None = None
+    `parts` are all limits that were looked at, by method. With clusters `mean` is the cluster-robust mean,
+    `design_effect` the one that was used, and `naive` the limits of the same items taken as independent.
+    """
+
+    method: str
+    lower: float | None = None
+    upper: float | None = None
+    p_noninferiority: float | None = None
+    p_exact: float | None = None
+    p_reject: float | None = None
+    p_sign_flip: float | None = None
+    parts: dict[str, tuple[float, float]] = field(default_factory=dict)
+    mean: ClusterMean | None = None
+    design_effect: float = 1.0
+    naive: tuple[float, float] | None = None
+
+    @property
+    def clusters(self) -> int | None:
+        return None if self.mean is None else self.mean.clusters
 
 
-def infer(
-    d: Floats,
-    codes: Codes | None,
-    *,
-    binary: bool,
-    margin: float,
-    alpha: float,
-    lo: float,
-    hi: float,
-    seed: int,
-    resamples: int,
-) -> Found:
+def infer(d: Floats, codes: Codes | None, rule: Rule, *, binary: bool, resampling: Resampling) -> Inference:
     """Choose by the data: clusters, scores at both ends of the range only (`binary`), or anything else."""
-    found, n, reach = Found(), len(d), hi - lo
-    if n == 0:
-        return found
-    clusters = None if codes is None else int(codes.max()) + 1
-    if codes is not None and clusters == 1:
-        found.method = "one cluster: no interval"
-        return found
-    wins, losses = int(np.count_nonzero(d > 0)), int(np.count_nonzero(d < 0))
-    if codes is not None and binary:
-        clustered = clustered_binary_limits(codes, d / reach, margin=margin / reach, alpha=alpha)
-        found.mean, found.effect = clustered.mean, clustered.design_effect_used
-        clumps = clump_limits(codes, d / reach, clustered, alpha=alpha)
-        assert clumps.lower is not None
-        assert clumps.upper is not None
-        found.lower = min(clustered.lower, clumps.lower) * reach
-        found.upper = max(clustered.upper, clumps.upper) * reach
-        found.p = clustered.p_noninferiority
-        found.method = "cluster-robust t and Tango at effective n"
-        found.parts = {
-            "cluster_robust_t": (
-                clustered.cluster_robust_lower * reach,
-                clustered.cluster_robust_upper * reach,
-            ),
-            "tango_effective_n": (clustered.tango_neff_lower * reach, clustered.tango_neff_upper * reach),
+    if len(d) == 0:
+        return Inference(method="none")
+    if codes is None:
+        return _binary(d, rule) if binary else _continuous(d, rule, resampling)
+    if int(codes.max()) == 0:
+        return Inference(method="one cluster: no interval")
+    return _clustered_binary(codes, d, rule) if binary else _clustered(codes, d, rule, resampling.seed)
+
+
+def _counts(d: Floats) -> tuple[int, int]:
+    return int(np.count_nonzero(d > 0)), int(np.count_nonzero(d < 0))
+
+
+def _tango(d: Floats, rule: Rule) -> tuple[float, float]:
+    """Tango's limits of independent binary pairs, on the score's scale."""
+    wins, losses = _counts(d)
+    score = tango_ci(wins, losses, len(d), rule.alpha)
+    assert score.lower is not None
+    assert score.upper is not None
+    return score.lower * rule.reach, score.upper * rule.reach
+
+
+def _binary(d: Floats, rule: Rule) -> Inference:
+    wins, losses = _counts(d)
+    n = len(d)
+    limits = _tango(d, rule)
+    test = noninferiority_test(wins, losses, n, rule.unit_margin)
+    guarded = n <= GUARD_UP_TO_N
+    return Inference(
+        method="Tango score interval with exact guard" if guarded else "Tango score interval",
+        lower=limits[0],
+        upper=limits[1],
+        p_noninferiority=test.p_tango,
+        p_exact=test.p_exact_unconditional,
+        p_reject=p_reject(wins, losses, n, rule.unit_margin) if guarded else None,
+        parts={"tango": limits},
+    )
+
+
+def _continuous(d: Floats, rule: Rule, resampling: Resampling) -> Inference:
+    limits = continuous_limits(
+        d, margin=rule.margin, alpha=rule.alpha, lo=rule.lo, hi=rule.hi, **resampling._asdict()
+    )
+    few = len(d) <= _SIGN_FLIP_UP_TO_N
+    return Inference(
+        **limits._asdict(),
+        p_sign_flip=sign_flip_permutation(d, margin=rule.margin, seed=resampling.seed) if few else None,
+    )
+
+
+def _clustered_binary(codes: Codes, d: Floats, rule: Rule) -> Inference:
+    reach = rule.reach
+    limits = clustered_binary_limits(codes, d / reach, margin=rule.unit_margin, alpha=rule.alpha)
+    clumps = clump_limits(codes, d / reach, limits, alpha=rule.alpha)
+    assert clumps.lower is not None
+    assert clumps.upper is not None
+    return Inference(
+        method="cluster-robust t and Tango at effective n",
+        lower=min(limits.lower, clumps.lower) * reach,
+        upper=max(limits.upper, clumps.upper) * reach,
+        p_noninferiority=limits.p_noninferiority,
+        parts={
+            "cluster_robust_t": (limits.cluster_robust_lower * reach, limits.cluster_robust_upper * reach),
+            "tango_effective_n": (limits.tango_neff_lower * reach, limits.tango_neff_upper * reach),
             "unseen_clumps": (clumps.lower * reach, clumps.upper * reach),
-        }
-        naive = tango_ci(wins, losses, n, alpha)
-        assert naive.lower is not None
-        assert naive.upper is not None
-        found.naive = (naive.lower * reach, naive.upper * reach)
-    elif codes is not None:
-        limits, found.mean = clustered_continuous_limits(
-            codes, d, margin=margin, alpha=alpha, lo=lo, hi=hi, seed=seed
-        )
-        found.lower, found.upper, found.p, found.method, found.parts = limits
-        found.effect = design_effect_used(found.mean)
-    elif binary:
-        score = tango_ci(wins, losses, n, alpha)
-        assert score.lower is not None
-        assert score.upper is not None
-        found.lower, found.upper = score.lower * reach, score.upper * reach
-        found.method = "Tango score interval"
-        test = noninferiority_test(wins, losses, n, margin / reach)
-        found.p, found.p_exact = test.p_tango, test.p_exact_unconditional
-        if n <= GUARD_UP_TO_N:
-            found.p_reject = p_reject(wins, losses, n, margin / reach)
-            found.method = "Tango score interval with exact guard"
-        found.parts = {"tango": (found.lower, found.upper)}
-    else:
-        limits = continuous_limits(
-            d, margin=margin, alpha=alpha, lo=lo, hi=hi, seed=seed, resamples=resamples
-        )
-        found.lower, found.upper, found.p, found.method, found.parts = limits
-        if n <= _SIGN_FLIP_UP_TO_N:
-            found.p_sign_flip = sign_flip_permutation(d, margin=margin, seed=seed)
-    return found
+        },
+        mean=limits.mean,
+        design_effect=limits.design_effect_used,
+        naive=_tango(d, rule),
+    )
 
 
-class Worst:
-    """Limits after every unscored pair is counted as a full loss (lower) or a full win (upper)."""
+def _clustered(codes: Codes, d: Floats, rule: Rule, seed: int) -> Inference:
+    limits, mean = clustered_continuous_limits(
+        codes, d, margin=rule.margin, alpha=rule.alpha, lo=rule.lo, hi=rule.hi, seed=seed
+    )
+    return Inference(**limits._asdict(), mean=mean, design_effect=design_effect_used(mean))
 
-    def __init__(self, lower: float | None, upper: float | None, *, holds: bool) -> None:
-        self.lower, self.upper, self.holds = lower, upper, holds
+
+class WorstLimits(NamedTuple):
+    """Limits after every unscored pair is counted as a full loss (lower) or a full win (upper).
+
+    `holds` says that the candidate would be promoted even if every unscored pair were a loss.
+    """
+
+    lower: float | None
+    upper: float | None
+    holds: bool
 
 
-def worst_case(
-    d: Floats,
-    unscored: int,
-    codes: Codes | None,
-    scored: Any,
-    *,
-    binary: bool,
-    margin: float,
-    alpha: float,
-    lo: float,
-    hi: float,
-    seed: int,
-) -> Worst:
-    """Count every unscored pair as a full loss, then as a full win; `holds` says that the first would promote."""
-    reach = hi - lo
-    if unscored == 0 or len(d) == 0:
-        return Worst(None, None, holds=unscored == 0)
-    if binary and codes is None:
-        wins, losses = int(np.count_nonzero(d > 0)), int(np.count_nonzero(d < 0))
-        bounds = missing.worst_case_bounds(wins, losses, len(d), unscored, alpha=alpha)
+def worst_case(pairs: ScoredPairs, rule: Rule, *, seed: int) -> WorstLimits:
+    """Count every unscored pair as a full loss, then as a full win."""
+    reach, unscored = rule.reach, pairs.unscored.total
+    if unscored == 0 or pairs.n == 0:
+        return WorstLimits(None, None, unscored == 0)
+    if pairs.binary and pairs.declared_codes is None:
+        counts = pairs.wins, pairs.losses, pairs.n, unscored
+        bounds = missing.worst_case_bounds(*counts, alpha=rule.alpha)
         assert bounds.lower_worst is not None
         assert bounds.upper_best is not None
-        holds = rules.unscored_harmless(
-            wins, losses, len(d), unscored, margin=margin / reach, alpha=alpha, max_share=0.0
-        )
-        return Worst(bounds.lower_worst * reach, bounds.upper_best * reach, holds=holds)
-    every = np.full(len(scored), -reach)
-    every[scored] = d
-    best = np.full(len(scored), reach)
-    best[scored] = d
-    whole = None if codes is None else np.unique(codes, return_inverse=True)[1].astype(np.int64)
-    low_found, high_found = (
-        infer(
-            values, whole, binary=binary, margin=margin, alpha=alpha, lo=lo, hi=hi, seed=seed, resamples=1999
-        )
-        for values in (every, best)
-    )
-    low_limit = low_found.lower
-    return Worst(
-        low_limit,
-        high_found.upper,
-        holds=low_limit is not None and low_limit > -margin + rules.STRICT,
-    )
+        holds = rules.unscored_harmless(*counts, margin=rule.unit_margin, alpha=rule.alpha, max_share=0.0)
+        return WorstLimits(bounds.lower_worst * reach, bounds.upper_best * reach, holds)
+    codes = None if pairs.declared_codes is None else dense_codes(pairs.declared_codes)
+
+    def filled(value: float) -> Inference:
+        d = np.full(len(pairs.scored), value)
+        d[pairs.scored] = pairs.d
+        return infer(d, codes, rule, binary=pairs.binary, resampling=Resampling(seed, _WORST_CASE_RESAMPLES))
+
+    lower, upper = filled(-reach).lower, filled(reach).upper
+    return WorstLimits(lower, upper, lower is not None and lower > -rule.margin + rules.STRICT)

@@ -3,27 +3,62 @@
 A judge's score is a measurement with its own error. Prediction-powered inference corrects it with a few
 human labels and still says how sure the result is.
 
-Sources: Angelopoulos, Duchi & Zrnic 2023 (PPI++, arXiv 2311.01453); Rogan & Gladen 1978, American Journal of
-Epidemiology 107:71; Lang & Reiczigel 2014, Preventive Veterinary Medicine 113:13; Dubois et al. 2024
-(length-controlled AlpacaEval, arXiv 2404.04475).
+Sources: Angelopoulos, Duchi & Zrnic 2023 (PPI++, arXiv 2311.01453); Dubois et al. 2024 (length-controlled AlpacaEval,
+arXiv 2404.04475).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from freehold.stats.binary import Floats, sign_test_p, z_quantile
-from freehold.stats.clustered import Codes, cluster_robust_mean
+from freehold.stats.binary import Floats, sign_test_p
+from freehold.stats.clustered import Codes, cluster_robust_mean, dense_codes
 from freehold.stats.continuous import t_quantile
 
 Call = Literal["C", "I", "T"]
 """One judgement: candidate, incumbent or tie."""
 
+MIN_CONSISTENCY = 0.7
+MIN_HUMAN_LABELS = 50
 _CROSSFIT_BELOW = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeEvidence:
+    """What is known about the model judge that scored. A judge may promote only when it is calibrated.
+
+    `human_labels` counts the items people labelled blindly, `calibrated_low` is the lower limit of the
+    prediction-powered difference, `same_family` says that the judge is of the incumbent's own family.
+    """
+
+    human_labels: int = 0
+    calibrated_low: float | None = None
+    margin: float = 0.0
+    consistency: float | None = None
+    same_family: bool = False
+    checks_agree: bool = True
+
+    def objections(self) -> tuple[list[str], list[str]]:
+        """Codes that veto a promote, and codes that allow neither promote nor reject."""
+        calibrated = (
+            self.human_labels >= MIN_HUMAN_LABELS
+            and self.calibrated_low is not None
+            and self.calibrated_low > -self.margin
+            and self.checks_agree
+        )
+        vetoes = [] if calibrated else ["judge_uncalibrated"]
+        blocks = []
+        if self.consistency is not None and self.consistency < MIN_CONSISTENCY:
+            blocks.append("judge_inconsistent")
+        if self.same_family and self.human_labels < MIN_HUMAN_LABELS:
+            blocks.append("judge_uncalibrated")
+            vetoes = []
+        return vetoes, blocks
 
 
 class OrderSwap(NamedTuple):
@@ -59,14 +94,6 @@ class Ppi(NamedTuple):
     se: float
 
 
-class RoganGladen(NamedTuple):
-    """A rate corrected for the judge's sensitivity and specificity; None where that is undefined."""
-
-    corrected: float | None
-    lower: float | None
-    upper: float | None
-
-
 def order_swap(candidate_first: Sequence[Call], candidate_second: Sequence[Call]) -> OrderSwap:
     """Join judgements of the same items in both orders: a win counts only when both orders say so."""
     worth = {"C": 1, "I": -1, "T": 0}
@@ -100,10 +127,10 @@ def length_controlled(
     y, ratio = np.asarray(scores, dtype=float), np.asarray(log_length_ratio, dtype=float)
     raw = float(y.mean())
     spread = float(ratio.std())
-    groups = np.arange(len(y)) if codes is None else np.unique(codes, return_inverse=True)[1]
+    groups = np.arange(len(y)) if codes is None else dense_codes(codes)
     k = int(groups.max()) + 1
     if spread == 0 or k < 3:
-        mean = cluster_robust_mean(groups.astype(np.int64), y, alpha=alpha)
+        mean = cluster_robust_mean(groups, y, alpha=alpha)
         return LengthControlled(raw, raw, mean.lower, mean.upper, 0.0)
     design = np.column_stack([np.ones(len(y)), ratio / spread])
     bread = np.linalg.inv(design.T @ design)
@@ -116,18 +143,19 @@ def length_controlled(
     return LengthControlled(raw, float(beta[0]), float(beta[0]) - half, float(beta[0]) + half, float(beta[1]))
 
 
-def _variance_of_mean(values: Floats, codes: Codes | None, ddof: int) -> float:
+def _variance_of_mean(values: Floats, codes: Codes | None) -> float:
     if codes is not None:
-        return cluster_robust_mean(np.unique(codes, return_inverse=True)[1].astype(np.int64), values).se ** 2
-    return float(values.var(ddof=ddof)) / len(values)
+        return cluster_robust_mean(dense_codes(codes), values).se ** 2
+    return float(values.var(ddof=1)) / len(values)
 
 
-def _tuned(human: Floats, judge: Floats, rest: Floats, ddof: int) -> float:
+def _tuned(human: Floats, judge: Floats, rest: Floats) -> float:
+    """The weight in [0, 1] of the judge's scores that makes the variance of the estimate smallest."""
     pooled = np.concatenate([judge, rest])
     variance = float(pooled.var(ddof=1))
     if variance == 0 or len(human) < 2:
         return 0.0
-    covariance = float(((human - human.mean()) * (judge - judge.mean())).sum()) / (len(human) - ddof)
+    covariance = float(((human - human.mean()) * (judge - judge.mean())).sum()) / (len(human) - 1)
     return min(max(covariance / ((1 + len(human) / len(rest)) * variance), 0.0), 1.0)
 
 
@@ -139,77 +167,38 @@ def ppi_mean(
     alpha: float = 0.025,
     lam: float | None = None,
     reach: float = 2.0,
-    human_codes: Codes | None = None,
-    rest_codes: Codes | None = None,
+    codes: tuple[Codes, Codes] | None = None,
     seed: int = 0,
-    library_variant: bool = False,
 ) -> Ppi:
     """Mean difference from n human-labelled items and N further items that only the judge scored.
 
     ``estimate = lam mean(U) + mean(Y - lam F)`` with t (n - 1 degrees of freedom) and sample variances. `lam`
     None tunes it, by two-fold cross-fitting below 50 labels. `reach` is the width of the range of scores: when
     judge and humans agree on every label the correction has no variance, and the limits move outwards by
-    ``reach (1 - alpha^(1/n))`` instead of believing in a perfect judge. Humans' items must be drawn at random.
-
-    `library_variant` gives what ppi-python computes (normal quantile, population variances), for comparison.
+    ``reach (1 - alpha^(1/n))`` instead of believing in a perfect judge. `codes` are the clusters of the labelled
+    and of the further items. The labelled items must be drawn at random.
     """
     y, f, u = (np.asarray(values, dtype=float) for values in (human, judge_on_human, judge_on_rest))
-    n, ddof = len(y), 0 if library_variant else 1
+    n = len(y)
     if n < 2 or len(f) != n or len(u) < 2:
         raise ValueError(
             "at least two human labels with the judge's scores, and two further items, are needed"
         )
-    quantile = z_quantile(alpha) if library_variant else t_quantile(alpha, n - 1)
-    if lam is None and not library_variant and n < _CROSSFIT_BELOW:
+    if lam is None and n < _CROSSFIT_BELOW:
         order = np.random.default_rng(seed).permutation(n)
         halves = order[: n // 2], order[n // 2 :]
         weights = np.empty(n)
-        weights[halves[0]] = _tuned(y[halves[1]], f[halves[1]], u, ddof)
-        weights[halves[1]] = _tuned(y[halves[0]], f[halves[0]], u, ddof)
+        weights[halves[0]] = _tuned(y[halves[1]], f[halves[1]], u)
+        weights[halves[1]] = _tuned(y[halves[0]], f[halves[0]], u)
     else:
-        weights = np.full(n, _tuned(y, f, u, ddof) if lam is None else lam)
+        weights = np.full(n, _tuned(y, f, u) if lam is None else lam)
     used = float(weights.mean())
     residuals = y - weights * (f - u.mean())
     estimate = float(residuals.mean())
     corrected = y - weights * f if np.ptp(weights) == 0 else residuals
-    variance = used**2 * _variance_of_mean(u, rest_codes, ddof) + _variance_of_mean(
-        corrected, human_codes, ddof
-    )
-    half = quantile * math.sqrt(variance)
-    if not library_variant and bool((y == f).all()):
+    labelled_codes, rest_codes = codes or (None, None)
+    variance = used**2 * _variance_of_mean(u, rest_codes) + _variance_of_mean(corrected, labelled_codes)
+    half = t_quantile(alpha, n - 1) * math.sqrt(variance)
+    if bool((y == f).all()):
         half += reach * (1 - alpha ** (1 / n))
     return Ppi(used, estimate, estimate - half, estimate + half, math.sqrt(variance))
-
-
-def rogan_gladen(
-    apparent: float,
-    sensitivity: float,
-    specificity: float,
-    *,
-    n: int | None = None,
-    n_sensitivity: int | None = None,
-    n_specificity: int | None = None,
-    alpha: float = 0.025,
-) -> RoganGladen:
-    """``(q + Sp - 1) / (Se + Sp - 1)`` clipped to [0, 1], limits by the delta method when all n are given.
-
-    Se and Sp are per model: differential error is the point. Undefined when Se + Sp <= 1.1.
-    """
-    youden = sensitivity + specificity - 1
-    if youden <= 0.1 + 1e-12:
-        return RoganGladen(None, None, None)
-    rate = min(max((apparent + specificity - 1) / youden, 0.0), 1.0)
-    if n is None or n_sensitivity is None or n_specificity is None:
-        return RoganGladen(rate, None, None)
-    variance = (
-        apparent * (1 - apparent) / n
-        + rate**2 * sensitivity * (1 - sensitivity) / n_sensitivity
-        + (1 - rate) ** 2 * specificity * (1 - specificity) / n_specificity
-    ) / youden**2
-    half = z_quantile(alpha) * math.sqrt(variance)
-    return RoganGladen(rate, max(0.0, rate - half), min(1.0, rate + half))
-
-
-def intervals_overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    """Whether two intervals meet; PPI and Rogan-Gladen that do not are a reason to hold."""
-    return one[0] <= other[1] and other[0] <= one[1]

@@ -1,8 +1,8 @@
 """Planner: how many pairs are needed, what a given n can show, what a finished run could have seen.
 
-Sources: Tango 1998 (sample size from the score test's variance); Connor 1987, Biometrics 43:207; Miettinen
-1968, Biometrics 24:339; noncentral t for continuous differences. Exact power sums the trinomial over the
-promote region (`exact`). Observed power is not offered: it says nothing the interval does not say.
+Sources: Tango 1998 (sample size from the score test's variance); noncentral t for continuous differences. Exact
+power sums the trinomial over the promote region (`exact`). Observed power is not offered: it says nothing the interval
+does not say.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from scipy import special
 
 from freehold.errors import UsageError
-from freehold.stats.binary import tango_ci, z_quantile
+from freehold.stats.binary import z_quantile
 from freehold.stats.exact import GUARD_UP_TO_N, promote_probability
 
 EXACT_UP_TO_N = 5000
@@ -22,7 +22,7 @@ _CERTAIN = 1e6
 _RULE_OF_THREE = 3.7  # -ln(0.025), rounded up: zero discordant pairs in n still allow 3.7 / n
 
 
-class Plan(NamedTuple):
+class BinaryPlan(NamedTuple):
     """Pairs for one assumption. `power` is exact where `exact` is true, else from the normal formula."""
 
     n: int
@@ -36,13 +36,6 @@ class ContinuousPlan(NamedTuple):
 
     n: int
     power_at_n: float
-
-
-class Detectable(NamedTuple):
-    """What a finished run could show: the margin provable if both are equal, and the margin excluded."""
-
-    margin_provable_if_equal: float
-    margin_actually_excluded: float | None
 
 
 def _check(
@@ -120,7 +113,7 @@ def noninferiority_n_binary(
     design_effect: float = 1.0,
     incumbent_rate: float | None = None,
     guard: bool = True,
-) -> Plan:
+) -> BinaryPlan:
     """Pairs needed to promote with the wanted power: the normal formula, raised until exact power suffices.
 
     Above 5,000 pairs the formula stands. The result is multiplied by `design_effect` for clustered items.
@@ -142,7 +135,7 @@ def noninferiority_n_binary(
         return math.ceil(n * design_effect - 1e-9)
 
     if normal > EXACT_UP_TO_N:
-        return Plan(scaled(normal), scaled(normal), power, exact=False)
+        return BinaryPlan(scaled(normal), scaled(normal), power, exact=False)
 
     def reached(n: int) -> float:
         return exact_power(
@@ -168,22 +161,7 @@ def noninferiority_n_binary(
             high, value = middle, at_middle
         else:
             low = middle
-    return Plan(scaled(high), scaled(normal), value, exact=True)
-
-
-def superiority_n_binary(
-    *, discordance: float, difference: float, alpha: float = 0.025, power: float = 0.8
-) -> tuple[int, int]:
-    """Pairs to show a difference with McNemar's test (one-sided `alpha`), by Connor and by Miettinen."""
-    if not 0 < abs(difference) <= discordance <= 1:
-        raise UsageError(f"a difference of {difference} is impossible at a discordance of {discordance}")
-    z_a, z_b = z_quantile(alpha), z_quantile(1 - power)
-    squared = difference**2
-    connor = (z_a * math.sqrt(discordance) + z_b * math.sqrt(max(discordance - squared, 0))) ** 2 / squared
-    miettinen = (
-        z_a * discordance + z_b * math.sqrt(max(discordance**2 - squared * (3 + discordance) / 4, 0))
-    ) ** 2 / (discordance * squared)
-    return math.ceil(connor - 1e-9), math.ceil(miettinen - 1e-9)
+    return BinaryPlan(scaled(high), scaled(normal), value, exact=True)
 
 
 def continuous_power(
@@ -249,17 +227,6 @@ def smallest_detectable(
     if floor:
         psi = max(psi, min(1.0, _RULE_OF_THREE / n))
     return (z_quantile(alpha) + z_quantile(1 - power)) * math.sqrt(psi / n)
-
-
-def posthoc_smallest_margin(
-    wins: int, losses: int, n: int, *, alpha: float = 0.025, power: float = 0.8
-) -> Detectable:
-    """What a finished binary run could have seen, and the drop it excludes (minus Tango's lower limit)."""
-    lower = tango_ci(wins, losses, n, alpha).lower
-    return Detectable(
-        smallest_detectable(wins, losses, n, alpha=alpha, power=power, floor=wins + losses == 0),
-        None if lower is None else -lower,
-    )
 
 
 def zero_loss_n(margin: float, alpha: float = 0.025) -> int:

@@ -10,11 +10,12 @@ Superiority needs no correction after non-inferiority (Morikawa & Yoshida 1995):
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from freehold.errors import UsageError
 from freehold.stats import exact
 from freehold.stats.binary import tango_ci
-from freehold.stats.clustered import MIN_CLUSTERS_PROMOTE, MIN_CLUSTERS_REJECT, ClusteredLimits
+from freehold.stats.slices import default_harm_margin
 
 Outcome = Literal["promote", "hold", "reject"]
 
@@ -43,14 +44,57 @@ REASONS: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What must be shown, fixed before any score is seen. Scores lie in [lo, hi], higher is better.
+
+    `margin` is the largest accepted drop, `alpha` the one-sided error of a promote and of a reject.
+    `slice_margin` is the largest accepted drop of a slice (None: `default_harm_margin`). Raises `UsageError` for
+    a margin outside (0, hi - lo) or an alpha outside (0, 0.5).
+    """
+
+    margin: float
+    alpha: float = 0.025
+    lo: float = 0.0
+    hi: float = 1.0
+    slice_margin: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.margin < self.reach:
+            raise UsageError(
+                f"margin is {self.margin:g}, expected above 0 and below {self.reach:g}",
+                hint="the margin is the largest drop you accept, on the score's scale: 0.02 is two points",
+            )
+        if not 0 < self.alpha < 0.5:
+            raise UsageError(
+                f"alpha is {self.alpha:g}, expected between 0 and 0.5", hint="0.025 is the usual choice"
+            )
+
+    @property
+    def reach(self) -> float:
+        """Width of the range of scores."""
+        return self.hi - self.lo
+
+    @property
+    def unit_margin(self) -> float:
+        """The margin as a share of the range."""
+        return self.margin / self.reach
+
+    @property
+    def harm_margin(self) -> float:
+        """The drop above which a slice counts as harmed."""
+        if self.slice_margin is not None:
+            return self.slice_margin
+        return default_harm_margin(self.margin, self.reach)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """What the rule looks at. None for a p-value means that the guard does not apply."""
 
     n: int
+    rule: Rule
     lower: float | None
     upper: float | None
-    margin: float
-    alpha: float
     p_exact_promote: float | None = None
     p_exact_reject: float | None = None
     enough_to_promote: bool = True
@@ -80,11 +124,11 @@ def decide(evidence: Evidence) -> Decision:
         return Decision("hold", ("no_scored_pairs",))
     if evidence.lower is None or evidence.upper is None:  # one cluster: a single independent unit
         return Decision("hold", (*evidence.blocks, "too_few_pairs"))
-    floor = -evidence.margin
+    floor = -evidence.rule.margin
     p_reject = evidence.p_exact_reject
     worse = (
         evidence.upper < floor - STRICT
-        and (p_reject is None or p_reject <= evidence.alpha)
+        and (p_reject is None or p_reject <= evidence.rule.alpha)
         and evidence.enough_to_reject
     )
     if evidence.blocks:
@@ -104,7 +148,7 @@ def decide(evidence: Evidence) -> Decision:
 def _obstacles(evidence: Evidence) -> tuple[str, ...]:
     assert evidence.lower is not None
     assert evidence.upper is not None
-    if evidence.lower <= -evidence.margin + STRICT:
+    if evidence.lower <= -evidence.rule.margin + STRICT:
         first = (
             "measurably_worse_margin_not_excluded" if evidence.upper < -STRICT else "interval_spans_margin"
         )
@@ -112,64 +156,11 @@ def _obstacles(evidence: Evidence) -> tuple[str, ...]:
     found = []
     if not evidence.enough_to_promote:
         found.append("too_few_pairs")
-    if evidence.p_exact_promote is not None and evidence.p_exact_promote > evidence.alpha:
+    if evidence.p_exact_promote is not None and evidence.p_exact_promote > evidence.rule.alpha:
         found.append("exact_test_not_passed")
     if not evidence.unscored_harmless:
         found.append("unscored_pairs_could_hide_harm")
     return tuple(found)
-
-
-class BinaryVerdict(NamedTuple):
-    """The rule applied to counts alone."""
-
-    verdict: Outcome
-    reason: str
-    lower: float | None
-    upper: float | None
-    p_exact_promote: float | None
-    p_exact_reject: float | None
-
-
-def paired_binary_verdict(
-    wins: int,
-    losses: int,
-    n_scored_pairs: int,
-    *,
-    margin: float,
-    unscored_pairs: int = 0,
-    alpha: float = 0.025,
-    min_pairs_promote: int = MIN_PAIRS_PROMOTE,
-    max_unscored_share: float | None = None,
-    guard_up_to_n: int = exact.GUARD_UP_TO_N,
-) -> BinaryVerdict:
-    """Verdict for independent binary pairs from their counts. `max_unscored_share` defaults to margin / 4."""
-    n, guarded = n_scored_pairs, 0 < n_scored_pairs <= guard_up_to_n
-    limits = tango_ci(wins, losses, n, alpha)
-    p_promote = exact.p_promote(wins, losses, n, margin) if guarded else None
-    p_reject = exact.p_reject(wins, losses, n, margin) if guarded else None
-    decision = decide(
-        Evidence(
-            n=n,
-            lower=limits.lower,
-            upper=limits.upper,
-            margin=margin,
-            alpha=alpha,
-            p_exact_promote=p_promote,
-            p_exact_reject=p_reject,
-            enough_to_promote=n >= min_pairs_promote,
-            unscored_harmless=unscored_harmless(
-                wins,
-                losses,
-                n,
-                unscored_pairs,
-                margin=margin,
-                alpha=alpha,
-                max_share=max_unscored_share,
-                guard_up_to_n=guard_up_to_n,
-            ),
-        )
-    )
-    return BinaryVerdict(decision.outcome, decision.reason, limits.lower, limits.upper, p_promote, p_reject)
 
 
 def unscored_harmless(
@@ -192,25 +183,3 @@ def unscored_harmless(
     if lower <= -margin + STRICT:
         return False
     return total > guard_up_to_n or exact.p_promote(wins, losses + unscored, total, margin) <= alpha
-
-
-def clustered_verdict(
-    limits: ClusteredLimits,
-    *,
-    margin: float,
-    alpha: float = 0.025,
-    min_clusters_promote: int = MIN_CLUSTERS_PROMOTE,
-    min_clusters_reject: int = MIN_CLUSTERS_REJECT,
-) -> Decision:
-    """Verdict for clustered binary pairs from their limits."""
-    return decide(
-        Evidence(
-            n=limits.mean.n,
-            lower=limits.lower,
-            upper=limits.upper,
-            margin=margin,
-            alpha=alpha,
-            enough_to_promote=limits.mean.clusters >= min_clusters_promote,
-            enough_to_reject=limits.mean.clusters >= min_clusters_reject,
-        )
-    )

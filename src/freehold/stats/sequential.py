@@ -1,15 +1,14 @@
-"""Tests that stay valid while people look: e-processes and confidence sequences.
+"""Tests that stay valid under continuous looking: e-processes and confidence sequences.
 
 An e-process starts at 1 and has expectation at most 1 under its null at every stopping time, so acting when
-it reaches 1 / alpha errs with probability at most alpha, however often anybody looks (Ville 1939). States
+it reaches 1 / alpha errs with probability at most alpha, however often the data are looked at (Ville 1939). States
 are frozen records: feed values, keep the new state, store it with the route; never reset it on a restart.
 
 Covered: bounded means, shadow pairs, two arms with logged assignment probabilities. The values must be one
 per independent unit, in the order of exposure (`one_value_per_unit`): per-request values of sticky users
-made 42 % false rollbacks out of a promised 1 %. Not covered: quantiles (`quantiles`), periods (`drift`).
+made 42 % false rollbacks out of a promised 1 %. Not covered: quantiles, periods (`drift`).
 
-Sources: Waudby-Smith & Ramdas 2024, JRSS-B 86:1; Howard, Ramdas, McAuliffe & Sekhon 2021, Annals of
-Statistics 49:1055; Vovk & Wang 2021, Annals of Statistics 49:1736.
+Sources: Waudby-Smith & Ramdas 2024, JRSS-B 86:1; Howard, Ramdas, McAuliffe & Sekhon 2021, Annals of Statistics 49:1055.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from freehold.stats.binary import Floats
-from freehold.stats.slices import holm
 from freehold.types.record import Record
 
 Side = Literal["rollback", "promote"]
@@ -34,7 +32,7 @@ ALPHA_SPLIT = {"quality": 0.02, "errors": 0.01, "latency": 0.01, "validity": 0.0
 """How a total false-rollback probability of 0.05 per rollout, over its whole life, is shared out."""
 
 
-class Path(NamedTuple):
+class EProcessPath(NamedTuple):
     """An e-process over a whole sequence: its last log value and the first t (from 1) at which it acts."""
 
     log_e_final: float
@@ -42,9 +40,11 @@ class Path(NamedTuple):
     log_e: Floats
 
 
-def _path(log_e: Floats, alpha: float) -> Path:
+def _path(log_e: Floats, alpha: float) -> EProcessPath:
     crossed = np.flatnonzero(log_e >= math.log(1 / alpha))
-    return Path(float(log_e[-1]) if len(log_e) else 0.0, int(crossed[0]) + 1 if len(crossed) else None, log_e)
+    return EProcessPath(
+        float(log_e[-1]) if len(log_e) else 0.0, int(crossed[0]) + 1 if len(crossed) else None, log_e
+    )
 
 
 def _log_mean_exp(values: Floats) -> Floats:
@@ -97,7 +97,7 @@ class PairedGrid(Record, frozen=True, kw_only=True):
         return np.cumsum(np.log1p(np.multiply.outer(gains, largest * _POWERS)), axis=0)
 
 
-def paired_grid_e_process(d: Sequence[float], *, margin: float, side: Side, alpha: float) -> Path:
+def paired_grid_e_process(d: Sequence[float], *, margin: float, side: Side, alpha: float) -> EProcessPath:
     """`PairedGrid` over a whole sequence."""
     values = np.asarray(d, dtype=float)
     if not len(values):
@@ -149,13 +149,9 @@ class AipwCanary(Record, frozen=True, kw_only=True):
 
     def update(self, exposures: Iterable[Exposure]) -> AipwCanary:
         """The state after more units, in order of exposure."""
-        state, _ = self._feed(exposures)
-        return state
-
-    def _feed(self, exposures: Iterable[Exposure]) -> tuple[AipwCanary, list[float]]:
         wealths = np.asarray(self.log_wealths)
         n1, s1, n0, s0 = self.candidate_n, self.candidate_sum, self.incumbent_n, self.incumbent_sum
-        t, best, total, path = self.t, self.max_log_e, self.effect_sum, []
+        t, best, total = self.t, self.max_log_e, self.effect_sum
         prior = self.prior_mean * self.prior_weight
         for chosen, score, p in exposures:
             if not 0 < p < 1:
@@ -177,9 +173,8 @@ class AipwCanary(Record, frozen=True, kw_only=True):
             else:
                 n0, s0 = n0 + 1, s0 + score
             t, total = t + 1, total + value
-            path.append(float(_log_mean_exp(wealths)))
-            best = max(best, path[-1])
-        state = AipwCanary(
+            best = max(best, float(_log_mean_exp(wealths)))
+        return AipwCanary(
             margin=self.margin,
             side=self.side,
             prior_mean=self.prior_mean,
@@ -194,12 +189,6 @@ class AipwCanary(Record, frozen=True, kw_only=True):
             incumbent_sum=s0,
             effect_sum=total,
         )
-        return state, path
-
-
-def aipw_canary_e_process(exposures: Iterable[Exposure], *, start: AipwCanary, alpha: float) -> Path:
-    """`AipwCanary` over a whole sequence."""
-    return _path(np.asarray(start._feed(exposures)[1]), alpha)
 
 
 class MeanBet(Record, frozen=True, kw_only=True):
@@ -249,50 +238,13 @@ class MeanBet(Record, frozen=True, kw_only=True):
         )
 
 
-def _bets(x: Floats, log_level: float) -> Floats:
-    """Predictable bets: ``sqrt(2 level / (t ln(1 + t) s^2))`` with the variance before t (prior 1/2, 1/4)."""
+def predictable_bets(x: Floats, log_level: float) -> Floats:
+    """Bets that look back only: ``sqrt(2 level / (t ln(1 + t) s^2))`` with the variance before t (prior 1/2, 1/4)."""
     t = np.arange(1, len(x) + 1)
     means = (0.5 + np.cumsum(x)) / (t + 1)
     variances = (0.25 + np.cumsum((x - means) ** 2)) / (t + 1)
     before = np.concatenate([[0.25], variances[:-1]])
     return np.asarray(np.sqrt(2 * log_level / (t * np.log1p(t) * before)), dtype=float)
-
-
-def hedged_betting_log_wealth(
-    x: Sequence[float], m: float | Floats, *, alpha: float = 0.05, truncation: float = 0.5
-) -> Floats:
-    """log max(K+ / 2, K- / 2) after each observation, for H0: mean = m (a number or a grid of numbers).
-
-    Shape: (t,) for a number, (grid, t) for a grid.
-    """
-    values = np.asarray(x, dtype=float)
-    means = np.atleast_1d(np.asarray(m, dtype=float))[:, None]
-    bets = _bets(values, math.log(2 / alpha))[None, :]
-    with np.errstate(divide="ignore"):
-        up = np.minimum(bets, truncation / means)
-        down = np.minimum(bets, truncation / (1 - means))
-    above = np.cumsum(np.log1p(up * (values - means)), axis=1)
-    below = np.cumsum(np.log1p(-down * (values - means)), axis=1)
-    wealth = np.maximum(above, below) - math.log(2)
-    return np.asarray(wealth[0] if np.ndim(m) == 0 else wealth, dtype=float)
-
-
-def betting_cs(
-    x: Sequence[float], *, alpha: float = 0.05, grid: int = 1000, running_intersection: bool = False
-) -> tuple[Floats, Floats]:
-    """Confidence sequence of a mean in [0, 1]: the grid points whose wealth is below 1 / alpha, per t.
-
-    The intersection over time may only be taken if the mean is assumed constant.
-    """
-    points = (np.arange(grid) + 0.5) / grid
-    alive = hedged_betting_log_wealth(x, points, alpha=alpha) < math.log(1 / alpha)
-    step = 0.5 / grid
-    empty = ~alive.any(axis=0)
-    lower = np.where(empty, 0.0, points[alive.argmax(axis=0)] - step)
-    upper = np.where(empty, 1.0, points[grid - 1 - alive[::-1].argmax(axis=0)] + step)
-    if running_intersection:
-        lower, upper = np.maximum.accumulate(lower), np.minimum.accumulate(upper)
-    return np.asarray(lower, dtype=float), np.asarray(upper, dtype=float)
 
 
 def empirical_bernstein_lower_cs(
@@ -303,7 +255,7 @@ def empirical_bernstein_lower_cs(
     Cheap and for display; betting decides.
     """
     values = np.asarray(x, dtype=float)
-    bets = np.minimum(_bets(values, math.log(1 / alpha)), truncation)
+    bets = np.minimum(predictable_bets(values, math.log(1 / alpha)), truncation)
     t = np.arange(1, len(values) + 1)
     before = np.concatenate([[0.0], (np.cumsum(values) / t)[:-1]])
     penalty = (values - before) ** 2 * (-np.log1p(-bets) - bets)
@@ -333,19 +285,6 @@ def new_unit_probability(before: float, after: float) -> float:
     if not 0 <= before <= after <= 1 or before == 1:
         raise ValueError(f"a share rises from {before} to {after}: expected 0 <= before <= after <= 1")
     return (after - before) / (1 - before)
-
-
-def merge_log_e(log_es: Sequence[float], weights: Sequence[float] | None = None) -> float:
-    """A weighted mean of e-values is an e-value under any dependence: "is anything wrong?"."""
-    values = np.asarray(log_es, dtype=float)
-    shares = np.full(len(values), 1 / len(values)) if weights is None else np.asarray(weights, dtype=float)
-    top = float(values.max())
-    return top + math.log(float((shares / shares.sum() * np.exp(values - top)).sum()))
-
-
-def online_slice_p(max_log_e: Sequence[float]) -> list[float]:
-    """Holm-adjusted anytime p-values of slices from the largest e-value each has ever reached."""
-    return holm([min(1.0, math.exp(-value)) for value in max_log_e])
 
 
 def breaker_failures(expected_requests: float, usual_error_rate: float) -> int:

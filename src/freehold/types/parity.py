@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from freehold.types.record import Record
-from freehold.types.verdict import Finding
+from freehold.types.verdict import CheckResult
 
 Cause = Literal["template", "bos", "stop", "adapter_not_applied", "adapter_scale", "numbers", "score"]
 
@@ -72,12 +72,12 @@ class ParityReport(Record, frozen=True, kw_only=True):
     items: tuple[ParityItem, ...]
     made_from: tuple[str, ...] = ()
 
-    def finding(self) -> Finding:
-        """What the verdict hears of it."""
+    def check_result(self) -> CheckResult:
+        """What the verdict is told."""
         text = (
             f"served as trained: {self.prompts_equal} of {self.prompts} prompts have equal token ids, "
             f"{self.token_agreement:.1%} of {self.tokens} greedy tokens agree"
             if self.passed
             else f"not served as trained: {'; '.join(self.reasons)}"
         )
-        return Finding(kind="parity", ok=self.passed, text=text, record_id=self.id)
+        return CheckResult(kind="parity", ok=self.passed, text=text, record_id=self.id)

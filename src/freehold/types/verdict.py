@@ -7,13 +7,13 @@ from typing import Literal
 from freehold.types.evaluation import VerdictOutcome
 from freehold.types.record import Record
 
-FindingKind = Literal["parity", "latency", "cost", "format"]
+CheckKind = Literal["parity", "latency", "cost", "format"]
 
 
-class Finding(Record, frozen=True, kw_only=True):
-    """What another check found, told to the verdict in its own words. `ok` is None for mere information."""
+class CheckResult(Record, frozen=True, kw_only=True):
+    """What another check says to the verdict, in its own words. `ok` is None where it only informs."""
 
-    kind: FindingKind
+    kind: CheckKind
     ok: bool | None
     text: str
     record_id: str | None = None

@@ -1,4 +1,4 @@
-"""One verdict from comparison, ruling, fit and further findings: the most severe outcome counts.
+"""One verdict from comparison, ruling, fit and further checks: the most severe outcome counts.
 
 =========================  ================================  ===========================================
 what                       says                              effect
@@ -25,7 +25,7 @@ from freehold.types.machine import Fit
 from freehold.types.record import content_id
 from freehold.types.ruling import Ruling
 from freehold.types.units import gib
-from freehold.types.verdict import Finding, Reason, Verdict
+from freehold.types.verdict import CheckResult, Reason, Verdict
 
 _SEVERITY: dict[VerdictOutcome, int] = {"promote": 0, "hold": 1, "reject": 2}
 
@@ -43,7 +43,7 @@ def join(
     *,
     ruling: Ruling | None,
     fit: Fit | None = None,
-    findings: Sequence[Finding] = (),
+    checks: Sequence[CheckResult] = (),
     id: str | None = None,
     version: str = "",
 ) -> Verdict:
@@ -53,14 +53,14 @@ def join(
     come first, then those that only inform.
     """
     reasons = [*_from_comparison(comparison), *_from_ruling(ruling), *_from_fit(fit)]
-    reasons += [_from_finding(finding) for finding in findings]
+    reasons += [_from_check(check) for check in checks]
     outcome: VerdictOutcome = max(
         (reason.effect for reason in reasons if reason.effect is not None), key=_SEVERITY.__getitem__
     )
     reasons.sort(key=lambda reason: -1 if reason.effect is None else _SEVERITY[reason.effect], reverse=True)
     made_from = [comparison.id]
     made_from += [record.id for record in (ruling, fit) if record is not None]
-    made_from += [finding.record_id for finding in findings if finding.record_id is not None]
+    made_from += [check.record_id for check in checks if check.record_id is not None]
     return Verdict(
         id=id or content_id({"made_from": made_from, "outcome": outcome, "reasons": reasons}),
         outcome=outcome,
@@ -145,13 +145,13 @@ def _from_fit(fit: Fit | None) -> list[Reason]:
     return [Reason(code="does_not_fit", text=text, record_id=fit.id, effect="hold")]
 
 
-def _from_finding(finding: Finding) -> Reason:
-    holds = finding.ok is False and finding.kind != "cost"
-    state = {True: "ok", False: "not_ok", None: "noted"}[finding.ok]
+def _from_check(check: CheckResult) -> Reason:
+    holds = check.ok is False and check.kind != "cost"
+    state = {True: "ok", False: "not_ok", None: "noted"}[check.ok]
     return Reason(
-        code=f"{finding.kind}_{state}",
-        text=finding.text,
-        record_id=finding.record_id,
+        code=f"{check.kind}_{state}",
+        text=check.text,
+        record_id=check.record_id,
         effect="hold" if holds else None,
     )
 

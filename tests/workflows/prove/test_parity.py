@@ -61,14 +61,14 @@ def test_equal_sides_pass():
     assert (found.prompts_equal, found.token_agreement) == (2, 1.0)
     assert found.distance == pytest.approx(0.05)
     assert (found.stops_equal, found.stops) == (1, 1)
-    assert found.finding().ok is True
+    assert found.check_result().ok is True
 
 
 def test_other_prompt_ids_are_the_template():
     found = report((served(prompt_ids=(1, 9, 6)), trained()))
     assert found.causes == ("template",)
     assert "token 1 (five trained, 9 served)" in found.reasons[0]
-    assert found.finding().ok is False and "not served as trained" in found.finding().text
+    assert found.check_result().ok is False and "not served as trained" in found.check_result().text
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-from freehold.licensing.situation import Layer, Situation
+from freehold.licensing.situation import LicenseLayer, Situation
 from freehold.types.license import Clause
 from freehold.types.ruling import Obligation, RulingOutcome, RulingReason
 
@@ -23,13 +23,13 @@ class Assumption(NamedTuple):
     text: str
 
 
-class Change(NamedTuple):
+class Contingency(NamedTuple):
     """What would change the answer."""
 
     text: str
 
 
-Finding = RulingReason | Obligation | Violation | Assumption | Change
+RuleFinding = RulingReason | Obligation | Violation | Assumption | Contingency
 
 
 class LicenseRule(Protocol):
@@ -38,11 +38,11 @@ class LicenseRule(Protocol):
     code: str
     title: str
 
-    def check(self, situation: Situation) -> Iterator[Finding]: ...
+    def check(self, situation: Situation) -> Iterator[RuleFinding]: ...
 
 
 def reason(
-    rule: LicenseRule, layer: Layer, clause: Clause, text: str, outcome: RulingOutcome | None = None
+    rule: LicenseRule, layer: LicenseLayer, clause: Clause, text: str, outcome: RulingOutcome | None = None
 ) -> RulingReason:
     """A reason that rests on one clause of one layer.
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from freehold.licensing.domains import business_tags
 from freehold.licensing.figures import read
-from freehold.licensing.rules.base import Assumption, Change, Finding, reason
-from freehold.licensing.situation import NOT_LICENSEES, Layer, Situation
+from freehold.licensing.rules.base import Assumption, Contingency, RuleFinding, reason
+from freehold.licensing.situation import NOT_LICENSEES, LicenseLayer, Situation
 from freehold.types.license import BusinessClause
 from freehold.types.ruling import Obligation
 
@@ -18,13 +18,15 @@ class BusinessGates:
     code = "L104"
     title = "Kind of business the licence keeps back"
 
-    def check(self, situation: Situation) -> Iterator[Finding]:
+    def check(self, situation: Situation) -> Iterator[RuleFinding]:
         for layer in situation.layers:
             for clause in layer.license.clauses:
                 if isinstance(clause, BusinessClause):
                     yield from self._judge(clause, layer, situation)
 
-    def _judge(self, clause: BusinessClause, layer: Layer, situation: Situation) -> Iterator[Finding]:
+    def _judge(
+        self, clause: BusinessClause, layer: LicenseLayer, situation: Situation
+    ) -> Iterator[RuleFinding]:
         use = situation.use
         events = layer.events & set(clause.events)
         outside = situation.mode in NOT_LICENSEES or not (clause.any_mode or events)
@@ -50,7 +52,7 @@ class BusinessGates:
         over = next((r for r in readings if r.side in ("above", "unclear")), None)
         if readings and over is None:
             for reading in readings:
-                yield Change(f"above {reading.line}: the gate of {layer.license.name} applies")
+                yield Contingency(f"above {reading.line}: the gate of {layer.license.name} applies")
                 if reading.side == "unknown" and gated is not None:
                     yield Assumption(f"{layer.license.name}: not above {reading.line} (not stated)")
             yield reason(self, layer, clause, f"{clause.text}; below the line")

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from freehold.licensing.naming import compatible
-from freehold.licensing.rules.base import Finding, Violation, reason
+from freehold.licensing.rules.base import RuleFinding, Violation, reason
 from freehold.licensing.rules.duty import is_due
-from freehold.licensing.situation import Layer, Situation
+from freehold.licensing.situation import LicenseLayer, Situation
 from freehold.types.license import DutyClause, PurposeClause
 
 _ADDS_TERMS = frozenset({"pass_through_use_restrictions", "name_prefix"})
@@ -20,7 +20,7 @@ class Contradictions:
     code = "L110"
     title = "Ancestors' terms contradict each other"
 
-    def check(self, situation: Situation) -> Iterator[Finding]:
+    def check(self, situation: Situation) -> Iterator[RuleFinding]:
         due = [
             (layer, clause)
             for layer in situation.layers
@@ -47,7 +47,7 @@ class Contradictions:
                     yield Violation("share_alike", text)
 
 
-def _added_term(layer: Layer, situation: Situation) -> str | None:
+def _added_term(layer: LicenseLayer, situation: Situation) -> str | None:
     if layer.license.permissive:
         return None
     for clause in layer.license.clauses:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from freehold.licensing.domains import domain_tags
-from freehold.licensing.rules.base import Assumption, Finding, reason
+from freehold.licensing.rules.base import Assumption, RuleFinding, reason
 from freehold.licensing.situation import Situation
 from freehold.types.license import DomainClause, Outcome
 
@@ -16,7 +16,7 @@ class Domains:
     code = "L106"
     title = "Field of use barred"
 
-    def check(self, situation: Situation) -> Iterator[Finding]:
+    def check(self, situation: Situation) -> Iterator[RuleFinding]:
         tags = domain_tags(situation.use.domain)
         for layer in situation.layers:
             if layer.relation == "data":

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from freehold.licensing.figures import read
 from freehold.licensing.naming import begins_with
-from freehold.licensing.rules.base import Assumption, Change, Finding, Violation, reason
-from freehold.licensing.situation import NOT_LICENSEES, Layer, Situation
+from freehold.licensing.rules.base import Assumption, Contingency, RuleFinding, Violation, reason
+from freehold.licensing.situation import NOT_LICENSEES, LicenseLayer, Situation
 from freehold.types.license import DutyClause
 from freehold.types.ruling import Obligation
 
@@ -20,13 +20,13 @@ class Duties:
     code = "L201"
     title = "Duties"
 
-    def check(self, situation: Situation) -> Iterator[Finding]:
+    def check(self, situation: Situation) -> Iterator[RuleFinding]:
         for layer in situation.layers:
             for clause in layer.license.clauses:
                 if isinstance(clause, DutyClause):
                     yield from self._judge(clause, layer, situation)
 
-    def _judge(self, clause: DutyClause, layer: Layer, situation: Situation) -> Iterator[Finding]:
+    def _judge(self, clause: DutyClause, layer: LicenseLayer, situation: Situation) -> Iterator[RuleFinding]:
         use = situation.use
         if not is_due(clause, layer, situation):
             return
@@ -39,7 +39,7 @@ class Duties:
             return
         if clause.announcement_only and not use.announcement:
             if use.announcement is None:
-                yield Change(f"a public statement about the derivative must use: {clause.value}")
+                yield Contingency(f"a public statement about the derivative must use: {clause.value}")
             return
         recommended = clause.recommended or (clause.named_changes_only and not situation.changed_openly)
         if situation.adapter_only and clause.adapters == "recommended":
@@ -49,7 +49,7 @@ class Duties:
             above = next((r for r in readings if r.side in ("above", "unclear")), None)
             if above is None:
                 for reading in readings:
-                    yield Change(f"above {reading.line}: {clause.key} ({clause.value}) becomes due")
+                    yield Contingency(f"above {reading.line}: {clause.key} ({clause.value}) becomes due")
                     if reading.side == "unknown":
                         yield Assumption(f"{layer.license.name}: not above {reading.line} (not stated)")
                 yield reason(self, layer, clause, f"{clause.text}; not above the line")
@@ -83,7 +83,7 @@ class Duties:
             yield Violation(clause.key, f"notices were removed ({clause.section})")
 
 
-def is_due(clause: DutyClause, layer: Layer, situation: Situation) -> bool:
+def is_due(clause: DutyClause, layer: LicenseLayer, situation: Situation) -> bool:
     """Whether what happens to the artefact sets the duty off, leaving lines and exemptions aside."""
     if layer.relation == "data":
         return bool(layer.student_events & set(clause.events))
@@ -98,6 +98,6 @@ def is_due(clause: DutyClause, layer: Layer, situation: Situation) -> bool:
     return clause.students and bool(layer.student_events & events)
 
 
-def _value(clause: DutyClause, layer: Layer) -> str | None:
+def _value(clause: DutyClause, layer: LicenseLayer) -> str | None:
     name = layer.model.rpartition("/")[2]
     return None if clause.value is None else clause.value.replace("{model}", name)

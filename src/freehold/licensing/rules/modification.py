@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from freehold.licensing.domains import change_tags
-from freehold.licensing.rules.base import Finding, reason
+from freehold.licensing.rules.base import RuleFinding, reason
 from freehold.licensing.situation import Situation
 from freehold.types.license import ModificationClause
 
@@ -16,7 +16,7 @@ class Modifications:
     code = "L107"
     title = "Change that is barred"
 
-    def check(self, situation: Situation) -> Iterator[Finding]:
+    def check(self, situation: Situation) -> Iterator[RuleFinding]:
         tags = change_tags(situation.use.modification)
         for layer in situation.layers:
             for clause in layer.license.clauses:

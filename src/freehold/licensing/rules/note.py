@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from freehold.licensing.rules.base import Finding, reason
+from freehold.licensing.rules.base import RuleFinding, reason
 from freehold.licensing.situation import Situation
 from freehold.types.license import NoteClause
 from freehold.types.ruling import RulingReason
@@ -16,17 +16,17 @@ class Notes:
     code = "L301"
     title = "Worth knowing"
 
-    def check(self, situation: Situation) -> Iterator[Finding]:
-        for source in situation.sources:
-            release = source.release
+    def check(self, situation: Situation) -> Iterator[RuleFinding]:
+        for ancestor in situation.ancestors:
+            release = ancestor.release
             if release is not None:
                 yield RulingReason(
                     code=self.code,
                     license_id=release.license,
                     section=release.section,
-                    text=f"{source.edge.model} is released under {release.license}",
+                    text=f"{ancestor.edge.model} is released under {release.license}",
                     confidence=release.confidence,
-                    model=source.edge.model,
+                    model=ancestor.edge.model,
                     source=release.source,
                 )
         for layer in situation.layers:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from freehold.licensing.rules.base import Assumption, Finding, reason
-from freehold.licensing.situation import Layer, Situation
+from freehold.licensing.rules.base import Assumption, RuleFinding, reason
+from freehold.licensing.situation import LicenseLayer, Situation
 from freehold.types.license import OutputsClause, StudentFate
 from freehold.types.ruling import RulingReason
 
@@ -16,7 +16,7 @@ class OutputTraining:
     code = "L105"
     title = "Training on outputs"
 
-    def check(self, situation: Situation) -> Iterator[Finding]:
+    def check(self, situation: Situation) -> Iterator[RuleFinding]:
         for layer in situation.layers:
             if layer.relation == "weights" and layer.license.scope == "service":
                 yield self._plain(layer, "the terms of this service are only known for training on outputs")
@@ -38,8 +38,10 @@ class OutputTraining:
                 continue
             yield from self._judge(clause, layer, situation)
 
-    def _judge(self, clause: OutputsClause, layer: Layer, situation: Situation) -> Iterator[Finding]:
-        if layer.license.scope == "service" and layer.source.edge.kind == "trained_on":
+    def _judge(
+        self, clause: OutputsClause, layer: LicenseLayer, situation: Situation
+    ) -> Iterator[RuleFinding]:
+        if layer.license.scope == "service" and layer.ancestor.edge.kind == "trained_on":
             yield reason(self, layer, clause, f"{clause.text}; it binds the account holder", "unclear")
             return
         party = layer.license.licensor.lower()
@@ -82,7 +84,7 @@ class OutputTraining:
             return
         yield reason(self, layer, clause, f"{clause.text}; the student is {_STUDENTS[kind]}", fate)
 
-    def _plain(self, layer: Layer, text: str) -> RulingReason:
+    def _plain(self, layer: LicenseLayer, text: str) -> RulingReason:
         return RulingReason(
             code=self.code,
             license_id=layer.license.id,
@@ -103,5 +105,5 @@ _STUDENTS = {
 
 
 def _base_is_llm(situation: Situation) -> bool:
-    bases = [source.release for source in situation.sources if source.edge.kind == "base"]
+    bases = [ancestor.release for ancestor in situation.ancestors if ancestor.edge.kind == "base"]
     return any(release is None or release.kind != "encoder" for release in bases)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from freehold.licensing.rules.base import Assumption, Finding
+from freehold.licensing.rules.base import Assumption, RuleFinding
 from freehold.licensing.situation import Situation
 
 
@@ -14,7 +14,7 @@ class Profile:
     code = "L302"
     title = "Profile contradicts itself"
 
-    def check(self, situation: Situation) -> Iterator[Finding]:
+    def check(self, situation: Situation) -> Iterator[RuleFinding]:
         use = situation.use
         revenue = use.annual_revenue_usd or use.monthly_revenue_usd or use.annual_recurring_revenue_usd
         if use.commercial is False and revenue and not use.nonprofit:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from freehold.licensing.rules.base import Assumption, Change, Finding, reason
-from freehold.licensing.situation import NOT_LICENSEES, Layer, Situation
+from freehold.licensing.rules.base import Assumption, Contingency, RuleFinding, reason
+from freehold.licensing.situation import NOT_LICENSEES, LicenseLayer, Situation
 from freehold.types.license import Outcome, Purpose, PurposeClause
 
 _SPECIFIC: frozenset[Purpose] = frozenset({"research", "evaluation", "proof_of_concept", "education"})
@@ -18,13 +18,15 @@ class GrantedPurpose:
     code = "L101"
     title = "Purpose outside the grant"
 
-    def check(self, situation: Situation) -> Iterator[Finding]:
+    def check(self, situation: Situation) -> Iterator[RuleFinding]:
         for layer in situation.layers:
             for clause in layer.license.clauses:
                 if isinstance(clause, PurposeClause) and situation.mode not in NOT_LICENSEES:
                     yield from self._judge(clause, layer, situation)
 
-    def _judge(self, clause: PurposeClause, layer: Layer, situation: Situation) -> Iterator[Finding]:
+    def _judge(
+        self, clause: PurposeClause, layer: LicenseLayer, situation: Situation
+    ) -> Iterator[RuleFinding]:
         purposes = situation.purposes
         modes = {situation.mode, situation.delivered}
         if modes & set(clause.modes_excluded) and not (purposes & _TRIALS & set(clause.granted)):
@@ -38,7 +40,7 @@ class GrantedPurpose:
                 yield Assumption("the use is evaluation only: nothing of it reaches production or customers")
             if situation.use.annual_revenue_usd and "commercial" not in purposes:
                 yield Assumption("the use stays non-commercial although the licensee has revenue")
-            yield Change(f"{layer.license.name}: commercial use is outside the grant ({clause.section})")
+            yield Contingency(f"{layer.license.name}: commercial use is outside the grant ({clause.section})")
         elif not purposes:
             yield reason(self, layer, clause, f"{clause.text}; is the use commercial?", "unclear")
         else:

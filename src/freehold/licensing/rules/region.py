@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from freehold.licensing.regions import inside
-from freehold.licensing.rules.base import Assumption, Change, Finding, reason
-from freehold.licensing.situation import Layer, Situation
+from freehold.licensing.rules.base import Assumption, Contingency, RuleFinding, reason
+from freehold.licensing.situation import LicenseLayer, Situation
 from freehold.types.license import RegionClause
 
 
@@ -16,14 +16,16 @@ class Regions:
     code = "L103"
     title = "Seat or place of use outside the grant"
 
-    def check(self, situation: Situation) -> Iterator[Finding]:
+    def check(self, situation: Situation) -> Iterator[RuleFinding]:
         for layer in situation.layers:
             for clause in layer.license.clauses:
                 if isinstance(clause, RegionClause):
                     yield from self._judge(clause, layer, situation)
 
-    def _judge(self, clause: RegionClause, layer: Layer, situation: Situation) -> Iterator[Finding]:
-        release = layer.source.release
+    def _judge(
+        self, clause: RegionClause, layer: LicenseLayer, situation: Situation
+    ) -> Iterator[RuleFinding]:
+        release = layer.ancestor.release
         if clause.multimodal_only and release is not None and release.kind != "multimodal":
             yield reason(self, layer, clause, f"{clause.text}; {layer.model} is text only")
             return
@@ -50,10 +52,12 @@ class Regions:
         if use.parent_seat is not None and inside(use.parent_seat, clause.excluded):
             yield Assumption(f"{layer.license.name}: the licensee is the company, not its parent")
         yield reason(self, layer, clause, f"{clause.text}; not hit")
-        yield Change(f"a {clause.whom.replace('_', ' ')} in {names}: {clause.otherwise}")
+        yield Contingency(f"a {clause.whom.replace('_', ' ')} in {names}: {clause.otherwise}")
 
 
 def _made_text_only(situation: Situation) -> bool:
     """Whether surgery took the other modalities out; making that derivative may need the withheld rights."""
-    parts = [source.edge.model.lower() for source in situation.sources if source.edge.kind == "surgery"]
+    parts = [
+        ancestor.edge.model.lower() for ancestor in situation.ancestors if ancestor.edge.kind == "surgery"
+    ]
     return any("text" in part or "vision" in part or "multimodal" in part for part in parts)

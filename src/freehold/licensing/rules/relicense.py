@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from freehold.licensing.rules.base import Assumption, Finding, Violation, reason
+from freehold.licensing.rules.base import Assumption, RuleFinding, Violation, reason
 from freehold.licensing.rules.duty import is_due
-from freehold.licensing.situation import Layer, Situation
+from freehold.licensing.situation import LicenseLayer, Situation
 from freehold.types.license import DutyClause, RelicenseClause
 
 _DROPPED = frozenset({"license_copy", "display_attribution", "pass_through_use_restrictions"})
@@ -18,11 +18,14 @@ class Relicensing:
     code = "L109"
     title = "Published under a tag the ancestors do not allow"
 
-    def check(self, situation: Situation) -> Iterator[Finding]:
+    def check(self, situation: Situation) -> Iterator[RuleFinding]:
         claims = [
-            (source.edge.claimed_license, source.ours or source.edge.model == situation.use.derivative_name)
-            for source in situation.sources
-            if source.edge.claimed_license
+            (
+                ancestor.edge.claimed_license,
+                ancestor.ours or ancestor.edge.model == situation.use.derivative_name,
+            )
+            for ancestor in situation.ancestors
+            if ancestor.edge.claimed_license
         ]
         if situation.use.claimed_license:
             claims.append((situation.use.claimed_license, True))
@@ -47,7 +50,7 @@ class Relicensing:
                     yield from _dropped(layer, situation, text)
 
 
-def _dropped(layer: Layer, situation: Situation, text: str) -> Iterator[Violation]:
+def _dropped(layer: LicenseLayer, situation: Situation, text: str) -> Iterator[Violation]:
     """A foreign tag stands where this licence's own copy, phrase and restrictions would have to stand."""
     for clause in layer.license.clauses:
         if not isinstance(clause, DutyClause) or clause.key not in _DROPPED:
@@ -56,7 +59,7 @@ def _dropped(layer: Layer, situation: Situation, text: str) -> Iterator[Violatio
             yield Violation(clause.key, text)
 
 
-def _same(claim: str, layer: Layer) -> bool:
+def _same(claim: str, layer: LicenseLayer) -> bool:
     wanted = _plain(claim)
     return any(
         _plain(name) == wanted for name in (layer.license.id, layer.license.name, *layer.license.names)

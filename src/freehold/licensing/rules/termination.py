@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from freehold.licensing.rules.base import Finding, reason
+from freehold.licensing.rules.base import RuleFinding, reason
 from freehold.licensing.situation import Situation
 from freehold.types.license import Outcome, TerminationClause
 
@@ -17,7 +17,7 @@ class Termination:
     code = "L108"
     title = "Litigation"
 
-    def check(self, situation: Situation) -> Iterator[Finding]:
+    def check(self, situation: Situation) -> Iterator[RuleFinding]:
         suit = (situation.use.litigation or "").lower().replace("_", " ").strip()
         if not suit or suit in ("no", "false") or suit.startswith("none"):
             return

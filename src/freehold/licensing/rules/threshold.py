@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from freehold.licensing.figures import read
-from freehold.licensing.rules.base import Assumption, Change, Finding, reason
-from freehold.licensing.situation import Layer, Situation
+from freehold.licensing.rules.base import Assumption, Contingency, RuleFinding, reason
+from freehold.licensing.situation import LicenseLayer, Situation
 from freehold.types.license import ThresholdClause
 
 
@@ -16,13 +16,15 @@ class Thresholds:
     code = "L102"
     title = "Users or revenue above the licence's line"
 
-    def check(self, situation: Situation) -> Iterator[Finding]:
+    def check(self, situation: Situation) -> Iterator[RuleFinding]:
         for layer in situation.layers:
             for clause in layer.license.clauses:
                 if isinstance(clause, ThresholdClause):
                     yield from self._judge(clause, layer, situation)
 
-    def _judge(self, clause: ThresholdClause, layer: Layer, situation: Situation) -> Iterator[Finding]:
+    def _judge(
+        self, clause: ThresholdClause, layer: LicenseLayer, situation: Situation
+    ) -> Iterator[RuleFinding]:
         use = situation.use
         if situation.mode in clause.modes_exempt:
             yield reason(self, layer, clause, f"{clause.text}; it does not bind {situation.mode}")
@@ -49,4 +51,4 @@ class Thresholds:
             elif reading.stands_in:
                 yield Assumption(f"{layer.license.name}: {reading.stands_in}")
             yield reason(self, layer, clause, f"{clause.text}; not above {reading.line}")
-            yield Change(f"above {reading.line}: {clause.otherwise} under {layer.license.name}")
+            yield Contingency(f"above {reading.line}: {clause.otherwise} under {layer.license.name}")

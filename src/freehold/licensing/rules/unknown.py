@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from freehold.licensing.rules.base import Assumption, Finding
+from freehold.licensing.rules.base import Assumption, RuleFinding
 from freehold.licensing.situation import Situation
 from freehold.types.ruling import RulingReason
 
@@ -15,17 +15,17 @@ class UnknownLicense:
     code = "L001"
     title = "Licence unknown or its text not read"
 
-    def check(self, situation: Situation) -> Iterator[Finding]:
-        if not any(source.licenses for source in situation.sources):
+    def check(self, situation: Situation) -> Iterator[RuleFinding]:
+        if not any(ancestor.licenses for ancestor in situation.ancestors):
             yield self._unknown(
                 situation.lineage.model, "no ancestor with a known licence: name the base model or a licence"
             )
-        for source in situation.sources:
-            model = source.edge.model
-            if source.note is not None:
-                yield Assumption(f"{model}: {source.note}")
-            if source.ours or source.licenses:
-                if source.confidence == "secondary":
+        for ancestor in situation.ancestors:
+            model = ancestor.edge.model
+            if ancestor.note is not None:
+                yield Assumption(f"{model}: {ancestor.note}")
+            if ancestor.ours or ancestor.licenses:
+                if ancestor.confidence == "secondary":
                     yield Assumption(
                         f"{model}: its licence is known from secondary sources only; "
                         "compare with the licence file of your copy"

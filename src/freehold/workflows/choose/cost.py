@@ -242,9 +242,9 @@ def _price_basis(flat: TokenPrice | None) -> str:
     return f"prices of genai-prices {version('genai-prices')}"
 
 
-def _request(trace: Trace) -> traffic.Request:
+def _request(trace: Trace) -> traffic.LoggedRequest:
     usage = trace.usage
-    return traffic.Request(
+    return traffic.LoggedRequest(
         at=trace.at,
         prompt_tokens=usage.prompt_tokens if usage else None,
         completion_tokens=usage.completion_tokens if usage else None,

@@ -256,7 +256,7 @@ class Candidates:
             ),
         )
         if not found.passed:
-            self.progress.say(found.finding().text)
+            self.progress.say(found.check_result().text)
         return found
 
     def _judge(self, report: CandidateReport, plan: ServePlan) -> Tried:
@@ -276,7 +276,7 @@ class Candidates:
                 evaluation.comparison,
                 ruling=report.ruling,
                 fit=report.fit,
-                findings=[report.parity.finding()] if report.parity is not None else [],
+                checks=[report.parity.check_result()] if report.parity is not None else [],
                 version=__version__,
             )
             self.store.put_record("verdict", judged.id, judged, made_from=judged.made_from)

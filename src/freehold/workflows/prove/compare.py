@@ -13,8 +13,10 @@ import numpy as np
 
 from freehold import files
 from freehold.errors import InputError, UsageError
-from freehold.stats.advice import Judge
-from freehold.stats.compare import compare_arrays
+from freehold.stats.compare import Background, compare_arrays
+from freehold.stats.continuous import Resampling
+from freehold.stats.judges import JudgeEvidence
+from freehold.stats.rules import Rule
 from freehold.types.evaluation import PairedResult
 
 _SHOWN_IDS = 5
@@ -67,7 +69,7 @@ def compare_file(
     slice_margin: float | None = None,
     self_noise: float | None = None,
     looks: int = 1,
-    judge: Judge | None = None,
+    judge: JudgeEvidence | None = None,
 ) -> PairedResult:
     """Compare the pairs of a JSON-lines file: ``{"id", "a", "b", "cluster"?}`` and fields to slice by.
 
@@ -81,18 +83,11 @@ def compare_file(
     result = compare_arrays(
         pairs.incumbent,
         pairs.candidate,
-        margin=margin,
-        alpha=alpha,
+        Rule(margin=margin, alpha=alpha, lo=lo, hi=hi, slice_margin=slice_margin),
         codes=pairs.clusters,
         slices=pairs.slices,
-        lo=lo,
-        hi=hi,
-        seed=seed,
-        resamples=resamples,
-        slice_margin=slice_margin,
-        self_noise=self_noise,
-        judge=judge,
-        looks=looks,
+        background=Background(self_noise=self_noise, judge=judge, looks=looks),
+        resampling=Resampling(seed, resamples),
     )
     if "margin_not_below_incumbent" in result.reasons:
         assert result.incumbent_mean is not None

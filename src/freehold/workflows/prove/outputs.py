@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from freehold.errors import UsageError
-from freehold.evals.answers import Answer
+from freehold.evals.answers import ChatAnswer
 from freehold.evals.comparing import disagreements
-from freehold.evals.imports import Source, read_outputs, source
+from freehold.evals.imports import OutputSource, read_outputs, source
 from freehold.evals.judging import compare_by_task, prepared
 from freehold.evals.latency import summarize
 from freehold.evals.outputs import OutputLine, listed, pair, unique
@@ -122,7 +122,7 @@ async def evaluate_outputs(
     )
 
 
-def _named(given: Source) -> str:
+def _named(given: OutputSource) -> str:
     return given.name or given.path.stem
 
 
@@ -137,9 +137,9 @@ async def _results(
     if task.scorer == GIVEN:
         return [_given(name, line, path) for line in lines]
     answers = [
-        Answer(output=line.output)
+        ChatAnswer(output=line.output)
         if line.output is not None
-        else Answer(fault="nobody", error="no_output: the line has no output")
+        else ChatAnswer(fault="nobody", error="no_output: the line has no output")
         for line in lines
     ]
     async with scorer_of(task) as scorer:

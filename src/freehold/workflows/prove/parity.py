@@ -23,9 +23,10 @@ from freehold import engines
 from freehold.datasets import building
 from freehold.engines.transcript import Transcript, transcript
 from freehold.errors import InputError, UsageError
-from freehold.evals.answers import Answer
+from freehold.evals.answers import ChatAnswer
 from freehold.evals.scoring import score_all, scorer_of
 from freehold.stats.compare import compare_scores
+from freehold.stats.rules import Rule
 from freehold.store import open_store
 from freehold.training.reference import Asked, Reference, ReferenceJob, judge
 from freehold.types.dataset import Message, Sample
@@ -153,7 +154,7 @@ async def score_parity(
     async with scorer_of(task) as scorer:
 
         async def scores(texts: Sequence[str | None]) -> list[float | None]:
-            answers = [Answer(output=text) for text in texts]
+            answers = [ChatAnswer(output=text) for text in texts]
             results = await score_all(scorer, "parity", kept, answers, references)
             return [result.score.value for result in results]
 
@@ -163,8 +164,7 @@ async def score_parity(
         [f"{sample.id}#{place}" for place, sample in enumerate(kept)],
         of_trained,
         of_served,
-        margin=task.margin,
-        alpha=task.alpha,
+        Rule(margin=task.margin, alpha=task.alpha),
     )
     return ScoreParity(
         n=found.n,
