@@ -18,7 +18,7 @@ from freehold.engines.supervisor import Program, Supervised
 from freehold.errors import EngineError
 from freehold.settings import load
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
-from freehold.workflows.serve import serve
+from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
 
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
@@ -49,15 +49,10 @@ def plan(
     asked: Asked, *, parallel: int = 1, context_tokens: int = 2048, tuned: bool = False, **options: Any
 ) -> ServePlan:
     """A llama.cpp plan of the model."""
-    made = serve.plan(
-        asked.model,
-        load(),
-        engine="llamacpp",
-        parallel=parallel,
-        context_tokens=context_tokens,
-        options=options,
-        tuned=tuned,
+    request = ServeRequest(
+        engine="llamacpp", parallel=parallel, context_tokens=context_tokens, options=options, tuned=tuned
     )
+    made = pull_and_plan(asked.model, request, load())
     return msgspec.structs.replace(made, threads=made.threads or cores())
 
 

@@ -15,7 +15,7 @@ from freehold.engines.vllm import environment
 from freehold.engines.weights.store import WeightsStore
 from freehold.settings import load
 from freehold.types.progress import Silent
-from freehold.workflows.serve import serve
+from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
 
 NAMES = ("Q4_0", "Q4_1", "Q8_0", "Q4_K_M", "F16")
 KINDS = {"prompt-heavy (400 read, 8 written)": (400, 8), "writing-heavy (40 read, 96 written)": (40, 96)}
@@ -46,9 +46,8 @@ async def measure(asked: Asked) -> list[Result]:
                 made = msgspec.structs.replace(base, weights_path=weights.path, weights_sha256=weights.sha256)
                 ways[name] = await stack.enter_async_context(start(made, log_dir=asked.logs, name=name))
         if environment.find(settings.home) is not None:
-            made = serve.plan(
-                asked.model, settings, engine="vllm", parallel=max(streams_tried), context_tokens=640
-            )
+            request = ServeRequest(engine="vllm", parallel=max(streams_tried), context_tokens=640)
+            made = pull_and_plan(asked.model, request, settings)
             ways[VLLM] = await stack.enter_async_context(start(made, log_dir=asked.logs, name="vllm"))
         for kind, (prompt, written) in KINDS.items():
             workload = synthetic(prompt_tokens=prompt, completion_tokens=written, count=4096)
@@ -85,7 +84,8 @@ async def measure(asked: Asked) -> list[Result]:
 
 def _auto(asked: Asked, kind: str, streams: int, rates: dict[str, list[float]]) -> Result:
     """Whether the engine that ``auto`` takes is the faster one, or within a tenth of it."""
-    chosen = serve.plan(asked.model, load(), parallel=streams, context_tokens=640, tuned=False).engine
+    request = ServeRequest(parallel=streams, context_tokens=640, tuned=False)
+    chosen = pull_and_plan(asked.model, request, load()).engine
     vllm = statistics.median(rates[VLLM])
     llama = max(statistics.median(values) for name, values in rates.items() if name != VLLM)
     share = (vllm if chosen == "vllm" else llama) / (max(vllm, llama) or 1.0)

@@ -31,7 +31,8 @@ from freehold.types.endpoint import AdapterMount
 from freehold.types.evaluation import Task
 from freehold.types.progress import Silent
 from freehold.types.record import content_id
-from freehold.workflows.serve.serve import plan_for
+from freehold.workflows.serve import plan as serving
+from freehold.workflows.serve.plan import ServeRequest
 from freehold.workflows.train.train import train
 from freehold.workflows.weights.pull import ensure_weights
 
@@ -103,13 +104,9 @@ def main() -> None:
     )
     wall = time.monotonic() - begin
     test = list(training.read_samples(dataset, "held_out"))[: given.limit]
-    plan = plan_for(
-        base,
-        engine="llamacpp",
-        adapters=[AdapterMount(name="banking77", path=adapter.path, adapter_id=adapter.id)],
-        context_tokens=512,
-        parallel=given.parallel,
-    )
+    request = ServeRequest(engine="llamacpp", context_tokens=512, parallel=given.parallel, tuned=False)
+    mount = AdapterMount(name="banking77", path=adapter.path, adapter_id=adapter.id)
+    plan = serving.plan(base, request, values, adapters=[mount])
 
     async def ask() -> list[float | None]:
         async with start(plan, log_dir=given.out / "engine", name="banking77") as endpoint:

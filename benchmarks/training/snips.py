@@ -33,7 +33,8 @@ from freehold.types.endpoint import AdapterMount
 from freehold.types.evaluation import Task
 from freehold.types.progress import Silent
 from freehold.types.record import content_id
-from freehold.workflows.serve.serve import plan_for
+from freehold.workflows.serve import plan as serving
+from freehold.workflows.serve.plan import ServeRequest
 from freehold.workflows.train.train import train
 from freehold.workflows.weights.pull import ensure_weights
 
@@ -162,13 +163,9 @@ def main() -> None:
         progress=Silent(),
     )
     test = list(training.read_samples(dataset, "held_out"))
-    plan = plan_for(
-        base,
-        engine="llamacpp",
-        adapters=[AdapterMount(name="snips", path=adapter.path, adapter_id=adapter.id)],
-        context_tokens=512,
-        parallel=given.parallel,
-    )
+    request = ServeRequest(engine="llamacpp", context_tokens=512, parallel=given.parallel, tuned=False)
+    mount = AdapterMount(name="snips", path=adapter.path, adapter_id=adapter.id)
+    plan = serving.plan(base, request, values, adapters=[mount])
 
     async def ask(samples: list[Sample]) -> list[str | None]:
         async with start(plan, log_dir=given.out / "engine", name="snips") as endpoint:

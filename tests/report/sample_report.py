@@ -68,7 +68,7 @@ def candidate(**changed):
                 total_bytes=int(0.445 * gib), available_bytes=int(1.5 * gib), headroom_bytes=int(1.055 * gib),
                 fits=True, reasons=("fits with room to spare",),
             ),
-            "adapter": Adapter(
+            "trained": Adapter(
                 id="d" * 32, name="helpdesk", path="adapters/x", base_model=MODEL, base_sha256="b" * 64,
                 dataset_id="e" * 32, config=FinetuneConfig(), template_sha256="9" * 64, seed=0, steps=58,
                 train_tokens=212_000, train_seconds=244.0, final_loss=0.034, peak_memory_bytes=int(1.9 * gib),

@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Literal, Protocol, runtime_checkable
 
 from freehold.errors import UsageError
-from freehold.types.endpoint import AdapterMount, Endpoint, EngineName, ServePlan
+from freehold.types.endpoint import AdapterMount, Endpoint, ServePlan
+from freehold.types.engine import EngineName
 from freehold.types.record import Record
 
 State = Literal["starting", "ready", "restarting", "failed", "stopped"]

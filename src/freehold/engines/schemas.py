@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from freehold.types.endpoint import EngineName
+from freehold.types.engine import EngineName
 
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _NO_GRAMMAR = frozenset(

@@ -76,7 +76,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
         price = self.prices.get(endpoint_name)
         if price is not None and not (price.prompt or price.completion):
             return False
-        return any(one.name == endpoint_name and one.engine == "remote" for one in self.endpoints)
+        return any(one.name == endpoint_name and one.kind.is_rented for one in self.endpoints)
 
     def __post_init__(self) -> None:
         names = [endpoint.name for endpoint in self.endpoints]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import msgspec
+
+from freehold.types.engine import ENGINE_KINDS, EngineKind, EngineName
+from freehold.types.machine import Fit
 from freehold.types.record import Record
 
-EngineName = Literal["llamacpp", "vllm", "ollama", "remote", "echo"]
 Api = Literal["openai", "anthropic", "ollama"]
 
 
@@ -51,6 +54,28 @@ class ServePlan(Record, frozen=True, kw_only=True):
     port: int = 0
     kv_type: str = "f16"
     options: dict[str, Any] = {}
+    memory: Fit | None = None
+    """What it takes of this machine's memory, and the basis of that; None where it cannot be computed."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory it takes; 0 where nothing is known."""
+        return self.memory.total_bytes if self.memory is not None else 0
+
+    @property
+    def served_name(self) -> str:
+        """The model name its candidate answers to: the adapter's where there is one."""
+        return self.adapters[0].name if self.adapters else self.model
+
+    @property
+    def identity(self) -> ServePlan:
+        """What of it decides the answers: memory is a finding, and a port may differ at each start."""
+        return msgspec.structs.replace(self, memory=None, port=0)
+
+    @property
+    def kind(self) -> EngineKind:
+        """What is true of its engine."""
+        return ENGINE_KINDS[self.engine]
 
 
 class ServedModel(Record, frozen=True, kw_only=True):
@@ -78,6 +103,11 @@ class Endpoint(Record, frozen=True, kw_only=True):
     capabilities: Capabilities = Capabilities()
     api_key_env: str | None = None
     context_tokens: int | None = None
+
+    @property
+    def kind(self) -> EngineKind:
+        """What is true of its engine."""
+        return ENGINE_KINDS[self.engine]
 
     def served(self, name: str) -> ServedModel | None:
         """The served model of that name, if there is one."""

@@ -9,6 +9,7 @@ from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
 from freehold.types.evaluation import Comparison, Task
 from freehold.types.machine import Fit, Machine
+from freehold.types.method import MethodName
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
 from freehold.types.record import Record
@@ -71,10 +72,13 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     """One candidate's way through the journey. Parts it never reached are None; `stopped` then says why."""
 
     model: str
+    method: MethodName | None = None
+    """How it was made; None in reports of before this was kept."""
     ruling: Ruling | None = None
     weights: Weights | None = None
     fit: Fit | None = None
-    adapter: Adapter | None = None
+    trained: Adapter | None = None
+    """What training left, where there was any."""
     parity: ParityReport | None = None
     untrained: UntrainedBaseline | None = None
     measured: Measured | None = None

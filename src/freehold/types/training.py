@@ -66,6 +66,11 @@ class Adapter(Record, frozen=True, kw_only=True):
     curve: tuple[tuple[int, float], ...] = ()
     metadata: dict[str, Any] = {}
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all weights of the base were trained: a model of its own, not an adapter."""
+        return self.config.method == "full"
+
 
 class SearchTrial(Record, frozen=True, kw_only=True):
     """One run of a search, with how it did on the validation split. `failed` says why it has no numbers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from freehold.types.evaluation import VerdictOutcome
+from freehold.types.method import MethodName
 from freehold.types.record import Record
 
 CheckKind = Literal["parity", "latency", "cost", "format"]
@@ -43,6 +44,8 @@ class Verdict(Record, frozen=True, kw_only=True):
     """What must be done before traffic moves (licence obligations, for one)."""
     made_from: tuple[str, ...] = ()
     version: str = ""
+    method: MethodName | None = None
+    """How the candidate was made, where freehold made it."""
     quality: VerdictOutcome = "hold"
     """What the comparison alone said."""
 

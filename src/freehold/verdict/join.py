@@ -22,6 +22,7 @@ from collections.abc import Sequence
 
 from freehold.types.evaluation import Comparison, VerdictOutcome
 from freehold.types.machine import Fit
+from freehold.types.method import MethodName
 from freehold.types.record import content_id
 from freehold.types.ruling import Ruling
 from freehold.types.units import gib
@@ -44,6 +45,7 @@ def join(
     ruling: Ruling | None,
     fit: Fit | None = None,
     checks: Sequence[CheckResult] = (),
+    method: MethodName | None = None,
     id: str | None = None,
     version: str = "",
 ) -> Verdict:
@@ -70,6 +72,7 @@ def join(
         conditions=_conditions(ruling),
         made_from=tuple(made_from),
         version=version,
+        method=method,
         quality=comparison.verdict,
     )
 

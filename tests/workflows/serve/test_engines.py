@@ -43,7 +43,9 @@ def test_a_comparison_on_a_busy_machine_says_so(tmp_path, monkeypatch, load_aver
     monkeypatch.setattr(engines, "load_average", lambda: load_average)
     monkeypatch.setattr(engines, "measure_beside", measured)
     monkeypatch.setattr(
-        engines.serve, "plan", lambda *_, **__: ServePlan(engine="llamacpp", model="m", weights_path="w.gguf")
+        engines,
+        "pull_and_plan",
+        lambda *_, **__: ServePlan(engine="llamacpp", model="m", weights_path="w.gguf"),
     )
     built = native.Native(version="1", binary="b", sha256="0" * 64, cpu="c", flags=(), compiler="cc")
     home = load({"FREEHOLD_HOME": str(tmp_path)})

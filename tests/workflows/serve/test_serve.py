@@ -18,11 +18,12 @@ from freehold.errors import EngineError, InputError, MissingExtraError, PortInUs
 from freehold.settings import load
 from freehold.types.config import AppConfig, FinetuneConfig, ProjectConfig
 from freehold.types.endpoint import ServePlan
+from freehold.types.machine import Fit, Workload
 from freehold.types.model import Weights
 from freehold.types.progress import Silent
 from freehold.types.training import Adapter
 from freehold.workflows.project import Project, open_project
-from freehold.workflows.serve import room, serve, served
+from freehold.workflows.serve import mounts, plan, room, serve, served
 
 WEIGHTS = Weights(
     model_id="org/base",
@@ -35,13 +36,18 @@ WEIGHTS = Weights(
 )
 
 
-def test_weights_without_a_template_bring_the_catalogs():
+def planned(weights, settings, **options):
+    return plan.plan(weights, plan.ServeRequest(engine="llamacpp", options=options), settings)
+
+
+def test_weights_without_a_template_bring_the_catalogs(tmp_path):
+    settings = load({"FREEHOLD_HOME": str(tmp_path)})
     bare = msgspec.structs.replace(WEIGHTS, chat_template="{{ messages }}")
-    assert serve.plan_for(bare, engine="llamacpp").options == {"chat_template": "{{ messages }}"}
-    asked = serve.plan_for(bare, engine="llamacpp", options={"chat_template": "mine"})
+    assert planned(bare, settings).options == {"chat_template": "{{ messages }}"}
+    asked = planned(bare, settings, chat_template="mine")
     assert asked.options["chat_template"] == "mine", "what was asked for wins"
-    assert serve.plan_for(WEIGHTS, engine="llamacpp").options == {}
-    assert serve.plan_for(WEIGHTS, engine="llamacpp").weights_sha256 == "a" * 64
+    assert planned(WEIGHTS, settings).options == {}
+    assert planned(WEIGHTS, settings).weights_sha256 == "a" * 64
 
 
 def test_what_cannot_work_is_told_before_anything_else(tmp_path, monkeypatch):
@@ -61,6 +67,19 @@ def test_what_cannot_work_is_told_before_anything_else(tmp_path, monkeypatch):
 
 
 ECHO = ServePlan(engine="echo", model="echo")
+FIT = Fit(
+    id="fit",
+    model="echo",
+    quantization="",
+    machine="here",
+    workload=Workload(),
+    parts=(),
+    total_bytes=2 << 30,
+    available_bytes=16 << 30,
+    headroom_bytes=14 << 30,
+    fits=True,
+    reasons=(),
+)
 
 
 @pytest.mark.parametrize(
@@ -74,10 +93,10 @@ ECHO = ServePlan(engine="echo", model="echo")
 )
 def test_what_is_asked_of_one_model_counts_too(tmp_path, monkeypatch, asked, message):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(room, "needed_bytes", lambda plan, settings: 2 << 30)
+    known = msgspec.structs.replace(ECHO, memory=FIT)
     with pytest.raises((UsageError, EngineError), match=message):
         serve.serve(
-            open_project(), ECHO, port=free_port(), ready=lambda _: None, progress=Silent(), with_gateway=False,
+            open_project(), known, port=free_port(), ready=lambda _: None, progress=Silent(), with_gateway=False,
             **asked,
         )  # fmt: skip
 
@@ -142,7 +161,7 @@ def free_port():
 def test_a_port_in_use_is_told_before_weights_are_fetched(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fetched = []
-    monkeypatch.setattr(serve, "plans", lambda *_, **__: fetched.append(1))
+    monkeypatch.setattr(plan, "plans", lambda *_, **__: fetched.append(1))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -159,16 +178,15 @@ def test_the_table_of_the_project_is_what_nobody_says_otherwise(tmp_path, monkey
     )
     monkeypatch.chdir(tmp_path)
     asked = []
-    monkeypatch.setattr(serve, "plan", lambda model, settings, **named: asked.append((model, named)))
+    monkeypatch.setattr(plan, "pull_and_plan", lambda model, request, settings, **_: asked.append(request))
     project = open_project()
-    serve.plans(project, ["org/m"])
-    serve.plans(project, ["org/m"], engine="llamacpp", parallel=2, context_tokens=64)
-    serve.plans(project, ["echo"])
-    names = ("engine", "parallel", "context_tokens", "options")
-    assert [tuple(named[name] for name in names) for _, named in asked] == [
+    plan.plans(project, ["org/m"])
+    plan.plans(project, ["org/m"], plan.ServeRequest(parallel=2, context_tokens=64), engine="llamacpp")
+    plan.plans(project, ["echo"])
+    assert [(one.engine, one.parallel, one.context_tokens, one.options) for one in asked] == [
         ("vllm", 16, 512, {"compile": True}),
-        ("llamacpp", 2, 64, None),  # options of another engine are left out
-        ("auto", 16, 512, None),
+        ("llamacpp", 2, 64, {}),  # options of another engine are left out
+        ("auto", 16, 512, {}),
     ]
 
 
@@ -193,25 +211,25 @@ def test_an_adapter_folder_says_which_weights_it_belongs_to(tmp_path):
         made_from=(),
     )
     (tmp_path / "adapter.json").write_bytes(msgspec.json.encode(adapter))
-    found = serve.mount(f"shop={tmp_path}", "org/base")
+    found = mounts.mount(f"shop={tmp_path}", "org/base")
     assert (found.name, found.adapter_id, found.base_sha256) == ("org/base:shop", "a1", "b" * 64)
-    assert serve.mount(f"other:name={tmp_path}", "org/base").name == "other:name"
+    assert mounts.mount(f"other:name={tmp_path}", "org/base").name == "other:name"
     (tmp_path / "adapter.json").write_text("{")
     with pytest.raises(InputError, match="not an adapter's manifest"):
-        serve.mount(f"shop={tmp_path}", "org/base")
+        mounts.mount(f"shop={tmp_path}", "org/base")
 
 
 @pytest.mark.parametrize("text", ["shop", "=path", "shop="])
 def test_an_adapter_is_name_and_path(text):
     with pytest.raises(UsageError, match="is not NAME=PATH"):
-        serve.mount(text, "m")
+        mounts.mount(text, "m")
 
 
 def test_two_adapters_have_two_names(tmp_path):
     project = open_project_at(tmp_path)
     (tmp_path / "x.gguf").write_bytes(b"")
     with pytest.raises(UsageError, match="two adapters are called echo:shop"):
-        serve.plans(project, ["echo"], adapters=[f"shop={tmp_path / 'x.gguf'}"] * 2)
+        plan.plans(project, ["echo"], adapters=[f"shop={tmp_path / 'x.gguf'}"] * 2)
 
 
 def open_project_at(folder):
@@ -220,39 +238,39 @@ def open_project_at(folder):
 
 def test_an_adapter_that_is_not_there():
     with pytest.raises(InputError, match="no such adapter"):
-        serve.mount("shop=/nowhere/at/all", "m")
+        mounts.mount("shop=/nowhere/at/all", "m")
 
 
 def test_an_engine_that_is_not_here_is_told_before_the_work(tmp_path, monkeypatch):
     monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path))
     with pytest.raises(EngineError, match="vLLM is not installed") as caught:
-        serve.require_engine("vllm", {})
+        plan.require_engine("vllm", {})
     assert "freehold engines install vllm" in caught.value.hint
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"the llama\.cpp engine") as caught:
-        serve.require_engine("llamacpp", {"binary": "library"})
+        plan.require_engine("llamacpp", {"binary": "library"})
     assert "freehold[local]" in caught.value.hint
-    serve.require_engine("echo", {})
+    plan.require_engine("echo", {})
 
 
 def test_people_are_told_what_would_be_faster(tmp_path, monkeypatch):
     settings = load({"FREEHOLD_HOME": str(tmp_path)})
-    plan = serve.plan_for(WEIGHTS, engine="llamacpp")
+    served_by_llama = planned(WEIGHTS, settings)
     monkeypatch.setattr(native, "can_help", lambda: native.Help(True, "this CPU has amx_int8"))
     monkeypatch.setattr(native, "read", lambda home: None)
     monkeypatch.setattr(room.vllm, "has_gpu", lambda: True)
-    assert "freehold engines install vllm" in room.advice(plan, settings)
+    assert "freehold engines install vllm" in room.advice(served_by_llama, settings)
     monkeypatch.setattr(room.vllm, "has_gpu", lambda: False)
-    assert "freehold engines install llamacpp --native" in room.advice(plan, settings)
+    assert "freehold engines install llamacpp --native" in room.advice(served_by_llama, settings)
     monkeypatch.setattr(native, "read", lambda home: "built")
     monkeypatch.setattr(native, "binary", lambda home: tmp_path)
     monkeypatch.setattr(native, "cpu_flags", lambda: ("avx512f", "amx_int8"))
     monkeypatch.setattr(room, "quantization_of", lambda path: "Q4_K_M")
-    assert "tune-engine org/base" in room.advice(plan, settings)
+    assert "tune-engine org/base" in room.advice(served_by_llama, settings)
     monkeypatch.setattr(room, "quantization_of", lambda path: "Q4_0")
-    assert room.advice(plan, settings) is None
+    assert room.advice(served_by_llama, settings) is None
     monkeypatch.setattr(native, "can_help", lambda: native.Help(False, "nothing beyond AVX2"))
     monkeypatch.setattr(native, "read", lambda home: None)
     monkeypatch.setattr(native, "binary", lambda home: None)
-    assert room.advice(plan, settings) is None, "where building will not help, nobody is told to"
-    assert room.advice(serve.plan(serve.ECHO, settings), settings) is None
+    assert room.advice(served_by_llama, settings) is None, "where building will not help, nobody is told to"
+    assert room.advice(plan.plan_by_name(plan.ECHO, plan.ServeRequest(), settings), settings) is None

@@ -14,8 +14,8 @@ from freehold.types.endpoint import AdapterMount
 from freehold.types.model import Weights
 from freehold.types.progress import Silent
 from freehold.workflows.project import Project
-from freehold.workflows.serve import serve
 from freehold.workflows.serve import tune as tuner
+from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
 
 MODEL = "org/tiny"
 
@@ -145,12 +145,12 @@ def test_other_questions_do_not_go_on_with_old_trials(project, machine):
 
 
 def test_serving_uses_what_was_found_where_nothing_else_is_asked(project, machine):
-    before = serve.plan(MODEL, project.settings)
+    before = pull_and_plan(MODEL, ServeRequest(), project.settings)
     found = tune(project)
-    plan = serve.plan(MODEL, project.settings)
+    plan = pull_and_plan(MODEL, ServeRequest(), project.settings)
     assert plan.weights_sha256 == found.settings.weights_sha256 != before.weights_sha256
     assert plan.options == found.settings.options and plan.threads == 2
-    mine = serve.plan(MODEL, project.settings, options={"micro_batch": 99}, kv_type="q8_0")
+    mine = pull_and_plan(MODEL, ServeRequest(options={"micro_batch": 99}, kv_type="q8_0"), project.settings)
     assert mine.options["micro_batch"] == 99 and mine.kv_type == "q8_0"
     assert "key_type" not in mine.options and "flash_attention" not in mine.options, "found for another cache"
     off = {"flash_attention": "off"}
@@ -158,31 +158,33 @@ def test_serving_uses_what_was_found_where_nothing_else_is_asked(project, machin
         found, settings=msgspec.structs.replace(found.settings, kv_type="q8_0")
     )
     tuner.tuning.write(project.settings.home, quantized)
-    assert serve.plan(MODEL, project.settings).kv_type == "q8_0"
-    assert serve.plan(MODEL, project.settings, options=off).kv_type == "f16", "which q8_0 would not go with"
+    assert pull_and_plan(MODEL, ServeRequest(), project.settings).kv_type == "q8_0"
+    assert pull_and_plan(MODEL, ServeRequest(options=off), project.settings).kv_type == "f16", (
+        "which q8_0 would not go with"
+    )
     tuner.tuning.write(project.settings.home, found)
-    asked = serve.plan(MODEL, project.settings, quantization="Q4_1")
+    asked = pull_and_plan(MODEL, ServeRequest(quantization="Q4_1"), project.settings)
     assert asked.weights_sha256 == before.weights_sha256
-    assert serve.plan(MODEL, project.settings, tuned=False) == before
+    assert pull_and_plan(MODEL, ServeRequest(tuned=False), project.settings) == before
     other_machine = load({"FREEHOLD_HOME": str(project.settings.home), "FREEHOLD_THREADS": "7"})
-    assert serve.plan(MODEL, other_machine).weights_sha256 == before.weights_sha256
+    assert pull_and_plan(MODEL, ServeRequest(), other_machine).weights_sha256 == before.weights_sha256
 
 
 def test_an_adapter_keeps_the_weights_it_belongs_to(project, machine):
-    before = serve.plan(MODEL, project.settings)
+    before = pull_and_plan(MODEL, ServeRequest(), project.settings)
     tune(project)
     mount = AdapterMount(name="m:a", path="a.gguf", base_sha256=before.weights_sha256)
-    plan = serve.plan(MODEL, project.settings, adapters=[mount])
+    plan = pull_and_plan(MODEL, ServeRequest(), project.settings, adapters=[mount])
     assert plan.weights_sha256 == before.weights_sha256 and plan.options["micro_batch"] == 256
 
 
 def test_a_finding_whose_weights_are_gone_is_not_used(project, machine):
-    before = serve.plan(MODEL, project.settings)
+    before = pull_and_plan(MODEL, ServeRequest(), project.settings)
     found = tune(project)
     WeightsStore(project.settings.home).remove(
         WeightsStore(project.settings.home).find(MODEL, found.settings.quantization)
     )
-    assert serve.plan(MODEL, project.settings).weights_sha256 == before.weights_sha256
+    assert pull_and_plan(MODEL, ServeRequest(), project.settings).weights_sha256 == before.weights_sha256
 
 
 def test_only_gguf_and_sound_sizes(project, machine):

@@ -120,7 +120,7 @@ def test_the_card_has_the_figures_and_duties_of_the_newest_report(ready):
     given = rule_for_model(model, UseProfile(distributes_weights=True))
     candidate = CandidateReport(
         model="test/tiny",
-        adapter=adapter,
+        trained=adapter,
         ruling=ruling,
         measured=Measured(n=300, mean=0.912, ci_low=0.874, ci_high=0.94, level=0.95, method="wilson"),
     )

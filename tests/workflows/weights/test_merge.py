@@ -15,9 +15,10 @@ from freehold.types.endpoint import AdapterMount
 from freehold.types.model import Weights
 from freehold.types.progress import Silent
 from freehold.types.training import Adapter
-from freehold.workflows.journey.candidate import Candidates, served_name
+from freehold.workflows.journey.methods.adapter import serving_plan
+from freehold.workflows.journey.methods.method import Bench, Candidate
 from freehold.workflows.project import Project
-from freehold.workflows.serve import serve
+from freehold.workflows.serve import plan
 from freehold.workflows.weights import merge as merging
 from freehold.workflows.weights.merge import merged, must_merge
 from freehold.workflows.weights.pull import list_weights
@@ -130,19 +131,20 @@ def test_a_merge_that_fails_leaves_nothing(base, adapter, settings, monkeypatch)
 def test_it_is_served_beside_its_base_under_the_adapters_name(base, adapter, settings, merges, tmp_path):
     project = Project(tmp_path, ProjectConfig(app=AppConfig(name="a")), settings, None)
     plain, dora = adapter("plain"), adapter("dora", use_dora=True)
-    plans = serve.plans(
+    plans = plan.plans(
         project,
         [base.path],
+        plan.ServeRequest(context_tokens=512),
         engine="llamacpp",
         adapters=[f"plain={plain.path}", f"dora={dora.path}"],
-        context_tokens=512,
     )
-    assert [plan.model for plan in plans] == [base.path, f"{base.path}:dora"]
-    assert [[one.name for one in plan.adapters] for plan in plans] == [[f"{base.path}:plain"], []]
+    assert [one.model for one in plans] == [base.path, f"{base.path}:dora"]
+    assert [[one.name for one in each.adapters] for each in plans] == [[f"{base.path}:plain"], []]
     assert plans[0].weights_path == base.path
     assert plans[1].weights_path == list_weights(settings)[-1].weights.path != base.path
     with pytest.raises(UsageError, match="a model of its own, beside no other"):
-        serve.plan(base.path, settings, engine="llamacpp", adapters=[plain, dora])
+        request = plan.ServeRequest(engine="llamacpp")
+        plan.pull_and_plan(base.path, request, settings, adapters=[plain, dora])
 
 
 def test_a_migration_serves_what_it_trained(base, adapter, settings, merges, tmp_path):
@@ -167,7 +169,7 @@ def test_a_migration_serves_what_it_trained(base, adapter, settings, merges, tmp
         made_from=(),
     )
     project = Project(tmp_path, ProjectConfig(app=AppConfig(name="shop")), settings, None)
-    shared = Candidates(project, None, None, Silent(), None, None, None)
-    plan = shared._plan("org/base", base, trained)
-    assert served_name(plan) == "org/base:shop" and plan.adapters == ()
-    assert plan.weights_path == list_weights(settings)[-1].weights.path
+    bench = Bench(project, None, None, Silent(), None, None, None)
+    served = serving_plan(Candidate(model="org/base", method="adapter"), bench, base, trained)
+    assert served.served_name == "org/base:shop" and served.adapters == ()
+    assert served.weights_path == list_weights(settings)[-1].weights.path

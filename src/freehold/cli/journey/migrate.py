@@ -81,7 +81,6 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
     from rich.table import Table
     from rich.text import Text
 
-    from freehold.workflows.journey.candidate import served_name
     from freehold.workflows.journey.first_request import first_request
 
     console = Console(highlight=False)
@@ -96,11 +95,11 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
             console.print(
                 f"  memory     {gib(candidate.fit.total_bytes, 2)} of {gib(candidate.fit.available_bytes, 1)}"
             )
-        if candidate.adapter is not None:
-            adapter = candidate.adapter
+        if candidate.trained is not None:
+            trained = candidate.trained
             console.print(
-                f"  training   {adapter.steps} steps, {adapter.train_tokens:,} tokens, "
-                f"{adapter.train_seconds:.0f} s, final loss {adapter.final_loss:.3f}"
+                f"  training   {trained.steps} steps, {trained.train_tokens:,} tokens, "
+                f"{trained.train_seconds:.0f} s, final loss {trained.final_loss:.3f}"
             )
         comparison = candidate.comparison
         if comparison is not None:
@@ -122,7 +121,7 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
         console.print()
     console.print(f"report     {migration.written.html}", soft_wrap=True)
     if endpoint is not None and migration.plan is not None:
-        name = served_name(migration.plan)
+        name = migration.plan.served_name
         down = "freehold down" + _config_words(project)
         console.print(
             f"endpoint   {endpoint.url}/v1   (runs in the background; stop it: {down})", soft_wrap=True

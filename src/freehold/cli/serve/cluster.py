@@ -119,18 +119,16 @@ def _plan(
 ) -> ClusterPlan:
     import msgspec
 
-    from freehold.workflows.serve import serve
     from freehold.workflows.serve.cluster import cluster
+    from freehold.workflows.serve.mounts import mount
+    from freehold.workflows.serve.plan import of_config, pull_and_plan
 
-    told, config = project.config.serve, project.config.cluster
-    planned = serve.plan(
+    config = project.config.cluster
+    planned = pull_and_plan(
         model,
+        of_config(project.config.serve),
         project.settings,
-        engine=told.engine,
-        adapters=[serve.mount(text, model) for text in adapters],
-        context_tokens=told.context_tokens,
-        parallel=told.parallel,
-        options=told.options,
+        adapters=[mount(text, model) for text in adapters],
         progress=shown,
     )
     if address is not None:

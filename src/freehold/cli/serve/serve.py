@@ -84,27 +84,28 @@ def command(
       freehold serve org/small org/large --pin org/small --idle-minutes 30
       freehold serve echo --port 8500
     """
+    import msgspec
+
     from freehold.cli.progress import progress
     from freehold.workflows.project import open_project
     from freehold.workflows.serve import serve
+    from freehold.workflows.serve.plan import of_config, plans
 
     project = open_project(config_path)
     with progress() as shown:
         serve.check_address(project, host, port)  # before a pull that may take minutes
-        plans = serve.plans(
-            project,
-            models,
-            adapters=adapters,
-            engine=engine,
-            context_tokens=context_tokens,
-            parallel=parallel,
+        told = of_config(project.config.serve)
+        request = msgspec.structs.replace(
+            told,
+            context_tokens=context_tokens or told.context_tokens,
+            parallel=parallel or told.parallel,
             kv_type=kv_type,
             quantization=quantization,
-            progress=shown,
         )
+        made = plans(project, models, request, adapters=adapters, engine=engine, progress=shown)
         serve.serve(
             project,
-            plans,
+            made,
             host=host,
             port=port,
             with_gateway=not no_gateway,

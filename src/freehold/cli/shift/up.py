@@ -48,23 +48,15 @@ def command(
     from freehold.cli.progress import progress
     from freehold.cli.serve.serve import tell
     from freehold.workflows.project import open_project
-    from freehold.workflows.serve import serve
+    from freehold.workflows.serve.plan import of_config, pull_and_plan
     from freehold.workflows.shift.up import up
 
     project = open_project(config_path)
     with progress() as shown:
         plan = None
         if model is not None:
-            config = project.config.serve
-            plan = serve.plan(
-                model,
-                project.settings,
-                engine=config.engine,
-                context_tokens=config.context_tokens,
-                parallel=config.parallel,
-                options=config.options,
-                progress=shown,
-            )
+            request = of_config(project.config.serve)
+            plan = pull_and_plan(model, request, project.settings, progress=shown)
         up(
             project,
             host=host,

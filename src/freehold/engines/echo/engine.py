@@ -13,7 +13,8 @@ from freehold.engines.engine import EngineHealth, RunningEngine
 from freehold.engines.options import read
 from freehold.engines.supervisor import Program, Supervised
 from freehold.errors import UsageError
-from freehold.types.endpoint import Capabilities, Endpoint, EngineName, ServedModel, ServePlan
+from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
+from freehold.types.engine import EngineName
 
 CAPABILITIES = Capabilities(
     streaming=True, tools=True, json_schema=True, logprobs=False, adapters=True, embeddings=True

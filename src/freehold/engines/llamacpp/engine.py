@@ -19,7 +19,8 @@ from freehold.engines.weights.check import format_of
 from freehold.errors import EngineError, MissingExtraError, UsageError
 from freehold.hardware.gguf_header import read_header
 from freehold.settings import load as load_settings
-from freehold.types.endpoint import Capabilities, Endpoint, EngineName, ServedModel, ServePlan
+from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
+from freehold.types.engine import EngineName
 
 
 class LlamaEngine:

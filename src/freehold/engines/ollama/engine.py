@@ -24,14 +24,8 @@ from freehold.engines.engine import EngineHealth, RunningEngine
 from freehold.engines.options import read
 from freehold.engines.weights.check import format_of
 from freehold.errors import EngineError, InputError, UpstreamError
-from freehold.types.endpoint import (
-    AdapterMount,
-    Capabilities,
-    Endpoint,
-    EngineName,
-    ServedModel,
-    ServePlan,
-)
+from freehold.types.endpoint import AdapterMount, Capabilities, Endpoint, ServedModel, ServePlan
+from freehold.types.engine import EngineName
 
 OLDEST_VERSION = (0, 5, 5)
 """The first with ``from``, ``adapters`` and ``parameters`` in its create call (documented in its docs/api.md)."""

@@ -16,7 +16,8 @@ from freehold.engines import probe
 from freehold.engines.engine import EngineHealth, RunningEngine
 from freehold.engines.options import read
 from freehold.errors import EngineError, UsageError, did_you_mean
-from freehold.types.endpoint import Capabilities, Endpoint, EngineName, ServedModel, ServePlan
+from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
+from freehold.types.engine import EngineName
 
 ANTHROPIC_VERSION = "2023-06-01"
 

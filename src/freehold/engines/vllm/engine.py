@@ -20,14 +20,8 @@ from freehold.engines.vllm.tools import with_parser
 from freehold.engines.vllm.weights import adapter_folder, check_adapter, check_weights, template_of
 from freehold.errors import EngineError, UsageError
 from freehold.settings import load as load_settings
-from freehold.types.endpoint import (
-    AdapterMount,
-    Capabilities,
-    Endpoint,
-    EngineName,
-    ServedModel,
-    ServePlan,
-)
+from freehold.types.endpoint import AdapterMount, Capabilities, Endpoint, ServedModel, ServePlan
+from freehold.types.engine import EngineName
 
 LONGEST_CALL_SECONDS = 300.0
 

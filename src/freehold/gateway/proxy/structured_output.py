@@ -148,8 +148,8 @@ def constrained(promise: Promise, found: Broken, endpoint: Endpoint, body: bytes
         changes = {"response_format": {"type": "json_schema", "json_schema": schema}}
         if promise.tools:
             changes |= {"tools": None, "tool_choice": None}
-        if endpoint.engine == "vllm":
-            changes["structured_outputs"] = {"json": promise.schema}
+        if endpoint.kind.schema_field is not None:
+            changes[endpoint.kind.schema_field] = {"json": promise.schema}
     again = openai.splice(body, changes)
     return again if again != body else None
 

@@ -23,7 +23,8 @@ from freehold.types.report import CandidateReport, Report
 from freehold.workflows.data import dataset as dataset_workflow
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.data.imports import ImportResult, import_file
-from freehold.workflows.journey.candidate import Candidates, steps_each
+from freehold.workflows.journey.candidate import CandidateRunner, step_count
+from freehold.workflows.journey.methods import Bench, candidates
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project, now
 from freehold.workflows.prove.evaluate import task_of
@@ -70,28 +71,28 @@ def migrate(
 
     Raises `FreeholdError`s of the rooms it joins; what was finished before stays finished.
     """
-    models = project.config.candidates.models
     with open_store(project.store_url) as store:
-        total = STEPS_BEFORE + steps_each(project) * len(models)
+        known = candidates(project.config)
+        total = STEPS_BEFORE + sum(map(step_count, known))
         steps = Steps(store, progress, total=total, fresh=fresh)
         _import(project, store, steps, progress)
-        dataset = _build(project, store, steps)
-        candidates = Candidates(
+        bench = Bench(
             project=project,
             store=store,
             steps=steps,
             progress=progress,
-            dataset=dataset,
+            dataset=_build(project, store, steps),
             task=task_of(project),
             machine=probe_machine(project.state),
         )
-        tried = [candidates.attempt(model) for model in models]
-        best = _best([one.report for one in tried])
-        plan = next((one.plan for one in tried if one.report is best), None)
+        runner = CandidateRunner(bench, count=len(known))
+        outcomes = [runner.run(candidate) for candidate in known]
+        reports = [outcome.report for outcome in outcomes]
+        best = _best(reports)
+        plan = next((outcome.plan for outcome in outcomes if outcome.report is best), None)
         if plan is not None:
-            store.put_record("serve_plan", content_id(plan), plan)
-        reports = [one.report for one in tried]
-        report = _report(project, candidates, reports, notes)
+            store.put_record("serve_plan", content_id(plan.identity), plan)
+        report = _report(bench, runner.planned_looks, reports, notes)
         store.put_record("report", report.id, report, made_from=tuple(_ids(reports)))
         written = write_report(report, project.state / "reports")
     return Migration(report=report, written=written, plan=plan, best=best)
@@ -157,28 +158,27 @@ def _best(candidates: list[CandidateReport]) -> CandidateReport | None:
 
 
 def _report(
-    project: Project, shared: Candidates, reports: list[CandidateReport], more_notes: tuple[str, ...]
+    bench: Bench, planned_looks: int, reports: list[CandidateReport], more_notes: tuple[str, ...]
 ) -> Report:
-    dataset, task = shared.dataset, shared.task
-    incumbent = project.config.incumbent.model if project.config.incumbent else dataset.incumbent_model
+    config, dataset, task = bench.project.config, bench.dataset, bench.task
     notes = list(more_notes)
-    if shared.planned_looks > 1:
+    if planned_looks > 1:
         notes.append(
-            f"{shared.planned_looks} evaluations of the same items were planned; each was tested at alpha "
-            f"{task.alpha / shared.planned_looks:.4f}, so that the promise holds for all of them together."
+            f"{planned_looks} evaluations of the same items were planned; each was tested at alpha "
+            f"{task.alpha / planned_looks:.4f}, so that the promise holds for all of them together."
         )
     return Report(
         id=content_id([dataset.id, task, reports]),
-        app=project.config.app.name,
+        app=config.app.name,
         at=now(),
         version=__version__,
-        incumbent=incumbent,
-        use=project.config.use,
+        incumbent=config.incumbent.model if config.incumbent else dataset.incumbent_model,
+        use=config.use,
         task=task,
-        machine=shared.machine,
+        machine=bench.machine,
         dataset=dataset,
         candidates=tuple(reports),
-        steps=tuple(shared.steps.times),
+        steps=tuple(bench.steps.times),
         data=data_in_short(dataset),
         notes=tuple(notes),
     )
@@ -191,7 +191,7 @@ def _ids(candidates: list[CandidateReport]) -> list[str]:
         for part in (
             candidate.ruling,
             candidate.fit,
-            candidate.adapter,
+            candidate.trained,
             candidate.parity,
             candidate.comparison,
             candidate.verdict,

@@ -41,9 +41,9 @@ from freehold.workflows.data import dataset as datasets
 from freehold.workflows.project import Project, now
 from freehold.workflows.prove.evaluate import task_of
 from freehold.workflows.prove.parity_judging import compare, summarize
-from freehold.workflows.serve import choice, serve
-from freehold.workflows.weights.convert import to_safetensors
-from freehold.workflows.weights.merge import merged, must_merge
+from freehold.workflows.serve import plan as serving
+from freehold.workflows.serve.mounts import mount
+from freehold.workflows.serve.plan import of_config
 from freehold.workflows.weights.pull import ensure_weights
 
 MAX_TOKENS = 48
@@ -226,27 +226,11 @@ def project_parity(
             place = Path(plan.adapters[-1].path)
             folder = place if place.is_dir() else place.parent
     else:
-        config = project.config.serve
-        mounts = [serve.mount(f"parity={adapter}", weights.model_id)] if adapter is not None else []
-        engine = choice.choose(
-            config.engine, weights, settings, adapters=mounts, options=config.options
-        ).engine
-        # The trainer's model is read from the weights themselves, whatever the engine has to be given.
-        given = weights
-        if mounts and must_merge(mounts[0]):
-            given, mounts = merged(weights, mounts[0], settings, engine=engine, progress=progress), []
-        elif engine == "vllm":
-            given = to_safetensors(weights, settings, progress=progress)
-        plan = serve.plan_for(
-            given,
-            engine=engine,
-            adapters=mounts,
-            context_tokens=config.context_tokens,
-            parallel=1,
-            threads=settings.threads,
-            options=config.options,
-        )
-        plan = serve.as_tuned(plan, settings)  # as `freehold serve` would run it
+        mounts = [mount(f"parity={adapter}", weights.model_id)] if adapter is not None else []
+        # As `freehold serve` would run it. The trainer's model is read from the weights themselves, whatever the
+        # engine has to be given.
+        request = msgspec.structs.replace(of_config(project.config.serve), parallel=1)
+        plan = serving.plan(weights, request, settings, adapters=mounts, progress=progress)
     plan = msgspec.structs.replace(plan, port=0)
     return parity(
         project,

@@ -38,7 +38,7 @@ from freehold.types.quants import LossOutcome, QuantLoss, QuantLosses
 from freehold.types.record import content_id
 from freehold.workflows.project import Project
 from freehold.workflows.prove.evaluate import find_dataset
-from freehold.workflows.serve.serve import plan_for
+from freehold.workflows.serve.plan import ServeRequest, plan
 from freehold.workflows.weights.quantize import UNQUANTIZED, make, widest
 
 LADDER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "Q3_K_M", "Q2_K")
@@ -161,14 +161,14 @@ def _smaller(project: Project, reference: Weights, wanted: tuple[str, ...]) -> l
 def plan_of(project: Project, weights: Weights) -> ServePlan:
     """How weights are served for the measurement: as the project would serve them, on llama.cpp."""
     serve = project.config.serve
-    return plan_for(
-        weights,
+    request = ServeRequest(
         engine="llamacpp",
         context_tokens=serve.context_tokens,
         parallel=serve.parallel,
-        threads=project.settings.threads,
         options=serve.options if serve.engine in ("auto", "llamacpp") else {},
+        tuned=False,
     )
+    return plan(weights, request, project.settings)
 
 
 async def _measured(

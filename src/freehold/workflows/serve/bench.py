@@ -20,7 +20,7 @@ from freehold.types.machine import Speed
 from freehold.workflows.fit.machine import engine_build
 from freehold.workflows.fit.speeds import MeasuredSpeed, speed_id
 from freehold.workflows.project import Project
-from freehold.workflows.serve.serve import plan
+from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
 
 ROUNDS = 3
 TIMEOUT_SECONDS = 300.0
@@ -61,15 +61,14 @@ def bench(
     """
     if prompt_tokens < 16 or completion_tokens < 16:
         raise UsageError("fewer than 16 tokens time the start, not the speed")
-    serve = plan(
-        model,
-        project.settings,
+    request = ServeRequest(
         engine=engine,
         context_tokens=2 * (prompt_tokens + completion_tokens) + 256,
         parallel=1,
         quantization=quantization,
         options=project.config.serve.options,
     )
+    serve = pull_and_plan(model, request, project.settings)
     speed = anyio.run(_measure, serve, project, prompt_tokens, completion_tokens)
     box = probe_machine(project.settings.home)
     made = MeasuredSpeed(
@@ -102,7 +101,7 @@ def quantization_of(project: Project, serve: ServePlan) -> str | None:
 
 def build_of(project: Project, serve: ServePlan) -> Build | None:
     """``native`` for llama.cpp compiled on this machine, ``wheel`` for the prebuilt library; None elsewhere."""
-    if serve.engine != "llamacpp":
+    if not serve.kind.tunable:
         return None
     chosen = serve.options.get("binary")
     if chosen is not None:

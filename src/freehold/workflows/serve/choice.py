@@ -18,7 +18,8 @@ from freehold.errors import UsageError
 from freehold.hardware.gguf_header import read_header
 from freehold.hardware.probes import probe_machine
 from freehold.settings import Settings
-from freehold.types.endpoint import AdapterMount, EngineName
+from freehold.types.endpoint import AdapterMount
+from freehold.types.engine import EngineName
 from freehold.types.model import Weights
 
 MANY_STREAMS = 32

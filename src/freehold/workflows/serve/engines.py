@@ -21,7 +21,7 @@ from freehold.hardware.probes.cpu import load_average
 from freehold.settings import Settings
 from freehold.types.progress import Progress
 from freehold.types.record import Record
-from freehold.workflows.serve import serve
+from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
 
 MEASURED_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 LOOK_SECONDS = 1.0
@@ -110,9 +110,8 @@ def install_native(settings: Settings, *, log_dir: Path, force: bool = False, pr
 
 def compare(built: Native, settings: Settings, *, log_dir: Path, progress: Progress) -> Native:
     """Measure the build and the prebuilt library with the same weights, and record which one is used."""
-    plan = serve.plan(
-        MEASURED_MODEL, settings, engine="llamacpp", context_tokens=1024, parallel=1, progress=progress
-    )
+    request = ServeRequest(engine="llamacpp", context_tokens=1024, parallel=1)
+    plan = pull_and_plan(MEASURED_MODEL, request, settings, progress=progress)
 
     ways = {"the build": built.binary, "the prebuilt library": "library"}
     if importlib.util.find_spec("xllamacpp") is None:

@@ -22,7 +22,7 @@ from freehold.workflows.project import now
 
 def advice(plan: ServePlan, settings: Settings) -> str | None:
     """What would make this plan faster on this machine, in one line; None when nothing is known to."""
-    if plan.engine != "llamacpp" or plan.options.get("binary") is not None:
+    if not plan.kind.tunable or plan.options.get("binary") is not None:
         return None
     if vllm.has_gpu() and native.binary(settings.home) is None and vllm.find(settings.home) is None:
         return "a GPU is here, and the prebuilt llama.cpp serves from the CPU: freehold engines install vllm"
@@ -45,7 +45,7 @@ def advice(plan: ServePlan, settings: Settings) -> str | None:
 def fit_of(plan: ServePlan, settings: Settings) -> Fit | None:
     """The fit of a plan on this machine; None where the engine holds no GGUF here, or one of an architecture whose
     cache nobody described: it is served all the same."""
-    if plan.engine != "llamacpp" or plan.weights_path is None:
+    if plan.kind.reads != "gguf" or plan.weights_path is None:
         return None
     mebibytes = read_options(plan.options, LlamaOptions, "llamacpp").prompt_cache_mib
     try:
@@ -61,15 +61,9 @@ def fit_of(plan: ServePlan, settings: Settings) -> Fit | None:
         return None
 
 
-def needed_bytes(plan: ServePlan, settings: Settings) -> int:
-    """Memory a plan takes; 0 where nothing is known."""
-    fit = fit_of(plan, settings)
-    return fit.total_bytes if fit is not None else 0
-
-
 def learn_memory(plan: ServePlan, bytes: int, why: str, settings: Settings) -> None:
     """Record that a plan ran out of memory at load and is taken to need `bytes`: `freehold fit` knows from then on."""
-    fit = fit_of(plan, settings)
+    fit = plan.memory
     if fit is None or plan.weights_path is None:
         return
     already = sum(part.bytes for part in fit.parts if part.name == learned.PART)

@@ -14,7 +14,8 @@ from freehold.engines.pool.control import PREFIX, AddBody, ModelBody, Served, St
 from freehold.engines.pool.seat import ModelStatus
 from freehold.errors import EngineError, UsageError
 from freehold.workflows.project import Project
-from freehold.workflows.serve import serve, servers
+from freehold.workflows.serve import servers
+from freehold.workflows.serve.mounts import mount
 
 LOAD_SECONDS = 1800.0
 KNOWN_SECONDS = 10.0
@@ -56,10 +57,10 @@ def add_adapter(
                 hint=f"--model {models[0].model}, or name it {models[0].model}:{name}",
             )
         model = owners[0] if owners else models[0].model
-    mount = serve.mount(text, _model(models, model))
-    after = _call(found, "POST", "/adapters", AddBody(model=_model(models, model), mount=mount))
-    _until_listed(found, mount.name, wanted=True)
-    return mount.name, after
+    mounted = mount(text, _model(models, model))
+    after = _call(found, "POST", "/adapters", AddBody(model=_model(models, model), mount=mounted))
+    _until_listed(found, mounted.name, wanted=True)
+    return mounted.name, after
 
 
 def remove_adapter(project: Project, name: str, *, port: int | None = None) -> tuple[ModelStatus, ...]:

@@ -25,7 +25,7 @@ from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
 from freehold.workflows.project import Project, now
-from freehold.workflows.serve import serve
+from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
 
 QUANTIZATIONS = ("Q4_0", "Q4_1", "Q8_0", "Q4_K_M")
 """Tried by default. F16 is half as fast as any of them on a CPU, and four times as large."""
@@ -63,13 +63,15 @@ def tune(
         raise UsageError("sizes and streams must be at least 1, and --agree a share above 0 up to 1")
     run = _Run(
         project,
-        serve.plan(
+        pull_and_plan(
             model,
+            ServeRequest(
+                engine="llamacpp",
+                context_tokens=2 * (prompt_tokens + completion_tokens) + 256,
+                parallel=1,
+                tuned=False,
+            ),
             project.settings,
-            engine="llamacpp",
-            context_tokens=2 * (prompt_tokens + completion_tokens) + 256,
-            parallel=1,
-            tuned=False,
             progress=progress,
         ),
         shape=Shape(prompt_tokens, completion_tokens),
@@ -95,7 +97,7 @@ class _Run:
         workload: Workload,
         progress: Progress,
     ) -> None:
-        if plan.engine != "llamacpp" or plan.weights_path is None or plan.weights_sha256 is None:
+        if not plan.kind.tunable or plan.weights_path is None or plan.weights_sha256 is None:
             raise UsageError(
                 f"{plan.model} does not run on llama.cpp", hint="tune-engine is for GGUF weights"
             )

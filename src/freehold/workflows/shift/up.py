@@ -23,9 +23,9 @@ from freehold.types.progress import Progress
 from freehold.types.units import MIB
 from freehold.workflows.license.attributions import attributions
 from freehold.workflows.project import Project, now
-from freehold.workflows.serve import serve
 from freehold.workflows.serve.hold import ServedAt, hold
 from freehold.workflows.serve.names import INCUMBENT
+from freehold.workflows.serve.plan import of_config, pull_and_plan
 from freehold.workflows.shift import routes
 from freehold.workflows.shift.keys import KIND as KEYS
 from freehold.workflows.shift.observer_process import ObserverProcess, Watching
@@ -45,14 +45,10 @@ def project_plan(project: Project, *, progress: Progress | None = None) -> Serve
     if chosen is not None:
         gone = chosen.weights_path is not None and not Path(chosen.weights_path).exists()
         return _had_again(chosen, project, progress) if gone else chosen
-    config = project.config.serve
-    return serve.plan(
+    return pull_and_plan(
         project.config.candidates.models[0],
+        of_config(project.config.serve),
         project.settings,
-        engine=config.engine,
-        context_tokens=config.context_tokens,
-        parallel=config.parallel,
-        options=config.options,
         progress=progress,
     )
 

@@ -187,7 +187,7 @@ def _candidate(project: Project, adapter: Adapter) -> CandidateReport | None:
             candidate
             for report in store.list_records("report", Report)
             for candidate in report.candidates
-            if candidate.adapter is not None and candidate.adapter.id == adapter.id
+            if candidate.trained is not None and candidate.trained.id == adapter.id
         ]
     return found[-1] if found else None
 

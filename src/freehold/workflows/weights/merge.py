@@ -20,7 +20,8 @@ from freehold.settings import Settings
 from freehold.training.output.artefacts import PEFT_CONFIG, PEFT_WEIGHTS
 from freehold.training.output.merge import merge
 from freehold.training.output.merge_job import MergeJob
-from freehold.types.endpoint import AdapterMount, EngineName
+from freehold.types.endpoint import AdapterMount
+from freehold.types.engine import EngineName
 from freehold.types.model import Weights
 from freehold.types.progress import Progress, Silent
 from freehold.workflows.weights.pull import open_store

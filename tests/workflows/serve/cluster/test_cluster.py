@@ -14,6 +14,7 @@ from freehold.errors import ConfigError, UsageError
 from freehold.settings import load
 from freehold.types.config import AppConfig, ClusterConfig, ProjectConfig, parse
 from freehold.types.endpoint import AdapterMount, ServePlan
+from freehold.types.machine import Fit, Workload
 from freehold.workflows.project import Project
 from freehold.workflows.serve.cluster import cluster
 from freehold.workflows.serve.cluster.render import render
@@ -222,9 +223,22 @@ def test_weights_that_only_this_machine_has_are_refused(made, weights, model, ta
     assert documents(render(made(serve), "ray")), "Ray's machines may share a folder"
 
 
-def test_memory_holds_the_cache_too(tmp_path, made, monkeypatch):
-    monkeypatch.setattr(cluster, "needed_bytes", lambda serve, settings: 7 * GIB)
-    assert made(memory_gib=None).memory_bytes == 7 * GIB
+def test_memory_holds_the_cache_too(tmp_path, made, weights):
+    fit = Fit(
+        id="fit",
+        model="org/base",
+        quantization="",
+        machine="here",
+        workload=Workload(),
+        parts=(),
+        total_bytes=7 * GIB,
+        available_bytes=16 * GIB,
+        headroom_bytes=9 * GIB,
+        fits=True,
+        reasons=(),
+    )
+    serve = ServePlan(engine="llamacpp", model="org/base", weights_path=weights, memory=fit)
+    assert made(serve, memory_gib=None).memory_bytes == 7 * GIB
 
 
 # What SkyPilot's YAML reference (0.14, read 2026-11-25) says of the fields that are written here.

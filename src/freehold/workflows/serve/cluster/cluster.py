@@ -22,10 +22,10 @@ from freehold.settings import Settings
 from freehold.types.cluster import ClusterPlan, ClusterState
 from freehold.types.config import ClusterConfig
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
+from freehold.types.engine import ENGINE_KINDS
 from freehold.types.progress import Progress
 from freehold.types.units import GIB
 from freehold.workflows.project import Project
-from freehold.workflows.serve.room import needed_bytes
 
 WORKING_SHARE = 1.2
 """Memory of an engine over its weights, where its cache is not known: code, buffers, the cache of a small model."""
@@ -36,10 +36,10 @@ LOOK_SECONDS = 2.0
 def plan(project: Project, serve: ServePlan, config: ClusterConfig | None = None) -> ClusterPlan:
     """How a `ServePlan` runs on the project's `[cluster]`. Raises `UsageError` for what a cluster cannot serve."""
     config = config or project.config.cluster
-    if serve.engine in ("ollama", "remote"):
+    if not serve.kind.runs_here:
         raise UsageError(
             f"engine {serve.engine} runs elsewhere already, so a cluster has nothing to start",
-            hint="engines of a cluster: llamacpp, vllm, echo",
+            hint=f"engines of a cluster: {', '.join(kind.name for kind in ENGINE_KINDS.values() if kind.runs_here)}",
         )
     name = re.sub(r"[^a-z0-9-]+", "-", project.config.app.name.lower()).strip("-")[:40] or "app"
     made = ClusterPlan(
@@ -64,7 +64,7 @@ def memory_bytes(serve: ServePlan, settings: Settings) -> int:
     path = Path(serve.weights_path)
     files = [path] if path.is_file() else list(path.glob("*.safetensors"))
     size = sum(file.stat().st_size for file in files if file.exists())
-    return max(needed_bytes(serve, settings), BASE_BYTES + round(WORKING_SHARE * size))
+    return max(serve.memory_bytes, BASE_BYTES + round(WORKING_SHARE * size))
 
 
 def up(

@@ -17,6 +17,7 @@ import msgspec
 from freehold.errors import StoreError, UsageError
 from freehold.gateway.config import check_apart
 from freehold.store import Store
+from freehold.types.method import METHOD_KINDS
 from freehold.types.record import Record, event_id
 from freehold.types.rollout import Rollout, RolloutTerms
 from freehold.types.route import Route, RouteState, Target
@@ -287,8 +288,7 @@ def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[s
     verdict = store.get_record("verdict", rollout.verdict_id, Verdict) if rollout.verdict_id else None
     if verdict is None or verdict.outcome != "promote":
         missing.append("no offline verdict says promote")
-    elif {"fits", "parity_ok"} & {reason.code for reason in verdict.reasons} == {"fits"}:
-        # Served on a machine of our own ("fits"), and nobody looked whether it is what was trained.
+    elif (code := parity_asked(verdict)) is not None and code not in {one.code for one in verdict.reasons}:
         missing.append("the served model was not compared with the trained one: freehold migrate does it")
     missing.extend(
         f"{state.metric}: not yet shown to be within its margin"
@@ -296,6 +296,14 @@ def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[s
         if state.promote is False
     )
     return missing
+
+
+def parity_asked(verdict: Verdict) -> str | None:
+    """The reason that shows, for a candidate made as the verdict's was, that what is served is what was made."""
+    if verdict.method is not None:
+        return METHOD_KINDS[verdict.method].parity
+    # Of an evaluation apart from a migration: what is served on a machine of one's own may have been trained.
+    return "parity_ok" if any(reason.code == "fits" for reason in verdict.reasons) else None
 
 
 def default_route(name: str, model: str, candidate_model: str, *, incumbent: str, candidate: str) -> Route:

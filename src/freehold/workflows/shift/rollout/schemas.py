@@ -10,7 +10,8 @@ import msgspec
 from freehold.engines.schemas import unenforced
 from freehold.errors import UsageError
 from freehold.store import Store
-from freehold.types.endpoint import EngineName, ServePlan
+from freehold.types.endpoint import ServePlan
+from freehold.types.engine import EngineName
 from freehold.types.route import Route
 from freehold.types.trace import Trace
 from freehold.workflows.serve.names import ENDPOINT_NAME

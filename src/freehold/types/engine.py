@@ -1,0 +1,112 @@
+"""The kinds of engines, and what is true of each whatever model it serves.
+
+Code outside `freehold.engines` asks these facts, never an engine's name.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from freehold.types.record import Record
+
+EngineName = Literal["llamacpp", "vllm", "ollama", "remote", "echo"]
+WeightsFormat = Literal["gguf", "safetensors"]
+
+
+class EngineKind(Record, frozen=True, kw_only=True):
+    """Facts about a kind of engine."""
+
+    name: EngineName
+    title: str
+    """As its makers write it."""
+    runs_here: bool = True
+    """freehold starts it as a process; otherwise it is a connection to one that runs already."""
+    is_rented: bool = False
+    """Requests are paid for and go to another party: under the client's own credentials where no key is named."""
+    names_models: bool = False
+    """It keeps models itself and is asked for one by name; there are no weights to fetch for it."""
+    brings_weights: bool = False
+    """A candidate on it is judged as it is: nothing is fetched, fitted or trained."""
+    reads: WeightsFormat | None = None
+    """The format of weights it is given; None where it reads several, or none."""
+    reads_adapter_folders: bool = False
+    """It loads an adapter as PEFT writes it; otherwise the GGUF made from that is given where there is one."""
+    takes_template: bool = False
+    """A chat template may be given to it (option ``chat_template``)."""
+    changes_adapters: bool = False
+    """Adapters can be attached and detached while it runs, where its options allow it."""
+    reserves_accelerator: bool = False
+    """It takes a share of an accelerator's memory at start, and what it does not need for weights becomes cache."""
+    plain_kv_only: bool = False
+    """Its key/value cache is counted in 16 bits for a speed estimate, whatever type is asked for."""
+    cuts_prompts: bool = False
+    """A prompt longer than the context is cut without an error, so it must be asked beforehand."""
+    reads_tool_names: bool = True
+    """``tool_choice`` may name one tool."""
+    ignores_tools_unsaid: bool = False
+    """Where a model's chat template has no tools, it answers in plain text instead of refusing."""
+    schema_field: str | None = None
+    """A field of its own that holds an answer to a JSON schema more firmly than ``response_format``."""
+    tells_tokens: Literal["apply-template", "return_token_ids"] | None = None
+    """How it tells the token ids of a prompt; parity of an engine that tells none is judged by text alone."""
+    tunable: bool = False
+    """`freehold tune-engine` knows its options and quantizations."""
+    needs_shared_memory: bool = False
+    """Its processes talk through shared memory, of which a container has too little by default."""
+    installs_apart: bool = False
+    """It lives in an environment of its own, made by ``freehold engines install``."""
+
+
+ENGINE_KINDS: dict[EngineName, EngineKind] = {
+    kind.name: kind
+    for kind in (
+        EngineKind(
+            name="llamacpp",
+            title="llama.cpp",
+            reads="gguf",
+            takes_template=True,
+            changes_adapters=True,
+            reads_tool_names=False,
+            ignores_tools_unsaid=True,
+            tells_tokens="apply-template",
+            tunable=True,
+        ),
+        EngineKind(
+            name="vllm",
+            title="vLLM",
+            reads="safetensors",
+            reads_adapter_folders=True,
+            takes_template=True,
+            changes_adapters=True,
+            reserves_accelerator=True,
+            plain_kv_only=True,
+            schema_field="structured_outputs",
+            tells_tokens="return_token_ids",
+            needs_shared_memory=True,
+            installs_apart=True,
+        ),
+        EngineKind(
+            name="ollama",
+            title="Ollama",
+            runs_here=False,
+            names_models=True,
+            cuts_prompts=True,
+            reads_tool_names=False,
+        ),
+        EngineKind(
+            name="remote",
+            title="a remote endpoint",
+            runs_here=False,
+            is_rented=True,
+            names_models=True,
+            brings_weights=True,
+        ),
+        EngineKind(
+            name="echo",
+            title="the shipped fake",
+            names_models=True,
+            brings_weights=True,
+            changes_adapters=True,
+        ),
+    )
+}

@@ -1,0 +1,150 @@
+"""Steps that methods which train have in common: weights, fit, training, parity."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from freehold import __version__
+from freehold.datasets import building
+from freehold.errors import UnknownModelError, WeightsError
+from freehold.types.endpoint import ServePlan
+from freehold.types.machine import Fit, Workload
+from freehold.types.model import Weights
+from freehold.types.parity import ParityReport
+from freehold.types.training import Adapter
+from freehold.workflows.fit.fit import fit_model
+from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
+from freehold.workflows.prove.parity import parity
+from freehold.workflows.serve.plan import ServeRequest, of_config, require_engine
+from freehold.workflows.train.train import train
+from freehold.workflows.weights.pull import ensure_weights
+
+PARITY_PROMPTS = 8
+"""Held-out prompts put to the trainer's model and to the served one: a wrong template or a missing adapter shows in
+the first few."""
+
+STEP_COUNT = 4
+
+
+class Learned(NamedTuple):
+    """What training left of a candidate, with the weights it began from."""
+
+    weights: Weights
+    fit: Fit
+    result: Adapter
+
+    def made(self, plan: ServePlan, parity: ParityReport, *, untrained_model: str | None = None) -> Made:
+        """It as it is served by `plan`."""
+        return Made(
+            plan=plan,
+            weights=self.weights,
+            fit=self.fit,
+            trained=self.result,
+            parity=parity,
+            untrained_model=untrained_model,
+        )
+
+
+def request_of(bench: Bench) -> ServeRequest:
+    """How candidates are served: by what ``[serve]`` says, untuned, so that all are measured alike."""
+    request = of_config(bench.project.config.serve)
+    return msgspec.structs.replace(request, engine=bench.engine.name, tuned=False)
+
+
+def learn(candidate: Candidate, bench: Bench) -> Learned:
+    """Fetch the base, check that it fits, train it. Raises `NotMadeError` where there is no such base, or no room."""
+    # Not an hour later, after the training.
+    require_engine(bench.engine.name, bench.project.config.serve.options)
+    try:
+        weights = _weights(candidate, bench)
+    except (UnknownModelError, WeightsError) as error:
+        if len(bench.project.config.candidates.models) == 1:
+            raise
+        raise NotMadeError(error.message) from None
+    fit = _fit(candidate, bench, weights)
+    if not fit.fits:
+        reason = "; ".join(fit.reasons) or "it does not fit this machine"
+        raise NotMadeError(reason, weights=weights, fit=fit)
+    return Learned(weights, fit, _train(candidate, bench, weights))
+
+
+def parity_of(candidate: Candidate, bench: Bench, plan: ServePlan, learned: Learned) -> ParityReport:
+    """Whether the engine serves what was trained. Where it doesn't, the evaluation still runs, and the verdict
+    holds: what was measured is then not what was trained."""
+    weights, result = learned.weights, learned.result
+    found = bench.steps.run(
+        f"parity:{candidate.key}",
+        f"{candidate.short_name}: is it served as it was trained?",
+        [plan.identity, weights.sha256, result.id, bench.dataset.id, bench.task, __version__],
+        ParityReport,
+        lambda: parity(
+            bench.project,
+            plan=msgspec.structs.replace(plan, port=0),
+            weights=weights,
+            adapter_path=result.path,
+            samples=list(islice(building.samples(bench.dataset, "held_out"), PARITY_PROMPTS)),
+            progress=bench.progress,
+            task=bench.task,
+        ),
+    )
+    if not found.passed:
+        bench.progress.say(found.check_result().text)
+    return found
+
+
+def _weights(candidate: Candidate, bench: Bench) -> Weights:
+    settings = bench.project.settings
+    return bench.steps.run(
+        f"weights:{candidate.key}",
+        f"{candidate.short_name}: get the weights",
+        [candidate.model, str(settings.home)],
+        Weights,
+        lambda: ensure_weights(candidate.model, settings, progress=bench.progress),
+        still_there=lambda weights: weights.path is not None and Path(weights.path).exists(),
+    )
+
+
+def _fit(candidate: Candidate, bench: Bench, weights: Weights) -> Fit:
+    serve, machine = bench.project.config.serve, bench.machine
+    fit = bench.steps.run(
+        f"fit:{candidate.key}",
+        f"{candidate.short_name}: does it fit?",
+        [weights.sha256, serve, machine.name, machine.memory_bytes, __version__],
+        Fit,
+        lambda: fit_model(
+            candidate.model,
+            weights=weights,
+            workload=Workload(context_tokens=serve.context_tokens, concurrency=serve.parallel),
+            machine=machine,
+            settings=bench.project.settings,
+        ),
+    )
+    bench.store.put_record("fit", fit.id, fit)
+    return fit
+
+
+def _train(candidate: Candidate, bench: Bench, weights: Weights) -> Adapter:
+    config = bench.project.config
+    result = bench.steps.run(
+        f"train:{candidate.key}",
+        f"{candidate.short_name}: learn the task",
+        [weights.sha256, bench.dataset.id, config.train],
+        Adapter,
+        lambda: train(
+            config=config.train,
+            dataset=bench.dataset,
+            base=weights,
+            out_dir=bench.project.state / "adapters",
+            name=config.app.name,
+            settings=bench.project.settings,
+            progress=bench.progress,
+            cluster=config.cluster,
+        ),
+        still_there=lambda result: all((Path(result.path) / file).exists() for file in result.files),
+    )
+    bench.store.put_record("adapter", result.id, result, made_from=result.made_from)
+    return result

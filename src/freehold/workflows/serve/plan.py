@@ -1,0 +1,284 @@
+"""How a model is served: the one place that makes a plan of weights, adapters and what was asked for."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from freehold.engines.llamacpp import tuning
+from freehold.engines.llamacpp.engine import usable_cores
+from freehold.engines.llamacpp.engine import which as find_llama
+from freehold.engines.llamacpp.options import LlamaOptions
+from freehold.engines.options import read as read_options
+from freehold.engines.vllm.engine import which as find_vllm
+from freehold.engines.vllm.options import VllmOptions
+from freehold.errors import MissingExtraError, UsageError
+from freehold.settings import Settings
+from freehold.types.config import ServeConfig
+from freehold.types.endpoint import AdapterMount, ServePlan
+from freehold.types.engine import ENGINE_KINDS, EngineKind, EngineName
+from freehold.types.model import Weights
+from freehold.types.progress import Progress
+from freehold.types.record import Record
+from freehold.workflows.project import Project
+from freehold.workflows.serve import choice, room
+from freehold.workflows.serve.mounts import mount, served_under
+from freehold.workflows.weights.convert import to_safetensors
+from freehold.workflows.weights.merge import merged, must_merge
+from freehold.workflows.weights.pull import ensure_weights
+
+ECHO = "echo"
+"""The model id that means the shipped fake."""
+
+KV_TYPE = "f16"
+"""What the cache holds unless another type is asked for."""
+
+CACHE_OPTIONS = ("flash_attention", "key_type")
+
+
+class ServeRequest(Record, frozen=True, kw_only=True):
+    """What is asked of a plan. An `engine` of ``auto`` is what `choice` says (echo for the model ``echo``)."""
+
+    engine: str = "auto"
+    context_tokens: int = 2048
+    parallel: int = 4
+    kv_type: str = KV_TYPE
+    quantization: str | None = None
+    options: dict[str, Any] = {}
+    tuned: bool = True
+    """Whether what `freehold tune-engine` found for the model is used where nothing else is asked for."""
+
+
+def of_config(config: ServeConfig) -> ServeRequest:
+    """What ``[serve]`` asks for."""
+    return ServeRequest(
+        engine=config.engine,
+        context_tokens=config.context_tokens,
+        parallel=config.parallel,
+        options=config.options,
+    )
+
+
+def names_its_models(model: str, engine: str) -> bool:
+    """Whether the engine is asked for a model by name, so that there are no weights to fetch."""
+    return model == ECHO or (engine in ENGINE_KINDS and _kind(engine).names_models)
+
+
+def pull_and_plan(
+    model: str,
+    request: ServeRequest,
+    settings: Settings,
+    *,
+    adapters: Sequence[AdapterMount] = (),
+    progress: Progress | None = None,
+) -> ServePlan:
+    """`plan` for a model by its name; its weights are pulled when they are not here.
+
+    Raises what `ensure_weights` and `plan` raise.
+    """
+    if names_its_models(model, request.engine):
+        return plan_by_name(model, request, settings, adapters=adapters)
+    weights = ensure_weights(model, settings, quantization=request.quantization, progress=progress)
+    return plan(weights, request, settings, adapters=adapters, progress=progress)
+
+
+def plan_by_name(
+    model: str, request: ServeRequest, settings: Settings, *, adapters: Sequence[AdapterMount] = ()
+) -> ServePlan:
+    """A plan for an engine that keeps its models itself."""
+    named = request.engine in ENGINE_KINDS and _kind(request.engine).names_models
+    return ServePlan(
+        engine=_kind(request.engine).name if named else "echo",
+        model=model,
+        adapters=tuple(adapters),
+        context_tokens=request.context_tokens,
+        parallel=request.parallel,
+        threads=settings.threads,
+        options=request.options,
+    )
+
+
+def plan(
+    weights: Weights,
+    request: ServeRequest,
+    settings: Settings,
+    *,
+    adapters: Sequence[AdapterMount] = (),
+    name: str | None = None,
+    progress: Progress | None = None,
+) -> ServePlan:
+    """How weights that are here are served, under their own name or `name`, and the memory that takes.
+
+    The engine is given what it reads: for vLLM a GGUF is converted once, and an adapter that no engine attaches is
+    merged once into weights of its own, which are served under its name. Weights without a chat template get the
+    one the catalog names. Raises `UsageError` for several adapters of which one must be merged, and what
+    `require_engine`, `to_safetensors` and `merged` raise.
+    """
+    chosen, why = choice.choose(
+        request.engine,
+        weights,
+        settings,
+        streams=request.parallel,
+        adapters=adapters,
+        kv_type=request.kv_type,
+        quantization=request.quantization,
+        options=request.options,
+    )
+    kind = ENGINE_KINDS[chosen]
+    if kind.installs_apart:
+        require_engine(chosen, request.options)  # before weights are converted for it
+        if request.engine == "auto" and progress is not None:
+            progress.say(f"{kind.title} serves {weights.model_id}: {why} (--engine llamacpp for the other)")
+    weights, mounts = _as_read(weights, adapters, kind, settings, progress)
+    options = dict(request.options)
+    if kind.takes_template and weights.chat_template is not None:
+        options.setdefault("chat_template", weights.chat_template)
+    made = ServePlan(
+        engine=chosen,
+        model=name or weights.model_id,
+        weights_path=weights.path,
+        weights_sha256=weights.sha256,
+        adapters=mounts,
+        context_tokens=request.context_tokens,
+        parallel=request.parallel,
+        kv_type=request.kv_type,
+        threads=settings.threads,
+        options=options,
+    )
+    if request.tuned:
+        made = as_tuned(made, settings, may_requantize=request.quantization is None)
+    return msgspec.structs.replace(made, memory=room.fit_of(made, settings))
+
+
+def plans(
+    project: Project,
+    models: Sequence[str],
+    request: ServeRequest | None = None,
+    *,
+    adapters: Sequence[str] = (),
+    engine: str | None = None,
+    progress: Progress | None = None,
+) -> list[ServePlan]:
+    """Plans for several models (default: those of ``[serve] models``), each with its adapters (``NAME=PATH``).
+
+    `request` is what ``[serve]`` asks for where nothing else is given. `engine` goes before the engine of ``[serve]``,
+    whose options are left out for another one.
+
+    An adapter belongs to the model its NAME begins with (``MODEL:NAME``), else to the first; one that is merged has a
+    plan of its own. Raises `UsageError` without any model, and what `pull_and_plan` raises.
+    """
+    config = project.config.serve
+    request = request or of_config(config)
+    asked = list(models or config.models)
+    if not asked:
+        raise UsageError(
+            "no model is named", hint='freehold serve MODEL, or [serve] models = ["…"] in freehold.toml'
+        )
+    mounts: dict[str, list[AdapterMount]] = {model: [] for model in asked}
+    for text in adapters:
+        owner = served_under(text, asked)
+        mounts[owner].append(mount(text, owner))
+        names = [one.name for one in mounts[owner]]
+        if len(set(names)) < len(names):
+            raise UsageError(f"two adapters are called {names[-1]}", hint="give each a name of its own")
+    made = []
+    for model in asked:
+        own = msgspec.structs.replace(
+            request,
+            engine=engine or ("auto" if (model == ECHO) != (config.engine == ECHO) else config.engine),
+            options=_options(config, model, engine),
+        )
+        alone = [one for one in mounts[model] if must_merge(one)]
+        together = [one for one in mounts[model] if one not in alone]
+        made += [
+            pull_and_plan(model, own, project.settings, adapters=group, progress=progress)
+            for group in (together, *([one] for one in alone))
+        ]
+    return made
+
+
+def require_engine(name: EngineName, options: dict[str, Any]) -> None:
+    """Raise, with the command that installs it, when an engine is not here: before the work that needs it at its end.
+
+    Raises `MissingExtraError`, `EngineError` and `UsageError` (an option it does not know).
+    """
+    if name == "vllm":
+        find_vllm(read_options(options, VllmOptions, "vllm"))
+    elif name == "llamacpp":
+        binary = find_llama(read_options(options, LlamaOptions, "llamacpp"))
+        if binary is None and importlib.util.find_spec("xllamacpp") is None:
+            raise MissingExtraError("the llama.cpp engine", "local")
+
+
+def as_tuned(plan: ServePlan, settings: Settings, *, may_requantize: bool = True) -> ServePlan:
+    """`plan` with what `freehold tune-engine` found for its model on this machine; what was asked for stays.
+
+    Other weights are only taken where no quantization was asked for and no adapter belongs to these.
+    """
+    if not plan.kind.tunable:
+        return plan
+    found = tuning.read(settings.home, plan.model, cores=settings.threads or usable_cores())
+    if found is None:
+        return plan
+    best = found.settings
+    if best.weights_sha256 != plan.weights_sha256:
+        bound = any(mount.base_sha256 not in (None, best.weights_sha256) for mount in plan.adapters)
+        if bound or not may_requantize:
+            return msgspec.structs.replace(plan, options={**_usable(best.options, plan), **plan.options})
+        plan = msgspec.structs.replace(
+            plan, weights_path=best.weights_path, weights_sha256=best.weights_sha256
+        )
+    return msgspec.structs.replace(
+        plan,
+        threads=plan.threads or best.threads,
+        kv_type=best.kv_type if _leaves_the_cache(plan) else plan.kv_type,
+        options={**_usable(best.options, plan), **plan.options},
+    )
+
+
+def _as_read(
+    weights: Weights,
+    adapters: Sequence[AdapterMount],
+    kind: EngineKind,
+    settings: Settings,
+    progress: Progress | None,
+) -> tuple[Weights, tuple[AdapterMount, ...]]:
+    """Weights and adapters as the engine reads them."""
+    alone = next((one for one in adapters if must_merge(one)), None)
+    if alone is not None and len(adapters) > 1:
+        raise UsageError(
+            f"{alone.name} is a DoRA adapter, which is served as a model of its own, beside no other adapter",
+            hint="freehold serve puts several on one address",
+        )
+    if alone is not None:
+        return merged(weights, alone, settings, engine=kind.name, progress=progress), ()
+    if kind.reads == "safetensors":
+        weights = to_safetensors(weights, settings, progress=progress)
+    return weights, tuple(adapters)
+
+
+def _kind(engine: str) -> EngineKind:
+    return ENGINE_KINDS[engine]  # type: ignore[index]
+
+
+def _options(config: ServeConfig, model: str, engine: str | None) -> dict[str, Any]:
+    """``[serve] options``, for models of the engine they were written for."""
+    if engine not in (None, "auto", config.engine) and config.engine != "auto":
+        return {}
+    return config.options if (model == ECHO) == (config.engine == ECHO) else {}
+
+
+def _leaves_the_cache(plan: ServePlan) -> bool:
+    """Whether no cache of some kind was asked for. What was found of it goes together, and may not even go with a
+    part that was asked for."""
+    return plan.kv_type == KV_TYPE and not any(name in plan.options for name in CACHE_OPTIONS)
+
+
+def _usable(found: dict[str, Any], plan: ServePlan) -> dict[str, Any]:
+    """The options found, without those about the cache where another was asked for."""
+    if _leaves_the_cache(plan):
+        return found
+    return {name: value for name, value in found.items() if name not in CACHE_OPTIONS}
