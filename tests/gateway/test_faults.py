@@ -18,11 +18,11 @@ from loopback import ANSWER, eventually, gateway, plain, stream, stream_of, trac
 from test_forward import QUESTION, get, post
 
 from freehold.errors import ConfigError, PortInUseError, StoreError
-from freehold.gateway.config import ApiKey, GatewayConfig
+from freehold.gateway.config import GatewayConfig
 from freehold.gateway.keys import hash_of
 from freehold.gateway.serve import free_port, start
 from freehold.types.endpoint import Endpoint
-from freehold.types.route import Limits
+from freehold.types.route import ApiKey, Limits
 
 
 def metric(running, name):

@@ -19,7 +19,9 @@ from freehold.store.faults import translated
 def put(store):
     from datetime import UTC, datetime
 
-    store.put_step("import", "hash", {}, datetime(2026, 3, 1, tzinfo=UTC))
+    from freehold.types.route import Target
+
+    store.finish_step("import", "hash", Target(endpoint="x"), datetime(2026, 3, 1, tzinfo=UTC))
 
 
 def test_a_locked_store_is_worth_a_retry(tmp_path):
@@ -91,16 +93,18 @@ def test_a_full_disk_is_said_and_what_was_there_stays(tmp_path):
         from datetime import UTC, datetime
         from freehold.errors import StorageError
         from freehold.store import open_store
+        from freehold.types.route import Target
         store = open_store(sys.argv[1])
-        store.put_step("small", "hash", {}, datetime(2026, 3, 1, tzinfo=UTC))
+        store.finish_step("small", "hash", Target(endpoint="x"), datetime(2026, 3, 1, tzinfo=UTC))
         with store.database.reading() as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
             connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
         try:
-            store.put_step("large", "hash", {"x": "y" * 10_000_000}, datetime(2026, 3, 1, tzinfo=UTC))
+            large = Target(endpoint="y" * 10_000_000)
+            store.finish_step("large", "hash", large, datetime(2026, 3, 1, tzinfo=UTC))
         except StorageError as error:
             print(error.message)
-        print(store.get_step("small") is not None, store.get_step("large"))
+        print(store.step_result("small", "hash", Target) is not None, store.step_result("large", "hash", Target))
         """
     )
     done = subprocess.run(

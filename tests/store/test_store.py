@@ -1,20 +1,41 @@
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 import msgspec
 import pytest
+from sqlalchemy import select
 
 from freehold.errors import StoreError
 from freehold.store import open_store
-from freehold.types.record import Record, event_id
+from freehold.store.tables import from_micros, records, steps
+from freehold.types.record import StoredRecord, event_id
 from freehold.types.route import Route, Target
 from freehold.types.trace import Trace, Usage
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 
-class Note(Record, frozen=True, kw_only=True):
+class Note(StoredRecord, frozen=True, kw_only=True):
+    kind: ClassVar[str] = "note"
+
+    id: str = "a"
     text: str
+
+
+class Other(StoredRecord, frozen=True, kw_only=True):
+    kind: ClassVar[str] = "other"
+    key_field: ClassVar[str] = "name"
+
+    name: str
+    text: str
+
+
+class LaterNote(StoredRecord, frozen=True, kw_only=True):
+    kind: ClassVar[str] = "note"
+
+    id: str
+    pages: int
 
 
 def trace(number: int, **changes) -> Trace:
@@ -32,23 +53,24 @@ def trace(number: int, **changes) -> Trace:
 
 
 def test_records_come_back_as_they_went_in(store):
-    store.put_record("note", "a", Note(text="first"), made_from=["x", "y"])
-    store.put_record("note", "b", Note(text="second"))
-    store.put_record("other", "a", Note(text="elsewhere"))
-    assert store.get_record("note", "a", Note) == Note(text="first")
-    assert store.get_record("note", "c", Note) is None
-    assert store.record_sources("note", "a") == ("x", "y")
-    assert store.list_records("note", Note) == [Note(text="first"), Note(text="second")]
-    assert store.latest_record("note", Note) == Note(text="second")
+    store.put(Note(text="first"), made_from=["x", "y"])
+    store.put(Note(id="b", text="second"))
+    store.put(Other(name="a", text="elsewhere"))
+    assert store.get(Note, "a") == Note(text="first")
+    assert store.get(Other, "a") == Other(name="a", text="elsewhere")
+    assert store.get(Note, "c") is None
+    assert store.sources(Note, "a") == ("x", "y")
+    assert store.records(Note) == [Note(text="first"), Note(id="b", text="second")]
+    assert store.latest(Note) == Note(id="b", text="second")
 
 
 def test_a_record_put_again_replaces_and_becomes_the_latest(store):
-    store.put_record("note", "a", Note(text="first"))
-    store.put_record("note", "b", Note(text="second"))
-    store.put_record("note", "a", Note(text="changed"))
-    assert store.latest_record("note", Note) == Note(text="changed")
-    assert len(store.list_records("note", Note)) == 2
-    assert store.delete_record("note", "a") and not store.delete_record("note", "a")
+    store.put(Note(text="first"))
+    store.put(Note(id="b", text="second"))
+    store.put(Note(text="changed"))
+    assert store.latest(Note) == Note(text="changed")
+    assert len(store.records(Note)) == 2
+    assert store.delete(Note, "a") and not store.delete(Note, "a")
 
 
 def test_a_watch_tells_of_what_anybody_wrote_and_of_nothing_else(store):
@@ -56,13 +78,13 @@ def test_a_watch_tells_of_what_anybody_wrote_and_of_nothing_else(store):
     assert watch.has_news()
     if store.database.dialect == "sqlite":
         assert not watch.has_news()
-    store.list_records("note", Note)
+    store.records(Note)
     if store.database.dialect == "sqlite":
         assert not watch.has_news(), "reading is no news"
-    store.put_record("note", "a", Note(text="from this process"))
+    store.put(Note(text="from this process"))
     assert watch.has_news()
     with open_store(store.url) as other:
-        other.put_record("note", "b", Note(text="from elsewhere"))
+        other.put(Note(id="b", text="from elsewhere"))
     assert watch.has_news()
     watch.forget()
     assert watch.has_news()
@@ -70,9 +92,9 @@ def test_a_watch_tells_of_what_anybody_wrote_and_of_nothing_else(store):
 
 
 def test_a_stored_record_of_another_shape_is_an_error_with_a_way_out(store):
-    store.put_record("note", "a", Note(text="first"))
+    store.put(Note(text="first"))
     with pytest.raises(StoreError, match="not what this version") as error:
-        store.get_record("note", "a", Route)
+        store.get(LaterNote, "a")
     assert error.value.hint
 
 
@@ -151,16 +173,25 @@ def test_of_two_changes_made_from_one_reading_the_second_is_refused(store):
 
 
 def test_steps_remember_what_they_were_made_from(store):
-    assert store.get_step("train") is None
-    store.put_step("train", "h1", {"adapter": "a1"}, NOON)
-    store.put_step("train", "h2", {"adapter": "a2", "curve": [1.5, None]}, NOON)
-    step = store.get_step("train")
-    assert step is not None
-    assert (step.inputs_hash, step.outputs, step.finished_at) == (
-        "h2",
-        {"adapter": "a2", "curve": [1.5, None]},
-        NOON,
-    )
+    assert store.step_result("train", "h1", Note) is None
+    store.finish_step("train", "h1", Note(text="first"), NOON)
+    store.finish_step("train", "h2", Note(text="second"), NOON)
+    assert store.step_result("train", "h2", Note) == Note(text="second")
+    assert store.step_result("train", "h1", Note) is None
+    assert store.step_result("other", "h2", Note) is None
+    with store.database.reading() as connection:
+        row = connection.execute(select(steps)).one()
+    assert (row.name, row.inputs_hash, from_micros(row.finished_at)) == ("train", "h2", NOON)
+    assert msgspec.json.decode(row.outputs) == {"record": "h2"}
+
+
+def test_rows_are_those_of_released_versions(store):
+    """Kinds and keys are in databases out there: a renamed class or field must not change them."""
+    store.put(Other(name="a", text="x"), made_from=["y"])
+    store.finish_step("train", "h1", Note(text="first"), NOON)
+    with store.database.reading() as connection:
+        rows = connection.execute(select(records.c.kind, records.c.id, records.c.made_from)).all()
+    assert [tuple(row) for row in rows] == [("other", "a", b'["y"]'), ("step:train", "h1", b"[]")]
 
 
 def test_threads_and_stores_share_a_database(url):
@@ -171,7 +202,7 @@ def test_threads_and_stores_share_a_database(url):
             try:
                 for number in range(10):
                     store.add_traces(trace(base + number * 7 + part) for part in range(7))
-                    store.put_record("note", f"{base}-{number}", Note(text="x"))
+                    store.put(Note(id=f"{base}-{number}", text="x"))
             except StoreError as error:
                 errors.append(error)
 
@@ -185,7 +216,7 @@ def test_threads_and_stores_share_a_database(url):
         for thread in threads:
             thread.join()
         assert not errors
-        assert first.count_traces() == 280 and len(second.list_records("note", Note)) == 40
+        assert first.count_traces() == 280 and len(second.records(Note)) == 40
 
 
 def test_the_oldest_traces_go_until_the_rest_fits(store):

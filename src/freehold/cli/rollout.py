@@ -12,8 +12,9 @@ import click
 from freehold.cli.options import caller, config_option, json_option, now, print_json
 
 if TYPE_CHECKING:
+    from freehold.types.rollout import Rollout
     from freehold.workflows.rehearse import Fault
-    from freehold.workflows.rollout import Rollout, Status
+    from freehold.workflows.rollout import Status
     from freehold.workflows.simulate import Simulation
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -12,9 +12,9 @@ from freehold.evals.slicing import question, slice_values
 from freehold.stats.advice import Judge
 from freehold.stats.compare import compare_scores
 from freehold.types.dataset import Sample
+from freehold.types.evaluated import Disagreement
 from freehold.types.evaluation import Comparison, EvalResult, Task
 from freehold.types.record import content_id
-from freehold.types.report import Disagreement
 
 
 class Scale(NamedTuple):

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from freehold.errors import ConfigError, StorageError, StoreError
-from freehold.gateway.config import ApiKey, GatewayConfig, check_apart, check_route
+from freehold.gateway.config import GatewayConfig, check_apart, check_route
 from freehold.gateway.keys import KeyRing
 from freehold.gateway.redaction import redactor_of
 from freehold.gateway.request import Request
 from freehold.types.record import Record
-from freehold.types.route import Route
+from freehold.types.route import ApiKey, Route
 from freehold.wire.errors import ApiError, Reply
 
 if TYPE_CHECKING:

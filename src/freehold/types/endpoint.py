@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from freehold.types.record import Record
+from freehold.types.record import Record, StoredRecord, content_id
 
 EngineName = Literal["llamacpp", "vllm", "ollama", "remote", "echo"]
 Api = Literal["openai", "anthropic", "ollama"]
@@ -35,9 +35,11 @@ class AdapterMount(Record, frozen=True, kw_only=True):
     """Hash of the weights it was trained on; refused on weights that are known to be others."""
 
 
-class ServePlan(Record, frozen=True, kw_only=True):
+class ServePlan(StoredRecord, frozen=True, kw_only=True):
     """Everything an engine needs to start. `parallel` is the number of requests served at once, each with
     `context_tokens` of context of its own."""
+
+    kind: ClassVar[str] = "serve_plan"
 
     engine: EngineName
     model: str
@@ -51,6 +53,10 @@ class ServePlan(Record, frozen=True, kw_only=True):
     port: int = 0
     kv_type: str = "f16"
     options: dict[str, Any] = {}
+
+    @property
+    def key(self) -> str:
+        return content_id(self)
 
 
 class ServedModel(Record, frozen=True, kw_only=True):

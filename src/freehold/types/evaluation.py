@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from freehold.types.record import Record
+from freehold.types.record import Record, StoredRecord
 from freehold.types.trace import Usage
 
 
@@ -124,11 +124,13 @@ class PairedResult(Record, frozen=True, kw_only=True):
     binary: bool = False
 
 
-class Comparison(Record, frozen=True, kw_only=True):
+class Comparison(StoredRecord, frozen=True, kw_only=True):
     """Candidate minus incumbent on the same items. All differences are positive when the candidate is better.
 
     A number that cannot be computed is None, and `notes` say why.
     """
+
+    kind: ClassVar[str] = "comparison"
 
     id: str
     task: str

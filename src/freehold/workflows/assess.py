@@ -17,7 +17,7 @@ from freehold.hardware.tensors import active_parameter_count, parameter_count
 from freehold.store import open_store
 from freehold.types.assessment import Assessment, CandidateOutcome, CandidateRow, Needs
 from freehold.types.evaluation import Comparison
-from freehold.types.machine import Fit, Machine, Speed, Workload
+from freehold.types.machine import Fit, Machine, MeasuredSpeed, Speed, Workload
 from freehold.types.model import Model
 from freehold.types.record import content_id
 from freehold.types.ruling import Ruling
@@ -29,7 +29,7 @@ from freehold.workflows.license import rule_for_model
 from freehold.workflows.machine import find_machine
 from freehold.workflows.needs import SEEN_TRACES, needs_of
 from freehold.workflows.project import Project
-from freehold.workflows.speeds import MeasuredSpeed, all_measured
+from freehold.workflows.speeds import all_measured
 
 RankBy = Literal["prior", "size", "speed", "memory"]
 
@@ -141,7 +141,7 @@ def _scores(project: Project) -> dict[str, tuple[float, str]]:
     """Measured scores by model: candidate's mean of the newest comparison, and the record's id."""
     found: dict[str, tuple[float, str]] = {}
     with open_store(project.store_url) as store:
-        for comparison in store.list_records("comparison", Comparison):
+        for comparison in store.records(Comparison):
             if comparison.candidate_mean is not None:
                 name = comparison.candidate.split(":")[0].lower()
                 found[name] = (comparison.candidate_mean, comparison.id)

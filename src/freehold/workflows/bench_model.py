@@ -16,11 +16,11 @@ from freehold.hardware.probes import probe_machine
 from freehold.hardware.speed import Build
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint, ServePlan
-from freehold.types.machine import Speed
+from freehold.types.machine import MeasuredSpeed, Speed
 from freehold.workflows.builds import engine_build
 from freehold.workflows.project import Project
 from freehold.workflows.serve import plan
-from freehold.workflows.speeds import MeasuredSpeed, speed_id
+from freehold.workflows.speeds import speed_id
 
 ROUNDS = 3
 TIMEOUT_SECONDS = 300.0
@@ -88,7 +88,7 @@ def bench(
         version=__version__,
     )
     with open_store(project.store_url) as store:
-        store.put_record("measured_speed", made.id, made)
+        store.put(made)
     return made
 
 

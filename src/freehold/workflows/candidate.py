@@ -23,6 +23,7 @@ from freehold.evals.frozen import read_frozen
 from freehold.store import Store
 from freehold.types.dataset import Dataset
 from freehold.types.endpoint import AdapterMount, EngineName, ServePlan
+from freehold.types.evaluated import Evaluation
 from freehold.types.evaluation import Task
 from freehold.types.machine import Fit, Machine, Workload
 from freehold.types.model import Weights
@@ -32,7 +33,7 @@ from freehold.types.record import content_id
 from freehold.types.report import CandidateReport
 from freehold.types.ruling import Ruling
 from freehold.types.training import Adapter
-from freehold.workflows.evaluate import Evaluation, Looks, evaluate, frozen_file, keep
+from freehold.workflows.evaluate import Looks, evaluate, frozen_file, keep
 from freehold.workflows.fit import fit_model
 from freehold.workflows.license import lineage_of, rule_for_model
 from freehold.workflows.parity import parity
@@ -126,7 +127,7 @@ class Candidates:
             Ruling,
             lambda: rule_for_model(model, use, lineage=lineage),
         )
-        self.store.put_record("ruling", ruling.id, ruling)
+        self.store.put(ruling)
         return ruling
 
     def _weights(self, model: str) -> Weights:
@@ -155,7 +156,7 @@ class Candidates:
                 settings=self.project.settings,
             ),
         )
-        self.store.put_record("fit", fit.id, fit)
+        self.store.put(fit)
         return fit
 
     def _train(self, model: str, weights: Weights) -> Adapter:
@@ -177,7 +178,7 @@ class Candidates:
             ),
             still_there=lambda adapter: all((Path(adapter.path) / file).exists() for file in adapter.files),
         )
-        self.store.put_record("adapter", adapter.id, adapter, made_from=adapter.made_from)
+        self.store.put(adapter, made_from=adapter.made_from)
         return adapter
 
     def _plan(self, model: str, weights: Weights | None = None, adapter: Adapter | None = None) -> ServePlan:
@@ -279,7 +280,7 @@ class Candidates:
                 findings=[report.parity.finding()] if report.parity is not None else [],
                 version=__version__,
             )
-            self.store.put_record("verdict", judged.id, judged, made_from=judged.made_from)
+            self.store.put(judged, made_from=judged.made_from)
         report = msgspec.structs.replace(
             report,
             untrained=evaluation.untrained,

@@ -20,14 +20,14 @@ from freehold.hardware.speed import estimate
 from freehold.hardware.training_memory import TrainingLoad, runs_fused
 from freehold.settings import Settings
 from freehold.types.config import FinetuneConfig
-from freehold.types.machine import Fit, Machine, Workload
+from freehold.types.machine import Fit, Machine, MeasuredSpeed, Workload
 from freehold.types.model import Weights
 from freehold.types.units import gib
 from freehold.workflows import memory
 from freehold.workflows.builds import engine_build
 from freehold.workflows.fit_server import fit_server
 from freehold.workflows.sizing import Sized, adapter_bytes, at_quantization, size_model
-from freehold.workflows.speeds import MeasuredSpeed, newest
+from freehold.workflows.speeds import newest
 
 VLLM_SMALLER = ("FP8", "AWQ")
 SMALLER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")

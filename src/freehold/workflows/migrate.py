@@ -89,10 +89,10 @@ def migrate(
         best = _best([one.report for one in tried])
         plan = next((one.plan for one in tried if one.report is best), None)
         if plan is not None:
-            store.put_record("serve_plan", content_id(plan), plan)
+            store.put(plan)
         reports = [one.report for one in tried]
         report = _report(project, candidates, reports, notes)
-        store.put_record("report", report.id, report, made_from=tuple(_ids(reports)))
+        store.put(report, made_from=tuple(_ids(reports)))
         written = write_report(report, project.state / "reports")
     return Migration(report=report, written=written, plan=plan, best=best)
 

@@ -17,12 +17,12 @@ from freehold.hardware.quantization import quantize, repacked_bytes, weights_byt
 from freehold.hardware.speed import Build, estimate
 from freehold.hardware.tensors import parameter_count
 from freehold.settings import Settings
-from freehold.types.machine import Machine, Workload
+from freehold.types.machine import Machine, MeasuredSpeed, Workload
 from freehold.types.quants import QuantLosses, QuantRow, Quants
 from freehold.workflows.builds import engine_build
 from freehold.workflows.catalog import synced_quantizations
 from freehold.workflows.sizing import Sized, size_model
-from freehold.workflows.speeds import MeasuredSpeed, newest
+from freehold.workflows.speeds import newest
 
 LADDER = ("BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "IQ4_XS", "Q3_K_M", "IQ3_XXS", "Q2_K")
 """Always shown; others when weights in them are known."""

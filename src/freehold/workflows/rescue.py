@@ -19,12 +19,13 @@ from freehold.errors import UsageError
 from freehold.evals.frozen import read_frozen
 from freehold.evals.replay import Budget
 from freehold.types.dataset import Dataset, Sample
+from freehold.types.evaluated import Freeze
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.drafting import prompt_size, tokens_in
 from freehold.workflows.evaluate import frozen_file
 from freehold.workflows.fine_tunes import Account, FineTune
-from freehold.workflows.freeze import Freeze, freeze
+from freehold.workflows.freeze import freeze
 from freehold.workflows.migrate import Migration, migrate, prepare
 from freehold.workflows.project import CONFIG_NAME, Project, now, open_project
 from freehold.workflows.rescue_project import (

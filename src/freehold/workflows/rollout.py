@@ -19,54 +19,17 @@ from freehold.gateway.config import check_apart
 from freehold.store import Store
 from freehold.types.evaluation import Task
 from freehold.types.record import Record, event_id
+from freehold.types.rollout import Rollout
 from freehold.types.route import Route, RouteState, Target
 from freehold.types.verdict import Verdict
 from freehold.workflows.rollout_looking import Plan, learn, shown
 from freehold.workflows.rollout_tests import Look, Tests, look
 
-KIND = "rollout"
 UNITS_A_STAGE = 50
 HOURS_A_STAGE = 24.0
 _TRIES = 5
 
 RUNNING = ("shadow", "canary", "paused")
-State = Literal["shadow", "canary", "paused", "promoted", "rolled_back"]
-
-
-class Rollout(Record, frozen=True, kw_only=True):
-    """One attempt to move one route. A fix and another try is a new rollout, with new error budgets."""
-
-    id: str
-    route: str
-    state: State
-    task: Task
-    stages: tuple[float, ...]
-    shadow_share: float
-    stage: int = -1
-    """Place in `stages`; -1 while only mirrored."""
-    paused_in: Literal["shadow", "canary"] | None = None
-    """What was going on when it was paused."""
-    started_at: datetime
-    stage_began_at: datetime
-    max_p95_ms: float | None = None
-    verdict_id: str | None = None
-    number: int = 1
-    """How many rollouts this route has had, this one included."""
-    why: str = ""
-    requests_per_user: int = 5
-    window_s: float = 120.0
-
-    @property
-    def plan(self) -> Plan:
-        return Plan(
-            self.id,
-            self.route,
-            self.task,
-            self.started_at,
-            self.max_p95_ms,
-            self.requests_per_user,
-            self.window_s,
-        )
 
 
 class Status(Record, frozen=True, kw_only=True):
@@ -98,7 +61,7 @@ def start(
     window_s: float = 120.0,
 ) -> Rollout:
     """Begin to mirror a route's traffic. Raises `UsageError` while another rollout of the route runs."""
-    earlier = store.get_record(KIND, route.name, Rollout)
+    earlier = store.get(Rollout, route.name)
     if earlier is not None and earlier.state in RUNNING:
         raise UsageError(
             f"a rollout of the route {route.name} is running ({earlier.state})",
@@ -107,7 +70,7 @@ def start(
     check_apart(route, store.routes())
     if not stages or list(stages) != sorted(set(stages)) or not all(0 < share < 1 for share in stages):
         raise UsageError(f"canary stages {list(stages)} are not rising shares between 0 and 1")
-    verdict = store.latest_record("verdict", Verdict)
+    verdict = store.latest(Verdict)
     made = Rollout(
         id=event_id(int(at.timestamp() * 1000)),
         route=route.name,
@@ -129,7 +92,7 @@ def start(
 
 def running(store: Store) -> list[Rollout]:
     """The rollouts that are not over."""
-    return [one for one in store.list_records(KIND, Rollout) if one.state in RUNNING]
+    return [one for one in store.records(Rollout) if one.state in RUNNING]
 
 
 def step(store: Store, route_name: str, *, at: datetime, who: str = "freehold") -> Rollout:
@@ -142,12 +105,12 @@ def status(store: Store, route_name: str, *, who: str = "freehold", at: datetime
     """What `step` does, and everything it saw."""
     at = at or datetime.now(UTC)
     rollout, tests = _step(store, find(store, route_name), who=who, at=at)
-    seen = shown(store, rollout.plan, tests)
+    seen = shown(store, _plan(rollout), tests)
     return Status(rollout=rollout, look=seen, missing=_missing(store, rollout, seen, at))
 
 
 def _step(store: Store, rollout: Rollout, *, who: str, at: datetime) -> tuple[Rollout, Tests]:
-    tests = learn(store, rollout.plan, at=at)
+    tests = learn(store, _plan(rollout), at=at)
     seen = look(tests, ())
     if rollout.state in RUNNING and (seen.alarms or seen.broken_off):
         reasons = [seen.broken_off] if seen.broken_off else []
@@ -251,7 +214,7 @@ def rollback(store: Store, route_name: str, *, who: str, at: datetime, why: str 
 
 def rollback_route(store: Store, route_name: str, *, who: str, at: datetime, why: str = "") -> None:
     """`rollback` for any route, also one that was moved without a rollout. Raises `UsageError`."""
-    if store.get_record(KIND, route_name, Rollout) is not None:
+    if store.get(Rollout, route_name) is not None:
         rollback(store, route_name, who=who, at=at, why=why)
         return
     route = _route(store, route_name)
@@ -267,15 +230,15 @@ def _because(what: str, why: str) -> str:
 
 def running_rollout(store: Store, route_name: str) -> Rollout | None:
     """The rollout of a route that is not over yet."""
-    found = store.get_record(KIND, route_name, Rollout)
+    found = store.get(Rollout, route_name)
     return found if found is not None and found.state in RUNNING else None
 
 
 def find(store: Store, route_name: str) -> Rollout:
     """The rollout of a route. Raises `UsageError`."""
-    found = store.get_record(KIND, route_name, Rollout)
+    found = store.get(Rollout, route_name)
     if found is None:
-        others = [one.route for one in store.list_records(KIND, Rollout)]
+        others = [one.route for one in store.records(Rollout)]
         raise UsageError(
             f"the route {route_name} has no rollout",
             hint=f"those that have one: {', '.join(others)} (--route)"
@@ -315,9 +278,7 @@ def _move(
     store.save_route(
         changed, who=who, at=at, why=why, verdict_id=rollout.verdict_id, expected_revision=route.revision
     )
-    store.put_record(
-        KIND, rollout.route, rollout, made_from=(rollout.verdict_id,) if rollout.verdict_id else ()
-    )
+    store.put(rollout, made_from=(rollout.verdict_id,) if rollout.verdict_id else ())
 
 
 def _end(
@@ -368,7 +329,7 @@ def _missing(store: Store, rollout: Rollout, seen: Look, at: datetime) -> tuple[
 
 def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[str]:
     missing = []
-    verdict = store.get_record("verdict", rollout.verdict_id, Verdict) if rollout.verdict_id else None
+    verdict = store.get(Verdict, rollout.verdict_id) if rollout.verdict_id else None
     if verdict is None or verdict.outcome != "promote":
         missing.append("no offline verdict says promote")
     elif {"fits", "parity_ok"} & {reason.code for reason in verdict.reasons} == {"fits"}:
@@ -389,4 +350,16 @@ def default_route(name: str, model: str, candidate_model: str, *, incumbent: str
         model=model,
         incumbent=Target(endpoint=incumbent),
         candidate=Target(endpoint=candidate, model=candidate_model),
+    )
+
+
+def _plan(rollout: Rollout) -> Plan:
+    return Plan(
+        rollout.id,
+        rollout.route,
+        rollout.task,
+        rollout.started_at,
+        rollout.max_p95_ms,
+        rollout.requests_per_user,
+        rollout.window_s,
     )

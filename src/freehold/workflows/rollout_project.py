@@ -11,6 +11,7 @@ import msgspec
 from freehold.errors import UsageError
 from freehold.store import Store, open_store
 from freehold.types.endpoint import ServePlan
+from freehold.types.rollout import Rollout
 from freehold.types.route import Route
 from freehold.workflows import rollout
 from freehold.workflows.evaluate import task_of
@@ -36,7 +37,7 @@ def start_project(
     who: str,
     at: datetime,
     loose_schemas: bool = False,
-) -> rollout.Rollout:
+) -> Rollout:
     """Begin a rollout of what `freehold up` serves.
 
     Raises `UsageError` where something is not known, and where the engine cannot hold answers to the traffic's schemas
@@ -80,7 +81,7 @@ def _new_route(
             hint="name it in freehold.toml: [incumbent] model, base_url, api_key_env",
         )
     if candidate_model is None:
-        plan = store.latest_record("serve_plan", ServePlan)
+        plan = store.latest(ServePlan)
         if plan is None:
             raise UsageError(
                 "no candidate is served yet", hint="freehold migrate chooses one; or name it with --candidate"

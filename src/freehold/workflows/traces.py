@@ -14,7 +14,7 @@ from freehold import __version__, files
 from freehold.errors import UsageError
 from freehold.gateway.telemetry import spans_document
 from freehold.store import Store
-from freehold.store.store import TraceFilter
+from freehold.store.traces import TraceFilter
 from freehold.types.record import Record
 from freehold.types.trace import Trace
 

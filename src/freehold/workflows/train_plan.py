@@ -17,13 +17,13 @@ from freehold.training import base as bases
 from freehold.training import checkpoint, formatting, methods, preview, probe, schedule
 from freehold.training.defaults import weight_count
 from freehold.types.config import FinetuneConfig
+from freehold.types.machine import MeasuredSpeed
 from freehold.types.model import Shape
 from freehold.types.training import Adapter
 from freehold.types.training_plan import Measured, TrainingPlan, TrainingPreview
 from freehold.workflows.fit import training_fit
 from freehold.workflows.project import Project
 from freehold.workflows.sizing import size_model
-from freehold.workflows.speeds import MeasuredSpeed
 from freehold.workflows.train import Asked
 
 FORWARDS = 3.0
@@ -168,8 +168,8 @@ def _measured_time(
 ) -> _Time | None:
     """Seconds of training, from what this project's machine did before: its own runs first, then its reading speed."""
     with open_store(project.store_url) as store:
-        adapters = store.list_records("adapter", Adapter)
-        speeds = store.list_records("measured_speed", MeasuredSpeed)
+        adapters = store.records(Adapter)
+        speeds = store.records(MeasuredSpeed)
     runs = [one for one in reversed(adapters) if one.train_seconds > 0 and one.train_tokens > 0]
     for one in runs:
         if one.base_model == what.base.model_id and one.config.method == config.method:

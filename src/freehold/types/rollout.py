@@ -1,0 +1,92 @@
+"""Traffic on its way to a candidate, and the checks once it is there."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import ClassVar, Literal
+
+from freehold.types.evaluation import Task
+from freehold.types.record import Record, StoredRecord
+
+RolloutState = Literal["shadow", "canary", "paused", "promoted", "rolled_back"]
+Against = Literal["live", "frozen"]
+"""What a check compares with: the incumbent asked now, or its frozen answers."""
+Side = Literal["input", "output"]
+
+FEWEST_PAIRS = 5
+"""Fewer pairs than this say nothing about quality."""
+
+
+class Rollout(StoredRecord, frozen=True, kw_only=True):
+    """One attempt to move one route. A fix and another try is a new rollout, with new error budgets."""
+
+    kind: ClassVar[str] = "rollout"
+    key_field: ClassVar[str] = "route"
+
+    id: str
+    route: str
+    state: RolloutState
+    task: Task
+    stages: tuple[float, ...]
+    shadow_share: float
+    stage: int = -1
+    """Place in `stages`; -1 while only mirrored."""
+    paused_in: Literal["shadow", "canary"] | None = None
+    """What was going on when it was paused."""
+    started_at: datetime
+    stage_began_at: datetime
+    max_p95_ms: float | None = None
+    verdict_id: str | None = None
+    number: int = 1
+    """How many rollouts this route has had, this one included."""
+    why: str = ""
+    requests_per_user: int = 5
+    window_s: float = 120.0
+
+
+class Drift(Record, frozen=True, kw_only=True):
+    """One summary in one period."""
+
+    name: str
+    side: Side
+    users: int
+    share: float
+    baseline: float
+    e_value: float
+    statistic: float
+    alarm: bool
+
+
+class Check(StoredRecord, frozen=True, kw_only=True):
+    """One check. `statistic` alarms at 200, about one false alarm in 200 periods."""
+
+    kind: ClassVar[str] = "watch_check"
+
+    id: str
+    route: str
+    at: datetime
+    against: Against
+    period: int
+    planned: int
+    estimated_usd: Decimal | None
+    budget_usd: Decimal
+    spent_usd: Decimal | None
+    pairs: int
+    unscored: int
+    difference: float | None
+    e_value: float
+    statistic: float
+    alarm: bool
+    smallest_drop: float | None
+    """The smallest drop such checks find within 8 periods with 80 %; None: not even a total one."""
+    drift: tuple[Drift, ...] = ()
+    action: str = "none"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0: nothing found. 1: an alarm. 3: too little to say anything."""
+        if self.alarm or any(one.alarm for one in self.drift):
+            return 1
+        return 3 if self.pairs < FEWEST_PAIRS else 0
