@@ -9,7 +9,7 @@ from freehold.privacy import library
 from freehold.privacy.finds import replaced
 
 
-class Library(library.Library):
+class Library(library.PresidioLibrary):
     """The library's finder, as a redactor of JSON values."""
 
     def redact_text(self, text: str) -> str:

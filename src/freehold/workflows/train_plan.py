@@ -20,7 +20,7 @@ from freehold.types.config import FinetuneConfig
 from freehold.types.machine import MeasuredSpeed
 from freehold.types.model import Shape
 from freehold.types.training import Adapter
-from freehold.types.training_plan import Measured, TrainingPlan, TrainingPreview
+from freehold.types.training_plan import SplitMeasurement, TrainingPlan, TrainingPreview
 from freehold.workflows.fit import training_fit
 from freehold.workflows.project import Project
 from freehold.workflows.sizing import size_model
@@ -41,7 +41,7 @@ class _Time(NamedTuple):
 class _Looked(NamedTuple):
     job: training.Job
     tokenizer: Any
-    train: Measured
+    train: SplitMeasurement
 
 
 def preview_run(project: Project, what: Asked, *, config: FinetuneConfig, count: int) -> TrainingPreview:
@@ -143,7 +143,7 @@ def _counted_as(config: FinetuneConfig) -> Any:
     return config.method if config.method in ("lora", "qlora", "full") else "lora"
 
 
-def _notes(config: FinetuneConfig, train: Measured, fits: bool, time: _Time) -> list[str]:
+def _notes(config: FinetuneConfig, train: SplitMeasurement, fits: bool, time: _Time) -> list[str]:
     notes = []
     if config.method in ("dpo", "kto"):
         notes.append(f"memory is counted as for lora; {config.method} compares with the base and takes more")

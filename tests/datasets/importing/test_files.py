@@ -8,7 +8,7 @@ import pytest
 import zstandard
 
 from freehold.datasets import importing
-from freehold.datasets.importing import Imported, Reject, files
+from freehold.datasets.importing import Imported, RejectedRecord, files
 from freehold.datasets.importing.records import MAX_RECORD_BYTES
 from freehold.errors import InputError
 
@@ -57,7 +57,7 @@ def test_an_array_that_breaks_off_keeps_what_came_before(tmp_path):
     path = tmp_path / "a.json"
     path.write_bytes(json.dumps(CHATS).encode()[:-40])
     *good, bad = importing.read(path)
-    assert len(good) == 4 and isinstance(bad, Reject) and "nothing after it" in bad.reason
+    assert len(good) == 4 and isinstance(bad, RejectedRecord) and "nothing after it" in bad.reason
 
 
 @pytest.mark.parametrize("wrap", [gzip.compress, zstandard.compress])
@@ -67,7 +67,7 @@ def test_a_damaged_archive_keeps_what_came_before(tmp_path, wrap):
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(wrap(lines)[:-400])
     found = list(importing.read(path))
-    assert isinstance(found[-1], Reject) and "damaged" in found[-1].reason
+    assert isinstance(found[-1], RejectedRecord) and "damaged" in found[-1].reason
     assert sum(isinstance(one, Imported) for one in found) > 1000
 
 
@@ -80,7 +80,7 @@ def test_long_records_are_rejected_with_their_size(tmp_path, monkeypatch):
     path = tmp_path / "a.jsonl"
     path.write_bytes(LINES + long.encode() + b"\n" + too_long.encode() + b"\n" + LINES)
     found = list(importing.read(path))
-    bad = [one for one in found if isinstance(one, Reject)]
+    bad = [one for one in found if isinstance(one, RejectedRecord)]
     assert [one.line for one in bad] == [6, 7] and len(found) == 12
     assert "10,000" in bad[0].reason and "line of more than" in bad[1].reason
     assert len(bad[0].text) == 2000
@@ -172,10 +172,14 @@ def test_a_file_of_no_use_costs_its_folder_nothing(tmp_path):
     (tmp_path / "scores" / "c.jsonl").write_text('{"value": 1}\n')
     assert importing.sniff(tmp_path).importer.name == "openai"
     empty, good, scores = importing.read(tmp_path)
-    assert isinstance(empty, Reject) and empty.file == "a-empty.jsonl" and "no record in it" in empty.reason
+    assert (
+        isinstance(empty, RejectedRecord)
+        and empty.file == "a-empty.jsonl"
+        and "no record in it" in empty.reason
+    )
     assert asked(good) == "grüße 0"
     assert (
-        isinstance(scores, Reject)
+        isinstance(scores, RejectedRecord)
         and scores.file == "scores/c.jsonl"
         and "fields are: value" in scores.reason
     )

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from freehold.datasets import importing
-from freehold.datasets.importing import IMPORTERS, Imported, PassedOver, Reject
+from freehold.datasets.importing import IMPORTERS, Imported, PassedOver, RejectedRecord
 from freehold.errors import InputError
 from freehold.types.config import DataConfig
 
@@ -130,7 +130,7 @@ def test_stored_completions_with_their_messages(tmp_path):
         assert (found.conversation_id, found.usage.prompt_tokens) == ("s1", 9)
         assert found.at.year == 2025
     _, (alone,) = read(tmp_path, COMPLETION)
-    assert isinstance(alone, Reject) and "without the messages" in alone.reason
+    assert isinstance(alone, RejectedRecord) and "without the messages" in alone.reason
 
 
 def test_evals_output_items_and_record_files(tmp_path):
@@ -230,7 +230,7 @@ def test_langfuse_session_gives_its_traces_as_one_conversation(tmp_path):
     assert format == "langfuse"
     assert (first.id, second.id, first.conversation_id, second.conversation_id) == ("t1", "t2", "s1", "s1")
     assert answer(second)["content"] == "tomorrow"
-    assert isinstance(bad, Reject) and "not an object" in bad.reason
+    assert isinstance(bad, RejectedRecord) and "not an object" in bad.reason
 
 
 # LangSmith
@@ -372,7 +372,7 @@ def test_blocks_and_items_keep_their_tool_calls(tmp_path):
 @pytest.mark.parametrize("said", [STREAM[:2], "data: {}\n\n"])
 def test_a_stream_that_broke_off_is_no_answer(tmp_path, said):
     _, (bad,) = read(tmp_path, {**GENERATION, "output": said})
-    assert isinstance(bad, Reject) and "stream" in bad.reason
+    assert isinstance(bad, RejectedRecord) and "stream" in bad.reason
 
 
 # OpenTelemetry
@@ -494,7 +494,7 @@ def test_opentelemetry_log_records_are_joined_by_span(tmp_path):
     _, rows = read(tmp_path, {"resourceLogs": [{"scopeLogs": [{"logRecords": logged}]}]})
     found, left = rows
     assert (found.conversation_id, answer(found)["content"]) == ("t1", "yes")
-    assert isinstance(left, Reject) and "no gen_ai.choice" in left.reason
+    assert isinstance(left, RejectedRecord) and "no gen_ai.choice" in left.reason
 
 
 # Tables
@@ -554,4 +554,4 @@ def test_any_record_is_imported_rejected_or_passed_over(tmp_path_factory, import
     named = {"input": "text", "label": "label"} if importer.name == "columns" else {}
 
     for found in importing.read(path, DataConfig(format=importer.name, **named)):
-        assert isinstance(found, Imported | Reject | PassedOver)
+        assert isinstance(found, Imported | RejectedRecord | PassedOver)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from freehold.datasets.importing import Imported, Reject, read, sniff
+from freehold.datasets.importing import Imported, RejectedRecord, read, sniff
 from freehold.errors import InputError
 from freehold.types.config import DataConfig
 
@@ -68,7 +68,7 @@ def test_pairs_keep_gold_group_and_metadata(tmp_path):
 def test_bad_records_are_rejected_by_line(tmp_path, record, reason):
     good, bad, again = read(write(tmp_path / "a.jsonl", CHAT, record, CHAT), DataConfig(format="openai"))
     assert isinstance(good, Imported) and isinstance(again, Imported)
-    assert isinstance(bad, Reject)
+    assert isinstance(bad, RejectedRecord)
     assert bad.line == 2
     assert reason in bad.reason
 
@@ -77,7 +77,7 @@ def test_bytes_that_are_not_utf8_are_rejected(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(json.dumps(CHAT).encode() + b'\n{"messages": "\xff\xfe"}\n')
     _, bad = read(path)
-    assert isinstance(bad, Reject) and bad.line == 2
+    assert isinstance(bad, RejectedRecord) and bad.line == 2
 
 
 def test_csv_with_line_breaks_and_bad_rows(tmp_path):
@@ -90,7 +90,7 @@ def test_csv_with_line_breaks_and_bad_rows(tmp_path):
         {"role": "user", "content": "two\nlines"},
     ]
     assert first.gold == "x"
-    assert [type(record) for record in rest] == [Reject, Reject, Reject]
+    assert [type(record) for record in rest] == [RejectedRecord, RejectedRecord, RejectedRecord]
     assert "more fields" in rest[1].reason
 
 
@@ -124,6 +124,6 @@ def test_any_bytes_give_records_or_rejects_never_a_crash(tmp_path_factory, lines
     path.write_bytes(b"\n".join(lines))
     try:
         for record in read(path, DataConfig(format="pairs")):
-            assert isinstance(record, Imported | Reject)
+            assert isinstance(record, Imported | RejectedRecord)
     except InputError:
         assert path.read_bytes().lstrip().startswith(OTHER_KINDS)

@@ -1,8 +1,8 @@
 """Read what applications and tools logged, whatever the format: one importer a file, one registry, told by content.
 
 Covered: the formats of `IMPORTERS`, in JSON lines, JSON, CSV, Parquet and Arrow, gzip or Zstandard compressed, also
-folders of them; any number of records in little memory. A bad record is yielded as a `Reject` with its line and reason,
-one that is sound but no call of a model as `PassedOver`; reading goes on.
+folders of them; any number of records in little memory. A bad record is yielded as a `RejectedRecord` with its line and
+reason, one that is sound but no call of a model as `PassedOver`; reading goes on.
 Not covered: live fetching from those tools.
 """
 
@@ -29,21 +29,21 @@ from freehold.datasets.importing import (
     pairs,
     preferences,
 )
-from freehold.datasets.importing.files import Container, Row, size_bytes
+from freehold.datasets.importing.files import Container, SourceRow, size_bytes
 from freehold.datasets.importing.folders import Part, parts
 from freehold.datasets.importing.importer import Columns, Importer, Mapping
-from freehold.datasets.importing.records import Found, Imported, PassedOver, Reject
+from freehold.datasets.importing.records import Imported, PassedOver, RecordOutcome, RejectedRecord
 from freehold.errors import InputError
 from freehold.types.config import DataConfig
 
 __all__ = [
     "FORMATS",
     "IMPORTERS",
-    "Found",
+    "ImportSource",
     "Imported",
     "PassedOver",
-    "Reject",
-    "Source",
+    "RecordOutcome",
+    "RejectedRecord",
     "find",
     "read",
     "size_bytes",
@@ -69,7 +69,7 @@ _OLD_NAMES = {"csv": "columns", "jsonl": "columns"}
 _LOOKED_AT = 20
 
 
-class Source(NamedTuple):
+class ImportSource(NamedTuple):
     """A file and how it will be read. `mapping` says what of a trace comes from which field."""
 
     part: Part
@@ -79,7 +79,7 @@ class Source(NamedTuple):
     mapping: Mapping
 
 
-def sniff(path: Path, data: DataConfig | None = None) -> Source:
+def sniff(path: Path, data: DataConfig | None = None) -> ImportSource:
     """How a file (of a folder: the first of use) is read.
 
     Raises `InputError` when it cannot be read, is empty or is nothing freehold knows.
@@ -93,7 +93,7 @@ def sniff(path: Path, data: DataConfig | None = None) -> Source:
     raise first or InputError("no data file", path=str(path))
 
 
-def _source(part: Part, data: DataConfig) -> Source:
+def _source(part: Part, data: DataConfig) -> ImportSource:
     container = files.container_of(part.path)
     looked = list(islice(files.rows(part.path, container), _LOOKED_AT))
     records = [row.value for row in looked if row.value is not None]
@@ -113,10 +113,10 @@ def _source(part: Part, data: DataConfig) -> Source:
         mapping = importer.start(data, found).mapping
     except InputError as error:
         raise InputError(error.message, path=str(part.path), hint=error.hint) from None
-    return Source(part, container, importer, found, mapping)
+    return ImportSource(part, container, importer, found, mapping)
 
 
-def _nothing(path: Path, looked: list[Row]) -> InputError:
+def _nothing(path: Path, looked: list[SourceRow]) -> InputError:
     """The error for a file none of whose first records can be read."""
     if not looked:
         return InputError("no record in it", path=str(path), hint="it is empty, or holds only a header")
@@ -133,11 +133,11 @@ def find(records: list[dict[str, Any]]) -> Importer:
     return max(dict.fromkeys(claimed), key=claimed.count)
 
 
-def read(path: Path, data: DataConfig | None = None) -> Iterator[Found]:
+def read(path: Path, data: DataConfig | None = None) -> Iterator[RecordOutcome]:
     """Read every record of a file or folder, in order.
 
     Raises `InputError` when a file itself cannot be read or lacks the columns `data` names; a bad record is
-    yielded as a `Reject`, and so is such a file where others of its folder are of use.
+    yielded as a `RejectedRecord`, and so is such a file where others of its folder are of use.
     """
     data = data or DataConfig()
     if path.is_dir():
@@ -150,7 +150,7 @@ def read(path: Path, data: DataConfig | None = None) -> Iterator[Found]:
             if name is None:
                 raise
             reason = f"none of this file is read: {error.message.removeprefix(f'{part.path}: ')}"
-            yield Reject(line=error.line or 1, reason=reason, text="", file=name)
+            yield RejectedRecord(line=error.line or 1, reason=reason, text="", file=name)
             continue
         for found in _read(source, data):
             if name is None and part.split is None:
@@ -158,15 +158,15 @@ def read(path: Path, data: DataConfig | None = None) -> Iterator[Found]:
             elif isinstance(found, Imported):
                 metadata = found.metadata if part.split is None else {**found.metadata, "split": part.split}
                 yield msgspec.structs.replace(found, file=name, metadata=metadata)
-            elif isinstance(found, Reject):
+            elif isinstance(found, RejectedRecord):
                 yield msgspec.structs.replace(found, file=name)
             else:
                 yield found
 
 
-def _read(source: Source, data: DataConfig) -> Iterator[Found]:
+def _read(source: ImportSource, data: DataConfig) -> Iterator[RecordOutcome]:
     converter = source.importer.start(data, source.columns)
-    rows: Iterator[Row] = files.rows(source.part.path, source.container)
+    rows: Iterator[SourceRow] = files.rows(source.part.path, source.container)
     for row in rows:
         yield from converter.feed(row)
     yield from converter.finish()

@@ -47,7 +47,7 @@ _OF_A_PAGE = frozenset(
 )
 
 
-class Row(NamedTuple):
+class SourceRow(NamedTuple):
     """One record as it stands in a file. `problem` says why `value` could not be read."""
 
     line: int
@@ -104,7 +104,7 @@ def container_of(path: Path) -> Container:
     return "json" if len(lines) > 1 and not name.endswith((".jsonl", ".ndjson")) else "json lines"
 
 
-def rows(path: Path, container: Container) -> Iterator[Row]:
+def rows(path: Path, container: Container) -> Iterator[SourceRow]:
     """Every record of a file, in order. Raises `InputError` when the file itself cannot be read."""
     if container == "csv":
         return _csv_rows(path)
@@ -196,7 +196,7 @@ def _bounded_lines(file: IO[bytes]) -> Iterator[bytes]:
         yield line
 
 
-def _json_line_rows(path: Path) -> Iterator[Row]:
+def _json_line_rows(path: Path) -> Iterator[SourceRow]:
     number = 0
     with opened(path) as file:
         try:
@@ -205,34 +205,36 @@ def _json_line_rows(path: Path) -> Iterator[Row]:
                     continue
                 if len(line) > MAX_LINE_BYTES:
                     problem = f"line of more than {MAX_LINE_BYTES:,} bytes"
-                    yield Row(number, None, len(line), shown(line), problem)
+                    yield SourceRow(number, None, len(line), shown(line), problem)
                     continue
                 yield from _unwrapped(_row(number, line))
         except _DAMAGED as error:
-            yield Row(number + 1, None, 0, "", f"the file ends early or is damaged from here on: {error}")
+            yield SourceRow(
+                number + 1, None, 0, "", f"the file ends early or is damaged from here on: {error}"
+            )
 
 
-def _row(number: int, text: bytes) -> Row:
+def _row(number: int, text: bytes) -> SourceRow:
     try:
         value = msgspec.json.decode(text)
     except UnicodeDecodeError:
-        return Row(number, None, len(text), shown(text), "not valid UTF-8")
+        return SourceRow(number, None, len(text), shown(text), "not valid UTF-8")
     except msgspec.DecodeError as error:
         try:
             text.decode()
         except UnicodeDecodeError:
-            return Row(number, None, len(text), shown(text), "not valid UTF-8")
-        return Row(number, None, len(text), shown(text), f"not valid JSON: {error}")
+            return SourceRow(number, None, len(text), shown(text), "not valid UTF-8")
+        return SourceRow(number, None, len(text), shown(text), f"not valid JSON: {error}")
     except RecursionError:
-        return Row(number, None, len(text), shown(text), "JSON nested too deeply")
+        return SourceRow(number, None, len(text), shown(text), "JSON nested too deeply")
     if not isinstance(value, dict):
-        return Row(
+        return SourceRow(
             number, None, len(text), shown(text), f"expected a JSON object, got {type(value).__name__}"
         )
-    return Row(number, value, len(text), shown(text))
+    return SourceRow(number, value, len(text), shown(text))
 
 
-def _unwrapped(row: Row) -> Iterator[Row]:
+def _unwrapped(row: SourceRow) -> Iterator[SourceRow]:
     """The records of a page as APIs return it (``{"object": "list", "data": […]}``), else the row itself."""
     value = row.value
     names = [] if value is None else [name for name in value if name not in _OF_A_PAGE]
@@ -242,10 +244,10 @@ def _unwrapped(row: Row) -> Iterator[Row]:
         return
     for one in listed:
         text = msgspec.json.encode(one)
-        yield Row(row.line, one, len(text), shown(text))
+        yield SourceRow(row.line, one, len(text), shown(text))
 
 
-def _json_rows(path: Path) -> Iterator[Row]:
+def _json_rows(path: Path) -> Iterator[SourceRow]:
     """Objects of an array, or documents one after another, however they are broken into lines."""
     decoder = json.JSONDecoder()
     with opened(path) as raw:
@@ -267,7 +269,9 @@ def _json_rows(path: Path) -> Iterator[Row]:
                 try:
                     _, end = decoder.raw_decode(buffer, at)
                 except RecursionError:
-                    yield Row(line, None, 0, "", "JSON nested too deeply; nothing after it could be read")
+                    yield SourceRow(
+                        line, None, 0, "", "JSON nested too deeply; nothing after it could be read"
+                    )
                     return
                 except json.JSONDecodeError as error:
                     failure, end = str(error), None
@@ -286,23 +290,23 @@ def _json_rows(path: Path) -> Iterator[Row]:
                 if at < len(buffer):
                     reason = f"not valid JSON: {failure}; nothing after it could be read"
                     rest = buffer[at : at + SHOWN_CHARACTERS].encode("utf-8", "replace").decode()
-                    yield Row(line, None, len(buffer) - at, rest, reason)
+                    yield SourceRow(line, None, len(buffer) - at, rest, reason)
                 return
             if len(buffer) - at > MAX_DOCUMENT_CHARACTERS:
                 reason = "one JSON document of more than 256 MiB; make JSON lines of it: jq -c '.data[]'"
-                yield Row(line, None, len(buffer) - at, buffer[at : at + 200], reason)
+                yield SourceRow(line, None, len(buffer) - at, buffer[at : at + 200], reason)
                 return
             try:
                 more = text.read(want)
             except _DAMAGED as error:
-                yield Row(line, None, 0, "", f"the file ends early or is damaged from here on: {error}")
+                yield SourceRow(line, None, 0, "", f"the file ends early or is damaged from here on: {error}")
                 more = ""
             want *= 2
             ended = not more
             buffer, at = buffer[at:] + more, 0
 
 
-def _csv_rows(path: Path) -> Iterator[Row]:
+def _csv_rows(path: Path) -> Iterator[SourceRow]:
     csv.field_size_limit(MAX_RECORD_BYTES)
     with opened(path) as raw:
         # Bytes that are no UTF-8 become lone surrogates, so that their row can be rejected by its number.
@@ -325,10 +329,12 @@ def _csv_rows(path: Path) -> Iterator[Row]:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield Row(began, None, 0, "", f"not valid CSV: {error} (a quote that is never closed?)")
+                yield SourceRow(began, None, 0, "", f"not valid CSV: {error} (a quote that is never closed?)")
                 continue
             except _DAMAGED as error:
-                yield Row(began, None, 0, "", f"the file ends early or is damaged from here on: {error}")
+                yield SourceRow(
+                    began, None, 0, "", f"the file ends early or is damaged from here on: {error}"
+                )
                 return
             if not fields:
                 continue
@@ -340,14 +346,14 @@ def _csv_rows(path: Path) -> Iterator[Row]:
                     size = len(joined.encode())
                 except UnicodeEncodeError:
                     seen = joined[:SHOWN_CHARACTERS].encode("utf-8", "replace").decode()
-                    yield Row(line, None, size, seen, "not valid UTF-8")
+                    yield SourceRow(line, None, size, seen, "not valid UTF-8")
                     continue
             if len(fields) > len(header):
                 problem = f"{len(fields)} fields, more fields than the header has columns ({len(header)})"
-                yield Row(line, None, size, joined[:SHOWN_CHARACTERS], problem)
+                yield SourceRow(line, None, size, joined[:SHOWN_CHARACTERS], problem)
                 continue
             value = {name: field for name, field in zip(header, fields, strict=False) if field != ""}
-            yield Row(line, value, size, joined[:SHOWN_CHARACTERS])
+            yield SourceRow(line, value, size, joined[:SHOWN_CHARACTERS])
 
 
 def csv_header(path: Path) -> tuple[str, ...]:
@@ -368,7 +374,7 @@ def _delimiter(path: Path, text: io.TextIOWrapper) -> str:
     return best if counts.get(best) else ","
 
 
-def _arrow_rows(path: Path, container: Container) -> Iterator[Row]:
+def _arrow_rows(path: Path, container: Container) -> Iterator[SourceRow]:
     import importlib.util
 
     if importlib.util.find_spec("pyarrow") is None:
@@ -386,15 +392,17 @@ def _arrow_rows(path: Path, container: Container) -> Iterator[Row]:
                 for name, names in labels.items():
                     if isinstance(plain.get(name), int) and 0 <= plain[name] < len(names):
                         plain[name] = names[plain[name]]
-                yield Row(number, plain, 0, shown(repr(value)[:SHOWN_CHARACTERS].encode("utf-8", "replace")))
+                yield SourceRow(
+                    number, plain, 0, shown(repr(value)[:SHOWN_CHARACTERS].encode("utf-8", "replace"))
+                )
     except OSError as error:  # pyarrow's errors of input and output are OSErrors too
         if number == 0:
             raise unreadable(path, error) from None
-        yield Row(number + 1, None, 0, "", f"the file is damaged from here on: {error}")
+        yield SourceRow(number + 1, None, 0, "", f"the file is damaged from here on: {error}")
     except pyarrow.ArrowException as error:
         if number == 0:
             raise InputError(f"cannot be read as {container}: {error}", path=str(path)) from None
-        yield Row(number + 1, None, 0, "", f"the file is damaged from here on: {error}")
+        yield SourceRow(number + 1, None, 0, "", f"the file is damaged from here on: {error}")
 
 
 def _batches(path: Path, container: Container) -> Iterable[Any]:
