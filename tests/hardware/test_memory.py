@@ -3,7 +3,7 @@ import pytest
 from freehold.catalog import models
 from freehold.errors import UsageError
 from freehold.hardware.fit import fit
-from freehold.hardware.memory import kv_cache
+from freehold.hardware.memory import ServingLoad, kv_cache
 from freehold.hardware.probes import probe_machine
 from freehold.hardware.quantization import repacked_bytes, weights_bytes
 from freehold.types.machine import Accelerator, Machine, Workload
@@ -66,12 +66,9 @@ def test_fit_adds_up_and_finds_the_largest_context():
         return fit(
             "m",
             model,
-            quantization="F16",
-            weights_bytes=100 << 20,
-            weights_basis="test",
-            workload=Workload(context_tokens=tokens),
+            ServingLoad("F16", 100 << 20, "test", prompt_cache_bytes=0),
+            Workload(context_tokens=tokens),
             machine=machine(room),
-            prompt_cache_bytes=0,
         )
 
     found = asked(4096, 512 << 20)
@@ -92,10 +89,8 @@ def test_more_context_than_the_model_was_made_for_does_not_fit():
     found = fit(
         "m",
         models.get("SmolLM2-135M-Instruct").shape,
-        quantization="Q4_1",
-        weights_bytes=1,
-        weights_basis="test",
-        workload=Workload(context_tokens=10_000),
+        ServingLoad(quantization="Q4_1", weights_bytes=1, weights_basis="test"),
+        Workload(context_tokens=10_000),
         machine=machine(64 * GIB),
     )
     assert not found.fits
@@ -107,10 +102,8 @@ def test_nonsense_workload_is_refused():
         fit(
             "m",
             shape(),
-            quantization="F16",
-            weights_bytes=1,
-            weights_basis="test",
-            workload=Workload(context_tokens=0),
+            ServingLoad(quantization="F16", weights_bytes=1, weights_basis="test"),
+            Workload(context_tokens=0),
             machine=probe_machine(),
         )
 
@@ -121,10 +114,10 @@ def test_gemma_3_27b_at_32k_on_a_24_gb_card():
     found = fit(
         model.id,
         model.shape,
-        quantization="Q4_K_M",
-        weights_bytes=weights_bytes(model.shape, "Q4_K_M"),
-        weights_basis="test",
-        workload=Workload(context_tokens=32768),
+        ServingLoad(
+            quantization="Q4_K_M", weights_bytes=weights_bytes(model.shape, "Q4_K_M"), weights_basis="test"
+        ),
+        Workload(context_tokens=32768),
         machine=Machine(
             name="card",
             cores=8,

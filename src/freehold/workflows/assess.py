@@ -11,6 +11,7 @@ import msgspec
 from freehold import __version__
 from freehold.catalog import models as catalog
 from freehold.hardware import fit as fitting
+from freehold.hardware.memory import ServingLoad
 from freehold.hardware.quantization import quantize, repacked_bytes, weights_bytes
 from freehold.hardware.speed import Build, estimate
 from freehold.hardware.tensors import active_parameter_count, parameter_count
@@ -211,12 +212,14 @@ def _place(model: Model, workload: Workload, box: Machine, build: Build) -> Plac
         found = fitting.fit(
             model.id,
             model.shape,
-            quantization=name,
-            weights_bytes=size,
-            weights_basis=f"catalog, {name}",
-            workload=workload,
+            ServingLoad(
+                quantization=name,
+                weights_bytes=size,
+                weights_basis=f"catalog, {name}",
+                repacked_bytes=twice,
+            ),
+            workload,
             machine=box,
-            repacked_bytes=twice,
             version=__version__,
         )
         if found.headroom_bytes >= 0 or name == tried[-1]:

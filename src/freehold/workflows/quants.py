@@ -13,6 +13,7 @@ from freehold.catalog import weights as weights_catalog
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UsageError
 from freehold.hardware import fit as fitting
+from freehold.hardware.memory import ServingLoad
 from freehold.hardware.quantization import quantize, repacked_bytes, weights_bytes
 from freehold.hardware.speed import Build, estimate
 from freehold.hardware.tensors import parameter_count
@@ -152,13 +153,15 @@ def _row(
     found = fitting.fit(
         sized.name,
         sized.shape,
-        quantization=name,
-        weights_bytes=size,
-        weights_basis="as known" if known else "computed",
-        workload=workload,
+        ServingLoad(
+            quantization=name,
+            weights_bytes=size,
+            weights_basis="as known" if known else "computed",
+            kv_type=kv_type,
+            repacked_bytes=repacked,
+        ),
+        workload,
         machine=machine,
-        kv_type=kv_type,
-        repacked_bytes=repacked,
         version=__version__,
     )
     return QuantRow(

@@ -8,7 +8,8 @@ import pytest
 import zstandard
 
 from freehold.datasets import importing
-from freehold.datasets.importing import Imported, RejectedRecord, files
+from freehold.datasets.importing import Imported, RejectedRecord
+from freehold.datasets.importing.files import reading
 from freehold.datasets.importing.records import MAX_RECORD_BYTES
 from freehold.errors import InputError
 
@@ -72,7 +73,7 @@ def test_a_damaged_archive_keeps_what_came_before(tmp_path, wrap):
 
 
 def test_long_records_are_rejected_with_their_size(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "MAX_LINE_BYTES", 2 * MAX_RECORD_BYTES)
+    monkeypatch.setattr(reading, "MAX_LINE_BYTES", 2 * MAX_RECORD_BYTES)
     long = json.dumps(
         {"messages": [{"role": "user", "content": "x" * 10_000_000}, {"role": "assistant", "content": "y"}]}
     )

@@ -29,7 +29,10 @@ from freehold.datasets.importing import (
     pairs,
     preferences,
 )
-from freehold.datasets.importing.files import Container, SourceRow, size_bytes
+from freehold.datasets.importing.files import Container
+from freehold.datasets.importing.files.reading import size_bytes
+from freehold.datasets.importing.files.row import SourceRow
+from freehold.datasets.importing.files.table_rows import csv_header
 from freehold.datasets.importing.folders import Part, parts
 from freehold.datasets.importing.importer import Columns, Importer, Mapping
 from freehold.datasets.importing.records import Imported, PassedOver, RecordOutcome, RejectedRecord
@@ -107,7 +110,7 @@ def _source(part: Part, data: DataConfig) -> ImportSource:
     names = tuple(dict.fromkeys(name for record in records for name in record))
     fixed = container in ("csv", "parquet", "arrow") and bool(records)
     if fixed and container == "csv":
-        names = files.csv_header(part.path)
+        names = csv_header(part.path)
     found = Columns(names, fixed)
     try:
         mapping = importer.start(data, found).mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
-from freehold.datasets.importing.files import SourceRow
+from freehold.datasets.importing.files.row import SourceRow
 from freehold.datasets.importing.records import (
     MAX_RECORD_BYTES,
     BadRecord,
