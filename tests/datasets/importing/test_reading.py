@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from freehold.datasets.importing import Imported, RejectedRecord, read, sniff
-from freehold.errors import InputError
+from freehold.datasets.importing import Imported, RejectedRecord, named, read, sniff
+from freehold.errors import ConfigError, InputError
 from freehold.types.config import DataConfig
 
 CHAT = {"messages": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}]}
@@ -127,3 +127,19 @@ def test_any_bytes_give_records_or_rejects_never_a_crash(tmp_path_factory, lines
             assert isinstance(record, Imported | RejectedRecord)
     except InputError:
         assert path.read_bytes().lstrip().startswith(OTHER_KINDS)
+
+
+def test_a_format_that_is_not_there_names_the_nearest(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"messages": []}\n')
+    with pytest.raises(ConfigError, match="data.format is langfuze") as caught:
+        sniff(path, DataConfig(format="langfuze"))
+    assert caught.value.hint == "did you mean langfuse?"
+    with pytest.raises(ConfigError) as caught:
+        named("zzz")
+    assert "auto, opentelemetry" in (caught.value.hint or "")
+
+
+def test_names_of_earlier_versions_are_read():
+    assert named("csv") is named("jsonl") is named("columns")
+    assert named("auto") is None

@@ -36,18 +36,20 @@ from freehold.datasets.importing.files.table_rows import csv_header
 from freehold.datasets.importing.folders import Part, parts
 from freehold.datasets.importing.importer import Columns, Importer, Mapping
 from freehold.datasets.importing.records import Imported, PassedOver, RecordOutcome, RejectedRecord
-from freehold.errors import InputError
+from freehold.errors import ConfigError, InputError, did_you_mean
 from freehold.types.config import DataConfig
 
 __all__ = [
     "FORMATS",
     "IMPORTERS",
+    "OLD_NAMES",
     "ImportSource",
     "Imported",
     "PassedOver",
     "RecordOutcome",
     "RejectedRecord",
     "find",
+    "named",
     "read",
     "size_bytes",
     "sniff",
@@ -67,8 +69,9 @@ IMPORTERS: tuple[Importer, ...] = (
     openai_chat.IMPORTER,
     columns.IMPORTER,
 )
-FORMATS: tuple[str, ...] = tuple(importer.name for importer in IMPORTERS)
-_OLD_NAMES = {"csv": "columns", "jsonl": "columns"}
+FORMATS: tuple[str, ...] = ("auto", *(importer.name for importer in IMPORTERS))
+OLD_NAMES = {"csv": "columns", "jsonl": "columns"}
+"""Names of formats that earlier versions had, still read."""
 _LOOKED_AT = 20
 
 
@@ -100,12 +103,10 @@ def _source(part: Part, data: DataConfig) -> ImportSource:
     container = files.container_of(part.path)
     looked = list(islice(files.rows(part.path, container), _LOOKED_AT))
     records = [row.value for row in looked if row.value is not None]
-    wanted = _OLD_NAMES.get(data.format, data.format)
-    if wanted != "auto":
-        importer = next(one for one in IMPORTERS if one.name == wanted)
-    elif not records:
-        raise _nothing(part.path, looked)
-    else:
+    importer = named(data.format)
+    if importer is None:
+        if not records:
+            raise _nothing(part.path, looked)
         importer = find(records)
     names = tuple(dict.fromkeys(name for record in records for name in record))
     fixed = container in ("csv", "parquet", "arrow") and bool(records)
@@ -128,6 +129,17 @@ def _nothing(path: Path, looked: list[SourceRow]) -> InputError:
     if first.problem == "not valid UTF-8":
         hint = f"convert it: iconv -f ISO-8859-1 -t UTF-8 {path} > utf8{path.suffix or '.jsonl'}"
     return InputError(f"no record can be read: {first.problem}", path=str(path), line=first.line, hint=hint)
+
+
+def named(format: str) -> Importer | None:
+    """The importer of a format; None for ``auto``. Raises `ConfigError` for a name that is not in `FORMATS`."""
+    name = OLD_NAMES.get(format, format)
+    if name not in FORMATS:
+        raise ConfigError(
+            f"data.format is {format}, which is not a format",
+            hint=did_you_mean(format, FORMATS, f"formats: {', '.join(FORMATS)}"),
+        )
+    return next((one for one in IMPORTERS if one.name == name), None)
 
 
 def find(records: list[dict[str, Any]]) -> Importer:
