@@ -1,0 +1,3 @@
+"""What tests of devices share."""
+
+GIB = 1 << 30
