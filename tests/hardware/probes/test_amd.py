@@ -1,6 +1,5 @@
-from tests.hardware.probes.devices import GIB
-
 from freehold.hardware.probes import amd
+from freehold.types.units import GIB
 
 
 def test_amd_by_the_kernel_driver(tmp_path):

@@ -1,6 +1,5 @@
-from tests.hardware.probes.devices import GIB
-
 from freehold.hardware.probes import apple
+from freehold.types.units import GIB
 
 
 def test_apple_lends_a_share_or_what_was_set():

@@ -2,9 +2,9 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from tests.hardware.probes.devices import GIB
 
 from freehold.hardware.probes import nvidia
+from freehold.types.units import GIB
 
 
 class NvmlError(Exception):

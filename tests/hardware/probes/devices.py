@@ -1,3 +1,0 @@
-"""What tests of devices share."""
-
-GIB = 1 << 30
