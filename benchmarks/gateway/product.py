@@ -11,10 +11,10 @@ import os
 import sys
 
 from freehold.gateway import serve
-from freehold.gateway.config import ApiKey, GatewayConfig, to_json
+from freehold.gateway.config import GatewayConfig, to_json
 from freehold.gateway.limits.keys import hash_of
 from freehold.types.endpoint import Endpoint
-from freehold.types.route import Route, Target
+from freehold.types.route import ApiKey, Route, Target
 
 KEY = "fh-benchmark"
 

@@ -59,7 +59,7 @@ class FakeOpenai(EchoApp):
         self._kept.add(said["id"])
         if not body.get("stream"):
             return web.json_response(said)
-        stream = responses.StreamFromOpenai(asked)
+        stream = responses.ResponsesStreamFromOpenai(asked)
         events = stream.feed(_as_chunks(json.loads(reply.body))) + stream.rest()
         return web.Response(body=events, content_type="text/event-stream")
 

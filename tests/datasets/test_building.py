@@ -1,30 +1,12 @@
-from datetime import UTC, datetime
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.datasets.traces import trace, write
 
 from freehold.datasets import building
 from freehold.datasets.building import Recipe, make_samples, split_of
-from freehold.errors import StorageError, UsageError
+from freehold.errors import UsageError
 from freehold.types.dataset import SPLITS
-from freehold.types.trace import Trace
-
-
-def trace(number, text=None, *, group=None, gold="yes", answer="yes", **metadata):
-    return Trace(
-        id=f"t{number}",
-        at=datetime(2026, 1, 1, tzinfo=UTC),
-        source="test",
-        model="m",
-        request={"messages": [{"role": "user", "content": text or f"question {number}"}]},
-        response=None
-        if answer is None
-        else {"choices": [{"message": {"role": "assistant", "content": answer}}]},
-        conversation_id=group,
-        gold=gold,
-        metadata=metadata,
-    )
 
 
 def make(traces, **recipe):
@@ -98,41 +80,3 @@ def test_no_answer_is_dropped_and_counted():
 @given(st.text(max_size=20), st.integers(0, 5))
 def test_split_depends_on_seed_and_group_only(key, seed):
     assert split_of(key, Recipe(seed=seed)) == split_of(key, Recipe(seed=seed))
-
-
-def write(tmp_path, traces, **recipe):
-    made = Recipe(**recipe)
-    return building.write(
-        make_samples(traces, made),
-        made,
-        name="x",
-        root=tmp_path,
-        made_from=("traces:1",),
-        version="0",
-        incumbent_model="m",
-    )
-
-
-def test_written_dataset_is_content_addressed_and_reads_back(tmp_path):
-    traces = [trace(n, gold="yes" if n % 2 else None) for n in range(60)]
-    first, second = write(tmp_path, traces), write(tmp_path, list(reversed(traces)))
-    assert first.id == second.id
-    assert building.load(tmp_path / first.id) == first
-    assert len(list(building.samples(first, "train"))) == first.split("train").samples
-    assert (
-        sum(first.targets_from.values()) == first.split("train").samples + first.split("validation").samples
-    )
-    assert write(tmp_path, traces, seed=1).id != first.id
-
-
-def test_changed_split_file_is_noticed(tmp_path):
-    dataset = write(tmp_path, [trace(n) for n in range(60)])
-    path = tmp_path / dataset.id / "train.jsonl"
-    path.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(StorageError, match="changed after"):
-        list(building.samples(dataset, "train"))
-
-
-def test_empty_split_is_an_error(tmp_path):
-    with pytest.raises(UsageError, match="split would be empty"):
-        write(tmp_path, [trace(1)])

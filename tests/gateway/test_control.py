@@ -9,11 +9,10 @@ import pytest
 from tests.gateway.asking import FORM, QUESTION, TOOLS, call, post, structured
 from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, gateway, plain, trace_of, traces_of
 
-from freehold.gateway.config import ApiKey
 from freehold.gateway.limits.keys import KeyRing, hash_of, new_key
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint, ServedModel
-from freehold.types.route import Limits, Route, Target
+from freehold.types.route import ApiKey, Limits, Route, Target
 from freehold.wire.errors import ApiError
 
 
@@ -177,7 +176,7 @@ def test_keys_are_hashed_required_and_never_sent_on(upstream, tmp_path):
         assert "x-api-key" not in upstream.seen[1].headers
         with open_store(running.config.store_url) as store:
             later = new_key()
-            store.put_record("api_key", "later", ApiKey(name="later", hash=hash_of(later)))
+            store.put(ApiKey(name="later", hash=hash_of(later)))
         shown = {"authorization": f"Bearer {later}"}
         eventually(lambda: post(running, QUESTION, headers=shown)[0] == 200)
 

@@ -18,11 +18,11 @@ from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, traces_of
 
 from freehold.errors import ConfigError, PortInUseError, StoreError
-from freehold.gateway.config import ApiKey, GatewayConfig
+from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.keys import hash_of
 from freehold.gateway.serve import free_port, start
 from freehold.types.endpoint import Endpoint
-from freehold.types.route import Limits
+from freehold.types.route import ApiKey, Limits
 
 
 def processes(running, mark):

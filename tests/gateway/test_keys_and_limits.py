@@ -10,12 +10,11 @@ import msgspec
 from tests.gateway.asking import QUESTION, post
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of
 
-from freehold.gateway.config import ApiKey
 from freehold.gateway.limits.keys import hash_of, new_key
 from freehold.store import default_url, open_store
 from freehold.store.usage import spent
 from freehold.types.config import PriceConfig
-from freehold.types.route import Limits, Route, Target
+from freehold.types.route import ApiKey, Limits, Route, Target
 
 
 def limited(**limits):
@@ -99,13 +98,13 @@ def test_a_revoked_key_is_refused_and_the_last_one_opens_nothing(upstream, tmp_p
     url, secret = default_url(tmp_path), new_key()
     key = ApiKey(name="app", hash=hash_of(secret))
     with open_store(url) as store:
-        store.put_record("api_key", "app", key)
+        store.put(key)
         with gateway(upstream, tmp_path, store_url=url, keys_in_store=True, capture="off") as running:
             shown = {"authorization": f"Bearer {secret}"}
             first = post(running, QUESTION)[0]
             assert first in (401, 503), "nobody is let in before the keys are known"
             eventually(lambda: post(running, QUESTION, headers=shown)[0] == 200)
             revoked = msgspec.structs.replace(key, revoked_at=datetime.now(UTC))
-            store.put_record("api_key", "app", revoked)
+            store.put(revoked)
             eventually(lambda: post(running, QUESTION, headers=shown)[0] == 401)
             assert post(running, QUESTION)[0] == 401

@@ -1,12 +1,10 @@
 import json
-import struct
 
 import pytest
 
 from freehold.catalog import models
 from freehold.errors import InputError
 from freehold.hardware.hf_config import FAMILIES, shape_from_config
-from freehold.hardware.safetensors_header import safetensors_bytes
 from freehold.hardware.tensors import parameter_count
 
 GEMMA = {
@@ -17,6 +15,8 @@ GEMMA = {
         "max_position_embeddings": 131072, "sliding_window": 1024,
     },
 }  # fmt: skip
+
+
 DEEPSEEK = {
     "model_type": "deepseek_v3", "num_hidden_layers": 61, "hidden_size": 7168, "num_attention_heads": 128,
     "num_key_value_heads": 128, "intermediate_size": 18432, "moe_intermediate_size": 2048, "vocab_size": 129280,
@@ -24,11 +24,15 @@ DEEPSEEK = {
     "qk_rope_head_dim": 64, "v_head_dim": 128, "n_routed_experts": 256, "num_experts_per_tok": 8,
     "n_shared_experts": 1, "first_k_dense_replace": 3, "tie_word_embeddings": False,
 }  # fmt: skip
+
+
 SMOL = {
     "model_type": "llama", "num_hidden_layers": 30, "hidden_size": 576, "num_attention_heads": 9,
     "num_key_value_heads": 3, "intermediate_size": 1536, "vocab_size": 49152, "max_position_embeddings": 8192,
     "tie_word_embeddings": True,
 }  # fmt: skip
+
+
 JAMBA = {
     "model_type": "jamba", "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32,
     "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 65536, "max_position_embeddings": 262144,
@@ -112,18 +116,6 @@ def test_nonsense_is_refused(tmp_path, text):
         shape_from_config(tmp_path)
 
 
-def test_safetensors_by_index_or_header(tmp_path):
-    header = b'{"__metadata__":{}}'
-    (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 100)
-    assert safetensors_bytes(tmp_path) == 100
-    (tmp_path / "model.safetensors.index.json").write_text('{"metadata": {"total_size": 400000000000}}')
-    assert safetensors_bytes(tmp_path) == 400_000_000_000
-    (tmp_path / "model.safetensors.index.json").unlink()
-    (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", 2**60) + b"{}")
-    with pytest.raises(InputError, match="safetensors"):
-        safetensors_bytes(tmp_path)
-
-
 def test_every_family_has_a_name_llama_cpp_knows():
     gguf = pytest.importorskip("gguf")
     names = set(gguf.MODEL_ARCH_NAMES.values())
@@ -199,12 +191,3 @@ def test_sparse_attention_is_a_lower_bound_and_says_so(tmp_path):
     found = shape_from_config(write(tmp_path, config))
     assert found.shape == models.get("zai-org/GLM-5").shape
     assert "lower bound" in found.notes[0]
-
-
-@pytest.mark.parametrize("metadata", [None, [], {"total_size": "big"}])
-def test_an_index_without_a_size_falls_back_to_the_files(tmp_path, metadata):
-    (tmp_path / "model.safetensors.index.json").write_text(
-        json.dumps({"metadata": metadata, "weight_map": {}})
-    )
-    with pytest.raises(InputError, match="no safetensors"):
-        safetensors_bytes(tmp_path)

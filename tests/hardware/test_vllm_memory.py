@@ -5,6 +5,7 @@ import pytest
 from freehold.catalog import models
 from freehold.errors import UsageError
 from freehold.hardware import fit as fitting
+from freehold.hardware.memory import ServingLoad
 from freehold.hardware.vllm_memory import (
     LIBRARY_BYTES,
     activation_bytes,
@@ -62,13 +63,13 @@ def test_it_takes_a_share_of_the_device_and_needs_one():
     box = Machine(
         name="m", cores=4, memory_bytes=GIB, available_memory_bytes=GIB, cpu="c", accelerators=(device,)
     )
-    asked = {
-        "quantization": "BF16", "weights_bytes": weights_bytes(LLAMA, "BF16"), "weights_basis": "",
-        "workload": Workload(), "kv_type": "auto", "engine": "vllm",
-    }  # fmt: skip
-    found = fitting.fit("llama", LLAMA, machine=box, **asked)
+    load = ServingLoad("BF16", weights_bytes(LLAMA, "BF16"), "", kv_type="auto", engine="vllm")
+    found = fitting.fit("llama", LLAMA, load, Workload(), machine=box)
     assert found.available_bytes == round(0.92 * 80 * GIB)
     assert found.engine == "vllm"
-    assert sum(part.bytes for part in vllm_parts(LLAMA, 1, "", Workload())) < found.total_bytes
+    assert (
+        sum(part.bytes for part in vllm_parts(LLAMA, load._replace(weights_bytes=1), Workload()))
+        < found.total_bytes
+    )
     with pytest.raises(UsageError, match="has none"):
-        fitting.fit("llama", LLAMA, machine=bare, **asked)
+        fitting.fit("llama", LLAMA, load, Workload(), machine=bare)

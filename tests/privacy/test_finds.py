@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.privacy import patterns
-from freehold.privacy import secrets as finder
 from freehold.privacy.finds import Find, apart, blanked, replaced
 
 PARTS = st.sampled_from(
@@ -36,16 +35,3 @@ def test_finds_are_in_order_apart_and_inside(text):
     assert all(0 <= one.start < one.end <= len(text) for one in found)
     assert len(blanked(text, found, "_")) == len(text)
     assert replaced(text, found, lambda find, value: value) == text
-
-
-def test_keys_of_a_known_form_are_secrets_and_order_numbers_are_not():
-    text = "AKIAIOSFODNN7EXAMPLE, https://me:hunter2hunter2@host/, order 20260301-000123456789 of ada"
-    assert [text[one.start : one.end] for one in finder.find(text)] == [
-        "AKIAIOSFODNN7EXAMPLE",
-        "hunter2hunter2",
-    ]
-
-
-def test_a_private_key_goes_whole():
-    key = "-----BEGIN RSA PRIVATE KEY-----\nMIIB\nabc=\n-----END RSA PRIVATE KEY-----"
-    assert finder.find(f"my key:\n{key}\nthanks") == [Find(8, 8 + len(key), "SECRET")]

@@ -6,7 +6,7 @@ import pytest
 
 from freehold.report import render, words
 from freehold.report.pictures import curve, interval
-from freehold.types.report import Measured
+from freehold.types.evaluated import Measured
 
 spec = importlib.util.spec_from_file_location("sample_report", Path(__file__).with_name("sample_report.py"))
 sample = importlib.util.module_from_spec(spec)

@@ -72,6 +72,11 @@ def test_an_unknown_key_has_a_way_out(key, hint, told):
     assert caught.value.hint == told and not isinstance(caught.value, ConfigError)
 
 
+def test_a_wrong_value_is_called_by_its_noun():
+    with pytest.raises(ConfigError, match="scorer x: option count: Expected `int`, got `str`"):
+        strict.read({"name": "x", "count": "a"}, Options, "scorer x", noun="option")
+
+
 def test_a_kind_without_keys_says_none():
     class Empty(msgspec.Struct):
         pass

@@ -85,7 +85,7 @@ def keep(home: Path, model: SyncedModel) -> None:
         files.write_json(target, model)
 
 
-class Change(Record, frozen=True, kw_only=True):
+class CatalogChange(Record, frozen=True, kw_only=True):
     """What differs from what was known: ``new`` model, ``quantizations`` added, ``license`` or ``shape`` changed."""
 
     model: str
@@ -94,14 +94,16 @@ class Change(Record, frozen=True, kw_only=True):
     after: str
 
 
-def differences(before: SyncedModel | None, after: SyncedModel) -> tuple[Change, ...]:
+def differences(before: SyncedModel | None, after: SyncedModel) -> tuple[CatalogChange, ...]:
     """What one reading tells that the last did not."""
     if before is None:
-        return (Change(model=after.id, kind="new", before="", after=after.license or "no licence stated"),)
+        return (
+            CatalogChange(model=after.id, kind="new", before="", after=after.license or "no licence stated"),
+        )
     found = []
     if before.license != after.license:
         found.append(
-            Change(
+            CatalogChange(
                 model=after.id,
                 kind="license",
                 before=before.license or "none stated",
@@ -109,14 +111,16 @@ def differences(before: SyncedModel | None, after: SyncedModel) -> tuple[Change,
             )
         )
     if before.shape != after.shape:
-        found.append(Change(model=after.id, kind="shape", before=_size(before), after=_size(after)))
+        found.append(CatalogChange(model=after.id, kind="shape", before=_size(before), after=_size(after)))
     had = {one.quantization: one.bytes for one in before.quantizations}
     has = {one.quantization: one.bytes for one in after.quantizations}
     added = sorted(name for name in has if has[name] != had.get(name))
     lost = sorted(name for name in had if name not in has)
     if added or lost:
         found.append(
-            Change(model=after.id, kind="quantizations", before=", ".join(lost), after=", ".join(added))
+            CatalogChange(
+                model=after.id, kind="quantizations", before=", ".join(lost), after=", ".join(added)
+            )
         )
     return tuple(found)
 

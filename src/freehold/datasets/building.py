@@ -22,7 +22,7 @@ from freehold.datasets.recipe import Recipe as Recipe
 from freehold.datasets.sampling import answer_of as answer_of
 from freehold.datasets.sampling import sample_of as sample_of
 from freehold.datasets.sampling import text_of, with_id
-from freehold.datasets.spool import Rows, Spool
+from freehold.datasets.spool import Rows, SampleSpool
 from freehold.datasets.writing import Building as Building
 from freehold.datasets.writing import load as load
 from freehold.datasets.writing import samples as samples
@@ -76,7 +76,7 @@ def make_samples(
     before it. The order of the traces decides nothing but which of equals is kept. `folder` takes the spool.
     """
     dropped: Counter[str] = Counter()
-    spool = Spool(folder)
+    spool = SampleSpool(folder)
     index = _Index()
     for trace in traces:
         try:
@@ -125,7 +125,7 @@ class _Conflicts:
     def add(self, first: int, second: int, alike: float) -> None:
         self.pairs.append((first, second, alike))
 
-    def first(self, spool: Spool) -> list[tuple[Sample, Sample, float]]:
+    def first(self, spool: SampleSpool) -> list[tuple[Sample, Sample, float]]:
         likest = sorted(self.pairs, key=lambda pair: (-pair[2], pair[:2]))[: self.MOST]
         return [(spool[first], spool[second], alike) for first, second, alike in likest]
 
@@ -214,7 +214,7 @@ def _digest(text: str) -> bytes:
 
 
 def _without_near(
-    spool: Spool,
+    spool: SampleSpool,
     index: _Index,
     rows: npt.NDArray[np.int64],
     threshold: float,

@@ -37,7 +37,7 @@ Pieces: TypeAlias = npt.NDArray[np.uint32]
 Signatures: TypeAlias = npt.NDArray[np.uint32]
 
 
-class Pairs(NamedTuple):
+class NearPairs(NamedTuple):
     """Places of near duplicates, ``first[i] < second[i]``, and how alike they are."""
 
     first: npt.NDArray[np.int64]
@@ -98,7 +98,7 @@ def signatures(sets: Iterable[Pieces], count: int) -> tuple[Signatures, npt.NDAr
 
 def near_pairs(
     signed: Signatures, there: npt.NDArray[np.bool_], threshold: float, kept: npt.NDArray[np.bool_]
-) -> Pairs:
+) -> NearPairs:
     """All pairs of rows that are at least `threshold` alike, each once, in order.
 
     `kept` marks rows to compare with thoroughly (what is held out): pairs with one of those are all looked at, however
@@ -127,8 +127,8 @@ def near_pairs(
     codes = np.array(sorted(found), dtype=np.int64)
     similarity = np.array([found[int(code)] for code in codes], dtype=np.float32)
     if not len(codes):
-        return Pairs(codes, codes, similarity)
-    return Pairs(codes // count, codes % count, similarity)
+        return NearPairs(codes, codes, similarity)
+    return NearPairs(codes // count, codes % count, similarity)
 
 
 def _bands(threshold: float) -> tuple[int, int]:

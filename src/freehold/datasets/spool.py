@@ -17,7 +17,7 @@ from freehold import files
 from freehold.types.dataset import Sample
 
 
-class Spool:
+class SampleSpool:
     """Encoded samples in a file without a name, each found by its row. 16 bytes of memory a row."""
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -54,7 +54,7 @@ class Spool:
 class Rows(Sequence[Sample]):
     """Some rows of a spool in an order, read when they are asked for."""
 
-    def __init__(self, spool: Spool, rows: Sequence[int]) -> None:
+    def __init__(self, spool: SampleSpool, rows: Sequence[int]) -> None:
         self._spool = spool
         self._rows = rows
 

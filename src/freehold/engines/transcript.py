@@ -45,13 +45,13 @@ async def transcript(
         "max_tokens": max_tokens,
         **({"tools": tools} if tools else {}),
         **({"logprobs": True, "top_logprobs": 1} if endpoint.capabilities.logprobs else {}),
-        **({"return_token_ids": True} if endpoint.kind.tells_tokens == "return_token_ids" else {}),
+        **({"return_token_ids": True} if endpoint.engine_kind.tells_tokens == "return_token_ids" else {}),
         **served.extra_body,
     }
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS)) as http:
         answer = await _post(http, f"{endpoint.base_url}/v1/chat/completions", body)
         ids = None
-        if endpoint.kind.tells_tokens == "apply-template":
+        if endpoint.engine_kind.tells_tokens == "apply-template":
             asked = {"messages": messages, **({"tools": tools} if tools else {})}
             prompt = await _post(http, f"{endpoint.base_url}/apply-template", asked)
             found = await _post(
@@ -61,7 +61,7 @@ async def transcript(
             )
             ids = tuple(found["tokens"])
     choice = answer["choices"][0]
-    if endpoint.kind.tells_tokens == "return_token_ids":
+    if endpoint.engine_kind.tells_tokens == "return_token_ids":
         ids = _ids(answer.get("prompt_token_ids"))
     entries: list[dict[str, Any]] = (choice.get("logprobs") or {}).get("content") or []
     has_ids = bool(entries) and all("id" in entry for entry in entries)

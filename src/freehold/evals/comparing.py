@@ -13,9 +13,9 @@ from freehold.stats.compare import Background, compare_scores
 from freehold.stats.judges import JudgeEvidence
 from freehold.stats.rules import Rule
 from freehold.types.dataset import Sample
+from freehold.types.evaluated import Disagreement
 from freehold.types.evaluation import Comparison, EvalResult, Task
 from freehold.types.record import content_id
-from freehold.types.report import Disagreement
 
 
 class Scale(NamedTuple):

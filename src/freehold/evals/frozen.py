@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -13,6 +12,7 @@ from freehold.errors import StorageError
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.scorers.scorer import Scorer
 from freehold.types.dataset import Sample
+from freehold.types.evaluated import References
 from freehold.types.record import Record
 
 
@@ -21,9 +21,6 @@ class FrozenAnswers(Record, frozen=True, kw_only=True):
 
     sample_id: str
     answers: tuple[str, ...]
-
-
-References = Literal["gold", "incumbent", "mixed"]
 
 
 def read_frozen(path: Path) -> dict[str, tuple[str, ...]]:

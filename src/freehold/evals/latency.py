@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from freehold.types.evaluated import LatencySummary
 from freehold.types.evaluation import EvalResult
-from freehold.types.report import LatencySummary
 
 
 def summarize(

@@ -68,6 +68,6 @@ def request_key(body: dict[str, Any], served: ServedModel, endpoint: Endpoint, r
         "name": served.name,
         "adapter": served.adapter_id,
         "engine": endpoint.engine,
-        "at": endpoint.base_url if endpoint.kind.is_rented else endpoint.name,
+        "at": endpoint.base_url if endpoint.engine_kind.is_rented else endpoint.name,
     }
     return content_id({**identity, "repeat": repeat} if repeat else identity)

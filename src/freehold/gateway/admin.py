@@ -22,12 +22,12 @@ import msgspec
 
 from freehold.errors import ConfigError, StorageError, StoreError
 from freehold.gateway.capture.redaction import redactor_of
-from freehold.gateway.config import ApiKey, GatewayConfig, check_apart, check_route
+from freehold.gateway.config import GatewayConfig, check_apart, check_route
 from freehold.gateway.http.request import Request
 from freehold.gateway.limits.keys import KeyRing
 from freehold.types.record import Record
-from freehold.types.route import Route
-from freehold.wire.errors import ApiError, Reply
+from freehold.types.route import ApiKey, Route
+from freehold.wire.errors import ApiError, HttpReply
 
 if TYPE_CHECKING:
     from freehold.store import Store
@@ -64,7 +64,7 @@ class Admin:
         self._config = config
         self._store: Store | None = None
 
-    async def __call__(self, request: Request, keys: KeyRing, routes: list[Route]) -> Reply:
+    async def __call__(self, request: Request, keys: KeyRing, routes: list[Route]) -> HttpReply:
         """Raises `ApiError` and `ClientGone`."""
         key = keys.check(request.header("authorization"), request.header("x-api-key"))
         parts = [urllib.parse.unquote(part) for part in request.path.removeprefix(PREFIX).split("/")]
@@ -105,7 +105,7 @@ class Admin:
                 raise _unavailable(error) from None
         return self._store
 
-    def _save(self, name: str, change: RouteBody, who: str) -> Reply:
+    def _save(self, name: str, change: RouteBody, who: str) -> HttpReply:
         try:
             route = msgspec.convert({**change.route, "name": name}, type=Route)
             if unknown := _unknown(change.route, msgspec.to_builtins(route)):
@@ -133,7 +133,7 @@ class Admin:
             raise _unavailable(error) from None
         return _json(200, saved)
 
-    def _delete(self, name: str, who: str, why: str) -> Reply:
+    def _delete(self, name: str, who: str, why: str) -> HttpReply:
         try:
             if not self._opened().delete_route(name, who=who, at=datetime.now(UTC), why=why):
                 raise ApiError(404, f"the store has no route {name[:100]}")
@@ -141,13 +141,13 @@ class Admin:
             raise _unavailable(error) from None
         return _json(200, {"deleted": name})
 
-    def _history(self, name: str) -> Reply:
+    def _history(self, name: str) -> HttpReply:
         try:
             return _json(200, {"history": self._opened().route_history(name)})
         except StorageError as error:
             raise _unavailable(error) from None
 
-    def _feedback(self, body: FeedbackBody) -> Reply:
+    def _feedback(self, body: FeedbackBody) -> HttpReply:
         store = self._opened()
         deadline = time.monotonic() + _TRACE_WAIT_S
         clean = redactor_of(self._config.capture) or str
@@ -196,5 +196,5 @@ def _unavailable(error: StorageError) -> ApiError:
     return ApiError(503, error.message, code="store_unavailable", retry_after_s=2)
 
 
-def _json(status: int, value: Any) -> Reply:
-    return Reply(status, _JSON, msgspec.json.encode(value))
+def _json(status: int, value: Any) -> HttpReply:
+    return HttpReply(status, _JSON, msgspec.json.encode(value))

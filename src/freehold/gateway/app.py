@@ -30,7 +30,7 @@ from freehold.gateway.telemetry import meters
 from freehold.gateway.telemetry.request_log import Lines, Spans, Teller, Telling
 from freehold.types.route import Route
 from freehold.wire import anthropic, ollama
-from freehold.wire.errors import ApiError, Reply, anthropic_error, ollama_error, openai_error
+from freehold.wire.errors import ApiError, HttpReply, anthropic_error, ollama_error, openai_error
 
 log = logging.getLogger("freehold.gateway")
 TELL_USE_EVERY_S = 0.25
@@ -121,7 +121,7 @@ class GatewayApp:
             return
         reply(request, whole)
 
-    async def _page(self, request: Request) -> Reply:
+    async def _page(self, request: Request) -> HttpReply:
         assert self.state is not None
         page = GatewayApp.model if request.path.startswith(_MODEL_PAGE) else PAGES.get(request.path)
         if (origin := request.header("origin")) is not None:
@@ -138,16 +138,16 @@ class GatewayApp:
 
     # Pages
 
-    async def health(self, _request: Request) -> Reply:
+    async def health(self, _request: Request) -> HttpReply:
         """The process is alive."""
-        return Reply(200, _JSON, b'{"status":"ok"}')
+        return HttpReply(200, _JSON, b'{"status":"ok"}')
 
-    async def front(self, _request: Request) -> Reply:
+    async def front(self, _request: Request) -> HttpReply:
         """For people who open the address, and for Ollama's command line, which looks here before anything else."""
         text = b"freehold is running. Ask under /v1 (OpenAI, Anthropic) or /api (Ollama).\n"
-        return Reply(200, [("content-type", "text/plain; charset=utf-8")], text)
+        return HttpReply(200, [("content-type", "text/plain; charset=utf-8")], text)
 
-    async def ready(self, _request: Request) -> Reply:
+    async def ready(self, _request: Request) -> HttpReply:
         """Every endpoint that serves an incumbent answers. 503 with the names of those that do not."""
         assert self.state is not None
         state = self.state
@@ -157,7 +157,7 @@ class GatewayApp:
         endpoints = dict(zip(state.table.endpoints, answers, strict=True))
         ready = all(endpoints.values()) if endpoints else False
         body = {"status": "ready" if ready else "not ready", "endpoints": endpoints}
-        return Reply(200 if ready else 503, _JSON, msgspec.json.encode(body))
+        return HttpReply(200 if ready else 503, _JSON, msgspec.json.encode(body))
 
     async def _endpoint_answers(self, name: str) -> bool:
         assert self.state is not None
@@ -169,17 +169,17 @@ class GatewayApp:
             return False
         return status < 500
 
-    async def models(self, request: Request) -> Reply:
+    async def models(self, request: Request) -> HttpReply:
         """The names a client may ask for."""
         assert self.state is not None
         state = self.state
         state.keys.check(request.header("authorization"), request.header("x-api-key"))
         told = [self._told_model(name, request) for name in state.table.model_names()]
         if request.header("anthropic-version"):
-            return Reply(200, _JSON, msgspec.json.encode(anthropic.listed_models(told)))
-        return Reply(200, _JSON, msgspec.json.encode({"object": "list", "data": told}))
+            return HttpReply(200, _JSON, msgspec.json.encode(anthropic.listed_models(told)))
+        return HttpReply(200, _JSON, msgspec.json.encode({"object": "list", "data": told}))
 
-    async def model(self, request: Request) -> Reply:
+    async def model(self, request: Request) -> HttpReply:
         """One of these names. Raises `ApiError` (404) for others, where no endpoint takes any name."""
         assert self.state is not None
         state = self.state
@@ -187,44 +187,44 @@ class GatewayApp:
         name = urllib.parse.unquote(request.path.removeprefix(_MODEL_PAGE))
         if name not in state.table.model_names():
             state.table.direct(name)
-        return Reply(200, _JSON, msgspec.json.encode(self._told_model(name, request)))
+        return HttpReply(200, _JSON, msgspec.json.encode(self._told_model(name, request)))
 
     def _told_model(self, name: str, request: Request) -> dict[str, Any]:
         if request.header("anthropic-version"):
             return anthropic.listed_model(name, self._started_at)
         return {"id": name, "object": "model", "created": self._started_at, "owned_by": "freehold"}
 
-    async def ollama_tags(self, request: Request) -> Reply:
+    async def ollama_tags(self, request: Request) -> HttpReply:
         """The same names, as Ollama lists them."""
         assert self.state is not None
         self.state.keys.check(request.header("authorization"), request.header("x-api-key"))
         listed = [ollama.tag(name, self._started_at) for name in self.state.table.model_names()]
-        return Reply(200, _JSON, msgspec.json.encode({"models": listed}))
+        return HttpReply(200, _JSON, msgspec.json.encode({"models": listed}))
 
-    async def ollama_version(self, _request: Request) -> Reply:
+    async def ollama_version(self, _request: Request) -> HttpReply:
         """The version of Ollama's API that is spoken; not ours, which is nobody's business."""
-        return Reply(200, _JSON, msgspec.json.encode({"version": ollama.API_VERSION}))
+        return HttpReply(200, _JSON, msgspec.json.encode({"version": ollama.API_VERSION}))
 
-    async def _ollama_show(self, request: Request) -> Reply:
+    async def _ollama_show(self, request: Request) -> HttpReply:
         assert self.state is not None
         self.state.keys.check(request.header("authorization"), request.header("x-api-key"))
         name = ollama.shown_model(await request.body(65_536))
         if name not in self.state.table.model_names():
             self.state.table.direct(name)
-        return Reply(200, _JSON, msgspec.json.encode(ollama.show(name)))
+        return HttpReply(200, _JSON, msgspec.json.encode(ollama.show(name)))
 
-    async def attribution(self, request: Request) -> Reply:
+    async def attribution(self, request: Request) -> HttpReply:
         """What the licences of the served models ask to be shown, to print beside their answers."""
         assert self.state is not None
         self.state.keys.check(request.header("authorization"), request.header("x-api-key"))
         text = "\n".join(self.config.attributions.values())
-        return Reply(200, [("content-type", "text/plain; charset=utf-8")], text.encode())
+        return HttpReply(200, [("content-type", "text/plain; charset=utf-8")], text.encode())
 
-    async def metrics(self, _request: Request) -> Reply:
+    async def metrics(self, _request: Request) -> HttpReply:
         """The numbers of all workers, in Prometheus's text format."""
         self._write_meters()
         body = await asyncio.to_thread(self._exposed)
-        return Reply(200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")], body)
+        return HttpReply(200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")], body)
 
     def _exposed(self) -> bytes:
         from freehold.gateway.telemetry.exposition import exposition
@@ -307,7 +307,7 @@ class GatewayApp:
             self._make_table()
 
 
-Page = Callable[[GatewayApp, Request], Awaitable[Reply]]
+Page = Callable[[GatewayApp, Request], Awaitable[HttpReply]]
 PAGES: dict[str, Page] = {
     "/": GatewayApp.front,
     "/health": GatewayApp.health,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 
 import msgspec
 
@@ -11,26 +10,11 @@ from freehold.errors import ConfigError
 from freehold.types.config import CaptureMode, PriceConfig
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import Record
-from freehold.types.route import Limits, Route
+from freehold.types.route import ApiKey, Limits, Route
 
 Capture = CaptureMode
 CONFIG_FILE = "config.json"
 """In the run folder: the configuration that took the first one's place while the gateway ran."""
-
-
-class ApiKey(Record, frozen=True, kw_only=True):
-    """A local key an application must show. Only its hash is kept (see `freehold.gateway.limits.keys`).
-
-    A revoked key stays known, so that revoking the last one does not let everybody in.
-    """
-
-    name: str
-    hash: str
-    limits: Limits = Limits()
-    admin: bool = False
-    made_at: datetime | None = None
-    made_by: str = ""
-    revoked_at: datetime | None = None
 
 
 class GatewayConfig(Record, frozen=True, kw_only=True):
@@ -76,7 +60,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
         price = self.prices.get(endpoint_name)
         if price is not None and not (price.prompt or price.completion):
             return False
-        return any(one.name == endpoint_name and one.kind.is_rented for one in self.endpoints)
+        return any(one.name == endpoint_name and one.engine_kind.is_rented for one in self.endpoints)
 
     def __post_init__(self) -> None:
         names = [endpoint.name for endpoint in self.endpoints]

@@ -7,10 +7,9 @@ from typing import Literal
 
 import msgspec
 
-from freehold.gateway.config import ApiKey
 from freehold.gateway.spending import Bill
 from freehold.types.record import Record
-from freehold.types.route import Route
+from freehold.types.route import ApiKey, Route
 from freehold.types.trace import Completeness
 
 ApiKind = Literal["chat", "completions", "embeddings", "responses", "messages", "count_tokens"]

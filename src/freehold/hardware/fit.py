@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import msgspec
 
 from freehold.errors import UsageError
-from freehold.hardware.memory import PROMPT_CACHE_BYTES, serving_parts
+from freehold.hardware.memory import ServingLoad, serving_parts
 from freehold.hardware.training_memory import TrainingLoad, training_parts
 from freehold.hardware.vllm_memory import UTILISATION, vllm_parts
 from freehold.types.machine import Fit, FitPart, Machine, Workload
@@ -16,23 +15,14 @@ from freehold.types.model import Shape
 from freehold.types.record import content_id
 from freehold.types.units import gib
 
-Engine = Literal["llamacpp", "vllm"]
-
 
 def fit(
     model: str,
     shape: Shape,
-    *,
-    quantization: str,
-    weights_bytes: int,
-    weights_basis: str,
+    load: ServingLoad,
     workload: Workload,
+    *,
     machine: Machine,
-    kv_type: str = "f16",
-    repacked_bytes: int = 0,
-    adapters_bytes: int = 0,
-    prompt_cache_bytes: int = PROMPT_CACHE_BYTES,
-    engine: Engine = "llamacpp",
     made_from: tuple[str, ...] = (),
     version: str = "",
     notes: tuple[str, ...] = (),
@@ -42,7 +32,7 @@ def fit(
     Raises `UsageError` for a workload that means nothing (no tokens, nobody at once), and for vLLM on a machine
     without accelerators.
     """
-    if engine == "vllm" and not machine.accelerators:
+    if load.engine == "vllm" and not machine.accelerators:
         raise UsageError(
             f"vLLM's memory is counted on accelerators, and {machine.name} has none",
             hint="--machine L4 for one you think about, or --engine llamacpp",
@@ -53,31 +43,12 @@ def fit(
         )
 
     def parts_of(asked: Workload) -> tuple[FitPart, ...]:
-        if engine == "vllm":
-            return vllm_parts(
-                shape,
-                weights_bytes,
-                weights_basis,
-                asked,
-                kv_type=kv_type,
-                adapters_bytes=adapters_bytes,
-                devices=len(machine.accelerators),
-            )
-        return serving_parts(
-            shape,
-            weights_bytes,
-            weights_basis,
-            asked,
-            kv_type=kv_type,
-            repacked_bytes=repacked_bytes,
-            adapters_bytes=adapters_bytes,
-            prompt_cache_bytes=prompt_cache_bytes,
-            devices=len(machine.accelerators),
-        )
+        parts_of_engine = vllm_parts if load.engine == "vllm" else serving_parts
+        return parts_of_engine(shape, load, asked, devices=len(machine.accelerators))
 
     parts = parts_of(workload)
     total = sum(part.bytes for part in parts)
-    available, where = room(machine, UTILISATION if engine == "vllm" else 1.0)
+    available, where = room(machine, UTILISATION if load.engine == "vllm" else 1.0)
 
     def takes(asked: Workload) -> int:
         return sum(part.bytes for part in parts_of(asked))
@@ -89,7 +60,7 @@ def fit(
     made = Fit(
         id="",
         model=model,
-        quantization=quantization,
+        quantization=load.quantization,
         machine=machine.name,
         workload=workload,
         parts=parts,
@@ -99,8 +70,8 @@ def fit(
         fits=total <= available and workload.context_tokens <= shape.context_tokens,
         reasons=_reasons(shape, workload, parts, total, available, where, largest, machine) + notes,
         largest_context_tokens=largest,
-        kv_type=kv_type,
-        engine=engine,
+        kv_type=load.kv_type,
+        engine=load.engine,
         made_from=made_from,
         version=version,
     )

@@ -72,14 +72,14 @@ WINDOW_IGNORED = frozenset({"mistral", "phi3", "qwen2", "qwen3", "qwen3_moe"})
 """Their configs name a window that llama.cpp does not use or that is switched off."""
 
 
-class Found(NamedTuple):
+class ConfigShape(NamedTuple):
     """A shape and what to know about it."""
 
     shape: Shape
     notes: tuple[str, ...]
 
 
-def shape_from_config(path: Path) -> Found:
+def shape_from_config(path: Path) -> ConfigShape:
     """The shape a `config.json` (or the folder with one) describes.
 
     Raises `InputError` when the file is missing, no JSON object, or lacks a key that the sizes need.
@@ -123,7 +123,7 @@ def shape_from_config(path: Path) -> Found:
         notes.append(
             "embeddings per layer and layers that share a cache are not counted: sizes are approximate"
         )
-    return Found(
+    return ConfigShape(
         Shape(
             architecture=family.architecture,
             layers=layers,

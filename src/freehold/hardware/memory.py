@@ -7,7 +7,7 @@ checked against the engine's own load report (docs/reference/memory-fit.md).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from freehold.errors import UsageError
 from freehold.hardware.quantization import BLOCKS
@@ -28,6 +28,25 @@ PROMPT_CACHE_BYTES = 512 << 20
 """Prompts of other slots that llama.cpp may keep in the machine's memory: the engine's default here."""
 DEVICE_BYTES = 500 << 20
 """What a driver and its compute libraries take on each accelerator. An assumption, not measured here."""
+
+
+Engine = Literal["llamacpp", "vllm"]
+
+
+class ServingLoad(NamedTuple):
+    """What is held in memory while a model is served, apart from what grows with the workload.
+
+    `repacked_bytes` are copies of tensors in the CPU's order; `weights_basis` says how the weights' size is known.
+    """
+
+    quantization: str
+    weights_bytes: int
+    weights_basis: str
+    kv_type: str = "f16"
+    repacked_bytes: int = 0
+    adapters_bytes: int = 0
+    prompt_cache_bytes: int = PROMPT_CACHE_BYTES
+    engine: Engine = "llamacpp"
 
 
 class KvCache(NamedTuple):
@@ -144,31 +163,24 @@ def _widest_step(shape: Shape) -> int:
 
 
 def serving_parts(
-    shape: Shape,
-    weights_bytes: int,
-    weights_basis: str,
-    workload: Workload,
-    *,
-    kv_type: str = "f16",
-    repacked_bytes: int = 0,
-    adapters_bytes: int = 0,
-    prompt_cache_bytes: int = PROMPT_CACHE_BYTES,
-    devices: int = 0,
+    shape: Shape, load: ServingLoad, workload: Workload, *, devices: int = 0
 ) -> tuple[FitPart, ...]:
     """The parts of one served model, each with the reason for its size. Bytes; sums to the whole."""
-    cache = kv_cache(shape, workload, k_type=kv_type, v_type=kv_type)
-    shown = f"{workload.context_tokens:,} tokens × {workload.concurrency} at once, {kv_type}"
-    parts = [FitPart(name="weights", bytes=weights_bytes, basis=weights_basis)]
-    if repacked_bytes:
+    cache = kv_cache(shape, workload, k_type=load.kv_type, v_type=load.kv_type)
+    shown = f"{workload.context_tokens:,} tokens × {workload.concurrency} at once, {load.kv_type}"
+    parts = [FitPart(name="weights", bytes=load.weights_bytes, basis=load.weights_basis)]
+    if load.repacked_bytes:
         parts.append(
             FitPart(
                 name="repacked",
-                bytes=repacked_bytes,
+                bytes=load.repacked_bytes,
                 basis="copy of four-bit tensors in the CPU's order; the file's own pages can be dropped",
             )
         )
-    if adapters_bytes:
-        parts.append(FitPart(name="adapters", bytes=adapters_bytes, basis="adapters held beside the base"))
+    if load.adapters_bytes:
+        parts.append(
+            FitPart(name="adapters", bytes=load.adapters_bytes, basis="adapters held beside the base")
+        )
     if cache.tokens_bytes:
         parts.append(
             FitPart(name="kv_cache", bytes=cache.tokens_bytes, basis=f"{shown}; {layers_in_words(shape)}")
@@ -197,11 +209,11 @@ def serving_parts(
         basis = "the server process: interpreter, libraries, vocabulary; measured"
         parts.append(FitPart(name="engine", bytes=process, basis=basis))
         # One prompt more than the slots hold is all that can be kept of a small model's context.
-        if prompt_cache_bytes:
+        if load.prompt_cache_bytes:
             basis = (
                 "prompts kept for later, at most: it fills as traffic comes (engine option prompt_cache_mib)"
             )
-            parts.append(FitPart(name="prompt_cache", bytes=prompt_cache_bytes, basis=basis))
+            parts.append(FitPart(name="prompt_cache", bytes=load.prompt_cache_bytes, basis=basis))
     return tuple(parts)
 
 

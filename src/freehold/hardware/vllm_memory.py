@@ -9,7 +9,7 @@ hand: its figures for activations, libraries and graphs were set against reports
 from __future__ import annotations
 
 from freehold.errors import UsageError
-from freehold.hardware.memory import layers_in_words
+from freehold.hardware.memory import ServingLoad, layers_in_words
 from freehold.hardware.tensors import tensors
 from freehold.types.machine import FitPart, Workload
 from freehold.types.model import Shape
@@ -99,26 +99,21 @@ def activation_bytes(shape: Shape, batch_tokens: int = BATCH_TOKENS) -> int:
 
 
 def vllm_parts(
-    shape: Shape,
-    weights: int,
-    weights_basis: str,
-    workload: Workload,
-    *,
-    kv_type: str = "auto",
-    adapters_bytes: int = 0,
-    devices: int = 1,
+    shape: Shape, load: ServingLoad, workload: Workload, *, devices: int = 1
 ) -> tuple[FitPart, ...]:
     """The parts of one model served by vLLM, over all devices. Bytes."""
-    cache = kv_bytes(shape, workload, kv_type)
+    cache = kv_bytes(shape, workload, load.kv_type)
     shown = f"{workload.context_tokens:,} tokens × {workload.concurrency} at once"
-    parts = [FitPart(name="weights", bytes=weights, basis=weights_basis)]
-    if adapters_bytes:
-        parts.append(FitPart(name="adapters", bytes=adapters_bytes, basis="adapters held beside the base"))
+    parts = [FitPart(name="weights", bytes=load.weights_bytes, basis=load.weights_basis)]
+    if load.adapters_bytes:
+        parts.append(
+            FitPart(name="adapters", bytes=load.adapters_bytes, basis="adapters held beside the base")
+        )
     parts.append(
         FitPart(
             name="kv_cache",
             bytes=cache,
-            basis=f"{shown}, {kv_type}, blocks of {BLOCK_TOKENS} tokens; {layers_in_words(shape)}",
+            basis=f"{shown}, {load.kv_type}, blocks of {BLOCK_TOKENS} tokens; {layers_in_words(shape)}",
         )
     )
     parts.append(

@@ -54,7 +54,7 @@ _NAMED = {"PERSON": "PERSON", "LOCATION": "PLACE"}
 _MAY_HOLD_A_NUMBER = re.compile(r"\d.*\d.*\d|[@:]", re.DOTALL)
 
 
-class Library:
+class PresidioLibrary:
     """Loaded once, from the first thread that asks; then safe to use from several."""
 
     def __init__(self) -> None:
@@ -170,4 +170,4 @@ def _pieces(text: str) -> Iterator[tuple[int, str]]:
     yield start, text[start:]
 
 
-LIBRARY = Library()
+LIBRARY = PresidioLibrary()

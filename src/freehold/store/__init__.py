@@ -1,7 +1,6 @@
 """The database: SQLite by default, PostgreSQL by URL. Writes what it is given: no clock, no own ids."""
 
 from freehold.store.store import Store, open_store
-from freehold.store.tables import StepState
 from freehold.store.urls import default_url
 
-__all__ = ["StepState", "Store", "default_url", "open_store"]
+__all__ = ["Store", "default_url", "open_store"]

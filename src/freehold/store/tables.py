@@ -1,4 +1,4 @@
-"""The tables as the newest migration leaves them, and the small records only the store has.
+"""The tables as the newest migration leaves them.
 
 Bodies are JSON; a trace's body is JSON compressed with zstandard. Columns beside a body exist to be
 searched. Times are UTC, stored as microseconds since 1970: SQLite has no type for them.
@@ -7,7 +7,6 @@ searched. Times are UTC, stored as microseconds since 1970: SQLite has no type f
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -22,8 +21,6 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
 )
-
-from freehold.types.record import Record
 
 metadata = MetaData()
 
@@ -151,15 +148,6 @@ pair_scores = Table(
     Column("trace_id", String, primary_key=True),
     Column("body", LargeBinary, nullable=False),
 )
-
-
-class StepState(Record, frozen=True, kw_only=True):
-    """A finished step of a workflow: what went in (as a hash) and what came out."""
-
-    name: str
-    inputs_hash: str
-    outputs: dict[str, Any]
-    finished_at: datetime
 
 
 def to_micros(at: datetime) -> int:

@@ -16,7 +16,7 @@ from freehold.training.methods import table
 from freehold.training.methods.preference_samples import Judged, Pair
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Sample
-from freehold.types.training_plan import LeftOut, Measured, Piece, PreviewSample
+from freehold.types.training_plan import LeftOut, Piece, PreviewSample, SplitMeasurement
 
 MOST_LOOKED_AT = 10_000
 _MOST_IDS_OF_A_PIECE = 12
@@ -36,7 +36,9 @@ def shown(
     return found[:count]
 
 
-def measured(tokenizer: Tokenizer, samples: Iterable[Sample], config: FinetuneConfig, total: int) -> Measured:
+def measured(
+    tokenizer: Tokenizer, samples: Iterable[Sample], config: FinetuneConfig, total: int
+) -> SplitMeasurement:
     """Lengths and rejects of a split of `total` samples; of a large one every n-th is looked at."""
     approach = table.of(config.method)
     every = max(1, -(-total // MOST_LOOKED_AT))
@@ -62,7 +64,7 @@ def measured(tokenizer: Tokenizer, samples: Iterable[Sample], config: FinetuneCo
             if len(kept) < config.batch_size:
                 kept.append(encodings[0][0])
     numbers = np.array(lengths, dtype=np.int64)
-    return Measured(
+    return SplitMeasurement(
         samples=total,
         looked_at=looked,
         usable=len(lengths),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from freehold.types.record import Record
+from freehold.types.record import Record, StoredRecord
 
 SplitName = Literal["train", "validation", "held_out"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "held_out")
@@ -82,8 +82,10 @@ class Split(Record, frozen=True, kw_only=True):
     sha256: str
 
 
-class Dataset(Record, frozen=True, kw_only=True):
+class Dataset(StoredRecord, frozen=True, kw_only=True):
     """The manifest of an immutable dataset. `id` is the content id of the splits' hashes and the recipe."""
+
+    kind: ClassVar[str] = "dataset"
 
     id: str
     name: str

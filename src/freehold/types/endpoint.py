@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
 from freehold.types.engine import ENGINE_KINDS, EngineKind, EngineName
 from freehold.types.machine import Fit
-from freehold.types.record import Record
+from freehold.types.record import Record, StoredRecord, content_id
 
 Api = Literal["openai", "anthropic", "ollama"]
 
@@ -38,9 +38,11 @@ class AdapterMount(Record, frozen=True, kw_only=True):
     """Hash of the weights it was trained on; refused on weights that are known to be others."""
 
 
-class ServePlan(Record, frozen=True, kw_only=True):
+class ServePlan(StoredRecord, frozen=True, kw_only=True):
     """Everything an engine needs to start. `parallel` is the number of requests served at once, each with
     `context_tokens` of context of its own."""
+
+    kind: ClassVar[str] = "serve_plan"
 
     engine: EngineName
     model: str
@@ -73,9 +75,13 @@ class ServePlan(Record, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, memory=None, port=0)
 
     @property
-    def kind(self) -> EngineKind:
+    def engine_kind(self) -> EngineKind:
         """What is true of its engine."""
         return ENGINE_KINDS[self.engine]
+
+    @property
+    def key(self) -> str:
+        return content_id(self.identity)
 
 
 class ServedModel(Record, frozen=True, kw_only=True):
@@ -105,7 +111,7 @@ class Endpoint(Record, frozen=True, kw_only=True):
     context_tokens: int | None = None
 
     @property
-    def kind(self) -> EngineKind:
+    def engine_kind(self) -> EngineKind:
         """What is true of its engine."""
         return ENGINE_KINDS[self.engine]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from freehold.types.record import Record
+import msgspec
+
+from freehold.types.record import Record, StoredRecord
 from freehold.types.trace import Usage
 
 
@@ -76,9 +78,10 @@ class SliceResult(Record, frozen=True, kw_only=True):
 
 
 class PairedResult(Record, frozen=True, kw_only=True):
-    """What `stats.compare` makes of two columns of scores, before anybody gives it a name and an id.
+    """What `stats.compare` makes of two columns of scores, without names and an id.
 
-    Differences are candidate minus incumbent. A number that cannot be computed is None and `notes` say why.
+    Differences are candidate minus incumbent, positive when the candidate is better. A number that cannot be
+    computed is None and `notes` say why.
     `reasons` are codes, the deciding one first; `freehold.stats.rules.REASONS` has their sentences.
     """
 
@@ -97,13 +100,16 @@ class PairedResult(Record, frozen=True, kw_only=True):
     alpha: float
     p_noninferiority: float | None
     p_exact: float | None
-    p_reject: float | None
+    p_reject: float | None = None
     a_only: int | None
+    """Pairs only the incumbent got right (losses); None where scores are not binary."""
     b_only: int | None
+    """Pairs only the candidate got right (wins)."""
     p_mcnemar: float | None
-    p_sign_flip: float | None
+    p_sign_flip: float | None = None
     smallest_detectable: float | None
-    margin_excluded: float | None
+    margin_excluded: float | None = None
+    """The largest drop the interval does not exclude (minus the lower limit); None when that is above 0."""
     needed_n: int | None
     verdict: VerdictOutcome
     reasons: tuple[str, ...]
@@ -124,89 +130,24 @@ class PairedResult(Record, frozen=True, kw_only=True):
     binary: bool = False
 
 
-class Comparison(Record, frozen=True, kw_only=True):
-    """Candidate minus incumbent on the same items. All differences are positive when the candidate is better.
+class Comparison(PairedResult, StoredRecord, frozen=True, kw_only=True):
+    """A result with its names: candidate minus incumbent on the same items of a task."""
 
-    A number that cannot be computed is None, and `notes` say why.
-    """
+    kind: ClassVar[str] = "comparison"
 
     id: str
     task: str
     incumbent: str
     candidate: str
-    n: int
-    n_items: int
-    n_groups: int | None
-    unscored: dict[str, int]
-    incumbent_mean: float | None
-    candidate_mean: float | None
-    difference: float | None
-    ci_low: float | None
-    ci_high: float | None
-    level: float
-    method: str
-    margin: float
-    alpha: float
-    p_noninferiority: float | None
-    p_exact: float | None
-    a_only: int | None
-    """Pairs only the incumbent got right (losses); None where scores are not binary."""
-    b_only: int | None
-    """Pairs only the candidate got right (wins)."""
-    p_mcnemar: float | None
-    smallest_detectable: float | None
-    needed_n: int | None
-    verdict: VerdictOutcome
-    reasons: tuple[str, ...]
     incumbent_format_failures: int = 0
     candidate_format_failures: int = 0
-    slices: tuple[SliceResult, ...] = ()
-    notes: tuple[str, ...] = ()
     made_from: tuple[str, ...] = ()
     version: str = ""
-    p_reject: float | None = None
-    p_sign_flip: float | None = None
-    margin_excluded: float | None = None
-    """The largest drop the interval does not exclude (minus the lower limit); None when that is above 0."""
-    intervals: dict[str, tuple[float, float]] = {}
-    design_effect: float | None = None
-    icc: float | None = None
-    lower_worst: float | None = None
-    upper_best: float | None = None
-    self_noise: float | None = None
-    power_ceiling: float | None = None
-    error_ratio: float | None = None
-    binary: bool = False
 
     @classmethod
-    def of(
-        cls,
-        result: PairedResult,
-        *,
-        id: str,
-        task: str,
-        incumbent: str,
-        candidate: str,
-        made_from: tuple[str, ...] = (),
-        version: str = "",
-        notes: tuple[str, ...] = (),
-        incumbent_format_failures: int = 0,
-        candidate_format_failures: int = 0,
-    ) -> Comparison:
-        """A result with its names; `notes` are put before the result's own."""
-        values = {field: getattr(result, field) for field in result.__struct_fields__}
-        values["notes"] = (*notes, *result.notes)
-        return cls(
-            **values,
-            id=id,
-            task=task,
-            incumbent=incumbent,
-            candidate=candidate,
-            made_from=made_from,
-            version=version,
-            incumbent_format_failures=incumbent_format_failures,
-            candidate_format_failures=candidate_format_failures,
-        )
+    def of(cls, result: PairedResult, *, notes: tuple[str, ...] = (), **names: Any) -> Comparison:
+        """A result with the fields it lacks (`names`); `notes` are put before the result's own."""
+        return cls(**msgspec.structs.asdict(result) | {"notes": (*notes, *result.notes)}, **names)
 
 
 class PowerRow(Record, frozen=True, kw_only=True):

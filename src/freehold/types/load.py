@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from freehold.types.record import Record
+from typing import ClassVar
+
+from freehold.types.record import Record, StoredRecord
 
 
 class Quantiles(Record, frozen=True, kw_only=True):
@@ -35,11 +37,13 @@ class LoadLevel(Record, frozen=True, kw_only=True):
     total_ms: Quantiles
 
 
-class LoadReport(Record, frozen=True, kw_only=True):
+class LoadReport(StoredRecord, frozen=True, kw_only=True):
     """All levels of one run. `knee_streams` is the fewest streams that give 90 % of the best tokens/s.
 
     `workload` says what was asked: where prompts are from, tokens per prompt and answer as the endpoint counted.
     """
+
+    kind: ClassVar[str] = "load_report"
 
     id: str
     at: str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from freehold.types.record import Record
+from typing import ClassVar
+
+from freehold.types.record import Record, StoredRecord
 
 
 class Accelerator(Record, frozen=True, kw_only=True):
@@ -64,8 +66,10 @@ class Speed(Record, frozen=True, kw_only=True):
     basis: str
 
 
-class Fit(Record, frozen=True, kw_only=True):
+class Fit(StoredRecord, frozen=True, kw_only=True):
     """Does it fit, by part, against one machine. `headroom_bytes` is negative when it does not."""
+
+    kind: ClassVar[str] = "fit"
 
     id: str
     model: str
@@ -91,4 +95,24 @@ class Fit(Record, frozen=True, kw_only=True):
     """How it would be trained (``lora``, ``qlora``, ``full``); None: the model is served. Of a training,
     `workload` holds the tokens of one sample and the samples computed at once."""
     made_from: tuple[str, ...] = ()
+    version: str = ""
+
+
+class MeasuredSpeed(StoredRecord, frozen=True, kw_only=True):
+    """A speed with what it was measured on. One per machine, engine and weights: `id` is made of these, so a new
+    run takes the old one's place."""
+
+    kind: ClassVar[str] = "measured_speed"
+
+    id: str
+    model: str
+    engine: str
+    weights_sha256: str | None
+    machine: str
+    prompt_tokens: int
+    completion_tokens: int
+    speed: Speed
+    quantization: str | None = None
+    build: str | None = None
+    """Which build of the engine ran, where there are several."""
     version: str = ""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from freehold.types.record import Record
+from freehold.types.record import Record, StoredRecord
 from freehold.types.verdict import CheckResult
 
 Cause = Literal["template", "bos", "stop", "adapter_not_applied", "adapter_scale", "numbers", "score"]
@@ -47,8 +47,10 @@ class ScoreParity(Record, frozen=True, kw_only=True):
     method: str
 
 
-class ParityReport(Record, frozen=True, kw_only=True):
+class ParityReport(StoredRecord, frozen=True, kw_only=True):
     """All prompts of one check. `token_agreement` and `distance` are over all answer tokens."""
+
+    kind: ClassVar[str] = "parity"
 
     id: str
     at: str

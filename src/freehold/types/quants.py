@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from freehold.types.dataset import SplitName
 from freehold.types.evaluation import Comparison, Task
 from freehold.types.machine import Speed, Workload
-from freehold.types.record import Record
+from freehold.types.record import Record, StoredRecord
 
 LossOutcome = Literal["reference", "not_worse", "worse", "not_proven"]
 
@@ -62,10 +62,12 @@ class QuantLoss(Record, frozen=True, kw_only=True):
     comparison: Comparison | None = None
 
 
-class QuantLosses(Record, frozen=True, kw_only=True):
+class QuantLosses(StoredRecord, frozen=True, kw_only=True):
     """What quantizations of a model lose on a task. `rows` begin with the reference (the widest weights) and go down in
     size to the first that was not shown to be no worse; `take` is the smallest that was. `skipped` could not be made,
     with why."""
+
+    kind: ClassVar[str] = "quant_losses"
 
     id: str
     model: str

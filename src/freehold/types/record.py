@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A frozen value. Unknown keys of stored or received records are tolerated."""
+
+
+class StoredRecord(Record, frozen=True, kw_only=True):
+    """A record that the store keeps, one for each `kind` and `key`. Databases of released versions hold both."""
+
+    kind: ClassVar[str]
+    key_field: ClassVar[str] = "id"
+
+    @property
+    def key(self) -> str:
+        """Tells the record from others of its kind; one with the same key takes its place."""
+        return str(getattr(self, self.key_field))
 
 
 def canonical_json(value: Any) -> bytes:

@@ -3,69 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
+from freehold.types.evaluated import Disagreement, LatencySummary, Measured, UntrainedBaseline
 from freehold.types.evaluation import Comparison, Task
 from freehold.types.machine import Fit, Machine
 from freehold.types.method import MethodName
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
-from freehold.types.record import Record
+from freehold.types.record import Record, StoredRecord
 from freehold.types.ruling import Ruling
 from freehold.types.training import Adapter
 from freehold.types.verdict import Verdict
-
-
-class LatencySummary(Record, frozen=True, kw_only=True):
-    """How fast answers came over `n` requests, `concurrency` of them at once. Milliseconds; None when unknown."""
-
-    n: int
-    concurrency: int
-    ttft_p50_ms: float | None = None
-    ttft_p95_ms: float | None = None
-    total_p50_ms: float | None = None
-    total_p95_ms: float | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    wall_seconds: float | None = None
-
-
-class Disagreement(Record, frozen=True, kw_only=True):
-    """A held-out sample that the two models did not score alike on."""
-
-    sample_id: str
-    question: str
-    reference: str | None
-    incumbent_answer: str | None
-    candidate_answer: str | None
-    incumbent_score: float | None
-    candidate_score: float | None
-    parts: dict[str, float] = {}
-    """The candidate's score by part (JSON field), where the scorer has parts."""
-
-
-class UntrainedBaseline(Record, frozen=True, kw_only=True):
-    """What the base model scores without the adapter, on `n` of the held-out samples."""
-
-    n: int
-    mean: float | None
-    format_failures: int
-
-
-class Measured(Record, frozen=True, kw_only=True):
-    """A model's score by itself, with an interval at `level`. It is no comparison: it rests on no pairs.
-
-    `method` is ``wilson`` for scores of 0 and 1, ``t`` else. Absent limits mean too few scored samples.
-    """
-
-    n: int
-    mean: float | None
-    ci_low: float | None
-    ci_high: float | None
-    level: float
-    method: str
 
 
 class CandidateReport(Record, frozen=True, kw_only=True):
@@ -98,8 +49,10 @@ class StepTime(Record, frozen=True, kw_only=True):
     skipped: bool = False
 
 
-class Report(Record, frozen=True, kw_only=True):
+class Report(StoredRecord, frozen=True, kw_only=True):
     """The whole story of one migration."""
+
+    kind: ClassVar[str] = "report"
 
     id: str
     app: str

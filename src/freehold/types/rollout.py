@@ -1,16 +1,23 @@
-"""A rollout: one attempt to move a route's traffic to its candidate."""
+"""Traffic on its way to a candidate, and the checks once it is there."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from decimal import Decimal
+from typing import ClassVar, Literal
 
 from freehold.types.evaluation import Task
-from freehold.types.record import Record
+from freehold.types.record import Record, StoredRecord
 
 RolloutState = Literal["shadow", "canary", "paused", "promoted", "rolled_back"]
 LIVE_STATES: tuple[RolloutState, ...] = ("shadow", "canary", "paused")
 """A rollout in one of these is not over."""
+Against = Literal["live", "frozen"]
+"""What a check compares with: the incumbent asked now, or its frozen answers."""
+Side = Literal["input", "output"]
+
+FEWEST_PAIRS = 5
+"""Fewer pairs than this say nothing about quality."""
 
 
 class RolloutTerms(Record, frozen=True, kw_only=True):
@@ -28,8 +35,11 @@ class RolloutTerms(Record, frozen=True, kw_only=True):
     """After how long a unit with fewer requests is closed."""
 
 
-class Rollout(RolloutTerms, frozen=True, kw_only=True):
+class Rollout(RolloutTerms, StoredRecord, frozen=True, kw_only=True):
     """One attempt to move one route. A fix and another try is a new rollout, with new error budgets."""
+
+    kind: ClassVar[str] = "rollout"
+    key_field: ClassVar[str] = "route"
 
     id: str
     route: str
@@ -49,3 +59,50 @@ class Rollout(RolloutTerms, frozen=True, kw_only=True):
     def is_live(self) -> bool:
         """Whether it is not over yet."""
         return self.state in LIVE_STATES
+
+
+class Drift(Record, frozen=True, kw_only=True):
+    """One summary in one period."""
+
+    name: str
+    side: Side
+    users: int
+    share: float
+    baseline: float
+    e_value: float
+    statistic: float
+    alarm: bool
+
+
+class Check(StoredRecord, frozen=True, kw_only=True):
+    """One check. `statistic` alarms at 200, about one false alarm in 200 periods."""
+
+    kind: ClassVar[str] = "watch_check"
+
+    id: str
+    route: str
+    at: datetime
+    against: Against
+    period: int
+    planned: int
+    estimated_usd: Decimal | None
+    budget_usd: Decimal
+    spent_usd: Decimal | None
+    pairs: int
+    unscored: int
+    difference: float | None
+    e_value: float
+    statistic: float
+    alarm: bool
+    smallest_drop: float | None
+    """The smallest drop such checks find within 8 periods with 80 %; None: not even a total one."""
+    drift: tuple[Drift, ...] = ()
+    action: str = "none"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0: nothing found. 1: an alarm. 3: too little to say anything."""
+        if self.alarm or any(one.alarm for one in self.drift):
+            return 1
+        return 3 if self.pairs < FEWEST_PAIRS else 0

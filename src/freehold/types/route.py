@@ -1,12 +1,12 @@
-"""Routes: which endpoint answers which requests."""
+"""Routes: which endpoint answers which requests; keys: who may ask."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from freehold.types.record import Record
+from freehold.types.record import Record, StoredRecord
 
 RouteState = Literal["incumbent", "shadow", "canary", "promoted", "rolled_back"]
 
@@ -104,3 +104,33 @@ class RouteDecision(Record, frozen=True, kw_only=True):
     reason: str
     share: float
     shadow: Target | None = None
+
+
+class FileRoute(StoredRecord, frozen=True, kw_only=True):
+    """A route as `freehold.toml` had it when it was last carried over."""
+
+    kind: ClassVar[str] = "file_route"
+
+    route: Route
+
+    @property
+    def key(self) -> str:
+        return self.route.name
+
+
+class ApiKey(StoredRecord, frozen=True, kw_only=True):
+    """A local key an application must show. Only its hash is kept (see `freehold.gateway.keys`).
+
+    A revoked key stays known, so that revoking the last one does not let everybody in.
+    """
+
+    kind: ClassVar[str] = "api_key"
+    key_field: ClassVar[str] = "name"
+
+    name: str
+    hash: str
+    limits: Limits = Limits()
+    admin: bool = False
+    made_at: datetime | None = None
+    made_by: str = ""
+    revoked_at: datetime | None = None

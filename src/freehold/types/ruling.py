@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from freehold.types.record import Record
+from freehold.types.record import Record, StoredRecord
 
 RulingOutcome = Literal[
     "allowed", "allowed_with_obligations", "not_allowed", "needs_separate_license", "unclear"
@@ -68,12 +68,14 @@ class Obligation(Record, frozen=True, kw_only=True):
     passive: bool = False
 
 
-class Ruling(Record, frozen=True, kw_only=True):
+class Ruling(StoredRecord, frozen=True, kw_only=True):
     """May I use this model for this, and what must I do? Facts and readings, not legal advice.
 
     `obligations` are all duties of the lineage, also where the outcome blocks the use: they would be due
     once permission is there. `violations` name what the described use breaks and could mend.
     """
+
+    kind: ClassVar[str] = "ruling"
 
     id: str
     model: str

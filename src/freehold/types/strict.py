@@ -44,7 +44,7 @@ def read(
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as fault:
-        raise error(f"{where}: {_in_words(fault, raw, kind)}") from None
+        raise error(f"{where}: {_in_words(fault, raw, kind, noun)}") from None
 
 
 def misfit(record: msgspec.Struct) -> str | None:
@@ -100,7 +100,7 @@ def _unknown(
                     yield from _unknown(part, inner, (*place, key))
 
 
-def _in_words(fault: msgspec.ValidationError, raw: Any, kind: type[msgspec.Struct]) -> str:
+def _in_words(fault: msgspec.ValidationError, raw: Any, kind: type[msgspec.Struct], noun: str = "key") -> str:
     message, _, path = str(fault).partition(" - at `$")
     annotation: Any = kind
     value = raw
@@ -113,6 +113,8 @@ def _in_words(fault: msgspec.ValidationError, raw: Any, kind: type[msgspec.Struc
         annotation = next((field.type for field in fields if field.encode_name == name), None)
         value = value.get(name) if isinstance(value, Mapping) else None
     shown = path.strip(".`") or "top level"
+    if noun != "key" and path:
+        shown = f"{noun} {shown}"
     allowed = range_of(annotation)
     if not allowed or ", got" in message:
         return f"{shown}: {message}"

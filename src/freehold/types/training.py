@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from freehold.types.config.train import FinetuneConfig
-from freehold.types.record import Record
+from freehold.types.record import Record, StoredRecord
 
 EventKind = Literal["start", "step", "eval", "checkpoint", "warning", "end", "error"]
 
@@ -42,8 +42,10 @@ class Learned(Record, frozen=True, kw_only=True):
     looks: int
 
 
-class Adapter(Record, frozen=True, kw_only=True):
+class Adapter(StoredRecord, frozen=True, kw_only=True):
     """The manifest of a trained adapter. `id` is the content id of its weights and its making."""
+
+    kind: ClassVar[str] = "adapter"
 
     id: str
     name: str
@@ -88,8 +90,10 @@ class SearchTrial(Record, frozen=True, kw_only=True):
     failed: str | None = None
 
 
-class Search(Record, frozen=True, kw_only=True):
+class Search(StoredRecord, frozen=True, kw_only=True):
     """A search over options, all trials kept. `best` is the place of the best one in `trials`."""
+
+    kind: ClassVar[str] = "search"
 
     id: str
     base_model: str

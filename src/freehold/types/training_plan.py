@@ -33,7 +33,7 @@ class LeftOut(Record, frozen=True, kw_only=True):
     reason: str
 
 
-class Measured(Record, frozen=True, kw_only=True):
+class SplitMeasurement(Record, frozen=True, kw_only=True):
     """A split through the chat template: what is usable, what is left out and why, how long samples are.
 
     Where a split is large every n-th sample is looked at (`looked_at` of `samples`), and the counts are of those.
@@ -64,7 +64,7 @@ class TrainingPreview(Record, frozen=True, kw_only=True):
     method: str
     template_sha256: str
     samples: tuple[PreviewSample, ...]
-    train: Measured
+    train: SplitMeasurement
 
 
 class TrainingPlan(Record, frozen=True, kw_only=True):
@@ -80,7 +80,7 @@ class TrainingPlan(Record, frozen=True, kw_only=True):
     dataset_id: str
     adapter_dir: str
     config: FinetuneConfig
-    train: Measured
+    train: SplitMeasurement
     steps: int
     samples_at_once: int
     parts_per_step: int

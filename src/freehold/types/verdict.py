@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from freehold.types.evaluation import VerdictOutcome
 from freehold.types.method import MethodName
-from freehold.types.record import Record
+from freehold.types.record import Record, StoredRecord
 
 CheckKind = Literal["parity", "latency", "cost", "format"]
 
@@ -32,8 +32,10 @@ class Reason(Record, frozen=True, kw_only=True):
     effect: VerdictOutcome | None = None
 
 
-class Verdict(Record, frozen=True, kw_only=True):
+class Verdict(StoredRecord, frozen=True, kw_only=True):
     """Promote, hold or reject, with everything it rests on. Exit codes: 0 promote, 1 reject, 3 hold."""
+
+    kind: ClassVar[str] = "verdict"
 
     id: str
     outcome: VerdictOutcome

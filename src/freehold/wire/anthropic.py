@@ -19,7 +19,7 @@ from freehold.wire import openai, sse
 from freehold.wire.anthropic_request import read_request as read_request
 from freehold.wire.anthropic_request import request_to_openai as request_to_openai
 from freehold.wire.errors import ApiError, cut_off
-from freehold.wire.openai import Answer
+from freehold.wire.openai import AssembledAnswer
 
 API_VERSION = "2023-06-01"
 """The one that is asked for when the client did not say."""
@@ -83,7 +83,7 @@ def _arguments(text: Any) -> Any:
         raise ApiError(502, "the model called a tool with arguments that are not JSON") from None
 
 
-class StreamFromOpenai:
+class AnthropicStreamFromOpenai:
     """A chat completion stream, told as Anthropic's events."""
 
     def __init__(self, request: bytes) -> None:
@@ -204,18 +204,18 @@ def complaint(body: bytes) -> str:
 # What Anthropic itself answered, for traces
 
 
-def read_answer(body: bytes) -> Answer:
+def read_answer(body: bytes) -> AssembledAnswer:
     """A message, as a chat completion."""
     try:
         message: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return Answer(None, None, None, False)
+        return AssembledAnswer(None, None, None, False)
     if not isinstance(message, dict) or message.get("type") != "message":
-        return Answer(message if isinstance(message, dict) else None, None, None, True)
+        return AssembledAnswer(message if isinstance(message, dict) else None, None, None, True)
     return _as_chat(message, ended=True)
 
 
-def read_stream(stream: bytes) -> Answer:
+def read_stream(stream: bytes) -> AssembledAnswer:
     """A stream of a message, put together as a chat completion."""
     message: dict[str, Any] = {}
     blocks: list[dict[str, Any]] = []
@@ -242,11 +242,11 @@ def read_stream(stream: bytes) -> Answer:
             case "message_stop":
                 ended = True
     if not message:
-        return Answer(None, None, None, False)
+        return AssembledAnswer(None, None, None, False)
     return _as_chat({**message, "content": blocks}, ended=ended)
 
 
-def _as_chat(message: dict[str, Any], *, ended: bool) -> Answer:
+def _as_chat(message: dict[str, Any], *, ended: bool) -> AssembledAnswer:
     text, calls = [], []
     for block in message.get("content") or ():
         if block.get("type") == "text":
@@ -271,4 +271,4 @@ def _as_chat(message: dict[str, Any], *, ended: bool) -> Answer:
         "model": message.get("model"),
         "choices": [{"index": 0, "message": said, "finish_reason": finish}],
     }
-    return Answer(body, finish, usage, ended)
+    return AssembledAnswer(body, finish, usage, ended)

@@ -47,7 +47,7 @@ def refuse_others(asked: dict[str, Any], known: Container[str], whose: str) -> N
             raise ApiError(400, f"{name[:100]} is not possible with {whose}", param=name[:100])
 
 
-class Reply(NamedTuple):
+class HttpReply(NamedTuple):
     """A whole HTTP answer."""
 
     status: int
@@ -81,25 +81,25 @@ _ANTHROPIC_TYPES = {
 }
 
 
-def openai_error(error: ApiError) -> Reply:
+def openai_error(error: ApiError) -> HttpReply:
     """``{"error": {"message", "type", "param", "code"}}``."""
     body = {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
     return _reply(error, body)
 
 
-def anthropic_error(error: ApiError) -> Reply:
+def anthropic_error(error: ApiError) -> HttpReply:
     """``{"type": "error", "error": {"type", "message"}}``."""
     kind = _ANTHROPIC_TYPES.get(error.status, "api_error")
     return _reply(error, {"type": "error", "error": {"type": kind, "message": error.message}})
 
 
-def ollama_error(error: ApiError) -> Reply:
+def ollama_error(error: ApiError) -> HttpReply:
     """``{"error": "…"}``."""
     return _reply(error, {"error": error.message})
 
 
-def _reply(error: ApiError, body: object) -> Reply:
+def _reply(error: ApiError, body: object) -> HttpReply:
     headers = [("content-type", "application/json")]
     if error.retry_after_s is not None:
         headers.append(("retry-after", str(max(1, round(error.retry_after_s)))))
-    return Reply(error.status, headers, msgspec.json.encode(body))
+    return HttpReply(error.status, headers, msgspec.json.encode(body))

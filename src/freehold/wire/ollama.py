@@ -319,7 +319,7 @@ def old_embedding_from_openai(body: bytes, request: bytes) -> bytes:
     return msgspec.json.encode({"embedding": (made["embeddings"] or [[]])[0]})
 
 
-class StreamFromOpenai:
+class OllamaStreamFromOpenai:
     """A chat completion stream, told as lines of JSON. Tool calls are told whole, at the end."""
 
     def __init__(self, request: bytes, *, generate: bool = False) -> None:
@@ -361,7 +361,7 @@ class StreamFromOpenai:
         return msgspec.json.encode({"model": self._model, "created_at": _now(), **body}) + b"\n"
 
 
-class GenerateStreamFromOpenai(StreamFromOpenai):
+class GenerateStreamFromOpenai(OllamaStreamFromOpenai):
     """The same for ``/api/generate``."""
 
     def __init__(self, request: bytes) -> None:

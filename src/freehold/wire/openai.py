@@ -133,7 +133,7 @@ class _WordChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 _word = msgspec.json.Decoder(_WordChunk).decode
 
 
-class Answer(NamedTuple):
+class AssembledAnswer(NamedTuple):
     """An answer put together from what came over the wire. `ended` says whether the upstream finished it."""
 
     body: dict[str, Any] | None
@@ -142,15 +142,15 @@ class Answer(NamedTuple):
     ended: bool
 
 
-def read_answer(body: bytes) -> Answer:
+def read_answer(body: bytes) -> AssembledAnswer:
     """A plain (not streamed) answer."""
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return Answer(None, None, None, False)
+        return AssembledAnswer(None, None, None, False)
     if not isinstance(value, dict):
-        return Answer({"body": value}, None, None, True)
-    return Answer(value, _finish_reason(value), read_usage(value.get("usage")), True)
+        return AssembledAnswer({"body": value}, None, None, True)
+    return AssembledAnswer(value, _finish_reason(value), read_usage(value.get("usage")), True)
 
 
 def read_usage(usage: Any) -> Usage | None:
@@ -165,7 +165,7 @@ def read_usage(usage: Any) -> Usage | None:
     )
 
 
-def read_stream(stream: bytes) -> Answer:
+def read_stream(stream: bytes) -> AssembledAnswer:
     """Put a chat or text completion stream together into the answer a plain request would have got."""
     whole: dict[str, Any] = {}
     choices: dict[int, dict[str, Any]] = {}
@@ -191,15 +191,15 @@ def read_stream(stream: bytes) -> Answer:
             _add_chunk(whole, choices, chunk)
     _add_words(choices, words)
     if not whole and not choices:
-        return Answer(None, None, None, ended)
+        return AssembledAnswer(None, None, None, ended)
     if "error" in whole:
-        return Answer(whole, None, None, False)
+        return AssembledAnswer(whole, None, None, False)
     if choices:
         whole["choices"] = [_finished(choices[index]) for index in sorted(choices)]
         ended = ended or all(choice.get("finish_reason") for choice in choices.values())
     if whole.get("object") == "chat.completion.chunk":
         whole["object"] = "chat.completion"
-    return Answer(whole, _finish_reason(whole), read_usage(whole.get("usage")), ended)
+    return AssembledAnswer(whole, _finish_reason(whole), read_usage(whole.get("usage")), ended)
 
 
 def _add_words(choices: dict[int, dict[str, Any]], words: dict[int, list[str]]) -> None:

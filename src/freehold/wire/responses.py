@@ -14,7 +14,7 @@ import msgspec
 from freehold.types.trace import Usage
 from freehold.wire import openai, sse
 from freehold.wire.errors import ApiError, cut_off, refuse_others
-from freehold.wire.openai import Answer
+from freehold.wire.openai import AssembledAnswer
 
 _SAME = (
     *("temperature", "top_p", "user", "metadata", "parallel_tool_calls", "safety_identifier", "seed"),
@@ -242,7 +242,7 @@ def answer_from_openai(body: bytes, request: bytes) -> bytes:
     return msgspec.json.encode(_response(chat, msgspec.json.decode(request), _status(finish), _output(chat)))
 
 
-class StreamFromOpenai:
+class ResponsesStreamFromOpenai:
     """A chat completion stream, told as the events of a response."""
 
     def __init__(self, request: bytes) -> None:
@@ -347,14 +347,14 @@ class StreamFromOpenai:
 # What OpenAI itself answered, for traces
 
 
-def read_answer(body: bytes) -> Answer:
+def read_answer(body: bytes) -> AssembledAnswer:
     """A response, as a chat completion."""
     try:
         response = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return Answer(None, None, None, False)
+        return AssembledAnswer(None, None, None, False)
     if not isinstance(response, dict) or response.get("object") != "response":
-        return Answer(response if isinstance(response, dict) else None, None, None, True)
+        return AssembledAnswer(response if isinstance(response, dict) else None, None, None, True)
     text: list[str] = []
     calls: list[dict[str, Any]] = []
     for item in response.get("output") or ():
@@ -381,10 +381,10 @@ def read_answer(body: bytes) -> Answer:
         "model": response.get("model"),
         "choices": [{"index": 0, "message": message, "finish_reason": finish}],
     }
-    return Answer(chat, finish, usage, response.get("status") in ("completed", "incomplete"))
+    return AssembledAnswer(chat, finish, usage, response.get("status") in ("completed", "incomplete"))
 
 
-def read_stream(stream: bytes) -> Answer:
+def read_stream(stream: bytes) -> AssembledAnswer:
     """The response that a stream's last event carries, as a chat completion."""
     for _, data in sse.events(stream):
         try:
@@ -393,4 +393,4 @@ def read_stream(stream: bytes) -> Answer:
             continue
         if isinstance(event, dict) and event.get("type") in ("response.completed", "response.incomplete"):
             return read_answer(msgspec.json.encode(event["response"]))
-    return Answer(None, None, None, False)
+    return AssembledAnswer(None, None, None, False)

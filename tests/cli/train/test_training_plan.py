@@ -5,7 +5,7 @@ import re
 import pytest
 
 from freehold.cli.train.training_plan import show_preview
-from freehold.types.training_plan import Measured, Piece, PreviewSample, TrainingPreview
+from freehold.types.training_plan import Piece, PreviewSample, SplitMeasurement, TrainingPreview
 
 PIECES = (
     Piece(ids=(1,), text="where is", learned=False),
@@ -19,7 +19,9 @@ FOUND = TrainingPreview(
     method="lora",
     template_sha256="t" * 64,
     samples=(PreviewSample(id="s1", tokens=4, learned_tokens=2, pieces=PIECES),),
-    train=Measured(samples=1, looked_at=1, usable=1, left_out={}, first_left_out=(), max_tokens=99, tokens=4),
+    train=SplitMeasurement(
+        samples=1, looked_at=1, usable=1, left_out={}, first_left_out=(), max_tokens=99, tokens=4
+    ),
 )
 
 

@@ -10,10 +10,11 @@ import pytest
 
 from freehold import engines
 from freehold.errors import EngineError
-from freehold.gateway.config import ApiKey, GatewayConfig
+from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.keys import hash_of
 from freehold.gateway.serve import started
 from freehold.types.endpoint import ServePlan
+from freehold.types.route import ApiKey
 
 pytestmark = pytest.mark.anyio
 

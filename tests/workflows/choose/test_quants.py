@@ -7,11 +7,10 @@ from click.testing import CliRunner
 from freehold.cli.main import cli
 from freehold.errors import EngineError, UnknownModelError, UsageError
 from freehold.settings import load
-from freehold.types.machine import Speed, Workload
+from freehold.types.machine import MeasuredSpeed, Speed, Workload
 from freehold.types.quants import QuantRow
 from freehold.workflows.choose.quants import choose, quants
 from freehold.workflows.fit.machine import find_machine
-from freehold.workflows.fit.speeds import MeasuredSpeed
 
 
 @pytest.fixture

@@ -17,12 +17,11 @@ from freehold.cli.main import cli
 from freehold.engines.weights import local
 from freehold.errors import InputError, UnknownModelError, UpstreamError, WeightsError
 from freehold.settings import load
-from freehold.types.machine import Speed, Workload
+from freehold.types.machine import MeasuredSpeed, Speed, Workload
 from freehold.workflows.fit.fit import fit_model
 from freehold.workflows.fit.machine import find_machine
 from freehold.workflows.fit.server import read
 from freehold.workflows.fit.sizes import adapter_bytes, size_model
-from freehold.workflows.fit.speeds import MeasuredSpeed
 
 CONFIG = {
     "model_type": "llama", "num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4,

@@ -77,7 +77,7 @@ def test_a_good_candidate_is_promoted_and_everything_is_written(tmp_path):
     kept = msgspec.json.decode(Path(migration.written.json).read_bytes(), type=Report)
     assert kept.id == migration.report.id
     with open_store(opened.store_url) as store:
-        assert store.latest_record("report", Report).id == kept.id
+        assert store.latest(Report).id == kept.id
 
 
 def test_a_bad_candidate_is_rejected(tmp_path):

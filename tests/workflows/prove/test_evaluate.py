@@ -11,8 +11,9 @@ from freehold.errors import ConfigError, UsageError
 from freehold.evals.chat_client import Patience
 from freehold.types.dataset import Message, Sample, SplitName
 from freehold.types.endpoint import Capabilities, Endpoint
+from freehold.types.evaluated import Evaluation, ItemResult
 from freehold.types.evaluation import Task
-from freehold.workflows.prove.evaluate import Evaluation, ItemResult, evaluate
+from freehold.workflows.prove.evaluate import evaluate
 
 QUICK = Patience(attempts=2, first_wait_seconds=0.01)
 

@@ -11,10 +11,11 @@ from freehold.errors import UsageError
 from freehold.evals.frozen import read_frozen
 from freehold.store import open_store
 from freehold.types.dataset import Message, Sample
+from freehold.types.evaluated import Freeze
 from freehold.types.trace import Trace
 from freehold.workflows.project import now, open_project
 from freehold.workflows.prove.evaluate import evaluate_project, frozen_file, task_of
-from freehold.workflows.prove.freeze import Freeze, freeze
+from freehold.workflows.prove.freeze import freeze
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def project(tmp_path, monkeypatch):
     ]
     dataset = make_dataset(tmp_path, samples, incumbent_model="gpt-4o-2024-08-06")
     with open_store(opened.store_url) as store:
-        store.put_record("dataset", dataset.id, dataset)
+        store.put(dataset)
         store.add_traces(
             [
                 Trace(
@@ -88,7 +89,7 @@ def test_answers_are_recorded_with_repeats_and_noise(project):
     answers = read_frozen(frozen_file(project, made.dataset_id))
     assert answers["s005"] == ("yes", "yes", "no")
     with open_store(project.store_url) as store:
-        assert store.latest_record("freeze", Freeze) == made
+        assert store.latest(Freeze) == made
     assert made.cost_usd == Decimal("300")  # 120 requests of a million tokens at $2.50
     assert made.retires.isoformat() == "2027-01-14"
     assert made.days_left == (made.retires - made.at.date()).days

@@ -7,8 +7,8 @@ import pytest
 from freehold.errors import InputError, UsageError
 from freehold.evals.human_labels import read_labels
 from freehold.types.dataset import Message, Sample
+from freehold.types.evaluated import ItemResult
 from freehold.types.evaluation import EvalResult, Score
-from freehold.workflows.prove.evaluate import ItemResult
 from freehold.workflows.prove.label import LabelSession, read_results
 
 

@@ -135,8 +135,8 @@ def test_what_was_merged_is_compared_with_what_was_trained(tmp_path, monkeypatch
     plan = ServePlan(engine="llamacpp", model="test/tiny:shop", weights_path="/merged.gguf")
     with open_store(project.store_url) as store:
         for one in (earlier, adapter, other):
-            store.put_record("adapter", one.id, one)
-        store.put_record("serve_plan", "p", plan)
+            store.put(one)
+        store.put(plan)
     asked = {}
     weights = Weights(
         model_id="test/tiny", format="gguf", quantization="Q8_0", bytes=1, sha256="b" * 64, source="file:"

@@ -45,7 +45,7 @@ def project(tmp_path, monkeypatch):
         incumbent_model="gpt-x",
     )
     with open_store(made.store_url) as store:
-        store.put_record("dataset", dataset.id, dataset)
+        store.put(dataset)
 
     def plan_of(project, weights):
         wrong = WRONG.get(weights.quantization, 0)

@@ -15,7 +15,7 @@ from freehold.report.load_page import render_load
 from freehold.store import open_store
 from freehold.types.endpoint import ServePlan
 from freehold.types.load import LoadLevel, LoadReport, Quantiles
-from freehold.workflows.fit.speeds import MeasuredSpeed
+from freehold.types.machine import MeasuredSpeed
 from freehold.workflows.serve.load import is_here
 
 
@@ -58,12 +58,12 @@ def test_a_report_is_printed_kept_and_drawn(endpoint, project):
     assert [level["streams"] for level in told["levels"]] == [1, 2]
     assert told["model"] == "m" and told["knee_streams"] in (1, 2)
     with open_store(f"sqlite:///{project / '.freehold' / 'freehold.sqlite'}") as store:
-        assert store.get_record("load_report", told["id"], LoadReport) is not None
-        (speed,) = store.list_records("measured_speed", MeasuredSpeed)
+        assert store.get(LoadReport, told["id"]) is not None
+        (speed,) = store.records(MeasuredSpeed)
         assert speed.model == "m" and speed.speed.how == "measured"
         assert speed.speed.concurrency == told["knee_streams"]
         assert 0 < speed.speed.decode_tokens_per_second[0] <= speed.speed.decode_tokens_per_second[1]
-        assert store.record_sources("measured_speed", speed.id) == (told["id"],)
+        assert store.sources(MeasuredSpeed, speed.id) == (told["id"],)
     page = (project / "load.html").read_text()
     assert page.count("<svg") == 2 and told["id"] in page
     assert "http://" not in page.replace(endpoint.base_url, ""), "nothing is loaded from elsewhere"

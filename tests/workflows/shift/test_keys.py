@@ -7,13 +7,13 @@ from click.testing import CliRunner
 
 from freehold.cli.main import cli
 from freehold.errors import ConfigError, UsageError
-from freehold.gateway.config import ApiKey, GatewayConfig
+from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.keys import hash_of
 from freehold.store import default_url, open_store
 from freehold.store.usage import add_spending
 from freehold.types.config import PriceConfig
 from freehold.types.endpoint import Endpoint
-from freehold.types.route import Limits, Route, Target
+from freehold.types.route import ApiKey, Limits, Route, Target
 from freehold.workflows.shift import keys, up
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -68,7 +68,7 @@ def test_a_name_may_be_used_again_after_revoking(tmp_path):
             keys.add(store, "app", limits=Limits(), who="ada", at=AT)
         keys.revoke(store, "app", at=AT)
         second = keys.add(store, "app", limits=Limits(), who="bob", at=AT)
-        kept = store.get_record("api_key", "app", ApiKey)
+        kept = store.get(ApiKey, "app")
         assert kept.hash == hash_of(second.secret) != hash_of(first.secret) and kept.made_by == "bob"
         add_spending(store.database, "2026-03-01", {"key:app": Decimal("1.25")})
         assert keys.listed(store, at=AT)[0].spent_day_usd == Decimal("1.25")

@@ -151,7 +151,7 @@ def test_up_serves_what_the_project_chose(run, port, tmp_path):
     (tmp_path / ".freehold").mkdir()
     chosen = ServePlan(engine="echo", model="shop", options={"default": "chosen"})
     with open_store(f"sqlite:///{tmp_path / '.freehold' / 'freehold.sqlite'}") as store:
-        store.put_record("serve_plan", "one", chosen)
+        store.put(chosen)
     told = run("up", "--port", str(port), "--json").ready()
     with client(told["url"]) as http:
         assert ask(http, "shop") == "chosen"
@@ -314,5 +314,5 @@ def chosen_with_lost_weights(tmp_path, monkeypatch):
         adapters=(AdapterMount(name="org/base:shop", path="/adapters/shop"),),
     )
     with open_store(project.store_url) as store:
-        store.put_record("serve_plan", "p", plan)
+        store.put(plan)
     return project

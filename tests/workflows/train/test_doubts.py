@@ -36,7 +36,7 @@ def made(tmp_path, monkeypatch):
         samples = list(training.read_samples(dataset, "train"))
         adapter = manifest(project.state / "adapters" / "shop-1", name="shop", dataset_id=dataset.id)
         with open_store(project.store_url) as store:
-            store.put_record("adapter", adapter.id, adapter)
+            store.put(adapter)
         return project, adapter, samples
 
     return make

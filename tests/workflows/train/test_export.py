@@ -20,8 +20,9 @@ from freehold.store import open_store
 from freehold.training.output.artefacts import sha256_of
 from freehold.training.output.merge import merge_here
 from freehold.types.config import FinetuneConfig, UseProfile
+from freehold.types.evaluated import Measured
 from freehold.types.progress import Silent
-from freehold.types.report import CandidateReport, Measured
+from freehold.types.report import CandidateReport
 from freehold.types.training import Adapter
 from freehold.workflows.data.dataset import all_datasets
 from freehold.workflows.license.rule import rule_for_model
@@ -68,7 +69,7 @@ def ready(tmp_path, made, monkeypatch):
     )  # fmt: skip
     (folder / "adapter.json").write_bytes(msgspec.json.encode(adapter))
     with open_store(project.store_url) as store:
-        store.put_record("dataset", dataset.id, dataset)
+        store.put(dataset)
     gguf = msgspec.structs.replace(weights, format="gguf", path=str(source / "base.gguf"))
     return project, adapter, weights, gguf
 

@@ -12,8 +12,7 @@ from freehold.errors import TrainingError
 from freehold.settings import load as load_settings
 from freehold.store import open_store
 from freehold.types.config import FinetuneConfig, parse
-from freehold.types.machine import Speed
-from freehold.workflows.fit.speeds import MeasuredSpeed
+from freehold.types.machine import MeasuredSpeed, Speed
 from freehold.workflows.project import Project
 from freehold.workflows.train import train as training_workflow
 from freehold.workflows.train.plan import plan_run, preview_run
@@ -71,7 +70,7 @@ def test_time_is_told_from_what_was_measured(tmp_path, project, tiny):
         prompt_tokens=64, completion_tokens=64, speed=speed,
     )  # fmt: skip
     with open_store(project.store_url) as store:
-        store.put_record("measured_speed", made.id, made)
+        store.put(made)
     plan = plan_run(project, what, config=CONFIG)
     assert plan.seconds == pytest.approx(plan.train_tokens / 100) and plan.seconds_range is None
     assert "300 tokens/s" in plan.seconds_basis

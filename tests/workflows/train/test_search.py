@@ -89,7 +89,7 @@ def test_the_best_half_goes_on_and_everything_is_kept(project, monkeypatch):
     assert found.adapter.path.startswith(str(project.state / "adapters"))
     assert found.search.complete
     with open_store(project.store_url) as store:
-        assert store.latest_record("search", Search) == found.search
+        assert store.latest(Search) == found.search
     result = CliRunner().invoke(__import__("click").command()(lambda: print_search(found.search)))
     assert result.output.count("\n") == 16
     assert "best" in result.output

@@ -10,7 +10,7 @@ from freehold.cli.options import json_option, print_json, short_count
 from freehold.types.units import GIB, gib
 
 if TYPE_CHECKING:
-    from freehold.catalog.synced import Change, SyncedModel
+    from freehold.catalog.synced import CatalogChange, SyncedModel
     from freehold.types.model import Model, Shape
     from freehold.workflows.choose.catalog import Details
 
@@ -135,7 +135,7 @@ def sync(models: tuple[str, ...], owners: tuple[str, ...], newest: int, as_json:
         click.echo(f"! {repo}: {why}", err=True)
 
 
-def _difference(change: Change) -> str:
+def _difference(change: CatalogChange) -> str:
     if change.kind == "new":
         return click.style(f"+ {change.model}", fg="green") + f"  {change.after}"
     if change.kind == "quantizations":

@@ -13,8 +13,7 @@ from freehold.types.units import gib
 
 if TYPE_CHECKING:
     from freehold.settings import Settings
-    from freehold.types.machine import Machine
-    from freehold.workflows.fit.speeds import MeasuredSpeed
+    from freehold.types.machine import Machine, MeasuredSpeed
 
 BAR_WIDTH = 40
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from freehold.cli.options import config_option, json_option, print_json
+from freehold.datasets.importing import FORMATS, OLD_NAMES
 from freehold.errors import InputError
-from freehold.types.config import DataFormat
 
 if TYPE_CHECKING:
     from freehold.workflows.data.imports import ImportResult, Preview
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(get_args(DataFormat)),
+    type=click.Choice([*FORMATS, *OLD_NAMES]),
     metavar="NAME",
-    help=f"Format: {', '.join(get_args(DataFormat)[:-2])} (default: what [data] says, else told by content).",
+    help=f"Format: {', '.join(FORMATS)} (default: what [data] says, else told by content).",
 )
 @click.option("--input", "asked", help="Column of the question, for tables.")
 @click.option("--label", help="Column of the right answer, for tables.")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from freehold.cli.options import json_option, print_json
-from freehold.types.config import DataConfig, DataFormat
+from freehold.datasets.importing import FORMATS, OLD_NAMES
+from freehold.types.config import DataConfig
 
 if TYPE_CHECKING:
     from freehold.workflows.journey.init import Draft
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--scorer", help="How answers are scored (default: guessed from them).")
 @click.option("--name", help="Name of the application (default: the folder's).")
 @click.option(
-    "--format", "kind", type=click.Choice(get_args(DataFormat)), metavar="NAME", help="Format of the files."
+    "--format", "kind", type=click.Choice([*FORMATS, *OLD_NAMES]), metavar="NAME", help="Format of the files."
 )
 @click.option("--input", "asked", help="Column of the question, for tables.")
 @click.option("--label", help="Column of the right answer, for tables.")

@@ -10,8 +10,8 @@ import click
 import msgspec
 
 from freehold.stats.rules import REASONS
+from freehold.types.evaluated import Disagreement, LatencySummary
 from freehold.types.evaluation import Comparison
-from freehold.types.report import Disagreement, LatencySummary
 
 _COLORS = {"promote": "green", "hold": "yellow", "reject": "red"}
 

@@ -10,7 +10,13 @@ from freehold.cli.options import print_json
 
 if TYPE_CHECKING:
     from freehold.types.config import FinetuneConfig
-    from freehold.types.training_plan import Measured, Piece, PreviewSample, TrainingPlan, TrainingPreview
+    from freehold.types.training_plan import (
+        Piece,
+        PreviewSample,
+        SplitMeasurement,
+        TrainingPlan,
+        TrainingPreview,
+    )
     from freehold.workflows.project import Project
     from freehold.workflows.train.train import Asked
 
@@ -100,7 +106,7 @@ def _shortened(sample: PreviewSample) -> list[Piece | None]:
     return kept
 
 
-def _show_measured(train: Measured) -> None:
+def _show_measured(train: SplitMeasurement) -> None:
     looked = "" if train.looked_at == train.samples else f" ({train.looked_at:,} looked at)"
     click.echo(f"  samples      {train.samples:,}{looked}, {train.usable:,} can be trained on")
     for code, count in train.left_out.items():

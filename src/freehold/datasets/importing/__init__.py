@@ -1,8 +1,8 @@
 """Read what applications and tools logged, whatever the format: one importer a file, one registry, told by content.
 
 Covered: the formats of `IMPORTERS`, in JSON lines, JSON, CSV, Parquet and Arrow, gzip or Zstandard compressed, also
-folders of them; any number of records in little memory. A bad record is yielded as a `Reject` with its line and reason,
-one that is sound but no call of a model as `PassedOver`; reading goes on.
+folders of them; any number of records in little memory. A bad record is yielded as a `RejectedRecord` with its line and
+reason, one that is sound but no call of a model as `PassedOver`; reading goes on.
 Not covered: live fetching from those tools.
 """
 
@@ -29,22 +29,27 @@ from freehold.datasets.importing import (
     pairs,
     preferences,
 )
-from freehold.datasets.importing.files import Container, Row, size_bytes
+from freehold.datasets.importing.files import Container
+from freehold.datasets.importing.files.reading import size_bytes
+from freehold.datasets.importing.files.row import SourceRow
+from freehold.datasets.importing.files.table_rows import csv_header
 from freehold.datasets.importing.folders import Part, parts
 from freehold.datasets.importing.importer import Columns, Importer, Mapping
-from freehold.datasets.importing.records import Found, Imported, PassedOver, Reject
-from freehold.errors import InputError
+from freehold.datasets.importing.records import Imported, PassedOver, RecordOutcome, RejectedRecord
+from freehold.errors import ConfigError, InputError, did_you_mean
 from freehold.types.config import DataConfig
 
 __all__ = [
     "FORMATS",
     "IMPORTERS",
-    "Found",
+    "OLD_NAMES",
+    "ImportSource",
     "Imported",
     "PassedOver",
-    "Reject",
-    "Source",
+    "RecordOutcome",
+    "RejectedRecord",
     "find",
+    "named",
     "read",
     "size_bytes",
     "sniff",
@@ -64,12 +69,13 @@ IMPORTERS: tuple[Importer, ...] = (
     openai_chat.IMPORTER,
     columns.IMPORTER,
 )
-FORMATS: tuple[str, ...] = tuple(importer.name for importer in IMPORTERS)
-_OLD_NAMES = {"csv": "columns", "jsonl": "columns"}
+FORMATS: tuple[str, ...] = ("auto", *(importer.name for importer in IMPORTERS))
+OLD_NAMES = {"csv": "columns", "jsonl": "columns"}
+"""Names of formats that earlier versions had, still read."""
 _LOOKED_AT = 20
 
 
-class Source(NamedTuple):
+class ImportSource(NamedTuple):
     """A file and how it will be read. `mapping` says what of a trace comes from which field."""
 
     part: Part
@@ -79,7 +85,7 @@ class Source(NamedTuple):
     mapping: Mapping
 
 
-def sniff(path: Path, data: DataConfig | None = None) -> Source:
+def sniff(path: Path, data: DataConfig | None = None) -> ImportSource:
     """How a file (of a folder: the first of use) is read.
 
     Raises `InputError` when it cannot be read, is empty or is nothing freehold knows.
@@ -93,30 +99,28 @@ def sniff(path: Path, data: DataConfig | None = None) -> Source:
     raise first or InputError("no data file", path=str(path))
 
 
-def _source(part: Part, data: DataConfig) -> Source:
+def _source(part: Part, data: DataConfig) -> ImportSource:
     container = files.container_of(part.path)
     looked = list(islice(files.rows(part.path, container), _LOOKED_AT))
     records = [row.value for row in looked if row.value is not None]
-    wanted = _OLD_NAMES.get(data.format, data.format)
-    if wanted != "auto":
-        importer = next(one for one in IMPORTERS if one.name == wanted)
-    elif not records:
-        raise _nothing(part.path, looked)
-    else:
+    importer = named(data.format)
+    if importer is None:
+        if not records:
+            raise _nothing(part.path, looked)
         importer = find(records)
     names = tuple(dict.fromkeys(name for record in records for name in record))
     fixed = container in ("csv", "parquet", "arrow") and bool(records)
     if fixed and container == "csv":
-        names = files.csv_header(part.path)
+        names = csv_header(part.path)
     found = Columns(names, fixed)
     try:
         mapping = importer.start(data, found).mapping
     except InputError as error:
         raise InputError(error.message, path=str(part.path), hint=error.hint) from None
-    return Source(part, container, importer, found, mapping)
+    return ImportSource(part, container, importer, found, mapping)
 
 
-def _nothing(path: Path, looked: list[Row]) -> InputError:
+def _nothing(path: Path, looked: list[SourceRow]) -> InputError:
     """The error for a file none of whose first records can be read."""
     if not looked:
         return InputError("no record in it", path=str(path), hint="it is empty, or holds only a header")
@@ -127,17 +131,28 @@ def _nothing(path: Path, looked: list[Row]) -> InputError:
     return InputError(f"no record can be read: {first.problem}", path=str(path), line=first.line, hint=hint)
 
 
+def named(format: str) -> Importer | None:
+    """The importer of a format; None for ``auto``. Raises `ConfigError` for a name that is not in `FORMATS`."""
+    name = OLD_NAMES.get(format, format)
+    if name not in FORMATS:
+        raise ConfigError(
+            f"data.format is {format}, which is not a format",
+            hint=did_you_mean(format, FORMATS, f"formats: {', '.join(FORMATS)}"),
+        )
+    return next((one for one in IMPORTERS if one.name == name), None)
+
+
 def find(records: list[dict[str, Any]]) -> Importer:
     """The importer that claims most of the first records."""
     claimed = [next(one for one in IMPORTERS if one.claims(record)) for record in records]
     return max(dict.fromkeys(claimed), key=claimed.count)
 
 
-def read(path: Path, data: DataConfig | None = None) -> Iterator[Found]:
+def read(path: Path, data: DataConfig | None = None) -> Iterator[RecordOutcome]:
     """Read every record of a file or folder, in order.
 
     Raises `InputError` when a file itself cannot be read or lacks the columns `data` names; a bad record is
-    yielded as a `Reject`, and so is such a file where others of its folder are of use.
+    yielded as a `RejectedRecord`, and so is such a file where others of its folder are of use.
     """
     data = data or DataConfig()
     if path.is_dir():
@@ -150,7 +165,7 @@ def read(path: Path, data: DataConfig | None = None) -> Iterator[Found]:
             if name is None:
                 raise
             reason = f"none of this file is read: {error.message.removeprefix(f'{part.path}: ')}"
-            yield Reject(line=error.line or 1, reason=reason, text="", file=name)
+            yield RejectedRecord(line=error.line or 1, reason=reason, text="", file=name)
             continue
         for found in _read(source, data):
             if name is None and part.split is None:
@@ -158,15 +173,15 @@ def read(path: Path, data: DataConfig | None = None) -> Iterator[Found]:
             elif isinstance(found, Imported):
                 metadata = found.metadata if part.split is None else {**found.metadata, "split": part.split}
                 yield msgspec.structs.replace(found, file=name, metadata=metadata)
-            elif isinstance(found, Reject):
+            elif isinstance(found, RejectedRecord):
                 yield msgspec.structs.replace(found, file=name)
             else:
                 yield found
 
 
-def _read(source: Source, data: DataConfig) -> Iterator[Found]:
+def _read(source: ImportSource, data: DataConfig) -> Iterator[RecordOutcome]:
     converter = source.importer.start(data, source.columns)
-    rows: Iterator[Row] = files.rows(source.part.path, source.container)
+    rows: Iterator[SourceRow] = files.rows(source.part.path, source.container)
     for row in rows:
         yield from converter.feed(row)
     yield from converter.finish()

@@ -37,7 +37,7 @@ _KEPT = ("tools", "response_format", "parallel_tool_calls", "tool_choice", "temp
          "max_completion_tokens", "stop", "reasoning_effort")  # fmt: skip
 
 
-class Exchange(NamedTuple):
+class RecordedExchange(NamedTuple):
     """A chat request, and the chat completion that came back (None when nothing did)."""
 
     request: dict[str, Any]
@@ -45,12 +45,12 @@ class Exchange(NamedTuple):
     usage: Usage | None = None
 
 
-def exchange(request: Any, response: Any, *, model: str | None = None) -> Exchange:
+def exchange(request: Any, response: Any, *, model: str | None = None) -> RecordedExchange:
     """Both bodies of one call, as a chat. Raises `BadRecord` for what no chat can hold."""
     asked, said = as_json(request), as_json(response)
     chat = request_of(asked, model=model)
     answer, usage = answer_of(said)
-    return Exchange(chat, answer, usage)
+    return RecordedExchange(chat, answer, usage)
 
 
 def request_of(asked: Any, *, model: str | None = None) -> dict[str, Any]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
-from freehold.datasets.importing.files import Row
+from freehold.datasets.importing.files.row import SourceRow
 from freehold.datasets.importing.records import (
     MAX_RECORD_BYTES,
     BadRecord,
-    Found,
     Imported,
     NotWanted,
     PassedOver,
-    Reject,
+    RecordOutcome,
+    RejectedRecord,
     answer_text,
     as_object,
     moment,
@@ -37,10 +37,10 @@ class Converter(Protocol):
 
     mapping: Mapping
 
-    def feed(self, row: Row) -> Iterable[Found]:
+    def feed(self, row: SourceRow) -> Iterable[RecordOutcome]:
         """What a row holds; nothing where more rows are needed first."""
 
-    def finish(self) -> Iterable[Found]:
+    def finish(self) -> Iterable[RecordOutcome]:
         """What is left when the file has ended."""
 
 
@@ -64,10 +64,10 @@ class Each:
         self._data = data
         self.mapping = mapping
 
-    def feed(self, row: Row) -> Iterator[Found]:
-        yield found_in(row, lambda value: self._convert(row.line, value, self._data))
+    def feed(self, row: SourceRow) -> Iterator[RecordOutcome]:
+        yield outcome_of(row, lambda value: self._convert(row.line, value, self._data))
 
-    def finish(self) -> Iterable[Found]:
+    def finish(self) -> Iterable[RecordOutcome]:
         return ()
 
 
@@ -76,22 +76,22 @@ def each(convert: Convert, mapping: Mapping) -> Callable[[DataConfig, Columns], 
     return lambda data, columns: Each(convert, data, mapping)
 
 
-def found_in(row: Row, convert: Callable[[dict[str, Any]], Imported]) -> Found:
+def outcome_of(row: SourceRow, convert: Callable[[dict[str, Any]], Imported]) -> RecordOutcome:
     """One row converted: bad ones become rejects with the reason, unwanted ones are passed over."""
     if row.value is None:
-        return Reject(line=row.line, reason=row.problem or "cannot be read", text=row.text)
+        return RejectedRecord(line=row.line, reason=row.problem or "cannot be read", text=row.text)
     try:
         if row.size > MAX_RECORD_BYTES:
             raise BadRecord(f"record of {row.size:,} bytes, at most {MAX_RECORD_BYTES:,} are read")
         return convert(row.value)
     except BadRecord as bad:
-        return Reject(line=row.line, reason=str(bad), text=row.text)
+        return RejectedRecord(line=row.line, reason=str(bad), text=row.text)
     except NotWanted as unwanted:
         return PassedOver(line=row.line, reason=str(unwanted))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         # Others' files hold shapes nobody has written down; one such record must not end the import.
         reason = f"not of the shape its tool is known to write ({type(error).__name__}: {error})"
-        return Reject(line=row.line, reason=reason, text=row.text)
+        return RejectedRecord(line=row.line, reason=reason, text=row.text)
 
 
 def first(record: dict[str, Any], *names: str) -> Any:

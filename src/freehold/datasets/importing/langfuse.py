@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from freehold.datasets.importing.chats import exchange
-from freehold.datasets.importing.files import Row
-from freehold.datasets.importing.importer import Importer, Mapping, first, found_in
+from freehold.datasets.importing.files.row import SourceRow
+from freehold.datasets.importing.importer import Importer, Mapping, first, outcome_of
 from freehold.datasets.importing.records import (
     BadRecord,
-    Found,
     Imported,
     NotWanted,
+    RecordOutcome,
     as_json,
     as_object,
     check_exchange,
@@ -59,7 +59,7 @@ def claims(record: dict[str, Any]) -> bool:
 class _Converter:
     mapping = _MAPPING
 
-    def feed(self, row: Row) -> Iterator[Found]:
+    def feed(self, row: SourceRow) -> Iterator[RecordOutcome]:
         value = row.value
         traces = value.get("traces") if value is not None else None
         if value is not None and isinstance(
@@ -83,13 +83,13 @@ class _Converter:
             if generations:
                 for one in generations:
                     size = row.size // len(generations)
-                    yield found_in(
+                    yield outcome_of(
                         row._replace(value=one, size=size), lambda one: _convert(row.line, one, trace)
                     )
                 return
-        yield found_in(row, lambda value: _convert(row.line, value, value))
+        yield outcome_of(row, lambda value: _convert(row.line, value, value))
 
-    def finish(self) -> tuple[Found, ...]:
+    def finish(self) -> tuple[RecordOutcome, ...]:
         return ()
 
 

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from freehold.datasets.importing.chats import exchange
-from freehold.datasets.importing.files import Row
-from freehold.datasets.importing.importer import Importer, Mapping, first, found_in
+from freehold.datasets.importing.files.row import SourceRow
+from freehold.datasets.importing.importer import Importer, Mapping, first, outcome_of
 from freehold.datasets.importing.records import (
     BadRecord,
-    Found,
     Imported,
     NotWanted,
+    RecordOutcome,
     answer_text,
     as_json,
     as_object,
@@ -65,10 +65,10 @@ class _Converter:
         self._open: dict[str, dict[str, Any]] = {}
         self._model: str | None = None
 
-    def feed(self, row: Row) -> Iterator[Found]:
+    def feed(self, row: SourceRow) -> Iterator[RecordOutcome]:
         value = row.value
         if value is None or not (value.keys() & {"spec", "final_report", "event_id"}):
-            yield found_in(row, lambda value: _item(row.line, value))
+            yield outcome_of(row, lambda value: _item(row.line, value))
             return
         if "spec" in value:
             models = as_object(value["spec"]).get("completion_fns")
@@ -82,14 +82,14 @@ class _Converter:
         if kind == "match" and "sampling" in kept:
             yield self._joined(str(known))
 
-    def finish(self) -> Iterator[Found]:
+    def finish(self) -> Iterator[RecordOutcome]:
         for known in list(self._open):
             yield self._joined(known)
 
-    def _joined(self, known: str) -> Found:
+    def _joined(self, known: str) -> RecordOutcome:
         kept = self._open.pop(known)
-        row: Row = kept["row"]
-        return found_in(row, lambda _: _events(row.line, known, kept, self._model))
+        row: SourceRow = kept["row"]
+        return outcome_of(row, lambda _: _events(row.line, known, kept, self._model))
 
 
 def _events(line: int, known: str, kept: dict[str, Any], model: str | None) -> Imported:

@@ -15,13 +15,13 @@ from typing import Any
 
 from freehold.datasets.importing import openinference
 from freehold.datasets.importing.chats import answer_of, messages_of
-from freehold.datasets.importing.files import Row
-from freehold.datasets.importing.importer import Importer, Mapping, first, found_in
+from freehold.datasets.importing.files.row import SourceRow
+from freehold.datasets.importing.importer import Importer, Mapping, first, outcome_of
 from freehold.datasets.importing.records import (
     BadRecord,
-    Found,
     Imported,
     NotWanted,
+    RecordOutcome,
     as_json,
     check_exchange,
     counted,
@@ -52,28 +52,28 @@ class _Converter:
     def __init__(self) -> None:
         self._logged: dict[tuple[str, str], list[dict[str, Any]]] = {}
 
-    def feed(self, row: Row) -> Iterator[Found]:
+    def feed(self, row: SourceRow) -> Iterator[RecordOutcome]:
         if row.value is None:
-            yield found_in(row, lambda _: _never())
+            yield outcome_of(row, lambda _: _never())
             return
         for span in _inner(row.value.get("resourceSpans"), "scopeSpans", "spans"):
-            yield found_in(row._replace(value=span, size=0), lambda span: _span(row.line, span))
+            yield outcome_of(row._replace(value=span, size=0), lambda span: _span(row.line, span))
         for record in _inner(row.value.get("resourceLogs"), "scopeLogs", "logRecords"):
             yield from self._log(row, record)
 
-    def finish(self) -> Iterator[Found]:
+    def finish(self) -> Iterator[RecordOutcome]:
         for records in self._logged.values():
-            row = Row(records[0]["row"].line, {}, 0)
-            yield found_in(row, lambda _: _no_choice())
+            row = SourceRow(records[0]["row"].line, {}, 0)
+            yield outcome_of(row, lambda _: _no_choice())
         self._logged.clear()
 
-    def _log(self, row: Row, record: dict[str, Any]) -> Iterator[Found]:
+    def _log(self, row: SourceRow, record: dict[str, Any]) -> Iterator[RecordOutcome]:
         attributes = _attributes(record.get("attributes"))
         name = str(record.get("eventName") or attributes.get("event.name") or attributes.get("name") or "")
         body = _value(record.get("body") or {})
         event = {"name": name, **attributes, **(body if isinstance(body, dict) else {}), "row": row}
         if name == _DETAILS:
-            yield found_in(row._replace(value=record, size=0), lambda _: _event(row.line, record, event))
+            yield outcome_of(row._replace(value=record, size=0), lambda _: _event(row.line, record, event))
             return
         if not name.startswith("gen_ai."):
             return
@@ -82,7 +82,7 @@ class _Converter:
         kept.append(event)
         if name == "gen_ai.choice":
             del self._logged[key]
-            yield found_in(
+            yield outcome_of(
                 row._replace(value=record, size=0),
                 lambda _: _imported(
                     row.line, key[1], key[0], attributes, kept, record.get("timeUnixNano"), None

@@ -12,7 +12,7 @@ import msgspec
 
 from freehold.datasets.importing.records import BadRecord
 from freehold.wire import anthropic, openai, responses
-from freehold.wire.openai import Answer
+from freehold.wire.openai import AssembledAnswer
 
 _EVENTS = frozenset(
     {"message_start", "content_block_start", "content_block_delta", "message_delta", "message_stop"}
@@ -21,7 +21,7 @@ _BLOCKS = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
 _ITEMS = frozenset({"message", "function_call", "reasoning"})
 
 
-def joined(said: Any) -> Answer | None:
+def joined(said: Any) -> AssembledAnswer | None:
     """The answer whose pieces `said` is; None where it is something else. Raises `BadRecord` for a stream cut off."""
     if isinstance(said, dict) and "streamed_data" in said and "choices" not in said:
         said = said["streamed_data"]
@@ -56,7 +56,7 @@ def _written(item: dict[str, Any]) -> bool:
     )
 
 
-def _stream(stream: bytes) -> Answer:
+def _stream(stream: bytes) -> AssembledAnswer:
     for read in (openai.read_stream, anthropic.read_stream, responses.read_stream):
         found = read(stream)
         if found.body is not None and found.body.get("choices"):

@@ -45,7 +45,7 @@ class Imported(Record, frozen=True, kw_only=True):
     file: str | None = None
 
 
-class Reject(Record, frozen=True, kw_only=True):
+class RejectedRecord(Record, frozen=True, kw_only=True):
     """One record that could not be used. `text` is the record as it stood (the first 2,000 characters)."""
 
     line: int
@@ -61,7 +61,7 @@ class PassedOver(Record, frozen=True, kw_only=True):
     reason: str
 
 
-Found = Imported | Reject | PassedOver
+RecordOutcome = Imported | RejectedRecord | PassedOver
 
 
 class BadRecord(Exception):

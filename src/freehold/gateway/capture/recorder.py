@@ -32,7 +32,7 @@ from freehold.gateway.capture.redaction import Redactor, redactor_of
 from freehold.gateway.capture.spool import TABLE, TOTALS, TRACE, USE, FrameReader, frame, settled
 from freehold.gateway.capture.traces import to_trace
 from freehold.gateway.child_process import first_words, run_on_fast_loop, settle
-from freehold.gateway.config import ApiKey, GatewayConfig, from_json
+from freehold.gateway.config import GatewayConfig, from_json
 from freehold.gateway.limits.limiter import WINDOW_S
 from freehold.gateway.messages import Captured, TableMessage, Told, Totals
 from freehold.gateway.spending import Bill, dollars
@@ -41,6 +41,7 @@ from freehold.gateway.telemetry.request_log import log_as_json
 from freehold.store import Store, leases, open_store
 from freehold.store.database import ChangeWatch
 from freehold.store.usage import Use, add_spending, add_use, spent
+from freehold.types.route import ApiKey
 from freehold.types.trace import Trace
 
 log = logging.getLogger("freehold.recorder")
@@ -50,7 +51,6 @@ WRITE_EVERY_S = 0.15
 POLL_EVERY_S = 0.14
 NUMBERS_EVERY_S = 0.5
 RETENTION_EVERY_S = 60.0
-KEY_RECORDS = "api_key"
 ALIVE_S = 5.0
 _decode_told = msgspec.msgpack.Decoder(Told).decode
 _decode = msgspec.msgpack.Decoder(Captured).decode
@@ -213,7 +213,7 @@ class Recorder:
             store.shrink_traces(config.retention_bytes)
 
     def _poll(self, store: Store, known: tuple[int, int] | None) -> tuple[int, int]:
-        keys = store.list_records(KEY_RECORDS, ApiKey)
+        keys = store.records(ApiKey)
         now = (store.routes_revision(), hash(msgspec.json.encode(keys)))
         if now != known:
             message = TableMessage(routes=tuple(store.routes()), keys=tuple(keys), revision=now[0])

@@ -13,7 +13,7 @@ from freehold.gateway.messages import Captured
 from freehold.types.trace import Trace
 from freehold.wire import anthropic, openai, responses
 from freehold.wire.errors import ApiError
-from freehold.wire.openai import Answer
+from freehold.wire.openai import AssembledAnswer
 
 # A small answer may unpack to anything; more than this is not kept.
 _UNPACKED_MAX = 32 * 1024 * 1024
@@ -84,7 +84,7 @@ def _as_chat(captured: Captured, request: dict[str, Any]) -> dict[str, Any]:
     return request
 
 
-def _answer(captured: Captured, body: bytes) -> Answer:
+def _answer(captured: Captured, body: bytes) -> AssembledAnswer:
     if captured.response_kind == "anthropic":
         return anthropic.read_stream(body) if captured.streamed else anthropic.read_answer(body)
     if captured.response_kind == "responses":

@@ -104,7 +104,7 @@ class Upstreams:
         compressed, where the client takes that.
         """
         headers = []
-        own = endpoint.api_key_env is None and endpoint.kind.is_rented and pass_credentials
+        own = endpoint.api_key_env is None and endpoint.engine_kind.is_rented and pass_credentials
         for name, value in client_headers:
             if name not in _NOT_SENT_ON:
                 if not name.startswith("x-freehold-"):

@@ -10,7 +10,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 
-from freehold.gateway.config import ApiKey
+from freehold.types.route import ApiKey
 from freehold.wire.errors import ApiError
 
 PREFIX = "fh-"

@@ -185,7 +185,7 @@ async def _take(
     """An answer has come: guard it where it is a candidate's, and pass it on."""
     route = exchange.route
     if opened.status in CONTEXT_STATUSES and (
-        not last or not endpoint.kind.is_rented or translated is not None
+        not last or not endpoint.engine_kind.is_rented or translated is not None
     ):
         data = await whole(endpoint, opened)
         guards.hold_context(state, exchange, opened.status, data, last=last)
@@ -220,7 +220,7 @@ def _upstream_body(
         changes.update(extra)
     if exchange.route is None and _passes_over_tools(endpoint) and structured_output.demands_a_tool(body):
         raise ApiError(400, f"{exchange.model} cannot be made to call a tool; its chat template knows none")
-    if not endpoint.kind.reads_tool_names and b'"tool_choice"' in body:
+    if not endpoint.engine_kind.reads_tool_names and b'"tool_choice"' in body:
         changes.update(openai.one_tool(body))
     hide_usage = False
     if (
@@ -239,7 +239,7 @@ def _upstream_body(
 
 def _passes_over_tools(endpoint: Endpoint) -> bool:
     """llama.cpp answers in plain text, without a word, where the model's chat template has no tools."""
-    return endpoint.kind.ignores_tools_unsaid and not endpoint.capabilities.tools
+    return endpoint.engine_kind.ignores_tools_unsaid and not endpoint.capabilities.tools
 
 
 def _with_usage(options: msgspec.Raw) -> Any:

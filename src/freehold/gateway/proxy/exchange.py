@@ -7,14 +7,13 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from freehold.gateway.config import ApiKey
 from freehold.gateway.messages import Captured
 from freehold.gateway.proxy.translation import Door
 from freehold.gateway.spending import bill
 from freehold.gateway.telemetry.request_log import Seen
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import event_id
-from freehold.types.route import Route, RouteDecision
+from freehold.types.route import ApiKey, Route, RouteDecision
 from freehold.types.trace import Completeness
 from freehold.wire.openai import Peek
 

@@ -23,7 +23,7 @@ from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import Door
 from freehold.types.route import Limits
 from freehold.wire import openai
-from freehold.wire.errors import ApiError, Reply
+from freehold.wire.errors import ApiError, HttpReply
 
 log = logging.getLogger("freehold.gateway")
 _NO_LIMITS = Limits()
@@ -140,7 +140,7 @@ def _refuse(state: WorkerState, exchange: Exchange, request: Request, error: Api
     reply(request, whole._replace(headers=[*whole.headers, (REQUEST_HEADER, exchange.id)]))
 
 
-def reply(request: Request, whole: Reply) -> None:
+def reply(request: Request, whole: HttpReply) -> None:
     """Send a whole answer of our own."""
     request.respond(whole.status, [*whole.headers, ("server", "freehold")], whole.body)
 

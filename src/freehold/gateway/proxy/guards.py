@@ -117,7 +117,7 @@ def hold_context(state: WorkerState, exchange: Exchange, status: int, body: byte
 
 def may_be_cut(endpoint: Endpoint, body: bytes) -> bool:
     """Must an endpoint be asked whether a prompt fits? A token has at least one byte, so a short body always does."""
-    return endpoint.kind.cuts_prompts and len(body) > (endpoint.context_tokens or 0) > 0
+    return endpoint.engine_kind.cuts_prompts and len(body) > (endpoint.context_tokens or 0) > 0
 
 
 async def check_fits(

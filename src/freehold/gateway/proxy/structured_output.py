@@ -15,7 +15,7 @@ from freehold.gateway.proxy.translation import UNREADABLE
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic, openai, responses
 from freehold.wire.errors import ApiError
-from freehold.wire.openai import Answer
+from freehold.wire.openai import AssembledAnswer
 
 
 class Promise(NamedTuple):
@@ -94,7 +94,7 @@ def promised(exchange: Exchange) -> Promise | None:
     return found if found.form or found.tools else None
 
 
-def answer_of(exchange: Exchange, endpoint: Endpoint, body: bytes, *, streamed: bool) -> Answer:
+def answer_of(exchange: Exchange, endpoint: Endpoint, body: bytes, *, streamed: bool) -> AssembledAnswer:
     """An endpoint's answer as a chat completion."""
     reader: Any = openai
     if endpoint.api == "anthropic":
@@ -102,13 +102,13 @@ def answer_of(exchange: Exchange, endpoint: Endpoint, body: bytes, *, streamed: 
     elif exchange.door.kind == "responses" and endpoint.capabilities.responses:
         reader = responses
     try:
-        answer: Answer = reader.read_stream(body) if streamed else reader.read_answer(body)
+        answer: AssembledAnswer = reader.read_stream(body) if streamed else reader.read_answer(body)
     except UNREADABLE:
-        return Answer(None, None, None, False)
+        return AssembledAnswer(None, None, None, False)
     return answer
 
 
-def broken(promise: Promise, answer: Answer) -> Broken | None:
+def broken(promise: Promise, answer: AssembledAnswer) -> Broken | None:
     """Why an answer is not what was promised; None when it is.
 
     An answer that was cut off by its length limit is judged as it is: half a JSON object is no JSON object.
@@ -148,8 +148,8 @@ def constrained(promise: Promise, found: Broken, endpoint: Endpoint, body: bytes
         changes = {"response_format": {"type": "json_schema", "json_schema": schema}}
         if promise.tools:
             changes |= {"tools": None, "tool_choice": None}
-        if endpoint.kind.schema_field is not None:
-            changes[endpoint.kind.schema_field] = {"json": promise.schema}
+        if endpoint.engine_kind.schema_field is not None:
+            changes[endpoint.engine_kind.schema_field] = {"json": promise.schema}
     again = openai.splice(body, changes)
     return again if again != body else None
 

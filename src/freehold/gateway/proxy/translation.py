@@ -11,7 +11,7 @@ import msgspec
 from freehold.gateway.messages import ApiKind
 from freehold.types.endpoint import Api, Endpoint
 from freehold.wire import anthropic, ollama, responses, to_anthropic
-from freehold.wire.errors import ApiError, Reply, anthropic_error, ollama_error, openai_error
+from freehold.wire.errors import ApiError, HttpReply, anthropic_error, ollama_error, openai_error
 
 
 class StreamTranslation(Protocol):
@@ -46,7 +46,7 @@ class Door(NamedTuple):
     kind: ApiKind
     api: Api
     path: str
-    error: Callable[[ApiError], Reply] = openai_error
+    error: Callable[[ApiError], HttpReply] = openai_error
     read: Callable[[bytes], bytes] | None = None
 
 
@@ -110,7 +110,7 @@ _MESSAGES = Translation(
     path=_CHAT,
     request=_asked(anthropic.request_to_openai),
     answer=_said(anthropic.answer_from_openai),
-    stream=anthropic.StreamFromOpenai,
+    stream=anthropic.AnthropicStreamFromOpenai,
     content_type=_SSE,
 )
 _GO_ON = {"continue_final_message": True, "add_generation_prompt": False}
@@ -124,7 +124,7 @@ _RESPONSES = Translation(
     path=_CHAT,
     request=_asked(responses.request_to_openai),
     answer=_said(responses.answer_from_openai),
-    stream=responses.StreamFromOpenai,
+    stream=responses.ResponsesStreamFromOpenai,
     content_type=_SSE,
 )
 _TO_ANTHROPIC = Translation(
@@ -136,7 +136,9 @@ _TO_ANTHROPIC = Translation(
 )
 # Ollama's requests are read into OpenAI's form at the door, so nothing is left to do on the way there.
 _OLLAMA: dict[str, Translation] = {
-    "/api/chat": Translation(_CHAT, _same, _said(ollama.chat_from_openai), ollama.StreamFromOpenai, _NDJSON),
+    "/api/chat": Translation(
+        _CHAT, _same, _said(ollama.chat_from_openai), ollama.OllamaStreamFromOpenai, _NDJSON
+    ),
     "/api/generate": Translation(
         _CHAT, _same, _said(ollama.generate_from_openai), ollama.GenerateStreamFromOpenai, _NDJSON
     ),

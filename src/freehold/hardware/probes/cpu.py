@@ -33,14 +33,14 @@ ISA_FLAGS: dict[str, str] = {
 """Flags of /proc/cpuinfo that engines make use of, by the name people know."""
 
 
-class Known(NamedTuple):
+class KnownNumber(NamedTuple):
     """A number and how it is known."""
 
     value: int
     how: str
 
 
-def cores(root: Path = Path("/")) -> Known:
+def cores(root: Path = Path("/")) -> KnownNumber:
     """CPU cores this process may keep busy: the least of affinity and cgroup quota (rounded up)."""
     try:
         allowed, how = len(os.sched_getaffinity(0)), "CPU affinity"
@@ -50,10 +50,10 @@ def cores(root: Path = Path("/")) -> Known:
         quota = _quota(folder)
         if quota is not None and quota < allowed:
             allowed, how = max(1, -int(-quota // 1)), f"cgroup quota in {folder}"
-    return Known(allowed, how)
+    return KnownNumber(allowed, how)
 
 
-def memory_limit(root: Path = Path("/")) -> Known:
+def memory_limit(root: Path = Path("/")) -> KnownNumber:
     """Bytes of memory this process may use: the least of physical memory and every cgroup limit above it."""
     import psutil
 
@@ -63,10 +63,10 @@ def memory_limit(root: Path = Path("/")) -> Known:
             value = _number(folder / name)
             if value is not None and value < limit:
                 limit, how = value, f"cgroup limit in {folder / name}"
-    return Known(limit, how)
+    return KnownNumber(limit, how)
 
 
-def memory_available(limit: Known, root: Path = Path("/")) -> Known:
+def memory_available(limit: KnownNumber, root: Path = Path("/")) -> KnownNumber:
     """Bytes that can be taken now without swapping: the least of what the host has free and what the group
     has left (page cache that can be dropped counts as free)."""
     import psutil
@@ -83,7 +83,7 @@ def memory_available(limit: Known, root: Path = Path("/")) -> Known:
             left = max(0, ceiling - used + _droppable_cache(folder))
             if left < free:
                 free, how = left, f"cgroup limit minus use in {folder}"
-    return Known(min(free, limit.value), how)
+    return KnownNumber(min(free, limit.value), how)
 
 
 def name(root: Path = Path("/")) -> str:

@@ -8,11 +8,6 @@ from msgspec import Meta
 
 from freehold.types.config.table import Share, ShareBelowOne, Table
 
-DataFormat = Literal[
-    "auto", "openai", "preferences", "pairs", "columns", "stored_completions", "evals", "langfuse", "langsmith",
-    "litellm", "helicone", "opentelemetry", "csv", "jsonl",
-]  # fmt: skip
-
 
 class DataConfig(Table, frozen=True, kw_only=True):
     """`[data]`: where traces come from. `files` are relative to `freehold.toml`.
@@ -27,8 +22,8 @@ class DataConfig(Table, frozen=True, kw_only=True):
     """Log files to import."""
     held_out_files: tuple[str, ...] = ()
     """Files kept for evaluation whole."""
-    format: DataFormat = "auto"
-    """Format of the files."""
+    format: str = "auto"
+    """Format of the files: `auto`, or a name that `freehold import --help` lists."""
     input: str | None = None
     """Column of the question, for tables (default: `input`, `text`, `question` …)."""
     label: str | None = None

@@ -11,13 +11,14 @@ import msgspec
 from freehold import __version__
 from freehold.catalog import models as catalog
 from freehold.hardware import fit as fitting
+from freehold.hardware.memory import ServingLoad
 from freehold.hardware.quantization import quantize, repacked_bytes, weights_bytes
 from freehold.hardware.speed import Build, estimate
 from freehold.hardware.tensors import active_parameter_count, parameter_count
 from freehold.store import open_store
 from freehold.types.assessment import Assessment, CandidateOutcome, CandidateRow, Needs
 from freehold.types.evaluation import Comparison
-from freehold.types.machine import Fit, Machine, Speed, Workload
+from freehold.types.machine import Fit, Machine, MeasuredSpeed, Speed, Workload
 from freehold.types.model import Model
 from freehold.types.record import content_id
 from freehold.types.ruling import Ruling
@@ -26,7 +27,7 @@ from freehold.workflows.choose.cost import LOOKED_UP, MachinePrice
 from freehold.workflows.choose.money import with_costs
 from freehold.workflows.choose.needs import SEEN_TRACES, needs_of
 from freehold.workflows.fit.machine import engine_build, find_machine
-from freehold.workflows.fit.speeds import MeasuredSpeed, all_measured
+from freehold.workflows.fit.speeds import all_measured
 from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.project import Project
 
@@ -140,7 +141,7 @@ def _scores(project: Project) -> dict[str, tuple[float, str]]:
     """Measured scores by model: candidate's mean of the newest comparison, and the record's id."""
     found: dict[str, tuple[float, str]] = {}
     with open_store(project.store_url) as store:
-        for comparison in store.list_records("comparison", Comparison):
+        for comparison in store.records(Comparison):
             if comparison.candidate_mean is not None:
                 name = comparison.candidate.split(":")[0].lower()
                 found[name] = (comparison.candidate_mean, comparison.id)
@@ -210,12 +211,14 @@ def _place(model: Model, workload: Workload, box: Machine, build: Build) -> Plac
         found = fitting.fit(
             model.id,
             model.shape,
-            quantization=name,
-            weights_bytes=size,
-            weights_basis=f"catalog, {name}",
-            workload=workload,
+            ServingLoad(
+                quantization=name,
+                weights_bytes=size,
+                weights_basis=f"catalog, {name}",
+                repacked_bytes=twice,
+            ),
+            workload,
             machine=box,
-            repacked_bytes=twice,
             version=__version__,
         )
         if found.headroom_bytes >= 0 or name == tried[-1]:

@@ -11,7 +11,7 @@ from freehold.catalog import hub, publishers, quantizations, scores, synced
 from freehold.catalog import models as catalog
 from freehold.catalog.quantizations import PublishedQuantization
 from freehold.catalog.scores import PublishedScore
-from freehold.catalog.synced import Change, SeenQuantization, SyncedModel
+from freehold.catalog.synced import CatalogChange, SeenQuantization, SyncedModel
 from freehold.errors import InputError, UnknownModelError, UsageError
 from freehold.hardware.hf_config import shape_from_config
 from freehold.hardware.quantization import BASE_TYPES, LARGE_HEADS, OTHER_NAMES, known
@@ -43,7 +43,7 @@ class Synced(Record, frozen=True, kw_only=True):
     endpoint: str
     at: datetime
     looked_at: int
-    changes: tuple[Change, ...]
+    changes: tuple[CatalogChange, ...]
     unread: tuple[tuple[str, str], ...] = ()
 
 
@@ -72,7 +72,7 @@ def sync(
     now = now or datetime.now(UTC)
     hub.reach()
     wanted = _of_models(models, progress) if models else _of_owners(owners, newest, progress)
-    changes: list[Change] = []
+    changes: list[CatalogChange] = []
     unread: list[tuple[str, str]] = []
     progress.step("read", note=f"{len(wanted)} repositories")
     for number, repo in enumerate(wanted, 1):
@@ -114,7 +114,7 @@ def _of_models(models: tuple[str, ...], progress: Progress) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _one(repo: str, settings: Settings, today: date) -> tuple[Change, ...]:
+def _one(repo: str, settings: Settings, today: date) -> tuple[CatalogChange, ...]:
     found = hub.read(repo)
     before = synced.find(settings.home, found.repo)
     if before is not None and before.commit == found.commit:

@@ -13,16 +13,17 @@ from freehold.catalog import weights as weights_catalog
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UsageError
 from freehold.hardware import fit as fitting
+from freehold.hardware.memory import ServingLoad
 from freehold.hardware.quantization import quantize, repacked_bytes, weights_bytes
 from freehold.hardware.speed import Build, estimate
 from freehold.hardware.tensors import parameter_count
 from freehold.settings import Settings
-from freehold.types.machine import Machine, Workload
+from freehold.types.machine import Machine, MeasuredSpeed, Workload
 from freehold.types.quants import QuantLosses, QuantRow, Quants
 from freehold.workflows.choose.catalog import synced_quantizations
 from freehold.workflows.fit.machine import engine_build
 from freehold.workflows.fit.sizes import Sized, size_model
-from freehold.workflows.fit.speeds import MeasuredSpeed, newest
+from freehold.workflows.fit.speeds import newest
 
 LADDER = ("BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "IQ4_XS", "Q3_K_M", "IQ3_XXS", "Q2_K")
 """Always shown; others when weights in them are known."""
@@ -152,13 +153,15 @@ def _row(
     found = fitting.fit(
         sized.name,
         sized.shape,
-        quantization=name,
-        weights_bytes=size,
-        weights_basis="as known" if known else "computed",
-        workload=workload,
+        ServingLoad(
+            quantization=name,
+            weights_bytes=size,
+            weights_basis="as known" if known else "computed",
+            kv_type=kv_type,
+            repacked_bytes=repacked,
+        ),
+        workload,
         machine=machine,
-        kv_type=kv_type,
-        repacked_bytes=repacked,
         version=__version__,
     )
     return QuantRow(

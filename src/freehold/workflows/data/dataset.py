@@ -39,7 +39,7 @@ def build(project: Project, *, source_prefix: str | None = None, progress: Progr
     root = project.state / "datasets"
     with open_store(project.store_url) as store:
         built = _build(project, store, root, source_prefix, progress or Silent())
-        store.put_record("dataset", built.dataset.id, built.dataset, made_from=built.dataset.made_from)
+        store.put(built.dataset, made_from=built.dataset.made_from)
     return built.dataset
 
 
@@ -102,7 +102,7 @@ def _incumbent_model(project: Project, traced: str) -> str | None:
 def latest(project: Project) -> Dataset:
     """The dataset built last. Raises `UsageError` when there is none."""
     with open_store(project.store_url) as store:
-        dataset = store.latest_record("dataset", Dataset)
+        dataset = store.latest(Dataset)
     if dataset is None:
         raise UsageError("no dataset yet", hint="freehold dataset build makes one from the traces")
     return dataset
@@ -111,7 +111,7 @@ def latest(project: Project) -> Dataset:
 def all_datasets(project: Project) -> list[Dataset]:
     """Every dataset of the project, oldest first."""
     with open_store(project.store_url) as store:
-        return list(store.list_records("dataset", Dataset))
+        return list(store.records(Dataset))
 
 
 def _teaches(trace: Trace) -> bool:

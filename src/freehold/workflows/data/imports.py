@@ -11,7 +11,7 @@ import msgspec
 
 from freehold import files
 from freehold.datasets import importing, sampling
-from freehold.datasets.importing import Imported, PassedOver, Reject
+from freehold.datasets.importing import Imported, PassedOver, RejectedRecord
 from freehold.store import open_store
 from freehold.types.config import DataConfig
 from freehold.types.progress import Progress
@@ -67,7 +67,7 @@ def preview_file(
         if isinstance(found, Imported):
             found = _as_gold(found) if data.answers == "gold" else found
             first.append(_trace(found, path, held_out=held_out, model=_incumbent(project)))
-        elif isinstance(found, Reject):
+        elif isinstance(found, RejectedRecord):
             rejects.append(_line(found))
         if len(first) >= count or len(rejects) >= 10 * FIRST:
             break
@@ -107,7 +107,7 @@ def import_file(
         def traces() -> Iterator[Trace]:
             nonlocal read
             for found in importing.read(path, data):
-                if isinstance(found, Reject):
+                if isinstance(found, RejectedRecord):
                     rejects.add(found)
                 elif isinstance(found, PassedOver):
                     passed[found.reason] += 1
@@ -155,7 +155,7 @@ def _as_gold(record: Imported) -> Imported:
     return record if said is None else msgspec.structs.replace(record, gold=said, response=None)
 
 
-def _line(reject: Reject) -> str:
+def _line(reject: RejectedRecord) -> str:
     where = f"{reject.file}, " if reject.file else ""
     return f"{where}line {reject.line}: {reject.reason}"
 
@@ -233,7 +233,7 @@ class _Rejects:
         else:
             self.path.unlink(missing_ok=True)
 
-    def add(self, reject: Reject) -> None:
+    def add(self, reject: RejectedRecord) -> None:
         """Keep one. Raises `StorageError` when the disk refuses."""
         self.count += 1
         if len(self.first) < FIRST:

@@ -13,7 +13,7 @@ import msgspec
 from freehold import __version__, files
 from freehold.errors import UsageError
 from freehold.store import Store
-from freehold.store.store import TraceFilter
+from freehold.store.traces import TraceFilter
 from freehold.types.record import Record
 from freehold.types.trace import Trace
 from freehold.wire.otlp import spans_document

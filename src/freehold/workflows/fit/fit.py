@@ -12,22 +12,21 @@ from freehold import __version__
 from freehold.errors import UsageError
 from freehold.hardware import fit as fitting
 from freehold.hardware import vllm_memory
-from freehold.hardware.fit import Engine
-from freehold.hardware.memory import PROMPT_CACHE_BYTES
+from freehold.hardware.memory import PROMPT_CACHE_BYTES, Engine, ServingLoad
 from freehold.hardware.probes import probe_machine
 from freehold.hardware.quantization import repacked_bytes, weights_bytes
 from freehold.hardware.speed import estimate
 from freehold.hardware.training_memory import TrainingLoad, runs_fused
 from freehold.settings import Settings
 from freehold.types.config import FinetuneConfig
-from freehold.types.machine import Fit, Machine, Workload
+from freehold.types.machine import Fit, Machine, MeasuredSpeed, Workload
 from freehold.types.model import Weights
 from freehold.types.units import gib
 from freehold.workflows.fit import learned
 from freehold.workflows.fit.machine import engine_build
 from freehold.workflows.fit.server import fit_server
 from freehold.workflows.fit.sizes import Sized, adapter_bytes, at_quantization, size_model
-from freehold.workflows.fit.speeds import MeasuredSpeed, newest
+from freehold.workflows.fit.speeds import newest
 
 VLLM_SMALLER = ("FP8", "AWQ")
 SMALLER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
@@ -160,16 +159,18 @@ def _fit(
     return fitting.fit(
         sized.name,
         sized.shape,
-        quantization=sized.quantization,
-        weights_bytes=sized.bytes,
-        weights_basis=sized.basis,
-        workload=workload,
+        ServingLoad(
+            quantization=sized.quantization,
+            weights_bytes=sized.bytes,
+            weights_basis=sized.basis,
+            kv_type=kv_type,
+            repacked_bytes=0 if machine.accelerators else repacked_bytes(sized.tensors, machine.isa),
+            adapters_bytes=sized.adapters_bytes,
+            prompt_cache_bytes=prompt_cache_bytes,
+            engine=engine,
+        ),
+        workload,
         machine=machine,
-        kv_type=kv_type,
-        repacked_bytes=0 if machine.accelerators else repacked_bytes(sized.tensors, machine.isa),
-        adapters_bytes=sized.adapters_bytes,
-        prompt_cache_bytes=prompt_cache_bytes,
-        engine=engine,
         made_from=sized.made_from,
         version=__version__,
         notes=sized.notes,

@@ -6,27 +6,9 @@ from collections.abc import Iterable
 
 from freehold.hardware.probes import probe_machine
 from freehold.store import open_store
-from freehold.types.machine import Machine, Speed
-from freehold.types.record import Record, content_id
+from freehold.types.machine import Machine, MeasuredSpeed, Speed
+from freehold.types.record import content_id
 from freehold.workflows.project import Project
-
-
-class MeasuredSpeed(Record, frozen=True, kw_only=True):
-    """A speed with what it was measured on. One per machine, engine and weights: `id` is made of these, so a new
-    run takes the old one's place."""
-
-    id: str
-    model: str
-    engine: str
-    weights_sha256: str | None
-    machine: str
-    prompt_tokens: int
-    completion_tokens: int
-    speed: Speed
-    quantization: str | None = None
-    build: str | None = None
-    """Which build of the engine ran, where there are several."""
-    version: str = ""
 
 
 def all_measured(project: Project) -> tuple[MeasuredSpeed, ...]:
@@ -35,7 +17,7 @@ def all_measured(project: Project) -> tuple[MeasuredSpeed, ...]:
     if not kept and not (project.settings.state or project.root / ".freehold").exists():
         return ()
     with open_store(project.store_url) as store:
-        return tuple(store.list_records("measured_speed", MeasuredSpeed))
+        return tuple(store.records(MeasuredSpeed))
 
 
 def measured(project: Project, model: str, quantization: str) -> Speed | None:

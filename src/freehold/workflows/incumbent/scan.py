@@ -15,8 +15,8 @@ from urllib.parse import quote
 from freehold import __version__
 from freehold.catalog import retirements
 from freehold.errors import InputError
-from freehold.types.finding import Finding, Scan
 from freehold.types.progress import Progress, Silent
+from freehold.types.scan import ModelUse, Scan
 from freehold.workflows.incumbent.scanning.meaning import Meaning, meaning
 from freehold.workflows.incumbent.scanning.reading import (
     LANGUAGES,
@@ -46,7 +46,7 @@ def scan(root: Path, *, as_of: date | None = None, progress: Progress | None = N
         what = "neither a file nor a folder" if root.exists() else "no such file or folder"
         raise InputError(what, path=str(root))
     today = as_of or datetime.now(UTC).date()
-    findings: list[Finding] = []
+    findings: list[ModelUse] = []
     skipped: list[tuple[str, str]] = []
     count = 0
     paths = [root] if root.is_file() else sorted(_files(root, skipped))
@@ -138,11 +138,11 @@ def _address(text: str) -> str:
     return re.sub(r"^([\w+.-]+://)?[^/@]*@", lambda found: found.group(1) or "", re.split(r"[?#]", text)[0])
 
 
-def _finding(path: str, word: Word, said: Meaning, today: date) -> Finding:
+def _finding(path: str, word: Word, said: Meaning, today: date) -> ModelUse:
     row = None
     if said.model is not None:
         row = next(iter(retirements.find(said.model)), None)
-    return Finding(
+    return ModelUse(
         kind=said.kind,
         path=path,
         line=word.line,
@@ -167,7 +167,7 @@ RULES: dict[str, str] = {
 }
 
 
-def level(finding: Finding, fail_within: int) -> str:
+def level(finding: ModelUse, fail_within: int) -> str:
     """SARIF level: error for a model shut down or about to be, warning for one with a date, else note."""
     if finding.days_left is None:
         return "note"
@@ -211,7 +211,7 @@ def sarif(found: Scan, *, fail_within: int) -> dict[str, Any]:
     }
 
 
-def sentence(finding: Finding) -> str:
+def sentence(finding: ModelUse) -> str:
     """One finding in words."""
     if finding.shutdown is None or finding.days_left is None:
         return f"{finding.text}: {finding.how} ({finding.vendor})"

@@ -16,12 +16,13 @@ from freehold import __version__, verdict
 from freehold.engines import start
 from freehold.evals.frozen import read_frozen
 from freehold.types.endpoint import ServePlan
+from freehold.types.evaluated import Evaluation
 from freehold.types.record import content_id
 from freehold.types.report import CandidateReport
 from freehold.types.ruling import Ruling
 from freehold.workflows.journey.methods import METHODS, Bench, Candidate, Made, NotMadeError
 from freehold.workflows.license.rule import lineage_of, rule_for_model
-from freehold.workflows.prove.evaluate import Evaluation, Looks, evaluate, frozen_file, keep
+from freehold.workflows.prove.evaluate import Looks, evaluate, frozen_file, keep
 
 UNTRAINED_SAMPLES = 40
 """Held-out samples the base is asked without its adapter: enough to show what training brought."""
@@ -81,7 +82,7 @@ class CandidateRunner:
             Ruling,
             lambda: rule_for_model(candidate.model, use, lineage=lineage),
         )
-        bench.store.put_record("ruling", ruling.id, ruling)
+        bench.store.put(ruling)
         return ruling
 
     def _judge(self, candidate: Candidate, report: CandidateReport, made: Made) -> CandidateOutcome:
@@ -112,7 +113,7 @@ class CandidateRunner:
                 checks=[made.parity.check_result()] if made.parity is not None else [],
                 version=__version__,
             )
-            bench.store.put_record("verdict", judged.id, judged, made_from=judged.made_from)
+            bench.store.put(judged, made_from=judged.made_from)
         report = msgspec.structs.replace(
             report,
             weights=made.weights,

@@ -12,7 +12,7 @@ import msgspec
 
 from freehold import files
 from freehold.datasets import importing, sampling
-from freehold.datasets.importing import Imported, Reject
+from freehold.datasets.importing import Imported, RejectedRecord
 from freehold.errors import InputError, UsageError
 from freehold.types.config import DataConfig, parse
 from freehold.types.record import Record
@@ -150,13 +150,13 @@ def draft(wish: Wish) -> Draft:
 def _look(path: Path, data: DataConfig, told: _Told) -> Seen:
     source = importing.sniff(path, data)
     records = rejected = 0
-    first: Reject | None = None
+    first: RejectedRecord | None = None
     reading = importing.read(path, data)
     for found in islice(reading, LOOKED_AT):
         if isinstance(found, Imported):
             records += 1
             told.add(found)
-        elif isinstance(found, Reject):
+        elif isinstance(found, RejectedRecord):
             rejected += 1
             first = first or found
     if not records:

@@ -91,9 +91,9 @@ def migrate(
         best = _best(reports)
         plan = next((outcome.plan for outcome in outcomes if outcome.report is best), None)
         if plan is not None:
-            store.put_record("serve_plan", content_id(plan.identity), plan)
+            store.put(plan)
         report = _report(bench, runner.planned_looks, reports, notes)
-        store.put_record("report", report.id, report, made_from=tuple(_ids(reports)))
+        store.put(report, made_from=tuple(_ids(reports)))
         written = write_report(report, project.state / "reports")
     return Migration(report=report, written=written, plan=plan, best=best)
 

@@ -19,6 +19,7 @@ from freehold.errors import UsageError
 from freehold.evals.frozen import read_frozen
 from freehold.evals.replay import Budget
 from freehold.types.dataset import Dataset, Sample
+from freehold.types.evaluated import Freeze
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.incumbent.fine_tunes import Account, FineTune
@@ -34,7 +35,7 @@ from freehold.workflows.journey.rescue_config import (
 )
 from freehold.workflows.project import CONFIG_NAME, Project, now, open_project
 from freehold.workflows.prove.evaluate import frozen_file
-from freehold.workflows.prove.freeze import Freeze, freeze
+from freehold.workflows.prove.freeze import freeze
 
 _SEEN = (
     "The fine-tune was trained on the file that the held-out samples come from: it has seen their answers and the "

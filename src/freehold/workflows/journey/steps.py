@@ -42,19 +42,16 @@ class Steps:
     ) -> R:
         """The step's record: from the store when nothing changed, else from `work`."""
         inputs_hash = content_id([name, inputs])
-        before = self._store.get_step(name)
-        if not self._fresh and before is not None and before.inputs_hash == inputs_hash:
-            kept = self._store.get_record(f"step:{name}", inputs_hash, kind)
-            if kept is not None and still_there(kept):
-                self._progress.step(self._numbered(title), note="unchanged since the last run")
-                self.times.append(StepTime(name=title, seconds=0.0, skipped=True))
-                return kept
+        kept = None if self._fresh else self._store.step_result(name, inputs_hash, kind)
+        if kept is not None and still_there(kept):
+            self._progress.step(self._numbered(title), note="unchanged since the last run")
+            self.times.append(StepTime(name=title, seconds=0.0, skipped=True))
+            return kept
         self._progress.step(self._numbered(title))
         began = time.monotonic()
         made = work()
         self.times.append(StepTime(name=title, seconds=time.monotonic() - began))
-        self._store.put_record(f"step:{name}", inputs_hash, made)
-        self._store.put_step(name, inputs_hash, {"record": inputs_hash}, now())
+        self._store.finish_step(name, inputs_hash, made, now())
         return made
 
     def _numbered(self, title: str) -> str:

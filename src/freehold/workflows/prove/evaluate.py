@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from statistics import stdev
 from typing import Any
@@ -19,7 +18,6 @@ from freehold.errors import ConfigError, UsageError
 from freehold.evals.chat_client import Patience
 from freehold.evals.comparing import disagreements
 from freehold.evals.frozen import (
-    References,
     frozen_answer,
     read_frozen,
     reference_notes,
@@ -36,49 +34,19 @@ from freehold.store import Store, open_store
 from freehold.types.config import TaskConfig, parse
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.endpoint import Endpoint
-from freehold.types.evaluation import Comparison, EvalResult, Task
+from freehold.types.evaluated import (
+    Evaluation,
+    ItemResult,
+    Measured,
+    UntrainedBaseline,
+)
+from freehold.types.evaluation import EvalResult, Task
 from freehold.types.progress import Progress, Silent
-from freehold.types.record import Record, content_id
-from freehold.types.report import Disagreement, LatencySummary, Measured, UntrainedBaseline
+from freehold.types.record import content_id
 from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.project import Project
 
 DISAGREEMENTS_KEPT = 50
-
-
-class Evaluation(Record, frozen=True, kw_only=True):
-    """One evaluation with everything a report says about it.
-
-    `references` says what the answers were compared with. `results_file` holds every answer and score of
-    both models, one JSON line a sample; `disagreements` are the first of those scored differently.
-    """
-
-    id: str
-    task: Task
-    dataset_id: str
-    incumbent: str
-    candidate: str
-    endpoint: str
-    comparison: Comparison | None
-    measured: Measured
-    references: References
-    latency: LatencySummary
-    disagreements: tuple[Disagreement, ...] = ()
-    disagreements_total: int = 0
-    untrained: UntrainedBaseline | None = None
-    results_file: str | None = None
-    from_cache: int = 0
-    incumbent_cost_usd: Decimal | None = None
-    """What the incumbent's maker would charge for these requests at the list price, by the candidate's token counts."""
-
-
-class ItemResult(Record, frozen=True, kw_only=True):
-    """One line of an evaluation's results file."""
-
-    sample: Sample
-    reference: str | None
-    incumbent: EvalResult
-    candidate: EvalResult
 
 
 async def evaluate(
@@ -328,11 +296,11 @@ def frozen_file(project: Project, dataset_id: str, split: str = "held_out") -> P
 def find_dataset(store: Store, id: str | None) -> Dataset:
     """The dataset whose id starts with `id`, the latest without one. Raises `UsageError`."""
     if id is None:
-        latest = store.latest_record("dataset", Dataset)
+        latest = store.latest(Dataset)
         if latest is None:
             raise UsageError("no dataset yet", hint="freehold dataset build makes one from the traces")
         return latest
-    found = [one for one in store.list_records("dataset", Dataset) if one.id.startswith(id)]
+    found = [one for one in store.records(Dataset) if one.id.startswith(id)]
     if len(found) != 1:
         raise UsageError(
             f"{'no' if not found else len(found)} dataset has an id starting with {id}",
@@ -345,9 +313,7 @@ class Looks:
     """How often the held-out samples of a dataset were evaluated before: looking again and again is no test."""
 
     def __init__(self, store: Store, dataset: Dataset) -> None:
-        self._earlier = [
-            one.id for one in store.list_records("evaluation", Evaluation) if one.dataset_id == dataset.id
-        ]
+        self._earlier = [one.id for one in store.records(Evaluation) if one.dataset_id == dataset.id]
 
     def count(self, id: str) -> int:
         """Which look this evaluation is, the first being 1; the same evaluation again is the same look."""
@@ -400,7 +366,7 @@ def keep(store: Store, made: Evaluation, *, is_new: bool) -> None:
     comparison = made.comparison
     made_from = [made.dataset_id]
     if comparison is not None:
-        store.put_record("comparison", comparison.id, comparison, made_from=comparison.made_from)
+        store.put(comparison, made_from=comparison.made_from)
         made_from.append(comparison.id)
     if is_new:
-        store.put_record("evaluation", made.id, made, made_from=made_from)
+        store.put(made, made_from=made_from)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,33 +17,12 @@ from freehold.evals.scoring import scorer_of
 from freehold.store import Store, open_store
 from freehold.types.dataset import Dataset, Sample, SplitName
 from freehold.types.endpoint import Endpoint
+from freehold.types.evaluated import Freeze
 from freehold.types.progress import Progress, Silent
-from freehold.types.record import Record, content_id
+from freehold.types.record import content_id
 from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.project import Project, now
 from freehold.workflows.prove.evaluate import find_dataset, frozen_file, task_of
-
-
-class Freeze(Record, frozen=True, kw_only=True):
-    """What was frozen. `self_noise` is the share of samples whose answers score differently; None unless repeated."""
-
-    id: str
-    at: datetime
-    dataset_id: str
-    model: str
-    split: SplitName
-    repeats: int
-    samples: int
-    answered: int
-    failed: int
-    file: str
-    self_noise: float | None = None
-    retires: date | None = None
-    days_left: int | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    cost_usd: Decimal | None = None
-    """At the maker's list price, kept answers included; None where that is not known."""
 
 
 async def freeze(
@@ -114,7 +91,7 @@ async def freeze(
         async with scorer_of(task) as scorer:
             noise = await self_noise(scorer, filled, more)
         made = _record(dataset, model, split, repeats, rounds, kept, path, noise)
-        store.put_record("freeze", made.id, made, made_from=(dataset.id,))
+        store.put(made, made_from=(dataset.id,))
     return made
 
 

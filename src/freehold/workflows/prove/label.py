@@ -16,9 +16,9 @@ from freehold import files
 from freehold.errors import InputError, UsageError
 from freehold.evals.slicing import question
 from freehold.store import open_store
+from freehold.types.evaluated import Evaluation, ItemResult
 from freehold.types.record import Record
 from freehold.workflows.project import Project, now
-from freehold.workflows.prove.evaluate import Evaluation, ItemResult
 
 Choice = Literal["left", "right", "equal", "skip"]
 Winner = Literal["candidate", "incumbent", "tie"]
@@ -172,11 +172,7 @@ def open_session(
     name = "labels"
     if results is None:
         with open_store(project.store_url) as store:
-            found = [
-                one
-                for one in store.list_records("evaluation", Evaluation)
-                if one.id.startswith(evaluation_id or "")
-            ]
+            found = [one for one in store.records(Evaluation) if one.id.startswith(evaluation_id or "")]
         if not found or found[-1].results_file is None:
             raise UsageError(
                 f"no evaluation {evaluation_id}" if evaluation_id else "no evaluation yet",

@@ -15,14 +15,9 @@ from freehold.evals.latency import summarize
 from freehold.evals.outputs import OutputLine, listed, pair, unique
 from freehold.evals.scoring import score_all, scorer_of
 from freehold.types.dataset import Message, Sample
+from freehold.types.evaluated import Evaluation
 from freehold.types.evaluation import EvalResult, Score, Task
-from freehold.workflows.prove.evaluate import (
-    DISAGREEMENTS_KEPT,
-    Evaluation,
-    evaluation_id,
-    measured,
-    write_results,
-)
+from freehold.workflows.prove.evaluate import DISAGREEMENTS_KEPT, evaluation_id, measured, write_results
 
 GIVEN = "given"
 """Scorer name that stands for the scores the files carry."""

@@ -135,7 +135,7 @@ def parity(
     )
     report = msgspec.structs.replace(report, id=content_id(report))
     with open_store(project.store_url) as store:
-        store.put_record("parity", report.id, report, made_from=report.made_from)
+        store.put(report, made_from=report.made_from)
     return report
 
 
@@ -212,10 +212,8 @@ def project_parity(
     folder: Any = adapter
     if model is None:
         with open_store(project.store_url) as store:
-            chosen = store.latest_record("serve_plan", ServePlan)
-            own = (
-                _trained_whole(chosen, store.list_records("adapter", Adapter)) if chosen is not None else None
-            )
+            chosen = store.latest(ServePlan)
+            own = _trained_whole(chosen, store.records(Adapter)) if chosen is not None else None
         if own is not None and adapter is None:
             model, folder = own.base_model, own.path
     name = model or (chosen.model if chosen is not None else project.config.candidates.models[0])

@@ -115,7 +115,7 @@ def measure(
     )
     made = msgspec.structs.replace(made, id=content_id(made))
     with open_store(project.store_url) as records:
-        records.put_record("quant_losses", made.id, made, made_from=made.made_from)
+        records.put(made, made_from=made.made_from)
     return made
 
 
@@ -125,7 +125,7 @@ def latest(project: Project, model_id: str) -> QuantLosses | None:
     with open_store(project.store_url) as records:
         found = [
             one
-            for one in records.list_records("quant_losses", QuantLosses)
+            for one in records.records(QuantLosses)
             if wanted in (one.model.lower(), one.model.lower().rpartition("/")[2])
         ]
     return found[-1] if found else None

@@ -16,9 +16,9 @@ from freehold.hardware.probes import probe_machine
 from freehold.hardware.speed import Build
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint, ServePlan
-from freehold.types.machine import Speed
+from freehold.types.machine import MeasuredSpeed, Speed
 from freehold.workflows.fit.machine import engine_build
-from freehold.workflows.fit.speeds import MeasuredSpeed, speed_id
+from freehold.workflows.fit.speeds import speed_id
 from freehold.workflows.project import Project
 from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
 
@@ -87,7 +87,7 @@ def bench(
         version=__version__,
     )
     with open_store(project.store_url) as store:
-        store.put_record("measured_speed", made.id, made)
+        store.put(made)
     return made
 
 
@@ -101,7 +101,7 @@ def quantization_of(project: Project, serve: ServePlan) -> str | None:
 
 def build_of(project: Project, serve: ServePlan) -> Build | None:
     """``native`` for llama.cpp compiled on this machine, ``wheel`` for the prebuilt library; None elsewhere."""
-    if not serve.kind.tunable:
+    if not serve.engine_kind.tunable:
         return None
     chosen = serve.options.get("binary")
     if chosen is not None:

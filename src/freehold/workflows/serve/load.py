@@ -18,10 +18,10 @@ from freehold.report.load_page import render_load
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint
 from freehold.types.load import LoadReport
-from freehold.types.machine import Speed
+from freehold.types.machine import MeasuredSpeed, Speed
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
-from freehold.workflows.fit.speeds import MeasuredSpeed, speed_id
+from freehold.workflows.fit.speeds import speed_id
 from freehold.workflows.project import Project, now
 
 MOST_TRACES = 2000
@@ -110,7 +110,7 @@ def load(
     report = msgspec.structs.replace(draft, id=content_id(draft))
     speed = speed_of(report)
     with open_store(project.store_url) as store:
-        store.put_record("load_report", report.id, report)
+        store.put(report)
         if speed is not None and is_here(endpoint.base_url):
             box = probe_machine(project.settings.home)
             made = MeasuredSpeed(
@@ -124,7 +124,7 @@ def load(
                 speed=speed,
                 version=__version__,
             )
-            store.put_record("measured_speed", made.id, made, made_from=[report.id])
+            store.put(made, made_from=[report.id])
     return report
 
 

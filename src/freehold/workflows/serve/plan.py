@@ -218,7 +218,7 @@ def as_tuned(plan: ServePlan, settings: Settings, *, may_requantize: bool = True
 
     Other weights are only taken where no quantization was asked for and no adapter belongs to these.
     """
-    if not plan.kind.tunable:
+    if not plan.engine_kind.tunable:
         return plan
     found = tuning.read(settings.home, plan.model, cores=settings.threads or usable_cores())
     if found is None:

@@ -22,7 +22,7 @@ from freehold.workflows.project import now
 
 def advice(plan: ServePlan, settings: Settings) -> str | None:
     """What would make this plan faster on this machine, in one line; None when nothing is known to."""
-    if not plan.kind.tunable or plan.options.get("binary") is not None:
+    if not plan.engine_kind.tunable or plan.options.get("binary") is not None:
         return None
     if vllm.has_gpu() and native.binary(settings.home) is None and vllm.find(settings.home) is None:
         return "a GPU is here, and the prebuilt llama.cpp serves from the CPU: freehold engines install vllm"
@@ -45,7 +45,7 @@ def advice(plan: ServePlan, settings: Settings) -> str | None:
 def fit_of(plan: ServePlan, settings: Settings) -> Fit | None:
     """The fit of a plan on this machine; None where the engine holds no GGUF here, or one of an architecture whose
     cache nobody described: it is served all the same."""
-    if plan.kind.reads != "gguf" or plan.weights_path is None:
+    if plan.engine_kind.reads != "gguf" or plan.weights_path is None:
         return None
     mebibytes = read_options(plan.options, LlamaOptions, "llamacpp").prompt_cache_mib
     try:

@@ -97,7 +97,7 @@ class _Run:
         workload: Workload,
         progress: Progress,
     ) -> None:
-        if not plan.kind.tunable or plan.weights_path is None or plan.weights_sha256 is None:
+        if not plan.engine_kind.tunable or plan.weights_path is None or plan.weights_sha256 is None:
             raise UsageError(
                 f"{plan.model} does not run on llama.cpp", hint="tune-engine is for GGUF weights"
             )

@@ -8,15 +8,11 @@ from decimal import Decimal
 import msgspec
 
 from freehold.errors import UsageError
-from freehold.gateway.config import ApiKey
 from freehold.gateway.limits.keys import hash_of, new_key
 from freehold.store import Store
 from freehold.store.usage import Spent, spent
 from freehold.types.record import Record
-from freehold.types.route import Limits
-
-KIND = "api_key"
-"""The kind of record the gateway's recorder reads keys from."""
+from freehold.types.route import ApiKey, Limits
 
 
 class MadeKey(Record, frozen=True, kw_only=True):
@@ -45,7 +41,7 @@ def add(store: Store, name: str, *, limits: Limits, admin: bool = False, who: st
     """Make a key. Raises `UsageError` when there is one of that name in force, or a limit is negative."""
     if not name.strip() or ":" in name:
         raise UsageError(f"{name!r} is no name for a key", hint="letters, digits, dots and dashes: app-eu")
-    old = store.get_record(KIND, name, ApiKey)
+    old = store.get(ApiKey, name)
     if old is not None and old.revoked_at is None:
         raise UsageError(
             f"there is a key named {name}",
@@ -53,11 +49,7 @@ def add(store: Store, name: str, *, limits: Limits, admin: bool = False, who: st
         )
     _check(limits)
     secret = new_key()
-    store.put_record(
-        KIND,
-        name,
-        ApiKey(name=name, hash=hash_of(secret), limits=limits, admin=admin, made_at=at, made_by=who),
-    )
+    store.put(ApiKey(name=name, hash=hash_of(secret), limits=limits, admin=admin, made_at=at, made_by=who))
     return MadeKey(name=name, secret=secret, admin=admin, limits=limits)
 
 
@@ -65,7 +57,7 @@ def limit(store: Store, name: str, limits: Limits) -> ApiKey:
     """Give a key other limits. Raises `UsageError`."""
     _check(limits)
     changed = msgspec.structs.replace(find(store, name), limits=limits)
-    store.put_record(KIND, name, changed)
+    store.put(changed)
     return changed
 
 
@@ -73,23 +65,23 @@ def revoke(store: Store, name: str, *, at: datetime) -> ApiKey:
     """End a key: refused by every worker within a second. Its name stays known, so that a gateway whose last key is
     revoked lets nobody in rather than everybody."""
     revoked = msgspec.structs.replace(find(store, name), revoked_at=at)
-    store.put_record(KIND, name, revoked)
+    store.put(revoked)
     return revoked
 
 
 def forget_all(store: Store) -> int:
     """Forget every key, so that the gateway asks for none any more. Returns how many there were."""
-    known = store.list_records(KIND, ApiKey)
+    known = store.records(ApiKey)
     for key in known:
-        store.delete_record(KIND, key.name)
+        store.delete(ApiKey, key.name)
     return len(known)
 
 
 def find(store: Store, name: str) -> ApiKey:
     """The key of that name that is in force. Raises `UsageError`."""
-    found = store.get_record(KIND, name, ApiKey)
+    found = store.get(ApiKey, name)
     if found is None or found.revoked_at is not None:
-        known = [key.name for key in store.list_records(KIND, ApiKey) if key.revoked_at is None]
+        known = [key.name for key in store.records(ApiKey) if key.revoked_at is None]
         raise UsageError(
             f"no key named {name} is in force",
             hint=f"keys: {', '.join(sorted(known))}" if known else "freehold keys add makes one",
@@ -112,7 +104,7 @@ def listed(store: Store, *, at: datetime) -> list[KeyLine]:
             spent_day_usd=money.get(f"key:{key.name}", nothing).day_usd,
             spent_month_usd=money.get(f"key:{key.name}", nothing).month_usd,
         )
-        for key in sorted(store.list_records(KIND, ApiKey), key=lambda key: key.name)
+        for key in sorted(store.records(ApiKey), key=lambda key: key.name)
     ]
 
 

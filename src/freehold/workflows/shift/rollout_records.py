@@ -6,19 +6,17 @@ from freehold.errors import UsageError
 from freehold.store import Store
 from freehold.types.rollout import Rollout
 
-KIND = "rollout"
-
 
 def of_route(store: Store, route_name: str) -> Rollout | None:
     """The newest rollout of a route, if it ever had one."""
-    return store.get_record(KIND, route_name, Rollout)
+    return store.get(Rollout, route_name)
 
 
 def find(store: Store, route_name: str) -> Rollout:
     """The newest rollout of a route. Raises `UsageError` when it never had one."""
     found = of_route(store, route_name)
     if found is None:
-        others = [rollout.route for rollout in store.list_records(KIND, Rollout)]
+        others = [rollout.route for rollout in store.records(Rollout)]
         raise UsageError(
             f"the route {route_name} has no rollout",
             hint=f"those that have one: {', '.join(others)} (--route)"
@@ -30,7 +28,7 @@ def find(store: Store, route_name: str) -> Rollout:
 
 def live(store: Store) -> list[Rollout]:
     """The rollouts that are not over."""
-    return [rollout for rollout in store.list_records(KIND, Rollout) if rollout.is_live]
+    return [rollout for rollout in store.records(Rollout) if rollout.is_live]
 
 
 def is_live(store: Store, route_name: str) -> bool:
@@ -42,4 +40,4 @@ def is_live(store: Store, route_name: str) -> bool:
 def keep(store: Store, rollout: Rollout) -> None:
     """Store a rollout as it is now."""
     verdict = (rollout.verdict_id,) if rollout.verdict_id else ()
-    store.put_record(KIND, rollout.route, rollout, made_from=verdict)
+    store.put(rollout, made_from=verdict)

@@ -17,20 +17,13 @@ from freehold.gateway.config import check_apart, check_route
 from freehold.store import Store
 from freehold.types.config import ProjectConfig, RouteConfig
 from freehold.types.record import Record
-from freehold.types.route import Route, RouteChange, Target
+from freehold.types.route import FileRoute, Route, RouteChange, Target
 from freehold.workflows.serve.names import ENDPOINT_NAME, INCUMBENT
 from freehold.workflows.shift import rollout_records
 
-FILE_KIND = "file_route"
 FILE = "freehold.toml"
 ROLLOUT_FIELDS = ("state", "canary_share", "shadow_share", "candidate", "incumbent")
 """What belongs to a rollout while one runs."""
-
-
-class FileRoute(Record, frozen=True, kw_only=True):
-    """A route as `freehold.toml` had it when it was last carried over."""
-
-    route: Route
 
 
 class Line(Record, frozen=True, kw_only=True):
@@ -179,7 +172,7 @@ def carry_over(
     wanted = [route_of(table) for table in config.routes]
     for route in wanted:
         check_route(route, names)
-    told = {one.route.name: one.route for one in store.list_records(FILE_KIND, FileRoute)}
+    told = {one.route.name: one.route for one in store.records(FileRoute)}
     current = {route.name: route for route in store.routes()}
     leaving = told.keys() - {route.name for route in wanted}
     for route in wanted:
@@ -206,14 +199,14 @@ def carry_over(
         if now is None or _differences(now, merged):
             store.save_route(merged, who=FILE, at=at, why="the file changed")
             changed.append(route.name)
-        store.put_record(FILE_KIND, route.name, FileRoute(route=route))
+        store.put(FileRoute(route=route))
     for name in leaving:
         if name in current and rollout_records.is_live(store, name):
             say(f"route {name} is no longer in {FILE}, but a rollout is running: left as it is")
             continue
         if store.delete_route(name, who=FILE, at=at, why="no longer in the file"):
             changed.append(name)
-        store.delete_record(FILE_KIND, name)
+        store.delete(FileRoute, name)
     return changed
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from freehold.errors import ConfigError, UnknownModelError, WeightsError
 from freehold.gateway.capture.redaction import redactor_of
-from freehold.gateway.config import ApiKey, GatewayConfig
+from freehold.gateway.config import GatewayConfig
 from freehold.gateway.proxy.routing import ANY_MODEL
 from freehold.gateway.spending import Bill, dollars
 from freehold.privacy.library import LIBRARY
@@ -20,6 +20,7 @@ from freehold.store import Store, open_store
 from freehold.types.config import CaptureMode
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.progress import Progress
+from freehold.types.route import ApiKey
 from freehold.types.units import MIB
 from freehold.workflows.license.attributions import attributions
 from freehold.workflows.project import Project, now
@@ -27,7 +28,6 @@ from freehold.workflows.serve.hold import ServedAt, hold
 from freehold.workflows.serve.names import INCUMBENT
 from freehold.workflows.serve.plan import of_config, pull_and_plan
 from freehold.workflows.shift import routes
-from freehold.workflows.shift.keys import KIND as KEYS
 from freehold.workflows.shift.observer_process import ObserverProcess, Watching
 from freehold.workflows.weights.pull import ensure_weights
 
@@ -41,7 +41,7 @@ def project_plan(project: Project, *, progress: Progress | None = None) -> Serve
     would answer, and nobody would notice.
     """
     with open_store(project.store_url) as store:
-        chosen = store.latest_record("serve_plan", ServePlan)
+        chosen = store.latest(ServePlan)
     if chosen is not None:
         gone = chosen.weights_path is not None and not Path(chosen.weights_path).exists()
         return _had_again(chosen, project, progress) if gone else chosen
@@ -109,7 +109,7 @@ def more_endpoints(project: Project, *, say: Callable[[str], None]) -> list[Endp
 
 def _check_prices(store: Store, front: GatewayConfig) -> None:
     """A spend cap that cannot be held is an error now, not a surprise later. Raises `ConfigError`."""
-    keys = [key for key in store.list_records(KEYS, ApiKey) if key.revoked_at is None]
+    keys = [key for key in store.records(ApiKey) if key.revoked_at is None]
     any_key = any(key.limits.caps_spending for key in keys)
     for route in store.routes():
         if not (route.limits.caps_spending or any_key):
@@ -181,7 +181,7 @@ def up(
         _check_prices(store, front)
         front = msgspec.structs.replace(
             front,
-            keys_in_store=bool(store.list_records(KEYS, ApiKey)),
+            keys_in_store=bool(store.records(ApiKey)),
             attributions=attributions([chosen], config.use),
         )
     watching = Watching(

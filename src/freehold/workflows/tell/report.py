@@ -48,9 +48,9 @@ def find(project: Project, report_id: str | None = None) -> Report:
     """A stored report by the start of its id; the last one without. Raises `UsageError` when there is none."""
     with open_store(project.store_url) as store:
         if report_id is None:
-            report = store.latest_record("report", Report)
+            report = store.latest(Report)
         else:
-            found = [r for r in store.list_records("report", Report) if r.id.startswith(report_id)]
+            found = [r for r in store.records(Report) if r.id.startswith(report_id)]
             if len(found) > 1:
                 raise UsageError(f"{len(found)} reports start with {report_id}", hint="give more of the id")
             report = found[0] if found else None

@@ -62,7 +62,7 @@ def _adapter(project: Project, wanted: str | None) -> Adapter:
     if wanted is not None:
         return find_adapter(project, wanted)
     with open_store(project.store_url) as store:
-        latest = store.latest_record("adapter", Adapter)
+        latest = store.latest(Adapter)
     if latest is None:
         raise UsageError(
             "no adapter yet", hint="freehold train makes one, and notes what it doubts on the way"

@@ -177,7 +177,7 @@ def _dataset(project: Project, adapter: Adapter) -> Dataset | None:
     if (folder / "manifest.json").is_file():
         return building.load(folder)
     with open_store(project.store_url) as store:
-        return store.get_record("dataset", adapter.dataset_id, Dataset)
+        return store.get(Dataset, adapter.dataset_id)
 
 
 def _candidate(project: Project, adapter: Adapter) -> CandidateReport | None:
@@ -185,7 +185,7 @@ def _candidate(project: Project, adapter: Adapter) -> CandidateReport | None:
     with open_store(project.store_url) as store:
         found = [
             candidate
-            for report in store.list_records("report", Report)
+            for report in store.records(Report)
             for candidate in report.candidates
             if candidate.trained is not None and candidate.trained.id == adapter.id
         ]

@@ -18,12 +18,12 @@ from freehold.training import checkpoint, formatting, preview, probe, schedule
 from freehold.training.defaults import weight_count
 from freehold.training.methods import checks, table
 from freehold.types.config import FinetuneConfig
+from freehold.types.machine import MeasuredSpeed
 from freehold.types.model import Shape
 from freehold.types.training import Adapter
-from freehold.types.training_plan import Measured, TrainingPlan, TrainingPreview
+from freehold.types.training_plan import SplitMeasurement, TrainingPlan, TrainingPreview
 from freehold.workflows.fit.fit import training_fit
 from freehold.workflows.fit.sizes import size_model
-from freehold.workflows.fit.speeds import MeasuredSpeed
 from freehold.workflows.project import Project
 from freehold.workflows.train.train import Asked
 
@@ -42,7 +42,7 @@ class _Time(NamedTuple):
 class _Looked(NamedTuple):
     job: training.Job
     tokenizer: Any
-    train: Measured
+    train: SplitMeasurement
 
 
 def preview_run(project: Project, what: Asked, *, config: FinetuneConfig, count: int) -> TrainingPreview:
@@ -144,7 +144,7 @@ def _counted_as(config: FinetuneConfig) -> Any:
     return config.method if config.method in ("lora", "qlora", "full") else "lora"
 
 
-def _notes(config: FinetuneConfig, train: Measured, fits: bool, time: _Time) -> list[str]:
+def _notes(config: FinetuneConfig, train: SplitMeasurement, fits: bool, time: _Time) -> list[str]:
     notes = []
     if config.method in ("dpo", "kto"):
         notes.append(f"memory is counted as for lora; {config.method} compares with the base and takes more")
@@ -169,8 +169,8 @@ def _measured_time(
 ) -> _Time | None:
     """Seconds of training, from what this project's machine did before: its own runs first, then its reading speed."""
     with open_store(project.store_url) as store:
-        adapters = store.list_records("adapter", Adapter)
-        speeds = store.list_records("measured_speed", MeasuredSpeed)
+        adapters = store.records(Adapter)
+        speeds = store.records(MeasuredSpeed)
     runs = [one for one in reversed(adapters) if one.train_seconds > 0 and one.train_tokens > 0]
     for one in runs:
         if one.base_model == what.base.model_id and one.config.method == config.method:

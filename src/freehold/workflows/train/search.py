@@ -194,8 +194,8 @@ class _Run:
             made_from=(self.dataset.id, self.base.sha256),
         )
         with open_store(self.project.store_url) as store:
-            store.put_record("search", made.id, made, made_from=made.made_from)
-            store.put_record("adapter", adapter.id, adapter, made_from=adapter.made_from)
+            store.put(made, made_from=made.made_from)
+            store.put(adapter, made_from=adapter.made_from)
         return Found(made, adapter)
 
     def _keep(self, trial: Path) -> Adapter:

@@ -174,7 +174,7 @@ def train_project(project: Project, what: Asked, *, config: FinetuneConfig, prog
         cluster=project.config.cluster,
     )
     with open_store(project.store_url) as store:
-        store.put_record("adapter", adapter.id, adapter, made_from=adapter.made_from)
+        store.put(adapter, made_from=adapter.made_from)
     return adapter
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,6 +18,7 @@ from freehold.datasets.building import answer_of
 from freehold.stats.drift import EDetector
 from freehold.stats.sequential import MeanBet, one_value_per_unit
 from freehold.types.record import Record
+from freehold.types.rollout import Drift, Side
 from freehold.types.trace import Trace
 from freehold.workflows.shift.rollout.ledger import is_error, unit_of
 
@@ -25,8 +26,6 @@ TOLERANCE = 0.05
 FEWEST = 30
 _LONG = 0.9
 _REFUSALS = ("i'm sorry", "i am sorry", "i can't", "i cannot", "i'm unable", "as an ai")
-
-Side = Literal["input", "output"]
 
 
 class Baseline(Record, frozen=True, kw_only=True):
@@ -36,19 +35,6 @@ class Baseline(Record, frozen=True, kw_only=True):
     long_prompt_characters: float
     long_answer_characters: float
     shares: dict[str, float] = {}
-
-
-class Drift(Record, frozen=True, kw_only=True):
-    """One summary in one period."""
-
-    name: str
-    side: Side
-    users: int
-    share: float
-    baseline: float
-    e_value: float
-    statistic: float
-    alarm: bool
 
 
 class Summary(NamedTuple):

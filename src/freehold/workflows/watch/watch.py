@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import anyio
 import msgspec
@@ -31,7 +31,8 @@ from freehold.types.dataset import Sample
 from freehold.types.endpoint import Endpoint
 from freehold.types.evaluation import Task
 from freehold.types.progress import Progress, Silent
-from freehold.types.record import Record, event_id
+from freehold.types.record import StoredRecord, event_id
+from freehold.types.rollout import FEWEST_PAIRS, Against, Check
 from freehold.types.route import Route
 from freehold.types.trace import Trace
 from freehold.workflows.project import Project
@@ -39,17 +40,16 @@ from freehold.workflows.prove.evaluate import find_dataset, frozen_file, task_of
 from freehold.workflows.shift import alerts, routes
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.rollout.ledger import unit_of
-from freehold.workflows.watch.drift import Baseline, Drift, baseline, drifts
+from freehold.workflows.watch.drift import Baseline, baseline, drifts
 
-KIND, STATE_KIND = "watch_check", "watch_state"
-FEWEST_PAIRS = 5
 MOST_TRACES = 20_000
 
-Against = Literal["live", "frozen"]
 
-
-class WatchState(Record, frozen=True, kw_only=True):
+class WatchState(StoredRecord, frozen=True, kw_only=True):
     """What the checks of a route have learned. Begins anew after an action."""
+
+    kind: ClassVar[str] = "watch_state"
+    key_field: ClassVar[str] = "route"
 
     route: str
     promoted_revision: int
@@ -57,38 +57,6 @@ class WatchState(Record, frozen=True, kw_only=True):
     quality: EDetector = EDetector()
     drift: dict[str, EDetector] = {}
     baseline: Baseline | None = None
-
-
-class Check(Record, frozen=True, kw_only=True):
-    """One check. `statistic` alarms at 200, about one false alarm in 200 periods."""
-
-    id: str
-    route: str
-    at: datetime
-    against: Against
-    period: int
-    planned: int
-    estimated_usd: Decimal | None
-    budget_usd: Decimal
-    spent_usd: Decimal | None
-    pairs: int
-    unscored: int
-    difference: float | None
-    e_value: float
-    statistic: float
-    alarm: bool
-    smallest_drop: float | None
-    """The smallest drop such checks find within 8 periods with 80 %; None: not even a total one."""
-    drift: tuple[Drift, ...] = ()
-    action: str = "none"
-    notes: tuple[str, ...] = ()
-
-    @property
-    def exit_code(self) -> int:
-        """0: nothing found. 1: an alarm. 3: too little to say anything."""
-        if self.alarm or any(one.alarm for one in self.drift):
-            return 1
-        return 3 if self.pairs < FEWEST_PAIRS else 0
 
 
 class Plan(NamedTuple):
@@ -171,14 +139,14 @@ def check(
         drift={name: EDetector() if one.alarm() else one for name, one in detectors.items()},
         baseline=then,
     )
-    store.put_record(STATE_KIND, route_name, after)
-    store.put_record(KIND, made.id, made)
+    store.put(after)
+    store.put(made)
     return made
 
 
 def next_due(store: Store, route_name: str, config: WatchConfig, *, at: datetime) -> datetime:
     """When the next check is due; at once where there was none."""
-    state = store.get_record(STATE_KIND, route_name, WatchState)
+    state = store.get(WatchState, route_name)
     if state is None or state.last_at is None:
         return at
     return state.last_at + timedelta(hours=config.every_hours)
@@ -186,7 +154,7 @@ def next_due(store: Store, route_name: str, config: WatchConfig, *, at: datetime
 
 def history(store: Store, route_name: str) -> list[Check]:
     """All checks of a route, oldest first."""
-    return [one for one in store.list_records(KIND, Check) if one.route == route_name]
+    return [one for one in store.records(Check) if one.route == route_name]
 
 
 def failed(project: Project, route_name: str, error: FreeholdError, *, at: datetime) -> tuple[str, ...]:
@@ -207,7 +175,7 @@ def _state(store: Store, route: Route) -> WatchState:
         default=0,
     )
     first = _first_of_run(store, route, promoted)
-    known = store.get_record(STATE_KIND, route.name, WatchState)
+    known = store.get(WatchState, route.name)
     if known is not None and known.promoted_revision == first:
         return known
     return WatchState(route=route.name, promoted_revision=first)

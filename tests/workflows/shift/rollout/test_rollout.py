@@ -58,7 +58,7 @@ FALLING_STAGES = RolloutTerms(
 @pytest.mark.slow
 def test_a_good_candidate_goes_through_all_steps(store):
     verdict = Verdict(id="v1", outcome="promote", candidate="c", incumbent="i", reasons=())
-    store.put_record("verdict", "v1", verdict)
+    store.put(verdict)
     begun(store)
     for number in range(200):
         store.add_traces(mirrored(number))
@@ -99,7 +99,7 @@ def test_promotion_needs_an_offline_verdict(store):
 def test_what_is_served_here_must_have_been_compared_with_what_was_trained(store, codes, missing):
     reasons = tuple(Reason(code=code, text=code) for code in codes)
     verdict = Verdict(id="v1", outcome="promote", candidate="c", incumbent="i", reasons=reasons)
-    store.put_record("verdict", "v1", verdict)
+    store.put(verdict)
     begun(store, stages=(0.1,))
     for number in range(200):
         store.add_traces(mirrored(number))

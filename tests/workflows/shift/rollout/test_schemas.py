@@ -26,7 +26,7 @@ def store(tmp_path):
 
 
 def serving(store, engine):
-    store.put_record("serve_plan", "1", ServePlan(engine=engine, model="base"))
+    store.put(ServePlan(engine=engine, model="base"))
 
 
 def test_the_traffics_schemas_are_held_against_the_engine(store):

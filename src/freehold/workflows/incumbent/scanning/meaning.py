@@ -6,14 +6,14 @@ import re
 from typing import NamedTuple
 
 from freehold.catalog import retirements
-from freehold.types.finding import FindingKind
+from freehold.types.scan import ModelUseKind
 from freehold.workflows.incumbent.scanning.word import Word
 
 
 class Meaning(NamedTuple):
     """`model` is set for ids only."""
 
-    kind: FindingKind
+    kind: ModelUseKind
     vendor: str
     how: str
     model: str | None = None

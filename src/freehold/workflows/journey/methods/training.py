@@ -123,7 +123,7 @@ def _fit(candidate: Candidate, bench: Bench, weights: Weights) -> Fit:
             settings=bench.project.settings,
         ),
     )
-    bench.store.put_record("fit", fit.id, fit)
+    bench.store.put(fit)
     return fit
 
 
@@ -146,5 +146,5 @@ def _train(candidate: Candidate, bench: Bench, weights: Weights) -> Adapter:
         ),
         still_there=lambda result: all((Path(result.path) / file).exists() for file in result.files),
     )
-    bench.store.put_record("adapter", result.id, result, made_from=result.made_from)
+    bench.store.put(result, made_from=result.made_from)
     return result

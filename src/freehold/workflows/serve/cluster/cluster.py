@@ -36,7 +36,7 @@ LOOK_SECONDS = 2.0
 def plan(project: Project, serve: ServePlan, config: ClusterConfig | None = None) -> ClusterPlan:
     """How a `ServePlan` runs on the project's `[cluster]`. Raises `UsageError` for what a cluster cannot serve."""
     config = config or project.config.cluster
-    if not serve.kind.runs_here:
+    if not serve.engine_kind.runs_here:
         raise UsageError(
             f"engine {serve.engine} runs elsewhere already, so a cluster has nothing to start",
             hint=f"engines of a cluster: {', '.join(kind.name for kind in ENGINE_KINDS.values() if kind.runs_here)}",

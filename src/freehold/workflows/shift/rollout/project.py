@@ -83,7 +83,7 @@ def _new_route(
             hint="name it in freehold.toml: [incumbent] model, base_url, api_key_env",
         )
     if candidate_model is None:
-        plan = store.latest_record("serve_plan", ServePlan)
+        plan = store.latest(ServePlan)
         if plan is None:
             raise UsageError(
                 "no candidate is served yet", hint="freehold migrate chooses one; or name it with --candidate"

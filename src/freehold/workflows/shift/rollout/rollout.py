@@ -58,7 +58,7 @@ def start(store: Store, route: Route, terms: RolloutTerms, *, who: str, at: date
     stages = terms.stages
     if not stages or list(stages) != sorted(set(stages)) or not all(0 < share < 1 for share in stages):
         raise UsageError(f"canary stages {list(stages)} are not rising shares between 0 and 1")
-    verdict = store.latest_record("verdict", Verdict)
+    verdict = store.latest(Verdict)
     made = Rollout(
         **msgspec.structs.asdict(terms),
         id=event_id(int(at.timestamp() * 1000)),
@@ -285,7 +285,7 @@ def _missing(store: Store, rollout: Rollout, seen: Look, at: datetime) -> tuple[
 
 def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[str]:
     missing = []
-    verdict = store.get_record("verdict", rollout.verdict_id, Verdict) if rollout.verdict_id else None
+    verdict = store.get(Verdict, rollout.verdict_id) if rollout.verdict_id else None
     if verdict is None or verdict.outcome != "promote":
         missing.append("no offline verdict says promote")
     elif (code := parity_asked(verdict)) is not None and code not in {one.code for one in verdict.reasons}:

@@ -27,7 +27,7 @@ def check_schemas(store: Store, route: Route) -> None:
     """
     if route.candidate is None or route.candidate.endpoint != ENDPOINT_NAME or not route.guard.schema:
         return
-    plan = store.latest_record("serve_plan", ServePlan)
+    plan = store.latest(ServePlan)
     if plan is None:
         return
     traces = (trace for trace in store.latest_traces(SEEN_TRACES) if trace.model == route.model)

@@ -116,7 +116,7 @@ def overview(project: Project, store: Store, *, at: datetime, window_s: float) -
         window_s=window_s,
         incumbent=incumbent.model if incumbent is not None else None,
         gateway_url=up.url if up is not None else None,
-        verdict=store.latest_record("verdict", Verdict),
+        verdict=store.latest(Verdict),
         traces=store.count_traces(complete_only=False),
         routes=tuple(_view(store, route, at=at, window_s=window_s) for route in store.routes()),
         reports=_reports(project.state / "reports"),

@@ -3,9 +3,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from freehold.hardware.probes import amd, apple, bandwidth, nvidia
-
-GIB = 1 << 30
+from freehold.hardware.probes import nvidia
+from freehold.types.units import GIB
 
 
 class NvmlError(Exception):
@@ -55,30 +54,3 @@ def test_nvidia_whole_cards_and_slices(monkeypatch, mig, name):
 def test_nvidia_without_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert nvidia.probe() == ()
-
-
-def test_amd_by_the_kernel_driver(tmp_path):
-    device = tmp_path / "sys/class/drm/card0/device"
-    device.mkdir(parents=True)
-    (device / "vendor").write_text("0x1002\n")
-    (device / "mem_info_vram_total").write_text(f"{24 * GIB}\n")
-    (device / "mem_info_vram_used").write_text(f"{GIB}\n")
-    other = tmp_path / "sys/class/drm/card1/device"
-    other.mkdir(parents=True)
-    (other / "vendor").write_text("0x10de\n")
-    (found,) = amd.probe(tmp_path)
-    assert (found.memory_bytes, found.free_memory_bytes) == (24 * GIB, 23 * GIB)
-
-
-def test_apple_lends_a_share_or_what_was_set():
-    values = {"hw.memsize": str(64 * GIB), "machdep.cpu.brand_string": "Apple M3 Max"}
-    (found,) = apple.probe(lambda name: values.get(name, ""))
-    assert found.memory_bytes == 48 * GIB
-    values["iogpu.wired_limit_mb"] = "61440"
-    (found,) = apple.probe(lambda name: values.get(name, ""))
-    assert found.memory_bytes == 60 * GIB
-    assert "wired_limit" in found.how
-
-
-def test_bandwidth_is_measured():
-    assert 5e8 < bandwidth.measure(1) < 5e12

@@ -3,25 +3,11 @@ import json
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.datasets.importing.lines import CHAT, PAIR, write
 
-from freehold.datasets.importing import Imported, Reject, read, sniff
-from freehold.errors import InputError
+from freehold.datasets.importing import Imported, RejectedRecord, named, read, sniff
+from freehold.errors import ConfigError, InputError
 from freehold.types.config import DataConfig
-
-CHAT = {"messages": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}]}
-PAIR = {
-    "id": "a",
-    "request": {"model": "m", "messages": [{"role": "user", "content": "hello"}]},
-    "response": {"choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}}]},
-    "gold": {"intent": "greeting"},
-    "conversation_id": 7,
-    "metadata": {"language": "en"},
-}
-
-
-def write(path, *records):
-    path.write_text("".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in records))
-    return path
 
 
 @pytest.mark.parametrize(
@@ -45,39 +31,11 @@ def test_fine_tuning_file(tmp_path):
     assert one.response["choices"][0]["message"]["content"] == "hi"
 
 
-def test_pairs_keep_gold_group_and_metadata(tmp_path):
-    (one,) = read(write(tmp_path / "a.jsonl", PAIR))
-    assert (one.gold, one.conversation_id, one.metadata) == ('{"intent":"greeting"}', "7", {"language": "en"})
-
-
-@pytest.mark.parametrize(
-    ("record", "reason"),
-    [
-        ("{nope", "not valid JSON"),
-        ("[1]", "expected a JSON object, got list"),
-        ({"messages": []}, "messages is missing or empty"),
-        ({"messages": [{"role": "wizard", "content": "x"}]}, "role 'wizard'"),
-        ({"messages": [{"role": "user", "content": "x"}]}, "not from the assistant"),
-        ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": ""}]}, "is empty"),
-        ({"messages": [{"role": "assistant", "content": "x"}]}, "no user message"),
-        ({"messages": [{"role": "user", "content": 3}]}, "content of type int"),
-        ({"messages": [{"role": "user"}]}, "has no content"),
-        ({**CHAT, "metadata": [1]}, "metadata is not an object"),
-    ],
-)
-def test_bad_records_are_rejected_by_line(tmp_path, record, reason):
-    good, bad, again = read(write(tmp_path / "a.jsonl", CHAT, record, CHAT), DataConfig(format="openai"))
-    assert isinstance(good, Imported) and isinstance(again, Imported)
-    assert isinstance(bad, Reject)
-    assert bad.line == 2
-    assert reason in bad.reason
-
-
 def test_bytes_that_are_not_utf8_are_rejected(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(json.dumps(CHAT).encode() + b'\n{"messages": "\xff\xfe"}\n')
     _, bad = read(path)
-    assert isinstance(bad, Reject) and bad.line == 2
+    assert isinstance(bad, RejectedRecord) and bad.line == 2
 
 
 def test_csv_with_line_breaks_and_bad_rows(tmp_path):
@@ -90,7 +48,7 @@ def test_csv_with_line_breaks_and_bad_rows(tmp_path):
         {"role": "user", "content": "two\nlines"},
     ]
     assert first.gold == "x"
-    assert [type(record) for record in rest] == [Reject, Reject, Reject]
+    assert [type(record) for record in rest] == [RejectedRecord, RejectedRecord, RejectedRecord]
     assert "more fields" in rest[1].reason
 
 
@@ -124,6 +82,22 @@ def test_any_bytes_give_records_or_rejects_never_a_crash(tmp_path_factory, lines
     path.write_bytes(b"\n".join(lines))
     try:
         for record in read(path, DataConfig(format="pairs")):
-            assert isinstance(record, Imported | Reject)
+            assert isinstance(record, Imported | RejectedRecord)
     except InputError:
         assert path.read_bytes().lstrip().startswith(OTHER_KINDS)
+
+
+def test_a_format_that_is_not_there_names_the_nearest(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"messages": []}\n')
+    with pytest.raises(ConfigError, match=r"data\.format is langfuze") as caught:
+        sniff(path, DataConfig(format="langfuze"))
+    assert caught.value.hint == "did you mean langfuse?"
+    with pytest.raises(ConfigError) as caught:
+        named("zzz")
+    assert "auto, opentelemetry" in (caught.value.hint or "")
+
+
+def test_names_of_earlier_versions_are_read():
+    assert named("csv") is named("jsonl") is named("columns")
+    assert named("auto") is None

@@ -7,13 +7,13 @@ from typing import Literal
 
 from freehold.types.record import Record
 
-FindingKind = Literal["model_id", "sdk", "endpoint", "key"]
+ModelUseKind = Literal["model_id", "sdk", "endpoint", "key"]
 
 
-class Finding(Record, frozen=True, kw_only=True):
+class ModelUse(Record, frozen=True, kw_only=True):
     """One place. `line` and `column` count from 1. `model` is None for an SDK, an endpoint or a key's name."""
 
-    kind: FindingKind
+    kind: ModelUseKind
     path: str
     line: int
     column: int
@@ -34,6 +34,6 @@ class Scan(Record, frozen=True, kw_only=True):
     root: str
     as_of: date
     files: int
-    findings: tuple[Finding, ...]
+    findings: tuple[ModelUse, ...]
     skipped: tuple[tuple[str, str], ...] = ()
     version: str = ""

@@ -1,0 +1,120 @@
+"""Files opened for reading: decompressed by what they begin with, cut off without losing what came before."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import zstandard
+
+from freehold.errors import InputError
+from freehold.types.units import MIB
+
+MAX_LINE_BYTES = 64 * MIB
+CHUNK_BYTES = MIB
+DAMAGED = (EOFError, zlib.error, zstandard.ZstdError, OSError)
+"""What reading a damaged file raises."""
+
+
+def size_bytes(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder. Raises `InputError` when it cannot be looked at."""
+    try:
+        if path.is_dir():
+            return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
+        return path.stat().st_size
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def unreadable(path: Path, error: OSError) -> InputError:
+    """The error for a file that the system does not let us read."""
+    if isinstance(error, FileNotFoundError):
+        return InputError(
+            "no such file", path=str(path), hint="paths in freehold.toml are relative to that file"
+        )
+    return InputError(f"cannot be read: {error.strerror or error}", path=str(path))
+
+
+def opened(path: Path) -> IO[bytes]:
+    """A file opened for reading bytes, decompressed by what it begins with, without a byte-order mark."""
+    try:
+        file = path.open("rb")
+        start = file.read(4)
+        file.seek(0)
+    except OSError as error:
+        raise unreadable(path, error) from None
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff") and b"\0" in start[2:]:
+        file.close()
+        raise InputError(
+            "is UTF-16, expected UTF-8",
+            path=str(path),
+            hint=f"iconv -f UTF-16 -t UTF-8 {path} > utf8{path.suffix or '.jsonl'}",
+        )
+    if start == b"PK\x03\x04":
+        file.close()
+        raise InputError(
+            "is a ZIP archive or an Excel workbook",
+            path=str(path),
+            hint="unpack the archive and import what was in it, or save the sheet as CSV (UTF-8)",
+        )
+    if start[:2] == b"\x1f\x8b":
+        return io.BufferedReader(_Packed(file, lambda: zlib.decompressobj(wbits=31)), CHUNK_BYTES)
+    if start == b"\x28\xb5\x2f\xfd":
+        return io.BufferedReader(
+            _Packed(file, lambda: zstandard.ZstdDecompressor().decompressobj()), CHUNK_BYTES
+        )
+    if start[:3] == b"\xef\xbb\xbf":
+        file.seek(3)
+    return file
+
+
+class _Packed(io.RawIOBase):
+    """Decompresses frame after frame, and raises `EOFError` when the last is cut off, but only after all that came
+    before the cut: the libraries' own readers lose it, or don't tell."""
+
+    def __init__(self, file: IO[bytes], frame: Callable[[], Any]) -> None:
+        self._file = file
+        self._new = frame
+        self._frame = frame()
+        self._ready = b""
+        self._begun = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            rest = self._frame.unused_data if self._frame.eof else b""
+            packed = rest or self._file.read(CHUNK_BYTES // 8)
+            if not packed:
+                if self._begun and not self._frame.eof:
+                    raise EOFError("compressed file ended before the end-of-frame marker was reached")
+                return 0
+            if self._frame.eof:
+                packed = packed.lstrip(b"\0")  # archives may be filled up to a block
+                self._frame = self._new()
+                if not packed:
+                    self._begun = False
+                    continue
+            self._begun = True
+            self._ready = self._frame.decompress(packed)
+        count = min(len(buffer), len(self._ready))
+        buffer[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def bounded_lines(file: IO[bytes]) -> Iterator[bytes]:
+    """Lines, each at most a little over the limit; the rest of a longer one is skipped."""
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        if len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
+            while (more := file.readline(CHUNK_BYTES)) and not more.endswith(b"\n"):
+                pass
+        yield line

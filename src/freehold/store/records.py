@@ -1,0 +1,114 @@
+"""Records by kind and key, and what finished steps left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, Select, delete, insert, select
+
+from freehold.errors import StoreError
+from freehold.store.database import Database
+from freehold.store.tables import records, steps, to_micros
+from freehold.types.record import Record, StoredRecord
+
+R = TypeVar("R", bound=Record)
+S = TypeVar("S", bound=StoredRecord)
+
+
+class RecordStore:
+    """The records of a database. A record's class says its kind, so that a kind is never read as another class."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def put(self, record: StoredRecord, *, made_from: Sequence[str] = ()) -> None:
+        """Keep `record` in place of what had its kind and key; it becomes the latest of its kind."""
+        with self.database.writing() as connection:
+            _write(connection, record.kind, record.key, record, made_from)
+
+    def get(self, type: type[S], key: str) -> S | None:
+        """The record with that key, None when there is none."""
+        return self._first(
+            select(records.c.body).where(records.c.kind == type.kind, records.c.id == key), type.kind, type
+        )
+
+    def latest(self, type: type[S]) -> S | None:
+        """The record that was put last."""
+        query = select(records.c.body).where(records.c.kind == type.kind)
+        return self._first(query.order_by(records.c.seq.desc()).limit(1), type.kind, type)
+
+    def records(self, type: type[S]) -> list[S]:
+        """All records of a class, in the order they were put."""
+        query = select(records.c.body).where(records.c.kind == type.kind).order_by(records.c.seq)
+        with self.database.reading() as connection:
+            return [decoded(row.body, type, type.kind) for row in connection.execute(query)]
+
+    def sources(self, type: type[StoredRecord], key: str) -> tuple[str, ...]:
+        """The ids a record was made from; empty for an unknown record."""
+        query = select(records.c.made_from).where(records.c.kind == type.kind, records.c.id == key)
+        with self.database.reading() as connection:
+            body = connection.execute(query).scalar()
+        return () if body is None else tuple(msgspec.json.decode(body, type=list[str]))
+
+    def delete(self, type: type[StoredRecord], key: str) -> bool:
+        """Forget a record; False when there was none."""
+        with self.database.writing() as connection:
+            result = connection.execute(
+                delete(records).where(records.c.kind == type.kind, records.c.id == key)
+            )
+            return result.rowcount > 0
+
+    def step_result(self, name: str, inputs_hash: str, type: type[R]) -> R | None:
+        """What a step left the last time; None when it had other inputs then, or never finished."""
+        with self.database.reading() as connection:
+            last = connection.execute(select(steps.c.inputs_hash).where(steps.c.name == name)).scalar()
+        if last != inputs_hash:
+            return None
+        kind = f"step:{name}"
+        query = select(records.c.body).where(records.c.kind == kind, records.c.id == inputs_hash)
+        return self._first(query, kind, type)
+
+    def finish_step(self, name: str, inputs_hash: str, result: Record, finished_at: datetime) -> None:
+        """A step has finished; the next run with the same `inputs_hash` can take its result."""
+        with self.database.writing() as connection:
+            _write(connection, f"step:{name}", inputs_hash, result, ())
+            connection.execute(delete(steps).where(steps.c.name == name))
+            connection.execute(
+                insert(steps).values(
+                    name=name,
+                    inputs_hash=inputs_hash,
+                    outputs=msgspec.json.encode({"record": inputs_hash}),
+                    finished_at=to_micros(finished_at),
+                )
+            )
+
+    def _first(self, query: Select[Any], kind: str, type: type[R]) -> R | None:
+        with self.database.reading() as connection:
+            body = connection.execute(query).scalar()
+        return None if body is None else decoded(body, type, kind)
+
+
+def decoded(body: bytes, type: type[R], kind: str) -> R:
+    """A stored body. Raises `StoreError` when it is of another shape."""
+    try:
+        return msgspec.json.decode(body, type=type)
+    except msgspec.DecodeError as error:
+        raise StoreError(
+            f"a stored {kind} is not what this version of freehold reads: {error}",
+            hint="run the step that makes it again",
+        ) from None
+
+
+def _write(connection: Connection, kind: str, key: str, value: Record, made_from: Sequence[str]) -> None:
+    connection.execute(delete(records).where(records.c.kind == kind, records.c.id == key))
+    connection.execute(
+        insert(records).values(
+            kind=kind,
+            id=key,
+            body=msgspec.json.encode(value),
+            made_from=msgspec.json.encode(list(made_from)),
+        )
+    )

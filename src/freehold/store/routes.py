@@ -1,0 +1,120 @@
+"""Routes and the history of their changes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Connection, delete, insert, select, update
+
+from freehold.errors import StoreError
+from freehold.store.database import Database
+from freehold.store.records import decoded
+from freehold.store.tables import counters, from_micros, route_history, routes, to_micros
+from freehold.types.route import Route, RouteChange
+
+
+class RouteStore:
+    """The routes of a database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def save_route(
+        self,
+        route: Route,
+        *,
+        who: str,
+        at: datetime,
+        why: str = "",
+        verdict_id: str | None = None,
+        expected_revision: int | None = None,
+    ) -> Route:
+        """Keep a route and a line of its history; returns it with its new revision.
+
+        With `expected_revision`, raises `StoreError` when somebody else changed the route in between.
+        """
+        with self.database.writing() as connection:
+            found = connection.execute(select(routes.c.revision).where(routes.c.name == route.name)).scalar()
+            if expected_revision is not None and (found or 0) != expected_revision:
+                raise StoreError(
+                    f"route {route.name} is at revision {found or 0}, not {expected_revision}: "
+                    "somebody changed it meanwhile",
+                    hint="look at it again, then repeat the change",
+                )
+            saved = msgspec.structs.replace(route, revision=_next_revision(connection))
+            body = msgspec.json.encode(saved)
+            connection.execute(delete(routes).where(routes.c.name == route.name))
+            connection.execute(insert(routes).values(name=saved.name, revision=saved.revision, body=body))
+            _note(connection, saved.name, saved.revision, body, who, at, why, verdict_id)
+        return saved
+
+    def delete_route(self, name: str, *, who: str, at: datetime, why: str = "") -> bool:
+        """Remove a route; its history stays. False when there was none."""
+        with self.database.writing() as connection:
+            if connection.execute(delete(routes).where(routes.c.name == name)).rowcount == 0:
+                return False
+            _note(connection, name, _next_revision(connection), None, who, at, why, None)
+        return True
+
+    def routes(self) -> list[Route]:
+        """All routes, by name."""
+        with self.database.reading() as connection:
+            rows = connection.execute(select(routes.c.body).order_by(routes.c.name)).all()
+        return [decoded(row.body, Route, "route") for row in rows]
+
+    def routes_revision(self) -> int:
+        """A number that grows with every change of any route: cheap enough to ask several times a second."""
+        with self.database.reading() as connection:
+            value = connection.execute(select(counters.c.value).where(counters.c.name == "routes")).scalar()
+        return int(value or 0)
+
+    def route_history(self, name: str) -> list[RouteChange]:
+        """All changes of a route, oldest first."""
+        query = select(route_history).where(route_history.c.name == name).order_by(route_history.c.revision)
+        with self.database.reading() as connection:
+            rows = connection.execute(query).all()
+        return [
+            RouteChange(
+                name=row.name,
+                revision=row.revision,
+                at=from_micros(row.at),
+                who=row.who,
+                why=row.why,
+                verdict_id=row.verdict_id,
+                route=None if row.body is None else decoded(row.body, Route, "route"),
+            )
+            for row in rows
+        ]
+
+
+def _next_revision(connection: Connection) -> int:
+    changed = connection.execute(
+        update(counters).where(counters.c.name == "routes").values(value=counters.c.value + 1)
+    )
+    if changed.rowcount == 0:
+        connection.execute(insert(counters).values(name="routes", value=1))
+    return int(connection.execute(select(counters.c.value).where(counters.c.name == "routes")).scalar_one())
+
+
+def _note(
+    connection: Connection,
+    name: str,
+    revision: int,
+    body: bytes | None,
+    who: str,
+    at: datetime,
+    why: str,
+    verdict_id: str | None,
+) -> None:
+    connection.execute(
+        insert(route_history).values(
+            revision=revision,
+            name=name,
+            at=to_micros(at),
+            who=who,
+            why=why,
+            verdict_id=verdict_id,
+            body=body,
+        )
+    )

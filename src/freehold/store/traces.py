@@ -1,0 +1,188 @@
+"""Traces: added in batches, read in the order they arrived, forgotten by age or size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Any, TypedDict, Unpack
+
+from sqlalchemy import Connection, Select, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+from freehold.store import bodies
+from freehold.store.database import Database
+from freehold.store.tables import to_micros, traces
+from freehold.types.trace import Trace
+
+TRACE_BATCH = 500
+_TRACES_LOCK = 0x747261636573  # "traces"
+
+
+class TraceFilter(TypedDict, total=False):
+    """Which traces are wanted: those that meet everything given. Incomplete ones only when asked for.
+
+    `own_only` leaves out what was mirrored.
+    """
+
+    route: str | None
+    source_prefix: str | None
+    model: str | None
+    parent_id: str | None
+    since: datetime | None
+    until: datetime | None
+    complete_only: bool
+    own_only: bool
+
+
+class TraceStore:
+    """The traces of a database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def add_traces(self, new: Iterable[Trace]) -> int:
+        """Keep traces, batch by batch; one whose id is here is left alone. Returns how many were new."""
+        added = 0
+        stream = iter(new)
+        while rows := [_trace_row(trace) for trace in islice(stream, TRACE_BATCH)]:
+            with self.database.writing() as connection:
+                if connection.dialect.name == "postgresql":
+                    # One batch at a time, or who reads on from the last place would miss what was given a
+                    # lower place but committed later. SQLite has one writer anyway.
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TRACES_LOCK})
+                added += _insert_ignoring(connection, rows)
+        return added
+
+    def traces(self, **wanted: Unpack[TraceFilter]) -> Iterator[Trace]:
+        """Traces in the order they arrived, read in batches so that any number fits in memory."""
+        query = _filtered(select(traces.c.seq, traces.c.body), wanted)
+        last = 0
+        while True:
+            page = query.where(traces.c.seq > last).order_by(traces.c.seq).limit(TRACE_BATCH)
+            with self.database.reading() as connection:
+                rows = connection.execute(page).all()
+            if not rows:
+                return
+            for row in rows:
+                yield bodies.unpack_trace(row.body)
+            last = rows[-1].seq
+
+    def traces_after(
+        self, seq: int, *, most: int = TRACE_BATCH, **wanted: Unpack[TraceFilter]
+    ) -> list[tuple[int, Trace]]:
+        """The next traces after a place in the order of arrival, each with its own place."""
+        query = _filtered(select(traces.c.seq, traces.c.body), wanted)
+        page = query.where(traces.c.seq > seq).order_by(traces.c.seq).limit(most)
+        with self.database.reading() as connection:
+            rows = connection.execute(page).all()
+        return [(row.seq, bodies.unpack_trace(row.body)) for row in rows]
+
+    def latest_traces(self, most: int, **wanted: Unpack[TraceFilter]) -> list[Trace]:
+        """The traces that arrived last, newest first."""
+        query = _filtered(select(traces.c.body), wanted).order_by(traces.c.seq.desc()).limit(most)
+        with self.database.reading() as connection:
+            return [bodies.unpack_trace(row.body) for row in connection.execute(query)]
+
+    def find_traces(self, id_prefix: str, *, most: int = 10) -> list[Trace]:
+        """Traces whose id begins so."""
+        query = select(traces.c.body).where(traces.c.id.startswith(id_prefix, autoescape=True)).limit(most)
+        with self.database.reading() as connection:
+            return [bodies.unpack_trace(row.body) for row in connection.execute(query)]
+
+    def traces_bytes(self) -> int:
+        """Bytes all traces take, compressed."""
+        with self.database.reading() as connection:
+            return int(connection.execute(select(func.sum(traces.c.size_bytes))).scalar() or 0)
+
+    def count_traces(self, **wanted: Unpack[TraceFilter]) -> int:
+        """How many traces `traces` would yield."""
+        query = _filtered(select(func.count()).select_from(traces), wanted)
+        with self.database.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def get_trace(self, id: str) -> Trace | None:
+        """The trace of that id, None when there is none."""
+        with self.database.reading() as connection:
+            body = connection.execute(select(traces.c.body).where(traces.c.id == id)).scalar()
+        return None if body is None else bodies.unpack_trace(body)
+
+    def get_traces(self, ids: Iterable[str]) -> dict[str, Trace]:
+        """The traces of these ids that are here."""
+        names = iter(dict.fromkeys(ids))
+        found: dict[str, Trace] = {}
+        with self.database.reading() as connection:
+            while some := list(islice(names, TRACE_BATCH)):
+                rows = connection.execute(select(traces.c.id, traces.c.body).where(traces.c.id.in_(some)))
+                found.update((row.id, bodies.unpack_trace(row.body)) for row in rows)
+        return found
+
+    def replace_trace(self, trace: Trace) -> bool:
+        """Write a trace anew (a right answer was given later); False when it is not here."""
+        row = _trace_row(trace)
+        with self.database.writing() as connection:
+            return connection.execute(update(traces).where(traces.c.id == trace.id).values(row)).rowcount > 0
+
+    def delete_traces(self, *, before: datetime) -> int:
+        """Forget traces older than `before`. Returns how many there were."""
+        with self.database.writing() as connection:
+            return connection.execute(delete(traces).where(traces.c.at < to_micros(before))).rowcount
+
+    def shrink_traces(self, keep_bytes: int) -> int:
+        """Forget the oldest traces until the others take at most `keep_bytes`. Returns how many there were.
+
+        SQLite's file does not become smaller by this; the room is used again.
+        """
+        newest_first = func.sum(traces.c.size_bytes).over(order_by=traces.c.seq.desc())
+        sizes = select(traces.c.seq, newest_first.label("total")).subquery()
+        last_to_go = select(func.max(sizes.c.seq)).where(sizes.c.total > keep_bytes)
+        if self.traces_bytes() <= keep_bytes:
+            return 0
+        with self.database.writing() as connection:
+            seq = connection.execute(last_to_go).scalar()
+            return (
+                0 if seq is None else connection.execute(delete(traces).where(traces.c.seq <= seq)).rowcount
+            )
+
+
+def _trace_row(trace: Trace) -> dict[str, Any]:
+    body = bodies.pack_trace(trace)
+    return {
+        "id": trace.id,
+        "at": to_micros(trace.at),
+        "source": trace.source,
+        "model": trace.model,
+        "route": trace.route,
+        "completeness": trace.completeness,
+        "parent_id": trace.parent_id,
+        "body": body,
+        "size_bytes": len(body),
+    }
+
+
+def _insert_ignoring(connection: Connection, rows: list[dict[str, Any]]) -> int:
+    if connection.dialect.name == "sqlite":
+        # Not through SQLAlchemy's handling of each parameter: a gateway writes thousands of rows a second.
+        marks = ", ".join("?" * len(rows[0]))
+        sql = f"INSERT INTO {traces.name} ({', '.join(rows[0])}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+        return connection.exec_driver_sql(sql, [tuple(row.values()) for row in rows]).rowcount
+    # PostgreSQL's driver does not count the rows of a batch; what was inserted is asked back instead.
+    new = postgresql_insert(traces).on_conflict_do_nothing().returning(traces.c.id)
+    return len(connection.execute(new, rows).all())
+
+
+def _filtered(query: Select[Any], wanted: TraceFilter) -> Select[Any]:
+    for name in ("route", "model", "parent_id"):
+        if (value := wanted.get(name)) is not None:
+            query = query.where(traces.c[name] == value)
+    if (prefix := wanted.get("source_prefix")) is not None:
+        query = query.where(traces.c.source.startswith(prefix, autoescape=True))
+    if (since := wanted.get("since")) is not None:
+        query = query.where(traces.c.at >= to_micros(since))
+    if (until := wanted.get("until")) is not None:
+        query = query.where(traces.c.at < to_micros(until))
+    if wanted.get("own_only", False):
+        query = query.where(traces.c.parent_id.is_(None))
+    if wanted.get("complete_only", True):
+        query = query.where(traces.c.completeness == "complete")
+    return query

@@ -1,0 +1,125 @@
+"""What an evaluation leaves: frozen answers, results, and what was measured on the way."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import ClassVar, Literal
+
+from freehold.types.dataset import Sample, SplitName
+from freehold.types.evaluation import Comparison, EvalResult, Task
+from freehold.types.record import Record, StoredRecord
+
+References = Literal["gold", "incumbent", "mixed"]
+"""What answers were compared with."""
+
+
+class LatencySummary(Record, frozen=True, kw_only=True):
+    """How fast answers came over `n` requests, `concurrency` of them at once. Milliseconds; None when unknown."""
+
+    n: int
+    concurrency: int
+    ttft_p50_ms: float | None = None
+    ttft_p95_ms: float | None = None
+    total_p50_ms: float | None = None
+    total_p95_ms: float | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    wall_seconds: float | None = None
+
+
+class Disagreement(Record, frozen=True, kw_only=True):
+    """A held-out sample that the two models did not score alike on."""
+
+    sample_id: str
+    question: str
+    reference: str | None
+    incumbent_answer: str | None
+    candidate_answer: str | None
+    incumbent_score: float | None
+    candidate_score: float | None
+    parts: dict[str, float] = {}
+    """The candidate's score by part (JSON field), where the scorer has parts."""
+
+
+class UntrainedBaseline(Record, frozen=True, kw_only=True):
+    """What the base model scores without the adapter, on `n` of the held-out samples."""
+
+    n: int
+    mean: float | None
+    format_failures: int
+
+
+class Measured(Record, frozen=True, kw_only=True):
+    """A model's score by itself, with an interval at `level`. It is no comparison: it rests on no pairs.
+
+    `method` is ``wilson`` for scores of 0 and 1, ``t`` else. Absent limits mean too few scored samples.
+    """
+
+    n: int
+    mean: float | None
+    ci_low: float | None
+    ci_high: float | None
+    level: float
+    method: str
+
+
+class Evaluation(StoredRecord, frozen=True, kw_only=True):
+    """One evaluation with everything a report says about it.
+
+    `references` says what the answers were compared with. `results_file` holds every answer and score of
+    both models, one JSON line a sample; `disagreements` are the first of those scored differently.
+    """
+
+    kind: ClassVar[str] = "evaluation"
+
+    id: str
+    task: Task
+    dataset_id: str
+    incumbent: str
+    candidate: str
+    endpoint: str
+    comparison: Comparison | None
+    measured: Measured
+    references: References
+    latency: LatencySummary
+    disagreements: tuple[Disagreement, ...] = ()
+    disagreements_total: int = 0
+    untrained: UntrainedBaseline | None = None
+    results_file: str | None = None
+    from_cache: int = 0
+    incumbent_cost_usd: Decimal | None = None
+    """What the incumbent's maker would charge for these requests at the list price, by the candidate's token counts."""
+
+
+class ItemResult(Record, frozen=True, kw_only=True):
+    """One line of an evaluation's results file."""
+
+    sample: Sample
+    reference: str | None
+    incumbent: EvalResult
+    candidate: EvalResult
+
+
+class Freeze(StoredRecord, frozen=True, kw_only=True):
+    """What was frozen. `self_noise` is the share of samples whose answers score differently; None unless repeated."""
+
+    kind: ClassVar[str] = "freeze"
+
+    id: str
+    at: datetime
+    dataset_id: str
+    model: str
+    split: SplitName
+    repeats: int
+    samples: int
+    answered: int
+    failed: int
+    file: str
+    self_noise: float | None = None
+    retires: date | None = None
+    days_left: int | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost_usd: Decimal | None = None
+    """At the maker's list price, kept answers included; None where that is not known."""

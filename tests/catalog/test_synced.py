@@ -1,0 +1,63 @@
+from datetime import date
+
+import msgspec
+import pytest
+from tests.hardware.small_shapes import shape
+
+from freehold.catalog import synced
+from freehold.catalog.synced import SeenQuantization, SyncedModel
+from freehold.errors import StorageError
+
+MODEL = SyncedModel(
+    id="Org/Model-1B", commit="c1", publisher="Org", license="mit", gated=False, source="https://hub/Org/Model-1B",
+    fetched=date(2026, 11, 1), shape=shape(),
+    quantizations=(SeenQuantization(repo="Org/Model-GGUF", quantization="Q4_K_M", bytes=5, files=("a.gguf",)),),
+)  # fmt: skip
+
+
+def changed(**fields):
+    return msgspec.structs.replace(MODEL, **fields)
+
+
+def test_what_is_kept_is_found_by_id_or_short_name_whatever_the_case(tmp_path):
+    synced.keep(tmp_path, MODEL)
+    assert synced.all_synced(tmp_path) == [MODEL]
+    assert synced.find(tmp_path, "org/model-1b") == synced.find(tmp_path, "MODEL-1B") == MODEL
+    assert synced.find(tmp_path, "Org/Other") is None
+    assert [path.name for path in synced.folder(tmp_path).iterdir()] == ["Org--Model-1B.json"]
+
+
+def test_a_damaged_record_says_how_to_get_it_back(tmp_path):
+    synced.keep(tmp_path, MODEL)
+    (synced.folder(tmp_path) / "Org--Model-1B.json").write_text("{")
+    with pytest.raises(StorageError, match="cannot be read") as caught:
+        synced.all_synced(tmp_path)
+    assert "freehold catalog sync" in (caught.value.hint or "")
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "catalog").write_text("a file")
+    with pytest.raises(StorageError) as caught:
+        synced.keep(tmp_path, MODEL)
+    assert "FREEHOLD_HOME" in (caught.value.hint or "")
+
+
+def test_a_new_model_is_one_change():
+    (change,) = synced.differences(None, MODEL)
+    assert (change.kind, change.model, change.after) == ("new", "Org/Model-1B", "mit")
+    (change,) = synced.differences(None, changed(license=None))
+    assert change.after == "no licence stated"
+
+
+def test_only_what_differs_is_told():
+    assert synced.differences(MODEL, changed(commit="c2")) == ()
+    kinds = [one.kind for one in synced.differences(MODEL, changed(license="apache-2.0", shape=None))]
+    assert kinds == ["license", "shape"]
+
+
+def test_quantizations_added_and_gone_are_named():
+    more = SeenQuantization(repo="r", quantization="Q8_0", bytes=9, files=("b.gguf",))
+    (added,) = synced.differences(MODEL, changed(quantizations=(*MODEL.quantizations, more)))
+    assert (added.before, added.after) == ("", "Q8_0")
+    (gone,) = synced.differences(MODEL, changed(quantizations=()))
+    assert (gone.before, gone.after) == ("Q4_K_M", "")

@@ -1,0 +1,36 @@
+"""Traces to build datasets from."""
+
+from datetime import UTC, datetime
+
+from freehold.datasets import building
+from freehold.datasets.building import Recipe, make_samples
+from freehold.types.trace import Trace
+
+
+def trace(number, text=None, *, group=None, gold="yes", answer="yes", **metadata):
+    return Trace(
+        id=f"t{number}",
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        source="test",
+        model="m",
+        request={"messages": [{"role": "user", "content": text or f"question {number}"}]},
+        response=None
+        if answer is None
+        else {"choices": [{"message": {"role": "assistant", "content": answer}}]},
+        conversation_id=group,
+        gold=gold,
+        metadata=metadata,
+    )
+
+
+def write(tmp_path, traces, **recipe):
+    made = Recipe(**recipe)
+    return building.write(
+        make_samples(traces, made),
+        made,
+        name="x",
+        root=tmp_path,
+        made_from=("traces:1",),
+        version="0",
+        incumbent_model="m",
+    )

@@ -1,0 +1,51 @@
+"""Personal data by pattern and check digit."""
+
+from itertools import pairwise
+
+import pytest
+
+from freehold.privacy.patterns import find
+
+
+def kinds(text):
+    return [(one.kind, text[one.start : one.end]) for one in find(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "found"),
+    [
+        ("write to ada.l+x@example.co.uk please", "EMAIL", "ada.l+x@example.co.uk"),
+        ("key sk-abcdefghijklmnop1234", "SECRET", "sk-abcdefghijklmnop1234"),
+        ("Authorization: Bearer abcdefghijklmnopqrst==", "SECRET", "abcdefghijklmnopqrst=="),
+        ("to DE89 3704 0044 0532 0130 00 today", "IBAN", "DE89 3704 0044 0532 0130 00"),
+        ("card 4111 1111 1111 1111.", "CARD", "4111 1111 1111 1111"),
+        ("from 192.168.0.17 again", "IP", "192.168.0.17"),
+        ("call +49 (30) 1234-5678", "PHONE", "+49 (30) 1234-5678"),
+        ("call 030 12345678 now", "PHONE", "030 12345678"),
+    ],
+)
+def test_each_kind_is_found_whole(text, kind, found):
+    assert kinds(text) == [(kind, found)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no digits here",
+        "order 4111 1111 1111 1112",
+        "DE88 3704 0044 0532 0130 00 has a wrong check digit",
+        "version 1.2.3.4.5",
+        "999.1.1.1",
+        "it cost 12,50 on 2026-03-01",
+    ],
+)
+def test_what_fails_its_check_is_left_alone(text):
+    assert [kind for kind, _ in kinds(text) if kind in ("CARD", "IBAN", "IP")] == []
+
+
+def test_finds_are_in_order_and_apart():
+    text = "a@example.com then 10.0.0.1, b@example.com"
+    found = find(text)
+    assert [one.kind for one in found] == ["EMAIL", "IP", "EMAIL"]
+    assert all(first.end <= second.start for first, second in pairwise(found))

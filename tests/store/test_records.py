@@ -1,0 +1,75 @@
+from typing import ClassVar
+
+import msgspec
+import pytest
+from sqlalchemy import select
+from tests.store.examples import NOON, Note
+
+from freehold.errors import StoreError
+from freehold.store.tables import from_micros, records, steps
+from freehold.types.record import StoredRecord
+
+
+class Other(StoredRecord, frozen=True, kw_only=True):
+    kind: ClassVar[str] = "other"
+    key_field: ClassVar[str] = "name"
+
+    name: str
+    text: str
+
+
+class LaterNote(StoredRecord, frozen=True, kw_only=True):
+    kind: ClassVar[str] = "note"
+
+    id: str
+    pages: int
+
+
+def test_records_come_back_as_they_went_in(store):
+    store.put(Note(text="first"), made_from=["x", "y"])
+    store.put(Note(id="b", text="second"))
+    store.put(Other(name="a", text="elsewhere"))
+    assert store.get(Note, "a") == Note(text="first")
+    assert store.get(Other, "a") == Other(name="a", text="elsewhere")
+    assert store.get(Note, "c") is None
+    assert store.sources(Note, "a") == ("x", "y")
+    assert store.records(Note) == [Note(text="first"), Note(id="b", text="second")]
+    assert store.latest(Note) == Note(id="b", text="second")
+
+
+def test_a_record_put_again_replaces_and_becomes_the_latest(store):
+    store.put(Note(text="first"))
+    store.put(Note(id="b", text="second"))
+    store.put(Note(text="changed"))
+    assert store.latest(Note) == Note(text="changed")
+    assert len(store.records(Note)) == 2
+    assert store.delete(Note, "a") and not store.delete(Note, "a")
+
+
+def test_a_stored_record_of_another_shape_is_an_error_with_a_way_out(store):
+    store.put(Note(text="first"))
+    with pytest.raises(StoreError, match="not what this version") as error:
+        store.get(LaterNote, "a")
+    assert error.value.hint
+
+
+def test_steps_remember_what_they_were_made_from(store):
+    assert store.step_result("train", "h1", Note) is None
+    store.finish_step("train", "h1", Note(text="first"), NOON)
+    store.finish_step("train", "h2", Note(text="second"), NOON)
+    assert store.step_result("train", "h2", Note) == Note(text="second")
+    assert store.step_result("train", "h1", Note) is None
+    assert store.step_result("other", "h2", Note) is None
+    with store.database.reading() as connection:
+        row = connection.execute(select(steps)).one()
+    assert (row.name, row.inputs_hash, from_micros(row.finished_at)) == ("train", "h2", NOON)
+    assert msgspec.json.decode(row.outputs) == {"record": "h2"}
+
+
+def test_rows_are_those_of_released_versions(store):
+    """Kinds and keys are in databases out there: a renamed class or field must not change them."""
+    store.put(Other(name="a", text="x"), made_from=["y"])
+    store.finish_step("train", "h1", Note(text="first"), NOON)
+    with store.database.reading() as connection:
+        rows = connection.execute(select(records.c.kind, records.c.id, records.c.made_from)).all()
+    assert [tuple(row) for row in rows] == [("other", "a", b'["y"]'), ("step:train", "h1", b"[]")]

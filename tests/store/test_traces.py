@@ -1,0 +1,70 @@
+from datetime import timedelta
+
+import msgspec
+from tests.store.examples import NOON, trace
+
+
+def test_traces_survive_the_round_trip_and_are_kept_once(store):
+    wanted = [trace(number) for number in range(1201)]
+    assert store.add_traces(iter(wanted)) == 1201
+    assert store.add_traces([*wanted[:3], trace(5000)]) == 1
+    found = list(store.traces())
+    assert found[:1201] == wanted
+    assert store.count_traces() == 1202
+    assert store.get_trace(wanted[7].id) == wanted[7]
+    assert store.get_trace("nobody") is None
+
+
+def test_only_complete_traces_come_unless_asked(store):
+    store.add_traces(
+        [trace(1), trace(2, completeness="client_aborted"), trace(3, completeness="upstream_cut")]
+    )
+    assert [found.at.second for found in store.traces()] == [1]
+    assert store.count_traces(complete_only=False) == 3
+
+
+def test_traces_are_filtered(store):
+    store.add_traces(
+        [
+            trace(1, route="support", source="gateway"),
+            trace(2, source="import:100%_of.jsonl#1"),
+            trace(3, source="import:1000of.jsonl#1", model="m", parent_id="p"),
+        ]
+    )
+    seconds = lambda **wanted: [found.at.second for found in store.traces(**wanted)]  # noqa: E731
+    assert seconds(route="support") == [1]
+    assert seconds(source_prefix="import:100%_of") == [2]
+    assert seconds(model="m") == seconds(parent_id="p") == [3]
+    assert seconds(since=NOON + timedelta(seconds=2)) == [2, 3]
+    assert seconds(route=None, source_prefix=None) == [1, 2, 3]
+
+
+def test_a_trace_can_be_written_anew_and_old_ones_forgotten(store):
+    second = trace(2)
+    store.add_traces([trace(1), second])
+    assert store.replace_trace(msgspec.structs.replace(second, gold="lost"))
+    assert not store.replace_trace(trace(3))
+    assert [found.gold for found in store.traces()] == [None, "lost"]
+    assert store.delete_traces(before=NOON + timedelta(seconds=2)) == 1
+    assert store.count_traces() == 1
+
+
+def test_the_oldest_traces_go_until_the_rest_fits(store):
+    store.add_traces(trace(number, id=str(number)) for number in range(10))
+    size = store.traces_bytes()
+    assert size > 0 and store.shrink_traces(size) == 0
+    gone = store.shrink_traces(size // 2)
+    assert 4 <= gone <= 6 and store.traces_bytes() <= size // 2
+    assert [one.id for one in store.traces()] == [str(number) for number in range(gone, 10)]
+    assert store.shrink_traces(0) == 10 - gone and store.traces_bytes() == 0
+
+
+def test_traces_are_read_on_from_a_place_and_from_the_end(store):
+    store.add_traces([trace(1, id="a"), trace(2, id="b", parent_id="a"), trace(3, id="c")])
+    first = store.traces_after(0, most=2)
+    assert [one.id for _, one in first] == ["a", "b"]
+    assert [one.id for _, one in store.traces_after(first[-1][0])] == ["c"]
+    assert [one.id for one in store.latest_traces(2)] == ["c", "b"]
+    assert [one.id for one in store.latest_traces(5, own_only=True)] == ["c", "a"]
+    assert [one.id for one in store.find_traces("b")] == ["b"] and store.find_traces("%") == []
+    assert list(store.get_traces(["c", "nobody", "a", "c"])) == ["a", "c"]
