@@ -10,11 +10,12 @@ import pytest
 from aiohttp import web
 
 from freehold.errors import ConfigError, InputError
-from freehold.evals.chat_client import Patience
-from freehold.evals.families import same_family
-from freehold.evals.human_labels import read_differences, read_labels
-from freehold.evals.judging import compare_by_task
-from freehold.evals.rubric import load
+from freehold.evals.comparing import SideBySide
+from freehold.evals.judging.families import same_family
+from freehold.evals.judging.human_labels import read_differences, read_labels
+from freehold.evals.judging.rubric import load
+from freehold.evals.replay.chat_client import Patience
+from freehold.evals.task_comparison import compare_by_task
 from freehold.stats.judges import order_swap
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluation import EvalResult, Score, Task
@@ -48,13 +49,15 @@ def run(serve, reply, candidate, incumbent, *, margin=0.1, incumbent_name="incum
                 },
             )
             compared = await compare_by_task(
-                samples,
-                [answer(place, "i", text) for place, text in enumerate(incumbent)],
-                [answer(place, "c", text) for place, text in enumerate(candidate)],
-                [None] * len(samples),
+                SideBySide(
+                    samples,
+                    [None] * len(samples),
+                    [answer(place, "i", text) for place, text in enumerate(incumbent)],
+                    [answer(place, "c", text) for place, text in enumerate(candidate)],
+                    incumbent_name,
+                    "candidate",
+                ),
                 task,
-                incumbent_name=incumbent_name,
-                candidate_name="candidate",
                 patience=QUICK,
             )
             return compared, server
@@ -158,13 +161,15 @@ def test_equal_answers_and_faults_need_no_judge(serve):
                 score=Score(value=None, reason="http_500"),
             )
             made = await compare_by_task(
-                [Sample(id=f"s{i}", messages=()) for i in range(3)],
-                [answer(0, "i", "same"), answer(1, "i", "good"), answer(2, "i", "good")],
-                [answer(0, "c", " same"), faulty, gone],
-                [None] * 3,
+                SideBySide(
+                    [Sample(id=f"s{i}", messages=()) for i in range(3)],
+                    [None] * 3,
+                    [answer(0, "i", "same"), answer(1, "i", "good"), answer(2, "i", "good")],
+                    [answer(0, "c", " same"), faulty, gone],
+                    "i",
+                    "c",
+                ),
                 Task(name="t", scorer="judge", options={"base_url": server.endpoint.base_url, "model": "j"}),
-                incumbent_name="i",
-                candidate_name="c",
             )
             return made, server
 
@@ -188,13 +193,15 @@ def test_judgements_are_kept(serve, tmp_path):
             options = {"base_url": server.endpoint.base_url, "model": "j", "cache": str(tmp_path / "j.jsonl")}
             for _ in range(2):
                 await compare_by_task(
-                    [Sample(id="s0", messages=())],
-                    [answer(0, "i", "bad")],
-                    [answer(0, "c", "good")],
-                    [None],
+                    SideBySide(
+                        [Sample(id="s0", messages=())],
+                        [None],
+                        [answer(0, "i", "bad")],
+                        [answer(0, "c", "good")],
+                        "i",
+                        "c",
+                    ),
                     Task(name="t", scorer="judge", options=options),
-                    incumbent_name="i",
-                    candidate_name="c",
                 )
             return len(server.seen)
 

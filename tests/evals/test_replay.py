@@ -5,8 +5,8 @@ import pytest
 from aiohttp import web
 
 from freehold.errors import UpstreamError, UsageError
-from freehold.evals.chat_client import Patience
-from freehold.evals.replay import Budget, replay
+from freehold.evals.replay.chat_client import Patience
+from freehold.evals.replay.run import Budget, ReplayOptions, replay
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.evaluation import Task
 
@@ -24,11 +24,14 @@ def run(serve, reply, samples, *, endpoint=None, **options):
     options.setdefault("patience", QUICK)
     model = options.pop("model", "m")
     task = options.pop("task", TASK)
+    asking = {key: options.pop(key) for key in ReplayOptions._fields if key in options}
 
     async def go():
         async with serve(reply, **server_options) as server:
             target = endpoint(server.endpoint) if endpoint else server.endpoint
-            return await replay(target, model, samples, task, **options), server
+            return await replay(
+                target, model, samples, task, options=ReplayOptions(**asking), **options
+            ), server
 
     return asyncio.run(go())
 
@@ -168,7 +171,7 @@ def test_a_wrong_key_or_model_stops_at_once(serve, samples, status):
 def test_nobody_there_stops_soon(samples, unused_port):
     endpoint = Endpoint(name="e", engine="remote", base_url=f"http://127.0.0.1:{unused_port}")
     with pytest.raises(UpstreamError, match="can't be reached"):
-        asyncio.run(replay(endpoint, "m", samples(100), TASK, patience=QUICK))
+        asyncio.run(replay(endpoint, "m", samples(100), TASK, options=ReplayOptions(patience=QUICK)))
 
 
 @pytest.fixture
@@ -198,12 +201,14 @@ def test_resume_asks_only_what_is_missing(serve, samples, tmp_path):
 
     async def go():
         async with serve(said) as server:
-            await replay(server.endpoint, "m", samples(5), TASK, cache_path=cache)
+            await replay(server.endpoint, "m", samples(5), TASK, options=ReplayOptions(cache_path=cache))
             first = len(server.seen)
-            results = await replay(server.endpoint, "m", samples(8), TASK, cache_path=cache)
+            results = await replay(
+                server.endpoint, "m", samples(8), TASK, options=ReplayOptions(cache_path=cache)
+            )
             again = len(server.seen)
             other = Task(name="t", scorer="exact", max_tokens=10)
-            await replay(server.endpoint, "m", samples(8), other, cache_path=cache)
+            await replay(server.endpoint, "m", samples(8), other, options=ReplayOptions(cache_path=cache))
             return first, again, len(server.seen), results
 
     first, again, last, results = asyncio.run(go())
@@ -216,10 +221,16 @@ def test_a_cut_last_line_of_the_cache_is_asked_again(serve, samples, tmp_path):
 
     async def go():
         async with serve(said) as server:
-            await replay(server.endpoint, "m", samples(5), TASK, cache_path=cache, concurrency=1)
+            await replay(
+                server.endpoint, "m", samples(5), TASK, options=ReplayOptions(cache_path=cache, concurrency=1)
+            )
             cache.write_bytes(cache.read_bytes()[:-20])
-            await replay(server.endpoint, "m", samples(5), TASK, cache_path=cache, concurrency=1)
-            await replay(server.endpoint, "m", samples(5), TASK, cache_path=cache, concurrency=1)
+            await replay(
+                server.endpoint, "m", samples(5), TASK, options=ReplayOptions(cache_path=cache, concurrency=1)
+            )
+            await replay(
+                server.endpoint, "m", samples(5), TASK, options=ReplayOptions(cache_path=cache, concurrency=1)
+            )
             return len(server.seen)
 
     assert asyncio.run(go()) == 6
@@ -235,9 +246,21 @@ def test_failures_are_not_kept(serve, samples, tmp_path):
     async def go():
         nonlocal broken
         async with serve(reply) as server:
-            first = await replay(server.endpoint, "m", samples(2), TASK, cache_path=cache, patience=QUICK)
+            first = await replay(
+                server.endpoint,
+                "m",
+                samples(2),
+                TASK,
+                options=ReplayOptions(cache_path=cache, patience=QUICK),
+            )
             broken = False
-            second = await replay(server.endpoint, "m", samples(2), TASK, cache_path=cache, patience=QUICK)
+            second = await replay(
+                server.endpoint,
+                "m",
+                samples(2),
+                TASK,
+                options=ReplayOptions(cache_path=cache, patience=QUICK),
+            )
             return first, second
 
     first, second = asyncio.run(go())

@@ -123,8 +123,7 @@ def score(name, *answers, reference=...):
             await scorer.score(SAMPLE, answer, right_reference if reference is ... else reference)
             for answer in answers
         ]
-        if hasattr(scorer, "close"):
-            await scorer.close()
+        await scorer.close()
         return given
 
     return asyncio.run(go())

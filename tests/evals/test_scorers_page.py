@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from freehold.evals.judge import JudgeOptions
+from freehold.evals.judging.judge import JudgeOptions
 from freehold.evals.scorers import SCORERS
 from freehold.evals.scorers.scorer import Options
 

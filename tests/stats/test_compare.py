@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freehold.errors import UsageError
-from freehold.stats.compare import Background, compare_scores
+from freehold.stats.compare import ScoreContext, compare_scores
 from freehold.stats.continuous import Resampling
-from freehold.stats.rules import Rule
+from freehold.stats.rules import DecisionRule
 from freehold.types.evaluation import Comparison
 
 SCORES = st.lists(
@@ -31,8 +31,8 @@ def run(pairs, **options):
         [str(i) for i in range(len(pairs))],
         a,
         b,
-        Rule(**{"margin": 0.05, **rule}),
-        background=Background(**known),
+        DecisionRule(**{"margin": 0.05, **rule}),
+        context=ScoreContext(**known),
         resampling=Resampling(resamples=499),
         **options,
     )
@@ -219,13 +219,13 @@ def test_a_margin_outside_the_range_is_refused(margin):
 
 def test_bad_columns_are_refused_by_name():
     with pytest.raises(UsageError, match="'b' occurs more than once"):
-        compare_scores(["a", "b", "b"], [1, 1, 1], [1, 1, 1], Rule(margin=0.1))
+        compare_scores(["a", "b", "b"], [1, 1, 1], [1, 1, 1], DecisionRule(margin=0.1))
     with pytest.raises(UsageError, match="score of 'b' is NaN"):
-        compare_scores(["a", "b"], [1, float("nan")], [1, 1], Rule(margin=0.1))
+        compare_scores(["a", "b"], [1, float("nan")], [1, 1], DecisionRule(margin=0.1))
     with pytest.raises(UsageError, match="outside 0 to 1"):
-        compare_scores(["a", "b"], [1, 3], [1, 1], Rule(margin=0.1))
+        compare_scores(["a", "b"], [1, 3], [1, 1], DecisionRule(margin=0.1))
     with pytest.raises(UsageError, match="not pairs"):
-        compare_scores(["a", "b"], [1], [1, 1], Rule(margin=0.1))
+        compare_scores(["a", "b"], [1], [1, 1], DecisionRule(margin=0.1))
 
 
 def test_a_result_becomes_a_comparison_and_survives_json():

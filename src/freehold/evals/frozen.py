@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from freehold.errors import StorageError
-from freehold.evals.answers import ChatAnswer
+from freehold.evals.replay.answers import ChatAnswer
 from freehold.evals.scorers.scorer import Scorer
 from freehold.types.dataset import Sample
 from freehold.types.record import Record
@@ -76,7 +76,9 @@ def frozen_answer(sample: Sample, repeats: Mapping[str, Sequence[str]]) -> ChatA
     Without gold its first answer is the reference, so another one of its answers is scored where there is one.
     """
     if sample.incumbent is None:
-        return ChatAnswer(fault="nobody", error="no_frozen_answer: the incumbent's answer was not recorded")
+        return ChatAnswer(
+            fault="infrastructure", error="no_frozen_answer: the incumbent's answer was not recorded"
+        )
     if sample.gold is None and sample.id in repeats:
         return ChatAnswer(output=repeats[sample.id][0])
     return ChatAnswer(output=sample.incumbent)

@@ -28,7 +28,7 @@ from freehold.stats.continuous import Resampling
 from freehold.stats.inference import Inference, WorstLimits, infer, worst_case
 from freehold.stats.judges import JudgeEvidence
 from freehold.stats.pairs import ScoredPairs, scored_pairs
-from freehold.stats.rules import Rule
+from freehold.stats.rules import DecisionRule
 from freehold.stats.slicing import compare_slices
 from freehold.types.evaluation import PairedResult, SliceResult
 
@@ -37,7 +37,7 @@ MIN_PAIRS_REJECT = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Background:
+class ScoreContext:
     """What is known about the scores besides the scores.
 
     `self_noise` is the share of items on which two runs of the incumbent differ, `judge` what is known about
@@ -50,18 +50,18 @@ class Background:
     looks: int = 1
 
 
-_NOTHING_KNOWN, _RESAMPLING = Background(), Resampling()
+_NOTHING_KNOWN, _RESAMPLING = ScoreContext(), Resampling()
 
 
 def compare_scores(
     ids: Sequence[str],
     incumbent: Sequence[float | None],
     candidate: Sequence[float | None],
-    rule: Rule,
+    rule: DecisionRule,
     *,
     clusters: Sequence[str | None] | None = None,
     slices: Mapping[str, Sequence[str | None]] | None = None,
-    background: Background = _NOTHING_KNOWN,
+    context: ScoreContext = _NOTHING_KNOWN,
     resampling: Resampling = _RESAMPLING,
 ) -> PairedResult:
     """Compare scores of the same items; None is an unscored item. Higher is better, in the rule's range.
@@ -87,19 +87,17 @@ def compare_scores(
         codes = encode_clusters([f"\0{row}" if name is None else name for row, name in enumerate(clusters)])
     for name, values in (slices or {}).items():
         _same_length(f"slice {name}", values, n_items)
-    return compare_arrays(
-        x, y, rule, codes=codes, slices=slices, background=background, resampling=resampling
-    )
+    return compare_arrays(x, y, rule, codes=codes, slices=slices, context=context, resampling=resampling)
 
 
 def compare_arrays(
     x: Floats,
     y: Floats,
-    rule: Rule,
+    rule: DecisionRule,
     *,
     codes: Codes | None = None,
     slices: Mapping[str, Sequence[str | None]] | None = None,
-    background: Background = _NOTHING_KNOWN,
+    context: ScoreContext = _NOTHING_KNOWN,
     resampling: Resampling = _RESAMPLING,
 ) -> PairedResult:
     """`compare_scores` on checked columns: float arrays in which NaN stands for unscored."""
@@ -107,12 +105,12 @@ def compare_arrays(
     found = infer(pairs.d, pairs.codes, rule, binary=pairs.binary, resampling=resampling)
     worst = worst_case(pairs, rule, seed=resampling.seed)
     sliced = compare_slices(pairs, slices or {}, rule)
-    decision = rules.decide(_evidence(pairs, rule, found, worst, sliced, background))
+    decision = rules.decide(_evidence(pairs, rule, found, worst, sliced, context))
     outlook = advice.outlook(
         pairs,
         rule,
         design_effect=found.design_effect,
-        self_noise=background.self_noise,
+        self_noise=context.self_noise,
         outcome=decision.outcome,
     )
     counts = pairs.binary and pairs.n > 0
@@ -149,7 +147,7 @@ def compare_arrays(
         icc=None if found.mean is None else found.mean.icc_anova,
         lower_worst=worst.lower,
         upper_best=worst.upper,
-        self_noise=background.self_noise,
+        self_noise=context.self_noise,
         power_ceiling=outlook.power_ceiling,
         error_ratio=advice.error_ratio(pairs.incumbent_mean, rule) if pairs.binary else None,
         binary=pairs.binary,
@@ -158,11 +156,11 @@ def compare_arrays(
 
 def _evidence(
     pairs: ScoredPairs,
-    rule: Rule,
+    rule: DecisionRule,
     found: Inference,
     worst: WorstLimits,
     sliced: Sequence[SliceResult],
-    background: Background,
+    context: ScoreContext,
 ) -> rules.Evidence:
     n, clusters = pairs.n, found.clusters
     unscored, items = pairs.unscored.total, len(pairs.scored)
@@ -171,12 +169,12 @@ def _evidence(
         vetoes.append("slice_harm")
     if found.mean is not None and found.mean.largest_share > LARGEST_SHARE:
         vetoes.append("cluster_dominates")
-    if background.looks > 1:
+    if context.looks > 1:
         vetoes.append("repeated_look")
     if pairs.incumbent_mean is not None and rule.margin >= pairs.incumbent_mean - rule.lo:
         blocks.append("margin_not_below_incumbent")
-    if background.judge is not None:
-        judge_vetoes, judge_blocks = background.judge.objections()
+    if context.judge is not None:
+        judge_vetoes, judge_blocks = context.judge.objections()
         vetoes += judge_vetoes
         blocks += judge_blocks
     return rules.Evidence(
@@ -197,7 +195,7 @@ def _evidence(
     )
 
 
-def _column(values: Sequence[float | None], name: str, ids: Sequence[str], rule: Rule) -> Floats:
+def _column(values: Sequence[float | None], name: str, ids: Sequence[str], rule: DecisionRule) -> Floats:
     none = np.fromiter((value is None for value in values), bool, len(values))
     column = np.fromiter((math.nan if value is None else value for value in values), float, len(values))
     wrong = np.isnan(column) & ~none

@@ -44,7 +44,7 @@ REASONS: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class DecisionRule:
     """What must be shown, fixed before any score is seen. Scores lie in [lo, hi], higher is better.
 
     `margin` is the largest accepted drop, `alpha` the one-sided error of a promote and of a reject.
@@ -92,7 +92,7 @@ class Evidence:
     """What the rule looks at. None for a p-value means that the guard does not apply."""
 
     n: int
-    rule: Rule
+    rule: DecisionRule
     lower: float | None
     upper: float | None
     p_exact_promote: float | None = None

@@ -16,7 +16,7 @@ import msgspec
 from freehold.datasets import building, importing
 from freehold.errors import StorageError, UsageError
 from freehold.evals.frozen import read_frozen
-from freehold.evals.replay import Budget
+from freehold.evals.replay.run import Budget
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.progress import Progress
 from freehold.types.record import Record

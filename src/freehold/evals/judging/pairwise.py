@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from freehold.evals.families import family, same_family
-from freehold.evals.judge import Judge, PairJudgement
+from freehold.evals.comparing import SideBySide
+from freehold.evals.judging.families import family, same_family
+from freehold.evals.judging.judge import Judge, PairJudgement
 from freehold.evals.slicing import question
 from freehold.stats.judges import JudgeEvidence, length_controlled, order_swap, ppi_mean
 from freehold.types.dataset import Sample
@@ -34,12 +35,8 @@ class PairwiseResult(NamedTuple):
 
 async def judge_pairs(
     judge: Judge,
-    samples: Sequence[Sample],
-    incumbent: Sequence[EvalResult],
-    candidate: Sequence[EvalResult],
-    references: Sequence[str | None],
+    results: SideBySide,
     *,
-    incumbent_name: str,
     margin: float,
     alpha: float = 0.025,
     human: Mapping[str, float] | None = None,
@@ -47,67 +44,31 @@ async def judge_pairs(
 ) -> PairwiseResult:
     """Judge every pair in both orders. `human` has people's labels by sample id: +1 candidate, -1 incumbent, 0 equal.
 
-    An answer that is not there through nobody's fault leaves the pair unscored; one that failed through a model's
+    An answer missing through an infrastructure fault leaves the pair unscored; one that failed through a model's
     own fault loses without being judged.
     """
-    limit = asyncio.Semaphore(judge.options.concurrency)
-    done = 0
-
-    async def one(place: int) -> Score | PairJudgement:
-        nonlocal done
-        settled = _settled(incumbent[place], candidate[place])
-        verdict: Score | PairJudgement
-        if settled is not None:
-            verdict = settled
-        else:
-            async with limit:
-                verdict = await judge.compare(
-                    question(samples[place]),
-                    candidate[place].output or "",
-                    incumbent[place].output or "",
-                    references[place],
-                )
-        done += 1
-        if on_progress is not None:
-            on_progress(done, len(samples))
-        return verdict
-
-    verdicts = await asyncio.gather(*(one(place) for place in range(len(samples))))
+    judgements = await _judgements(judge, results, on_progress)
     judged = [
-        (place, verdict)
-        for place, verdict in enumerate(verdicts)
-        if isinstance(verdict, PairJudgement) and verdict.candidate_first and verdict.candidate_second
+        (row, one)
+        for row, one in enumerate(judgements)
+        if isinstance(one, PairJudgement) and one.candidate_first and one.candidate_second
     ]
     swap = order_swap(
-        [verdict.candidate_first for _, verdict in judged if verdict.candidate_first],
-        [verdict.candidate_second for _, verdict in judged if verdict.candidate_second],
+        [one.candidate_first for _, one in judged if one.candidate_first],
+        [one.candidate_second for _, one in judged if one.candidate_second],
     )
     scores: list[Score] = [
-        verdict if isinstance(verdict, Score) else Score(value=None, reason=verdict.reason)
-        for verdict in verdicts
+        one if isinstance(one, Score) else Score(value=None, reason=one.reason) for one in judgements
     ]
-    for (place, verdict), value in zip(judged, swap.scores, strict=True):
-        contradicts = verdict.candidate_first != verdict.candidate_second
-        scores[place] = Score(value=float(value), reason="order_decides" if contradicts else None)
-    notes = [_bias_note(swap.consistency, swap.first_position_share, swap.p_position, len(judged))]
-    checks_agree = True
-    ratios = [_length_ratio(candidate[place].output, incumbent[place].output) for place, _ in judged]
-    if len(judged) >= 10 and len(set(ratios)) > 1:
-        length = length_controlled(np.array(swap.scores, dtype=float), np.array(ratios), alpha=alpha)
-        checks_agree = (length.raw > -margin) == (length.estimate > -margin)
-        notes.append(
-            f"At equal length the difference is {length.estimate:+.3f} [{length.lower:+.3f}, {length.upper:+.3f}], "
-            f"as judged {length.raw:+.3f}"
-            + ("." if checks_agree else ": they fall on different sides of the margin.")
-        )
-    related = same_family(judge.options.model, incumbent_name)
-    if related:
-        notes.append(
-            f"The judge {judge.options.model} is of the incumbent's own family ({family(incumbent_name)}) and may "
-            "favour it: take a judge of a third family, or label pairs by hand (freehold label)."
-        )
-    labels, calibrated_low, calibration = calibrated(samples, scores, human or {}, alpha)
-    notes += calibration
+    for (row, one), value in zip(judged, swap.scores, strict=True):
+        contradicts = one.candidate_first != one.candidate_second
+        scores[row] = Score(value=float(value), reason="order_decides" if contradicts else None)
+    ratios = [
+        _length_ratio(results.candidate[row].output, results.incumbent[row].output) for row, _ in judged
+    ]
+    checks_agree, length_note = _length_check(swap.scores, ratios, margin=margin, alpha=alpha)
+    related = same_family(judge.options.model, results.incumbent_name)
+    labels, calibrated_low, calibration = calibrated(results.samples, scores, human or {}, alpha)
     evidence = JudgeEvidence(
         human_labels=labels,
         calibrated_low=calibrated_low,
@@ -116,11 +77,66 @@ async def judge_pairs(
         same_family=related,
         checks_agree=checks_agree,
     )
+    notes = (
+        _bias_note(swap.consistency, swap.first_position_share, swap.p_position, len(judged)),
+        length_note,
+        _family_note(judge.options.model, results.incumbent_name) if related else "",
+        *calibration,
+    )
     return PairwiseResult(
-        incumbent=[_with(result, _mirror(score)) for result, score in zip(incumbent, scores, strict=True)],
-        candidate=[_with(result, score) for result, score in zip(candidate, scores, strict=True)],
+        incumbent=[
+            _with(result, _mirror(score)) for result, score in zip(results.incumbent, scores, strict=True)
+        ],
+        candidate=[_with(result, score) for result, score in zip(results.candidate, scores, strict=True)],
         evidence=evidence,
         notes=tuple(note for note in notes if note),
+    )
+
+
+async def _judgements(
+    judge: Judge, results: SideBySide, on_progress: Callable[[int, int], None] | None
+) -> list[Score | PairJudgement]:
+    """A judgement of every pair, or the score of one that needs none; at most `concurrency` pairs at a time."""
+    limit = asyncio.Semaphore(judge.options.concurrency)
+    columns = zip(results.samples, results.references, results.incumbent, results.candidate, strict=True)
+    done = 0
+
+    async def judged(
+        sample: Sample, reference: str | None, incumbent: EvalResult, candidate: EvalResult
+    ) -> Score | PairJudgement:
+        nonlocal done
+        judgement: Score | PairJudgement | None = _settled(incumbent, candidate)
+        if judgement is None:
+            async with limit:
+                judgement = await judge.compare(
+                    question(sample), candidate.output or "", incumbent.output or "", reference
+                )
+        done += 1
+        if on_progress is not None:
+            on_progress(done, len(results.samples))
+        return judgement
+
+    return list(await asyncio.gather(*(judged(*row) for row in columns)))
+
+
+def _length_check(
+    scores: Sequence[int], ratios: Sequence[float], *, margin: float, alpha: float
+) -> tuple[bool, str]:
+    """Whether the difference at equal length is on the same side of the margin as the one judged, and a note."""
+    if len(scores) < 10 or len(set(ratios)) < 2:
+        return True, ""
+    length = length_controlled(np.array(scores, dtype=float), np.array(ratios), alpha=alpha)
+    agree = (length.raw > -margin) == (length.estimate > -margin)
+    return agree, (
+        f"At equal length the difference is {length.estimate:+.3f} [{length.lower:+.3f}, {length.upper:+.3f}], "
+        f"as judged {length.raw:+.3f}" + ("." if agree else ": they fall on different sides of the margin.")
+    )
+
+
+def _family_note(judge: str, incumbent: str) -> str:
+    return (
+        f"The judge {judge} is of the incumbent's own family ({family(incumbent)}) and may "
+        "favour it: take a judge of a third family, or label pairs by hand (freehold label)."
     )
 
 

@@ -18,8 +18,8 @@ import aiohttp
 import msgspec
 
 from freehold.errors import UpstreamError, UsageError
-from freehold.evals.answers import ChatAnswer
-from freehold.evals.chat_stream import ChatText, Garbled
+from freehold.evals.replay.answers import ChatAnswer
+from freehold.evals.replay.chat_stream import ChatText, Garbled
 from freehold.types.endpoint import Endpoint
 
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
@@ -115,7 +115,7 @@ class ChatClient:
                 answer = await self._once(body)
             except _Again as again:
                 if attempt >= patience.attempts:
-                    return ChatAnswer(fault="nobody", error=str(again), attempts=attempt)
+                    return ChatAnswer(fault="infrastructure", error=str(again), attempts=attempt)
                 await self._back_off(again, attempt)
             else:
                 return answer if attempt == 1 else msgspec.structs.replace(answer, attempts=attempt)

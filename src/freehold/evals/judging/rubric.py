@@ -47,7 +47,9 @@ def load(path: Path | None, kind: Literal["pairwise", "absolute"]) -> Rubric:
     place = str(path or f"{kind} rubric")
     try:
         text = (
-            resources.files("freehold.evals.rubrics").joinpath(f"{kind}.toml").read_text(encoding="utf-8")
+            resources.files("freehold.evals.judging.rubrics")
+            .joinpath(f"{kind}.toml")
+            .read_text(encoding="utf-8")
             if path is None
             else path.read_text(encoding="utf-8")
         )

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.evals.chat_client import Patience
-from freehold.evals.comparing import UNIT, Scale, compare
-from freehold.evals.families import same_family
-from freehold.evals.human_labels import read_differences, read_labels
-from freehold.evals.judge import Judge, JudgeOptions
-from freehold.evals.pairwise import calibrated, judge_pairs
-from freehold.evals.rubric import load
+from freehold.evals.comparing import UNIT, Scale, SideBySide, compare
+from freehold.evals.judging.families import same_family
+from freehold.evals.judging.human_labels import read_differences, read_labels
+from freehold.evals.judging.judge import Judge, JudgeOptions
+from freehold.evals.judging.pairwise import calibrated, judge_pairs
+from freehold.evals.judging.rubric import load
+from freehold.evals.replay.chat_client import Patience
 from freehold.evals.scorers.scorer import read_options
+from freehold.stats.compare import ScoreContext
 from freehold.stats.judges import JudgeEvidence
-from freehold.types.dataset import Sample
 from freehold.types.evaluation import Comparison, EvalResult, Score, Task
 from freehold.types.record import content_id
 
 WIN_SCALE = Scale(-1.0, 1.0)
+_NOTHING_KNOWN = ScoreContext()
 
 
 class Compared(NamedTuple):
@@ -33,7 +35,7 @@ class Compared(NamedTuple):
 
 
 def prepared(task: Task, cache_dir: Path | None) -> Task:
-    """The task, with a place for a judge's judgements where it has a judge and names none."""
+    """The task, with a file for the judge's judgements where it has a judge and names none."""
     if task.scorer != "judge" or cache_dir is None or task.options.get("cache"):
         return task
     options: dict[str, Any] = {
@@ -44,70 +46,36 @@ def prepared(task: Task, cache_dir: Path | None) -> Task:
 
 
 async def compare_by_task(
-    samples: Sequence[Sample],
-    incumbent: list[EvalResult],
-    candidate: list[EvalResult],
-    references: Sequence[str | None],
+    results: SideBySide,
     task: Task,
     *,
-    incumbent_name: str,
-    candidate_name: str,
     made_from: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
-    self_noise: float | None = None,
-    looks: int = 1,
+    context: ScoreContext = _NOTHING_KNOWN,
     patience: Patience | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Compared:
     """Compare scored results. With a pairwise judge the answers are judged here and the results get its scores."""
-    scale, evidence = UNIT, None
+    scale = UNIT
     if task.scorer == "judge":
         options = read_options("judge", task.options, JudgeOptions)
         if options.mode == "pairwise":
             human = read_labels(Path(options.human_labels)) if options.human_labels else None
             async with Judge(options, patience=patience) as judge:
                 judged = await judge_pairs(
-                    judge,
-                    samples,
-                    incumbent,
-                    candidate,
-                    references,
-                    incumbent_name=incumbent_name,
-                    margin=task.margin,
-                    alpha=task.alpha,
-                    human=human,
-                    on_progress=on_progress,
+                    judge, results, margin=task.margin, alpha=task.alpha, human=human, on_progress=on_progress
                 )
-            incumbent, candidate, evidence = judged.incumbent, judged.candidate, judged.evidence
-            scale, notes = WIN_SCALE, (*notes, *judged.notes)
+            results = results._replace(incumbent=judged.incumbent, candidate=judged.candidate)
+            scale = WIN_SCALE
+            evidence, more = judged.evidence, judged.notes
         else:
-            evidence, more = _graded(options, samples, incumbent, candidate, task, incumbent_name)
-            notes = (*notes, *more)
-    comparison = compare(
-        samples,
-        incumbent,
-        candidate,
-        task,
-        incumbent_name=incumbent_name,
-        candidate_name=candidate_name,
-        made_from=made_from,
-        notes=notes,
-        scale=scale,
-        self_noise=self_noise,
-        judge=evidence,
-        looks=looks,
-    )
-    return Compared(comparison, incumbent, candidate)
+            evidence, more = _graded(options, results, task)
+        notes, context = (*notes, *more), replace(context, judge=evidence)
+    comparison = compare(results, task, made_from=made_from, notes=notes, scale=scale, context=context)
+    return Compared(comparison, list(results.incumbent), list(results.candidate))
 
 
-def _graded(
-    options: JudgeOptions,
-    samples: Sequence[Sample],
-    incumbent: Sequence[EvalResult],
-    candidate: Sequence[EvalResult],
-    task: Task,
-    incumbent_name: str,
-) -> tuple[JudgeEvidence, tuple[str, ...]]:
+def _graded(options: JudgeOptions, results: SideBySide, task: Task) -> tuple[JudgeEvidence, tuple[str, ...]]:
     """What is known about a judge that graded each answer alone."""
     rubric = load(Path(options.rubric) if options.rubric else None, "absolute")
     human = (
@@ -119,10 +87,10 @@ def _graded(
         Score(value=None)
         if one.score.value is None or other.score.value is None
         else Score(value=other.score.value - one.score.value)
-        for one, other in zip(incumbent, candidate, strict=True)
+        for one, other in zip(results.incumbent, results.candidate, strict=True)
     ]
-    labels, low, notes = calibrated(samples, differences, human, task.alpha)
-    related = same_family(options.model, incumbent_name)
+    labels, low, notes = calibrated(results.samples, differences, human, task.alpha)
+    related = same_family(options.model, results.incumbent_name)
     if related:
         notes.append(f"The judge {options.model} is of the incumbent's own family and may favour it.")
     evidence = JudgeEvidence(human_labels=labels, calibrated_low=low, margin=task.margin, same_family=related)
