@@ -1,77 +1,9 @@
-import asyncio
-
 import pytest
+from tests.evals.scorers.conftest import score, value
 
 from freehold.errors import ConfigError
 from freehold.evals.scorers import make
-from freehold.types.dataset import Message, Sample
-
-SAMPLE = Sample(id="s", messages=(Message(role="user", content="?"),))
-
-
-def score(name, answer, reference, *, sample=SAMPLE, **options):
-    return asyncio.run(make(name, options).score(sample, answer, reference))
-
-
-def value(*args, **options):
-    return score(*args, **options).value
-
-
-@pytest.mark.parametrize(
-    ("answer", "right"),
-    [
-        ("card_arrival", 1.0),
-        (' "Card Arrival".\n', 1.0),
-        ("card-arrival", 1.0),
-        ("ＣＡＲＤ arrival", 1.0),
-        ("card arrivals", 0.0),
-        ("my card_arrival", 0.0),
-    ],
-)
-def test_label_ignores_what_is_not_meaning(answer, right):
-    assert value("label", answer, "card_arrival") == right
-    assert value("label", answer, "card_arrival", labels=["card_arrival", "top_up"]) == right
-
-
-def test_label_apart_from_the_known_ones_is_a_format_failure():
-    given = score("label", "banana", "yes", labels=["yes", "no"])
-    assert (given.value, given.format_ok, given.reason) == (0.0, False, "no_label: banana")
-    given = score("label", "no", "yes", labels=["yes", "no"])
-    assert (given.value, given.format_ok, given.reason) == (0.0, True, "wrong_label: no")
-    assert not score("label", "  ", "yes").format_ok
-
-
-def test_label_aliases_and_anywhere():
-    options = {"labels": ["positive", "negative"], "aliases": {"pos": "positive"}, "anywhere": True}
-    assert value("label", "POS", "positive", **options) == 1.0
-    assert value("label", "I'd say: Positive, clearly.", "positive", **options) == 1.0
-    assert value("label", "positive or negative", "positive", **options) == 0.0
-    assert value("label", "unpositively", "positive", **options) == 0.0
-    assert value("label", "positive", "pos", **options) == 1.0
-
-
-def test_label_whose_reference_is_no_label_is_unscored():
-    given = score("label", "yes", "maybe", labels=["yes", "no"])
-    assert given.value is None
-    assert given.reason.startswith("reference_not_a_label")
-
-
-def test_labels_that_normalise_to_one_are_refused():
-    with pytest.raises(ConfigError, match="same label"):
-        make("label", {"labels": ["card-lost", "Card Lost"]})
-    with pytest.raises(ConfigError, match="not among the labels"):
-        make("label", {"labels": ["a"], "aliases": {"x": "b"}})
-
-
-def test_exact():
-    assert value("exact", " a b ", "a b") == 1.0
-    assert value("exact", " a b ", "a b", strip=False) == 0.0
-    assert value("exact", "A", "a") == 0.0
-    assert value("exact", "A", "a", case_sensitive=False) == 1.0
-    assert value("exact", "a \n b", "a b", collapse_whitespace=True) == 1.0
-    assert value("exact", "e\u0301", "\u00e9") == 1.0
-    assert not score("exact", "", "a").format_ok
-
+from freehold.types.dataset import Sample
 
 GOLD = '{"intent": "refund_status", "order_id": null, "urgency": "high", "tags": ["a", "b"]}'
 
@@ -161,14 +93,3 @@ def test_json_fields_keeps_to_the_schema_of_the_request():
     assert given.format_ok
     with pytest.raises(ConfigError, match="not a valid JSON schema"):
         score("json_fields", "{}", "{}", schema={"type": "nonsense"})
-
-
-def test_unknown_names_are_named_with_the_nearest():
-    with pytest.raises(ConfigError) as raised:
-        make("lable")
-    assert raised.value.hint == "did you mean label?"
-    with pytest.raises(ConfigError) as raised:
-        make("json_fields", {"feilds": []})
-    assert raised.value.hint == "did you mean fields?"
-    with pytest.raises(ConfigError, match="option anywhere"):
-        make("label", {"anywhere": "perhaps"})

@@ -11,7 +11,7 @@ from freehold.evals.judging.judge import JudgeOptions
 from freehold.evals.scorers import SCORERS
 from freehold.evals.scorers.scorer import Options
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "scorers.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "scorers.md"
 
 
 def sections():

@@ -15,6 +15,7 @@ from freehold.types.dataset import Message, Sample
 
 SAMPLE = Sample(id="s", messages=(Message(role="user", content="?"),))
 
+
 # name: (options, reference, right answer, wrong answer)
 CASES: dict[str, tuple[dict, str | None, str, str]] = {
     "label": ({"labels": ["a", "b"]}, "a", "A", "b"),
@@ -28,6 +29,7 @@ CASES: dict[str, tuple[dict, str | None, str, str]] = {
     "semantic": ({"base_url": "URL", "model": "m"}, "a lamp", "a lamp", "zzz"),
     "judge": ({"base_url": "URL", "model": "m", "mode": "absolute"}, "a lamp", "a lamp", "a sofa"),
 }
+
 
 NASTY = [
     "",
@@ -182,3 +184,14 @@ def test_the_same_answer_gets_the_same_score(name):
 def test_unknown_options_are_errors(name):
     with pytest.raises(ConfigError, match="unknown option no_such_option"):
         make(name, {**options_of(name), "no_such_option": 1})
+
+
+def test_unknown_names_are_named_with_the_nearest():
+    with pytest.raises(ConfigError) as raised:
+        make("lable")
+    assert raised.value.hint == "did you mean label?"
+    with pytest.raises(ConfigError) as raised:
+        make("json_fields", {"feilds": []})
+    assert raised.value.hint == "did you mean fields?"
+    with pytest.raises(ConfigError, match="option anywhere"):
+        make("label", {"anywhere": "perhaps"})
