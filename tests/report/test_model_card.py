@@ -61,7 +61,7 @@ def test_several_licences_are_an_other_licence_by_name():
 def test_what_it_was_made_from_is_named_with_its_hash():
     card = model_card(facts())
     assert "dataset `" + "e" * 32 in card
-    assert "954 training answers are ones" in card
+    assert "954 training answers were marked as right" in card
     assert "left out: 2 × same request again" in card
     assert "- `adapter_model.safetensors` sha256 `" + "1" * 64 in card
     assert "58 steps" in card
@@ -89,7 +89,7 @@ def test_how_good_it_is_comes_with_its_interval():
 
 def test_what_is_not_known_is_said():
     card = model_card(facts(dataset=None, ruling=None, candidate=None))
-    assert "manifest was not at hand" in card
+    assert "manifest was not available" in card
     assert "No ruling was made." in card
     assert "It has not been evaluated on held-out samples." in card
     assert "license:" not in card

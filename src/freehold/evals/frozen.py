@@ -1,4 +1,5 @@
-"""The incumbent's recorded answers: put where they are missing, asked of themselves for noise, named as references."""
+"""The incumbent's recorded answers: filled in where a sample has none, compared with each other for noise, used as
+references."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ def read_frozen(path: Path) -> dict[str, tuple[str, ...]]:
         read = [msgspec.json.decode(line, type=FrozenAnswers) for line in lines]
     except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
         raise StorageError(
-            f"{path}: cannot be read: {error}", hint="freehold freeze writes it anew"
+            f"{path}: cannot be read: {error}", hint="freehold freeze writes it again"
         ) from None
     return {one.sample_id: one.answers for one in read}
 
@@ -49,7 +50,7 @@ def write_frozen(path: Path, kept: Sequence[FrozenAnswers]) -> Path:
     except OSError as error:
         raise StorageError(
             f"{path}: frozen answers cannot be written: {error.strerror}",
-            hint="free some space and run it again: what was asked is kept",
+            hint="free some space and run it again: answers received so far are kept",
         ) from None
     return path
 
@@ -71,7 +72,7 @@ def with_frozen(
 
 
 def frozen_answer(sample: Sample, repeats: Mapping[str, Sequence[str]]) -> ChatAnswer:
-    """The incumbent's recorded answer; nobody's fault where there is none.
+    """The incumbent's recorded answer; an infrastructure fault where there is none.
 
     Without gold its first answer is the reference, so another one of its answers is scored where there is one.
     """
@@ -87,7 +88,7 @@ def frozen_answer(sample: Sample, repeats: Mapping[str, Sequence[str]]) -> ChatA
 async def self_noise(
     scorer: Scorer, samples: Sequence[Sample], repeats: Mapping[str, Sequence[str]]
 ) -> float | None:
-    """Share of samples on which two answers of the incumbent score differently; None where nobody asked twice."""
+    """Share of samples on which two answers of the incumbent score differently; None where none has two answers."""
     differing = pairs = 0
     for sample in samples:
         more = repeats.get(sample.id, ())
@@ -116,7 +117,7 @@ def reference_notes(samples: Sequence[Sample], repeats: Mapping[str, Sequence[st
     notes = []
     if repeated:
         notes.append(
-            f"On {repeated:,} of {len(samples):,} samples nobody has said what is right: both models are compared "
+            f"On {repeated:,} of {len(samples):,} samples the right answer is not known: both models are compared "
             "with the incumbent's first answer, the incumbent by another answer of its own."
         )
     if len(without) > repeated:

@@ -149,7 +149,11 @@ def notes(
         *_units(pairs, inference),
         *_scale(pairs, rule),
         *_noise(pairs, outlook),
-        *([f"{small} slices are too small to test; no flag on them is no proof of safety."] if small else ()),
+        *(
+            [f"{small} slices are too small to test; the absence of a flag on them does not prove safety."]
+            if small
+            else ()
+        ),
     )
 
 

@@ -102,14 +102,14 @@ def compare_arrays(
 ) -> PairedResult:
     """`compare_scores` on checked columns: float arrays in which NaN stands for unscored."""
     pairs = scored_pairs(x, y, codes=codes, reach=rule.reach)
-    found = infer(pairs.d, pairs.codes, rule, binary=pairs.binary, resampling=resampling)
+    inference = infer(pairs.d, pairs.codes, rule, binary=pairs.binary, resampling=resampling)
     worst = worst_case(pairs, rule, seed=resampling.seed)
     sliced = compare_slices(pairs, slices or {}, rule)
-    decision = rules.decide(_evidence(pairs, rule, found, worst, sliced, context))
+    decision = rules.decide(_evidence(pairs, rule, inference, worst, sliced, context))
     outlook = advice.outlook(
         pairs,
         rule,
-        design_effect=found.design_effect,
+        design_effect=inference.design_effect,
         self_noise=context.self_noise,
         outcome=decision.outcome,
     )
@@ -117,34 +117,34 @@ def compare_arrays(
     return PairedResult(
         n=pairs.n,
         n_items=len(pairs.scored),
-        n_groups=found.clusters,
+        n_groups=inference.clusters,
         unscored=pairs.unscored._asdict(),
         incumbent_mean=pairs.incumbent_mean,
         candidate_mean=pairs.candidate_mean,
         difference=pairs.difference,
-        ci_low=found.lower,
-        ci_high=found.upper,
+        ci_low=inference.lower,
+        ci_high=inference.upper,
         level=1 - 2 * rule.alpha,
-        method=found.method,
+        method=inference.method,
         margin=rule.margin,
         alpha=rule.alpha,
-        p_noninferiority=found.p_noninferiority,
-        p_exact=found.p_exact,
-        p_reject=found.p_reject,
+        p_noninferiority=inference.p_noninferiority,
+        p_exact=inference.p_exact,
+        p_reject=inference.p_reject,
         a_only=pairs.losses if counts else None,
         b_only=pairs.wins if counts else None,
-        p_mcnemar=mcnemar(pairs.wins, pairs.losses).p_midp if counts and found.mean is None else None,
-        p_sign_flip=found.p_sign_flip,
+        p_mcnemar=mcnemar(pairs.wins, pairs.losses).p_midp if counts and inference.mean is None else None,
+        p_sign_flip=inference.p_sign_flip,
         smallest_detectable=outlook.smallest_detectable,
-        margin_excluded=None if found.lower is None or found.lower >= 0 else -found.lower,
+        margin_excluded=None if inference.lower is None or inference.lower >= 0 else -inference.lower,
         needed_n=outlook.needed_n,
         verdict=decision.outcome,
         reasons=decision.reasons,
         slices=sliced,
-        notes=advice.notes(pairs, rule, found, decision, outlook, sliced),
-        intervals=found.parts,
-        design_effect=None if found.mean is None else found.design_effect,
-        icc=None if found.mean is None else found.mean.icc_anova,
+        notes=advice.notes(pairs, rule, inference, decision, outlook, sliced),
+        intervals=inference.parts,
+        design_effect=None if inference.mean is None else inference.design_effect,
+        icc=None if inference.mean is None else inference.mean.icc_anova,
         lower_worst=worst.lower,
         upper_best=worst.upper,
         self_noise=context.self_noise,
@@ -157,17 +157,17 @@ def compare_arrays(
 def _evidence(
     pairs: ScoredPairs,
     rule: DecisionRule,
-    found: Inference,
+    inference: Inference,
     worst: WorstLimits,
     sliced: Sequence[SliceResult],
     context: ScoreContext,
 ) -> rules.Evidence:
-    n, clusters = pairs.n, found.clusters
+    n, clusters = pairs.n, inference.clusters
     unscored, items = pairs.unscored.total, len(pairs.scored)
     vetoes, blocks = [], []
     if any(part.harmed for part in sliced):
         vetoes.append("slice_harm")
-    if found.mean is not None and found.mean.largest_share > LARGEST_SHARE:
+    if inference.mean is not None and inference.mean.largest_share > LARGEST_SHARE:
         vetoes.append("cluster_dominates")
     if context.looks > 1:
         vetoes.append("repeated_look")
@@ -180,10 +180,10 @@ def _evidence(
     return rules.Evidence(
         n=n,
         rule=rule,
-        lower=found.lower,
-        upper=found.upper,
-        p_exact_promote=found.p_exact,
-        p_exact_reject=found.p_reject,
+        lower=inference.lower,
+        upper=inference.upper,
+        p_exact_promote=inference.p_exact,
+        p_exact_reject=inference.p_reject,
         enough_to_promote=n >= rules.MIN_PAIRS_PROMOTE
         and (clusters is None or clusters >= MIN_CLUSTERS_PROMOTE),
         enough_to_reject=pairs.binary or n >= MIN_PAIRS_REJECT

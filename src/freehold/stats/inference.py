@@ -31,7 +31,7 @@ _WORST_CASE_RESAMPLES = 1999
 class Inference:
     """Limits of one set of differences with everything that explains them; None where it does not apply.
 
-    `parts` are all limits that were looked at, by method. With clusters `mean` is the cluster-robust mean,
+    `parts` are all limits that were computed, by method. With clusters `mean` is the cluster-robust mean,
     `design_effect` the one that was used, and `naive` the limits of the same items taken as independent.
     """
 

@@ -23,7 +23,7 @@ def compare_slices(
     """Every value of every declared field is a slice named ``field=value``; `fields` has a value per item.
 
     Slices below 20 pairs are listed with counts and interval, "too small to test". Worst first: by p, then
-    by upper limit; untested slices last. No flag is no proof of safety: each slice shows its lower limit.
+    by upper limit; untested slices last. The absence of a flag does not prove safety: each slice shows its lower limit.
     """
     members = _members(fields, pairs.scored)
     if not members:

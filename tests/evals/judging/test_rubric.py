@@ -26,7 +26,7 @@ def test_a_rubric_with_a_mistake_is_named(tmp_path, text, message):
 
 
 def test_braces_in_answers_are_left_alone():
-    asked = load(None, "pairwise").asked(
+    asked = load(None, "pairwise").messages(
         question="{x}", reference="–", answer_a='{"a": 1}', answer_b="{answer_a}"
     )
     assert '{"a": 1}' in asked[-1]["content"]

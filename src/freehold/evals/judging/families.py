@@ -1,4 +1,4 @@
-"""Which maker's family a model belongs to, read off its name: a judge favours its own."""
+"""Which maker's family a model belongs to, read from its name: a judge favours its own."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ def family(model: str) -> str | None:
 
 
 def same_family(one: str, other: str) -> bool:
-    """Whether both names tell the same family. Unknown names are not taken for related."""
+    """Whether both names tell the same family. Unknown names count as unrelated."""
     known = family(one)
     return known is not None and known == family(other)

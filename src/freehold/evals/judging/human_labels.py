@@ -1,4 +1,4 @@
-"""People's labels of pairs, as `freehold label` writes them or anybody else."""
+"""Human labels of pairs, as `freehold label` or another tool writes them."""
 
 from __future__ import annotations
 

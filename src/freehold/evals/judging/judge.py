@@ -26,7 +26,7 @@ class JudgeOptions(Options, frozen=True, kw_only=True):
     """`base_url` and `model` of the judge's API; `api_key_env` names the variable with its key.
 
     `mode`: ``pairwise`` compares candidate and incumbent, in both orders; ``absolute`` grades each answer alone.
-    `rubric` is a TOML file, `human_labels` a file of people's labels (``freehold label``) that calibrates the
+    `rubric` is a TOML file, `human_labels` a file of human labels (``freehold label``) that calibrates the
     judge, `cache` a file where judgements are kept.
     """
 
@@ -50,7 +50,7 @@ class Grade(NamedTuple):
 
 
 class PairJudgement(NamedTuple):
-    """Both orders of one pair: with the candidate's answer first, and second. None with a reason where unreadable."""
+    """Both orders of one pair: the candidate's answer first, then second. None where unreadable, with the reason."""
 
     candidate_first: Choice | None
     candidate_second: Choice | None
@@ -87,13 +87,13 @@ class Judge:
             self._cache.__exit__(kind, error, trace)
 
     async def grade(self, question: str, answer: str, reference: str | None) -> Grade:
-        """One answer on the rubric's scale, brought to 0 … 1."""
+        """One answer on the rubric's scale, as a share from 0 to 1."""
         text, error = await self._ask(
-            self.rubric.asked(question=question, answer=answer, reference=reference or "–")
+            self.rubric.messages(question=question, answer=answer, reference=reference or "–")
         )
         if text is None:
             return Grade(None, f"judge_failed: {error}")
-        found = self.rubric.found(text)
+        found = self.rubric.verdict_in(text)
         try:
             value = float(found) if found is not None else None
         except ValueError:
@@ -115,11 +115,11 @@ class Judge:
         self, question: str, a: str, b: str, reference: str | None, sides: tuple[Choice, Choice]
     ) -> tuple[Choice | None, str | None]:
         text, error = await self._ask(
-            self.rubric.asked(question=question, answer_a=a, answer_b=b, reference=reference or "–")
+            self.rubric.messages(question=question, answer_a=a, answer_b=b, reference=reference or "–")
         )
         if text is None:
             return None, f"judge_failed: {error}"
-        found = (self.rubric.found(text) or "").strip().upper()
+        found = (self.rubric.verdict_in(text) or "").strip().upper()
         if found in {"A", "1"}:
             return sides[0], None
         if found in {"B", "2"}:

@@ -1,4 +1,4 @@
-"""Two models' answers judged against each other: order swapped, length looked at, calibrated by people's labels.
+"""Two models' answers judged against each other: order swapped, length checked, calibrated by human labels.
 
 A pair scores +1 (candidate), -1 (incumbent) or 0; +1 and -1 only where both orders agree. The difference then lies in
 [-1, 1], and a margin is stated on that scale: two points of win rate are 0.04.
@@ -42,7 +42,7 @@ async def judge_pairs(
     human: Mapping[str, float] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> PairwiseResult:
-    """Judge every pair in both orders. `human` has people's labels by sample id: +1 candidate, -1 incumbent, 0 equal.
+    """Judge every pair in both orders. `human` has human labels by sample id: +1 candidate, -1 incumbent, 0 equal.
 
     An answer missing through an infrastructure fault leaves the pair unscored; one that failed through a model's
     own fault loses without being judged.
@@ -192,7 +192,7 @@ def _bias_note(consistency: float | None, first: float | None, p: float, judged:
 def calibrated(
     samples: Sequence[Sample], scores: Sequence[Score], human: Mapping[str, float], alpha: float
 ) -> tuple[int, float | None, list[str]]:
-    """Prediction-powered difference from people's labels and the judge's scores (statistics: PPI++)."""
+    """Prediction-powered difference from human labels and the judge's scores (statistics: PPI++)."""
     labelled, judge_there, rest = [], [], []
     for sample, score in zip(samples, scores, strict=True):
         if score.value is None:
@@ -203,7 +203,11 @@ def calibrated(
         else:
             rest.append(score.value)
     if not human:
-        return 0, None, ["The judge is not calibrated: freehold label, 100 pairs, 50 at least."]
+        return (
+            0,
+            None,
+            ["The judge is not calibrated: label about 100 pairs, at least 50, with freehold label."],
+        )
     if len(labelled) < _LEAST_LABELS or len(rest) < 2:
         return (
             len(labelled),

@@ -1,4 +1,4 @@
-"""What a judge is told, as a TOML file that people write and keep beside their project."""
+"""The instructions of a judge, as a TOML file that people write and keep with their project."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Rubric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     lowest: float = 1
     highest: float = 10
 
-    def asked(self, **parts: str) -> list[dict[str, str]]:
+    def messages(self, **parts: str) -> list[dict[str, str]]:
         """The messages of one judgement. Braces in the parts are left alone."""
-        messages = [{"role": "system", "content": self.system.strip()}] if self.system.strip() else []
-        return [*messages, {"role": "user", "content": self.prompt.format(**parts).strip()}]
+        system = [{"role": "system", "content": self.system.strip()}] if self.system.strip() else []
+        return [*system, {"role": "user", "content": self.prompt.format(**parts).strip()}]
 
-    def found(self, text: str) -> str | None:
+    def verdict_in(self, text: str) -> str | None:
         """The verdict in a judge's answer, None where there is none."""
         matches = list(re.finditer(self.verdict, text))
         return matches[-1].group(1) if matches else None
@@ -62,7 +62,8 @@ def load(path: Path | None, kind: Literal["pairwise", "absolute"]) -> Rubric:
         raise ConfigError(f"{place}: {error}") from None
     if rubric.kind != kind:
         raise ConfigError(
-            f"{place}: kind is {rubric.kind}, expected {kind}", hint="task.options.mode says which"
+            f"{place}: kind is {rubric.kind}, expected {kind}",
+            hint="the kind must be that of task.options.mode",
         )
     try:
         fields = {name for _, name, _, _ in string.Formatter().parse(rubric.prompt) if name is not None}

@@ -24,7 +24,7 @@ class AnswerCache:
     """A JSON-lines file of answers by key; a context manager. Without a path it lives in memory only.
 
     Written through to the disk (fsync) every `batch` answers or `seconds`, and at the end. A last line cut by
-    a crash is passed over and its request asked again. Raises `StorageError` when the file can't be written.
+    a crash is ignored and its request asked again. Raises `StorageError` when the file can't be written.
     """
 
     def __init__(self, path: Path | None, *, batch: int = 512, seconds: float = 2.0) -> None:
@@ -69,7 +69,7 @@ class AnswerCache:
         return self._answers.get(key)
 
     def put(self, key: str, answer: ChatAnswer) -> None:
-        """Keep an answer, unless asking again could go better."""
+        """Keep an answer, unless asking again could give a better one."""
         if not answer.keepable:
             return
         self._answers[key] = answer

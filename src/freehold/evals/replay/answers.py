@@ -30,7 +30,7 @@ class ChatAnswer(Record, frozen=True, kw_only=True):
 
     @property
     def keepable(self) -> bool:
-        """Whether asking again would be pointless: a time-out or an outage may pass, these are asked again."""
+        """Whether asking again would be pointless. It is not after a time-out or an outage, which may pass."""
         return self.fault is None or (
             self.fault == "candidate" and not (self.error or "").startswith("timeout")
         )

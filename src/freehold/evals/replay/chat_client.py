@@ -29,7 +29,7 @@ _HOPELESS = frozenset({401, 402, 403, 404, 405, 407})
 class Patience(NamedTuple):
     """How long to try. Waits double from `first_wait_seconds` to `longest_wait_seconds`, with jitter.
 
-    A server's own ``Retry-After`` counts more, up to `longest_asked_seconds`.
+    A server's own ``Retry-After`` takes precedence, up to `longest_asked_seconds`.
     """
 
     attempts: int = 4
@@ -60,7 +60,7 @@ class ChatClient:
     ) -> None:
         if endpoint.api != "openai":
             raise UsageError(
-                f"endpoint {endpoint.name} speaks the {endpoint.api} API, which is not asked directly",
+                f"endpoint {endpoint.name} speaks the {endpoint.api} API, which freehold does not speak to directly",
                 hint="put the gateway in front of it: freehold up",
             )
         base = endpoint.base_url.rstrip("/").removesuffix("/v1")
@@ -101,10 +101,10 @@ class ChatClient:
             self._session = None
 
     async def ask(self, body: dict[str, Any]) -> ChatAnswer:
-        """The answer to a chat request, after as many tries as patience allows.
+        """The answer to a chat request, after at most `Patience.attempts` tries.
 
-        Raises `UpstreamError` for what no other request would fare better with: a wrong key, a model or an
-        address that does not exist.
+        Raises `UpstreamError` for what would fail every other request too: a wrong key, a model or an address
+        that does not exist.
         """
         patience = self._patience
         attempt = 0
@@ -200,7 +200,7 @@ class ChatClient:
         return ChatAnswer(fault="candidate", error=f"{code}: {status} {said}", total_ms=_since(began))
 
     def _learns(self, said: str, body: dict[str, Any]) -> bool:
-        """Adapt to an API that names a parameter otherwise or lacks it; True when the request is worth a new try."""
+        """Adapt to an API that renames or lacks a parameter; True when the request is worth another try."""
         for name, other in (("stream_options", None), ("max_tokens", "max_completion_tokens")):
             if (
                 name in body

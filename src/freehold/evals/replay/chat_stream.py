@@ -1,4 +1,4 @@
-"""Chat answers read off the wire: a stream put together again, or one JSON body."""
+"""Chat answers read from the wire: an assembled stream, or one JSON body."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ _decode = msgspec.json.Decoder(_Body).decode
 
 
 class Garbled(ValueError):
-    """What came is not what the API promises."""
+    """The response is not in the API's format."""
 
 
 class ChatText:
-    """Puts an answer together from bytes as they arrive. `done` once the stream said so."""
+    """Assembles an answer from bytes as they arrive. `done` once the stream has ended."""
 
     def __init__(self) -> None:
         self.content: list[str] = []
@@ -70,7 +70,7 @@ class ChatText:
 
     @property
     def started(self) -> bool:
-        """Whether the first token is here."""
+        """Whether the first token has arrived."""
         return bool(self.content or self.tool_calls)
 
     @property

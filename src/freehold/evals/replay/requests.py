@@ -1,4 +1,4 @@
-"""The request a sample turns into, and the key its answer is kept under."""
+"""The chat request made from a sample, and the cache key of its answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEPT_PARAMETERS = (
     "tool_choice",
     "parallel_tool_calls",
 )
-"""What of a recorded request is asked again with it; a seed is not, since noise is what a repeat is for."""
+"""The parameters of a recorded request that are sent again. The seed is not: a repeat is there to measure noise."""
 
 
 def recorded_parameters(request: dict[str, Any]) -> dict[str, Any]:
@@ -60,8 +60,8 @@ def chat_request(
 def request_key(body: dict[str, Any], served: ServedModel, endpoint: Endpoint, repeat: int = 0) -> str:
     """Key of an answer in the cache: the request with all its parameters, and who is asked.
 
-    An adapter trained anew under an old name has another `adapter_id`, so it never meets old answers. The
-    address counts only where it says who answers: a local engine's port is chosen anew at each start.
+    An adapter that is trained again under its old name has another `adapter_id`, so it never meets old answers. The
+    address counts only where it says who answers: a local engine's port changes at each start.
     """
     identity = {
         "body": body,

@@ -25,7 +25,7 @@ _UNREACHABLE_LIMIT = 8
 
 
 class Budget(NamedTuple):
-    """The most a replay may spend. None is no limit. Counted in tokens as the endpoint reports them."""
+    """The most a replay may spend. None means no limit. Counted in tokens as the endpoint reports them."""
 
     requests: int | None = None
     tokens: int | None = None

@@ -14,7 +14,7 @@ from freehold.types.evaluation import Score
 class JsonFieldsOptions(Options, frozen=True, kw_only=True):
     """Which fields count and how each is compared. A field is a key, or a path with dots (``address.city``).
 
-    `fields` empty: every top-level key of the reference. `ignore` fields are not looked at. `sets` are lists
+    `fields` empty: every top-level key of the reference. `ignore` fields are not compared. `sets` are lists
     whose order doesn't count, `labels` are text compared as labels (case, ``_`` and ``-`` ignored),
     `tolerance` a relative tolerance per numeric field.
     `overall` is ``all`` (1 when every field is right) or ``mean`` (share of fields right, by `weights`).

@@ -69,7 +69,7 @@ def read_options(scorer: str, options: dict[str, Any], kind: type[O]) -> O:
         raise ConfigError(f"scorer {scorer}: option {where.strip('.`') or '?'}: {message}") from None
 
 
-NO_REFERENCE = Score(value=None, reason="no_reference: nobody has said what is right here")
+NO_REFERENCE = Score(value=None, reason="no_reference: the right answer is not known")
 EMPTY = Score(value=0.0, reason="empty_answer", format_ok=False)
 
 
