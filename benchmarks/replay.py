@@ -26,8 +26,8 @@ from typing import NamedTuple
 import aiohttp
 from aiohttp import web
 
-from freehold.evals.replay import replay
-from freehold.evals.requests import chat_request
+from freehold.evals.replay.requests import chat_request
+from freehold.evals.replay.run import ReplayOptions, replay
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.evaluation import Task
@@ -105,7 +105,7 @@ async def ours(base: str, samples: list[Sample], concurrency: int, cache: Path) 
     """Seconds for the same by replay, with answers kept on disk and scored."""
     endpoint = Endpoint(name="bench", engine="remote", base_url=base)
     began = time.perf_counter()
-    results = await replay(endpoint, "m", samples, TASK, concurrency=concurrency, cache_path=cache)
+    results = await replay(endpoint, "m", samples, TASK, options=ReplayOptions(concurrency, cache))
     seconds = time.perf_counter() - began
     assert all(one.score.value is not None for one in results)
     return seconds

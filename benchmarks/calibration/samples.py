@@ -12,7 +12,7 @@ from freehold.stats import checks, exact, judges
 from freehold.stats.binary import tango_ci, tango_statistic, z_quantile
 from freehold.stats.clustered import clump_limits, clustered_binary_limits
 from freehold.stats.continuous import continuous_limits, t_quantile
-from freehold.stats.rules import STRICT, Rule
+from freehold.stats.rules import STRICT, DecisionRule
 
 ALPHA = 0.025
 
@@ -171,7 +171,7 @@ def unscored(runs: int, seed: int) -> Block:
                 int(b[row]),
                 int(c[row]),
                 int(scored[row]),
-                Rule(margin=margin),
+                DecisionRule(margin=margin),
                 unscored_pairs=int(missing[row]),
             )
             assert (found.verdict == "promote") <= bool(promoted[row])

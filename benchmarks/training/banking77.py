@@ -23,7 +23,7 @@ from benchmarks.training.samples import BASE, samples_of
 from benchmarks.training.trained import exact_share
 from freehold import __version__, settings, training
 from freehold.engines import start
-from freehold.evals.replay import replay
+from freehold.evals.replay.run import ReplayOptions, replay
 from freehold.stats.binary import wilson_limits
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset, Split
@@ -111,7 +111,7 @@ def main() -> None:
     async def ask() -> list[float | None]:
         async with start(plan, log_dir=given.out / "engine", name="banking77") as endpoint:
             task = Task(name="banking77", scorer="exact", max_tokens=24)
-            results = await replay(endpoint, "banking77", test, task, concurrency=given.parallel)
+            results = await replay(endpoint, "banking77", test, task, options=ReplayOptions(given.parallel))
         return [result.score.value for result in results]
 
     trained = exact_share(adapter, base, test)

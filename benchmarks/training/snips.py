@@ -25,7 +25,7 @@ import msgspec
 from benchmarks.training.samples import BASE
 from freehold import __version__, settings, training
 from freehold.engines import start
-from freehold.evals.replay import replay
+from freehold.evals.replay.run import ReplayOptions, replay
 from freehold.stats.binary import wilson_limits
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset, Message, Sample, Split, SplitName
@@ -170,7 +170,7 @@ def main() -> None:
     async def ask(samples: list[Sample]) -> list[str | None]:
         async with start(plan, log_dir=given.out / "engine", name="snips") as endpoint:
             task = Task(name="snips", scorer="exact", max_tokens=160)
-            results = await replay(endpoint, "snips", samples, task, concurrency=given.parallel)
+            results = await replay(endpoint, "snips", samples, task, options=ReplayOptions(given.parallel))
         return [result.output for result in results]
 
     def asked(samples: list[Sample]) -> dict[str, Any]:

@@ -2,11 +2,11 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from freehold.workflows.publishers import show
 
 from freehold.catalog import models, publishers
 from freehold.cli.main import cli
 from freehold.errors import UsageError
+from freehold.workflows.choose.publishers import show
 
 
 def test_every_family_has_its_publisher():

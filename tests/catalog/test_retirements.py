@@ -3,7 +3,7 @@ from datetime import date
 import pytest
 
 from freehold.catalog import retirements as catalog
-from freehold.workflows import retirements as workflow
+from freehold.workflows.incumbent import retirements as workflow
 
 DAY = date(2026, 11, 24)
 

@@ -1,6 +1,5 @@
 from freehold.catalog.licenses import licenses
 from freehold.licensing.comply import annex_text, attribution_text, card_text, checklist_text, notice_text
-from freehold.licensing.memo import memo
 from freehold.types.config import UseProfile
 from freehold.types.ruling import Lineage, LineageEdge
 from freehold.workflows.license.rule import rule_for_model
@@ -36,10 +35,3 @@ def test_attribution_card_and_checklist_carry_the_phrases():
     assert "Built with Llama" in attribution_text(made, licenses())
     assert "Built with Llama" in card_text(made, licenses())
     assert "- [ ] Begin the model's name with the word: “Llama”" in checklist_text(made)
-
-
-def test_the_memo_says_what_decides_and_that_it_is_no_legal_advice():
-    text = memo(ruling(mau_group_month_before_release=800_000_000), licenses())
-    assert text.startswith("Llama-Acme-8B: needs separate license")
-    assert "What decides" in text
-    assert "not legal advice" in text

@@ -1,9 +1,9 @@
 """The page in a real browser: nothing overflows, nothing is logged as an error, light and dark."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
+from tests.report import sample_report as sample
 
 from freehold.report import render
 
@@ -31,11 +31,6 @@ def browser():
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory):
-    spec = importlib.util.spec_from_file_location(
-        "sample_report", Path(__file__).with_name("sample_report.py")
-    )
-    sample = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sample)
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(render(sample.report(sample.candidate(), sample.candidate(model="second/model"))))
     return path

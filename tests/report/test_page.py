@@ -1,16 +1,10 @@
-import importlib.util
 import re
-from pathlib import Path
 
 import pytest
+from tests.report import sample_report as sample
 
-from freehold.report import render, words
-from freehold.report.pictures import curve, interval
+from freehold.report import render
 from freehold.types.evaluated import Measured
-
-spec = importlib.util.spec_from_file_location("sample_report", Path(__file__).with_name("sample_report.py"))
-sample = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(sample)
 
 
 def test_everything_stands_on_the_page():
@@ -54,7 +48,7 @@ def test_every_reference_has_its_target():
     [
         ((), "No candidate was tried"),
         ((sample.candidate(stopped="the licence does not permit it", comparison=None, verdict=None, fit=None,
-                           adapter=None, ruling=None, latency=None, disagreements=()),), "Could not be tried"),
+                           trained=None, ruling=None, latency=None, disagreements=()),), "Could not be tried"),
         ((sample.candidate(comparison=sample.comparison(difference=None, ci_low=None, ci_high=None, incumbent_mean=None,
                                                         notes=("no scored pairs",))),), "no scored pairs"),
         ((sample.candidate(), sample.candidate(model="b/other")), "b/other"),
@@ -69,31 +63,3 @@ def test_a_score_without_an_incumbent_is_told_as_such():
     page = render(sample.report(sample.candidate(comparison=None, verdict=None, measured=measured)))
     assert "Measured, not compared" in page
     assert "between 91.1% and 93.0%" in page
-
-
-@pytest.mark.parametrize("verdict", ["promote", "hold", "reject"])
-def test_sentence_follows_the_verdict(verdict):
-    candidate = sample.candidate(comparison=sample.comparison(verdict=verdict))
-    text = words.sentence(sample.report(candidate), candidate)
-    assert {"promote": "rules out", "hold": "neither shown nor ruled out", "reject": "worse by more"}[
-        verdict
-    ] in text
-
-
-def test_pictures_of_extremes_stay_inside():
-    for low, middle, high in ((-1.0, -0.9, -0.5), (0.0, 0.0, 0.0), (0.2, 0.5, 0.9), (-0.0001, 0, 0.0001)):
-        svg = interval(sample.comparison(ci_low=low, difference=middle, ci_high=high))
-        assert all(-1 <= float(x) <= 641 for x in re.findall(r'(?:x1|x2|cx)="([-\d.]+)"', svg))
-    assert curve([(1, 0.5)]) == ""
-    assert "polyline" in curve([(0, 0.0), (1, 0.0)])
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(None, "not known"), (0.00001, "below 0.0001"), (0.0312, "0.0312")]
-)
-def test_a_p_value_is_never_zero(value, text):
-    assert words.probability(value) == text
-
-
-def test_durations():
-    assert [words.seconds(x) for x in (0.44, 12, 244, 7300)] == ["0.4 s", "12 s", "4 min 04 s", "2 h 1 min"]

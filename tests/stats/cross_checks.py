@@ -19,7 +19,7 @@ from freehold.stats.clustered import MIN_CLUSTERS_PROMOTE, MIN_CLUSTERS_REJECT, 
 from freehold.stats.drift import THRESHOLD, EDetector
 from freehold.stats.judges import Ppi
 from freehold.stats.power import smallest_detectable
-from freehold.stats.rules import Decision, Evidence, Rule, decide
+from freehold.stats.rules import Decision, DecisionRule, Evidence, decide
 from freehold.stats.sequential import predictable_bets
 
 
@@ -50,7 +50,7 @@ def newcombe_ci(both: float, wins: float, losses: float, neither: float, alpha: 
 
 def clustered_verdict(
     limits: ClusteredLimits,
-    rule: Rule,
+    rule: DecisionRule,
     *,
     min_clusters_promote: int = MIN_CLUSTERS_PROMOTE,
     min_clusters_reject: int = MIN_CLUSTERS_REJECT,

@@ -6,7 +6,7 @@ import pytest
 from freehold.stats import checks
 from freehold.stats.checks import SliceCounts
 from freehold.stats.compare import compare_scores
-from freehold.stats.rules import Rule
+from freehold.stats.rules import DecisionRule
 
 
 def columns(wins, losses, n):
@@ -18,7 +18,7 @@ def test_a_verdict_from_counts_is_the_verdict_from_items(seed):
     rng = np.random.default_rng(seed)
     n = int(rng.integers(20, 600))
     wins, losses = (int(count) for count in rng.binomial(n, rng.choice([0.005, 0.03, 0.15], size=2)))
-    rule = Rule(margin=float(rng.choice([0.03, 0.1])))
+    rule = DecisionRule(margin=float(rng.choice([0.03, 0.1])))
     unscored = int(rng.integers(0, 4))
     incumbent, candidate = columns(wins, losses, n)
     whole = compare_scores(
@@ -40,7 +40,7 @@ def test_harm_of_slices_from_counts_is_that_of_items():
         left, right = columns(part.wins, part.losses, part.n)
         incumbent, candidate = incumbent + left, candidate + right
         values += [part.name[2:]] * part.n
-    rule = Rule(margin=0.02)
+    rule = DecisionRule(margin=0.02)
     whole = compare_scores([str(i) for i in range(189)], incumbent, candidate, rule, slices={"f": values})
     found = checks.slice_harm(counts, margin=rule.harm_margin)
     by_name = {part.name: part for part in whole.slices}

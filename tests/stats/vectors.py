@@ -224,7 +224,7 @@ def paired_binary_verdict(i):
         i["wins"],
         i["losses"],
         i["n_scored_pairs"],
-        rules.Rule(margin=i["margin"], alpha=_alpha(i)),
+        rules.DecisionRule(margin=i["margin"], alpha=_alpha(i)),
         unscored_pairs=i.get("unscored_pairs", 0),
         min_pairs_promote=i.get("min_pairs_promote", 30),
         max_unscored_share=i.get("max_unscored_share"),
@@ -248,7 +248,7 @@ def paired_items_verdict(i):
         [str(row) for row in range(len(pairs))],
         i["incumbent"],
         i["candidate"],
-        rules.Rule(margin=i["margin"], alpha=_alpha(i)),
+        rules.DecisionRule(margin=i["margin"], alpha=_alpha(i)),
     )
     verdict = paired_binary_verdict(i | counts | {"unscored_pairs": len(pairs) - len(scored)})
     defaults = i.get("min_pairs_promote", 30) == 30 and i.get("max_unscored_share") == i["margin"] / 4
@@ -263,7 +263,7 @@ def clustered_binary_verdict(i):
     found = clustered.clustered_binary_limits(codes, d, margin=i["margin"], alpha=_alpha(i))
     decision = cross_checks.clustered_verdict(
         found,
-        rules.Rule(margin=i["margin"], alpha=_alpha(i)),
+        rules.DecisionRule(margin=i["margin"], alpha=_alpha(i)),
         min_clusters_promote=i.get("min_clusters_promote", 20),
         min_clusters_reject=i.get("min_clusters_reject", 10),
     )
@@ -282,7 +282,7 @@ def zero_variance_verdict(i):
     decision = rules.decide(
         rules.Evidence(
             n=i["n"],
-            rule=rules.Rule(margin=i["margin"], alpha=_alpha(i), hi=reach),
+            rule=rules.DecisionRule(margin=i["margin"], alpha=_alpha(i), hi=reach),
             lower=result.lower,
             upper=result.upper,
         )

@@ -1,7 +1,7 @@
 import pytest
 
 from freehold.stats.compare import compare_scores
-from freehold.stats.rules import Rule
+from freehold.stats.rules import DecisionRule
 from freehold.types.evaluation import Comparison
 from freehold.types.machine import Fit, Workload
 from freehold.types.ruling import Obligation, Ruling, RulingReason
@@ -11,7 +11,7 @@ from freehold.verdict import join
 
 def comparison(losses=0, n=1000):
     ids = [str(i) for i in range(n)]
-    result = compare_scores(ids, [1.0] * n, [0.0] * losses + [1.0] * (n - losses), Rule(margin=0.02))
+    result = compare_scores(ids, [1.0] * n, [0.0] * losses + [1.0] * (n - losses), DecisionRule(margin=0.02))
     return Comparison.of(result, id="comparison", task="t", incumbent="gpt", candidate="open")
 
 

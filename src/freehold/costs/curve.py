@@ -1,4 +1,4 @@
-"""Bill and holding over the traffic: what a picture of the break-even is drawn from."""
+"""Bill and holding over the traffic: the points of a picture of the break-even."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LEAST_REQUESTS = 1_000.0
 
 
 class CurvePoint(NamedTuple):
-    """Dollars a month at so many requests: the bill and holding, low and high end."""
+    """Dollars a month at one number of requests: the bill and holding, low and high end."""
 
     requests: float
     bill: tuple[float, float]

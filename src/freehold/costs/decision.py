@@ -8,7 +8,7 @@ from freehold.types.cost import Advice, Bill, Cost, Range, SelfHost, Traffic
 
 
 def advice(bill: Bill, hosted: SelfHost) -> Advice:
-    """Leave when even the dear end of holding is below the bill's cheap end; stay in the opposite case."""
+    """Leave when even the high end of holding is below the bill's low end; stay in the opposite case."""
     if hosted.usd_per_month.high < bill.usd_per_month.low:
         return "leave"
     if hosted.usd_per_month.low > bill.usd_per_month.high:
@@ -42,7 +42,7 @@ def _meet(machine_usd: Decimal, request_usd: Decimal, capacity: float) -> Decima
 
 
 def sentence(traffic: Traffic, bill: Bill, hosted: SelfHost, meet: Range, found: Advice) -> str:
-    """The answer as one would say it."""
+    """The advice as a sentence."""
     paid, held = money(bill.usd_per_month), money(hosted.usd_per_month)
     if found == "leave":
         return (

@@ -17,7 +17,7 @@ MILLION = Decimal(1_000_000)
 
 BATCH_DISCOUNT = Decimal("0.5")
 """What OpenAI, Anthropic and Google take off for requests that may wait up to a day (their price pages, read
-2026-11-24). Other vendors may differ: then state the price."""
+2026-11-24). Other vendors may differ: state the price then."""
 
 
 def with_batches(price: Decimal, share: float) -> Decimal:
@@ -26,7 +26,7 @@ def with_batches(price: Decimal, share: float) -> Decimal:
 
 
 class TokenPrice(NamedTuple):
-    """Flat prices somebody states: dollars per million tokens."""
+    """Flat prices stated by the user: dollars per million tokens."""
 
     input_usd_per_million_tokens: Decimal
     output_usd_per_million_tokens: Decimal
@@ -79,7 +79,7 @@ def request_price(
 def hosted_prices(
     names: tuple[str, ...], *, prompt_tokens: int, completion_tokens: int
 ) -> list[tuple[str, Decimal]]:
-    """Dollars per request for an open model where somebody hosts it, cheapest first. Empty when nobody known
+    """Dollars per request for an open model from those who host it, cheapest first. Empty when no known vendor
     does. `names` are spellings of the model (catalog id and aliases)."""
     prices = _package()
     wanted = {name.lower().rpartition("/")[2] for name in names}

@@ -13,7 +13,7 @@ from freehold.types.machine import Speed
 HOURS_PER_MONTH = Decimal("730.5")
 """365.25 days / 12 months × 24 hours."""
 TARGET_UTILISATION = 0.6
-"""How busy a machine may be at the peak before answers wait (queueing grows steeply above)."""
+"""How busy a machine may be at the peak (queues grow steeply above this)."""
 
 
 class Rented(NamedTuple):
@@ -23,7 +23,7 @@ class Rented(NamedTuple):
 
 
 class Owned(NamedTuple):
-    """A machine one bought: written off over its life, fed with power (`watts` on average, cooling included)."""
+    """A machine that is bought: written off over its life, with its power (`watts` on average, cooling included)."""
 
     purchase_usd: Range
     watts: float

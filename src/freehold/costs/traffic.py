@@ -1,4 +1,4 @@
-"""Traffic from what was logged: tokens per request, requests a month, how peaked it is."""
+"""Traffic from logged requests: tokens per request, requests a month, the peak."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from freehold.types.cost import Traffic
 
 DAYS_PER_MONTH = Decimal("30.4375")
 CHARACTERS_PER_TOKEN = 4
-"""Rule of thumb for English text, used only where the upstream reported no tokens; then said so."""
+"""Rule of thumb for English text, used only where the upstream reported no tokens, which is then noted."""
 DEFAULT_PEAK = 4.0
 """Busiest hour over average hour where it is not known: an office day's traffic in a third of the hours."""
 LEAST_DAYS = 1.0
@@ -116,7 +116,7 @@ def stated(
     batch_share: float = 0.0,
     peak_factor: float = DEFAULT_PEAK,
 ) -> Traffic:
-    """Traffic somebody states. Raises `UsageError` for negative numbers and a cache larger than the prompt."""
+    """Traffic as stated by the user. Raises `UsageError` for negative numbers and a cache larger than the prompt."""
     if prompt_tokens == 0 == completion_tokens:
         raise UsageError(
             "a request of 0 prompt and 0 completion tokens asks nothing: there is nothing to price"

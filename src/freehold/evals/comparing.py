@@ -9,13 +9,26 @@ from typing import NamedTuple
 from freehold import __version__
 from freehold.errors import UsageError
 from freehold.evals.slicing import question, slice_values
-from freehold.stats.compare import Background, compare_scores
-from freehold.stats.judges import JudgeEvidence
-from freehold.stats.rules import Rule
+from freehold.stats.compare import ScoreContext, compare_scores
+from freehold.stats.rules import DecisionRule
 from freehold.types.dataset import Sample
 from freehold.types.evaluated import Disagreement
 from freehold.types.evaluation import Comparison, EvalResult, Task
 from freehold.types.record import content_id
+
+
+class SideBySide(NamedTuple):
+    """Two models' results on the same samples, all columns in the samples' order.
+
+    `references` are the right answers, None where there is none.
+    """
+
+    samples: Sequence[Sample]
+    references: Sequence[str | None]
+    incumbent: Sequence[EvalResult]
+    candidate: Sequence[EvalResult]
+    incumbent_name: str
+    candidate_name: str
 
 
 class Scale(NamedTuple):
@@ -26,46 +39,42 @@ class Scale(NamedTuple):
 
 
 UNIT = Scale()
+_NOTHING_KNOWN = ScoreContext()
 
 
 def compare(
-    samples: Sequence[Sample],
-    incumbent: Sequence[EvalResult],
-    candidate: Sequence[EvalResult],
+    results: SideBySide,
     task: Task,
     *,
-    incumbent_name: str,
-    candidate_name: str,
     made_from: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
     scale: Scale = UNIT,
-    self_noise: float | None = None,
-    judge: JudgeEvidence | None = None,
-    looks: int = 1,
+    context: ScoreContext = _NOTHING_KNOWN,
 ) -> Comparison:
-    """Compare results that are in the order of `samples`, clustered by the samples' groups, in declared slices.
+    """Compare two models' scores, clustered by the samples' groups, in the task's declared slices.
 
     Raises `UsageError` when the results are not those of the samples, `ConfigError` for an unknown slice.
     """
-    for name, results in (("incumbent", incumbent), ("candidate", candidate)):
-        if [one.sample_id for one in results] != [one.id for one in samples]:
+    samples, incumbent, candidate = results.samples, results.incumbent, results.candidate
+    for name, column in (("incumbent", incumbent), ("candidate", candidate)):
+        if [one.sample_id for one in column] != [one.id for one in samples]:
             raise UsageError(f"the {name}'s results are not in the samples' order")
     groups = [sample.group for sample in samples]
     paired = compare_scores(
         [f"{sample.id}#{place}" for place, sample in enumerate(samples)],
         [one.score.value for one in incumbent],
         [one.score.value for one in candidate],
-        Rule(margin=task.margin, alpha=task.alpha, lo=scale.lo, hi=scale.hi),
+        DecisionRule(margin=task.margin, alpha=task.alpha, lo=scale.lo, hi=scale.hi),
         clusters=groups if any(group is not None for group in groups) else None,
         slices={name: slice_values(name, samples) for name in task.slices},
-        background=Background(self_noise=self_noise, judge=judge, looks=looks),
+        context=context,
     )
     return Comparison.of(
         paired,
-        id=content_id([made_from, task, incumbent, candidate, looks]),
+        id=content_id([made_from, task, incumbent, candidate, context.looks]),
         task=task.name,
-        incumbent=incumbent_name,
-        candidate=candidate_name,
+        incumbent=results.incumbent_name,
+        candidate=results.candidate_name,
         made_from=made_from,
         version=__version__,
         notes=(*notes, *_fault_notes(incumbent, candidate)),

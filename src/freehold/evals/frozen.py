@@ -1,4 +1,5 @@
-"""The incumbent's recorded answers: put where they are missing, asked of themselves for noise, named as references."""
+"""The incumbent's recorded answers: filled in where a sample has none, compared with each other for noise, used as
+references."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import msgspec
 
 from freehold import files
 from freehold.errors import StorageError
-from freehold.evals.answers import ChatAnswer
+from freehold.evals.replay.answers import ChatAnswer
 from freehold.evals.scorers.scorer import Scorer
 from freehold.types.dataset import Sample
 from freehold.types.evaluated import References
@@ -32,7 +33,7 @@ def read_frozen(path: Path) -> dict[str, tuple[str, ...]]:
         read = [msgspec.json.decode(line, type=FrozenAnswers) for line in lines]
     except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
         raise StorageError(
-            f"{path}: cannot be read: {error}", hint="freehold freeze writes it anew"
+            f"{path}: cannot be read: {error}", hint="freehold freeze writes it again"
         ) from None
     return {one.sample_id: one.answers for one in read}
 
@@ -41,7 +42,7 @@ def write_frozen(path: Path, kept: Sequence[FrozenAnswers]) -> Path:
     """Write frozen answers in one step. Raises `StorageError`."""
     with files.writing(
         f"{path}: frozen answers cannot be written",
-        hint="free some space and run it again: what was asked is kept",
+        hint="free some space and run it again: answers received so far are kept",
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write(path, b"".join(msgspec.json.encode(one) + b"\n" for one in kept))
@@ -65,12 +66,14 @@ def with_frozen(
 
 
 def frozen_answer(sample: Sample, repeats: Mapping[str, Sequence[str]]) -> ChatAnswer:
-    """The incumbent's recorded answer; nobody's fault where there is none.
+    """The incumbent's recorded answer; an infrastructure fault where there is none.
 
     Without gold its first answer is the reference, so another one of its answers is scored where there is one.
     """
     if sample.incumbent is None:
-        return ChatAnswer(fault="nobody", error="no_frozen_answer: the incumbent's answer was not recorded")
+        return ChatAnswer(
+            fault="infrastructure", error="no_frozen_answer: the incumbent's answer was not recorded"
+        )
     if sample.gold is None and sample.id in repeats:
         return ChatAnswer(output=repeats[sample.id][0])
     return ChatAnswer(output=sample.incumbent)
@@ -79,7 +82,7 @@ def frozen_answer(sample: Sample, repeats: Mapping[str, Sequence[str]]) -> ChatA
 async def self_noise(
     scorer: Scorer, samples: Sequence[Sample], repeats: Mapping[str, Sequence[str]]
 ) -> float | None:
-    """Share of samples on which two answers of the incumbent score differently; None where nobody asked twice."""
+    """Share of samples on which two answers of the incumbent score differently; None where none has two answers."""
     differing = pairs = 0
     for sample in samples:
         more = repeats.get(sample.id, ())
@@ -108,7 +111,7 @@ def reference_notes(samples: Sequence[Sample], repeats: Mapping[str, Sequence[st
     notes = []
     if repeated:
         notes.append(
-            f"On {repeated:,} of {len(samples):,} samples nobody has said what is right: both models are compared "
+            f"On {repeated:,} of {len(samples):,} samples the right answer is not known: both models are compared "
             "with the incumbent's first answer, the incumbent by another answer of its own."
         )
     if len(without) > repeated:

@@ -47,7 +47,7 @@ def same(
 ) -> bool:
     """Whether two JSON values mean the same.
 
-    Numbers by value (``1`` and ``1.0``) within `tolerance` relative to the right one; booleans are no numbers; strings
+    Numbers by value (``1`` and ``1.0``) within `tolerance` relative to the right one; booleans are not numbers; strings
     in NFC without outer space, or as labels with `normalize`; lists in order, or as bags with `as_set`
     (order ignored, how often each comes counts).
     """

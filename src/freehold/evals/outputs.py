@@ -1,4 +1,4 @@
-"""Outputs somebody else's run left in a file: one line an item, read whatever tool wrote it.
+"""Outputs of another tool's run, read from a file with one item a line.
 
 Native lines are ``{"id", "output", "gold"?, "score"?, "group"?, "question"?, "metadata"?}``; the result files of
 other harnesses are recognised by `freehold.evals.imports`. A score already in the file is used where no
@@ -71,7 +71,7 @@ def _decoded(line: bytes, path: Path, number: int) -> dict[str, Any]:
 
 
 def native_line(value: dict[str, Any], path: Path, number: int) -> OutputLine:
-    """One native line. Raises `InputError` for a missing id or a score that is no number."""
+    """One native line. Raises `InputError` for a missing id or a score that is not a number."""
     id = _first(value, "id")
     if id is None:
         raise InputError(

@@ -6,33 +6,28 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from freehold.evals.answers import ChatAnswer
+from freehold.evals.replay.answers import ChatAnswer
 from freehold.evals.scorers import for_task
 from freehold.evals.scorers.scorer import Scorer
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import EvalResult, Score, Task
 
-_PURE_AT_ONCE = 1
-"""Scorers that only compute gain nothing from being awaited together."""
-
 
 @asynccontextmanager
 async def scorer_of(task: Task) -> AsyncIterator[Scorer]:
-    """The task's scorer; what it holds (a process, a connection) is given back at the end."""
+    """The task's scorer, closed at the end."""
     scorer = for_task(task)
     try:
         yield scorer
     finally:
-        close = getattr(scorer, "close", None)
-        if close is not None:
-            await close()
+        await scorer.close()
 
 
 async def scored(
     scorer: Scorer, model: str, sample: Sample, answer: ChatAnswer, reference: str | None
 ) -> EvalResult:
-    """An answer with its score: nobody's fault is unscored, the model's own scores 0."""
-    if answer.fault == "nobody":
+    """An answer with its score: unscored after an infrastructure fault, 0 after the model's own."""
+    if answer.fault == "infrastructure":
         score = Score(value=None, reason=answer.error)
     elif answer.fault == "candidate":
         score = Score(value=0.0, reason=answer.error, format_ok=False)
@@ -57,8 +52,8 @@ async def score_all(
     answers: Sequence[ChatAnswer],
     references: Sequence[str | None],
 ) -> list[EvalResult]:
-    """Results in the samples' order; as many at once as the scorer says it `at_once` can take."""
-    limit = asyncio.Semaphore(getattr(scorer, "at_once", _PURE_AT_ONCE))
+    """Results in the samples' order; `Scorer.at_once` answers are scored at a time."""
+    limit = asyncio.Semaphore(scorer.at_once)
 
     async def one(sample: Sample, answer: ChatAnswer, reference: str | None) -> EvalResult:
         async with limit:

@@ -53,7 +53,7 @@ def _call(value: dict[str, Any]) -> Call:
     if len(value) == 1:
         ((name, arguments),) = value.items()
         return Call(name, _arguments(arguments))
-    raise BrokenCall(f"an object with the keys {', '.join(value)} is no call")
+    raise BrokenCall(f"an object with the keys {', '.join(value)} is not a call")
 
 
 def _arguments(value: Any) -> dict[str, Any]:

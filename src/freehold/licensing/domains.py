@@ -30,7 +30,7 @@ _TAGS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def domain_tags(domain: str | None) -> frozenset[str]:
-    """The barred fields a stated domain touches; a domain nobody bars has none."""
+    """The barred fields a stated domain touches; a domain that no licence bars has none."""
     if domain is None:
         return frozenset()
     text = domain.lower().replace("_", " ").replace("-", " ")
@@ -74,7 +74,7 @@ _BUSINESS: tuple[tuple[str, tuple[str, ...]], ...] = (
 def business_tags(kind: str) -> frozenset[str]:
     """The kinds of business a product or business type written in free words amounts to.
 
-    Relaying requests to models others host is none of them.
+    Relaying requests to models that others host is not one of them.
     """
     text = kind.lower().replace("_", " ").replace("-", " ")
     if "router" in text or "relay" in text:

@@ -127,7 +127,7 @@ def identify(text: str, known: Sequence[Fingerprint]) -> Identified:
             nearest=None,
             title=None,
             closeness=round(candidate.closeness, 3),
-            note="like no text the catalog knows; read it, and do not rely on its name",
+            note="unlike any text the catalog knows; read it, and do not rely on its name",
         )
     added = tuple(written for (_, written), digest in zip(pairs, hashes, strict=True) if digest not in theirs)
     missing = sum(digest not in mine for digest in print_.sentences)

@@ -1,4 +1,4 @@
-"""A ruling as a short memo for people. Pure text; colours are the command line's business."""
+"""A ruling as a short memo for people. Pure text; the command line adds colours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ OUTCOMES: dict[str, str] = {
     "allowed": "Allowed. Nothing has to be done beyond obeying the law and any use policy.",
     "allowed_with_obligations": "Allowed, if every duty below is met.",
     "not_allowed": "Not allowed as described.",
-    "needs_separate_license": "Not allowed under this licence; a separate licence has to be asked for.",
+    "needs_separate_license": "Not allowed under this licence; ask the publisher for a separate licence.",
     "unclear": "Unclear. The texts, or what is known of this case, do not decide it.",
 }
 

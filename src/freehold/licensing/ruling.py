@@ -1,4 +1,4 @@
-"""From a situation to a ruling: ask every rule, keep the worst outcome, unite the duties."""
+"""From a situation to a ruling: ask every rule, keep the strictest outcome, merge the duties."""
 
 from __future__ import annotations
 

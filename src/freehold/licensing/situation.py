@@ -52,7 +52,7 @@ _PURPOSES: tuple[tuple[str, Purpose], ...] = (
 
 
 NOT_LICENSEES: frozenset[Mode] = frozenset({"end_user_of_product", "receive_integrated_end_user_product"})
-"""Modes of people who use somebody else's product and exercise no right of their own."""
+"""Modes of people who use another company's product and exercise no right of their own."""
 
 
 class Ancestor(NamedTuple):
@@ -70,7 +70,7 @@ class LicenseLayer(NamedTuple):
     """One licence over one ancestor, and how that ancestor is in the artefact.
 
     `events` are the things that happen to what this licence covers; for a mere teacher (a student that is
-    no derivative) they are empty and `student_events` holds what happens to the student.
+    not a derivative) they are empty and `student_events` holds what happens to the student.
     """
 
     ancestor: Ancestor
@@ -125,7 +125,7 @@ class Situation:
 
     @cached_property
     def trains(self) -> bool:
-        """Whether somebody's outputs or data go into a model."""
+        """Whether another party's outputs or data go into a model."""
         return (
             self.mode == "train_other_model"
             or self.use.trains_models_on_outputs

@@ -82,13 +82,13 @@ def smoothed(points: Sequence[Point]) -> list[Point]:
 
 
 def thinned(points: Sequence[Point]) -> list[Point]:
-    """Every so many-th point, the last one with them."""
+    """At most `_POINTS` evenly spaced points, the last one among them."""
     size = max(1, -(-len(points) // _POINTS))
     return [*points[::size], *([points[-1]] if points and (len(points) - 1) % size else [])]
 
 
 def curve(line: Sequence[Point], *, dots: Sequence[Point] = (), unit: str, digits: int) -> str:
-    """A line over steps with dots beside it, as inline SVG; empty without two points."""
+    """A line over steps with separate dots, as inline SVG; empty without two points."""
     if len(line) < 2:
         return ""
     width, height, pad = 640, 190, 64
@@ -147,5 +147,5 @@ def _lead(steps: Sequence[TrainingEvent], evals: Sequence[TrainingEvent]) -> str
 
 def _foot(adapter: Adapter | None) -> str:
     if adapter is None:
-        return "The run goes on, or was stopped."
+        return "The run is still going, or was stopped."
     return f"Adapter {adapter.id}, made from {', '.join(adapter.made_from)}."

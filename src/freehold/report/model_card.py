@@ -1,7 +1,7 @@
 """The model card of an exported adapter, as Markdown: what it is, from what, under which duties, how good.
 
-A card is a hub's README: YAML front matter first (the keys hubs read), then text. Nothing is said that no record says;
-what is not known is named as not known.
+A card is a hub's README: YAML front matter (the keys hubs read), then text. Nothing is said that is not in a record;
+what is not known is named.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from freehold.types.training import Adapter
 
 
 class CardFacts(Record, frozen=True, kw_only=True):
-    """Everything one card tells. Parts nobody recorded are None. `usage` is a shell command for this export;
+    """Everything one card says. Parts that were not recorded are None. `usage` is a shell command for this export;
     `quantization` is set for GGUF exports."""
 
     adapter: Adapter
@@ -31,7 +31,7 @@ class CardFacts(Record, frozen=True, kw_only=True):
     """The data card in short."""
     ruling: Ruling | None = None
     passing_on: Ruling | None = None
-    """The ruling for the same use, were these files given to others."""
+    """The ruling for the same use if these files were given to others."""
     candidate: CandidateReport | None = None
     incumbent: str | None = None
     quantization: str | None = None
@@ -112,7 +112,7 @@ def _making(adapter: Adapter) -> str:
 def _data(facts: CardFacts) -> str:
     dataset = facts.dataset
     if dataset is None:
-        return "The dataset's manifest was not at hand when this card was written."
+        return "The dataset's manifest was not available when this card was written."
     counts = ", ".join(f"{split.samples:,} {split.name.replace('_', '-')}" for split in dataset.splits)
     lines = [f"- dataset `{dataset.id}`: {counts} samples"]
     lines += [f"- {split.name} sha256 `{split.sha256}`" for split in dataset.splits]
@@ -120,7 +120,7 @@ def _data(facts: CardFacts) -> str:
         return "\n".join([*lines, *[f"- {line}" for line in facts.data]])
     gold, learned = dataset.targets_from.get("gold", 0), dataset.targets_from.get("incumbent", 0)
     if gold:
-        lines.append(f"- {gold:,} training answers are ones somebody said are right")
+        lines.append(f"- {gold:,} training answers were marked as right by a person")
     if learned:
         whose = dataset.incumbent_model or facts.incumbent or "a rented model"
         lines.append(f"- {learned:,} training answers are {whose}'s own: its terms count")

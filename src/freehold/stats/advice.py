@@ -14,7 +14,7 @@ from freehold.stats import power as planner
 from freehold.stats.binary import z_quantile
 from freehold.stats.inference import Inference
 from freehold.stats.pairs import ScoredPairs
-from freehold.stats.rules import Rule
+from freehold.stats.rules import DecisionRule
 from freehold.types.evaluation import SliceResult
 
 _MAX_NEEDED = 10_000_000
@@ -34,7 +34,7 @@ class Outlook(NamedTuple):
 
 def outlook(
     pairs: ScoredPairs,
-    rule: Rule,
+    rule: DecisionRule,
     *,
     design_effect: float,
     self_noise: float | None,
@@ -85,7 +85,7 @@ def outlook(
     return Outlook(min(detectable, rule.reach), needed, as_seen, slightly, ceiling, clone)
 
 
-def _binary_n(psi: float, rule: Rule, design_effect: float, true: float) -> int | None:
+def _binary_n(psi: float, rule: DecisionRule, design_effect: float, true: float) -> int | None:
     """Pairs needed at discordance `psi` if the true difference, as a share of the range, is `true`."""
     if true <= -rule.unit_margin or abs(true) > psi:
         return None
@@ -105,7 +105,7 @@ def _binary_n(psi: float, rule: Rule, design_effect: float, true: float) -> int 
     ).n
 
 
-def _continuous_n(sd: float, rule: Rule, design_effect: float, true: float) -> int | None:
+def _continuous_n(sd: float, rule: DecisionRule, design_effect: float, true: float) -> int | None:
     """Pairs needed with this standard deviation if the true difference, on the score's scale, is `true`."""
     z = z_quantile(rule.alpha) + z_quantile(1 - _POWER)
     if true <= -rule.margin or (z * sd / (true + rule.margin)) ** 2 > _MAX_NEEDED:
@@ -120,7 +120,7 @@ def _continuous_n(sd: float, rule: Rule, design_effect: float, true: float) -> i
     ).n
 
 
-def error_ratio(rate: float | None, rule: Rule) -> float | None:
+def error_ratio(rate: float | None, rule: DecisionRule) -> float | None:
     """How many times more errors the margin allows: ``(1 - p + margin) / (1 - p)``; None without errors."""
     if rate is None:
         return None
@@ -130,7 +130,7 @@ def error_ratio(rate: float | None, rule: Rule) -> float | None:
 
 def notes(
     pairs: ScoredPairs,
-    rule: Rule,
+    rule: DecisionRule,
     inference: Inference,
     decision: rules.Decision,
     outlook: Outlook,
@@ -149,7 +149,11 @@ def notes(
         *_units(pairs, inference),
         *_scale(pairs, rule),
         *_noise(pairs, outlook),
-        *([f"{small} slices are too small to test; no flag on them is no proof of safety."] if small else ()),
+        *(
+            [f"{small} slices are too small to test; the absence of a flag on them does not prove safety."]
+            if small
+            else ()
+        ),
     )
 
 
@@ -164,7 +168,7 @@ def _imbalance(unscored: missing.Unscored) -> Iterator[str]:
 
 
 def _limits(
-    pairs: ScoredPairs, rule: Rule, inference: Inference, decision: rules.Decision, outlook: Outlook
+    pairs: ScoredPairs, rule: DecisionRule, inference: Inference, decision: rules.Decision, outlook: Outlook
 ) -> Iterator[str]:
     unscored = pairs.unscored.total
     if unscored:
@@ -190,7 +194,7 @@ def _units(pairs: ScoredPairs, inference: Inference) -> Iterator[str]:
         yield "Items treated as independent: no grouping was declared."
 
 
-def _scale(pairs: ScoredPairs, rule: Rule) -> Iterator[str]:
+def _scale(pairs: ScoredPairs, rule: DecisionRule) -> Iterator[str]:
     mean = pairs.incumbent_mean
     if not pairs.binary:
         yield "Scores are not binary: the mean is what is compared."

@@ -122,7 +122,7 @@ def sign_test_p(successes: int, n: int) -> float:
 
 
 def mcnemar(wins: int, losses: int) -> McNemar:
-    """McNemar's test: is there any difference? Reported beside the interval, never used for the verdict.
+    """McNemar's test: is there any difference? Reported next to the interval, never used for the verdict.
 
     No discordant pairs make every p equal 1.
     """

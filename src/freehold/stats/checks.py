@@ -13,7 +13,7 @@ from scipy import special
 
 from freehold.stats import exact
 from freehold.stats.binary import tango_ci, tango_statistic
-from freehold.stats.rules import MIN_PAIRS_PROMOTE, Evidence, Outcome, Rule, decide, unscored_harmless
+from freehold.stats.rules import MIN_PAIRS_PROMOTE, DecisionRule, Evidence, Outcome, decide, unscored_harmless
 from freehold.stats.slices import HARM_ALPHA, MIN_N, holm
 
 
@@ -32,7 +32,7 @@ def paired_binary_verdict(
     wins: int,
     losses: int,
     n_scored_pairs: int,
-    rule: Rule,
+    rule: DecisionRule,
     *,
     unscored_pairs: int = 0,
     min_pairs_promote: int = MIN_PAIRS_PROMOTE,

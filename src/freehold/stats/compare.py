@@ -28,7 +28,7 @@ from freehold.stats.continuous import Resampling
 from freehold.stats.inference import Inference, WorstLimits, infer, worst_case
 from freehold.stats.judges import JudgeEvidence
 from freehold.stats.pairs import ScoredPairs, scored_pairs
-from freehold.stats.rules import Rule
+from freehold.stats.rules import DecisionRule
 from freehold.stats.slicing import compare_slices
 from freehold.types.evaluation import PairedResult, SliceResult
 
@@ -37,7 +37,7 @@ MIN_PAIRS_REJECT = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Background:
+class ScoreContext:
     """What is known about the scores besides the scores.
 
     `self_noise` is the share of items on which two runs of the incumbent differ, `judge` what is known about
@@ -50,18 +50,18 @@ class Background:
     looks: int = 1
 
 
-_NOTHING_KNOWN, _RESAMPLING = Background(), Resampling()
+_NOTHING_KNOWN, _RESAMPLING = ScoreContext(), Resampling()
 
 
 def compare_scores(
     ids: Sequence[str],
     incumbent: Sequence[float | None],
     candidate: Sequence[float | None],
-    rule: Rule,
+    rule: DecisionRule,
     *,
     clusters: Sequence[str | None] | None = None,
     slices: Mapping[str, Sequence[str | None]] | None = None,
-    background: Background = _NOTHING_KNOWN,
+    context: ScoreContext = _NOTHING_KNOWN,
     resampling: Resampling = _RESAMPLING,
 ) -> PairedResult:
     """Compare scores of the same items; None is an unscored item. Higher is better, in the rule's range.
@@ -87,69 +87,67 @@ def compare_scores(
         codes = encode_clusters([f"\0{row}" if name is None else name for row, name in enumerate(clusters)])
     for name, values in (slices or {}).items():
         _same_length(f"slice {name}", values, n_items)
-    return compare_arrays(
-        x, y, rule, codes=codes, slices=slices, background=background, resampling=resampling
-    )
+    return compare_arrays(x, y, rule, codes=codes, slices=slices, context=context, resampling=resampling)
 
 
 def compare_arrays(
     x: Floats,
     y: Floats,
-    rule: Rule,
+    rule: DecisionRule,
     *,
     codes: Codes | None = None,
     slices: Mapping[str, Sequence[str | None]] | None = None,
-    background: Background = _NOTHING_KNOWN,
+    context: ScoreContext = _NOTHING_KNOWN,
     resampling: Resampling = _RESAMPLING,
 ) -> PairedResult:
     """`compare_scores` on checked columns: float arrays in which NaN stands for unscored."""
     pairs = scored_pairs(x, y, codes=codes, reach=rule.reach)
-    found = infer(pairs.d, pairs.codes, rule, binary=pairs.binary, resampling=resampling)
+    inference = infer(pairs.d, pairs.codes, rule, binary=pairs.binary, resampling=resampling)
     worst = worst_case(pairs, rule, seed=resampling.seed)
     sliced = compare_slices(pairs, slices or {}, rule)
-    decision = rules.decide(_evidence(pairs, rule, found, worst, sliced, background))
+    decision = rules.decide(_evidence(pairs, rule, inference, worst, sliced, context))
     outlook = advice.outlook(
         pairs,
         rule,
-        design_effect=found.design_effect,
-        self_noise=background.self_noise,
+        design_effect=inference.design_effect,
+        self_noise=context.self_noise,
         outcome=decision.outcome,
     )
     counts = pairs.binary and pairs.n > 0
     return PairedResult(
         n=pairs.n,
         n_items=len(pairs.scored),
-        n_groups=found.clusters,
+        n_groups=inference.clusters,
         unscored=pairs.unscored._asdict(),
         incumbent_mean=pairs.incumbent_mean,
         candidate_mean=pairs.candidate_mean,
         difference=pairs.difference,
-        ci_low=found.lower,
-        ci_high=found.upper,
+        ci_low=inference.lower,
+        ci_high=inference.upper,
         level=1 - 2 * rule.alpha,
-        method=found.method,
+        method=inference.method,
         margin=rule.margin,
         alpha=rule.alpha,
-        p_noninferiority=found.p_noninferiority,
-        p_exact=found.p_exact,
-        p_reject=found.p_reject,
+        p_noninferiority=inference.p_noninferiority,
+        p_exact=inference.p_exact,
+        p_reject=inference.p_reject,
         a_only=pairs.losses if counts else None,
         b_only=pairs.wins if counts else None,
-        p_mcnemar=mcnemar(pairs.wins, pairs.losses).p_midp if counts and found.mean is None else None,
-        p_sign_flip=found.p_sign_flip,
+        p_mcnemar=mcnemar(pairs.wins, pairs.losses).p_midp if counts and inference.mean is None else None,
+        p_sign_flip=inference.p_sign_flip,
         smallest_detectable=outlook.smallest_detectable,
-        margin_excluded=None if found.lower is None or found.lower >= 0 else -found.lower,
+        margin_excluded=None if inference.lower is None or inference.lower >= 0 else -inference.lower,
         needed_n=outlook.needed_n,
         verdict=decision.outcome,
         reasons=decision.reasons,
         slices=sliced,
-        notes=advice.notes(pairs, rule, found, decision, outlook, sliced),
-        intervals=found.parts,
-        design_effect=None if found.mean is None else found.design_effect,
-        icc=None if found.mean is None else found.mean.icc_anova,
+        notes=advice.notes(pairs, rule, inference, decision, outlook, sliced),
+        intervals=inference.parts,
+        design_effect=None if inference.mean is None else inference.design_effect,
+        icc=None if inference.mean is None else inference.mean.icc_anova,
         lower_worst=worst.lower,
         upper_best=worst.upper,
-        self_noise=background.self_noise,
+        self_noise=context.self_noise,
         power_ceiling=outlook.power_ceiling,
         error_ratio=advice.error_ratio(pairs.incumbent_mean, rule) if pairs.binary else None,
         binary=pairs.binary,
@@ -158,34 +156,34 @@ def compare_arrays(
 
 def _evidence(
     pairs: ScoredPairs,
-    rule: Rule,
-    found: Inference,
+    rule: DecisionRule,
+    inference: Inference,
     worst: WorstLimits,
     sliced: Sequence[SliceResult],
-    background: Background,
+    context: ScoreContext,
 ) -> rules.Evidence:
-    n, clusters = pairs.n, found.clusters
+    n, clusters = pairs.n, inference.clusters
     unscored, items = pairs.unscored.total, len(pairs.scored)
     vetoes, blocks = [], []
     if any(part.harmed for part in sliced):
         vetoes.append("slice_harm")
-    if found.mean is not None and found.mean.largest_share > LARGEST_SHARE:
+    if inference.mean is not None and inference.mean.largest_share > LARGEST_SHARE:
         vetoes.append("cluster_dominates")
-    if background.looks > 1:
+    if context.looks > 1:
         vetoes.append("repeated_look")
     if pairs.incumbent_mean is not None and rule.margin >= pairs.incumbent_mean - rule.lo:
         blocks.append("margin_not_below_incumbent")
-    if background.judge is not None:
-        judge_vetoes, judge_blocks = background.judge.objections()
+    if context.judge is not None:
+        judge_vetoes, judge_blocks = context.judge.objections()
         vetoes += judge_vetoes
         blocks += judge_blocks
     return rules.Evidence(
         n=n,
         rule=rule,
-        lower=found.lower,
-        upper=found.upper,
-        p_exact_promote=found.p_exact,
-        p_exact_reject=found.p_reject,
+        lower=inference.lower,
+        upper=inference.upper,
+        p_exact_promote=inference.p_exact,
+        p_exact_reject=inference.p_reject,
         enough_to_promote=n >= rules.MIN_PAIRS_PROMOTE
         and (clusters is None or clusters >= MIN_CLUSTERS_PROMOTE),
         enough_to_reject=pairs.binary or n >= MIN_PAIRS_REJECT
@@ -197,7 +195,7 @@ def _evidence(
     )
 
 
-def _column(values: Sequence[float | None], name: str, ids: Sequence[str], rule: Rule) -> Floats:
+def _column(values: Sequence[float | None], name: str, ids: Sequence[str], rule: DecisionRule) -> Floats:
     none = np.fromiter((value is None for value in values), bool, len(values))
     column = np.fromiter((math.nan if value is None else value for value in values), float, len(values))
     wrong = np.isnan(column) & ~none

@@ -126,7 +126,7 @@ def p_reject(wins: int, losses: int, n: int, margin: float) -> float:
 def noninferiority_test(
     wins: int, losses: int, n: int, margin: float, *, guard_up_to_n: int = GUARD_UP_TO_N
 ) -> NonInferiority:
-    """Tango's non-inferiority test with the exact guard beside it."""
+    """Tango's non-inferiority test with the exact guard."""
     z = noninferiority_z(wins, losses, n, margin)
     exact = p_promote(wins, losses, n, margin) if n <= guard_up_to_n else None
     return NonInferiority(z, float(special.ndtr(-z)), exact)

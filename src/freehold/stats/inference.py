@@ -21,7 +21,7 @@ from freehold.stats.clustered import (
 from freehold.stats.continuous import Resampling, continuous_limits, sign_flip_permutation
 from freehold.stats.exact import GUARD_UP_TO_N, noninferiority_test, p_reject
 from freehold.stats.pairs import ScoredPairs
-from freehold.stats.rules import Rule
+from freehold.stats.rules import DecisionRule
 
 _SIGN_FLIP_UP_TO_N = 5000
 _WORST_CASE_RESAMPLES = 1999
@@ -31,7 +31,7 @@ _WORST_CASE_RESAMPLES = 1999
 class Inference:
     """Limits of one set of differences with everything that explains them; None where it does not apply.
 
-    `parts` are all limits that were looked at, by method. With clusters `mean` is the cluster-robust mean,
+    `parts` are all limits that were computed, by method. With clusters `mean` is the cluster-robust mean,
     `design_effect` the one that was used, and `naive` the limits of the same items taken as independent.
     """
 
@@ -52,7 +52,9 @@ class Inference:
         return None if self.mean is None else self.mean.clusters
 
 
-def infer(d: Floats, codes: Codes | None, rule: Rule, *, binary: bool, resampling: Resampling) -> Inference:
+def infer(
+    d: Floats, codes: Codes | None, rule: DecisionRule, *, binary: bool, resampling: Resampling
+) -> Inference:
     """Choose by the data: clusters, scores at both ends of the range only (`binary`), or anything else."""
     if len(d) == 0:
         return Inference(method="none")
@@ -67,7 +69,7 @@ def _counts(d: Floats) -> tuple[int, int]:
     return int(np.count_nonzero(d > 0)), int(np.count_nonzero(d < 0))
 
 
-def _tango(d: Floats, rule: Rule) -> tuple[float, float]:
+def _tango(d: Floats, rule: DecisionRule) -> tuple[float, float]:
     """Tango's limits of independent binary pairs, on the score's scale."""
     wins, losses = _counts(d)
     score = tango_ci(wins, losses, len(d), rule.alpha)
@@ -76,7 +78,7 @@ def _tango(d: Floats, rule: Rule) -> tuple[float, float]:
     return score.lower * rule.reach, score.upper * rule.reach
 
 
-def _binary(d: Floats, rule: Rule) -> Inference:
+def _binary(d: Floats, rule: DecisionRule) -> Inference:
     wins, losses = _counts(d)
     n = len(d)
     limits = _tango(d, rule)
@@ -93,7 +95,7 @@ def _binary(d: Floats, rule: Rule) -> Inference:
     )
 
 
-def _continuous(d: Floats, rule: Rule, resampling: Resampling) -> Inference:
+def _continuous(d: Floats, rule: DecisionRule, resampling: Resampling) -> Inference:
     limits = continuous_limits(
         d, margin=rule.margin, alpha=rule.alpha, lo=rule.lo, hi=rule.hi, **resampling._asdict()
     )
@@ -104,7 +106,7 @@ def _continuous(d: Floats, rule: Rule, resampling: Resampling) -> Inference:
     )
 
 
-def _clustered_binary(codes: Codes, d: Floats, rule: Rule) -> Inference:
+def _clustered_binary(codes: Codes, d: Floats, rule: DecisionRule) -> Inference:
     reach = rule.reach
     limits = clustered_binary_limits(codes, d / reach, margin=rule.unit_margin, alpha=rule.alpha)
     clumps = clump_limits(codes, d / reach, limits, alpha=rule.alpha)
@@ -126,7 +128,7 @@ def _clustered_binary(codes: Codes, d: Floats, rule: Rule) -> Inference:
     )
 
 
-def _clustered(codes: Codes, d: Floats, rule: Rule, seed: int) -> Inference:
+def _clustered(codes: Codes, d: Floats, rule: DecisionRule, seed: int) -> Inference:
     limits, mean = clustered_continuous_limits(
         codes, d, margin=rule.margin, alpha=rule.alpha, lo=rule.lo, hi=rule.hi, seed=seed
     )
@@ -144,7 +146,7 @@ class WorstLimits(NamedTuple):
     holds: bool
 
 
-def worst_case(pairs: ScoredPairs, rule: Rule, *, seed: int) -> WorstLimits:
+def worst_case(pairs: ScoredPairs, rule: DecisionRule, *, seed: int) -> WorstLimits:
     """Count every unscored pair as a full loss, then as a full win."""
     reach, unscored = rule.reach, pairs.unscored.total
     if unscored == 0 or pairs.n == 0:

@@ -62,7 +62,7 @@ class JudgeEvidence:
 
 
 class OrderSwap(NamedTuple):
-    """Scores in {-1, 0, 1} per item with the judge's consistency and its taste for the first answer.
+    """Scores in {-1, 0, 1} per item with the judge's consistency and its preference for the first answer.
 
     `p_position` tests, one vote per item, that first and second are preferred alike.
     """

@@ -27,8 +27,8 @@ REASONS: dict[str, str] = {
     "noninferior": "a drop as large as the margin is excluded",
     "noninferior_but_measurably_worse": "the candidate is measurably worse, by less than the margin accepts",
     "worse_than_margin": "the candidate is shown to be worse by more than the margin",
-    "no_scored_pairs": "not one pair has two scores",
-    "too_few_pairs": "too few independent pairs to promote on, whatever they say",
+    "no_scored_pairs": "no pair has two scores",
+    "too_few_pairs": "too few independent pairs to promote on, whatever they show",
     "interval_spans_margin": "the interval reaches below minus the margin: not proven either way",
     "exact_test_not_passed": "the score limit passes but the exact test does not",
     "unscored_pairs_could_hide_harm": "counting every unscored pair as a loss, the margin is not excluded",
@@ -36,7 +36,7 @@ REASONS: dict[str, str] = {
     "slice_harm": "a declared slice is harmed",
     "judge_uncalibrated": "a model judge scored and has not been calibrated with human labels",
     "judge_inconsistent": "the judge contradicts itself too often when the order is swapped",
-    "cluster_dominates": "one cluster holds over a fifth of the items",
+    "cluster_dominates": "one cluster holds more than a fifth of the items",
     "repeated_look": "these items were evaluated before for this route; a second look needs a correction",
     "margin_not_below_incumbent": "the margin is at least the incumbent's own score: nothing could fail it",
 }
@@ -44,7 +44,7 @@ REASONS: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class DecisionRule:
     """What must be shown, fixed before any score is seen. Scores lie in [lo, hi], higher is better.
 
     `margin` is the largest accepted drop, `alpha` the one-sided error of a promote and of a reject.
@@ -92,7 +92,7 @@ class Evidence:
     """What the rule looks at. None for a p-value means that the guard does not apply."""
 
     n: int
-    rule: Rule
+    rule: DecisionRule
     lower: float | None
     upper: float | None
     p_exact_promote: float | None = None

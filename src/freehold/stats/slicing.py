@@ -12,18 +12,18 @@ from freehold.stats.binary import Floats, tango_limits, tango_statistic, z_quant
 from freehold.stats.clustered import Codes, cluster_robust_mean, clustered_binary_limits, dense_codes
 from freehold.stats.continuous import FEW_NONZERO, no_variance_limits, t_quantile
 from freehold.stats.pairs import ScoredPairs
-from freehold.stats.rules import Rule
+from freehold.stats.rules import DecisionRule
 from freehold.stats.slices import HARM_ALPHA, MIN_N, holm, shrink
 from freehold.types.evaluation import SliceResult
 
 
 def compare_slices(
-    pairs: ScoredPairs, fields: Mapping[str, Sequence[str | None]], rule: Rule
+    pairs: ScoredPairs, fields: Mapping[str, Sequence[str | None]], rule: DecisionRule
 ) -> tuple[SliceResult, ...]:
     """Every value of every declared field is a slice named ``field=value``; `fields` has a value per item.
 
     Slices below 20 pairs are listed with counts and interval, "too small to test". Worst first: by p, then
-    by upper limit; untested slices last. No flag is no proof of safety: each slice shows its lower limit.
+    by upper limit; untested slices last. The absence of a flag does not prove safety: each slice shows its lower limit.
     """
     members = _members(fields, pairs.scored)
     if not members:
@@ -101,7 +101,7 @@ def _worst_first(part: SliceResult) -> tuple[bool, float, float, str]:
     )
 
 
-def _score_limits(wins: Floats, losses: Floats, sizes: Floats, rule: Rule) -> Floats:
+def _score_limits(wins: Floats, losses: Floats, sizes: Floats, rule: DecisionRule) -> Floats:
     """Tango's lower and upper limit and harm p of each slice as if its pairs were independent and binary.
 
     Shape: (slices, 3).
@@ -111,7 +111,7 @@ def _score_limits(wins: Floats, losses: Floats, sizes: Floats, rule: Rule) -> Fl
     return np.column_stack([low * rule.reach, high * rule.reach, p])
 
 
-def _clustered(pairs: ScoredPairs, rows: Codes, rule: Rule) -> tuple[float, float, float]:
+def _clustered(pairs: ScoredPairs, rows: Codes, rule: DecisionRule) -> tuple[float, float, float]:
     """Limits and harm p of one slice of clustered pairs."""
     assert pairs.codes is not None
     codes, d, margin, reach = dense_codes(pairs.codes[rows]), pairs.d[rows], rule.harm_margin, rule.reach
@@ -128,7 +128,7 @@ def _clustered(pairs: ScoredPairs, rows: Codes, rule: Rule) -> tuple[float, floa
     return low, high, float(special.stdtr(mean.df, (mean.estimate + margin) / mean.se))
 
 
-def _continuous(d: Floats, rule: Rule, score: Floats) -> tuple[float, float, float]:
+def _continuous(d: Floats, rule: DecisionRule, score: Floats) -> tuple[float, float, float]:
     """Limits and harm p of one slice of independent pairs; `score` has those of `_score_limits`."""
     n, margin = len(d), rule.harm_margin
     if n < 2 or d.min() == d.max():

@@ -31,7 +31,7 @@ class Task(Record, frozen=True, kw_only=True):
 class Score(Record, frozen=True, kw_only=True):
     """How good one answer is. Higher is better, in [0, 1] unless the scorer says otherwise.
 
-    `value` is None when the answer could not be scored through nobody's fault; `reason` then says why.
+    `value` is None when the answer could not be scored, by no fault of the answer; `reason` then says why.
     An answer in the wrong form (invalid JSON, no label) scores 0 with `format_ok` false.
     """
 
@@ -116,7 +116,7 @@ class PairedResult(Record, frozen=True, kw_only=True):
     slices: tuple[SliceResult, ...] = ()
     notes: tuple[str, ...] = ()
     intervals: dict[str, tuple[float, float]] = {}
-    """All limits that were looked at, by method; the widest of those that count are `ci_low`, `ci_high`."""
+    """All limits that were computed, by method; the widest of those that count are `ci_low`, `ci_high`."""
     design_effect: float | None = None
     icc: float | None = None
     lower_worst: float | None = None

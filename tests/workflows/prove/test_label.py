@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from freehold.errors import InputError, UsageError
-from freehold.evals.human_labels import read_labels
+from freehold.evals.judging.human_labels import read_labels
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import ItemResult
 from freehold.types.evaluation import EvalResult, Score

@@ -102,7 +102,7 @@ def test_each_kind_has_its_files_and_a_card(ready, monkeypatch, kind, quantizati
     assert card.startswith("---\nbase_model: test/tiny\n")
     assert made.usage in card
     assert "Ruling: **unclear**" in card and "no licence is known" in card and "()" not in card
-    for said in ("20 training answers are ones somebody said are right", "gpt-4o-2024-08-06's own", adapter.id,
+    for said in ("20 training answers were marked as right by a person", "gpt-4o-2024-08-06's own", adapter.id,
                  weights.sha256, "not been evaluated"):  # fmt: skip
         assert said in card
     if kind == "ollama":

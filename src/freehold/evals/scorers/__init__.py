@@ -26,12 +26,8 @@ SCORERS: dict[str, str] = {
 }
 
 
-def make(name: str, options: dict[str, Any] | None = None) -> Scorer:
-    """The scorer of that name with its options.
-
-    Raises `ConfigError` for an unknown name, an unknown option or a value of the wrong type, and
-    `MissingExtraError` where the scorer needs an extra that is not installed.
-    """
+def scorer_class(name: str) -> type[Scorer]:
+    """The class of the scorer of that name. Raises `ConfigError` for an unknown one."""
     target = SCORERS.get(name)
     if target is None:
         raise ConfigError(
@@ -39,9 +35,17 @@ def make(name: str, options: dict[str, Any] | None = None) -> Scorer:
             hint=did_you_mean(name, SCORERS, f"scorers: {', '.join(SCORERS)}"),
         )
     module, _, attribute = target.partition(":")
-    scorer = getattr(importlib.import_module(module), attribute)(options or {})
-    assert isinstance(scorer, Scorer)
-    return scorer
+    found: type[Scorer] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def make(name: str, options: dict[str, Any] | None = None) -> Scorer:
+    """The scorer of that name with its options.
+
+    Raises `ConfigError` for an unknown name, an unknown option or a value of the wrong type, and
+    `MissingExtraError` where the scorer needs an extra that is not installed.
+    """
+    return scorer_class(name)(options or {})
 
 
 def for_task(task: Task) -> Scorer:

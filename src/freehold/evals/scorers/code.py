@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from freehold.errors import ConfigError
-from freehold.evals.scorers.scorer import Options, read_options, shortened
+from freehold.evals.scorers.scorer import Options, Scorer, read_options, shortened
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
 
@@ -49,7 +49,7 @@ class _Reply(msgspec.Struct):
     error: str | None = None
 
 
-class CodeScorer:
+class CodeScorer(Scorer):
     """What the callable says. What it can't say (it raises, crashes, returns no number) is unscored."""
 
     name = "code"

@@ -19,7 +19,7 @@ def load(target: str) -> Grade:
     if place.endswith(".py"):
         spec = importlib.util.spec_from_file_location("freehold_user_code", place)
         if spec is None or spec.loader is None:
-            raise ImportError(f"{place} is no Python file")
+            raise ImportError(f"{place} is not a Python file")
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module
         spec.loader.exec_module(module)

@@ -7,7 +7,16 @@ from typing import Any
 
 from freehold.errors import ConfigError
 from freehold.evals.normalizing import collapsed
-from freehold.evals.scorers.scorer import EMPTY, NO_REFERENCE, Options, read_options, right, shortened, wrong
+from freehold.evals.scorers.scorer import (
+    EMPTY,
+    NO_REFERENCE,
+    Options,
+    Scorer,
+    read_options,
+    right,
+    shortened,
+    wrong,
+)
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
 
@@ -25,7 +34,7 @@ class ContainsOptions(Options, frozen=True, kw_only=True):
     case_sensitive: bool = False
 
 
-class ContainsScorer:
+class ContainsScorer(Scorer):
     """1 when all conditions hold; the reason names the first that does not."""
 
     name = "contains"

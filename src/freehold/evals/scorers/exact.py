@@ -6,7 +6,16 @@ import unicodedata
 from typing import Any
 
 from freehold.evals.normalizing import collapsed
-from freehold.evals.scorers.scorer import EMPTY, NO_REFERENCE, Options, read_options, right, shortened, wrong
+from freehold.evals.scorers.scorer import (
+    EMPTY,
+    NO_REFERENCE,
+    Options,
+    Scorer,
+    read_options,
+    right,
+    shortened,
+    wrong,
+)
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
 
@@ -19,7 +28,7 @@ class ExactOptions(Options, frozen=True, kw_only=True):
     collapse_whitespace: bool = False
 
 
-class ExactScorer:
+class ExactScorer(Scorer):
     """1 when the answer equals the reference under the options, else 0."""
 
     name = "exact"

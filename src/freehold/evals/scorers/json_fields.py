@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from freehold.errors import ConfigError
 from freehold.evals.json_text import Accept, NotJson, parse_json, same
-from freehold.evals.scorers.scorer import NO_REFERENCE, Options, malformed, read_options
+from freehold.evals.scorers.scorer import NO_REFERENCE, Options, Scorer, malformed, read_options
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
 
@@ -14,7 +14,7 @@ from freehold.types.evaluation import Score
 class JsonFieldsOptions(Options, frozen=True, kw_only=True):
     """Which fields count and how each is compared. A field is a key, or a path with dots (``address.city``).
 
-    `fields` empty: every top-level key of the reference. `ignore` fields are not looked at. `sets` are lists
+    `fields` empty: every top-level key of the reference. `ignore` fields are not compared. `sets` are lists
     whose order doesn't count, `labels` are text compared as labels (case, ``_`` and ``-`` ignored),
     `tolerance` a relative tolerance per numeric field.
     `overall` is ``all`` (1 when every field is right) or ``mean`` (share of fields right, by `weights`).
@@ -39,7 +39,7 @@ class JsonFieldsOptions(Options, frozen=True, kw_only=True):
 _ABSENT = object()
 
 
-class JsonFieldsScorer:
+class JsonFieldsScorer(Scorer):
     """A score per field (in `parts`) and one overall.
 
     Not a JSON object (``not_json``, ``not_an_object``) or against the schema (``against_schema``): a format

@@ -1,26 +1,27 @@
 """`judge`: a model grades the answer by a rubric.
 
 In mode ``absolute`` it is a scorer like the others. In mode ``pairwise`` the two models' answers are compared
-with each other (`freehold.evals.pairwise`), which needs both; asked for a single answer it abstains.
+with each other (`freehold.evals.judging.pairwise`), which needs both; asked for a single answer it abstains.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from freehold.evals.judge import Judge, JudgeOptions
-from freehold.evals.scorers.scorer import EMPTY, read_options
+from freehold.evals.judging.judge import Judge, JudgeOptions
+from freehold.evals.scorers.scorer import EMPTY, Scorer, read_options
 from freehold.evals.slicing import question
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
 
 
-class JudgeScorer:
+class JudgeScorer(Scorer):
     """The judge's grade, from 0 to 1. What the judge can't be asked or read about is unscored."""
 
     name = "judge"
     binary = False
     needs_reference = False
+    checks_parity = False
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = read_options(self.name, options, JudgeOptions)

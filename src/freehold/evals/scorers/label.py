@@ -11,6 +11,7 @@ from freehold.evals.scorers.scorer import (
     EMPTY,
     NO_REFERENCE,
     Options,
+    Scorer,
     malformed,
     read_options,
     right,
@@ -34,7 +35,7 @@ class LabelOptions(Options, frozen=True, kw_only=True):
     case_sensitive: bool = False
 
 
-class LabelScorer:
+class LabelScorer(Scorer):
     """1 when the answer names the reference's label. Normalised: case, quotes, ``_`` and ``-`` don't count.
 
     With `labels` given, an answer that is none of them is a format failure (``no_label``), a reference that

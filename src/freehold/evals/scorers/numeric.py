@@ -11,6 +11,7 @@ from freehold.evals.scorers.scorer import (
     EMPTY,
     NO_REFERENCE,
     Options,
+    Scorer,
     malformed,
     read_options,
     right,
@@ -44,7 +45,7 @@ _COMMA = r"\d{1,3}(?:\.\d{3})+(?:,\d+)?(?![\d.]*\d)|\d+(?:,\d+)?|,\d+"
 _DECORATION = " \t\r\n*_`\"'$€£¥≈=~:().,;!"
 
 
-class NumericScorer:
+class NumericScorer(Scorer):
     """1 when the number meets the reference within the tolerance. No number at all is a format failure."""
 
     name = "numeric"

@@ -11,6 +11,7 @@ from freehold.evals.scorers.scorer import (
     EMPTY,
     NO_REFERENCE,
     Options,
+    Scorer,
     malformed,
     read_options,
     right,
@@ -35,7 +36,7 @@ class RegexOptions(Options, frozen=True, kw_only=True):
     dot_matches_newline: bool = False
 
 
-class RegexScorer:
+class RegexScorer(Scorer):
     """1 when the pattern matches. With a group, an answer without a match is a format failure."""
 
     name = "regex"

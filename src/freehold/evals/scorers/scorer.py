@@ -17,24 +17,35 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 @runtime_checkable
 class Scorer(Protocol):
-    """How good one answer is.
+    """How good one answer is; the scorers inherit what they don't say otherwise.
 
     `binary` says that every score is 0 or 1, which decides the test the comparison uses.
     `needs_reference` says that without a right answer to compare with nothing can be scored.
+    `at_once` answers are scored at a time: 1 where scoring only computes and gains nothing from waiting.
+    `checks_parity` says that a served model's answers may be compared with the trainer's by it: not where each
+    score costs a model call, or where the engine parses the answer before it is scored.
     """
 
     name: str
     binary: bool
     needs_reference: bool
+    at_once: int = 1
+    checks_parity: bool = True
+
+    def __init__(self, options: dict[str, Any]) -> None: ...
 
     async def score(self, sample: Sample, answer: str, reference: str | None) -> Score:
         """Score `answer` to `sample` against `reference`.
 
         Never raises for what an answer says: a wrong form scores 0 with `format_ok` false and a reason; what
-        could not be scored through nobody's fault has no value and a reason. A reason starts with a stable
+        could not be scored, by no fault of the answer, has no value and a reason. A reason starts with a stable
         code, details follow after ``: ``.
         """
         ...
+
+    async def close(self) -> None:
+        """Release what scoring holds open: a process, a connection. Nothing, unless a scorer says otherwise."""
+        return
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741
@@ -45,7 +56,7 @@ def read_options(scorer: str, options: dict[str, Any], kind: type[O]) -> O:
     return strict.read(options, kind, f"scorer {scorer}", noun="option")
 
 
-NO_REFERENCE = Score(value=None, reason="no_reference: nobody has said what is right here")
+NO_REFERENCE = Score(value=None, reason="no_reference: the right answer is not known")
 EMPTY = Score(value=0.0, reason="empty_answer", format_ok=False)
 
 

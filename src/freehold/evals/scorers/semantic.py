@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 
 from freehold.errors import ConfigError, UpstreamError, UsageError
-from freehold.evals.scorers.scorer import EMPTY, NO_REFERENCE, Options, read_options, right, wrong
+from freehold.evals.scorers.scorer import EMPTY, NO_REFERENCE, Options, Scorer, read_options, right, wrong
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
 
@@ -44,7 +44,7 @@ class _Embeddings(msgspec.Struct):
     data: list[_Item]
 
 
-class SemanticScorer:
+class SemanticScorer(Scorer):
     """Cosine of the embeddings of answer and reference. An endpoint that fails leaves the answer unscored."""
 
     name = "semantic"

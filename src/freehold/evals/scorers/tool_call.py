@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from freehold.evals.json_text import NotJson, parse_json, same
-from freehold.evals.scorers.scorer import NO_REFERENCE, Options, malformed, read_options, right, wrong
+from freehold.evals.scorers.scorer import NO_REFERENCE, Options, Scorer, malformed, read_options, right, wrong
 from freehold.evals.tool_calls import BrokenCall, Call, read_calls
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
@@ -60,7 +60,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 _DROPPED = re.compile(r"[ ,./\-_*^]")
 
 
-class ToolCallScorer:
+class ToolCallScorer(Scorer):
     """1 when every expected call is made and no other. A reference of ``[]`` (or empty) wants no call.
 
     Reasons: ``broken_call`` (format failure), ``no_call``, ``unexpected_call``, ``wrong_count``,
@@ -71,6 +71,7 @@ class ToolCallScorer:
     name = "tool_call"
     binary = True
     needs_reference = True
+    checks_parity = False
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = read_options(self.name, options, ToolCallOptions)

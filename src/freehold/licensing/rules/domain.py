@@ -35,4 +35,4 @@ class Domains:
                 outcome: Outcome = "unclear" if clause.unclear else "not_allowed"
                 yield reason(self, layer, clause, f"{clause.text}; the domain is {field}", outcome)
         if situation.use.domain is not None and not tags:
-            yield Assumption(f"the domain '{situation.use.domain}' is none that a licence here bars")
+            yield Assumption(f"the domain '{situation.use.domain}' is not barred by any licence here")

@@ -13,7 +13,7 @@ _DROPPED = frozenset({"license_copy", "display_attribution", "pass_through_use_r
 
 
 class Relicensing:
-    """A tag never lifts a duty. Our own publication under a foreign tag is a violation; others' is drift."""
+    """A tag never lifts a duty. Publishing under a foreign tag is a violation; another party's tag is drift."""
 
     code = "L109"
     title = "Published under a tag the ancestors do not allow"

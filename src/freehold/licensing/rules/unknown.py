@@ -1,4 +1,4 @@
-"""L001: what no licence is known for cannot be ruled on."""
+"""L001: an ancestor without a known licence cannot be ruled on."""
 
 from __future__ import annotations
 

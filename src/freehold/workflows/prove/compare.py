@@ -13,10 +13,10 @@ import numpy as np
 
 from freehold import files
 from freehold.errors import InputError, UsageError
-from freehold.stats.compare import Background, compare_arrays
+from freehold.stats.compare import ScoreContext, compare_arrays
 from freehold.stats.continuous import Resampling
 from freehold.stats.judges import JudgeEvidence
-from freehold.stats.rules import Rule
+from freehold.stats.rules import DecisionRule
 from freehold.types.evaluation import PairedResult
 
 _SHOWN_IDS = 5
@@ -83,10 +83,10 @@ def compare_file(
     result = compare_arrays(
         pairs.incumbent,
         pairs.candidate,
-        Rule(margin=margin, alpha=alpha, lo=lo, hi=hi, slice_margin=slice_margin),
+        DecisionRule(margin=margin, alpha=alpha, lo=lo, hi=hi, slice_margin=slice_margin),
         codes=pairs.clusters,
         slices=pairs.slices,
-        background=Background(self_noise=self_noise, judge=judge, looks=looks),
+        context=ScoreContext(self_noise=self_noise, judge=judge, looks=looks),
         resampling=Resampling(seed, resamples),
     )
     if "margin_not_below_incumbent" in result.reasons:

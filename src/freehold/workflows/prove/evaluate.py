@@ -15,8 +15,7 @@ from scipy.stats import t as student
 from freehold import files
 from freehold.datasets import building
 from freehold.errors import ConfigError, UsageError
-from freehold.evals.chat_client import Patience
-from freehold.evals.comparing import disagreements
+from freehold.evals.comparing import SideBySide, disagreements
 from freehold.evals.frozen import (
     frozen_answer,
     read_frozen,
@@ -25,11 +24,13 @@ from freehold.evals.frozen import (
     self_noise,
     with_frozen,
 )
-from freehold.evals.judging import compare_by_task, prepared
 from freehold.evals.latency import summarize
-from freehold.evals.replay import Budget, answers
+from freehold.evals.replay.chat_client import Patience
+from freehold.evals.replay.run import Budget, ReplayOptions, answers
 from freehold.evals.scoring import score_all, scorer_of
+from freehold.evals.task_comparison import compare_by_task, prepared
 from freehold.stats.binary import wilson_limits
+from freehold.stats.compare import ScoreContext
 from freehold.store import Store, open_store
 from freehold.types.config import TaskConfig, parse
 from freehold.types.dataset import Dataset, Sample
@@ -110,11 +111,8 @@ async def evaluate(
             model,
             samples,
             task,
-            concurrency=concurrency,
+            options=ReplayOptions(concurrency, cache, patience, budget),
             on_progress=lambda done, of: progress.update(done, of, unit="samples"),
-            cache_path=cache,
-            patience=patience,
-            budget=budget,
         )
         wall = time.monotonic() - began
         from_cache = sum(one.cached for one in asked)
@@ -131,9 +129,7 @@ async def evaluate(
                 untrained_model,
                 few,
                 task,
-                concurrency=concurrency,
-                cache_path=cache,
-                patience=patience,
+                options=ReplayOptions(concurrency, cache, patience),
             )
             untrained = baseline(
                 await score_all(
@@ -146,17 +142,11 @@ async def evaluate(
     comparison = None
     if not alone:
         compared = await compare_by_task(
-            samples,
-            incumbent,
-            candidate,
-            references,
+            SideBySide(samples, references, incumbent, candidate, name, model),
             msgspec.structs.replace(task, alpha=task.alpha / planned_looks),
-            incumbent_name=name,
-            candidate_name=model,
             made_from=(dataset.id,),
             notes=reference_notes(samples, repeats),
-            self_noise=noise,
-            looks=looks if looks > planned_looks else 1,
+            context=ScoreContext(self_noise=noise, looks=looks if looks > planned_looks else 1),
             patience=patience,
             on_progress=lambda done, of: progress.update(done, of, unit="judged"),
         )

@@ -9,10 +9,10 @@ from typing import Any
 from freehold.catalog.retirements import retirement_of
 from freehold.datasets import building
 from freehold.errors import UsageError
-from freehold.evals.chat_client import Patience
 from freehold.evals.frozen import FrozenAnswers, self_noise, with_frozen, write_frozen
-from freehold.evals.replay import Budget, Replayed, answers
-from freehold.evals.requests import recorded_parameters
+from freehold.evals.replay.chat_client import Patience
+from freehold.evals.replay.requests import recorded_parameters
+from freehold.evals.replay.run import Budget, Replayed, ReplayOptions, answers
 from freehold.evals.scoring import scorer_of
 from freehold.store import Store, open_store
 from freehold.types.dataset import Dataset, Sample, SplitName
@@ -66,6 +66,7 @@ async def freeze(
             raise UsageError(f"the {split} split is empty", hint="--split train, or freehold dataset build")
         parameters = _captured_parameters(store, samples)
         endpoint = Endpoint(name=url, engine="remote", base_url=url, api_key_env=key)
+        cache = project.state / "frozen" / f"asked-{content_id([url, model])[:12]}.jsonl"
         rounds: list[list[Replayed]] = []
         for number in range(repeats):
             progress.step(f"ask {model}", note=f"round {number + 1} of {repeats}")
@@ -75,13 +76,9 @@ async def freeze(
                     model,
                     samples,
                     task,
-                    concurrency=concurrency,
+                    options=ReplayOptions(concurrency, cache, patience, budget, repeat=number),
                     on_progress=lambda done, of: progress.update(done, of, unit="samples"),
-                    cache_path=project.state / "frozen" / f"asked-{content_id([url, model])[:12]}.jsonl",
-                    patience=patience,
-                    budget=budget,
                     parameters=lambda sample: parameters.get(sample.id, {}),
-                    repeat=number,
                 )
             )
         kept = _kept(samples, rounds)
@@ -111,7 +108,7 @@ def _kept(samples: Sequence[Sample], rounds: Sequence[Sequence[Replayed]]) -> li
         there = tuple(
             one.output
             for asked in rounds
-            if (one := asked[place].answer).output is not None and one.fault != "nobody"
+            if (one := asked[place].answer).output is not None and one.fault != "infrastructure"
         )
         if there:
             kept.append(FrozenAnswers(sample_id=sample.id, answers=there))

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from freehold.errors import UsageError
-from freehold.evals.answers import ChatAnswer
-from freehold.evals.comparing import disagreements
+from freehold.evals.comparing import SideBySide, disagreements
 from freehold.evals.imports import OutputSource, read_outputs, source
-from freehold.evals.judging import compare_by_task, prepared
 from freehold.evals.latency import summarize
 from freehold.evals.outputs import OutputLine, listed, pair, unique
+from freehold.evals.replay.answers import ChatAnswer
 from freehold.evals.scoring import score_all, scorer_of
+from freehold.evals.task_comparison import compare_by_task, prepared
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import Evaluation
 from freehold.types.evaluation import EvalResult, Score, Task
@@ -83,13 +83,8 @@ async def evaluate_outputs(
         if path is not None
     ]
     comparison, incumbent, candidate = await compare_by_task(
-        samples,
-        incumbent,
-        candidate,
-        references,
+        SideBySide(samples, references, incumbent, candidate, first, second),
         task,
-        incumbent_name=first,
-        candidate_name=second,
         made_from=tuple(f"sha256:{item}" for item in items),
         notes=tuple(notes),
     )
@@ -134,7 +129,7 @@ async def _results(
     answers = [
         ChatAnswer(output=line.output)
         if line.output is not None
-        else ChatAnswer(fault="nobody", error="no_output: the line has no output")
+        else ChatAnswer(fault="infrastructure", error="no_output: the line has no output")
         for line in lines
     ]
     async with scorer_of(task) as scorer:

@@ -23,10 +23,11 @@ from freehold import engines
 from freehold.datasets import building
 from freehold.engines.transcript import Transcript, transcript
 from freehold.errors import InputError, UsageError
-from freehold.evals.answers import ChatAnswer
+from freehold.evals.replay.answers import ChatAnswer
+from freehold.evals.scorers import scorer_class
 from freehold.evals.scoring import score_all, scorer_of
 from freehold.stats.compare import compare_scores
-from freehold.stats.rules import Rule
+from freehold.stats.rules import DecisionRule
 from freehold.store import open_store
 from freehold.training.reference import Asked, Reference, ReferenceJob, judge
 from freehold.types.dataset import Message, Sample
@@ -47,8 +48,6 @@ from freehold.workflows.serve.plan import of_config
 from freehold.workflows.weights.pull import ensure_weights
 
 MAX_TOKENS = 48
-NOT_SCORED = frozenset({"judge", "pairwise", "tool_call"})
-"""A judge costs money and is asked by `freehold evaluate`; tool calls are read by the engine, not by the trainer."""
 
 GENERAL = (
     "Where is my order 4711? It should have been here on Monday.",
@@ -80,7 +79,7 @@ def parity(
     """
     model = plan.adapters[-1].name if plan.adapters else plan.model
     scored = task if any(sample.target is not None for sample in samples) else None
-    if scored is not None and scored.scorer in NOT_SCORED:
+    if scored is not None and not scorer_class(scored.scorer).checks_parity:
         scored = None
     max_tokens = scored.max_tokens if scored is not None else MAX_TOKENS
     progress.say(f"{len(samples)} prompts to {model}, served")
@@ -164,7 +163,7 @@ async def score_parity(
         [f"{sample.id}#{place}" for place, sample in enumerate(kept)],
         of_trained,
         of_served,
-        Rule(margin=task.margin, alpha=task.alpha),
+        DecisionRule(margin=task.margin, alpha=task.alpha),
     )
     return ScoreParity(
         n=found.n,

@@ -21,9 +21,10 @@ from freehold.engines import start
 from freehold.engines.llamacpp import native
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import EngineError, UsageError
-from freehold.evals.judging import compare_by_task, prepared
-from freehold.evals.replay import answers
+from freehold.evals.comparing import SideBySide
+from freehold.evals.replay.run import ReplayOptions, answers
 from freehold.evals.scoring import score_all, scorer_of
+from freehold.evals.task_comparison import compare_by_task, prepared
 from freehold.hardware.gguf_header import read_header
 from freehold.hardware.probes import probe_machine
 from freehold.hardware.quantization import known, weights_bytes
@@ -190,9 +191,10 @@ async def _measured(
             plan.model,
             samples,
             task,
-            concurrency=plan.parallel,
+            options=ReplayOptions(
+                plan.parallel, project.state / "quants" / f"answers-{weights.sha256[:16]}.jsonl"
+            ),
             on_progress=lambda done, of: progress.update(done, of, unit="samples"),
-            cache_path=project.state / "quants" / f"answers-{weights.sha256[:16]}.jsonl",
         )
         seconds = time.monotonic() - began
     async with scorer_of(task) as scorer:
@@ -203,13 +205,8 @@ async def _measured(
         return _Answered(results, None, rate)
     wider, before = against
     compared = await compare_by_task(
-        samples,
-        before,
-        results,
-        references,
+        SideBySide(samples, references, before, results, f"{wider.model_id} {wider.quantization}", name),
         task,
-        incumbent_name=f"{wider.model_id} {wider.quantization}",
-        candidate_name=name,
     )
     return _Answered(results, compared.comparison, rate)
 

@@ -21,8 +21,8 @@ from freehold.datasets import building
 from freehold.datasets.building import Recipe, answer_of, sample_of
 from freehold.errors import FreeholdError, UsageError
 from freehold.evals.frozen import read_frozen, with_frozen
-from freehold.evals.replay import Replayed, answers
-from freehold.evals.requests import recorded_parameters
+from freehold.evals.replay.requests import recorded_parameters
+from freehold.evals.replay.run import Replayed, answers
 from freehold.evals.scoring import scorer_of
 from freehold.stats.drift import EDetector, period_e_value, smallest_drop_found
 from freehold.store import Store
@@ -285,7 +285,7 @@ async def _asked(
     differences, unscored = [], 0
     async with scorer_of(task) as scorer:
         for sample, known, reply in zip(plan.samples, plan.given, replies, strict=True):
-            told = reply.answer.output if reply.answer.fault != "nobody" else None
+            told = reply.answer.output if reply.answer.fault != "infrastructure" else None
             incumbent, candidate = (told, known) if plan.against == "live" else (known, told)
             if incumbent is None or (candidate is None and plan.against == "frozen"):
                 unscored += 1

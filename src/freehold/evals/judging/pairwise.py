@@ -1,0 +1,225 @@
+"""Two models' answers judged against each other: order swapped, length checked, calibrated by human labels.
+
+A pair scores +1 (candidate), -1 (incumbent) or 0; +1 and -1 only where both orders agree. The difference then lies in
+[-1, 1], and a margin is stated on that scale: two points of win rate are 0.04.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from freehold.evals.comparing import SideBySide
+from freehold.evals.judging.families import family, same_family
+from freehold.evals.judging.judge import Judge, PairJudgement
+from freehold.evals.slicing import question
+from freehold.stats.judges import JudgeEvidence, length_controlled, order_swap, ppi_mean
+from freehold.types.dataset import Sample
+from freehold.types.evaluation import EvalResult, Score
+
+_LEAST_LABELS = 5
+
+
+class PairwiseResult(NamedTuple):
+    """Scores of both sides (the incumbent's are 0), what is known about the judge, and what a reader must know."""
+
+    incumbent: list[EvalResult]
+    candidate: list[EvalResult]
+    evidence: JudgeEvidence
+    notes: tuple[str, ...]
+
+
+async def judge_pairs(
+    judge: Judge,
+    results: SideBySide,
+    *,
+    margin: float,
+    alpha: float = 0.025,
+    human: Mapping[str, float] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> PairwiseResult:
+    """Judge every pair in both orders. `human` has human labels by sample id: +1 candidate, -1 incumbent, 0 equal.
+
+    An answer missing through an infrastructure fault leaves the pair unscored; one that failed through a model's
+    own fault loses without being judged.
+    """
+    judgements = await _judgements(judge, results, on_progress)
+    judged = [
+        (row, one)
+        for row, one in enumerate(judgements)
+        if isinstance(one, PairJudgement) and one.candidate_first and one.candidate_second
+    ]
+    swap = order_swap(
+        [one.candidate_first for _, one in judged if one.candidate_first],
+        [one.candidate_second for _, one in judged if one.candidate_second],
+    )
+    scores: list[Score] = [
+        one if isinstance(one, Score) else Score(value=None, reason=one.reason) for one in judgements
+    ]
+    for (row, one), value in zip(judged, swap.scores, strict=True):
+        contradicts = one.candidate_first != one.candidate_second
+        scores[row] = Score(value=float(value), reason="order_decides" if contradicts else None)
+    ratios = [
+        _length_ratio(results.candidate[row].output, results.incumbent[row].output) for row, _ in judged
+    ]
+    checks_agree, length_note = _length_check(swap.scores, ratios, margin=margin, alpha=alpha)
+    related = same_family(judge.options.model, results.incumbent_name)
+    labels, calibrated_low, calibration = calibrated(results.samples, scores, human or {}, alpha)
+    evidence = JudgeEvidence(
+        human_labels=labels,
+        calibrated_low=calibrated_low,
+        margin=margin,
+        consistency=swap.consistency,
+        same_family=related,
+        checks_agree=checks_agree,
+    )
+    notes = (
+        _bias_note(swap.consistency, swap.first_position_share, swap.p_position, len(judged)),
+        length_note,
+        _family_note(judge.options.model, results.incumbent_name) if related else "",
+        *calibration,
+    )
+    return PairwiseResult(
+        incumbent=[
+            _with(result, _mirror(score)) for result, score in zip(results.incumbent, scores, strict=True)
+        ],
+        candidate=[_with(result, score) for result, score in zip(results.candidate, scores, strict=True)],
+        evidence=evidence,
+        notes=tuple(note for note in notes if note),
+    )
+
+
+async def _judgements(
+    judge: Judge, results: SideBySide, on_progress: Callable[[int, int], None] | None
+) -> list[Score | PairJudgement]:
+    """A judgement of every pair, or the score of one that needs none; at most `concurrency` pairs at a time."""
+    limit = asyncio.Semaphore(judge.options.concurrency)
+    columns = zip(results.samples, results.references, results.incumbent, results.candidate, strict=True)
+    done = 0
+
+    async def judged(
+        sample: Sample, reference: str | None, incumbent: EvalResult, candidate: EvalResult
+    ) -> Score | PairJudgement:
+        nonlocal done
+        judgement: Score | PairJudgement | None = _settled(incumbent, candidate)
+        if judgement is None:
+            async with limit:
+                judgement = await judge.compare(
+                    question(sample), candidate.output or "", incumbent.output or "", reference
+                )
+        done += 1
+        if on_progress is not None:
+            on_progress(done, len(results.samples))
+        return judgement
+
+    return list(await asyncio.gather(*(judged(*row) for row in columns)))
+
+
+def _length_check(
+    scores: Sequence[int], ratios: Sequence[float], *, margin: float, alpha: float
+) -> tuple[bool, str]:
+    """Whether the difference at equal length is on the same side of the margin as the one judged, and a note."""
+    if len(scores) < 10 or len(set(ratios)) < 2:
+        return True, ""
+    length = length_controlled(np.array(scores, dtype=float), np.array(ratios), alpha=alpha)
+    agree = (length.raw > -margin) == (length.estimate > -margin)
+    return agree, (
+        f"At equal length the difference is {length.estimate:+.3f} [{length.lower:+.3f}, {length.upper:+.3f}], "
+        f"as judged {length.raw:+.3f}" + ("." if agree else ": they fall on different sides of the margin.")
+    )
+
+
+def _family_note(judge: str, incumbent: str) -> str:
+    return (
+        f"The judge {judge} is of the incumbent's own family ({family(incumbent)}) and may "
+        "favour it: take a judge of a third family, or label pairs by hand (freehold label)."
+    )
+
+
+def _settled(incumbent: EvalResult, candidate: EvalResult) -> Score | None:
+    """What needs no judge: an answer missing, a model's own fault, two equal answers."""
+    for side, result in (("incumbent", incumbent), ("candidate", candidate)):
+        if result.score.value is None and result.output is None:
+            return Score(value=None, reason=f"{side} has no answer: {result.error or result.score.reason}")
+    faults = [result.error is not None for result in (incumbent, candidate)]
+    if faults[0] or faults[1]:
+        return Score(
+            value=float(faults[0] - faults[1]),
+            reason=candidate.error or incumbent.error,
+            format_ok=not faults[1],
+        )
+    if (incumbent.output or "").strip() == (candidate.output or "").strip():
+        return Score(value=0.0, reason="same_answer")
+    return None
+
+
+def _mirror(score: Score) -> Score:
+    return Score(value=None if score.value is None else 0.0, reason=score.reason)
+
+
+def _with(result: EvalResult, score: Score) -> EvalResult:
+    return EvalResult(
+        sample_id=result.sample_id,
+        model=result.model,
+        output=result.output,
+        score=score,
+        ttft_ms=result.ttft_ms,
+        total_ms=result.total_ms,
+        usage=result.usage,
+        error=result.error,
+    )
+
+
+def _length_ratio(candidate: str | None, incumbent: str | None) -> float:
+    return math.log((len(candidate or "") + 1) / (len(incumbent or "") + 1))
+
+
+def _bias_note(consistency: float | None, first: float | None, p: float, judged: int) -> str:
+    if consistency is None or not judged:
+        return ""
+    share = (
+        ""
+        if first is None
+        else f", the first answer wins {first:.1%} of decided calls (p = {p:.2g} against half)"
+    )
+    return f"Judge: {judged:,} pairs in both orders, the same verdict in {consistency:.1%}{share}."
+
+
+def calibrated(
+    samples: Sequence[Sample], scores: Sequence[Score], human: Mapping[str, float], alpha: float
+) -> tuple[int, float | None, list[str]]:
+    """Prediction-powered difference from human labels and the judge's scores (statistics: PPI++)."""
+    labelled, judge_there, rest = [], [], []
+    for sample, score in zip(samples, scores, strict=True):
+        if score.value is None:
+            continue
+        if sample.id in human:
+            labelled.append(human[sample.id])
+            judge_there.append(score.value)
+        else:
+            rest.append(score.value)
+    if not human:
+        return (
+            0,
+            None,
+            ["The judge is not calibrated: label about 100 pairs, at least 50, with freehold label."],
+        )
+    if len(labelled) < _LEAST_LABELS or len(rest) < 2:
+        return (
+            len(labelled),
+            None,
+            [f"{len(labelled)} human labels meet judged pairs: too few to calibrate the judge."],
+        )
+    ppi = ppi_mean(labelled, judge_there, rest, alpha=alpha)
+    return (
+        len(labelled),
+        ppi.lower,
+        [
+            f"Calibrated with {len(labelled)} human labels: difference {ppi.estimate:+.3f} "
+            f"[{ppi.lower:+.3f}, {ppi.upper:+.3f}], weight of the judge {ppi.lam:.2f}."
+        ],
+    )

@@ -1,0 +1,36 @@
+"""What came back for one request, and whose fault it is when nothing usable did."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from freehold.types.record import Record
+from freehold.types.trace import Usage
+
+Fault = Literal["candidate", "infrastructure"]
+
+
+class ChatAnswer(Record, frozen=True, kw_only=True):
+    """One model's answer to one request. Tool calls are compact JSON, as in a dataset's samples.
+
+    `fault` is None for an answer that can be scored. ``candidate``: the model's own doing (cut at the token
+    limit, refused the request, took longer than the time limit), which scores the lowest value.
+    ``infrastructure``: network, rate limit, server error after all retries, which stays unscored.
+    `error` starts with a stable code.
+    """
+
+    output: str | None = None
+    finish_reason: str | None = None
+    ttft_ms: float | None = None
+    total_ms: float | None = None
+    usage: Usage | None = None
+    fault: Fault | None = None
+    error: str | None = None
+    attempts: int = 1
+
+    @property
+    def keepable(self) -> bool:
+        """Whether asking again would be pointless. It is not after a time-out or an outage, which may pass."""
+        return self.fault is None or (
+            self.fault == "candidate" and not (self.error or "").startswith("timeout")
+        )

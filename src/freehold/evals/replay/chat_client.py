@@ -1,0 +1,259 @@
+"""One endpoint asked over HTTP: retries with backoff, rate limits honoured, faults told apart.
+
+Covered: any API that speaks OpenAI's chat completions, streaming or not. Not covered: other APIs spoken
+directly; the gateway translates them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import os
+import random
+import time
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import aiohttp
+import msgspec
+
+from freehold.errors import UpstreamError, UsageError
+from freehold.evals.replay.answers import ChatAnswer
+from freehold.evals.replay.chat_stream import ChatText, Garbled
+from freehold.types.endpoint import Endpoint
+
+_RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+_HOPELESS = frozenset({401, 402, 403, 404, 405, 407})
+
+
+class Patience(NamedTuple):
+    """How long to try. Waits double from `first_wait_seconds` to `longest_wait_seconds`, with jitter.
+
+    A server's own ``Retry-After`` takes precedence, up to `longest_asked_seconds`.
+    """
+
+    attempts: int = 4
+    first_wait_seconds: float = 0.5
+    longest_wait_seconds: float = 20.0
+    longest_asked_seconds: float = 120.0
+    request_seconds: float = 300.0
+    connect_seconds: float = 10.0
+
+
+class _Again(Exception):
+    def __init__(self, error: str, wait_seconds: float | None = None, *, everyone: bool = False) -> None:
+        super().__init__(error)
+        self.wait_seconds = wait_seconds
+        self.everyone = everyone
+
+
+class ChatClient:
+    """Asks one endpoint; an async context manager. Safe for any number of tasks of one loop at once."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        concurrency: int,
+        patience: Patience | None = None,
+        stream: bool | None = None,
+    ) -> None:
+        if endpoint.api != "openai":
+            raise UsageError(
+                f"endpoint {endpoint.name} speaks the {endpoint.api} API, which freehold does not speak to directly",
+                hint="put the gateway in front of it: freehold up",
+            )
+        base = endpoint.base_url.rstrip("/").removesuffix("/v1")
+        self.endpoint = endpoint
+        self._url = f"{base}/v1/chat/completions"
+        self._concurrency = concurrency
+        self._patience = patience or Patience()
+        self._session: aiohttp.ClientSession | None = None
+        self._paused_until = 0.0
+        self._stream = endpoint.capabilities.streaming if stream is None else stream
+        self._renamed: dict[str, str | None] = {}
+
+    async def __aenter__(self) -> ChatClient:
+        headers = {"content-type": "application/json"}
+        if self.endpoint.api_key_env:
+            key = os.environ.get(self.endpoint.api_key_env)
+            if not key:
+                raise UsageError(
+                    f"endpoint {self.endpoint.name}: the environment variable {self.endpoint.api_key_env} is not set",
+                    hint=f"export {self.endpoint.api_key_env}=… with the key of {self.endpoint.base_url}",
+                )
+            headers["authorization"] = f"Bearer {key}"
+        self._session = aiohttp.ClientSession(
+            headers=headers,
+            connector=aiohttp.TCPConnector(limit=self._concurrency),
+            timeout=aiohttp.ClientTimeout(
+                total=self._patience.request_seconds, sock_connect=self._patience.connect_seconds
+            ),
+            read_bufsize=2**20,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def ask(self, body: dict[str, Any]) -> ChatAnswer:
+        """The answer to a chat request, after at most `Patience.attempts` tries.
+
+        Raises `UpstreamError` for what would fail every other request too: a wrong key, a model or an address
+        that does not exist.
+        """
+        patience = self._patience
+        attempt = 0
+        while True:
+            attempt += 1
+            await self._wait_for_pause()
+            try:
+                answer = await self._once(body)
+            except _Again as again:
+                if attempt >= patience.attempts:
+                    return ChatAnswer(fault="infrastructure", error=str(again), attempts=attempt)
+                await self._back_off(again, attempt)
+            else:
+                return answer if attempt == 1 else msgspec.structs.replace(answer, attempts=attempt)
+
+    async def _wait_for_pause(self) -> None:
+        while (left := self._paused_until - time.monotonic()) > 0:
+            await asyncio.sleep(left)
+
+    async def _back_off(self, again: _Again, attempt: int) -> None:
+        patience = self._patience
+        if again.wait_seconds is not None:
+            wait = min(again.wait_seconds, patience.longest_asked_seconds)
+        else:
+            wait = min(patience.first_wait_seconds * 2 ** (attempt - 1), patience.longest_wait_seconds)
+            wait *= random.uniform(0.5, 1.0)  # so that requests that failed together don't return together
+        if again.everyone:
+            self._paused_until = max(self._paused_until, time.monotonic() + wait)
+        else:
+            await asyncio.sleep(wait)
+
+    async def _once(self, body: dict[str, Any]) -> ChatAnswer:
+        assert self._session is not None
+        if self._stream:
+            body = {**body, "stream": True, "stream_options": {"include_usage": True}}
+        for name, other in self._renamed.items():
+            if name in body:
+                value = body[name]
+                body = {key: kept for key, kept in body.items() if key != name}
+                if other is not None:
+                    body[other] = value
+        began = time.perf_counter()
+        text = ChatText()
+        ttft: float | None = None
+        try:
+            async with self._session.post(self._url, data=msgspec.json.encode(body)) as response:
+                if response.status != 200:
+                    return self._refused(response, await response.read(), began, body)
+                if response.content_type == "text/event-stream":
+                    async for piece in response.content.iter_any():
+                        text.feed(piece)
+                        if text.started:
+                            ttft = _since(began)
+                            break
+                    # the first token is timed; the rest is read in one go, which leaves the engine more of the machine
+                    text.feed(await response.content.read())
+                else:
+                    text.feed_body(await response.read())
+        except aiohttp.ConnectionTimeoutError as error:
+            raise _Again(f"unreachable: {error}") from None
+        except TimeoutError:
+            return ChatAnswer(
+                fault="candidate",
+                error=f"timeout: no full answer within {self._patience.request_seconds:g} s",
+                total_ms=_since(began),
+            )
+        except Garbled as error:
+            raise _Again(f"garbled: {error}") from None
+        except aiohttp.ClientConnectorError as error:
+            raise _Again(f"unreachable: {error}") from None
+        except aiohttp.ClientError as error:
+            raise _Again(f"connection_lost: {error or type(error).__name__}") from None
+        if text.error is not None:
+            raise _Again(f"upstream_error: {text.error}")
+        if not text.done and text.finish_reason is None:
+            raise _Again("connection_lost: the stream ended before the answer did")
+        return _finished(text, ttft, _since(began))
+
+    def _refused(
+        self, response: aiohttp.ClientResponse, data: bytes, began: float, body: dict[str, Any]
+    ) -> ChatAnswer:
+        status, said = response.status, _error_text(data)
+        if status in _HOPELESS:
+            raise UpstreamError(
+                f"{self._url} answered {status}: {said}",
+                hint="check the address, the model's name and the key",
+            )
+        if status in _RETRIED or status >= 500:
+            raise _Again(f"http_{status}: {said}", _retry_after(response), everyone=status in {429, 503, 529})
+        if status == 400 and self._learns(said, body):
+            raise _Again(f"http_400: {said}", 0.0)
+        code = "context_overflow" if "context" in said.lower() else "refused_request"
+        return ChatAnswer(fault="candidate", error=f"{code}: {status} {said}", total_ms=_since(began))
+
+    def _learns(self, said: str, body: dict[str, Any]) -> bool:
+        """Adapt to an API that renames or lacks a parameter; True when the request is worth another try."""
+        for name, other in (("stream_options", None), ("max_tokens", "max_completion_tokens")):
+            if (
+                name in body
+                and name in said
+                and name not in self._renamed
+                and (other is None or other in said)
+            ):
+                self._renamed[name] = other
+                return True
+        return False
+
+
+def _finished(text: ChatText, ttft_ms: float | None, total_ms: float) -> ChatAnswer:
+    fault, error = None, None
+    if text.finish_reason == "length":
+        fault, error = "candidate", "cut: the answer reached the token limit"
+    elif text.finish_reason == "content_filter":
+        fault, error = "candidate", "refused: the endpoint's content filter stopped the answer"
+    return ChatAnswer(
+        output=text.output or "",
+        finish_reason=text.finish_reason,
+        ttft_ms=ttft_ms,
+        total_ms=total_ms,
+        usage=text.usage,
+        fault="candidate" if fault else None,
+        error=error,
+    )
+
+
+def _since(began: float) -> float:
+    return round((time.perf_counter() - began) * 1000, 3)
+
+
+def _error_text(data: bytes) -> str:
+    try:
+        body = msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        body = data.decode("utf-8", "replace")
+    if isinstance(body, dict):
+        inner = body.get("error", body.get("detail", body.get("message", body)))
+        body = inner.get("message", inner) if isinstance(inner, dict) else inner
+    return " ".join(str(body).split())[:300]
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    """Seconds a server asks to wait: a number, or an HTTP date (RFC 9110, section 10.2.3)."""
+    value = response.headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        try:
+            return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+        except ValueError:
+            return None

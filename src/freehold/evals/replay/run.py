@@ -1,0 +1,218 @@
+"""Captured requests sent to any endpoint, and the answers scored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from freehold.errors import UpstreamError, UsageError
+from freehold.evals.replay.answer_cache import AnswerCache
+from freehold.evals.replay.answers import ChatAnswer
+from freehold.evals.replay.chat_client import ChatClient, Patience
+from freehold.evals.replay.requests import chat_request, request_key
+from freehold.evals.scoring import score_all, scorer_of
+from freehold.types.dataset import Sample
+from freehold.types.endpoint import Endpoint, ServedModel
+from freehold.types.evaluation import EvalResult, Task
+
+Reference = Callable[[Sample], str | None]
+OnProgress = Callable[[int, int], None]
+Parameters = Callable[[Sample], dict[str, Any]]
+
+_UNREACHABLE_LIMIT = 8
+
+
+class Budget(NamedTuple):
+    """The most a replay may spend. None means no limit. Counted in tokens as the endpoint reports them."""
+
+    requests: int | None = None
+    tokens: int | None = None
+
+
+class ReplayOptions(NamedTuple):
+    """How samples are asked. With a `cache_path` answers are kept as they come and not asked for again.
+
+    `repeat` tells one asking from another in the cache, so that the same request can be asked again.
+    """
+
+    concurrency: int = 4
+    cache_path: Path | None = None
+    patience: Patience | None = None
+    budget: Budget | None = None
+    repeat: int = 0
+
+
+class Replayed(NamedTuple):
+    """An answer with the sample it belongs to. `cached` says that it was not asked for now."""
+
+    sample: Sample
+    answer: ChatAnswer
+    cached: bool
+
+
+_DEFAULTS = ReplayOptions()
+
+
+def target(sample: Sample) -> str | None:
+    """What an answer is compared with by default: gold where there is one, else the incumbent's answer."""
+    return sample.target
+
+
+async def replay(
+    endpoint: Endpoint,
+    model: str,
+    samples: Sequence[Sample],
+    task: Task,
+    *,
+    options: ReplayOptions = _DEFAULTS,
+    reference: Reference = target,
+    on_progress: OnProgress | None = None,
+) -> list[EvalResult]:
+    """Ask `model` of `endpoint` every sample and score the answers; the results are in the samples' order.
+
+    `model` is a served name of the endpoint, or any name where the endpoint lists none. What fails through an
+    infrastructure fault after all retries is unscored with its reason; what is the model's fault scores 0.
+
+    Raises `UpstreamError` when the endpoint can't be reached at all, refuses the key or the model, or
+    refuses every request; `UsageError` for a model it does not serve; `StorageError` from the cache.
+    """
+    answered = await answers(endpoint, model, samples, task, options=options, on_progress=on_progress)
+    async with scorer_of(task) as scorer:
+        return await score_all(
+            scorer, model, samples, [one.answer for one in answered], [reference(one) for one in samples]
+        )
+
+
+async def answers(
+    endpoint: Endpoint,
+    model: str,
+    samples: Sequence[Sample],
+    task: Task,
+    *,
+    options: ReplayOptions = _DEFAULTS,
+    parameters: Parameters | None = None,
+    on_progress: OnProgress | None = None,
+) -> list[Replayed]:
+    """The answers alone, in the samples' order. Raises as `replay` does.
+
+    `parameters` gives a sample's own request parameters (temperature, stop …), which then count instead of the
+    task's.
+    """
+    if options.concurrency < 1:
+        raise UsageError(f"concurrency is {options.concurrency}, expected at least 1")
+    served = served_model(endpoint, model)
+    with AnswerCache(options.cache_path) as cache:
+        async with ChatClient(endpoint, concurrency=options.concurrency, patience=options.patience) as client:
+
+            def request(sample: Sample) -> tuple[str, dict[str, Any]]:
+                own = parameters(sample) if parameters is not None else {}
+                body = chat_request(sample, served, task, own)
+                return request_key(body, served, endpoint, options.repeat), body
+
+            return await _Replay(client, cache, samples, request, options, on_progress).all()
+
+
+def served_model(endpoint: Endpoint, model: str) -> ServedModel:
+    """The served model of that name. Raises `UsageError` when the endpoint lists others only."""
+    served = endpoint.served(model)
+    if served is None and endpoint.models:
+        raise UsageError(
+            f"endpoint {endpoint.name} does not serve {model}",
+            hint=f"it serves {', '.join(one.name for one in endpoint.models)}",
+        )
+    return served or ServedModel(name=model, upstream_name=model)
+
+
+class _Replay:
+    """One replay under way: workers take samples off one iterator, so at most `concurrency` are asked at once.
+
+    `request` gives a sample's key in the cache and the body to ask with.
+    """
+
+    def __init__(
+        self,
+        client: ChatClient,
+        cache: AnswerCache,
+        samples: Sequence[Sample],
+        request: Callable[[Sample], tuple[str, dict[str, Any]]],
+        options: ReplayOptions,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._client = client
+        self._cache = cache
+        self._samples = samples
+        self._request = request
+        self._options = options
+        self._on_progress = on_progress
+        self._results: list[Replayed | None] = [None] * len(samples)
+        self._done = self._asked = self._tokens = 0
+        self._unreachable_in_a_row = 0
+
+    async def all(self) -> list[Replayed]:
+        todo = iter(range(len(self._samples)))
+        workers = [
+            asyncio.create_task(self._work(todo))
+            for _ in range(min(self._options.concurrency, len(self._samples)))
+        ]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+        results = [result for result in self._results if result is not None]
+        self._check_refusals(results)
+        return results
+
+    async def _work(self, todo: Iterator[int]) -> None:
+        for row in todo:
+            sample = self._samples[row]
+            key, body = self._request(sample)
+            answer, cached = self._cache.get(key), True
+            if answer is None:
+                cached = False
+                answer = self._over_budget() or await self._client.ask(body)
+                self._count(answer)
+                self._cache.put(key, answer)
+            self._results[row] = Replayed(sample, answer, cached)
+            self._done += 1
+            if self._on_progress is not None:
+                self._on_progress(self._done, len(self._samples))
+
+    def _over_budget(self) -> ChatAnswer | None:
+        budget = self._options.budget or Budget()
+        for name, spent, limit in (
+            ("requests", self._asked, budget.requests),
+            ("tokens", self._tokens, budget.tokens),
+        ):
+            if limit is not None and spent >= limit:
+                return ChatAnswer(
+                    fault="infrastructure", error=f"budget_spent: {spent:,} of {limit:,} {name}", attempts=0
+                )
+        return None
+
+    def _count(self, answer: ChatAnswer) -> None:
+        self._asked += answer.attempts
+        if answer.usage is not None:
+            self._tokens += (answer.usage.prompt_tokens or 0) + (answer.usage.completion_tokens or 0)
+        unreachable = answer.fault == "infrastructure" and (answer.error or "").startswith("unreachable")
+        self._unreachable_in_a_row = self._unreachable_in_a_row + 1 if unreachable else 0
+        if self._unreachable_in_a_row >= min(_UNREACHABLE_LIMIT, len(self._samples)):
+            raise UpstreamError(
+                f"{self._client.endpoint.base_url} can't be reached: {(answer.error or '').partition(': ')[2]}",
+                hint="start it, then run the same command again: answers so far are kept",
+            )
+
+    def _check_refusals(self, results: list[Replayed]) -> None:
+        refused = [
+            one.answer.error
+            for one in results
+            if (one.answer.error or "").startswith(("refused_request", "context_overflow"))
+        ]
+        if results and len(refused) == len(results):
+            raise UpstreamError(
+                f"endpoint {self._client.endpoint.name} refuses every request: {refused[0]}",
+                hint="ask it by hand with one of the samples; fewer max_tokens or a larger context may do",
+            )

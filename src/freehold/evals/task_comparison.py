@@ -1,0 +1,97 @@
+"""A comparison made by whatever the task names: a scorer on each side, or a judge on both together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from freehold.evals.comparing import UNIT, Scale, SideBySide, compare
+from freehold.evals.judging.families import same_family
+from freehold.evals.judging.human_labels import read_differences, read_labels
+from freehold.evals.judging.judge import Judge, JudgeOptions
+from freehold.evals.judging.pairwise import calibrated, judge_pairs
+from freehold.evals.judging.rubric import load
+from freehold.evals.replay.chat_client import Patience
+from freehold.evals.scorers.scorer import read_options
+from freehold.stats.compare import ScoreContext
+from freehold.stats.judges import JudgeEvidence
+from freehold.types.evaluation import Comparison, EvalResult, Score, Task
+from freehold.types.record import content_id
+
+WIN_SCALE = Scale(-1.0, 1.0)
+_NOTHING_KNOWN = ScoreContext()
+
+
+class Compared(NamedTuple):
+    """The comparison with the results it rests on."""
+
+    comparison: Comparison
+    incumbent: list[EvalResult]
+    candidate: list[EvalResult]
+
+
+def prepared(task: Task, cache_dir: Path | None) -> Task:
+    """The task, with a file for the judge's judgements where it has a judge and names none."""
+    if task.scorer != "judge" or cache_dir is None or task.options.get("cache"):
+        return task
+    options: dict[str, Any] = {
+        **task.options,
+        "cache": str(cache_dir / f"judge-{content_id(task.options)[:12]}.jsonl"),
+    }
+    return msgspec.structs.replace(task, options=options)
+
+
+async def compare_by_task(
+    results: SideBySide,
+    task: Task,
+    *,
+    made_from: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
+    context: ScoreContext = _NOTHING_KNOWN,
+    patience: Patience | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Compared:
+    """Compare scored results. With a pairwise judge the answers are judged here and the results get its scores."""
+    scale = UNIT
+    if task.scorer == "judge":
+        options = read_options("judge", task.options, JudgeOptions)
+        if options.mode == "pairwise":
+            human = read_labels(Path(options.human_labels)) if options.human_labels else None
+            async with Judge(options, patience=patience) as judge:
+                judged = await judge_pairs(
+                    judge, results, margin=task.margin, alpha=task.alpha, human=human, on_progress=on_progress
+                )
+            results = results._replace(incumbent=judged.incumbent, candidate=judged.candidate)
+            scale = WIN_SCALE
+            evidence, more = judged.evidence, judged.notes
+        else:
+            evidence, more = _graded(options, results, task)
+        notes, context = (*notes, *more), replace(context, judge=evidence)
+    comparison = compare(results, task, made_from=made_from, notes=notes, scale=scale, context=context)
+    return Compared(comparison, list(results.incumbent), list(results.candidate))
+
+
+def _graded(options: JudgeOptions, results: SideBySide, task: Task) -> tuple[JudgeEvidence, tuple[str, ...]]:
+    """What is known about a judge that graded each answer alone."""
+    rubric = load(Path(options.rubric) if options.rubric else None, "absolute")
+    human = (
+        read_differences(Path(options.human_labels), rubric.highest - rubric.lowest)
+        if options.human_labels
+        else {}
+    )
+    differences = [
+        Score(value=None)
+        if one.score.value is None or other.score.value is None
+        else Score(value=other.score.value - one.score.value)
+        for one, other in zip(results.incumbent, results.candidate, strict=True)
+    ]
+    labels, low, notes = calibrated(results.samples, differences, human, task.alpha)
+    related = same_family(options.model, results.incumbent_name)
+    if related:
+        notes.append(f"The judge {options.model} is of the incumbent's own family and may favour it.")
+    evidence = JudgeEvidence(human_labels=labels, calibrated_low=low, margin=task.margin, same_family=related)
+    return evidence, tuple(notes)

@@ -1,0 +1,65 @@
+import pytest
+from tests.costs.conftest import D, asked, bill, rented, speed
+
+from freehold.costs import decision
+from freehold.costs.self_host import HOURS_PER_MONTH, self_host
+from freehold.types.cost import Range
+
+
+@pytest.mark.parametrize(
+    ("per_request", "requests", "hour", "found"),
+    [("0.01", 1_000_000, ("2", "3"), "leave"), ("0.0001", 10_000, ("2", "3"), "stay"),
+     ("0.002", 1_000_000, ("2", "3"), "undecided"), ("0.01", 0, ("2", "3"), "stay")],
+)  # fmt: skip
+def test_leave_stay_or_undecided(per_request, requests, hour, found):
+    usage = asked(requests)
+    cost = decision.decide(
+        usage, bill(per_request, requests), self_host("m", "box", usage, speed(), rented(*hour))
+    )
+    assert cost.advice == found
+    assert cost.sentence
+    if requests == 0:
+        assert any("no traffic" in reason for reason in cost.reasons)
+
+
+def test_the_sentence_of_a_case_computed_by_hand():
+    # A request keeps the machine busy for 0.2 s, in the busiest hour 4 times as often: a month of 2,629,800 s at
+    # 60 % serves 1,577,880 / 0.2 / 4 = 1,972,350 requests. At 1 to 1.5 dollars an hour it costs 730.5 to 1,095.75.
+    def said(requests, per_request="0.002"):
+        usage = asked(requests, peak=4.0)
+        held = self_host("m", "box", usage, speed(), rented("1", "1.5"))
+        return decision.decide(usage, bill(per_request, requests), held)
+
+    leave = said(1_000_000)
+    assert leave.sentence == (
+        "Leave: gpt costs $2,000 a month for this traffic, holding m on box costs $730 to $1,096."
+    )
+    assert leave.break_even_requests_per_month == Range(low=D("365250"), high=D("547875"))
+    stay = said(100_000)
+    assert stay.sentence == (
+        "Stay on the API as far as money goes: gpt costs $200 a month, holding m on box costs $730 to $1,096. "
+        "Holding pays from about 365,250 requests a month; you have 100,000."
+    )
+    assert said(500_000).advice == "undecided"
+    assert said(3_944_700, "0.0005").self_host.machines == (2, 2)
+    assert said(3_944_701, "0.0005").self_host.machines == (3, 3)
+    # One machine's month buys 2,191,500 requests at 0.0005 dollars, more than it serves.
+    assert said(100_000, "0.0005").break_even_requests_per_month.high == D("Infinity")
+    free = said(100_000, "0")
+    assert free.sentence.endswith("A request costs nothing there, so holding never pays.")
+
+
+def test_break_even_is_where_both_cost_the_same():
+    usage = asked(100)
+    held = self_host("m", "box", usage, speed(), rented("2", "4"))
+    meet = decision.break_even(bill("0.01", 100), held)
+    assert meet.low == 2 * HOURS_PER_MONTH / D("0.01")
+    assert meet.high == 4 * HOURS_PER_MONTH / D("0.01")
+    at = self_host("m", "box", asked(int(meet.low)), speed(), rented("2"))
+    assert float(at.usd_per_month.low) == pytest.approx(float(D("0.01") * meet.low))
+
+
+def test_a_machine_too_slow_for_its_price_never_pays():
+    held = self_host("m", "box", asked(), speed(prefill=10, decode=1), rented("20"))
+    meet = decision.break_even(bill("0.0001", 1_000_000), held)
+    assert meet.low == D("Infinity")

@@ -1,0 +1,79 @@
+import asyncio
+
+from aiohttp import web
+from tests.evals.replay.conftest import QUICK, TASK, said
+
+from freehold.evals.replay.run import ReplayOptions, replay
+from freehold.types.evaluation import Task
+
+
+def test_resume_asks_only_what_is_missing(serve, samples, tmp_path):
+    cache = tmp_path / "answers.jsonl"
+
+    async def go():
+        async with serve(said) as server:
+            await replay(server.endpoint, "m", samples(5), TASK, options=ReplayOptions(cache_path=cache))
+            first = len(server.seen)
+            results = await replay(
+                server.endpoint, "m", samples(8), TASK, options=ReplayOptions(cache_path=cache)
+            )
+            again = len(server.seen)
+            other = Task(name="t", scorer="exact", max_tokens=10)
+            await replay(server.endpoint, "m", samples(8), other, options=ReplayOptions(cache_path=cache))
+            return first, again, len(server.seen), results
+
+    first, again, last, results = asyncio.run(go())
+    assert (first, again, last) == (5, 8, 16)
+    assert [one.output for one in results] == [str(i) for i in range(8)]
+
+
+def test_a_cut_last_line_of_the_cache_is_asked_again(serve, samples, tmp_path):
+    cache = tmp_path / "answers.jsonl"
+
+    async def go():
+        async with serve(said) as server:
+            await replay(
+                server.endpoint, "m", samples(5), TASK, options=ReplayOptions(cache_path=cache, concurrency=1)
+            )
+            cache.write_bytes(cache.read_bytes()[:-20])
+            await replay(
+                server.endpoint, "m", samples(5), TASK, options=ReplayOptions(cache_path=cache, concurrency=1)
+            )
+            await replay(
+                server.endpoint, "m", samples(5), TASK, options=ReplayOptions(cache_path=cache, concurrency=1)
+            )
+            return len(server.seen)
+
+    assert asyncio.run(go()) == 6
+
+
+def test_failures_are_not_kept(serve, samples, tmp_path):
+    cache = tmp_path / "answers.jsonl"
+    broken = True
+
+    def reply(body, attempt):
+        return web.Response(status=500) if broken else said(body, attempt)
+
+    async def go():
+        nonlocal broken
+        async with serve(reply) as server:
+            first = await replay(
+                server.endpoint,
+                "m",
+                samples(2),
+                TASK,
+                options=ReplayOptions(cache_path=cache, patience=QUICK),
+            )
+            broken = False
+            second = await replay(
+                server.endpoint,
+                "m",
+                samples(2),
+                TASK,
+                options=ReplayOptions(cache_path=cache, patience=QUICK),
+            )
+            return first, second
+
+    first, second = asyncio.run(go())
+    assert [one.score.value for one in first] == [None, None]
+    assert [one.score.value for one in second] == [1.0, 1.0]

@@ -1,0 +1,112 @@
+import asyncio
+
+import pytest
+from aiohttp import web
+from tests.evals.replay.conftest import run, said
+
+from freehold.errors import UpstreamError, UsageError
+from freehold.evals.replay.chat_client import Patience
+from freehold.types.endpoint import Endpoint
+
+
+def test_server_errors_are_retried(serve, samples):
+    def flaky(body, attempt):
+        return web.Response(status=503, text="busy") if attempt < 3 else said(body, attempt)
+
+    results, server = run(serve, flaky, samples(3))
+    assert [one.score.value for one in results] == [1.0, 1.0, 1.0]
+    assert len(server.seen) == 9
+
+
+def test_a_third_failing_for_good_is_unscored_with_the_reason(serve, samples):
+    def third(body, attempt):
+        return (
+            web.json_response({"error": {"message": "boom"}}, status=500)
+            if int(said(body, 0)) % 3 == 0
+            else said(body, 0)
+        )
+
+    results, _ = run(serve, third, samples(9))
+    unscored = [one for one in results if one.score.value is None]
+    assert len(unscored) == 3
+    assert unscored[0].score.reason == "http_500: boom"
+    assert sum(one.score.value or 0 for one in results) == 6
+
+
+def test_retry_after_is_honoured_by_every_worker(serve, samples):
+    times = []
+
+    def limited(body, attempt):
+        times.append(asyncio.get_running_loop().time())
+        if len(times) == 1:
+            return web.Response(status=429, headers={"retry-after": "0.3"})
+        return said(body, attempt)
+
+    results, _ = run(serve, limited, samples(2), concurrency=1)
+    assert times[1] - times[0] >= 0.29
+    assert all(one.score.value == 1.0 for one in results)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "code"),
+    [
+        (400, "the request exceeds the available context size", "context_overflow"),
+        (422, "cannot do tools", "refused_request"),
+    ],
+)
+def test_a_request_the_model_cannot_take_scores_zero(serve, samples, status, message, code):
+    def refuse(body, attempt):
+        if said(body, 0) == "0":
+            return web.json_response({"error": {"message": message}}, status=status)
+        return said(body, 0)
+
+    results, _ = run(serve, refuse, samples(2))
+    assert results[0].score.value == 0.0
+    assert not results[0].score.format_ok
+    assert results[0].score.reason.startswith(code)
+
+
+def test_a_cut_answer_scores_zero(serve, samples):
+    results, _ = run(serve, said, samples(1), finish_reason="length")
+    assert results[0].score.value == 0.0
+    assert results[0].score.reason.startswith("cut")
+
+
+def test_an_answer_over_the_time_limit_is_the_models_fault(serve, samples):
+    async def stuck(body, attempt):
+        await asyncio.sleep(1 if said(body, 0) == "0" else 0)
+        return said(body, 0)
+
+    results, _ = run(serve, stuck, samples(2), patience=Patience(request_seconds=0.2))
+    assert [one.score.value for one in results] == [0.0, 1.0]
+    assert results[0].error.startswith("timeout")
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_a_wrong_key_or_model_stops_at_once(serve, samples, status):
+    with pytest.raises(UpstreamError, match=f"answered {status}: nope") as raised:
+        run(serve, lambda body, attempt: web.json_response({"error": "nope"}, status=status), samples(50))
+    assert raised.value.hint
+
+
+def test_parameters_an_api_names_otherwise_are_learnt(serve, samples):
+    def picky(body, attempt):
+        if "max_tokens" in body:
+            return web.json_response(
+                {"error": {"message": "max_tokens is not supported, use max_completion_tokens"}}, status=400
+            )
+        assert body["max_completion_tokens"] == 9
+        return said(body, attempt)
+
+    results, _ = run(serve, picky, samples(2), concurrency=1)
+    assert [one.score.value for one in results] == [1.0, 1.0]
+
+
+def test_a_missing_key_is_named(serve, samples, monkeypatch):
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+
+    def keyed(endpoint):
+        return Endpoint(name="e", engine="remote", base_url=endpoint.base_url, api_key_env="NO_SUCH_KEY")
+
+    with pytest.raises(UsageError, match="NO_SUCH_KEY is not set"):
+        run(serve, said, samples(1), endpoint=keyed)

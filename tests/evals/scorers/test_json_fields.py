@@ -1,0 +1,95 @@
+import pytest
+from tests.evals.scorers.conftest import score, value
+
+from freehold.errors import ConfigError
+from freehold.evals.scorers import make
+from freehold.types.dataset import Sample
+
+GOLD = '{"intent": "refund_status", "order_id": null, "urgency": "high", "tags": ["a", "b"]}'
+
+
+def test_json_fields_reports_each_field():
+    given = score(
+        "json_fields", '{"intent":"refund_status","order_id":null,"urgency":"low","tags":["a","b"]}', GOLD
+    )
+    assert given.value == 0.0
+    assert given.format_ok
+    assert given.parts == {"intent": 1.0, "order_id": 1.0, "urgency": 0.0, "tags": 1.0}
+    assert given.reason == "wrong_fields: urgency"
+
+
+def test_json_fields_overall_mean_and_weights():
+    answer = '{"intent":"x","order_id":null}'
+    options = {"fields": ["intent", "order_id"], "overall": "mean"}
+    assert value("json_fields", answer, GOLD, **options) == 0.5
+    assert value("json_fields", answer, GOLD, **options, weights={"intent": 3}) == 0.25
+    assert make("json_fields", {}).binary
+    assert not make("json_fields", {"overall": "mean"}).binary
+
+
+def test_json_fields_lists_as_sets_only_where_told():
+    answer = GOLD.replace('["a", "b"]', '["b", "a"]')
+    assert value("json_fields", answer, GOLD) == 0.0
+    assert value("json_fields", answer, GOLD, sets=["tags"]) == 1.0
+    twice = GOLD.replace('["a", "b"]', '["a", "a"]')
+    assert value("json_fields", twice, GOLD, sets=["tags"]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ("refund", "not_json"),
+        ("", "not_json"),
+        ('{"a": NaN}', "not_json"),
+        ('{"a": 1', "not_json"),
+        ("[" * 100_000, "not_json"),
+        ("[1]", "not_an_object"),
+        ('"text"', "not_an_object"),
+    ],
+)
+def test_json_fields_wrong_form(answer, code):
+    given = score("json_fields", answer, '{"a": 1}')
+    assert (given.value, given.format_ok, given.parts) == (0.0, False, {"a": 0.0})
+    assert given.reason.startswith(code)
+
+
+def test_json_fields_accepts_a_fence_by_default_and_text_only_when_told():
+    fenced, talk = '```json\n{"a": 1}\n```', 'Sure: {"a": 1}. Anything else?'
+    assert value("json_fields", fenced, '{"a": 1}') == 1.0
+    assert value("json_fields", fenced, '{"a": 1}', accept="strict") == 0.0
+    assert value("json_fields", talk, '{"a": 1}') == 0.0
+    assert value("json_fields", talk, '{"a": 1}', accept="anywhere") == 1.0
+
+
+def test_json_fields_types_are_not_mixed_up():
+    assert value("json_fields", '{"a": 1.0}', '{"a": 1}') == 1.0
+    assert value("json_fields", '{"a": true}', '{"a": 1}') == 0.0
+    assert value("json_fields", '{"a": "1"}', '{"a": 1}') == 0.0
+    assert value("json_fields", '{"a": 0}', '{"a": false}') == 0.0
+    assert value("json_fields", "{}", '{"a": null}') == 0.0
+    assert value("json_fields", "{}", '{"a": null}', missing_is_null=True) == 1.0
+    assert value("json_fields", '{"a": 1.01}', '{"a": 1}', tolerance={"a": 0.02}) == 1.0
+
+
+def test_json_fields_paths_labels_ignore_and_extra_keys():
+    gold = '{"address": {"city": "Bern"}, "kind": "New Order", "note": "x"}'
+    answer = '{"address": {"city": "Bern"}, "kind": "new_order", "note": "y", "more": 1}'
+    options = {"fields": ["address.city", "kind"], "labels": ["kind"]}
+    assert value("json_fields", answer, gold, **options) == 1.0
+    assert value("json_fields", answer, gold, ignore=["note"], labels=["kind"]) == 1.0
+    strict = score("json_fields", answer, gold, ignore=["note"], labels=["kind"], extra_keys="wrong")
+    assert (strict.format_ok, strict.reason) == (False, "extra_keys: more")
+
+
+def test_json_fields_keeps_to_the_schema_of_the_request():
+    schema = {"type": "object", "properties": {"a": {"enum": ["x", "y"]}}, "required": ["a"]}
+    asked = Sample(
+        id="s", messages=(), response_format={"type": "json_schema", "json_schema": {"schema": schema}}
+    )
+    given = score("json_fields", '{"a": "z"}', '{"a": "x"}', sample=asked)
+    assert not given.format_ok
+    assert given.reason.startswith("against_schema: $.a")
+    given = score("json_fields", '{"a": "y"}', '{"a": "x"}', sample=asked)
+    assert given.format_ok
+    with pytest.raises(ConfigError, match="not a valid JSON schema"):
+        score("json_fields", "{}", "{}", schema={"type": "nonsense"})

@@ -1,0 +1,47 @@
+import pytest
+from tests.evals.scorers.conftest import score, value
+
+from freehold.errors import ConfigError
+from freehold.evals.scorers import make
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "right", "options"),
+    [
+        ("The total is 1,234.50 dollars", "1234.5", 1.0, {}),
+        ("12, then 13", "13", 1.0, {}),
+        ("12, then 13", "12", 1.0, {"take": "first"}),
+        ("-5", "5", 0.0, {}),
+        ("\u22125", "-5", 1.0, {}),
+        ("the answer is (-5)", "-5", 1.0, {}),
+        ("pages 5-7", "7", 1.0, {}),
+        ("$18", "18", 1.0, {"take": "only"}),
+        ("18 apples", "18", 0.0, {"take": "only"}),
+        ("**18**", "18", 1.0, {"take": "only"}),
+        ("1e3", "1000", 1.0, {}),
+        ("3.14159", "3.14", 0.0, {}),
+        ("3.14159", "3.14", 1.0, {"absolute": 0.002}),
+        ("102", "100", 1.0, {"relative": 0.02}),
+        ("102.1", "100", 0.0, {"relative": 0.02}),
+        ("steps 1 2\n#### 42", "#### 42", 1.0, {"after": "####"}),
+        ("it is 42", "#### 42", 0.0, {"after": "####"}),
+        ("1.5 km", "1500 m", 1.0, {"units": {"km": 1000, "m": 1}}),
+        ("1500", "1.5 km", 1.0, {"units": {"km": 1000, "m": 1}}),
+        ("1.5 m", "1.5 km", 0.0, {"units": {"km": 1000, "m": 1}}),
+        ("3/4", "0.75", 1.0, {"fractions": True}),
+        ("3/4", "4", 1.0, {}),
+        ("1.234,5", "1234,5", 1.0, {"decimal_comma": True}),
+        ("0.1 + 0.2 is 0.3", "0.30", 1.0, {}),
+        ("version A4", "4", 0.0, {}),
+    ],
+)
+def test_numeric(answer, reference, right, options):
+    assert value("numeric", answer, reference, **options) == right
+
+
+def test_numeric_without_a_number():
+    given = score("numeric", "none at all", "4")
+    assert (given.value, given.format_ok) == (0.0, False)
+    assert score("numeric", "4", "four").value is None
+    with pytest.raises(ConfigError, match="absolute is -1"):
+        make("numeric", {"absolute": -1})

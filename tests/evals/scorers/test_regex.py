@@ -1,0 +1,23 @@
+import pytest
+from tests.evals.scorers.conftest import score, value
+
+from freehold.errors import ConfigError
+from freehold.evals.scorers import make
+
+
+def test_regex():
+    assert value("regex", "order LL-204816 ok", None, pattern=r"LL-\d{6}") == 1.0
+    assert value("regex", "order LL-204816 ok", None, pattern=r"LL-\d{6}", match="full") == 0.0
+    assert value("regex", "LL-2 then LL-3", "LL-3", pattern=r"(LL-\d)", group=1) == 1.0
+    assert value("regex", "abc", "^a.c$") == 1.0
+    assert score("regex", "abc", "(").value is None
+    given = score("regex", "none", "LL-3", pattern=r"(?P<order>LL-\d)", group="order")
+    assert (given.value, given.format_ok) == (0.0, False)
+    assert value("regex", "ll-3", "LL-3", pattern=r"ll-\d", group=0, ignore_case=True) == 1.0
+    for options, message in [
+        ({"pattern": "("}, "not a valid pattern"),
+        ({"pattern": "a", "group": 1}, "no group 1"),
+        ({"group": 1}, "group needs a pattern"),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            make("regex", options)

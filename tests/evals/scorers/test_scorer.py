@@ -1,0 +1,197 @@
+"""What every scorer keeps to, run over all of them. `CASES` holds one right and one wrong answer for each."""
+
+import asyncio
+import json
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+from freehold.errors import ConfigError
+from freehold.evals.scorers import SCORERS, make
+from freehold.evals.scorers.scorer import Scorer
+from freehold.types.dataset import Message, Sample
+
+SAMPLE = Sample(id="s", messages=(Message(role="user", content="?"),))
+
+
+# name: (options, reference, right answer, wrong answer)
+CASES: dict[str, tuple[dict, str | None, str, str]] = {
+    "label": ({"labels": ["a", "b"]}, "a", "A", "b"),
+    "exact": ({}, "yes", "yes", "no"),
+    "numeric": ({}, "42", "It is 42.", "It is 41."),
+    "regex": ({"pattern": r"(\d+)", "group": 1}, "7", "no. 7", "no. 8"),
+    "contains": ({}, "lamp", "The lamp is here", "The sofa is here"),
+    "json_fields": ({}, '{"a": 1}', '{"a": 1}', '{"a": 2}'),
+    "tool_call": ({}, '[{"name": "f", "arguments": {"x": 1}}]', "[f(x=1)]", "[f(x=2)]"),
+    "code": ({"callable": "GRADER:grade"}, "yes", "yes", "no"),
+    "semantic": ({"base_url": "URL", "model": "m"}, "a lamp", "a lamp", "zzz"),
+    "judge": ({"base_url": "URL", "model": "m", "mode": "absolute"}, "a lamp", "a lamp", "a sofa"),
+}
+
+
+NASTY = [
+    "",
+    " ",
+    "\x00",
+    "null",
+    "NaN",
+    "{}",
+    "[" * 5000,
+    "\ud7ff\U0001f600",
+    "a" * 100_000,
+    "```json\n```",
+    "-",
+]
+
+
+GRADER = """
+def grade(answer, reference, sample):
+    print("noise that must not be taken for the answer")
+    return {"value": answer == reference, "reason": "right" if answer == reference else "wrong"}
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def places(tmp_path_factory):
+    """A grader for `code` and a model API for `semantic` and `judge`, put where the cases say so."""
+    folder = tmp_path_factory.mktemp("contract")
+    (folder / "grader.py").write_text(GRADER)
+    with model_api() as url:
+        PLACES.update(GRADER=str(folder / "grader.py"), URL=url)
+        yield
+
+
+PLACES = {}
+
+
+@contextmanager
+def model_api():
+    """Embeds by counting letters, honest about equal texts; judges an answer best when it has a lamp in it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            if "messages" in body:
+                graded = body["messages"][-1]["content"].split("# Answer")[1].split("1: wrong")[0]
+                said = "Hm. [[5]]" if "a lamp" in graded else "Hm. [[1]]"
+                reply = {"choices": [{"message": {"content": said}, "finish_reason": "stop"}]}
+            else:
+                letters = "abcdefghijklmnopqrstuvwxyz-"
+                reply = {
+                    "data": [
+                        {"index": place, "embedding": [text.count(letter) for letter in letters]}
+                        for place, text in enumerate(body["input"])
+                    ]
+                }
+            answer = json.dumps(reply).encode()
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *arguments):
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def options_of(name):
+    return {
+        key: next(
+            (value.replace(place, real) for place, real in PLACES.items() if place in str(value)), value
+        )
+        for key, value in CASES[name][0].items()
+    }
+
+
+def score(name, *answers, reference=...):
+    """The scores of some answers by one scorer, in one event loop."""
+    right_reference = CASES[name][1]
+
+    async def go():
+        scorer = make(name, options_of(name))
+        given = [
+            await scorer.score(SAMPLE, answer, right_reference if reference is ... else reference)
+            for answer in answers
+        ]
+        await scorer.close()
+        return given
+
+    return asyncio.run(go())
+
+
+@pytest.fixture(params=sorted(SCORERS))
+def name(request):
+    return request.param
+
+
+def test_every_scorer_is_in_the_suite():
+    assert set(CASES) == set(SCORERS)
+
+
+def test_it_is_a_scorer_under_its_own_name(name):
+    scorer = make(name, options_of(name))
+    assert isinstance(scorer, Scorer)
+    assert scorer.name == name
+
+
+def test_right_is_one_and_wrong_is_less(name):
+    right, wrong = score(name, *CASES[name][2:])
+    assert right.value == pytest.approx(1.0)
+    assert wrong.value is not None
+    assert wrong.value < 1.0
+    assert wrong.reason
+
+
+def test_nasty_answers_get_a_score_in_range_and_never_an_error(name):
+    for given in score(name, *NASTY):
+        assert given.value is None or 0.0 <= given.value <= 1.0
+        assert all(0.0 <= part <= 1.0 for part in given.parts.values())
+        if given.value is None:
+            assert given.reason
+        if not given.format_ok:
+            assert given.value == 0.0
+
+
+def test_binary_scorers_give_only_zero_and_one(name):
+    if make(name, options_of(name)).binary:
+        assert {given.value for given in score(name, *NASTY, *CASES[name][2:])} <= {0.0, 1.0, None}
+
+
+def test_without_a_reference_it_abstains_where_it_needs_one(name):
+    if make(name, options_of(name)).needs_reference:
+        (given,) = score(name, CASES[name][2], reference=None)
+        assert given.value is None
+        assert given.reason.startswith("no_reference")
+
+
+def test_the_same_answer_gets_the_same_score(name):
+    one, other = score(name, CASES[name][3], CASES[name][3])
+    assert one == other
+
+
+def test_unknown_options_are_errors(name):
+    with pytest.raises(ConfigError, match="unknown option no_such_option"):
+        make(name, {**options_of(name), "no_such_option": 1})
+
+
+def test_unknown_names_are_named_with_the_nearest():
+    with pytest.raises(ConfigError) as raised:
+        make("lable")
+    assert raised.value.hint == "did you mean label?"
+    with pytest.raises(ConfigError) as raised:
+        make("json_fields", {"feilds": []})
+    assert raised.value.hint == "did you mean fields?"
+    with pytest.raises(ConfigError, match="option anywhere"):
+        make("label", {"anywhere": "perhaps"})
