@@ -26,8 +26,8 @@ from typing import NamedTuple
 import aiohttp
 from aiohttp import web
 
-from freehold.evals.replay.requests import chat_request
-from freehold.evals.replay.run import ReplayOptions, replay
+from freehold.evals.chat.requests import chat_request
+from freehold.evals.replay import ReplayOptions, replay
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.evaluation import Task

@@ -23,7 +23,7 @@ from benchmarks.training.samples import BASE, samples_of
 from benchmarks.training.trained import exact_share
 from freehold import __version__, settings, training
 from freehold.engines import start
-from freehold.evals.replay.run import ReplayOptions, replay
+from freehold.evals.replay import ReplayOptions, replay
 from freehold.stats.binary import wilson_limits
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset, Split

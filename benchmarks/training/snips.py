@@ -25,7 +25,7 @@ import msgspec
 from benchmarks.training.samples import BASE
 from freehold import __version__, settings, training
 from freehold.engines import start
-from freehold.evals.replay.run import ReplayOptions, replay
+from freehold.evals.replay import ReplayOptions, replay
 from freehold.stats.binary import wilson_limits
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset, Message, Sample, Split, SplitName

@@ -6,7 +6,7 @@ import pytest
 from freehold.datasets.building import make_samples
 from freehold.datasets.recipe import Recipe
 from freehold.datasets.sampling import sample_of
-from freehold.evals.replay.requests import chat_request
+from freehold.evals.chat.requests import chat_request
 from freehold.types.dataset import SPLITS, Message, Sample
 from freehold.types.endpoint import ServedModel
 from freehold.types.evaluation import Task

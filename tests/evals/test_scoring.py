@@ -3,8 +3,8 @@ import asyncio
 import pytest
 
 from freehold.evals import scoring
-from freehold.evals.replay.answers import ChatAnswer
-from freehold.evals.scorers.scorer import Scorer, right
+from freehold.evals.answers import ChatAnswer
+from freehold.evals.scorer import Scorer, right
 from freehold.evals.scoring import score_all, scored, scorer_of
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Task

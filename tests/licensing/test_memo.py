@@ -1,7 +1,8 @@
 from freehold.catalog.licenses import licenses
 from freehold.licensing.memo import memo
-from freehold.types.license import Lineage, LineageEdge, UseProfile
-from freehold.workflows.license import rule_for_model
+from freehold.types.config import UseProfile
+from freehold.types.ruling import Lineage, LineageEdge
+from freehold.workflows.license.rule import rule_for_model
 
 
 def ruling(**use):

@@ -3,7 +3,9 @@
 import pytest
 
 from freehold.licensing.situation import Ancestor, Situation
-from freehold.types.license import License, Lineage, LineageEdge, OutputsClause, Release, UseProfile
+from freehold.types.config import UseProfile
+from freehold.types.license import License, OutputsClause, Release
+from freehold.types.ruling import Lineage, LineageEdge
 
 
 def license(*clauses):

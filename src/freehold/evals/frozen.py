@@ -10,8 +10,8 @@ import msgspec
 
 from freehold import files
 from freehold.errors import StorageError
-from freehold.evals.replay.answers import ChatAnswer
-from freehold.evals.scorers.scorer import Scorer
+from freehold.evals.answers import ChatAnswer
+from freehold.evals.scorer import Scorer
 from freehold.types.dataset import Sample
 from freehold.types.evaluated import References
 from freehold.types.record import Record

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from freehold.evals.replay.answers import ChatAnswer
+from freehold.evals.answers import ChatAnswer
+from freehold.evals.scorer import Scorer
 from freehold.evals.scorers import for_task
-from freehold.evals.scorers.scorer import Scorer
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import EvalResult, Score, Task
 

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from freehold.evals.chat.chat_client import Patience
 from freehold.evals.comparing import UNIT, Scale, SideBySide, compare
 from freehold.evals.judging.families import same_family
 from freehold.evals.judging.human_labels import read_differences, read_labels
 from freehold.evals.judging.judge import Judge, JudgeOptions
 from freehold.evals.judging.pairwise import calibrated, judge_pairs
 from freehold.evals.judging.rubric import load
-from freehold.evals.replay.chat_client import Patience
-from freehold.evals.scorers.scorer import read_options
+from freehold.evals.scorer import read_options
 from freehold.stats.compare import ScoreContext
 from freehold.stats.judges import JudgeEvidence
 from freehold.types.evaluation import Comparison, EvalResult, Score, Task

@@ -3,8 +3,8 @@
 import asyncio
 import re
 
+from freehold.evals.chat.chat_client import Patience
 from freehold.evals.comparing import SideBySide
-from freehold.evals.replay.chat_client import Patience
 from freehold.evals.task_comparison import compare_by_task
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluation import EvalResult, Score, Task

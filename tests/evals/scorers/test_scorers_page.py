@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from freehold.evals.judging.judge import JudgeOptions
+from freehold.evals.scorer import Options
 from freehold.evals.scorers import SCORERS
-from freehold.evals.scorers.scorer import Options
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "scorers.md"
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from freehold.datasets import building
 from freehold.errors import ConfigError, UsageError
-from freehold.evals.replay.chat_client import Patience
+from freehold.evals.chat.chat_client import Patience
 from freehold.types.dataset import Message, Sample, SplitName
 from freehold.types.endpoint import Capabilities, Endpoint
 from freehold.types.evaluated import Evaluation, ItemResult

@@ -97,7 +97,7 @@ def command(
 
     from freehold.cli.progress import progress
     from freehold.cli.prove.comparison_text import show_comparison, show_items, show_latency
-    from freehold.evals.replay.run import Budget
+    from freehold.evals.replay import Budget
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.evaluate import evaluate_project, task_of
     from freehold.workflows.prove.outputs import GIVEN, evaluate_outputs

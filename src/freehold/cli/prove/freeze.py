@@ -65,7 +65,7 @@ def command(
     import anyio
 
     from freehold.cli.progress import progress
-    from freehold.evals.replay.run import Budget
+    from freehold.evals.replay import Budget
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.freeze import freeze
 

@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Any, Literal, NamedTuple
 
 from freehold.errors import ConfigError
+from freehold.evals.chat.answer_cache import AnswerCache
+from freehold.evals.chat.chat_client import ChatClient, Patience
 from freehold.evals.judging.rubric import Rubric, load
-from freehold.evals.replay.answer_cache import AnswerCache
-from freehold.evals.replay.chat_client import ChatClient, Patience
-from freehold.evals.scorers.scorer import Options
+from freehold.evals.scorer import Options
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import content_id
 

@@ -9,7 +9,7 @@ import importlib
 from typing import Any
 
 from freehold.errors import ConfigError, did_you_mean
-from freehold.evals.scorers.scorer import Scorer
+from freehold.evals.scorer import Scorer
 from freehold.types.evaluation import Task
 
 SCORERS: dict[str, str] = {

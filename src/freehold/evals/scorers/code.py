@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from freehold.errors import ConfigError
-from freehold.evals.scorers.scorer import Options, Scorer, read_options, shortened
+from freehold.evals.scorer import Options, Scorer, read_options, shortened
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from freehold.errors import ConfigError
 from freehold.evals.normalizing import collapsed
-from freehold.evals.scorers.scorer import (
+from freehold.evals.scorer import (
     EMPTY,
     NO_REFERENCE,
     Options,

@@ -6,7 +6,7 @@ import unicodedata
 from typing import Any
 
 from freehold.evals.normalizing import collapsed
-from freehold.evals.scorers.scorer import (
+from freehold.evals.scorer import (
     EMPTY,
     NO_REFERENCE,
     Options,

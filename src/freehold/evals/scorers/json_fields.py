@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from freehold.errors import ConfigError
 from freehold.evals.json_text import Accept, NotJson, parse_json, same
-from freehold.evals.scorers.scorer import NO_REFERENCE, Options, Scorer, malformed, read_options
+from freehold.evals.scorer import NO_REFERENCE, Options, Scorer, malformed, read_options
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
 

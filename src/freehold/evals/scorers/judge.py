@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from freehold.evals.judging.judge import Judge, JudgeOptions
-from freehold.evals.scorers.scorer import EMPTY, Scorer, read_options
+from freehold.evals.scorer import EMPTY, Scorer, read_options
 from freehold.evals.slicing import question
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score

@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 from freehold.errors import ConfigError
-from freehold.evals.scorers.scorer import (
+from freehold.evals.scorer import (
     EMPTY,
     NO_REFERENCE,
     Options,

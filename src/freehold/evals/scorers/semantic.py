@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 
 from freehold.errors import ConfigError, UpstreamError, UsageError
-from freehold.evals.scorers.scorer import EMPTY, NO_REFERENCE, Options, Scorer, read_options, right, wrong
+from freehold.evals.scorer import EMPTY, NO_REFERENCE, Options, Scorer, read_options, right, wrong
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
 

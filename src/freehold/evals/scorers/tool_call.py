@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from freehold.evals.json_text import NotJson, parse_json, same
-from freehold.evals.scorers.scorer import NO_REFERENCE, Options, Scorer, malformed, read_options, right, wrong
+from freehold.evals.scorer import NO_REFERENCE, Options, Scorer, malformed, read_options, right, wrong
 from freehold.evals.tool_calls import BrokenCall, Call, read_calls
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score

@@ -9,7 +9,7 @@ import msgspec
 
 from freehold import training
 from freehold.errors import FreeholdError
-from freehold.evals.replay.requests import chat_request
+from freehold.evals.chat.requests import chat_request
 from freehold.store import open_store
 from freehold.types.dataset import Sample
 from freehold.types.endpoint import ServedModel

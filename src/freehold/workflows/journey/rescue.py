@@ -17,7 +17,7 @@ from freehold import files
 from freehold.datasets import building, importing
 from freehold.errors import UsageError
 from freehold.evals.frozen import read_frozen
-from freehold.evals.replay.run import Budget
+from freehold.evals.replay import Budget
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.evaluated import Freeze
 from freehold.types.progress import Progress

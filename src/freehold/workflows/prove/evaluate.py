@@ -15,6 +15,7 @@ from scipy.stats import t as student
 from freehold import files
 from freehold.datasets import building
 from freehold.errors import ConfigError, UsageError
+from freehold.evals.chat.chat_client import Patience
 from freehold.evals.comparing import SideBySide, disagreements
 from freehold.evals.frozen import (
     frozen_answer,
@@ -25,8 +26,7 @@ from freehold.evals.frozen import (
     with_frozen,
 )
 from freehold.evals.latency import summarize
-from freehold.evals.replay.chat_client import Patience
-from freehold.evals.replay.run import Budget, ReplayOptions, answers
+from freehold.evals.replay import Budget, ReplayOptions, answers
 from freehold.evals.scoring import score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
 from freehold.stats.binary import wilson_limits

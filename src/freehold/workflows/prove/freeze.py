@@ -9,10 +9,10 @@ from typing import Any
 from freehold.catalog.retirements import retirement_of
 from freehold.datasets import building
 from freehold.errors import UsageError
+from freehold.evals.chat.chat_client import Patience
+from freehold.evals.chat.requests import recorded_parameters
 from freehold.evals.frozen import FrozenAnswers, self_noise, with_frozen, write_frozen
-from freehold.evals.replay.chat_client import Patience
-from freehold.evals.replay.requests import recorded_parameters
-from freehold.evals.replay.run import Budget, Replayed, ReplayOptions, answers
+from freehold.evals.replay import Budget, Replayed, ReplayOptions, answers
 from freehold.evals.scoring import scorer_of
 from freehold.store import Store, open_store
 from freehold.types.dataset import Dataset, Sample, SplitName

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from freehold.errors import UsageError
+from freehold.evals.answers import ChatAnswer
 from freehold.evals.comparing import SideBySide, disagreements
 from freehold.evals.imports import OutputSource, read_outputs, source
 from freehold.evals.latency import summarize
 from freehold.evals.outputs import OutputLine, listed, pair, unique
-from freehold.evals.replay.answers import ChatAnswer
 from freehold.evals.scoring import score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
 from freehold.types.dataset import Message, Sample

@@ -23,7 +23,7 @@ from freehold import engines
 from freehold.datasets import building
 from freehold.engines.transcript import Transcript, transcript
 from freehold.errors import InputError, UsageError
-from freehold.evals.replay.answers import ChatAnswer
+from freehold.evals.answers import ChatAnswer
 from freehold.evals.scorers import scorer_class
 from freehold.evals.scoring import score_all, scorer_of
 from freehold.stats.compare import compare_scores

@@ -22,7 +22,7 @@ from freehold.engines.llamacpp import native
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import EngineError, UsageError
 from freehold.evals.comparing import SideBySide
-from freehold.evals.replay.run import ReplayOptions, answers
+from freehold.evals.replay import ReplayOptions, answers
 from freehold.evals.scoring import score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
 from freehold.hardware.gguf_header import read_header

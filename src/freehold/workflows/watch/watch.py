@@ -20,9 +20,9 @@ from freehold.costs.prices import TokenPrice, request_price
 from freehold.datasets import building
 from freehold.datasets.building import Recipe, answer_of, sample_of
 from freehold.errors import FreeholdError, UsageError
+from freehold.evals.chat.requests import recorded_parameters
 from freehold.evals.frozen import read_frozen, with_frozen
-from freehold.evals.replay.requests import recorded_parameters
-from freehold.evals.replay.run import Replayed, answers
+from freehold.evals.replay import Replayed, answers
 from freehold.evals.scoring import scorer_of
 from freehold.stats.drift import EDetector, period_e_value, smallest_drop_found
 from freehold.store import Store

@@ -13,7 +13,7 @@ import anyio
 import msgspec
 
 from freehold.datasets.building import Recipe, answer_of, sample_of
-from freehold.evals.scorers.scorer import Scorer
+from freehold.evals.scorer import Scorer
 from freehold.evals.scoring import scorer_of
 from freehold.store import Store, rollouts
 from freehold.store.rollouts import WindowRow

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from freehold.evals.replay.chat_client import Patience
-from freehold.evals.replay.run import ReplayOptions, replay
+from freehold.evals.chat.chat_client import Patience
+from freehold.evals.replay import ReplayOptions, replay
 from freehold.types.evaluation import Task
 
 TASK = Task(name="t", scorer="exact", max_tokens=9)

@@ -1,9 +1,9 @@
 import asyncio
 
 from aiohttp import web
-from tests.evals.replay.conftest import QUICK, TASK, said
+from tests.evals.chat.conftest import QUICK, TASK, said
 
-from freehold.evals.replay.run import ReplayOptions, replay
+from freehold.evals.replay import ReplayOptions, replay
 from freehold.types.evaluation import Task
 
 

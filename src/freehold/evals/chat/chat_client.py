@@ -18,8 +18,8 @@ import aiohttp
 import msgspec
 
 from freehold.errors import UpstreamError, UsageError
-from freehold.evals.replay.answers import ChatAnswer
-from freehold.evals.replay.chat_stream import ChatText, Garbled
+from freehold.evals.answers import ChatAnswer
+from freehold.evals.chat.chat_stream import ChatText, Garbled
 from freehold.types.endpoint import Endpoint
 
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})

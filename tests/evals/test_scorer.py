@@ -9,8 +9,8 @@ from threading import Thread
 import pytest
 
 from freehold.errors import ConfigError
+from freehold.evals.scorer import Scorer
 from freehold.evals.scorers import SCORERS, make
-from freehold.evals.scorers.scorer import Scorer
 from freehold.types.dataset import Message, Sample
 
 SAMPLE = Sample(id="s", messages=(Message(role="user", content="?"),))

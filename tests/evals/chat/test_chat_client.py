@@ -2,10 +2,10 @@ import asyncio
 
 import pytest
 from aiohttp import web
-from tests.evals.replay.conftest import run, said
+from tests.evals.chat.conftest import run, said
 
 from freehold.errors import UpstreamError, UsageError
-from freehold.evals.replay.chat_client import Patience
+from freehold.evals.chat.chat_client import Patience
 from freehold.types.endpoint import Endpoint
 
 

@@ -1,9 +1,9 @@
 import json
 
 import pytest
-from tests.evals.replay.conftest import run
+from tests.evals.chat.conftest import run
 
-from freehold.evals.replay.chat_stream import ChatText, Garbled
+from freehold.evals.chat.chat_stream import ChatText, Garbled
 
 
 def test_tool_calls_are_put_together_from_pieces(serve, samples):

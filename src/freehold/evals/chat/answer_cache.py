@@ -11,7 +11,7 @@ from typing import BinaryIO
 import msgspec
 
 from freehold.errors import StorageError
-from freehold.evals.replay.answers import ChatAnswer
+from freehold.evals.answers import ChatAnswer
 from freehold.types.record import Record
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from freehold.errors import UpstreamError, UsageError
-from freehold.evals.replay.answer_cache import AnswerCache
-from freehold.evals.replay.answers import ChatAnswer
-from freehold.evals.replay.chat_client import ChatClient, Patience
-from freehold.evals.replay.requests import chat_request, request_key
+from freehold.evals.answers import ChatAnswer
+from freehold.evals.chat.answer_cache import AnswerCache
+from freehold.evals.chat.chat_client import ChatClient, Patience
+from freehold.evals.chat.requests import chat_request, request_key
 from freehold.evals.scoring import score_all, scorer_of
 from freehold.types.dataset import Sample
 from freehold.types.endpoint import Endpoint, ServedModel

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from freehold.evals.replay.requests import chat_request, recorded_parameters, request_key
+from freehold.evals.chat.requests import chat_request, recorded_parameters, request_key
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.evaluation import Task

@@ -2,10 +2,10 @@ import asyncio
 
 import pytest
 from aiohttp import web
-from tests.evals.replay.conftest import QUICK, TASK, run, said
+from tests.evals.chat.conftest import QUICK, TASK, run, said
 
 from freehold.errors import UpstreamError, UsageError
-from freehold.evals.replay.run import Budget, ReplayOptions, replay
+from freehold.evals.replay import Budget, ReplayOptions, replay
 from freehold.types.endpoint import Endpoint, ServedModel
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from freehold.evals.replay.answers import ChatAnswer
+from freehold.evals.answers import ChatAnswer
 
 
 @pytest.mark.parametrize(

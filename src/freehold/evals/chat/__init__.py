@@ -1,0 +1,1 @@
+"""Ask an endpoint: requests, the client, streamed answers, a cache of answers."""
