@@ -7,7 +7,7 @@ from typing import Literal
 from freehold.types.record import Record
 from freehold.types.trace import Usage
 
-Fault = Literal["candidate", "nobody"]
+Fault = Literal["candidate", "infrastructure"]
 
 
 class Answer(Record, frozen=True, kw_only=True):
@@ -15,7 +15,7 @@ class Answer(Record, frozen=True, kw_only=True):
 
     `fault` is None for an answer that can be scored. ``candidate``: the model's own doing (cut at the token
     limit, refused the request, took longer than the time limit), which scores the lowest value.
-    ``nobody``: network, rate limit, server error after all retries, which stays unscored.
+    ``infrastructure``: network, rate limit, server error after all retries, which stays unscored.
     `error` starts with a stable code.
     """
 

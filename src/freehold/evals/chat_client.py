@@ -115,7 +115,7 @@ class ChatClient:
                 answer = await self._once(body)
             except _Again as again:
                 if attempt >= patience.attempts:
-                    return Answer(fault="nobody", error=str(again), attempts=attempt)
+                    return Answer(fault="infrastructure", error=str(again), attempts=attempt)
                 await self._back_off(again, attempt)
             else:
                 return answer if attempt == 1 else msgspec.structs.replace(answer, attempts=attempt)

@@ -70,7 +70,9 @@ def frozen_answer(sample: Sample, repeats: Mapping[str, Sequence[str]]) -> Answe
     Without gold its first answer is the reference, so another one of its answers is scored where there is one.
     """
     if sample.incumbent is None:
-        return Answer(fault="nobody", error="no_frozen_answer: the incumbent's answer was not recorded")
+        return Answer(
+            fault="infrastructure", error="no_frozen_answer: the incumbent's answer was not recorded"
+        )
     if sample.gold is None and sample.id in repeats:
         return Answer(output=repeats[sample.id][0])
     return Answer(output=sample.incumbent)

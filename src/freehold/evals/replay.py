@@ -189,7 +189,7 @@ class _Run:
         ):
             if limit is not None and spent >= limit:
                 return Answer(
-                    fault="nobody", error=f"budget_spent: {spent:,} of {limit:,} {name}", attempts=0
+                    fault="infrastructure", error=f"budget_spent: {spent:,} of {limit:,} {name}", attempts=0
                 )
         return None
 
@@ -197,7 +197,7 @@ class _Run:
         self._asked += answer.attempts
         if answer.usage is not None:
             self._tokens += (answer.usage.prompt_tokens or 0) + (answer.usage.completion_tokens or 0)
-        unreachable = answer.fault == "nobody" and (answer.error or "").startswith("unreachable")
+        unreachable = answer.fault == "infrastructure" and (answer.error or "").startswith("unreachable")
         self._unreachable_in_a_row = self._unreachable_in_a_row + 1 if unreachable else 0
         if self._unreachable_in_a_row >= min(_UNREACHABLE_LIMIT, len(self._samples)):
             raise UpstreamError(

@@ -32,7 +32,7 @@ async def scored(
     scorer: Scorer, model: str, sample: Sample, answer: Answer, reference: str | None
 ) -> EvalResult:
     """An answer with its score: nobody's fault is unscored, the model's own scores 0."""
-    if answer.fault == "nobody":
+    if answer.fault == "infrastructure":
         score = Score(value=None, reason=answer.error)
     elif answer.fault == "candidate":
         score = Score(value=0.0, reason=answer.error, format_ok=False)

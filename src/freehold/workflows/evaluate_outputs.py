@@ -134,7 +134,7 @@ async def _results(
     answers = [
         Answer(output=line.output)
         if line.output is not None
-        else Answer(fault="nobody", error="no_output: the line has no output")
+        else Answer(fault="infrastructure", error="no_output: the line has no output")
         for line in lines
     ]
     async with scorer_of(task) as scorer:

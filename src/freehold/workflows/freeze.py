@@ -111,7 +111,7 @@ def _kept(samples: Sequence[Sample], rounds: Sequence[Sequence[Replayed]]) -> li
         there = tuple(
             one.output
             for asked in rounds
-            if (one := asked[place].answer).output is not None and one.fault != "nobody"
+            if (one := asked[place].answer).output is not None and one.fault != "infrastructure"
         )
         if there:
             kept.append(FrozenAnswers(sample_id=sample.id, answers=there))

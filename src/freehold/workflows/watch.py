@@ -284,7 +284,7 @@ async def _asked(
     differences, unscored = [], 0
     async with scorer_of(task) as scorer:
         for sample, known, reply in zip(plan.samples, plan.given, replies, strict=True):
-            told = reply.answer.output if reply.answer.fault != "nobody" else None
+            told = reply.answer.output if reply.answer.fault != "infrastructure" else None
             incumbent, candidate = (told, known) if plan.against == "live" else (known, told)
             if incumbent is None or (candidate is None and plan.against == "frozen"):
                 unscored += 1
