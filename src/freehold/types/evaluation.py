@@ -31,7 +31,7 @@ class Task(Record, frozen=True, kw_only=True):
 class Score(Record, frozen=True, kw_only=True):
     """How good one answer is. Higher is better, in [0, 1] unless the scorer says otherwise.
 
-    `value` is None when the answer could not be scored through nobody's fault; `reason` then says why.
+    `value` is None when the answer could not be scored for reasons outside the model; `reason` then says why.
     An answer in the wrong form (invalid JSON, no label) scores 0 with `format_ok` false.
     """
 

@@ -11,7 +11,7 @@ FindingKind = Literal["parity", "latency", "cost", "format"]
 
 
 class Finding(Record, frozen=True, kw_only=True):
-    """What another check found, told to the verdict in its own words. `ok` is None for mere information."""
+    """What another check found, in its own words. `ok` is None for mere information."""
 
     kind: FindingKind
     ok: bool | None
