@@ -11,14 +11,15 @@
     ├── WeightsError          weights cannot be had or trusted
     │   └── HashMismatchError the bytes are not the ones that were promised
     ├── EngineError           an engine does not start, crashed or lacks a capability
-    │   └── PortInUseError    somebody else listens there
+    │   └── PortInUseError    another program listens there
     ├── TrainingError         a training run stopped
     ├── UpstreamError         an endpoint answered with an error or not at all (often worth a retry)
     └── StorageError          disk full, no write access, database locked or damaged
         └── StoreError        the database in particular
+            └── RevisionError a change was made from a reading that is out of date
 
 A message names the thing, the value and the place; `hint` is the way out. The command line prints
-``error: …`` and ``hint: …`` and exits with `exit_code`; a traceback is only ever our own bug.
+``error: …`` and ``hint: …`` and exits with `exit_code`; a traceback is only ever a bug of freehold.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class EngineError(FreeholdError):
 
 
 class PortInUseError(EngineError):
-    """Somebody else listens on the port."""
+    """Another program listens on the port."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(
@@ -115,11 +116,15 @@ class UpstreamError(FreeholdError):
 
 
 class StorageError(FreeholdError):
-    """Disk full, no write access, or a damaged file of our own."""
+    """Disk full, no write access, or a damaged file that freehold wrote."""
 
 
 class StoreError(StorageError):
     """The database is locked, damaged or of a newer version."""
+
+
+class RevisionError(StoreError):
+    """A change was made from a reading that is out of date."""
 
 
 def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:

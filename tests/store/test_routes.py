@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from tests.store.examples import NOON
 
-from freehold.errors import StoreError
+from freehold.errors import RevisionError
 from freehold.types.route import Route, Target
 
 
@@ -32,6 +32,6 @@ def test_of_two_changes_made_from_one_reading_the_second_is_refused(store):
     route = Route(name="support", model="gpt-4o", incumbent=Target(endpoint="openai"))
     saved = store.save_route(route, who="ada", at=NOON, expected_revision=0)
     store.save_route(saved, who="ada", at=NOON, expected_revision=saved.revision)
-    with pytest.raises(StoreError, match="somebody changed it"):
+    with pytest.raises(RevisionError, match="it was changed meanwhile"):
         store.save_route(saved, who="bo", at=NOON, expected_revision=saved.revision)
     assert len(store.route_history("support")) == 2

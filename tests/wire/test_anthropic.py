@@ -1,77 +1,137 @@
-"""Anthropic's Messages API, translated to OpenAI's chat API."""
+"""Answers and streams of a chat API, told as Anthropic's Messages API, and back."""
 
 import json
 
 import pytest
 
-from freehold.wire.anthropic import read_request, request_to_openai
+from freehold.wire.anthropic import (
+    AnthropicStreamFromOpenai,
+    answer_from_openai,
+    complaint,
+    listed_model,
+    listed_models,
+    read_answer,
+    read_stream,
+)
 from freehold.wire.errors import ApiError
 
-ASKED = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "where?"}]}
-BEGUN = [*ASKED["messages"], {"role": "assistant", "content": "It is"}]
+REQUEST = b'{"model": "house", "messages": []}'
+CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{"q": "lamp"}'}}
 
 
-def translated(*, begun=None, **more):
-    return json.loads(request_to_openai(json.dumps({**ASKED, **more}).encode(), begun=begun))
+def completion(message, finish="stop"):
+    usage = {"prompt_tokens": 9, "completion_tokens": 3}
+    return json.dumps(
+        {"id": "1", "model": "m", "choices": [{"message": message, "finish_reason": finish}], "usage": usage}
+    ).encode()
 
 
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, "thinking with a budget is not possible"),
-        ({"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}, "clear_tool_uses"),
-        ({"output_config": {"task_budget": {"total": 9}}}, "task_budget is not possible"),
-        ({"speed": "fast"}, "speed is not possible"),
-        ({"messages": [{"role": "critic", "content": "x"}]}, "role critic"),
-        ({"messages": BEGUN}, "begins the answer"),
-        ({"system": [{"type": "image"}]}, "block of type image"),
-    ],
-)
-def test_what_it_has_no_word_for_is_refused(more, words):
-    with pytest.raises(ApiError, match=words) as error:
-        translated(**more)
-    assert error.value.status == 400
+def chunk(delta, finish=None, **more):
+    body = {
+        "id": "1",
+        "model": "m",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+        **more,
+    }
+    return b"data: " + json.dumps(body).encode() + b"\n\n"
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"thinking": {"type": "disabled"}},
-        {"thinking": {"type": "adaptive"}},
-        {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}},
-        {"service_tier": "auto", "mcp_servers": [], "speed": None},
-    ],
-)
-def test_what_says_nothing_about_the_answer_is_no_reason_to_refuse(more):
-    assert translated(**more) == translated()
+def told(stream, size=10_000):
+    """The translated stream, fed in pieces of `size`."""
+    translation = AnthropicStreamFromOpenai(REQUEST)
+    out = b"".join(translation.feed(stream[at : at + size]) for at in range(0, len(stream), size))
+    return out + translation.rest()
 
 
-def test_effort_and_forms_are_words_of_both():
-    schema = {"type": "object"}
-    chat = translated(output_config={"effort": "low", "format": {"type": "json_schema", "schema": schema}})
-    assert chat["reasoning_effort"] == "low"
-    assert chat["response_format"]["json_schema"]["schema"] == schema
-    older = translated(output_format={"type": "json_schema", "schema": schema})
-    assert older["response_format"] == chat["response_format"]
+def test_an_answer_has_text_calls_and_usage_under_the_name_that_was_asked_for():
+    message = {"role": "assistant", "content": "see", "tool_calls": [CALL]}
+    found = json.loads(answer_from_openai(completion(message, "tool_calls"), REQUEST))
+    assert found["model"] == "house" and found["stop_reason"] == "tool_use"
+    assert found["content"] == [
+        {"type": "text", "text": "see"},
+        {"type": "tool_use", "id": "c1", "name": "find", "input": {"q": "lamp"}},
+    ]
+    assert found["usage"] == {"input_tokens": 9, "output_tokens": 3}
 
 
-def test_an_answer_begun_by_the_client_is_gone_on_with_where_that_can_be():
-    assert translated(messages=BEGUN, begun={})["messages"][-1] == BEGUN[-1]
-    assert translated(messages=BEGUN, begun={"continue_final_message": True})["continue_final_message"]
+def test_arguments_that_are_not_json_are_an_error_of_the_model():
+    broken = {**CALL, "function": {"name": "find", "arguments": "{"}}
+    with pytest.raises(ApiError, match="not JSON") as caught:
+        answer_from_openai(completion({"tool_calls": [broken]}), REQUEST)
+    assert caught.value.status == 502
 
 
-def test_a_system_message_among_the_turns_stays_one():
-    said = {"role": "system", "content": [{"type": "text", "text": "Be brief."}]}
-    chat = translated(messages=[*ASKED["messages"], said])
-    assert chat["messages"][-1] == {"role": "system", "content": "Be brief."}
-
-
-def test_what_anthropic_itself_answers_is_read_for_its_conversation():
-    """Traces of passed-on requests and imported logs: a field without a word does not lose them."""
-    more = {"thinking": {"type": "enabled", "budget_tokens": 2000}, "speed": "fast", "messages": BEGUN}
-    read = json.loads(read_request(json.dumps({**ASKED, **more}).encode()))
-    assert read == {"model": "m", "max_tokens": 9, "messages": BEGUN}
-    with pytest.raises(ApiError, match="document"):
-        read_request(
-            json.dumps({**ASKED, "messages": [{"role": "user", "content": [{"type": "document"}]}]}).encode()
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_a_stream_and_its_translation_say_the_same_however_it_is_cut(size):
+    function = CALL["function"]
+    stream = (
+        chunk({"role": "assistant", "content": "se"})
+        + chunk({"content": "e"})
+        + chunk(
+            {"tool_calls": [{"index": 0, "id": "c1", "function": {"name": "find", "arguments": '{"q": '}}]}
         )
+        + chunk({"tool_calls": [{"index": 0, "function": {"arguments": function["arguments"][6:]}}]})
+        + chunk({}, "tool_calls", usage={"prompt_tokens": 9, "completion_tokens": 3})
+        + b"data: [DONE]\n\n"
+    )
+    answer = read_stream(told(stream, size))
+    message = answer.body["choices"][0]["message"]
+    assert answer.ended and answer.finish_reason == "tool_calls"
+    assert message["content"] == "see" and message["tool_calls"] == [CALL]
+    assert answer.usage is not None and answer.usage.completion_tokens == 3
+
+
+def test_a_stream_that_breaks_off_is_an_error_and_no_end():
+    translation = AnthropicStreamFromOpenai(REQUEST)
+    translation.feed(chunk({"content": "se"}))
+    with pytest.raises(ApiError):
+        translation.rest()
+
+
+def test_an_error_in_a_stream_is_raised_and_told_as_an_event():
+    translation = AnthropicStreamFromOpenai(REQUEST)
+    with pytest.raises(ApiError):
+        translation.feed(b'data: {"error": {"message": "full", "code": 500}}\n\n')
+    assert translation.broken(b"{}") == b"event: error\ndata: {}\n\n"
+
+
+def test_a_message_is_read_as_a_completion():
+    body = {
+        "type": "message", "id": "msg_1", "model": "claude", "stop_reason": "max_tokens",
+        "content": [{"type": "text", "text": "a"}, {"type": "tool_use", "id": "c1", "name": "f", "input": {"q": 1}}],
+        "usage": {"input_tokens": 4, "output_tokens": 2, "cache_read_input_tokens": 1},
+    }  # fmt: skip
+    answer = read_answer(json.dumps(body).encode())
+    assert answer.ended and answer.finish_reason == "length"
+    assert answer.body["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] == '{"q":1}'
+    assert answer.usage is not None and answer.usage.cached_prompt_tokens == 1
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff"])
+def test_bytes_that_are_no_json_are_no_answer(body):
+    assert read_answer(body) == (None, None, None, False)
+
+
+def test_an_error_is_kept_as_it_is():
+    assert read_answer(b'{"type": "error"}').body == {"type": "error"}
+
+
+def test_a_stream_without_an_end_is_what_came_of_it():
+    whole = told(chunk({"content": "see"}) + chunk({}, "stop") + b"data: [DONE]\n\n")
+    cut = read_stream(whole[: whole.index(b"event: message_delta")] + b"data: {broken\n\n")
+    assert not cut.ended and cut.body["choices"][0]["message"]["content"] == "see"
+    assert read_stream(b"").body is None
+
+
+def test_models_are_listed_with_their_time():
+    line = listed_model("house", 0)
+    assert line["created_at"] == "1970-01-01T00:00:00Z"
+    assert listed_models([line])["first_id"] == listed_models([line])["last_id"] == "house"
+    assert listed_models([])["first_id"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "words"), [(b'{"error": {"message": "full"}}', "full"), (b"[]", "answered with an error")]
+)
+def test_what_an_error_says(body, words):
+    assert words in complaint(body)

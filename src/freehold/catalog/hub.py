@@ -152,7 +152,7 @@ def _library() -> Any:
 
 @contextmanager
 def _errors(what: str) -> Iterator[None]:
-    """Turn the library's errors into ours, with a way out."""
+    """Turn the library's errors into freehold's, with a way out."""
     from huggingface_hub import errors
 
     try:

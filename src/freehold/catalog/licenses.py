@@ -1,4 +1,4 @@
-"""The catalog of licences: `licenses/*.toml`, one file a licence, clauses in our own words with sections."""
+"""The catalog of licences: `licenses/*.toml`, one file a licence, clauses paraphrased with their sections."""
 
 from __future__ import annotations
 

@@ -141,12 +141,12 @@ def nearest(model_id: str) -> str | None:
 
 
 def nearest_all(model_id: str, most: int = 3) -> tuple[str, ...]:
-    """Catalog ids somebody may have meant, best first: those that hold every word of it, else those spelt alike.
+    """Catalog ids that may have been meant, best first: those that hold every word of it, else those spelt alike.
 
     Of the former, models that follow instructions go first (they are what people serve), then the shortest names.
     """
     said = _words(model_id)
-    enough = any(len(word) > 1 for word in said)  # an "x" alone is in "8x7B", and nobody meant that
+    enough = any(len(word) > 1 for word in said)  # an "x" alone is in "8x7B", and that was not meant
     holding = [model for model in all_models() if enough and all(word in _words(model.id) for word in said)]
     if holding:
         holding.sort(key=lambda model: (not model.instruct, len(model.id), model.id))

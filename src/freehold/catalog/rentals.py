@@ -36,7 +36,7 @@ def rows() -> tuple[RentalRow, ...]:
 
 
 def usd_per_hour(accelerator: str) -> tuple[Range, str] | None:
-    """The whole range known for an accelerator, and where from; None when nobody was asked."""
+    """The whole range known for an accelerator, and where from; None when no price is known."""
     found = [row for row in rows() if accelerator in row.accelerators]
     if not found:
         return None

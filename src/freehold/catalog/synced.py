@@ -64,7 +64,7 @@ def all_synced(home: Path) -> list[SyncedModel]:
         except (OSError, msgspec.DecodeError) as error:
             raise StorageError(
                 f"catalog record {file} cannot be read: {error}",
-                hint="delete it: freehold catalog sync reads it anew",
+                hint="delete it: freehold catalog sync reads it again",
             ) from None
     return found
 

@@ -34,7 +34,7 @@ from freehold.types.trace import Trace
 _ORDER: tuple[SplitName, ...] = ("held_out", "validation", "train")
 """Who keeps a question that stands in several splits: the first of these."""
 _LOOKED_AT = 2000
-"""So many questions decide which pieces of text all have in common."""
+"""This many questions decide which pieces of text all have in common."""
 
 
 def split_of(key: str, recipe: Recipe) -> SplitName:
@@ -197,7 +197,7 @@ class _Index:
         return order[np.concatenate(([True], ~same))]
 
     def without_leaks(self, rows: npt.NDArray[np.int64], dropped: Counter[str]) -> npt.NDArray[np.int64]:
-        """Rows whose question does not stand in a split that goes before theirs."""
+        """Rows whose question does not stand in a split that takes precedence over theirs."""
         questions, codes = self._column(3)[rows], self.split_codes(rows)
         leaks = np.zeros(len(rows), dtype=np.bool_)
         for code in (1, 2):

@@ -24,7 +24,7 @@ def card_markdown(card: DataCard) -> str:
         parts += ["## Asked the same, answered differently", _lines(_conflicts(card))]
     parts += [
         "## Under whose terms",
-        _lines(card.terms or ("Nobody's answers but your own are learned from.",)),
+        _lines(card.terms or ("Only your own answers are learned from.",)),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -24,7 +24,7 @@ PERMUTATIONS = 128
 COMMON_SHARE = 0.2
 """A piece in more than this share of the questions says nothing about one of them …"""
 COMMON_FROM = 50
-"""… if there are so many questions at least."""
+"""… if there are at least this many questions."""
 FOUND = 0.999
 """Share of the pairs exactly at the threshold that become candidates; of likelier pairs it is more."""
 MOST_OF_A_BAND = 200

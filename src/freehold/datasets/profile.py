@@ -20,7 +20,7 @@ SHORTEST_TEXT = 12
 """A shorter text's language cannot be told."""
 LONGEST_LABEL = 80
 MOST_LABELS = 2000
-"""More different answers than this are no labels."""
+"""More different answers than this are not labels."""
 SHOWN_LABELS = 200
 FEW_SAMPLES = 50
 FEW_OF_A_LABEL = 5
@@ -104,7 +104,7 @@ def language_of() -> Callable[[str], str] | None:
 
 
 def warnings(splits: Mapping[SplitName, SplitProfile], conflicts: int) -> Iterator[str]:
-    """What somebody should look at before training on it."""
+    """What to look at before training on it."""
     train, held_out = splits["train"], splits["held_out"]
     if train.different_answers == 1 and train.samples > 1:
         yield (
@@ -137,7 +137,7 @@ def warnings(splits: Mapping[SplitName, SplitProfile], conflicts: int) -> Iterat
             and count > 2 * train.samples / train.different_answers
         ):
             share = count / train.samples
-            yield f"{share:.0%} of the training samples are {most!r}: whoever always says that is right as often"
+            yield f"{share:.0%} of the training samples are {most!r}: always answering that is right as often"
     if conflicts:
         yield f"{conflicts:,} pairs ask (nearly) the same and are to be answered differently: are labels wrong?"
 

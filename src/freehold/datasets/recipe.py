@@ -1,4 +1,4 @@
-"""How traces become a dataset: what decides its content beside the traces themselves."""
+"""How traces become a dataset: what decides its content besides the traces themselves."""
 
 from __future__ import annotations
 

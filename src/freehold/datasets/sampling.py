@@ -126,9 +126,9 @@ class _Preference(NamedTuple):
 
 
 def _preference(trace: Trace) -> _Preference:
-    """What somebody preferred: an imported pair or label, else the thumb given to the gateway.
+    """What was preferred: an imported pair or label, else the thumb given to the gateway.
 
-    A thumb down with a right answer beside it is a pair: the right answer is better than the one given.
+    A thumb down with a right answer is a pair: the right answer is better than the one given.
     """
     rejected = None if trace.rejected is None else msgspec.convert(list(trace.rejected), tuple[Message, ...])
     if rejected is not None or trace.desirable is not None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from freehold.errors import ConfigError, StorageError, StoreError
+from freehold.errors import ConfigError, RevisionError, StorageError
 from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import GatewayConfig, check_apart, check_route
 from freehold.gateway.http.request import Request
@@ -125,10 +125,8 @@ class Admin:
             )
         except ConfigError as error:
             raise ApiError(409, str(error), code="same_requests", param="route") from None
-        except StoreError as error:
-            if "changed it meanwhile" in error.message:
-                raise ApiError(409, error.message, code="changed_meanwhile") from None
-            raise _unavailable(error) from None
+        except RevisionError as error:
+            raise ApiError(409, error.message, code="changed_meanwhile") from None
         except StorageError as error:
             raise _unavailable(error) from None
         return _json(200, saved)

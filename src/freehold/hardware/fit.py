@@ -29,7 +29,7 @@ def fit(
 ) -> Fit:
     """Set what serving needs against what the machine has.
 
-    Raises `UsageError` for a workload that means nothing (no tokens, nobody at once), and for vLLM on a machine
+    Raises `UsageError` for a workload that means nothing (no tokens, no requests at once), and for vLLM on a machine
     without accelerators.
     """
     if load.engine == "vllm" and not machine.accelerators:

@@ -232,7 +232,7 @@ def _experts(read: _Keys, kind: str) -> ExpertShape | None:
         shared=read.optional("n_shared_experts")
         or read.optional("moe_num_shared_experts")
         or (1 if kind in DELTA else 0),
-        # Gemma 4 runs a dense layer beside the experts: every token passes it.
+        # Gemma 4 runs a dense layer next to the experts: every token passes it.
         shared_ffn=read.whole("intermediate_size")
         if kind.startswith("gemma4")
         else (read.whole("shared_expert_intermediate_size") if kind in DELTA else None),

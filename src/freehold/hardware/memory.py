@@ -20,7 +20,7 @@ CELL_PADDING = 256
 MICRO_BATCH = 512
 """Tokens llama.cpp pushes through the graph at once (``n_ubatch``), its default."""
 PROCESS_BYTES = 40 << 20
-"""The server's process beside model, cache and compute buffers: interpreter, libraries, thread stacks."""
+"""The server's process besides model, cache and compute buffers: interpreter, libraries, thread stacks."""
 PROCESS_BYTES_PER_TOKEN = 250
 """The process's tables of one vocabulary entry; with `PROCESS_BYTES` fitted to resident memory beyond the load
 report (docs/reference/memory-fit.md)."""
@@ -120,8 +120,8 @@ def compute_bytes(shape: Shape, workload: Workload) -> int:
     """Scratch memory of the compute graph for one micro-batch, and the output buffer, with flash attention.
 
     Masks take 2 bytes (f16) per token of the batch and cell of one sequence. Activations are f32; the graph's
-    peak lies in the widest step: five hidden-wide tensors stay alive beside the three of a feed-forward
-    layer, or beside queries and keys. The widths were fitted to the engine's reports over shapes that vary
+    peak lies in the widest step: five hidden-wide tensors stay alive next to the three of a feed-forward
+    layer, or next to queries and keys. The widths were fitted to the engine's reports over shapes that vary
     one size at a time; docs/reference/memory-fit.md has what remains.
     """
     cells = _padded(workload.context_tokens)
@@ -179,7 +179,7 @@ def serving_parts(
         )
     if load.adapters_bytes:
         parts.append(
-            FitPart(name="adapters", bytes=load.adapters_bytes, basis="adapters held beside the base")
+            FitPart(name="adapters", bytes=load.adapters_bytes, basis="adapters held next to the base")
         )
     if cache.tokens_bytes:
         parts.append(

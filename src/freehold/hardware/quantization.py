@@ -88,7 +88,7 @@ BASE_TYPES: dict[str, str] = {
 """Quantization → the type most tensors get, largest first."""
 
 FALLBACKS: dict[str, str] = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
-"""Where a row is no multiple of 256: the replacement type (all others become IQ4_NL)."""
+"""Where a row is not a multiple of 256: the replacement type (all others become IQ4_NL)."""
 
 _ONE_OR_TWO_BITS = ("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M")
 _EIGHT_EXPERT_OUTPUT = (

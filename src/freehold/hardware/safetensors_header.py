@@ -61,6 +61,6 @@ def safetensors_header(file: Path) -> TensorFile:
             by_type[one["dtype"]] = by_type.get(one["dtype"], 0) + end - begin
     except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
         raise InputError(
-            "not a sound safetensors file: its header is no list of tensors", path=str(file)
+            "not a sound safetensors file: its header is not a list of tensors", path=str(file)
         ) from None
     return TensorFile(size - 8 - int(length), len(tensors), by_type)

@@ -33,7 +33,7 @@ KNOWN_ARCHITECTURES = frozenset(
 
 
 def bounds_of(header: Header) -> tuple[str, ...]:
-    """What to say of a file whose architecture nothing here knows."""
+    """What to say of a file of an unknown architecture."""
     if header.architecture in KNOWN_ARCHITECTURES | SLIDING_CYCLES.keys() | CHUNKED.keys():
         return ()
     return (

@@ -1,4 +1,4 @@
-"""How fast a model runs: a roofline estimate with a range, until somebody measured it.
+"""How fast a model runs: a roofline estimate with a range, until it is measured.
 
 Reading a prompt is bound by arithmetic (2 operations a weight and token), writing an answer by memory: each
 token needs the active weights once, shared by all requests of a batch, and each request's own cache. What

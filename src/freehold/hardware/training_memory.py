@@ -25,15 +25,15 @@ Layers = Literal["fused", "modules"]
 Loss = Literal["chunked", "whole"]
 
 CHUNK_ROWS = 256
-"""Rows of logits our loss makes at once (`freehold.training.compute.loss`)."""
+"""Rows of logits freehold's loss makes at once (`freehold.training.compute.loss`)."""
 EXPLICIT_SCORES = 8_000_000
-"""Up to so many attention scores our attention keeps its probabilities (`freehold.training.compute.attention`)."""
+"""Up to this many attention scores, freehold's attention keeps its probabilities (`freehold.training.compute.attention`)."""
 ROW_MULTIPLE = 64
 """A packed row is filled up to a multiple of this."""
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Bytes of one NF4 weight with double quantization: 4 bits, an 8-bit scale for 64, a float for 256 scales."""
 PROCESS_BYTES = 560 << 20
-"""The worker beside weights and activations: interpreter, torch, transformers, peft. Measured on a CPU."""
+"""The worker besides weights and activations: interpreter, torch, transformers, peft. Measured on a CPU."""
 DEVICE_BYTES = 500 << 20
 """What a driver and its libraries take on an accelerator. An assumption, not measured here."""
 
@@ -267,7 +267,7 @@ def _layer(shape: Shape, load: TrainingLoad, layer: int) -> float:
     norms = shape.norms_per_layer * (4 * hidden + 4)
     if shape.qk_norm == "head":
         norms += 4 * (size.q + size.kv // 2)
-    # Our packed attention keeps q, k and v; PyTorch's kernels keep their result and a float per head too.
+    # Freehold's packed attention keeps q, k and v; PyTorch's kernels keep their result and a float per head too.
     attention = e * (size.q + size.kv)
     if load.loss == "whole":
         attention += e * size.out + 4 * shape.heads
@@ -291,7 +291,7 @@ def _adapter_inputs(shape: Shape, load: TrainingLoad, layer: int) -> float:
 
 
 def _probabilities(shape: Shape, load: TrainingLoad, copies: int | None = None) -> int:
-    """Attention probabilities our attention keeps for short samples; with `copies`, those passing by."""
+    """Attention probabilities that are kept for short samples; with `copies`, those passing by."""
     if load.loss == "whole":
         return 0
     own = load.sample_tokens - load.shared_tokens

@@ -17,7 +17,7 @@ from freehold.types.model import Shape
 UTILISATION = 0.92
 """Share of a device that vLLM takes by default (0.9 before mid-2026)."""
 BLOCK_TOKENS = 16
-"""The cache is handed out in blocks of so many tokens."""
+"""The cache is handed out in blocks of this many tokens."""
 BATCH_TOKENS = 8192
 """Tokens of one step at most: the server's default on large accelerators (2,048 on small ones)."""
 SEQUENCES = 256
@@ -107,7 +107,7 @@ def vllm_parts(
     parts = [FitPart(name="weights", bytes=load.weights_bytes, basis=load.weights_basis)]
     if load.adapters_bytes:
         parts.append(
-            FitPart(name="adapters", bytes=load.adapters_bytes, basis="adapters held beside the base")
+            FitPart(name="adapters", bytes=load.adapters_bytes, basis="adapters held next to the base")
         )
     parts.append(
         FitPart(

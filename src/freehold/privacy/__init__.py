@@ -1,1 +1,1 @@
-"""Find personal data and secrets in text: by patterns of our own, by Presidio, by detect-secrets."""
+"""Find personal data and secrets in text: by built-in patterns, by Presidio, by detect-secrets."""

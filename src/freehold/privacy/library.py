@@ -1,11 +1,12 @@
-"""Personal data by a library: Presidio's recognizers (extra ``pii``), after our own patterns.
+"""Personal data by a library: Presidio's recognizers (extra ``pii``), after the built-in patterns.
 
 Covered: what `patterns` finds, and besides phone numbers of many countries, social security, tax and passport
 numbers, NHS numbers, bank and driver's licence numbers near a word that says so, wallets, MAC addresses. Names and
 places where a spaCy model with a named-entity recognizer is installed (``en_core_web_sm``, for example); Presidio
 itself brings none.
 Not covered: names without such a model; other languages than the model's; texts of more than `MOST_CHARACTERS`, in
-which only our patterns look: the library's time grows with the square of its finds; megabytes of numbers took minutes.
+which only the built-in patterns look: the library's time grows with the square of its finds, and megabytes of numbers
+took minutes.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class PresidioLibrary:
         return self._find(text, sure=True)
 
     def find(self, text: str) -> list[Find]:
-        """What is found, in order and apart from each other: our patterns' finds first, then the library's."""
+        """What is found, in order and apart from each other: the built-in patterns' finds first, then the library's."""
         return self._find(text, sure=False)
 
     def _find(self, text: str, *, sure: bool) -> list[Find]:
@@ -139,7 +140,7 @@ def _is_sure(text: str, result: Any) -> bool:
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether a find is no part of a longer word: in ``LL-482913`` the digits are an order's number, not a phone's."""
+    """Whether a find is not part of a longer word: in ``LL-482913`` the digits are an order's number, not a phone's."""
     return not (_JOINED_BEFORE.search(text, max(0, start - 2), start) or _JOINED_AFTER.match(text, end))
 
 

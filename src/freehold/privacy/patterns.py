@@ -28,7 +28,7 @@ _ANY_HINT = re.compile(r"[@\d]|sk-|eyJ|[Bb]earer |ghp_|xox")
 
 
 def find(text: str) -> list[Find]:
-    """What is found, in order and apart from each other. A kind found first goes before those after it."""
+    """What is found, in order and apart from each other. A kind earlier in the list wins over those after it."""
     if not _ANY_HINT.search(text):
         return []
     found: list[Find] = []

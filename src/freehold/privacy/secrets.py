@@ -1,4 +1,4 @@
-"""Secrets by detect-secrets' detectors of keys with a known form (extra ``pii``), beside our own patterns.
+"""Secrets by detect-secrets' detectors of keys with a known form (extra ``pii``), in addition to the built-in patterns.
 
 Covered: keys and tokens of AWS, Azure, GitHub, GitLab, npm, PyPI, Slack, Stripe, SendGrid, Twilio, Telegram, Discord
 and others, passwords in URLs, JSON web tokens, private keys in PEM.
@@ -18,7 +18,7 @@ from freehold.privacy.finds import Find, apart
 _LEFT_OUT = frozenset(
     {
         "Base64 High Entropy String", "Hex High Entropy String", "Secret Keyword", "Public IP (ipv4)",
-        "Private Key",  # finds the first line only; ours finds the key
+        "Private Key",  # finds the first line only; the built-in pattern finds the key
     }
 )  # fmt: skip
 _PRIVATE_KEY = re.compile(
@@ -27,7 +27,7 @@ _PRIVATE_KEY = re.compile(
     re.DOTALL,
 )
 SHORTEST = 12
-"""Fewer characters than this are no key."""
+"""Fewer characters than this are not a key."""
 
 
 def available() -> bool:

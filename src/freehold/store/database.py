@@ -64,7 +64,7 @@ class Database:
                 yield connection
 
     def watch(self) -> ChangeWatch:
-        """Something to ask again and again whether there is news. Close it before the database."""
+        """A watch that can be asked again and again whether there is news. Close it before the database."""
         return ChangeWatch(self._engine, self.where)
 
     def close(self) -> None:
@@ -78,13 +78,13 @@ class Database:
         ):
             self._file.parent.mkdir(parents=True, exist_ok=True)
         if not self._file.exists():
-            # Prompts lie in here: nobody but the owner reads them.
+            # It holds prompts: only the owner may read them.
             with files.writing(f"cannot make {self._file}", hint="choose another place: FREEHOLD_STATE=…"):
                 self._file.touch(mode=0o600)
 
 
 class ChangeWatch:
-    """Whether anything was written since it was last asked, by whomever.
+    """Whether anything was written since it was last asked, by any process.
 
     SQLite counts the commits of others for each connection, which takes some ten microseconds to read; PostgreSQL
     has no such count, so there the answer is always yes. Use it from one thread.
@@ -119,7 +119,7 @@ class ChangeWatch:
 def _prepare_sqlite(engine: Engine, busy_timeout_ms: int) -> None:
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
-        # We say BEGIN ourselves: the driver's own would take the write lock only at the first write,
+        # BEGIN is sent explicitly: the driver's own would take the write lock only at the first write,
         # and a read transaction that turns into a writing one fails at once instead of waiting.
         connection.isolation_level = None
         cursor = connection.cursor()

@@ -1,4 +1,4 @@
-"""Foreign errors become ours at this boundary, each with its way out."""
+"""The database's errors become freehold's at this boundary, each with its way out."""
 
 from __future__ import annotations
 

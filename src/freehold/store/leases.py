@@ -11,7 +11,7 @@ from freehold.store.tables import leases, to_micros
 
 
 def take(database: Database, name: str, owner: str, *, at: datetime, seconds: float) -> bool:
-    """Hold `name` until `seconds` after `at`; False while another owner does. Holding it anew prolongs it."""
+    """Hold `name` until `seconds` after `at`; False while another owner does. Taking it again prolongs it."""
     until = to_micros(at + timedelta(seconds=seconds))
     with database.writing() as connection:
         row = connection.execute(select(leases).where(leases.c.name == name)).one_or_none()
@@ -25,7 +25,7 @@ def take(database: Database, name: str, owner: str, *, at: datetime, seconds: fl
 
 
 def give_back(database: Database, name: str, owner: str) -> None:
-    """Let somebody else hold it at once."""
+    """Let another owner hold it at once."""
     with database.writing() as connection:
         connection.execute(delete(leases).where(leases.c.name == name, leases.c.owner == owner))
 
@@ -49,6 +49,6 @@ def alive(database: Database, kind: str, owner: str, *, at: datetime, seconds: f
 
 
 def holder(database: Database, name: str) -> str | None:
-    """Who held `name` last; None when nobody has, or it was given back."""
+    """Who held `name` last; None when it was never held, or was given back."""
     with database.reading() as connection:
         return connection.execute(select(leases.c.owner).where(leases.c.name == name)).scalar()

@@ -1,7 +1,7 @@
 """What a rollout has learned so far: windows of users, scores of pairs, and the state of its tests.
 
-Everything one look learns is written in one transaction, and only when nobody else looked meanwhile: a trace is
-never counted twice, whoever is killed when.
+Everything one look learns is written in one transaction, and only when no other look came in between: a trace is
+never counted twice, whichever process is killed when.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
-from freehold.errors import StoreError
+from freehold.errors import RevisionError
 from freehold.store.database import Database
 from freehold.store.records import decoded
 from freehold.store.tables import counters, from_micros, route_history, routes, to_micros
@@ -32,14 +32,14 @@ class RouteStore:
     ) -> Route:
         """Keep a route and a line of its history; returns it with its new revision.
 
-        With `expected_revision`, raises `StoreError` when somebody else changed the route in between.
+        With `expected_revision`, raises `RevisionError` when the route was changed in between.
         """
         with self.database.writing() as connection:
             found = connection.execute(select(routes.c.revision).where(routes.c.name == route.name)).scalar()
             if expected_revision is not None and (found or 0) != expected_revision:
-                raise StoreError(
+                raise RevisionError(
                     f"route {route.name} is at revision {found or 0}, not {expected_revision}: "
-                    "somebody changed it meanwhile",
+                    "it was changed meanwhile",
                     hint="look at it again, then repeat the change",
                 )
             saved = msgspec.structs.replace(route, revision=_next_revision(connection))

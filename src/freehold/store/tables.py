@@ -1,6 +1,6 @@
 """The tables as the newest migration leaves them.
 
-Bodies are JSON; a trace's body is JSON compressed with zstandard. Columns beside a body exist to be
+Bodies are JSON; a trace's body is JSON compressed with zstandard. Columns next to a body exist to be
 searched. Times are UTC, stored as microseconds since 1970: SQLite has no type for them.
 """
 

@@ -42,13 +42,13 @@ class TraceStore:
         self.database = database
 
     def add_traces(self, new: Iterable[Trace]) -> int:
-        """Keep traces, batch by batch; one whose id is here is left alone. Returns how many were new."""
+        """Keep traces, batch by batch; one whose id is known is left alone. Returns how many were new."""
         added = 0
         stream = iter(new)
         while rows := [_trace_row(trace) for trace in islice(stream, TRACE_BATCH)]:
             with self.database.writing() as connection:
                 if connection.dialect.name == "postgresql":
-                    # One batch at a time, or who reads on from the last place would miss what was given a
+                    # One batch at a time, or a reader that goes on from the last place would miss what was given a
                     # lower place but committed later. SQLite has one writer anyway.
                     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TRACES_LOCK})
                 added += _insert_ignoring(connection, rows)
@@ -85,7 +85,7 @@ class TraceStore:
             return [bodies.unpack_trace(row.body) for row in connection.execute(query)]
 
     def find_traces(self, id_prefix: str, *, most: int = 10) -> list[Trace]:
-        """Traces whose id begins so."""
+        """Traces whose id begins with `id_prefix`."""
         query = select(traces.c.body).where(traces.c.id.startswith(id_prefix, autoescape=True)).limit(most)
         with self.database.reading() as connection:
             return [bodies.unpack_trace(row.body) for row in connection.execute(query)]
@@ -118,7 +118,7 @@ class TraceStore:
         return found
 
     def replace_trace(self, trace: Trace) -> bool:
-        """Write a trace anew (a right answer was given later); False when it is not here."""
+        """Write a trace again (a right answer was given later); False when it is not here."""
         row = _trace_row(trace)
         with self.database.writing() as connection:
             return connection.execute(update(traces).where(traces.c.id == trace.id).values(row)).rowcount > 0

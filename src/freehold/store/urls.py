@@ -20,7 +20,7 @@ def default_url(state: Path) -> str:
 def parsed(url: str) -> URL:
     """A URL with the driver freehold uses filled in.
 
-    Raises `ConfigError` for something that is no database URL, or a database freehold does not speak.
+    Raises `ConfigError` for something that is not a database URL, or a database freehold does not support.
     """
     try:
         result = make_url(url)

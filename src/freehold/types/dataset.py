@@ -37,7 +37,7 @@ class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One unit of a task: what is asked, what the incumbent answered, what is right.
 
     `id` is the content id of `messages` and `tools` (of a preference: of its answers as well). `group` is the
-    independent unit that must not be torn across splits (conversation, user). `gold` is None where nobody has said
+    independent unit that must not be torn across splits (conversation, user). `gold` is None where it has not been said
     what is right. `completion` is the target as messages where it is more than text (tool calls, a weight).
 
     Preferences: the target is the better answer and `rejected` the worse one (DPO); `desirable` says of a lone

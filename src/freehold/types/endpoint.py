@@ -87,7 +87,7 @@ class ServePlan(StoredRecord, frozen=True, kw_only=True):
 class ServedModel(Record, frozen=True, kw_only=True):
     """One model name an endpoint answers to.
 
-    `extra_body` is merged into each request's JSON object by whoever calls: llama.cpp selects an adapter
+    `extra_body` is merged into each request's JSON object by the caller: llama.cpp selects an adapter
     with a ``lora`` list in the request, so the adapter's name maps to the base's `upstream_name` plus this.
     """
 

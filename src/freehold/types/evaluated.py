@@ -51,7 +51,7 @@ class UntrainedBaseline(Record, frozen=True, kw_only=True):
 
 
 class Measured(Record, frozen=True, kw_only=True):
-    """A model's score by itself, with an interval at `level`. It is no comparison: it rests on no pairs.
+    """A model's score by itself, with an interval at `level`. It is not a comparison: it does not rest on pairs.
 
     `method` is ``wilson`` for scores of 0 and 1, ``t`` else. Absent limits mean too few scored samples.
     """

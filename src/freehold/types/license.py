@@ -1,4 +1,4 @@
-"""Licences as typed clauses in our own words, and what is released under them."""
+"""Licences as typed clauses, paraphrased, and what is released under them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Clause(
     tag_field="kind",
     omit_defaults=True,
 ):
-    """A clause: where it stands and, in our own words, what it says."""
+    """A clause: where it stands and what it says, paraphrased."""
 
     section: str
     text: str
@@ -144,7 +144,7 @@ class OutputsClause(_Clause, frozen=True, kw_only=True, tag="outputs"):
     `student` is whether a model trained on outputs is a derivative that inherits every duty: never, when
     it is meant to perform similarly, or always. `classifier`, `assistant` and `other` say how each kind of
     student fares: ``undistributed`` is free as long as the student is neither passed on nor sold. With
-    `llm_only` a classifier counts as one only if its base is no language model. `except_licenses` names
+    `llm_only` a classifier counts as one only if its base is not a language model. `except_licenses` names
     licences whose own derivatives may always be improved.
     """
 
@@ -206,7 +206,7 @@ Clause = (
 
 
 class License(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A licence, or the terms of a service (`scope`), as typed clauses in our own words.
+    """A licence, or the terms of a service (`scope`), as typed clauses, paraphrased.
 
     `id` is the SPDX id where one exists, else a LicenseRef. `confidence` is the worst a reader should
     assume of a clause that says nothing itself. `names` are other ways people write it, `serves` how the

@@ -84,7 +84,7 @@ class Fit(StoredRecord, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     largest_context_tokens: int | None = None
     largest_concurrency: int | None = None
-    """Most requests at once at the workload's context; None when not even one fits, or nobody asked."""
+    """Most requests at once at the workload's context; None when not even one fits, or when it was not asked for."""
     kv_type: str = "f16"
     speed: Speed | None = None
     ways_out: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from typing import Literal
 from freehold.types.record import Record
 
 MAX_LAYERS = 10_000
-"""The deepest model published has 126; a file that claims more than this is no model."""
+"""The deepest model published has 126; a file that claims more than this is not a model."""
 
 WeightsFormat = Literal["gguf", "safetensors"]
 

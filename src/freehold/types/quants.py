@@ -26,7 +26,7 @@ class QuantRow(Record, frozen=True, kw_only=True):
     path: str | None = None
     """The file, when it is here."""
     speed: Speed | None = None
-    """Measured where somebody measured, else estimated."""
+    """Measured where a measurement is known, else estimated."""
     score: float | None = None
     """On the project's task, where `freehold quants --measure` has been run."""
     loss: LossOutcome | None = None

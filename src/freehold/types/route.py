@@ -121,7 +121,7 @@ class FileRoute(StoredRecord, frozen=True, kw_only=True):
 class ApiKey(StoredRecord, frozen=True, kw_only=True):
     """A local key an application must show. Only its hash is kept (see `freehold.gateway.keys`).
 
-    A revoked key stays known, so that revoking the last one does not let everybody in.
+    A revoked key stays known, so that revoking the last one does not open the gateway to all.
     """
 
     kind: ClassVar[str] = "api_key"

@@ -23,11 +23,11 @@ class Trace(Record, frozen=True, kw_only=True):
 
     `request` is the request's JSON body; `response` the (for streams: reassembled) response body, both as
     the OpenAI chat API spells them, whatever API the client spoke. Only complete traces may become samples.
-    `gold` is a right answer somebody gave later, `metadata` are the caller's own fields (user, language …).
+    `gold` is a right answer that was given later, `metadata` are the caller's own fields (user, language …).
     `source` says how it came: ``gateway``, ``import:FILE#LINE``. `kind` is which API was asked. `arm` is where
     the request was sent, `share` the probability with which this key was sent there, `assignment_key` a hash of
     the key. `fallback` says why another endpoint than the arm's had to answer. `rejected` are the messages of a
-    worse answer somebody set beside this one, `desirable` whether somebody liked it.
+    worse answer to compare this one with, `desirable` whether this one was liked.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""What a training run will see and take, told before it runs."""
+"""What a training run will see and take, before it runs."""
 
 from __future__ import annotations
 

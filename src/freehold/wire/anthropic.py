@@ -4,7 +4,7 @@ Covered: text, images, tools and their results, tool choice, stop sequences, sys
 streams, the count of a prompt's tokens where the endpoint can tell it, the list of models.
 Not covered (refused): documents, server-side tools, thinking with a budget, and everything else a chat API has no
 word for. Thinking blocks of earlier turns are left out, as the API allows; a model that thinks by itself does so,
-and its thinking is not told.
+and its thinking is not passed on.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _arguments(text: Any) -> Any:
 
 
 class AnthropicStreamFromOpenai:
-    """A chat completion stream, told as Anthropic's events."""
+    """A chat completion stream as Anthropic's events."""
 
     def __init__(self, request: bytes) -> None:
         self._model = openai.peek(request).model

@@ -70,7 +70,7 @@ def generate_to_openai(body: bytes) -> bytes:
 def probe_from_openai(body: bytes) -> bytes:
     """The chat request that reads the same prompt and writes one token, and is an error where it does not fit.
 
-    Through OpenAI's API Ollama cuts a prompt over the context without a word; only its own API can be asked not to.
+    Through OpenAI's API Ollama silently cuts a prompt over the context; only its own API can be asked not to.
     """
     chat = msgspec.json.decode(body)
     messages = []
@@ -320,7 +320,7 @@ def old_embedding_from_openai(body: bytes, request: bytes) -> bytes:
 
 
 class OllamaStreamFromOpenai:
-    """A chat completion stream, told as lines of JSON. Tool calls are told whole, at the end."""
+    """A chat completion stream as lines of JSON. Tool calls come whole, at the end."""
 
     def __init__(self, request: bytes, *, generate: bool = False) -> None:
         self._model = openai.peek(request).model

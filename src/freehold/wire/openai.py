@@ -34,7 +34,7 @@ _messages = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def peek(body: bytes) -> Peek:
-    """Look at a request's body. Raises `ApiError` (400) when it is no JSON object, or its model no string."""
+    """Look at a request's body. Raises `ApiError` (400) when it is not a JSON object, or its model not a string."""
     try:
         seen = _peek.decode(body)
         if not body.isascii():
@@ -66,7 +66,7 @@ def splice(body: bytes, changes: dict[str, Any]) -> bytes:
 def one_tool(body: bytes) -> dict[str, Any]:
     """Changes that ask an engine which reads no names for the tool a request names; empty where it names none.
 
-    llama.cpp takes ``tool_choice`` as a text only, and passes over anything else without a word.
+    llama.cpp takes ``tool_choice`` as a text only, and silently ignores anything else.
     """
     try:
         fields = _fields.decode(body)

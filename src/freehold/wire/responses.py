@@ -44,7 +44,7 @@ def request_to_openai(body: bytes) -> bytes:
         raise ApiError(400, "top_logprobs is possible with /v1/chat/completions only", param="top_logprobs")
     refuse_others(asked, _TRANSLATED, "the API of this model")
     for wanted in asked.get("include") or ():
-        # Reasoning is not told, so there is none to be encrypted.
+        # Reasoning is not passed on, so there is none to encrypt.
         if wanted != "reasoning.encrypted_content":
             raise ApiError(400, f"include {str(wanted)[:100]} is not possible here", param="include")
     return msgspec.json.encode(_as_chat_request(asked))
@@ -243,7 +243,7 @@ def answer_from_openai(body: bytes, request: bytes) -> bytes:
 
 
 class ResponsesStreamFromOpenai:
-    """A chat completion stream, told as the events of a response."""
+    """A chat completion stream as the events of a response."""
 
     def __init__(self, request: bytes) -> None:
         self._asked = msgspec.json.decode(request)

@@ -36,7 +36,7 @@ def events(stream: bytes) -> Iterator[tuple[bytes, bytes]]:
 class JsonEvents:
     """The JSON objects of a running stream, each once its event is whole.
 
-    What is no JSON object (``[DONE]``, a comment, an event without data) is passed over; `done` says whether
+    What is not a JSON object (``[DONE]``, a comment, an event without data) is passed over; `done` says whether
     ``[DONE]`` was among it.
     """
 
@@ -72,7 +72,7 @@ class JsonEvents:
 
 
 class UsageFilter:
-    """Leaves out the usage chunk that only we asked for, so that the client gets the stream it asked for.
+    """Leaves out the usage chunk that only freehold asked for, so that the client gets the stream it asked for.
 
     OpenAI's API sends usage in one last chunk whose ``choices`` are empty. Whole events pass as they came;
     only the piece of an event that has not ended yet is held until it has.

@@ -226,7 +226,7 @@ def answer_to_openai(body: bytes, request: bytes) -> bytes:
 
 
 def _usage(asked: int | None, said: int | None, cached: int | None) -> dict[str, Any]:
-    # Anthropic counts what it had in its cache beside the input, OpenAI as a part of it.
+    # Anthropic counts what it had in its cache apart from the input, OpenAI as a part of it.
     asked, said, cached = (asked or 0) + (cached or 0), said or 0, cached or 0
     return {
         "prompt_tokens": asked,
@@ -237,7 +237,7 @@ def _usage(asked: int | None, said: int | None, cached: int | None) -> dict[str,
 
 
 class StreamToOpenai:
-    """Anthropic's events, told as a chat completion stream."""
+    """Anthropic's events as a chat completion stream."""
 
     def __init__(self, request: bytes) -> None:
         seen = openai.peek(request)

@@ -2,7 +2,7 @@
 
 Covered: the formats of `IMPORTERS`, in JSON lines, JSON, CSV, Parquet and Arrow, gzip or Zstandard compressed, also
 folders of them; any number of records in little memory. A bad record is yielded as a `RejectedRecord` with its line and
-reason, one that is sound but no call of a model as `PassedOver`; reading goes on.
+reason, one that is sound but not a call of a model as `PassedOver`; reading goes on.
 Not covered: live fetching from those tools.
 """
 
@@ -121,7 +121,7 @@ def _source(part: Part, data: DataConfig) -> ImportSource:
 
 
 def _nothing(path: Path, looked: list[SourceRow]) -> InputError:
-    """The error for a file none of whose first records can be read."""
+    """The error for a file without a readable record at its beginning."""
     if not looked:
         return InputError("no record in it", path=str(path), hint="it is empty, or holds only a header")
     first = looked[0]

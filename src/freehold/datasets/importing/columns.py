@@ -115,7 +115,7 @@ def _choose(data: DataConfig, columns: Columns) -> _Fields:
         raise InputError(
             f"no field for the question; {fields}",
             hint="name them: --input and --label, or input and label in [data]"
-            + ("; if the first line is no header, put one above it" if columns.fixed else ""),
+            + ("; if the first line is not a header, put one above it" if columns.fixed else ""),
         )
     guessed = data.label is None and data.incumbent is None
     if columns.names and (columns.fixed or guessed) and not {right, said} & {*columns.names}:

@@ -43,7 +43,7 @@ def parts(path: Path) -> Iterator[Part]:
     found = [one for one in sorted(path.rglob("*")) if one.is_file() and _is_data(one)]
     found = [one for one in found if not any(part.startswith(".") for part in one.relative_to(path).parts)]
     states = {one.parent: _named(one) for one in path.rglob("state.json")}
-    if states:  # what `save_to_disk` wrote lists its files, so that caches beside them are not read
+    if states:  # what `save_to_disk` wrote lists its files, so that caches next to them are not read
         found = [one for one in found if one.parent not in states or one.name in states[one.parent]]
     if not found:
         raise InputError(

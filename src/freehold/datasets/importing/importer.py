@@ -89,7 +89,7 @@ def outcome_of(row: SourceRow, convert: Callable[[dict[str, Any]], Imported]) ->
     except NotWanted as unwanted:
         return PassedOver(line=row.line, reason=str(unwanted))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        # Others' files hold shapes nobody has written down; one such record must not end the import.
+        # Files of other tools hold undocumented shapes; one such record must not end the import.
         reason = f"not of the shape its tool is known to write ({type(error).__name__}: {error})"
         return RejectedRecord(line=row.line, reason=reason, text=row.text)
 
@@ -104,7 +104,7 @@ def first(record: dict[str, Any], *names: str) -> Any:
 
 
 def common(record: dict[str, Any]) -> dict[str, Any]:
-    """Fields any JSON record may carry beside its conversation."""
+    """Fields any JSON record may carry besides its conversation."""
     metadata = record.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
         metadata = as_object(metadata)

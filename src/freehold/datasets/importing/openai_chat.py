@@ -50,9 +50,7 @@ def _convert(line: int, record: dict[str, Any], data: DataConfig) -> Imported:
         fields["gold"] = answer_text(first(record, *_RIGHT))
         if fields["gold"] is None:
             check_exchange(turns, None)
-            raise BadRecord(
-                "the last message is not from the assistant, and no right answer stands beside it"
-            )
+            raise BadRecord("the last message is not from the assistant, and there is no right answer")
         fields["metadata"] |= _rest(record, _RIGHT)
     else:
         turns = turns[:-1]

@@ -2,7 +2,7 @@
 
 Source of the shape: OpenAI's API reference, "List stored Chat Completions" and "Get the messages in a stored chat
 completion" (developers.openai.com, read 2026-11). The list holds answers, tools and metadata; the messages come from
-a second call, whose result is expected beside them as ``messages`` (or ``input``). The import guide has the script.
+a second call, whose result is expected with them as ``messages`` (or ``input``). The import guide has the script.
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ def _span(line: int, span: dict[str, Any]) -> Imported:
     kind = attributes.get(openinference.KIND)  # agents and chains repeat what their calls say
     speaks = kind in (None, "LLM") and any(key.startswith(("gen_ai.", "llm.request")) for key in attributes)
     if not speaks or operation not in _CHATS:
-        raise NotWanted("a span that is no chat with a model")
+        raise NotWanted("a span that is not a chat with a model")
     status = span.get("status")
     if isinstance(status, dict) and status.get("code") in (2, "STATUS_CODE_ERROR"):
         raise NotWanted("the call failed")

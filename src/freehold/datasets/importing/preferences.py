@@ -81,7 +81,7 @@ def _pair(record: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, 
     if first(record, "prompt", "question", "messages") is not None:
         return _prompt(record), _answer(chosen, "chosen"), _answer(rejected, "rejected")
     if not isinstance(chosen, list) or not isinstance(rejected, list):
-        raise BadRecord("no prompt, and chosen and rejected are no conversations")
+        raise BadRecord("no prompt, and chosen and rejected are not conversations")
     better, worse = messages_of(chosen), messages_of(rejected)
     shared = 0
     for one, other in zip(better[:-1], worse[:-1], strict=False):

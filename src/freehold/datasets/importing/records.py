@@ -55,7 +55,7 @@ class RejectedRecord(Record, frozen=True, kw_only=True):
 
 
 class PassedOver(Record, frozen=True, kw_only=True):
-    """A record that is sound and no use here: a span that is no call of a model, an embedding."""
+    """A record that is sound but of no use here: a span that is not a call of a model, an embedding."""
 
     line: int
     reason: str

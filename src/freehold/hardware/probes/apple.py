@@ -1,6 +1,6 @@
 """Apple silicon: the GPU shares the machine's memory, of which macOS lends it about three quarters.
 
-Covered: the chip's name and memory by sysctl, the limit when somebody set ``iogpu.wired_limit_mb``.
+Covered: the chip's name and memory by sysctl, the limit where it was set by ``iogpu.wired_limit_mb``.
 """
 
 from __future__ import annotations

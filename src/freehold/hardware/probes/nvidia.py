@@ -18,7 +18,7 @@ def probe() -> tuple[Accelerator, ...]:
         return ()
     try:
         pynvml.nvmlInit()
-    except pynvml.NVMLError:  # no driver, or no permission: no GPU for us
+    except pynvml.NVMLError:  # no driver, or no permission: no GPU to use
         return ()
     try:
         return tuple(

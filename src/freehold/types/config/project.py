@@ -101,7 +101,7 @@ class StoreConfig(Table, frozen=True, kw_only=True):
     """`[store]`: another database than the SQLite file in the state folder."""
 
     url: str | None = None
-    """SQLAlchemy URL. FREEHOLD_DATABASE_URL goes before it."""
+    """SQLAlchemy URL. FREEHOLD_DATABASE_URL overrides it."""
 
 
 class ProjectConfig(Table, frozen=True, kw_only=True):

@@ -100,9 +100,9 @@ class RolloutConfig(Table, frozen=True, kw_only=True):
     max_p95_ms: float | None = None
     """Slowest 95th percentile accepted, in milliseconds."""
     requests_per_user: AtLeastOne = 5
-    """A user is one observation: the mean of so many first requests."""
+    """A user is one observation: the mean of this many first requests."""
     window_minutes: float = 2.0
-    """A user's observation is complete at the latest so long after the first request."""
+    """A user's observation is complete at the latest this long after the first request."""
     look_seconds: Positive = 2.0
     """How often a running gateway looks at the tests."""
 
@@ -113,7 +113,7 @@ class WatchConfig(Table, frozen=True, kw_only=True):
     every_hours: Positive = 168.0
     """How often it is checked again."""
     requests: AtLeastOne = 50
-    """Requests asked anew each time."""
+    """Requests asked again each time."""
     against: Literal["auto", "live", "frozen"] = "auto"
     """What it is compared with: the incumbent asked now, its frozen answers, or whichever can be had."""
     budget_usd: Decimal = Decimal(1)

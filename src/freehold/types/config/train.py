@@ -73,7 +73,7 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     """Compute activations again on the way back instead of keeping them: less memory, more time. None: only
     once memory runs out with one sample at a time."""
     beta: Positive = 0.1
-    """DPO and KTO: how dear it is to move away from the base. Smaller moves further."""
+    """DPO and KTO: how much it costs to move away from the base. A smaller value moves further."""
     soft_share: Annotated[float, Meta(ge=0, le=1)] = 0.5
     """Distillation: how much the incumbent's probabilities count against its words, where they are known."""
     optimizer: Literal["auto", "adamw", "paged_adamw"] = "auto"

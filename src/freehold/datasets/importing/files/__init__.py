@@ -2,7 +2,7 @@
 
 Covered: files of any length (one record, or one batch of Parquet rows, in memory at a time); records spread over
 several lines; a byte-order mark; bytes that are not UTF-8 (that record is marked, the others are read).
-Not covered: UTF-16 (an error that says so); a JSON document of more than 256 MiB that is no array.
+Not covered: UTF-16 (an error that says so); a JSON document of more than 256 MiB that is not an array.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def container_of(path: Path) -> Container:
         return "arrow"
     with opened(path) as file:
         lines: list[bytes] = []
-        with contextlib.suppress(*DAMAGED):  # what is damaged is told when its rows are read
+        with contextlib.suppress(*DAMAGED):  # damage is reported when the rows are read
             lines.extend(islice(bounded_lines(file), _PEEK_LINES))
     first = next((line.lstrip() for line in lines if line.strip()), b"")
     if first[:4] in (b"PAR1",):

@@ -30,7 +30,7 @@ def size_bytes(path: Path) -> int:
 
 
 def unreadable(path: Path, error: OSError) -> InputError:
-    """The error for a file that the system does not let us read."""
+    """The error for a file that the system does not let freehold read."""
     if isinstance(error, FileNotFoundError):
         return InputError(
             "no such file", path=str(path), hint="paths in freehold.toml are relative to that file"

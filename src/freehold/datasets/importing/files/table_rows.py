@@ -20,7 +20,7 @@ def csv_rows(path: Path) -> Iterator[SourceRow]:
     """The rows of a CSV file by the names of its header. Raises `InputError` when there is none."""
     csv.field_size_limit(MAX_RECORD_BYTES)
     with opened(path) as raw:
-        # Bytes that are no UTF-8 become lone surrogates, so that their row can be rejected by its number.
+        # Bytes that are not UTF-8 become lone surrogates, so that their row can be rejected by its number.
         text = io.TextIOWrapper(raw, encoding="utf-8", errors="surrogateescape", newline="")
         began = 1
         try:

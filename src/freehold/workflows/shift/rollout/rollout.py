@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from freehold.errors import StoreError, UsageError
+from freehold.errors import RevisionError, UsageError
 from freehold.gateway.config import check_apart
 from freehold.store import Store
 from freehold.types.method import METHOD_KINDS
@@ -193,10 +193,7 @@ def rollback(store: Store, route_name: str, *, who: str, at: datetime, why: str 
     for _ in range(_TRIES - 1):
         try:
             return _end(store, rollout, "rolled_back", who=who, at=at, why=why)
-        except StoreError as error:
-            # Somebody changed the route in between. Going back is right whatever it was.
-            if "changed it meanwhile" not in error.message:
-                raise
+        except RevisionError:  # going back is right whatever the change in between was
             rollout = rollout_records.find(store, route_name)
     return _end(store, rollout, "rolled_back", who=who, at=at, why=why)
 

@@ -1,0 +1,11 @@
+import subprocess
+import sys
+
+from freehold import __version__
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "freehold", "--version"], capture_output=True, text=True, check=True
+    )
+    assert __version__ in done.stdout
