@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import time
+from collections.abc import Iterable
+from pathlib import Path
 
-from freehold.gateway.capture.spool import Spool
+import msgspec
+
+from freehold.gateway.capture.spool import TABLE, TOTALS, Spool
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.upstreams import Breaker, Upstreams
 from freehold.gateway.limits.keys import KeyRing
 from freehold.gateway.limits.limiter import Limiter
+from freehold.gateway.messages import TableMessage, Totals
 from freehold.gateway.proxy.routing import RouteTable
 from freehold.gateway.telemetry.meters import Meters
-from freehold.gateway.telemetry.request_log import Teller
+from freehold.gateway.telemetry.request_log import Lines, Spans, Teller, Telling
+from freehold.types.route import Route
 
 
 class WorkerState:
-    """Everything the hot path reaches for. `table` and `keys` are replaced whole when something changes."""
+    """Everything the hot path reaches for. `table` and `keys` are replaced whole when something changes.
 
-    def __init__(self, config: GatewayConfig, table: RouteTable, spool: Spool | None) -> None:
+    `run_folder` is shared by the processes of one gateway.
+    """
+
+    def __init__(self, config: GatewayConfig, run_folder: Path) -> None:
         self.config = config
-        self.table = table
+        self.run_folder = run_folder
+        self.started_at = int(time.time())
+        self._stored_routes: tuple[Route, ...] = ()
+        self.table = self._new_table()
         self.keys = KeyRing(config.api_keys, waiting=config.keys_in_store)
         self.upstreams = Upstreams(config)
         self.meters = Meters()
-        self.spool = spool
         self.limiter = Limiter()
-        self.teller: Teller | None = None
+        self.limiter.share(run_folder)
+        self.spool: Spool | None = None
+        if config.store_url is not None:
+            self.spool = Spool(
+                str(run_folder / "recorder.sock"),
+                max_items=config.capture_queue,
+                max_bytes=config.capture_queue_bytes,
+                on_message=self._on_message,
+            )
+        tellings: list[Telling] = [Lines()] if config.log_requests else []
+        if config.otel:
+            tellings.append(Spans())
+        self.teller = Teller(tellings) if tellings else None
         self.draw = random.Random().random
         self._breakers: dict[str, Breaker] = {}
 
@@ -40,3 +65,43 @@ class WorkerState:
                 self.config.breaker_failures, self.config.breaker_pause_s
             )
         return found
+
+    def update_config(self, config: GatewayConfig) -> None:
+        """Take over the endpoints of a configuration that came while the gateway ran."""
+        self.config = config
+        self.table = self._new_table()
+
+    def write_meters(self) -> None:
+        """Leave this worker's numbers in the run folder."""
+        if self.spool is not None:
+            self.meters.set("freehold_traces_captured", self.spool.captured)
+            self.meters.set("freehold_traces_dropped", self.spool.dropped)
+        if self.teller is not None:
+            self.meters.set("freehold_requests_untold", self.teller.dropped)
+        # A full disk must not stop traffic; the numbers are simply older then.
+        with contextlib.suppress(OSError):
+            self.meters.write(self.run_folder)
+
+    def _on_message(self, tag: int, payload: bytes) -> None:
+        """Take over what the recorder sends: the totals of limits, or routes and keys."""
+        if tag == TOTALS:
+            self.limiter.learn(msgspec.msgpack.decode(payload, type=Totals))
+        if tag == TABLE:
+            message = msgspec.json.decode(payload, type=TableMessage)
+            self._stored_routes = message.routes
+            self.table = self._new_table()
+            self.keys = KeyRing((*self.config.api_keys, *message.keys))
+
+    def _new_table(self) -> RouteTable:
+        config = self.config
+        routes = merged_routes(config, self._stored_routes)
+        return RouteTable(routes, config.endpoints, default_model=config.default_model)
+
+
+def merged_routes(config: GatewayConfig, stored: Iterable[Route]) -> list[Route]:
+    """The routes in force: those of the store, and those of the configuration that the store has no change of."""
+    stored = list(stored)
+    names = {route.name for route in stored}
+    known = {endpoint.name for endpoint in config.endpoints}
+    usable = [route for route in stored if route.incumbent.endpoint in known]
+    return [*usable, *(route for route in config.routes if route.name not in names)]
