@@ -16,7 +16,7 @@ from freehold.engines.llamacpp.engine import usable_cores
 from freehold.engines.llamacpp.engine import which as find_llama
 from freehold.engines.llamacpp.options import LlamaOptions
 from freehold.engines.options import read as read_options
-from freehold.engines.pool import Hosted
+from freehold.engines.pool import HostedModel
 from freehold.engines.ports import require_loopback
 from freehold.engines.vllm.engine import which as find_vllm
 from freehold.engines.vllm.options import VllmOptions
@@ -371,11 +371,13 @@ def serve(
             progress.say(better)
         progress.step("start the engine", note=f"{plans[0].model} on {plans[0].engine}")
         stays = idle_minutes is None or plans[0].model in pins
-        hosted = [Hosted(plan=plans[0], bytes=room.needed_bytes(plans[0], project.settings), pinned=stays)]
+        hosted = [
+            HostedModel(plan=plans[0], bytes=room.needed_bytes(plans[0], project.settings), pinned=stays)
+        ]
         budget, first = given, (plans[0].model,)
     else:
         hosted = [
-            Hosted(plan=one, bytes=room.needed_bytes(one, project.settings), pinned=one.model in pins)
+            HostedModel(plan=one, bytes=room.needed_bytes(one, project.settings), pinned=one.model in pins)
             for one in plans
         ]
         budget = given if given is not None else probe_machine(project.settings.home).available_memory_bytes
