@@ -66,7 +66,7 @@ class Admin:
     async def __call__(
         self, request: Request, config: GatewayConfig, keys: KeyRing, routes: list[Route]
     ) -> Reply:
-        """Raises `ApiError` and `ClientGone`. `config`, `keys` and `routes` are those in force."""
+        """Raises `ApiError` and `ClientDisconnect`. `config`, `keys` and `routes` are those in force."""
         key = keys.check(request.header("authorization"), request.header("x-api-key"))
         parts = [urllib.parse.unquote(part) for part in request.path.removeprefix(PREFIX).split("/")]
         match (request.method, *parts):

@@ -9,12 +9,12 @@ from pathlib import Path
 from freehold.gateway.admin import PREFIX as ADMIN_PREFIX
 from freehold.gateway.admin import Admin
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.http.request import ClientGone, Request
+from freehold.gateway.http.request import ClientDisconnect, Request
 from freehold.gateway.pages import find_page
-from freehold.gateway.proxy.forward import forward, refuse_other_origins, reply
+from freehold.gateway.proxy.forward import check_origin, forward, send_reply
 from freehold.gateway.proxy.shadow import Shadows
 from freehold.gateway.proxy.state import WorkerState
-from freehold.gateway.proxy.translation import DOORS
+from freehold.gateway.proxy.translation import API_ROUTES
 from freehold.gateway.upkeep import upkeep
 from freehold.wire.errors import ApiError, Reply, anthropic_error, ollama_error, openai_error
 
@@ -28,33 +28,33 @@ class GatewayApp:
         self._admin = Admin()
 
     async def __call__(self, request: Request) -> None:
-        door = DOORS.get(request.path)
-        if door is not None and request.method == "POST":
-            await forward(self.state, self.shadows, door, request)
+        api_route = API_ROUTES.get(request.path)
+        if api_route is not None and request.method == "POST":
+            await forward(self.state, self.shadows, api_route, request)
             return
-        error = openai_error if door is None else door.error
+        error = openai_error if api_route is None else api_route.error
         if request.path.startswith("/api/"):
             error = ollama_error
         elif request.path.startswith("/v1/messages") or request.header("anthropic-version"):
             error = anthropic_error
         try:
-            whole = await self._page(request)
-        except ApiError as refused:
-            whole = error(refused)
-        except ClientGone:
+            reply = await self._page(request)
+        except ApiError as failure:
+            reply = error(failure)
+        except ClientDisconnect:
             return
-        reply(request, whole)
+        send_reply(request, reply)
 
     async def _page(self, request: Request) -> Reply:
         if (origin := request.header("origin")) is not None:
-            refuse_other_origins(origin, request.header("host"))
+            check_origin(origin, request.header("host"))
         state = self.state
         if request.path.startswith(ADMIN_PREFIX):
             return await self._admin(request, state.config, state.keys, state.table.all_routes())
         page = find_page(request.method, request.path)
         if page is not None:
             return await page(state, request)
-        if request.path in DOORS:
+        if request.path in API_ROUTES:
             raise ApiError(405, f"{request.method} is not possible on {request.path}")
         raise ApiError(404, f"nothing is served at {request.path[:200]}", code="unknown_url")
 

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from freehold.gateway.capture.spool import USE
+from freehold.gateway.capture.frames import USE
 from freehold.gateway.config import CONFIG_FILE, from_json
 from freehold.gateway.pages import endpoint_answers
 from freehold.gateway.proxy.state import WorkerState
-from freehold.gateway.telemetry.request_log import Teller
+from freehold.gateway.telemetry.request_log import Reporter
 
 REPORT_USAGE_EVERY_S = 0.25
 
@@ -22,20 +22,20 @@ async def upkeep(state: WorkerState) -> AsyncIterator[None]:
     """Keep a worker up to date while the block runs; what was captured is sent on at the end."""
     config_changed_ns = _follow_config(state, 0)
     jobs = [_write_meters(state), _report_usage(state, config_changed_ns), _recheck_unreached(state)]
-    if state.teller is not None:
-        jobs.append(_flush_request_log(state.teller))
+    if state.reporter is not None:
+        jobs.append(_flush_request_log(state.reporter))
     tasks = [asyncio.create_task(job) for job in jobs]
-    if state.spool is not None:
-        state.spool.start()
+    if state.recorder is not None:
+        state.recorder.start()
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
-        if state.spool is not None:
-            await state.spool.close()
-        if state.teller is not None:
-            await asyncio.to_thread(state.teller.close)
+        if state.recorder is not None:
+            await state.recorder.close()
+        if state.reporter is not None:
+            await asyncio.to_thread(state.reporter.close)
         state.write_meters()
         await state.upstreams.close()
 
@@ -47,11 +47,11 @@ async def _write_meters(state: WorkerState) -> None:
         state.write_meters()
 
 
-async def _flush_request_log(teller: Teller) -> None:
+async def _flush_request_log(reporter: Reporter) -> None:
     """Once a second: log lines and spans of the requests that ended."""
     while True:
         await asyncio.sleep(1.0)
-        await asyncio.to_thread(teller.flush)
+        await asyncio.to_thread(reporter.flush)
 
 
 async def _recheck_unreached(state: WorkerState) -> None:
@@ -68,9 +68,9 @@ async def _report_usage(state: WorkerState, config_changed_ns: int) -> None:
     while True:
         await asyncio.sleep(REPORT_USAGE_EVERY_S)
         config_changed_ns = _follow_config(state, config_changed_ns)
-        report = state.limiter.take_ours()
-        if state.spool is not None and report is not None:
-            state.spool.send(USE, msgspec.msgpack.encode(report))
+        report = state.limiter.take_unreported()
+        if state.recorder is not None and report is not None:
+            state.recorder.send(USE, msgspec.msgpack.encode(report))
 
 
 def _follow_config(state: WorkerState, known_ns: int) -> int:

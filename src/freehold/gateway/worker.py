@@ -16,9 +16,9 @@ import sys
 from pathlib import Path
 
 from freehold.gateway.app import running
-from freehold.gateway.child_process import first_words, run_on_fast_loop, settle
-from freehold.gateway.config import GatewayConfig, from_json
-from freehold.gateway.http.server import Server
+from freehold.gateway.child_process import freeze_heap, read_config, run_on_fast_loop
+from freehold.gateway.config import GatewayConfig
+from freehold.gateway.http.server import HttpServer
 from freehold.gateway.telemetry.request_log import log_as_json
 
 
@@ -36,9 +36,9 @@ async def work(config: GatewayConfig, run_folder: Path, listener: socket.socket)
 
     loop.add_reader(0, parent_spoke)
     async with running(config, run_folder) as app:
-        server = Server(app)
+        server = HttpServer(app)
         await server.listen(listener)
-        settle()
+        freeze_heap()
         await stopping.wait()
         await server.drain(config.drain_s)
 
@@ -49,7 +49,7 @@ def main() -> None:
     with contextlib.suppress(OSError, ValueError):
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    config = from_json(first_words())
+    config = read_config()
     listener = socket.socket(fileno=int(sys.argv[2]))
     run_on_fast_loop(work(config, Path(sys.argv[1]), listener))
 

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import msgspec
 
-from freehold.gateway.capture.spool import TABLE, TOTALS, Spool
+from freehold.gateway.capture.frames import TABLE, TOTALS
+from freehold.gateway.capture.recorder_client import RecorderClient
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.upstreams import Breaker, Upstreams
 from freehold.gateway.limits.keys import KeyRing
 from freehold.gateway.limits.limiter import Limiter
-from freehold.gateway.messages import TableMessage, Totals
+from freehold.gateway.messages import TableMessage, UsageTotals
 from freehold.gateway.proxy.routing import RouteTable
 from freehold.gateway.telemetry.meters import Meters
-from freehold.gateway.telemetry.request_log import Lines, Spans, Teller, Telling
+from freehold.gateway.telemetry.request_log import Exporter, LogExporter, Reporter, SpanExporter
 from freehold.types.route import Route
 
 
@@ -39,18 +40,18 @@ class WorkerState:
         self.meters = Meters()
         self.limiter = Limiter()
         self.limiter.share(run_folder)
-        self.spool: Spool | None = None
+        self.recorder: RecorderClient | None = None
         if config.store_url is not None:
-            self.spool = Spool(
+            self.recorder = RecorderClient(
                 str(run_folder / "recorder.sock"),
                 max_items=config.capture_queue,
                 max_bytes=config.capture_queue_bytes,
                 on_message=self._on_message,
             )
-        tellings: list[Telling] = [Lines()] if config.log_requests else []
+        exporters: list[Exporter] = [LogExporter()] if config.log_requests else []
         if config.otel:
-            tellings.append(Spans())
-        self.teller = Teller(tellings) if tellings else None
+            exporters.append(SpanExporter())
+        self.reporter = Reporter(exporters) if exporters else None
         self.draw = random.Random().random
         self._breakers: dict[str, Breaker] = {}
 
@@ -73,11 +74,11 @@ class WorkerState:
 
     def write_meters(self) -> None:
         """Leave this worker's numbers in the run folder."""
-        if self.spool is not None:
-            self.meters.set("freehold_traces_captured", self.spool.captured)
-            self.meters.set("freehold_traces_dropped", self.spool.dropped)
-        if self.teller is not None:
-            self.meters.set("freehold_requests_untold", self.teller.dropped)
+        if self.recorder is not None:
+            self.meters.set("freehold_traces_captured", self.recorder.captured)
+            self.meters.set("freehold_traces_dropped", self.recorder.dropped)
+        if self.reporter is not None:
+            self.meters.set("freehold_requests_untold", self.reporter.dropped)
         # A full disk must not stop traffic; the numbers are simply older then.
         with contextlib.suppress(OSError):
             self.meters.write(self.run_folder)
@@ -85,7 +86,7 @@ class WorkerState:
     def _on_message(self, tag: int, payload: bytes) -> None:
         """Take over what the recorder sends: the totals of limits, or routes and keys."""
         if tag == TOTALS:
-            self.limiter.learn(msgspec.msgpack.decode(payload, type=Totals))
+            self.limiter.learn(msgspec.msgpack.decode(payload, type=UsageTotals))
         if tag == TABLE:
             message = msgspec.json.decode(payload, type=TableMessage)
             self._stored_routes = message.routes
