@@ -98,18 +98,18 @@ class Pyreqwest:
 
 class Own:
     def __init__(self, upstream: str) -> None:
-        from freehold.gateway.http.plain_client import DirectClient, Place
+        from freehold.gateway.http.plain_client import Address, PlainClient
 
         self.where = upstream.partition("://")[2]
         host, _, port = self.where.partition(":")
-        self.place = Place(host, int(port))
-        self.client = DirectClient(connect_timeout_s=5, read_timeout_s=60)
+        self.address = Address(host, int(port))
+        self.client = PlainClient(connect_timeout_s=5, read_timeout_s=60)
 
     @asynccontextmanager
     async def open(self, body: bytes) -> AsyncIterator[Opened]:
         head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: {self.where}\r\n"
         head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-        answer = await self.client.ask(self.place, head.encode(), body)
+        answer = await self.client.send(self.address, head.encode(), body)
 
         async def chunk() -> bytes | None:
             return b"".join(await answer.read()) or None
@@ -177,17 +177,17 @@ class OwnServer:
             self.client = self.make()
         body = await request.body(1 << 30)
         async with self.client.open(body) as (status, headers, chunk):
-            request.begin(status, headers)
+            request.start_response(status, headers)
             while (data := await chunk()) is not None:
                 request.send([data])
                 if request.is_full:
-                    await request.drained()
+                    await request.drain()
 
     async def serve(self, port: int) -> None:
-        from freehold.gateway.http.server import Server
+        from freehold.gateway.http.server import HttpServer
 
         listener = socket.create_server(("127.0.0.1", port), backlog=1024)
-        await Server(self).listen(listener)
+        await HttpServer(self).listen(listener)
         await asyncio.Event().wait()
 
 

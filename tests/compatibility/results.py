@@ -18,7 +18,7 @@ import other_features  # noqa: F401
 from subjects import CONTEXT_TOKENS, EMBEDDER, MODEL, SUBJECTS, behind_a_gateway
 from suite import FEATURES, Clients, Feature
 
-from freehold.gateway.proxy.translation import DOORS, between
+from freehold.gateway.proxy.translation import API_ROUTES, translation_for
 from freehold.types.endpoint import Endpoint
 
 FILE = Path(__file__).with_name("results.json")
@@ -51,8 +51,8 @@ def cell(feature: Feature, ask: Clients, endpoints: tuple[Endpoint, ...]) -> Cel
         }
     wanted = EMBEDDER if "embed" in feature.key else MODEL
     endpoint = next(one for one in endpoints if one.served(wanted))
-    door = DOORS.get(feature.path)
-    if door is None or between(door, endpoint) is None:
+    api_route = API_ROUTES.get(feature.path)
+    if api_route is None or translation_for(api_route, endpoint) is None:
         return {"state": "holds"}
     return {"state": "translated"}
 

@@ -42,7 +42,7 @@ def stream_of(*words: str, usage: bool = False) -> list[bytes]:
     return [*events, b"data: [DONE]\n\n"]
 
 
-class Seen:
+class ReceivedRequest:
     """A request as the upstream got it."""
 
     def __init__(self, path: str, headers: dict[str, str], body: bytes) -> None:
@@ -54,10 +54,10 @@ class Seen:
 
 
 class FakeUpstream:
-    """Answers with `answer`, a function from `Seen` to a response (see `plain`, `stream`)."""
+    """Answers with `answer`, a function from `ReceivedRequest` to a response (see `plain`, `stream`)."""
 
     def __init__(self) -> None:
-        self.seen: list[Seen] = []
+        self.seen: list[ReceivedRequest] = []
         self.aborted = 0
         self.answer: Callable = lambda seen: plain(ANSWER)
         self.port = free_port()
@@ -97,7 +97,7 @@ class FakeUpstream:
         await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        seen = Seen(
+        seen = ReceivedRequest(
             request.path,
             {name.lower(): value for name, value in request.headers.items()},
             await request.read(),

@@ -60,32 +60,33 @@ class FeedbackBody(Record, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Admin:
     """Answers the paths above."""
 
-    def __init__(self, config: GatewayConfig) -> None:
-        self._config = config
+    def __init__(self) -> None:
         self._store: Store | None = None
 
-    async def __call__(self, request: Request, keys: KeyRing, routes: list[Route]) -> HttpReply:
-        """Raises `ApiError` and `ClientGone`."""
+    async def __call__(
+        self, request: Request, config: GatewayConfig, keys: KeyRing, routes: list[Route]
+    ) -> HttpReply:
+        """Raises `ApiError` and `ClientDisconnect`. `config`, `keys` and `routes` are those in force."""
         key = keys.check(request.header("authorization"), request.header("x-api-key"))
         parts = [urllib.parse.unquote(part) for part in request.path.removeprefix(PREFIX).split("/")]
         match (request.method, *parts):
             case ("POST", "feedback"):
                 body = _parsed(await request.body(_BODY_MAX), FeedbackBody)
-                return await asyncio.to_thread(self._feedback, body)
+                return await asyncio.to_thread(self._feedback, config, body)
             case ("GET", "routes"):
                 self._admin(key)
                 return _json(200, {"routes": routes})
             case ("GET", "routes", name, "history"):
                 self._admin(key)
-                return await asyncio.to_thread(self._history, name)
+                return await asyncio.to_thread(self._history, config, name)
             case ("PUT", "routes", name):
                 who = self._admin(key)
                 change = _parsed(await request.body(_BODY_MAX), RouteBody)
-                return await asyncio.to_thread(self._save, name, change, who)
+                return await asyncio.to_thread(self._save, config, name, change, who)
             case ("DELETE", "routes", name):
                 who = self._admin(key)
                 why = urllib.parse.parse_qs(request.query_string).get("why", [""])[0]
-                return await asyncio.to_thread(self._delete, name, who, why)
+                return await asyncio.to_thread(self._delete, config, name, who, why)
         raise ApiError(404, "nothing is served here", code="unknown_url")
 
     def _admin(self, key: ApiKey | None) -> str:
@@ -93,29 +94,29 @@ class Admin:
             raise ApiError(403, "this needs a key marked as admin", code="not_admin")
         return key.name
 
-    def _opened(self) -> Store:
+    def _opened(self, config: GatewayConfig) -> Store:
         if self._store is None:
-            if self._config.store_url is None:
+            if config.store_url is None:
                 raise ApiError(409, "this gateway runs without a store", code="no_store")
             from freehold.store import open_store
 
             try:
-                self._store = open_store(self._config.store_url, busy_timeout_ms=2000)
+                self._store = open_store(config.store_url, busy_timeout_ms=2000)
             except StorageError as error:
                 raise _unavailable(error) from None
         return self._store
 
-    def _save(self, name: str, change: RouteBody, who: str) -> HttpReply:
+    def _save(self, config: GatewayConfig, name: str, change: RouteBody, who: str) -> HttpReply:
         try:
             route = msgspec.convert({**change.route, "name": name}, type=Route)
             if unknown := _unknown(change.route, msgspec.to_builtins(route)):
                 raise ConfigError(f"a route has no field {unknown}")
-            check_route(route, [endpoint.name for endpoint in self._config.endpoints])
+            check_route(route, [endpoint.name for endpoint in config.endpoints])
         except (msgspec.ValidationError, ConfigError) as error:
             raise ApiError(400, str(error), param="route") from None
         try:
-            check_apart(route, self._opened().routes())
-            saved = self._opened().save_route(
+            check_apart(route, self._opened(config).routes())
+            saved = self._opened(config).save_route(
                 route,
                 who=who,
                 at=datetime.now(UTC),
@@ -131,24 +132,24 @@ class Admin:
             raise _unavailable(error) from None
         return _json(200, saved)
 
-    def _delete(self, name: str, who: str, why: str) -> HttpReply:
+    def _delete(self, config: GatewayConfig, name: str, who: str, why: str) -> HttpReply:
         try:
-            if not self._opened().delete_route(name, who=who, at=datetime.now(UTC), why=why):
+            if not self._opened(config).delete_route(name, who=who, at=datetime.now(UTC), why=why):
                 raise ApiError(404, f"the store has no route {name[:100]}")
         except StorageError as error:
             raise _unavailable(error) from None
         return _json(200, {"deleted": name})
 
-    def _history(self, name: str) -> HttpReply:
+    def _history(self, config: GatewayConfig, name: str) -> HttpReply:
         try:
-            return _json(200, {"history": self._opened().route_history(name)})
+            return _json(200, {"history": self._opened(config).route_history(name)})
         except StorageError as error:
             raise _unavailable(error) from None
 
-    def _feedback(self, body: FeedbackBody) -> HttpReply:
-        store = self._opened()
+    def _feedback(self, config: GatewayConfig, body: FeedbackBody) -> HttpReply:
+        store = self._opened(config)
         deadline = time.monotonic() + _TRACE_WAIT_S
-        clean = redactor_of(self._config.capture) or str
+        clean = redactor_of(config.capture) or str
         try:
             while (trace := store.get_trace(body.trace_id)) is None:
                 if time.monotonic() > deadline:

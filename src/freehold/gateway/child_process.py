@@ -12,20 +12,22 @@ import threading
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-_AGAIN_AFTER_S = 0.5
+from freehold.gateway.config import GatewayConfig, from_json
+
+_RESTART_AFTER_S = 0.5
 
 
-class Kept:
+class ChildProcess:
     """One child process, which runs for as long as this object is not stopped.
 
-    `words` are what it reads first on stdin; the pipe then stays open as its lifeline.
+    `config` are what it reads first on stdin; the pipe then stays open as its lifeline.
     """
 
     def __init__(
-        self, module: str, arguments: Sequence[str], words: bytes, *, files: Sequence[int] = ()
+        self, module: str, arguments: Sequence[str], config: bytes, *, files: Sequence[int] = ()
     ) -> None:
         self._command = [sys.executable, "-m", module, *arguments]
-        self._words = words
+        self._config = config
         self._files = tuple(files)
         self._stopping = threading.Event()
         self._start()
@@ -43,14 +45,14 @@ class Kept:
         )
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(len(self._words).to_bytes(8, "big") + self._words)
+            process.stdin.write(len(self._config).to_bytes(8, "big") + self._config)
             process.stdin.flush()
         self._process = process
 
     def _watch(self) -> None:
         while True:
             self._process.wait()
-            if self._stopping.wait(_AGAIN_AFTER_S):
+            if self._stopping.wait(_RESTART_AFTER_S):
                 return
             self._start()
 
@@ -78,12 +80,12 @@ class Kept:
         self._watcher.join(timeout=1)
 
 
-def first_words() -> bytes:
+def read_config() -> GatewayConfig:
     """In the child: what the parent said first. Ends the process when the parent is gone already."""
-    return _exactly(int.from_bytes(_exactly(8), "big"))
+    return from_json(_read_exactly(int.from_bytes(_read_exactly(8), "big")))
 
 
-def settle() -> None:
+def freeze_heap() -> None:
     """What was loaded by now stays: the collector need not look at it, and little of what follows is in circles."""
     gc.collect()
     gc.freeze()
@@ -103,7 +105,7 @@ def run_on_fast_loop(main: Coroutine[Any, Any, None]) -> None:
         uvloop.run(main)
 
 
-def _exactly(size: int) -> bytes:
+def _read_exactly(size: int) -> bytes:
     data = b""
     while len(data) < size:
         part = os.read(0, size - len(data))

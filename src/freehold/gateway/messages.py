@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from freehold.gateway.spending import Bill
+from freehold.gateway.spending import Charge
 from freehold.types.record import Record
 from freehold.types.route import ApiKey, Route
 from freehold.types.trace import Completeness
@@ -15,7 +15,7 @@ from freehold.types.trace import Completeness
 ApiKind = Literal["chat", "completions", "embeddings", "responses", "messages", "count_tokens"]
 
 
-class Captured(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class CapturedExchange(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """From a worker to the recorder: one exchange, as raw bytes, nothing parsed on the way.
 
     `request` is the body the client sent, `response` what the upstream answered.
@@ -46,15 +46,15 @@ class Captured(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     total_ms: float | None = None
 
 
-class Told(msgspec.Struct, frozen=True, array_like=True):
+class UsageReport(msgspec.Struct, frozen=True, array_like=True):
     """From a worker to the recorder: requests and tokens by name in a minute, and the bills since the last time."""
 
     window: int
     use: dict[str, tuple[int, int]]
-    bills: list[Bill] = []
+    charges: list[Charge] = []
 
 
-class Totals(msgspec.Struct, frozen=True, array_like=True):
+class UsageTotals(msgspec.Struct, frozen=True, array_like=True):
     """From the recorder to the workers: what all gateways used and spent.
 
     `use` rows are name, window, requests, tokens; `spent` rows are name, dollars on `day`, dollars in its month.

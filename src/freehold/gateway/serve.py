@@ -23,7 +23,7 @@ import msgspec
 
 from freehold import files
 from freehold.errors import ConfigError, EngineError, PortInUseError
-from freehold.gateway.child_process import Kept
+from freehold.gateway.child_process import ChildProcess
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, to_json
 from freehold.gateway.telemetry.meters import meters_file
 from freehold.gateway.telemetry.request_log import check_otel
@@ -36,7 +36,7 @@ _BACKLOG = 4096
 _AFTER_DRAIN_S = 8.0
 _RECORDER_ENDS_WITHIN_S = 15.0
 _UP_WITHIN_S = 30.0
-_RENEW = signal.SIGUSR2
+_RENEW_SIGNAL = signal.SIGUSR2
 
 
 def run(config: GatewayConfig) -> None:
@@ -54,32 +54,32 @@ def run(config: GatewayConfig) -> None:
 
 def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
     with (
-        _wishes() as wishes,
+        _signals() as signals,
         tempfile.TemporaryDirectory(prefix=_RUN_FOLDER_PREFIX) as run_folder,
         _listener(config.host, config.port) as listener,
         contextlib.ExitStack() as children,
     ):
         if follow:
             folder = (Path(run_folder),)
-            threading.Thread(target=_follow_parent, args=folder, name="lifeline", daemon=True).start()
-        words = to_json(config)
+            threading.Thread(target=_watch_parent, args=folder, name="lifeline", daemon=True).start()
+        config_json = to_json(config)
         if config.store_url is not None:
-            recorder = Kept("freehold.gateway.capture.recorder", [run_folder], words)
+            recorder = ChildProcess("freehold.gateway.capture.recorder", [run_folder], config_json)
             children.callback(recorder.stop, _RECORDER_ENDS_WITHIN_S)
         number = listener.fileno()
 
-        def start_workers() -> list[Kept]:
+        def start_workers() -> list[ChildProcess]:
             arguments = [run_folder, str(number)]
             return [
-                Kept("freehold.gateway.worker", arguments, words, files=[number])
+                ChildProcess("freehold.gateway.worker", arguments, config_json, files=[number])
                 for _ in range(config.workers)
             ]
 
         within_s = config.drain_s + _AFTER_DRAIN_S
         workers = start_workers()
-        while wishes.get() == _RENEW:
+        while signals.get() == _RENEW_SIGNAL:
             new = start_workers()
-            if not _are_up(new, Path(run_folder)):
+            if not _came_up(new, Path(run_folder)):
                 workers, new = new, workers  # those that serve go on
             for worker in workers:
                 worker.ask_to_stop()
@@ -95,21 +95,21 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def _wishes() -> Iterator[queue.SimpleQueue[int]]:
-    """The signals that came: SIGTERM, SIGINT or `_RENEW`; what they did before comes back afterwards."""
-    wishes: queue.SimpleQueue[int] = queue.SimpleQueue()
+def _signals() -> Iterator[queue.SimpleQueue[int]]:
+    """The signals that came: SIGTERM, SIGINT or `_RENEW_SIGNAL`; what they did before comes back afterwards."""
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     before = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT, _RENEW):
-            before[number] = signal.signal(number, lambda number, _: wishes.put(number))
+        for number in (signal.SIGTERM, signal.SIGINT, _RENEW_SIGNAL):
+            before[number] = signal.signal(number, lambda number, _: signals.put(number))
     try:
-        yield wishes
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _are_up(workers: Sequence[Kept], run_folder: Path) -> bool:
+def _came_up(workers: Sequence[ChildProcess], run_folder: Path) -> bool:
     """Wait until all have written their first numbers, which they do once they take connections."""
     deadline = time.monotonic() + _UP_WITHIN_S
     while time.monotonic() < deadline:
@@ -207,7 +207,7 @@ class RunningGateway:
     def renew(self) -> None:
         """Replace the workers by new ones, from what is installed now; no request is lost."""
         if self.process.poll() is None:
-            self.process.send_signal(_RENEW)
+            self.process.send_signal(_RENEW_SIGNAL)
 
     def stop(self) -> None:
         """Finish running streams, then end; kill what has not ended a little after the drain time."""
@@ -252,7 +252,7 @@ def start(config: GatewayConfig, *, log: Path | None = None, timeout_s: float = 
         if process.poll() is not None:
             raise EngineError(
                 f"the gateway ended while starting (exit code {process.returncode})",
-                hint=f"its last words are in {log}" if log is not None else None,
+                hint=f"its last config_json are in {log}" if log is not None else None,
             )
         if _healthy(running.base_url):
             return running
@@ -303,7 +303,7 @@ def main() -> None:
     _serve(config, follow=True)
 
 
-def _follow_parent(run_folder: Path) -> None:
+def _watch_parent(run_folder: Path) -> None:
     """Leave what the parent sends where workers look for it; ask ourselves to stop, as a person would, when the
     parent's end of stdin closes."""
     held = b""

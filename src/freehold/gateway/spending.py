@@ -22,10 +22,10 @@ _PROMPT = re.compile(rb'"(?:prompt_tokens|input_tokens)" ?: ?(\d{1,9})')
 _COMPLETION = re.compile(rb'"(?:completion_tokens|output_tokens)" ?: ?(\d{1,9})')
 _CACHED = re.compile(rb'"(?:cached_tokens|cache_read_input_tokens)" ?: ?(\d{1,9})')
 _HEAD, _TAIL = 4096, 4096
-_BYTES_A_TOKEN = 4
+_BYTES_PER_TOKEN = 4
 
 
-class Bill(msgspec.Struct, frozen=True, array_like=True):
+class Charge(msgspec.Struct, frozen=True, array_like=True):
     """One answer: on whose names it goes, who was asked for which model, and the tokens."""
 
     names: list[str]
@@ -37,9 +37,9 @@ class Bill(msgspec.Struct, frozen=True, array_like=True):
     estimated: bool = False
 
 
-def bill(
+def charge_of(
     names: Sequence[str], endpoint: str, model: str, api: str, request: bytes, answer: Sequence[bytes]
-) -> Bill:
+) -> Charge:
     """The bill of an answer, from the bytes that are at hand."""
     # Anthropic's streams say at their beginning what went in, all others at their end.
     head = b"".join(answer[:3])[:_HEAD] if api == "anthropic" else b""
@@ -50,29 +50,29 @@ def bill(
     if prompt is not None and completion is not None:
         if api == "anthropic":
             prompt += cached  # Anthropic counts what was cached apart
-        return Bill(list(names), endpoint, model, prompt, min(cached, prompt), completion)
-    whole = sum(map(len, answer))
+        return Charge(list(names), endpoint, model, prompt, min(cached, prompt), completion)
+    answer_bytes = sum(map(len, answer))
     chunks = sum(part.count(b"data:") for part in answer)
-    return Bill(
+    return Charge(
         list(names),
         endpoint,
         model,
-        prompt if prompt is not None else len(request) // _BYTES_A_TOKEN,
+        prompt if prompt is not None else len(request) // _BYTES_PER_TOKEN,
         cached,
-        chunks or whole // _BYTES_A_TOKEN,
+        chunks or answer_bytes // _BYTES_PER_TOKEN,
         estimated=True,
     )
 
 
-def dollars(bill: Bill, config: GatewayConfig, *, at: datetime) -> Decimal | None:
+def usd_of(charge: Charge, config: GatewayConfig, *, at: datetime) -> Decimal | None:
     """What a bill comes to: the endpoint's own price, else its maker's list price; None where neither is known."""
-    flat = config.prices.get(bill.endpoint)
+    flat = config.prices.get(charge.endpoint)
     try:
         return request_price(
-            bill.model,
-            prompt_tokens=bill.prompt_tokens,
-            completion_tokens=bill.completion_tokens,
-            cached_prompt_tokens=bill.cached_tokens,
+            charge.model,
+            prompt_tokens=charge.prompt_tokens,
+            completion_tokens=charge.completion_tokens,
+            cached_prompt_tokens=charge.cached_tokens,
             at=at,
             flat=None if flat is None else TokenPrice(flat.prompt, flat.completion, flat.cached_prompt),
         )

@@ -15,14 +15,14 @@ import socket
 import sys
 from pathlib import Path
 
-from freehold.gateway.app import GatewayApp
-from freehold.gateway.child_process import first_words, run_on_fast_loop, settle
-from freehold.gateway.config import from_json
-from freehold.gateway.http.server import Server
+from freehold.gateway.app import running
+from freehold.gateway.child_process import freeze_heap, read_config, run_on_fast_loop
+from freehold.gateway.config import GatewayConfig
+from freehold.gateway.http.server import HttpServer
 from freehold.gateway.telemetry.request_log import log_as_json
 
 
-async def work(app: GatewayApp, listener: socket.socket) -> None:
+async def work(config: GatewayConfig, run_folder: Path, listener: socket.socket) -> None:
     """Serve until told to stop."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
@@ -35,13 +35,12 @@ async def work(app: GatewayApp, listener: socket.socket) -> None:
             stopping.set()
 
     loop.add_reader(0, parent_spoke)
-    await app.start()
-    server = Server(app)
-    await server.listen(listener)
-    settle()
-    await stopping.wait()
-    await server.drain(app.config.drain_s)
-    await app.stop()
+    async with running(config, run_folder) as app:
+        server = HttpServer(app)
+        await server.listen(listener)
+        freeze_heap()
+        await stopping.wait()
+        await server.drain(config.drain_s)
 
 
 def main() -> None:
@@ -50,9 +49,9 @@ def main() -> None:
     with contextlib.suppress(OSError, ValueError):
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    app = GatewayApp(from_json(first_words()), Path(sys.argv[1]))
+    config = read_config()
     listener = socket.socket(fileno=int(sys.argv[2]))
-    run_on_fast_loop(work(app, listener))
+    run_on_fast_loop(work(config, Path(sys.argv[1]), listener))
 
 
 if __name__ == "__main__":

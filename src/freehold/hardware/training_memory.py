@@ -27,7 +27,7 @@ Loss = Literal["chunked", "whole"]
 CHUNK_ROWS = 256
 """Rows of logits freehold's loss makes at once (`freehold.training.compute.loss`)."""
 EXPLICIT_SCORES = 8_000_000
-"""Up to this many attention scores, freehold's attention keeps its probabilities (`freehold.training.compute.attention`)."""
+"""Up to this many scores, freehold's attention keeps its probabilities (`freehold.training.compute.attention`)."""
 ROW_MULTIPLE = 64
 """A packed row is filled up to a multiple of this."""
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)

@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from freehold.engines.pool import Hosted, Pool, PoolBusyError, drain
+from freehold.engines.pool import HostedModel, Pool, PoolBusyError, PoolLimits, drain
 from freehold.engines.pool.control import Control
 from freehold.engines.pool.front import Front
 from freehold.engines.pool.pool import safe
@@ -37,12 +37,13 @@ def hosted(name, *, gib=1, pinned=False, **options):
     plan = ServePlan(
         engine="echo", model=name, context_tokens=256, parallel=4, options={"in_process": True, **options}
     )
-    return Hosted(plan=plan, bytes=gib * GIB, pinned=pinned)
+    return HostedModel(plan=plan, bytes=gib * GIB, pinned=pinned)
 
 
 @contextlib.asynccontextmanager
 async def pool_of(tmp_path, *models, budget_gib=2, **named):
-    pool = Pool(models, budget_bytes=budget_gib * GIB, log_dir=tmp_path, **named)
+    limits = {name: named.pop(name) for name in PoolLimits.__struct_fields__ if name in named}
+    pool = Pool(models, PoolLimits(budget_bytes=budget_gib * GIB, **limits), log_dir=tmp_path, **named)
     try:
         yield pool
     finally:
@@ -101,9 +102,9 @@ async def test_pinned_models_stay_and_their_sum_is_checked(tmp_path):
         with pytest.raises(UsageError, match="p is pinned"):
             await pool.unload("p")
     with pytest.raises(UsageError, match=r"pinned models need 3\.00 GiB, 2\.00 GiB"):
-        Pool([hosted("x", gib=3, pinned=True)], budget_bytes=2 * GIB, log_dir=tmp_path)
+        Pool([hosted("x", gib=3, pinned=True)], PoolLimits(budget_bytes=2 * GIB), log_dir=tmp_path)
     with pytest.raises(UsageError, match="one name"):
-        Pool([hosted("x"), hosted("x")], budget_bytes=None, log_dir=tmp_path)
+        Pool([hosted("x"), hosted("x")], PoolLimits(), log_dir=tmp_path)
 
 
 async def test_a_model_that_cannot_fit_says_so_at_once(tmp_path):
@@ -226,8 +227,8 @@ async def test_an_engine_that_can_change_its_adapters_is_asked_to_and_stays(tmp_
     calls = []
     async with pool_of(tmp_path, hosted("a")) as pool:
         await pool.load("a")
-        seat = pool._seats["a"]
-        session = seat.session
+        slot = pool._slots["a"]
+        session = slot.session
         session._running = swapping = Swapping(session._running, calls)
         await pool.add_adapter("a", AdapterMount(name="a:t", path=str(answers)))
         with pytest.raises(EngineError, match="another base"):
@@ -235,10 +236,10 @@ async def test_an_engine_that_can_change_its_adapters_is_asked_to_and_stays(tmp_
         assert (pool.model_of("a:t"), pool.model_of("a:bad")) == ("a", None)
         await pool.remove_adapter("a:t")
         assert calls == [("add", "a:t"), ("remove", "a:t")]
-        assert seat.session is session and pool.model_of("a:t") is None
+        assert slot.session is session and pool.model_of("a:t") is None
         swapping.has_room = False
         await pool.add_adapter("a", AdapterMount(name="a:more", path=str(answers)))
-        assert seat.session is not session, "without room a second engine takes its place"
+        assert slot.session is not session, "without room a second engine takes its place"
         assert pool.model_of("a:more") == "a" and len(calls) == 2
 
 
@@ -253,7 +254,7 @@ async def test_an_adapter_the_engine_refuses_leaves_all_as_it_was(tmp_path):
 async def test_an_engine_killed_under_load_costs_waiting_not_answers(tmp_path):
     one = hosted("a", delay_ms=30)
     plan = msgspec.structs.replace(one.plan, options={"delay_ms": 30})
-    async with pool_of(tmp_path, Hosted(plan=plan, bytes=GIB)) as pool, served(pool) as (front, http):
+    async with pool_of(tmp_path, HostedModel(plan=plan, bytes=GIB)) as pool, served(pool) as (front, http):
         await pool.load("a")
         asked = [asyncio.create_task(ask(http, front, "a")) for _ in range(8)]
         await asyncio.sleep(0.05)

@@ -6,7 +6,7 @@ import aiohttp
 import numpy
 import pytest
 
-from freehold.engines.pool import Hosted, Pool, drain
+from freehold.engines.pool import HostedModel, Pool, PoolLimits, drain
 from freehold.engines.pool.control import Control
 from freehold.engines.pool.front import Front
 from freehold.errors import EngineError
@@ -61,7 +61,7 @@ def hosted(name, weights):
         parallel=2,
         options={"prompt_cache_mib": 0},
     )
-    return Hosted(plan=plan, bytes=GIB)
+    return HostedModel(plan=plan, bytes=GIB)
 
 
 async def ask(http, front, model):
@@ -79,7 +79,9 @@ async def ask(http, front, model):
 async def test_turns_and_adapters(weights, noise, tmp_path, monkeypatch):
     monkeypatch.setattr(drain, "FOLLOW_SECONDS", 0.2)
     pool = Pool(
-        [hosted("one", weights), hosted("two", weights)], budget_bytes=round(1.5 * GIB), log_dir=tmp_path
+        [hosted("one", weights), hosted("two", weights)],
+        PoolLimits(budget_bytes=round(1.5 * GIB)),
+        log_dir=tmp_path,
     )
     try:
         async with Front(pool, Control(pool)).running() as front, aiohttp.ClientSession() as http:

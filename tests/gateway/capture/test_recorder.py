@@ -12,7 +12,7 @@ from freehold.gateway.capture import traces as making
 from freehold.gateway.capture.recorder import Recorder, _decode
 from freehold.gateway.capture.redaction import redact, redactor_of
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.messages import Captured
+from freehold.gateway.messages import CapturedExchange
 from freehold.privacy.library import LIBRARY
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint
@@ -82,7 +82,7 @@ def test_old_and_surplus_traces_are_forgotten(upstream, tmp_path):
 
 
 def captured(text="mail ada@example.com"):
-    return Captured(
+    return CapturedExchange(
         id="1",
         at_ms=1,
         kind="chat",

@@ -5,9 +5,9 @@ import contextlib
 
 import pytest
 
-from freehold.gateway.http.plain_client import DirectClient, Place
-from freehold.gateway.http.response import BrokenOff, TimedOut, Unreachable
-from freehold.gateway.http.upstreams import plain_place
+from freehold.gateway.http.plain_client import Address, PlainClient
+from freehold.gateway.http.response import ConnectError, ReadTimeout, RemoteProtocolError
+from freehold.gateway.http.upstreams import plain_address
 from freehold.gateway.serve import free_port
 
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
@@ -24,7 +24,7 @@ class Script:
 
     async def __aenter__(self):
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.place = Place(*self._server.sockets[0].getsockname())
+        self.address = Address(*self._server.sockets[0].getsockname())
         return self
 
     async def __aexit__(self, *_):
@@ -50,7 +50,7 @@ class Script:
 
 def run(scenario, *connections, **settings):
     async def main():
-        client = DirectClient(**{"connect_timeout_s": 1, "read_timeout_s": 5, **settings})
+        client = PlainClient(**{"connect_timeout_s": 1, "read_timeout_s": 5, **settings})
         async with Script(*connections) as server:
             try:
                 return await asyncio.wait_for(scenario(client, server), 10)
@@ -63,8 +63,8 @@ def run(scenario, *connections, **settings):
 async def bodies(client, server, count=1):
     found = []
     for _ in range(count):
-        answer = await client.ask(server.place, HEAD, b"{}")
-        found.append(await answer.whole())
+        answer = await client.send(server.address, HEAD, b"{}")
+        found.append(await answer.read_all())
         await answer.close()
     return found, server.accepted
 
@@ -78,7 +78,7 @@ def test_a_kept_connection_that_was_closed_meanwhile_is_replaced_without_a_word(
 
 
 def test_a_fresh_connection_that_closes_is_a_failure():
-    with pytest.raises(BrokenOff):
+    with pytest.raises(RemoteProtocolError):
         run(bodies, [None], [OK])
 
 
@@ -115,13 +115,13 @@ def test_kinds_of_answers(answer, body):
     ],
 )
 def test_half_answers_and_no_answers_are_told_apart_from_whole_ones(answer):
-    with pytest.raises(BrokenOff):
+    with pytest.raises(RemoteProtocolError):
         run(bodies, [answer])
 
 
 def test_chunks_come_as_they_were_cut_and_none_waits_for_another():
     async def scenario(client, server):
-        answer = await client.ask(server.place, HEAD, b"{}")
+        answer = await client.send(server.address, HEAD, b"{}")
         return [await answer.read(), await answer.read(), await answer.read()]
 
     head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -136,14 +136,14 @@ class Bucket:
         self.full_after, self.most, self.fails = full_after, most, fails
         self.chunks, self.waits, self.is_full = [], 0, False
 
-    def take(self, chunks):
+    def write(self, chunks):
         if self.fails:
-            raise LookupError("no place")
+            raise LookupError("no address")
         self.chunks += chunks
         self.is_full = sum(map(len, self.chunks)) >= self.full_after * (self.waits + 1)
         return len(self.chunks) < self.most
 
-    async def drained(self):
+    async def drain(self):
         self.waits += 1
         await asyncio.sleep(0.03)
         self.is_full = False
@@ -158,7 +158,7 @@ STREAMED = [
 
 def relayed(bucket, *connections):
     async def scenario(client, server):
-        answer = await client.ask(server.place, HEAD, b"{}")
+        answer = await client.send(server.address, HEAD, b"{}")
         try:
             await answer.relay(bucket)
         finally:
@@ -182,13 +182,13 @@ def test_a_sink_that_wants_no_more_ends_the_relay():
 
 
 def test_what_a_sink_raises_comes_out_of_the_relay():
-    with pytest.raises(LookupError, match="no place"):
+    with pytest.raises(LookupError, match="no address"):
         relayed(Bucket(fails=True), [STREAMED])
 
 
 def test_a_relay_that_is_cut_says_so_after_what_came():
     bucket = Bucket()
-    with pytest.raises(BrokenOff):
+    with pytest.raises(RemoteProtocolError):
         relayed(bucket, [STREAMED[:2]])
     assert bucket.chunks == [b"a", b"b", b"c"]
 
@@ -201,8 +201,8 @@ def test_silence_is_a_time_out():
             writer.close()
 
         quiet = await asyncio.start_server(silent, "127.0.0.1", 0)
-        with pytest.raises(TimedOut):
-            await client.ask(Place(*quiet.sockets[0].getsockname()), HEAD, b"{}")
+        with pytest.raises(ReadTimeout):
+            await client.send(Address(*quiet.sockets[0].getsockname()), HEAD, b"{}")
         quiet.close()
         await asyncio.sleep(0.05)
 
@@ -210,19 +210,19 @@ def test_silence_is_a_time_out():
 
 
 def test_nobody_there_is_unreachable():
-    with pytest.raises(Unreachable):
-        run(lambda client, server: client.ask(Place("127.0.0.1", free_port()), HEAD, b"{}"))
+    with pytest.raises(ConnectError):
+        run(lambda client, server: client.send(Address("127.0.0.1", free_port()), HEAD, b"{}"))
 
 
 def test_what_needs_more_than_a_plain_connection(monkeypatch):
     monkeypatch.delenv("http_proxy", raising=False)
     monkeypatch.delenv("HTTP_PROXY", raising=False)
-    assert plain_place("http://127.0.0.1:8000/v1") == ("127.0.0.1", 8000)
-    assert plain_place("http://[::1]:8000") == ("::1", 8000)
-    assert plain_place("http://engine") == ("engine", 80)
-    assert plain_place("https://api.example.com") is None
-    assert plain_place("http://me:secret@engine:8000") is None
+    assert plain_address("http://127.0.0.1:8000/v1") == ("127.0.0.1", 8000)
+    assert plain_address("http://[::1]:8000") == ("::1", 8000)
+    assert plain_address("http://engine") == ("engine", 80)
+    assert plain_address("https://api.example.com") is None
+    assert plain_address("http://me:secret@engine:8000") is None
     monkeypatch.setenv("http_proxy", "http://proxy:3128")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    assert plain_place("http://engine:8000") is None
-    assert plain_place("http://127.0.0.1:8000") == ("127.0.0.1", 8000)
+    assert plain_address("http://engine:8000") is None
+    assert plain_address("http://127.0.0.1:8000") == ("127.0.0.1", 8000)

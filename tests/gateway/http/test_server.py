@@ -149,7 +149,7 @@ def serving(handler, scenario):
 
     async def main():
         listener = socket.create_server(("127.0.0.1", 0))
-        server = server_module.Server(handler)
+        server = server_module.HttpServer(handler)
         await server.listen(listener)
         await asyncio.wait_for(scenario(server, listener.getsockname()[1]), 20)
         await server.drain(0.1)
@@ -206,11 +206,11 @@ def test_a_client_that_never_reads_its_answer_is_let_go(monkeypatch):
     ended = []
 
     async def handler(request):
-        request.begin(200, [])
-        while not request.gone:
+        request.start_response(200, [])
+        while not request.disconnected:
             request.send([b"x" * 100_000])
             if request.is_full:
-                await request.drained()
+                await request.drain()
         ended.append(True)
 
     async def scenario(server, port):

@@ -7,10 +7,10 @@ import pytest
 
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits import limiter
-from freehold.gateway.limits.limiter import Counter, Limiter, share_of
-from freehold.gateway.limits.slots import OwnPlaces, SharedPlaces
-from freehold.gateway.messages import Totals
-from freehold.gateway.spending import bill, dollars
+from freehold.gateway.limits.limiter import Limiter, RateCounter, share_of
+from freehold.gateway.limits.slots import LocalSlots, SharedSlots
+from freehold.gateway.messages import UsageTotals
+from freehold.gateway.spending import charge_of, usd_of
 from freehold.types.config import PriceConfig
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Limits
@@ -18,7 +18,7 @@ from freehold.wire.errors import ApiError
 
 
 def test_a_minute_slides():
-    counter = Counter()
+    counter = RateCounter()
     counter.add(60, 600, 120.0)
     assert counter.used(0, 179.0) == 60
     assert counter.used(0, 210.0) == pytest.approx(30), "half of the last minute still counts"
@@ -26,9 +26,9 @@ def test_a_minute_slides():
 
 
 def test_what_others_used_counts_and_never_lowers_ours():
-    counter = Counter()
+    counter = RateCounter()
     counter.add(5, 0, 120.0)
-    assert counter.take_ours() == (5, 0) and counter.take_ours() == (0, 0)
+    assert counter.take_unreported() == (5, 0) and counter.take_unreported() == (0, 0)
     counter.learn(2, 12, 0)
     assert counter.used(0, 121.0) == 12
     counter.learn(2, 7, 0)
@@ -129,8 +129,8 @@ def test_a_limit_is_shared_out_over_gateways_without_rest():
 
 
 def _hold(folder, ready, go):
-    places = SharedPlaces(folder, "route:r")
-    took = [places.take(3) for _ in range(2)]
+    slots = SharedSlots(folder, "route:r")
+    took = [slots.acquire(3) for _ in range(2)]
     ready.put(took.count(True))
     go.wait(20)
 
@@ -141,51 +141,51 @@ def test_places_are_counted_over_processes_and_a_killed_one_loses_its_own(tmp_pa
     others = [context.Process(target=_hold, args=(tmp_path, ready, go)) for _ in range(2)]
     for other in others:
         other.start()
-    assert sum(ready.get(timeout=120) for _ in others) == 3, "three places, whoever got them"
-    mine = SharedPlaces(tmp_path, "route:r")
-    assert not mine.take(3) and SharedPlaces(tmp_path, "route:other").take(1)
+    assert sum(ready.get(timeout=120) for _ in others) == 3, "three slots, whoever got them"
+    mine = SharedSlots(tmp_path, "route:r")
+    assert not mine.acquire(3) and SharedSlots(tmp_path, "route:other").acquire(1)
     for other in others:
         other.kill()
         other.join()
-    assert [mine.take(3) for _ in range(4)] == [True, True, True, False]
-    mine.give()
-    assert mine.take(3) and not mine.take(0)
+    assert [mine.acquire(3) for _ in range(4)] == [True, True, True, False]
+    mine.release()
+    assert mine.acquire(3) and not mine.acquire(0)
 
 
-@pytest.mark.parametrize("make", [OwnPlaces, lambda: None])
+@pytest.mark.parametrize("make", [LocalSlots, lambda: None])
 def test_places_alone(make, tmp_path):
-    places = make() or SharedPlaces(tmp_path, "key:a")
-    assert places.take(1) and not places.take(1)
-    places.wait(1)
-    assert places.waiting_elsewhere() == 0
-    places.wait(-1)
-    places.give()
-    assert places.take(1)
+    slots = make() or SharedSlots(tmp_path, "key:a")
+    assert slots.acquire(1) and not slots.acquire(1)
+    slots.wait(1)
+    assert slots.waiting_elsewhere() == 0
+    slots.wait(-1)
+    slots.release()
+    assert slots.acquire(1)
 
 
-def told(**changes):
+def totals(**changes):
     values = {"use": [], "day": datetime.now(UTC).strftime("%Y-%m-%d"), **changes}
-    return Totals(**values)
+    return UsageTotals(**values)
 
 
 def test_a_spend_cap_stops_what_costs_money_and_nothing_else():
     async def run():
         gate = Limiter()
         wanted = [("key:a", Limits(usd_per_day=Decimal("0.50"), usd_per_month=Decimal(5)))]
-        gate.learn(told(spent=[("key:a", Decimal("0.49"), Decimal("0.49"))]))
+        gate.learn(totals(spent=[("key:a", Decimal("0.49"), Decimal("0.49"))]))
         await gate.admit(wanted, paid=True)
-        gate.learn(told(spent=[("key:a", Decimal("0.50"), Decimal("0.50"))]))
+        gate.learn(totals(spent=[("key:a", Decimal("0.50"), Decimal("0.50"))]))
         with pytest.raises(ApiError, match=r"may spend 0\.50 USD a day") as refused:
             await gate.admit(wanted, paid=True)
         assert (refused.value.status, refused.value.code) == (429, "spend_cap_reached")
         assert 0 < refused.value.retry_after_s <= 86_400
         await gate.admit(wanted, paid=False)
-        gate.learn(told(spent=[("key:a", Decimal(0), Decimal(5))]))
+        gate.learn(totals(spent=[("key:a", Decimal(0), Decimal(5))]))
         with pytest.raises(ApiError, match="5 USD a month"):
             await gate.admit(wanted, paid=True)
-        gate.learn(told(day="2020-01-01", spent=[("key:a", Decimal(9), Decimal(9))]))
+        gate.learn(totals(day="2020-01-01", spent=[("key:a", Decimal(9), Decimal(9))]))
         await gate.admit(wanted, paid=True)
-        gate.learn(told(unpriced={"key:a": "mystery"}))
+        gate.learn(totals(unpriced={"key:a": "mystery"}))
         with pytest.raises(ApiError, match="no price of mystery is known"):
             await gate.admit(wanted, paid=True)
 
@@ -214,21 +214,21 @@ CLAUDE = [
     ],
 )
 def test_a_bill_has_the_tokens_an_answer_reports_or_an_estimate(api, answer, tokens, estimated):
-    made = bill(["key:a"], "incumbent", "gpt-4o", api, b"q" * 100, answer)
-    assert (made.prompt_tokens, made.cached_tokens, made.completion_tokens) == tokens
-    assert made.estimated is estimated
+    charge = charge_of(["key:a"], "incumbent", "gpt-4o", api, b"q" * 100, answer)
+    assert (charge.prompt_tokens, charge.cached_tokens, charge.completion_tokens) == tokens
+    assert charge.estimated is estimated
 
 
 def test_dollars_come_from_the_stated_price_or_the_list():
     endpoint = Endpoint(name="incumbent", engine="remote", base_url="http://x")
     stated = PriceConfig(prompt=Decimal(2), completion=Decimal(10), cached_prompt=Decimal(1))
     config = GatewayConfig(endpoints=(endpoint,), prices={"incumbent": stated})
-    one = bill([], "incumbent", "anything", "openai", b"", [USAGE])
-    assert dollars(one, config, at=datetime.now(UTC)) == Decimal("0.0021") and config.charges("incumbent")
+    one = charge_of([], "incumbent", "anything", "openai", b"", [USAGE])
+    assert usd_of(one, config, at=datetime.now(UTC)) == Decimal("0.0021") and config.charges("incumbent")
     bare = GatewayConfig(endpoints=(endpoint,))
-    assert dollars(one, bare, at=datetime.now(UTC)) is None
+    assert usd_of(one, bare, at=datetime.now(UTC)) is None
     free = PriceConfig(prompt=Decimal(0), completion=Decimal(0))
     assert not GatewayConfig(endpoints=(endpoint,), prices={"incumbent": free}).charges("incumbent")
     pytest.importorskip("genai_prices")
-    real = bill([], "incumbent", "gpt-4o", "openai", b"", [USAGE])
-    assert dollars(real, bare, at=datetime.now(UTC)) == Decimal("0.0025")
+    real = charge_of([], "incumbent", "gpt-4o", "openai", b"", [USAGE])
+    assert usd_of(real, bare, at=datetime.now(UTC)) == Decimal("0.0025")

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from freehold.errors import ConfigError
 from freehold.gateway.config import GatewayConfig, check_route
-from freehold.gateway.proxy.routing import RouteTable, decide, place_of, targets_in_turn, upstream_model
+from freehold.gateway.proxy.routing import RouteTable, decide, targets_in_turn, unit_position, upstream_model
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.route import Route, Target
 from freehold.wire.errors import ApiError
@@ -50,9 +50,9 @@ def test_a_key_stays_on_the_candidate_when_the_share_grows(key, draw, one, other
 
 
 def test_keys_are_spread_evenly_and_differently_per_route():
-    places = [place_of("support", f"user-{number}") for number in range(4000)]
+    places = [unit_position("support", f"user-{number}") for number in range(4000)]
     assert sum(place < 0.1 for place in places) == pytest.approx(400, abs=80)
-    others = [place_of("sales", f"user-{number}") for number in range(4000)]
+    others = [unit_position("sales", f"user-{number}") for number in range(4000)]
     both = sum(a < 0.1 and b < 0.1 for a, b in zip(places, others, strict=True))
     assert both == pytest.approx(40, abs=30)
 

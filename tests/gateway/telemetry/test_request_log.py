@@ -9,8 +9,8 @@ from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.loopback import FakeUpstream, eventually, gateway, plain, stream, stream_of
 
 from freehold.errors import MissingExtraError
-from freehold.gateway.telemetry import request_log as telling
-from freehold.gateway.telemetry.request_log import JsonLines, Seen, Teller
+from freehold.gateway.telemetry import request_log
+from freehold.gateway.telemetry.request_log import JsonFormatter, Reporter, RequestSummary
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -85,33 +85,33 @@ def test_a_collector_that_is_away_costs_spans_and_nothing_else(upstream, collect
             assert post(running, QUESTION, timeout=2)[0] == 200
 
 
-def seen(number):
-    return Seen(
+def summary(number):
+    return RequestSummary(
         id="0" * 32, at_ms=number, api="openai", kind="chat", path="/", model="m", status=200, total_ms=1.0
     )
 
 
 def test_what_waits_is_bounded_and_failures_are_counted(monkeypatch):
-    class Broken:
-        def tell(self, seen):
+    class FullDisk:
+        def export(self, summaries):
             raise OSError("disk full")
 
         def close(self):
             return
 
-    monkeypatch.setattr(telling, "MOST_WAITING", 2)
-    teller = Teller([Broken()])
+    monkeypatch.setattr(request_log, "WAITING_MAX", 2)
+    reporter = Reporter([FullDisk()])
     for number in range(5):
-        teller.add(seen(number))
-    assert teller.dropped == 3
-    teller.flush()
-    assert teller.dropped == 5
-    teller.close()
+        reporter.add(summary(number))
+    assert reporter.dropped == 3
+    reporter.flush()
+    assert reporter.dropped == 5
+    reporter.close()
 
 
 def test_messages_are_lines_of_json_too():
     record = logging.LogRecord("freehold.gateway", logging.WARNING, "", 0, 'a "%s"\nb', ("x",), None)
-    told = json.loads(JsonLines().format(record))
+    told = json.loads(JsonFormatter().format(record))
     assert (told["level"], told["message"], told["event"]) == ("warning", 'a "x"\nb', "message")
 
 

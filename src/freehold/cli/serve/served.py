@@ -12,7 +12,7 @@ from freehold.cli.options import config_option, json_option, print_json
 from freehold.types.units import gib
 
 if TYPE_CHECKING:
-    from freehold.engines.pool.seat import ModelStatus
+    from freehold.engines.pool.model_slot import ModelStatus
 
 port_option = click.option("--port", type=int, help="Port of the server that is meant, where several run.")
 

@@ -1,6 +1,7 @@
-"""Several models on one machine, and adapters that come and go: who is loaded, who waits, who leaves."""
+"""Several models on one machine, and adapters that come and go: what is loaded, what waits, what is unloaded."""
 
+from freehold.engines.pool.model_slot import HostedModel, PoolBusyError
+from freehold.engines.pool.policy import PoolLimits
 from freehold.engines.pool.pool import Pool
-from freehold.engines.pool.seat import Hosted, PoolBusyError
 
-__all__ = ["Hosted", "Pool", "PoolBusyError"]
+__all__ = ["HostedModel", "Pool", "PoolBusyError", "PoolLimits"]

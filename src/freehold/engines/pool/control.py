@@ -20,8 +20,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from freehold.engines.pool.model_slot import ModelStatus
 from freehold.engines.pool.pool import Pool
-from freehold.engines.pool.seat import ModelStatus
 from freehold.errors import FreeholdError
 from freehold.types.endpoint import AdapterMount
 from freehold.types.record import Record

@@ -23,13 +23,13 @@ _WORK = re.compile(
 )
 
 
-async def until_quiet(endpoint: Endpoint) -> None:
+async def wait_until_idle(endpoint: Endpoint) -> None:
     """Return when the engine has had nothing to do twice in a row, or after `LONGEST_SECONDS`."""
     began = time.monotonic()
     await asyncio.sleep(FOLLOW_SECONDS)
     quiet = 0
     while time.monotonic() - began < LONGEST_SECONDS:
-        work = await requests_under_way(endpoint)
+        work = await requests_in_flight(endpoint)
         if work is None and time.monotonic() - began > UNKNOWN_SECONDS:
             return
         quiet = quiet + 1 if work == 0 else 0
@@ -38,7 +38,7 @@ async def until_quiet(endpoint: Endpoint) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def requests_under_way(endpoint: Endpoint) -> int | None:
+async def requests_in_flight(endpoint: Endpoint) -> int | None:
     """Requests an engine answers or holds, as its metrics say; 0 for one that is gone, None when it does not tell."""
     timeout = aiohttp.ClientTimeout(total=5)
     try:

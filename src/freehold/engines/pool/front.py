@@ -20,16 +20,17 @@ import msgspec
 from aiohttp import web
 
 from freehold.engines.pool.control import Control
+from freehold.engines.pool.model_slot import PoolBusyError
 from freehold.engines.pool.pool import Pool
-from freehold.engines.pool.seat import PoolBusyError
 from freehold.errors import EngineError, UsageError
 from freehold.types.endpoint import Endpoint
 
 TRIES = 4
-AGAIN_SECONDS = 0.25
+RETRY_SECONDS = 0.25
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 600.0
-_PASSED_BACK = ("content-type", "retry-after", "cache-control", "x-request-id")
+_HTTP = web.AppKey("http", aiohttp.ClientSession)
+_RETURNED_HEADERS = ("content-type", "retry-after", "cache-control", "x-request-id")
 
 
 class Front:
@@ -38,16 +39,16 @@ class Front:
     def __init__(self, pool: Pool, control: Control) -> None:
         self._pool = pool
         self._control = control
-        self._http: aiohttp.ClientSession | None = None
         self.base_url = ""
 
-    def application(self) -> web.Application:
-        """The aiohttp application."""
+    def application(self, http: aiohttp.ClientSession) -> web.Application:
+        """The aiohttp application; `http` is its client to the engines."""
         app = web.Application(client_max_size=64 << 20)
+        app[_HTTP] = http
         app.router.add_get("/health", self._health)
         app.router.add_get("/v1/models", self._models)
-        app.router.add_post("/v1/{path:.+}", self._pass)
-        app.router.add_post("/tokenize", self._pass)
+        app.router.add_post("/v1/{path:.+}", self._proxy)
+        app.router.add_post("/tokenize", self._proxy)
         self._control.add_to(app)
         return app
 
@@ -63,70 +64,71 @@ class Front:
         data = [{"id": name, "object": "model", "created": 0, "owned_by": "freehold"} for name in names]
         return web.json_response({"object": "list", "data": data})
 
-    async def _pass(self, request: web.Request) -> web.StreamResponse:
+    async def _proxy(self, request: web.Request) -> web.StreamResponse:
         data = await request.read()
         try:
             body = msgspec.json.decode(data, type=dict[str, Any])
         except msgspec.DecodeError as error:
-            return refusal(400, f"the body is not a JSON object: {error}", "invalid_request_error")
+            return error_response(400, f"the body is not a JSON object: {error}", "invalid_request_error")
         name = body.get("model")
         if not isinstance(name, str):
-            return refusal(400, "you must provide a model parameter", "invalid_request_error")
+            return error_response(400, "you must provide a model parameter", "invalid_request_error")
         if self._pool.model_of(name) is None:
-            return refusal(404, f"the model '{name[:200]}' does not exist here", "model_not_found")
+            return error_response(404, f"the model '{name[:200]}' does not exist here", "model_not_found")
         try:
             return await self._answer(request, name, body)
         except PoolBusyError as error:
-            return refusal(503, error.message, "model_loading", retry_after="5")
+            return error_response(503, error.message, "model_loading", retry_after="5")
         except UsageError as error:
-            return refusal(404, error.message, "model_not_found")
+            return error_response(404, error.message, "model_not_found")
         except EngineError as error:
-            return refusal(503, error.message, "model_unavailable", retry_after="30")
+            return error_response(503, error.message, "model_unavailable", retry_after="30")
 
     async def _answer(self, request: web.Request, name: str, body: dict[str, Any]) -> web.StreamResponse:
         """Ask the engine, again where it was away and nothing has been answered yet."""
         for attempt in range(TRIES):
             async with self._pool.use(name) as endpoint:
                 try:
-                    return await self._ask(request, endpoint, name, body)
+                    return await self._forward(request, endpoint, name, body)
                 except TimeoutError:
-                    return refusal(504, f"{name} did not answer in {READ_SECONDS:g} s", "upstream_timeout")
+                    return error_response(
+                        504, f"{name} did not answer in {READ_SECONDS:g} s", "upstream_timeout"
+                    )
                 except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError, ConnectionError) as error:
-                    # Not an answer that was cut off: `_ask` keeps those to itself.
+                    # Not an answer that was cut off: `_forward` keeps those to itself.
                     if attempt == TRIES - 1:
                         raise EngineError(f"the engine of {name} is away: {error}") from None
-                await self._back(name)
+                await self._wait_for_restart(name)
         raise AssertionError("unreachable")
 
-    async def _back(self, name: str) -> None:
+    async def _wait_for_restart(self, name: str) -> None:
         """Give an engine that crashed the time to come back, as long as it is being restarted."""
         model = self._pool.model_of(name)
-        await asyncio.sleep(AGAIN_SECONDS)
+        await asyncio.sleep(RETRY_SECONDS)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(READ_SECONDS):
                 while model is not None and (health := self._pool.health(model)) is not None:
                     if health.state not in ("restarting", "starting"):
                         return
-                    await asyncio.sleep(AGAIN_SECONDS)
+                    await asyncio.sleep(RETRY_SECONDS)
 
-    async def _ask(
+    async def _forward(
         self, request: web.Request, endpoint: Endpoint, name: str, body: dict[str, Any]
     ) -> web.StreamResponse:
         served = endpoint.served(name)
         if served is None:
             raise UsageError(f"the model '{name}' was just removed")
-        asked = msgspec.json.encode({**body, "model": served.upstream_name, **served.extra_body})
-        assert self._http is not None
-        async with self._http.post(
-            f"{endpoint.base_url}{request.path}", data=asked, headers={"content-type": "application/json"}
-        ) as reply:
-            headers = {key: reply.headers[key] for key in _PASSED_BACK if key in reply.headers}
-            if not reply.content_type.startswith("text/event-stream"):
-                return web.Response(status=reply.status, body=await reply.read(), headers=headers)
-            answer = web.StreamResponse(status=reply.status, headers=headers)
+        data = msgspec.json.encode({**body, "model": served.upstream_name, **served.extra_body})
+        async with request.app[_HTTP].post(
+            f"{endpoint.base_url}{request.path}", data=data, headers={"content-type": "application/json"}
+        ) as response:
+            headers = {key: response.headers[key] for key in _RETURNED_HEADERS if key in response.headers}
+            if not response.content_type.startswith("text/event-stream"):
+                return web.Response(status=response.status, body=await response.read(), headers=headers)
+            answer = web.StreamResponse(status=response.status, headers=headers)
             await answer.prepare(request)
             try:
-                async for piece in reply.content.iter_any():
+                async for piece in response.content.iter_any():
                     await answer.write(piece)
                 await answer.write_eof()
             except aiohttp.ClientError:
@@ -142,9 +144,8 @@ class Front:
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0), timeout=timeout, auto_decompress=False
         ) as http:
-            self._http = http
             runner = web.AppRunner(
-                self.application(),
+                self.application(http),
                 access_log=None,
                 handle_signals=False,
                 handler_cancellation=True,
@@ -160,7 +161,7 @@ class Front:
                 await runner.cleanup()
 
 
-def refusal(status: int, message: str, code: str, *, retry_after: str | None = None) -> web.Response:
+def error_response(status: int, message: str, code: str, *, retry_after: str | None = None) -> web.Response:
     """An error as OpenAI's API words it."""
     return web.json_response(
         {"error": {"message": message, "type": code, "code": code, "param": None}},

@@ -1,7 +1,7 @@
-"""Models that are loaded when they are asked for, within a budget of memory.
+"""Models that are loaded when a request asks for them, within a budget of memory.
 
-Covered: load on demand, requests that wait for a load, the least recently used one leaving, pinned ones, idle ones,
-adapters that come and go without a failed request, engines that fail to load.
+Covered: load on demand, requests that wait for a load, unloading the least recently used model, pinned models, idle
+models, adapters that come and go without a failed request, engines that fail to load.
 Not covered: memory that something else on the machine takes meanwhile; the budget is a number given at the start.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -18,14 +19,15 @@ import msgspec
 from freehold.engines import crash
 from freehold.engines.engine import EngineHealth, Session, TakesAdapters, check
 from freehold.engines.engine import start as start_engine
-from freehold.engines.pool.drain import until_quiet
-from freehold.engines.pool.policy import Resident, idle, make_room
-from freehold.engines.pool.seat import Hosted, ModelStatus, PoolBusyError, Seat
+from freehold.engines.pool.changes import Changes
+from freehold.engines.pool.model_slot import HostedModel, ModelSlot, ModelStatus, PoolBusyError
+from freehold.engines.pool.policy import PoolLimits, Resident, idle_models, plan_eviction
+from freehold.engines.pool.replacement import Replacements
 from freehold.errors import EngineError, UsageError
 from freehold.types.endpoint import AdapterMount, Endpoint, ServePlan
 from freehold.types.units import gib
 
-STAY_SECONDS = 5.0
+log = logging.getLogger("freehold.engines.pool")
 MEMORY_MARGIN = 1.25
 """A model that ran out of memory while loading is taken to need this much more than was thought."""
 
@@ -35,67 +37,58 @@ class Pool:
 
     def __init__(
         self,
-        hosted: Sequence[Hosted],
+        hosted: Sequence[HostedModel],
+        limits: PoolLimits,
         *,
-        budget_bytes: int | None,
         log_dir: Path,
         names: Sequence[str] = (),
-        idle_seconds: float | None = None,
-        queue: int = 256,
-        wait_seconds: float = 600.0,
-        stay_seconds: float = STAY_SECONDS,
         on_change: Callable[[], None] = lambda: None,
         on_memory: Callable[[ServePlan, int, str], None] = lambda plan, bytes, why: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`budget_bytes` of None means that everything fits. `names` are the engines' names in logs and endpoints,
-        in the order of `hosted`. `on_change` is called when an endpoint came, went or has other adapters;
-        `on_memory` with plan, bytes now assumed and reason when a model did not fit though it should have.
+        """`names` are the engines' names in logs and endpoints, in the order of `hosted`. `on_change` is called when
+        an endpoint came, went or has other adapters; `on_memory` with plan, bytes now assumed and reason when a model
+        did not fit though it should have.
 
         Raises `UsageError` for two models of one name, and for pinned ones that do not fit together.
         """
-        self._seats = {one.plan.model: Seat(one) for one in hosted}
-        if len(self._seats) != len(hosted):
+        self._slots = {model.plan.model: ModelSlot(model) for model in hosted}
+        if len(self._slots) != len(hosted):
             raise UsageError(
-                "two models have one name: " + ", ".join(sorted(one.plan.model for one in hosted)),
+                "two models have one name: " + ", ".join(sorted(model.plan.model for model in hosted)),
                 hint="name each model once; adapters are how one model answers to several names",
             )
-        self._names = dict(zip(self._seats, names or [safe(name) for name in self._seats], strict=True))
-        self._budget = budget_bytes
+        self._names = dict(zip(self._slots, names or [safe(name) for name in self._slots], strict=True))
+        self._limits = limits
         self._log_dir = log_dir
-        self._idle_seconds = idle_seconds
-        self._queue = queue
-        self._wait_seconds = wait_seconds
-        self._stay_seconds = stay_seconds
         self._on_change = on_change
         self._on_memory = on_memory
         self._clock = clock
-        self._changed = asyncio.Condition()
-        self._loads = asyncio.Lock()
-        self._swaps = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._replaced: set[Session] = set()
-        pinned = sum(one.bytes for one in hosted if one.pinned)
-        if budget_bytes is not None and pinned > budget_bytes:
+        self._changes = Changes()
+        self._load_lock = asyncio.Lock()
+        self._adapters_lock = asyncio.Lock()
+        self._replacements = Replacements(self._new_session, self._changes)
+        pinned = sum(model.bytes for model in hosted if model.pinned)
+        if limits.budget_bytes is not None and pinned > limits.budget_bytes:
             raise UsageError(
-                f"the pinned models need {_gib(pinned)}, {_gib(budget_bytes)} are available",
+                f"the pinned models need {_gib(pinned)}, {_gib(limits.budget_bytes)} are available",
                 hint="pin fewer of them, or give them less context: --context, --parallel, --kv-type q8_0",
             )
 
-    # What is there
+    # What the pool holds
 
     @property
     def plans(self) -> list[ServePlan]:
         """The plans of all models, as they are now."""
-        return [seat.hosted.plan for seat in self._seats.values()]
+        return [slot.hosted.plan for slot in self._slots.values()]
 
     def model_of(self, name: str) -> str | None:
         """The model a name belongs to: its own, or that of one of its adapters."""
-        if name in self._seats:
+        if name in self._slots:
             return name
-        for seat in self._seats.values():
-            if any(mount.name == name for mount in seat.hosted.plan.adapters):
-                return seat.name
+        for slot in self._slots.values():
+            if any(mount.name == name for mount in slot.hosted.plan.adapters):
+                return slot.name
         return None
 
     def name_of(self, model: str) -> str:
@@ -104,31 +97,17 @@ class Pool:
 
     def endpoint(self, model: str) -> Endpoint | None:
         """The endpoint of a model, while it is loaded."""
-        seat = self._seats[model]
-        return seat.session.running.endpoint if seat.session is not None else None
+        slot = self._slots[model]
+        return slot.session.running.endpoint if slot.session is not None else None
 
     def health(self, model: str) -> EngineHealth | None:
         """How a model's engine is; None while it is not loaded."""
-        return self._seats[model].health()
+        return self._slots[model].health()
 
     def status(self) -> list[ModelStatus]:
         """Every model, in the order given."""
         now = self._clock()
-        return [
-            ModelStatus(
-                model=seat.name,
-                state=seat.state(),
-                bytes=seat.hosted.bytes,
-                pinned=seat.hosted.pinned,
-                adapters=tuple(mount.name for mount in seat.hosted.plan.adapters),
-                busy=seat.busy,
-                restarts=health.restarts if (health := seat.health()) is not None else 0,
-                idle_seconds=now - seat.last_used if seat.last_used else None,
-                process_id=health.process_id if health is not None else None,
-                trouble=(health.last_crash if health is not None else None) or seat.trouble,
-            )
-            for seat in self._seats.values()
-        ]
+        return [slot.status(now) for slot in self._slots.values()]
 
     # Using
 
@@ -136,288 +115,251 @@ class Pool:
     async def use(self, name: str) -> AsyncIterator[Endpoint]:
         """The endpoint for a name, loaded first where needed; it stays loaded while the block runs.
 
-        Raises `UsageError` for a name nobody has, `PoolBusyError` when the queue is full or the wait too long,
+        Raises `UsageError` for an unknown name, `PoolBusyError` when the queue is full or the wait too long,
         and `EngineError` when the model cannot be loaded.
         """
         model = self.model_of(name)
         if model is None:
-            raise UsageError(f"no model is called {name!r}", hint=f"models: {', '.join(self._seats)}")
-        seat = self._seats[model]
-        if seat.session is None or seat.leaving:
-            await self._enter(seat)
+            raise UsageError(f"no model is called {name!r}", hint=f"models: {', '.join(self._slots)}")
+        slot = self._slots[model]
+        if slot.session is None or slot.leaving:
+            await self._enter(slot)
         else:
-            seat.busy += 1
-        seat.last_used = self._clock()
+            slot.busy += 1
+        slot.last_used = self._clock()
         try:
-            assert seat.session is not None
-            yield seat.session.running.endpoint
+            assert slot.session is not None
+            yield slot.session.running.endpoint
         finally:
-            seat.busy -= 1
-            seat.last_used = self._clock()
-            if seat.busy == 0:
-                await self._tell()
+            slot.busy -= 1
+            slot.last_used = self._clock()
+            if slot.busy == 0:
+                await self._changes.notify()
 
-    async def _enter(self, seat: Seat) -> None:
-        """Wait for a load and take a place; nothing may come between the two."""
-        if seat.waiting >= self._queue:
+    async def _enter(self, slot: ModelSlot) -> None:
+        """Wait for a load and count the request as busy, with nothing in between that could unload the model."""
+        if slot.waiting >= self._limits.queue:
             raise PoolBusyError(
-                f"{seat.waiting} requests wait for {seat.name} already", hint="try again in a moment"
+                f"{slot.waiting} requests wait for {slot.name} already", hint="try again in a moment"
             )
-        seat.waiting += 1
+        slot.waiting += 1
         entered = False
         try:
-            async with asyncio.timeout(self._wait_seconds):
+            async with asyncio.timeout(self._limits.wait_seconds):
                 while not entered:
-                    session = await self._loaded(seat)
-                    if session is seat.session:
-                        seat.busy += 1
+                    session = await self._loaded(slot)
+                    if session is slot.session:
+                        slot.busy += 1
                         entered = True
         except TimeoutError:
             raise PoolBusyError(
-                f"{seat.name} was not loaded within {self._wait_seconds:g} s", hint="try again in a moment"
+                f"{slot.name} was not loaded within {self._limits.wait_seconds:g} s",
+                hint="try again in a moment",
             ) from None
         finally:
-            seat.waiting -= 1
-            seat.owed = max(0, seat.owed - 1)
+            slot.waiting -= 1
+            slot.owed = max(0, slot.owed - 1)
             if not entered:
-                await self._tell()
+                await self._changes.notify()
 
     async def load(self, model: str) -> Endpoint:
         """Load a model, or wait for its load that is under way. Raises `EngineError` when it cannot be."""
-        return (await self._loaded(self._seat(model))).running.endpoint
+        return (await self._loaded(self._slot(model))).running.endpoint
 
-    async def _loaded(self, seat: Seat) -> Session:
-        if seat.session is not None and not seat.leaving:
-            return seat.session
-        if seat.loading is None:
-            seat.loading = asyncio.create_task(self._load(seat), name=f"load {seat.name}")
-            seat.loading.add_done_callback(seat.loaded)
+    async def _loaded(self, slot: ModelSlot) -> Session:
+        if slot.session is not None and not slot.leaving:
+            return slot.session
+        if slot.loading is None:
+            slot.loading = asyncio.create_task(self._load(slot), name=f"load {slot.name}")
+            slot.loading.add_done_callback(slot.load_ended)
         # A caller that gives up does not stop the load: others wait for it too.
-        return await asyncio.shield(seat.loading)
+        return await asyncio.shield(slot.loading)
 
-    async def _load(self, seat: Seat) -> Session:
-        async with self._loads:
-            await self._until(lambda: not seat.leaving)
-            if seat.session is not None:
-                return seat.session
-            await self._room_for(seat)
-            plan = seat.hosted.plan
-            session = self._session(seat, plan)
+    async def _load(self, slot: ModelSlot) -> Session:
+        async with self._load_lock:
+            await self._changes.wait_for(lambda: not slot.leaving)
+            if slot.session is not None:
+                return slot.session
+            await self._make_room(slot)
+            plan = slot.hosted.plan
+            session = self._new_session(slot, plan)
+            log.debug("loading %s", slot.name)
             try:
                 await session.start()
             except EngineError as error:
-                seat.trouble = error.message
+                log.info("%s could not be loaded: %s", slot.name, error.message)
+                slot.trouble = error.message
                 if crash.is_memory(error.message):
-                    self._learn(seat, error.message)
+                    self._correct_memory(slot, error.message)
                 raise
-            seat.session, seat.trouble, seat.owed = session, None, seat.waiting
-            seat.loaded_at = seat.last_used = self._clock()
+            slot.session, slot.trouble, slot.owed = session, None, slot.waiting
+            slot.loaded_at = slot.last_used = self._clock()
+        log.info("loaded %s", slot.name)
         self._on_change()
-        await self._tell()
+        await self._changes.notify()
         return session
 
-    def _session(self, seat: Seat, plan: ServePlan) -> Session:
-        """An engine for a plan; the first of a model has the bare name, those that take its place a number."""
-        number = f"-{seat.count}" if seat.count else ""
-        seat.count += 1
-        return start_engine(plan, log_dir=self._log_dir, name=f"{self._names[seat.name]}{number}")
+    def _new_session(self, slot: ModelSlot, plan: ServePlan) -> Session:
+        """An engine for a plan; the first of a model has the bare name, those that replace it a number."""
+        number = f"-{slot.engines_started}" if slot.engines_started else ""
+        slot.engines_started += 1
+        return start_engine(plan, log_dir=self._log_dir, name=f"{self._names[slot.name]}{number}")
 
-    def _learn(self, seat: Seat, why: str) -> None:
-        """The estimate was wrong: the model needs more than was thought."""
-        more = round(seat.hosted.bytes * MEMORY_MARGIN)
-        seat.hosted = msgspec.structs.replace(seat.hosted, bytes=more)
-        self._on_memory(seat.hosted.plan, more, why)
+    def _correct_memory(self, slot: ModelSlot, why: str) -> None:
+        """The estimate was wrong: the model needs more memory than was assumed."""
+        more = round(slot.hosted.bytes * MEMORY_MARGIN)
+        slot.hosted = msgspec.structs.replace(slot.hosted, bytes=more)
+        self._on_memory(slot.hosted.plan, more, why)
 
-    async def _room_for(self, seat: Seat) -> None:
-        if self._budget is None:
+    async def _make_room(self, slot: ModelSlot) -> None:
+        budget = self._limits.budget_bytes
+        if budget is None:
             return
         while True:
             residents = self._residents()
-            needed = seat.hosted.bytes
-            room = make_room(
-                residents, needed, self._budget, now=self._clock(), stay_seconds=self._stay_seconds
+            needed = slot.hosted.bytes
+            eviction = plan_eviction(
+                residents, needed, budget, now=self._clock(), stay_seconds=self._limits.stay_seconds
             )
-            if not room.possible:
-                pinned = sum(one.bytes for one in residents if one.pinned)
+            if not eviction.possible:
+                pinned = sum(resident.bytes for resident in residents if resident.pinned)
                 raise EngineError(
-                    f"{seat.name} needs {_gib(needed)}, {_gib(self._budget - pinned)} are available"
+                    f"{slot.name} needs {_gib(needed)}, {_gib(budget - pinned)} are available"
                     + (" beside the pinned models" if pinned else ""),
                     hint="give it less context (--context, --parallel), or a q8_0 cache (--kv-type q8_0)",
                 )
-            if room.fits:
+            if eviction.fits:
                 return
-            for name in room.leave:
-                await self._unload(self._seats[name])
-            if not room.leave:
-                await self._until(lambda: True, seconds=0.25, fresh=True)
+            for name in eviction.evict:
+                await self._unload(self._slots[name])
+            if not eviction.evict:
+                await self._changes.wait_for_next(seconds=0.25)
 
     def _residents(self) -> list[Resident]:
         return [
             Resident(
-                name=seat.name,
-                bytes=seat.hosted.bytes,
-                last_used=seat.last_used,
-                loaded_at=seat.loaded_at,
-                busy=seat.busy + seat.owed,
-                pinned=seat.hosted.pinned,
+                name=slot.name,
+                bytes=slot.hosted.bytes,
+                last_used=slot.last_used,
+                loaded_at=slot.loaded_at,
+                busy=slot.busy + slot.owed,
+                pinned=slot.hosted.pinned,
             )
-            for seat in self._seats.values()
-            if seat.session is not None
+            for slot in self._slots.values()
+            if slot.session is not None
         ]
 
     async def unload(self, model: str) -> None:
-        """Let a model finish what it does and leave. Raises `UsageError` for a pinned one."""
-        seat = self._seat(model)
-        if seat.hosted.pinned:
+        """Unload a model once it has finished its requests. Raises `UsageError` for a pinned one."""
+        slot = self._slot(model)
+        if slot.hosted.pinned:
             raise UsageError(
                 f"{model} is pinned",
                 hint="a server of one model keeps it; of several, leave out --pin at the start",
             )
-        await self._unload(seat)
+        await self._unload(slot)
 
-    async def _unload(self, seat: Seat) -> None:
-        if seat.session is None:
+    async def _unload(self, slot: ModelSlot) -> None:
+        if slot.session is None:
             return
-        if seat.leaving:
-            await self._until(lambda: not seat.leaving)
+        if slot.leaving:
+            await self._changes.wait_for(lambda: not slot.leaving)
             return
-        seat.leaving = True
+        slot.leaving = True
         try:
-            await self._until(lambda: seat.busy == 0 and seat.owed == 0)
-            session, seat.session = seat.session, None
+            await self._changes.wait_for(lambda: slot.busy == 0 and slot.owed == 0)
+            session, slot.session = slot.session, None
             await session.stop()
         finally:
-            seat.leaving = False
+            slot.leaving = False
+        log.info("unloaded %s", slot.name)
         self._on_change()
-        await self._tell()
+        await self._changes.notify()
 
     # Adapters
 
     async def add_adapter(self, model: str, mount: AdapterMount) -> None:
-        """Serve an adapter under its name, without a failed request: put on while the engine runs where it can do
+        """Serve an adapter under its name, without a failed request: attached while the engine runs where it can do
         that, else by a second engine.
 
         Raises `UsageError` for a name that is taken, and what the engine's check raises for an adapter that
-        cannot be put on this base.
+        does not fit this base.
         """
-        async with self._swaps:
-            seat = self._seat(model)
+        async with self._adapters_lock:
+            slot = self._slot(model)
             if self.model_of(mount.name) is not None:
                 raise UsageError(
                     f"{mount.name} is served already", hint="remove it first, or choose another name"
                 )
-            plan = seat.hosted.plan
+            plan = slot.hosted.plan
             plan = msgspec.structs.replace(plan, adapters=(*plan.adapters, mount))
-            running: object = seat.session.running if seat.session is not None else None
+            running: object = slot.session.running if slot.session is not None else None
             if isinstance(running, TakesAdapters) and running.has_room:
                 await running.add_adapter(mount)
-                self._swapped(seat, plan)
+                self._update_plan(slot, plan)
             else:
-                await self._replace(seat, plan)
+                await self._replace(slot, plan)
 
     async def remove_adapter(self, name: str) -> None:
-        """Serve an adapter no longer. Requests for it that are under way finish. Raises `UsageError`."""
-        async with self._swaps:
+        """Stop serving an adapter. Requests for it that are under way finish. Raises `UsageError`."""
+        async with self._adapters_lock:
             model = self.model_of(name)
             if model is None or model == name:
                 raise UsageError(f"no adapter is served as {name!r}")
-            seat = self._seats[model]
-            plan = seat.hosted.plan
+            slot = self._slots[model]
+            plan = slot.hosted.plan
             kept = tuple(mount for mount in plan.adapters if mount.name != name)
             plan = msgspec.structs.replace(plan, adapters=kept)
-            running: object = seat.session.running if seat.session is not None else None
+            running: object = slot.session.running if slot.session is not None else None
             if isinstance(running, TakesAdapters):
                 await running.remove_adapter(name)
-                self._swapped(seat, plan)
+                self._update_plan(slot, plan)
             else:
-                await self._replace(seat, plan)
+                await self._replace(slot, plan)
 
-    def _swapped(self, seat: Seat, plan: ServePlan) -> None:
-        seat.hosted = msgspec.structs.replace(seat.hosted, plan=plan)
+    def _update_plan(self, slot: ModelSlot, plan: ServePlan) -> None:
+        slot.hosted = msgspec.structs.replace(slot.hosted, plan=plan)
         self._on_change()
 
-    async def _replace(self, seat: Seat, plan: ServePlan) -> None:
-        """Run `plan` in the place of a model's present plan.
-
-        llama.cpp takes adapters at its start only, so a second engine is started beside the first; once it has
-        answered a request, new requests go to it, and the first one ends when it has finished what it has.
-        """
-        beside = msgspec.structs.replace(plan, port=0)
-        check(beside)
-        if seat.session is None:
-            self._swapped(seat, plan)
-            return
-        seat.busy += 1  # nobody may unload it meanwhile
-        try:
-            session = self._session(seat, beside)
-            await session.start()
-            old, seat.session = seat.session, session
-            seat.hosted = msgspec.structs.replace(seat.hosted, plan=plan)
-            seat.loaded_at = self._clock()
-        finally:
-            seat.busy -= 1
-            await self._tell()
-        self._on_change()
-        self._replaced.add(old)
-        task = asyncio.create_task(self._retire(old), name=f"retire {seat.name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _retire(self, old: Session) -> None:
-        try:
-            await until_quiet(old.running.endpoint)
-        finally:
-            await old.stop()
-            self._replaced.discard(old)
+    async def _replace(self, slot: ModelSlot, plan: ServePlan) -> None:
+        """Serve `plan` in the place of a model's present plan; llama.cpp takes adapters at its start only."""
+        check(msgspec.structs.replace(plan, port=0))
+        if slot.session is None:
+            self._update_plan(slot, plan)
+        else:
+            await self._replacements.replace(slot, plan, now=self._clock)
+            self._on_change()
 
     # Upkeep
 
     async def sweep(self) -> None:
-        """Let go of idle models, and of engines that are beyond restarting (the next request tries anew)."""
-        for name in idle(self._residents(), now=self._clock(), idle_seconds=self._idle_seconds):
-            await self._unload(self._seats[name])
-        for seat in self._seats.values():
-            health = seat.health()
-            if health is not None and health.state == "failed" and seat.session:
-                seat.trouble = health.last_crash
-                session, seat.session = seat.session, None
+        """Unload idle models, and engines that are beyond restarting (the next request tries again)."""
+        idle = idle_models(self._residents(), now=self._clock(), idle_seconds=self._limits.idle_seconds)
+        for name in idle:
+            await self._unload(self._slots[name])
+        for slot in self._slots.values():
+            health = slot.health()
+            if health is not None and health.state == "failed" and slot.session:
+                log.warning("giving up the engine of %s: %s", slot.name, health.last_crash)
+                slot.trouble = health.last_crash
+                session, slot.session = slot.session, None
                 await session.stop()
                 self._on_change()
 
     async def close(self) -> None:
         """Stop all engines."""
-        for seat in self._seats.values():
-            if seat.loading is not None:
-                seat.loading.cancel()
-                await asyncio.gather(seat.loading, return_exceptions=True)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        # A task that was cancelled before its first step has not stopped its engine.
-        left = [seat.session for seat in self._seats.values() if seat.session is not None]
-        await asyncio.gather(*(session.stop() for session in (*left, *self._replaced)))
+        for slot in self._slots.values():
+            if slot.loading is not None:
+                slot.loading.cancel()
+                await asyncio.gather(slot.loading, return_exceptions=True)
+        sessions = [slot.session for slot in self._slots.values() if slot.session is not None]
+        await asyncio.gather(self._replacements.close(), *(session.stop() for session in sessions))
 
-    def _seat(self, model: str) -> Seat:
-        seat = self._seats.get(model)
-        if seat is None:
-            raise UsageError(f"no model is called {model!r}", hint=f"models: {', '.join(self._seats)}")
-        return seat
-
-    async def _tell(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
-
-    async def _until(
-        self, holds: Callable[[], bool], *, seconds: float | None = None, fresh: bool = False
-    ) -> None:
-        """Wait for a change after which `holds`; with `fresh` at least one change, or `seconds`."""
-        async with self._changed:
-            if holds() and not fresh:
-                return
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._changed.wait()
-                    await self._changed.wait_for(holds)
+    def _slot(self, model: str) -> ModelSlot:
+        slot = self._slots.get(model)
+        if slot is None:
+            raise UsageError(f"no model is called {model!r}", hint=f"models: {', '.join(self._slots)}")
+        return slot
 
 
 def safe(name: str) -> str:

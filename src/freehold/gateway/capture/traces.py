@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from freehold.gateway.capture.redaction import Redactor
-from freehold.gateway.messages import Captured
+from freehold.gateway.messages import CapturedExchange
 from freehold.types.trace import Trace
 from freehold.wire import anthropic, openai, responses
 from freehold.wire.errors import ApiError
@@ -19,7 +19,7 @@ from freehold.wire.openai import AssembledAnswer
 _UNPACKED_MAX = 32 * 1024 * 1024
 
 
-def to_trace(captured: Captured, *, redactor: Redactor | None) -> Trace | None:
+def to_trace(captured: CapturedExchange, *, redactor: Redactor | None) -> Trace | None:
     """The trace of an exchange; None when its bytes cannot be read. Raises what the redactor raises.
 
     A stream that simply stopped counts as cut, whatever the connection said: only an answer that says it is
@@ -75,7 +75,7 @@ def to_trace(captured: Captured, *, redactor: Redactor | None) -> Trace | None:
     )
 
 
-def _as_chat(captured: Captured, request: dict[str, Any]) -> dict[str, Any]:
+def _as_chat(captured: CapturedExchange, request: dict[str, Any]) -> dict[str, Any]:
     """The request as the chat API spells it, whatever API the client spoke."""
     if captured.kind == "messages":
         request = msgspec.json.decode(anthropic.read_request(captured.request))
@@ -84,7 +84,7 @@ def _as_chat(captured: Captured, request: dict[str, Any]) -> dict[str, Any]:
     return request
 
 
-def _answer(captured: Captured, body: bytes) -> AssembledAnswer:
+def _answer(captured: CapturedExchange, body: bytes) -> AssembledAnswer:
     if captured.response_kind == "anthropic":
         return anthropic.read_stream(body) if captured.streamed else anthropic.read_answer(body)
     if captured.response_kind == "responses":

@@ -5,109 +5,109 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from freehold.gateway.http.response import ClientError, Opened, Sink
+from freehold.gateway.http.response import Sink, TransportError, UpstreamResponse
 
 # More than this waits for a slow client: the endpoint is made to wait as well.
 _WAITING_BYTES_MAX = 256 * 1024
 
 
-class Source(Protocol):
+class UpstreamTransport(Protocol):
     """The connection an answer comes over."""
 
-    def resume(self) -> None:
+    def resume_reading(self) -> None:
         """Read on, if reading was stopped."""
 
     def abort(self) -> None:
         """Close at once."""
 
 
-class DirectAnswer(Opened):
-    """Filled by its connection from below (`add`, `came`, `end`, `fail`), taken from above."""
+class BufferedResponse(UpstreamResponse):
+    """Filled by its connection from below (`feed_data`, `deliver`, `feed_eof`, `set_exception`), taken from above."""
 
     __slots__ = (
         "_bytes",
         "_chunks",
-        "_connection",
         "_ended",
-        "_refused",
+        "_exception",
         "_sink",
-        "_trouble",
+        "_sink_error",
+        "_transport",
         "_waiter",
         "headers",
         "status",
     )
 
-    def __init__(self, connection: Source) -> None:
+    def __init__(self, transport: UpstreamTransport) -> None:
         self.status = 0
         self.headers: list[tuple[str, str]] = []
-        self._connection: Source | None = connection
+        self._transport: UpstreamTransport | None = transport
         self._chunks: list[bytes] = []
         self._bytes = 0
         self._ended = False
-        self._trouble: ClientError | None = None
+        self._exception: TransportError | None = None
         self._sink: Sink | None = None
-        self._refused: Exception | None = None
+        self._sink_error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
-    async def head(self) -> None:
-        """Wait for the status and the headers. Raises `ClientError`."""
+    async def wait_for_head(self) -> None:
+        """Wait for the status and the headers. Raises `TransportError`."""
         while not self.status:
-            if self._trouble is not None:
-                raise self._trouble
-            await self._news()
+            if self._exception is not None:
+                raise self._exception
+            await self._wait_for_news()
 
-    async def begun(self) -> None:
+    async def wait_for_body(self) -> None:
         while not self._chunks and not self._ended:
-            if self._trouble is not None:
-                raise self._trouble
-            await self._news()
+            if self._exception is not None:
+                raise self._exception
+            await self._wait_for_news()
 
     async def read(self) -> list[bytes]:
         if not self._chunks and not self._ended:
-            await self.begun()
+            await self.wait_for_body()
         chunks, self._chunks = self._chunks, []
-        if self._bytes > _WAITING_BYTES_MAX and self._connection is not None:
-            self._connection.resume()
+        if self._bytes > _WAITING_BYTES_MAX and self._transport is not None:
+            self._transport.resume_reading()
         self._bytes = 0
         return chunks
 
     async def relay(self, sink: Sink) -> None:
         self._sink = sink
         try:
-            self._hand_on()
+            self._flush()
             while self._is_relaying():
                 if sink.is_full:
-                    await sink.drained()
-                    self._hand_on()
-                    if self._connection is not None:
-                        self._connection.resume()
+                    await sink.drain()
+                    self._flush()
+                    if self._transport is not None:
+                        self._transport.resume_reading()
                 elif self._ended:
                     return
-                elif self._trouble is not None:
-                    raise self._trouble
+                elif self._exception is not None:
+                    raise self._exception
                 else:
-                    await self._news()
-            if self._refused is not None:
-                raise self._refused
+                    await self._wait_for_news()
+            if self._sink_error is not None:
+                raise self._sink_error
         finally:
             self._sink = None
 
-    async def whole(self) -> bytes:
+    async def read_all(self) -> bytes:
         while not self._ended:
-            if self._trouble is not None:
-                raise self._trouble
-            if self._bytes > _WAITING_BYTES_MAX and self._connection is not None:
+            if self._exception is not None:
+                raise self._exception
+            if self._bytes > _WAITING_BYTES_MAX and self._transport is not None:
                 self._bytes = 0
-                self._connection.resume()
-            await self._news()
+                self._transport.resume_reading()
+            await self._wait_for_news()
         chunks, self._chunks = self._chunks, []
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def close(self) -> None:
-        if self._connection is not None:
-            self._connection.abort()
+        if self._transport is not None:
+            self._transport.abort()
 
-    async def _news(self) -> None:
+    async def _wait_for_news(self) -> None:
         waiter = self._waiter = asyncio.get_running_loop().create_future()
         try:
             await waiter
@@ -116,20 +116,20 @@ class DirectAnswer(Opened):
 
     # The connection's side
 
-    def add(self, data: bytes) -> None:
+    def feed_data(self, data: bytes) -> None:
         self._chunks.append(data)
         self._bytes += len(data)
 
     def _is_relaying(self) -> bool:
         return self._sink is not None
 
-    def came(self) -> None:
+    def deliver(self) -> None:
         """Something has come: pass it on in this very turn of the loop, or wake who waits for it."""
-        self._hand_on()
+        self._flush()
         if self._sink is None or self._ended or self._sink.is_full:
             self.wake()
 
-    def _hand_on(self) -> None:
+    def _flush(self) -> None:
         """Give the sink what is there; who wants no more, or fails, is a sink no longer."""
         sink = self._sink
         if sink is None or not self._chunks or sink.is_full:
@@ -137,20 +137,20 @@ class DirectAnswer(Opened):
         chunks, self._chunks = self._chunks, []
         self._bytes = 0
         try:
-            wanted = sink.take(chunks)
+            wanted = sink.write(chunks)
         except Exception as error:  # noqa: BLE001  # `relay` raises it where somebody waits for it
-            self._refused, wanted = error, False
+            self._sink_error, wanted = error, False
         if not wanted:
             self._sink = None
 
-    def end(self) -> None:
+    def feed_eof(self) -> None:
         self._ended = True
-        self._connection = None
+        self._transport = None
 
-    def fail(self, trouble: ClientError) -> None:
+    def set_exception(self, error: TransportError) -> None:
         if not self._ended:
-            self._trouble = trouble
-        self._connection = None
+            self._exception = error
+        self._transport = None
         self.wake()
 
     def wake(self) -> None:

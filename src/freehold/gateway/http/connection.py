@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from freehold.gateway.http.request import STATUS_LINES, HeaderPairs, Request, ServerState
+from freehold.gateway.http.request import STATUS_LINES, Headers, Request, ServerState
 
 log = logging.getLogger("freehold.gateway")
 HEAD_BYTES_MAX = 128 * 1024
@@ -50,8 +50,6 @@ class Connection(asyncio.Protocol):
     """One client's connection."""
 
     __slots__ = (
-        "_ahead",
-        "_declined",
         "_drain",
         "_head_bytes",
         "_headers",
@@ -59,14 +57,16 @@ class Connection(asyncio.Protocol):
         "_incoming",
         "_lingering",
         "_parser",
+        "_pipelined",
         "_reading_paused",
         "_since_s",
         "_task",
         "_transport",
+        "_upgrade_declined",
         "_url",
         "current",
         "server",
-        "speaks_chunks",
+        "supports_chunks",
         "writing_paused",
     )
 
@@ -74,12 +74,12 @@ class Connection(asyncio.Protocol):
         self.server = server
         self._parser = HttpRequestParser(self)
         self._url = b""
-        self._headers: HeaderPairs = []
+        self._headers: Headers = []
         self._head_bytes = 0
         self._in_head = True
         self._incoming: Request | None = None
-        self._ahead: deque[Request] = deque()
-        self._declined: Request | None = None
+        self._pipelined: deque[Request] = deque()
+        self._upgrade_declined: Request | None = None
         self._task: asyncio.Task[None] | None = None
         self._transport: Any = None
         self._drain: asyncio.Future[None] | None = None
@@ -87,20 +87,20 @@ class Connection(asyncio.Protocol):
         self._reading_paused = False
         self._since_s = server.loop.time()
         self.current: Request | None = None
-        self.speaks_chunks = True
+        self.supports_chunks = True
         self.writing_paused = False
 
     def write(self, data: bytes) -> None:
         if not self._transport.is_closing():
             self._transport.write(data)
 
-    async def drained(self) -> None:
+    async def drain(self) -> None:
         if self.writing_paused and not self._transport.is_closing():
             if self._drain is None:
                 self._drain = self.server.loop.create_future()
             await asyncio.shield(self._drain)
 
-    def overdue(self, now_s: float) -> bool:
+    def is_overdue(self, now_s: float) -> bool:
         """Has the client kept us waiting for too long?"""
         waited_s = now_s - self._since_s
         if self._lingering:
@@ -141,11 +141,11 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.server.connections.discard(self)
-        self._ahead.clear()
+        self._pipelined.clear()
         self.resume_writing()
         if self.current is not None:
-            self.current.lose()
-            if self.current.cancel_when_gone and self._task is not None:
+            self.current.connection_lost()
+            if self.current.cancel_on_disconnect and self._task is not None:
                 self._task.cancel()
 
     def pause_writing(self) -> None:
@@ -164,17 +164,17 @@ class Connection(asyncio.Protocol):
         try:
             self._feed(data)
         except HttpParserError:
-            self._refuse(400, b"this is no HTTP request")
+            self._send_error(400, b"this is no HTTP request")
             return
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX or len(self._headers) > HEADERS_MAX:
-                self._refuse(431, b"the request's headers are too large")
+                self._send_error(431, b"the request's headers are too large")
         else:
             self._head_bytes = 0
             if self._incoming is not None:
                 self._since_s = self.server.loop.time()
-                if self._incoming.overflows:
+                if self._incoming.is_overflowing:
                     self._pause_reading()
 
     def _feed(self, data: bytes) -> None:
@@ -188,10 +188,12 @@ class Connection(asyncio.Protocol):
                 self._parser = HttpRequestParser(self)
                 if self._incoming is not None:
                     # The parser left the body to whoever accepts: a new one reads it.
-                    self._declined = self._incoming
-                    self._parser.feed_data(b"POST / HTTP/1.1\r\n" + _framing(self._incoming) + b"\r\n\r\n")
+                    self._upgrade_declined = self._incoming
+                    self._parser.feed_data(
+                        b"POST / HTTP/1.1\r\n" + _framing_header(self._incoming) + b"\r\n\r\n"
+                    )
 
-    def _refuse(self, status: int, why: bytes) -> None:
+    def _send_error(self, status: int, why: bytes) -> None:
         """What comes cannot be understood any further."""
         if self.current is not None:
             self._transport.close()
@@ -225,8 +227,8 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if self._declined is not None:
-            self._incoming, self._declined = self._declined, None
+        if self._upgrade_declined is not None:
+            self._incoming, self._upgrade_declined = self._upgrade_declined, None
             return
         path, _, query = self._url.decode("latin-1").partition("?")
         if "://" in path and not path.startswith("/"):
@@ -235,34 +237,34 @@ class Connection(asyncio.Protocol):
         request.headers = self._headers
         request.keep_alive = self._parser.should_keep_alive()
         request.expects_continue = (request.header("expect") or "").lower() == "100-continue"
-        self.speaks_chunks = self._parser.get_http_version() != "1.0"
+        self.supports_chunks = self._parser.get_http_version() != "1.0"
         if len(self._headers) > HEADERS_MAX:
             self._incoming = None
             self._in_head = True
         elif self.current is None:
             self._start(request)
         else:
-            self._ahead.append(request)
+            self._pipelined.append(request)
             self._pause_reading()
 
     def on_body(self, data: bytes) -> None:
         if self._incoming is not None:
-            self._incoming.add(data)
+            self._incoming.feed_data(data)
 
     def on_message_complete(self) -> None:
         request = self._incoming
-        if request is None or (self._parser.should_upgrade() and _framing(request)):
+        if request is None or (self._parser.should_upgrade() and _framing_header(request)):
             return
         self._incoming = None
-        request.end()
+        request.feed_eof()
 
     def _pause_reading(self) -> None:
         if not self._reading_paused:
             self._reading_paused = True
             self._transport.pause_reading()
 
-    def read_on(self) -> None:
-        if self._reading_paused and not self._ahead and not self._transport.is_closing():
+    def resume_reading(self) -> None:
+        if self._reading_paused and not self._pipelined and not self._transport.is_closing():
             self._reading_paused = False
             self._since_s = self.server.loop.time()
             self._transport.resume_reading()
@@ -278,7 +280,7 @@ class Connection(asyncio.Protocol):
             await self.server.handler(request)
         except Exception:
             log.exception("unexpected")
-            request.cut()
+            request.abort_response()
         finally:
             self._finished(request)
 
@@ -286,22 +288,22 @@ class Connection(asyncio.Protocol):
         self.current = self._task = None
         if self._transport.is_closing():
             return
-        if not request.responding or not request.finish():
-            if request.responding and not request.arrived:
+        if not request.response_started or not request.end_response():
+            if request.response_started and not request.complete:
                 self._linger()
             else:
                 self._transport.close()
             return
         self._since_s = self.server.loop.time()
-        if self._ahead:
-            self._start(self._ahead.popleft())
+        if self._pipelined:
+            self._start(self._pipelined.popleft())
         elif self.server.draining:
             self._transport.close()
             return
-        self.read_on()
+        self.resume_reading()
 
 
-def _framing(request: Request) -> bytes:
+def _framing_header(request: Request) -> bytes:
     """The header that says where a request's body ends; empty when it has none."""
     for name in ("transfer-encoding", "content-length"):
         if (value := request.header(name)) is not None:

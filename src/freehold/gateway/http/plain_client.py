@@ -1,7 +1,7 @@
 """A client for endpoints on plain HTTP: engines on this machine and in this network.
 
 One connection carries one exchange at a time and is kept for the next. Bytes go from the socket through the parser
-(llhttp, by httptools) into the answer without leaving the event loop's thread; chunks keep the borders the endpoint
+(llhttp, by httptools) into the response without leaving the event loop's thread; chunks keep the borders the endpoint
 gave them.
 
 Covered: keep-alive, a connection that was closed while it waited, answers by length, by chunks and to the end of the
@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from freehold.gateway.http.buffered_response import DirectAnswer
-from freehold.gateway.http.response import BrokenOff, ClientError, TimedOut, Unreachable
+from freehold.gateway.http.buffered_response import BufferedResponse
+from freehold.gateway.http.response import ConnectError, ReadTimeout, RemoteProtocolError, TransportError
 
 _HEAD_BYTES_MAX = 256 * 1024
 _SWEEP_EVERY_S = 1.0
@@ -26,7 +26,7 @@ _SWEEP_EVERY_S = 1.0
 _JOINED_BYTES_MAX = 64 * 1024
 
 
-class Place(NamedTuple):
+class Address(NamedTuple):
     """Where an endpoint listens."""
 
     host: str
@@ -36,11 +36,11 @@ class Place(NamedTuple):
 class _Connection(asyncio.Protocol):
     """One connection to an endpoint."""
 
-    def __init__(self, pool: DirectClient, place: Place) -> None:
+    def __init__(self, pool: PlainClient, address: Address) -> None:
         self._pool = pool
-        self._place = place
+        self._address = address
         self._loop = pool.loop
-        self._answer: DirectAnswer | None = None
+        self._response: BufferedResponse | None = None
         self._parser = HttpResponseParser(self)
         self._headers: list[tuple[str, str]] = []
         self._head_bytes = 0
@@ -50,40 +50,40 @@ class _Connection(asyncio.Protocol):
         self.heard_s = 0.0
         self.heard_anything = False
 
-    def ask(self, data: list[bytes]) -> DirectAnswer:
-        """Send a request; its answer has nothing yet."""
-        answer = self._answer = DirectAnswer(self)
+    def send(self, data: list[bytes]) -> BufferedResponse:
+        """Send a request; its response has nothing yet."""
+        response = self._response = BufferedResponse(self)
         self._head_bytes = 0
         self.heard_anything = False
         self.heard_s = self._loop.time()
         self._pool.busy.add(self)
         for part in data:
             self.transport.write(part)
-        return answer
+        return response
 
     def abort(self) -> None:
         """Close at once; the endpoint notices and stops working for nobody."""
-        self._fail(BrokenOff("closed"))
+        self._fail(RemoteProtocolError("closed"))
 
-    def resume(self) -> None:
+    def resume_reading(self) -> None:
         if self._paused:
             self._paused = False
             self.heard_s = self._loop.time()
             self.transport.resume_reading()
 
-    def silent_since(self) -> float | None:
+    def reading_since(self) -> float | None:
         """When the endpoint was last heard; None while it is we who make it wait."""
         return None if self._paused else self.heard_s
 
     def time_out(self) -> None:
-        self._fail(TimedOut("nothing came"))
+        self._fail(ReadTimeout("nothing came"))
 
-    def _fail(self, trouble: ClientError) -> None:
-        answer, self._answer = self._answer, None
+    def _fail(self, error: TransportError) -> None:
+        response, self._response = self._response, None
         self._pool.busy.discard(self)
         self.transport.abort()
-        if answer is not None:
-            answer.fail(trouble)
+        if response is not None:
+            response.set_exception(error)
 
     # asyncio.Protocol
 
@@ -91,8 +91,8 @@ class _Connection(asyncio.Protocol):
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        answer = self._answer
-        if answer is None:
+        response = self._response
+        if response is None:
             # Nobody asked.
             self.transport.abort()
             return
@@ -101,34 +101,34 @@ class _Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
-            self._fail(BrokenOff("the endpoint wants to speak something else"))
+            self._fail(RemoteProtocolError("the endpoint wants to speak something else"))
             return
         except HttpParserError as error:
-            self._fail(BrokenOff(f"no HTTP: {error}"))
+            self._fail(RemoteProtocolError(f"no HTTP: {error}"))
             return
-        if not answer.status:
+        if not response.status:
             self._head_bytes += len(data)
             if self._head_bytes > _HEAD_BYTES_MAX:
-                self._fail(BrokenOff("headers without end"))
+                self._fail(RemoteProtocolError("headers without end"))
             return
-        answer.came()
-        if answer.is_full and not self._paused and self._answer is not None:
+        response.deliver()
+        if response.is_full and not self._paused and self._response is not None:
             self._paused = True
             self.transport.pause_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._pool.forget(self, self._place)
-        answer = self._answer
-        if answer is None:
+        self._pool.discard(self, self._address)
+        response = self._response
+        if response is None:
             return
-        if error is None and answer.status and not self._framed:
-            # No length was said and no chunks were: the end of the connection is the end of the answer.
-            self._answer = None
+        if error is None and response.status and not self._framed:
+            # No length was said and no chunks were: the end of the connection is the end of the response.
+            self._response = None
             self._pool.busy.discard(self)
-            answer.end()
-            answer.wake()
+            response.feed_eof()
+            response.wake()
         else:
-            self._fail(BrokenOff("the connection ended"))
+            self._fail(RemoteProtocolError("the connection ended"))
 
     # httptools
 
@@ -145,30 +145,30 @@ class _Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         # Informational answers come before the real one.
-        if status >= 200 and self._answer is not None:
-            self._answer.headers = self._headers
-            self._answer.status = status
+        if status >= 200 and self._response is not None:
+            self._response.headers = self._headers
+            self._response.status = status
 
     def on_body(self, data: bytes) -> None:
-        if self._answer is not None:
-            self._answer.add(data)
+        if self._response is not None:
+            self._response.feed_data(data)
 
     def on_message_complete(self) -> None:
-        answer = self._answer
-        if answer is None or not answer.status:
+        response = self._response
+        if response is None or not response.status:
             return
-        self._answer = None
-        answer.end()
+        self._response = None
+        response.feed_eof()
         self._pool.busy.discard(self)
         if self._parser.should_keep_alive() and not self.transport.is_closing():
-            self.resume()
+            self.resume_reading()
             self.heard_s = self._loop.time()
-            self._pool.keep(self, self._place)
+            self._pool.release(self, self._address)
         else:
             self.transport.abort()
 
 
-class DirectClient:
+class PlainClient:
     """Connections to all plain endpoints of a worker, kept while they are used."""
 
     def __init__(
@@ -176,30 +176,30 @@ class DirectClient:
     ) -> None:
         self.loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]  # known when first used
         self.busy: set[_Connection] = set()
-        self._idle: dict[Place, deque[_Connection]] = {}
+        self._idle: dict[Address, deque[_Connection]] = {}
         self._connect_timeout_s = connect_timeout_s
         self._read_timeout_s = read_timeout_s
         self._idle_timeout_s = idle_timeout_s
         self._sweeping: asyncio.TimerHandle | None = None
 
-    async def ask(self, place: Place, head: bytes, body: bytes) -> DirectAnswer:
-        """Send a request and wait for the head of its answer. Raises `ClientError`."""
+    async def send(self, address: Address, head: bytes, body: bytes) -> BufferedResponse:
+        """Send a request and wait for the head of its response. Raises `TransportError`."""
         if self._sweeping is None:
             self.loop = asyncio.get_running_loop()
             self._sweep()
         data = [head + body] if len(body) <= _JOINED_BYTES_MAX else [head, body]
-        idle = self._idle.get(place)
+        idle = self._idle.get(address)
         while True:
             connection = idle.pop() if idle else None
             if connection is not None and connection.transport.is_closing():
                 continue
             used = connection is not None
             if connection is None:
-                connection = await self._connect(place)
-            answer = connection.ask(data)
+                connection = await self._connect(address)
+            response = connection.send(data)
             try:
-                await answer.head()
-            except BrokenOff:
+                await response.wait_for_head()
+            except RemoteProtocolError:
                 # An endpoint may close a connection while it waits; our request crossed with that.
                 if used and not connection.heard_anything:
                     continue
@@ -207,23 +207,23 @@ class DirectClient:
             except BaseException:
                 connection.abort()
                 raise
-            return answer
+            return response
 
-    async def _connect(self, place: Place) -> _Connection:
+    async def _connect(self, address: Address) -> _Connection:
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 _, connection = await self.loop.create_connection(
-                    lambda: _Connection(self, place), place.host, place.port
+                    lambda: _Connection(self, address), address.host, address.port
                 )
         except (OSError, TimeoutError) as error:
-            raise Unreachable(f"{place.host}, port {place.port}: {error}") from error
+            raise ConnectError(f"{address.host}, port {address.port}: {error}") from error
         return connection
 
-    def keep(self, connection: _Connection, place: Place) -> None:
-        self._idle.setdefault(place, deque()).append(connection)
+    def release(self, connection: _Connection, address: Address) -> None:
+        self._idle.setdefault(address, deque()).append(connection)
 
-    def forget(self, connection: _Connection, place: Place) -> None:
-        idle = self._idle.get(place)
+    def discard(self, connection: _Connection, address: Address) -> None:
+        idle = self._idle.get(address)
         if idle and connection in idle:
             idle.remove(connection)
 
@@ -231,7 +231,7 @@ class DirectClient:
         """Close what waited too long, then look again."""
         now = self.loop.time()
         for connection in [*self.busy]:
-            since = connection.silent_since()
+            since = connection.reading_since()
             if since is not None and now - since > self._read_timeout_s:
                 connection.time_out()
         for idle in self._idle.values():

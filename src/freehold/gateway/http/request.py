@@ -15,9 +15,9 @@ STATUS_LINES = {
 _WITHOUT_BODY = frozenset((204, 304))
 # Bodies up to this are sent in one piece with their head.
 _JOINED_BYTES_MAX = 64 * 1024
-_UNASKED_BYTES_MAX = 256 * 1024
+_UNREAD_BYTES_MAX = 256 * 1024
 
-HeaderPairs = list[tuple[str, str]]
+Headers = list[tuple[str, str]]
 
 
 class ServerState(Protocol):
@@ -27,10 +27,10 @@ class ServerState(Protocol):
     date: bytes
 
 
-class Link(Protocol):
+class ClientTransport(Protocol):
     """A request's connection, as the request sees it."""
 
-    speaks_chunks: bool
+    supports_chunks: bool
     writing_paused: bool
 
     @property
@@ -40,83 +40,83 @@ class Link(Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes; nothing happens once the client has gone."""
 
-    async def drained(self) -> None:
+    async def drain(self) -> None:
         """Wait until there is room again."""
 
-    def read_on(self) -> None:
+    def resume_reading(self) -> None:
         """Somebody wants the body now."""
 
 
-class ClientGone(Exception):
+class ClientDisconnect(Exception):
     """The client left before its request was whole."""
 
 
 class Request:
     """One request, and the way to answer it. Header names are in lower case.
 
-    Whoever sets `cancel_when_gone` is cancelled as soon as the client has gone.
+    Whoever sets `cancel_on_disconnect` is cancelled as soon as the client has gone.
     """
 
     __slots__ = (
         "_body",
         "_body_bytes",
+        "_bytes_left",
         "_chunked",
-        "_connection",
-        "_first",
-        "_left",
-        "_most",
+        "_first_values",
+        "_max_bytes",
+        "_transport",
         "_waiter",
-        "arrived",
-        "cancel_when_gone",
+        "cancel_on_disconnect",
+        "complete",
+        "disconnected",
         "expects_continue",
-        "gone",
         "headers",
         "keep_alive",
         "method",
         "path",
         "query_string",
-        "responding",
+        "response_started",
     )
 
-    def __init__(self, connection: Link, method: str, path: str, query_string: str) -> None:
-        self._connection = connection
+    def __init__(self, transport: ClientTransport, method: str, path: str, query_string: str) -> None:
+        self._transport = transport
         self.method = method
         self.path = path
         self.query_string = query_string
-        self.headers: HeaderPairs = []
-        self._first: dict[str, str] | None = None
+        self.headers: Headers = []
+        self._first_values: dict[str, str] | None = None
         self.keep_alive = True
         self.expects_continue = False
         self._body: list[bytes] = []
         self._body_bytes = 0
-        self._most: int | None = None
-        self.arrived = False
+        self._max_bytes: int | None = None
+        self.complete = False
         self._waiter: asyncio.Future[None] | None = None
-        self.gone = False
-        self.cancel_when_gone = False
-        self.responding = False
+        self.disconnected = False
+        self.cancel_on_disconnect = False
+        self.response_started = False
         self._chunked = False
-        self._left: int | None = None
+        self._bytes_left: int | None = None
 
     def header(self, name: str) -> str | None:
         """The first value of a header."""
-        if self._first is None:
-            self._first = dict(reversed(self.headers))
-        return self._first.get(name)
+        if self._first_values is None:
+            self._first_values = dict(reversed(self.headers))
+        return self._first_values.get(name)
 
     async def body(self, most: int) -> bytes:
-        """The whole body. Raises `ApiError` (413) before more than `most` bytes were taken in, or `ClientGone`."""
+        """The whole body. Raises `ApiError` (413) beyond `max_bytes`, or `ClientDisconnect`."""
         length = self.header("content-length")
         if length is not None and int(length) > most:
             raise ApiError(413, f"the request body has {length} bytes, at most {most} are taken")
-        self._most = most
-        self._connection.read_on()
-        while not self.arrived and self._body_bytes <= most:
-            if self.gone:
-                raise ClientGone
+        self._max_bytes = most
+        self._transport.resume_reading()
+        while not self.complete and self._body_bytes <= most:
+            if self.disconnected:
+                raise ClientDisconnect
             if self.expects_continue:
                 self.expects_continue = False
-                self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
             self._waiter = None
@@ -128,101 +128,101 @@ class Request:
 
     def respond(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
         """Send a whole answer."""
-        self.responding = True
-        self._left = 0
+        self.response_started = True
+        self._bytes_left = 0
         lines = _lines([header for header in headers if header[0] != "content-length"])
         head = self._head(status, b"%bcontent-length: %d\r\n" % (lines, len(body)))
         if self.method == "HEAD":
             body = b""
         if len(body) <= _JOINED_BYTES_MAX:
-            self._connection.write(head + body)
+            self._transport.write(head + body)
         else:
-            self._connection.write(head)
-            self._connection.write(body)
+            self._transport.write(head)
+            self._transport.write(body)
 
-    def begin(self, status: int, headers: HeaderPairs) -> None:
+    def start_response(self, status: int, headers: Headers) -> None:
         """Send the head of an answer whose body follows by `send`; it is over when the handler returns."""
-        self.responding = True
-        self._left = next((int(value) for name, value in headers if name == "content-length"), None)
+        self.response_started = True
+        self._bytes_left = next((int(value) for name, value in headers if name == "content-length"), None)
         lines = _lines(headers)
         if status in _WITHOUT_BODY:
-            self._left = 0
-        elif self._left is None and self._connection.speaks_chunks:
+            self._bytes_left = 0
+        elif self._bytes_left is None and self._transport.supports_chunks:
             self._chunked = True
             lines += b"transfer-encoding: chunked\r\n"
-        elif self._left is None:
+        elif self._bytes_left is None:
             self.keep_alive = False
-        self._connection.write(self._head(status, lines))
+        self._transport.write(self._head(status, lines))
 
     def send(self, chunks: list[bytes]) -> None:
-        """Send pieces of the body, each as a chunk of its own. Wait for `drained` before the next while `is_full`."""
+        """Send pieces of the body, each as a chunk of its own. Wait for `drain` before the next while `is_full`."""
         if self._chunked:
             frames = [b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks if chunk]
             data = frames[0] if len(frames) == 1 else b"".join(frames)
         else:
             data = b"".join(chunks)
-            if self._left is not None:
-                self._left -= len(data)
+            if self._bytes_left is not None:
+                self._bytes_left -= len(data)
         if data:
-            self._connection.write(data)
+            self._transport.write(data)
 
     @property
     def is_full(self) -> bool:
         """The client reads more slowly than we send."""
-        return self._connection.writing_paused
+        return self._transport.writing_paused
 
-    async def drained(self) -> None:
+    async def drain(self) -> None:
         """Wait until the client has read most of what was sent."""
-        await self._connection.drained()
+        await self._transport.drain()
 
-    def cut(self) -> None:
+    def abort_response(self) -> None:
         """Let the connection end without the answer's end, so that nobody takes it for a whole one."""
         self._chunked = self.keep_alive = False
-        self._left = -1
+        self._bytes_left = -1
 
-    def finish(self) -> bool:
+    def end_response(self) -> bool:
         """Say that the answer is over; False when no other can follow on this connection."""
         if self._chunked:
-            self._connection.write(b"0\r\n\r\n")
-        elif self._left:
+            self._transport.write(b"0\r\n\r\n")
+        elif self._bytes_left:
             return False
         return self.keep_alive
 
     def _head(self, status: int, lines: bytes) -> bytes:
-        server = self._connection.server
+        server = self._transport.server
         # What is left of a request that was not read would be taken for the next one.
-        self.keep_alive = self.keep_alive and self.arrived and not server.draining
+        self.keep_alive = self.keep_alive and self.complete and not server.draining
         if not self.keep_alive:
             lines += b"connection: close\r\n"
-        elif not self._connection.speaks_chunks:
+        elif not self._transport.supports_chunks:
             lines += b"connection: keep-alive\r\n"
         line = STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
         return b"%b%bdate: %b\r\n\r\n" % (line, lines, server.date)
 
     # The connection's side
 
-    def add(self, data: bytes) -> None:
+    def feed_data(self, data: bytes) -> None:
         """A piece of the body has come."""
         self._body_bytes += len(data)
         # Beyond the limit nothing is kept: the handler says 413, and the connection ends.
-        if self._most is None or self._body_bytes <= self._most:
+        if self._max_bytes is None or self._body_bytes <= self._max_bytes:
             self._body.append(data)
         else:
             self._wake()
 
     @property
-    def overflows(self) -> bool:
+    def is_overflowing(self) -> bool:
         """Much of the body has come, and nobody has asked for it."""
-        return self._most is None and self._body_bytes > _UNASKED_BYTES_MAX
+        return self._max_bytes is None and self._body_bytes > _UNREAD_BYTES_MAX
 
-    def end(self) -> None:
+    def feed_eof(self) -> None:
         """The request has come to its end."""
-        self.arrived = True
+        self.complete = True
         self._wake()
 
-    def lose(self) -> None:
+    def connection_lost(self) -> None:
         """The client has gone."""
-        self.gone = True
+        self.disconnected = True
         self._wake()
 
     def _wake(self) -> None:

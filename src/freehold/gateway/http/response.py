@@ -6,37 +6,37 @@ from abc import ABC, abstractmethod
 from typing import Protocol
 
 
-class ClientError(Exception):
+class TransportError(Exception):
     """An exchange with an endpoint failed. The text is for people who run the gateway, never for its clients."""
 
 
-class Unreachable(ClientError):
+class ConnectError(TransportError):
     """No connection came about: the endpoint cannot have seen the request."""
 
 
-class TimedOut(ClientError):
+class ReadTimeout(TransportError):
     """Nothing came for as long as we wait."""
 
 
-class BrokenOff(ClientError):
+class RemoteProtocolError(TransportError):
     """The connection ended before the answer did, or what came was no HTTP."""
 
 
 class Sink(Protocol):
     """Where the chunks of an answer go."""
 
-    def take(self, chunks: list[bytes]) -> bool:
+    def write(self, chunks: list[bytes]) -> bool:
         """Pass chunks on at once; False when no more are wanted."""
 
     @property
     def is_full(self) -> bool:
-        """Nothing more shall be passed on before `drained`."""
+        """Nothing more shall be passed on before `drain`."""
 
-    async def drained(self) -> None:
+    async def drain(self) -> None:
         """Wait until there is room again."""
 
 
-class Opened(ABC):
+class UpstreamResponse(ABC):
     """Status and headers of an answer, and its body as it comes. `close` it in the end.
 
     Header names are in lower case. Bodies are as the endpoint encoded them.
@@ -59,26 +59,26 @@ class Opened(ABC):
         return (self.header("content-type") or "").startswith("text/event-stream")
 
     @abstractmethod
-    async def begun(self) -> None:
-        """Wait until the body has begun, or ended. Raises `ClientError`."""
+    async def wait_for_body(self) -> None:
+        """Wait until the body has begun, or ended. Raises `TransportError`."""
 
     @abstractmethod
     async def read(self) -> list[bytes]:
         """The chunks that have come since the last call, as the endpoint cut them; waits while there is none.
 
-        Empty at the end. Raises `ClientError`, after everything that came before the trouble was read.
+        Empty at the end. Raises `TransportError`, after everything that came before the trouble was read.
         """
 
     async def relay(self, sink: Sink) -> None:
-        """Give all chunks to a sink, each as soon as it comes. Raises `ClientError`, and what `take` raises."""
+        """Give all chunks to a sink, each as soon as it comes. Raises `TransportError`, and what `write` raises."""
         while chunks := await self.read():
-            if not sink.take(chunks):
+            if not sink.write(chunks):
                 return
             if sink.is_full:
-                await sink.drained()
+                await sink.drain()
 
-    async def whole(self) -> bytes:
-        """The rest of the body. Raises `ClientError`."""
+    async def read_all(self) -> bytes:
+        """The rest of the body. Raises `TransportError`."""
         parts: list[bytes] = []
         while chunks := await self.read():
             parts += chunks

@@ -12,10 +12,10 @@ CONNECTIONS_MAX = 16_384
 BACKLOG = 4096
 _SWEEP_EVERY_S = 1.0
 # When draining: how long a connection that was just opened may take to say what it wants.
-_FRESH_S = 1.0
+_NEW_CONNECTION_S = 1.0
 
 
-class Server:
+class HttpServer:
     """All connections of a worker. `handler` answers one request and catches what it can."""
 
     def __init__(self, handler: Handler) -> None:
@@ -47,7 +47,7 @@ class Server:
         started = self.loop.time()
         while self.connections and (passed_s := self.loop.time() - started) < within_s:
             for connection in [*self.connections]:
-                connection.stop(also_fresh=passed_s > _FRESH_S)
+                connection.stop(also_fresh=passed_s > _NEW_CONNECTION_S)
             await asyncio.sleep(0.02)
         for connection in [*self.connections]:
             connection.abort()
@@ -59,6 +59,6 @@ class Server:
         self.date = formatdate(usegmt=True).encode()
         now = self.loop.time()
         for connection in [*self.connections]:
-            if connection.overdue(now):
+            if connection.is_overdue(now):
                 connection.abort()
         self._sweeping = self.loop.call_later(_SWEEP_EVERY_S, self._sweep)

@@ -6,13 +6,20 @@ from datetime import timedelta
 from typing import Any
 
 from pyreqwest.client import ClientBuilder
-from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, RequestError
+from pyreqwest.exceptions import ConnectError as ConnectFailed
+from pyreqwest.exceptions import ConnectTimeoutError, RequestError
 from pyreqwest.http import Url
 
-from freehold.gateway.http.response import BrokenOff, ClientError, Opened, TimedOut, Unreachable
+from freehold.gateway.http.response import (
+    ConnectError,
+    ReadTimeout,
+    RemoteProtocolError,
+    TransportError,
+    UpstreamResponse,
+)
 
 
-class RemoteAnswer(Opened):
+class TlsResponse(UpstreamResponse):
     """An answer that pyreqwest fetches."""
 
     __slots__ = ("_answer", "_first", "_request", "headers", "status")
@@ -24,7 +31,7 @@ class RemoteAnswer(Opened):
         self.status = answer.status
         self.headers = list(answer.headers.items())
 
-    async def begun(self) -> None:
+    async def wait_for_body(self) -> None:
         if self._first is None:
             self._first = await self._next()
 
@@ -38,23 +45,23 @@ class RemoteAnswer(Opened):
         try:
             chunk = await self._answer.body_reader.read_chunk()
         except RequestError as error:
-            raise _named(error) from error
+            raise _transport_error(error) from error
         return [] if chunk is None else [chunk.to_bytes()]
 
-    async def whole(self) -> bytes:
+    async def read_all(self) -> bytes:
         if self._first is not None:
-            return await super().whole()
+            return await super().read_all()
         try:
             data: bytes = (await self._answer.bytes()).to_bytes()
         except RequestError as error:
-            raise _named(error) from error
+            raise _transport_error(error) from error
         return data
 
     async def close(self) -> None:
         await self._request.__aexit__(None, None, None)
 
 
-class RemoteClient:
+class TlsClient:
     """One pool of connections to all such endpoints of a worker."""
 
     def __init__(self, *, connect_timeout_s: float, read_timeout_s: float) -> None:
@@ -75,10 +82,10 @@ class RemoteClient:
         )
         self._urls: dict[str, Url] = {}
 
-    async def ask(
+    async def send(
         self, method: str, url: str, headers: list[tuple[str, str]], body: bytes | None
-    ) -> RemoteAnswer:
-        """Send a request and wait for the head of its answer. Raises `ClientError`."""
+    ) -> TlsResponse:
+        """Send a request and wait for the head of its answer. Raises `TransportError`."""
         parsed = self._urls.get(url)
         if parsed is None:
             parsed = self._urls[url] = Url(url)
@@ -90,18 +97,18 @@ class RemoteClient:
         try:
             answer = await request.__aenter__()
         except RequestError as error:
-            raise _named(error) from error
-        return RemoteAnswer(request, answer)
+            raise _transport_error(error) from error
+        return TlsResponse(request, answer)
 
     async def close(self) -> None:
         await self._client.close()
 
 
-def _named(error: RequestError) -> ClientError:
+def _transport_error(error: RequestError) -> TransportError:
     # pyreqwest says ConnectTimeoutError for any wait before the head; the causes know whether it connected.
     causes = str(error.details.get("causes")).lower()
-    if isinstance(error, ConnectError) or (isinstance(error, ConnectTimeoutError) and "connect" in causes):
-        return Unreachable(str(error))
+    if isinstance(error, ConnectFailed) or (isinstance(error, ConnectTimeoutError) and "connect" in causes):
+        return ConnectError(str(error))
     if isinstance(error, TimeoutError):
-        return TimedOut(str(error))
-    return BrokenOff(str(error))
+        return ReadTimeout(str(error))
+    return RemoteProtocolError(str(error))

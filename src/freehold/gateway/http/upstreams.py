@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.http.plain_client import DirectClient, Place
-from freehold.gateway.http.response import ClientError, Opened, TimedOut, Unreachable
+from freehold.gateway.http.plain_client import Address, PlainClient
+from freehold.gateway.http.response import ConnectError, ReadTimeout, TransportError, UpstreamResponse
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic
 
 if TYPE_CHECKING:
-    from freehold.gateway.http.tls_client import RemoteClient
+    from freehold.gateway.http.tls_client import TlsClient
 
 # Connection matters end here; lengths and encodings are written anew by the client and the server.
 _HOP_BY_HOP = frozenset(
@@ -31,7 +31,7 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     )
 )
-_NOT_SENT_ON = _HOP_BY_HOP | {
+_NOT_FORWARDED = _HOP_BY_HOP | {
     "accept-encoding",
     "authorization",
     "content-length",
@@ -46,7 +46,7 @@ _NOT_SENT_ON = _HOP_BY_HOP | {
     "x-real-ip",
 }
 # Browsers of other origins stay out, whatever an upstream would allow them; what it is made of is nobody's business.
-_NOT_SENT_BACK = _HOP_BY_HOP | {
+_NOT_RETURNED = _HOP_BY_HOP | {
     "access-control-allow-credentials",
     "access-control-allow-headers",
     "access-control-allow-methods",
@@ -76,20 +76,20 @@ class Upstreams:
 
     def __init__(self, config: GatewayConfig) -> None:
         self._config = config
-        self._direct = DirectClient(
+        self._plain = PlainClient(
             connect_timeout_s=config.connect_timeout_s, read_timeout_s=config.read_timeout_s
         )
-        self._remote: RemoteClient | None = None
-        self._places: dict[str, Place | None] = {}
+        self._tls: TlsClient | None = None
+        self._addresses: dict[str, Address | None] = {}
         self._starts: dict[tuple[str, str], bytes] = {}
         self._secrets: dict[str, list[tuple[str, str]]] = {}
 
     async def close(self) -> None:
-        await self._direct.close()
-        if self._remote is not None:
-            await self._remote.close()
+        await self._plain.close()
+        if self._tls is not None:
+            await self._tls.close()
 
-    def headers_for(
+    def request_headers(
         self,
         endpoint: Endpoint,
         client_headers: Iterable[tuple[str, str]],
@@ -106,7 +106,7 @@ class Upstreams:
         headers = []
         own = endpoint.api_key_env is None and endpoint.engine_kind.is_rented and pass_credentials
         for name, value in client_headers:
-            if name not in _NOT_SENT_ON:
+            if name not in _NOT_FORWARDED:
                 if not name.startswith("x-freehold-"):
                     headers.append((name, value))
             elif name == "accept-encoding":
@@ -144,38 +144,38 @@ class Upstreams:
             self._secrets[endpoint.name] = found
         return found
 
-    async def open(
+    async def post(
         self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes
-    ) -> Opened:
+    ) -> UpstreamResponse:
         """Send a request and wait for the head of the answer. Raises `UpstreamFailure`."""
         try:
-            return await self._ask("POST", endpoint.base_url, path, headers, body)
-        except ClientError as error:
-            raise failure(endpoint, error) from error
+            return await self._send("POST", endpoint.base_url, path, headers, body)
+        except TransportError as error:
+            raise upstream_failure(endpoint, error) from error
 
     async def get(self, endpoint: Endpoint, path: str, *, timeout_s: float) -> tuple[int, bytes]:
         """A small GET, for health checks. Raises `UpstreamFailure`."""
-        headers = self.headers_for(endpoint, (), pass_credentials=False)
+        headers = self.request_headers(endpoint, (), pass_credentials=False)
         try:
             async with asyncio.timeout(timeout_s):
-                opened = await self._ask("GET", endpoint.base_url, path, headers, None)
+                response = await self._send("GET", endpoint.base_url, path, headers, None)
                 try:
-                    return opened.status, await opened.whole()
+                    return response.status, await response.read_all()
                 finally:
-                    await opened.close()
-        except ClientError as error:
-            raise failure(endpoint, error) from error
+                    await response.close()
+        except TransportError as error:
+            raise upstream_failure(endpoint, error) from error
         except TimeoutError as error:
-            raise failure(endpoint, TimedOut("no answer")) from error
+            raise upstream_failure(endpoint, ReadTimeout("no answer")) from error
 
-    async def _ask(
+    async def _send(
         self, method: str, base_url: str, path: str, headers: list[tuple[str, str]], body: bytes | None
-    ) -> Opened:
-        if base_url not in self._places:
-            self._places[base_url] = plain_place(base_url)
-        place = self._places[base_url]
-        if place is None:
-            return await self._remote_client().ask(method, base_url.rstrip("/") + path, headers, body)
+    ) -> UpstreamResponse:
+        if base_url not in self._addresses:
+            self._addresses[base_url] = plain_address(base_url)
+        address = self._addresses[base_url]
+        if address is None:
+            return await self._tls_client().send(method, base_url.rstrip("/") + path, headers, body)
         start = self._starts.get((base_url, path))
         if start is None:
             parts = urlsplit(base_url)
@@ -184,21 +184,21 @@ class Upstreams:
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
         length = b"" if body is None else b"content-length: %d\r\n" % len(body)
         head = b"%b %b%b%b\r\n" % (method.encode(), start, lines, length)
-        return await self._direct.ask(place, head, body or b"")
+        return await self._plain.send(address, head, body or b"")
 
-    def _remote_client(self) -> RemoteClient:
-        if self._remote is None:
+    def _tls_client(self) -> TlsClient:
+        if self._tls is None:
             # Late: a gateway before engines on this machine needs neither its memory nor its threads.
-            from freehold.gateway.http.tls_client import RemoteClient
+            from freehold.gateway.http.tls_client import TlsClient
 
             config = self._config
-            self._remote = RemoteClient(
+            self._tls = TlsClient(
                 connect_timeout_s=config.connect_timeout_s, read_timeout_s=config.read_timeout_s
             )
-        return self._remote
+        return self._tls
 
 
-def plain_place(base_url: str) -> Place | None:
+def plain_address(base_url: str) -> Address | None:
     """Where to connect for an address on plain HTTP; None where TLS, a password or a proxy is in between."""
     parts = urlsplit(base_url)
     host = parts.hostname
@@ -210,23 +210,23 @@ def plain_place(base_url: str) -> Place | None:
 
         if "http" in getproxies() and not proxy_bypass(host):
             return None
-    return Place(host, parts.port or 80)
+    return Address(host, parts.port or 80)
 
 
-def failure(endpoint: Endpoint, error: ClientError) -> UpstreamFailure:
+def upstream_failure(endpoint: Endpoint, error: TransportError) -> UpstreamFailure:
     """What a client says about a failed exchange, without the addresses in it."""
-    if isinstance(error, Unreachable):
+    if isinstance(error, ConnectError):
         return UpstreamFailure(f"endpoint {endpoint.name} cannot be reached", reached=False)
-    if isinstance(error, TimedOut):
+    if isinstance(error, ReadTimeout):
         return UpstreamFailure(
             f"endpoint {endpoint.name} did not answer in time", reached=True, timed_out=True
         )
     return UpstreamFailure(f"endpoint {endpoint.name} broke off the connection", reached=True)
 
 
-def headers_back(answer: Opened) -> list[tuple[str, str]]:
+def response_headers(answer: UpstreamResponse) -> list[tuple[str, str]]:
     """The answer's headers as they go to the client."""
-    return [header for header in answer.headers if header[0] not in _NOT_SENT_BACK]
+    return [header for header in answer.headers if header[0] not in _NOT_RETURNED]
 
 
 class Breaker:

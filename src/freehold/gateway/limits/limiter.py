@@ -7,7 +7,7 @@ over a limit by what they let through in that time, and a single one never does.
 storage for every request would put a database round trip on the hot path.
 
 Covered: rates and money per key and route over all workers and machines of one store; concurrency, exactly over
-the workers of a gateway (`places`) and by equal shares over gateways; a queue with a deadline.
+the workers of a gateway (`slots`) and by equal shares over gateways; a queue with a deadline.
 Not covered: what is asked before an answer's price is known. A cap may be overrun by the answers that are being
 written when it is reached and by those of the half second until all know of it.
 """
@@ -24,45 +24,45 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from freehold.gateway.limits.slots import OwnPlaces, Places, SharedPlaces
-from freehold.gateway.messages import Told, Totals
-from freehold.gateway.spending import Bill, bill
+from freehold.gateway.limits.slots import LocalSlots, SharedSlots, Slots
+from freehold.gateway.messages import UsageReport, UsageTotals
+from freehold.gateway.spending import Charge, charge_of
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Limits
 from freehold.wire.errors import ApiError
 
 WINDOW_S = 60
-_LOOK_EVERY_S = 0.01
+_POLL_EVERY_S = 0.01
 
 
-class Counter:
+class RateCounter:
     """What one key or route used in this minute and the last: known from all, and our own not yet known."""
 
-    __slots__ = ("_last", "_now", "_ours", "window")
+    __slots__ = ("_last", "_now", "_unreported", "window")
 
     def __init__(self) -> None:
         self.window = 0
         self._now = [0.0, 0.0]
         self._last = [0.0, 0.0]
-        self._ours = [0, 0]
+        self._unreported = [0, 0]
 
     def used(self, kind: int, now_s: float) -> float:
         """Requests (0) or tokens (1) in the sliding minute before `now_s`."""
         self._turn(now_s)
         share = 1 - (now_s % WINDOW_S) / WINDOW_S
-        return self._last[kind] * share + self._now[kind] + self._ours[kind]
+        return self._last[kind] * share + self._now[kind] + self._unreported[kind]
 
     def add(self, requests: int, tokens: int, now_s: float) -> None:
         self._turn(now_s)
-        self._ours[0] += requests
-        self._ours[1] += tokens
+        self._unreported[0] += requests
+        self._unreported[1] += tokens
 
-    def take_ours(self) -> tuple[int, int]:
+    def take_unreported(self) -> tuple[int, int]:
         """What is to be told to the others; counted as known from now on."""
-        requests, tokens = self._ours
+        requests, tokens = self._unreported
         self._now[0] += requests
         self._now[1] += tokens
-        self._ours = [0, 0]
+        self._unreported = [0, 0]
         return requests, tokens
 
     def learn(self, window: int, requests: int, tokens: int) -> None:
@@ -75,10 +75,10 @@ class Counter:
     def _turn(self, now_s: float) -> None:
         window = int(now_s // WINDOW_S)
         if window != self.window:
-            ended = [self._now[0] + self._ours[0], self._now[1] + self._ours[1]]
+            ended = [self._now[0] + self._unreported[0], self._now[1] + self._unreported[1]]
             self._last = ended if window == self.window + 1 else [0.0, 0.0]
             self._now = [0.0, 0.0]
-            self._ours = [0, 0]
+            self._unreported = [0, 0]
             self.window = window
 
 
@@ -87,65 +87,65 @@ class Limiter:
 
     def __init__(self) -> None:
         self._folder: Path | None = None
-        self._counters: dict[str, Counter] = {}
-        self._places: dict[str, Places] = {}
+        self._counters: dict[str, RateCounter] = {}
+        self._slots: dict[str, Slots] = {}
         self._waiting: dict[str, deque[asyncio.Event]] = {}
-        self._bills: list[Bill] = []
-        self._totals = Totals(use=[], day="")
+        self._charges: list[Charge] = []
+        self._totals = UsageTotals(use=[], day="")
         self._spent: dict[str, tuple[Decimal, Decimal]] = {}
 
     def share(self, folder: Path) -> None:
         """Count concurrency together with all workers that name the same folder."""
         self._folder = folder
 
-    async def admit(self, wanted: Sequence[tuple[str, Limits]], *, paid: bool = False) -> Callable[[], None]:
+    async def admit(self, limited: Sequence[tuple[str, Limits]], *, paid: bool = False) -> Callable[[], None]:
         """Let a request in, perhaps after a wait; call what is returned when it is over.
 
         `paid` says that whoever will answer charges for it. Raises `ApiError` (429) with the time after which a new
         try makes sense.
         """
-        taken: list[str] = []
+        acquired: list[str] = []
         try:
-            for name, limits in wanted:
+            for name, limits in limited:
                 self._check(name, limits, paid)
-            for name, limits in wanted:
+            for name, limits in limited:
                 if limits.concurrency is not None:
-                    waited = await self._take_place(name, limits.concurrency, limits.wait_ms)
-                    taken.append(name)
+                    waited = await self._acquire_slot(name, limits.concurrency, limits.wait_ms)
+                    acquired.append(name)
                     if waited:
                         # Others were let in meanwhile.
                         self._check(name, limits, paid)
         except BaseException:
-            self._give_back(taken)
+            self._release(acquired)
             raise
         now = time.time()
-        for name, _ in wanted:
+        for name, _ in limited:
             self._counter(name).add(1, 0, now)
-        return lambda: self._give_back(taken)
+        return lambda: self._release(acquired)
 
-    def spent(self, names: Iterable[str], tokens: int) -> None:
+    def add_tokens(self, names: Iterable[str], tokens: int) -> None:
         """An answer used tokens."""
         now = time.time()
         for name in names:
             self._counter(name).add(0, tokens, now)
 
-    def bill(
+    def add_charge(
         self, names: Sequence[str], endpoint: Endpoint, model: str, request: bytes, answer: Sequence[bytes]
     ) -> None:
         """An answer cost money; what, the recorder works out."""
-        self._bills.append(bill(names, endpoint.name, model, endpoint.api, request, answer))
+        self._charges.append(charge_of(names, endpoint.name, model, endpoint.api, request, answer))
 
-    def take_ours(self) -> Told | None:
+    def take_unreported(self) -> UsageReport | None:
         """What was used since the last call, None when nothing was."""
         window = int(time.time() // WINDOW_S)
         use = {}
         for name, counter in self._counters.items():
-            if counter.window == window and (ours := counter.take_ours()) != (0, 0):
-                use[name] = ours
-        bills, self._bills = self._bills, []
-        return Told(window, use, bills) if use or bills else None
+            if counter.window == window and (unreported := counter.take_unreported()) != (0, 0):
+                use[name] = unreported
+        charges, self._charges = self._charges, []
+        return UsageReport(window, use, charges) if use or charges else None
 
-    def learn(self, totals: Totals) -> None:
+    def learn(self, totals: UsageTotals) -> None:
         """What all workers and gateways used and spent."""
         self._totals = totals
         self._spent = {name: (day, month) for name, day, month in totals.spent}
@@ -153,11 +153,11 @@ class Limiter:
             if name in self._counters:
                 self._counters[name].learn(window, requests, tokens)
 
-    def _counter(self, name: str) -> Counter:
-        found = self._counters.get(name)
-        if found is None:
-            found = self._counters[name] = Counter()
-        return found
+    def _counter(self, name: str) -> RateCounter:
+        existing = self._counters.get(name)
+        if existing is None:
+            existing = self._counters[name] = RateCounter()
+        return existing
 
     def _check_rates(self, name: str, limits: Limits, now_s: float) -> None:
         counter = self._counter(name)
@@ -208,14 +208,14 @@ class Limiter:
         if paid and limits.caps_spending:
             self._check_money(name, limits, datetime.now(UTC))
 
-    async def _take_place(self, name: str, concurrency: int, wait_ms: float) -> bool:
+    async def _acquire_slot(self, name: str, concurrency: int, wait_ms: float) -> bool:
         """Take a place; says whether it had to wait for it."""
         most = share_of(concurrency, self._totals.gateways, self._totals.rank)
-        places = self._places_of(name)
+        slots = self._slots_of(name)
         queue = self._waiting.setdefault(name, deque())
-        if not queue and places.take(most):
+        if not queue and slots.acquire(most):
             return False
-        if wait_ms > 0 and await self._queue(places, queue, most, wait_ms / 1000):
+        if wait_ms > 0 and await self._queue(slots, queue, most, wait_ms / 1000):
             return True
         raise ApiError(
             429,
@@ -224,41 +224,41 @@ class Limiter:
             retry_after_s=1,
         )
 
-    async def _queue(self, places: Places, queue: deque[asyncio.Event], most: int, wait_s: float) -> bool:
+    async def _queue(self, slots: Slots, queue: deque[asyncio.Event], most: int, wait_s: float) -> bool:
         """Wait for a place, in turn; False when the deadline came first."""
         turn = asyncio.Event()
         queue.append(turn)
-        places.wait(1)
+        slots.wait(1)
         deadline = time.monotonic() + wait_s
         try:
             while (rest := deadline - time.monotonic()) > 0:
-                # Only the first in the queue looks now and then: places come free in other workers too.
-                pause = min(rest, _LOOK_EVERY_S) if queue[0] is turn else rest
+                # Only the first in the queue looks now and then: slots come free in other workers too.
+                pause = min(rest, _POLL_EVERY_S) if queue[0] is turn else rest
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(turn.wait(), pause)
                 turn.clear()
-                if queue[0] is turn and places.take(most):
+                if queue[0] is turn and slots.acquire(most):
                     return True
             return False
         finally:
             queue.remove(turn)
-            places.wait(-1)
+            slots.wait(-1)
             if queue:
                 queue[0].set()
 
-    def _places_of(self, name: str) -> Places:
-        found = self._places.get(name)
-        if found is None:
-            found = OwnPlaces() if self._folder is None else SharedPlaces(self._folder, name)
-            self._places[name] = found
-        return found
+    def _slots_of(self, name: str) -> Slots:
+        existing = self._slots.get(name)
+        if existing is None:
+            existing = LocalSlots() if self._folder is None else SharedSlots(self._folder, name)
+            self._slots[name] = existing
+        return existing
 
-    def _give_back(self, names: Iterable[str]) -> None:
+    def _release(self, names: Iterable[str]) -> None:
         for name in names:
-            places, queue = self._places[name], self._waiting.get(name)
-            places.give()
+            slots, queue = self._slots[name], self._waiting.get(name)
+            slots.release()
             # Who waits here hears of it at once, those in other workers a moment later: leave them their part.
-            if queue and random.random() * (len(queue) + places.waiting_elsewhere()) < len(queue):
+            if queue and random.random() * (len(queue) + slots.waiting_elsewhere()) < len(queue):
                 queue[0].set()
 
 
@@ -276,7 +276,7 @@ def _next_month(now: datetime) -> datetime:
     return (first + timedelta(days=32)).replace(day=1)
 
 
-def _until_free(counter: Counter, kind: int, most: int, now_s: float) -> float:
+def _until_free(counter: RateCounter, kind: int, most: int, now_s: float) -> float:
     """Seconds until the sliding minute has room again if nobody asks in between; at most two minutes."""
     for ahead in range(1, 2 * WINDOW_S):
         later = now_s + ahead
@@ -285,7 +285,7 @@ def _until_free(counter: Counter, kind: int, most: int, now_s: float) -> float:
             used = counter.used(kind, now_s) - counter._last[kind] * (1 - (now_s % WINDOW_S) / WINDOW_S)
             used += counter._last[kind] * share
         else:
-            used = (counter._now[kind] + counter._ours[kind]) * (1 - (later % WINDOW_S) / WINDOW_S)
+            used = (counter._now[kind] + counter._unreported[kind]) * (1 - (later % WINDOW_S) / WINDOW_S)
         if used + (1 - kind) <= most:
             return float(ahead)
     return 2.0 * WINDOW_S

@@ -1,4 +1,4 @@
-"""Places for requests that run at once, counted over all workers of a gateway.
+"""Slots for requests that run at once, counted over all workers of a gateway.
 
 Each name has a small file in the gateway's run folder, mapped into every worker's memory. A worker writes only its
 own slot; it takes a place under the file's lock, after adding up everybody's. A worker that was killed loses its
@@ -16,18 +16,18 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-_SLOT = struct.Struct("=III")  # pid, running, waiting
-_SLOTS = 256
+_CELL = struct.Struct("=III")  # pid, running, waiting
+_CELLS = 256
 _LOCK_TRIES, _LOCK_PAUSE_S = 200, 0.0001
 
 
-class Places(Protocol):
-    """The places of one name."""
+class Slots(Protocol):
+    """The slots of one name."""
 
-    def take(self, most: int) -> bool:
-        """Take a place while fewer than `most` are taken."""
+    def acquire(self, limit: int) -> bool:
+        """Take a place while fewer than `limit` are taken."""
 
-    def give(self) -> None:
+    def release(self) -> None:
         """Give one back."""
 
     def wait(self, change: int) -> None:
@@ -37,21 +37,21 @@ class Places(Protocol):
         """How many wait in other workers."""
 
 
-class OwnPlaces:
-    """Places of a worker that is alone."""
+class LocalSlots:
+    """Slots of a worker that is alone."""
 
     __slots__ = ("_running",)
 
     def __init__(self) -> None:
         self._running = 0
 
-    def take(self, most: int) -> bool:
-        if self._running >= most:
+    def acquire(self, limit: int) -> bool:
+        if self._running >= limit:
             return False
         self._running += 1
         return True
 
-    def give(self) -> None:
+    def release(self) -> None:
         self._running -= 1
 
     def wait(self, change: int) -> None:
@@ -61,13 +61,13 @@ class OwnPlaces:
         return 0
 
 
-class SharedPlaces:
-    """Places in a file that all workers of a gateway map."""
+class SharedSlots:
+    """Slots in a file that all workers of a gateway map."""
 
     def __init__(self, folder: Path, name: str) -> None:
         digest = hashlib.blake2b(name.encode(), digest_size=12).hexdigest()
-        size = _SLOT.size * _SLOTS
-        self._file = os.open(folder / f"places-{digest}", os.O_RDWR | os.O_CREAT, 0o600)
+        size = _CELL.size * _CELLS
+        self._file = os.open(folder / f"slots-{digest}", os.O_RDWR | os.O_CREAT, 0o600)
         if os.fstat(self._file).st_size < size:
             os.ftruncate(self._file, size)
         self._map = mmap.mmap(self._file, size)
@@ -75,22 +75,22 @@ class SharedPlaces:
         self._at = 0
         locked = self._lock()
         try:
-            for slot in range(_SLOTS):
-                pid = _SLOT.unpack_from(self._map, slot * _SLOT.size)[0]
+            for number in range(_CELLS):
+                pid = _CELL.unpack_from(self._map, number * _CELL.size)[0]
                 if pid == 0 or pid == os.getpid() or not _is_alive(pid):
-                    self._at = slot * _SLOT.size
+                    self._at = number * _CELL.size
                     break
             self._write()
         finally:
             if locked:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
 
-    def take(self, most: int) -> bool:
-        if most <= 0:
+    def acquire(self, limit: int) -> bool:
+        if limit <= 0:
             return False
         locked = self._lock()
         try:
-            if self._taken() >= most and self._taken(sweep=True) >= most:
+            if self._running_everywhere() >= limit and self._running_everywhere(sweep=True) >= limit:
                 return False
             self._running += 1
             self._write()
@@ -99,7 +99,7 @@ class SharedPlaces:
             if locked:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
 
-    def give(self) -> None:
+    def release(self) -> None:
         self._running -= 1
         self._write()
 
@@ -108,20 +108,20 @@ class SharedPlaces:
         self._write()
 
     def waiting_elsewhere(self) -> int:
-        total: int = sum(slot[2] for slot in _SLOT.iter_unpack(self._map[:]))
+        total: int = sum(cell[2] for cell in _CELL.iter_unpack(self._map[:]))
         return total - self._waiting
 
-    def _taken(self, *, sweep: bool = False) -> int:
+    def _running_everywhere(self, *, sweep: bool = False) -> int:
         total = 0
-        for place, (pid, running, _) in enumerate(_SLOT.iter_unpack(self._map[:])):
+        for number, (pid, running, _) in enumerate(_CELL.iter_unpack(self._map[:])):
             if running and sweep and not _is_alive(pid):
-                _SLOT.pack_into(self._map, place * _SLOT.size, 0, 0, 0)
+                _CELL.pack_into(self._map, number * _CELL.size, 0, 0, 0)
             else:
                 total += running
         return total
 
     def _write(self) -> None:
-        _SLOT.pack_into(self._map, self._at, os.getpid(), self._running, self._waiting)
+        _CELL.pack_into(self._map, self._at, os.getpid(), self._running, self._waiting)
 
     def _lock(self) -> bool:
         """Hold the file's lock; False when somebody does not let go of it, for then traffic matters more."""

@@ -15,66 +15,66 @@ from typing import Any
 import msgspec
 
 from freehold.gateway.http.request import Request
-from freehold.gateway.http.response import ClientError, Opened
-from freehold.gateway.http.upstreams import UpstreamFailure, failure
-from freehold.gateway.proxy import guards, structured_output, translation
-from freehold.gateway.proxy.exchange import Exchange
-from freehold.gateway.proxy.guards import CONTEXT_STATUSES, Asked, NextTarget, whole
-from freehold.gateway.proxy.relay import pass_on, pass_on_checked
+from freehold.gateway.http.response import TransportError, UpstreamResponse
+from freehold.gateway.http.upstreams import UpstreamFailure, upstream_failure
+from freehold.gateway.proxy import guards, structured_output
+from freehold.gateway.proxy.exchange import ProxyExchange
+from freehold.gateway.proxy.guards import CONTEXT_STATUSES, NextTarget, UpstreamRequest, read_all
+from freehold.gateway.proxy.relay import relay, send_buffered
 from freehold.gateway.proxy.routing import targets_in_turn, upstream_model
 from freehold.gateway.proxy.state import WorkerState
-from freehold.gateway.proxy.translation import Translation
+from freehold.gateway.proxy.translation import Translation, translation_for
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Target
 from freehold.wire import openai
 from freehold.wire.errors import ApiError
 
-_WORTH_A_RETRY = frozenset((429, 500, 502, 503, 504, 529))
+_RETRYABLE_STATUSES = frozenset((429, 500, 502, 503, 504, 529))
 _BACKOFF_S = 0.1
 _INCLUDE_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
 
-async def answer(state: WorkerState, exchange: Exchange, request: Request) -> None:
+async def answer(state: WorkerState, exchange: ProxyExchange, request: Request) -> None:
     """Pass on the first answer to be had. Raises `ApiError` when there is none."""
     assert exchange.decision is not None
     client_headers = request.headers
     targets = targets_in_turn(exchange.route, exchange.decision)
-    trouble: UpstreamFailure | None = None
-    for place, target in enumerate(targets):
+    failure: UpstreamFailure | None = None
+    for position, target in enumerate(targets):
         endpoint = state.table.endpoints.get(target.endpoint)
         if endpoint is None:
-            trouble = UpstreamFailure(f"endpoint {target.endpoint} is not configured", reached=False)
+            failure = UpstreamFailure(f"endpoint {target.endpoint} is not configured", reached=False)
             continue
-        if place:
+        if position:
             exchange.arm = "incumbent"
         try:
-            await _try(
+            await _attempt(
                 state,
                 exchange,
                 endpoint,
                 target,
                 client_headers,
                 request,
-                last=place == len(targets) - 1,
+                last=position == len(targets) - 1,
             )
             return
         except UpstreamFailure as error:
-            trouble = error
+            failure = error
             why = "timeout" if error.timed_out else "failure"
         except NextTarget as error:
             why = str(error)
-        if place < len(targets) - 1:
+        if position < len(targets) - 1:
             state.meters.count("freehold_fallbacks", exchange.route_name, why)
             exchange.fallback = exchange.fallback or why
             exchange.forget_answer()
-    assert trouble is not None
-    code = "upstream_timeout" if trouble.timed_out else "upstream_unreachable"
-    raise ApiError(504 if trouble.timed_out else 502, str(trouble), code=code)
+    assert failure is not None
+    code = "upstream_timeout" if failure.timed_out else "upstream_unreachable"
+    raise ApiError(504 if failure.timed_out else 502, str(failure), code=code)
 
 
-async def _try(
+async def _attempt(
     state: WorkerState,
-    exchange: Exchange,
+    exchange: ProxyExchange,
     endpoint: Endpoint,
     target: Target,
     client_headers: list[tuple[str, str]],
@@ -84,22 +84,22 @@ async def _try(
 ) -> None:
     """Ask one endpoint; returns when the client has an answer. Raises `UpstreamFailure` or `NextTarget`."""
     try:
-        translated = translation.between(exchange.door, endpoint)
-        body, hide_usage = _upstream_body(exchange, endpoint, target, translated)
+        translation = translation_for(exchange.api_route, endpoint)
+        body, hide_usage = _upstream_body(exchange, endpoint, target, translation)
     except ApiError:
         # What this endpoint's API has no word for, the next one's may have.
         if last:
             raise
         raise NextTarget("other_api") from None
-    path = exchange.door.path if translated is None else translated.path
-    headers = state.upstreams.headers_for(
+    path = exchange.api_route.path if translation is None else translation.path
+    headers = state.upstreams.request_headers(
         endpoint,
         client_headers,
         pass_credentials=not state.keys.required,
         # What we may have to read must not come packed.
-        packed=translated is None and last and exchange.arm != "candidate",
+        packed=translation is None and last and exchange.arm != "candidate",
     )
-    if guards.may_be_cut(endpoint, body) and exchange.door.kind not in ("embeddings", "count_tokens"):
+    if guards.may_be_cut(endpoint, body) and exchange.api_route.kind not in ("embeddings", "count_tokens"):
         await guards.check_fits(state, exchange, endpoint, headers, body, last=last)
     breaker = state.breaker(endpoint.name)
     tries = state.config.retries + 1 if last else 1
@@ -109,7 +109,7 @@ async def _try(
                 f"endpoint {endpoint.name} keeps failing and is given a pause", reached=False
             )
         try:
-            opened = await _open(state, exchange, endpoint, path, headers, body, last=last)
+            response = await _send(state, exchange, endpoint, path, headers, body, last=last)
         except UpstreamFailure as error:
             breaker.failed(time.monotonic(), reached=error.reached)
             kind = "timeout" if error.timed_out else "connection"
@@ -118,126 +118,128 @@ async def _try(
                 raise
         else:
             try:
-                if opened.status not in _WORTH_A_RETRY:
+                if response.status not in _RETRYABLE_STATUSES:
                     breaker.succeeded()
-                    asked = Asked(path, headers, body, hide_usage)
-                    await _take(state, exchange, endpoint, opened, translated, request, asked, last=last)
+                    sent = UpstreamRequest(path, headers, body, hide_usage)
+                    await _handle_response(
+                        state, exchange, endpoint, response, translation, request, sent, last=last
+                    )
                     return
-                state.meters.count("freehold_upstream_failures", endpoint.name, str(opened.status))
+                state.meters.count("freehold_upstream_failures", endpoint.name, str(response.status))
                 # Once for a request, however often it is tried: one that nobody can answer must not, alone or
                 # sent twice, have the endpoint taken from all others.
-                if opened.status != 429 and attempt == 0:
+                if response.status != 429 and attempt == 0:
                     breaker.failed(time.monotonic())
                 if not last:
-                    raise NextTarget(str(opened.status))
-                if attempt + 1 == tries or _asks_for_a_long_wait(opened):
-                    await pass_on(exchange, endpoint, opened, translated, request, hide_usage=False)
+                    raise NextTarget(str(response.status))
+                if attempt + 1 == tries or _wants_a_long_wait(response):
+                    await relay(exchange, endpoint, response, translation, request, hide_usage=False)
                     return
             finally:
-                await opened.close()
+                await response.close()
         state.meters.count("freehold_retries", endpoint.name)
         await asyncio.sleep(_BACKOFF_S * 2**attempt * random.uniform(0.5, 1.5))
 
 
-async def _open(
+async def _send(
     state: WorkerState,
-    exchange: Exchange,
+    exchange: ProxyExchange,
     endpoint: Endpoint,
     path: str,
     headers: list[tuple[str, str]],
     body: bytes,
     *,
     last: bool,
-) -> Opened:
+) -> UpstreamResponse:
     """The answer's head; with a deadline where somebody else can still answer."""
     route = exchange.route
     if last or route is None or route.guard.ttft_ms is None or exchange.arm != "candidate":
-        return await state.upstreams.open(endpoint, path, headers, body)
-    opened = None
+        return await state.upstreams.post(endpoint, path, headers, body)
+    response = None
     try:
         async with asyncio.timeout(route.guard.ttft_ms / 1000):
-            opened = await state.upstreams.open(endpoint, path, headers, body)
-            await opened.begun()
-            return opened
+            response = await state.upstreams.post(endpoint, path, headers, body)
+            await response.wait_for_body()
+            return response
     except TimeoutError:
         state.meters.count("freehold_guard_events", route.name, "ttft", "fallback")
-        if opened is not None:
-            await opened.close()
+        if response is not None:
+            await response.close()
         message = f"endpoint {endpoint.name} sent no byte within {route.guard.ttft_ms:g} ms"
         raise UpstreamFailure(message, reached=True, timed_out=True) from None
-    except ClientError as error:
-        if opened is not None:
-            await opened.close()
-        raise failure(endpoint, error) from error
+    except TransportError as error:
+        if response is not None:
+            await response.close()
+        raise upstream_failure(endpoint, error) from error
 
 
-async def _take(
+async def _handle_response(
     state: WorkerState,
-    exchange: Exchange,
+    exchange: ProxyExchange,
     endpoint: Endpoint,
-    opened: Opened,
-    translated: Translation | None,
+    response: UpstreamResponse,
+    translation: Translation | None,
     request: Request,
-    asked: Asked,
+    sent: UpstreamRequest,
     *,
     last: bool,
 ) -> None:
     """An answer has come: guard it where it is a candidate's, and pass it on."""
     route = exchange.route
-    if opened.status in CONTEXT_STATUSES and (
-        not last or not endpoint.engine_kind.is_rented or translated is not None
+    if response.status in CONTEXT_STATUSES and (
+        not last or not endpoint.engine_kind.is_rented or translation is not None
     ):
-        data = await whole(endpoint, opened)
-        guards.hold_context(state, exchange, opened.status, data, last=last)
-        await pass_on_checked(exchange, endpoint, opened, data, translated, request, hide_usage=False)
+        data = await read_all(endpoint, response)
+        guards.check_context_error(state, exchange, response.status, data, last=last)
+        await send_buffered(exchange, endpoint, response, data, translation, request, hide_usage=False)
         return
-    promise = None
-    if exchange.arm == "candidate" and route is not None and route.guard.schema and opened.status < 300:
-        promise = structured_output.promised(exchange)
-    if promise is None:
-        await pass_on(exchange, endpoint, opened, translated, request, hide_usage=asked.hide_usage)
+    contract = None
+    if exchange.arm == "candidate" and route is not None and route.guard.schema and response.status < 300:
+        contract = structured_output.contract_of(exchange)
+    if contract is None:
+        await relay(exchange, endpoint, response, translation, request, hide_usage=sent.hide_usage)
         return
-    data = await whole(endpoint, opened)
-    data = await guards.hold_promise(state, exchange, endpoint, promise, asked, opened, data, last=last)
-    await pass_on_checked(exchange, endpoint, opened, data, translated, request, hide_usage=asked.hide_usage)
+    data = await read_all(endpoint, response)
+    data = await guards.enforce_contract(state, exchange, endpoint, contract, sent, response, data, last=last)
+    await send_buffered(exchange, endpoint, response, data, translation, request, hide_usage=sent.hide_usage)
 
 
-def _asks_for_a_long_wait(opened: Opened) -> bool:
-    wait = opened.header("retry-after")
+def _wants_a_long_wait(response: UpstreamResponse) -> bool:
+    wait = response.header("retry-after")
     return wait is not None and (not wait.isdecimal() or int(wait) > 1)
 
 
 def _upstream_body(
-    exchange: Exchange, endpoint: Endpoint, target: Target, translated: Translation | None
+    exchange: ProxyExchange, endpoint: Endpoint, target: Target, translation: Translation | None
 ) -> tuple[bytes, bool]:
     """The body for an endpoint, and whether usage was asked for that the client did not ask for."""
-    body = exchange.body if translated is None else translated.request(exchange.body)
+    body = exchange.body if translation is None else translation.request(exchange.body)
     name, extra = upstream_model(endpoint, target, exchange.model)
     changes: dict[str, Any] = {}
-    if name != exchange.seen.model:
+    if name != exchange.peek.model:
         changes["model"] = name
     if extra:
         changes.update(extra)
-    if exchange.route is None and _passes_over_tools(endpoint) and structured_output.demands_a_tool(body):
+    if exchange.route is None and _ignores_tools(endpoint) and structured_output.demands_a_tool(body):
         raise ApiError(400, f"{exchange.model} cannot be made to call a tool; its chat template knows none")
     if not endpoint.engine_kind.reads_tool_names and b'"tool_choice"' in body:
         changes.update(openai.one_tool(body))
     hide_usage = False
     if (
         (exchange.capturing or exchange.metered)
-        and exchange.seen.stream is True
-        and exchange.door.kind in ("chat", "completions")
+        and exchange.peek.stream is True
+        and exchange.api_route.kind in ("chat", "completions")
         and endpoint.api == "openai"
         and endpoint.capabilities.stream_usage
     ):
-        wanted = _with_usage(exchange.seen.stream_options)
+        wanted = _with_usage(exchange.peek.stream_options)
         if wanted is not None:
             changes["stream_options"] = wanted
             hide_usage = True
     return (openai.splice(body, changes) if changes else body), hide_usage
 
 
-def _passes_over_tools(endpoint: Endpoint) -> bool:
+def _ignores_tools(endpoint: Endpoint) -> bool:
     """llama.cpp answers in plain text, without a word, where the model's chat template has no tools."""
     return endpoint.engine_kind.ignores_tools_unsaid and not endpoint.capabilities.tools
 

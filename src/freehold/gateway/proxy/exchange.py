@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from freehold.gateway.messages import Captured
-from freehold.gateway.proxy.translation import Door
-from freehold.gateway.spending import bill
-from freehold.gateway.telemetry.request_log import Seen
+from freehold.gateway.messages import CapturedExchange
+from freehold.gateway.proxy.translation import ApiRoute
+from freehold.gateway.spending import charge_of
+from freehold.gateway.telemetry.request_log import RequestSummary
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import event_id
 from freehold.types.route import ApiKey, Route, RouteDecision
@@ -24,33 +24,33 @@ NAME_LENGTH_MAX = 200
 _TOTAL_TOKENS = re.compile(rb'"total_tokens" ?: ?(\d{1,9})')
 
 
-class Exchange:
+class ProxyExchange:
     """Mutable, lives for one request. Times are `time.perf_counter` seconds."""
 
     __slots__ = (
         "answered_by",
+        "api_route",
         "arm",
         "assignment_key",
         "at_ms",
         "body",
         "capturing",
+        "chunk_bytes",
+        "chunks",
         "completeness",
         "content_encoding",
         "decision",
-        "door",
+        "error_code",
         "fallback",
         "first_byte_s",
         "id",
-        "kept",
-        "kept_bytes",
         "key",
         "metered",
         "model",
-        "refusal",
-        "release",
+        "peek",
+        "release_limits",
+        "response_started",
         "route",
-        "seen",
-        "sent",
         "session",
         "started_s",
         "status",
@@ -58,14 +58,14 @@ class Exchange:
         "user",
     )
 
-    def __init__(self, door: Door) -> None:
-        self.door = door
+    def __init__(self, api_route: ApiRoute) -> None:
+        self.api_route = api_route
         self.at_ms = int(time.time() * 1000)
         self.id = event_id(self.at_ms)
         self.started_s = time.perf_counter()
         self.first_byte_s: float | None = None
         self.body = b""
-        self.seen = Peek()
+        self.peek = Peek()
         self.model = ""
         self.key: ApiKey | None = None
         self.user: str | None = None
@@ -76,16 +76,16 @@ class Exchange:
         self.answered_by: Endpoint | None = None
         self.arm = "incumbent"
         self.fallback: str | None = None
-        self.refusal: str | None = None
+        self.error_code: str | None = None
         self.status = 0
         self.streamed = False
         self.capturing = False
         self.completeness: Completeness = "complete"
         self.content_encoding: str | None = None
-        self.kept: list[bytes] = []
-        self.kept_bytes = 0
-        self.sent = False
-        self.release: Callable[[], None] | None = None
+        self.chunks: list[bytes] = []
+        self.chunk_bytes = 0
+        self.response_started = False
+        self.release_limits: Callable[[], None] | None = None
         self.metered: list[str] = []
 
     @property
@@ -110,53 +110,53 @@ class Exchange:
         endpoint = self.answered_by
         if endpoint is not None and endpoint.api == "anthropic":
             return "anthropic"
-        if endpoint is not None and self.door.kind == "responses" and endpoint.capabilities.responses:
+        if endpoint is not None and self.api_route.kind == "responses" and endpoint.capabilities.responses:
             return "responses"
         return "openai"
 
-    def keep(self, data: bytes) -> None:
+    def add_chunk(self, data: bytes) -> None:
         """Remember a piece of the answer, as the upstream sent it."""
-        self.kept_bytes += len(data)
-        if self.kept_bytes <= CAPTURED_BYTES_MAX:
-            self.kept.append(data)
+        self.chunk_bytes += len(data)
+        if self.chunk_bytes <= CAPTURED_BYTES_MAX:
+            self.chunks.append(data)
 
     def forget_answer(self) -> None:
         """Another target is asked: what came so far is not the answer."""
-        self.kept.clear()
-        self.kept_bytes = 0
+        self.chunks.clear()
+        self.chunk_bytes = 0
         self.first_byte_s = None
         self.answered_by = None
         self.streamed = False
 
     def tokens(self) -> int:
         """Tokens that were used: read from the answer's end, where usage stands; estimated where it says none."""
-        tail = b"".join(self.kept[-3:])[-4096:]
+        tail = b"".join(self.chunks[-3:])[-4096:]
         found = _TOTAL_TOKENS.findall(tail)
         if found:
             return int(found[-1])
         if self.answered_by is None or self.status >= 400:
             return 0
         # Anthropic's API has no total.
-        made = bill((), "", "", self.answered_by.api, self.body, self.kept)
-        return made.prompt_tokens + made.completion_tokens
+        charge = charge_of((), "", "", self.answered_by.api, self.body, self.chunks)
+        return charge.prompt_tokens + charge.completion_tokens
 
-    def captured(self) -> Captured | None:
+    def captured(self) -> CapturedExchange | None:
         """What the recorder is told; None where nothing shall be kept."""
         if (
             not self.capturing
-            or self.door.kind == "count_tokens"
-            or self.kept_bytes > CAPTURED_BYTES_MAX
+            or self.api_route.kind == "count_tokens"
+            or self.chunk_bytes > CAPTURED_BYTES_MAX
             or len(self.body) > CAPTURED_BYTES_MAX
         ):
             return None
         decision = self.decision
-        return Captured(
+        return CapturedExchange(
             id=self.id,
             at_ms=self.at_ms,
-            kind=self.door.kind,
+            kind=self.api_route.kind,
             model=self.model,
             request=self.body,
-            response=b"".join(self.kept),
+            response=b"".join(self.chunks),
             status=self.status,
             streamed=self.streamed,
             completeness=self.completeness,
@@ -175,16 +175,16 @@ class Exchange:
             total_ms=(time.perf_counter() - self.started_s) * 1000,
         )
 
-    def summary(self, traceparent: str | None) -> Seen:
+    def summary(self, traceparent: str | None) -> RequestSummary:
         """What the request log and spans may say of it: no content."""
         endpoint = self.answered_by
         first = self.first_byte_s
-        return Seen(
+        return RequestSummary(
             id=self.id,
             at_ms=self.at_ms,
-            api=self.door.api,
-            kind=self.door.kind,
-            path=self.door.path,
+            api=self.api_route.api,
+            kind=self.api_route.kind,
+            path=self.api_route.path,
             model=self.model[:NAME_LENGTH_MAX],
             status=self.status,
             total_ms=round((time.perf_counter() - self.started_s) * 1000, 3),
@@ -195,7 +195,7 @@ class Exchange:
             endpoint=None if endpoint is None else endpoint.name,
             arm=None if endpoint is None else self.arm,
             fallback=self.fallback,
-            code=self.refusal,
+            code=self.error_code,
             key=None if self.key is None else self.key.name,
             traceparent=traceparent,
         )

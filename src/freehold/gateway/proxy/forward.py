@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from freehold.gateway.http.request import ClientGone, Request
+from freehold.gateway.http.request import ClientDisconnect, Request
 from freehold.gateway.proxy.attempt import answer
-from freehold.gateway.proxy.exchange import Exchange
+from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.relay import REQUEST_HEADER
 from freehold.gateway.proxy.routing import decide
 from freehold.gateway.proxy.shadow import Shadows
 from freehold.gateway.proxy.state import WorkerState
-from freehold.gateway.proxy.translation import Door
+from freehold.gateway.proxy.translation import ApiRoute
 from freehold.types.route import Limits
 from freehold.wire import openai
 from freehold.wire.errors import ApiError, HttpReply
@@ -29,92 +29,94 @@ log = logging.getLogger("freehold.gateway")
 _NO_LIMITS = Limits()
 
 
-async def forward(state: WorkerState, shadows: Shadows, door: Door, request: Request) -> None:
+async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, request: Request) -> None:
     """Answer one request for a model, whatever happens."""
-    exchange = Exchange(door)
+    exchange = ProxyExchange(api_route)
     state.meters.in_flight += 1
-    request.cancel_when_gone = True
+    request.cancel_on_disconnect = True
     try:
         await _admit(state, exchange, request)
-        await _within_limits(state, exchange)
+        await _apply_limits(state, exchange)
         await answer(state, exchange, request)
     except ApiError as error:
-        _refuse(state, exchange, request, error)
-    except (asyncio.CancelledError, ClientGone):
-        if not request.gone:
+        _send_error(state, exchange, request, error)
+    except (asyncio.CancelledError, ClientDisconnect):
+        if not request.disconnected:
             raise
         exchange.completeness = "client_aborted"
         state.meters.count("freehold_client_aborts", exchange.route_name)
     except Exception:
         log.exception("unexpected")
         state.meters.count("freehold_refusals", "internal_error")
-        if exchange.sent:
-            request.cut()
+        if exchange.response_started:
+            request.abort_response()
         else:
-            _refuse(state, exchange, request, ApiError(500, "the gateway failed", code="internal_error"))
+            _send_error(state, exchange, request, ApiError(500, "the gateway failed", code="internal_error"))
     finally:
-        request.cancel_when_gone = False
+        request.cancel_on_disconnect = False
         state.meters.in_flight -= 1
-        if exchange.release is not None:
-            exchange.release()
+        if exchange.release_limits is not None:
+            exchange.release_limits()
     _finish(state, shadows, exchange)
-    if state.teller is not None:
-        state.teller.add(exchange.summary(request.header("traceparent")))
+    if state.reporter is not None:
+        state.reporter.add(exchange.summary(request.header("traceparent")))
 
 
-async def _admit(state: WorkerState, exchange: Exchange, request: Request) -> None:
+async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) -> None:
     """Key, body, peek, route. Raises `ApiError`."""
     header = request.header
     key = exchange.key = state.keys.check(header("authorization"), header("x-api-key"))
     if header("content-encoding") not in (None, "identity"):
         raise ApiError(415, "compressed request bodies are not accepted")
     if (origin := header("origin")) is not None:
-        refuse_other_origins(origin, header("host"))
+        check_origin(origin, header("host"))
     body = exchange.body = await request.body(state.config.max_body_bytes)
-    if exchange.door.read is not None:
-        body = exchange.body = exchange.door.read(body)
-    seen = exchange.seen = openai.peek(body)
-    model = exchange.model = seen.model or state.table.default_model or ""
+    if exchange.api_route.read is not None:
+        body = exchange.body = exchange.api_route.read(body)
+    peek = exchange.peek = openai.peek(body)
+    model = exchange.model = peek.model or state.table.default_model or ""
     if not model:
         raise ApiError(400, "you must provide a model parameter", param="model")
     exchange.session = header("x-freehold-session")
-    exchange.user = header("x-freehold-user") or _text(seen.user) or _text(seen.safety_identifier)
+    exchange.user = (
+        header("x-freehold-user") or _text_or_none(peek.user) or _text_or_none(peek.safety_identifier)
+    )
     exchange.capturing = state.config.capture != "off" and header("x-freehold-capture") != "off"
     route = exchange.route = state.table.find(model, header, key.name if key is not None else None)
     if route is None:
         exchange.decision = state.table.direct(model)
     else:
-        held = _assignment_key(exchange, header) if route.candidate is not None else None
-        exchange.decision = decide(route, held, state.draw())
-        if held is not None:
-            exchange.assignment_key = hash_key(route.name, held)
+        sticky_key = _assignment_key(exchange, header) if route.candidate is not None else None
+        exchange.decision = decide(route, sticky_key, state.draw())
+        if sticky_key is not None:
+            exchange.assignment_key = hash_key(route.name, sticky_key)
     exchange.arm = exchange.decision.arm
 
 
-def refuse_other_origins(origin: str, host: str | None) -> None:
+def check_origin(origin: str, host: str | None) -> None:
     """Raise `ApiError` (403) for a page of another site: it could not read the answer, but it could spend money."""
     if origin.partition("://")[2] != host:
         raise ApiError(403, "pages of other origins may not ask", code="origin_not_allowed")
 
 
-async def _within_limits(state: WorkerState, exchange: Exchange) -> None:
-    wanted = []
+async def _apply_limits(state: WorkerState, exchange: ProxyExchange) -> None:
+    limited = []
     if exchange.key is not None and exchange.key.limits != _NO_LIMITS:
-        wanted.append((f"key:{exchange.key.name}", exchange.key.limits))
+        limited.append((f"key:{exchange.key.name}", exchange.key.limits))
     if exchange.route is not None and exchange.route.limits != _NO_LIMITS:
-        wanted.append((f"route:{exchange.route.name}", exchange.route.limits))
-    if wanted:
+        limited.append((f"route:{exchange.route.name}", exchange.route.limits))
+    if limited:
         assert exchange.decision is not None
         paid = state.config.charges(exchange.decision.target.endpoint)
-        exchange.release = await state.limiter.admit(wanted, paid=paid)
-        exchange.metered = [name for name, limits in wanted if limits.counts_tokens]
+        exchange.release_limits = await state.limiter.admit(limited, paid=paid)
+        exchange.metered = [name for name, limits in limited if limits.counts_tokens]
 
 
-def _text(value: Any) -> str | None:
+def _text_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _assignment_key(exchange: Exchange, header: Callable[[str], str | None]) -> str | bytes | None:
+def _assignment_key(exchange: ProxyExchange, header: Callable[[str], str | None]) -> str | bytes | None:
     """What keeps one user or conversation on one arm; None when the request names no such thing."""
     assert exchange.route is not None
     sticky = exchange.route.sticky
@@ -131,21 +133,21 @@ def hash_key(route_name: str, key: str | bytes) -> str:
     return hashlib.blake2b(data, digest_size=12, key=route_name.encode()[:64]).hexdigest()
 
 
-def _refuse(state: WorkerState, exchange: Exchange, request: Request, error: ApiError) -> None:
+def _send_error(state: WorkerState, exchange: ProxyExchange, request: Request, error: ApiError) -> None:
     exchange.status = error.status
     exchange.capturing = False
-    exchange.refusal = error.code or str(error.status)
-    state.meters.count("freehold_refusals", exchange.refusal)
-    whole = exchange.door.error(error)
-    reply(request, whole._replace(headers=[*whole.headers, (REQUEST_HEADER, exchange.id)]))
+    exchange.error_code = error.code or str(error.status)
+    state.meters.count("freehold_refusals", exchange.error_code)
+    reply = exchange.api_route.error(error)
+    send_reply(request, reply._replace(headers=[*reply.headers, (REQUEST_HEADER, exchange.id)]))
 
 
-def reply(request: Request, whole: HttpReply) -> None:
-    """Send a whole answer of our own."""
-    request.respond(whole.status, [*whole.headers, ("server", "freehold")], whole.body)
+def send_reply(request: Request, reply: HttpReply) -> None:
+    """Send a reply answer of our own."""
+    request.respond(reply.status, [*reply.headers, ("server", "freehold")], reply.body)
 
 
-def _finish(state: WorkerState, shadows: Shadows, exchange: Exchange) -> None:
+def _finish(state: WorkerState, shadows: Shadows, exchange: ProxyExchange) -> None:
     """Count, and hand the exchange to the recorder. The client has its answer by now."""
     endpoint = exchange.answered_by
     if endpoint is None:
@@ -157,12 +159,12 @@ def _finish(state: WorkerState, shadows: Shadows, exchange: Exchange) -> None:
         meters.observe("freehold_first_byte_seconds", exchange.first_byte_s - exchange.started_s, route, arm)
     meters.observe("freehold_request_seconds", time.perf_counter() - exchange.started_s, route, arm)
     if exchange.metered:
-        state.limiter.spent(exchange.metered, exchange.tokens())
+        state.limiter.add_tokens(exchange.metered, exchange.tokens())
         if state.config.charges(endpoint.name):
-            state.limiter.bill(
-                exchange.metered, endpoint, exchange.upstream_model, exchange.body, exchange.kept
+            state.limiter.add_charge(
+                exchange.metered, endpoint, exchange.upstream_model, exchange.body, exchange.chunks
             )
-    if state.spool is not None and (captured := exchange.captured()) is not None:
-        state.spool.offer(captured)
+    if state.recorder is not None and (captured := exchange.captured()) is not None:
+        state.recorder.offer(captured)
     if exchange.decision is not None and exchange.decision.shadow is not None:
         shadows.mirror(exchange, exchange.decision.shadow)

@@ -1,4 +1,4 @@
-"""What must hold before a client sees a candidate's answer; where it does not, the next target is asked.
+"""What must hold before a client sees a candidate's answer; where it does not, the next target is sent.
 
 Covered: answers and tool arguments against the schema the request carries (`structured_output`), asked for once more
 with the engine held to it; prompts that do not fit the context, as the engine counts them with its own tokenizer
@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.gateway.http.response import ClientError, Opened
-from freehold.gateway.http.upstreams import failure
+from freehold.gateway.http.response import TransportError, UpstreamResponse
+from freehold.gateway.http.upstreams import upstream_failure
 from freehold.gateway.proxy import structured_output
-from freehold.gateway.proxy.exchange import Exchange
+from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.state import WorkerState
 from freehold.types.endpoint import Endpoint
 from freehold.wire import ollama
@@ -32,10 +32,10 @@ CONTEXT_STATUSES = frozenset((400, 413, 422))
 
 
 class NextTarget(Exception):
-    """The client has nothing yet, and another target shall be asked. The text says why."""
+    """The client has nothing yet, and another target shall be sent. The text says why."""
 
 
-class Asked(NamedTuple):
+class UpstreamRequest(NamedTuple):
     """What an endpoint was sent. `hide_usage`: usage was asked for that the client did not ask for."""
 
     path: str
@@ -44,58 +44,58 @@ class Asked(NamedTuple):
     hide_usage: bool
 
 
-async def whole(endpoint: Endpoint, opened: Opened) -> bytes:
+async def read_all(endpoint: Endpoint, response: UpstreamResponse) -> bytes:
     """An answer to its end. Raises `UpstreamFailure`."""
     try:
-        return await opened.whole()
-    except ClientError as error:
-        raise failure(endpoint, error) from error
+        return await response.read_all()
+    except TransportError as error:
+        raise upstream_failure(endpoint, error) from error
 
 
-async def hold_promise(
+async def enforce_contract(
     state: WorkerState,
-    exchange: Exchange,
+    exchange: ProxyExchange,
     endpoint: Endpoint,
-    promise: structured_output.Promise,
-    asked: Asked,
-    opened: Opened,
+    contract: structured_output.OutputContract,
+    sent: UpstreamRequest,
+    response: UpstreamResponse,
     data: bytes,
     *,
     last: bool,
 ) -> bytes:
-    """An answer that keeps its promise: this one, or one more with the engine held to it.
+    """An answer that keeps its contract: this one, or one more with the engine held to it.
 
     Raises `NextTarget`, or at the `last` one `ApiError`.
     """
 
-    def judge(data: bytes) -> structured_output.Broken | None:
-        answer = structured_output.answer_of(exchange, endpoint, data, streamed=opened.is_stream)
-        return structured_output.broken(promise, answer)
+    def judge(data: bytes) -> structured_output.ContractViolation | None:
+        answer = structured_output.answer_of(exchange, endpoint, data, streamed=response.is_stream)
+        return structured_output.violation_of(contract, answer)
 
     def count(outcome: str) -> None:
         state.meters.count("freehold_guard_events", exchange.route_name, "schema", outcome)
 
-    found = judge(data)
-    if found is None:
+    violation = judge(data)
+    if violation is None:
         count("held")
         return data
-    again = structured_output.constrained(promise, found, endpoint, asked.body)
-    if again is not None:
+    constrained = structured_output.constrained_request(contract, violation, endpoint, sent.body)
+    if constrained is not None:
         count("retried")
-        second = await state.upstreams.open(endpoint, asked.path, asked.headers, again)
+        second = await state.upstreams.post(endpoint, sent.path, sent.headers, constrained)
         try:
-            data = await whole(endpoint, second)
+            data = await read_all(endpoint, second)
         finally:
             await second.close()
-        if second.status < 300 and second.is_stream == opened.is_stream:
-            found = judge(data)
-            if found is None:
+        if second.status < 300 and second.is_stream == response.is_stream:
+            violation = judge(data)
+            if violation is None:
                 count("held_constrained")
                 return data
     count("refused" if last else "fallback")
     if not last:
         raise NextTarget("schema")
-    raise ApiError(502, f"the model broke its promise: {found.why}", code="schema_violation")
+    raise ApiError(502, f"the model broke its contract: {violation.why}", code="schema_violation")
 
 
 def is_context_error(status: int, body: bytes) -> bool:
@@ -103,7 +103,9 @@ def is_context_error(status: int, body: bytes) -> bool:
     return status in CONTEXT_STATUSES and any(sign in body.lower() for sign in _CONTEXT_SIGNS)
 
 
-def hold_context(state: WorkerState, exchange: Exchange, status: int, body: bytes, *, last: bool) -> None:
+def check_context_error(
+    state: WorkerState, exchange: ProxyExchange, status: int, body: bytes, *, last: bool
+) -> None:
     """Raise where an endpoint says that the prompt does not fit: `NextTarget`, or at the `last` one `ApiError`."""
     route = exchange.route
     if (route is not None and not route.guard.context) or not is_context_error(status, body):
@@ -121,18 +123,18 @@ def may_be_cut(endpoint: Endpoint, body: bytes) -> bool:
 
 
 async def check_fits(
-    state: WorkerState, exchange: Exchange, endpoint: Endpoint, headers: Any, body: bytes, *, last: bool
+    state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, headers: Any, body: bytes, *, last: bool
 ) -> None:
     """Ask Ollama whether it would cut a prompt. It keeps what it read, so the request itself costs little more.
 
-    Raises what `hold_context` raises, and `UpstreamFailure`.
+    Raises what `check_context_error` raises, and `UpstreamFailure`.
     """
-    opened = await state.upstreams.open(endpoint, "/api/chat", headers, ollama.probe_from_openai(body))
+    response = await state.upstreams.post(endpoint, "/api/chat", headers, ollama.probe_from_openai(body))
     try:
-        answer = await whole(endpoint, opened)
+        answer = await read_all(endpoint, response)
     finally:
-        await opened.close()
-    hold_context(state, exchange, opened.status, answer, last=last)
+        await response.close()
+    check_context_error(state, exchange, response.status, answer, last=last)
 
 
 def _context_error(body: bytes) -> ApiError:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from freehold.gateway.http.request import Request
-from freehold.gateway.http.response import ClientError, Opened
-from freehold.gateway.http.upstreams import headers_back
-from freehold.gateway.proxy.exchange import Exchange
+from freehold.gateway.http.response import TransportError, UpstreamResponse
+from freehold.gateway.http.upstreams import response_headers
+from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.translation import UNREADABLE, StreamTranslation, Translation, unreadable_answer
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic
@@ -20,69 +20,69 @@ _TRACE_HEADER = "x-freehold-trace-id"
 Headers = list[tuple[str, str]]
 
 
-async def pass_on(
-    exchange: Exchange,
+async def relay(
+    exchange: ProxyExchange,
     endpoint: Endpoint,
-    opened: Opened,
-    translated: Translation | None,
+    response: UpstreamResponse,
+    translation: Translation | None,
     request: Request,
     *,
     hide_usage: bool,
 ) -> None:
     """Send the answer to the client as it comes."""
-    headers = _begin(exchange, endpoint, opened)
-    if opened.is_stream:
-        filtered, headers = _filter(exchange, translated, headers, hide_usage)
-        await _stream(exchange, opened, headers, filtered, request)
+    headers = _start(exchange, endpoint, response)
+    if response.is_stream:
+        stream_filter, headers = _stream_filter(exchange, translation, headers, hide_usage)
+        await _stream(exchange, response, headers, stream_filter, request)
         return
-    length = opened.header("content-length")
-    if translated is not None or (length is not None and int(length) <= _WHOLE_ANSWER_MAX):
+    length = response.header("content-length")
+    if translation is not None or (length is not None and int(length) <= _WHOLE_ANSWER_MAX):
         try:
-            data = await opened.whole()
-        except ClientError:
+            data = await response.read_all()
+        except TransportError:
             raise ApiError(
                 502, f"endpoint {endpoint.name} broke off its answer", code="upstream_cut"
             ) from None
         exchange.first_byte_s = time.perf_counter()
-        exchange.keep(data)
-        _send_whole(exchange, opened, headers, data, translated, request)
+        exchange.add_chunk(data)
+        _send_whole(exchange, response, headers, data, translation, request)
     else:
-        await _stream(exchange, opened, headers, None, request)
+        await _stream(exchange, response, headers, None, request)
 
 
-async def pass_on_checked(
-    exchange: Exchange,
+async def send_buffered(
+    exchange: ProxyExchange,
     endpoint: Endpoint,
-    opened: Opened,
+    response: UpstreamResponse,
     data: bytes,
-    translated: Translation | None,
+    translation: Translation | None,
     request: Request,
     *,
     hide_usage: bool,
 ) -> None:
     """Send an answer that was read whole first, because a guard had to see it. It may not be the first one."""
-    headers = [header for header in _begin(exchange, endpoint, opened) if header[0] != "content-length"]
+    headers = [header for header in _start(exchange, endpoint, response) if header[0] != "content-length"]
     exchange.first_byte_s = time.perf_counter()
-    exchange.keep(data)
-    if not opened.is_stream:
-        _send_whole(exchange, opened, headers, data, translated, request)
+    exchange.add_chunk(data)
+    if not response.is_stream:
+        _send_whole(exchange, response, headers, data, translation, request)
         return
-    filtered, headers = _filter(exchange, translated, headers, hide_usage)
-    if filtered is not None:
+    stream_filter, headers = _stream_filter(exchange, translation, headers, hide_usage)
+    if stream_filter is not None:
         try:
-            data = filtered.feed(data) + filtered.rest()
+            data = stream_filter.feed(data) + stream_filter.rest()
         except UNREADABLE:
             raise unreadable_answer() from None
-    exchange.sent = True
-    request.respond(opened.status, headers, data)
+    exchange.response_started = True
+    request.respond(response.status, headers, data)
 
 
-def _begin(exchange: Exchange, endpoint: Endpoint, opened: Opened) -> Headers:
+def _start(exchange: ProxyExchange, endpoint: Endpoint, response: UpstreamResponse) -> Headers:
     exchange.answered_by = endpoint
-    exchange.status = opened.status
-    exchange.streamed = opened.is_stream
-    exchange.content_encoding = opened.header("content-encoding")
-    headers = headers_back(opened)
+    exchange.status = response.status
+    exchange.streamed = response.is_stream
+    exchange.content_encoding = response.header("content-encoding")
+    headers = response_headers(response)
     headers.append(("server", "freehold"))
     headers.append((REQUEST_HEADER, exchange.id))
     if exchange.capturing:
@@ -90,108 +90,112 @@ def _begin(exchange: Exchange, endpoint: Endpoint, opened: Opened) -> Headers:
     return headers
 
 
-def _filter(
-    exchange: Exchange, translated: Translation | None, headers: Headers, hide_usage: bool
+def _stream_filter(
+    exchange: ProxyExchange, translation: Translation | None, headers: Headers, hide_usage: bool
 ) -> tuple[StreamTranslation | None, Headers]:
-    if translated is not None:
+    if translation is not None:
         kept = [(name, value) for name, value in headers if name not in ("content-type", "content-length")]
-        return translated.stream(exchange.body), [*kept, ("content-type", translated.content_type)]
+        return translation.stream(exchange.body), [*kept, ("content-type", translation.content_type)]
     if hide_usage and exchange.content_encoding is None:
         return UsageFilter(), [header for header in headers if header[0] != "content-length"]
     return None, headers
 
 
 def _send_whole(
-    exchange: Exchange,
-    opened: Opened,
+    exchange: ProxyExchange,
+    response: UpstreamResponse,
     headers: Headers,
     data: bytes,
-    translated: Translation | None,
+    translation: Translation | None,
     request: Request,
 ) -> None:
-    if translated is not None:
-        if opened.status >= 400:
-            error = ApiError(opened.status, anthropic.complaint(data))
-            data = exchange.door.error(error).body
+    if translation is not None:
+        if response.status >= 400:
+            error = ApiError(response.status, anthropic.complaint(data))
+            data = exchange.api_route.error(error).body
         else:
-            data = translated.answer(data, exchange.body)
+            data = translation.answer(data, exchange.body)
         headers = [(name, value) for name, value in headers if name != "content-length"]
-    exchange.sent = True
-    request.respond(opened.status, headers, data)
+    exchange.response_started = True
+    request.respond(response.status, headers, data)
 
 
 async def _stream(
-    exchange: Exchange,
-    opened: Opened,
+    exchange: ProxyExchange,
+    response: UpstreamResponse,
     headers: Headers,
-    filtered: StreamTranslation | None,
+    stream_filter: StreamTranslation | None,
     request: Request,
 ) -> None:
-    exchange.sent = True
-    request.begin(opened.status, headers)
-    way = _Way(exchange, filtered, request)
+    exchange.response_started = True
+    request.start_response(response.status, headers)
+    sink = ClientSink(exchange, stream_filter, request)
     try:
-        await opened.relay(way)
-        if filtered is not None and exchange.completeness == "complete":
-            request.send([_told(exchange, filtered, None)])
-    except ClientError:
+        await response.relay(sink)
+        if stream_filter is not None and exchange.completeness == "complete":
+            request.send([_translated(exchange, stream_filter, None)])
+    except TransportError:
         exchange.completeness = "upstream_cut"
         if exchange.streamed:
-            request.send([_cut_notice(exchange, filtered)])
+            request.send([_error_event(exchange, stream_filter)])
         else:
-            request.cut()
+            request.abort_response()
 
 
-class _Way:
-    """The way of chunks from an answer to the client: kept for the trace, translated, sent."""
+class ClientSink:
+    """The way of chunks from an answer to the client: kept for the trace, translation, sent."""
 
-    __slots__ = ("_exchange", "_filtered", "_keeping", "_request", "drained")
+    __slots__ = ("_exchange", "_keeping", "_request", "_stream_filter", "drain")
 
-    def __init__(self, exchange: Exchange, filtered: StreamTranslation | None, request: Request) -> None:
+    def __init__(
+        self, exchange: ProxyExchange, stream_filter: StreamTranslation | None, request: Request
+    ) -> None:
         self._exchange = exchange
-        self._filtered = filtered
+        self._stream_filter = stream_filter
         self._request = request
         self._keeping = exchange.capturing or bool(exchange.metered)
-        self.drained = request.drained
+        self.drain = request.drain
 
     @property
     def is_full(self) -> bool:
         return self._request.is_full
 
-    def take(self, chunks: list[bytes]) -> bool:
+    def write(self, chunks: list[bytes]) -> bool:
         exchange = self._exchange
         if exchange.first_byte_s is None:
             exchange.first_byte_s = time.perf_counter()
         if self._keeping:
             for chunk in chunks:
-                exchange.keep(chunk)
-        if self._filtered is not None:
-            chunks = _all_told(exchange, self._filtered, chunks)
+                exchange.add_chunk(chunk)
+        if self._stream_filter is not None:
+            chunks = _all_translated(exchange, self._stream_filter, chunks)
         self._request.send(chunks)
         return exchange.completeness == "complete"
 
 
-def _all_told(exchange: Exchange, filtered: StreamTranslation, chunks: list[bytes]) -> list[bytes]:
+def _all_translated(
+    exchange: ProxyExchange, stream_filter: StreamTranslation, chunks: list[bytes]
+) -> list[bytes]:
     """What the client is sent for some chunks, up to the first that cannot be read."""
     out = []
     for chunk in chunks:
-        out.append(_told(exchange, filtered, chunk))
+        out.append(_translated(exchange, stream_filter, chunk))
         if exchange.completeness != "complete":
             break
     return out
 
 
-def _told(exchange: Exchange, filtered: StreamTranslation, data: bytes | None) -> bytes:
+def _translated(exchange: ProxyExchange, stream_filter: StreamTranslation, data: bytes | None) -> bytes:
     """What the client is sent for a piece of the stream, or for its end (None); an error where it cannot be read."""
     try:
-        return filtered.rest() if data is None else filtered.feed(data)
+        return stream_filter.rest() if data is None else stream_filter.feed(data)
     except (ApiError, *UNREADABLE) as error:
         exchange.completeness = "upstream_cut"
-        told = error if isinstance(error, ApiError) else unreadable_answer()
-        return filtered.broken(exchange.door.error(told).body)
+        failure = error if isinstance(error, ApiError) else unreadable_answer()
+        return stream_filter.broken(exchange.api_route.error(failure).body)
 
 
-def _cut_notice(exchange: Exchange, filtered: StreamTranslation | None) -> bytes:
+def _error_event(exchange: ProxyExchange, stream_filter: StreamTranslation | None) -> bytes:
     """An error the client's library notices; ending the stream quietly would look like a whole answer."""
-    body = exchange.door.error(cut_off()).body
-    return b"data: " + body + b"\n\n" if filtered is None else filtered.broken(body)
+    body = exchange.api_route.error(cut_off()).body
+    return b"data: " + body + b"\n\n" if stream_filter is None else stream_filter.broken(body)

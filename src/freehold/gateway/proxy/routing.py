@@ -70,7 +70,7 @@ class RouteTable:
             return _decision("", target, "incumbent", "the endpoint takes any model", 1.0)
         raise ApiError(
             404,
-            f"the model '{_shown(model)}' does not exist here; GET /v1/models lists those that do",
+            f"the model '{_abridged(model)}' does not exist here; GET /v1/models lists those that do",
             code="model_not_found",
             param="model",
         )
@@ -93,9 +93,9 @@ def decide(route: Route, assignment_key: str | bytes | None, draw: float) -> Rou
         return _decision(
             route.name, route.incumbent, "incumbent", "route is shadow", 1.0, candidate if mirrored else None
         )
-    place = draw if assignment_key is None else place_of(route.name, assignment_key)
+    position = draw if assignment_key is None else unit_position(route.name, assignment_key)
     why = "drawn" if assignment_key is None else f"sticky by {route.sticky}"
-    if place < route.canary_share:
+    if position < route.canary_share:
         return _decision(route.name, candidate, "candidate", why, route.canary_share)
     # The request's own draw decides on the mirror; a drawn assignment has used up [0, canary_share).
     if assignment_key is None:
@@ -111,7 +111,7 @@ def decide(route: Route, assignment_key: str | bytes | None, draw: float) -> Rou
     )
 
 
-def place_of(route_name: str, assignment_key: str | bytes) -> float:
+def unit_position(route_name: str, assignment_key: str | bytes) -> float:
     """Where a key lies in [0, 1) for a route: uniform over keys, independent between routes."""
     key = assignment_key.encode() if isinstance(assignment_key, str) else assignment_key
     digest = hashlib.blake2b(key, digest_size=8, key=route_name.encode()[:64]).digest()
@@ -128,9 +128,9 @@ def targets_in_turn(route: Route | None, decision: RouteDecision) -> list[Target
     return chain
 
 
-def upstream_model(endpoint: Endpoint, target: Target, asked: str) -> tuple[str, Mapping[str, object]]:
+def upstream_model(endpoint: Endpoint, target: Target, requested: str) -> tuple[str, Mapping[str, object]]:
     """The model name an endpoint knows, and the fields it wants added to the request."""
-    name = target.model or asked
+    name = target.model or requested
     served = endpoint.served(name)
     if served is None:
         return name, {}
@@ -154,5 +154,5 @@ def _narrowness(route: Route) -> int:
     return 2 * len(route.match_headers) + bool(route.match_keys)
 
 
-def _shown(model: str) -> str:
+def _abridged(model: str) -> str:
     return model if len(model) <= 100 else model[:100] + "…"

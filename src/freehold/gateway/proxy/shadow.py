@@ -10,14 +10,13 @@ import asyncio
 import time
 from typing import Any, Literal
 
-from freehold.gateway.http.response import ClientError
+from freehold.gateway.http.response import TransportError
 from freehold.gateway.http.upstreams import UpstreamFailure
-from freehold.gateway.messages import Captured
-from freehold.gateway.proxy import translation
-from freehold.gateway.proxy.exchange import CAPTURED_BYTES_MAX, Exchange
+from freehold.gateway.messages import CapturedExchange
+from freehold.gateway.proxy.exchange import CAPTURED_BYTES_MAX, ProxyExchange
 from freehold.gateway.proxy.routing import upstream_model
 from freehold.gateway.proxy.state import WorkerState
-from freehold.gateway.proxy.translation import Translation
+from freehold.gateway.proxy.translation import Translation, translation_for
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import event_id
 from freehold.types.route import Target
@@ -36,7 +35,7 @@ class Shadows:
         self._minute = 0
         self._in_minute = 0
 
-    def mirror(self, exchange: Exchange, target: Target) -> None:
+    def mirror(self, exchange: ProxyExchange, target: Target) -> None:
         """Start a mirrored request, or count why not; never waits, never raises."""
         config, meters = self._state.config, self._state.meters
         if len(self._running) >= config.shadow_concurrency:
@@ -58,56 +57,56 @@ class Shadows:
         for task in self._running:
             task.cancel()
 
-    async def _ask(self, exchange: Exchange, target: Target) -> None:
+    async def _ask(self, exchange: ProxyExchange, target: Target) -> None:
         state = self._state
         endpoint = state.table.endpoints.get(target.endpoint)
         if endpoint is None:
             state.meters.count("freehold_shadows", exchange.route_name, "no_endpoint")
             return
         try:
-            translated = translation.between(exchange.door, endpoint)
-            asked = exchange.body if translated is None else translated.request(exchange.body)
+            translation = translation_for(exchange.api_route, endpoint)
+            asked = exchange.body if translation is None else translation.request(exchange.body)
         except ApiError:
             state.meters.count("freehold_shadows", exchange.route_name, "other_api")
             return
-        path = exchange.door.path if translated is None else translated.path
+        path = exchange.api_route.path if translation is None else translation.path
         name, extra = upstream_model(endpoint, target, exchange.model)
         changes: dict[str, Any] = {"model": name, **extra}
-        if exchange.seen.stream:
+        if exchange.peek.stream:
             changes["stream"] = False
             if endpoint.api == "openai":
                 changes["stream_options"] = None
         body = openai.splice(asked, changes)
         at_ms, started_s = int(time.time() * 1000), time.perf_counter()
-        status, response, outcome = 0, b"", "answered"
+        status, answer_body, outcome = 0, b"", "answered"
         try:
-            headers = state.upstreams.headers_for(endpoint, _JSON, pass_credentials=False)
+            headers = state.upstreams.request_headers(endpoint, _JSON, pass_credentials=False)
             async with asyncio.timeout(TIMEOUT_S):
-                opened = await state.upstreams.open(endpoint, path, headers, body)
+                response = await state.upstreams.post(endpoint, path, headers, body)
                 try:
-                    status = opened.status
-                    response = await opened.whole()
+                    status = response.status
+                    answer_body = await response.read_all()
                 finally:
-                    await opened.close()
-        except (UpstreamFailure, ClientError, TimeoutError):
+                    await response.close()
+        except (UpstreamFailure, TransportError, TimeoutError):
             status, outcome = status or 599, "failed"
         if status >= 400:
             outcome = "failed"
         state.meters.count("freehold_shadows", exchange.route_name, outcome)
-        if state.spool is None or not exchange.capturing or len(response) > CAPTURED_BYTES_MAX:
+        if state.recorder is None or not exchange.capturing or len(answer_body) > CAPTURED_BYTES_MAX:
             return
         elapsed_ms = (time.perf_counter() - started_s) * 1000
-        state.spool.offer(
-            Captured(
+        state.recorder.offer(
+            CapturedExchange(
                 id=event_id(at_ms),
                 at_ms=at_ms,
-                kind=exchange.door.kind,
+                kind=exchange.api_route.kind,
                 model=exchange.model,
                 request=exchange.body,
-                response=response,
+                response=answer_body,
                 status=status,
                 streamed=False,
-                response_kind=_kind(exchange, endpoint, translated),
+                response_kind=_kind(exchange, endpoint, translation),
                 completeness="complete" if outcome == "answered" else "upstream_cut",
                 route=exchange.route_name,
                 endpoint=endpoint.name,
@@ -125,12 +124,12 @@ class Shadows:
 
 
 def _kind(
-    exchange: Exchange, endpoint: Endpoint, translated: Translation | None
+    exchange: ProxyExchange, endpoint: Endpoint, translation: Translation | None
 ) -> Literal["openai", "anthropic", "responses"]:
     """In which API's words the candidate answered."""
     if endpoint.api == "anthropic":
         return "anthropic"
-    return "responses" if exchange.door.kind == "responses" and translated is None else "openai"
+    return "responses" if exchange.api_route.kind == "responses" and translation is None else "openai"
 
 
 _JSON = (("content-type", "application/json"),)

@@ -2,30 +2,56 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import time
+from collections.abc import Iterable
+from pathlib import Path
 
-from freehold.gateway.capture.spool import Spool
+import msgspec
+
+from freehold.gateway.capture.frames import TABLE, TOTALS
+from freehold.gateway.capture.recorder_client import RecorderClient
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.upstreams import Breaker, Upstreams
 from freehold.gateway.limits.keys import KeyRing
 from freehold.gateway.limits.limiter import Limiter
+from freehold.gateway.messages import TableMessage, UsageTotals
 from freehold.gateway.proxy.routing import RouteTable
 from freehold.gateway.telemetry.meters import Meters
-from freehold.gateway.telemetry.request_log import Teller
+from freehold.gateway.telemetry.request_log import Exporter, LogExporter, Reporter, SpanExporter
+from freehold.types.route import Route
 
 
 class WorkerState:
-    """Everything the hot path reaches for. `table` and `keys` are replaced whole when something changes."""
+    """Everything the hot path reaches for. `table` and `keys` are replaced whole when something changes.
 
-    def __init__(self, config: GatewayConfig, table: RouteTable, spool: Spool | None) -> None:
+    `run_folder` is shared by the processes of one gateway.
+    """
+
+    def __init__(self, config: GatewayConfig, run_folder: Path) -> None:
         self.config = config
-        self.table = table
+        self.run_folder = run_folder
+        self.started_at = int(time.time())
+        self._stored_routes: tuple[Route, ...] = ()
+        self.table = self._new_table()
         self.keys = KeyRing(config.api_keys, waiting=config.keys_in_store)
         self.upstreams = Upstreams(config)
         self.meters = Meters()
-        self.spool = spool
         self.limiter = Limiter()
-        self.teller: Teller | None = None
+        self.limiter.share(run_folder)
+        self.recorder: RecorderClient | None = None
+        if config.store_url is not None:
+            self.recorder = RecorderClient(
+                str(run_folder / "recorder.sock"),
+                max_items=config.capture_queue,
+                max_bytes=config.capture_queue_bytes,
+                on_message=self._on_message,
+            )
+        exporters: list[Exporter] = [LogExporter()] if config.log_requests else []
+        if config.otel:
+            exporters.append(SpanExporter())
+        self.reporter = Reporter(exporters) if exporters else None
         self.draw = random.Random().random
         self._breakers: dict[str, Breaker] = {}
 
@@ -40,3 +66,43 @@ class WorkerState:
                 self.config.breaker_failures, self.config.breaker_pause_s
             )
         return found
+
+    def update_config(self, config: GatewayConfig) -> None:
+        """Take over the endpoints of a configuration that came while the gateway ran."""
+        self.config = config
+        self.table = self._new_table()
+
+    def write_meters(self) -> None:
+        """Leave this worker's numbers in the run folder."""
+        if self.recorder is not None:
+            self.meters.set("freehold_traces_captured", self.recorder.captured)
+            self.meters.set("freehold_traces_dropped", self.recorder.dropped)
+        if self.reporter is not None:
+            self.meters.set("freehold_requests_untold", self.reporter.dropped)
+        # A full disk must not stop traffic; the numbers are simply older then.
+        with contextlib.suppress(OSError):
+            self.meters.write(self.run_folder)
+
+    def _on_message(self, tag: int, payload: bytes) -> None:
+        """Take over what the recorder sends: the totals of limits, or routes and keys."""
+        if tag == TOTALS:
+            self.limiter.learn(msgspec.msgpack.decode(payload, type=UsageTotals))
+        if tag == TABLE:
+            message = msgspec.json.decode(payload, type=TableMessage)
+            self._stored_routes = message.routes
+            self.table = self._new_table()
+            self.keys = KeyRing((*self.config.api_keys, *message.keys))
+
+    def _new_table(self) -> RouteTable:
+        config = self.config
+        routes = merged_routes(config, self._stored_routes)
+        return RouteTable(routes, config.endpoints, default_model=config.default_model)
+
+
+def merged_routes(config: GatewayConfig, stored: Iterable[Route]) -> list[Route]:
+    """The routes in force: those of the store, and those of the configuration that the store has no change of."""
+    stored = list(stored)
+    names = {route.name for route in stored}
+    known = {endpoint.name for endpoint in config.endpoints}
+    usable = [route for route in stored if route.incumbent.endpoint in known]
+    return [*usable, *(route for route in config.routes if route.name not in names)]

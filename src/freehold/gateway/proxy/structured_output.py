@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.gateway.proxy.exchange import Exchange
+from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.translation import UNREADABLE
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic, openai, responses
@@ -18,7 +18,7 @@ from freehold.wire.errors import ApiError
 from freehold.wire.openai import AssembledAnswer
 
 
-class Promise(NamedTuple):
+class OutputContract(NamedTuple):
     """`form` is the chat API's response_format where it asks for JSON; `tools` are those that may be called.
 
     `demanded` is the tool that must be called: its name, empty for any of them, None where none must be.
@@ -57,7 +57,7 @@ def demands_a_tool(body: bytes) -> bool:
         return False
 
 
-class Broken(NamedTuple):
+class ContractViolation(NamedTuple):
     """How a promise was broken. `tool` is the called one, None where it was the text; `cut` by the length limit."""
 
     why: str
@@ -65,9 +65,9 @@ class Broken(NamedTuple):
     cut: bool = False
 
 
-def promised(exchange: Exchange) -> Promise | None:
+def contract_of(exchange: ProxyExchange) -> OutputContract | None:
     """What a request promises; None where that is nothing, or nothing that can be read."""
-    seen, kind = exchange.seen, exchange.door.kind
+    seen, kind = exchange.peek, exchange.api_route.kind
     tools, form = bytes(seen.tools), bytes(seen.response_format)
     if tools in (b"", b"null", b"[]") and b'"json_' not in (form if kind == "chat" else exchange.body):
         return None
@@ -88,18 +88,18 @@ def promised(exchange: Exchange) -> Promise | None:
         return None
     asked = chat.get("form")
     wants_json = isinstance(asked, dict) and asked.get("type") in ("json_object", "json_schema")
-    found = Promise(
+    found = OutputContract(
         asked if wants_json else None, chat.get("tools") or [], demanded_tool(chat.get("tool_choice"))
     )
     return found if found.form or found.tools else None
 
 
-def answer_of(exchange: Exchange, endpoint: Endpoint, body: bytes, *, streamed: bool) -> AssembledAnswer:
+def answer_of(exchange: ProxyExchange, endpoint: Endpoint, body: bytes, *, streamed: bool) -> AssembledAnswer:
     """An endpoint's answer as a chat completion."""
     reader: Any = openai
     if endpoint.api == "anthropic":
         reader = anthropic
-    elif exchange.door.kind == "responses" and endpoint.capabilities.responses:
+    elif exchange.api_route.kind == "responses" and endpoint.capabilities.responses:
         reader = responses
     try:
         answer: AssembledAnswer = reader.read_stream(body) if streamed else reader.read_answer(body)
@@ -108,48 +108,52 @@ def answer_of(exchange: Exchange, endpoint: Endpoint, body: bytes, *, streamed: 
     return answer
 
 
-def broken(promise: Promise, answer: AssembledAnswer) -> Broken | None:
+def violation_of(contract: OutputContract, answer: AssembledAnswer) -> ContractViolation | None:
     """Why an answer is not what was promised; None when it is.
 
     An answer that was cut off by its length limit is judged as it is: half a JSON object is no JSON object.
     """
     if answer.body is None:
-        return Broken("the answer cannot be read")
+        return ContractViolation("the answer cannot be read")
     for choice in answer.body.get("choices") or ():
         message = choice.get("message") or {}
         cut = choice.get("finish_reason") == "length"
         calls = message.get("tool_calls") or ()
         for call in calls:
-            reason, tool = _bad_call(call, promise.tools)
+            reason, tool = _call_error(call, contract.tools)
             if reason is not None:
-                return Broken(reason, tool or "", cut)
-        if not calls and promise.demanded is not None:
-            return Broken("no tool was called, and the request demands one", promise.demanded, cut)
-        if not calls and promise.form is not None and not message.get("refusal"):
-            reason = _bad_content(message.get("content"), promise)
+                return ContractViolation(reason, tool or "", cut)
+        if not calls and contract.demanded is not None:
+            return ContractViolation(
+                "no tool was called, and the request demands one", contract.demanded, cut
+            )
+        if not calls and contract.form is not None and not message.get("error_code"):
+            reason = _content_error(message.get("content"), contract)
             if reason is not None:
-                return Broken(reason, None, cut)
+                return ContractViolation(reason, None, cut)
     return None
 
 
-def constrained(promise: Promise, found: Broken, endpoint: Endpoint, body: bytes) -> bytes | None:
+def constrained_request(
+    contract: OutputContract, violation: ContractViolation, endpoint: Endpoint, body: bytes
+) -> bytes | None:
     """The request once more, so that the engine itself holds the answer to its form; None where it cannot.
 
     A text is asked for by its JSON schema and without tools, a call as a call of that one tool. An answer that ran
     into its length limit would do so again.
     """
-    if found.cut or endpoint.api != "openai" or not endpoint.capabilities.json_schema:
+    if violation.cut or endpoint.api != "openai" or not endpoint.capabilities.json_schema:
         return None
-    if found.tool is not None:
-        tools = [tool for tool in promise.tools if _name(tool) == found.tool] or promise.tools
+    if violation.tool is not None:
+        tools = [tool for tool in contract.tools if _name(tool) == violation.tool] or contract.tools
         changes: dict[str, Any] = {"tools": tools, "tool_choice": "required"}
     else:
-        schema = {"name": "answer", "schema": promise.schema, "strict": True}
+        schema = {"name": "answer", "schema": contract.schema, "strict": True}
         changes = {"response_format": {"type": "json_schema", "json_schema": schema}}
-        if promise.tools:
+        if contract.tools:
             changes |= {"tools": None, "tool_choice": None}
         if endpoint.engine_kind.schema_field is not None:
-            changes[endpoint.engine_kind.schema_field] = {"json": promise.schema}
+            changes[endpoint.engine_kind.schema_field] = {"json": contract.schema}
     again = openai.splice(body, changes)
     return again if again != body else None
 
@@ -159,7 +163,7 @@ def _name(tool: Any) -> Any:
     return function.get("name") if isinstance(function, dict) else None
 
 
-def _bad_call(call: Any, tools: list[Any]) -> tuple[str | None, str | None]:
+def _call_error(call: Any, tools: list[Any]) -> tuple[str | None, str | None]:
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict):
         return "a tool call without a function", None
@@ -171,20 +175,20 @@ def _bad_call(call: Any, tools: list[Any]) -> tuple[str | None, str | None]:
         arguments = msgspec.json.decode(function.get("arguments") or "{}")
     except (msgspec.DecodeError, TypeError):
         return f"the arguments of the tool {name} are not JSON", name
-    return _against(arguments, declared.get("parameters")), name
+    return _schema_error(arguments, declared.get("parameters")), name
 
 
-def _bad_content(content: Any, promise: Promise) -> str | None:
+def _content_error(content: Any, contract: OutputContract) -> str | None:
     try:
         value = msgspec.json.decode(content)
     except (msgspec.DecodeError, TypeError):
         return "the answer is not JSON"
-    if (promise.form or {}).get("type") == "json_object":
+    if (contract.form or {}).get("type") == "json_object":
         return None if isinstance(value, dict) else "the answer is not a JSON object"
-    return _against(value, promise.schema)
+    return _schema_error(value, contract.schema)
 
 
-def _against(value: Any, schema: Any) -> str | None:
+def _schema_error(value: Any, schema: Any) -> str | None:
     if not isinstance(schema, dict):
         return None
     from jsonschema import Draft202012Validator, SchemaError

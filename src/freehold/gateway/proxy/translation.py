@@ -40,7 +40,7 @@ class Translation(NamedTuple):
     content_type: str
 
 
-class Door(NamedTuple):
+class ApiRoute(NamedTuple):
     """One path of the gateway that leads to models. `read` turns its requests into what `peek` understands."""
 
     kind: ApiKind
@@ -65,7 +65,7 @@ UNREADABLE = (
 """What reading a body raises whose fields are not of the types its API says."""
 
 
-def _asked(translate: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+def _from_client(translate: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
     """A translation of requests whose wrong types are the client's error."""
 
     @functools.wraps(translate)
@@ -78,7 +78,7 @@ def _asked(translate: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
     return read
 
 
-def _said(translate: Callable[[bytes, bytes], bytes]) -> Callable[[bytes, bytes], bytes]:
+def _from_upstream(translate: Callable[[bytes, bytes], bytes]) -> Callable[[bytes, bytes], bytes]:
     """A translation of answers whose wrong types are the upstream's error."""
 
     @functools.wraps(translate)
@@ -108,8 +108,8 @@ def _no_stream(_request: bytes) -> StreamTranslation:
 
 _MESSAGES = Translation(
     path=_CHAT,
-    request=_asked(anthropic.request_to_openai),
-    answer=_said(anthropic.answer_from_openai),
+    request=_from_client(anthropic.request_to_openai),
+    answer=_from_upstream(anthropic.answer_from_openai),
     stream=anthropic.AnthropicStreamFromOpenai,
     content_type=_SSE,
 )
@@ -117,34 +117,40 @@ _GO_ON = {"continue_final_message": True, "add_generation_prompt": False}
 # An answer that the client has begun: llama.cpp and Ollama go on with it, vLLM when it is told to. Of another server
 # we don't know; it may begin a turn of its own, without a word.
 _MESSAGES_BY_ENGINE = {
-    "vllm": _MESSAGES._replace(request=_asked(lambda body: anthropic.request_to_openai(body, begun=_GO_ON))),
-    "remote": _MESSAGES._replace(request=_asked(lambda body: anthropic.request_to_openai(body, begun=None))),
+    "vllm": _MESSAGES._replace(
+        request=_from_client(lambda body: anthropic.request_to_openai(body, begun=_GO_ON))
+    ),
+    "remote": _MESSAGES._replace(
+        request=_from_client(lambda body: anthropic.request_to_openai(body, begun=None))
+    ),
 }
 _RESPONSES = Translation(
     path=_CHAT,
-    request=_asked(responses.request_to_openai),
-    answer=_said(responses.answer_from_openai),
+    request=_from_client(responses.request_to_openai),
+    answer=_from_upstream(responses.answer_from_openai),
     stream=responses.ResponsesStreamFromOpenai,
     content_type=_SSE,
 )
 _TO_ANTHROPIC = Translation(
     path="/v1/messages",
-    request=_asked(to_anthropic.request_from_openai),
-    answer=_said(to_anthropic.answer_to_openai),
+    request=_from_client(to_anthropic.request_from_openai),
+    answer=_from_upstream(to_anthropic.answer_to_openai),
     stream=to_anthropic.StreamToOpenai,
     content_type=_SSE,
 )
-# Ollama's requests are read into OpenAI's form at the door, so nothing is left to do on the way there.
+# Ollama's requests are read into OpenAI's form at the api_route, so nothing is left to do on the way there.
 _OLLAMA: dict[str, Translation] = {
     "/api/chat": Translation(
-        _CHAT, _same, _said(ollama.chat_from_openai), ollama.OllamaStreamFromOpenai, _NDJSON
+        _CHAT, _same, _from_upstream(ollama.chat_from_openai), ollama.OllamaStreamFromOpenai, _NDJSON
     ),
     "/api/generate": Translation(
-        _CHAT, _same, _said(ollama.generate_from_openai), ollama.GenerateStreamFromOpenai, _NDJSON
+        _CHAT, _same, _from_upstream(ollama.generate_from_openai), ollama.GenerateStreamFromOpenai, _NDJSON
     ),
-    "/api/embed": Translation("/v1/embeddings", _same, _said(ollama.embed_from_openai), _no_stream, _NDJSON),
+    "/api/embed": Translation(
+        "/v1/embeddings", _same, _from_upstream(ollama.embed_from_openai), _no_stream, _NDJSON
+    ),
     "/api/embeddings": Translation(
-        "/v1/embeddings", _same, _said(ollama.old_embedding_from_openai), _no_stream, _NDJSON
+        "/v1/embeddings", _same, _from_upstream(ollama.old_embedding_from_openai), _no_stream, _NDJSON
     ),
 }
 
@@ -199,58 +205,68 @@ def _probe_answer(body: bytes, _request: bytes) -> bytes:
 # How each engine is asked how many tokens a prompt has; llama.cpp has Anthropic's own call.
 _COUNTS: dict[str, Translation | None] = {
     "llamacpp": None,
-    "vllm": Translation("/tokenize", _asked(_count_request), _said(_count_answer), _no_stream, _JSON),
-    "echo": Translation("/tokenize", _asked(_count_request), _said(_count_answer), _no_stream, _JSON),
+    "vllm": Translation(
+        "/tokenize", _from_client(_count_request), _from_upstream(_count_answer), _no_stream, _JSON
+    ),
+    "echo": Translation(
+        "/tokenize", _from_client(_count_request), _from_upstream(_count_answer), _no_stream, _JSON
+    ),
     "ollama": Translation(
         "/api/chat",
-        _asked(lambda body: ollama.probe_from_openai(anthropic.read_request(body))),
-        _said(_probe_answer),
+        _from_client(lambda body: ollama.probe_from_openai(anthropic.read_request(body))),
+        _from_upstream(_probe_answer),
         _no_stream,
         _JSON,
     ),
 }
 
-DOORS: dict[str, Door] = {
-    _CHAT: Door("chat", "openai", _CHAT),
-    "/v1/completions": Door("completions", "openai", "/v1/completions"),
-    "/v1/embeddings": Door("embeddings", "openai", "/v1/embeddings"),
-    "/v1/responses": Door("responses", "openai", "/v1/responses"),
-    "/v1/messages": Door("messages", "anthropic", "/v1/messages", anthropic_error),
-    "/v1/messages/count_tokens": Door(
+API_ROUTES: dict[str, ApiRoute] = {
+    _CHAT: ApiRoute("chat", "openai", _CHAT),
+    "/v1/completions": ApiRoute("completions", "openai", "/v1/completions"),
+    "/v1/embeddings": ApiRoute("embeddings", "openai", "/v1/embeddings"),
+    "/v1/responses": ApiRoute("responses", "openai", "/v1/responses"),
+    "/v1/messages": ApiRoute("messages", "anthropic", "/v1/messages", anthropic_error),
+    "/v1/messages/count_tokens": ApiRoute(
         "count_tokens", "anthropic", "/v1/messages/count_tokens", anthropic_error
     ),
-    "/api/chat": Door("chat", "ollama", "/api/chat", ollama_error, _asked(ollama.chat_to_openai)),
-    "/api/generate": Door("chat", "ollama", "/api/generate", ollama_error, _asked(ollama.generate_to_openai)),
-    "/api/embed": Door("embeddings", "ollama", "/api/embed", ollama_error, _asked(ollama.embed_to_openai)),
-    "/api/embeddings": Door(
-        "embeddings", "ollama", "/api/embeddings", ollama_error, _asked(ollama.embed_to_openai)
+    "/api/chat": ApiRoute("chat", "ollama", "/api/chat", ollama_error, _from_client(ollama.chat_to_openai)),
+    "/api/generate": ApiRoute(
+        "chat", "ollama", "/api/generate", ollama_error, _from_client(ollama.generate_to_openai)
+    ),
+    "/api/embed": ApiRoute(
+        "embeddings", "ollama", "/api/embed", ollama_error, _from_client(ollama.embed_to_openai)
+    ),
+    "/api/embeddings": ApiRoute(
+        "embeddings", "ollama", "/api/embeddings", ollama_error, _from_client(ollama.embed_to_openai)
     ),
 }
 
 
-def between(door: Door, endpoint: Endpoint) -> Translation | None:
-    """The translation from a door to an endpoint, None where both speak the same.
+def translation_for(api_route: ApiRoute, endpoint: Endpoint) -> Translation | None:
+    """The translation from a api_route to an endpoint, None where both speak the same.
 
     Raises `ApiError` (400) where one cannot be made to speak the other.
     """
     if endpoint.api == "openai":
-        if door.kind == "count_tokens":
+        if api_route.kind == "count_tokens":
             if endpoint.engine not in _COUNTS:
                 raise ApiError(400, f"the endpoint {endpoint.name} cannot count tokens before it is asked")
             return _COUNTS[endpoint.engine]
-        if door.kind == "responses":
+        if api_route.kind == "responses":
             return None if endpoint.capabilities.responses else _RESPONSES
-        if door.kind == "messages":
+        if api_route.kind == "messages":
             return _MESSAGES_BY_ENGINE.get(endpoint.engine, _MESSAGES)
-        return None if door.api == "openai" else _OLLAMA[door.path]
+        return None if api_route.api == "openai" else _OLLAMA[api_route.path]
     if endpoint.api == "anthropic":
-        if door.api == "anthropic":
+        if api_route.api == "anthropic":
             return None
-        if door.kind == "responses":
+        if api_route.kind == "responses":
             return _RESPONSES_TO_ANTHROPIC
-        if door.kind == "chat":
-            return _TO_ANTHROPIC if door.api == "openai" else _OLLAMA_TO_ANTHROPIC[door.path]
-        raise ApiError(400, f"Anthropic's API, which the endpoint {endpoint.name} speaks, has no {door.kind}")
+        if api_route.kind == "chat":
+            return _TO_ANTHROPIC if api_route.api == "openai" else _OLLAMA_TO_ANTHROPIC[api_route.path]
+        raise ApiError(
+            400, f"Anthropic's API, which the endpoint {endpoint.name} speaks, has no {api_route.kind}"
+        )
     raise ApiError(
         400, f"the endpoint {endpoint.name} speaks the {endpoint.api} API; this request cannot be translated"
     )

@@ -1,7 +1,7 @@
 """What a worker tells of each request while it runs: a line of JSON in the log, a span for OpenTelemetry.
 
-Neither has content: no messages, no users, no addresses. Requests are remembered on the hot path and told once a
-second from a thread; when more come than can be told, the rest is dropped and counted.
+Neither has content: no messages, no users, no addresses. Requests are remembered on the hot path and lines once a
+second from a thread; when more come than can be lines, the rest is dropped and counted.
 
 A span takes its trace from the client's ``traceparent`` (W3C Trace Context), else its own request id, and carries the
 attributes of the GenAI semantic conventions. Where spans go is said by the standard variables of OpenTelemetry
@@ -24,12 +24,12 @@ import msgspec
 from freehold import __version__
 from freehold.errors import MissingExtraError
 
-MOST_WAITING = 20_000
+WAITING_MAX = 20_000
 _OPERATIONS = {"completions": "text_completion", "embeddings": "embeddings"}
 _PARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A request that is over. Its time is that of its arrival, in milliseconds since 1970."""
 
     id: str
@@ -52,35 +52,35 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
     traceparent: str | None = None
 
 
-class Telling(Protocol):
-    """Somewhere that finished requests are told."""
+class Exporter(Protocol):
+    """Somewhere that finished requests are lines."""
 
-    def tell(self, seen: Sequence[Seen]) -> None:
+    def export(self, summaries: Sequence[RequestSummary]) -> None:
         """Called from a thread, never twice at once."""
 
     def close(self) -> None:
         """Nothing more will come."""
 
 
-class Lines:
+class LogExporter:
     """A line of JSON for each request, on stderr."""
 
-    def tell(self, seen: Sequence[Seen]) -> None:
-        told = []
-        for one in seen:
-            at = datetime.fromtimestamp(one.at_ms / 1000, UTC).isoformat(timespec="milliseconds")
-            fields = msgspec.to_builtins(one)
+    def export(self, summaries: Sequence[RequestSummary]) -> None:
+        lines = []
+        for summary in summaries:
+            at = datetime.fromtimestamp(summary.at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+            fields = msgspec.to_builtins(summary)
             del fields["at_ms"]
             fields.pop("traceparent", None)
-            told.append(msgspec.json.encode({"at": at, "event": "request", **fields}).decode() + "\n")
-        sys.stderr.write("".join(told))
+            lines.append(msgspec.json.encode({"at": at, "event": "request", **fields}).decode() + "\n")
+        sys.stderr.write("".join(lines))
         sys.stderr.flush()
 
     def close(self) -> None:
         return
 
 
-class Spans:
+class SpanExporter:
     """A span for each request, through OpenTelemetry's own exporter."""
 
     def __init__(self) -> None:
@@ -90,63 +90,63 @@ class Spans:
         from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
         self._exporter = OTLPSpanExporter()
-        made = Resource.create({SERVICE_VERSION: __version__})
-        name = made.attributes.get(SERVICE_NAME)
+        resource = Resource.create({SERVICE_VERSION: __version__})
+        name = resource.attributes.get(SERVICE_NAME)
         if not isinstance(name, str) or name.startswith("unknown_service"):
-            made = made.merge(Resource({SERVICE_NAME: "freehold"}))
-        self._resource = made
+            resource = resource.merge(Resource({SERVICE_NAME: "freehold"}))
+        self._resource = resource
         self._scope = InstrumentationScope("freehold.gateway", __version__)
 
-    def tell(self, seen: Sequence[Seen]) -> None:
-        self._exporter.export([self._span(one) for one in seen])
+    def export(self, summaries: Sequence[RequestSummary]) -> None:
+        self._exporter.export([self._span(summary) for summary in summaries])
 
     def close(self) -> None:
         self._exporter.shutdown()
 
-    def _span(self, seen: Seen) -> Any:
+    def _span(self, summary: RequestSummary) -> Any:
         from opentelemetry.sdk.trace import ReadableSpan
         from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-        own = seen.id.replace("-", "")
+        own = summary.id.replace("-", "")
         sampled = TraceFlags(TraceFlags.SAMPLED)
-        above = _PARENT.fullmatch(seen.traceparent or "")
-        trace_id = int(above[1] if above else own, 16)
-        parent = SpanContext(trace_id, int(above[2], 16), True, sampled) if above else None
-        start = seen.at_ms * 1_000_000
-        failed = seen.status >= 500 or seen.completeness == "upstream_cut"
-        operation = _OPERATIONS.get(seen.kind, "chat")
+        parent_ids = _PARENT.fullmatch(summary.traceparent or "")
+        trace_id = int(parent_ids[1] if parent_ids else own, 16)
+        parent = SpanContext(trace_id, int(parent_ids[2], 16), True, sampled) if parent_ids else None
+        start = summary.at_ms * 1_000_000
+        failed = summary.status >= 500 or summary.completeness == "upstream_cut"
+        operation = _OPERATIONS.get(summary.kind, "chat")
         return ReadableSpan(
-            name=f"{operation} {seen.model}".strip(),
+            name=f"{operation} {summary.model}".strip(),
             context=SpanContext(trace_id, int(own[16:], 16), False, sampled),
             parent=parent,
             resource=self._resource,
-            attributes=_attributes(seen, operation),
+            attributes=_attributes(summary, operation),
             kind=SpanKind.SERVER,
             status=Status(StatusCode.ERROR) if failed else Status(StatusCode.UNSET),
             start_time=start,
-            end_time=start + round(seen.total_ms * 1_000_000),
+            end_time=start + round(summary.total_ms * 1_000_000),
             instrumentation_scope=self._scope,
         )
 
 
-def _attributes(seen: Seen, operation: str) -> dict[str, Any]:
-    trouble = seen.code or (str(seen.status) if seen.status >= 400 else None)
-    found = {
+def _attributes(summary: RequestSummary, operation: str) -> dict[str, Any]:
+    error_type = summary.code or (str(summary.status) if summary.status >= 400 else None)
+    attributes = {
         "gen_ai.operation.name": operation,
-        "gen_ai.request.model": seen.model,
+        "gen_ai.request.model": summary.model,
         "http.request.method": "POST",
-        "http.response.status_code": seen.status,
-        "url.path": seen.path,
-        "error.type": trouble,
-        "freehold.request.id": seen.id,
-        "freehold.route": seen.route,
-        "freehold.endpoint": seen.endpoint,
-        "freehold.arm": seen.arm,
-        "freehold.fallback": seen.fallback,
-        "freehold.completeness": seen.completeness,
-        "freehold.ttft_ms": seen.ttft_ms,
+        "http.response.status_code": summary.status,
+        "url.path": summary.path,
+        "error.type": error_type,
+        "freehold.request.id": summary.id,
+        "freehold.route": summary.route,
+        "freehold.endpoint": summary.endpoint,
+        "freehold.arm": summary.arm,
+        "freehold.fallback": summary.fallback,
+        "freehold.completeness": summary.completeness,
+        "freehold.ttft_ms": summary.ttft_ms,
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in attributes.items() if value is not None}
 
 
 def check_otel() -> None:
@@ -156,46 +156,46 @@ def check_otel() -> None:
     except ModuleNotFoundError:
         found = None
     if found is None:
-        raise MissingExtraError("telling requests to OpenTelemetry", "otel")
+        raise MissingExtraError("exporter requests to OpenTelemetry", "otel")
 
 
-class Teller:
-    """The requests of a worker that were not told yet. `dropped` counts those that never will be."""
+class Reporter:
+    """The requests of a worker that were not lines yet. `dropped` counts those that never will be."""
 
-    def __init__(self, tellings: Sequence[Telling]) -> None:
-        self._tellings = tellings
-        self._waiting: list[Seen] = []
+    def __init__(self, exporters: Sequence[Exporter]) -> None:
+        self._exporters = exporters
+        self._waiting: list[RequestSummary] = []
         self.dropped = 0
 
-    def add(self, seen: Seen) -> None:
-        if len(self._waiting) >= MOST_WAITING:
+    def add(self, summary: RequestSummary) -> None:
+        if len(self._waiting) >= WAITING_MAX:
             self.dropped += 1
         else:
-            self._waiting.append(seen)
+            self._waiting.append(summary)
 
     def flush(self) -> None:
         """Tell what waits; in a thread, for an exporter may wait for its collector."""
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        for telling in self._tellings:
+        for exporter in self._exporters:
             try:
-                telling.tell(waiting)
+                exporter.export(waiting)
             except Exception:
-                logging.getLogger("freehold.gateway").exception("requests could not be told")
+                logging.getLogger("freehold.gateway").exception("requests could not be lines")
                 self.dropped += len(waiting)
 
     def close(self) -> None:
         self.flush()
-        for telling in self._tellings:
-            telling.close()
+        for exporter in self._exporters:
+            exporter.close()
 
 
-class JsonLines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """Log records as lines of JSON, beside those of requests."""
 
     def format(self, record: logging.LogRecord) -> str:
-        told = {
+        fields = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "event": "message",
             "level": record.levelname.lower(),
@@ -203,12 +203,12 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
         }
         if record.exc_info:
-            told["trace"] = self.formatException(record.exc_info)
-        return json.dumps(told, ensure_ascii=False)
+            fields["trace"] = self.formatException(record.exc_info)
+        return json.dumps(fields, ensure_ascii=False)
 
 
 def log_as_json() -> None:
     """Warnings and errors of this process as lines of JSON on stderr."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

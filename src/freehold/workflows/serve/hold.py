@@ -14,7 +14,7 @@ import msgspec
 import psutil
 
 from freehold.engines.engine import EngineHealth
-from freehold.engines.pool import Hosted, Pool
+from freehold.engines.pool import HostedModel, Pool, PoolLimits
 from freehold.engines.pool.control import Control, Served
 from freehold.engines.pool.front import Front
 from freehold.engines.weights.store import storage_errors
@@ -68,7 +68,7 @@ class Sharing(Record, frozen=True, kw_only=True):
 
 
 async def hold(
-    served: ServePlan | Sequence[Hosted],
+    served: ServePlan | Sequence[HostedModel],
     front: GatewayConfig | None,
     *,
     log_dir: Path,
@@ -89,7 +89,9 @@ async def hold(
     stop = stop or asyncio.Event()
     if front is not None:
         gateway.check_port(front.host, front.port)
-    models = [Hosted(plan=served, bytes=0, pinned=True)] if isinstance(served, ServePlan) else list(served)
+    models = (
+        [HostedModel(plan=served, bytes=0, pinned=True)] if isinstance(served, ServePlan) else list(served)
+    )
     await _ServingHost(models, front, log_dir, sharing, on_memory, beside).run(ready, stop)
 
 
@@ -98,7 +100,7 @@ class _ServingHost:
 
     def __init__(
         self,
-        models: Sequence[Hosted],
+        models: Sequence[HostedModel],
         front: GatewayConfig | None,
         log_dir: Path,
         sharing: Sharing,
@@ -127,10 +129,9 @@ class _ServingHost:
         self._file = log_dir / f"serving-{port}.json"
         self._pool = Pool(
             models,
-            budget_bytes=sharing.budget_bytes,
+            PoolLimits(budget_bytes=sharing.budget_bytes, idle_seconds=sharing.idle_seconds),
             log_dir=log_dir,
             names=[f"{name}{suffix}" for name in self._names],
-            idle_seconds=sharing.idle_seconds,
             on_change=self._updates.set,
             on_memory=on_memory,
         )

@@ -8,7 +8,7 @@ import anyio
 import msgspec
 
 from freehold.engines.engine import check as check_plan
-from freehold.engines.pool import Hosted
+from freehold.engines.pool import HostedModel
 from freehold.engines.ports import require_loopback
 from freehold.errors import UsageError
 from freehold.gateway.config import GatewayConfig
@@ -99,10 +99,10 @@ def serve(
             progress.say(better)
         progress.step("start the engine", note=f"{plans[0].model} on {plans[0].engine}")
         stays = idle_minutes is None or plans[0].model in pins
-        hosted = [Hosted(plan=plans[0], bytes=plans[0].memory_bytes, pinned=stays)]
+        hosted = [HostedModel(plan=plans[0], bytes=plans[0].memory_bytes, pinned=stays)]
         budget, first = given, (plans[0].model,)
     else:
-        hosted = [Hosted(plan=one, bytes=one.memory_bytes, pinned=one.model in pins) for one in plans]
+        hosted = [HostedModel(plan=one, bytes=one.memory_bytes, pinned=one.model in pins) for one in plans]
         budget = given if given is not None else probe_machine(project.settings.home).available_memory_bytes
         for one in hosted:
             progress.say(f"{one.plan.model} takes {gib(one.bytes, 2)}" + (", pinned" * one.pinned))

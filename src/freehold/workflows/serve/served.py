@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from freehold.engines.pool.control import PREFIX, AddBody, ModelBody, Served, StatusBody
-from freehold.engines.pool.seat import ModelStatus
+from freehold.engines.pool.model_slot import ModelStatus
 from freehold.errors import EngineError, UsageError
 from freehold.workflows.project import Project
 from freehold.workflows.serve import servers

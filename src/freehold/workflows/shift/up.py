@@ -14,7 +14,7 @@ from freehold.errors import ConfigError, UnknownModelError, WeightsError
 from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.proxy.routing import ANY_MODEL
-from freehold.gateway.spending import Bill, dollars
+from freehold.gateway.spending import Charge, usd_of
 from freehold.privacy.library import LIBRARY
 from freehold.store import Store, open_store
 from freehold.types.config import CaptureMode
@@ -118,8 +118,8 @@ def _check_prices(store: Store, front: GatewayConfig) -> None:
             if target is None or not front.charges(target.endpoint):
                 continue
             model = target.model or route.model
-            probe = Bill([], target.endpoint, model, 1, 0, 1)
-            if model != ANY_MODEL and dollars(probe, front, at=now()) is None:
+            probe = Charge([], target.endpoint, model, 1, 0, 1)
+            if model != ANY_MODEL and usd_of(probe, front, at=now()) is None:
                 raise ConfigError(
                     f"route {route.name} is under a spend cap, and no price of {model} is known",
                     hint="state it: [incumbent] or [[endpoints]] price = { prompt = 2.5, completion = 10 } (dollars "

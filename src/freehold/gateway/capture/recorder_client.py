@@ -8,70 +8,23 @@ before is known by its id and not written twice. Money may then be counted twice
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections import deque
 from collections.abc import Callable
 from typing import cast
 
 import msgspec
 
-from freehold.gateway.messages import Captured
+from freehold.gateway.capture.frames import ACK, FRAME, TAG_AT, TRACE, USE, FrameReader, ack_counts, frame
+from freehold.gateway.messages import CapturedExchange
 
 FLUSH_EVERY_S = 0.05
 RECONNECT_EVERY_S = 0.5
 # Above this the recorder is behind: what follows waits in our queue, which is bounded, and then is dropped.
 _IN_FLIGHT_BYTES = 4 * 1024 * 1024
-
-FRAME = struct.Struct(">IB")
-_TAG_AT = 4
-TRACE, USE, TABLE, TOTALS, SETTLED = 1, 2, 3, 4, 5
-# Of which kind, and how many more; in the order they were sent.
-_SETTLED = struct.Struct(">BI")
 _encode_into = msgspec.msgpack.Encoder().encode_into
 
 
-def frame(tag: int, payload: bytes) -> bytes:
-    """One message between worker and recorder: length, tag, payload."""
-    return FRAME.pack(len(payload), tag) + payload
-
-
-def settled(tag: int, count: int) -> bytes:
-    """The recorder's word that `count` more messages of a kind need not be sent again."""
-    return frame(SETTLED, _SETTLED.pack(tag, count))
-
-
-class FrameReader:
-    """Cuts a stream of bytes into `(tag, payload)` messages."""
-
-    __slots__ = ("_held", "_wanted")
-
-    def __init__(self) -> None:
-        self._held = bytearray()
-        self._wanted = FRAME.size
-
-    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        if self._held:
-            self._held += data
-            if len(self._held) < self._wanted:
-                # A long message in many pieces: nothing is looked at before it is whole.
-                return []
-            data = bytes(self._held)
-            self._held.clear()
-        found, start, have = [], 0, len(data)
-        self._wanted = FRAME.size
-        while have - start >= FRAME.size:
-            size, tag = FRAME.unpack_from(data, start)
-            end = start + FRAME.size + size
-            if have < end:
-                self._wanted = end - start
-                break
-            found.append((tag, data[start + FRAME.size : end]))
-            start = end
-        self._held += data[start:] if start else data
-        return found
-
-
-class Spool(asyncio.Protocol):
+class RecorderClient(asyncio.Protocol):
     """Takes traces without ever waiting; `dropped` counts those there was no room for.
 
     `max_items` and `max_bytes` bound what is held: waiting to be sent, or sent and
@@ -86,7 +39,7 @@ class Spool(asyncio.Protocol):
         self._max_bytes = max_bytes
         self._on_message = on_message
         self._queue: deque[bytes | bytearray] = deque()
-        self._sent: dict[int, deque[bytes | bytearray]] = {TRACE: deque(), USE: deque()}
+        self._unacknowledged: dict[int, deque[bytes | bytearray]] = {TRACE: deque(), USE: deque()}
         self._bytes = 0
         self._transport: asyncio.Transport | None = None
         self._reader = FrameReader()
@@ -97,11 +50,11 @@ class Spool(asyncio.Protocol):
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
-    def offer(self, captured: Captured) -> bool:
+    def offer(self, captured: CapturedExchange) -> bool:
         """Queue one trace; False when there is no room."""
         size = len(captured.request) + len(captured.response)
-        held = len(self._queue) + len(self._sent[TRACE])
-        if held >= self._max_items or self._bytes + size > self._max_bytes:
+        waiting = len(self._queue) + len(self._unacknowledged[TRACE])
+        if waiting >= self._max_items or self._bytes + size > self._max_bytes:
             self.dropped += 1
             return False
         # Encoded behind the room for its frame, so that nothing is copied.
@@ -155,7 +108,7 @@ class Spool(asyncio.Protocol):
         while self._queue and room > 0:
             message = self._queue.popleft()
             room -= len(message)
-            self._sent[message[_TAG_AT]].append(message)
+            self._unacknowledged[message[TAG_AT]].append(message)
             batch.append(message)
         if batch:
             transport.write(b"".join(batch))
@@ -169,18 +122,18 @@ class Spool(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         for tag, payload in self._reader.feed(data):
-            if tag == SETTLED:
-                self._settle(*_SETTLED.unpack(payload))
+            if tag == ACK:
+                self._acknowledged(*ack_counts(payload))
             else:
                 self._on_message(tag, payload)
 
-    def _settle(self, tag: int, count: int) -> None:
-        sent = self._sent[tag]
-        for _ in range(min(count, len(sent))):
-            self._bytes -= len(sent.popleft())
+    def _acknowledged(self, tag: int, count: int) -> None:
+        messages = self._unacknowledged[tag]
+        for _ in range(min(count, len(messages))):
+            self._bytes -= len(messages.popleft())
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        for sent in self._sent.values():
-            self._queue.extendleft(reversed(sent))
-            sent.clear()
+        for messages in self._unacknowledged.values():
+            self._queue.extendleft(reversed(messages))
+            messages.clear()

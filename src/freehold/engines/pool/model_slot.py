@@ -1,4 +1,4 @@
-"""What a pool knows of one model: its plan, its engine while it is loaded, who uses it and who waits."""
+"""What a pool knows of one model: its plan, its engine while it is loaded, the requests that use it or wait."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PoolBusyError(EngineError):
     retryable = True
 
 
-class Hosted(Record, frozen=True, kw_only=True):
+class HostedModel(Record, frozen=True, kw_only=True):
     """A model the pool may load. `bytes` is the memory it takes; a `pinned` one is never unloaded."""
 
     plan: ServePlan
@@ -42,20 +42,20 @@ class ModelStatus(Record, frozen=True, kw_only=True):
     trouble: str | None = None
 
 
-class Seat:
+class ModelSlot:
     """What the pool knows of one model."""
 
-    def __init__(self, hosted: Hosted) -> None:
+    def __init__(self, hosted: HostedModel) -> None:
         self.hosted = hosted
         self.session: Session | None = None
         self.loading: asyncio.Task[Session] | None = None
         self.busy = 0
         self.waiting = 0
         self.owed = 0
-        """Requests that waited for the last load and have not begun: it may not leave before they had their turn."""
+        """Requests that waited for the last load and have not begun: it is not unloaded before they had their turn."""
         self.leaving = False
         self.last_used = self.loaded_at = 0.0
-        self.count = 0
+        self.engines_started = 0
         self.trouble: str | None = None
 
     @property
@@ -65,11 +65,27 @@ class Seat:
     def health(self) -> EngineHealth | None:
         return self.session.running.health() if self.session is not None else None
 
-    def loaded(self, task: asyncio.Task[Session]) -> None:
-        """The end of a load. Whoever waited has its error; when nobody did any more, it is in `trouble`."""
+    def load_ended(self, task: asyncio.Task[Session]) -> None:
+        """Forget the load. The requests that waited have its error; it is in `trouble` as well."""
         self.loading = None
         if not task.cancelled():
             task.exception()
+
+    def status(self, now: float) -> ModelStatus:
+        """How it is at a time of the pool's clock."""
+        health = self.health()
+        return ModelStatus(
+            model=self.name,
+            state=self.state(),
+            bytes=self.hosted.bytes,
+            pinned=self.hosted.pinned,
+            adapters=tuple(mount.name for mount in self.hosted.plan.adapters),
+            busy=self.busy,
+            restarts=health.restarts if health is not None else 0,
+            idle_seconds=now - self.last_used if self.last_used else None,
+            process_id=health.process_id if health is not None else None,
+            trouble=(health.last_crash if health is not None else None) or self.trouble,
+        )
 
     def state(self) -> ModelState:
         """How it is, in one word."""

@@ -1,0 +1,58 @@
+"""How a worker and the recorder talk over their socket: messages of a length, a tag and a payload."""
+
+from __future__ import annotations
+
+import struct
+
+FRAME = struct.Struct(">IB")
+TAG_AT = 4
+TRACE, USE, TABLE, TOTALS, ACK = 1, 2, 3, 4, 5
+# Tag and count of the messages that are acknowledged, in the order they were sent.
+_ACK = struct.Struct(">BI")
+
+
+def frame(tag: int, payload: bytes) -> bytes:
+    """One message between worker and recorder: length, tag, payload."""
+    return FRAME.pack(len(payload), tag) + payload
+
+
+def ack(tag: int, count: int) -> bytes:
+    """The recorder acknowledges `count` more messages of a kind: they need not be sent again."""
+    return frame(ACK, _ACK.pack(tag, count))
+
+
+def ack_counts(payload: bytes) -> tuple[int, int]:
+    """The tag and the number of messages that an acknowledgement is about."""
+    tag, count = _ACK.unpack(payload)
+    return tag, count
+
+
+class FrameReader:
+    """Cuts a stream of bytes into `(tag, payload)` messages."""
+
+    __slots__ = ("_needed", "_pending")
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+        self._needed = FRAME.size
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        if self._pending:
+            self._pending += data
+            if len(self._pending) < self._needed:
+                # A long message in many pieces: nothing is parsed before it is complete.
+                return []
+            data = bytes(self._pending)
+            self._pending.clear()
+        found, start, have = [], 0, len(data)
+        self._needed = FRAME.size
+        while have - start >= FRAME.size:
+            size, tag = FRAME.unpack_from(data, start)
+            end = start + FRAME.size + size
+            if have < end:
+                self._needed = end - start
+                break
+            found.append((tag, data[start + FRAME.size : end]))
+            start = end
+        self._pending += data[start:] if start else data
+        return found

@@ -1,0 +1,149 @@
+"""What a gateway answers itself: health, the models it serves, attributions, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import urllib.parse
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from freehold.gateway.http.request import Request
+from freehold.gateway.http.upstreams import UpstreamFailure
+from freehold.gateway.proxy.state import WorkerState
+from freehold.gateway.telemetry import meters
+from freehold.wire import anthropic, ollama
+from freehold.wire.errors import ApiError, HttpReply
+
+Page = Callable[[WorkerState, Request], Awaitable[HttpReply]]
+MODEL_PREFIX = "/v1/models/"
+_JSON = [("content-type", "application/json")]
+_TEXT = [("content-type", "text/plain; charset=utf-8")]
+_METRICS = [("content-type", "text/plain; version=0.0.4; charset=utf-8")]
+_SHOW_BODY_MAX = 65_536
+_HEALTH_CHECK_WITHIN_S = 2.0
+
+
+def find_page(method: str, path: str) -> Page | None:
+    """The page at a path; None where there is none. Raises `ApiError` (405) for a method the page does not have."""
+    if path == "/api/show" and method == "POST":
+        return ollama_show
+    page = model if path.startswith(MODEL_PREFIX) else PAGES.get(path)
+    if page is not None and method not in ("GET", "HEAD"):
+        raise ApiError(405, f"{method} is not possible on {path}")
+    return page
+
+
+async def health(_state: WorkerState, _request: Request) -> HttpReply:
+    """The process is alive."""
+    return HttpReply(200, _JSON, b'{"status":"ok"}')
+
+
+async def front(_state: WorkerState, _request: Request) -> HttpReply:
+    """For people who open the address, and for Ollama's command line, which looks here before anything else."""
+    text = b"freehold is running. Ask under /v1 (OpenAI, Anthropic) or /api (Ollama).\n"
+    return HttpReply(200, _TEXT, text)
+
+
+async def ready(state: WorkerState, _request: Request) -> HttpReply:
+    """Every endpoint answers. 503 with the names of those that do not."""
+    names = list(state.table.endpoints)
+    answers = await asyncio.gather(*(endpoint_answers(state, name) for name in names))
+    endpoints = dict(zip(names, answers, strict=True))
+    is_ready = bool(endpoints) and all(answers)
+    body = {"status": "ready" if is_ready else "not ready", "endpoints": endpoints}
+    return HttpReply(200 if is_ready else 503, _JSON, msgspec.json.encode(body))
+
+
+async def endpoint_answers(state: WorkerState, name: str) -> bool:
+    """Whether an endpoint answers a health check within two seconds."""
+    endpoint = state.table.endpoints[name]
+    path = "/api/version" if endpoint.api == "ollama" else "/v1/models"
+    try:
+        status, _ = await state.upstreams.get(endpoint, path, timeout_s=_HEALTH_CHECK_WITHIN_S)
+    except UpstreamFailure:
+        return False
+    return status < 500
+
+
+async def models(state: WorkerState, request: Request) -> HttpReply:
+    """The names a client may ask for."""
+    _check_key(state, request)
+    listed = [_listed_model(state, name, request) for name in state.table.model_names()]
+    if request.header("anthropic-version"):
+        return HttpReply(200, _JSON, msgspec.json.encode(anthropic.listed_models(listed)))
+    return HttpReply(200, _JSON, msgspec.json.encode({"object": "list", "data": listed}))
+
+
+async def model(state: WorkerState, request: Request) -> HttpReply:
+    """One of these names. Raises `ApiError` (404) for others, unless an endpoint takes any name."""
+    _check_key(state, request)
+    name = urllib.parse.unquote(request.path.removeprefix(MODEL_PREFIX))
+    _check_model(state, name)
+    return HttpReply(200, _JSON, msgspec.json.encode(_listed_model(state, name, request)))
+
+
+async def ollama_tags(state: WorkerState, request: Request) -> HttpReply:
+    """The same names, as Ollama lists them."""
+    _check_key(state, request)
+    listed = [ollama.tag(name, state.started_at) for name in state.table.model_names()]
+    return HttpReply(200, _JSON, msgspec.json.encode({"models": listed}))
+
+
+async def ollama_version(_state: WorkerState, _request: Request) -> HttpReply:
+    """The version of Ollama's API that is spoken, not that of freehold, which stays private."""
+    return HttpReply(200, _JSON, msgspec.json.encode({"version": ollama.API_VERSION}))
+
+
+async def ollama_show(state: WorkerState, request: Request) -> HttpReply:
+    """One model, as Ollama describes it."""
+    _check_key(state, request)
+    name = ollama.shown_model(await request.body(_SHOW_BODY_MAX))
+    _check_model(state, name)
+    return HttpReply(200, _JSON, msgspec.json.encode(ollama.show(name)))
+
+
+async def attribution(state: WorkerState, request: Request) -> HttpReply:
+    """What the licences of the served models require to be shown, to print next to their answers."""
+    _check_key(state, request)
+    return HttpReply(200, _TEXT, "\n".join(state.config.attributions.values()).encode())
+
+
+async def metrics(state: WorkerState, _request: Request) -> HttpReply:
+    """The numbers of all workers, in Prometheus's text format."""
+    state.write_meters()
+
+    def exposed() -> bytes:
+        from freehold.gateway.telemetry.exposition import exposition
+
+        return exposition(meters.read_all(state.run_folder))
+
+    return HttpReply(200, _METRICS, await asyncio.to_thread(exposed))
+
+
+def _check_key(state: WorkerState, request: Request) -> None:
+    state.keys.check(request.header("authorization"), request.header("x-api-key"))
+
+
+def _check_model(state: WorkerState, name: str) -> None:
+    if name not in state.table.model_names():
+        state.table.direct(name)
+
+
+def _listed_model(state: WorkerState, name: str, request: Request) -> dict[str, Any]:
+    if request.header("anthropic-version"):
+        return anthropic.listed_model(name, state.started_at)
+    return {"id": name, "object": "model", "created": state.started_at, "owned_by": "freehold"}
+
+
+PAGES: dict[str, Page] = {
+    "/": front,
+    "/health": health,
+    "/ready": ready,
+    "/v1/models": models,
+    "/attribution": attribution,
+    "/metrics": metrics,
+    "/api/tags": ollama_tags,
+    "/api/version": ollama_version,
+}

@@ -1,0 +1,85 @@
+"""What a worker does next to answering: writes its numbers, reports requests and use, looks for changes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from freehold.gateway.capture.frames import USE
+from freehold.gateway.config import CONFIG_FILE, from_json
+from freehold.gateway.pages import endpoint_answers
+from freehold.gateway.proxy.state import WorkerState
+from freehold.gateway.telemetry.request_log import Reporter
+
+REPORT_USAGE_EVERY_S = 0.25
+
+
+@contextlib.asynccontextmanager
+async def upkeep(state: WorkerState) -> AsyncIterator[None]:
+    """Keep a worker up to date while the block runs; what was captured is sent on at the end."""
+    config_changed_ns = _follow_config(state, 0)
+    jobs = [_write_meters(state), _report_usage(state, config_changed_ns), _recheck_unreached(state)]
+    if state.reporter is not None:
+        jobs.append(_flush_request_log(state.reporter))
+    tasks = [asyncio.create_task(job) for job in jobs]
+    if state.recorder is not None:
+        state.recorder.start()
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        if state.recorder is not None:
+            await state.recorder.close()
+        if state.reporter is not None:
+            await asyncio.to_thread(state.reporter.close)
+        state.write_meters()
+        await state.upstreams.close()
+
+
+async def _write_meters(state: WorkerState) -> None:
+    """Once a second: write the numbers."""
+    while True:
+        await asyncio.sleep(1.0)
+        state.write_meters()
+
+
+async def _flush_request_log(reporter: Reporter) -> None:
+    """Once a second: log lines and spans of the requests that ended."""
+    while True:
+        await asyncio.sleep(1.0)
+        await asyncio.to_thread(reporter.flush)
+
+
+async def _recheck_unreached(state: WorkerState) -> None:
+    """Once a second: endpoints that could not be reached get their requests back as soon as they answer again."""
+    while True:
+        await asyncio.sleep(1.0)
+        for name in state.unreached():
+            if name in state.table.endpoints and await endpoint_answers(state, name):
+                state.breaker(name).succeeded()
+
+
+async def _report_usage(state: WorkerState, config_changed_ns: int) -> None:
+    """Four times a second: report to the recorder what was used of limits, so that all workers know."""
+    while True:
+        await asyncio.sleep(REPORT_USAGE_EVERY_S)
+        config_changed_ns = _follow_config(state, config_changed_ns)
+        report = state.limiter.take_unreported()
+        if state.recorder is not None and report is not None:
+            state.recorder.send(USE, msgspec.msgpack.encode(report))
+
+
+def _follow_config(state: WorkerState, known_ns: int) -> int:
+    """Take over a configuration that is newer than `known_ns`; returns the time of change of the one in force."""
+    path = state.run_folder / CONFIG_FILE
+    try:
+        changed_ns = path.stat().st_mtime_ns
+    except OSError:
+        return known_ns
+    if changed_ns != known_ns:
+        state.update_config(from_json(path.read_bytes()))
+    return changed_ns
