@@ -8,6 +8,7 @@ Not covered: live fetching from those tools.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -35,6 +36,8 @@ from freehold.datasets.importing.importer import Columns, Importer, Mapping
 from freehold.datasets.importing.records import Found, Imported, PassedOver, Reject
 from freehold.errors import InputError
 from freehold.types.config import DataConfig
+
+log = logging.getLogger(__name__)
 
 __all__ = [
     "FORMATS",
@@ -149,6 +152,7 @@ def read(path: Path, data: DataConfig | None = None) -> Iterator[Found]:
         except InputError as error:
             if name is None:
                 raise
+            log.info("%s: passed over: %s", part.path, error.message)
             reason = f"none of this file is read: {error.message.removeprefix(f'{part.path}: ')}"
             yield Reject(line=error.line or 1, reason=reason, text="", file=name)
             continue
