@@ -11,10 +11,12 @@ import msgspec
 
 from freehold.cli.options import config_option, json_option, print_json
 from freehold.errors import InputError
-from freehold.types.config import DataFormat
+from freehold.types.config import OLD_FORMATS, DataFormat
 
 if TYPE_CHECKING:
     from freehold.workflows.data.imports import ImportResult, Preview
+
+FORMATS = tuple(name for name in get_args(DataFormat) if name not in OLD_FORMATS)
 
 
 @click.command("import")
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     "kind",
     type=click.Choice(get_args(DataFormat)),
     metavar="NAME",
-    help=f"Format: {', '.join(get_args(DataFormat)[:-2])} (default: what [data] says, else told by content).",
+    help=f"Format: {', '.join(FORMATS)} (default: what [data] says, else told by content).",
 )
 @click.option("--input", "asked", help="Column of the question, for tables.")
 @click.option("--label", help="Column of the right answer, for tables.")

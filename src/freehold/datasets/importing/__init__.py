@@ -35,7 +35,7 @@ from freehold.datasets.importing.folders import Part, parts
 from freehold.datasets.importing.importer import Columns, Importer, Mapping
 from freehold.datasets.importing.records import Found, Imported, PassedOver, Reject
 from freehold.errors import InputError
-from freehold.types.config import DataConfig
+from freehold.types.config import OLD_FORMATS, DataConfig
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,6 @@ IMPORTERS: tuple[Importer, ...] = (
     columns.IMPORTER,
 )
 FORMATS: tuple[str, ...] = tuple(importer.name for importer in IMPORTERS)
-_OLD_NAMES = {"csv": "columns", "jsonl": "columns"}
 _LOOKED_AT = 20
 
 
@@ -100,7 +99,7 @@ def _source(part: Part, data: DataConfig) -> Source:
     container = files.container_of(part.path)
     looked = list(islice(files.rows(part.path, container), _LOOKED_AT))
     records = [row.value for row in looked if row.value is not None]
-    wanted = _OLD_NAMES.get(data.format, data.format)
+    wanted = OLD_FORMATS.get(data.format, data.format)
     if wanted != "auto":
         importer = next(one for one in IMPORTERS if one.name == wanted)
     elif not records:

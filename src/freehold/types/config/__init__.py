@@ -1,7 +1,7 @@
 """`freehold.toml`: what people write. One file a group of tables; `project` has the whole and reads it."""
 
 from freehold.types.config.cluster import ClusterConfig
-from freehold.types.config.data import CurateConfig, DataConfig, DataFormat, PersonalData
+from freehold.types.config.data import OLD_FORMATS, CurateConfig, DataConfig, DataFormat, PersonalData
 from freehold.types.config.project import (
     AppConfig,
     CandidatesConfig,
@@ -26,6 +26,7 @@ from freehold.types.config.train import FinetuneConfig, Method, TrackerName
 from freehold.types.config.use import Mode, UseProfile
 
 __all__ = [
+    "OLD_FORMATS",
     "AppConfig",
     "CandidatesConfig",
     "CaptureConfig",

@@ -12,6 +12,8 @@ DataFormat = Literal[
     "auto", "openai", "preferences", "pairs", "columns", "stored_completions", "evals", "langfuse", "langsmith",
     "litellm", "helicone", "opentelemetry", "csv", "jsonl",
 ]  # fmt: skip
+OLD_FORMATS: dict[str, DataFormat] = {"csv": "columns", "jsonl": "columns"}
+"""Names that formats had; a file that says them is still read."""
 
 
 class DataConfig(Table, frozen=True, kw_only=True):
