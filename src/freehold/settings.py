@@ -64,6 +64,13 @@ SETTINGS: tuple[Setting, ...] = (
         False,
         "Send a span for each request to OpenTelemetry (extra otel; OTEL_EXPORTER_OTLP_ENDPOINT); no content.",
     ),
+    Setting(
+        "log",
+        str,
+        None,
+        "What freehold logs to stderr: a level (debug, info, warning, error), or NAME=LEVEL with commas between, where "
+        "NAME is a logger as the lines show it. -v and -vv add info and debug. Default: warnings.",
+    ),
     Setting("offline", bool, False, "Never reach for a hub or a package index; use what is already here."),
 )
 
@@ -89,6 +96,7 @@ class Settings:
     weights_gib: float | None
     log_requests: bool
     otel: bool
+    log: str | None
     offline: bool
 
 

@@ -1,3 +1,6 @@
+import os
+import re
+import signal
 import subprocess
 import sys
 
@@ -5,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from freehold.cli.main import COMMANDS, cli
+from freehold.gateway.serve import free_port
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -47,3 +51,64 @@ def test_sigterm_ends_a_command_as_ctrl_c_does():
     process.terminate()
     assert process.communicate(timeout=30)[0] == "put away\n"
     assert process.returncode == 143
+
+
+@pytest.fixture
+def served(tmp_path):
+    """Run ``freehold … serve echo …`` until it is ready, end it; returns what it wrote to stderr."""
+
+    def run(*words, **environment):
+        command = [sys.executable, "-m", "freehold", *words, "--port", str(free_port())]
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+        )
+        assert process.stdout.readline().startswith("ready"), process.stderr.read()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+        return said
+
+    return run
+
+
+@pytest.mark.parametrize("words", [("-v", "serve", "echo"), ("serve", "echo", "-v")])
+def test_an_operator_sees_what_starts_and_stops(served, tmp_path, words):
+    said = served(*words)
+    assert re.search(
+        r"INFO    freehold\.engines\.supervisor: local: ready at http://127\.0\.0\.1:\d+\n", said
+    )
+    assert re.search(r"INFO    freehold\.workflows\.serve\.hold: gateway ready at .*, pid \d+", said)
+    assert "INFO    freehold.workflows.serve.hold: gateway stopped" in said
+    assert "INFO    freehold.engines.supervisor: local: stopped" in said
+    assert "DEBUG" not in said
+
+
+def test_more_is_told_of_one_part_and_of_all(served):
+    part = served("serve", "echo", FREEHOLD_LOG="freehold.engines=debug")
+    assert re.search(r"DEBUG   freehold\.engines\.supervisor: local: started .*python.*, pid \d+", part)
+    assert "freehold.workflows" not in part
+    assert "DEBUG" in served("-vv", "serve", "echo", FREEHOLD_LOG="error")
+
+
+def test_nothing_is_told_unasked(served, tmp_path):
+    said = served("serve", "echo")
+    assert [line.split()[0] for line in said.splitlines()] == ["·", "logs"]
+
+
+def test_a_level_that_is_not_one_is_an_error():
+    ended = subprocess.run(
+        [sys.executable, "-m", "freehold", "settings"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "FREEHOLD_LOG": "verbos", "NO_COLOR": "1"},
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(
+        "error: FREEHOLD_LOG is 'verbos': 'verbos' is not a level\nhint: a level (debug"
+    )

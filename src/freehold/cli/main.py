@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 from typing import NamedTuple
@@ -151,6 +152,36 @@ PARTS: dict[str, dict[str, Entry]] = {
 COMMANDS: dict[str, Entry] = {name: entry for part in PARTS.values() for name, entry in part.items()}
 
 
+def _listen(ctx: click.Context, option: click.Parameter, times: int) -> None:
+    """Log what was asked for, here and in every process started from here."""
+    if times:
+        from freehold import logs
+
+        logs.add("info" if times == 1 else "debug")
+        logs.configure()
+
+
+def _verbose(*, hidden: bool) -> click.Option:
+    return click.Option(
+        ["-v", "--verbose"],
+        count=True,
+        expose_value=False,
+        callback=_listen,
+        hidden=hidden,
+        help="Log what starts, stops and is retried, before or after COMMAND; -vv logs more.",
+    )
+
+
+def _listenable(command: click.Command) -> None:
+    """Let `-v` stand after a command's name as well, and after those of its subcommands; the help of `freehold` says
+    so once."""
+    if not any("--verbose" in parameter.opts for parameter in command.params):
+        command.params.append(_verbose(hidden=True))
+    if isinstance(command, click.Group):
+        for part in command.commands.values():
+            _listenable(part)
+
+
 class LateGroup(click.Group):
     """A group that imports a command's file only when that command runs."""
 
@@ -164,6 +195,7 @@ class LateGroup(click.Group):
         module, _, name = entry.target.partition(":")
         command = getattr(importlib.import_module(module), name)
         assert isinstance(command, click.Command)
+        _listenable(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -183,7 +215,9 @@ class LateGroup(click.Group):
 
 
 @click.command(
-    cls=LateGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=LateGroup,
+    params=[_verbose(hidden=False)],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="freehold")
 def cli() -> None:
@@ -194,6 +228,10 @@ def cli() -> None:
     freehold migrate              the whole journey from your freehold.toml
     freehold COMMAND --help       one step, with examples
     """
+    if os.environ.get("FREEHOLD_LOG"):
+        from freehold import logs
+
+        logs.configure()
 
 
 def main() -> None:

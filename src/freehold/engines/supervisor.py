@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -24,6 +25,8 @@ from freehold.engines import crash, ports, probe
 from freehold.engines.engine import EngineHealth, State
 from freehold.errors import EngineError, StorageError
 from freehold.types.endpoint import Endpoint
+
+log = logging.getLogger(__name__)
 
 FIRST_BACKOFF_SECONDS = 0.05
 """A first crash is answered at once; the pause triples from there."""
@@ -113,7 +116,9 @@ class Supervised:
                 taken = not port and any("bind" in line.lower() for line in self._said())
                 if not taken or number == tries - 1:
                     raise
+                log.info("%s: port %d was taken meanwhile, trying another", self._name, self._port)
         self._state = "ready"
+        log.info("%s: ready at %s", self._name, self.base_url)
         self._watcher = asyncio.create_task(self._watch(), name=f"watch {self._name}")
 
     async def stop(self) -> None:
@@ -125,20 +130,28 @@ class Supervised:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watcher
         await self._end()
+        log.info("%s: stopped", self._name)
 
     async def _launch(self) -> None:
         """Start the child and wait for a real completion. Raises `EngineError` with why there was none."""
         kills = crash.oom_kills()
-        with self._open_log() as log:
+        with self._open_log() as sink:
             program = self._program(self._port)
             self._process = await asyncio.create_subprocess_exec(
                 *program.arguments,
                 stdin=asyncio.subprocess.PIPE,
-                stdout=log,
-                stderr=log,
+                stdout=sink,
+                stderr=sink,
                 env={**os.environ, **program.environment},
                 start_new_session=True,
             )
+        log.debug(
+            "%s: started %s on port %d, pid %d",
+            self._name,
+            program.arguments[0],
+            self._port,
+            self._process.pid,
+        )
         assert self._process.stdin is not None
         with contextlib.suppress(ConnectionError):
             self._process.stdin.write(program.stdin)
@@ -185,9 +198,11 @@ class Supervised:
         while True:
             if self._state == "ready":
                 self._last_crash = await self._until_down(kills)
+                log.info("%s: down: %s", self._name, self._last_crash)
                 if time.monotonic() - began > STEADY_SECONDS:
                     backoff = FIRST_BACKOFF_SECONDS
             self._state = "restarting"
+            log.info("%s: starting again in %.2f s", self._name, backoff)
             await asyncio.sleep(backoff)
             backoff = min(backoff * 3, LONGEST_BACKOFF_SECONDS)
             kills = crash.oom_kills()
@@ -197,13 +212,16 @@ class Supervised:
             except (EngineError, StorageError) as error:
                 self._last_crash = error.message
                 failures += 1
+                log.info("%s: start %d of %d failed: %s", self._name, failures, GIVE_UP_AFTER, error.message)
                 if failures >= GIVE_UP_AFTER:
                     self._state = "failed"
+                    log.info("%s: given up", self._name)
                     return
                 continue
             failures = 0
             began = time.monotonic()
             self._state = "ready"
+            log.info("%s: ready again at %s", self._name, self.base_url)
 
     async def _until_down(self, kills: int | None) -> str:
         """Wait until the child ends, or make it end when it hangs; return why."""
@@ -238,6 +256,7 @@ class Supervised:
             try:
                 await asyncio.wait_for(process.wait(), STOP_SECONDS)
             except TimeoutError:
+                log.info("%s: did not end within %.0f s, killing it", self._name, STOP_SECONDS)
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()

@@ -26,7 +26,7 @@ from freehold.errors import ConfigError, EngineError, PortInUseError
 from freehold.gateway.child_process import ChildProcess
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, to_json
 from freehold.gateway.telemetry.meters import meters_file
-from freehold.gateway.telemetry.request_log import check_otel
+from freehold.gateway.telemetry.request_log import check_otel, log_as_json
 from freehold.types.endpoint import Endpoint
 
 _RUN_FOLDER_PREFIX = "freehold-gateway-"
@@ -296,6 +296,7 @@ def main() -> None:
     """The child process of `start`: the configuration comes on stdin, whose end is told by the parent's death."""
     from freehold.gateway.config import from_json
 
+    log_as_json()
     _sweep_left_over_folders()
     size = int.from_bytes(sys.stdin.buffer.read(8), "big")
     config = from_json(sys.stdin.buffer.read(size))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from sqlalchemy.exc import DBAPIError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from freehold.errors import StorageError, StoreError
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -69,6 +72,7 @@ def _ours(error: BaseException, where: str) -> StorageError:
 
 
 def _busy(where: str) -> StoreError:
+    log.info("%s was locked for longer than the time to wait", where)
     error = StoreError(
         f"the store at {where} is locked by another process",
         hint="wait for it to finish, or stop it; a store on a network drive needs PostgreSQL",

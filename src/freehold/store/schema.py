@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
 from freehold.errors import StoreError
+
+log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 # The revision number of the newest file in migrations/versions; a test holds the two together.
@@ -29,6 +32,7 @@ def upgrade(connection: Connection, where: str) -> None:
             f"the store at {where} has schema {found}, this freehold knows up to {NEWEST}",
             hint="pip install --upgrade freehold",
         )
+    log.info("migrating %s from schema %s to %s", where, found or "none", NEWEST)
     # Alembic takes a fifth of a second to import; most opens find nothing to do.
     from alembic import command
     from alembic.config import Config

@@ -28,6 +28,7 @@ from typing import Any
 
 import msgspec
 
+from freehold import logs
 from freehold.errors import FreeholdError, MissingExtraError
 from freehold.training import job as jobs
 from freehold.training.worker import STOPPED, Events, run_job
@@ -43,6 +44,7 @@ _REPLACED = 2
 
 def main(arguments: list[str]) -> int:
     """Run the job of a run directory on its workers; the exit codes are `freehold.training.worker`'s."""
+    logs.configure()
     run_dir = Path(arguments[0])
     events = Events(run_dir / jobs.EVENTS)
     stop = run_dir / STOP

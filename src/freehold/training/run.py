@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -21,6 +22,8 @@ from freehold.training.output.artefacts import sha256_of
 from freehold.training.worker import STOPPED
 from freehold.types.config import FinetuneConfig
 from freehold.types.training import Adapter, TrainingEvent
+
+log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 30.0
@@ -78,6 +81,7 @@ def train(job: jobs.Job) -> Generator[TrainingEvent]:
         if thrifty is None:
             raise _reason(code, last_error, Path(job.run_dir) / jobs.LOG, oom_killed=oom_killed)
         job = msgspec.structs.replace(job, config=thrifty)
+        log.info("%s: killed for memory, starting again with less", Path(job.run_dir).name)
         how = f"with at most {thrifty.pack_tokens:,} tokens at once"
         if thrifty.gradient_checkpointing:
             how += ", activations computed again instead of kept"
@@ -107,17 +111,18 @@ def _attempt(job: jobs.Job) -> Generator[TrainingEvent, None, tuple[int, str | N
         events = run_dir / jobs.EVENTS
         events.touch()
         begin = events.stat().st_size
-        log = (run_dir / jobs.LOG).open("wb")
-    with log, events.open("rb") as lines:
+        sink = (run_dir / jobs.LOG).open("wb")
+    with sink, events.open("rb") as lines:
         lines.seek(begin)
         worker = subprocess.Popen(
             [sys.executable, "-m", _program(job), str(run_dir)],
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=sink,
+            stderr=sink,
             env=_environment(job),
             start_new_session=True,  # Ctrl-C reaches the parent, which then asks the worker to stop.
         )
+        log.info("%s: worker started, pid %d, its log is %s", run_dir.name, worker.pid, run_dir / jobs.LOG)
         last_error: str | None = None
         try:
             for event in _follow(worker, lines):
@@ -126,6 +131,7 @@ def _attempt(job: jobs.Job) -> Generator[TrainingEvent, None, tuple[int, str | N
                 yield event
         finally:
             _stop(worker)
+    log.info("%s: worker ended with %s", run_dir.name, worker.returncode)
     return worker.returncode, last_error
 
 
@@ -174,6 +180,7 @@ def _stop(worker: subprocess.Popen[bytes]) -> None:
         try:
             worker.wait(_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
+            log.info("the worker did not stop within %.0f s, killing it", _GRACE_SECONDS)
             worker.kill()
             worker.wait()
 

@@ -8,6 +8,7 @@ manifest. It ends with 0 when the adapter is there, 3 when it was asked to stop 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -19,12 +20,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from freehold import logs
 from freehold.errors import FreeholdError
 from freehold.training import doubts
 from freehold.training import job as jobs
 from freehold.training.methods import checks, table
 from freehold.training.output import export
 from freehold.types.training import TrainingEvent
+
+log = logging.getLogger("freehold.training.worker")
 
 STOPPED = 3
 
@@ -71,6 +75,7 @@ def peak_memory() -> int | None:
 
 def main(arguments: list[str]) -> int:
     """Run the job of a run directory; returns the exit code."""
+    logs.configure()
     run_dir = Path(arguments[0])
     stop = _Stop()
     events = Events(run_dir / jobs.EVENTS)
@@ -103,6 +108,7 @@ def run_job(job: jobs.Job, emit: Callable[[TrainingEvent], None], stop: Callable
         torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     begin = time.monotonic()
+    log.info("training %s by %s in %s", job.base.model_id, config.method, run_dir)
     approach = table.of(config.method)
     base = bases.load(job.base, table.load_config(config))
     data = _format(job, approach, base.tokenizer, emit)

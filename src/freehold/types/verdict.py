@@ -11,6 +11,10 @@ from freehold.types.record import Record, StoredRecord
 CheckKind = Literal["parity", "latency", "cost", "format"]
 
 
+EXIT_CODES: dict[VerdictOutcome, int] = {"promote": 0, "reject": 1, "hold": 3}
+"""What a command that ends in a verdict exits with; 2 is for what could not be done."""
+
+
 class CheckResult(Record, frozen=True, kw_only=True):
     """What another check says to the verdict, in its own words. `ok` is None where it only informs."""
 
@@ -53,4 +57,4 @@ class Verdict(StoredRecord, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int:
-        return {"promote": 0, "reject": 1, "hold": 3}[self.outcome]
+        return EXIT_CODES[self.outcome]

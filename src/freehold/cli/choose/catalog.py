@@ -29,7 +29,7 @@ def command() -> None:
 @command.command("list")
 @click.argument("part", required=False)
 @json_option
-def list_(part: str | None, as_json: bool) -> None:
+def list_command(part: str | None, as_json: bool) -> None:
     """List known models, or those whose id, family or publisher contains PART. Exit code 1 when there is none.
 
     \b

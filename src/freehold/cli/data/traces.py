@@ -38,7 +38,7 @@ def command() -> None:
 @click.option("-n", "most", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
 @config_option
 @json_option
-def list_(
+def list_command(
     route: str | None,
     model: str | None,
     since: str | None,

@@ -10,8 +10,8 @@ import msgspec
 
 from freehold.cli.options import json_option, print_json
 from freehold.types.evaluation import PairedResult
+from freehold.types.verdict import EXIT_CODES
 
-EXIT_CODES = {"promote": 0, "reject": 1, "hold": 3}
 WIDTH = 60
 LEADING = (
     "difference", "ci_low", "ci_high", "level", "method", "p_noninferiority", "a_only", "b_only",

@@ -10,6 +10,7 @@ import click
 
 from freehold.cli.options import config_option, json_option, print_json
 from freehold.errors import UsageError
+from freehold.types.verdict import EXIT_CODES
 
 
 @click.command("evaluate")
@@ -163,7 +164,7 @@ def command(
             )
         if made.results_file:
             click.echo(f"  every answer and score: {made.results_file}")
-    sys.exit({"promote": 0, "reject": 1, "hold": 3}[made.comparison.verdict])
+    sys.exit(EXIT_CODES[made.comparison.verdict])
 
 
 def _parsed(options: tuple[str, ...]) -> dict[str, Any]:

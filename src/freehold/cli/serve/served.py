@@ -32,7 +32,7 @@ def command() -> None:
 @port_option
 @config_option
 @json_option
-def list_(port: int | None, config_path: Path | None, as_json: bool) -> None:
+def list_command(port: int | None, config_path: Path | None, as_json: bool) -> None:
     """List the models of the running server: loaded or not, memory, adapters, requests under way.
 
     \b

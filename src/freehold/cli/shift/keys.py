@@ -90,7 +90,7 @@ def limit(name: str, limits: tuple[str, ...], config_path: Path | None, as_json:
 @command.command("list")
 @config_option
 @json_option
-def list_(config_path: Path | None, as_json: bool) -> None:
+def list_command(config_path: Path | None, as_json: bool) -> None:
     """All keys, their limits, and what they have spent.
 
     \b

@@ -32,7 +32,7 @@ def command() -> None:
 @command.command("list")
 @config_option
 @json_option
-def list_(config_path: Path | None, as_json: bool) -> None:
+def list_command(config_path: Path | None, as_json: bool) -> None:
     """All routes of this project's store.
 
     \b
@@ -103,7 +103,7 @@ def show(name: str, config_path: Path | None, as_json: bool) -> None:
 @click.option("--force", is_flag=True, help="Even what a running rollout decides on.")
 @config_option
 @json_option
-def set_(
+def set_command(
     name: str,
     why: str,
     verdict_id: str | None,

@@ -26,7 +26,7 @@ def command() -> None:
 @command.command("list")
 @config_option
 @json_option
-def list_(config_path: Path | None, as_json: bool) -> None:
+def list_command(config_path: Path | None, as_json: bool) -> None:
     """List the project's adapters.
 
     \b

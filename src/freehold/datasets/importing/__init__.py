@@ -8,6 +8,7 @@ Not covered: live fetching from those tools.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -38,6 +39,8 @@ from freehold.datasets.importing.importer import Columns, Importer, Mapping
 from freehold.datasets.importing.records import Imported, PassedOver, RecordOutcome, RejectedRecord
 from freehold.errors import ConfigError, InputError, did_you_mean
 from freehold.types.config import DataConfig
+
+log = logging.getLogger(__name__)
 
 __all__ = [
     "FORMATS",
@@ -164,6 +167,7 @@ def read(path: Path, data: DataConfig | None = None) -> Iterator[RecordOutcome]:
         except InputError as error:
             if name is None:
                 raise
+            log.info("%s: passed over: %s", part.path, error.message)
             reason = f"none of this file is read: {error.message.removeprefix(f'{part.path}: ')}"
             yield RejectedRecord(line=error.line or 1, reason=reason, text="", file=name)
             continue

@@ -10,6 +10,7 @@ import threading
 import msgspec
 from aiohttp import web
 
+from freehold import logs
 from freehold.engines.echo.app import EchoApp
 from freehold.engines.echo.options import EchoOptions
 from freehold.engines.lifeline import watch_parent
@@ -31,4 +32,5 @@ async def serve(plan: ServePlan) -> None:
 
 
 if __name__ == "__main__":
+    logs.configure()
     asyncio.run(serve(msgspec.json.decode(sys.stdin.buffer.readline(), type=ServePlan)))

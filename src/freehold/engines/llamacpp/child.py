@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from freehold import logs
 from freehold.engines.lifeline import watch_parent
 from freehold.engines.llamacpp.options import KV_TYPES, POOLING, LlamaOptions
 from freehold.types.endpoint import ServePlan
@@ -87,6 +88,7 @@ def speculate(found: Any, options: LlamaOptions) -> None:
 
 def main() -> None:
     """Load the model and serve until the parent lets go of stdin."""
+    logs.configure()
     plan = msgspec.json.decode(sys.stdin.buffer.readline(), type=ServePlan)
     gone = threading.Event()
     watch_parent(gone)

@@ -15,6 +15,7 @@ times as fast with code made for it; on one without them building changes nothin
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import re
@@ -35,6 +36,8 @@ from freehold.errors import EngineError, HashMismatchError, StorageError
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.types.units import GIB, mib
+
+log = logging.getLogger(__name__)
 
 # Source and date: the package's source archive, fetched and hashed 2026-11-25.
 PACKAGE = "llama-cpp-python"
@@ -159,6 +162,7 @@ def build(home: Path, progress: Progress, *, jobs: int | None = None) -> Native:
             f"building llama.cpp takes 1 GiB in {place}, the disk has {mib(free)} left",
             hint="free some space, or set FREEHOLD_HOME to another disk",
         )
+    log.info("building llama.cpp %s in %s", VERSION, place)
     source = _source(place, progress)
     _configure(source, place / "build", tools, progress)
     _compile(place / "build", progress, jobs or os.cpu_count() or 1)
@@ -176,6 +180,7 @@ def build(home: Path, progress: Progress, *, jobs: int | None = None) -> Native:
         compiler=_first_line([tools.compiler, "--version"]),
     )
     record(home, native)
+    log.info("built %s", server)
     return native
 
 

@@ -11,6 +11,7 @@ Not covered: an error for a prompt over the context. Ollama cuts; the gateway in
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 from pathlib import Path
@@ -26,6 +27,8 @@ from freehold.engines.weights.check import format_of
 from freehold.errors import EngineError, InputError, UpstreamError
 from freehold.types.endpoint import AdapterMount, Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import EngineName
+
+log = logging.getLogger(__name__)
 
 OLDEST_VERSION = (0, 5, 5)
 """The first with ``from``, ``adapters`` and ``parameters`` in its create call (documented in its docs/api.md)."""
@@ -94,8 +97,12 @@ class OllamaEngine:
                 await _prove(ollama, options.url, served[0].upstream_name, plan.context_tokens)
             except BaseException:
                 for one in made:
+                    log.info("removing %s from Ollama: it did not start", one)
                     await ollama.delete(one)
                 raise
+        log.info(
+            "%s: Ollama at %s serves %s", name, options.url, ", ".join(one.upstream_name for one in served)
+        )
         abilities = shown.get("capabilities") or []
         endpoint = Endpoint(
             name=name,
@@ -134,7 +141,8 @@ class OllamaConnection:
             for model in self._made:
                 try:
                     await ollama.delete(model)
-                except EngineError:
+                except EngineError as error:
+                    log.info("Ollama cannot be asked to remove %s: %s", model, error.message)
                     return  # it has gone, and with it what could be removed
 
 
@@ -248,6 +256,7 @@ class _Ollama:
                 raise EngineError(
                     f"Ollama at {self._url} has no model {model}", hint=f"ollama pull {model}"
                 ) from None
+        log.info("Ollama has no %s, letting it pull that", model)
         await self._pull(model)
         return await self._ask("POST", "/api/show", {"model": model})
 

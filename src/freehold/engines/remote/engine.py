@@ -5,6 +5,7 @@ Starting it asks for its list of models once, so that a wrong URL or key is noti
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,8 @@ from freehold.engines.options import read
 from freehold.errors import EngineError, UsageError, did_you_mean
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import EngineName
+
+log = logging.getLogger(__name__)
 
 ANTHROPIC_VERSION = "2023-06-01"
 
@@ -66,6 +69,7 @@ class RemoteEngine:
                 f"{options.base_url} has no model {upstream}",
                 hint=did_you_mean(upstream, listed, f"it has: {', '.join(sorted(listed)[:8])}"),
             )
+        log.info("%s: %s at %s", name, upstream, options.base_url)
         return RemoteConnection(
             Endpoint(
                 name=name,
@@ -93,6 +97,7 @@ async def _models(options: RemoteOptions) -> list[str] | None:
         answer: Any = await probe.get_json(url, headers=headers)
     except aiohttp.ClientResponseError as error:
         if error.status == 404:
+            log.info("%s lists no models, so the name is not checked", options.base_url)
             return None
         hint = f"check the key in {options.api_key_env}" if error.status in (401, 403) else None
         raise EngineError(f"{url} answered {error.status}", hint=hint) from None

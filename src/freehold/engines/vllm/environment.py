@@ -23,6 +23,7 @@ stopped goes on: what pip has fetched and installed is not done again.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -42,6 +43,8 @@ from freehold.errors import EngineError, StorageError, UsageError
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.types.units import gib
+
+log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 300.0
 
@@ -180,7 +183,9 @@ class _Install:
 
     def _environment(self) -> None:
         if self.python.exists() and _runs([str(self.python), "-c", ""]):
+            log.info("%s: the environment in %s is there, going on in it", self.name, self.place)
             return
+        log.info("%s: making an environment in %s", self.name, self.place)
         self.progress.step("make the environment", note=str(self.python.parents[1]))
         shutil.rmtree(self.python.parents[1], ignore_errors=True)
         # Without pip of its own: ours installs into it, and Debian's Python has no `ensurepip` to give.
@@ -265,6 +270,7 @@ class _Install:
             bytes=size_of(self.place),
         )
         files.write_json(self.place / "install.json", found)
+        log.info("%s: installed, vLLM %s, torch %s, device %s", self.name, version, torch, found.device)
         return found
 
     def _pip(self, step: str, arguments: list[str]) -> None:
@@ -276,9 +282,11 @@ class _Install:
             *pip.command, "--python", str(self.python), "--disable-pip-version-check", "--no-input",
             *arguments, "--progress-bar", "off",
         ]  # fmt: skip
+        log.debug("%s: pip %s", self.name, " ".join(arguments))
         lines = _run(command, {**os.environ, **pip.environment}, self._write, self._tell())
         if lines is None:
             return
+        log.info("%s: pip could not %s, its log is %s", self.name, step, self.log)
         said = next((line for line in reversed(lines) if line.startswith("ERROR:")), _last("\n".join(lines)))
         said = said.removeprefix("ERROR:").strip()
         if any("no space left" in line.lower() for line in lines):

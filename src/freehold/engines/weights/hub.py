@@ -5,6 +5,7 @@ What the library's own cache holds already is read in place. What is fetched goe
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from freehold.engines.weights.store import storage_errors
 from freehold.errors import MissingExtraError, UnknownModelError, WeightsError
 from freehold.hardware.gguf_header import parts_of
 from freehold.types.progress import Progress
+
+log = logging.getLogger(__name__)
 
 FALLBACKS = ("Q8_0", "Q4_K_M", "Q4_0", "Q6_K", "BF16", "F16")
 """Which quantization to take from a repository of GGUFs when none is asked for, best first."""
@@ -96,6 +99,7 @@ def fetch(repo: str, commit: str, files: list[HubFile], folder: Path, *, progres
     hub = _library()
     total = sum(item.bytes or 0 for item in files)
     done = 0
+    log.info("%s at %s: fetching %d files, %d bytes", repo, commit, len(files), total)
     for item in files:
         progress.step(f"fetch {item.name}", note=repo)
         with storage_errors(folder), hub_errors(repo):

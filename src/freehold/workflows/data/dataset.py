@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from freehold.types.record import content_id
 from freehold.types.trace import Trace
 from freehold.workflows.data.curate import Curator, pseudonym_key, recipe_of, write_card
 from freehold.workflows.project import Project
+
+log = logging.getLogger(__name__)
 
 
 class Built(NamedTuple):
@@ -90,6 +93,7 @@ def _build(
         version=__version__,
         incumbent_model=_incumbent_model(project, first_model),
     )
+    log.info("dataset %s from %d traces in %s", dataset.id, len(ids), dataset.path)
     card = curator.card(project, dataset, made)
     write_card(Path(dataset.path), card)
     return Built(dataset, card)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from freehold.types.progress import Progress
 from freehold.types.record import Record, content_id
 from freehold.types.trace import Trace
 from freehold.workflows.project import Project, now
+
+log = logging.getLogger(__name__)
 
 BATCH = 1000
 FIRST = 5
@@ -98,6 +101,7 @@ def import_file(
     size = importing.size_bytes(path)
     source = importing.sniff(path, data)
     progress.say(f"{path.name}: read as {source.importer.title}, {source.container}")
+    log.info("importing %s, %d bytes, as %s", path, size, source.importer.name)
     holds: Counter[str] = Counter()
     passed: Counter[str] = Counter()
     read = new = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -11,6 +12,8 @@ from freehold.types.progress import Progress
 from freehold.types.record import Record, content_id
 from freehold.types.report import StepTime
 from freehold.workflows.project import now
+
+log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Record)
 
@@ -44,13 +47,16 @@ class Steps:
         inputs_hash = content_id([name, inputs])
         kept = None if self._fresh else self._store.step_result(name, inputs_hash, kind)
         if kept is not None and still_there(kept):
+            log.info("step %s: unchanged, record %s", name, inputs_hash)
             self._progress.step(self._numbered(title), note="unchanged since the last run")
             self.times.append(StepTime(name=title, seconds=0.0, skipped=True))
             return kept
         self._progress.step(self._numbered(title))
+        log.info("step %s: begins", name)
         began = time.monotonic()
         made = work()
         self.times.append(StepTime(name=title, seconds=time.monotonic() - began))
+        log.info("step %s: done in %.1f s", name, self.times[-1].seconds)
         self._store.finish_step(name, inputs_hash, made, now())
         return made
 

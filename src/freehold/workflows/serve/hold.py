@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,8 @@ from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePl
 from freehold.types.record import Record
 from freehold.workflows.serve import servers
 from freehold.workflows.serve.names import ENDPOINT_NAME
+
+log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.25
 RESTART_PAUSE_SECONDS = 1.0
@@ -144,6 +147,7 @@ class _ServingHost:
         host, port = ("127.0.0.1", 0) if self._alone or self._front_config is not None else self._address
         with _signals(stop, self._renew):
             try:
+                log.info("serving %s", ", ".join(plan.model for plan in self._pool.plans))
                 async with self._front.running(host, port):
                     if await self._loaded(stop):
                         try:
@@ -153,8 +157,10 @@ class _ServingHost:
                                 await asyncio.to_thread(self._companion.stop)
                             if self._gateway is not None:
                                 await asyncio.to_thread(self._gateway.stop)
+                                log.info("gateway stopped")
             finally:
                 await self._pool.close()
+                log.info("all engines stopped")
                 self._file.unlink(missing_ok=True)
 
     async def _serve(self, ready: Callable[[ServedAt], None], stop: asyncio.Event) -> None:
@@ -167,9 +173,10 @@ class _ServingHost:
                 default_model=self._front_config.default_model or self._pool.plans[0].model,
                 breaker_pause_s=BREAKER_PAUSE_SECONDS,
             )
-            log = self._log_dir / "gateway.log"
-            self._gateway = await asyncio.to_thread(gateway.start, config, log=log)
+            log_file = self._log_dir / "gateway.log"
+            self._gateway = await asyncio.to_thread(gateway.start, config, log=log_file)
             url = self._gateway.base_url
+            log.info("gateway ready at %s, pid %d, its log is %s", url, self._gateway.process.pid, log_file)
         if self._beside is not None:
             self._companion = self._beside(self._log_dir)
         self._updates.clear()
@@ -251,12 +258,14 @@ class _ServingHost:
                 with contextlib.suppress(EngineError):  # it ended; the lines below start it with what is new
                     running.update((*self._endpoints(), *others))
             if not running.is_running():
+                log.info("the gateway ended with %s, starting it again", running.process.returncode)
                 await asyncio.sleep(RESTART_PAUSE_SECONDS)
                 again = await asyncio.to_thread(gateway.start, running.config, log=running.log)
                 running.process = again.process
 
     def _renew(self) -> None:
         if self._gateway is not None:
+            log.info("renewing the gateway's workers")
             self._gateway.renew()
 
     def _beyond_hope(self, health: EngineHealth) -> EngineError:

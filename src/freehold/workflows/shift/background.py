@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -17,6 +18,8 @@ from freehold.errors import EngineError, PortInUseError, UsageError
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.project import Project
+
+log = logging.getLogger(__name__)
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 20.0
@@ -61,12 +64,12 @@ def start(project: Project, *, progress: Progress, port: int | None = None) -> B
         stop(project, old)
     host = project.settings.host
     port = port or project.config.serve.port or _free_port(host, project.settings.port)
-    log = project.state / "engines" / "up.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log_file = project.state / "engines" / "up.log"
+    log_file.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "freehold", "up", "--port", str(port)]
     if project.config_path is not None:
         command += ["--config", str(project.config_path.absolute())]
-    with log.open("ab") as sink:
+    with log_file.open("ab") as sink:
         process = subprocess.Popen(
             command,
             cwd=project.root,
@@ -76,21 +79,24 @@ def start(project: Project, *, progress: Progress, port: int | None = None) -> B
             start_new_session=True,
         )
     _detached.append(process)
+    log.info("freehold up started in the background, pid %d, its log is %s", process.pid, log_file)
     url = f"http://{host}:{port}"
     began = time.monotonic()
     while not _ready(host, port):
         if process.poll() is not None:
             raise EngineError(
                 f"the gateway stopped while starting (exit code {process.returncode})",
-                hint=f"{_last_line(log)} (log: {log})",
+                hint=f"{_last_line(log_file)} (log: {log_file})",
             )
         if time.monotonic() - began > READY_SECONDS:
             process.terminate()
-            raise EngineError(f"the gateway was not ready after {READY_SECONDS:.0f} s", hint=f"see {log}")
+            raise EngineError(
+                f"the gateway was not ready after {READY_SECONDS:.0f} s", hint=f"see {log_file}"
+            )
         progress.update(time.monotonic() - began, None, unit="s", note="starting the endpoint")
         time.sleep(0.2)
     made = Background(
-        pid=process.pid, started=psutil.Process(process.pid).create_time(), url=url, log=str(log)
+        pid=process.pid, started=psutil.Process(process.pid).create_time(), url=url, log=str(log_file)
     )
     _file(project).write_bytes(msgspec.json.encode(made))
     return made
@@ -106,12 +112,14 @@ def stop(project: Project, found: Background | None = None) -> Background:
     try:
         process.wait(STOP_SECONDS)
     except psutil.TimeoutExpired:
+        log.info("pid %d did not end within %.0f s, killing it", found.pid, STOP_SECONDS)
         for child in process.children(recursive=True):
             child.kill()
         process.kill()
     for handle in _detached:
         handle.poll()
     _file(project).unlink(missing_ok=True)
+    log.info("%s stopped, pid %d", found.url, found.pid)
     return found
 
 
@@ -123,6 +131,7 @@ def _free_port(host: str, wanted: int) -> int:
             try:
                 probe.bind((host, port))
             except OSError:
+                log.info("port %d is taken, trying the next", port)
                 continue
             return port
     raise PortInUseError(host, wanted)

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import msgspec
 
+from freehold import logs
 from freehold.errors import ConfigError, FreeholdError, StorageError
 from freehold.store import Store, leases, open_store
 from freehold.workflows.project import open_project
@@ -80,6 +81,7 @@ class Observer:
         now = datetime.now(UTC)
         seconds = max(LEASE_SECONDS, 3 * self._watching.look_seconds)
         if not leases.take(store.database, LEASE, self._owner, at=now, seconds=seconds):
+            log.debug("another observer looks at the rollouts of this store")
             return
         for one in live:
             try:
@@ -134,7 +136,7 @@ class Observer:
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    logs.configure()
     # A Ctrl-C in the terminal is for the process that started us; it tells us by closing stdin.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 import msgspec
 
 from freehold.types.record import Record
+
+log = logging.getLogger(__name__)
 
 RESTART_PAUSE_S = 1.0
 LEASE = "observer"
@@ -41,6 +44,8 @@ class ObserverProcess:
             return
         if time.monotonic() - self._started_at < RESTART_PAUSE_S and self._started_at:
             return
+        if self._process is not None:
+            log.info("the observer ended with %s, starting it again", self._process.returncode)
         self._hang_up()
         self._started_at = time.monotonic()
         with self._log.open("ab") as sink:
@@ -51,6 +56,7 @@ class ObserverProcess:
                 stderr=sink,
                 start_new_session=True,
             )
+        log.info("observer started, pid %d, its log is %s", self._process.pid, self._log)
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(self._data)
@@ -67,8 +73,10 @@ class ObserverProcess:
             try:
                 self._process.wait(timeout_s)
             except subprocess.TimeoutExpired:
+                log.info("the observer did not end within %.0f s, killing it", timeout_s)
                 self._process.kill()
                 self._process.wait()
+            log.info("observer stopped")
 
     def _hang_up(self) -> None:
         if self._process is not None and self._process.stdin is not None:

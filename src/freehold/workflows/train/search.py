@@ -8,6 +8,7 @@ goes on where it was, and a trial that was done is not done again. The held-out 
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from pathlib import Path
@@ -27,6 +28,8 @@ from freehold.types.record import content_id
 from freehold.types.training import Adapter, Search, SearchTrial
 from freehold.workflows.project import Project
 from freehold.workflows.train.train import train
+
+log = logging.getLogger(__name__)
 
 FEWEST_VALIDATION = 16
 """Fewer validation samples can't tell one trial from another."""
@@ -161,6 +164,7 @@ class _Run:
         except TrainingError as error:
             if "not a number" not in error.message and "rank r=" not in error.message:
                 raise
+            log.info("rank %d at rate %g fails: %s", config.r, config.learning_rate, error.message)
             trial = msgspec.structs.replace(blank, failed=error.message)
         else:
             trial = msgspec.structs.replace(

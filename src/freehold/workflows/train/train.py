@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +28,8 @@ from freehold.workflows.data import dataset as datasets
 from freehold.workflows.fit.fit import training_fit
 from freehold.workflows.project import Project
 from freehold.workflows.weights.pull import ensure_weights
+
+log = logging.getLogger(__name__)
 
 CURVE = "curve.html"
 
@@ -60,6 +63,7 @@ def train(
     )
     done = training.finished(job)
     if done is not None:
+        log.info("run %s is done already", done.id)
         progress.say(f"adapter {done.name} is there already: {done.path}")
         return done
     if together is None:

@@ -7,6 +7,7 @@ not allow them.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ from freehold.types.verdict import Verdict
 from freehold.workflows.shift import rollout_records, routes
 from freehold.workflows.shift.rollout import scoring
 from freehold.workflows.shift.rollout.ledger import Look, Tests, look
+
+log = logging.getLogger(__name__)
 
 UNITS_A_STAGE = 50
 HOURS_A_STAGE = 24.0
@@ -194,6 +197,7 @@ def rollback(store: Store, route_name: str, *, who: str, at: datetime, why: str 
         try:
             return _end(store, rollout, "rolled_back", who=who, at=at, why=why)
         except RevisionError:  # going back is right whatever the change in between was
+            log.info("route %s: changed meanwhile, rolling back again", route_name)
             rollout = rollout_records.find(store, route_name)
     return _end(store, rollout, "rolled_back", who=who, at=at, why=why)
 
