@@ -23,6 +23,7 @@ from freehold import files
 from freehold.engines import crash, ports, probe
 from freehold.engines.engine import EngineHealth, State
 from freehold.errors import EngineError, StorageError
+from freehold.hardware import cgroup
 from freehold.types.endpoint import Endpoint
 
 FIRST_BACKOFF_SECONDS = 0.05
@@ -128,7 +129,7 @@ class Supervised:
 
     async def _launch(self) -> None:
         """Start the child and wait for a real completion. Raises `EngineError` with why there was none."""
-        kills = crash.oom_kills()
+        kills = cgroup.oom_kills()
         with self._open_log() as log:
             program = self._program(self._port)
             self._process = await asyncio.create_subprocess_exec(
@@ -181,7 +182,7 @@ class Supervised:
         failures = 0
         backoff = FIRST_BACKOFF_SECONDS
         began = time.monotonic()
-        kills = crash.oom_kills()
+        kills = cgroup.oom_kills()
         while True:
             if self._state == "ready":
                 self._last_crash = await self._until_down(kills)
@@ -190,7 +191,7 @@ class Supervised:
             self._state = "restarting"
             await asyncio.sleep(backoff)
             backoff = min(backoff * 3, LONGEST_BACKOFF_SECONDS)
-            kills = crash.oom_kills()
+            kills = cgroup.oom_kills()
             self._restarts += 1
             try:
                 await self._launch()
@@ -243,8 +244,7 @@ class Supervised:
                 await process.wait()
 
     def _why(self, code: int, kills: int | None) -> str:
-        now = crash.oom_kills()
-        memory_kill = kills is not None and now is not None and now > kills and code == -signal.SIGKILL
+        memory_kill = code == -signal.SIGKILL and cgroup.oom_killed_since(kills)
         return crash.explain(code, self._said(), memory_kill=memory_kill)
 
     def _said(self) -> list[str]:
