@@ -310,7 +310,7 @@ def test_options_that_cannot_work_are_refused_before_anything_is_loaded(changes,
 
 
 def test_the_paged_optimizer_says_what_it_needs(tiny):
-    from freehold.training.compute.optimizing import make_optimizer
+    from freehold.training.compute.trainer_base import make_optimizer
 
     with pytest.raises(TrainingError, match="needs a CUDA device"):
         make_optimizer(torch.zeros(2), "cpu", msgspec.structs.replace(CONFIG, optimizer="paged_adamw"))

@@ -11,7 +11,7 @@ from freehold.errors import MissingExtraError, TrainingError
 from freehold.training import job as jobs
 from freehold.training.base import Base
 from freehold.training.formatting import Reject, format_samples
-from freehold.training.loop import Trainer
+from freehold.training.trainer import Trainer
 from freehold.types import strict
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Sample, SplitName
