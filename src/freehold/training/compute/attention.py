@@ -195,7 +195,10 @@ def backward(
     *,
     into: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
 ) -> None:
-    """Gradients of query, key and value, put into zeros `into`."""
+    """Gradients of query, key and value, put into zeros `into`.
+
+    Its nine arguments are autograd's: the gradient, the three inputs, what `forward` saved and what it was called with.
+    """
     native = _native(query, key, value)
     left = iter(kept)
     for group, prefix in _layout(pack):
@@ -284,6 +287,7 @@ def _native_backward(
     scale: float,
     into: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
 ) -> None:
+    """`backward` of one group by freehold's own loops; its arguments are those of `backward`, for this group."""
     kv, length = key.shape[1], group.at.shape[1]
     part = _gathered(native, grad, group, 0, kv, real=True)
     _scattered(native, torch.bmm(probabilities.transpose(1, 2), part), group, prefix, into[2])
@@ -372,8 +376,8 @@ def _interface(
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     rows = [x[0].transpose(0, 1) for x in (query, key, value)]
     device = query.device.type
-    # Under autocast the rotation leaves query and key in float32 beside a value in bf16: as for PyTorch's own
-    # attention all are cast, here, because autocast does not reach into what we differentiate ourselves.
+    # Under autocast the rotation leaves query and key in float32 and the value in bf16: as for PyTorch's own
+    # attention all are cast, here, because autocast does not reach into a function with a backward pass of its own.
     if torch.is_autocast_enabled(device):
         kind = torch.get_autocast_dtype(device)
         rows = [x.to(kind) for x in rows]
