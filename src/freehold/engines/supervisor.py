@@ -167,7 +167,7 @@ class Supervised:
             try:
                 await probe.complete(self.base_url, self._probe_model, path=self._probe_path, seconds=left)
                 return
-            except probe.Answer as answer:
+            except probe.ProbeError as answer:
                 if not answer.retry:
                     raise EngineError(
                         f"engine {self._name} answers with an error: {answer}", hint=f"its log: {self.log}"

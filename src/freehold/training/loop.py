@@ -47,7 +47,9 @@ def train(
     should_stop: Callable[[], bool],
 ) -> Outcome | None:
     """Run to the end, from the last checkpoint where there is one; None when told to stop early."""
-    run = _Run(trainer, samples, validation, job=job, folder=folder, emit=emit, peak_memory=peak_memory)
+    run = _TrainingRun(
+        trainer, samples, validation, job=job, folder=folder, emit=emit, peak_memory=peak_memory
+    )
     run.announce()
     while run.step < run.steps:
         if group.totals(should_stop())[0]:
@@ -63,7 +65,7 @@ def train(
     return run.outcome()
 
 
-class _Run:
+class _TrainingRun:
     """A run from its last checkpoint on; `step` of `steps` are made."""
 
     def __init__(

@@ -238,7 +238,7 @@ def test_an_engine_that_is_not_here_is_told_before_the_work(tmp_path, monkeypatc
 def test_people_are_told_what_would_be_faster(tmp_path, monkeypatch):
     settings = load({"FREEHOLD_HOME": str(tmp_path)})
     plan = serve.plan_for(WEIGHTS, engine="llamacpp")
-    monkeypatch.setattr(native, "can_help", lambda: native.Help(True, "this CPU has amx_int8"))
+    monkeypatch.setattr(native, "can_help", lambda: native.BuildBenefit(True, "this CPU has amx_int8"))
     monkeypatch.setattr(native, "read", lambda home: None)
     monkeypatch.setattr(room.vllm, "has_gpu", lambda: True)
     assert "freehold engines install vllm" in room.advice(plan, settings)
@@ -251,7 +251,7 @@ def test_people_are_told_what_would_be_faster(tmp_path, monkeypatch):
     assert "tune-engine org/base" in room.advice(plan, settings)
     monkeypatch.setattr(room, "quantization_of", lambda path: "Q4_0")
     assert room.advice(plan, settings) is None
-    monkeypatch.setattr(native, "can_help", lambda: native.Help(False, "nothing beyond AVX2"))
+    monkeypatch.setattr(native, "can_help", lambda: native.BuildBenefit(False, "nothing beyond AVX2"))
     monkeypatch.setattr(native, "read", lambda home: None)
     monkeypatch.setattr(native, "binary", lambda home: None)
     assert room.advice(plan, settings) is None, "where building will not help, nobody is told to"

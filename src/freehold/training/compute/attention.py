@@ -220,7 +220,7 @@ def backward(
         _repack(into[2], parts[2], group, prefix)
 
 
-def _native(*tensors: torch.Tensor) -> kernels.Native | None:
+def _native(*tensors: torch.Tensor) -> kernels.NativeKernels | None:
     native = kernels.of(*tensors)
     apart = all(x.stride(2) == 1 and x.stride(1) == x.shape[2] for x in tensors)
     return native if apart and tensors[0].shape[2] <= kernels.WIDEST_HEAD else None
@@ -233,7 +233,13 @@ def _is_short(group: Group, prefix: int, heads: int, window: int | None) -> bool
 
 
 def _gathered(
-    native: kernels.Native, x: torch.Tensor, group: Group, prefix: int, kv_heads: int, *, real: bool = False
+    native: kernels.NativeKernels,
+    x: torch.Tensor,
+    group: Group,
+    prefix: int,
+    kv_heads: int,
+    *,
+    real: bool = False,
 ) -> torch.Tensor:
     """(rows · kv heads, heads per kv head · (prefix + length), width); with `real`, filled slots are zero."""
     rows, length = group.at.shape
@@ -245,7 +251,7 @@ def _gathered(
 
 
 def _scattered(
-    native: kernels.Native, blocks: torch.Tensor, group: Group, prefix: int, into: torch.Tensor
+    native: kernels.NativeKernels, blocks: torch.Tensor, group: Group, prefix: int, into: torch.Tensor
 ) -> None:
     rows, length = group.at.shape
     _, heads, width = into.shape
@@ -256,7 +262,7 @@ def _scattered(
 
 
 def _native_forward(
-    native: kernels.Native,
+    native: kernels.NativeKernels,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -276,7 +282,7 @@ def _native_forward(
 
 
 def _native_backward(
-    native: kernels.Native,
+    native: kernels.NativeKernels,
     grad: torch.Tensor,
     query: torch.Tensor,
     key: torch.Tensor,

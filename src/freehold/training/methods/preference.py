@@ -25,7 +25,7 @@ from freehold.training import group, schedule
 from freehold.training.base import Base
 from freehold.training.compute.trainer_base import TrainerBase
 from freehold.training.methods import lora
-from freehold.training.methods.preference_samples import Judged, Pair
+from freehold.training.methods.preference_samples import JudgedAnswer, PreferencePair
 from freehold.training.trainer import ValidationResult
 from freehold.types.config import FinetuneConfig
 
@@ -50,7 +50,7 @@ def _quiet() -> Iterator[None]:
 
 
 class PreferenceTrainer(TrainerBase):
-    """Trains an adapter on `Pair`s (``dpo``) or `Judged` answers (``kto``). `model` is the PEFT model."""
+    """Trains an adapter on `PreferencePair`s (``dpo``) or `JudgedAnswer`s (``kto``). `model` is the PEFT model."""
 
     def __init__(self, base: Base, config: FinetuneConfig) -> None:
         import torch
@@ -116,7 +116,7 @@ class PreferenceTrainer(TrainerBase):
         gains = self._gains(part)
         return float(sum((gain > 0) == one.liked for gain, one in zip(gains, part, strict=True)))
 
-    def _gains(self, part: Sequence[Judged]) -> list[float]:
+    def _gains(self, part: Sequence[JudgedAnswer]) -> list[float]:
         """How much likelier each answer is than to the base, in nats."""
         import torch
 
@@ -154,7 +154,7 @@ class PreferenceTrainer(TrainerBase):
         return parts
 
 
-def _pair(one: Pair) -> dict[str, Any]:
+def _pair(one: PreferencePair) -> dict[str, Any]:
     return {
         "prompt_ids": list(one.prompt),
         "chosen_ids": list(one.chosen),
@@ -162,7 +162,7 @@ def _pair(one: Pair) -> dict[str, Any]:
     }
 
 
-def _judged(one: Judged, other: tuple[int, ...]) -> dict[str, Any]:
+def _judged(one: JudgedAnswer, other: tuple[int, ...]) -> dict[str, Any]:
     return {
         "prompt_ids": list(one.prompt),
         "completion_ids": list(one.completion),
@@ -196,7 +196,7 @@ def _dpo(base: Base, config: FinetuneConfig) -> Any:
         def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
             return dataset  # it is tokens already
 
-    row = _pair(Pair("", (0,), (0,), (0,)))
+    row = _pair(PreferencePair("", (0,), (0,), (0,)))
     return Dpo(
         model=base.model,
         args=trl.DPOConfig(**_arguments(config, base)),
@@ -215,7 +215,7 @@ def _kto(base: Base, config: FinetuneConfig) -> Any:
         def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
             return dataset  # it is tokens already
 
-    row = _judged(Judged("", (0,), (0,), True), (0,))
+    row = _judged(JudgedAnswer("", (0,), (0,), True), (0,))
     return Kto(
         model=base.model,
         args=trl.KTOConfig(**_arguments(config, base)),
