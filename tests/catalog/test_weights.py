@@ -1,7 +1,7 @@
 import pytest
 
 from freehold.catalog import weights
-from freehold.engines.weights.reference import parse
+from freehold.engines.weights.source import parse
 from freehold.errors import UnknownModelError
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from freehold.engines.echo.answer import embedding, instance, reply, tokens
-from freehold.engines.echo.options import EchoOptions, Rule, read_answers
+from freehold.engines.echo.options import EchoOptions, EchoRule, read_answers
 from freehold.errors import InputError
 
 
@@ -14,7 +14,7 @@ def ask(text, options=None, answers=None, **body):
 
 def test_answers_come_from_the_table_then_rules_then_default_then_the_message():
     options = EchoOptions(
-        rules=(Rule(contains="refund", answer="r"), Rule(regex=r"^\d+$", answer="n")), default="d"
+        rules=(EchoRule(contains="refund", answer="r"), EchoRule(regex=r"^\d+$", answer="n")), default="d"
     )
     answers = {"": {"hello": "table"}, "m": {"hello": "mine"}}
     assert ask("hello", options, answers).text == "mine"

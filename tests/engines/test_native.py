@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from freehold.engines.llamacpp import native
-from freehold.engines.llamacpp.native import Speed
+from freehold.engines.llamacpp.native import StreamSpeed
 from freehold.engines.llamacpp.options import KV_TYPES, LlamaOptions, check
 from freehold.engines.llamacpp.program import arguments, program
 from freehold.errors import EngineError, FreeholdError, HashMismatchError
@@ -142,9 +142,9 @@ def test_building_is_only_advised_where_it_helps(monkeypatch):
 
 
 def test_the_faster_one_is_chosen_by_both_speeds():
-    slow = Speed(prompt_tokens_per_second=280, completion_tokens_per_second=90)
-    assert faster(Speed(prompt_tokens_per_second=1300, completion_tokens_per_second=217), slow)
-    assert not faster(Speed(prompt_tokens_per_second=300, completion_tokens_per_second=60), slow)
+    slow = StreamSpeed(prompt_tokens_per_second=280, completion_tokens_per_second=90)
+    assert faster(StreamSpeed(prompt_tokens_per_second=1300, completion_tokens_per_second=217), slow)
+    assert not faster(StreamSpeed(prompt_tokens_per_second=300, completion_tokens_per_second=60), slow)
 
 
 def test_both_ways_to_run_set_the_same():

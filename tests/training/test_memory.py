@@ -4,13 +4,19 @@ from tests.training.conftest import task_samples
 
 from freehold.errors import TrainingError
 from freehold.training.formatting import Encoded
-from freehold.training.memory import is_out_of_memory, spared
+from freehold.training.memory import is_out_of_memory, retry_smaller
 
 SAMPLES = [Encoded(f"s{n}", tuple(range(10)), (False,) * 9 + (True,)) for n in range(8)]
 
 
 class Trainer:
     pack_tokens = 4096
+
+    def recompute(self):
+        return False
+
+    def release(self):
+        pass
 
 
 def test_memory_that_runs_out_halves_what_is_computed_at_once():
@@ -21,7 +27,7 @@ def test_memory_that_runs_out_halves_what_is_computed_at_once():
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 99 bytes")
         return len(samples)
 
-    assert spared(trainer, work, SAMPLES, said.append) == 8
+    assert retry_smaller(trainer, work, SAMPLES, said.append) == 8
     assert trainer.pack_tokens == 20  # 80 tokens are there: 40, then 20.
     assert [message.partition(":")[0] for message in said] == ["out of memory"] * 2
 
@@ -32,7 +38,7 @@ def test_a_sample_that_does_not_fit_alone_is_an_error():
 
     trainer = Trainer()
     with pytest.raises(TrainingError, match="one sample of 10 tokens"):
-        spared(trainer, work, SAMPLES, lambda message: None)
+        retry_smaller(trainer, work, SAMPLES, lambda message: None)
     assert trainer.pack_tokens <= 10
 
 
@@ -50,7 +56,7 @@ def test_one_sample_at_a_time_is_tried_with_activations_computed_again():
         return "done"
 
     trainer, said = Thrifty(), []
-    assert spared(trainer, work, SAMPLES[:1], said.append) == "done"
+    assert retry_smaller(trainer, work, SAMPLES[:1], said.append) == "done"
     assert "computed again" in said[-1]
 
 
@@ -84,7 +90,7 @@ def test_other_errors_pass():
         raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="shapes"):
-        spared(Trainer(), work, SAMPLES, lambda message: None)
+        retry_smaller(Trainer(), work, SAMPLES, lambda message: None)
 
 
 def test_what_pytorch_says_is_known():
@@ -111,7 +117,7 @@ def test_a_step_in_halves_has_the_same_loss_and_leaves_the_same_adapter(tiny, to
         return halved.step(samples, 1e-3)
 
     expected, _ = whole.step(samples, 1e-3)
-    found, _ = spared(halved, once, samples, lambda message: None)
+    found, _ = retry_smaller(halved, once, samples, lambda message: None)
     assert halved.pack_tokens < sum(len(sample.ids) for sample in samples)
     assert found == pytest.approx(expected, rel=1e-5)
     torch.testing.assert_close(halved.parameters.flat, whole.parameters.flat, rtol=1e-4, atol=2e-4)

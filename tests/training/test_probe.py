@@ -12,7 +12,7 @@ SHAPE = Shape(
     architecture="llama", layers=1, hidden=16, heads=2, kv_heads=2, head_dim=8, ffn=32, vocabulary=100,
     context_tokens=64, tied_embeddings=True, attention=("full",),
 )  # fmt: skip
-WORK = probe.Work(tokens=100.0, learned_tokens=10.0)
+WORK = probe.TokenCounts(tokens=100.0, learned_tokens=10.0)
 
 
 def operations(**options):

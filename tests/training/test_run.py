@@ -89,7 +89,7 @@ def _worker_pid(job):
 @pytest.mark.slow
 def test_a_worker_killed_for_memory_goes_on_with_less_at_once(tmp_path, tiny, monkeypatch):
     kills = iter([0, 1, 1, 1])
-    monkeypatch.setattr("freehold.training.run._oom_kills", lambda: next(kills))
+    monkeypatch.setattr("freehold.hardware.cgroup.oom_kills", lambda: next(kills))
     job = make(tmp_path, tiny)
     events = []
     for event in training.train(job):

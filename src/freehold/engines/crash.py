@@ -18,20 +18,6 @@ _LLAMA_ERROR = re.compile(r"^\d+\.\d\d\.\d{3}\.\d{3} E ")
 """How llama.cpp begins a line that tells an error: time since its start, level."""
 
 
-def oom_kills() -> int | None:
-    """How often the kernel has killed a process of our control group for memory (cgroup v2); None if unknown."""
-    try:
-        group = Path("/proc/self/cgroup").read_text().strip().rpartition("::")[2].lstrip("/")
-        events = (Path("/sys/fs/cgroup") / group / "memory.events").read_text()
-    except OSError:
-        return None
-    for line in events.splitlines():
-        key, _, count = line.partition(" ")
-        if key == "oom_kill":
-            return int(count)
-    return None
-
-
 def tail(log: Path, *, since: int = 0) -> list[str]:
     """The last lines of a log, not before byte `since`."""
     try:

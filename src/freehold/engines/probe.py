@@ -26,7 +26,7 @@ async def alive(url: str, *, seconds: float = PROBE_SECONDS) -> bool:
     return True
 
 
-class Answer(Exception):
+class ProbeError(Exception):
     """An engine answered a probe, but not with a completion. `retry` says whether it may yet."""
 
     def __init__(self, message: str, *, retry: bool) -> None:
@@ -35,7 +35,7 @@ class Answer(Exception):
 
 
 async def complete(base_url: str, model: str, *, path: str = "/v1/chat/completions", seconds: float) -> None:
-    """Ask for one real token (or one embedding). Raises `Answer`, `aiohttp.ClientError` or `TimeoutError`."""
+    """Ask for one real token (or one embedding). Raises `ProbeError`, `aiohttp.ClientError` or `TimeoutError`."""
     body: dict[str, Any] = {"model": model, "input": "Hi"}
     if path != "/v1/embeddings":
         body = {"model": model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
@@ -46,4 +46,4 @@ async def complete(base_url: str, model: str, *, path: str = "/v1/chat/completio
     ):
         text = await reply.text()
         if reply.status != 200:
-            raise Answer(f"{reply.status}: {text[:300]}", retry=reply.status in (429, 500, 502, 503))
+            raise ProbeError(f"{reply.status}: {text[:300]}", retry=reply.status in (429, 500, 502, 503))

@@ -24,6 +24,7 @@ from freehold import files
 from freehold.engines import crash, ports, probe
 from freehold.engines.engine import EngineHealth, State
 from freehold.errors import EngineError, StorageError
+from freehold.hardware import cgroup
 from freehold.types.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ class Supervised:
 
     async def _launch(self) -> None:
         """Start the child and wait for a real completion. Raises `EngineError` with why there was none."""
-        kills = crash.oom_kills()
+        kills = cgroup.oom_kills()
         with self._open_log() as sink:
             program = self._program(self._port)
             self._process = await asyncio.create_subprocess_exec(
@@ -179,7 +180,7 @@ class Supervised:
             try:
                 await probe.complete(self.base_url, self._probe_model, path=self._probe_path, seconds=left)
                 return
-            except probe.Answer as answer:
+            except probe.ProbeError as answer:
                 if not answer.retry:
                     raise EngineError(
                         f"engine {self._name} answers with an error: {answer}", hint=f"its log: {self.log}"
@@ -194,7 +195,7 @@ class Supervised:
         failures = 0
         backoff = FIRST_BACKOFF_SECONDS
         began = time.monotonic()
-        kills = crash.oom_kills()
+        kills = cgroup.oom_kills()
         while True:
             if self._state == "ready":
                 self._last_crash = await self._until_down(kills)
@@ -205,7 +206,7 @@ class Supervised:
             log.info("%s: starting again in %.2f s", self._name, backoff)
             await asyncio.sleep(backoff)
             backoff = min(backoff * 3, LONGEST_BACKOFF_SECONDS)
-            kills = crash.oom_kills()
+            kills = cgroup.oom_kills()
             self._restarts += 1
             try:
                 await self._launch()
@@ -262,8 +263,7 @@ class Supervised:
                 await process.wait()
 
     def _why(self, code: int, kills: int | None) -> str:
-        now = crash.oom_kills()
-        memory_kill = kills is not None and now is not None and now > kills and code == -signal.SIGKILL
+        memory_kill = code == -signal.SIGKILL and cgroup.oom_killed_since(kills)
         return crash.explain(code, self._said(), memory_kill=memory_kill)
 
     def _said(self) -> list[str]:

@@ -44,7 +44,7 @@ class Encoded(NamedTuple):
     mask: tuple[bool, ...]
 
 
-class Reject(Record, frozen=True, kw_only=True):
+class RejectedSample(Record, frozen=True, kw_only=True):
     """A sample that is not trained on, and why. `code` is one of `REJECT_CODES`."""
 
     sample_id: str
@@ -65,11 +65,11 @@ REJECT_CODES = (
 )
 
 
-class Formatted(NamedTuple):
+class EncodedSamples(NamedTuple):
     """All samples of a split: what is trained on, and what is not."""
 
     samples: list[Encoded]
-    rejects: list[Reject]
+    rejects: list[RejectedSample]
 
 
 class _RejectError(Exception):
@@ -90,20 +90,20 @@ def template_sha256(tokenizer: Tokenizer) -> str:
 
 def format_samples(
     tokenizer: Tokenizer, samples: Iterable[Sample], *, max_tokens: int, train_on: TrainOn = "last"
-) -> Formatted:
+) -> EncodedSamples:
     """Tokenize samples; those that can't be trained on end in `rejects`, with the reason."""
     encoded: list[Encoded] = []
-    rejects: list[Reject] = []
+    rejects: list[RejectedSample] = []
     for sample in samples:
         try:
             one = _encode(tokenizer, sample, train_on)
             if len(one.ids) > max_tokens:
                 raise _RejectError("over_long", f"{len(one.ids)} tokens, the limit is {max_tokens}")
         except _RejectError as reject:
-            rejects.append(Reject(sample_id=sample.id, code=reject.code, reason=str(reject)))
+            rejects.append(RejectedSample(sample_id=sample.id, code=reject.code, reason=str(reject)))
         else:
             encoded.append(one)
-    return Formatted(encoded, rejects)
+    return EncodedSamples(encoded, rejects)
 
 
 def _encode(tokenizer: Tokenizer, sample: Sample, train_on: TrainOn) -> Encoded:

@@ -29,7 +29,7 @@ def rank() -> int:
     return distributed.get_rank() if _together() else 0
 
 
-def share(items: Sequence[T]) -> Sequence[T]:
+def shard(items: Sequence[T]) -> Sequence[T]:
     """This worker's part of a batch; with more workers than items some get none."""
     if not _together():
         return items
@@ -61,8 +61,8 @@ def totals(*numbers: float) -> tuple[float, ...]:
     return tuple(float(number) for number in tensor.tolist())
 
 
-def first_says(number: float | None) -> float | None:
-    """What the first worker thinks, on all of them."""
+def from_first(number: float | None) -> float | None:
+    """The first worker's number, on all workers; None where it has none."""
     if not _together():
         return number
     chosen = totals(*((0.0, 0.0) if number is None or rank() else (1.0, float(number))))

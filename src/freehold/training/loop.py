@@ -6,62 +6,20 @@ import functools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 from freehold.errors import TrainingError
 from freehold.training import checkpoint, group, memory, schedule
-from freehold.training.doubts import Doubts
+from freehold.training.early_stopping import EarlyStopping
 from freehold.training.formatting import Encoded
-from freehold.types.config import FinetuneConfig
+from freehold.training.loss_history import LossHistory
+from freehold.training.trainer import Trainer, ValidationResult
 from freehold.types.training import Learned, TrainingEvent
-
-if TYPE_CHECKING:
-    import torch
 
 Emit = Callable[[TrainingEvent], None]
 
 # The first steps warm caches up; a speed measured over them would promise too little.
 _WARM_STEPS = 4
-
-
-class Evaluation(NamedTuple):
-    """How a set of samples is answered.
-
-    `loss` is the mean per target token. `score` is the share of samples whose every target token is the most
-    likely one after those before it: greedy decoding then writes exactly the target.
-    """
-
-    loss: float
-    score: float
-
-
-class Trainer(Protocol):
-    """What the loop needs of a trainer. `pack_tokens` bounds what is computed at once; the loop may lower it."""
-
-    pack_tokens: int
-
-    @property
-    def model(self) -> Any: ...
-
-    @property
-    def config(self) -> FinetuneConfig: ...
-
-    @property
-    def base(self) -> Any: ...
-
-    @property
-    def parameters(self) -> Any: ...
-
-    @property
-    def path(self) -> str: ...
-
-    def step(self, samples: Sequence[Encoded], rate: float) -> tuple[float, int]: ...
-
-    def evaluate(self, samples: Sequence[Encoded]) -> Evaluation: ...
-
-    def tensors(self) -> dict[str, torch.Tensor]: ...
-
-    def restore(self, tensors: dict[str, torch.Tensor]) -> None: ...
 
 
 class Outcome(NamedTuple):
@@ -89,183 +47,222 @@ def train(
     should_stop: Callable[[], bool],
 ) -> Outcome | None:
     """Run to the end, from the last checkpoint where there is one; None when told to stop early."""
-    config = trainer.config
-    planned = schedule.total_steps(len(samples), config)
-    each = schedule.steps_per_epoch(len(samples), config.batch_size)
-    state = checkpoint.load(folder, job)
-    step, tokens, seconds_before = 0, 0, 0.0
-    curve: list[tuple[int, float]] = []
-    best = _Best(config.patience)
-    doubts = Doubts(samples)
-    if state is not None:
-        trainer.restore(state.tensors)
-        position = state.position
-        best.restore(position, state.tensors)
-        doubts.restore(state.tensors)
-        step, planned, tokens = position.step, position.steps, position.tokens
-        seconds_before, curve = position.seconds, list(position.curve)
-    emit(
-        TrainingEvent(
-            kind="start",
-            step=step,
-            steps=planned,
-            tokens=tokens,
-            message=f"{len(samples)} samples, {trainer.parameters.flat.numel():,} adapter weights, "
-            f"{trainer.path} layers in {str(trainer.base.dtype).removeprefix('torch.')}"
-            + (f", resumed at step {step}" if step else ""),
-        )
+    run = _TrainingRun(
+        trainer, samples, validation, job=job, folder=folder, emit=emit, peak_memory=peak_memory
     )
-    begin = time.monotonic()
-    warm: tuple[float, int, int] | None = None  # time, step and tokens once warm
-    judged: Evaluation | None = None
-
-    def warn(message: str) -> None:
-        emit(TrainingEvent(kind="warning", step=step, steps=planned, message=message))
-
-    def save() -> None:
-        if group.rank():  # All workers hold the same; the first one writes it down.
-            return
-        checkpoint.save(
-            folder,
-            checkpoint.Position(
-                job=job,
-                step=step,
-                steps=planned,
-                tokens=tokens,
-                seconds=seconds_before + time.monotonic() - begin,
-                curve=tuple(curve),
-                best_loss=None if best.at is None else best.at.loss,
-                best_score=None if best.at is None else best.at.score,
-                stale_evaluations=best.stale,
-            ),
-            trainer.tensors() | best.tensors() | doubts.tensors(),
-        )
-        emit(TrainingEvent(kind="checkpoint", step=step, steps=planned, tokens=tokens))
-
-    started = step
-    while step < planned:
+    run.announce()
+    while run.step < run.steps:
         if group.totals(should_stop())[0]:
-            save()
+            run.save_checkpoint()
             return None
-        indices = schedule.batch_indices(step, len(samples), config)
-        batch = [samples[at] for at in indices]
-        rate = schedule.learning_rate(step, planned, config)
-        ours = group.share(batch)
-        loss, seen = memory.spared(trainer, functools.partial(trainer.step, rate=rate), ours, warn)
-        doubts.see(indices, getattr(trainer, "losses", {}), first=step < each)
-        step += 1
-        tokens += seen
-        curve.append((step, loss))
-        now = time.monotonic()
-        if warm is None and step - started >= min(_WARM_STEPS, planned - started):
-            warm = (now, step, tokens)
-        speed = left = None
-        if warm is not None and step > warm[1]:
-            speed = (tokens - warm[2]) / (now - warm[0])
-            left = (planned - step) * (now - warm[0]) / (step - warm[1])
-        emit(
-            TrainingEvent(
-                kind="step",
-                step=step,
-                steps=planned,
-                epoch=step / each,
-                loss=loss,
-                learning_rate=rate,
-                tokens=tokens,
-                tokens_per_second=speed,
-                seconds=seconds_before + now - begin,
-                seconds_left=left,
-                peak_memory_bytes=peak_memory(),
-            )
-        )
-        shorter = group.first_says(_shortened(config, seconds_before + now - begin, left, step, planned))
-        if shorter is not None:
-            shorter = int(shorter)
-            warn(
-                f"{config.max_minutes:g} minutes are enough for {shorter} of {planned} steps; "
-                "the schedule is shortened"
-            )
-            planned = shorter
-        if validation and (step % each == 0 or step == planned):
-            judged = memory.spared(trainer, trainer.evaluate, group.share(validation), warn)
-            emit(
-                TrainingEvent(
-                    kind="eval", step=step, steps=planned, epoch=step / each, loss=judged.loss,
-                    score=judged.score,
-                    message=f"{judged.score:.1%} of {len(validation)} validation samples right, loss",
-                )
-            )  # fmt: skip
-            best.see(judged, trainer)
-            if best.is_over and step < planned:
-                warn(f"{best.stale} evaluations without a better one: stopping early")
-                planned = step
-        if step % config.checkpoint_steps == 0 and step < planned:
-            save()
-    save()
-    if not curve:
-        raise TrainingError("the run made no step")
-    judged = best.keep(trainer, judged)
-    tail = [loss for _, loss in curve[-max(1, min(10, each)) :]]
-    return Outcome(
-        steps=step,
-        tokens=tokens,
-        seconds=seconds_before + time.monotonic() - begin,
-        final_loss=sum(tail) / len(tail),
-        curve=tuple(curve),
-        validation_loss=None if judged is None else judged.loss,
-        validation_score=None if judged is None else judged.score,
-        learned=tuple(doubts.found()),
-    )
+        run.train_batch()
+        run.shorten_schedule()
+        if validation and (run.step % run.steps_per_epoch == 0 or run.step == run.steps):
+            run.validate()
+        if run.step % trainer.config.checkpoint_steps == 0 and run.step < run.steps:
+            run.save_checkpoint()
+    run.save_checkpoint()
+    return run.outcome()
 
 
-class _Best:
-    """The adapter that did best on the validation split, remembered when a patience is set."""
+class _TrainingRun:
+    """A run from its last checkpoint on; `step` of `steps` are made."""
 
-    def __init__(self, patience: int | None) -> None:
-        self.patience = patience
-        self.at: Evaluation | None = None
-        self.stale = 0
-        self._weights: torch.Tensor | None = None
+    def __init__(
+        self,
+        trainer: Trainer,
+        samples: Sequence[Encoded],
+        validation: Sequence[Encoded],
+        *,
+        job: str,
+        folder: Path,
+        emit: Emit,
+        peak_memory: Callable[[], int | None],
+    ) -> None:
+        self._trainer, self._config = trainer, trainer.config
+        self._samples, self._validation = samples, validation
+        self._job, self._folder = job, folder
+        self._emit, self._peak_memory = emit, peak_memory
+        self.step, self.steps = 0, schedule.total_steps(len(samples), self._config)
+        self.steps_per_epoch = schedule.steps_per_epoch(len(samples), self._config.batch_size)
+        self._tokens, self._seconds_before = 0, 0.0
+        self._curve: list[tuple[int, float]] = []
+        self._losses = LossHistory(samples)
+        self._stopping = EarlyStopping(self._config.patience)
+        self._validated: ValidationResult | None = None
+        state = checkpoint.load(folder, job)
+        if state is not None:
+            self._restore(state)
+        self._begin = time.monotonic()
+        self._speed = _Speed(self.step)
+
+    def _restore(self, state: checkpoint.State) -> None:
+        position = state.position
+        self._trainer.restore(state.tensors)
+        self._stopping.restore(position, state.tensors)
+        self._losses.restore(state.tensors)
+        self.step, self.steps, self._tokens = position.step, position.steps, position.tokens
+        self._seconds_before, self._curve = position.seconds, list(position.curve)
 
     @property
-    def is_over(self) -> bool:
-        return self.patience is not None and self.stale >= self.patience
+    def _seconds(self) -> float:
+        """Time spent on the run, in earlier processes as well."""
+        return self._seconds_before + time.monotonic() - self._begin
 
-    def see(self, judged: Evaluation, trainer: Trainer) -> None:
-        if self.patience is None:
+    def announce(self) -> None:
+        """Say what is trained, and from which step on."""
+        weights = self._trainer.parameters.flat.numel()
+        precision = str(self._trainer.base.dtype).removeprefix("torch.")
+        resumed = f", resumed at step {self.step}" if self.step else ""
+        self._emit(
+            TrainingEvent(
+                kind="start",
+                step=self.step,
+                steps=self.steps,
+                tokens=self._tokens,
+                message=f"{len(self._samples)} samples, {weights:,} adapter weights, "
+                f"{self._trainer.path} layers in {precision}{resumed}",
+            )
+        )
+
+    def _warn(self, message: str) -> None:
+        self._emit(TrainingEvent(kind="warning", step=self.step, steps=self.steps, message=message))
+
+    def train_batch(self) -> None:
+        """One optimizer step over the next batch."""
+        indices = schedule.batch_indices(self.step, len(self._samples), self._config)
+        rate = schedule.learning_rate(self.step, self.steps, self._config)
+        batch = group.shard([self._samples[at] for at in indices])
+        make_step = functools.partial(self._trainer.step, rate=rate)
+        loss, tokens = memory.retry_smaller(self._trainer, make_step, batch, self._warn)
+        self._losses.record(indices, self._trainer.losses, first=self.step < self.steps_per_epoch)
+        self.step += 1
+        self._tokens += tokens
+        self._curve.append((self.step, loss))
+        self._speed.measure(self.step, self.steps, self._tokens)
+        self._emit(
+            TrainingEvent(
+                kind="step",
+                step=self.step,
+                steps=self.steps,
+                epoch=self.step / self.steps_per_epoch,
+                loss=loss,
+                learning_rate=rate,
+                tokens=self._tokens,
+                tokens_per_second=self._speed.tokens_per_second,
+                seconds=self._seconds,
+                seconds_left=self._speed.seconds_left,
+                peak_memory_bytes=self._peak_memory(),
+            )
+        )
+
+    def shorten_schedule(self) -> None:
+        """Plan fewer steps when `max_minutes` would run out first, by the first worker's clock."""
+        enough = affordable_steps(
+            self._config.max_minutes, self._seconds, self._speed.seconds_left, self.step, self.steps
+        )
+        steps = group.from_first(enough)
+        if steps is None:
             return
-        if self.at is None or (judged.score, -judged.loss) > (self.at.score, -self.at.loss):
-            self.at, self.stale = judged, 0
-            self._weights = trainer.parameters.flat.detach().clone()
-        else:
-            self.stale += 1
+        self._warn(
+            f"{self._config.max_minutes:g} minutes are enough for {int(steps)} of {self.steps} steps; "
+            "the schedule is shortened"
+        )
+        self.steps = int(steps)
 
-    def keep(self, trainer: Trainer, last: Evaluation | None) -> Evaluation | None:
-        """Put the best weights back, if there are any; returns how well what is kept did."""
-        if self._weights is None:
-            return last
-        trainer.parameters.flat.data.copy_(self._weights)
-        return self.at
+    def validate(self) -> None:
+        """Answer the validation split; end the run when it has not become better for long enough."""
+        shard = group.shard(self._validation)
+        result = memory.retry_smaller(self._trainer, self._trainer.evaluate, shard, self._warn)
+        self._validated = result
+        self._emit(
+            TrainingEvent(
+                kind="eval",
+                step=self.step,
+                steps=self.steps,
+                epoch=self.step / self.steps_per_epoch,
+                loss=result.loss,
+                score=result.score,
+                message=f"{result.score:.1%} of {len(self._validation)} validation samples right, loss",
+            )
+        )
+        self._stopping.record(result, self._trainer)
+        if self._stopping.is_over and self.step < self.steps:
+            self._warn(f"{self._stopping.stale} evaluations without a better one: stopping early")
+            self.steps = self.step
 
-    def tensors(self) -> dict[str, torch.Tensor]:
-        return {} if self._weights is None else {"best": self._weights}
+    def save_checkpoint(self) -> None:
+        """Write down everything a later process needs to go on from here."""
+        if group.rank():  # All workers hold the same; the first one writes it down.
+            return
+        best = self._stopping.best
+        checkpoint.save(
+            self._folder,
+            checkpoint.Position(
+                job=self._job,
+                step=self.step,
+                steps=self.steps,
+                tokens=self._tokens,
+                seconds=self._seconds,
+                curve=tuple(self._curve),
+                best_loss=None if best is None else best.loss,
+                best_score=None if best is None else best.score,
+                stale_evaluations=self._stopping.stale,
+            ),
+            self._trainer.tensors() | self._stopping.tensors() | self._losses.tensors(),
+        )
+        self._emit(TrainingEvent(kind="checkpoint", step=self.step, steps=self.steps, tokens=self._tokens))
 
-    def restore(self, position: checkpoint.Position, tensors: dict[str, torch.Tensor]) -> None:
-        self.stale = position.stale_evaluations
-        if "best" in tensors and position.best_loss is not None:
-            self.at = Evaluation(position.best_loss, position.best_score or 0.0)
-            self._weights = tensors["best"].to(tensors["adapter"].device)
+    def outcome(self) -> Outcome:
+        """What the finished run knows; the trainer is left with its best weights. Raises `TrainingError`."""
+        if not self._curve:
+            raise TrainingError("the run made no step")
+        validated = self._stopping.restore_best(self._trainer, self._validated)
+        tail = [loss for _, loss in self._curve[-max(1, min(10, self.steps_per_epoch)) :]]
+        return Outcome(
+            steps=self.step,
+            tokens=self._tokens,
+            seconds=self._seconds,
+            final_loss=sum(tail) / len(tail),
+            curve=tuple(self._curve),
+            validation_loss=None if validated is None else validated.loss,
+            validation_score=None if validated is None else validated.score,
+            learned=tuple(self._losses.learned()),
+        )
 
 
-def _shortened(
-    config: FinetuneConfig, seconds: float, left: float | None, step: int, planned: int
+class _Speed:
+    """How fast a run is once its first steps are made; None until then."""
+
+    def __init__(self, step: int) -> None:
+        self._started = step
+        self._warm: tuple[float, int, int] | None = None  # time, step and tokens once warm
+        self.tokens_per_second: float | None = None
+        self.seconds_left: float | None = None
+
+    def measure(self, step: int, steps: int, tokens: int) -> None:
+        now = time.monotonic()
+        if self._warm is None:
+            if step - self._started >= min(_WARM_STEPS, steps - self._started):
+                self._warm = (now, step, tokens)
+            return
+        began, first_step, first_tokens = self._warm
+        self.tokens_per_second = (tokens - first_tokens) / (now - began)
+        self.seconds_left = (steps - step) * (now - began) / (step - first_step)
+
+
+def affordable_steps(
+    max_minutes: float | None, seconds: float, left: float | None, step: int, steps: int
 ) -> int | None:
-    """A smaller total when the time that is allowed runs out first, judged once a few steps are measured."""
-    if config.max_minutes is None or left is None or step >= planned:
+    """A smaller total when `max_minutes` run out before the `left` seconds of a run that has taken `seconds`.
+
+    None where the time is enough or no speed is measured yet.
+    """
+    if max_minutes is None or left is None or step >= steps:
         return None
-    allowed = config.max_minutes * 60
+    allowed = max_minutes * 60
     # A little slack, so that noise in the speed does not shorten a run that fits.
     if seconds + left <= allowed * 1.02:
         return None
-    per_step = left / (planned - step)
+    per_step = left / (steps - step)
     return max(step + 1, step + int(max(0.0, allowed - seconds) / per_step))

@@ -12,8 +12,19 @@ from freehold.training.formatting import Encoded
 Result = TypeVar("Result")
 
 
-class _Divisible(Protocol):
+class Shrinkable(Protocol):
+    """A trainer that can work in less memory. `pack_tokens` bounds what is computed at once and may be lowered."""
+
     pack_tokens: int
+
+    def recompute(self) -> bool:
+        """Compute activations again on the way back from now on instead of keeping them; False if that changes
+        nothing, or is forbidden."""
+        ...
+
+    def release(self) -> None:
+        """Give back memory that is kept between steps."""
+        ...
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -30,13 +41,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def spared(
-    trainer: _Divisible,
+def retry_smaller(
+    trainer: Shrinkable,
     work: Callable[[Sequence[Encoded]], Result],
     samples: Sequence[Encoded],
     warn: Callable[[str], None],
 ) -> Result:
-    """Do `work` on `samples`; as long as memory runs out, halve what is computed at once and do it again.
+    """Do `work` on `samples`; while memory runs out, halve what is computed at once and try again.
 
     With one sample at a time, activations are computed again on the way back instead of kept. The optimizer's batch
     stays what it is, and so does the gradient. Raises `TrainingError` when not even that fits.
@@ -53,8 +64,7 @@ def spared(
         longest = max(len(sample.ids) for sample in samples)
         at_once = min(trainer.pack_tokens, sum(len(sample.ids) for sample in samples))
         if at_once <= longest:
-            recompute = getattr(trainer, "recompute", None)
-            if recompute is not None and recompute():
+            if trainer.recompute():
                 warn(
                     "out of memory: activations are computed again on the way back instead of kept, which takes longer"
                 )
@@ -67,12 +77,10 @@ def spared(
         warn(f"out of memory: at most {trainer.pack_tokens:,} tokens are computed at once from now on")
 
 
-def _release(trainer: _Divisible) -> None:
+def _release(trainer: Shrinkable) -> None:
     import torch
 
-    release = getattr(trainer, "release", None)
-    if release is not None:
-        release()
+    trainer.release()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

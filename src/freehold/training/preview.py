@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from freehold.training.compute.packing import common_prefix
-from freehold.training.formatting import Encoded, Reject, Tokenizer
+from freehold.training.formatting import Encoded, RejectedSample, Tokenizer
 from freehold.training.methods import table
-from freehold.training.methods.preference_samples import Judged, Pair
+from freehold.training.methods.preference_samples import JudgedAnswer, PreferencePair
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Sample
 from freehold.types.training_plan import LeftOut, Piece, PreviewSample, SplitMeasurement
@@ -44,7 +44,7 @@ def measured(
     every = max(1, -(-total // MOST_LOOKED_AT))
     stream = islice(samples, 0, None, every)
     rejects: Counter[str] = Counter()
-    first: list[Reject] = []
+    first: list[RejectedSample] = []
     lengths: list[int] = []
     learned = looked = 0
     kept: list[Encoded] = []
@@ -85,12 +85,12 @@ def measured(
 
 def _encodings(one: Any) -> list[tuple[Encoded, str]]:
     """What a method made of one sample as plain tokens and masks, each with its name."""
-    if isinstance(one, Pair):
+    if isinstance(one, PreferencePair):
         return [
             (_answer(one.id, one.prompt, one.chosen), "better"),
             (_answer(one.id, one.prompt, one.rejected), "worse"),
         ]
-    if isinstance(one, Judged):
+    if isinstance(one, JudgedAnswer):
         return [(_answer(one.id, one.prompt, one.completion), "liked" if one.liked else "disliked")]
     return [(Encoded(one.id, one.ids, one.mask), "")]
 

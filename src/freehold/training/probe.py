@@ -29,7 +29,7 @@ SHARES = {"fused": (0.12, 0.8), "modules": (0.05, 0.5)}
 _FORWARD, _BACK, _WEIGHT = 2.0, 2.0, 2.0
 
 
-class Work(NamedTuple):
+class TokenCounts(NamedTuple):
     """What a run computes: tokens that pass the layers, and those of them with a loss."""
 
     tokens: float
@@ -66,7 +66,9 @@ def products_per_second(shape: Shape, *, bf16: bool, threads: int | None = None)
         torch.set_num_threads(before)
 
 
-def operations(work: Work, weights: float, head: float, adapter: float, config: FinetuneConfig) -> float:
+def operations(
+    work: TokenCounts, weights: float, head: float, adapter: float, config: FinetuneConfig
+) -> float:
     """Floating-point operations of a run: `weights` that every token passes, `head` for those with a loss, `adapter`
     trained ones.
 

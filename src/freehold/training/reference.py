@@ -1,6 +1,6 @@
 """What the trainer's model makes of prompts and answers: token ids, log-probabilities, most likely tokens.
 
-A child process (``python -m freehold.training.reference``: a `ReferenceJob` on stdin, a list of `Reference` on
+A child process (``python -m freehold.training.reference``: a `ReferenceJob` on stdin, a list of `ReferenceScores` on
 stdout), so that the model's memory is given back when it is done.
 """
 
@@ -21,7 +21,7 @@ from freehold.types.model import Weights
 from freehold.types.record import Record
 
 
-class Asked(Record, frozen=True, kw_only=True):
+class ReferenceQuery(Record, frozen=True, kw_only=True):
     """A prompt and an answer to judge. `answer_ids` are the answer's tokens; None where only text is known."""
 
     id: str
@@ -36,14 +36,14 @@ class ReferenceJob(Record, frozen=True, kw_only=True):
 
     weights: Weights
     adapter_path: str | None
-    asked: tuple[Asked, ...]
+    queries: tuple[ReferenceQuery, ...]
     threads: int | None = None
     max_tokens: int | None = None
     """With a limit, the trainer's model also answers by itself, greedily, at most this many tokens."""
 
 
-class Reference(Record, frozen=True, kw_only=True):
-    """The trainer's side of one `Asked`.
+class ReferenceScores(Record, frozen=True, kw_only=True):
+    """The trainer's side of one `ReferenceQuery`.
 
     `answer_ids` are the answer's, without a token that ends the turn. `logprobs` and `best_ids` are one per
     answer token, given the prompt and the tokens before;
@@ -64,7 +64,7 @@ class Reference(Record, frozen=True, kw_only=True):
     own_text: str | None = None
 
 
-def judge(job: ReferenceJob) -> list[Reference]:
+def judge(job: ReferenceJob) -> list[ReferenceScores]:
     """Run the child process. Raises `MissingExtraError`, and `TrainingError` with what the child said last."""
     base.require()
     done = subprocess.run(
@@ -78,10 +78,10 @@ def judge(job: ReferenceJob) -> list[Reference]:
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise TrainingError(f"the trainer's model could not be asked: {said[-1] if said else 'no word'}")
-    return msgspec.json.decode(done.stdout, type=list[Reference])
+    return msgspec.json.decode(done.stdout, type=list[ReferenceScores])
 
 
-def _judge(job: ReferenceJob) -> list[Reference]:
+def _judge(job: ReferenceJob) -> list[ReferenceScores]:
     import torch
 
     if job.threads:
@@ -98,28 +98,28 @@ def _judge(job: ReferenceJob) -> list[Reference]:
     model.eval()
     with torch.inference_mode():
         return [
-            _one(loaded, model, asked, has_adapter=job.adapter_path is not None, max_tokens=job.max_tokens)
-            for asked in job.asked
+            _scores(loaded, model, query, has_adapter=job.adapter_path is not None, max_tokens=job.max_tokens)
+            for query in job.queries
         ]
 
 
-def _one(
-    loaded: base.Base, model: Any, asked: Asked, *, has_adapter: bool, max_tokens: int | None
-) -> Reference:
+def _scores(
+    loaded: base.Base, model: Any, query: ReferenceQuery, *, has_adapter: bool, max_tokens: int | None
+) -> ReferenceScores:
     import torch
 
     tokenizer = loaded.tokenizer
     text = tokenizer.apply_chat_template(
-        [_plain(message) for message in asked.messages],
-        tools=asked.tools,
+        [_plain(message) for message in query.messages],
+        tools=query.tools,
         tokenize=False,
         add_generation_prompt=True,
     )
     prompt = list(tokenizer(text, add_special_tokens=False)["input_ids"])
     answer = (
-        list(asked.answer_ids)
-        if asked.answer_ids is not None
-        else list(tokenizer(asked.answer_text, add_special_tokens=False)["input_ids"])
+        list(query.answer_ids)
+        if query.answer_ids is not None
+        else list(tokenizer(query.answer_text, add_special_tokens=False)["input_ids"])
     )
     end_ids = _end_ids(tokenizer, model)
     if answer and answer[-1] in end_ids:  # engines may count the token that ends the turn to the answer
@@ -145,8 +145,8 @@ def _one(
         own = answer
         if best[: len(answer)] != answer or not (best[-1] in end_ids or len(answer) >= max_tokens):
             own = _greedy(loaded, model, prompt, end_ids, max_tokens)
-    return Reference(
-        id=asked.id,
+    return ReferenceScores(
+        id=query.id,
         prompt_ids=tuple(prompt),
         prompt_tokens=tuple(tokenizer.convert_ids_to_tokens(prompt)),
         bos_id=tokenizer.bos_token_id,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import signal
@@ -17,6 +16,7 @@ import msgspec
 
 from freehold import files
 from freehold.errors import InputError, TrainingError
+from freehold.hardware import cgroup
 from freehold.training import job as jobs
 from freehold.training.output.artefacts import sha256_of
 from freehold.training.worker import STOPPED
@@ -72,11 +72,11 @@ def train(job: jobs.Job) -> Generator[TrainingEvent]:
     does not finish.
     """
     while True:
-        killed_before = _oom_kills()
+        kills_before = cgroup.oom_kills()
         code, last_error = yield from _attempt(job)
         if code == 0:
             return
-        oom_killed = code == -signal.SIGKILL and _oom_kills() > killed_before
+        oom_killed = code == -signal.SIGKILL and cgroup.oom_killed_since(kills_before)
         thrifty = _thriftier(job.config) if oom_killed else None
         if thrifty is None:
             raise _reason(code, last_error, Path(job.run_dir) / jobs.LOG, oom_killed=oom_killed)
@@ -183,16 +183,6 @@ def _stop(worker: subprocess.Popen[bytes]) -> None:
             log.info("the worker did not stop within %.0f s, killing it", _GRACE_SECONDS)
             worker.kill()
             worker.wait()
-
-
-def _oom_kills() -> int:
-    """How often the kernel has killed for memory in this control group; 0 where nobody counts."""
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path("/sys/fs/cgroup/memory.events").read_text(encoding="ascii").splitlines():
-            name, _, count = line.partition(" ")
-            if name == "oom_kill":
-                return int(count)
-    return 0
 
 
 def _reason(code: int, last_error: str | None, log: Path, *, oom_killed: bool) -> TrainingError:

@@ -22,8 +22,8 @@ import msgspec
 
 from freehold import logs
 from freehold.errors import FreeholdError
-from freehold.training import doubts
 from freehold.training import job as jobs
+from freehold.training import loss_history
 from freehold.training.methods import checks, table
 from freehold.training.output import export
 from freehold.types.training import TrainingEvent
@@ -146,7 +146,7 @@ def run_job(job: jobs.Job, emit: Callable[[TrainingEvent], None], stop: Callable
             "wall_seconds_of_last_process": time.monotonic() - begin,
         },
     )
-    doubts.write(Path(job.adapter_dir), outcome.learned)
+    loss_history.write(Path(job.adapter_dir), outcome.learned)
     emit(
         TrainingEvent(
             kind="end",

@@ -8,7 +8,7 @@ import pytest
 from freehold import engines
 from freehold.engines.vllm import environment, program
 from freehold.engines.vllm.options import VllmOptions
-from freehold.engines.vllm.weights import Shape, read_shape
+from freehold.engines.vllm.weights import CacheShape, read_shape
 from freehold.errors import EngineError, InputError, PortInUseError, UsageError, WeightsError
 from freehold.types.endpoint import AdapterMount, ServePlan
 
@@ -175,7 +175,9 @@ def test_a_port_in_use(plan):
 
 def arguments(plan, *, device="cpu", rank=0, **options):
     shape = (
-        read_shape(plan.weights_path) if isinstance(plan.weights_path, type(None)) else Shape(2048, 23_040)
+        read_shape(plan.weights_path)
+        if isinstance(plan.weights_path, type(None))
+        else CacheShape(2048, 23_040)
     )
     asked = VllmOptions(**options)
     slots = program.slots_for(plan, asked, device=device)
@@ -185,9 +187,9 @@ def arguments(plan, *, device="cpu", rank=0, **options):
 
 def test_the_shape_is_read_from_the_configuration(tmp_path, plan):
     # 30 layers · 3 heads · 64 numbers · keys and values · 2 bytes
-    assert read_shape(tmp_path / "weights") == Shape(2048, 30 * 3 * 64 * 2 * 2)
+    assert read_shape(tmp_path / "weights") == CacheShape(2048, 30 * 3 * 64 * 2 * 2)
     (tmp_path / "config.json").write_text("{}")
-    assert read_shape(tmp_path) == Shape(None, None)
+    assert read_shape(tmp_path) == CacheShape(None, None)
 
 
 def test_the_command_says_what_the_plan_says(plan):

@@ -23,7 +23,7 @@ from freehold.training import loop
 from freehold.training.formatting import format_samples
 from freehold.training.methods import table
 from freehold.training.methods.distill import DistillTrainer
-from freehold.training.methods.distill_samples import Soft, Taught, format_taught
+from freehold.training.methods.distill_samples import SoftTarget, TaughtSample, format_taught
 from freehold.training.methods.preference_samples import format_judged, format_pairs
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Message, TeacherToken
@@ -226,8 +226,12 @@ def test_the_soft_loss_is_the_divergence_written_out(tiny):
     config = msgspec.structs.replace(CONFIG, method="distill", soft_share=0.25)
     base = bases.load(tiny, config)
     trainer = DistillTrainer(base, config)
-    long = Taught("a", (1, 9, 8, 7, 30, 31, 2), (False,) * 4 + (True,) * 3, (Soft(1, (31, 40), (0.6, 0.3)),))
-    short = Taught("b", (1, 9, 20, 2), (False,) * 2 + (True,) * 2, (Soft(0, (20, 21), (0.5, 0.5)),))
+    long = TaughtSample(
+        "a", (1, 9, 8, 7, 30, 31, 2), (False,) * 4 + (True,) * 3, (SoftTarget(1, (31, 40), (0.6, 0.3)),)
+    )
+    short = TaughtSample(
+        "b", (1, 9, 20, 2), (False,) * 2 + (True,) * 2, (SoftTarget(0, (20, 21), (0.5, 0.5)),)
+    )
     with torch.no_grad():
         found, targets, _ = trainer.loss_sum([long, short])
         trainer.model.set_attn_implementation("sdpa")
@@ -310,7 +314,7 @@ def test_options_that_cannot_work_are_refused_before_anything_is_loaded(changes,
 
 
 def test_the_paged_optimizer_says_what_it_needs(tiny):
-    from freehold.training.compute.optimizing import make_optimizer
+    from freehold.training.compute.trainer_base import make_optimizer
 
     with pytest.raises(TrainingError, match="needs a CUDA device"):
         make_optimizer(torch.zeros(2), "cpu", msgspec.structs.replace(CONFIG, optimizer="paged_adamw"))

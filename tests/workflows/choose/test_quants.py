@@ -135,7 +135,7 @@ def program(settings, tmp_path):
     native.folder(settings.home).mkdir(parents=True)
     native.record(
         settings.home,
-        native.Native(
+        native.NativeBuild(
             version=native.VERSION, binary=str(script), sha256="0", cpu=native.cpu_name(), flags=(),
             compiler="c", quantize=str(script),
         ),

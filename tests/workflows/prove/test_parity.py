@@ -11,7 +11,7 @@ from tests.workflows.train.test_adapters import manifest
 from freehold.cli.main import cli
 from freehold.engines.transcript import Transcript
 from freehold.store import open_store
-from freehold.training.reference import Reference
+from freehold.training.reference import ReferenceScores
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import Task
@@ -36,7 +36,7 @@ def served(**changes):
 
 
 def trained(**changes):
-    base = Reference(
+    base = ReferenceScores(
         id="s",
         prompt_ids=(1, 5, 6),
         prompt_tokens=("<bos>", "five", "six"),

@@ -82,7 +82,7 @@ def program(project, tmp_path):
     native.folder(home).mkdir(parents=True)
     native.record(
         home,
-        native.Native(
+        native.NativeBuild(
             version=native.VERSION, binary=str(script), sha256="0", cpu=native.cpu_name(), flags=(),
             compiler="c", quantize=str(script),
         ),

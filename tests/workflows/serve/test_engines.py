@@ -35,7 +35,7 @@ def test_an_environment_that_is_not_there_is_not_removed(tmp_path):
 @pytest.mark.parametrize(("load_average", "warned"), [(6.0, True), (0.1, False)])
 def test_a_comparison_on_a_busy_machine_says_so(tmp_path, monkeypatch, load_average, warned):
     async def measured(plans, **_):
-        return [native.Speed(prompt_tokens_per_second=9, completion_tokens_per_second=9) for _ in plans]
+        return [native.StreamSpeed(prompt_tokens_per_second=9, completion_tokens_per_second=9) for _ in plans]
 
     said = []
     shown = Silent()
@@ -47,7 +47,7 @@ def test_a_comparison_on_a_busy_machine_says_so(tmp_path, monkeypatch, load_aver
         "pull_and_plan",
         lambda *_, **__: ServePlan(engine="llamacpp", model="m", weights_path="w.gguf"),
     )
-    built = native.Native(version="1", binary="b", sha256="0" * 64, cpu="c", flags=(), compiler="cc")
+    built = native.NativeBuild(version="1", binary="b", sha256="0" * 64, cpu="c", flags=(), compiler="cc")
     home = load({"FREEHOLD_HOME": str(tmp_path)})
     native.folder(home.home).mkdir(parents=True)
     engines.compare(built, home, log_dir=tmp_path, progress=shown)

@@ -256,7 +256,7 @@ def test_an_engine_that_is_not_here_is_told_before_the_work(tmp_path, monkeypatc
 def test_people_are_told_what_would_be_faster(tmp_path, monkeypatch):
     settings = load({"FREEHOLD_HOME": str(tmp_path)})
     served_by_llama = planned(WEIGHTS, settings)
-    monkeypatch.setattr(native, "can_help", lambda: native.Help(True, "this CPU has amx_int8"))
+    monkeypatch.setattr(native, "can_help", lambda: native.BuildBenefit(True, "this CPU has amx_int8"))
     monkeypatch.setattr(native, "read", lambda home: None)
     monkeypatch.setattr(room.vllm, "has_gpu", lambda: True)
     assert "freehold engines install vllm" in room.advice(served_by_llama, settings)
@@ -269,7 +269,7 @@ def test_people_are_told_what_would_be_faster(tmp_path, monkeypatch):
     assert "tune-engine org/base" in room.advice(served_by_llama, settings)
     monkeypatch.setattr(room, "quantization_of", lambda path: "Q4_0")
     assert room.advice(served_by_llama, settings) is None
-    monkeypatch.setattr(native, "can_help", lambda: native.Help(False, "nothing beyond AVX2"))
+    monkeypatch.setattr(native, "can_help", lambda: native.BuildBenefit(False, "nothing beyond AVX2"))
     monkeypatch.setattr(native, "read", lambda home: None)
     monkeypatch.setattr(native, "binary", lambda home: None)
     assert room.advice(served_by_llama, settings) is None, "where building will not help, nobody is told to"

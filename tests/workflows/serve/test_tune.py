@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from freehold.engines.llamacpp import native, tuning
-from freehold.engines.llamacpp.native import Speed
-from freehold.engines.llamacpp.tuning import Settings, Trial
+from freehold.engines.llamacpp.native import StreamSpeed
+from freehold.engines.llamacpp.tuning import LlamaSettings, Trial
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UsageError
 from freehold.settings import load
@@ -72,7 +72,7 @@ class Machine:
             write = write * 0.9
         if plan.options.get("key_type") == "q8_0":
             write = write * 1.1
-        return Speed(prompt_tokens_per_second=prompt, completion_tokens_per_second=write)
+        return StreamSpeed(prompt_tokens_per_second=prompt, completion_tokens_per_second=write)
 
     async def beside(self, plans, workload, **_):
         self.asked += 1
@@ -196,7 +196,7 @@ def test_only_gguf_and_sound_sizes(project, machine):
 
 def settings_of(**changes):
     return msgspec.structs.replace(
-        Settings(quantization="Q4_1", weights_path="/w", weights_sha256="a", threads=2), **changes
+        LlamaSettings(quantization="Q4_1", weights_path="/w", weights_sha256="a", threads=2), **changes
     )
 
 

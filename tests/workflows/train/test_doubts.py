@@ -11,7 +11,7 @@ from freehold import training
 from freehold.cli.main import cli
 from freehold.errors import UsageError
 from freehold.store import open_store
-from freehold.training import doubts as noted
+from freehold.training import loss_history
 from freehold.types.training import Learned
 from freehold.workflows.data import dataset as datasets
 from freehold.workflows.train.doubts import doubts
@@ -46,7 +46,7 @@ def test_labels_less_likely_than_even_are_listed_worst_first(made):
     project, _, samples = made(lambda n: "yes" if n % 2 else "no")
     losses = [math.log(4) if n == 5 else math.log(8) if n == 9 else 0.01 for n in range(len(samples))]
     found = learned(samples, losses)
-    noted.write(project.state / "adapters" / "shop-1", sorted(found, key=lambda one: -one.loss))
+    loss_history.write(project.state / "adapters" / "shop-1", sorted(found, key=lambda one: -one.loss))
     listed = doubts(project)
     assert listed.labels and listed.found == 2 and listed.samples == len(samples)
     assert [one.sample_id for one in listed.doubts] == [samples[9].id, samples[5].id]
@@ -66,7 +66,7 @@ def question_texts(samples):
 def test_free_answers_are_only_ranked_by_token(made):
     project, _, samples = made(lambda n: f"an answer of its own, number {n}")
     found = learned(samples, [float(n) for n in range(len(samples))])
-    noted.write(project.state / "adapters" / "shop-1", found[::-1])
+    loss_history.write(project.state / "adapters" / "shop-1", found[::-1])
     listed = doubts(project, "shop")
     assert not listed.labels and listed.found == 1
     assert listed.doubts[0].sample_id == samples[-1].id
@@ -87,7 +87,7 @@ def test_no_adapter_yet(tmp_path):
 
 def test_a_model_that_learned_nothing_doubts_everything_and_that_is_said(made):
     project, _, samples = made(lambda n: "yes" if n % 2 else "no")
-    noted.write(project.state / "adapters" / "shop-1", learned(samples, [3.0] * len(samples)))
+    loss_history.write(project.state / "adapters" / "shop-1", learned(samples, [3.0] * len(samples)))
     shown = CliRunner().invoke(cli, ["dataset", "doubts"])
     assert shown.exit_code == 0, shown.output
     assert "has learned too little" in shown.stderr

@@ -29,6 +29,7 @@ from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.project import open_project
 from freehold.workflows.train import export_kinds
 from freehold.workflows.train.export import export
+from freehold.workflows.train.export_kinds import ExportOptions
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -92,7 +93,9 @@ def test_each_kind_has_its_files_and_a_card(ready, monkeypatch, kind, quantizati
     # In this process: a child would import torch anew for every case.
     monkeypatch.setattr(export_kinds, "merge", merge_here)
     base = weights if kind in ("merged", "vllm") else gguf
-    made = export(project, adapter, kind=kind, quantization=quantization, base=base, progress=Silent())
+    made = export(
+        project, adapter, ExportOptions(kind=kind, quantization=quantization), base=base, progress=Silent()
+    )
     assert wanted <= set(made.files)
     assert made.changed == (14 if kind in ("merged", "vllm", "gguf") or quantization else 0)
     folder = project.root / "exports" / f"inbox-abcdef01-{kind}"
@@ -110,7 +113,9 @@ def test_each_kind_has_its_files_and_a_card(ready, monkeypatch, kind, quantizati
         assert ("ADAPTER ./adapter.gguf" in text) == (quantization is None)
         assert "TEMPLATE" in text
         assert 'PARAMETER stop "<|im_end|>"' in text
-    again = export(project, adapter, kind=kind, quantization=quantization, base=base, progress=Silent())
+    again = export(
+        project, adapter, ExportOptions(kind=kind, quantization=quantization), base=base, progress=Silent()
+    )
     assert again.path == made.path
 
 
@@ -142,7 +147,7 @@ def test_a_merge_needs_the_very_base(ready, tmp_path, monkeypatch):
     other = msgspec.structs.replace(weights, sha256="f" * 64)
     monkeypatch.setattr("freehold.workflows.train.export.ensure_weights", lambda *args, **kwargs: other)
     with pytest.raises(WeightsError, match="other weights of test/tiny") as caught:
-        export(project, adapter, kind="merged", progress=Silent())
+        export(project, adapter, ExportOptions(kind="merged"), progress=Silent())
     assert "--base" in caught.value.hint
 
 
@@ -150,14 +155,14 @@ def test_what_is_not_ours_is_not_overwritten(ready, tmp_path):
     project, adapter, _, _ = ready
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    with pytest.raises(UsageError, match="no export of freehold"):
-        export(project, adapter, kind="peft", out=tmp_path / "mine", progress=Silent())
+    with pytest.raises(UsageError, match="not an export of freehold"):
+        export(project, adapter, ExportOptions(kind="peft"), out=tmp_path / "mine", progress=Silent())
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
     (tmp_path / "file").write_text("x")
     with pytest.raises(StorageError, match="cannot be written"):
-        export(project, adapter, kind="peft", out=tmp_path / "file" / "x", progress=Silent())
+        export(project, adapter, ExportOptions(kind="peft"), out=tmp_path / "file" / "x", progress=Silent())
     with pytest.raises(UsageError, match="--quant is for"):
-        export(project, adapter, kind="peft", quantization="F16", progress=Silent())
+        export(project, adapter, ExportOptions(kind="peft", quantization="F16"), progress=Silent())
 
 
 def test_k_quants_need_the_program_and_a_failure_says_what_it_said(ready, tmp_path, monkeypatch):
@@ -165,19 +170,27 @@ def test_k_quants_need_the_program_and_a_failure_says_what_it_said(ready, tmp_pa
     monkeypatch.setattr(export_kinds, "merge", merge_here)
     monkeypatch.setattr(export_kinds.native, "quantize", lambda home: None)
     with pytest.raises(UsageError, match="Q4_K_M needs llama"):
-        export(project, adapter, kind="gguf", quantization="q4_k_m", base=gguf, progress=Silent())
+        export(
+            project, adapter, ExportOptions(kind="gguf", quantization="q4_k_m"), base=gguf, progress=Silent()
+        )
     with pytest.raises(UsageError, match="Q9_9 is not known"):
-        export(project, adapter, kind="gguf", quantization="q9_9", base=gguf, progress=Silent())
+        export(
+            project, adapter, ExportOptions(kind="gguf", quantization="q9_9"), base=gguf, progress=Silent()
+        )
     program = tmp_path / "llama-quantize"
     program.write_text(
         '#!/bin/sh\necho "$4 from $2"; cp "$2" "$3"; [ "$4" != Q4_X ] || { echo "bad type"; exit 1; }\n'
     )
     program.chmod(0o755)
     monkeypatch.setattr(export_kinds.native, "quantize", lambda home: program)
-    made = export(project, adapter, kind="gguf", quantization="Q4_K_M", base=gguf, progress=Silent())
+    made = export(
+        project, adapter, ExportOptions(kind="gguf", quantization="Q4_K_M"), base=gguf, progress=Silent()
+    )
     assert set(made.files) == {"inbox-Q4_K_M.gguf"}
     with pytest.raises(EngineError, match="could not write Q4_X, it ended with 1: bad type"):
-        export(project, adapter, kind="gguf", quantization="Q4_X", base=gguf, progress=Silent())
+        export(
+            project, adapter, ExportOptions(kind="gguf", quantization="Q4_X"), base=gguf, progress=Silent()
+        )
 
 
 def test_why_an_adapter_has_no_such_form_is_said(ready):
@@ -185,7 +198,7 @@ def test_why_an_adapter_has_no_such_form_is_said(ready):
     (Path(adapter.path) / "adapter.gguf").unlink(missing_ok=True)
     dora = msgspec.structs.replace(adapter, config=FinetuneConfig(r=4, use_dora=True))
     with pytest.raises(UsageError, match=r"no adapter.gguf: DoRA has no GGUF form") as caught:
-        export(project, dora, kind="gguf-adapter", progress=Silent())
+        export(project, dora, ExportOptions(kind="gguf-adapter"), progress=Silent())
     assert "merged" in caught.value.hint
 
 

@@ -28,7 +28,7 @@ def project(tmp_path):
 
 
 def asked(tmp_path, base, samples):
-    return training_workflow.Asked(write_dataset(tmp_path / "data", samples), base, "shop")
+    return training_workflow.TrainingInputs(write_dataset(tmp_path / "data", samples), base, "shop")
 
 
 def printed(show, record):
@@ -127,7 +127,7 @@ def test_the_command_prints_json_and_trains_nothing(tmp_path, project, tiny, mon
 
     what = asked(tmp_path, tiny, task_samples(12))
     monkeypatch.setattr(projects, "open_project", lambda _path: project)
-    monkeypatch.setattr(training_workflow, "asked", lambda *_, **__: what)
+    monkeypatch.setattr(training_workflow, "training_inputs", lambda *_, **__: what)
     result = CliRunner().invoke(
         command_line.command, ["--dry-run", "--preview", "1", "--json", "--batch-size", "4", "-r", "4"]
     )

@@ -149,7 +149,7 @@ def export(
     from freehold.workflows.project import open_project
     from freehold.workflows.train import adapters as workflow
     from freehold.workflows.train.export import export as run
-    from freehold.workflows.train.export_kinds import KINDS
+    from freehold.workflows.train.export_kinds import KINDS, ExportOptions
     from freehold.workflows.weights.pull import ensure_weights
 
     project = open_project(config_path)
@@ -159,12 +159,14 @@ def export(
         made = run(
             project,
             found,
-            kind=next(one for one in KINDS if one == kind),
+            ExportOptions(
+                kind=next(one for one in KINDS if one == kind),
+                quantization=quantization,
+                precision=next(one for one in precisions if one == precision),
+                context_tokens=context_tokens,
+            ),
             out=out,
-            quantization=quantization,
-            precision=next(one for one in precisions if one == precision),
             base=None if base is None else ensure_weights(base, project.settings, progress=bar),
-            context_tokens=context_tokens,
             progress=bar,
         )
     if as_json:

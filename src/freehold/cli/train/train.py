@@ -72,7 +72,7 @@ def command(
     from freehold.cli.progress import progress
     from freehold.workflows.project import open_project
     from freehold.workflows.train import search as searching
-    from freehold.workflows.train.train import asked, train_project
+    from freehold.workflows.train.train import train_project, training_inputs
 
     project = open_project(config_path)
     given = {key: value for key, value in options.items() if value is not None}
@@ -81,12 +81,12 @@ def command(
         from freehold.cli.train.training_plan import tell
 
         with progress() as bar:
-            what = asked(project, base=base, dataset=dataset, name=name, progress=bar)
+            what = training_inputs(project, base=base, dataset=dataset, name=name, progress=bar)
         tell(project, what, config, preview_count=preview_count, dry_run=dry_run, as_json=as_json)
         return
     found = None
     with progress() as bar:
-        what = asked(project, base=base, dataset=dataset, name=name, progress=bar)
+        what = training_inputs(project, base=base, dataset=dataset, name=name, progress=bar)
         if search:
             found = searching.search(
                 project,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         TrainingPreview,
     )
     from freehold.workflows.project import Project
-    from freehold.workflows.train.train import Asked
+    from freehold.workflows.train.train import TrainingInputs
 
 SHOWN_TOKENS = 1500
 """Of a longer sample the middle of what is not learned is passed over, and said so."""
@@ -26,7 +26,7 @@ SHOWN_TOKENS = 1500
 
 def tell(
     project: Project,
-    what: Asked,
+    what: TrainingInputs,
     config: FinetuneConfig,
     *,
     preview_count: int | None,

@@ -15,7 +15,7 @@ EMBEDDING_SIZE = 64
 _TOKEN = re.compile(r"\s*\w+|\s*[^\w\s]|\s+")
 
 
-class Reply(NamedTuple):
+class EchoReply(NamedTuple):
     """An answer: its pieces as they would be streamed, or one tool call."""
 
     pieces: list[str]
@@ -46,7 +46,7 @@ def prompt_tokens(messages: list[dict[str, Any]]) -> int:
     return sum(3 + len(tokens(text_of(message.get("content")))) for message in messages)
 
 
-def reply(body: dict[str, Any], options: EchoOptions, answers: dict[str, dict[str, str]]) -> Reply:
+def reply(body: dict[str, Any], options: EchoOptions, answers: dict[str, dict[str, str]]) -> EchoReply:
     """The answer to a chat request. `answers` maps a model's name to its table of answers."""
     model = str(body.get("model"))
     asked = next(
@@ -58,7 +58,7 @@ def reply(body: dict[str, Any], options: EchoOptions, answers: dict[str, dict[st
         "",
     )
     if (call := _tool_call(body)) is not None:
-        return Reply([], "tool_calls", call)
+        return EchoReply([], "tool_calls", call)
     text = _text(asked, model, options, answers)
     if (schema := _schema(body)) is not None and not _satisfies(text, schema):
         text = msgspec.json.encode(instance(schema)).decode()
@@ -75,15 +75,15 @@ def _text(asked: str, model: str, options: EchoOptions, answers: dict[str, dict[
     return options.default if options.default is not None else asked
 
 
-def _cut(text: str, body: dict[str, Any]) -> Reply:
+def _cut(text: str, body: dict[str, Any]) -> EchoReply:
     stops = body.get("stop") or []
     for stop in [stops] if isinstance(stops, str) else stops:
         text = text.partition(stop)[0]
     pieces = tokens(text)
     most = body.get("max_completion_tokens") or body.get("max_tokens")
     if isinstance(most, int) and len(pieces) > most:
-        return Reply(pieces[:most], "length")
-    return Reply(pieces, "stop")
+        return EchoReply(pieces[:most], "length")
+    return EchoReply(pieces, "stop")
 
 
 def _schema(body: dict[str, Any]) -> dict[str, Any] | None:

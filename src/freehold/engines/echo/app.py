@@ -108,7 +108,7 @@ class EchoApp:
         self,
         request: web.Request,
         head: dict[str, Any],
-        reply: answer.Reply,
+        reply: answer.EchoReply,
         prompt: int,
         body: dict[str, Any],
     ) -> web.StreamResponse:
@@ -116,7 +116,7 @@ class EchoApp:
         return await _events(request, self._chunks(head, reply, prompt, usage, body.get("n") or 1))
 
     async def _chunks(
-        self, head: dict[str, Any], reply: answer.Reply, prompt: int, usage: bool, n: int
+        self, head: dict[str, Any], reply: answer.EchoReply, prompt: int, usage: bool, n: int
     ) -> AsyncIterator[dict[str, Any]]:
         head = {**head, "object": "chat.completion.chunk"}
 
@@ -232,7 +232,7 @@ def _is_message(item: Any) -> bool:
     return isinstance(item, dict) and isinstance(item.get("role"), str)
 
 
-def _plain(head: dict[str, Any], reply: answer.Reply, prompt: int, n: int) -> dict[str, Any]:
+def _plain(head: dict[str, Any], reply: answer.EchoReply, prompt: int, n: int) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": reply.text}
     if reply.tool_call is not None:
         message = {"role": "assistant", "content": None, "tool_calls": [_call(head, reply.tool_call)]}

@@ -12,7 +12,7 @@ from freehold import files
 from freehold.errors import InputError
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EchoRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Answer `answer` when the last user message contains `contains` or matches `regex`; `model` narrows it."""
 
     answer: str
@@ -40,7 +40,7 @@ class EchoOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     answers: dict[str, str] = {}
     answers_file: str | None = None
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[EchoRule, ...] = ()
     default: str | None = None
     delay_ms: float = 0.0
     token_delay_ms: float = 0.0

@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 
 from freehold.engines.engine import start
-from freehold.engines.llamacpp.native import Speed
+from freehold.engines.llamacpp.native import StreamSpeed
 from freehold.engines.traffic import synthetic
 from freehold.errors import EngineError
 from freehold.types.endpoint import Endpoint, ServePlan
@@ -26,17 +26,17 @@ COMPLETION_TOKENS = 48
 ROUNDS = 5
 
 
-class Shape(NamedTuple):
+class RequestSize(NamedTuple):
     """What is asked to measure: words in the prompt (about a token each) and tokens in the answer."""
 
     prompt_tokens: int = PROMPT_TOKENS
     completion_tokens: int = COMPLETION_TOKENS
 
 
-SHAPE = Shape()
+SHAPE = RequestSize()
 
 
-async def measure(plan: ServePlan, *, log_dir: Path, rounds: int = ROUNDS) -> Speed:
+async def measure(plan: ServePlan, *, log_dir: Path, rounds: int = ROUNDS) -> StreamSpeed:
     """Median prompt and generation speed of `plan` over `rounds` requests, after one to warm up.
 
     Prompts share nothing, and the prompt cache is off for them. Raises what a start raises, and `EngineError`
@@ -50,9 +50,9 @@ async def measure_beside(
     *,
     log_dir: Path,
     rounds: int = ROUNDS,
-    shape: Shape = SHAPE,
+    shape: RequestSize = SHAPE,
     tell: Callable[[int, int], None] | None = None,
-) -> list[Speed]:
+) -> list[StreamSpeed]:
     """Median speeds of several plans, asked by turns; see `measure`. `tell` hears requests done and all."""
     total = (rounds + 1) * len(plans)
     timings: list[list[dict[str, float]]] = [[] for _ in plans]
@@ -92,11 +92,11 @@ async def _ask(
     return timings
 
 
-def _median(timings: Sequence[dict[str, float]]) -> Speed:
+def _median(timings: Sequence[dict[str, float]]) -> StreamSpeed:
     def of(key: str) -> Iterator[float]:
         return (found[key] for found in timings)
 
-    return Speed(
+    return StreamSpeed(
         prompt_tokens_per_second=statistics.median(of("prompt_per_second")),
         completion_tokens_per_second=statistics.median(of("predicted_per_second")),
     )

@@ -48,14 +48,14 @@ BUILD_BYTES = GIB
 PROGRAMS = ("llama-server", "llama-quantize")
 
 
-class Speed(Record, frozen=True, kw_only=True):
+class StreamSpeed(Record, frozen=True, kw_only=True):
     """Tokens per second at one stream, as measured here."""
 
     prompt_tokens_per_second: float
     completion_tokens_per_second: float
 
 
-class Native(Record, frozen=True, kw_only=True):
+class NativeBuild(Record, frozen=True, kw_only=True):
     """A finished build. `chosen` says that it was the faster one when both were measured."""
 
     version: str
@@ -65,12 +65,12 @@ class Native(Record, frozen=True, kw_only=True):
     flags: tuple[str, ...]
     compiler: str
     quantize: str | None = None
-    speed: Speed | None = None
-    wheel_speed: Speed | None = None
+    speed: StreamSpeed | None = None
+    wheel_speed: StreamSpeed | None = None
     chosen: bool = False
 
 
-class Help(NamedTuple):
+class BuildBenefit(NamedTuple):
     """Whether building can help this CPU, and why."""
 
     helps: bool
@@ -82,10 +82,10 @@ def folder(home: Path) -> Path:
     return home / "engines" / "llamacpp" / VERSION
 
 
-def read(home: Path) -> Native | None:
+def read(home: Path) -> NativeBuild | None:
     """The finished build, when its program is there and was made for this CPU."""
     try:
-        found = msgspec.json.decode((folder(home) / "native.json").read_bytes(), type=Native)
+        found = msgspec.json.decode((folder(home) / "native.json").read_bytes(), type=NativeBuild)
     except (OSError, msgspec.DecodeError):
         return None
     return found if Path(found.binary).is_file() and found.cpu == cpu_name() else None
@@ -104,7 +104,7 @@ def quantize(home: Path) -> Path | None:
     return program if program is not None and program.is_file() else None
 
 
-def record(home: Path, native: Native) -> None:
+def record(home: Path, native: NativeBuild) -> None:
     """Write ``native.json``."""
     target = folder(home) / "native.json"
     with storage_errors(target):
@@ -122,14 +122,14 @@ def cpu_flags() -> tuple[str, ...]:
     return tuple(flag for flag in HELPFUL if flag in have)
 
 
-def can_help() -> Help:
+def can_help() -> BuildBenefit:
     """Whether a build for this CPU can be faster than the prebuilt library."""
     flags = cpu_flags()
     if _has_cuda():
-        return Help(True, "a GPU and its CUDA compiler are here, the prebuilt library is for CPUs")
+        return BuildBenefit(True, "a GPU and its CUDA compiler are here, the prebuilt library is for CPUs")
     if flags:
-        return Help(True, f"this CPU has {', '.join(flags)}, which the prebuilt library does not use")
-    return Help(False, "this CPU has nothing beyond AVX2, which the prebuilt library uses already")
+        return BuildBenefit(True, f"this CPU has {', '.join(flags)}, which the prebuilt library does not use")
+    return BuildBenefit(False, "this CPU has nothing beyond AVX2, which the prebuilt library uses already")
 
 
 def _has_cuda() -> bool:
@@ -146,7 +146,7 @@ def _cpuinfo(key: str) -> str | None:
     return found.group(1) if found else None
 
 
-def build(home: Path, progress: Progress, *, jobs: int | None = None) -> Native:
+def build(home: Path, progress: Progress, *, jobs: int | None = None) -> NativeBuild:
     """Fetch, configure, compile; goes on where an earlier run stopped.
 
     Raises `EngineError` (a tool is missing, the fetch failed, the compiler refused),
@@ -170,7 +170,7 @@ def build(home: Path, progress: Progress, *, jobs: int | None = None) -> Native:
         with storage_errors(place / program):
             shutil.copy2(place / "build" / "bin" / program, place / program)
     server = place / "llama-server"
-    native = Native(
+    native = NativeBuild(
         version=VERSION,
         binary=str(server),
         quantize=str(place / "llama-quantize"),

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from freehold import files
-from freehold.engines.llamacpp.native import Speed, cpu_name
+from freehold.engines.llamacpp.native import StreamSpeed, cpu_name
 from freehold.engines.weights.store import storage_errors
 from freehold.types.record import Record, content_id
 
@@ -27,7 +27,7 @@ AGREEMENT = 0.9
 """Share of next tokens that must stay the same for a setting that changes the arithmetic to be taken."""
 
 
-class Settings(Record, frozen=True, kw_only=True):
+class LlamaSettings(Record, frozen=True, kw_only=True):
     """One way to run: what goes into a `ServePlan`. Options are those of `LlamaOptions`."""
 
     quantization: str
@@ -37,7 +37,7 @@ class Settings(Record, frozen=True, kw_only=True):
     kv_type: str = "f16"
     options: dict[str, Any] = {}
 
-    def says(self, before: Settings | None = None) -> str:
+    def says(self, before: LlamaSettings | None = None) -> str:
         """What is different from `before`, or all of it, in words."""
         old = msgspec.to_builtins(before) if before is not None else {}
         parts = []
@@ -60,9 +60,9 @@ class Trial(Record, frozen=True, kw_only=True):
     tokens that are those of the first weights, where the way changes the arithmetic."""
 
     step: str
-    settings: Settings
+    settings: LlamaSettings
     seconds: float
-    speed: Speed | None = None
+    speed: StreamSpeed | None = None
     requests_per_second: float | None = None
     agreement: float | None = None
     taken: bool = False
@@ -77,7 +77,7 @@ class Tuned(Record, frozen=True, kw_only=True):
     cores: int
     prompt_tokens: int
     completion_tokens: int
-    settings: Settings
+    settings: LlamaSettings
     trials: tuple[Trial, ...]
     speedup: float
     at: str
@@ -140,7 +140,7 @@ def _decode(path: Path, kind: type[Any]) -> Any:
         return None
 
 
-def request_seconds(speed: Speed, *, prompt_tokens: int, completion_tokens: int) -> float:
+def request_seconds(speed: StreamSpeed, *, prompt_tokens: int, completion_tokens: int) -> float:
     """Seconds for one request of this size at one stream."""
     return (
         prompt_tokens / speed.prompt_tokens_per_second
@@ -168,12 +168,12 @@ def thread_counts(cores: int) -> list[int]:
     return sorted({cores, max(1, cores // 2), max(1, cores - 1)}, reverse=True)
 
 
-def with_options(settings: Settings, **options: Any) -> Settings:
+def with_options(settings: LlamaSettings, **options: Any) -> LlamaSettings:
     """`settings` with some options replaced."""
     return msgspec.structs.replace(settings, options={**settings.options, **options})
 
 
-def small_steps(settings: Settings, *, cores: int) -> dict[str, list[Settings]]:
+def small_steps(settings: LlamaSettings, *, cores: int) -> dict[str, list[LlamaSettings]]:
     """The settings to try after quantization, step by step, each list without the present settings.
 
     The keys are the steps in order; what a step finds is the start of the next, so its lists are functions of the
@@ -195,7 +195,7 @@ def small_steps(settings: Settings, *, cores: int) -> dict[str, list[Settings]]:
     }
 
 
-def speculations(settings: Settings) -> list[Settings]:
+def speculations(settings: LlamaSettings) -> list[LlamaSettings]:
     """Ways to guess ahead worth trying."""
     return [
         with_options(settings, speculative=kind, match_tokens=match, draft_tokens=draft)

@@ -172,7 +172,7 @@ async def _prove(ollama: _Ollama, url: str, model: str, context_tokens: int) -> 
     """A real completion, then the context that was really loaded."""
     try:
         await probe.complete(url, model, seconds=SECONDS)
-    except (probe.Answer, aiohttp.ClientError, TimeoutError) as error:
+    except (probe.ProbeError, aiohttp.ClientError, TimeoutError) as error:
         raise EngineError(f"Ollama does not answer with {model}: {error}") from None
     loaded = await ollama.loaded_context(model)
     if loaded is not None and loaded < context_tokens:

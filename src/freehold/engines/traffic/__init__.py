@@ -2,6 +2,6 @@
 
 from freehold.engines.traffic.drive import drive, knee, refusal
 from freehold.engines.traffic.forms import forms
-from freehold.engines.traffic.workload import Workload, from_bodies, synthetic
+from freehold.engines.traffic.workload import RequestBodies, from_bodies, synthetic
 
-__all__ = ["Workload", "drive", "forms", "from_bodies", "knee", "refusal", "synthetic"]
+__all__ = ["RequestBodies", "drive", "forms", "from_bodies", "knee", "refusal", "synthetic"]

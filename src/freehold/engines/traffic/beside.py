@@ -9,7 +9,7 @@ from pathlib import Path
 
 from freehold.engines.engine import start
 from freehold.engines.traffic.drive import drive
-from freehold.engines.traffic.workload import Workload
+from freehold.engines.traffic.workload import RequestBodies
 from freehold.errors import UpstreamError
 from freehold.types.endpoint import Endpoint, ServePlan
 
@@ -19,7 +19,7 @@ ENOUGH = 3
 
 async def beside(
     plans: Sequence[ServePlan],
-    workload: Workload,
+    workload: RequestBodies,
     *,
     streams: int,
     seconds: float,
@@ -53,7 +53,9 @@ async def beside(
     return [statistics.median(found) for found in rates]
 
 
-async def _rate(endpoint: Endpoint, model: str, workload: Workload, streams: int, seconds: float) -> float:
+async def _rate(
+    endpoint: Endpoint, model: str, workload: RequestBodies, streams: int, seconds: float
+) -> float:
     """Requests a second, from at least `ENOUGH` requests a stream where eight slices' time allows."""
     for longer in (1, 2, 4, 8):
         (level,) = await drive(endpoint, model, workload, [streams], seconds=seconds * longer)

@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from freehold.engines.traffic.workload import Workload
+from freehold.engines.traffic.workload import RequestBodies
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.load import LoadLevel, Quantiles
 
@@ -45,7 +45,7 @@ class _Measured:
 
 
 async def refusal(
-    endpoint: Endpoint, model: str, workload: Workload, *, tries: int = 3, timeout_seconds: float = 120.0
+    endpoint: Endpoint, model: str, workload: RequestBodies, *, tries: int = 3, timeout_seconds: float = 120.0
 ) -> str | None:
     """Why not one of `tries` requests is answered, in the endpoint's own words where it has some; None when one is."""
     served = endpoint.served(model) or ServedModel(name=model, upstream_name=model)
@@ -63,7 +63,7 @@ async def refusal(
 async def drive(
     endpoint: Endpoint,
     model: str,
-    workload: Workload,
+    workload: RequestBodies,
     streams: Sequence[int],
     *,
     seconds: float,

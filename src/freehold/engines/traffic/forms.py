@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import Any, Literal
 
-from freehold.engines.traffic.workload import Workload
+from freehold.engines.traffic.workload import RequestBodies
 
 Kind = Literal["classification", "extraction"]
 
@@ -46,7 +46,7 @@ _ASKS = {
 COMPLETION_TOKENS: dict[Kind, int] = {"classification": 12, "extraction": 72}
 
 
-def forms(kind: Kind, *, count: int = 256, seed: int = 0) -> Workload:
+def forms(kind: Kind, *, count: int = 256, seed: int = 0) -> RequestBodies:
     """`count` requests of a kind, the same for the same seed."""
     chance = random.Random(f"{kind} {seed}")
     instructions = _classification(chance) if kind == "classification" else _extraction(chance)
@@ -60,7 +60,7 @@ def forms(kind: Kind, *, count: int = 256, seed: int = 0) -> Workload:
                 "temperature": 0,
             }
         )
-    return Workload(bodies, f"made-up requests: {kind} with shared instructions and examples")
+    return RequestBodies(bodies, f"made-up requests: {kind} with shared instructions and examples")
 
 
 def _classification(chance: random.Random) -> str:

@@ -22,7 +22,7 @@ _WORDS = tuple(
 KEPT = ("messages", "tools", "tool_choice", "response_format", "stop", "max_tokens", "max_completion_tokens")
 
 
-class Workload(NamedTuple):
+class RequestBodies(NamedTuple):
     """Request bodies without model and stream, asked in turn and over again; `about` is for the report."""
 
     bodies: Sequence[dict[str, Any]]
@@ -40,7 +40,7 @@ def synthetic(
     shared_prefix_tokens: int = 0,
     count: int = 256,
     seed: int = 0,
-) -> Workload:
+) -> RequestBodies:
     """Prompts of about `prompt_tokens` words, all different after the first `shared_prefix_tokens`.
 
     Answers are asked to be `completion_tokens` long at most; engines that know ``ignore_eos`` make them so.
@@ -66,12 +66,12 @@ def synthetic(
             }
         )
     shared = f", the first {shared_prefix_tokens} shared" if shared_prefix_tokens else ""
-    return Workload(
+    return RequestBodies(
         bodies, f"made-up prompts of {prompt_tokens} words{shared}, {completion_tokens} tokens back"
     )
 
 
-def from_bodies(requests: Sequence[dict[str, Any]], *, about: str, completion_tokens: int) -> Workload:
+def from_bodies(requests: Sequence[dict[str, Any]], *, about: str, completion_tokens: int) -> RequestBodies:
     """Recorded requests, asked as they were; `completion_tokens` bounds answers that had no bound.
 
     Raises `UsageError` when there is none with messages.
@@ -86,4 +86,4 @@ def from_bodies(requests: Sequence[dict[str, Any]], *, about: str, completion_to
         bodies.append({"temperature": 0, **body})
     if not bodies:
         raise UsageError(f"no request with messages in {about}", hint="freehold import brings traffic in")
-    return Workload(bodies, about)
+    return RequestBodies(bodies, about)

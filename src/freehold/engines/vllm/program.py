@@ -9,7 +9,7 @@ from pathlib import Path
 from freehold.engines.supervisor import Program
 from freehold.engines.vllm.environment import QUIET
 from freehold.engines.vllm.options import KV_TYPES, VllmOptions
-from freehold.engines.vllm.weights import Shape
+from freehold.engines.vllm.weights import CacheShape
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.units import GIB
 
@@ -28,7 +28,7 @@ def program(
     *,
     python: str,
     device: str,
-    shape: Shape,
+    shape: CacheShape,
     rank: int,
     slots: int,
 ) -> Program:
@@ -46,7 +46,7 @@ def program(
 
 
 def arguments(
-    plan: ServePlan, options: VllmOptions, *, device: str, shape: Shape, rank: int, slots: int
+    plan: ServePlan, options: VllmOptions, *, device: str, shape: CacheShape, rank: int, slots: int
 ) -> list[str]:
     """``vllm serve``'s arguments. A prompt over the context is an error there, never cut."""
     found = [
@@ -109,7 +109,7 @@ def module(mount: AdapterMount) -> str:
     return json.dumps({"name": mount.name, "path": mount.path})
 
 
-def cache_bytes(plan: ServePlan, options: VllmOptions, *, device: str, shape: Shape) -> int | None:
+def cache_bytes(plan: ServePlan, options: VllmOptions, *, device: str, shape: CacheShape) -> int | None:
     """Bytes of KV cache to ask for, None to let vLLM take its share of a GPU.
 
     On a CPU vLLM would take a fixed share of all memory, however small the model; here it gets what `parallel`

@@ -17,14 +17,14 @@ ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
-class Shape(NamedTuple):
+class CacheShape(NamedTuple):
     """What the configuration says of the model. A number that is not there is None."""
 
     context_tokens: int | None
     kv_bytes_per_token: int | None
 
 
-def read_shape(folder: Path) -> Shape:
+def read_shape(folder: Path) -> CacheShape:
     """Read ``config.json``. Raises `InputError` when it is not there or not JSON."""
     raw = _json(folder / CONFIG)
     text: dict[str, Any] = raw.get("text_config") or raw
@@ -37,10 +37,10 @@ def read_shape(folder: Path) -> Shape:
     # Keys and values, two bytes each: vLLM's cache has the model's own numbers, 16 bits wide on every engine here.
     bytes_per_token = 2 * 2 * layers * kv_heads * per_head if known else None  # type: ignore[operator]
     context = text.get("max_position_embeddings")
-    return Shape(context if isinstance(context, int) else None, bytes_per_token)
+    return CacheShape(context if isinstance(context, int) else None, bytes_per_token)
 
 
-def check_weights(plan: ServePlan, *, has_template: bool) -> Shape:
+def check_weights(plan: ServePlan, *, has_template: bool) -> CacheShape:
     """The model's shape, when the plan's folder can be served. Raises `EngineError` and `InputError`."""
     if plan.weights_path is None:
         raise EngineError(f"no weights are named for {plan.model}", hint=f"freehold pull {plan.model}")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from freehold.engines.weights.check import CHUNK_BYTES
-from freehold.engines.weights.reference import Package
+from freehold.engines.weights.source import Package
 from freehold.engines.weights.store import storage_errors
 from freehold.errors import StorageError, WeightsError
 from freehold.types.progress import Progress

@@ -12,6 +12,9 @@ import platform
 from pathlib import Path
 from typing import NamedTuple
 
+from freehold.hardware import cgroup
+from freehold.hardware.cgroup import kernel_text
+
 ISA_FLAGS: dict[str, str] = {
     "sse4_2": "SSE4.2",
     "avx": "AVX",
@@ -46,7 +49,7 @@ def cores(root: Path = Path("/")) -> KnownNumber:
         allowed, how = len(os.sched_getaffinity(0)), "CPU affinity"
     except AttributeError:  # not Linux
         allowed, how = os.cpu_count() or 1, "os.cpu_count"
-    for folder in _group_folders(root, "cpu"):
+    for folder in cgroup.folders(root, "cpu"):
         quota = _quota(folder)
         if quota is not None and quota < allowed:
             allowed, how = max(1, -int(-quota // 1)), f"cgroup quota in {folder}"
@@ -58,7 +61,7 @@ def memory_limit(root: Path = Path("/")) -> KnownNumber:
     import psutil
 
     limit, how = int(psutil.virtual_memory().total), "physical memory"
-    for folder in _group_folders(root, "memory"):
+    for folder in cgroup.folders(root, "memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):
             value = _number(folder / name)
             if value is not None and value < limit:
@@ -72,7 +75,7 @@ def memory_available(limit: KnownNumber, root: Path = Path("/")) -> KnownNumber:
     import psutil
 
     free, how = int(psutil.virtual_memory().available), "free physical memory"
-    for folder in _group_folders(root, "memory"):
+    for folder in cgroup.folders(root, "memory"):
         for limit_name, used_name in (
             ("memory.max", "memory.current"),
             ("memory.limit_in_bytes", "memory.usage_in_bytes"),
@@ -88,7 +91,7 @@ def memory_available(limit: KnownNumber, root: Path = Path("/")) -> KnownNumber:
 
 def name(root: Path = Path("/")) -> str:
     """The CPU's name as the kernel gives it."""
-    for line in _lines(root / "proc/cpuinfo"):
+    for line in kernel_text(root / "proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")
         if key.strip() in ("model name", "Model", "Hardware") and value.strip():
             return value.strip()
@@ -97,7 +100,7 @@ def name(root: Path = Path("/")) -> str:
 
 def isa(root: Path = Path("/")) -> tuple[str, ...]:
     """Instruction sets that matter for inference, as far as the kernel reports them."""
-    for line in _lines(root / "proc/cpuinfo"):
+    for line in kernel_text(root / "proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")
         if key.strip() in ("flags", "Features"):
             flags = set(value.split())
@@ -105,35 +108,8 @@ def isa(root: Path = Path("/")) -> tuple[str, ...]:
     return ("NEON",) if platform.machine() in ("arm64", "aarch64") else ()
 
 
-def _group_folders(root: Path, controller: str) -> list[Path]:
-    """Folders of this process's control group for `controller`, innermost first, up to the mount's root.
-
-    Inside a container /proc/self/cgroup may name a path of the host that does not exist here; the mount's
-    root then is the container's own group.
-    """
-    folders: list[Path] = []
-    for line in _lines(root / "proc/self/cgroup"):
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            mount = root / "sys/fs/cgroup"
-        elif controller in controllers.split(","):
-            mount = root / "sys/fs/cgroup" / controllers
-            if not mount.exists():
-                mount = root / "sys/fs/cgroup" / controller
-        else:
-            continue
-        place = mount / path.strip().lstrip("/")
-        while place != mount and mount in place.parents:
-            if place.exists():
-                folders.append(place)
-            place = place.parent
-        if mount.exists():
-            folders.append(mount)
-    return folders
-
-
 def _quota(folder: Path) -> float | None:
-    parts = _text(folder / "cpu.max").split()
+    parts = kernel_text(folder / "cpu.max").split()
     if len(parts) == 2 and parts[0] != "max":
         return int(parts[0]) / int(parts[1])
     quota, period = _number(folder / "cpu.cfs_quota_us"), _number(folder / "cpu.cfs_period_us")
@@ -141,7 +117,7 @@ def _quota(folder: Path) -> float | None:
 
 
 def _droppable_cache(folder: Path) -> int:
-    for line in _lines(folder / "memory.stat"):
+    for line in kernel_text(folder / "memory.stat").splitlines():
         key, _, value = line.partition(" ")
         if key in ("inactive_file", "total_inactive_file"):
             return int(value)
@@ -149,19 +125,8 @@ def _droppable_cache(folder: Path) -> int:
 
 
 def _number(path: Path) -> int | None:
-    text = _text(path).strip()
+    text = kernel_text(path).strip()
     return int(text) if text.lstrip("-").isdigit() else None
-
-
-def _lines(path: Path) -> list[str]:
-    return _text(path).splitlines()
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:  # not this kind of system: the caller goes on to the next source
-        return ""
 
 
 def load_average() -> float | None:

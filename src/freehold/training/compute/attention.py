@@ -195,7 +195,10 @@ def backward(
     *,
     into: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
 ) -> None:
-    """Gradients of query, key and value, put into zeros `into`."""
+    """Gradients of query, key and value, put into zeros `into`.
+
+    Its nine arguments are autograd's: the gradient, the three inputs, what `forward` saved and what it was called with.
+    """
     native = _native(query, key, value)
     left = iter(kept)
     for group, prefix in _layout(pack):
@@ -217,7 +220,7 @@ def backward(
         _repack(into[2], parts[2], group, prefix)
 
 
-def _native(*tensors: torch.Tensor) -> kernels.Native | None:
+def _native(*tensors: torch.Tensor) -> kernels.NativeKernels | None:
     native = kernels.of(*tensors)
     apart = all(x.stride(2) == 1 and x.stride(1) == x.shape[2] for x in tensors)
     return native if apart and tensors[0].shape[2] <= kernels.WIDEST_HEAD else None
@@ -230,7 +233,13 @@ def _is_short(group: Group, prefix: int, heads: int, window: int | None) -> bool
 
 
 def _gathered(
-    native: kernels.Native, x: torch.Tensor, group: Group, prefix: int, kv_heads: int, *, real: bool = False
+    native: kernels.NativeKernels,
+    x: torch.Tensor,
+    group: Group,
+    prefix: int,
+    kv_heads: int,
+    *,
+    real: bool = False,
 ) -> torch.Tensor:
     """(rows · kv heads, heads per kv head · (prefix + length), width); with `real`, filled slots are zero."""
     rows, length = group.at.shape
@@ -242,7 +251,7 @@ def _gathered(
 
 
 def _scattered(
-    native: kernels.Native, blocks: torch.Tensor, group: Group, prefix: int, into: torch.Tensor
+    native: kernels.NativeKernels, blocks: torch.Tensor, group: Group, prefix: int, into: torch.Tensor
 ) -> None:
     rows, length = group.at.shape
     _, heads, width = into.shape
@@ -253,7 +262,7 @@ def _scattered(
 
 
 def _native_forward(
-    native: kernels.Native,
+    native: kernels.NativeKernels,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -273,7 +282,7 @@ def _native_forward(
 
 
 def _native_backward(
-    native: kernels.Native,
+    native: kernels.NativeKernels,
     grad: torch.Tensor,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -284,6 +293,7 @@ def _native_backward(
     scale: float,
     into: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
 ) -> None:
+    """`backward` of one group by freehold's own loops; its arguments are those of `backward`, for this group."""
     kv, length = key.shape[1], group.at.shape[1]
     part = _gathered(native, grad, group, 0, kv, real=True)
     _scattered(native, torch.bmm(probabilities.transpose(1, 2), part), group, prefix, into[2])
@@ -372,8 +382,8 @@ def _interface(
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     rows = [x[0].transpose(0, 1) for x in (query, key, value)]
     device = query.device.type
-    # Under autocast the rotation leaves query and key in float32 beside a value in bf16: as for PyTorch's own
-    # attention all are cast, here, because autocast does not reach into what we differentiate ourselves.
+    # Under autocast the rotation leaves query and key in float32 and the value in bf16: as for PyTorch's own
+    # attention all are cast, here, because autocast does not reach into a function with a backward pass of its own.
     if torch.is_autocast_enabled(device):
         kind = torch.get_autocast_dtype(device)
         rows = [x.to(kind) for x in rows]

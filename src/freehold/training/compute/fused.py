@@ -113,7 +113,7 @@ class Projection:
             at += a.shape[0]
 
 
-class Room:
+class ScratchMemory:
     """Memory that a layer keeps from step to step.
 
     What is kept for backward is large and has another length at every step. Allocated anew each time it leaves
@@ -135,10 +135,10 @@ class Room:
         self._kept.clear()
 
 
-class Layer(NamedTuple):
+class DecoderLayer(NamedTuple):
     """One decoder layer's parts."""
 
-    room: Room
+    room: ScratchMemory
 
     qkv: Projection
     out: Projection
@@ -161,12 +161,12 @@ class Layer(NamedTuple):
         return query, key, value
 
 
-class Attend(torch.autograd.Function):
+class AttentionBlock(torch.autograd.Function):
     """RMS norm, query, key, value, rotation, attention, output projection, and the residual."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, layer: Layer, cos: torch.Tensor, sin: torch.Tensor, pack: Pack
+        ctx: Any, x: torch.Tensor, layer: DecoderLayer, cos: torch.Tensor, sin: torch.Tensor, pack: Pack
     ) -> torch.Tensor:
         normed, inverse = rms_norm(x, layer.norm_in, layer.eps)
         room = layer.room.take("qkv", x.shape[0], layer.qkv.weight.shape[0], x)
@@ -189,7 +189,7 @@ class Attend(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, inverse, qkv, attended, cos, sin, low, out_low, *kept = ctx.saved_tensors
-        layer: Layer = ctx.layer
+        layer: DecoderLayer = ctx.layer
         grad, d_low = layer.out.backward(grads[0], out_low)
         layer.out.learn(d_low, attended)
         d_qkv = torch.zeros_like(qkv)
@@ -212,7 +212,7 @@ class GatedMlp(torch.autograd.Function):
     """RMS norm, gate and up, SiLU, down, and the residual."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, layer: Layer) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, layer: DecoderLayer) -> torch.Tensor:
         normed, inverse = rms_norm(x, layer.norm_mlp, layer.eps)
         room = layer.room.take("both", x.shape[0], layer.gate_up.weight.shape[0], x)
         both, low = layer.gate_up.forward(normed, into=room)
@@ -224,7 +224,7 @@ class GatedMlp(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
         x, inverse, both, low, down_low = ctx.saved_tensors
-        layer: Layer = ctx.layer
+        layer: DecoderLayer = ctx.layer
         d_inner, d_low = layer.down.backward(grads[0], down_low)
         d_both, inner = swiglu_backward(d_inner, both)
         layer.down.learn(d_low, inner)
@@ -242,8 +242,8 @@ class FusedDecoder:
         self.embed = decoder.embed_tokens
         self.rotary = decoder.rotary_emb
         self.layers = [
-            Layer(
-                room=Room(),
+            DecoderLayer(
+                room=ScratchMemory(),
                 qkv=Projection(
                     [layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj],
                     parameters,
@@ -285,7 +285,7 @@ class FusedDecoder:
         """From now on keep only each layer's input, and compute the layer again on the way back (Chen et al. 2016,
         arXiv:1604.06174). One layer at a time is then whole in memory, so all of them share one room."""
         self.release()
-        room = Room()
+        room = ScratchMemory()
         self.layers = [layer._replace(room=room) for layer in self.layers]
         self._recompute = True
 
@@ -310,5 +310,7 @@ class FusedDecoder:
         return x
 
 
-def _layer(x: torch.Tensor, layer: Layer, cos: torch.Tensor, sin: torch.Tensor, pack: Pack) -> torch.Tensor:
-    return differentiable(GatedMlp, differentiable(Attend, x, layer, cos, sin, pack), layer)
+def _layer(
+    x: torch.Tensor, layer: DecoderLayer, cos: torch.Tensor, sin: torch.Tensor, pack: Pack
+) -> torch.Tensor:
+    return differentiable(GatedMlp, differentiable(AttentionBlock, x, layer, cos, sin, pack), layer)

@@ -27,7 +27,7 @@ _FLAGS = (
 WIDEST_HEAD = 1024  # `scatter` sums a head's prefix in a buffer of this size.
 
 
-class Native:
+class NativeKernels:
     """The compiled loops. Arrays are contiguous bfloat16 on the CPU unless said otherwise."""
 
     def __init__(self, library: Any) -> None:
@@ -49,7 +49,7 @@ class Native:
 
 
 @functools.cache
-def load() -> Native | None:
+def load() -> NativeKernels | None:
     """Compile and load; None where that does not work."""
     compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
     if compiler is None or os.name != "posix":
@@ -67,11 +67,11 @@ def load() -> Native | None:
                 capture_output=True,
                 timeout=120,
             )
-            return Native(ctypes.CDLL(str(target)))
+            return NativeKernels(ctypes.CDLL(str(target)))
     return None
 
 
-def of(*tensors: torch.Tensor) -> Native | None:
+def of(*tensors: torch.Tensor) -> NativeKernels | None:
     """The compiled loops when they can work on these tensors, else None."""
     if all(x.dtype == torch.bfloat16 and x.device.type == "cpu" for x in tensors):
         return load()

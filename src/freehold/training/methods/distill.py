@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from freehold.training.compute.loss import cross_entropy_sum
 from freehold.training.compute.packing import pack
-from freehold.training.methods.distill_samples import Taught
+from freehold.training.methods.distill_samples import TaughtSample
 from freehold.training.methods.lora import LoraTrainer
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _CHUNK_ROWS = 128
 
 
 class DistillTrainer(LoraTrainer):
-    """Trains an adapter on `Taught` samples."""
+    """Trains an adapter on `TaughtSample`s."""
 
     def loss_sum(self, samples: Sequence[Any]) -> tuple[torch.Tensor, int, int]:
         """Summed loss of samples computed at once, the number of targets, and of tokens (unpacked)."""
@@ -75,7 +75,7 @@ class DistillTrainer(LoraTrainer):
         return total
 
 
-def _placed(samples: Sequence[Taught]) -> tuple[list[int], list[Any]]:
+def _placed(samples: Sequence[TaughtSample]) -> tuple[list[int], list[Any]]:
     """Rows of the packed targets that have a teacher's distribution, in the order `pack` lays samples out."""
     rows: list[int] = []
     soft: list[Any] = []

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.training.formatting import Encoded, Reject, format_samples
+from freehold.training.formatting import Encoded, RejectedSample, format_samples
 from freehold.types.dataset import Sample, TeacherToken
 
 
-class Soft(NamedTuple):
+class SoftTarget(NamedTuple):
     """The teacher's distribution at one target: `at` counts the sample's targets from 0. `probabilities` of the
     student's tokens `ids` sum to at most 1; the rest belongs to all other tokens."""
 
@@ -30,30 +30,30 @@ class Soft(NamedTuple):
     probabilities: tuple[float, ...]
 
 
-class Taught(NamedTuple):
+class TaughtSample(NamedTuple):
     """One sample as tokens (see `Encoded`) with what the teacher thought."""
 
     id: str
     ids: tuple[int, ...]
     mask: tuple[bool, ...]
-    soft: tuple[Soft, ...]
+    soft: tuple[SoftTarget, ...]
 
 
-class AllTaught(NamedTuple):
+class TaughtSamples(NamedTuple):
     """All samples of a split, and what is not trained on."""
 
-    samples: list[Taught]
-    rejects: list[Reject]
+    samples: list[TaughtSample]
+    rejects: list[RejectedSample]
 
 
-def format_taught(tokenizer: Any, samples: Iterable[Sample], *, max_tokens: int) -> AllTaught:
+def format_taught(tokenizer: Any, samples: Iterable[Sample], *, max_tokens: int) -> TaughtSamples:
     """Tokenize samples with the incumbent's answer as the target, gold or not. Those without one are rejected."""
-    found: list[Taught] = []
-    rejects: list[Reject] = []
+    found: list[TaughtSample] = []
+    rejects: list[RejectedSample] = []
     for sample in samples:
         if sample.incumbent is None:
             rejects.append(
-                Reject(
+                RejectedSample(
                     sample_id=sample.id, code="no_teacher", reason="the incumbent's answer is not recorded"
                 )
             )
@@ -64,15 +64,15 @@ def format_taught(tokenizer: Any, samples: Iterable[Sample], *, max_tokens: int)
         formatted = format_samples(tokenizer, [own], max_tokens=max_tokens)
         rejects += formatted.rejects
         found += [_taught(tokenizer, one, own) for one in formatted.samples]
-    return AllTaught(found, rejects)
+    return TaughtSamples(found, rejects)
 
 
-def _taught(tokenizer: Any, encoded: Encoded, sample: Sample) -> Taught:
+def _taught(tokenizer: Any, encoded: Encoded, sample: Sample) -> TaughtSample:
     soft = soft_targets(tokenizer, encoded, sample.teacher) if sample.teacher else ()
-    return Taught(encoded.id, encoded.ids, encoded.mask, soft)
+    return TaughtSample(encoded.id, encoded.ids, encoded.mask, soft)
 
 
-def soft_targets(tokenizer: Any, encoded: Encoded, teacher: Sequence[TeacherToken]) -> tuple[Soft, ...]:
+def soft_targets(tokenizer: Any, encoded: Encoded, teacher: Sequence[TeacherToken]) -> tuple[SoftTarget, ...]:
     """The teacher's distributions at the aligned targets of an answer."""
     targets = [token for token, wanted in zip(encoded.ids, encoded.mask, strict=True) if wanted]
     starts = _starts(tokenizer, targets)
@@ -103,7 +103,7 @@ def _starts(tokenizer: Any, targets: Sequence[int]) -> list[int | None]:
     return starts
 
 
-def _soft(tokenizer: Any, at: int, told: TeacherToken) -> Soft | None:
+def _soft(tokenizer: Any, at: int, told: TeacherToken) -> SoftTarget | None:
     shares: dict[int, float] = {}
     for text, logprob in told.top:
         ids = tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
@@ -114,4 +114,4 @@ def _soft(tokenizer: Any, at: int, told: TeacherToken) -> Soft | None:
     total = sum(shares.values())
     if total > 1.0:  # rounding of the log-probabilities
         shares = {token: share / total for token, share in shares.items()}
-    return Soft(at, tuple(shares), tuple(shares.values()))
+    return SoftTarget(at, tuple(shares), tuple(shares.values()))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from freehold.errors import TrainingError
 from freehold.training.base import Base, choose_precision
-from freehold.training.compute.optimizing import Optimized
 from freehold.training.compute.packing import pack
+from freehold.training.compute.trainer_base import TrainerBase
 from freehold.training.formatting import Encoded
 from freehold.training.methods.lora import LoraTrainer
 from freehold.types.config import FinetuneConfig
@@ -32,20 +32,16 @@ class FullTrainer(LoraTrainer):
         import torch
 
         self.base = base
-        self.config = config
-        self.losses = {}
         self.model = base.model
         _check_room(base)
         torch.manual_seed(config.seed)
         self.model.requires_grad_(True)
-        Optimized.__init__(self, self.model, base.device, config)
+        TrainerBase.__init__(self, self.model, base.device, config)
         self._decoder = self.model.get_decoder()
         self._head = self.model.get_output_embeddings().weight
         self._softcap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
         self._fused = None
-        self.pack_tokens = config.pack_tokens
         self._half = choose_precision(config.precision, base.device).name == "bf16"
-        self._recomputes = False
         if config.gradient_checkpointing:
             self.recompute()
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from freehold.errors import TrainingError
 from freehold.training import group, schedule
 from freehold.training.base import Base
-from freehold.training.compute.optimizing import Optimized
 from freehold.training.compute.packing import Pack, pack, packed_order
+from freehold.training.compute.trainer_base import TrainerBase
 from freehold.training.formatting import Encoded
-from freehold.training.loop import Evaluation
 from freehold.training.methods import checks
+from freehold.training.trainer import ValidationResult
 from freehold.types.config import FinetuneConfig
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def attach(base: Base, config: FinetuneConfig) -> Any:
         return peft.get_peft_model(base.model, adapter_config(base, config))
 
 
-def checkpointed(model: Any, layers: Iterable[Any]) -> None:
-    """Let a model's layers compute their activations again on the way back.
+def checkpoint_layers(model: Any, layers: Iterable[Any]) -> None:
+    """Let a model's layers compute their activations again in the backward pass.
 
     transformers does so in training mode only. The mode is set for the layers as such and not for what is in them, so
     that nothing else changes with it.
@@ -90,18 +90,13 @@ def _smallest_side(model: Any, targets: str | tuple[str, ...]) -> int:
     return min(sides, default=1 << 30)
 
 
-class LoraTrainer(Optimized):
-    """Trains one adapter on one base. `model` is the PEFT model and may be saved at any time.
-
-    `losses` are −log p of the last step's answers, by sample, as they were before the step.
-    """
+class LoraTrainer(TrainerBase):
+    """Trains one adapter on one base. `model` is the PEFT model and may be saved at any time."""
 
     def __init__(self, base: Base, config: FinetuneConfig) -> None:
         from freehold.training.compute.fused import FusedDecoder
 
         self.base = base
-        self.config = config
-        self.losses: dict[str, float] = {}
         self.model = attach(base, config)
         super().__init__(self.model, base.device, config)
         self._decoder = self.model.base_model.model.get_decoder()
@@ -112,8 +107,6 @@ class LoraTrainer(Optimized):
             if FusedDecoder.covers(self._decoder, config)
             else None
         )
-        self.pack_tokens = config.pack_tokens
-        self._recomputes = False
         if config.gradient_checkpointing:
             self.recompute()
 
@@ -122,19 +115,11 @@ class LoraTrainer(Optimized):
         """Which code computes the layers: ``fused`` or ``modules``."""
         return "modules" if self._fused is None else "fused"
 
-    def recompute(self) -> bool:
-        """Keep one input per layer from now on and compute the rest again on the way back; the gradient is the same.
-
-        False when it was so already, or was forbidden (`gradient_checkpointing = false`).
-        """
-        if self._recomputes or self.config.gradient_checkpointing is False:
-            return False
-        self._recomputes = True
+    def _checkpoint_layers(self) -> None:
         if self._fused is not None:
             self._fused.recompute()
         else:
-            checkpointed(self.base.model, self._decoder.layers)
-        return True
+            checkpoint_layers(self.base.model, self._decoder.layers)
 
     def _hidden(self, packed: Pack) -> torch.Tensor:
         """Normed hidden states at the positions that predict a target, (targets, width)."""
@@ -162,7 +147,7 @@ class LoraTrainer(Optimized):
         return total, len(packed.targets), packed.plain_tokens
 
     def remember(self, samples: Sequence[Encoded], packed: Pack, each: torch.Tensor) -> None:
-        """Keep the loss of each sample by its targets' losses (rows,), for `freehold.training.doubts`."""
+        """Keep the loss of each sample by its targets' losses (rows,), for `freehold.training.loss_history`."""
         sums = each.new_zeros(packed.samples).index_add_(0, packed.owners, each.detach())
         self.losses.update(zip(packed_order(samples), sums.tolist(), strict=True))
 
@@ -189,7 +174,7 @@ class LoraTrainer(Optimized):
         self.move(loss, samples, rate)
         return loss / targets, int(tokens)
 
-    def evaluate(self, samples: Sequence[Encoded]) -> Evaluation:
+    def evaluate(self, samples: Sequence[Encoded]) -> ValidationResult:
         """How well samples are answered, without learning."""
         import torch
 
@@ -207,7 +192,7 @@ class LoraTrainer(Optimized):
                 wrong = len(set(packed.owners[~right].tolist()))
                 exact += packed.samples - wrong
         loss, targets, exact, count = group.totals(loss, targets, exact, len(samples))
-        return Evaluation(loss / targets, exact / count)
+        return ValidationResult(loss / targets, exact / count)
 
     @contextlib.contextmanager
     def _nothing_dropped(self) -> Iterator[None]:

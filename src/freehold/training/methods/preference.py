@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 from freehold.errors import MissingExtraError, TrainingError
 from freehold.training import group, schedule
 from freehold.training.base import Base
-from freehold.training.compute.optimizing import Optimized
-from freehold.training.loop import Evaluation
+from freehold.training.compute.trainer_base import TrainerBase
 from freehold.training.methods import lora
-from freehold.training.methods.preference_samples import Judged, Pair
+from freehold.training.methods.preference_samples import JudgedAnswer, PreferencePair
+from freehold.training.trainer import ValidationResult
 from freehold.types.config import FinetuneConfig
 
 if TYPE_CHECKING:
@@ -49,34 +49,26 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-class PreferenceTrainer(Optimized):
-    """Trains an adapter on `Pair`s (``dpo``) or `Judged` answers (``kto``). `model` is the PEFT model."""
+class PreferenceTrainer(TrainerBase):
+    """Trains an adapter on `PreferencePair`s (``dpo``) or `JudgedAnswer`s (``kto``). `model` is the PEFT model."""
 
     def __init__(self, base: Base, config: FinetuneConfig) -> None:
         import torch
 
         require()
         self.base = base
-        self.config = config
         self.path = f"modules, loss by TRL ({config.method})"
-        self.pack_tokens = config.pack_tokens
         base.model.set_attn_implementation("sdpa")
         torch.manual_seed(config.seed)
         with _quiet(), lora.attaching():
             self._trl = _dpo(base, config) if config.method == "dpo" else _kto(base, config)
         self.model = self._trl.model
         super().__init__(self.model, base.device, config)
-        self._recomputes = False
         if config.gradient_checkpointing:
             self.recompute()
 
-    def recompute(self) -> bool:
-        """Compute activations again on the way back from now on; False when it was so already, or was forbidden."""
-        if self._recomputes or self.config.gradient_checkpointing is False:
-            return False
-        self._recomputes = True
-        lora.checkpointed(self.base.model, ())  # `step` puts the whole model in training mode.
-        return True
+    def _checkpoint_layers(self) -> None:
+        lora.checkpoint_layers(self.base.model, ())  # `step` puts the whole model in training mode.
 
     def step(self, samples: Sequence[Any], rate: float) -> tuple[float, int]:
         """One optimizer step; returns the mean loss per sample and the tokens seen. Raises `TrainingError`."""
@@ -96,7 +88,7 @@ class PreferenceTrainer(Optimized):
         self.move(loss, samples, rate)
         return loss / count, int(tokens)
 
-    def evaluate(self, samples: Sequence[Any]) -> Evaluation:
+    def evaluate(self, samples: Sequence[Any]) -> ValidationResult:
         """Mean loss, and the share judged as people did: the better answer, or the liked ones above zero, gained
         more on the base than the worse."""
         import torch
@@ -115,7 +107,7 @@ class PreferenceTrainer(Optimized):
                 loss += float(computed) * len(part)
                 right += self._right(part)
         loss, right, count = group.totals(loss, right, len(samples))
-        return Evaluation(loss / count, right / count)
+        return ValidationResult(loss / count, right / count)
 
     def _right(self, part: Sequence[Any]) -> float:
         metrics = self._trl._metrics["eval"]
@@ -124,7 +116,7 @@ class PreferenceTrainer(Optimized):
         gains = self._gains(part)
         return float(sum((gain > 0) == one.liked for gain, one in zip(gains, part, strict=True)))
 
-    def _gains(self, part: Sequence[Judged]) -> list[float]:
+    def _gains(self, part: Sequence[JudgedAnswer]) -> list[float]:
         """How much likelier each answer is than to the base, in nats."""
         import torch
 
@@ -162,7 +154,7 @@ class PreferenceTrainer(Optimized):
         return parts
 
 
-def _pair(one: Pair) -> dict[str, Any]:
+def _pair(one: PreferencePair) -> dict[str, Any]:
     return {
         "prompt_ids": list(one.prompt),
         "chosen_ids": list(one.chosen),
@@ -170,7 +162,7 @@ def _pair(one: Pair) -> dict[str, Any]:
     }
 
 
-def _judged(one: Judged, other: tuple[int, ...]) -> dict[str, Any]:
+def _judged(one: JudgedAnswer, other: tuple[int, ...]) -> dict[str, Any]:
     return {
         "prompt_ids": list(one.prompt),
         "completion_ids": list(one.completion),
@@ -204,7 +196,7 @@ def _dpo(base: Base, config: FinetuneConfig) -> Any:
         def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
             return dataset  # it is tokens already
 
-    row = _pair(Pair("", (0,), (0,), (0,)))
+    row = _pair(PreferencePair("", (0,), (0,), (0,)))
     return Dpo(
         model=base.model,
         args=trl.DPOConfig(**_arguments(config, base)),
@@ -223,7 +215,7 @@ def _kto(base: Base, config: FinetuneConfig) -> Any:
         def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
             return dataset  # it is tokens already
 
-    row = _judged(Judged("", (0,), (0,), True), (0,))
+    row = _judged(JudgedAnswer("", (0,), (0,), True), (0,))
     return Kto(
         model=base.model,
         args=trl.KTOConfig(**_arguments(config, base)),

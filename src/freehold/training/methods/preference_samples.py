@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from freehold.training.formatting import Encoded, Reject, Tokenizer, format_samples
+from freehold.training.formatting import Encoded, RejectedSample, Tokenizer, format_samples
 from freehold.types.dataset import Sample
 
 
-class Pair(NamedTuple):
+class PreferencePair(NamedTuple):
     """A prompt with a better and a worse answer, as token ids."""
 
     id: str
@@ -29,7 +29,7 @@ class Pair(NamedTuple):
         return self.prompt + self.chosen + self.prompt + self.rejected
 
 
-class Judged(NamedTuple):
+class JudgedAnswer(NamedTuple):
     """A prompt with one answer that somebody liked, or did not."""
 
     id: str
@@ -43,18 +43,18 @@ class Judged(NamedTuple):
         return self.prompt + self.completion
 
 
-class Pairs(NamedTuple):
+class PreferencePairs(NamedTuple):
     """All pairs of a split, and what is not trained on."""
 
-    samples: list[Pair]
-    rejects: list[Reject]
+    samples: list[PreferencePair]
+    rejects: list[RejectedSample]
 
 
-class AllJudged(NamedTuple):
+class JudgedAnswers(NamedTuple):
     """All judged answers of a split, and what is not trained on."""
 
-    samples: list[Judged]
-    rejects: list[Reject]
+    samples: list[JudgedAnswer]
+    rejects: list[RejectedSample]
 
 
 class _Cut(NamedTuple):
@@ -62,10 +62,10 @@ class _Cut(NamedTuple):
     answer: tuple[int, ...]
 
 
-def format_pairs(tokenizer: Tokenizer, samples: Iterable[Sample], *, max_tokens: int) -> Pairs:
+def format_pairs(tokenizer: Tokenizer, samples: Iterable[Sample], *, max_tokens: int) -> PreferencePairs:
     """Tokenize samples that have a worse answer beside the target; others are rejected (``no_pair``)."""
-    found: list[Pair] = []
-    rejects: list[Reject] = []
+    found: list[PreferencePair] = []
+    rejects: list[RejectedSample] = []
     for sample in samples:
         if not sample.rejected:
             rejects.append(_reject(sample, "no_pair", "no worse answer beside the right one"))
@@ -78,20 +78,20 @@ def format_pairs(tokenizer: Tokenizer, samples: Iterable[Sample], *, max_tokens:
             ),
             max_tokens,
         )
-        if isinstance(better, Reject) or isinstance(worse, Reject):
-            rejects.append(better if isinstance(better, Reject) else worse)  # type: ignore[arg-type]
+        if isinstance(better, RejectedSample) or isinstance(worse, RejectedSample):
+            rejects.append(better if isinstance(better, RejectedSample) else worse)  # type: ignore[arg-type]
         elif better.answer == worse.answer:
             rejects.append(_reject(sample, "same_answers", "the better and the worse answer are the same"))
         else:
-            found.append(Pair(sample.id, better.prompt, better.answer, worse.answer))
-    return Pairs(found, rejects)
+            found.append(PreferencePair(sample.id, better.prompt, better.answer, worse.answer))
+    return PreferencePairs(found, rejects)
 
 
-def format_judged(tokenizer: Tokenizer, samples: Iterable[Sample], *, max_tokens: int) -> AllJudged:
+def format_judged(tokenizer: Tokenizer, samples: Iterable[Sample], *, max_tokens: int) -> JudgedAnswers:
     """Tokenize samples with a like or dislike. A pair counts as one liked and one disliked answer; others are
     rejected (``not_judged``)."""
-    found: list[Judged] = []
-    rejects: list[Reject] = []
+    found: list[JudgedAnswer] = []
+    rejects: list[RejectedSample] = []
     for sample in samples:
         plain = msgspec.structs.replace(sample, rejected=None, desirable=None)
         parts: list[tuple[Sample, bool]] = []
@@ -104,14 +104,14 @@ def format_judged(tokenizer: Tokenizer, samples: Iterable[Sample], *, max_tokens
             rejects.append(_reject(sample, "not_judged", "nobody has said whether this answer is good"))
         for part, liked in parts:
             cut = _cut(tokenizer, part, max_tokens)
-            if isinstance(cut, Reject):
+            if isinstance(cut, RejectedSample):
                 rejects.append(cut)
             else:
-                found.append(Judged(sample.id, cut.prompt, cut.answer, liked))
-    return AllJudged(found, rejects)
+                found.append(JudgedAnswer(sample.id, cut.prompt, cut.answer, liked))
+    return JudgedAnswers(found, rejects)
 
 
-def _cut(tokenizer: Tokenizer, sample: Sample, max_tokens: int) -> _Cut | Reject:
+def _cut(tokenizer: Tokenizer, sample: Sample, max_tokens: int) -> _Cut | RejectedSample:
     """Prompt and answer of a sample, or why there are none."""
     formatted = format_samples(tokenizer, [sample], max_tokens=max_tokens)
     if formatted.rejects:
@@ -123,5 +123,5 @@ def _cut(tokenizer: Tokenizer, sample: Sample, max_tokens: int) -> _Cut | Reject
     return _Cut(encoded.ids[:at], encoded.ids[at:])
 
 
-def _reject(sample: Sample, code: str, reason: str) -> Reject:
-    return Reject(sample_id=sample.id, code=code, reason=reason)
+def _reject(sample: Sample, code: str, reason: str) -> RejectedSample:
+    return RejectedSample(sample_id=sample.id, code=code, reason=reason)

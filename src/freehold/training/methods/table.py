@@ -10,30 +10,30 @@ import msgspec
 from freehold.errors import MissingExtraError, TrainingError
 from freehold.training import job as jobs
 from freehold.training.base import Base
-from freehold.training.formatting import Reject, format_samples
-from freehold.training.loop import Trainer
+from freehold.training.formatting import RejectedSample, format_samples
+from freehold.training.trainer import Trainer
 from freehold.types import strict
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Sample, SplitName
 
 
-class Formatted(NamedTuple):
+class FormattedSplit(NamedTuple):
     """A split as a trainer takes it, and what is not trained on."""
 
     samples: Sequence[Any]
-    rejects: list[Reject]
+    rejects: list[RejectedSample]
 
 
 class Approach(NamedTuple):
     """One method. `make` puts a trainer on a loaded base, `format` tokenizes samples for it."""
 
     make: Callable[[Base, FinetuneConfig], Trainer]
-    format: Callable[[Any, Iterable[Sample], FinetuneConfig], Formatted]
+    format: Callable[[Any, Iterable[Sample], FinetuneConfig], FormattedSplit]
     need: str = "add samples to the train split; a narrow task starts to work at about 100"
     judges: bool = False
     """Whether it learns from judgements of answers instead of imitating them."""
 
-    def read(self, job: jobs.Job, tokenizer: Any, split: SplitName) -> Formatted:
+    def read(self, job: jobs.Job, tokenizer: Any, split: SplitName) -> FormattedSplit:
         """A split of the job's dataset, tokenized."""
         return self.format(tokenizer, jobs.read_samples(job.dataset, split), job.config)
 
@@ -94,28 +94,28 @@ def _distill(base: Base, config: FinetuneConfig) -> Trainer:
     return DistillTrainer(base, config)
 
 
-def _imitated(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> Formatted:
-    return Formatted(
+def _imitated(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> FormattedSplit:
+    return FormattedSplit(
         *format_samples(tokenizer, samples, max_tokens=config.max_tokens, train_on=config.train_on)
     )
 
 
-def _taught(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> Formatted:
+def _taught(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> FormattedSplit:
     from freehold.training.methods.distill_samples import format_taught
 
-    return Formatted(*format_taught(tokenizer, samples, max_tokens=config.max_tokens))
+    return FormattedSplit(*format_taught(tokenizer, samples, max_tokens=config.max_tokens))
 
 
-def _pairs(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> Formatted:
+def _pairs(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> FormattedSplit:
     from freehold.training.methods.preference_samples import format_pairs
 
-    return Formatted(*format_pairs(tokenizer, samples, max_tokens=config.max_tokens))
+    return FormattedSplit(*format_pairs(tokenizer, samples, max_tokens=config.max_tokens))
 
 
-def _judged(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> Formatted:
+def _judged(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> FormattedSplit:
     from freehold.training.methods.preference_samples import format_judged
 
-    return Formatted(*format_judged(tokenizer, samples, max_tokens=config.max_tokens))
+    return FormattedSplit(*format_judged(tokenizer, samples, max_tokens=config.max_tokens))
 
 
 METHODS: dict[str, Approach] = {

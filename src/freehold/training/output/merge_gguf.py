@@ -35,7 +35,7 @@ OldValues = Callable[[], "np.ndarray[Any, Any]"]
 """Gives a tensor of the base, (rows, columns) float32; dequantizing takes time, and not everybody needs it."""
 
 
-class Learned(Protocol):
+class TrainedTensors(Protocol):
     """What training left: tensors by their GGUF names, in the row order of llama.cpp."""
 
     def names(self) -> set[str]:
@@ -154,7 +154,7 @@ def merge(job: MergeJob) -> Merged:
     adapter = folder / "adapter.gguf"
     reader = gguf.GGUFReader(job.weights.path)
     architecture = str(_value(reader, "general.architecture"))
-    learned: Learned
+    learned: TrainedTensors
     if (folder / WHOLE_WEIGHTS).is_file():
         learned = WholeTensors(folder, architecture)
     elif adapter.is_file():

@@ -1,6 +1,7 @@
 """`freehold.toml`: what people write. One file a group of tables; `project` has the whole and reads it."""
 
 from freehold.types.config.cluster import ClusterConfig
+from freehold.types.config.data import CurateConfig, DataConfig, PersonalData
 from freehold.types.config.project import (
     AppConfig,
     CandidatesConfig,

@@ -29,7 +29,7 @@ from freehold.evals.scoring import score_all, scorer_of
 from freehold.stats.compare import compare_scores
 from freehold.stats.rules import DecisionRule
 from freehold.store import open_store
-from freehold.training.reference import Asked, Reference, ReferenceJob, judge
+from freehold.training.reference import ReferenceJob, ReferenceQuery, ReferenceScores, judge
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import Task
@@ -99,8 +99,8 @@ def parity(
 
     served = anyio.run(ask)
     progress.say("the same prompts to the trainer's model")
-    asked = tuple(
-        Asked(
+    queries = tuple(
+        ReferenceQuery(
             id=sample.id,
             messages=sample.messages,
             tools=sample.tools,
@@ -113,7 +113,7 @@ def parity(
         ReferenceJob(
             weights=weights,
             adapter_path=adapter_path,
-            asked=asked,
+            queries=queries,
             threads=project.settings.threads,
             max_tokens=max_tokens if scored is not None else None,
         )
@@ -139,7 +139,7 @@ def parity(
 
 
 async def score_parity(
-    task: Task, samples: Sequence[Sample], served: Sequence[Transcript], trained: Sequence[Reference]
+    task: Task, samples: Sequence[Sample], served: Sequence[Transcript], trained: Sequence[ReferenceScores]
 ) -> ScoreParity | None:
     """Both sides' answers, scored against the same references and compared in pairs (None: nothing to score)."""
     rows = [

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from freehold import __version__
 from freehold.engines.transcript import Transcript
-from freehold.training.reference import Reference
+from freehold.training.reference import ReferenceScores
 from freehold.types.parity import Cause, ParityItem, ParityReport, ScoreParity
 
 LEAST_AGREEMENT = 0.95
@@ -20,7 +20,7 @@ MOST_DISTANCE = 0.15
 LEAST_STOPS = 0.9
 
 
-def compare(served: Transcript, trained: Reference) -> ParityItem:
+def compare(served: Transcript, trained: ReferenceScores) -> ParityItem:
     """One prompt's two sides."""
     at, ours, theirs = _difference(served, trained)
     count = len(trained.answer_ids)
@@ -44,7 +44,7 @@ def compare(served: Transcript, trained: Reference) -> ParityItem:
     )
 
 
-def _difference(served: Transcript, trained: Reference) -> tuple[int | None, str | None, str | None]:
+def _difference(served: Transcript, trained: ReferenceScores) -> tuple[int | None, str | None, str | None]:
     """Where prompts part, and the token there on the trainer's and the served side."""
     ours = trained.prompt_ids
     theirs = served.prompt_ids

@@ -13,7 +13,7 @@ from freehold.engines import ENGINES, probe
 from freehold.engines.llamacpp import native
 from freehold.engines.llamacpp.engine import usable_cores
 from freehold.engines.llamacpp.measure import measure_beside
-from freehold.engines.llamacpp.native import Native
+from freehold.engines.llamacpp.native import NativeBuild
 from freehold.engines.ollama.engine import OllamaOptions
 from freehold.engines.vllm import environment as vllm
 from freehold.errors import EngineError, UsageError
@@ -93,7 +93,9 @@ def remove_vllm(settings: Settings, flavour: str) -> int:
     return vllm.remove(settings.home, flavour)
 
 
-def install_native(settings: Settings, *, log_dir: Path, force: bool = False, progress: Progress) -> Native:
+def install_native(
+    settings: Settings, *, log_dir: Path, force: bool = False, progress: Progress
+) -> NativeBuild:
     """Build llama.cpp for this CPU, measure it beside the prebuilt library, and use the faster one from now on.
 
     Raises `EngineError` when building cannot help this CPU (unless `force`) or does not work out.
@@ -108,7 +110,7 @@ def install_native(settings: Settings, *, log_dir: Path, force: bool = False, pr
     return compare(built, settings, log_dir=log_dir, progress=progress)
 
 
-def compare(built: Native, settings: Settings, *, log_dir: Path, progress: Progress) -> Native:
+def compare(built: NativeBuild, settings: Settings, *, log_dir: Path, progress: Progress) -> NativeBuild:
     """Measure the build and the prebuilt library with the same weights, and record which one is used."""
     request = ServeRequest(engine="llamacpp", context_tokens=1024, parallel=1)
     plan = pull_and_plan(MEASURED_MODEL, request, settings, progress=progress)
@@ -127,7 +129,7 @@ def compare(built: Native, settings: Settings, *, log_dir: Path, progress: Progr
         )
     progress.step(f"measure {' and '.join(ways)} by turns", note=MEASURED_MODEL)
 
-    async def run() -> list[native.Speed]:
+    async def run() -> list[native.StreamSpeed]:
         return await measure_beside(
             plans, log_dir=log_dir, tell=lambda done, total: progress.update(done, total, unit="requests")
         )
@@ -141,10 +143,10 @@ def compare(built: Native, settings: Settings, *, log_dir: Path, progress: Progr
     return measured
 
 
-def faster(one: native.Speed, other: native.Speed) -> bool:
+def faster(one: native.StreamSpeed, other: native.StreamSpeed) -> bool:
     """Whether the product of both speeds, each to the power of its share, is larger."""
 
-    def worth(speed: native.Speed) -> float:
+    def worth(speed: native.StreamSpeed) -> float:
         return float(
             speed.prompt_tokens_per_second**PROMPT_SHARE
             * speed.completion_tokens_per_second ** (1 - PROMPT_SHARE)
@@ -153,7 +155,7 @@ def faster(one: native.Speed, other: native.Speed) -> bool:
     return worth(one) > worth(other)
 
 
-def _speeds(found: Native) -> str:
+def _speeds(found: NativeBuild) -> str:
     if found.speed is None:
         return "not measured"
     text = f"{found.speed.prompt_tokens_per_second:,.0f} · {found.speed.completion_tokens_per_second:,.0f} tokens/s"

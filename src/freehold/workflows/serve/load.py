@@ -11,7 +11,7 @@ import anyio
 import msgspec
 
 from freehold import __version__, files
-from freehold.engines.traffic import Workload, drive, from_bodies, knee, refusal, synthetic
+from freehold.engines.traffic import RequestBodies, drive, from_bodies, knee, refusal, synthetic
 from freehold.errors import InputError, UpstreamError, UsageError
 from freehold.hardware.probes import probe_machine
 from freehold.report.load_page import render_load
@@ -35,7 +35,7 @@ def workload_of(
     prompt_tokens: int = 256,
     completion_tokens: int = 64,
     shared_prefix_tokens: int = 0,
-) -> Workload:
+) -> RequestBodies:
     """The project's traces, the requests of a file (JSON lines of chat requests), or made-up prompts.
 
     Raises `UsageError` when there are none, `InputError` for a malformed file.
@@ -61,7 +61,7 @@ def load(
     *,
     endpoint: Endpoint,
     model: str,
-    workload: Workload,
+    workload: RequestBodies,
     streams: Sequence[int],
     seconds: float,
     progress: Progress,

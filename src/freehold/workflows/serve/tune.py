@@ -12,9 +12,9 @@ import msgspec
 from freehold import __version__
 from freehold.engines.llamacpp import agreement, native, requantize, tuning
 from freehold.engines.llamacpp.engine import usable_cores
-from freehold.engines.llamacpp.measure import Shape, measure_beside
-from freehold.engines.llamacpp.tuning import Settings, Trial, Tuned
-from freehold.engines.traffic import Workload, forms
+from freehold.engines.llamacpp.measure import RequestSize, measure_beside
+from freehold.engines.llamacpp.tuning import LlamaSettings, Trial, Tuned
+from freehold.engines.traffic import RequestBodies, forms
 from freehold.engines.traffic.beside import beside
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UsageError
@@ -46,7 +46,7 @@ def tune(
     parallel: int = 4,
     quantizations: Sequence[str] = QUANTIZATIONS,
     agree: float = tuning.AGREEMENT,
-    workload: Workload | None = None,
+    workload: RequestBodies | None = None,
     again: bool = False,
     progress: Progress,
 ) -> Tuned:
@@ -74,7 +74,7 @@ def tune(
             project.settings,
             progress=progress,
         ),
-        shape=Shape(prompt_tokens, completion_tokens),
+        shape=RequestSize(prompt_tokens, completion_tokens),
         parallel=parallel,
         agree=agree,
         workload=workload or forms("extraction"),
@@ -91,10 +91,10 @@ class _Run:
         project: Project,
         plan: ServePlan,
         *,
-        shape: Shape,
+        shape: RequestSize,
         parallel: int,
         agree: float,
-        workload: Workload,
+        workload: RequestBodies,
         progress: Progress,
     ) -> None:
         if not plan.engine_kind.tunable or plan.weights_path is None or plan.weights_sha256 is None:
@@ -159,10 +159,10 @@ class _Run:
         tuning.write(self.home, found)
         return found
 
-    def _first(self) -> Settings:
+    def _first(self) -> LlamaSettings:
         assert self.plan.weights_path is not None and self.plan.weights_sha256 is not None
         weights = self._here(self.plan.weights_sha256)
-        return Settings(
+        return LlamaSettings(
             quantization=weights.quantization if weights is not None else Path(self.plan.weights_path).stem,
             weights_path=self.plan.weights_path,
             weights_sha256=self.plan.weights_sha256,
@@ -172,7 +172,7 @@ class _Run:
     def _here(self, sha256: str) -> Weights | None:
         return next((one.weights for one in self.store.list() if one.weights.sha256 == sha256), None)
 
-    def _quantized(self, first: Settings, wanted: Sequence[str]) -> list[Settings]:
+    def _quantized(self, first: LlamaSettings, wanted: Sequence[str]) -> list[LlamaSettings]:
         """Other quantizations of this model: those in the store, and those llama-quantize can write."""
         here = [one.weights for one in self.store.list() if one.weights.model_id == self.plan.model]
         by_name = {one.quantization: one for one in here if one.format == "gguf"}
@@ -201,7 +201,7 @@ class _Run:
             )
         return found
 
-    def _step(self, name: str, ways: list[Settings], *, loaded: bool = False) -> Settings:
+    def _step(self, name: str, ways: list[LlamaSettings], *, loaded: bool = False) -> LlamaSettings:
         """Measure the ways of a step that were not measured yet; the best of them."""
         if len(ways) < 2:
             return ways[0]
@@ -214,7 +214,7 @@ class _Run:
         tuning.write_partial(self.home, self.id, self._asked, self.trials)
         return kept[best].settings
 
-    def _measured(self, name: str, ways: list[Settings], *, loaded: bool = False) -> list[Trial]:
+    def _measured(self, name: str, ways: list[LlamaSettings], *, loaded: bool = False) -> list[Trial]:
         known = [next((t for t in self.trials if t.step == name and t.settings == way), None) for way in ways]
         found = [trial for trial in known if trial is not None]
         if len(found) == len(ways):
@@ -227,7 +227,7 @@ class _Run:
         tuning.write_partial(self.home, self.id, self._asked, self.trials)
         return fresh
 
-    def _alone(self, name: str, ways: list[Settings]) -> list[Trial]:
+    def _alone(self, name: str, ways: list[LlamaSettings]) -> list[Trial]:
         """At one stream. The first way is in every group, and the others are put relative to it."""
         most = self._at_once(ways[0])
         trials: list[Trial] = []
@@ -262,10 +262,10 @@ class _Run:
             done += len(group)
         return trials
 
-    def _agreement(self, way: Settings, first: Settings, faster: bool) -> float | None:
+    def _agreement(self, way: LlamaSettings, first: LlamaSettings, faster: bool) -> float | None:
         """Only measured where it decides something: the arithmetic changed and the way is faster."""
 
-        def arithmetic(one: Settings) -> tuple[Any, ...]:
+        def arithmetic(one: LlamaSettings) -> tuple[Any, ...]:
             return one.weights_sha256, one.kv_type, one.options.get("key_type")
 
         if arithmetic(way) == arithmetic(first) or not faster:
@@ -277,7 +277,7 @@ class _Run:
         tokens = self._ask(agreement.next_tokens, self._plan(way), log_dir=self.log_dir)
         return agreement.agreement(self._reference, tokens)
 
-    def _loaded(self, name: str, ways: list[Settings]) -> list[Trial]:
+    def _loaded(self, name: str, ways: list[LlamaSettings]) -> list[Trial]:
         """At several streams with real requests: the rate at which they are answered."""
         plans = [
             msgspec.structs.replace(self._plan(way), parallel=self.parallel, context_tokens=2048)
@@ -302,7 +302,7 @@ class _Run:
     def log_dir(self) -> Path:
         return self.project.state / "engines"
 
-    def _plan(self, way: Settings) -> ServePlan:
+    def _plan(self, way: LlamaSettings) -> ServePlan:
         return msgspec.structs.replace(
             self.plan,
             weights_path=way.weights_path,
@@ -312,7 +312,7 @@ class _Run:
             options={**self.plan.options, **way.options},
         )
 
-    def _at_once(self, way: Settings) -> int:
+    def _at_once(self, way: LlamaSettings) -> int:
         """How many engines fit beside each other: weights twice (some are repacked) and a quarter for the rest."""
         size = Path(way.weights_path).stat().st_size
         room = probe_machine(self.home).available_memory_bytes

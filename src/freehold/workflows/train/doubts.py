@@ -10,7 +10,7 @@ from freehold.datasets.building import all_asked
 from freehold.datasets.profile import are_labels
 from freehold.errors import UsageError
 from freehold.store import open_store
-from freehold.training import doubts as noted
+from freehold.training import loss_history
 from freehold.types.curation import Doubt, Doubts
 from freehold.types.dataset import Sample
 from freehold.types.training import Adapter, Learned
@@ -32,7 +32,7 @@ def doubts(project: Project, wanted: str | None = None, *, most: int = 50) -> Do
     preferences).
     """
     adapter = _adapter(project, wanted)
-    found = noted.read(Path(adapter.path))
+    found = loss_history.read(Path(adapter.path))
     if not found:
         raise UsageError(
             f"adapter {adapter.name} ({adapter.id[:12]}) noted nothing of its samples",

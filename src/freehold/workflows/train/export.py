@@ -13,7 +13,6 @@ from freehold.errors import FreeholdError, StorageError, UsageError, WeightsErro
 from freehold.report.model_card import CardFacts, model_card
 from freehold.store import open_store
 from freehold.training.output.artefacts import sha256_of
-from freehold.training.output.merge_job import Precision
 from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
 from freehold.types.model import Weights
@@ -25,7 +24,7 @@ from freehold.types.training import Adapter
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.project import Project
-from freehold.workflows.train.export_kinds import WRITERS, Kind, Work, Written
+from freehold.workflows.train.export_kinds import WRITERS, ExportOptions, ExportTask, Kind, Usage
 from freehold.workflows.weights.pull import ensure_weights
 
 README = "README.md"
@@ -35,7 +34,7 @@ Files = dict[str, str]
 
 
 class Export(Record, frozen=True, kw_only=True):
-    """What was written. `changed` counts layers with the adapter merged in; 0 where it lies beside its base."""
+    """What was written. `changed` counts layers with the adapter merged in; 0 where it lies next to its base."""
 
     adapter_id: str
     kind: Kind
@@ -51,22 +50,20 @@ class Export(Record, frozen=True, kw_only=True):
 def export(
     project: Project,
     adapter: Adapter,
+    options: ExportOptions,
     *,
-    kind: Kind,
     out: Path | None = None,
-    quantization: str | None = None,
-    precision: Precision = "bf16",
     base: Weights | None = None,
-    context_tokens: int | None = None,
     progress: Progress,
 ) -> Export:
     """Write an adapter for another tool into a folder of its own, with a model card.
 
-    The folder is made beside its final place and takes it in one step; one that is there is replaced only when an
+    The folder is made next to its final place and moved there in one step; one that exists is replaced only when an
     export made it. `base` defaults to the weights it was trained on. Raises `UsageError`, `WeightsError` (the base is
     not here, or is another than trained on), `TrainingError` and `StorageError`.
     """
-    if quantization is not None and kind not in ("gguf", "ollama"):
+    kind = options.kind
+    if options.quantization is not None and kind not in ("gguf", "ollama"):
         raise UsageError(f"--quant is for gguf and ollama, not for {kind}")
     target = out or project.root / "exports" / f"{adapter.name}-{adapter.id[:8]}-{kind}"
     _may_replace(target)
@@ -74,22 +71,20 @@ def export(
     weights = None
     if kind not in ("peft", "gguf-adapter"):
         weights = base or base_of(adapter, project, progress)
+    quantization = options.quantization or ("Q8_0" if kind == "gguf" else None)
     if quantization is not None:
-        quantization = quantization.upper()
-    elif kind == "gguf":
-        quantization = "Q8_0"
-    work = Work(project, adapter, weights, partial, quantization, precision, context_tokens, progress)
+        options = msgspec.structs.replace(options, quantization=quantization.upper())
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         progress.step(f"export {adapter.name} as {kind}")
-        written = WRITERS[kind](work)
+        usage = WRITERS[kind](ExportTask(project, adapter, options, weights, partial))
         files = {
             str(path.relative_to(partial)): sha256_of(path)
             for path in sorted(partial.rglob("*"))
             if path.is_file()
         }
-        card = model_card(_facts(project, adapter, kind, files, quantization, written, progress))
+        card = model_card(_facts(project, adapter, options, files, usage, progress))
         (partial / README).write_text(card, encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
@@ -106,15 +101,15 @@ def export(
         path=str(target),
         files=files,
         bytes=sum(path.stat().st_size for path in target.rglob("*") if path.is_file()),
-        usage=written.usage,
-        quantization=quantization,
-        changed=written.changed,
-        notes=written.notes,
+        usage=usage.command,
+        quantization=options.quantization,
+        changed=usage.changed,
+        notes=usage.notes,
     )
 
 
 def base_of(adapter: Adapter, project: Project, progress: Progress) -> Weights:
-    """The very weights an adapter was trained on. Raises `WeightsError` when those here are others."""
+    """The weights an adapter was trained on. Raises `WeightsError` when those here are others."""
     weights = ensure_weights(adapter.base_model, project.settings, progress=progress)
     if weights.sha256 != adapter.base_sha256:
         raise WeightsError(
@@ -134,17 +129,16 @@ def _may_replace(target: Path) -> None:
     if target.is_dir() and (ours or not any(target.iterdir())):
         return
     raise UsageError(
-        f"{target} is there and no export of freehold", hint="choose another place: --out FOLDER"
+        f"{target} exists and is not an export of freehold", hint="choose another place: --out FOLDER"
     )
 
 
 def _facts(
     project: Project,
     adapter: Adapter,
-    kind: Kind,
+    options: ExportOptions,
     files: Files,
-    quantization: str | None,
-    written: Written,
+    usage: Usage,
     progress: Progress,
 ) -> CardFacts:
     dataset = _dataset(project, adapter)
@@ -156,9 +150,9 @@ def _facts(
     incumbent = project.config.incumbent
     return CardFacts(
         adapter=adapter,
-        kind=kind,
+        kind=options.kind,
         files=files,
-        usage=written.usage,
+        usage=usage.command,
         app=project.config.app.name,
         version=__version__,
         dataset=dataset,
@@ -167,8 +161,8 @@ def _facts(
         passing_on=_rule(given, adapter, dataset, progress),
         candidate=candidate,
         incumbent=incumbent.model if incumbent is not None else None,
-        quantization=quantization,
-        notes=written.notes,
+        quantization=options.quantization,
+        notes=usage.notes,
     )
 
 

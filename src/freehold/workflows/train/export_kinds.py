@@ -16,7 +16,7 @@ from freehold.training.output.merge_gguf import QUANTIZATIONS
 from freehold.training.output.merge_job import MergeJob, Precision
 from freehold.training.output.ollama_template import go_template, modelfile, read_off
 from freehold.types.model import Weights
-from freehold.types.progress import Progress
+from freehold.types.record import Record
 from freehold.types.training import Adapter
 from freehold.workflows.project import Project
 
@@ -24,23 +24,32 @@ Kind = Literal["peft", "merged", "gguf-adapter", "gguf", "ollama", "vllm"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-class Written(NamedTuple):
-    """One kind's files (but for the card), and how to use them."""
+class ExportOptions(Record, frozen=True, kw_only=True):
+    """What to write. `quantization` is for GGUF and Ollama, `precision` for safetensors, `context_tokens` for what
+    a server is told."""
 
-    usage: str
+    kind: Kind
+    quantization: str | None = None
+    precision: Precision = "bf16"
+    context_tokens: int | None = None
+
+
+class Usage(NamedTuple):
+    """How the files of a kind are used: a command, the layers the adapter was merged into, what else to know."""
+
+    command: str
     changed: int = 0
     notes: tuple[str, ...] = ()
 
 
-class Work(NamedTuple):
+class ExportTask(NamedTuple):
+    """An adapter to be written into `folder`. `weights` are its base, None for kinds that do not hold it."""
+
     project: Project
     adapter: Adapter
+    options: ExportOptions
     weights: Weights | None
     folder: Path
-    quantization: str | None
-    precision: Precision
-    context_tokens: int | None
-    progress: Progress
 
     @property
     def name(self) -> str:
@@ -57,7 +66,7 @@ class Work(NamedTuple):
             whole = self.adapter.config.method == "full"
             why = ""
             if whole:
-                why = ": all weights were trained, it is no adapter"
+                why = ": all weights were trained, it is not an adapter"
             elif self.adapter.config.use_dora:
                 why = ": DoRA has no GGUF form"
             raise UsageError(
@@ -67,43 +76,44 @@ class Work(NamedTuple):
         return path
 
     def copy(self, *names: str) -> None:
+        """Copy files of the adapter as they are."""
         for name in names:
             shutil.copyfile(self.source(name), self.folder / name)
 
 
-def _peft(work: Work) -> Written:
-    work.copy("adapter_model.safetensors", "adapter_config.json", "chat_template.jinja")
-    return Written(
-        f"""python -c "from peft import AutoPeftModelForCausalLM as M; M.from_pretrained('{work.folder.stem}')\""""
+def _peft(task: ExportTask) -> Usage:
+    task.copy("adapter_model.safetensors", "adapter_config.json", "chat_template.jinja")
+    return Usage(
+        f"""python -c "from peft import AutoPeftModelForCausalLM as M; M.from_pretrained('{task.folder.stem}')\""""
     )
 
 
-def _gguf_adapter(work: Work) -> Written:
-    work.copy("adapter.gguf", "chat_template.jinja")
-    return Written(
+def _gguf_adapter(task: ExportTask) -> Usage:
+    task.copy("adapter.gguf", "chat_template.jinja")
+    return Usage(
         "llama-server -m BASE.gguf --lora adapter.gguf --jinja --chat-template-file chat_template.jinja"
     )
 
 
-def _merged(work: Work) -> Written:
+def _merged(task: ExportTask) -> Usage:
     merged = merge(
         MergeJob(
-            weights=work.base(),
-            adapter_path=work.adapter.path,
-            target=str(work.folder),
-            precision=work.precision,
+            weights=task.base(),
+            adapter_path=task.adapter.path,
+            target=str(task.folder),
+            precision=task.options.precision,
         )
     )
-    return Written(
-        f"""python -c "from transformers import pipeline; pipeline('text-generation', '{work.folder.stem}')\"""",
+    return Usage(
+        f"""python -c "from transformers import pipeline; pipeline('text-generation', '{task.folder.stem}')\"""",
         merged.changed,
     )
 
 
-def _gguf(work: Work, name: str | None = None) -> Written:
-    quantization = work.quantization or "Q8_0"
+def _gguf(task: ExportTask, name: str | None = None) -> Usage:
+    quantization = task.options.quantization or "Q8_0"
     direct = quantization in QUANTIZATIONS
-    program = native.quantize(work.project.settings.home)
+    program = native.quantize(task.project.settings.home)
     if not direct and program is None:
         known(quantization)
         raise UsageError(
@@ -111,12 +121,12 @@ def _gguf(work: Work, name: str | None = None) -> Written:
             hint="freehold engines install llamacpp --native builds it; without it: "
             + ", ".join(QUANTIZATIONS),
         )
-    target = work.folder / (name or f"{work.name}-{quantization}.gguf")
-    first = target if direct else work.folder / "merged-F16.gguf"
+    target = task.folder / (name or f"{task.name}-{quantization}.gguf")
+    first = target if direct else task.folder / "merged-F16.gguf"
     merged = merge(
         MergeJob(
-            weights=work.base(),
-            adapter_path=work.adapter.path,
+            weights=task.base(),
+            adapter_path=task.adapter.path,
             target=str(first),
             quantization=quantization if direct else "F16",
         )
@@ -127,16 +137,16 @@ def _gguf(work: Work, name: str | None = None) -> Written:
             requantize.run(program, first, target, quantization)
         finally:
             first.unlink()
-    return Written(f"llama-server -m {target.name} --jinja", merged.changed)
+    return Usage(f"llama-server -m {target.name} --jinja", merged.changed)
 
 
-def _ollama(work: Work) -> Written:
-    """With a quantization: the merged model. Without: the base as it is with the adapter beside it."""
-    weights = work.base()
+def _ollama(task: ExportTask) -> Usage:
+    """With a quantization: the merged model. Without: the base as it is and the adapter next to it."""
+    weights = task.base()
     changed, adapter = 0, None
-    if work.quantization is not None:
-        source = f"{work.name}-{work.quantization}.gguf"
-        changed = _gguf(work, source).changed
+    if task.options.quantization is not None:
+        source = f"{task.name}-{task.options.quantization}.gguf"
+        changed = _gguf(task, source).changed
     else:
         if weights.format != "gguf" or weights.path is None:
             raise UsageError(
@@ -144,28 +154,28 @@ def _ollama(work: Work) -> Written:
                 hint="export --as merged: ollama create reads a safetensors folder of some architectures",
             )
         source = Path(weights.path).name
-        _link(Path(weights.path), work.folder / source)
-        work.copy("adapter.gguf")
+        _link(Path(weights.path), task.folder / source)
+        task.copy("adapter.gguf")
         adapter = "./adapter.gguf"
-    template, stops, notes = _ollama_template(work)
+    template, stops, notes = _ollama_template(task)
     text = modelfile(
         f"./{source}",
         adapter=adapter,
         template=template,
         stops=stops,
-        context=work.context_tokens or work.project.config.serve.context_tokens,
+        context=task.options.context_tokens or task.project.config.serve.context_tokens,
     )
-    (work.folder / "Modelfile").write_text(text, encoding="utf-8")
-    return Written(f"ollama create {work.name} -f Modelfile", changed, notes)
+    (task.folder / "Modelfile").write_text(text, encoding="utf-8")
+    return Usage(f"ollama create {task.name} -f Modelfile", changed, notes)
 
 
-def _ollama_template(work: Work) -> tuple[str | None, tuple[str, ...], tuple[str, ...]]:
+def _ollama_template(task: ExportTask) -> tuple[str | None, tuple[str, ...], tuple[str, ...]]:
     """Template, stop texts, and what a person must know about them."""
     import jinja2.sandbox
 
-    text = work.source("chat_template.jinja").read_text(encoding="utf-8")
+    text = task.source("chat_template.jinja").read_text(encoding="utf-8")
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    special = work.adapter.metadata.get("special_tokens")
+    special = task.adapter.metadata.get("special_tokens")
     tokens = {name: str(value) for name, value in special.items()} if isinstance(special, dict) else {}
 
     def refuse(message: str) -> None:
@@ -184,7 +194,7 @@ def _ollama_template(work: Work) -> tuple[str | None, tuple[str, ...], tuple[str
             None,
             (),
             (
-                "The chat template can't be said in Ollama's language: Ollama will look for one of its own like "
+                "The chat template can't be written in Ollama's language: Ollama will look for one of its own like "
                 "the one in the GGUF. Compare answers with `freehold parity` before relying on it.",
             ),
         )
@@ -201,15 +211,15 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _vllm(work: Work) -> Written:
-    merged = _merged(work)
-    context = work.context_tokens or work.project.config.serve.context_tokens
-    lines = ["model: .", f"served-model-name: {work.name}", f"max-model-len: {context}", "dtype: auto"]
-    (work.folder / "vllm.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return Written("vllm serve --config vllm.yaml", merged.changed)
+def _vllm(task: ExportTask) -> Usage:
+    merged = _merged(task)
+    context = task.options.context_tokens or task.project.config.serve.context_tokens
+    lines = ["model: .", f"served-model-name: {task.name}", f"max-model-len: {context}", "dtype: auto"]
+    (task.folder / "vllm.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return Usage("vllm serve --config vllm.yaml", merged.changed)
 
 
-WRITERS: dict[Kind, Callable[[Work], Written]] = {
+WRITERS: dict[Kind, Callable[[ExportTask], Usage]] = {
     "peft": _peft,
     "merged": _merged,
     "gguf-adapter": _gguf_adapter,

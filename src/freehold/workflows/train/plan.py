@@ -25,7 +25,7 @@ from freehold.types.training_plan import SplitMeasurement, TrainingPlan, Trainin
 from freehold.workflows.fit.fit import training_fit
 from freehold.workflows.fit.sizes import size_model
 from freehold.workflows.project import Project
-from freehold.workflows.train.train import Asked
+from freehold.workflows.train.train import TrainingInputs
 
 FORWARDS = 3.0
 """A training step computes about three times what reading the same tokens does: forward, and twice that back."""
@@ -45,7 +45,9 @@ class _Looked(NamedTuple):
     train: SplitMeasurement
 
 
-def preview_run(project: Project, what: Asked, *, config: FinetuneConfig, count: int) -> TrainingPreview:
+def preview_run(
+    project: Project, what: TrainingInputs, *, config: FinetuneConfig, count: int
+) -> TrainingPreview:
     """The first `count` training samples through the base's own chat template, and the split in numbers.
 
     Only the tokenizer is loaded. Raises `MissingExtraError`, `WeightsError`, `TrainingError`, `InputError`.
@@ -62,7 +64,7 @@ def preview_run(project: Project, what: Asked, *, config: FinetuneConfig, count:
     )
 
 
-def plan_run(project: Project, what: Asked, *, config: FinetuneConfig) -> TrainingPlan:
+def plan_run(project: Project, what: TrainingInputs, *, config: FinetuneConfig) -> TrainingPlan:
     """What the run would be: options, steps, memory, time. Nothing is trained.
 
     Raises what `preview_run` raises, and `TrainingError` when no sample could be trained on.
@@ -97,7 +99,7 @@ def plan_run(project: Project, what: Asked, *, config: FinetuneConfig) -> Traini
     time = _measured_time(project, what, config, tokens, fit.machine)
     if time is None:
         unshared = 1 - (train.shared_tokens / mean) * (1 - 1 / at_once)
-        work = probe.Work(tokens * unshared, tokens * train.learned_tokens / train.tokens)
+        work = probe.TokenCounts(tokens * unshared, tokens * train.learned_tokens / train.tokens)
         time = _probed_time(project, what, config, shape, work)
     notes = list(_notes(config, train, fit.fits, time))
     return TrainingPlan(
@@ -121,7 +123,7 @@ def plan_run(project: Project, what: Asked, *, config: FinetuneConfig) -> Traini
     )
 
 
-def _look(project: Project, what: Asked, config: FinetuneConfig) -> _Looked:
+def _look(project: Project, what: TrainingInputs, config: FinetuneConfig) -> _Looked:
     bases.require()
     table.check(config)
     bases.check_method(what.base, config)
@@ -165,7 +167,7 @@ def _notes(config: FinetuneConfig, train: SplitMeasurement, fits: bool, time: _T
 
 
 def _measured_time(
-    project: Project, what: Asked, config: FinetuneConfig, tokens: int, machine: str
+    project: Project, what: TrainingInputs, config: FinetuneConfig, tokens: int, machine: str
 ) -> _Time | None:
     """Seconds of training, from what this project's machine did before: its own runs first, then its reading speed."""
     with open_store(project.store_url) as store:
@@ -186,7 +188,7 @@ def _measured_time(
 
 
 def _probed_time(
-    project: Project, what: Asked, config: FinetuneConfig, shape: Shape, work: probe.Work
+    project: Project, what: TrainingInputs, config: FinetuneConfig, shape: Shape, work: probe.TokenCounts
 ) -> _Time:
     """Seconds of training from half a second of matrix products; nothing on a GPU."""
     device = bases.choose_device()

@@ -40,7 +40,7 @@ RATES = (1.0, 0.4, 2.0)
 """Factors on the configured rank and rate; their pairs are tried in `pairs`' order."""
 
 
-class Found(NamedTuple):
+class SearchOutcome(NamedTuple):
     """How a search ended, and the best adapter, under its name among the project's."""
 
     search: Search
@@ -83,7 +83,7 @@ def search(
     name: str,
     trials: int = TRIALS,
     progress: Progress,
-) -> Found:
+) -> SearchOutcome:
     """Search, keep the record, and put the best adapter among the project's.
 
     `config.max_minutes` bounds the whole search: no further trial is started after it. Raises `UsageError` for a
@@ -98,7 +98,7 @@ def search(
     if trials < 2:
         raise UsageError(f"{trials} trial is no search", hint="--trials 8")
     config = defaults.resolved(config, base, dataset.split("train").samples)
-    run = _Run(project, config, dataset, base, name, progress, time.monotonic())
+    run = _HyperparameterSearch(project, config, dataset, base, name, progress, time.monotonic())
     going = pairs(config, trials)
     for rung, (count, epochs) in enumerate(halving(len(going), config.epochs)):
         ranked: list[tuple[tuple[float, float], FinetuneConfig]] = []
@@ -123,7 +123,7 @@ def search(
     return run.end()
 
 
-class _Run:
+class _HyperparameterSearch:
     def __init__(
         self,
         project: Project,
@@ -179,7 +179,7 @@ class _Run:
         self.trials.append(trial)
         return trial
 
-    def end(self) -> Found:
+    def end(self) -> SearchOutcome:
         """The record of the search and its best adapter."""
         done = [(place, trial) for place, trial in enumerate(self.trials) if trial.failed is None]
         if not done:
@@ -200,7 +200,7 @@ class _Run:
         with open_store(self.project.store_url) as store:
             store.put(made, made_from=made.made_from)
             store.put(adapter, made_from=adapter.made_from)
-        return Found(made, adapter)
+        return SearchOutcome(made, adapter)
 
     def _keep(self, trial: Path) -> Adapter:
         """Copy the best trial among the project's adapters, under the name a run of its own would have given it."""

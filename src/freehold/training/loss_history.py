@@ -1,4 +1,4 @@
-"""Which answers a model kept finding unlikely while it was taught them: hints at labels that are wrong.
+"""How unlikely a model found each answer while it was taught them: hints at labels that are wrong.
 
 At each pass a sample's −log p(answer) is noted before the model learns from it. In the first pass nearly every answer
 is unlikely; from the second on, what the other samples teach is known, and an answer that stays unlikely disagrees with
@@ -26,7 +26,7 @@ MOST = 20_000
 """The least likely answers that are kept."""
 
 
-class Doubts:
+class LossHistory:
     """Gathers losses by sample over the passes of a run."""
 
     def __init__(self, samples: Sequence[Encoded]) -> None:
@@ -38,7 +38,7 @@ class Doubts:
         self._later = torch.zeros(len(samples))
         self._looks = torch.zeros(len(samples))
 
-    def see(self, indices: Sequence[int], losses: Mapping[str, float], *, first: bool) -> None:
+    def record(self, indices: Sequence[int], losses: Mapping[str, float], *, first: bool) -> None:
         """Note the losses of a step over the samples at `indices`; those of other workers are not among them."""
         for at in indices:
             loss = losses.get(self._samples[at].id)
@@ -54,11 +54,12 @@ class Doubts:
         return {"learned.first": self._first, "learned.later": self._later, "learned.looks": self._looks}
 
     def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        kept = [tensors.get(f"learned.{name}") for name in ("first", "later", "looks")]
-        if all(one is not None and len(one) == len(self._samples) for one in kept):
-            self._first, self._later, self._looks = (one.clone() for one in kept if one is not None)
+        """Go back to a checkpoint's state; one of other samples is left out."""
+        saved = [tensors.get(f"learned.{name}") for name in ("first", "later", "looks")]
+        if all(one is not None and len(one) == len(self._samples) for one in saved):
+            self._first, self._later, self._looks = (one.clone() for one in saved if one is not None)
 
-    def found(self) -> list[Learned]:
+    def learned(self) -> list[Learned]:
         """All samples that were seen, the least likely answer first, at most `MOST`."""
         group.add_up(self._later)
         group.add_up(self._looks)
@@ -74,11 +75,11 @@ class Doubts:
                 yield Learned(sample_id=sample.id, loss=loss, tokens=sum(sample.mask), looks=int(looks))
 
 
-def write(folder: Path, found: Sequence[Learned]) -> None:
-    """One line a sample beside the adapter. A full disk costs this file and nothing else."""
+def write(folder: Path, learned: Sequence[Learned]) -> None:
+    """One line a sample, next to the adapter. A full disk costs this file and nothing else."""
     path = folder / FILE
     try:
-        path.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in found))
+        path.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in learned))
     except OSError:
         path.unlink(missing_ok=True)
 

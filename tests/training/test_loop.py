@@ -1,0 +1,150 @@
+"""The loop over a trainer without a model: what it tells, when it ends, where it goes on."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from freehold.errors import TrainingError
+from freehold.training import checkpoint, loop
+from freehold.training.formatting import Encoded
+from freehold.training.trainer import ValidationResult
+from freehold.types.config import FinetuneConfig
+
+SAMPLES = [Encoded(f"s{n}", (1, 2, 3), (False, True, True)) for n in range(8)]
+CONFIG = FinetuneConfig(batch_size=4, epochs=3, learning_rate=0.1, checkpoint_steps=1000)
+
+
+class CountingTrainer:
+    """Counts its steps in its one weight; its loss falls by a tenth a step."""
+
+    path = "fake"
+    pack_tokens = 4096
+
+    def __init__(self, config=CONFIG, validations=()):
+        self.config, self.base, self.model = config, SimpleNamespace(dtype=torch.float32), None
+        self.parameters = SimpleNamespace(flat=torch.nn.Parameter(torch.zeros(1)))
+        self.validations = list(validations)
+        self.losses, self.recomputes = {}, False
+
+    def step(self, samples, rate):
+        self.parameters.flat.data.add_(1)
+        made = float(self.parameters.flat.item())
+        self.losses = {sample.id: made for sample in samples}
+        return 1 - made / 10, sum(len(sample.ids) for sample in samples)
+
+    def evaluate(self, samples):
+        return self.validations.pop(0)
+
+    def tensors(self):
+        return {"adapter": self.parameters.flat}
+
+    def restore(self, tensors):
+        self.parameters.flat.data.copy_(tensors["adapter"])
+
+    def recompute(self):
+        before, self.recomputes = self.recomputes, True
+        return not before
+
+    def release(self):
+        pass
+
+
+def run(folder, trainer, *, validation=(), stop_after=None):
+    folder.mkdir(exist_ok=True)
+    events = []
+
+    def should_stop():
+        return stop_after is not None and sum(event.kind == "step" for event in events) >= stop_after
+
+    outcome = loop.train(
+        trainer, SAMPLES, validation, job="j", folder=folder, emit=events.append, peak_memory=lambda: 7,
+        should_stop=should_stop,
+    )  # fmt: skip
+    return outcome, events
+
+
+def test_a_run_tells_each_step_and_sums_up(tmp_path):
+    outcome, events = run(tmp_path, CountingTrainer())
+    assert [event.kind for event in events] == ["start", *["step"] * 6, "checkpoint"]
+    assert events[0].message == "8 samples, 1 adapter weights, fake layers in float32"
+    steps = events[1:7]
+    assert [event.epoch for event in steps] == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
+    assert [event.tokens for event in steps] == [12, 24, 36, 48, 60, 72]
+    assert {event.peak_memory_bytes for event in steps} == {7}
+    assert [event.tokens_per_second is None for event in steps] == [True] * 4 + [False] * 2
+    assert steps[-1].seconds_left == 0
+    assert (outcome.steps, outcome.tokens) == (6, 72)
+    assert outcome.final_loss == pytest.approx((0.5 + 0.4) / 2)  # of the last epoch
+    assert outcome.validation_loss is None
+    # First passes are not counted where later ones were seen: the mean of passes two and three.
+    assert {one.looks for one in outcome.learned} == {2}
+
+
+def test_a_stopped_run_goes_on_where_it_was(tmp_path):
+    assert run(tmp_path, CountingTrainer(), stop_after=2)[0] is None
+    assert checkpoint.load(tmp_path, "j").position.step == 2
+    trainer = CountingTrainer()
+    outcome, events = run(tmp_path, trainer)
+    assert events[0].message.endswith(", resumed at step 2")
+    assert [event.step for event in events if event.kind == "step"] == [3, 4, 5, 6]
+    assert trainer.parameters.flat.item() == 6
+    assert outcome.curve == run(tmp_path / "straight", CountingTrainer())[0].curve
+
+
+def test_checkpoints_come_in_between_and_not_twice_at_the_end(tmp_path):
+    config = FinetuneConfig(batch_size=4, epochs=3, learning_rate=0.1, checkpoint_steps=3)
+    _, events = run(tmp_path, CountingTrainer(config))
+    assert [event.step for event in events if event.kind == "checkpoint"] == [3, 6]
+
+
+def test_patience_ends_a_run_with_the_best_weights(tmp_path):
+    config = FinetuneConfig(batch_size=4, epochs=9, learning_rate=0.1, patience=1)
+    results = [ValidationResult(0.5, 0.9), ValidationResult(0.6, 0.8)]
+    trainer = CountingTrainer(config, results)
+    outcome, events = run(tmp_path, trainer, validation=SAMPLES[:2])
+    assert outcome.steps == 4 and trainer.parameters.flat.item() == 2
+    assert (outcome.validation_loss, outcome.validation_score) == (0.5, 0.9)
+    assert "90.0% of 2 validation samples right" in next(e.message for e in events if e.kind == "eval")
+    assert any("1 evaluations without a better one" in (e.message or "") for e in events)
+
+
+def test_memory_that_runs_out_in_a_step_is_warned_of_and_survived(tmp_path):
+    class Hungry(CountingTrainer):
+        def step(self, samples, rate):
+            if not self.recomputes:
+                raise MemoryError
+            return super().step(samples, rate)
+
+    outcome, events = run(tmp_path, Hungry())
+    assert outcome.steps == 6
+    assert [event.kind for event in events[1:5]] == ["warning"] * 3 + ["step"]
+
+
+def test_a_run_without_a_step_is_an_error(tmp_path):
+    position = checkpoint.Position(job="j", step=6, steps=6, tokens=0, seconds=0.0)
+    checkpoint.save(tmp_path, position, {"adapter": torch.zeros(1)})
+    with pytest.raises(TrainingError, match="made no step"):
+        run(tmp_path, CountingTrainer())
+
+
+@pytest.mark.parametrize(
+    ("max_minutes", "seconds", "left", "step", "steps", "affordable"),
+    [
+        (None, 1e9, 1e9, 5, 10, None),
+        (1.0, 30.0, None, 5, 10, None),  # no speed yet
+        (1.0, 30.0, 31.0, 5, 10, None),  # within the slack
+        (1.0, 30.0, 60.0, 5, 10, 7),  # 12 s a step, 30 s left
+        (1.0, 90.0, 60.0, 5, 10, 6),  # over the time already: one more
+        (1.0, 90.0, 0.0, 10, 10, None),
+    ],
+)
+def test_minutes_that_are_not_enough_buy_fewer_steps(max_minutes, seconds, left, step, steps, affordable):
+    assert loop.affordable_steps(max_minutes, seconds, left, step, steps) == affordable
+
+
+def test_a_run_over_its_minutes_is_shortened_and_says_so(tmp_path):
+    config = FinetuneConfig(batch_size=4, epochs=30, learning_rate=0.1, max_minutes=1e-9)
+    outcome, events = run(tmp_path, CountingTrainer(config))
+    assert outcome.steps == 6  # warm after four, measured at the fifth, one more is planned
+    assert "are enough for 6 of 60 steps" in next(e.message for e in events if e.kind == "warning")
