@@ -70,10 +70,10 @@ def test_an_adapter_that_does_not_fit_says_where(tmp_path, damage, says):
     mount = AdapterMount(name="m:x", path=str(folder))
     base = base_of(layers=damage.get("layers", 2))
     if says is None:
-        adapters.check(mount, base, None)
+        adapters.check(mount, base, None, tmp_path)
         return
     with pytest.raises(EngineError) as caught:
-        adapters.check(mount, base, None)
+        adapters.check(mount, base, None, tmp_path)
     assert says in caught.value.message
 
 
@@ -85,7 +85,7 @@ def test_values_that_are_no_numbers_are_refused(tmp_path):
     }
     folder = write(tmp_path / "a", tensors, r=4)
     with pytest.raises(InputError, match=r"lora_A.weight holds values that are no numbers"):
-        adapters.check(AdapterMount(name="m:x", path=str(folder)), base_of(), None)
+        adapters.check(AdapterMount(name="m:x", path=str(folder)), base_of(), None, tmp_path)
 
 
 def write(folder, tensors, **config):
@@ -124,17 +124,17 @@ def test_it_is_what_the_trainer_would_have_written(tmp_path, rslora):
         name="x",
     )
     mount = AdapterMount(name="m:x", path=str(tmp_path / "theirs"))
-    made = adapters.file_of(mount, BASE)
+    made = adapters.file_of(mount, BASE, tmp_path)
     (one, ours), (two, trainers) = read(made), read(tmp_path / "trainers.gguf")
     assert one == pytest.approx(two)
     assert ours.keys() == trainers.keys() and len(ours) == 12
     for name, values in ours.items():
         assert np.allclose(values, trainers[name], atol=1e-6), name
-    adapters.check(mount, base_of(), None)
+    adapters.check(mount, base_of(), None, tmp_path)
     before = made.stat().st_mtime_ns
-    assert adapters.file_of(mount, BASE) == made and made.stat().st_mtime_ns == before, "made once"
+    assert adapters.file_of(mount, BASE, tmp_path) == made and made.stat().st_mtime_ns == before, "made once"
     same = AdapterMount(name="m:x", path=str(tmp_path / "theirs" / "adapter_model.safetensors"))
-    assert adapters.file_of(same, BASE) == made
+    assert adapters.file_of(same, BASE, tmp_path) == made
 
 
 def test_ranks_and_alphas_of_single_layers_are_kept(tmp_path):

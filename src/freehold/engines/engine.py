@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from freehold.errors import UsageError
+from freehold.settings import Settings
+from freehold.settings import load as load_settings
 from freehold.types.endpoint import AdapterMount, Endpoint, ServePlan
-from freehold.types.engine import EngineName
+from freehold.types.engine import EngineKind, EngineName
 from freehold.types.record import Record
 
 State = Literal["starting", "ready", "restarting", "failed", "stopped"]
@@ -26,6 +28,13 @@ class EngineHealth(Record, frozen=True, kw_only=True):
     restarts: int = 0
     last_crash: str | None = None
     process_id: int | None = None
+
+
+class Presence(Record, frozen=True, kw_only=True):
+    """Whether an engine can be used on this machine, and what is known of it, in words."""
+
+    available: bool
+    note: str
 
 
 class RunningEngine(Protocol):
@@ -61,17 +70,24 @@ class Engine(Protocol):
     """A kind of engine."""
 
     @property
-    def name(self) -> EngineName:
-        """The name in plans and in `freehold.toml`."""
+    def kind(self) -> EngineKind:
+        """What is true of it whatever it serves; its name is that in plans and in `freehold.toml`."""
 
-    def check(self, plan: ServePlan) -> None:
+    def presence(self, settings: Settings) -> Presence:
+        """Whether it can be used here, and what is known of it."""
+
+    def require(self, options: dict[str, Any], settings: Settings) -> None:
+        """Raise when it is not here: `MissingExtraError` or `EngineError` with the command that installs it, and
+        `UsageError` for an option it does not know. For work that needs the engine only at its end."""
+
+    def check(self, plan: ServePlan, settings: Settings) -> None:
         """Raise what would go wrong, before anything starts.
 
         `EngineError` (a capability or a file is missing, an adapter of another base, context beyond the
         model), `UsageError` (an option it does not know), `MissingExtraError`, `PortInUseError`.
         """
 
-    async def start(self, plan: ServePlan, *, log_dir: Path, name: str) -> RunningEngine:
+    async def start(self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str) -> RunningEngine:
         """Start and return once a real completion was answered. Raises `EngineError` with the reason."""
 
 
@@ -94,16 +110,17 @@ def load(name: str) -> Engine:
     return engine
 
 
-def check(plan: ServePlan) -> None:
-    """Check a plan against its engine; see `Engine.check`."""
-    load(plan.engine).check(plan)
+def check(plan: ServePlan, settings: Settings | None = None) -> None:
+    """Check a plan against its engine; see `Engine.check`. Without `settings` those of the environment count."""
+    load(plan.engine).check(plan, settings or load_settings())
 
 
 class Session:
     """A start that has not happened yet: ``async with`` it, or call `start` and later `stop`."""
 
-    def __init__(self, plan: ServePlan, *, log_dir: Path, name: str) -> None:
+    def __init__(self, plan: ServePlan, settings: Settings, *, log_dir: Path, name: str) -> None:
         self.plan = plan
+        self._settings = settings
         self._log_dir = log_dir
         self._name = name
         self._running: RunningEngine | None = None
@@ -117,8 +134,10 @@ class Session:
     async def start(self) -> Endpoint:
         """Check the plan, start the engine, return its endpoint."""
         engine = load(self.plan.engine)
-        engine.check(self.plan)
-        self._running = await engine.start(self.plan, log_dir=self._log_dir, name=self._name)
+        engine.check(self.plan, self._settings)
+        self._running = await engine.start(
+            self.plan, settings=self._settings, log_dir=self._log_dir, name=self._name
+        )
         return self._running.endpoint
 
     async def stop(self) -> None:
@@ -135,6 +154,9 @@ class Session:
         await self.stop()
 
 
-def start(plan: ServePlan, *, log_dir: Path, name: str) -> Session:
-    """An engine for `plan`: ``async with start(...) as endpoint``. Logs go to ``log_dir/name.log``."""
-    return Session(plan, log_dir=log_dir, name=name)
+def start(plan: ServePlan, *, log_dir: Path, name: str, settings: Settings | None = None) -> Session:
+    """An engine for `plan`: ``async with start(...) as endpoint``. Logs go to ``log_dir/name.log``.
+
+    Without `settings` those of the environment count.
+    """
+    return Session(plan, settings or load_settings(), log_dir=log_dir, name=name)

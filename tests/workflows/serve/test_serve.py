@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from freehold import engines
 from freehold.cli.main import cli
 from freehold.engines.llamacpp import native
 from freehold.errors import EngineError, InputError, MissingExtraError, PortInUseError, UsageError
@@ -242,15 +243,15 @@ def test_an_adapter_that_is_not_there():
 
 
 def test_an_engine_that_is_not_here_is_told_before_the_work(tmp_path, monkeypatch):
-    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path))
+    settings = load({"FREEHOLD_HOME": str(tmp_path)})
     with pytest.raises(EngineError, match="vLLM is not installed") as caught:
-        plan.require_engine("vllm", {})
+        engines.load("vllm").require({}, settings)
     assert "freehold engines install vllm" in caught.value.hint
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"the llama\.cpp engine") as caught:
-        plan.require_engine("llamacpp", {"binary": "library"})
+        engines.load("llamacpp").require({"binary": "library"}, settings)
     assert "freehold[local]" in caught.value.hint
-    plan.require_engine("echo", {})
+    engines.load("echo").require({}, settings)
 
 
 def test_people_are_told_what_would_be_faster(tmp_path, monkeypatch):

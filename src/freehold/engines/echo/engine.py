@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from freehold.engines import ports
 from freehold.engines.echo.options import EchoOptions, read_answers
-from freehold.engines.engine import EngineHealth, RunningEngine
+from freehold.engines.engine import EngineHealth, Presence, RunningEngine
 from freehold.engines.options import read
 from freehold.engines.supervisor import Program, Supervised
 from freehold.errors import UsageError
+from freehold.settings import Settings
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
-from freehold.types.engine import EngineName
+from freehold.types.engine import ENGINE_KINDS
 
 CAPABILITIES = Capabilities(
     streaming=True, tools=True, json_schema=True, logprobs=False, adapters=True, embeddings=True
@@ -25,9 +27,15 @@ READY_SECONDS = 30.0
 class EchoEngine:
     """A server without a model: deterministic, quick, and told what to answer."""
 
-    name: EngineName = "echo"
+    kind = ENGINE_KINDS["echo"]
 
-    def check(self, plan: ServePlan) -> None:
+    def presence(self, settings: Settings) -> Presence:
+        return Presence(available=True, note=self.kind.title)
+
+    def require(self, options: dict[str, Any], settings: Settings) -> None:
+        read(options, EchoOptions, "echo")
+
+    def check(self, plan: ServePlan, settings: Settings) -> None:
         ports.require_loopback(plan.host, "the echo engine")
         options = read(plan.options, EchoOptions, "echo")
         if not 0 <= options.failure_rate <= 1:
@@ -37,7 +45,7 @@ class EchoEngine:
         if plan.port:
             ports.claim(plan.host, plan.port)
 
-    async def start(self, plan: ServePlan, *, log_dir: Path, name: str) -> RunningEngine:
+    async def start(self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str) -> RunningEngine:
         if read(plan.options, EchoOptions, "echo").in_process:
             return await InProcessEcho.start(plan, name)
 

@@ -8,13 +8,12 @@ from freehold.engines.llamacpp import peft
 from freehold.engines.weights.check import format_of
 from freehold.errors import EngineError, InputError
 from freehold.hardware.gguf_header import Header, read_header
-from freehold.settings import load as load_settings
 from freehold.types.endpoint import AdapterMount
 
 _EMBEDDINGS = ("token_embd", "output.")
 
 
-def file_of(mount: AdapterMount, base: dict[str, object]) -> Path:
+def file_of(mount: AdapterMount, base: dict[str, object], home: Path) -> Path:
     """The GGUF of an adapter: the path itself, or the only GGUF in the folder it names. Of a folder that has only what
     PEFT writes, one that is made from it for a base with this metadata.
 
@@ -26,7 +25,7 @@ def file_of(mount: AdapterMount, base: dict[str, object]) -> Path:
     folder = path if path.is_dir() else path.parent
     found = sorted(folder.glob("*.gguf"))
     if not found and (folder / peft.WEIGHTS).is_file():
-        return peft.converted(folder, base, load_settings().home)
+        return peft.converted(folder, base, home)
     if len(found) != 1:
         count = "no GGUF file" if not found else f"{len(found)} GGUF files"
         raise InputError(
@@ -37,13 +36,13 @@ def file_of(mount: AdapterMount, base: dict[str, object]) -> Path:
     return found[0]
 
 
-def check(mount: AdapterMount, base: Header, base_sha256: str | None) -> None:
+def check(mount: AdapterMount, base: Header, base_sha256: str | None, home: Path) -> None:
     """Raise `EngineError` when the adapter cannot be put on the base.
 
     `base` is the header of the base's GGUF, `base_sha256` its hash where known. An adapter that names the
     hash it was trained on is refused on any other weights: it would run, and answer worse.
     """
-    path = file_of(mount, base.metadata)
+    path = file_of(mount, base.metadata, home)
     if format_of(path) != "gguf":
         raise EngineError(f"llama.cpp reads GGUF adapters, and {path} is not one")
     header = read_header(path)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from freehold.engines import ports, probe
-from freehold.engines.engine import RunningEngine
+from freehold.engines.engine import Presence, RunningEngine
 from freehold.engines.llamacpp import adapters, native
 from freehold.engines.llamacpp.options import KV_TYPES, QUANTIZED_KV, LlamaOptions, check
 from freehold.engines.llamacpp.program import program
@@ -18,22 +19,40 @@ from freehold.engines.supervisor import Program, Supervised
 from freehold.engines.weights.check import format_of
 from freehold.errors import EngineError, MissingExtraError, UsageError
 from freehold.hardware.gguf_header import read_header
-from freehold.settings import load as load_settings
+from freehold.settings import Settings
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
-from freehold.types.engine import EngineName
+from freehold.types.engine import ENGINE_KINDS
 
 
 class LlamaEngine:
     """llama.cpp with its own OpenAI server in a child process."""
 
-    name: EngineName = "llamacpp"
+    kind = ENGINE_KINDS["llamacpp"]
 
-    def check(self, plan: ServePlan) -> None:
+    def presence(self, settings: Settings) -> Presence:
+        available = importlib.util.find_spec("xllamacpp") is not None
+        note = "prebuilt library" if available else "pip install 'freehold[local]'"
+        build, benefit = native.read(settings.home), native.can_help()
+        if build is not None:
+            note = (
+                f"built for this CPU, {native.speeds_of(build)}"
+                if build.chosen
+                else f"{note}; the build is slower"
+            )
+        elif benefit.helps:
+            note += f"; {benefit.reason}: freehold engines install llamacpp --native"
+        return Presence(available=available or build is not None, note=note)
+
+    def require(self, options: dict[str, Any], settings: Settings) -> None:
+        if which(read(options, LlamaOptions, "llamacpp"), settings) is None:
+            _require_library()
+
+    def check(self, plan: ServePlan, settings: Settings) -> None:
         options = read(plan.options, LlamaOptions, "llamacpp")
         check(options)
-        binary = which(options)
-        if binary is None and importlib.util.find_spec("xllamacpp") is None:
-            raise MissingExtraError("the llama.cpp engine", "local")
+        binary = which(options, settings)
+        if binary is None:
+            _require_library()
         if binary is not None and not Path(binary).is_file():
             raise EngineError(
                 f"no llama-server at {binary}", hint="freehold engines install llamacpp --native"
@@ -68,11 +87,11 @@ class LlamaEngine:
                 hint='give one: [serve] options = { chat_template = "…" }, or use the instruct version',
             )
         for mount in plan.adapters:
-            adapters.check(mount, header, plan.weights_sha256)
+            adapters.check(mount, header, plan.weights_sha256, settings.home)
         if plan.port:
             ports.claim(plan.host, plan.port)
 
-    async def start(self, plan: ServePlan, *, log_dir: Path, name: str) -> RunningEngine:
+    async def start(self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str) -> RunningEngine:
         options = _with_pooling(plan, read(plan.options, LlamaOptions, "llamacpp"))
         base = read_header(Path(plan.weights_path or "")).metadata if plan.adapters else {}
         plan = msgspec.structs.replace(
@@ -80,12 +99,12 @@ class LlamaEngine:
             options={**plan.options, "pooling": options.pooling},
             threads=plan.threads or usable_cores(),
             adapters=tuple(
-                msgspec.structs.replace(mount, path=str(adapters.file_of(mount, base)))
+                msgspec.structs.replace(mount, path=str(adapters.file_of(mount, base, settings.home)))
                 for mount in plan.adapters
             ),
         )
 
-        chosen = which(options)
+        chosen = which(options, settings)
 
         def command(port: int) -> Program:
             return program(msgspec.structs.replace(plan, port=port), options, chosen)
@@ -158,13 +177,18 @@ def _scales(plan: ServePlan, name: str) -> dict[str, object]:
     return {"lora": scales}
 
 
-def which(options: LlamaOptions) -> str | None:
+def _require_library() -> None:
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise MissingExtraError("the llama.cpp engine", "local")
+
+
+def which(options: LlamaOptions, settings: Settings) -> str | None:
     """The ``llama-server`` to run, or None for the library: what the plan says, else what measured faster."""
     if options.binary == "library":
         return None
     if options.binary is not None:
         return options.binary
-    found = native.binary(load_settings().home)
+    found = native.binary(settings.home)
     return str(found) if found is not None else None
 
 

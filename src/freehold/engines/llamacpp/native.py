@@ -313,3 +313,16 @@ def _run(command: list[str], log: Path, tell: Callable[[str], None] | None) -> N
 def _first_line(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return (done.stdout or done.stderr).splitlines()[0] if (done.stdout or done.stderr) else command[0]
+
+
+def speeds_of(found: NativeBuild) -> str:
+    """What was measured of a build, prompt and answer, next to the prebuilt library."""
+    if found.speed is None:
+        return "not measured"
+    text = f"{found.speed.prompt_tokens_per_second:,.0f} · {found.speed.completion_tokens_per_second:,.0f} tokens/s"
+    if found.wheel_speed is not None:
+        text += (
+            f" (prebuilt {found.wheel_speed.prompt_tokens_per_second:,.0f} · "
+            f"{found.wheel_speed.completion_tokens_per_second:,.0f})"
+        )
+    return text

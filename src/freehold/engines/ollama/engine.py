@@ -10,6 +10,7 @@ Not covered: an error for a prompt over the context. Ollama cuts; the gateway in
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import os
@@ -18,15 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import anyio
 import msgspec
 
 from freehold.engines import probe
-from freehold.engines.engine import EngineHealth, RunningEngine
+from freehold.engines.engine import EngineHealth, Presence, RunningEngine
 from freehold.engines.options import read
 from freehold.engines.weights.check import format_of
 from freehold.errors import EngineError, InputError, UpstreamError
+from freehold.settings import Settings
 from freehold.types.endpoint import AdapterMount, Capabilities, Endpoint, ServedModel, ServePlan
-from freehold.types.engine import EngineName
+from freehold.types.engine import ENGINE_KINDS
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +62,24 @@ class OllamaOptions(msgspec.Struct, frozen=True, kw_only=True):
 ADAPTER_CONFIG = "adapter_config.json"
 
 
+LOOK_SECONDS = 1.0
+
+
 class OllamaEngine:
     """A connection to an Ollama that somebody else started."""
 
-    name: EngineName = "ollama"
+    kind = ENGINE_KINDS["ollama"]
 
-    def check(self, plan: ServePlan) -> None:
+    def presence(self, settings: Settings) -> Presence:
+        url = OllamaOptions().url
+        answers = anyio.run(functools.partial(probe.alive, f"{url}/api/version", seconds=LOOK_SECONDS))
+        note = f"{'an' if answers else 'no'} Ollama answers at {url} (OLLAMA_HOST)"
+        return Presence(available=answers, note=note)
+
+    def require(self, options: dict[str, Any], settings: Settings) -> None:
+        read(options, OllamaOptions, "ollama")
+
+    def check(self, plan: ServePlan, settings: Settings) -> None:
         read(plan.options, OllamaOptions, "ollama")
         for mount in plan.adapters:
             for file in adapter_files(mount):
@@ -76,7 +91,7 @@ class OllamaEngine:
                         hint="freehold adapters export --as gguf merges it; ollama create makes a model of that",
                     )
 
-    async def start(self, plan: ServePlan, *, log_dir: Path, name: str) -> RunningEngine:
+    async def start(self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str) -> RunningEngine:
         options = read(plan.options, OllamaOptions, "ollama")
         timeout = aiohttp.ClientTimeout(total=SECONDS)
         async with aiohttp.ClientSession(base_url=options.url, timeout=timeout) as http:

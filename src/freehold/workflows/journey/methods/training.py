@@ -10,6 +10,7 @@ import msgspec
 
 from freehold import __version__
 from freehold.datasets import building
+from freehold.engines import load
 from freehold.errors import UnknownModelError, WeightsError
 from freehold.types.endpoint import ServePlan
 from freehold.types.machine import Fit, Workload
@@ -19,7 +20,7 @@ from freehold.types.training import Adapter
 from freehold.workflows.fit.fit import fit_model
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
 from freehold.workflows.prove.parity import parity
-from freehold.workflows.serve.plan import ServeRequest, of_config, require_engine
+from freehold.workflows.serve.plan import ServeRequest, of_config
 from freehold.workflows.train.train import train
 from freehold.workflows.weights.pull import ensure_weights
 
@@ -58,7 +59,7 @@ def request_of(bench: Bench) -> ServeRequest:
 def learn(candidate: Candidate, bench: Bench) -> Learned:
     """Fetch the base, check that it fits, train it. Raises `NotMadeError` where there is no such base, or no room."""
     # Not an hour later, after the training.
-    require_engine(bench.engine.name, bench.project.config.serve.options)
+    load(bench.engine.name).require(bench.project.config.serve.options, bench.project.settings)
     try:
         weights = _weights(candidate, bench)
     except (UnknownModelError, WeightsError) as error:
