@@ -1,4 +1,7 @@
-from freehold.types.endpoint import Endpoint, ServedModel
+from freehold.types.endpoint import Endpoint, ServedModel, ServePlan
+from freehold.types.machine import Fit, Workload
+
+BODY = {"model": "asked", "messages": [{"role": "user", "content": "hi"}], "temperature": 0}
 
 
 def test_a_served_model_is_found_by_its_own_name_only():
@@ -6,3 +9,31 @@ def test_a_served_model_is_found_by_its_own_name_only():
     endpoint = Endpoint(name="local", engine="llamacpp", base_url="http://127.0.0.1:1", models=(adapter,))
     assert endpoint.served("base:app") is adapter
     assert endpoint.served("base") is None
+
+
+def test_a_request_is_sent_by_the_name_upstream_with_what_is_served_with_it():
+    served = ServedModel(
+        name="base:shop",
+        upstream_name="base",
+        extra_body={"lora": [{"id": 0, "scale": 1.0}]},
+        first_messages=({"role": "system", "content": "Name the intent."},),
+    )
+    assert served.apply(BODY) == {
+        "model": "base",
+        "messages": [{"role": "system", "content": "Name the intent."}, *BODY["messages"]],
+        "temperature": 0,
+        "lora": [{"id": 0, "scale": 1.0}],
+    }
+    assert served.apply({"input": "hi"}) == {"input": "hi", "model": "base", **served.extra_body}
+    assert BODY["model"] == "asked", "the request itself stays as it is"
+
+
+def test_memory_and_port_are_not_what_a_plan_is():
+    fit = Fit(
+        id="f", model="m", quantization="", machine="here", workload=Workload(), parts=(), total_bytes=7,
+        available_bytes=9, headroom_bytes=2, fits=True, reasons=(),
+    )  # fmt: skip
+    plan = ServePlan(engine="llamacpp", model="m", port=8421, memory=fit)
+    assert plan.memory_bytes == 7 and ServePlan(engine="echo", model="m").memory_bytes == 0
+    assert plan.identity == ServePlan(engine="llamacpp", model="m")
+    assert plan.key == plan.identity.key

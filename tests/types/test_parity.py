@@ -8,11 +8,11 @@ REPORT = {
 
 
 def test_what_passed_is_told_in_numbers():
-    finding = ParityReport(**REPORT, passed=True, reasons=()).finding()
-    assert finding.ok and finding.kind == "parity" and finding.record_id == "p"
-    assert "20 of 20 prompts" in finding.text and "98.8% of 640 greedy tokens" in finding.text
+    check = ParityReport(**REPORT, passed=True, reasons=()).check_result()
+    assert check.ok and check.kind == "parity" and check.record_id == "p"
+    assert "20 of 20 prompts" in check.text and "98.8% of 640 greedy tokens" in check.text
 
 
 def test_what_failed_is_told_by_its_reasons():
-    finding = ParityReport(**REPORT, passed=False, reasons=("other template", "other stop")).finding()
-    assert finding.ok is False and finding.text == "not served as trained: other template; other stop"
+    check = ParityReport(**REPORT, passed=False, reasons=("other template", "other stop")).check_result()
+    assert check.ok is False and check.text == "not served as trained: other template; other stop"

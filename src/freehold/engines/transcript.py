@@ -39,20 +39,18 @@ async def transcript(
     """Ask greedily, with log-probabilities where promised. Raises `UpstreamError`."""
     served = endpoint.served(model) or ServedModel(name=model, upstream_name=model)
     body: dict[str, Any] = {
-        "model": served.upstream_name,
         "messages": messages,
         "temperature": 0,
         "max_tokens": max_tokens,
         **({"tools": tools} if tools else {}),
         **({"logprobs": True, "top_logprobs": 1} if endpoint.capabilities.logprobs else {}),
         **({"return_token_ids": True} if endpoint.engine_kind.tells_tokens == "return_token_ids" else {}),
-        **served.extra_body,
     }
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS)) as http:
-        answer = await _post(http, f"{endpoint.base_url}/v1/chat/completions", body)
+        answer = await _post(http, f"{endpoint.base_url}/v1/chat/completions", served.apply(body))
         ids = None
         if endpoint.engine_kind.tells_tokens == "apply-template":
-            asked = {"messages": messages, **({"tools": tools} if tools else {})}
+            asked = {"messages": [*served.first_messages, *messages], **({"tools": tools} if tools else {})}
             prompt = await _post(http, f"{endpoint.base_url}/apply-template", asked)
             found = await _post(
                 http,

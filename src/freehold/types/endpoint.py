@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -87,14 +88,27 @@ class ServePlan(StoredRecord, frozen=True, kw_only=True):
 class ServedModel(Record, frozen=True, kw_only=True):
     """One model name an endpoint answers to.
 
-    `extra_body` is merged into each request's JSON object by the caller: llama.cpp selects an adapter
-    with a ``lora`` list in the request, so the adapter's name maps to the base's `upstream_name` plus this.
+    Who asks it sends `apply` of a request: llama.cpp selects an adapter with a ``lora`` list in the request, so the
+    adapter's name maps to the base's `upstream_name` plus that list in `extra_body`.
     """
 
     name: str
     upstream_name: str
     extra_body: dict[str, Any] = {}
+    first_messages: tuple[dict[str, Any], ...] = ()
+    """Turns that come before the client's own in a chat request, such as a prompt made for this model."""
     adapter_id: str | None = None
+
+    def changes(self, messages: Sequence[Any] | None = None) -> dict[str, Any]:
+        """The fields of a request that differ at the endpoint. `messages` are the client's, in a chat request."""
+        changed = {"model": self.upstream_name, **self.extra_body}
+        if self.first_messages and messages is not None:
+            changed["messages"] = [*self.first_messages, *messages]
+        return changed
+
+    def apply(self, body: dict[str, Any]) -> dict[str, Any]:
+        """A request's JSON object as the endpoint is sent it."""
+        return {**body, **self.changes(body.get("messages"))}
 
 
 class Endpoint(Record, frozen=True, kw_only=True):

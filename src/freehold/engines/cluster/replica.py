@@ -120,9 +120,8 @@ def rewrite(body: bytes, endpoint: Endpoint) -> bytes:
     served = endpoint.served(asked["model"])
     if served is None:
         raise UnknownNameError(asked["model"])
-    if served.upstream_name == asked["model"] and not served.extra_body:
-        return body
-    return msgspec.json.encode({**asked, **served.extra_body, "model": served.upstream_name})
+    applied = served.apply(asked)
+    return body if applied == asked else msgspec.json.encode(applied)
 
 
 def models_of(endpoint: Endpoint) -> dict[str, Any]:

@@ -118,7 +118,7 @@ class Front:
         served = endpoint.served(name)
         if served is None:
             raise UsageError(f"the model '{name}' was just removed")
-        data = msgspec.json.encode({**body, "model": served.upstream_name, **served.extra_body})
+        data = msgspec.json.encode(served.apply(body))
         async with request.app[_HTTP].post(
             f"{endpoint.base_url}{request.path}", data=data, headers={"content-type": "application/json"}
         ) as response:

@@ -158,13 +158,7 @@ async def _ask(
     *,
     again: bool = True,
 ) -> None:
-    request = {
-        **body,
-        "model": served.upstream_name,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        **served.extra_body,
-    }
+    request = served.apply({**body, "stream": True, "stream_options": {"include_usage": True}})
     began = last = time.perf_counter()
     first = True
     complete = False

@@ -34,12 +34,11 @@ def recorded_parameters(request: dict[str, Any]) -> dict[str, Any]:
 def chat_request(
     sample: Sample, served: ServedModel, task: Task, parameters: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The body of an OpenAI chat request for `sample`; `extra_body` of the served model is merged in last.
+    """The body of an OpenAI chat request for `sample`; what the served model asks for is merged in last.
 
     `parameters` stand in for the task's: with any of them given, the task adds neither limit nor temperature.
     """
     body: dict[str, Any] = {
-        "model": served.upstream_name,
         "messages": [
             {
                 key: value
@@ -54,7 +53,7 @@ def chat_request(
         body["tools"] = sample.tools
     if sample.response_format:
         body["response_format"] = sample.response_format
-    return body | served.extra_body
+    return served.apply(body)
 
 
 def request_key(body: dict[str, Any], served: ServedModel, endpoint: Endpoint, repeat: int = 0) -> str:

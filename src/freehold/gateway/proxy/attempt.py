@@ -21,7 +21,7 @@ from freehold.gateway.proxy import guards, structured_output
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.guards import CONTEXT_STATUSES, NextTarget, UpstreamRequest, read_all
 from freehold.gateway.proxy.relay import relay, send_buffered
-from freehold.gateway.proxy.routing import targets_in_turn, upstream_model
+from freehold.gateway.proxy.routing import targets_in_turn, upstream_changes
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import Translation, translation_for
 from freehold.types.endpoint import Endpoint
@@ -214,12 +214,9 @@ def _upstream_body(
 ) -> tuple[bytes, bool]:
     """The body for an endpoint, and whether usage was asked for that the client did not ask for."""
     body = exchange.body if translation is None else translation.request(exchange.body)
-    name, extra = upstream_model(endpoint, target, exchange.model)
-    changes: dict[str, Any] = {}
-    if name != exchange.peek.model:
-        changes["model"] = name
-    if extra:
-        changes.update(extra)
+    changes = upstream_changes(endpoint, target, exchange.model, body)
+    if changes["model"] == exchange.peek.model:
+        del changes["model"]
     if exchange.route is None and _ignores_tools(endpoint) and structured_output.demands_a_tool(body):
         raise ApiError(400, f"{exchange.model} cannot be made to call a tool; its chat template knows none")
     if not endpoint.engine_kind.reads_tool_names and b'"tool_choice"' in body:

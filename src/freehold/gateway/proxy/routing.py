@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
 
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Route, RouteDecision, Target
@@ -128,13 +131,14 @@ def targets_in_turn(route: Route | None, decision: RouteDecision) -> list[Target
     return chain
 
 
-def upstream_model(endpoint: Endpoint, target: Target, requested: str) -> tuple[str, Mapping[str, object]]:
-    """The model name an endpoint knows, and the fields it wants added to the request."""
+def upstream_changes(endpoint: Endpoint, target: Target, requested: str, body: bytes) -> dict[str, Any]:
+    """The fields of a request that differ at an endpoint: the model's name there, and what is served with it."""
     name = target.model or requested
     served = endpoint.served(name)
     if served is None:
-        return name, {}
-    return served.upstream_name, served.extra_body
+        return {"model": name}
+    # A whole body is read only for a model that puts messages of its own before the client's.
+    return served.changes(msgspec.json.decode(body).get("messages") if served.first_messages else None)
 
 
 def _decision(

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any, Literal
+from typing import Literal
 
 from freehold.gateway.http.response import TransportError
 from freehold.gateway.http.upstreams import UpstreamFailure
 from freehold.gateway.messages import CapturedExchange
 from freehold.gateway.proxy.exchange import CAPTURED_BYTES_MAX, ProxyExchange
-from freehold.gateway.proxy.routing import upstream_model
+from freehold.gateway.proxy.routing import upstream_changes
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import Translation, translation_for
 from freehold.types.endpoint import Endpoint
@@ -70,8 +70,7 @@ class Shadows:
             state.meters.count("freehold_shadows", exchange.route_name, "other_api")
             return
         path = exchange.api_route.path if translation is None else translation.path
-        name, extra = upstream_model(endpoint, target, exchange.model)
-        changes: dict[str, Any] = {"model": name, **extra}
+        changes = upstream_changes(endpoint, target, exchange.model, asked)
         if exchange.peek.stream:
             changes["stream"] = False
             if endpoint.api == "openai":
