@@ -10,7 +10,7 @@ def facts(**changed):
     candidate = sample.candidate()
     return CardFacts(
         **{
-            "adapter": candidate.adapter,
+            "adapter": candidate.trained,
             "kind": "peft",
             "files": {"adapter_model.safetensors": "1" * 64},
             "usage": "freehold serve …",
