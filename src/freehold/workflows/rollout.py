@@ -19,8 +19,8 @@ from freehold.gateway.config import check_apart
 from freehold.store import Store
 from freehold.types.evaluation import Task
 from freehold.types.record import Record, event_id
-from freehold.types.rollout import Rollout
 from freehold.types.route import Route, RouteState, Target
+from freehold.types.serving.rollout import Rollout
 from freehold.types.verdict import Verdict
 from freehold.workflows.rollout_looking import Plan, learn, shown
 from freehold.workflows.rollout_tests import Look, Tests, look

@@ -11,8 +11,8 @@ import msgspec
 from freehold.errors import UsageError
 from freehold.store import Store, open_store
 from freehold.types.endpoint import ServePlan
-from freehold.types.rollout import Rollout
 from freehold.types.route import Route
+from freehold.types.serving.rollout import Rollout
 from freehold.workflows import rollout
 from freehold.workflows.evaluate import task_of
 from freehold.workflows.project import Project

@@ -19,8 +19,8 @@ from freehold.training.defaults import weight_count
 from freehold.types.config import FinetuneConfig
 from freehold.types.machine import MeasuredSpeed
 from freehold.types.model import Shape
+from freehold.types.planning.training_plan import SplitMeasurement, TrainingPlan, TrainingPreview
 from freehold.types.training import Adapter
-from freehold.types.training_plan import SplitMeasurement, TrainingPlan, TrainingPreview
 from freehold.workflows.fit import training_fit
 from freehold.workflows.project import Project
 from freehold.workflows.sizing import size_model
