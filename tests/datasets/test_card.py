@@ -1,7 +1,7 @@
 """The data card as people read it."""
 
 from freehold.datasets.card import card_in_short, card_markdown
-from freehold.types.curation import (
+from freehold.types.dataset import (
     DataCard,
     LabelConflict,
     Lengths,

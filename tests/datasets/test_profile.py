@@ -3,8 +3,7 @@
 import pytest
 
 from freehold.datasets.profile import are_labels, language_of, profile, warnings
-from freehold.types.curation import Lengths, SplitProfile
-from freehold.types.dataset import Message, Sample
+from freehold.types.dataset import Lengths, Message, Sample, SplitProfile
 
 
 def sample(number, answer="yes", *, turns=1, **more):

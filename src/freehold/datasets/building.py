@@ -27,8 +27,7 @@ from freehold.datasets.writing import Building as Building
 from freehold.datasets.writing import load as load
 from freehold.datasets.writing import samples as samples
 from freehold.datasets.writing import write as write
-from freehold.types.curation import NearDuplicates
-from freehold.types.dataset import SPLITS, Sample, SplitName
+from freehold.types.dataset import SPLITS, NearDuplicates, Sample, SplitName
 from freehold.types.trace import Trace
 
 _ORDER: tuple[SplitName, ...] = ("held_out", "validation", "train")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from freehold.types.curation import DataCard, SplitProfile
+from freehold.types.dataset import DataCard, SplitProfile
 
 SHOWN_LABELS = 12
 

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from freehold.datasets.building import all_asked
-from freehold.types.curation import Lengths, SplitProfile
-from freehold.types.dataset import Sample, SplitName
+from freehold.types.dataset import Lengths, Sample, SplitName, SplitProfile
 
 MOST_LANGUAGE_LOOKS = 2000
 """Of a longer split every n-th sample is looked at, and the counts are of those."""

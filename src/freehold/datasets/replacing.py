@@ -17,8 +17,7 @@ from typing import Any
 import msgspec
 
 from freehold.privacy.finds import Find, Finder, blanked, replaced
-from freehold.types.curation import Replaced
-from freehold.types.dataset import Message, Sample
+from freehold.types.dataset import Message, Replaced, Sample
 
 _BY_DIGITS = frozenset({"PHONE", "CARD", "IBAN", "ID", "ACCOUNT", "LICENSE"})
 _PLACEHOLDER = re.compile(r"<[A-Z]{2,12}_[0-9a-f]{8}>")

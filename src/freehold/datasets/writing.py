@@ -15,8 +15,7 @@ import msgspec
 from freehold import files
 from freehold.datasets.recipe import Recipe
 from freehold.errors import StorageError, UsageError
-from freehold.types.curation import NearDuplicates
-from freehold.types.dataset import SPLITS, Dataset, Sample, Split, SplitName
+from freehold.types.dataset import SPLITS, Dataset, NearDuplicates, Sample, Split, SplitName
 from freehold.types.record import content_id
 
 MANIFEST = "manifest.json"

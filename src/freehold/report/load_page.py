@@ -9,7 +9,7 @@ from importlib import resources
 
 import jinja2
 
-from freehold.types.load import LoadLevel, LoadReport
+from freehold.types.serving.load import LoadLevel, LoadReport
 
 _TEMPLATE = """<!doctype html>
 <html lang="en">

@@ -16,7 +16,7 @@ from freehold.training.methods import table
 from freehold.training.methods.preference_samples import JudgedAnswer, PreferencePair
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Sample
-from freehold.types.training_plan import LeftOut, Piece, PreviewSample, SplitMeasurement
+from freehold.types.planning.training_plan import LeftOut, Piece, PreviewSample, SplitMeasurement
 
 MOST_LOOKED_AT = 10_000
 _MOST_IDS_OF_A_PIECE = 12

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from freehold.cli.train.training_plan import show_preview
-from freehold.types.training_plan import Piece, PreviewSample, SplitMeasurement, TrainingPreview
+from freehold.types.planning.training_plan import Piece, PreviewSample, SplitMeasurement, TrainingPreview
 
 PIECES = (
     Piece(ids=(1,), text="where is", learned=False),

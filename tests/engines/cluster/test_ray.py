@@ -21,9 +21,9 @@ from ray.serve.exceptions import RayServeException
 from freehold.engines.cluster import ray as cluster_ray
 from freehold.engines.cluster.replica import REPLICA_HEADER
 from freehold.errors import EngineError
-from freehold.types.cluster import ClusterPlan
 from freehold.types.config import ClusterConfig
 from freehold.types.endpoint import AdapterMount, ServePlan
+from freehold.types.serving.cluster import ClusterPlan
 
 pytestmark = [
     pytest.mark.slow,

@@ -11,7 +11,7 @@ from freehold.engines.traffic import drive, from_bodies, knee, synthetic
 from freehold.engines.traffic.drive import quantiles, refusal
 from freehold.errors import UsageError
 from freehold.types.endpoint import Endpoint, ServePlan
-from freehold.types.load import LoadLevel, Quantiles
+from freehold.types.serving.load import LoadLevel, Quantiles
 
 pytestmark = pytest.mark.anyio
 

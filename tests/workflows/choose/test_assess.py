@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from freehold.cli.main import cli
 from freehold.errors import UnknownModelError
-from freehold.types.assessment import Needs
+from freehold.types.planning.assessment import Needs
 from freehold.types.trace import Trace, Usage
 from freehold.workflows.choose.assess import assess
 from freehold.workflows.choose.needs import needs_of

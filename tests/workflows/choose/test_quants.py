@@ -8,7 +8,7 @@ from freehold.cli.main import cli
 from freehold.errors import EngineError, UnknownModelError, UsageError
 from freehold.settings import load
 from freehold.types.machine import MeasuredSpeed, Speed, Workload
-from freehold.types.quants import QuantRow
+from freehold.types.planning.quants import QuantRow
 from freehold.workflows.choose.quants import choose, quants
 from freehold.workflows.fit.machine import find_machine
 

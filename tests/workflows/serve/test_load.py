@@ -14,8 +14,8 @@ from freehold.errors import UpstreamError
 from freehold.report.load_page import render_load
 from freehold.store import open_store
 from freehold.types.endpoint import ServePlan
-from freehold.types.load import LoadLevel, LoadReport, Quantiles
 from freehold.types.machine import MeasuredSpeed
+from freehold.types.serving.load import LoadLevel, LoadReport, Quantiles
 from freehold.workflows.serve.load import is_here
 
 

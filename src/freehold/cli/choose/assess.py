@@ -12,7 +12,7 @@ from freehold.cli.options import config_option, hanging, json_option, print_json
 from freehold.types.units import GIB
 
 if TYPE_CHECKING:
-    from freehold.types.assessment import Assessment, CandidateRow
+    from freehold.types.planning.assessment import Assessment, CandidateRow
 
 
 @click.command("assess")
@@ -79,7 +79,7 @@ def command(
     from decimal import Decimal
 
     from freehold.cli.choose.cost import low_high
-    from freehold.types.assessment import Needs
+    from freehold.types.planning.assessment import Needs
     from freehold.workflows.choose.assess import RANK_RULES, assess
     from freehold.workflows.choose.cost import LOOKED_UP, MachinePrice
     from freehold.workflows.project import open_project

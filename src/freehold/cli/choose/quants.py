@@ -12,7 +12,7 @@ from freehold.types.units import GIB, gib
 
 if TYPE_CHECKING:
     from freehold.types.dataset import SplitName
-    from freehold.types.quants import QuantLosses, QuantRow, Quants
+    from freehold.types.planning.quants import QuantLosses, QuantRow, Quants
     from freehold.workflows.project import Project
 
 

@@ -11,7 +11,7 @@ from freehold.cli.options import config_option, json_option, print_json
 from freehold.types.dataset import Dataset
 
 if TYPE_CHECKING:
-    from freehold.types.curation import DataCard, Doubts
+    from freehold.types.dataset import DataCard, Doubts
     from freehold.workflows.data.diff import DatasetDiff
 
 _source = click.option(

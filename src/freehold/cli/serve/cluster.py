@@ -10,8 +10,8 @@ import click
 from freehold.cli.options import config_option, json_option, print_json
 
 if TYPE_CHECKING:
-    from freehold.types.cluster import ClusterPlan, ClusterState
     from freehold.types.progress import Progress
+    from freehold.types.serving.cluster import ClusterPlan, ClusterState
     from freehold.workflows.project import Project
 
 

@@ -12,7 +12,7 @@ import click
 from freehold.cli.options import caller, config_option, json_option, now, print_json
 
 if TYPE_CHECKING:
-    from freehold.types.rollout import Rollout
+    from freehold.types.serving.rollout import Rollout
     from freehold.workflows.shift.rollout.rehearse import Fault
     from freehold.workflows.shift.rollout.rollout import Status
     from freehold.workflows.shift.rollout.simulate import Simulation

@@ -16,7 +16,7 @@ from freehold.cli.options import config_option, json_option, now, print_json
 if TYPE_CHECKING:
     from freehold.store import Store
     from freehold.types.config import WatchConfig
-    from freehold.types.rollout import Check
+    from freehold.types.serving.rollout import Check
     from freehold.workflows.project import Project
     from freehold.workflows.watch.watch import Plan
 

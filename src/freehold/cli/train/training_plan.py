@@ -10,7 +10,7 @@ from freehold.cli.options import print_json
 
 if TYPE_CHECKING:
     from freehold.types.config import FinetuneConfig
-    from freehold.types.training_plan import (
+    from freehold.types.planning.training_plan import (
         Piece,
         PreviewSample,
         SplitMeasurement,

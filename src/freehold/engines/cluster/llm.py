@@ -12,7 +12,7 @@ from freehold.engines.vllm.options import KV_TYPES, VllmOptions
 from freehold.engines.vllm.tools import with_parser
 from freehold.engines.vllm.weights import template_of
 from freehold.errors import UsageError
-from freehold.types.cluster import ClusterPlan
+from freehold.types.serving.cluster import ClusterPlan
 from freehold.types.units import GIB
 
 REMOTE = ("s3://", "gs://", "abfss://", "azure://")

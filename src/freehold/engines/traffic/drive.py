@@ -19,7 +19,7 @@ import msgspec
 
 from freehold.engines.traffic.workload import RequestBodies
 from freehold.types.endpoint import Endpoint, ServedModel
-from freehold.types.load import LoadLevel, Quantiles
+from freehold.types.serving.load import LoadLevel, Quantiles
 
 WARM_UP_REQUESTS = 2
 KNEE_SHARE = 0.9

@@ -16,10 +16,10 @@ from freehold.hardware.quantization import quantize, repacked_bytes, weights_byt
 from freehold.hardware.speed import Build, estimate
 from freehold.hardware.tensors import active_parameter_count, parameter_count
 from freehold.store import open_store
-from freehold.types.assessment import Assessment, CandidateOutcome, CandidateRow, Needs
 from freehold.types.evaluation import Comparison
 from freehold.types.machine import Fit, Machine, MeasuredSpeed, Speed, Workload
 from freehold.types.model import Model
+from freehold.types.planning.assessment import Assessment, CandidateOutcome, CandidateRow, Needs
 from freehold.types.record import content_id
 from freehold.types.ruling import Ruling
 from freehold.types.units import gib

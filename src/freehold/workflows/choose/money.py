@@ -13,9 +13,9 @@ from freehold.costs import self_host as holding
 from freehold.errors import FreeholdError
 from freehold.hardware.quantization import weights_bytes
 from freehold.hardware.speed import estimate
-from freehold.types.assessment import CandidateRow
 from freehold.types.cost import Advice, Traffic
 from freehold.types.machine import Machine, Speed, Workload
+from freehold.types.planning.assessment import CandidateRow
 from freehold.workflows.choose.cost import MachinePrice, StatedTraffic, bill_of, machine_price_of
 from freehold.workflows.project import Project
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.types.assessment import Needs
+from freehold.types.planning.assessment import Needs
 from freehold.types.trace import Trace
 from freehold.workflows.choose.languages import language_of
 

@@ -23,8 +23,7 @@ from freehold.privacy import secrets as secret_finder
 from freehold.privacy.finds import Finder
 from freehold.privacy.library import LIBRARY
 from freehold.types.config import CurateConfig, DataConfig, TaskConfig
-from freehold.types.curation import DataCard, LabelConflict, Origin
-from freehold.types.dataset import SPLITS, Dataset, Sample, SplitName
+from freehold.types.dataset import SPLITS, DataCard, Dataset, LabelConflict, Origin, Sample, SplitName
 from freehold.types.trace import Trace
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.project import Project

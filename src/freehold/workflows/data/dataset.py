@@ -15,8 +15,7 @@ from freehold import __version__
 from freehold.datasets import building
 from freehold.errors import UsageError
 from freehold.store import Store, open_store
-from freehold.types.curation import DataCard
-from freehold.types.dataset import Dataset
+from freehold.types.dataset import DataCard, Dataset
 from freehold.types.progress import Progress, Silent
 from freehold.types.record import content_id
 from freehold.types.trace import Trace

@@ -15,8 +15,8 @@ from urllib.parse import quote
 from freehold import __version__
 from freehold.catalog import retirements
 from freehold.errors import InputError
+from freehold.types.planning.scan import ModelUse, Scan
 from freehold.types.progress import Progress, Silent
-from freehold.types.scan import ModelUse, Scan
 from freehold.workflows.incumbent.scanning.meaning import Meaning, meaning
 from freehold.workflows.incumbent.scanning.reading import (
     LANGUAGES,

@@ -34,8 +34,8 @@ from freehold.types.dataset import Sample, SplitName
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import Comparison, EvalResult, Task
 from freehold.types.model import Weights
+from freehold.types.planning.quants import LossOutcome, QuantLoss, QuantLosses
 from freehold.types.progress import Progress, Silent
-from freehold.types.quants import LossOutcome, QuantLoss, QuantLosses
 from freehold.types.record import content_id
 from freehold.workflows.project import Project
 from freehold.workflows.prove.evaluate import find_dataset

@@ -17,10 +17,10 @@ from freehold.hardware.probes import probe_machine
 from freehold.report.load_page import render_load
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint
-from freehold.types.load import LoadReport
 from freehold.types.machine import MeasuredSpeed, Speed
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
+from freehold.types.serving.load import LoadReport
 from freehold.workflows.fit.speeds import speed_id
 from freehold.workflows.project import Project, now
 

@@ -11,8 +11,7 @@ from freehold.datasets.profile import are_labels
 from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.training import loss_history
-from freehold.types.curation import Doubt, Doubts
-from freehold.types.dataset import Sample
+from freehold.types.dataset import Doubt, Doubts, Sample
 from freehold.types.training import Adapter, Learned
 from freehold.workflows.project import Project
 from freehold.workflows.train.adapters import find_adapter

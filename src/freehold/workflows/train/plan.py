@@ -20,8 +20,8 @@ from freehold.training.methods import checks, table
 from freehold.types.config import FinetuneConfig
 from freehold.types.machine import MeasuredSpeed
 from freehold.types.model import Shape
+from freehold.types.planning.training_plan import SplitMeasurement, TrainingPlan, TrainingPreview
 from freehold.types.training import Adapter
-from freehold.types.training_plan import SplitMeasurement, TrainingPlan, TrainingPreview
 from freehold.workflows.fit.fit import training_fit
 from freehold.workflows.fit.sizes import size_model
 from freehold.workflows.project import Project

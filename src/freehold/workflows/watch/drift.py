@@ -18,7 +18,7 @@ from freehold.datasets.building import answer_of
 from freehold.stats.drift import EDetector
 from freehold.stats.sequential import MeanBet, one_value_per_unit
 from freehold.types.record import Record
-from freehold.types.rollout import Drift, Side
+from freehold.types.serving.rollout import Drift, Side
 from freehold.types.trace import Trace
 from freehold.workflows.shift.rollout.ledger import is_error, unit_of
 

@@ -32,8 +32,8 @@ from freehold.types.endpoint import Endpoint
 from freehold.types.evaluation import Task
 from freehold.types.progress import Progress, Silent
 from freehold.types.record import StoredRecord, event_id
-from freehold.types.rollout import FEWEST_PAIRS, Against, Check
 from freehold.types.route import Route
+from freehold.types.serving.rollout import FEWEST_PAIRS, Against, Check
 from freehold.types.trace import Trace
 from freehold.workflows.project import Project
 from freehold.workflows.prove.evaluate import find_dataset, frozen_file, task_of

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from freehold.catalog import retirements
-from freehold.types.scan import ModelUseKind
+from freehold.types.planning.scan import ModelUseKind
 from freehold.workflows.incumbent.scanning.word import Word
 
 

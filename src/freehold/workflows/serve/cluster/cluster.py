@@ -19,11 +19,11 @@ from freehold.engines.cluster.llm import llm_config
 from freehold.engines.cluster.replica import ENDPOINT_PATH
 from freehold.errors import EngineError, UsageError
 from freehold.settings import Settings
-from freehold.types.cluster import ClusterPlan, ClusterState
 from freehold.types.config import ClusterConfig
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS
 from freehold.types.progress import Progress
+from freehold.types.serving.cluster import ClusterPlan, ClusterState
 from freehold.types.units import GIB
 from freehold.workflows.project import Project
 

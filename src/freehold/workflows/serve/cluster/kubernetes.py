@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from freehold.errors import UsageError
-from freehold.types.cluster import ClusterPlan, Manifest
+from freehold.types.serving.cluster import ClusterPlan, Manifest
 from freehold.types.units import MIB
 from freehold.workflows.serve.cluster.resources import (
     GATEWAY_PORT,

@@ -15,7 +15,7 @@ from freehold.engines.cluster import ray
 from freehold.engines.cluster.llm import llm_config
 from freehold.engines.weights.source import parse
 from freehold.errors import UsageError
-from freehold.types.cluster import ClusterPlan, Manifest
+from freehold.types.serving.cluster import ClusterPlan, Manifest
 from freehold.types.units import GIB
 from freehold.workflows.serve.cluster.kubernetes import ADAPTERS, kubernetes
 from freehold.workflows.serve.cluster.resources import (

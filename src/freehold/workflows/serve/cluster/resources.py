@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from freehold.types.cluster import ClusterPlan
+from freehold.types.serving.cluster import ClusterPlan
 from freehold.types.units import GIB
 
 GATEWAY_PORT = 8420

@@ -3,7 +3,7 @@ from decimal import Decimal
 
 import pytest
 
-from freehold.types.rollout import FEWEST_PAIRS, Check, Drift
+from freehold.types.serving.rollout import FEWEST_PAIRS, Check, Drift
 
 DRIFT = Drift(
     name="tools", side="input", users=9, share=0.5, baseline=0.1, e_value=3, statistic=250, alarm=True

@@ -1,6 +1,6 @@
-from freehold.types.cluster import ClusterPlan
 from freehold.types.config import ClusterConfig
 from freehold.types.endpoint import ServePlan
+from freehold.types.serving.cluster import ClusterPlan
 
 
 def test_a_replica_takes_what_it_serves_at_once_unless_said_otherwise():

@@ -1,0 +1,1 @@
+"""Records of what serves: clusters, load, traffic that moves to a candidate."""
