@@ -2,8 +2,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.errors import ConfigError
-from freehold.gateway.config import GatewayConfig, check_route
 from freehold.gateway.proxy.routing import RouteTable, decide, targets_in_turn, unit_position, upstream_model
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.route import Route, Target
@@ -106,26 +104,3 @@ def test_the_name_upstream():
         {"lora": [{"id": 0, "scale": 1.0}]},
     )
     assert upstream_model(local, Target(endpoint="local"), "gpt-4o") == ("gpt-4o", {})
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"incumbent": Target(endpoint="nowhere")}, "which is not configured"),
-        ({"candidate": None, "state": "canary"}, "has no candidate"),
-        ({"canary_share": 1.5}, "expected 0 to 1"),
-        ({"sticky": "cookie"}, "sticky is 'cookie'"),
-    ],
-)
-def test_routes_that_cannot_be(changes, message):
-    with pytest.raises(ConfigError, match=message):
-        check_route(route(**changes), ["openai", "local"])
-
-
-def test_configurations_that_cannot_be():
-    with pytest.raises(ConfigError, match="two endpoints have one name"):
-        GatewayConfig(endpoints=(endpoint("a"), endpoint("a")))
-    with pytest.raises(ConfigError, match="capture needs a store"):
-        GatewayConfig(endpoints=(endpoint("a"),), capture="raw")
-    with pytest.raises(ConfigError, match="is no http"):
-        GatewayConfig(endpoints=(Endpoint(name="a", engine="echo", base_url="file:///etc/passwd"),))
