@@ -103,10 +103,13 @@ class Own:
         self.where = upstream.partition("://")[2]
         host, _, port = self.where.partition(":")
         self.address = Address(host, int(port))
-        self.client = PlainClient(connect_timeout_s=5, read_timeout_s=60)
+        self.client: Any = None
+        self.new_client = lambda: PlainClient(connect_timeout_s=5, read_timeout_s=60)
 
     @asynccontextmanager
     async def open(self, body: bytes) -> AsyncIterator[Opened]:
+        if self.client is None:  # it belongs to the running loop
+            self.client = self.new_client()
         head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: {self.where}\r\n"
         head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         answer = await self.client.send(self.address, head.encode(), body)

@@ -1,12 +1,13 @@
 """A real gateway on loopback in front of a real upstream that does what a test tells it to."""
 
 import asyncio
+import contextlib
 import json
 import threading
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
 
+import psutil
 import pytest
 from aiohttp import web
 
@@ -156,7 +157,7 @@ def upstream(_upstream):
     return _upstream
 
 
-@contextmanager
+@contextlib.contextmanager
 def gateway(upstream, tmp_path, **changes):
     """A gateway before `upstream`, with capture to a store in `tmp_path`."""
     values = {
@@ -205,3 +206,13 @@ def trace_of(running, trace_id):
             return store.get_trace(trace_id)
 
     return eventually(look)
+
+
+def processes(running, mark):
+    """The processes of a gateway: its recorder, or its workers."""
+    found = []
+    for process in psutil.Process(running.process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # one that has just ended is none of them
+            if ("freehold.gateway.capture.recorder" in process.cmdline()) == (mark == "recorder"):
+                found.append(process)
+    return found

@@ -3,14 +3,12 @@
 import gzip
 import json
 import socket
-import time
 
 import psutil
 import pytest
-from tests.gateway.asking import QUESTION, get, metric, post
+from tests.gateway.asking import QUESTION, get, post
 from tests.gateway.loopback import (
     ANSWER,
-    FakeUpstream,
     eventually,
     gateway,
     plain,
@@ -208,45 +206,6 @@ def test_events_of_wrong_types_end_a_translation_with_an_error(shared, upstream,
     upstream.answer = lambda seen: stream([*stream_of("on")[:2], b'data: {"choices": [7]}\n\n'])
     _, _, body = post(shared, STREAMED[path], path=path)
     assert b"cannot be read" in body and not any(mark in body for mark in INSIDE)
-
-
-def test_an_upstream_that_recovers_is_asked_again(upstream, tmp_path):
-    upstream.answer = lambda seen: plain({"error": "x"}, status=500)
-    with gateway(upstream, tmp_path, retries=0, breaker_failures=2, breaker_pause_s=0.5) as running:
-        assert [post(running, QUESTION)[0] for _ in range(3)] == [500, 500, 502]
-        asked = len(upstream.seen)
-        upstream.answer = lambda seen: plain(ANSWER)
-        assert post(running, QUESTION)[0] == 502 and len(upstream.seen) == asked, "in the pause nobody asks"
-        time.sleep(0.6)
-        assert [post(running, QUESTION)[0] for _ in range(3)] == [200, 200, 200]
-        assert metric(running, "freehold_upstream_failures_total") == 2
-
-
-def test_a_request_nobody_can_answer_does_not_take_the_endpoint_from_others(upstream, tmp_path):
-    upstream.answer = lambda seen: plain({"error": "x"}, status=500 if b"poison" in seen.body else 200)
-    poison = {**QUESTION, "messages": [{"role": "user", "content": "poison"}]}
-    with gateway(upstream, tmp_path, retries=2, breaker_failures=3, breaker_pause_s=60) as running:
-        assert [post(running, poison)[0] for _ in range(2)] == [500, 500]
-        assert len(upstream.seen) == 6, "each was tried again"
-        assert post(running, QUESTION)[0] == 200
-
-
-def test_an_endpoint_that_was_away_gets_its_requests_back_before_its_pause_is_over(
-    upstream, tmp_path, monkeypatch
-):
-    away = FakeUpstream()
-    away.close()
-    endpoint = Endpoint(name="away", engine="remote", base_url=away.base_url)
-    options = {"endpoints": (endpoint,), "retries": 0, "breaker_failures": 1, "breaker_pause_s": 600}
-    with gateway(upstream, tmp_path, **options) as running:
-        assert [post(running, QUESTION)[0] for _ in range(3)] == [502, 502, 502]
-        monkeypatch.setattr("tests.gateway.loopback.free_port", lambda: away.port)
-        back = FakeUpstream()
-        try:
-            eventually(lambda: post(running, QUESTION)[0] == 200)
-            assert [seen.path for seen in back.seen] == ["/v1/chat/completions"]
-        finally:
-            back.close()
 
 
 def test_nothing_of_the_inside_leaves(shared, upstream):

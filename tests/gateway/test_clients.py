@@ -1,7 +1,6 @@
 """The real clients of each API against the gateway, before an upstream that only speaks OpenAI's chat API."""
 
 import json
-import urllib.request
 
 import anthropic
 import ollama
@@ -10,7 +9,7 @@ import pytest
 from tests.gateway.asking import QUESTION, post
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, traces_of
 
-from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
+from freehold.types.endpoint import Capabilities, Endpoint
 
 CALL = {
     **ANSWER,
@@ -278,11 +277,6 @@ def test_ollama_tools_generate_embed(llama, upstream):
         llama.generate("m", "x", raw=True)
 
 
-def test_ollama_lists_and_shows(llama, shared):
-    assert llama.list().models == []
-    assert "completion" in llama.show("m").capabilities
-
-
 def test_responses_create(gpt, upstream):
     answer = gpt.responses.create(
         model="m",
@@ -336,38 +330,6 @@ def test_thinking_with_a_budget_is_refused_not_left_out(claude, upstream):
         claude.messages.create(**ASKED, thinking={"type": "enabled", "budget_tokens": 2000})
     assert not upstream.seen
     assert claude.messages.create(**ASKED, thinking={"type": "adaptive"}).content[0].text == "on its way"
-
-
-def test_one_model_is_told_of_as_each_client_reads_it(claude, gpt, upstream, tmp_path):
-    served = (ServedModel(name="Some/Model-1", upstream_name="x"),)
-    endpoint = Endpoint(name="one", engine="remote", base_url=upstream.base_url, models=served)
-    with gateway(upstream, tmp_path, endpoints=(endpoint,)) as running:
-        with openai.OpenAI(base_url=f"{running.base_url}/v1", api_key="x", max_retries=0) as client:
-            assert client.models.retrieve("Some/Model-1").id == "Some/Model-1"
-            with pytest.raises(openai.NotFoundError, match="'Some/Other' does not exist here"):
-                client.models.retrieve("Some/Other")
-        with anthropic.Anthropic(base_url=running.base_url, api_key="x", max_retries=0) as client:
-            assert client.models.retrieve("Some/Model-1").type == "model"
-            with pytest.raises(anthropic.NotFoundError) as error:
-                client.models.retrieve("Some/Other")
-        assert error.value.body["error"]["type"] == "not_found_error"
-
-
-def test_who_opens_the_address_is_told_where_to_ask(shared):
-    for method in ("GET", "HEAD"):  # Ollama's command line asks with HEAD
-        request = urllib.request.Request(f"{shared.base_url}/", method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            assert answer.status == 200
-            assert (b"/v1" in answer.read()) == (method == "GET")
-
-
-def test_what_is_not_there_is_said_in_the_clients_own_shape(claude, llama):
-    with pytest.raises(anthropic.NotFoundError) as error:
-        claude.messages.batches.list()
-    assert error.value.body["error"]["type"] == "not_found_error"
-    with pytest.raises(ollama.ResponseError, match=r"^nothing is served at /api/pull") as refused:
-        llama.pull("m")
-    assert refused.value.status_code == 404
 
 
 def test_responses_state_is_refused(gpt, upstream):

@@ -1,72 +1,18 @@
 """What goes wrong around a gateway, and that traffic goes on."""
 
-import contextlib
 import json
 import os
 import resource
-import signal
 import socket
 import sqlite3
-import subprocess
-import sys
-import threading
 import time
 
-import psutil
 import pytest
 from tests.gateway.asking import QUESTION, metric, post
-from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, traces_of
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes, stream, traces_of
 
-from freehold.errors import ConfigError, PortInUseError, StoreError
-from freehold.gateway.config import GatewayConfig
-from freehold.gateway.limits.keys import hash_of
-from freehold.gateway.serve import free_port, start
+from freehold.gateway.serve import free_port
 from freehold.types.endpoint import Endpoint
-from freehold.types.route import ApiKey, Limits
-
-
-def processes(running, mark):
-    found = []
-    for one in psutil.Process(running.process.pid).children(recursive=True):
-        with contextlib.suppress(psutil.Error):  # one that has just ended is none of them
-            if ("freehold.gateway.capture.recorder" in one.cmdline()) == (mark == "recorder"):
-                found.append(one)
-    return found
-
-
-def test_a_recorder_that_is_killed_is_started_again_and_loses_nothing(upstream, tmp_path):
-    key = ApiKey(name="web", hash=hash_of("web-key"), limits=Limits(tokens_per_minute=10_000))
-    with gateway(upstream, tmp_path, api_keys=(key,)) as running:
-        shown = {"Authorization": "Bearer web-key"}
-        post(running, QUESTION, headers=shown)
-        eventually(lambda: len(traces_of(running)) == 1)
-        recorder = processes(running, "recorder")[0]
-        recorder.suspend()  # So that it certainly dies with traces it was sent and has not written.
-        for _ in range(5):
-            assert post(running, QUESTION, headers=shown)[0] == 200
-        time.sleep(0.5)
-        recorder.kill()
-        assert post(running, QUESTION, headers=shown)[0] == 200
-        eventually(lambda: len(traces_of(running)) == 7)
-        eventually(lambda: metric(running, "freehold_traces_captured") == 7)
-        time.sleep(0.5)
-        assert len(traces_of(running)) == 7, "and none is there twice"
-
-
-def test_a_worker_that_is_killed_takes_only_its_own_requests_with_it(upstream, tmp_path):
-    with gateway(upstream, tmp_path, workers=2, capture="off") as running:
-        first = processes(running, "worker")
-        assert len(first) == 2
-        first[0].kill()
-        outcomes = []
-        for _ in range(60):
-            try:
-                outcomes.append(post(running, QUESTION)[0])
-            except OSError:
-                outcomes.append(0)
-            time.sleep(0.02)
-        assert outcomes[-20:] == [200] * 20
-        eventually(lambda: len(processes(running, "worker")) == 2)
 
 
 def test_a_locked_store_does_not_stop_traffic_and_loses_nothing(upstream, tmp_path):
@@ -210,111 +156,3 @@ def test_malformed_events_pass_as_they_are(shared, upstream):
     upstream.answer = lambda seen: stream([b"data: {nonsense\n\n", b"garbage\n\n", b"data: [DONE]\n\n"])
     _, _, body = post(shared, {**QUESTION, "stream": True})
     assert body == b"data: {nonsense\n\ngarbage\n\ndata: [DONE]\n\n"
-
-
-def test_running_streams_finish_when_the_gateway_stops(upstream, tmp_path):
-    upstream.answer = lambda seen: stream(stream_of(*"abcdefghij"), pause=0.1)
-    with gateway(upstream, tmp_path) as running:
-        bodies = []
-        asking = threading.Thread(
-            target=lambda: bodies.append(post(running, {**QUESTION, "stream": True})[2])
-        )
-        asking.start()
-        eventually(lambda: upstream.seen)
-        time.sleep(0.2)
-        os.kill(running.process.pid, signal.SIGTERM)
-        asking.join()
-        assert bodies[0].endswith(b"data: [DONE]\n\n")
-        assert running.process.wait(15) == 0
-    assert traces_of(running)[0].completeness == "complete", "and its trace was still written"
-
-
-def test_workers_end_when_the_main_process_is_killed(upstream, tmp_path):
-    with gateway(upstream, tmp_path) as running:
-        family = psutil.Process(running.process.pid).children(recursive=True)
-        running.process.kill()
-        _, alive = psutil.wait_procs(family, timeout=10)
-        assert not alive
-
-
-def test_what_is_wrong_before_the_start(upstream, tmp_path, monkeypatch):
-    endpoint = Endpoint(name="a", engine="remote", base_url=upstream.base_url)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(PortInUseError, match=f"port {port} on 127.0.0.1 is in use") as error:
-            start(GatewayConfig(endpoints=(endpoint,), port=port))
-        assert f"--port {port + 1}" in error.value.hint
-    with pytest.raises(ConfigError, match="at least one endpoint"):
-        start(GatewayConfig(endpoints=()))
-    secret = Endpoint(
-        name="a", engine="remote", base_url=upstream.base_url, api_key_env="FREEHOLD_TEST_NO_KEY"
-    )
-    monkeypatch.delenv("FREEHOLD_TEST_NO_KEY", raising=False)
-    with pytest.raises(ConfigError, match="FREEHOLD_TEST_NO_KEY, which is not set"):
-        start(GatewayConfig(endpoints=(secret,), port=free_port()))
-    (tmp_path / "broken.sqlite3").write_bytes(b"no database" * 1000)
-    with pytest.raises(StoreError):
-        start(
-            GatewayConfig(
-                endpoints=(endpoint,), port=free_port(), store_url=f"sqlite:///{tmp_path}/broken.sqlite3"
-            )
-        )
-
-
-def test_the_gateway_ends_when_its_parent_is_killed(tmp_path):
-    port = free_port("127.0.0.1")
-    code = (
-        "import time\n"
-        "from freehold.gateway import serve\n"
-        "from freehold.gateway.config import GatewayConfig\n"
-        "from freehold.types.endpoint import Endpoint\n"
-        "nowhere = Endpoint(name='x', engine='remote', base_url='http://127.0.0.1:9')\n"
-        f"running = serve.start(GatewayConfig(endpoints=(nowhere,), port={port}))\n"
-        "print(running.process.pid, flush=True)\n"
-        "time.sleep(600)\n"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    with parent.stdout:
-        gateway = psutil.Process(int(parent.stdout.readline()))
-    family = [gateway, *gateway.children(recursive=True)]
-    assert len(family) > 1
-    parent.kill()
-    parent.wait()
-    _, alive = psutil.wait_procs(family, timeout=30)
-    assert not alive, alive
-
-
-def test_renewed_workers_take_over_without_a_lost_request(upstream, tmp_path):
-    upstream.answer = lambda seen: (
-        stream(stream_of(*"abcdefghij"), pause=0.4) if seen.json.get("stream") else plain(ANSWER)
-    )
-    with gateway(upstream, tmp_path, workers=2) as running:
-        first = {one.pid for one in processes(running, "worker")}
-        bodies, outcomes, done = [], [], threading.Event()
-        long = threading.Thread(target=lambda: bodies.append(post(running, {**QUESTION, "stream": True})[2]))
-
-        def ask():
-            while not done.is_set():
-                outcomes.append(post(running, QUESTION)[0])
-
-        asking = threading.Thread(target=ask)
-        long.start()
-        eventually(lambda: upstream.seen)
-        asking.start()
-        running.renew()
-
-        def workers():
-            return {one.pid for one in processes(running, "worker")}
-
-        eventually(lambda: workers() and not workers() & first, timeout_s=30)
-        long.join()
-        done.set()
-        asking.join()
-        assert bodies[0].endswith(b"data: [DONE]\n\n"), "what ran went on to its end"
-        assert len(outcomes) > 5 and set(outcomes) == {200}
-        eventually(lambda: len(traces_of(running)) == len(outcomes) + 1, timeout_s=10)
-        # The other worker's numbers come a second later.
-        eventually(lambda: metric(running, "freehold_requests_total") == len(outcomes) + 1)

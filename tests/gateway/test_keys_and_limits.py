@@ -8,7 +8,14 @@ from decimal import Decimal
 
 import msgspec
 from tests.gateway.asking import QUESTION, post
-from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of
+from tests.gateway.loopback import (
+    ANSWER,
+    eventually,
+    gateway,
+    plain,
+    stream,
+    stream_of,
+)
 
 from freehold.gateway.limits.keys import hash_of, new_key
 from freehold.store import default_url, open_store
@@ -108,3 +115,29 @@ def test_a_revoked_key_is_refused_and_the_last_one_opens_nothing(upstream, tmp_p
             store.put(revoked)
             eventually(lambda: post(running, QUESTION, headers=shown)[0] == 401)
             assert post(running, QUESTION)[0] == 401
+
+
+def test_rates_are_kept_over_workers(upstream, tmp_path):
+    limited = Route(
+        name="support",
+        model="m",
+        incumbent=Target(endpoint="incumbent"),
+        limits=Limits(requests_per_minute=20),
+    )
+    with gateway(upstream, tmp_path, routes=(limited,), workers=2, capture="off") as running:
+        outcomes = []
+        for _ in range(40):
+            status, headers, body = post(running, QUESTION)
+            outcomes.append(status)
+            time.sleep(0.03)
+        assert outcomes[0] == 200 and outcomes[-1] == 429 and 18 <= outcomes.count(200) <= 34
+        assert json.loads(body)["error"]["code"] == "rate_limit_exceeded"
+        assert 1 <= int(headers["retry-after"]) <= 120
+
+
+def test_tokens_are_metered(upstream, tmp_path):
+    limited = Route(
+        name="support", model="m", incumbent=Target(endpoint="incumbent"), limits=Limits(tokens_per_minute=20)
+    )
+    with gateway(upstream, tmp_path, routes=(limited,), capture="off") as running:
+        assert [post(running, QUESTION)[0] for _ in range(3)] == [200, 200, 429]

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from freehold.report.load_page import chart, render_load
-from freehold.types.load import LoadLevel, LoadReport, Quantiles
+from freehold.types.serving.load import LoadLevel, LoadReport, Quantiles
 
 TIMES = Quantiles(n=9, p50=10.0, p90=15.0, p95=20.0, p99=30.0)
 

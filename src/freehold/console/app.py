@@ -1,11 +1,11 @@
 """The console's server: one page, its state as JSON, and the buttons.
 
 ``GET  /``                          the page; the first visit carries ``?token=…`` and gets a cookie for it
-``GET  /api/state?window=SECONDS``  what `workflows.console.overview` sees
+``GET  /api/state?window=SECONDS``  what `workflows.tell.views.rollout.overview` returns
 ``POST /api/routes/NAME/ACTION``    ``{"why": "…"}``: advance, pause, promote, rollback
 ``GET  /reports/FILE``              a report that was written
 
-Whoever has the token may move traffic, so: loopback unless asked otherwise, the token never in a page or a log,
+A client with the token may move traffic, so: loopback unless configured otherwise, the token never in a page or a log,
 requests under another host name refused (DNS rebinding), changes only from this page's own origin, and nothing but
 this server's own files runs in the page (content security policy).
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +30,7 @@ from freehold.store import Store, open_store
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.rollout import ACTIONS, act, overview
 
+_STORE = web.AppKey("store", Store)
 COOKIE = "freehold_console"
 WINDOW_S, LEAST_WINDOW_S, MOST_WINDOW_S = 900.0, 60.0, 7 * 86_400.0
 BODY_MAX = 16 * 1024
@@ -52,7 +53,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """What the server needs: the project, who pressed the buttons, the token, and the host names it answers to."""
+    """What the server needs: the project, the operator's name, the token, and the host names it answers to."""
 
     project: Project
     who: str
@@ -76,14 +77,13 @@ def application(console: Console) -> web.Application:
 class _Server:
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._store: Store | None = None
         self._lock = asyncio.Lock()
-        self._kept: tuple[float, float, bytes] | None = None
+        self._cached_state: tuple[float, float, bytes] | None = None
 
-    async def with_store(self, _: web.Application) -> Any:
-        self._store = await asyncio.to_thread(open_store, self._console.project.store_url)
+    async def with_store(self, app: web.Application) -> AsyncIterator[None]:
+        store = app[_STORE] = await asyncio.to_thread(open_store, self._console.project.store_url)
         yield
-        await asyncio.to_thread(self._store.close)
+        await asyncio.to_thread(store.close)
 
     async def page(self, request: web.Request) -> web.StreamResponse:
         if "token" not in request.query:
@@ -106,14 +106,17 @@ class _Server:
         window_s = max(LEAST_WINDOW_S, min(MOST_WINDOW_S, window_s))
         loop = asyncio.get_running_loop()
         async with self._lock:
-            kept = self._kept
-            if kept is None or kept[0] != window_s or loop.time() - kept[1] > STATE_SECONDS:
-                assert self._store is not None
-                seen = await asyncio.to_thread(
-                    overview, self._console.project, self._store, at=datetime.now(UTC), window_s=window_s
+            cached = self._cached_state
+            if cached is None or cached[0] != window_s or loop.time() - cached[1] > STATE_SECONDS:
+                view = await asyncio.to_thread(
+                    overview,
+                    self._console.project,
+                    request.app[_STORE],
+                    at=datetime.now(UTC),
+                    window_s=window_s,
                 )
-                kept = self._kept = (window_s, loop.time(), msgspec.json.encode(seen))
-        return web.Response(body=kept[2], content_type="application/json")
+                cached = self._cached_state = (window_s, loop.time(), msgspec.json.encode(view))
+        return web.Response(body=cached[2], content_type="application/json")
 
     async def action(self, request: web.Request) -> web.StreamResponse:
         action = request.match_info["action"]
@@ -123,17 +126,16 @@ class _Server:
             body = msgspec.json.decode(await request.read(), type=dict[str, str])
         except msgspec.DecodeError:
             return _error(400, "the body is not JSON with a reason: " + '{"why": "…"}')
-        assert self._store is not None
         await asyncio.to_thread(
             act,
-            self._store,
+            request.app[_STORE],
             request.match_info["route"],
             action,
             who=self._console.who,
             why=body.get("why", "")[:500],
             at=datetime.now(UTC),
         )
-        self._kept = None
+        self._cached_state = None
         return web.json_response({"done": action})
 
     async def report(self, request: web.Request) -> web.StreamResponse:
@@ -167,7 +169,7 @@ def _guard(console: Console) -> Any:
 
 @web.middleware
 async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Errors of ours as JSON a page can show, and the same headers on everything."""
+    """freehold's errors as JSON a page can show, and the same headers on every response."""
     try:
         response = await handler(request)
     except web.HTTPException as error:

@@ -40,9 +40,9 @@ async def run(
         # Only a main thread on a Unix may take signals; elsewhere Ctrl-C or `stop` ends it.
         with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
             loop.add_signal_handler(number, stop.set)
-    # The port is bound first: which host names are ours is known only then.
+    # The port is bound first: the host names the console answers to are known only then.
     try:
-        server_socket = await asyncio.to_thread(_bound, host, port)
+        server_socket = await asyncio.to_thread(_bind, host, port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortInUseError(host, port) from None
@@ -62,5 +62,5 @@ async def run(
         await runner.cleanup()
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)

@@ -7,7 +7,7 @@
 ``POST /freehold/v1/feedback``               ``{"trace_id": "…", "thumb": "up"|"down", "gold": "…", "comment": "…"}``
 
 Routes need a key marked as admin; feedback needs any key, where keys are in force. The store is opened in
-a thread, the first time somebody asks: these are the only requests of a worker that reach it.
+a thread, on the first request: these are the only requests of a worker that reach it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class RouteBody(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class FeedbackBody(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What somebody thinks of an answer; `gold` is the right one."""
+    """A user's opinion of an answer; `gold` is the right one."""
 
     trace_id: str
     thumb: Literal["up", "down"] | None = None
@@ -177,11 +177,11 @@ def _parsed(body: bytes, type: type[Any]) -> Any:
 
 
 def _unknown(given: dict[str, Any], known: dict[str, Any]) -> str | None:
-    """The first field that was given and would be passed over: a slip of the pen must not become a default."""
+    """The first field that would be ignored: a misspelt name must not become a default."""
     for name, value in given.items():
         if name not in known:
             return str(name)[:100]
-        # What clients choose the names of is taken over as it is.
+        # Names that clients choose freely.
         if name in ("match_headers", "options"):
             continue
         if isinstance(value, dict) and isinstance(known[name], dict):

@@ -1,9 +1,10 @@
-"""Child processes of a gateway: told what to do on stdin, started again when they die."""
+"""Child processes of a gateway: configured on stdin, restarted when they die."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 import signal
 import subprocess
@@ -14,18 +15,20 @@ from typing import Any
 
 from freehold.gateway.config import GatewayConfig, from_json
 
+log = logging.getLogger("freehold.gateway")
 _RESTART_AFTER_S = 0.5
 
 
 class ChildProcess:
     """One child process, which runs for as long as this object is not stopped.
 
-    `config` are what it reads first on stdin; the pipe then stays open as its lifeline.
+    `config` is what it reads first on stdin; the pipe then stays open as its lifeline.
     """
 
     def __init__(
         self, module: str, arguments: Sequence[str], config: bytes, *, files: Sequence[int] = ()
     ) -> None:
+        self._module = module
         self._command = [sys.executable, "-m", module, *arguments]
         self._config = config
         self._files = tuple(files)
@@ -40,7 +43,7 @@ class ChildProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             pass_fds=self._files,
-            # A person's Ctrl-C reaches us only; we say when to stop.
+            # Ctrl-C reaches the parent only, which then stops its children.
             start_new_session=True,
         )
         assert process.stdin is not None
@@ -48,12 +51,14 @@ class ChildProcess:
             process.stdin.write(len(self._config).to_bytes(8, "big") + self._config)
             process.stdin.flush()
         self._process = process
+        log.info("started %s, process %d", self._module, process.pid)
 
     def _watch(self) -> None:
         while True:
-            self._process.wait()
+            code = self._process.wait()
             if self._stopping.wait(_RESTART_AFTER_S):
                 return
+            log.info("%s ended with exit code %d and is restarted", self._module, code)
             self._start()
 
     @property
@@ -61,7 +66,7 @@ class ChildProcess:
         return self._process.pid
 
     def ask_to_stop(self) -> None:
-        """Tell it to end, and do not start it again."""
+        """Ask it to end, and do not restart it."""
         self._stopping.set()
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
@@ -76,17 +81,18 @@ class ChildProcess:
         try:
             process.wait(timeout=within_s)
         except subprocess.TimeoutExpired:
+            log.info("%s did not end within %g s and is killed", self._module, within_s)
             process.kill()
         self._watcher.join(timeout=1)
 
 
 def read_config() -> GatewayConfig:
-    """In the child: what the parent said first. Ends the process when the parent is gone already."""
+    """In the child: the configuration the parent sent. Ends the process when the parent is gone already."""
     return from_json(_read_exactly(int.from_bytes(_read_exactly(8), "big")))
 
 
 def freeze_heap() -> None:
-    """What was loaded by now stays: the collector need not look at it, and little of what follows is in circles."""
+    """Exempt what is loaded by now from garbage collection, and collect rarely: little of what follows is cyclic."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)

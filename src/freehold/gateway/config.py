@@ -20,10 +20,10 @@ CONFIG_FILE = "config.json"
 class GatewayConfig(Record, frozen=True, kw_only=True):
     """How a gateway is set up.
 
-    `capture` is ``off`` until somebody chose: ``raw`` keeps traces as they are, ``patterns`` first replaces
+    `capture` is ``off`` until it is chosen: ``raw`` keeps traces as they are, ``patterns`` first replaces
     what looks like a person's data, ``pii`` asks a library for names as well. `routes` are there from the
     start; a route of the same name in the store takes their place. Without keys (`api_keys` here or in the
-    store) everybody who reaches the port may ask. A `default_model` answers requests that name none.
+    store) every client that reaches the port may ask. A `default_model` answers requests that name none.
     `attributions` are texts that models' licences ask to be shown, by base model.
     """
 
@@ -56,7 +56,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     otel: bool = False
 
     def charges(self, endpoint_name: str) -> bool:
-        """Whether an endpoint costs money per token: a remote one that is not said to be free."""
+        """Whether an endpoint costs money per token: a remote one whose stated price is not zero."""
         price = self.prices.get(endpoint_name)
         if price is not None and not (price.prompt or price.completion):
             return False
@@ -69,7 +69,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
         for endpoint in self.endpoints:
             if not endpoint.base_url.startswith(("http://", "https://")):
                 raise ConfigError(
-                    f"endpoint {endpoint.name}: {endpoint.base_url!r} is no http:// or https:// address"
+                    f"endpoint {endpoint.name}: {endpoint.base_url!r} is not an http:// or https:// address"
                 )
         for route in self.routes:
             check_route(route, names)

@@ -1,4 +1,4 @@
-"""What the processes of a gateway tell one another."""
+"""The messages between the processes of a gateway."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class CapturedExchange(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
 
 
 class UsageReport(msgspec.Struct, frozen=True, array_like=True):
-    """From a worker to the recorder: requests and tokens by name in a minute, and the bills since the last time."""
+    """From a worker to the recorder: requests and tokens by name in a minute, and the charges since the last report."""
 
     window: int
     use: dict[str, tuple[int, int]]
@@ -58,7 +58,7 @@ class UsageTotals(msgspec.Struct, frozen=True, array_like=True):
     """From the recorder to the workers: what all gateways used and spent.
 
     `use` rows are name, window, requests, tokens; `spent` rows are name, dollars on `day`, dollars in its month.
-    `unpriced` are names with bills whose price nobody knows, and the model's name. Of `gateways` that are alive
+    `unpriced` are names with charges of an unknown price, and the model's name. Of `gateways` that are alive
     this one is number `rank`, from 0.
     """
 

@@ -1,11 +1,12 @@
 """Start, renew and stop a gateway: in the foreground, or as a child process that is ready when it says so.
 
-Processes: a main one that watches over the others, the workers, and one recorder beside the store.
+Processes: a main one that watches over the others, the workers, and one recorder next to the store.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import queue
 import shutil
@@ -29,6 +30,7 @@ from freehold.gateway.telemetry.meters import meters_file
 from freehold.gateway.telemetry.request_log import check_otel, log_as_json
 from freehold.types.endpoint import Endpoint
 
+log = logging.getLogger("freehold.gateway")
 _RUN_FOLDER_PREFIX = "freehold-gateway-"
 _READY_POLL_S = 0.02
 _BACKLOG = 4096
@@ -45,7 +47,7 @@ def run(config: GatewayConfig) -> None:
     SIGUSR2 renews the workers, from what is installed by then: new ones take over the port, the old ones end when their
     streams have. The recorder stays, so that no trace on its way to it is lost.
 
-    Raises `PortInUseError` when somebody listens on the port, `ConfigError` when a secret's environment
+    Raises `PortInUseError` when the port is in use, `ConfigError` when a secret's environment
     variable is not set, `StoreError` when the store cannot be opened.
     """
     check(config)
@@ -78,14 +80,16 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
         within_s = config.drain_s + _AFTER_DRAIN_S
         workers = start_workers()
         while signals.get() == _RENEW_SIGNAL:
+            log.info("renewing the workers")
             new = start_workers()
             if not _came_up(new, Path(run_folder)):
-                workers, new = new, workers  # those that serve go on
+                workers, new = new, workers  # the old ones keep serving
             for worker in workers:
                 worker.ask_to_stop()
                 threading.Thread(target=worker.stop, args=(within_s,), daemon=True).start()
             workers = new
-        # From here on a connection is refused instead of waiting for nobody.
+        log.info("stopping")
+        # From here on a connection is refused instead of waiting in vain.
         listener.close()
         for worker in workers:
             worker.ask_to_stop()
@@ -116,7 +120,7 @@ def _came_up(workers: Sequence[ChildProcess], run_folder: Path) -> bool:
         if all(meters_file(run_folder, worker.process_id).exists() for worker in workers):
             return True
         time.sleep(0.05)
-    print("the new workers did not come up; the old ones go on", file=sys.stderr, flush=True)  # noqa: T201
+    log.warning("the new workers did not start; the old ones keep serving")
     return False
 
 
@@ -147,7 +151,7 @@ def check(config: GatewayConfig) -> None:
 
 
 def check_port(host: str, port: int) -> None:
-    """Raises `PortInUseError` when somebody listens there, `ConfigError` when nobody can."""
+    """Raises `PortInUseError` when the port is in use, `ConfigError` when it cannot be used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # As servers do: a port whose last connections are still fading may be used.
@@ -164,7 +168,7 @@ def check_port(host: str, port: int) -> None:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port nobody listens on at the moment."""
+    """A port that is free at the moment."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
@@ -225,7 +229,7 @@ class RunningGateway:
 def start(config: GatewayConfig, *, log: Path | None = None, timeout_s: float = 30.0) -> RunningGateway:
     """Start a gateway in a child process and wait until it answers ``/health``.
 
-    What it says goes to the file `log`, or nowhere. Raises what `run` raises, and `EngineError` when the
+    Its output goes to the file `log`, or nowhere. Raises what `run` raises, and `EngineError` when the
     process ends or does not answer within `timeout_s`.
     """
     check(config)
@@ -243,7 +247,7 @@ def start(config: GatewayConfig, *, log: Path | None = None, timeout_s: float = 
             output.close()
     assert process.stdin is not None
     data = to_json(config)
-    # The pipe stays open as the child's lifeline: when we die, however, it drains and ends.
+    # The pipe stays open as the child's lifeline: when the parent dies, however it does, the child drains and ends.
     process.stdin.write(len(data).to_bytes(8, "big") + data)
     process.stdin.flush()
     running = RunningGateway(config, process, log)
@@ -272,7 +276,7 @@ def started(config: GatewayConfig, *, log: Path | None = None) -> Iterator[Runni
 
 
 def _healthy(base_url: str) -> bool:
-    # Only who starts a gateway asks; the gateway's own main process is spared the weight of these.
+    # Late: only the process that starts a gateway needs these, not the gateway's own main process.
     import json
     import urllib.request
 
@@ -293,7 +297,7 @@ def _sweep_left_over_folders() -> None:
 
 
 def main() -> None:
-    """The child process of `start`: the configuration comes on stdin, whose end is told by the parent's death."""
+    """The child process of `start`: the configuration comes on stdin, which closes when the parent dies."""
     from freehold.gateway.config import from_json
 
     log_as_json()
@@ -305,15 +309,14 @@ def main() -> None:
 
 
 def _watch_parent(run_folder: Path) -> None:
-    """Leave what the parent sends where workers look for it; ask ourselves to stop, as a person would, when the
-    parent's end of stdin closes."""
-    held = b""
-    # Not through sys.stdin: its lock would be held in this thread when workers are forked, and they close it.
+    """Put the configurations the parent sends where workers look for them; SIGTERM this process when stdin closes."""
+    received = b""
+    # Not through sys.stdin: its lock would be received in this thread when workers are forked, and they close it.
     while more := os.read(0, 65_536):
-        held += more
-        while len(held) >= 8 and len(held) >= (end := 8 + int.from_bytes(held[:8], "big")):
-            files.write(run_folder / CONFIG_FILE, held[8:end])
-            held = held[end:]
+        received += more
+        while len(received) >= 8 and len(received) >= (end := 8 + int.from_bytes(received[:8], "big")):
+            files.write(run_folder / CONFIG_FILE, received[8:end])
+            received = received[end:]
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -26,7 +26,7 @@ _BYTES_PER_TOKEN = 4
 
 
 class Charge(msgspec.Struct, frozen=True, array_like=True):
-    """One answer: on whose names it goes, who was asked for which model, and the tokens."""
+    """The tokens of one answer, the names they are charged to, the endpoint and the model."""
 
     names: list[str]
     endpoint: str

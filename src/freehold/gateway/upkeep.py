@@ -1,9 +1,10 @@
-"""What a worker does next to answering: writes its numbers, reports requests and use, looks for changes."""
+"""What a worker does besides answering: write its numbers, report requests and usage, look for changes."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -14,6 +15,7 @@ from freehold.gateway.pages import endpoint_answers
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.telemetry.request_log import Reporter
 
+log = logging.getLogger("freehold.gateway")
 REPORT_USAGE_EVERY_S = 0.25
 
 
@@ -21,7 +23,7 @@ REPORT_USAGE_EVERY_S = 0.25
 async def upkeep(state: WorkerState) -> AsyncIterator[None]:
     """Keep a worker up to date while the block runs; what was captured is sent on at the end."""
     config_changed_ns = _follow_config(state, 0)
-    jobs = [_write_meters(state), _report_usage(state, config_changed_ns), _recheck_unreached(state)]
+    jobs = [_write_meters(state), _report_usage(state, config_changed_ns), _recheck_unreachable(state)]
     if state.reporter is not None:
         jobs.append(_flush_request_log(state.reporter))
     tasks = [asyncio.create_task(job) for job in jobs]
@@ -54,13 +56,13 @@ async def _flush_request_log(reporter: Reporter) -> None:
         await asyncio.to_thread(reporter.flush)
 
 
-async def _recheck_unreached(state: WorkerState) -> None:
+async def _recheck_unreachable(state: WorkerState) -> None:
     """Once a second: endpoints that could not be reached get their requests back as soon as they answer again."""
     while True:
         await asyncio.sleep(1.0)
-        for name in state.unreached():
+        for name in state.unreachable():
             if name in state.table.endpoints and await endpoint_answers(state, name):
-                state.breaker(name).succeeded()
+                state.breaker(name).record_success()
 
 
 async def _report_usage(state: WorkerState, config_changed_ns: int) -> None:
@@ -81,5 +83,7 @@ def _follow_config(state: WorkerState, known_ns: int) -> int:
     except OSError:
         return known_ns
     if changed_ns != known_ns:
-        state.update_config(from_json(path.read_bytes()))
+        config = from_json(path.read_bytes())
+        log.debug("new configuration with the endpoints %s", ", ".join(one.name for one in config.endpoints))
+        state.update_config(config)
     return changed_ns

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import resource
 import signal
@@ -21,6 +22,8 @@ from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.server import HttpServer
 from freehold.gateway.telemetry.request_log import log_as_json
 
+log = logging.getLogger("freehold.gateway")
+
 
 async def work(config: GatewayConfig, run_folder: Path, listener: socket.socket) -> None:
     """Serve until told to stop."""
@@ -29,17 +32,19 @@ async def work(config: GatewayConfig, run_folder: Path, listener: socket.socket)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
 
-    def parent_spoke() -> None:
+    def on_stdin() -> None:
         if not os.read(0, 4096):
             loop.remove_reader(0)
             stopping.set()
 
-    loop.add_reader(0, parent_spoke)
+    loop.add_reader(0, on_stdin)
     async with running(config, run_folder) as app:
         server = HttpServer(app)
         await server.listen(listener)
         freeze_heap()
+        log.info("serving")
         await stopping.wait()
+        log.info("draining")
         await server.drain(config.drain_s)
 
 

@@ -1,57 +1,16 @@
 """The pool with echo engines: loading, queueing, leaving, adapters that come and go, crashes under load."""
 
 import asyncio
-import contextlib
-import json
-import os
-import signal
 
-import aiohttp
-import msgspec
 import pytest
+from tests.engines.pool.echo_pool import GIB, hosted, pool_of, states
 
-from freehold.engines.pool import HostedModel, Pool, PoolBusyError, PoolLimits, drain
-from freehold.engines.pool.control import Control
-from freehold.engines.pool.front import Front
+from freehold.engines.pool import Pool, PoolBusyError, PoolLimits
 from freehold.engines.pool.pool import safe
 from freehold.errors import EngineError, UsageError
-from freehold.types.endpoint import AdapterMount, ServePlan
+from freehold.types.endpoint import AdapterMount
 
 pytestmark = pytest.mark.anyio
-
-GIB = 1 << 30
-
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    monkeypatch.setattr(drain, "FOLLOW_SECONDS", 0.05)
-    monkeypatch.setattr(drain, "LOOK_SECONDS", 0.05)
-
-
-def hosted(name, *, gib=1, pinned=False, **options):
-    plan = ServePlan(
-        engine="echo", model=name, context_tokens=256, parallel=4, options={"in_process": True, **options}
-    )
-    return HostedModel(plan=plan, bytes=gib * GIB, pinned=pinned)
-
-
-@contextlib.asynccontextmanager
-async def pool_of(tmp_path, *models, budget_gib=2, **named):
-    limits = {name: named.pop(name) for name in PoolLimits.__struct_fields__ if name in named}
-    pool = Pool(models, PoolLimits(budget_bytes=budget_gib * GIB, **limits), log_dir=tmp_path, **named)
-    try:
-        yield pool
-    finally:
-        await pool.close()
-
-
-def states(pool):
-    return {one.model: one.state for one in pool.status()}
 
 
 async def test_models_are_loaded_when_asked_for_and_leave_for_others(tmp_path):
@@ -165,41 +124,6 @@ async def test_out_of_memory_at_load_corrects_what_was_assumed(tmp_path, monkeyp
         assert learned[0][:2] == ("a", round(1.25 * GIB))
 
 
-async def test_adapters_come_and_go_without_a_failed_request(tmp_path):
-    answers = tmp_path / "tuned.json"
-    answers.write_text('{"ping": "tuned pong"}')
-    changes = []
-    plan = hosted("a", token_delay_ms=5, default="one two three four five six")
-    async with (
-        pool_of(tmp_path, plan, on_change=lambda: changes.append(1)) as pool,
-        served(pool) as (front, http),
-    ):
-        await pool.load("a")
-        done = asyncio.Event()
-        outcomes = []
-
-        async def load():
-            while not done.is_set():
-                outcomes.append(await ask(http, front, "a"))
-
-        workers = [asyncio.create_task(load()) for _ in range(4)]
-        assert (await ask(http, front, "a:t"))[0] == 404
-        await pool.add_adapter("a", AdapterMount(name="a:t", path=str(answers)))
-        status, text = await ask(http, front, "a:t", "ping")
-        assert (status, text) == (200, "tuned pong")
-        with pytest.raises(UsageError, match="served already"):
-            await pool.add_adapter("a", AdapterMount(name="a:t", path=str(answers)))
-        await pool.remove_adapter("a:t")
-        assert (await ask(http, front, "a:t"))[0] == 404
-        with pytest.raises(UsageError, match="no adapter is served as 'a'"):
-            await pool.remove_adapter("a")
-        await asyncio.sleep(0.2)
-        done.set()
-        await asyncio.gather(*workers)
-        assert {status for status, _ in outcomes} == {200} and len(outcomes) > 4
-        assert len(changes) == 3
-
-
 class Swapping:
     """A running engine whose adapters can be changed while it runs, around one that runs."""
 
@@ -251,65 +175,6 @@ async def test_an_adapter_the_engine_refuses_leaves_all_as_it_was(tmp_path):
         assert pool.endpoint("a") == first and pool.model_of("a:t") is None
 
 
-async def test_an_engine_killed_under_load_costs_waiting_not_answers(tmp_path):
-    one = hosted("a", delay_ms=30)
-    plan = msgspec.structs.replace(one.plan, options={"delay_ms": 30})
-    async with pool_of(tmp_path, HostedModel(plan=plan, bytes=GIB)) as pool, served(pool) as (front, http):
-        await pool.load("a")
-        asked = [asyncio.create_task(ask(http, front, "a")) for _ in range(8)]
-        await asyncio.sleep(0.05)
-        os.kill(pool.health("a").process_id, signal.SIGKILL)
-        asked += [asyncio.create_task(ask(http, front, "a")) for _ in range(8)]
-        assert {status for status, _ in await asyncio.gather(*asked)} == {200}
-        assert pool.health("a").restarts == 1
-
-
-async def test_the_front_lists_refuses_and_streams(tmp_path):
-    async with pool_of(tmp_path, hosted("a"), hosted("b")) as pool, served(pool) as (front, http):
-        async with http.get(f"{front.base_url}/v1/models") as reply:
-            assert [one["id"] for one in (await reply.json())["data"]] == ["a", "b"]
-        for body, status in (("[1]", 400), ("{}", 400), ('{"model": "x"}', 404)):
-            async with http.post(f"{front.base_url}/v1/chat/completions", data=body) as reply:
-                assert reply.status == status and "message" in (await reply.json())["error"]
-        body = {"model": "b", "stream": True, "messages": [{"role": "user", "content": "one two"}]}
-        async with http.post(f"{front.base_url}/v1/chat/completions", json=body) as reply:
-            assert reply.content_type == "text/event-stream"
-            assert (await reply.text()).rstrip().endswith("data: [DONE]")
-        assert states(pool) == {"a": "unloaded", "b": "ready"}
-
-
-async def test_control_needs_its_token_and_says_what_is_wrong(tmp_path):
-    async with pool_of(tmp_path, hosted("a"), hosted("b")) as pool:
-        control = Control(pool)
-        async with Front(pool, control).running() as front, aiohttp.ClientSession() as http:
-            url = f"{front.base_url}/control/v1"
-            async with http.post(f"{url}/load", json={"model": "a"}) as reply:
-                assert reply.status == 401
-            headers = {"authorization": f"Bearer {control.token}"}
-            async with http.post(f"{url}/load", json={"model": "a"}, headers=headers) as reply:
-                models = (await reply.json())["models"]
-                assert [one["state"] for one in models] == ["ready", "unloaded"]
-            async with http.post(f"{url}/unload", json={"model": "a"}, headers=headers) as reply:
-                assert (await reply.json())["models"][0]["state"] == "unloaded"
-            async with http.post(f"{url}/load", json={"model": "x"}, headers=headers) as reply:
-                assert reply.status == 409 and "x" in (await reply.json())["error"]["message"]
-            async with http.post(f"{url}/load", data="{", headers=headers) as reply:
-                assert reply.status == 400
-
-
 def test_names_of_files():
     assert safe("org/model:tag") == "org-model-tag"
     assert safe("///") == "model"
-
-
-@contextlib.asynccontextmanager
-async def served(pool):
-    async with Front(pool, Control(pool)).running() as front, aiohttp.ClientSession() as http:
-        yield front, http
-
-
-async def ask(http, front, model, text="hello"):
-    body = {"model": model, "messages": [{"role": "user", "content": text}]}
-    async with http.post(f"{front.base_url}/v1/chat/completions", data=json.dumps(body)) as reply:
-        answer = await reply.json()
-    return reply.status, answer["choices"][0]["message"]["content"] if reply.status == 200 else answer

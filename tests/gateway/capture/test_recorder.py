@@ -1,10 +1,9 @@
 """Capture word by word: what is kept, what is not, and for how long."""
 
-import json
-
 import msgspec
 import pytest
 from tests.gateway.asking import QUESTION, post
+from tests.gateway.capture.exchanges import captured
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, traces_of
 
 from freehold.datasets import building
@@ -12,7 +11,6 @@ from freehold.gateway.capture import traces as making
 from freehold.gateway.capture.recorder import Recorder, _decode
 from freehold.gateway.capture.redaction import redact, redactor_of
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.messages import CapturedExchange
 from freehold.privacy.library import LIBRARY
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint
@@ -79,22 +77,6 @@ def test_old_and_surplus_traces_are_forgotten(upstream, tmp_path):
             assert 0 < store.traces_bytes() <= size // 2
     with gateway(upstream, tmp_path, retention_days=0.0) as running:
         eventually(lambda: traces_of(running) == [], timeout_s=PATIENCE_S)
-
-
-def captured(text="mail ada@example.com"):
-    return CapturedExchange(
-        id="1",
-        at_ms=1,
-        kind="chat",
-        model="m",
-        request=json.dumps({"model": "m", "messages": [{"role": "user", "content": text}]}).encode(),
-        response=json.dumps(ANSWER).encode(),
-        status=200,
-        streamed=False,
-        completeness="complete",
-        user="ada@example.com",
-        conversation_id="chat with ada@example.com",
-    )
 
 
 def test_the_choice_of_redaction_decides():

@@ -1,18 +1,12 @@
 import asyncio
-import multiprocessing
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
-from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits import limiter
 from freehold.gateway.limits.limiter import Limiter, RateCounter, share_of
-from freehold.gateway.limits.slots import LocalSlots, SharedSlots
 from freehold.gateway.messages import UsageTotals
-from freehold.gateway.spending import charge_of, usd_of
-from freehold.types.config import PriceConfig
-from freehold.types.endpoint import Endpoint
 from freehold.types.route import Limits
 from freehold.wire.errors import ApiError
 
@@ -128,41 +122,6 @@ def test_a_limit_is_shared_out_over_gateways_without_rest():
         assert sum(share_of(limit, 3, rank) for rank in range(3)) == limit
 
 
-def _hold(folder, ready, go):
-    slots = SharedSlots(folder, "route:r")
-    took = [slots.acquire(3) for _ in range(2)]
-    ready.put(took.count(True))
-    go.wait(20)
-
-
-def test_places_are_counted_over_processes_and_a_killed_one_loses_its_own(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    ready, go = context.Queue(), context.Event()
-    others = [context.Process(target=_hold, args=(tmp_path, ready, go)) for _ in range(2)]
-    for other in others:
-        other.start()
-    assert sum(ready.get(timeout=120) for _ in others) == 3, "three slots, whoever got them"
-    mine = SharedSlots(tmp_path, "route:r")
-    assert not mine.acquire(3) and SharedSlots(tmp_path, "route:other").acquire(1)
-    for other in others:
-        other.kill()
-        other.join()
-    assert [mine.acquire(3) for _ in range(4)] == [True, True, True, False]
-    mine.release()
-    assert mine.acquire(3) and not mine.acquire(0)
-
-
-@pytest.mark.parametrize("make", [LocalSlots, lambda: None])
-def test_places_alone(make, tmp_path):
-    slots = make() or SharedSlots(tmp_path, "key:a")
-    assert slots.acquire(1) and not slots.acquire(1)
-    slots.wait(1)
-    assert slots.waiting_elsewhere() == 0
-    slots.wait(-1)
-    slots.release()
-    assert slots.acquire(1)
-
-
 def totals(**changes):
     values = {"use": [], "day": datetime.now(UTC).strftime("%Y-%m-%d"), **changes}
     return UsageTotals(**values)
@@ -190,45 +149,3 @@ def test_a_spend_cap_stops_what_costs_money_and_nothing_else():
             await gate.admit(wanted, paid=True)
 
     asyncio.run(run())
-
-
-USAGE = (
-    b'"usage":{"prompt_tokens":1000,"completion_tokens":50,"prompt_tokens_details":{"cached_tokens":400}}}'
-)
-CLAUDE = [
-    b'event: message_start\ndata: {"message":{"usage":{"input_tokens":600,"cache_read_input_tokens":400}}}\n\n',
-    *[b'data: {"delta":{"text":"word"}}\n\n'] * 9,
-    b'data: {"type":"message_delta","usage":{"output_tokens":50}}\n\n',
-]
-
-
-@pytest.mark.parametrize(
-    ("api", "answer", "tokens", "estimated"),
-    [
-        ("openai", [b'{"choices":[],', USAGE], (1000, 400, 50), False),
-        ("openai", [b"data: {}\n\n"] * 50 + [b"data: {" + USAGE + b"\n\n"], (1000, 400, 50), False),
-        ("anthropic", CLAUDE, (1000, 400, 50), False),
-        ("openai", [b'data: {"delta":1}\n\n'] * 7, (25, 0, 7), True),
-        ("openai", [b"x" * 400], (25, 0, 100), True),
-        ("openai", [], (25, 0, 0), True),
-    ],
-)
-def test_a_bill_has_the_tokens_an_answer_reports_or_an_estimate(api, answer, tokens, estimated):
-    charge = charge_of(["key:a"], "incumbent", "gpt-4o", api, b"q" * 100, answer)
-    assert (charge.prompt_tokens, charge.cached_tokens, charge.completion_tokens) == tokens
-    assert charge.estimated is estimated
-
-
-def test_dollars_come_from_the_stated_price_or_the_list():
-    endpoint = Endpoint(name="incumbent", engine="remote", base_url="http://x")
-    stated = PriceConfig(prompt=Decimal(2), completion=Decimal(10), cached_prompt=Decimal(1))
-    config = GatewayConfig(endpoints=(endpoint,), prices={"incumbent": stated})
-    one = charge_of([], "incumbent", "anything", "openai", b"", [USAGE])
-    assert usd_of(one, config, at=datetime.now(UTC)) == Decimal("0.0021") and config.charges("incumbent")
-    bare = GatewayConfig(endpoints=(endpoint,))
-    assert usd_of(one, bare, at=datetime.now(UTC)) is None
-    free = PriceConfig(prompt=Decimal(0), completion=Decimal(0))
-    assert not GatewayConfig(endpoints=(endpoint,), prices={"incumbent": free}).charges("incumbent")
-    pytest.importorskip("genai_prices")
-    real = charge_of([], "incumbent", "gpt-4o", "openai", b"", [USAGE])
-    assert usd_of(real, bare, at=datetime.now(UTC)) == Decimal("0.0025")

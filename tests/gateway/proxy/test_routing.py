@@ -2,8 +2,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.errors import ConfigError
-from freehold.gateway.config import GatewayConfig, check_route
 from freehold.gateway.proxy.routing import (
     RouteTable,
     decide,
@@ -122,26 +120,3 @@ def test_messages_that_are_served_with_a_model_come_first():
     assert "messages" not in upstream_changes(
         local, Target(endpoint="local", model="prompted"), "gpt-4o", b'{"input":"an embedding"}'
     )
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"incumbent": Target(endpoint="nowhere")}, "which is not configured"),
-        ({"candidate": None, "state": "canary"}, "has no candidate"),
-        ({"canary_share": 1.5}, "expected 0 to 1"),
-        ({"sticky": "cookie"}, "sticky is 'cookie'"),
-    ],
-)
-def test_routes_that_cannot_be(changes, message):
-    with pytest.raises(ConfigError, match=message):
-        check_route(route(**changes), ["openai", "local"])
-
-
-def test_configurations_that_cannot_be():
-    with pytest.raises(ConfigError, match="two endpoints have one name"):
-        GatewayConfig(endpoints=(endpoint("a"), endpoint("a")))
-    with pytest.raises(ConfigError, match="capture needs a store"):
-        GatewayConfig(endpoints=(endpoint("a"),), capture="raw")
-    with pytest.raises(ConfigError, match="is no http"):
-        GatewayConfig(endpoints=(Endpoint(name="a", engine="echo", base_url="file:///etc/passwd"),))

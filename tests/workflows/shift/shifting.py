@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from freehold.types.evaluation import Task
 from freehold.types.record import event_id
-from freehold.types.rollout import RolloutTerms
 from freehold.types.route import Route, Target
+from freehold.types.serving.rollout import RolloutTerms
 from freehold.types.trace import Trace
 from freehold.workflows.shift.rollout import rollout
 

@@ -9,7 +9,7 @@ from freehold.errors import ConfigError, UsageError
 from freehold.store import default_url, open_store
 from freehold.types.config import parse
 from freehold.types.evaluation import Task
-from freehold.types.rollout import RolloutTerms
+from freehold.types.serving.rollout import RolloutTerms
 from freehold.workflows.shift import routes
 from freehold.workflows.shift.rollout import rollout
 

@@ -1,4 +1,4 @@
-"""What a running server can be told: load, unload, add and remove adapters.
+"""The API that controls a running server: load, unload, add and remove adapters.
 
 ``GET    /control/v1/models``              every model as it is now
 ``POST   /control/v1/load``                ``{"model": …}``
@@ -6,8 +6,8 @@
 ``POST   /control/v1/adapters``            ``{"model": …, "mount": {"name": …, "path": …, …}}``
 ``DELETE /control/v1/adapters/NAME``
 
-Each needs ``Authorization: Bearer TOKEN``. The token is in a file only the server's user can read, beside the
-address: whoever may read that file may do as much by other means.
+Each needs ``Authorization: Bearer TOKEN``. The token is in a file only the server's user can read, next to the
+address: a process that may read that file may do as much by other means.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PREFIX = "/control/v1"
 
 
 class Served(Record, frozen=True, kw_only=True):
-    """The file that says where a running server is. `started` tells its process from a later one of the same id."""
+    """The file that says where a running server is. `started` tells its process from a later one with its id."""
 
     pid: int
     started: float
@@ -59,7 +59,7 @@ class StatusBody(Record, frozen=True, kw_only=True):
 
 
 class Control:
-    """The handlers; `token` is made anew for each server."""
+    """The handlers; each server has a `token` of its own."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -77,8 +77,8 @@ class Control:
         self, work: Callable[[web.Request], Awaitable[None]]
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handler(request: web.Request) -> web.Response:
-            said = request.headers.get("authorization", "")
-            if not hmac.compare_digest(said.encode(), f"Bearer {self.token}".encode()):
+            authorization = request.headers.get("authorization", "")
+            if not hmac.compare_digest(authorization.encode(), f"Bearer {self.token}".encode()):
                 return _json(401, {"error": {"message": "the token is missing or wrong"}})
             try:
                 await work(request)

@@ -1,4 +1,4 @@
-"""Knowing when an engine has nothing left to do, so that it can be stopped without a failed request."""
+"""Waiting until an engine is idle, so that it can be stopped without a failed request."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import aiohttp
 from freehold.types.endpoint import Endpoint
 
 FOLLOW_SECONDS = 2.0
-"""Whoever sends requests has learned of another address by then."""
+"""By then the senders of requests know the new address."""
 LONGEST_SECONDS = 600.0
 LOOK_SECONDS = 0.25
 UNKNOWN_SECONDS = 30.0
-"""How long an engine that tells nothing is given."""
+"""How long an engine without metrics is given."""
 _WORK = re.compile(
     r"^\S*?:?(?:requests_processing|requests_deferred|num_requests_running|num_requests_waiting)"
     r"(?:\{[^}]*\})?\s+([0-9.eE+]+)",
@@ -24,7 +24,7 @@ _WORK = re.compile(
 
 
 async def wait_until_idle(endpoint: Endpoint) -> None:
-    """Return when the engine has had nothing to do twice in a row, or after `LONGEST_SECONDS`."""
+    """Return when the engine was idle twice in a row, or after `LONGEST_SECONDS`."""
     began = time.monotonic()
     await asyncio.sleep(FOLLOW_SECONDS)
     quiet = 0
@@ -39,7 +39,7 @@ async def wait_until_idle(endpoint: Endpoint) -> None:
 
 
 async def requests_in_flight(endpoint: Endpoint) -> int | None:
-    """Requests an engine answers or holds, as its metrics say; 0 for one that is gone, None when it does not tell."""
+    """Requests an engine answers or queues, by its metrics; 0 for one that is gone, None when it reports none."""
     timeout = aiohttp.ClientTimeout(total=5)
     try:
         async with (

@@ -1,17 +1,18 @@
-"""One address for all models of a pool: a request waits until its model is there, then its bytes are passed on.
+"""One address for all models of a pool: a request waits until its model is loaded, then its bytes are forwarded.
 
-``POST /v1/…``, ``/tokenize``      passed on to the engine of the model it names
+``POST /v1/…``, ``/tokenize``      forwarded to the engine of the model it names
 ``GET  /v1/models``                all names, loaded or not
 ``GET  /health``                   alive
 ``…    /control/v1/…``             see `freehold.engines.pool.control`; needs the token
 
-Only for loopback: there are no keys here, the gateway in front has them.
+Only for loopback: this server checks no keys, the gateway in front does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -25,6 +26,7 @@ from freehold.engines.pool.pool import Pool
 from freehold.errors import EngineError, UsageError
 from freehold.types.endpoint import Endpoint
 
+log = logging.getLogger("freehold.engines.pool")
 TRIES = 4
 RETRY_SECONDS = 0.25
 CONNECT_SECONDS = 10.0
@@ -85,7 +87,7 @@ class Front:
             return error_response(503, error.message, "model_unavailable", retry_after="30")
 
     async def _answer(self, request: web.Request, name: str, body: dict[str, Any]) -> web.StreamResponse:
-        """Ask the engine, again where it was away and nothing has been answered yet."""
+        """Ask the engine, once more where it was down and nothing has been answered yet."""
         for attempt in range(TRIES):
             async with self._pool.use(name) as endpoint:
                 try:
@@ -95,14 +97,15 @@ class Front:
                         504, f"{name} did not answer in {READ_SECONDS:g} s", "upstream_timeout"
                     )
                 except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError, ConnectionError) as error:
-                    # Not an answer that was cut off: `_forward` keeps those to itself.
+                    # Not an answer that was cut off: `_forward` handles those.
                     if attempt == TRIES - 1:
-                        raise EngineError(f"the engine of {name} is away: {error}") from None
+                        raise EngineError(f"the engine of {name} is down: {error}") from None
+                    log.debug("the engine of %s is down: the request is tried again", name)
                 await self._wait_for_restart(name)
         raise AssertionError("unreachable")
 
     async def _wait_for_restart(self, name: str) -> None:
-        """Give an engine that crashed the time to come back, as long as it is being restarted."""
+        """Wait for an engine that crashed, as long as it is being restarted."""
         model = self._pool.model_of(name)
         await asyncio.sleep(RETRY_SECONDS)
         with contextlib.suppress(TimeoutError):
@@ -132,14 +135,14 @@ class Front:
                     await answer.write(piece)
                 await answer.write_eof()
             except aiohttp.ClientError:
-                # Half an answer is out: the only honest end is a broken connection.
+                # Half an answer has been sent: only a broken connection shows the client that it is incomplete.
                 if request.transport is not None:
                     request.transport.abort()
             return answer
 
     @contextlib.asynccontextmanager
     async def running(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Front]:
-        """Serve while the block runs. Raises `EngineError` when the port cannot be had."""
+        """Serve while the block runs. Raises `OSError` when the port cannot be bound."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0), timeout=timeout, auto_decompress=False

@@ -225,7 +225,7 @@ class Pool:
                 pinned = sum(resident.bytes for resident in residents if resident.pinned)
                 raise EngineError(
                     f"{slot.name} needs {_gib(needed)}, {_gib(budget - pinned)} are available"
-                    + (" beside the pinned models" if pinned else ""),
+                    + (" next to the pinned models" if pinned else ""),
                     hint="give it less context (--context, --parallel), or a q8_0 cache (--kv-type q8_0)",
                 )
             if eviction.fits:

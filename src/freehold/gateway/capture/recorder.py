@@ -1,4 +1,4 @@
-"""The process between the workers and the store: writes traces in batches, tells workers of changed routes.
+"""The process between the workers and the store: writes traces in batches, sends changed routes to the workers.
 
 Workers never touch the database. They send raw bytes over a Unix socket; here streams are put together,
 people's data replaced, bodies compressed, rows written. When the store is locked, full or gone, traces wait
@@ -44,7 +44,7 @@ from freehold.store.usage import Use, add_spending, add_use, spent
 from freehold.types.route import ApiKey
 from freehold.types.trace import Trace
 
-log = logging.getLogger("freehold.recorder")
+log = logging.getLogger("freehold.gateway.recorder")
 
 BATCH, BATCH_BYTES = 500, 2 * 1024 * 1024
 WRITE_EVERY_S = 0.15
@@ -173,6 +173,7 @@ class Recorder:
             try:
                 if store is None or watch is None:
                     store = open_store(self._store_url)
+                    log.info("writing to the store")
                     watch = store.database.watch()
                 now = time.monotonic()
                 if now >= next_poll:
@@ -205,7 +206,7 @@ class Recorder:
             store.close()
 
     def _apply_retention(self, store: Store) -> None:
-        """Keep traces for as long, and as many, as was said."""
+        """Delete traces beyond the configured age and size."""
         config = self._config
         if config.retention_days is not None:
             store.delete_traces(before=datetime.now(UTC) - timedelta(days=config.retention_days))
@@ -221,7 +222,7 @@ class Recorder:
         return now
 
     def _share_usage(self, store: Store) -> None:
-        """Add this gateway's use to the store's, and tell the workers what all gateways used."""
+        """Add this gateway's use to the store's, and report to the workers what all gateways used."""
         with self._use_lock:
             use, self._use = self._use, {}
             charges, self._charges = self._charges, []
@@ -269,7 +270,9 @@ class Recorder:
                 for name in charge.names:
                     if name not in self._unpriced:
                         log.warning(
-                            "no price of %s is known: the spend cap of %s cannot hold", charge.model, name
+                            "the price of %s is unknown: the spend cap of %s cannot be kept",
+                            charge.model,
+                            name,
                         )
                         self._unpriced[name] = charge.model
                 continue
@@ -336,6 +339,7 @@ class Recorder:
         if self._stopping.is_set():
             dropped = len(self._queue)
         if dropped:
+            log.info("gave up %d traces", dropped)
             self._dequeue(dropped)
             self._meters.count("freehold_traces_lost", "store", by=dropped)
 

@@ -19,7 +19,7 @@ from freehold.gateway.messages import CapturedExchange
 
 FLUSH_EVERY_S = 0.05
 RECONNECT_EVERY_S = 0.5
-# Above this the recorder is behind: what follows waits in our queue, which is bounded, and then is dropped.
+# Above this the recorder is behind: what follows waits in the bounded queue here, and then is dropped.
 _IN_FLIGHT_BYTES = 4 * 1024 * 1024
 _encode_into = msgspec.msgpack.Encoder().encode_into
 
@@ -116,7 +116,7 @@ class RecorderClient(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclasses of asyncio's, only alike.
+        # uvloop's transports are not subclasses of asyncio's, but have the same methods.
         self._transport = cast("asyncio.Transport", transport)
         self._reader = FrameReader()
 

@@ -17,7 +17,7 @@ from freehold.privacy.library import LIBRARY
 
 Redactor = Callable[[Any], Any]
 _SHORTEST_FOR_LIBRARY = 4
-"""Characters a text needs before the library is asked: an email address has at least six."""
+"""The shortest text that is given to the library: an email address has at least six."""
 
 
 def redact_text(text: str) -> str:

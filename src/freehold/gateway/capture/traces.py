@@ -15,21 +15,21 @@ from freehold.wire import anthropic, openai, responses
 from freehold.wire.errors import ApiError
 from freehold.wire.openai import AssembledAnswer
 
-# A small answer may unpack to anything; more than this is not kept.
-_UNPACKED_MAX = 32 * 1024 * 1024
+# A small answer may decompress to any size; more than this is not stored.
+_DECOMPRESSED_MAX = 32 * 1024 * 1024
 
 
 def to_trace(captured: CapturedExchange, *, redactor: Redactor | None) -> Trace | None:
     """The trace of an exchange; None when its bytes cannot be read. Raises what the redactor raises.
 
-    A stream that simply stopped counts as cut, whatever the connection said: only an answer that says it is
-    finished may become a sample.
+    A stream that stopped without a finish reason counts as cut, however the connection ended: only a finished answer
+    may become a sample.
     """
     try:
         request = msgspec.json.decode(captured.request)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    body = _unpacked(captured.response, captured.content_encoding)
+    body = _decompressed(captured.response, captured.content_encoding)
     if body is None or not isinstance(request, dict):
         return None
     try:
@@ -94,14 +94,14 @@ def _answer(captured: CapturedExchange, body: bytes) -> AssembledAnswer:
     return openai.read_answer(body)
 
 
-def _unpacked(body: bytes, encoding: str | None) -> bytes | None:
+def _decompressed(body: bytes, encoding: str | None) -> bytes | None:
     if encoding in (None, "identity"):
         return body
     if encoding != "gzip":
         return None
     unpacker: Any = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
-        data: bytes = unpacker.decompress(body, _UNPACKED_MAX)
+        data: bytes = unpacker.decompress(body, _DECOMPRESSED_MAX)
     except zlib.error:
         return None
     return None if unpacker.unconsumed_tail else data

@@ -1,4 +1,4 @@
-"""An answer that arrives over a plain connection: what has come and not been taken, and who waits for it."""
+"""A response that arrives over a plain connection: what has come and was not read, and the task that waits for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WAITING_BYTES_MAX = 256 * 1024
 
 
 class UpstreamTransport(Protocol):
-    """The connection an answer comes over."""
+    """The connection a response comes over."""
 
     def resume_reading(self) -> None:
         """Read on, if reading was stopped."""
@@ -22,7 +22,7 @@ class UpstreamTransport(Protocol):
 
 
 class BufferedResponse(UpstreamResponse):
-    """Filled by its connection from below (`feed_data`, `deliver`, `feed_eof`, `set_exception`), taken from above."""
+    """Filled by its connection (`feed_data`, `deliver`, `feed_eof`, `set_exception`), read by the proxy."""
 
     __slots__ = (
         "_bytes",
@@ -54,13 +54,13 @@ class BufferedResponse(UpstreamResponse):
         while not self.status:
             if self._exception is not None:
                 raise self._exception
-            await self._wait_for_news()
+            await self._wait()
 
     async def wait_for_body(self) -> None:
         while not self._chunks and not self._ended:
             if self._exception is not None:
                 raise self._exception
-            await self._wait_for_news()
+            await self._wait()
 
     async def read(self) -> list[bytes]:
         if not self._chunks and not self._ended:
@@ -78,15 +78,15 @@ class BufferedResponse(UpstreamResponse):
             while self._is_relaying():
                 if sink.is_full:
                     await sink.drain()
+                elif self._chunks:
+                    # They came while the sink was full, which it was for a moment only.
                     self._flush()
-                    if self._transport is not None:
-                        self._transport.resume_reading()
                 elif self._ended:
                     return
                 elif self._exception is not None:
                     raise self._exception
                 else:
-                    await self._wait_for_news()
+                    await self._wait()
             if self._sink_error is not None:
                 raise self._sink_error
         finally:
@@ -99,7 +99,7 @@ class BufferedResponse(UpstreamResponse):
             if self._bytes > _WAITING_BYTES_MAX and self._transport is not None:
                 self._bytes = 0
                 self._transport.resume_reading()
-            await self._wait_for_news()
+            await self._wait()
         chunks, self._chunks = self._chunks, []
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
@@ -107,7 +107,7 @@ class BufferedResponse(UpstreamResponse):
         if self._transport is not None:
             self._transport.abort()
 
-    async def _wait_for_news(self) -> None:
+    async def _wait(self) -> None:
         waiter = self._waiter = asyncio.get_running_loop().create_future()
         try:
             await waiter
@@ -124,21 +124,23 @@ class BufferedResponse(UpstreamResponse):
         return self._sink is not None
 
     def deliver(self) -> None:
-        """Something has come: pass it on in this very turn of the loop, or wake who waits for it."""
+        """Data has come: pass it on in this turn of the loop, or wake the task that waits for it."""
         self._flush()
         if self._sink is None or self._ended or self._sink.is_full:
             self.wake()
 
     def _flush(self) -> None:
-        """Give the sink what is there; who wants no more, or fails, is a sink no longer."""
+        """Give the sink what is there, and read on where that was much; drop a sink that wants no more, or fails."""
         sink = self._sink
         if sink is None or not self._chunks or sink.is_full:
             return
         chunks, self._chunks = self._chunks, []
+        if self._bytes > _WAITING_BYTES_MAX and self._transport is not None:
+            self._transport.resume_reading()
         self._bytes = 0
         try:
             wanted = sink.write(chunks)
-        except Exception as error:  # noqa: BLE001  # `relay` raises it where somebody waits for it
+        except Exception as error:  # noqa: BLE001  # `relay` raises it in the task that waits
             self._sink_error, wanted = error, False
         if not wanted:
             self._sink = None

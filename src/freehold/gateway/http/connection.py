@@ -25,9 +25,9 @@ HEADERS_MAX = 128
 HEAD_WITHIN_S = 15.0
 BODY_STALLS_S = 60.0
 IDLE_S = 75.0
-# A client that reads nothing of its answer for so long has forgotten us.
+# A client that has read nothing of its answer for this long is given up.
 UNREAD_S = 300.0
-# After an answer to a request that was not read to its end: how long we listen on, so that the answer arrives.
+# After an answer to a request that was not read to its end: how long the connection stays open.
 _LINGER_S = 2.0
 
 
@@ -101,7 +101,7 @@ class Connection(asyncio.Protocol):
             await asyncio.shield(self._drain)
 
     def is_overdue(self, now_s: float) -> bool:
-        """Has the client kept us waiting for too long?"""
+        """Whether the client has kept the server waiting for too long."""
         waited_s = now_s - self._since_s
         if self._lingering:
             return waited_s > _LINGER_S
@@ -164,7 +164,7 @@ class Connection(asyncio.Protocol):
         try:
             self._feed(data)
         except HttpParserError:
-            self._send_error(400, b"this is no HTTP request")
+            self._send_error(400, b"this is not an HTTP request")
             return
         if self._in_head:
             self._head_bytes += len(data)
@@ -183,18 +183,18 @@ class Connection(asyncio.Protocol):
                 self._parser.feed_data(data)
                 return
             except HttpParserUpgrade as stopped:
-                # A client may offer to speak something better; who goes on in HTTP/1.1 has declined.
+                # A client may offer a better protocol; a server that continues in HTTP/1.1 has declined.
                 data = data[stopped.args[0] :]
                 self._parser = HttpRequestParser(self)
                 if self._incoming is not None:
-                    # The parser left the body to whoever accepts: a new one reads it.
+                    # The parser left the body to the other protocol: a new parser reads it.
                     self._upgrade_declined = self._incoming
                     self._parser.feed_data(
                         b"POST / HTTP/1.1\r\n" + _framing_header(self._incoming) + b"\r\n\r\n"
                     )
 
     def _send_error(self, status: int, why: bytes) -> None:
-        """What comes cannot be understood any further."""
+        """Answer a request that cannot be parsed, and close."""
         if self.current is not None:
             self._transport.close()
             return
@@ -203,7 +203,7 @@ class Connection(asyncio.Protocol):
         self._linger()
 
     def _linger(self) -> None:
-        """Listen on for a moment and think nothing of it: closing at once would lose our answer on its way."""
+        """Keep reading for a moment and discard it: closing at once could lose the answer on its way."""
         self._lingering = True
         self._since_s = self.server.loop.time()
         self._transport.write_eof()
@@ -221,7 +221,7 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # What comes behind a body in chunks is nobody's business.
+        # Trailers behind a chunked body are ignored.
         if self._in_head:
             self._headers.append((name.lower().decode("latin-1"), value.decode("latin-1")))
 

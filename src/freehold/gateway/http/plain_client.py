@@ -1,6 +1,6 @@
 """A client for endpoints on plain HTTP: engines on this machine and in this network.
 
-One connection carries one exchange at a time and is kept for the next. Bytes go from the socket through the parser
+One connection carries one exchange at a time and is reused for the next. Bytes go from the socket through the parser
 (llhttp, by httptools) into the response without leaving the event loop's thread; chunks keep the borders the endpoint
 gave them.
 
@@ -62,7 +62,7 @@ class _Connection(asyncio.Protocol):
         return response
 
     def abort(self) -> None:
-        """Close at once; the endpoint notices and stops working for nobody."""
+        """Close at once; the endpoint notices and stops working."""
         self._fail(RemoteProtocolError("closed"))
 
     def resume_reading(self) -> None:
@@ -72,7 +72,7 @@ class _Connection(asyncio.Protocol):
             self.transport.resume_reading()
 
     def reading_since(self) -> float | None:
-        """When the endpoint was last heard; None while it is we who make it wait."""
+        """When the endpoint was last heard; None while reading is paused."""
         return None if self._paused else self.heard_s
 
     def time_out(self) -> None:
@@ -93,7 +93,7 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         response = self._response
         if response is None:
-            # Nobody asked.
+            # There was no request.
             self.transport.abort()
             return
         self.heard_s = self._loop.time()
@@ -122,7 +122,7 @@ class _Connection(asyncio.Protocol):
         if response is None:
             return
         if error is None and response.status and not self._framed:
-            # No length was said and no chunks were: the end of the connection is the end of the response.
+            # Neither a length nor chunks: the end of the connection is the end of the response.
             self._response = None
             self._pool.busy.discard(self)
             response.feed_eof()
@@ -169,24 +169,21 @@ class _Connection(asyncio.Protocol):
 
 
 class PlainClient:
-    """Connections to all plain endpoints of a worker, kept while they are used."""
+    """Connections to all plain endpoints of a worker, kept while they are used. Make it in a running loop."""
 
     def __init__(
         self, *, connect_timeout_s: float, read_timeout_s: float, idle_timeout_s: float = 60.0
     ) -> None:
-        self.loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]  # known when first used
+        self.loop = asyncio.get_running_loop()
         self.busy: set[_Connection] = set()
         self._idle: dict[Address, deque[_Connection]] = {}
         self._connect_timeout_s = connect_timeout_s
         self._read_timeout_s = read_timeout_s
         self._idle_timeout_s = idle_timeout_s
-        self._sweeping: asyncio.TimerHandle | None = None
+        self._sweep()
 
     async def send(self, address: Address, head: bytes, body: bytes) -> BufferedResponse:
         """Send a request and wait for the head of its response. Raises `TransportError`."""
-        if self._sweeping is None:
-            self.loop = asyncio.get_running_loop()
-            self._sweep()
         data = [head + body] if len(body) <= _JOINED_BYTES_MAX else [head, body]
         idle = self._idle.get(address)
         while True:
@@ -200,7 +197,7 @@ class PlainClient:
             try:
                 await response.wait_for_head()
             except RemoteProtocolError:
-                # An endpoint may close a connection while it waits; our request crossed with that.
+                # An endpoint may close a connection while it waits; this request crossed with that.
                 if used and not connection.heard_anything:
                     continue
                 raise
@@ -243,8 +240,7 @@ class PlainClient:
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._sweeping is not None:
-            self._sweeping.cancel()
+        self._sweeping.cancel()
         for connection in [*self.busy]:
             connection.abort()
         for idle in self._idle.values():

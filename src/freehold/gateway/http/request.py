@@ -44,7 +44,7 @@ class ClientTransport(Protocol):
         """Wait until there is room again."""
 
     def resume_reading(self) -> None:
-        """Somebody wants the body now."""
+        """The body is wanted now."""
 
 
 class ClientDisconnect(Exception):
@@ -54,7 +54,7 @@ class ClientDisconnect(Exception):
 class Request:
     """One request, and the way to answer it. Header names are in lower case.
 
-    Whoever sets `cancel_on_disconnect` is cancelled as soon as the client has gone.
+    A handler that sets `cancel_on_disconnect` is cancelled as soon as the client disconnects.
     """
 
     __slots__ = (
@@ -168,7 +168,7 @@ class Request:
 
     @property
     def is_full(self) -> bool:
-        """The client reads more slowly than we send."""
+        """The client reads more slowly than it is sent data."""
         return self._transport.writing_paused
 
     async def drain(self) -> None:
@@ -176,7 +176,7 @@ class Request:
         await self._transport.drain()
 
     def abort_response(self) -> None:
-        """Let the connection end without the answer's end, so that nobody takes it for a whole one."""
+        """End the connection without the end of the response, so that it is not taken for a complete one."""
         self._chunked = self.keep_alive = False
         self._bytes_left = -1
 
@@ -204,7 +204,7 @@ class Request:
     def feed_data(self, data: bytes) -> None:
         """A piece of the body has come."""
         self._body_bytes += len(data)
-        # Beyond the limit nothing is kept: the handler says 413, and the connection ends.
+        # Beyond the limit nothing is stored: the handler says 413, and the connection ends.
         if self._max_bytes is None or self._body_bytes <= self._max_bytes:
             self._body.append(data)
         else:
@@ -212,7 +212,7 @@ class Request:
 
     @property
     def is_overflowing(self) -> bool:
-        """Much of the body has come, and nobody has asked for it."""
+        """Much of the body has come, and the handler has not asked for it."""
         return self._max_bytes is None and self._body_bytes > _UNREAD_BYTES_MAX
 
     def feed_eof(self) -> None:

@@ -7,19 +7,19 @@ from typing import Protocol
 
 
 class TransportError(Exception):
-    """An exchange with an endpoint failed. The text is for people who run the gateway, never for its clients."""
+    """An exchange with an endpoint failed. The text is for the gateway's operator, never for its clients."""
 
 
 class ConnectError(TransportError):
-    """No connection came about: the endpoint cannot have seen the request."""
+    """No connection was made: the endpoint cannot have seen the request."""
 
 
 class ReadTimeout(TransportError):
-    """Nothing came for as long as we wait."""
+    """Nothing came within the read timeout."""
 
 
 class RemoteProtocolError(TransportError):
-    """The connection ended before the answer did, or what came was no HTTP."""
+    """The connection ended before the answer did, or what came was not HTTP."""
 
 
 class Sink(Protocol):
@@ -30,7 +30,7 @@ class Sink(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Nothing more shall be passed on before `drain`."""
+        """`drain` before the next chunk."""
 
     async def drain(self) -> None:
         """Wait until there is room again."""

@@ -55,7 +55,7 @@ class HttpServer:
             self._sweeping.cancel()
 
     def _sweep(self) -> None:
-        """Once a second: write the date anew, and close connections that keep us waiting."""
+        """Once a second: update the date, and close connections whose clients keep the server waiting."""
         self.date = formatdate(usegmt=True).encode()
         now = self.loop.time()
         for connection in [*self.connections]:

@@ -1,4 +1,4 @@
-"""The pooled clients to the endpoints, and a circuit breaker for each of them."""
+"""The pooled clients to the endpoints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from freehold.wire import anthropic
 if TYPE_CHECKING:
     from freehold.gateway.http.tls_client import TlsClient
 
-# Connection matters end here; lengths and encodings are written anew by the client and the server.
+# Connection matters end here; lengths and encodings are written by freehold's own client and server.
 _HOP_BY_HOP = frozenset(
     (
         "connection",
@@ -45,7 +45,7 @@ _NOT_FORWARDED = _HOP_BY_HOP | {
     "x-forwarded-proto",
     "x-real-ip",
 }
-# Browsers of other origins stay out, whatever an upstream would allow them; what it is made of is nobody's business.
+# Browsers of other origins stay out, whatever an upstream would allow them; what software it runs stays private.
 _NOT_RETURNED = _HOP_BY_HOP | {
     "access-control-allow-credentials",
     "access-control-allow-headers",
@@ -95,12 +95,12 @@ class Upstreams:
         client_headers: Iterable[tuple[str, str]],
         *,
         pass_credentials: bool,
-        packed: bool = False,
+        compressed: bool = False,
     ) -> list[tuple[str, str]]:
         """The headers of the request to an endpoint.
 
-        The client's own credentials go on only to a remote endpoint that names no key of its own, and only
-        when they are not a key to this gateway (`pass_credentials`). `packed` says that the answer may be
+        The client's own credentials are forwarded only to a remote endpoint that names no key of its own, and only
+        when they are not a key to this gateway (`pass_credentials`). `compressed` says that the answer may be
         compressed, where the client takes that.
         """
         headers = []
@@ -110,7 +110,7 @@ class Upstreams:
                 if not name.startswith("x-freehold-"):
                     headers.append((name, value))
             elif name == "accept-encoding":
-                headers.append((name, "gzip" if packed and "gzip" in value else "identity"))
+                headers.append((name, "gzip" if compressed and "gzip" in value else "identity"))
             elif own and name in ("authorization", "x-api-key"):
                 headers.append((name, value))
         if endpoint.api_key_env is not None:
@@ -120,7 +120,7 @@ class Upstreams:
         return headers
 
     def _secret(self, endpoint: Endpoint) -> list[tuple[str, str]]:
-        """The endpoint's credentials, read from the environment; never kept anywhere but in memory."""
+        """The endpoint's credentials, read from the environment; held in memory only."""
         found = self._secrets.get(endpoint.name)
         if found is None:
             assert endpoint.api_key_env is not None
@@ -227,38 +227,3 @@ def upstream_failure(endpoint: Endpoint, error: TransportError) -> UpstreamFailu
 def response_headers(answer: UpstreamResponse) -> list[tuple[str, str]]:
     """The answer's headers as they go to the client."""
     return [header for header in answer.headers if header[0] not in _NOT_RETURNED]
-
-
-class Breaker:
-    """Stops asking an endpoint that failed `failures` times in a row, for `pause_s`, then lets one try.
-
-    Where it could not even be reached (`unreached`), a health check may end the pause sooner.
-    """
-
-    __slots__ = ("_count", "_failures", "_pause_s", "opened_until", "unreached")
-
-    def __init__(self, failures: int, pause_s: float) -> None:
-        self._failures = failures
-        self._pause_s = pause_s
-        self._count = 0
-        self.opened_until = 0.0
-        self.unreached = False
-
-    def allows(self, now_s: float) -> bool:
-        """May a request go out? While half open, the first to ask may, the next ones wait for its outcome."""
-        if self.opened_until == 0.0:
-            return True
-        if now_s < self.opened_until:
-            return False
-        self.opened_until = now_s + self._pause_s
-        return True
-
-    def succeeded(self) -> None:
-        self._count = 0
-        self.opened_until = 0.0
-
-    def failed(self, now_s: float, *, reached: bool = True) -> None:
-        self._count += 1
-        self.unreached = not reached
-        if self._count >= self._failures:
-            self.opened_until = now_s + self._pause_s

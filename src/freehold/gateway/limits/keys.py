@@ -1,4 +1,4 @@
-"""Local API keys: made once, shown once, kept as a hash.
+"""Local API keys: made once, shown once, stored as a hash.
 
 A key carries 192 random bits, so a plain SHA-256 of it cannot be turned back; slow password hashes are for
 secrets people choose.
@@ -27,9 +27,9 @@ def hash_of(key: str) -> str:
 
 
 class KeyRing:
-    """The keys in force. Where there never was one, everybody who reaches the port is let in.
+    """The keys in force. Where there never was one, every client that reaches the port is let in.
 
-    `waiting` is a ring whose keys are yet to come: nobody is let in meanwhile.
+    `waiting` is a ring whose keys are yet to come: no client is let in meanwhile.
     """
 
     __slots__ = ("_by_hash", "_waiting", "required")

@@ -2,14 +2,14 @@
 
 Rates are counted over a sliding minute: all of the current clock minute plus the share of the last one that
 still lies within sixty seconds. Workers decide at once, on what they have counted themselves and what the
-recorder last told them of all the others (every quarter of a second); so several workers together may run
+recorder last reported of all others (every quarter of a second); so several workers together may run
 over a limit by what they let through in that time, and a single one never does. Libraries that ask a shared
 storage for every request would put a database round trip on the hot path.
 
 Covered: rates and money per key and route over all workers and machines of one store; concurrency, exactly over
 the workers of a gateway (`slots`) and by equal shares over gateways; a queue with a deadline.
-Not covered: what is asked before an answer's price is known. A cap may be overrun by the answers that are being
-written when it is reached and by those of the half second until all know of it.
+Not covered: the price of an answer is known only at its end. A cap may be overrun by the answers that are being
+written when it is reached and by those of the half second until all workers know of it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _POLL_EVERY_S = 0.01
 
 
 class RateCounter:
-    """What one key or route used in this minute and the last: known from all, and our own not yet known."""
+    """What one key or route used in this minute and the last, of all workers as far as it is known here."""
 
     __slots__ = ("_last", "_now", "_unreported", "window")
 
@@ -58,7 +58,7 @@ class RateCounter:
         self._unreported[1] += tokens
 
     def take_unreported(self) -> tuple[int, int]:
-        """What is to be told to the others; counted as known from now on."""
+        """What the other workers do not know yet; counted as known from now on."""
         requests, tokens = self._unreported
         self._now[0] += requests
         self._now[1] += tokens
@@ -66,7 +66,7 @@ class RateCounter:
         return requests, tokens
 
     def learn(self, window: int, requests: int, tokens: int) -> None:
-        """What all have used, as the store says; it lags behind, so it never lowers what we know."""
+        """What all have used, as the store says; it lags behind, so it never lowers what is known here."""
         if window == self.window:
             self._now = [max(self._now[0], requests), max(self._now[1], tokens)]
         elif window == self.window - 1:
@@ -101,8 +101,8 @@ class Limiter:
     async def admit(self, limited: Sequence[tuple[str, Limits]], *, paid: bool = False) -> Callable[[], None]:
         """Let a request in, perhaps after a wait; call what is returned when it is over.
 
-        `paid` says that whoever will answer charges for it. Raises `ApiError` (429) with the time after which a new
-        try makes sense.
+        `paid` says that the endpoint that will answer charges for it. Raises `ApiError` (429) with the time after which
+        a new try makes sense.
         """
         acquired: list[str] = []
         try:
@@ -188,7 +188,7 @@ class Limiter:
         day, month = self._spent.get(name, (Decimal(0), Decimal(0)))
         today = now.strftime("%Y-%m-%d")
         if self._totals.day != today:
-            # Midnight has passed since we last heard.
+            # Midnight has passed since the last totals came.
             day, month = Decimal(0), month if self._totals.day[:7] == today[:7] else Decimal(0)
         for most, used, what, ends in (
             (limits.usd_per_day, day, "a day", _next_day(now)),
@@ -257,7 +257,7 @@ class Limiter:
         for name in names:
             slots, queue = self._slots[name], self._waiting.get(name)
             slots.release()
-            # Who waits here hears of it at once, those in other workers a moment later: leave them their part.
+            # Requests that wait here learn of it at once, those elsewhere a moment later: leave those their share.
             if queue and random.random() * (len(queue) + slots.waiting_elsewhere()) < len(queue):
                 queue[0].set()
 
@@ -277,7 +277,7 @@ def _next_month(now: datetime) -> datetime:
 
 
 def _until_free(counter: RateCounter, kind: int, most: int, now_s: float) -> float:
-    """Seconds until the sliding minute has room again if nobody asks in between; at most two minutes."""
+    """Seconds until the sliding minute has room again if no request comes in between; at most two minutes."""
     for ahead in range(1, 2 * WINDOW_S):
         later = now_s + ahead
         if int(later // WINDOW_S) == counter.window:

@@ -1,8 +1,8 @@
 """Slots for requests that run at once, counted over all workers of a gateway.
 
 Each name has a small file in the gateway's run folder, mapped into every worker's memory. A worker writes only its
-own slot; it takes a place under the file's lock, after adding up everybody's. A worker that was killed loses its
-slot. No message goes to another process, and nobody asks the store.
+own cell; it acquires a slot under the file's lock, after adding up all cells. A worker that was killed loses its
+cell. No message goes to another process, and the store is not involved.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class LocalSlots:
         self._running -= 1
 
     def wait(self, change: int) -> None:
-        """Nobody else wants to know."""
+        """There is no other worker to see it."""
 
     def waiting_elsewhere(self) -> int:
         return 0
@@ -124,7 +124,7 @@ class SharedSlots:
         _CELL.pack_into(self._map, self._at, os.getpid(), self._running, self._waiting)
 
     def _lock(self) -> bool:
-        """Hold the file's lock; False when somebody does not let go of it, for then traffic matters more."""
+        """Take the file's lock; False when another process does not release it, for then traffic matters more."""
         for _ in range(_LOCK_TRIES):
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,13 +1,14 @@
-"""Trying endpoints in turn until one has an answer for the client.
+"""Try endpoints in turn until one has an answer for the client.
 
-Covered: retries with a jittered pause on connection errors, 429 and 5xx, before the first byte only; a pause
-for an endpoint that keeps failing; the incumbent where the candidate fails or breaks a guard.
+Covered: retries with a jittered pause on connection errors, 429 and 5xx, before the first byte only; a circuit
+breaker for an endpoint that keeps failing; the incumbent where the candidate fails or breaks a guard.
 Not covered: a second try once bytes have gone to the client; it would see two answers.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from typing import Any
@@ -29,15 +30,15 @@ from freehold.types.route import Target
 from freehold.wire import openai
 from freehold.wire.errors import ApiError
 
+log = logging.getLogger("freehold.gateway")
 _RETRYABLE_STATUSES = frozenset((429, 500, 502, 503, 504, 529))
 _BACKOFF_S = 0.1
 _INCLUDE_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
 
 async def answer(state: WorkerState, exchange: ProxyExchange, request: Request) -> None:
-    """Pass on the first answer to be had. Raises `ApiError` when there is none."""
+    """Send the client the first answer an endpoint gives. Raises `ApiError` when there is none."""
     assert exchange.decision is not None
-    client_headers = request.headers
     targets = targets_in_turn(exchange.route, exchange.decision)
     failure: UpstreamFailure | None = None
     for position, target in enumerate(targets):
@@ -53,7 +54,6 @@ async def answer(state: WorkerState, exchange: ProxyExchange, request: Request) 
                 exchange,
                 endpoint,
                 target,
-                client_headers,
                 request,
                 last=position == len(targets) - 1,
             )
@@ -64,6 +64,7 @@ async def answer(state: WorkerState, exchange: ProxyExchange, request: Request) 
         except NextTarget as error:
             why = str(error)
         if position < len(targets) - 1:
+            log.debug("request %s falls back from endpoint %s: %s", exchange.id, endpoint.name, why)
             state.meters.count("freehold_fallbacks", exchange.route_name, why)
             exchange.fallback = exchange.fallback or why
             exchange.forget_answer()
@@ -77,7 +78,6 @@ async def _attempt(
     exchange: ProxyExchange,
     endpoint: Endpoint,
     target: Target,
-    client_headers: list[tuple[str, str]],
     request: Request,
     *,
     last: bool,
@@ -87,19 +87,22 @@ async def _attempt(
         translation = translation_for(exchange.api_route, endpoint)
         body, hide_usage = _upstream_body(exchange, endpoint, target, translation)
     except ApiError:
-        # What this endpoint's API has no word for, the next one's may have.
+        # What this endpoint's API cannot express, the next one's may.
         if last:
             raise
         raise NextTarget("other_api") from None
     path = exchange.api_route.path if translation is None else translation.path
     headers = state.upstreams.request_headers(
         endpoint,
-        client_headers,
+        request.headers,
         pass_credentials=not state.keys.required,
-        # What we may have to read must not come packed.
-        packed=translation is None and last and exchange.arm != "candidate",
+        # An answer that may have to be read must not be compressed.
+        compressed=translation is None and last and exchange.arm != "candidate",
     )
-    if guards.may_be_cut(endpoint, body) and exchange.api_route.kind not in ("embeddings", "count_tokens"):
+    if guards.may_be_truncated(endpoint, body) and exchange.api_route.kind not in (
+        "embeddings",
+        "count_tokens",
+    ):
         await guards.check_fits(state, exchange, endpoint, headers, body, last=last)
     breaker = state.breaker(endpoint.name)
     tries = state.config.retries + 1 if last else 1
@@ -111,7 +114,7 @@ async def _attempt(
         try:
             response = await _send(state, exchange, endpoint, path, headers, body, last=last)
         except UpstreamFailure as error:
-            breaker.failed(time.monotonic(), reached=error.reached)
+            breaker.record_failure(time.monotonic(), reached=error.reached)
             kind = "timeout" if error.timed_out else "connection"
             state.meters.count("freehold_upstream_failures", endpoint.name, kind)
             if attempt + 1 == tries or error.timed_out:
@@ -119,17 +122,17 @@ async def _attempt(
         else:
             try:
                 if response.status not in _RETRYABLE_STATUSES:
-                    breaker.succeeded()
+                    breaker.record_success()
                     sent = UpstreamRequest(path, headers, body, hide_usage)
                     await _handle_response(
                         state, exchange, endpoint, response, translation, request, sent, last=last
                     )
                     return
                 state.meters.count("freehold_upstream_failures", endpoint.name, str(response.status))
-                # Once for a request, however often it is tried: one that nobody can answer must not, alone or
+                # Once for a request, however often it is tried: one that no endpoint can answer must not, alone or
                 # sent twice, have the endpoint taken from all others.
                 if response.status != 429 and attempt == 0:
-                    breaker.failed(time.monotonic())
+                    breaker.record_failure(time.monotonic())
                 if not last:
                     raise NextTarget(str(response.status))
                 if attempt + 1 == tries or _wants_a_long_wait(response):
@@ -137,6 +140,7 @@ async def _attempt(
                     return
             finally:
                 await response.close()
+        log.debug("request %s is tried again on endpoint %s", exchange.id, endpoint.name)
         state.meters.count("freehold_retries", endpoint.name)
         await asyncio.sleep(_BACKOFF_S * 2**attempt * random.uniform(0.5, 1.5))
 
@@ -151,7 +155,7 @@ async def _send(
     *,
     last: bool,
 ) -> UpstreamResponse:
-    """The answer's head; with a deadline where somebody else can still answer."""
+    """The response's head; with a deadline where another endpoint can still answer."""
     route = exchange.route
     if last or route is None or route.guard.ttft_ms is None or exchange.arm != "candidate":
         return await state.upstreams.post(endpoint, path, headers, body)
@@ -184,7 +188,7 @@ async def _handle_response(
     *,
     last: bool,
 ) -> None:
-    """An answer has come: guard it where it is a candidate's, and pass it on."""
+    """Check a response where it is a candidate's, and send it on to the client."""
     route = exchange.route
     if response.status in CONTEXT_STATUSES and (
         not last or not endpoint.engine_kind.is_rented or translation is not None
@@ -212,7 +216,7 @@ def _wants_a_long_wait(response: UpstreamResponse) -> bool:
 def _upstream_body(
     exchange: ProxyExchange, endpoint: Endpoint, target: Target, translation: Translation | None
 ) -> tuple[bytes, bool]:
-    """The body for an endpoint, and whether usage was asked for that the client did not ask for."""
+    """The body for an endpoint, and whether it requests usage that the client did not."""
     body = exchange.body if translation is None else translation.request(exchange.body)
     changes = upstream_changes(endpoint, target, exchange.model, body)
     if changes["model"] == exchange.peek.model:
@@ -229,20 +233,20 @@ def _upstream_body(
         and endpoint.api == "openai"
         and endpoint.capabilities.stream_usage
     ):
-        wanted = _with_usage(exchange.peek.stream_options)
-        if wanted is not None:
-            changes["stream_options"] = wanted
+        options = _with_usage(exchange.peek.stream_options)
+        if options is not None:
+            changes["stream_options"] = options
             hide_usage = True
     return (openai.splice(body, changes) if changes else body), hide_usage
 
 
 def _ignores_tools(endpoint: Endpoint) -> bool:
-    """llama.cpp answers in plain text, without a word, where the model's chat template has no tools."""
+    """llama.cpp silently answers in plain text where the model's chat template has no tools."""
     return endpoint.engine_kind.ignores_tools_unsaid and not endpoint.capabilities.tools
 
 
 def _with_usage(options: msgspec.Raw) -> Any:
-    """Stream options that ask for usage; None when the client's do already, or are not ours to change."""
+    """Stream options that request usage; None when the client's do already, or cannot be changed."""
     if bytes(options) in (b"", b"null"):
         return _INCLUDE_USAGE
     value = msgspec.json.decode(options)

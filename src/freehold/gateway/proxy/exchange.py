@@ -17,7 +17,7 @@ from freehold.types.route import ApiKey, Route, RouteDecision
 from freehold.types.trace import Completeness
 from freehold.wire.openai import Peek
 
-# A body beyond this is passed on but not kept: nobody trains on it, and the queue is for many.
+# A body beyond this is forwarded but not captured: it is too long to train on, and would fill the queue.
 CAPTURED_BYTES_MAX = 8 * 1024 * 1024
 NAME_LENGTH_MAX = 200
 
@@ -121,7 +121,7 @@ class ProxyExchange:
             self.chunks.append(data)
 
     def forget_answer(self) -> None:
-        """Another target is asked: what came so far is not the answer."""
+        """Another target is tried: what came so far is not the answer."""
         self.chunks.clear()
         self.chunk_bytes = 0
         self.first_byte_s = None
@@ -141,7 +141,7 @@ class ProxyExchange:
         return charge.prompt_tokens + charge.completion_tokens
 
     def captured(self) -> CapturedExchange | None:
-        """What the recorder is told; None where nothing shall be kept."""
+        """What is sent to the recorder; None where nothing is captured."""
         if (
             not self.capturing
             or self.api_route.kind == "count_tokens"

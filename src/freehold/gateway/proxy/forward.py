@@ -1,7 +1,7 @@
 """The hot path's frame: let a request in, have it answered, write down what happened.
 
 Nothing is parsed beyond a peek, and bytes are passed on as they came. Exceptions to that are few: the model's
-name and fields an endpoint wants added are spliced in, and usage is asked for when somebody counts it.
+name and fields an endpoint wants added are spliced in, and usage is requested where it is counted.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _send_error(state: WorkerState, exchange: ProxyExchange, request: Request, e
 
 
 def send_reply(request: Request, reply: HttpReply) -> None:
-    """Send a reply answer of our own."""
+    """Send a complete answer of the gateway itself."""
     request.respond(reply.status, [*reply.headers, ("server", "freehold")], reply.body)
 
 

@@ -1,9 +1,9 @@
 """What must hold before a client sees a candidate's answer; where it does not, the next target is sent.
 
 Covered: answers and tool arguments against the schema the request carries (`structured_output`), asked for once more
-with the engine held to it; prompts that do not fit the context, as the engine counts them with its own tokenizer
-(llama.cpp, vLLM and remote APIs say so themselves, Ollama would cut them and is asked beforehand).
-Not covered: other servers that cut a prompt without a word; do not put such an endpoint behind a route.
+with the engine constrained to it; prompts that do not fit the context, as the engine counts them with its own tokenizer
+(llama.cpp, vLLM and remote APIs report this themselves; Ollama would truncate the prompt and is asked beforehand).
+Not covered: other servers that silently truncate a prompt; do not put such an endpoint behind a route.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ CONTEXT_STATUSES = frozenset((400, 413, 422))
 
 
 class NextTarget(Exception):
-    """The client has nothing yet, and another target shall be sent. The text says why."""
+    """The client has nothing yet, and the next target is to be tried. The text says why."""
 
 
 class UpstreamRequest(NamedTuple):
-    """What an endpoint was sent. `hide_usage`: usage was asked for that the client did not ask for."""
+    """What an endpoint was sent. `hide_usage`: usage was requested, but not by the client."""
 
     path: str
     headers: list[tuple[str, str]]
@@ -45,7 +45,7 @@ class UpstreamRequest(NamedTuple):
 
 
 async def read_all(endpoint: Endpoint, response: UpstreamResponse) -> bytes:
-    """An answer to its end. Raises `UpstreamFailure`."""
+    """The rest of a response's body. Raises `UpstreamFailure`."""
     try:
         return await response.read_all()
     except TransportError as error:
@@ -63,7 +63,7 @@ async def enforce_contract(
     *,
     last: bool,
 ) -> bytes:
-    """An answer that keeps its contract: this one, or one more with the engine held to it.
+    """An answer that meets its contract: this one, or a second one with the engine constrained to the schema.
 
     Raises `NextTarget`, or at the `last` one `ApiError`.
     """
@@ -95,11 +95,11 @@ async def enforce_contract(
     count("refused" if last else "fallback")
     if not last:
         raise NextTarget("schema")
-    raise ApiError(502, f"the model broke its contract: {violation.why}", code="schema_violation")
+    raise ApiError(502, f"the answer breaks its output contract: {violation.why}", code="schema_violation")
 
 
 def is_context_error(status: int, body: bytes) -> bool:
-    """Does an endpoint say that the prompt does not fit?"""
+    """Whether an endpoint reports that the prompt does not fit."""
     return status in CONTEXT_STATUSES and any(sign in body.lower() for sign in _CONTEXT_SIGNS)
 
 
@@ -117,15 +117,15 @@ def check_context_error(
     raise _context_error(body)
 
 
-def may_be_cut(endpoint: Endpoint, body: bytes) -> bool:
-    """Must an endpoint be asked whether a prompt fits? A token has at least one byte, so a short body always does."""
+def may_be_truncated(endpoint: Endpoint, body: bytes) -> bool:
+    """Whether an endpoint may truncate a prompt. A token has at least one byte, so a short body always fits."""
     return endpoint.engine_kind.cuts_prompts and len(body) > (endpoint.context_tokens or 0) > 0
 
 
 async def check_fits(
     state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, headers: Any, body: bytes, *, last: bool
 ) -> None:
-    """Ask Ollama whether it would cut a prompt. It keeps what it read, so the request itself costs little more.
+    """Ask Ollama whether it would truncate a prompt. It caches what it read, so the request itself costs little more.
 
     Raises what `check_context_error` raises, and `UpstreamFailure`.
     """
@@ -140,8 +140,8 @@ async def check_fits(
 def _context_error(body: bytes) -> ApiError:
     """The same in OpenAI's words."""
     try:
-        said = msgspec.json.decode(body)["error"]
-        said = said["message"] if isinstance(said, dict) else said
+        error = msgspec.json.decode(body)["error"]
+        message = error["message"] if isinstance(error, dict) else error
     except (msgspec.DecodeError, KeyError, TypeError):
-        said = "the prompt does not fit the model's context"
-    return ApiError(400, str(said), code="context_length_exceeded", param="messages")
+        message = "the prompt does not fit the model's context"
+    return ApiError(400, str(message), code="context_length_exceeded", param="messages")

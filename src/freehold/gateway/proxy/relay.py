@@ -1,4 +1,4 @@
-"""Passing an answer on: chunk by chunk as it comes, or whole."""
+"""Send an upstream's response to the client: chunk by chunk as it comes, or at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from freehold.wire import anthropic
 from freehold.wire.errors import ApiError, cut_off
 from freehold.wire.sse import UsageFilter
 
-_WHOLE_ANSWER_MAX = 1024 * 1024
+_BUFFERED_BYTES_MAX = 1024 * 1024
 REQUEST_HEADER = "x-freehold-request-id"
 _TRACE_HEADER = "x-freehold-trace-id"
 Headers = list[tuple[str, str]]
@@ -29,14 +29,14 @@ async def relay(
     *,
     hide_usage: bool,
 ) -> None:
-    """Send the answer to the client as it comes."""
+    """Send a response to the client as it comes."""
     headers = _start(exchange, endpoint, response)
     if response.is_stream:
         stream_filter, headers = _stream_filter(exchange, translation, headers, hide_usage)
         await _stream(exchange, response, headers, stream_filter, request)
         return
     length = response.header("content-length")
-    if translation is not None or (length is not None and int(length) <= _WHOLE_ANSWER_MAX):
+    if translation is not None or (length is not None and int(length) <= _BUFFERED_BYTES_MAX):
         try:
             data = await response.read_all()
         except TransportError:
@@ -45,7 +45,7 @@ async def relay(
             ) from None
         exchange.first_byte_s = time.perf_counter()
         exchange.add_chunk(data)
-        _send_whole(exchange, response, headers, data, translation, request)
+        _send_complete(exchange, response, headers, data, translation, request)
     else:
         await _stream(exchange, response, headers, None, request)
 
@@ -60,12 +60,12 @@ async def send_buffered(
     *,
     hide_usage: bool,
 ) -> None:
-    """Send an answer that was read whole first, because a guard had to see it. It may not be the first one."""
+    """Send a response whose body `data` was read first, because a guard had to see it."""
     headers = [header for header in _start(exchange, endpoint, response) if header[0] != "content-length"]
     exchange.first_byte_s = time.perf_counter()
     exchange.add_chunk(data)
     if not response.is_stream:
-        _send_whole(exchange, response, headers, data, translation, request)
+        _send_complete(exchange, response, headers, data, translation, request)
         return
     stream_filter, headers = _stream_filter(exchange, translation, headers, hide_usage)
     if stream_filter is not None:
@@ -94,14 +94,14 @@ def _stream_filter(
     exchange: ProxyExchange, translation: Translation | None, headers: Headers, hide_usage: bool
 ) -> tuple[StreamTranslation | None, Headers]:
     if translation is not None:
-        kept = [(name, value) for name, value in headers if name not in ("content-type", "content-length")]
-        return translation.stream(exchange.body), [*kept, ("content-type", translation.content_type)]
+        others = [(name, value) for name, value in headers if name not in ("content-type", "content-length")]
+        return translation.stream(exchange.body), [*others, ("content-type", translation.content_type)]
     if hide_usage and exchange.content_encoding is None:
         return UsageFilter(), [header for header in headers if header[0] != "content-length"]
     return None, headers
 
 
-def _send_whole(
+def _send_complete(
     exchange: ProxyExchange,
     response: UpstreamResponse,
     headers: Headers,
@@ -143,9 +143,9 @@ async def _stream(
 
 
 class ClientSink:
-    """The way of chunks from an answer to the client: kept for the trace, translation, sent."""
+    """Takes the chunks of an upstream's response: recorded for the trace, translated, sent to the client."""
 
-    __slots__ = ("_exchange", "_keeping", "_request", "_stream_filter", "drain")
+    __slots__ = ("_exchange", "_recording", "_request", "_stream_filter", "drain")
 
     def __init__(
         self, exchange: ProxyExchange, stream_filter: StreamTranslation | None, request: Request
@@ -153,7 +153,7 @@ class ClientSink:
         self._exchange = exchange
         self._stream_filter = stream_filter
         self._request = request
-        self._keeping = exchange.capturing or bool(exchange.metered)
+        self._recording = exchange.capturing or bool(exchange.metered)
         self.drain = request.drain
 
     @property
@@ -164,7 +164,7 @@ class ClientSink:
         exchange = self._exchange
         if exchange.first_byte_s is None:
             exchange.first_byte_s = time.perf_counter()
-        if self._keeping:
+        if self._recording:
             for chunk in chunks:
                 exchange.add_chunk(chunk)
         if self._stream_filter is not None:
@@ -196,6 +196,6 @@ def _translated(exchange: ProxyExchange, stream_filter: StreamTranslation, data:
 
 
 def _error_event(exchange: ProxyExchange, stream_filter: StreamTranslation | None) -> bytes:
-    """An error the client's library notices; ending the stream quietly would look like a whole answer."""
+    """An error the client's library notices; ending the stream silently would look like a complete answer."""
     body = exchange.api_route.error(cut_off()).body
     return b"data: " + body + b"\n\n" if stream_filter is None else stream_filter.broken(body)

@@ -64,7 +64,7 @@ class RouteTable:
         return None
 
     def direct(self, model: str) -> RouteDecision:
-        """Where a model goes that has no route. Raises `ApiError` (404) when nobody serves it."""
+        """Where a model without a route goes. Raises `ApiError` (404) when no endpoint serves it."""
         decision = self._direct.get(model)
         if decision is not None:
             return decision
@@ -84,7 +84,7 @@ def decide(route: Route, assignment_key: str | bytes | None, draw: float) -> Rou
 
     `assignment_key` is what must stay on one arm (a user, a conversation); None lets `draw` decide for this
     request alone. `draw`, uniform in [0, 1), also decides whether the request is mirrored. A key's place on
-    the unit interval does not depend on the share: who was on the candidate stays there when the share grows.
+    the unit interval does not depend on the share: a key on the candidate stays there when the share grows.
     """
     candidate = route.candidate
     if candidate is None or route.state in ("incumbent", "rolled_back"):
@@ -122,7 +122,7 @@ def unit_position(route_name: str, assignment_key: str | bytes) -> float:
 
 
 def targets_in_turn(route: Route | None, decision: RouteDecision) -> list[Target]:
-    """Whom to try, in order: the chosen target, for a candidate the incumbent, then the route's fallbacks."""
+    """The targets to try, in order: the chosen target, for a candidate the incumbent, then the route's fallbacks."""
     chain = [decision.target]
     if route is not None:
         if decision.arm == "candidate":

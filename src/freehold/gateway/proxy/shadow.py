@@ -1,4 +1,4 @@
-"""Ask the candidate what the incumbent was asked, after the client has its answer.
+"""Mirror a request to the candidate, after the client has its answer.
 
 A mirrored request has limits and a pool share of its own, carries no credentials of the client, and its
 answer goes nowhere but into a trace. Tools it calls are written down, never run: only the client runs tools.
@@ -27,7 +27,7 @@ TIMEOUT_S = 120.0
 
 
 class Shadows:
-    """The mirrored requests of a worker: at most so many at once, and so many a minute."""
+    """The mirrored requests of a worker: bounded in number at once and per minute."""
 
     def __init__(self, state: WorkerState) -> None:
         self._state = state
@@ -65,17 +65,17 @@ class Shadows:
             return
         try:
             translation = translation_for(exchange.api_route, endpoint)
-            asked = exchange.body if translation is None else translation.request(exchange.body)
+            body = exchange.body if translation is None else translation.request(exchange.body)
         except ApiError:
             state.meters.count("freehold_shadows", exchange.route_name, "other_api")
             return
         path = exchange.api_route.path if translation is None else translation.path
-        changes = upstream_changes(endpoint, target, exchange.model, asked)
+        changes = upstream_changes(endpoint, target, exchange.model, body)
         if exchange.peek.stream:
             changes["stream"] = False
             if endpoint.api == "openai":
                 changes["stream_options"] = None
-        body = openai.splice(asked, changes)
+        body = openai.splice(body, changes)
         at_ms, started_s = int(time.time() * 1000), time.perf_counter()
         status, answer_body, outcome = 0, b"", "answered"
         try:

@@ -1,4 +1,4 @@
-"""What a worker process holds: the table in force, the pool, the breakers, the counters, the spool."""
+"""What a worker process holds: the routes in force, the connections, the circuit breakers, the counters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import msgspec
 from freehold.gateway.capture.frames import TABLE, TOTALS
 from freehold.gateway.capture.recorder_client import RecorderClient
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.http.upstreams import Breaker, Upstreams
+from freehold.gateway.http.circuit_breaker import CircuitBreaker
+from freehold.gateway.http.upstreams import Upstreams
 from freehold.gateway.limits.keys import KeyRing
 from freehold.gateway.limits.limiter import Limiter
 from freehold.gateway.messages import TableMessage, UsageTotals
@@ -53,19 +54,22 @@ class WorkerState:
             exporters.append(SpanExporter())
         self.reporter = Reporter(exporters) if exporters else None
         self.draw = random.Random().random
-        self._breakers: dict[str, Breaker] = {}
+        self._breakers: dict[str, CircuitBreaker] = {}
 
-    def unreached(self) -> list[str]:
-        """Endpoints that are given a pause because they could not be reached."""
-        return [name for name, one in self._breakers.items() if one.opened_until and one.unreached]
+    def unreachable(self) -> list[str]:
+        """Endpoints that get no requests for now because they could not be reached."""
+        return [
+            name for name, breaker in self._breakers.items() if breaker.open_until_s and breaker.unreachable
+        ]
 
-    def breaker(self, endpoint: str) -> Breaker:
-        found = self._breakers.get(endpoint)
-        if found is None:
-            found = self._breakers[endpoint] = Breaker(
-                self.config.breaker_failures, self.config.breaker_pause_s
+    def breaker(self, endpoint: str) -> CircuitBreaker:
+        """The circuit breaker of an endpoint."""
+        breaker = self._breakers.get(endpoint)
+        if breaker is None:
+            breaker = self._breakers[endpoint] = CircuitBreaker(
+                endpoint, failures=self.config.breaker_failures, pause_s=self.config.breaker_pause_s
             )
-        return found
+        return breaker
 
     def update_config(self, config: GatewayConfig) -> None:
         """Take over the endpoints of a configuration that came while the gateway ran."""
@@ -84,7 +88,7 @@ class WorkerState:
             self.meters.write(self.run_folder)
 
     def _on_message(self, tag: int, payload: bytes) -> None:
-        """Take over what the recorder sends: the totals of limits, or routes and keys."""
+        """Take over what the recorder sends: what all gateways used of limits, or routes and keys."""
         if tag == TOTALS:
             self.limiter.learn(msgspec.msgpack.decode(payload, type=UsageTotals))
         if tag == TABLE:

@@ -86,10 +86,15 @@ def contract_of(exchange: ProxyExchange) -> OutputContract | None:
                 return None
     except (ApiError, *UNREADABLE):
         return None
-    asked = chat.get("form")
-    wants_json = isinstance(asked, dict) and asked.get("type") in ("json_object", "json_schema")
+    response_format = chat.get("form")
+    wants_json = isinstance(response_format, dict) and response_format.get("type") in (
+        "json_object",
+        "json_schema",
+    )
     found = OutputContract(
-        asked if wants_json else None, chat.get("tools") or [], demanded_tool(chat.get("tool_choice"))
+        response_format if wants_json else None,
+        chat.get("tools") or [],
+        demanded_tool(chat.get("tool_choice")),
     )
     return found if found.form or found.tools else None
 
@@ -111,7 +116,7 @@ def answer_of(exchange: ProxyExchange, endpoint: Endpoint, body: bytes, *, strea
 def violation_of(contract: OutputContract, answer: AssembledAnswer) -> ContractViolation | None:
     """Why an answer is not what was promised; None when it is.
 
-    An answer that was cut off by its length limit is judged as it is: half a JSON object is no JSON object.
+    An answer that was cut off by its length limit is judged as it is: half a JSON object is not a JSON object.
     """
     if answer.body is None:
         return ContractViolation("the answer cannot be read")
@@ -137,9 +142,9 @@ def violation_of(contract: OutputContract, answer: AssembledAnswer) -> ContractV
 def constrained_request(
     contract: OutputContract, violation: ContractViolation, endpoint: Endpoint, body: bytes
 ) -> bytes | None:
-    """The request once more, so that the engine itself holds the answer to its form; None where it cannot.
+    """The request once more, with the engine itself constrained to the form of the answer; None where it cannot be.
 
-    A text is asked for by its JSON schema and without tools, a call as a call of that one tool. An answer that ran
+    A text is requested by its JSON schema and without tools, a call as a call of that one tool. An answer that ran
     into its length limit would do so again.
     """
     if violation.cut or endpoint.api != "openai" or not endpoint.capabilities.json_schema:
@@ -195,7 +200,7 @@ def _schema_error(value: Any, schema: Any) -> str | None:
     from referencing import Registry
     from referencing.exceptions import Unresolvable
 
-    # The empty registry: a schema that points to an address must not make us fetch it.
+    # The empty registry: a schema that points to an address must not be fetched.
     validator = Draft202012Validator(schema, registry=Registry())
     try:
         error = next(validator.iter_errors(value), None)

@@ -114,8 +114,8 @@ _MESSAGES = Translation(
     content_type=_SSE,
 )
 _GO_ON = {"continue_final_message": True, "add_generation_prompt": False}
-# An answer that the client has begun: llama.cpp and Ollama go on with it, vLLM when it is told to. Of another server
-# we don't know; it may begin a turn of its own, without a word.
+# An answer that the client has begun: llama.cpp and Ollama continue it, vLLM when it is asked to. Other servers may
+# silently begin a turn of their own.
 _MESSAGES_BY_ENGINE = {
     "vllm": _MESSAGES._replace(
         request=_from_client(lambda body: anthropic.request_to_openai(body, begun=_GO_ON))
@@ -190,8 +190,8 @@ _OLLAMA_TO_ANTHROPIC = {path: _over_chat(one) for path, one in _OLLAMA.items() i
 def _count_request(body: bytes) -> bytes:
     """vLLM's ``/tokenize`` for the prompt of a message."""
     chat = msgspec.json.decode(anthropic.read_request(body))
-    kept = {name: chat[name] for name in ("model", "messages", "tools") if name in chat}
-    return msgspec.json.encode({**kept, "add_generation_prompt": True})
+    prompt = {name: chat[name] for name in ("model", "messages", "tools") if name in chat}
+    return msgspec.json.encode({**prompt, "add_generation_prompt": True})
 
 
 def _count_answer(body: bytes, _request: bytes) -> bytes:
@@ -202,7 +202,7 @@ def _probe_answer(body: bytes, _request: bytes) -> bytes:
     return msgspec.json.encode({"input_tokens": ollama.probed_tokens(body)})
 
 
-# How each engine is asked how many tokens a prompt has; llama.cpp has Anthropic's own call.
+# How each engine counts the tokens of a prompt; llama.cpp has Anthropic's own call.
 _COUNTS: dict[str, Translation | None] = {
     "llamacpp": None,
     "vllm": Translation(

@@ -1,4 +1,4 @@
-"""All workers' numbers as Prometheus reads them. Loaded when somebody asks: most processes never need it."""
+"""All workers' numbers as Prometheus reads them. Loaded on the first request for it: most processes never need it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Counters of a worker, plain numbers on the hot path; all workers' numbers are added up when asked for.
+"""Counters of a worker, plain numbers on the hot path; all workers' numbers are added up on request.
 
 Each worker writes its numbers to a file of its own in the gateway's run folder once a second; whichever
-worker is asked for ``/metrics`` adds the files up. A worker that was replaced leaves its file behind, so
+worker is asked for ``/metrics`` adds the files up. The file of a worker that was replaced stays, so
 counters never run backwards while the gateway runs.
 """
 
@@ -67,7 +67,7 @@ class Meters:
         self.counters[key] = self.counters.get(key, 0) + by
 
     def set(self, name: str, value: float) -> None:
-        """Take over a counter that somebody else keeps."""
+        """Take over a counter that is kept elsewhere."""
         self.counters[name, ()] = value
 
     def observe(self, name: str, seconds: float, *labels: str) -> None:

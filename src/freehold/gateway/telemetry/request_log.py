@@ -1,10 +1,10 @@
-"""What a worker tells of each request while it runs: a line of JSON in the log, a span for OpenTelemetry.
+"""What a worker reports of each request: a line of JSON in the log, a span for OpenTelemetry.
 
-Neither has content: no messages, no users, no addresses. Requests are remembered on the hot path and lines once a
-second from a thread; when more come than can be lines, the rest is dropped and counted.
+Neither has content: no messages, no users, no addresses. Requests are queued on the hot path and exported once a
+second from a thread; when more come than can be exported, the rest is dropped and counted.
 
 A span takes its trace from the client's ``traceparent`` (W3C Trace Context), else its own request id, and carries the
-attributes of the GenAI semantic conventions. Where spans go is said by the standard variables of OpenTelemetry
+attributes of the GenAI semantic conventions. Where spans go is set by the standard variables of OpenTelemetry
 (``OTEL_EXPORTER_OTLP_ENDPOINT``, ``OTEL_EXPORTER_OTLP_HEADERS``, ``OTEL_SERVICE_NAME``, …).
 """
 
@@ -53,13 +53,13 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_d
 
 
 class Exporter(Protocol):
-    """Somewhere that finished requests are lines."""
+    """Where summaries of finished requests go."""
 
     def export(self, summaries: Sequence[RequestSummary]) -> None:
         """Called from a thread, never twice at once."""
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Send what is buffered; `export` is not called again."""
 
 
 class LogExporter:
@@ -156,11 +156,11 @@ def check_otel() -> None:
     except ModuleNotFoundError:
         found = None
     if found is None:
-        raise MissingExtraError("exporter requests to OpenTelemetry", "otel")
+        raise MissingExtraError("exporting requests to OpenTelemetry", "otel")
 
 
 class Reporter:
-    """The requests of a worker that were not lines yet. `dropped` counts those that never will be."""
+    """The requests of a worker that were not exported yet. `dropped` counts those that never will be."""
 
     def __init__(self, exporters: Sequence[Exporter]) -> None:
         self._exporters = exporters
@@ -174,7 +174,7 @@ class Reporter:
             self._waiting.append(summary)
 
     def flush(self) -> None:
-        """Tell what waits; in a thread, for an exporter may wait for its collector."""
+        """Export what waits; in a thread, for an exporter may wait for its collector."""
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
@@ -182,7 +182,7 @@ class Reporter:
             try:
                 exporter.export(waiting)
             except Exception:
-                logging.getLogger("freehold.gateway").exception("requests could not be lines")
+                logging.getLogger("freehold.gateway").exception("requests could not be exported")
                 self.dropped += len(waiting)
 
     def close(self) -> None:
@@ -192,7 +192,7 @@ class Reporter:
 
 
 class JsonFormatter(logging.Formatter):
-    """Log records as lines of JSON, beside those of requests."""
+    """Log records as lines of JSON, next to those of requests."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from freehold.errors import UsageError
 from freehold.store import Store
-from freehold.types.rollout import Rollout
+from freehold.types.serving.rollout import Rollout
 
 
 def of_route(store: Store, route_name: str) -> Rollout | None:

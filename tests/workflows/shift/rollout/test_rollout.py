@@ -13,7 +13,7 @@ from tests.workflows.shift.shifting import LATER, ROUTE, START, begun, mirrored,
 from freehold.errors import FreeholdError, UsageError
 from freehold.store import default_url, open_store, rollouts
 from freehold.types.evaluation import Task
-from freehold.types.rollout import RolloutTerms
+from freehold.types.serving.rollout import RolloutTerms
 from freehold.types.verdict import Reason, Verdict
 from freehold.workflows.shift import rollout_records
 from freehold.workflows.shift.rollout import rollout, scoring

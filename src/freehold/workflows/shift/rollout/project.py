@@ -11,9 +11,8 @@ import msgspec
 from freehold.errors import UsageError
 from freehold.store import Store, open_store
 from freehold.types.endpoint import ServePlan
-from freehold.types.rollout import RolloutTerms
 from freehold.types.route import Route
-from freehold.types.serving.rollout import Rollout
+from freehold.types.serving.rollout import Rollout, RolloutTerms
 from freehold.workflows.project import Project
 from freehold.workflows.prove.evaluate import task_of
 from freehold.workflows.serve.names import ENDPOINT_NAME, INCUMBENT

@@ -30,8 +30,8 @@ from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.evaluation import Task
 from freehold.types.progress import Progress, Silent
 from freehold.types.record import Record
-from freehold.types.rollout import RolloutTerms
 from freehold.types.route import Route, Target
+from freehold.types.serving.rollout import RolloutTerms
 from freehold.workflows.shift import rollout_records
 from freehold.workflows.shift.observer_process import LEASE, ObserverProcess, Watching
 from freehold.workflows.shift.rollout import rollout

@@ -19,7 +19,7 @@ from freehold.store import Store, rollouts
 from freehold.store.rollouts import WindowRow
 from freehold.types.evaluation import Task
 from freehold.types.record import Record
-from freehold.types.rollout import Rollout
+from freehold.types.serving.rollout import Rollout
 from freehold.types.trace import Trace
 from freehold.workflows.shift.rollout.ledger import Ledger, Look, Tests, Window, begin, look, unit_of
 

@@ -1,0 +1,154 @@
+"""The clients' side, on a raw socket: what only misbehaving or unusual clients show."""
+
+import asyncio
+import json
+import socket
+import time
+
+from tests.gateway.asking import QUESTION
+from tests.gateway.http.sockets import ask, raw, read_answer, serving
+from tests.gateway.loopback import ANSWER, plain, stream, stream_of
+
+from freehold.gateway.http import connection
+from freehold.gateway.http import server as server_module
+
+
+def test_requests_sent_ahead_are_answered_in_turn(shared, upstream):
+    upstream.answer = lambda seen: plain({"n": seen.json["n"]}, delay=0.2 if seen.json["n"] == 0 else 0)
+    with raw(shared) as client, client.makefile("rb") as file:
+        client.sendall(b"".join(ask({"model": "m", "n": n}) for n in range(4)))
+        assert [json.loads(read_answer(file)[2])["n"] for _ in range(4)] == [0, 1, 2, 3]
+
+
+def test_a_request_in_single_bytes_is_understood(shared, upstream):
+    with raw(shared) as client, client.makefile("rb") as file:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in ask({"model": "m"}):
+            client.sendall(bytes([byte]))
+        status, _, body = read_answer(file)
+    assert status == 200 and json.loads(body) == ANSWER
+
+
+def test_a_body_in_chunks_arrives_whole(shared, upstream):
+    data = json.dumps(QUESTION).encode()
+    pieces = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (data[:7], data[7:]))
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    with raw(shared) as client, client.makefile("rb") as file:
+        client.sendall(head + pieces + b"0\r\nx-trailer: y\r\n\r\n")
+        assert read_answer(file)[0] == 200
+    assert upstream.seen[0].json == QUESTION and "x-trailer" not in upstream.seen[0].headers
+
+
+def test_who_expects_continue_is_told_to_go_on(shared, upstream):
+    whole = ask(more="expect: 100-continue\r\n")
+    head, body = whole.split(b"\r\n\r\n", 1)
+    with raw(shared) as client, client.makefile("rb") as file:
+        client.sendall(head + b"\r\n\r\n")
+        assert file.readline() == b"HTTP/1.1 100 Continue\r\n" and file.readline() == b"\r\n"
+        client.sendall(body)
+        assert read_answer(file)[0] == 200
+
+
+def test_an_offer_to_speak_http_2_is_passed_over(shared, upstream):
+    offer = "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"
+    with raw(shared) as client, client.makefile("rb") as file:
+        client.sendall(ask(more=offer))
+        assert read_answer(file)[0] == 200
+
+
+def test_http_1_0_gets_its_stream_to_the_end_of_the_connection(shared, upstream):
+    upstream.answer = lambda seen: stream(stream_of("ja"))
+    with raw(shared) as client, client.makefile("rb") as file:
+        client.sendall(ask({**QUESTION, "stream": True}, version="1.0"))
+        head, _, body = file.read().partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head and body == b"".join(stream_of("ja"))
+
+
+def test_chunks_keep_the_borders_the_endpoint_gave_them(shared, upstream):
+    events = [b"data: 1\n\n", b"data: 2\n\ndata: 3\n\n", b"data: [DONE]\n\n"]
+    upstream.answer = lambda seen: stream(events)
+    with raw(shared) as client, client.makefile("rb") as file:
+        client.sendall(ask({**QUESTION, "stream": True}))
+        while file.readline().strip():
+            pass
+        chunks = []
+        while size := int(file.readline(), 16):
+            chunks.append(file.read(size))
+            file.readline()
+    assert chunks == events
+
+
+def test_a_client_that_reads_slowly_makes_the_endpoint_wait(shared, upstream):
+    sent = 0
+
+    def answer(seen):
+        async def respond(request):
+            nonlocal sent
+            from aiohttp import web
+
+            response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+            await response.prepare(request)
+            for _ in range(400):
+                await response.write(b"data: " + b"x" * 100_000 + b"\n\n")
+                sent += 1
+            await response.write(b"data: [DONE]\n\n")
+            return response
+
+        return respond
+
+    upstream.answer = answer
+    with raw(shared) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        client.sendall(ask({**QUESTION, "stream": True, "user": "slow"}))
+        client.recv(1000)
+        time.sleep(1.0)
+        held = sent
+        assert held < 300, "40 MB did not pile up in the gateway"
+        got, tail = 0, b""
+        while not tail.endswith(b"0\r\n\r\n"):
+            part = client.recv(1 << 20)
+            assert part, "the stream ended too early"
+            got += len(part)
+            tail = (tail + part)[-5:]
+    assert got > 40_000_000
+
+
+def test_a_client_that_never_reads_its_answer_is_let_go(monkeypatch):
+    monkeypatch.setattr(connection, "UNREAD_S", 0.2)
+    monkeypatch.setattr(server_module, "_SWEEP_EVERY_S", 0.05)
+    ended = []
+
+    async def handler(request):
+        request.start_response(200, [])
+        while not request.disconnected:
+            request.send([b"x" * 100_000])
+            if request.is_full:
+                await request.drain()
+        ended.append(True)
+
+    async def scenario(server, port):
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            while not ended:
+                await asyncio.sleep(0.02)
+
+    serving(handler, scenario)
+
+
+def test_stalling_clients_are_let_go(monkeypatch):
+    monkeypatch.setattr(connection, "HEAD_WITHIN_S", 0.2)
+    monkeypatch.setattr(connection, "BODY_STALLS_S", 0.2)
+    monkeypatch.setattr(server_module, "_SWEEP_EVERY_S", 0.05)
+
+    async def handler(request):
+        await request.body(1000)
+
+    async def scenario(server, port):
+        for sent in (b"", b"POST / HTTP/1.1\r\nx-slow: ", b"POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\nab"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(sent)
+            assert await reader.read() == b""
+            writer.close()
+        assert not server.connections
+
+    serving(handler, scenario)

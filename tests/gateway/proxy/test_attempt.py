@@ -1,0 +1,343 @@
+"""Which endpoint answers: retries, fallbacks, the circuit breaker, and what each endpoint is sent."""
+
+import json
+import socket
+import time
+from datetime import UTC, datetime
+
+import pytest
+from tests.gateway.asking import FORM, QUESTION, metric, post, structured
+from tests.gateway.loopback import (
+    ANSWER,
+    FakeUpstream,
+    eventually,
+    gateway,
+    plain,
+    stream,
+    stream_of,
+    trace_of,
+)
+
+from freehold.gateway.serve import free_port
+from freehold.store import open_store
+from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
+from freehold.types.route import Guard, Route, Target
+
+
+@pytest.fixture(scope="module")
+def candidate():
+    fake = FakeUpstream()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture(autouse=True)
+def _reset(candidate, upstream):
+    candidate.reset()
+
+
+def promoted(name, endpoint, **more):
+    values = {"model": name, "incumbent": Target(endpoint="incumbent"), "state": "promoted", **more}
+    return Route(name=name, candidate=Target(endpoint=endpoint), **values)
+
+
+@pytest.fixture(scope="module")
+def routed(_upstream, candidate, tmp_path_factory):
+    """Routes whose candidate fails in one way or another, and an incumbent without a route."""
+    tuned = ServedModel(name="tuned", upstream_name="base", extra_body={"lora": [{"id": 0, "scale": 1.0}]})
+    endpoints = (
+        Endpoint(name="incumbent", engine="remote", base_url=_upstream.base_url),
+        Endpoint(name="candidate", engine="llamacpp", base_url=candidate.base_url, models=(tuned,)),
+        Endpoint(name="spare", engine="remote", base_url=f"{_upstream.base_url}/spare"),
+        Endpoint(name="dead", engine="llamacpp", base_url=f"http://127.0.0.1:{free_port()}", models=(tuned,)),
+    )
+    routes = (
+        promoted("chain", "candidate", fallback=(Target(endpoint="spare"),)),
+        promoted("down", "dead"),
+        promoted("hasty", "candidate", guard=Guard(ttft_ms=300)),
+    )
+    with gateway(
+        _upstream,
+        tmp_path_factory.mktemp("attempt"),
+        endpoints=endpoints,
+        routes=routes,
+        breaker_failures=99,
+        read_timeout_s=3.0,
+    ) as running:
+        yield running
+
+
+def ask(running, model="m", **more):
+    return post(running, {**QUESTION, "model": model, **more})
+
+
+def fallbacks(running, route, why):
+    return metric(running, f'freehold_fallbacks_total{{route="{route}",why="{why}"}}')
+
+
+# Retries, where no other endpoint can answer
+
+
+def test_server_errors_are_tried_again_before_the_first_byte(routed, upstream):
+    answers = iter([plain({}, status=500), plain({}, status=503), plain(ANSWER)])
+    upstream.answer = lambda seen: next(answers)
+    before = metric(routed, "freehold_retries_total")
+    assert ask(routed)[0] == 200 and len(upstream.seen) == 3
+    assert len({seen.body for seen in upstream.seen}) == 1
+    assert metric(routed, "freehold_retries_total") == before + 2
+
+
+def test_the_last_error_goes_to_the_client_as_it_is(routed, upstream):
+    error = {"error": {"message": "out of capacity", "code": "overloaded"}}
+    upstream.answer = lambda seen: plain(error, status=503, headers={"x-request-id": "r9"})
+    status, headers, body = ask(routed)
+    assert (status, json.loads(body), headers["x-request-id"]) == (503, error, "r9")
+    assert len(upstream.seen) == 3
+
+
+def test_errors_of_the_client_are_not_tried_again(routed, upstream):
+    upstream.answer = lambda seen: plain({"error": {"message": "bad temperature"}}, status=404)
+    assert ask(routed)[0] == 404 and len(upstream.seen) == 1
+
+
+def test_a_short_retry_after_is_tried_again_and_a_long_one_goes_to_the_client(routed, upstream):
+    answers = iter([plain({}, status=429, headers={"retry-after": "1"}), plain(ANSWER)])
+    upstream.answer = lambda seen: next(answers)
+    assert ask(routed)[0] == 200 and len(upstream.seen) == 2
+    for wait in ("30", "Wed, 21 Oct 2026 07:28:00 GMT"):
+        upstream.reset()
+        upstream.answer = lambda seen, wait=wait: plain(
+            {"error": {}}, status=429, headers={"retry-after": wait}
+        )
+        status, headers, _ = ask(routed)
+        assert (status, headers["retry-after"], len(upstream.seen)) == (429, wait, 1)
+
+
+def test_a_connection_that_breaks_before_the_head_is_tried_again(routed, upstream):
+    def broken(seen):
+        async def respond(request):
+            request.transport.abort()
+            raise ConnectionResetError
+
+        return respond
+
+    answers = iter([broken, lambda seen: plain(ANSWER)])
+    upstream.answer = lambda seen: next(answers)(seen)
+    assert ask(routed)[0] == 200 and len(upstream.seen) == 2
+
+
+def test_a_timeout_is_not_tried_again(routed, upstream):
+    upstream.answer = lambda seen: plain(ANSWER, delay=20)
+    status, _, body = ask(routed)
+    assert (status, json.loads(body)["error"]["code"]) == (504, "upstream_timeout")
+    assert len(upstream.seen) == 1
+
+
+def test_a_stream_that_has_begun_is_not_tried_again(routed, upstream):
+    upstream.answer = lambda seen: stream(stream_of("on")[:2], cut=True)
+    status, _, body = ask(routed, stream=True)
+    assert status == 200 and b"broke off" in body and len(upstream.seen) == 1
+
+
+def test_a_client_that_leaves_before_the_head_ends_the_request_and_its_retries(routed, upstream):
+    upstream.answer = lambda seen: plain(ANSWER, delay=2.5)
+    before = metric(routed, "freehold_client_aborts_total")
+    data = json.dumps(QUESTION).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(data)}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", routed.config.port)) as leaver:
+        leaver.sendall(head + data)
+        eventually(lambda: upstream.seen)
+    eventually(lambda: upstream.aborted == 1, timeout_s=4.0)
+    eventually(lambda: metric(routed, "freehold_client_aborts_total") == before + 1)
+    assert len(upstream.seen) == 1
+
+
+# Fallbacks, where another endpoint can
+
+
+def test_each_target_is_tried_once_and_the_last_one_answers(routed, upstream, candidate):
+    candidate.answer = lambda seen: plain({}, status=503)
+    upstream.answer = lambda seen: plain(
+        {**ANSWER, "model": "spare"} if seen.path.startswith("/spare") else {},
+        status=200 if seen.path.startswith("/spare") else 500,
+    )
+    before = fallbacks(routed, "chain", "503"), fallbacks(routed, "chain", "500")
+    status, headers, body = ask(routed, "chain")
+    assert status == 200 and json.loads(body)["model"] == "spare"
+    assert len(candidate.seen) == 1
+    assert [seen.path for seen in upstream.seen] == ["/v1/chat/completions", "/spare/v1/chat/completions"]
+    trace = trace_of(routed, headers["x-freehold-trace-id"])
+    assert (trace.endpoint, trace.fallback) == ("spare", "503"), "the first reason is recorded"
+    after = fallbacks(routed, "chain", "503"), fallbacks(routed, "chain", "500")
+    assert after == (before[0] + 1, before[1] + 1)
+
+
+def test_the_last_target_is_tried_again(routed, upstream, candidate):
+    candidate.answer = lambda seen: plain({}, status=503)
+    upstream.answer = lambda seen: plain({"error": {}}, status=500)
+    assert ask(routed, "chain")[0] == 500
+    spare = [seen for seen in upstream.seen if seen.path.startswith("/spare")]
+    assert (len(candidate.seen), len(upstream.seen) - len(spare), len(spare)) == (1, 1, 3)
+
+
+def test_a_candidate_that_is_down_falls_back_to_the_incumbent(routed, upstream):
+    before = fallbacks(routed, "down", "failure")
+    status, headers, _ = ask(routed, "down")
+    assert status == 200 and upstream.seen[0].json["model"] == "down"
+    trace = trace_of(routed, headers["x-freehold-trace-id"])
+    assert (trace.arm, trace.endpoint, trace.fallback) == ("candidate", "incumbent", "failure")
+    assert fallbacks(routed, "down", "failure") == before + 1
+
+
+def test_what_the_first_target_sent_is_not_part_of_the_answer(routed, upstream, candidate):
+    candidate.answer = lambda seen: plain({"choices": "half"}, status=500)
+    _, headers, body = ask(routed, "chain")
+    assert json.loads(body) == ANSWER
+    assert trace_of(routed, headers["x-freehold-trace-id"]).response == ANSWER
+
+
+def test_a_candidate_without_a_first_byte_in_time_is_passed_over(routed, upstream, candidate):
+    def stalled(seen):
+        async def respond(request):
+            return await stream([b": begun\n\n", *stream_of("late")], pause=0)(request)
+
+        return respond
+
+    candidate.answer = lambda seen: plain(ANSWER, delay=5)
+    started = time.monotonic()
+    status, headers, _ = ask(routed, "hasty")
+    assert status == 200 and time.monotonic() - started < 4
+    assert trace_of(routed, headers["x-freehold-trace-id"]).fallback == "timeout"
+    candidate.answer = stalled
+    status, headers, _ = ask(routed, "hasty", stream=True)
+    assert trace_of(routed, headers["x-freehold-trace-id"]).endpoint == "candidate"
+
+
+def test_a_candidate_that_breaks_off_before_its_first_byte_is_passed_over(routed, upstream, candidate):
+    def headed(seen):
+        async def respond(request):
+            from aiohttp import web
+
+            response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+            await response.prepare(request)
+            request.transport.abort()
+            raise ConnectionResetError
+
+        return respond
+
+    candidate.answer = headed
+    status, headers, body = ask(routed, "hasty")
+    assert status == 200 and json.loads(body) == ANSWER
+    assert trace_of(routed, headers["x-freehold-trace-id"]).fallback == "failure"
+
+
+def test_a_route_to_an_endpoint_that_is_gone_is_answered_by_the_incumbent(routed, upstream):
+    moved = promoted("moved", "nowhere")
+    with open_store(routed.config.store_url) as store:
+        store.save_route(moved, who="test", at=datetime.now(UTC))
+    wanted = lambda: trace_of(routed, ask(routed, "moved")[1]["x-freehold-trace-id"]).route == "moved"  # noqa: E731
+    eventually(wanted)
+    upstream.answer = lambda seen: plain({"error": {}}, status=404)
+    assert ask(routed, "moved")[0] == 404
+
+
+# The circuit breaker
+
+
+def test_an_endpoint_that_keeps_failing_is_paused_and_tried_again(upstream, tmp_path):
+    upstream.answer = lambda seen: plain({"error": "x"}, status=500)
+    with gateway(upstream, tmp_path, retries=0, breaker_failures=2, breaker_pause_s=0.5) as running:
+        assert [post(running, QUESTION)[0] for _ in range(3)] == [500, 500, 502]
+        asked = len(upstream.seen)
+        upstream.answer = lambda seen: plain(ANSWER)
+        status, _, body = post(running, QUESTION)
+        assert status == 502 and b"given a pause" in body
+        assert len(upstream.seen) == asked, "no request goes out in the pause"
+        time.sleep(0.6)
+        assert [post(running, QUESTION)[0] for _ in range(3)] == [200, 200, 200]
+        assert metric(running, "freehold_upstream_failures_total") == 2
+
+
+def test_a_limit_of_the_upstream_does_not_pause_it(upstream, tmp_path):
+    upstream.answer = lambda seen: plain({"error": {}}, status=429, headers={"retry-after": "9"})
+    with gateway(upstream, tmp_path, retries=0, breaker_failures=1, breaker_pause_s=60) as running:
+        assert [post(running, QUESTION)[0] for _ in range(3)] == [429, 429, 429]
+
+
+def test_a_request_that_always_fails_does_not_take_the_endpoint_from_others(upstream, tmp_path):
+    upstream.answer = lambda seen: plain({"error": "x"}, status=500 if b"poison" in seen.body else 200)
+    poison = {**QUESTION, "messages": [{"role": "user", "content": "poison"}]}
+    with gateway(upstream, tmp_path, retries=2, breaker_failures=3, breaker_pause_s=60) as running:
+        assert [post(running, poison)[0] for _ in range(2)] == [500, 500]
+        assert len(upstream.seen) == 6, "each was tried again"
+        assert post(running, QUESTION)[0] == 200
+
+
+# What an endpoint is sent
+
+
+def test_a_candidate_is_sent_its_own_name_and_fields(routed, candidate):
+    _, _, body = ask(routed, "tuned", temperature=0.5)
+    sent = candidate.seen[0].json
+    assert (sent["model"], sent["lora"], sent["temperature"]) == ("base", [{"id": 0, "scale": 1.0}], 0.5)
+    assert sent["messages"] == QUESTION["messages"] and json.loads(body) == ANSWER
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        ({}, {"include_usage": True}),
+        ({"stream_options": None}, {"include_usage": True}),
+        ({"stream_options": {"include_usage": False, "x": 1}}, {"include_usage": True, "x": 1}),
+        ({"stream_options": {"include_usage": True}}, {"include_usage": True}),
+        ({"stream_options": "odd"}, "odd"),
+    ],
+)
+def test_usage_is_requested_of_streams_that_are_captured(routed, upstream, options, sent):
+    upstream.answer = lambda seen: stream(stream_of("on"))
+    ask(routed, stream=True, **options)
+    assert upstream.seen[0].json["stream_options"] == sent
+
+
+def test_usage_is_requested_only_where_it_is_counted(routed, upstream):
+    upstream.answer = lambda seen: stream(stream_of("on"))
+    body = json.dumps({**QUESTION, "stream": True}).encode()
+    post(routed, body, headers={"x-freehold-capture": "off"})
+    upstream.answer = lambda seen: plain(ANSWER)
+    post(routed, {**QUESTION, "stream": False})
+    assert upstream.seen[0].body == body
+    assert "stream_options" not in upstream.seen[1].json
+
+
+def test_only_an_answer_that_need_not_be_read_may_be_compressed(routed, upstream, candidate):
+    accept = {"accept-encoding": "gzip, br"}
+    post(routed, QUESTION, headers=accept)
+    post(routed, {**QUESTION, "model": "chain"}, headers=accept)
+    post(routed, {**QUESTION, "max_tokens": 5}, path="/v1/messages", headers=accept)
+    assert upstream.seen[0].headers["accept-encoding"] == "gzip"
+    assert candidate.seen[0].headers["accept-encoding"] == "identity"
+    assert upstream.seen[1].headers["accept-encoding"] == "identity"
+
+
+def test_a_demand_for_a_tool_is_refused_where_the_template_has_none(routed, candidate):
+    status, _, body = ask(routed, "tuned", tools=[], tool_choice="required")
+    assert status == 400 and b"cannot be made to call a tool" in body and not candidate.seen
+
+
+def test_a_named_tool_is_demanded_in_words_the_engine_reads(candidate, upstream, tmp_path):
+    able = Capabilities(tools=True)
+    endpoint = Endpoint(name="own", engine="llamacpp", base_url=candidate.base_url, capabilities=able)
+    tool = {"type": "function", "function": {"name": "find", "parameters": {}}}
+    other = {"type": "function", "function": {"name": "look", "parameters": {}}}
+    named = {"type": "function", "function": {"name": "find"}}
+    with gateway(upstream, tmp_path, endpoints=(endpoint,), capture="off") as running:
+        post(running, {**QUESTION, "tools": [tool, other], "tool_choice": named})
+    sent = candidate.seen[0].json
+    assert (sent["tools"], sent["tool_choice"]) == ([tool], "required")
+
+
+def test_a_candidate_that_breaks_the_schema_is_not_shown(routed, upstream, candidate):
+    candidate.answer = lambda seen: plain(structured("Sure! Here is your JSON"))
+    _, headers, body = ask(routed, "chain", response_format=FORM)
+    assert json.loads(body) == ANSWER
+    assert trace_of(routed, headers["x-freehold-trace-id"]).fallback == "schema"

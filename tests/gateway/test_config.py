@@ -1,0 +1,47 @@
+"""Which configurations and routes are refused."""
+
+import pytest
+
+from freehold.errors import ConfigError
+from freehold.gateway.config import GatewayConfig, check_route
+from freehold.types.endpoint import Endpoint, ServedModel
+from freehold.types.route import Route, Target
+
+
+def route(**changes):
+    values = {
+        "name": "support",
+        "model": "gpt-4o",
+        "incumbent": Target(endpoint="openai"),
+        "candidate": Target(endpoint="local", model="small"),
+        **changes,
+    }
+    return Route(**values)
+
+
+def endpoint(name, *models, **more):
+    served = tuple(ServedModel(name=model, upstream_name=f"up-{model}") for model in models)
+    return Endpoint(name=name, engine="echo", base_url="http://127.0.0.1:1", models=served, **more)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"incumbent": Target(endpoint="nowhere")}, "which is not configured"),
+        ({"candidate": None, "state": "canary"}, "has no candidate"),
+        ({"canary_share": 1.5}, "expected 0 to 1"),
+        ({"sticky": "cookie"}, "sticky is 'cookie'"),
+    ],
+)
+def test_routes_that_cannot_be(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        check_route(route(**changes), ["openai", "local"])
+
+
+def test_configurations_that_cannot_be():
+    with pytest.raises(ConfigError, match="two endpoints have one name"):
+        GatewayConfig(endpoints=(endpoint("a"), endpoint("a")))
+    with pytest.raises(ConfigError, match="capture needs a store"):
+        GatewayConfig(endpoints=(endpoint("a"),), capture="raw")
+    with pytest.raises(ConfigError, match="is not an http"):
+        GatewayConfig(endpoints=(Endpoint(name="a", engine="echo", base_url="file:///etc/passwd"),))

@@ -1,0 +1,127 @@
+"""Starting, renewing and stopping a gateway."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+from tests.gateway.asking import QUESTION, metric, post
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes, stream, stream_of, traces_of
+
+from freehold.errors import ConfigError, PortInUseError, StoreError
+from freehold.gateway.config import GatewayConfig
+from freehold.gateway.serve import free_port, start
+from freehold.types.endpoint import Endpoint
+
+
+def test_running_streams_finish_when_the_gateway_stops(upstream, tmp_path):
+    upstream.answer = lambda seen: stream(stream_of(*"abcdefghij"), pause=0.1)
+    with gateway(upstream, tmp_path) as running:
+        bodies = []
+        asking = threading.Thread(
+            target=lambda: bodies.append(post(running, {**QUESTION, "stream": True})[2])
+        )
+        asking.start()
+        eventually(lambda: upstream.seen)
+        time.sleep(0.2)
+        os.kill(running.process.pid, signal.SIGTERM)
+        asking.join()
+        assert bodies[0].endswith(b"data: [DONE]\n\n")
+        assert running.process.wait(15) == 0
+    assert traces_of(running)[0].completeness == "complete", "and its trace was still written"
+
+
+def test_workers_end_when_the_main_process_is_killed(upstream, tmp_path):
+    with gateway(upstream, tmp_path) as running:
+        family = psutil.Process(running.process.pid).children(recursive=True)
+        running.process.kill()
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert not alive
+
+
+def test_what_is_wrong_before_the_start(upstream, tmp_path, monkeypatch):
+    endpoint = Endpoint(name="a", engine="remote", base_url=upstream.base_url)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(PortInUseError, match=f"port {port} on 127.0.0.1 is in use") as error:
+            start(GatewayConfig(endpoints=(endpoint,), port=port))
+        assert f"--port {port + 1}" in error.value.hint
+    with pytest.raises(ConfigError, match="at least one endpoint"):
+        start(GatewayConfig(endpoints=()))
+    secret = Endpoint(
+        name="a", engine="remote", base_url=upstream.base_url, api_key_env="FREEHOLD_TEST_NO_KEY"
+    )
+    monkeypatch.delenv("FREEHOLD_TEST_NO_KEY", raising=False)
+    with pytest.raises(ConfigError, match="FREEHOLD_TEST_NO_KEY, which is not set"):
+        start(GatewayConfig(endpoints=(secret,), port=free_port()))
+    (tmp_path / "broken.sqlite3").write_bytes(b"no database" * 1000)
+    with pytest.raises(StoreError):
+        start(
+            GatewayConfig(
+                endpoints=(endpoint,), port=free_port(), store_url=f"sqlite:///{tmp_path}/broken.sqlite3"
+            )
+        )
+
+
+def test_the_gateway_ends_when_its_parent_is_killed(tmp_path):
+    port = free_port("127.0.0.1")
+    code = (
+        "import time\n"
+        "from freehold.gateway import serve\n"
+        "from freehold.gateway.config import GatewayConfig\n"
+        "from freehold.types.endpoint import Endpoint\n"
+        "nowhere = Endpoint(name='x', engine='remote', base_url='http://127.0.0.1:9')\n"
+        f"running = serve.start(GatewayConfig(endpoints=(nowhere,), port={port}))\n"
+        "print(running.process.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent.stdout:
+        gateway = psutil.Process(int(parent.stdout.readline()))
+    family = [gateway, *gateway.children(recursive=True)]
+    assert len(family) > 1
+    parent.kill()
+    parent.wait()
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not alive, alive
+
+
+def test_renewed_workers_take_over_without_a_lost_request(upstream, tmp_path):
+    upstream.answer = lambda seen: (
+        stream(stream_of(*"abcdefghij"), pause=0.4) if seen.json.get("stream") else plain(ANSWER)
+    )
+    with gateway(upstream, tmp_path, workers=2) as running:
+        first = {one.pid for one in processes(running, "worker")}
+        bodies, outcomes, done = [], [], threading.Event()
+        long = threading.Thread(target=lambda: bodies.append(post(running, {**QUESTION, "stream": True})[2]))
+
+        def ask():
+            while not done.is_set():
+                outcomes.append(post(running, QUESTION)[0])
+
+        asking = threading.Thread(target=ask)
+        long.start()
+        eventually(lambda: upstream.seen)
+        asking.start()
+        running.renew()
+
+        def workers():
+            return {one.pid for one in processes(running, "worker")}
+
+        eventually(lambda: workers() and not workers() & first, timeout_s=30)
+        long.join()
+        done.set()
+        asking.join()
+        assert bodies[0].endswith(b"data: [DONE]\n\n"), "what ran went on to its end"
+        assert len(outcomes) > 5 and set(outcomes) == {200}
+        eventually(lambda: len(traces_of(running)) == len(outcomes) + 1, timeout_s=10)
+        # The other worker's numbers come a second later.
+        eventually(lambda: metric(running, "freehold_requests_total") == len(outcomes) + 1)

@@ -1,0 +1,54 @@
+"""What an answer costs."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from freehold.gateway.config import GatewayConfig
+from freehold.gateway.spending import charge_of, usd_of
+from freehold.types.config import PriceConfig
+from freehold.types.endpoint import Endpoint
+
+USAGE = (
+    b'"usage":{"prompt_tokens":1000,"completion_tokens":50,"prompt_tokens_details":{"cached_tokens":400}}}'
+)
+
+
+CLAUDE = [
+    b'event: message_start\ndata: {"message":{"usage":{"input_tokens":600,"cache_read_input_tokens":400}}}\n\n',
+    *[b'data: {"delta":{"text":"word"}}\n\n'] * 9,
+    b'data: {"type":"message_delta","usage":{"output_tokens":50}}\n\n',
+]
+
+
+@pytest.mark.parametrize(
+    ("api", "answer", "tokens", "estimated"),
+    [
+        ("openai", [b'{"choices":[],', USAGE], (1000, 400, 50), False),
+        ("openai", [b"data: {}\n\n"] * 50 + [b"data: {" + USAGE + b"\n\n"], (1000, 400, 50), False),
+        ("anthropic", CLAUDE, (1000, 400, 50), False),
+        ("openai", [b'data: {"delta":1}\n\n'] * 7, (25, 0, 7), True),
+        ("openai", [b"x" * 400], (25, 0, 100), True),
+        ("openai", [], (25, 0, 0), True),
+    ],
+)
+def test_a_bill_has_the_tokens_an_answer_reports_or_an_estimate(api, answer, tokens, estimated):
+    charge = charge_of(["key:a"], "incumbent", "gpt-4o", api, b"q" * 100, answer)
+    assert (charge.prompt_tokens, charge.cached_tokens, charge.completion_tokens) == tokens
+    assert charge.estimated is estimated
+
+
+def test_dollars_come_from_the_stated_price_or_the_list():
+    endpoint = Endpoint(name="incumbent", engine="remote", base_url="http://x")
+    stated = PriceConfig(prompt=Decimal(2), completion=Decimal(10), cached_prompt=Decimal(1))
+    config = GatewayConfig(endpoints=(endpoint,), prices={"incumbent": stated})
+    one = charge_of([], "incumbent", "anything", "openai", b"", [USAGE])
+    assert usd_of(one, config, at=datetime.now(UTC)) == Decimal("0.0021") and config.charges("incumbent")
+    bare = GatewayConfig(endpoints=(endpoint,))
+    assert usd_of(one, bare, at=datetime.now(UTC)) is None
+    free = PriceConfig(prompt=Decimal(0), completion=Decimal(0))
+    assert not GatewayConfig(endpoints=(endpoint,), prices={"incumbent": free}).charges("incumbent")
+    pytest.importorskip("genai_prices")
+    real = charge_of([], "incumbent", "gpt-4o", "openai", b"", [USAGE])
+    assert usd_of(real, bare, at=datetime.now(UTC)) == Decimal("0.0025")
