@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
-import msgspec
 
-from freehold.cli.options import json_option, print_json
+from freehold.cli.options import json_option, print_json, stated
 from freehold.types.config import DataConfig, DataFormat
 
 if TYPE_CHECKING:
@@ -39,19 +38,7 @@ if TYPE_CHECKING:
 @click.option("--replace", is_flag=True, help="Write a freehold.toml anew that is there already.")
 @json_option
 def command(
-    files: tuple[Path, ...],
-    held_out: tuple[Path, ...],
-    incumbent: str | None,
-    candidates: tuple[str, ...],
-    scorer: str | None,
-    name: str | None,
-    kind: str | None,
-    asked: str | None,
-    label: str | None,
-    answers: str | None,
-    folder: Path,
-    replace: bool,
-    as_json: bool,
+    kind: str | None, asked: str | None, label: str | None, answers: str | None, as_json: bool, **wish: Any
 ) -> None:
     """Write a first freehold.toml from what your traffic log tells: format, model, scorer, sizes.
 
@@ -65,23 +52,8 @@ def command(
     """
     from freehold.workflows.journey.init import Wish, draft
 
-    given = {"format": kind, "input": asked, "label": label, "answers": answers}
-    data = msgspec.structs.replace(
-        DataConfig(), **{key: said for key, said in given.items() if said is not None}
-    )
-    drafted = draft(
-        Wish(
-            folder=folder,
-            files=files,
-            held_out=held_out,
-            name=name,
-            incumbent=incumbent,
-            candidates=candidates,
-            scorer=scorer,
-            data=data,
-            replace=replace,
-        )
-    )
+    given = stated({"format": kind, "input": asked, "label": label, "answers": answers})
+    drafted = draft(Wish(data=DataConfig(**given), **wish))
     if as_json:
         print_json(drafted)
         return

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 @click.option("--no-gateway", is_flag=True, help="Leave the gateway out: the engine's own API on the port.")
 @config_option
 @json_option
-def command(
+def command(  # click passes each option
     models: tuple[str, ...],
     adapters: tuple[str, ...],
     engine: str | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -41,16 +41,13 @@ if TYPE_CHECKING:
 @json_option
 def command(
     model: str,
-    prompt_tokens: int,
     completion_tokens: int,
-    parallel: int,
     quants: str,
-    agree: float,
     from_traces: bool,
     file: Path | None,
-    again: bool,
     config_path: Path | None,
     as_json: bool,
+    **measured: Any,
 ) -> None:
     """Measure how MODEL runs fastest on this machine with llama.cpp, and use that from now on.
 
@@ -77,14 +74,11 @@ def command(
         found = tune.tune(
             project,
             model,
-            prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,
-            parallel=parallel,
             quantizations=[part.strip().upper() for part in quants.split(",") if part.strip()],
-            agree=agree,
             workload=workload,
-            again=again,
             progress=shown,
+            **measured,
         )
     if as_json:
         print_json(found)

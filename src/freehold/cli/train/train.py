@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.options import config_option, json_option, print_json, stated
 from freehold.cli.train.adapters import print_adapter
 from freehold.types.training import Search
 
@@ -41,7 +41,7 @@ from freehold.types.training import Search
 @click.option("--trials", type=click.IntRange(min=2), default=8, show_default=True, help="Of a search.")
 @config_option
 @json_option
-def command(
+def command(  # click passes each option
     base: str | None,
     dataset: str | None,
     name: str | None,
@@ -75,8 +75,7 @@ def command(
     from freehold.workflows.train.train import asked, train_project
 
     project = open_project(config_path)
-    given = {key: value for key, value in options.items() if value is not None}
-    config = msgspec.structs.replace(project.config.train, **given)
+    config = msgspec.structs.replace(project.config.train, **stated(options))
     if dry_run or preview_count is not None:
         from freehold.cli.train.training_plan import tell
 
