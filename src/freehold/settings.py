@@ -36,7 +36,7 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "Folder for what projects share: weights and engines. Default: the user's cache folder.",
     ),
-    Setting("state", Path, None, "Folder for a project's state. Default: .freehold beside freehold.toml."),
+    Setting("state", Path, None, "Folder for a project's state. Default: .freehold next to freehold.toml."),
     Setting("database_url", str, None, "SQLAlchemy URL of the store. Default: SQLite in the state folder."),
     Setting("host", str, "127.0.0.1", "Address the gateway binds. Loopback unless you say otherwise."),
     Setting("port", int, 8420, "Port the gateway binds."),

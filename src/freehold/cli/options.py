@@ -70,5 +70,5 @@ def caller() -> str:
 
 
 def now() -> datetime:
-    """The time of a change somebody asks for."""
+    """The time of a change that was asked for, in UTC."""
     return datetime.now(UTC)

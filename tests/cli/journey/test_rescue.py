@@ -27,10 +27,10 @@ def test_it_is_prepared_from_the_file_alone(freehold, training_file, tmp_path):
 
 
 def test_mistakes(refused, freehold, training_file):
-    refused("rescue", "--list", message="whose fine-tuned models?", hint="--api-key-env OPENAI_API_KEY")
+    refused("rescue", "--list", message="an account is needed", hint="--api-key-env OPENAI_API_KEY")
     refused("rescue", "gone.jsonl", message="gone.jsonl: no such file")
     for amount, message in (
-        ("lots", "is no amount of dollars"),
+        ("lots", "is not an amount of dollars"),
         ("0", "is not above 0"),
         ("nan", "is not above 0"),
     ):

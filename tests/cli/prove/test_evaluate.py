@@ -41,7 +41,7 @@ def test_items_show_both_answers(freehold, files):
     [
         ((), "say what to compare", "--endpoint URL"),
         (("--a", "x"), "say what to compare", "--a FILE --b FILE"),
-        (("--endpoint", "http://127.0.0.1:1"), "which model", "--model NAME"),
+        (("--endpoint", "http://127.0.0.1:1"), "no model of the endpoint is named", "--model NAME"),
         (("--endpoint", "http://127.0.0.1:1", "--model", "m"), "no dataset yet", "freehold dataset build"),
         (("--a", "no.jsonl", "--b", "no.jsonl"), "no.jsonl: cannot be read", ""),
         (("--endpoint", "u", "--model", "m", "--option", "x"), "expected KEY=VALUE", ""),

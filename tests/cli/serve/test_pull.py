@@ -24,7 +24,7 @@ def test_weights_are_listed_shown_pinned_and_forgotten(freehold, weights, tmp_pa
     assert (listed["weights"]["model_id"], listed["owned"]) == (name, False)
     assert "(in place)" in freehold("weights", "list").out
     assert freehold("weights", "show", name, "--json").json["weights"] == weights
-    assert "\nours     no, read in place\n" in freehold("weights", "show", name).out
+    assert "\nowned    no, read in place\n" in freehold("weights", "show", name).out
     assert freehold("weights", "pin", name).err.endswith(" is pinned\n")
     assert freehold("weights", "pin", name, "--off").err.endswith(" is not pinned\n")
     assert "its files stay at" in freehold("weights", "rm", name).err

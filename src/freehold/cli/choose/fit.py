@@ -44,7 +44,7 @@ BAR_WIDTH = 40
     "adapters",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Adapter held beside the base: a GGUF or PEFT folder; repeatable.",
+    help="Adapter held next to the base: a GGUF or PEFT folder; repeatable.",
 )
 @click.option(
     "--prompt-cache",

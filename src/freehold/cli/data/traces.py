@@ -102,7 +102,7 @@ def list_command(
         return
     if not found:
         click.echo(
-            "no trace is like that: leave out a filter"
+            "no trace matches: leave out a filter"
             if any(chosen)
             else "no traces: freehold up --capture patterns keeps some",
             err=True,

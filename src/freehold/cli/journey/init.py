@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--label", help="Column of the right answer, for tables.")
 @click.option("--answers", type=click.Choice(["incumbent", "gold"]), help="What a recorded answer is.")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=".", help="Folder to write into.")
-@click.option("--replace", is_flag=True, help="Write a freehold.toml anew that is there already.")
+@click.option("--replace", is_flag=True, help="Overwrite a freehold.toml that is already there.")
 @json_option
 def command(
     kind: str | None, asked: str | None, label: str | None, answers: str | None, as_json: bool, **wish: Any
@@ -75,7 +75,7 @@ def _show(drafted: Draft) -> None:
             f"  scorer  {drafted.scorer}: {drafted.scorer_why}" if drafted.scorer else "  scorer  not known"
         )
     click.secho(f"\nwritten: {drafted.path}", bold=True)
-    click.echo("Still yours to say:")
+    click.echo("Still up to you:")
     for line in drafted.open:
         click.echo(f"  · {line}")
     click.echo("Then: freehold migrate" if drafted.seen else "Then: freehold up")

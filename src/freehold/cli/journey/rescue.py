@@ -19,7 +19,7 @@ def _dollars(ctx: click.Context, param: click.Parameter, value: str | None) -> D
     try:
         amount = Decimal(value)
     except InvalidOperation:
-        raise click.BadParameter(f"{value} is no amount of dollars") from None
+        raise click.BadParameter(f"{value} is not an amount of dollars") from None
     if not amount.is_finite() or amount <= 0:
         raise click.BadParameter(f"{value} is not above 0")
     return amount
@@ -107,7 +107,7 @@ def command(only_list: bool, yes: bool, prepare: bool, serve: bool, as_json: boo
         if not sys.stdin.isatty():
             from freehold.errors import UsageError
 
-            raise UsageError("paid requests need a yes", hint="give --yes, or --budget-usd DOLLARS")
+            raise UsageError("paid requests need your consent", hint="give --yes, or --budget-usd DOLLARS")
         click.confirm("Send these requests?", abort=True, err=True)
     from freehold.cli.journey.migrate import run
 
@@ -125,7 +125,9 @@ def _list(base_url: str, api_key_env: str | None, *, as_json: bool) -> None:
     from freehold.workflows.journey.rescue import describe
 
     if api_key_env is None:
-        raise UsageError("whose fine-tuned models?", hint="--api-key-env OPENAI_API_KEY")
+        raise UsageError(
+            "an account is needed to list its fine-tuned models", hint="--api-key-env OPENAI_API_KEY"
+        )
     found = Account(base_url, api_key_env).fine_tunes()
     if as_json:
         print_json(found)

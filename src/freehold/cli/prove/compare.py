@@ -76,7 +76,7 @@ def command(pairs: Path, bounds: tuple[float, float], as_json: bool, **rule: Any
 
 
 def as_document(result: PairedResult) -> dict[str, Any]:
-    """The result with the number of unscored pairs up front and their sides beside it."""
+    """The result with the number of unscored pairs up front and the sides next to it."""
     fields = msgspec.structs.asdict(result)
     first = {"n": result.n, "unscored": sum(result.unscored.values())}
     return {

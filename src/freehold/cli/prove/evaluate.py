@@ -131,7 +131,8 @@ def _replayed(
 
     if replay["model"] is None:
         raise UsageError(
-            "which model of the endpoint?", hint=f"--model NAME; curl {replay['url']}/v1/models lists them"
+            "no model of the endpoint is named",
+            hint=f"--model NAME; curl {replay['url']}/v1/models lists them",
         )
     with progress() as shown:
         shown.step("replay the held-out samples")

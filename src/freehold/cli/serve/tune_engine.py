@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("tune-engine")
 @click.argument("model")
-@click.option(
-    "--prompt-tokens", default=400, show_default=True, help="Size of the prompts that shall be fast."
-)
+@click.option("--prompt-tokens", default=400, show_default=True, help="Size of the prompts to make fast.")
 @click.option("--completion-tokens", default=48, show_default=True, help="Size of the answers.")
 @click.option(
     "--parallel", default=4, show_default=True, help="Requests at once when guessing ahead is tried."
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option("--traces", "from_traces", is_flag=True, help="Guess ahead on what the project's traces asked.")
 @click.option("--requests", "file", type=click.Path(path_type=Path), help="Or on the requests of this file.")
-@click.option("--again", is_flag=True, help="Forget an interrupted run and start anew.")
+@click.option("--again", is_flag=True, help="Forget an interrupted run and start over.")
 @config_option
 @json_option
 def command(
@@ -51,7 +49,7 @@ def command(
 ) -> None:
     """Measure how MODEL runs fastest on this machine with llama.cpp, and use that from now on.
 
-    Tried in turn, each beside what was best before: quantization, threads, batch, cache type and attention, guessing
+    Tried in turn, each next to the best so far: quantization, threads, batch, cache type and attention, guessing
     ahead. Takes one to five minutes for a small model. freehold serve uses what was found wherever you ask for
     nothing else.
 

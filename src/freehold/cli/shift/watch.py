@@ -36,7 +36,7 @@ def _money(_ctx: click.Context, _option: click.Parameter, text: str | None) -> D
 
 @click.command("watch")
 @click.option("--once", is_flag=True, help="One check now, then end: for cron.")
-@click.option("--history", is_flag=True, help="The checks so far; nobody is asked.")
+@click.option("--history", is_flag=True, help="Show the checks so far, without a new one.")
 @click.option("--route", "route_name", help="Route to watch (default: the project's).")
 @click.option("--against", type=click.Choice(["auto", "live", "frozen"]), help="Default: [watch] against.")
 @click.option("--requests", type=click.IntRange(min=1), help="Requests to ask (default: [watch] requests).")
@@ -113,7 +113,7 @@ def _keep_watching(
         try:
             _check(project, store, name, config, url, as_json)
         except FreeholdError as error:
-            # It goes on: what could not be checked now may be checked later, and somebody is told.
+            # It goes on: what could not be checked now may be checked later, and the hooks are told.
             click.echo(f"{now():%Y-%m-%d %H:%M} not checked: {error.message}", err=True)
             for trouble in watch.failed(project, name, error, at=now()):
                 click.echo(trouble, err=True)

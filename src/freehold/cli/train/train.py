@@ -21,7 +21,7 @@ from freehold.types.training import Search
 @click.option("--learning-rate", type=float, help="Peak learning rate.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Samples per optimizer step.")
 @click.option("--max-minutes", type=float, help="Shorten the schedule to end in this time.")
-@click.option("--patience", type=click.IntRange(min=1), help="Stop after so many epochs without progress.")
+@click.option("--patience", type=click.IntRange(min=1), help="Stop after this many epochs without progress.")
 @click.option(
     "--method",
     type=click.Choice(["lora", "qlora", "distill", "dpo", "kto", "full"]),
@@ -36,7 +36,7 @@ from freehold.types.training import Search
     "--preview",
     "preview_count",
     type=click.IntRange(1, 100),
-    help="Show so many samples as tokens, what is learned in colour. Trains nothing.",
+    help="Show this many samples as tokens, with what is learned in colour. Trains nothing.",
 )
 @click.option("--trials", type=click.IntRange(min=2), default=8, show_default=True, help="Of a search.")
 @config_option
@@ -132,4 +132,4 @@ def print_search(search: Search) -> None:
         )
     Console(highlight=False).print(table)
     if not search.complete:
-        click.echo("the time was over before all trials were made; the same command goes on", err=True)
+        click.echo("time ran out before all trials were made; the same command goes on", err=True)
