@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -11,11 +12,23 @@ from freehold.cli.main import COMMANDS, cli
 from freehold.gateway.serve import free_port
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_with_an_example(name):
-    result = CliRunner().invoke(cli, [name, "--help"])
+def every_command():
+    """The words of each command and subcommand."""
+    for name in COMMANDS:
+        yield (name,)
+        command = cli.get_command(click.Context(cli), name)
+        yield from ((name, part) for part in getattr(command, "commands", ()))
+
+
+@pytest.mark.parametrize("words", list(every_command()), ids=" ".join)
+def test_every_command_has_help_with_an_example_in_80_columns(words):
+    result = CliRunner().invoke(cli, [*words, "--help"], terminal_width=80)
     assert result.exit_code == 0, result.output
-    assert "Example" in result.output
+    prose, example, options = re.fullmatch(
+        r"(.*)  Examples?:\n(.+?)\n\n(.*)", result.output, re.DOTALL
+    ).groups()
+    assert f"freehold {' '.join(words)}" in example
+    assert max(map(len, f"{prose}{options}".splitlines())) <= 80
 
 
 def test_misspelt_command_names_the_nearest():

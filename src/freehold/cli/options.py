@@ -31,6 +31,11 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
+def stated(options: dict[str, Any]) -> dict[str, Any]:
+    """Those of `options` that were given: click hands over None for the others."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def print_json(value: Any) -> None:
     """One indented JSON document on stdout."""
     click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
@@ -65,5 +70,5 @@ def caller() -> str:
 
 
 def now() -> datetime:
-    """The time of a change somebody asks for."""
+    """The time of a change that was asked for, in UTC."""
     return datetime.now(UTC)

@@ -29,3 +29,12 @@ def test_a_machine_one_does_not_have():
     assert shown.count("L4 24GB: 24.0 GiB, 300 GB/s") == 2
     assert "catalog, checked" in shown
     assert "cores" not in shown
+
+
+def test_a_machine_that_is_not_known():
+    from freehold.errors import UsageError
+
+    result = CliRunner().invoke(cli, ["machine", "Qfoo"])
+    assert isinstance(result.exception, UsageError)
+    assert "accelerator Qfoo is not in the catalog" in str(result.exception)
+    assert "--machine FILE.toml" in result.exception.hint

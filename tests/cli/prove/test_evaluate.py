@@ -1,24 +1,6 @@
 import json
-import sys
 
 import pytest
-
-from freehold.cli.main import main
-
-
-@pytest.fixture
-def freehold(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["freehold", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        captured = capsys.readouterr()
-        return stopped.value.code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture
@@ -59,7 +41,7 @@ def test_items_show_both_answers(freehold, files):
     [
         ((), "say what to compare", "--endpoint URL"),
         (("--a", "x"), "say what to compare", "--a FILE --b FILE"),
-        (("--endpoint", "http://127.0.0.1:1"), "which model", "--model NAME"),
+        (("--endpoint", "http://127.0.0.1:1"), "no model of the endpoint is named", "--model NAME"),
         (("--endpoint", "http://127.0.0.1:1", "--model", "m"), "no dataset yet", "freehold dataset build"),
         (("--a", "no.jsonl", "--b", "no.jsonl"), "no.jsonl: cannot be read", ""),
         (("--endpoint", "u", "--model", "m", "--option", "x"), "expected KEY=VALUE", ""),

@@ -5,6 +5,18 @@ from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.workflows.serve.hold import ServedAt
 
 
+def test_it_serves_and_says_where(serving):
+    assert serving["models"] == ["echo"]
+    assert serving["url"].startswith("http://127.0.0.1:")
+
+
+def test_mistakes(refused, project):
+    refused(
+        "serve", "echo", "--adapter", "x", message="adapter 'x' is not NAME=PATH", hint="--adapter support="
+    )
+    refused("serve", "echo", "--host", "10.0.0.1", message="10.0.0.1")
+
+
 def endpoint(name, *models):
     served = tuple(ServedModel(name=model, upstream_name=model) for model in models)
     return Endpoint(name=name, engine="echo", base_url="http://127.0.0.1:1", models=served)

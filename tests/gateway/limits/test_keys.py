@@ -25,7 +25,7 @@ def test_keys_are_hashed_required_and_never_sent_on(upstream, tmp_path):
         assert "x-api-key" not in upstream.seen[1].headers
         with open_store(running.config.store_url) as store:
             later = new_key()
-            store.put_record("api_key", "later", ApiKey(name="later", hash=hash_of(later)))
+            store.put(ApiKey(name="later", hash=hash_of(later)))
         shown = {"authorization": f"Bearer {later}"}
         eventually(lambda: post(running, QUESTION, headers=shown)[0] == 200)
 

@@ -41,7 +41,7 @@ def test_the_commands(run, tmp_path):
     shown = run("list").stdout
     assert "requests_per_minute 60" in shown and "0.0000 USD" in shown and secret not in shown
     run("revoke", "app-eu")
-    assert "lets nobody in" in run("revoke", "boss").stderr and "revoked" in run("list").stdout
+    assert "refuses every request" in run("revoke", "boss").stderr and "revoked" in run("list").stdout
     assert "forgot 2 keys" in run("revoke", "--forget-all").stderr
 
 

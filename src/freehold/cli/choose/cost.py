@@ -72,7 +72,7 @@ def low_high(text: str) -> Range:
 )
 @config_option
 @json_option
-def command(
+def command(  # click passes each option
     model: str | None,
     incumbent: str | None,
     machine: str | None,

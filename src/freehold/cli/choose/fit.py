@@ -12,8 +12,7 @@ from freehold.types.machine import Fit
 from freehold.types.units import gib
 
 if TYPE_CHECKING:
-    from freehold.settings import Settings
-    from freehold.types.machine import Machine, MeasuredSpeed
+    from freehold.types.machine import MeasuredSpeed
 
 BAR_WIDTH = 40
 
@@ -45,7 +44,7 @@ BAR_WIDTH = 40
     "adapters",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Adapter held beside the base: a GGUF or PEFT folder; repeatable.",
+    help="Adapter held next to the base: a GGUF or PEFT folder; repeatable.",
 )
 @click.option(
     "--prompt-cache",
@@ -79,7 +78,7 @@ BAR_WIDTH = 40
     "--checkpointing", is_flag=True, help="Activations are computed twice instead of kept, with --train."
 )
 @json_option
-def command(
+def command(  # click passes each option
     model: str,
     context: int | None,
     concurrency: int,
@@ -114,8 +113,9 @@ def command(
     """
     from freehold.errors import UsageError
     from freehold.settings import load
+    from freehold.types.config import FinetuneConfig
     from freehold.types.machine import Workload
-    from freehold.workflows.fit.fit import fit_model
+    from freehold.workflows.fit.fit import fit_model, training_fit
     from freehold.workflows.fit.machine import find_machine
 
     if method is not None and (engine != "llamacpp" or adapters):
@@ -138,10 +138,14 @@ def command(
             speeds=_measured() if machine_spec is None and engine == "llamacpp" else (),
         )
     else:
-        found = _training(
-            model, settings, machine, context,
-            method=method, r=r, batch_size=batch_size, pack_tokens=pack_tokens, checkpointing=checkpointing,
-        )  # fmt: skip
+        found = training_fit(
+            model,
+            config=FinetuneConfig(method=method, r=r, batch_size=batch_size, pack_tokens=pack_tokens),
+            sample_tokens=context,
+            settings=settings,
+            machine=machine,
+            checkpointing=checkpointing,
+        )
     if as_json:
         print_json(found)
     else:
@@ -161,31 +165,6 @@ def _measured() -> tuple[MeasuredSpeed, ...]:
     except ConfigError as error:
         click.echo(f"measured speeds are left out: {error.message}", err=True)
         return ()
-
-
-def _training(
-    model: str,
-    settings: Settings,
-    machine: Machine,
-    sample_tokens: int | None,
-    *,
-    method: Literal["lora", "qlora", "full"],
-    r: int,
-    batch_size: int,
-    pack_tokens: int,
-    checkpointing: bool,
-) -> Fit:
-    from freehold.types.config import FinetuneConfig
-    from freehold.workflows.fit.fit import training_fit
-
-    return training_fit(
-        model,
-        config=FinetuneConfig(method=method, r=r, batch_size=batch_size, pack_tokens=pack_tokens),
-        sample_tokens=sample_tokens,
-        settings=settings,
-        machine=machine,
-        checkpointing=checkpointing,
-    )
 
 
 def show(found: Fit) -> None:

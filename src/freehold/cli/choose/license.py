@@ -24,7 +24,7 @@ _COLORS = {"allowed": "green", "allowed_with_obligations": "green", "unclear": "
 
 
 class RuleByDefault(click.Group):
-    """What is no command of this group is a model to rule on."""
+    """A word that is not a command of this group is a model to rule on."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):

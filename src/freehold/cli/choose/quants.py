@@ -52,7 +52,7 @@ SPEED = 15
 @click.option("--margin", type=float, help="With --measure: the largest loss you accept (default: [task]).")
 @config_option
 @json_option
-def command(
+def command(  # click passes each option
     model: str,
     context: int,
     concurrency: int,

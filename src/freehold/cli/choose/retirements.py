@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("retirements")
 @click.argument("models", nargs=-1)
-@click.option("--within", "within_days", type=int, help="Only those within so many days.")
+@click.option("--within", "within_days", type=int, help="Only those within this many days.")
 @click.option(
     "--platform",
     type=click.Choice(["openai", "anthropic", "google", "azure", "vertex", "bedrock"]),
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     default=None,
     help="Ask the incumbent's own /v1/models for its dates (default: when its key is in the environment).",
 )
-@click.option("--fail-within", type=int, help="Exit with 1 when a shutdown is within so many days (for CI).")
+@click.option(
+    "--fail-within", type=int, help="Exit with 1 when a shutdown is within this many days (for CI)."
+)
 @config_option
 @json_option
 def command(
@@ -47,7 +49,7 @@ def command(
 
     Without MODELS: the incumbent of freehold.toml, or all shutdowns still to come. Each date has its source and
     the day it was read; stale ones say so. Where the incumbent's key is in the environment its own /v1/models is asked,
-    and its dates go before the catalog's.
+    and its dates take precedence over the catalog's.
 
     \b
     Example:

@@ -27,7 +27,7 @@ def command(
     """Find uses of proprietary models in Python, JavaScript, TypeScript and configuration under PATH.
 
     Exit code 0, or 1 when a model found is shut down already or within --fail-within days. Comments and
-    docstrings are no uses. Nothing leaves this machine.
+    docstrings are not uses. Nothing leaves this machine.
 
     \b
     Example:

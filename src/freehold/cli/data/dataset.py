@@ -108,7 +108,7 @@ def card(dataset: str | None, config_path: Path | None, as_json: bool) -> None:
 
 @command.command("doubts")
 @click.argument("adapter", required=False)
-@click.option("--most", type=click.IntRange(1), default=20, show_default=True, help="Show so many.")
+@click.option("--most", type=click.IntRange(1), default=20, show_default=True, help="How many to show.")
 @config_option
 @json_option
 def doubts(adapter: str | None, most: int, config_path: Path | None, as_json: bool) -> None:

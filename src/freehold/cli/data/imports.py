@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.options import config_option, json_option, print_json, stated
 from freehold.datasets.importing import FORMATS, OLD_NAMES
 from freehold.errors import InputError
 
@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--format",
-    "kind",
     type=click.Choice([*FORMATS, *OLD_NAMES]),
     metavar="NAME",
     help=f"Format: {', '.join(FORMATS)} (default: what [data] says, else told by content).",
 )
-@click.option("--input", "asked", help="Column of the question, for tables.")
+@click.option("--input", help="Column of the question, for tables.")
 @click.option("--label", help="Column of the right answer, for tables.")
 @click.option("--incumbent", help="Column of the incumbent's answer, for tables.")
 @click.option("--held-out", is_flag=True, help="Keep all of it for evaluation, none for training.")
@@ -35,14 +34,11 @@ if TYPE_CHECKING:
 @json_option
 def command(
     files: tuple[Path, ...],
-    kind: str | None,
-    asked: str | None,
-    label: str | None,
-    incumbent: str | None,
     held_out: bool,
     dry_run: bool,
     config_path: Path | None,
     as_json: bool,
+    **described: Any,
 ) -> None:
     """Bring logged traffic in as traces. Bad records are kept aside with line and reason, never lost.
 
@@ -61,10 +57,7 @@ def command(
     from freehold.workflows.project import open_project
 
     project = open_project(config_path)
-    given = {"format": kind, "input": asked, "label": label, "incumbent": incumbent}
-    data = msgspec.structs.replace(
-        project.config.data, **{key: value for key, value in given.items() if value is not None}
-    )
+    data = msgspec.structs.replace(project.config.data, **stated(described))
     if dry_run:
         previews = [preview_file(project, file, data=data, held_out=held_out) for file in files]
         if as_json:

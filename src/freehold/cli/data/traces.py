@@ -2,18 +2,67 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import click
 
 from freehold.cli.options import config_option, json_option, now, print_json
 
 if TYPE_CHECKING:
+    from freehold.store.traces import TraceFilter
     from freehold.types.trace import Trace
     from freehold.workflows.data.traces import Format
 
 SHOWN_CHARACTERS = 60
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Filter(NamedTuple):
+    """Which traces are meant, as the options of `filter_options` say it."""
+
+    route: str | None
+    model: str | None
+    since: str | None
+    complete: bool
+    own: bool
+
+    def wanted(self) -> TraceFilter:
+        """The same for the store. Raises `UsageError` for a time that cannot be read."""
+        from freehold.workflows.data import traces
+
+        return traces.wanted(
+            route=self.route,
+            model=self.model,
+            since=self.since,
+            incomplete=not self.complete,
+            mirrored=not self.own,
+            now=now(),
+        )
+
+
+def filter_options(*, complete: str) -> Callable[[F], F]:
+    """The options of a `Filter`, which the command is given as `chosen`; `complete` is the help of ``--complete``."""
+
+    def decorate(command: F) -> F:
+        @functools.wraps(command)
+        def filtered(**given: Any) -> Any:
+            chosen = Filter(**{name: given.pop(name) for name in Filter._fields})
+            return command(chosen=chosen, **given)
+
+        for option in (
+            click.option("--own", is_flag=True, help="Without mirrored requests."),
+            click.option("--complete", is_flag=True, help=complete),
+            click.option("--since", metavar="TIME", help="30m, 12h, 7d, or a date."),
+            click.option("--model", help="Only requests for this model name."),
+            click.option("--route", help="Only this route's."),
+        ):
+            filtered = option(filtered)
+        return cast("F", filtered)
+
+    return decorate
 
 
 @click.group("traces")
@@ -30,20 +79,12 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--route", help="Only this route's.")
-@click.option("--model", help="Only requests for this model name.")
-@click.option("--since", metavar="TIME", help="30m, 12h, 7d, or a date.")
-@click.option("--complete", is_flag=True, help="Only whole exchanges, those that may become samples.")
-@click.option("--own", is_flag=True, help="Without mirrored requests.")
+@filter_options(complete="Only whole exchanges, those that may become samples.")
 @click.option("-n", "most", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
 @config_option
 @json_option
 def list_command(
-    route: str | None,
-    model: str | None,
-    since: str | None,
-    complete: bool,
-    own: bool,
+    chosen: Filter,
     most: int,
     config_path: Path | None,
     as_json: bool,
@@ -54,21 +95,15 @@ def list_command(
     Example:
       freehold traces list --route support --since 1h
     """
-    from freehold.workflows.data import traces
-
-    filter = traces.wanted(
-        route=route, model=model, since=since, incomplete=not complete, mirrored=not own, now=now()
-    )
     with _store(config_path) as (store, _):
-        found = store.latest_traces(most, **filter)
+        found = store.latest_traces(most, **chosen.wanted())
     if as_json:
         print_json(found)
         return
     if not found:
-        narrowed = route or model or since or complete or own
         click.echo(
-            "no trace is like that: leave out a filter"
-            if narrowed
+            "no trace matches: leave out a filter"
+            if any(chosen)
             else "no traces: freehold up --capture patterns keeps some",
             err=True,
         )
@@ -113,22 +148,14 @@ def show(id: str, config_path: Path | None, as_json: bool) -> None:
 @click.option(
     "--content", is_flag=True, help="With otel: messages and tools too; otherwise only numbers and names."
 )
-@click.option("--route", help="Only this route's.")
-@click.option("--model", help="Only requests for this model name.")
-@click.option("--since", metavar="TIME", help="30m, 12h, 7d, or a date.")
-@click.option("--complete", is_flag=True, help="Only whole exchanges.")
-@click.option("--own", is_flag=True, help="Without mirrored requests.")
+@filter_options(complete="Only whole exchanges.")
 @config_option
 @json_option
 def export(
     file: Path,
     format_: Format,
     content: bool,
-    route: str | None,
-    model: str | None,
-    since: str | None,
-    complete: bool,
-    own: bool,
+    chosen: Filter,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -142,9 +169,7 @@ def export(
     from freehold.cli.progress import progress
     from freehold.workflows.data import traces
 
-    filter = traces.wanted(
-        route=route, model=model, since=since, incomplete=not complete, mirrored=not own, now=now()
-    )
+    filter = chosen.wanted()
     with _store(config_path) as (store, _), progress() as shown:
         total = store.count_traces(**filter)
         made = traces.export(

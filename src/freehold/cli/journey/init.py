@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
-from freehold.cli.options import json_option, print_json
+from freehold.cli.options import json_option, print_json, stated
 from freehold.datasets.importing import FORMATS, OLD_NAMES
 from freehold.types.config import DataConfig
 
@@ -37,22 +36,10 @@ if TYPE_CHECKING:
 @click.option("--label", help="Column of the right answer, for tables.")
 @click.option("--answers", type=click.Choice(["incumbent", "gold"]), help="What a recorded answer is.")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=".", help="Folder to write into.")
-@click.option("--replace", is_flag=True, help="Write a freehold.toml anew that is there already.")
+@click.option("--replace", is_flag=True, help="Overwrite a freehold.toml that is already there.")
 @json_option
 def command(
-    files: tuple[Path, ...],
-    held_out: tuple[Path, ...],
-    incumbent: str | None,
-    candidates: tuple[str, ...],
-    scorer: str | None,
-    name: str | None,
-    kind: str | None,
-    asked: str | None,
-    label: str | None,
-    answers: str | None,
-    folder: Path,
-    replace: bool,
-    as_json: bool,
+    kind: str | None, asked: str | None, label: str | None, answers: str | None, as_json: bool, **wish: Any
 ) -> None:
     """Write a first freehold.toml from what your traffic log tells: format, model, scorer, sizes.
 
@@ -66,23 +53,8 @@ def command(
     """
     from freehold.workflows.journey.init import Wish, draft
 
-    given = {"format": kind, "input": asked, "label": label, "answers": answers}
-    data = msgspec.structs.replace(
-        DataConfig(), **{key: said for key, said in given.items() if said is not None}
-    )
-    drafted = draft(
-        Wish(
-            folder=folder,
-            files=files,
-            held_out=held_out,
-            name=name,
-            incumbent=incumbent,
-            candidates=candidates,
-            scorer=scorer,
-            data=data,
-            replace=replace,
-        )
-    )
+    given = stated({"format": kind, "input": asked, "label": label, "answers": answers})
+    drafted = draft(Wish(data=DataConfig(**given), **wish))
     if as_json:
         print_json(drafted)
         return
@@ -104,7 +76,7 @@ def _show(drafted: Draft) -> None:
             f"  scorer  {drafted.scorer}: {drafted.scorer_why}" if drafted.scorer else "  scorer  not known"
         )
     click.secho(f"\nwritten: {drafted.path}", bold=True)
-    click.echo("Still yours to say:")
+    click.echo("Still up to you:")
     for line in drafted.open:
         click.echo(f"  · {line}")
     click.echo("Then: freehold migrate" if drafted.seen else "Then: freehold up")

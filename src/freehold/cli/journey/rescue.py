@@ -19,7 +19,7 @@ def _dollars(ctx: click.Context, param: click.Parameter, value: str | None) -> D
     try:
         amount = Decimal(value)
     except InvalidOperation:
-        raise click.BadParameter(f"{value} is no amount of dollars") from None
+        raise click.BadParameter(f"{value} is not an amount of dollars") from None
     if not amount.is_finite() or amount <= 0:
         raise click.BadParameter(f"{value} is not above 0")
     return amount
@@ -67,25 +67,7 @@ def _dollars(ctx: click.Context, param: click.Parameter, value: str | None) -> D
     "--serve/--no-serve", default=False, help="Leave the endpoint running at the end (default: no)."
 )
 @json_option
-def command(
-    file: Path | None,
-    model: str | None,
-    api_key_env: str | None,
-    base_url: str,
-    only_list: bool,
-    held_out: Path | None,
-    candidates: tuple[str, ...],
-    scorer: str | None,
-    samples: int,
-    repeats: int,
-    budget_usd: Decimal | None,
-    max_minutes: float | None,
-    yes: bool,
-    prepare: bool,
-    folder: Path,
-    serve: bool,
-    as_json: bool,
-) -> None:
+def command(only_list: bool, yes: bool, prepare: bool, serve: bool, as_json: bool, **asked: Any) -> None:
     """My fine-tuned GPT stops on a date: train a model of my own on the same file, and prove it.
 
     FILE is the fine-tuning file (OpenAI's JSON lines). With --api-key-env the account's fine-tunes and their dates
@@ -105,22 +87,9 @@ def command(
     from freehold.workflows.journey.rescue_config import Wish
 
     if only_list:
-        _list(base_url, api_key_env, as_json=as_json)
+        _list(asked["base_url"], asked["api_key_env"], as_json=as_json)
         return
-    wish = Wish(
-        folder=folder,
-        file=file,
-        held_out=held_out,
-        model=model,
-        base_url=base_url,
-        api_key_env=api_key_env,
-        candidates=candidates,
-        scorer=scorer,
-        samples=samples,
-        repeats=repeats,
-        budget_usd=budget_usd,
-        max_minutes=max_minutes,
-    )
+    wish = Wish(**asked)
     with progress() as bar:
         project, ready = workflow.begin(wish, progress=bar)
     _tell(ready)
@@ -132,18 +101,20 @@ def command(
         return
     # --budget-usd is consent as long as the price is known to be under it, which `begin` has checked.
     agreed = yes or (
-        budget_usd is not None and ready.asking is not None and ready.asking.cost_usd is not None
+        wish.budget_usd is not None and ready.asking is not None and ready.asking.cost_usd is not None
     )
     if ready.asking is not None and not agreed:
         if not sys.stdin.isatty():
             from freehold.errors import UsageError
 
-            raise UsageError("paid requests need a yes", hint="give --yes, or --budget-usd DOLLARS")
+            raise UsageError("paid requests need your consent", hint="give --yes, or --budget-usd DOLLARS")
         click.confirm("Send these requests?", abort=True, err=True)
     from freehold.cli.journey.migrate import run
 
     with progress() as bar:
-        workflow.freeze_answers(project, ready, repeats=repeats, budget_usd=budget_usd, progress=bar)
+        workflow.freeze_answers(
+            project, ready, repeats=wish.repeats, budget_usd=wish.budget_usd, progress=bar
+        )
     migration = run(project, fresh=False, serve=serve, as_json=as_json, journey=workflow.finish)
     sys.exit(migration.exit_code)
 
@@ -154,7 +125,9 @@ def _list(base_url: str, api_key_env: str | None, *, as_json: bool) -> None:
     from freehold.workflows.journey.rescue import describe
 
     if api_key_env is None:
-        raise UsageError("whose fine-tuned models?", hint="--api-key-env OPENAI_API_KEY")
+        raise UsageError(
+            "an account is needed to list its fine-tuned models", hint="--api-key-env OPENAI_API_KEY"
+        )
     found = Account(base_url, api_key_env).fine_tunes()
     if as_json:
         print_json(found)

@@ -55,20 +55,7 @@ LEADING = (
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of resampling.")
 @json_option
-def command(
-    pairs: Path,
-    margin: float,
-    alpha: float,
-    slices: tuple[str, ...],
-    slice_margin: float | None,
-    bounds: tuple[float, float],
-    intersect: bool,
-    self_noise: float | None,
-    looks: int,
-    resamples: int,
-    seed: int,
-    as_json: bool,
-) -> None:
+def command(pairs: Path, bounds: tuple[float, float], as_json: bool, **rule: Any) -> None:
     """Is the candidate good enough? A verdict from bare pairs of scores, with no model at all.
 
     Exit code 0 promote, 1 reject, 3 hold, 2 usage.
@@ -80,20 +67,7 @@ def command(
     """
     from freehold.workflows.prove.compare import compare_file
 
-    result = compare_file(
-        pairs,
-        margin=margin,
-        alpha=alpha,
-        slices=slices,
-        lo=bounds[0],
-        hi=bounds[1],
-        intersect=intersect,
-        seed=seed,
-        resamples=resamples,
-        slice_margin=slice_margin,
-        self_noise=self_noise,
-        looks=looks,
-    )
+    result = compare_file(pairs, lo=bounds[0], hi=bounds[1], **rule)
     if as_json:
         print_json(as_document(result))
     else:
@@ -102,7 +76,7 @@ def command(
 
 
 def as_document(result: PairedResult) -> dict[str, Any]:
-    """The result with the number of unscored pairs up front and their sides beside it."""
+    """The result with the number of unscored pairs up front and the sides next to it."""
     fields = msgspec.structs.asdict(result)
     first = {"n": result.n, "unscored": sum(result.unscored.values())}
     return {

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from freehold.cli.options import config_option, json_option, print_json
 from freehold.errors import UsageError
 from freehold.types.verdict import EXIT_CODES
+
+if TYPE_CHECKING:
+    from freehold.types.evaluated import Evaluation
+    from freehold.types.evaluation import Comparison, Task
+    from freehold.workflows.project import Project
 
 
 @click.command("evaluate")
@@ -62,17 +68,7 @@ from freehold.types.verdict import EXIT_CODES
 @click.option("--items", type=click.IntRange(min=0), default=0, help="Show this many disagreements.")
 @config_option
 @json_option
-def command(
-    url: str | None,
-    model: str | None,
-    dataset_id: str | None,
-    api_key_env: str | None,
-    concurrency: int,
-    limit: int | None,
-    fresh: bool,
-    max_requests: int | None,
-    max_tokens_total: int | None,
-    planned_looks: int,
+def command(  # click passes each option
     a: str | None,
     b: str | None,
     gold: Path | None,
@@ -84,6 +80,7 @@ def command(
     items: int,
     config_path: Path | None,
     as_json: bool,
+    **replay: Any,
 ) -> None:
     """Is the candidate good enough, on your items, against the model you pay for?
 
@@ -96,14 +93,11 @@ def command(
     """
     import anyio
 
-    from freehold.cli.progress import progress
-    from freehold.cli.prove.comparison_text import show_comparison, show_items, show_latency
-    from freehold.evals.replay import Budget
     from freehold.workflows.project import open_project
-    from freehold.workflows.prove.evaluate import evaluate_project, task_of
+    from freehold.workflows.prove.evaluate import task_of
     from freehold.workflows.prove.outputs import GIVEN, evaluate_outputs
 
-    if (a is None) != (b is None) or (a is None) == (url is None):
+    if (a is None) != (b is None) or (a is None) == (replay["url"] is None):
         raise UsageError(
             "say what to compare: an endpoint, or two files of outputs",
             hint="--endpoint URL --model NAME, or --a FILE --b FILE",
@@ -113,58 +107,58 @@ def command(
         scorer = GIVEN
     task = task_of(project, scorer=scorer, options=_parsed(options), margin=margin, alpha=alpha)
     if a is not None and b is not None:
-
-        async def compare_files() -> Any:
-            return await evaluate_outputs(a, b, task=task, gold=gold, intersect=intersect)
-
-        made = anyio.run(compare_files)
+        made = anyio.run(partial(evaluate_outputs, a, b, task=task, gold=gold, intersect=intersect))
     else:
-        assert url is not None
-        if model is None:
-            raise UsageError(
-                "which model of the endpoint?", hint=f"--model NAME; curl {url}/v1/models lists them"
-            )
-        address, name = url, model
-        with progress() as shown:
-            shown.step("replay the held-out samples")
-
-            async def replay() -> Any:
-                return await evaluate_project(
-                    project,
-                    url=address,
-                    model=name,
-                    task=task,
-                    dataset_id=dataset_id,
-                    api_key_env=api_key_env,
-                    concurrency=concurrency,
-                    limit=limit,
-                    fresh=fresh,
-                    planned_looks=planned_looks,
-                    budget=Budget(max_requests, max_tokens_total),
-                    progress=shown,
-                )
-
-            made = anyio.run(replay)
+        made = _replayed(project, task, **replay)
+    comparison = made.comparison
+    assert comparison is not None  # only a journey may do without an incumbent
     if as_json:
         print_json(made)
     else:
-        show_comparison(made.comparison)
-        show_latency(made.latency)
-        if made.incumbent_cost_usd is not None:
-            click.echo(
-                f"  the incumbent         about ${made.incumbent_cost_usd:.2f} for these requests at the list price"
-            )
-        if made.from_cache:
-            click.echo(f"\n  {made.from_cache:,} answers were kept from before; --fresh asks again")
-        if items:
-            show_items(made.disagreements[:items], made.disagreements_total)
-        elif made.disagreements_total:
-            click.echo(
-                f"\n  {made.disagreements_total:,} items scored differently; --items 10 shows the first"
-            )
-        if made.results_file:
-            click.echo(f"  every answer and score: {made.results_file}")
-    sys.exit(EXIT_CODES[made.comparison.verdict])
+        _show(made, comparison, items)
+    sys.exit(EXIT_CODES[comparison.verdict])
+
+
+def _replayed(
+    project: Project, task: Task, *, max_requests: int | None, max_tokens_total: int | None, **replay: Any
+) -> Evaluation:
+    """The candidate asked the held-out samples."""
+    import anyio
+
+    from freehold.cli.progress import progress
+    from freehold.evals.replay import Budget
+    from freehold.workflows.prove.evaluate import evaluate_project
+
+    if replay["model"] is None:
+        raise UsageError(
+            "no model of the endpoint is named",
+            hint=f"--model NAME; curl {replay['url']}/v1/models lists them",
+        )
+    with progress() as shown:
+        shown.step("replay the held-out samples")
+        budget = Budget(max_requests, max_tokens_total)
+        return anyio.run(
+            partial(evaluate_project, project, task=task, budget=budget, progress=shown, **replay)
+        )
+
+
+def _show(made: Evaluation, comparison: Comparison, items: int) -> None:
+    from freehold.cli.prove.comparison_text import show_comparison, show_items, show_latency
+
+    show_comparison(comparison)
+    show_latency(made.latency)
+    if made.incumbent_cost_usd is not None:
+        click.echo(
+            f"  the incumbent         about ${made.incumbent_cost_usd:.2f} for these requests at the list price"
+        )
+    if made.from_cache:
+        click.echo(f"\n  {made.from_cache:,} answers were kept from before; --fresh asks again")
+    if items:
+        show_items(made.disagreements[:items], made.disagreements_total)
+    elif made.disagreements_total:
+        click.echo(f"\n  {made.disagreements_total:,} items scored differently; --items 10 shows the first")
+    if made.results_file:
+        click.echo(f"  every answer and score: {made.results_file}")
 
 
 def _parsed(options: tuple[str, ...]) -> dict[str, Any]:

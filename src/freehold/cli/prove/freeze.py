@@ -41,17 +41,11 @@ from freehold.cli.options import config_option, json_option, print_json
 @config_option
 @json_option
 def command(
-    url: str | None,
-    model: str | None,
-    api_key_env: str | None,
-    dataset_id: str | None,
-    split: Any,
-    repeats: int,
-    concurrency: int,
     max_requests: int | None,
     max_tokens_total: int | None,
     config_path: Path | None,
     as_json: bool,
+    **asked: Any,
 ) -> None:
     """Record the incumbent's answers to your requests, before it is retired.
 
@@ -73,18 +67,8 @@ def command(
     with progress() as shown:
 
         async def work() -> Any:
-            return await freeze(
-                project,
-                url=url,
-                model=model,
-                api_key_env=api_key_env,
-                dataset_id=dataset_id,
-                split=split,
-                repeats=repeats,
-                concurrency=concurrency,
-                budget=Budget(max_requests, max_tokens_total),
-                progress=shown,
-            )
+            budget = Budget(max_requests, max_tokens_total)
+            return await freeze(project, budget=budget, progress=shown, **asked)
 
         made = anyio.run(work)
     if as_json:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def command() -> None:
     """Serve one plan on several machines through Ray, or render it for SkyPilot and Kubernetes.
 
-    [cluster] in freehold.toml says how often, where and with what.
+    [cluster] in freehold.toml says how many replicas, where and with what.
 
     \b
     Example:
@@ -90,7 +90,7 @@ def down_command(config_path: Path | None) -> None:
     from freehold.workflows.serve.cluster import cluster
 
     was_there = cluster.down(open_project(config_path))
-    click.echo("stopped" if was_there else "nothing of this project was there", err=True)
+    click.echo("stopped" if was_there else "nothing of this project was running", err=True)
 
 
 @command.command("render")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -38,15 +39,11 @@ def command(
     model: str | None,
     streams: str,
     seconds: float,
-    from_traces: bool,
-    file: Path | None,
-    prompt_tokens: int,
-    shared_prefix_tokens: int,
-    completion_tokens: int,
     api_key_env: str | None,
     html: Path | None,
     config_path: Path | None,
     as_json: bool,
+    **asked: Any,
 ) -> None:
     """Drive the endpoint at URL (default: this project's gateway) and print what it did.
 
@@ -71,14 +68,7 @@ def command(
             project,
             endpoint=endpoint,
             model=model or endpoint.models[0].name,
-            workload=load.workload_of(
-                project,
-                from_traces=from_traces,
-                file=file,
-                prompt_tokens=prompt_tokens,
-                completion_tokens=completion_tokens,
-                shared_prefix_tokens=shared_prefix_tokens,
-            ),
+            workload=load.workload_of(project, **asked),
             streams=wanted,
             seconds=seconds,
             progress=shown,

@@ -13,7 +13,7 @@ from freehold.types.units import gib, mib
 @click.option(
     "--quant", "quantization", help="Quantization, for example Q4_K_M. Default: the catalog's first."
 )
-@click.option("--again", is_flag=True, help="Fetch anew even when the weights are here.")
+@click.option("--again", is_flag=True, help="Fetch again even when the weights are here.")
 @json_option
 def command(model: str, quantization: str | None, again: bool, as_json: bool) -> None:
     """Fetch the weights of MODEL and check their hash.
@@ -107,7 +107,7 @@ def show_command(model: str, quantization: str | None, as_json: bool) -> None:
         "source": weights.source,
         "origin": stored.origin,
         "path": weights.path,
-        "ours": "yes" if stored.owned else "no, read in place",
+        "owned": "yes" if stored.owned else "no, read in place",
     }
     for key, value in rows.items():
         if value:

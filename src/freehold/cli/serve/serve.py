@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 )
 @click.option("--host", help="Address to listen on. Loopback unless you say otherwise.")
 @click.option("--pin", "pinned", multiple=True, metavar="MODEL", help="Of several: load it first, keep it.")
-@click.option("--preload", multiple=True, metavar="MODEL", help="Of several: load it before anybody asks.")
+@click.option("--preload", multiple=True, metavar="MODEL", help="Of several: load it before it is asked for.")
 @click.option(
     "--idle-minutes",
     type=click.FloatRange(min=0, min_open=True),
-    help="Let a model go that nobody asked for so long; the next request loads it again.",
+    help="Unload a model after this long without a request; the next request loads it again.",
 )
 @click.option(
     "--memory-gib",
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 @click.option("--no-gateway", is_flag=True, help="Leave the gateway out: the engine's own API on the port.")
 @config_option
 @json_option
-def command(
+def command(  # click passes each option
     models: tuple[str, ...],
     adapters: tuple[str, ...],
     engine: str | None,

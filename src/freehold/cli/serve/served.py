@@ -56,7 +56,7 @@ def list_command(port: int | None, config_path: Path | None, as_json: bool) -> N
 @config_option
 @json_option
 def load(model: str, port: int | None, config_path: Path | None, as_json: bool) -> None:
-    """Load MODEL before anybody asks for it.
+    """Load MODEL before it is asked for.
 
     \b
     Example:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("tune-engine")
 @click.argument("model")
-@click.option(
-    "--prompt-tokens", default=400, show_default=True, help="Size of the prompts that shall be fast."
-)
+@click.option("--prompt-tokens", default=400, show_default=True, help="Size of the prompts to make fast.")
 @click.option("--completion-tokens", default=48, show_default=True, help="Size of the answers.")
 @click.option(
     "--parallel", default=4, show_default=True, help="Requests at once when guessing ahead is tried."
@@ -36,25 +34,22 @@ if TYPE_CHECKING:
 )
 @click.option("--traces", "from_traces", is_flag=True, help="Guess ahead on what the project's traces asked.")
 @click.option("--requests", "file", type=click.Path(path_type=Path), help="Or on the requests of this file.")
-@click.option("--again", is_flag=True, help="Forget an interrupted run and start anew.")
+@click.option("--again", is_flag=True, help="Forget an interrupted run and start over.")
 @config_option
 @json_option
 def command(
     model: str,
-    prompt_tokens: int,
     completion_tokens: int,
-    parallel: int,
     quants: str,
-    agree: float,
     from_traces: bool,
     file: Path | None,
-    again: bool,
     config_path: Path | None,
     as_json: bool,
+    **measured: Any,
 ) -> None:
     """Measure how MODEL runs fastest on this machine with llama.cpp, and use that from now on.
 
-    Tried in turn, each beside what was best before: quantization, threads, batch, cache type and attention, guessing
+    Tried in turn, each next to the best so far: quantization, threads, batch, cache type and attention, guessing
     ahead. Takes one to five minutes for a small model. freehold serve uses what was found wherever you ask for
     nothing else.
 
@@ -77,14 +72,11 @@ def command(
         found = tune.tune(
             project,
             model,
-            prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,
-            parallel=parallel,
             quantizations=[part.strip().upper() for part in quants.split(",") if part.strip()],
-            agree=agree,
             workload=workload,
-            again=again,
             progress=shown,
+            **measured,
         )
     if as_json:
         print_json(found)

@@ -26,7 +26,7 @@ from freehold.cli.options import config_option
 def command(port: int, host: str, open_browser: bool, config_path: Path | None) -> None:
     """Watch routes, rollouts and traffic in the browser; advance, pause, promote or roll back.
 
-    The address carries a token made for this run: whoever has it may move traffic. What customers write is never
+    The address carries a token made for this run: anyone who has it can move traffic. What customers write is never
     shown. Ctrl-C ends it; traffic does not depend on it.
 
     \b

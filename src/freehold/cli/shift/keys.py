@@ -142,7 +142,9 @@ def revoke(name: str | None, forget_all: bool, config_path: Path | None) -> None
             return
         keys.revoke(store, name, at=now())
         left = [line for line in keys.listed(store, at=now()) if line.revoked_at is None]
-    click.echo(f"revoked {name}" + ("" if left else "; no key is left, the gateway lets nobody in"), err=True)
+    click.echo(
+        f"revoked {name}" + ("" if left else "; no key is left, the gateway refuses every request"), err=True
+    )
 
 
 def _limits(limits: Limits) -> str:

@@ -258,7 +258,7 @@ def rehearse(drop: float, fault: Fault, most_requests: int, config_path: Path | 
 @click.option("--route", "route_name", help="Only this route's traces.")
 @config_option
 @json_option
-def simulate(
+def simulate(  # click passes each option
     drops: tuple[float, ...],
     errors: tuple[float, ...],
     slower: tuple[float, ...],

@@ -76,7 +76,7 @@ def show(name: str, config_path: Path | None, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--model", help="Model name clients ask for; * is any that no other route names.")
 @click.option("--incumbent", metavar="ENDPOINT[/MODEL]", help="Who answers until the candidate is promoted.")
-@click.option("--candidate", metavar="ENDPOINT[/MODEL]", help="Who shall take over; - for nobody.")
+@click.option("--candidate", metavar="ENDPOINT[/MODEL]", help="Who takes over; - for none.")
 @click.option("--state", type=click.Choice(STATES), help="Who answers now.")
 @click.option(
     "--canary-share", type=click.FloatRange(0, 1), help="Share of users on the candidate in a canary."
@@ -88,7 +88,11 @@ def show(name: str, config_path: Path | None, as_json: bool) -> None:
 )
 @click.option("--key", "keys", multiple=True, help="Only requests with this API key (its name).")
 @click.option(
-    "--fallback", "fallback", multiple=True, metavar="ENDPOINT[/MODEL]", help="Whom to ask in need."
+    "--fallback",
+    "fallback",
+    multiple=True,
+    metavar="ENDPOINT[/MODEL]",
+    help="Whom to ask when the others fail.",
 )
 @click.option("--guard", "guards", multiple=True, metavar="NAME=VALUE", help="schema, context, ttft_ms.")
 @click.option(

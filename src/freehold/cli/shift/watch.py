@@ -7,11 +7,11 @@ import time
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from freehold.cli.options import config_option, json_option, now, print_json
+from freehold.cli.options import config_option, json_option, now, print_json, stated
 
 if TYPE_CHECKING:
     from freehold.store import Store
@@ -23,14 +23,30 @@ if TYPE_CHECKING:
 SLEEP_S = 30.0
 
 
+def _money(_ctx: click.Context, _option: click.Parameter, text: str | None) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount < 0:
+        raise click.UsageError(f"--budget takes dollars, not {text!r}")
+    return amount
+
+
 @click.command("watch")
 @click.option("--once", is_flag=True, help="One check now, then end: for cron.")
-@click.option("--history", is_flag=True, help="The checks so far; nobody is asked.")
+@click.option("--history", is_flag=True, help="Show the checks so far, without a new one.")
 @click.option("--route", "route_name", help="Route to watch (default: the project's).")
 @click.option("--against", type=click.Choice(["auto", "live", "frozen"]), help="Default: [watch] against.")
 @click.option("--requests", type=click.IntRange(min=1), help="Requests to ask (default: [watch] requests).")
 @click.option(
-    "--budget", "budget_usd", metavar="USD", help="Most the check may cost (default: [watch] budget_usd)."
+    "--budget",
+    "budget_usd",
+    metavar="USD",
+    callback=_money,
+    help="Most the check may cost (default: [watch] budget_usd).",
 )
 @click.option(
     "--url", help="Where the candidate answers, for --against frozen (default: this project's gateway)."
@@ -41,12 +57,10 @@ def command(
     once: bool,
     history: bool,
     route_name: str | None,
-    against: str | None,
-    requests: int | None,
-    budget_usd: str | None,
     url: str | None,
     config_path: Path | None,
     as_json: bool,
+    **terms: Any,
 ) -> None:
     """Check a promoted model again and again, or once.
 
@@ -68,11 +82,7 @@ def command(
     from freehold.workflows.watch import watch
 
     project = open_project(config_path)
-    config = project.config.watch
-    asked = {"against": against, "requests": requests, "budget_usd": _money(budget_usd)}
-    config = msgspec.structs.replace(
-        config, **{name: value for name, value in asked.items() if value is not None}
-    )
+    config = msgspec.structs.replace(project.config.watch, **stated(terms))
     name = route_name or project.config.app.name
     with opened_store(project) as (store, _):
         if history:
@@ -104,7 +114,7 @@ def _keep_watching(
         try:
             _check(project, store, name, config, url, as_json)
         except FreeholdError as error:
-            # It goes on: what could not be checked now may be checked later, and somebody is told.
+            # It goes on: what could not be checked now may be checked later, and the hooks are told.
             click.echo(f"{now():%Y-%m-%d %H:%M} not checked: {error.message}", err=True)
             for trouble in watch.failed(project, name, error, at=now()):
                 click.echo(trouble, err=True)
@@ -179,15 +189,3 @@ def _table(checks: list[Check]) -> None:
             f"{one.at:%Y-%m-%d %H:%M} {one.against:>9}{one.pairs:>7}{difference:>12}{one.statistic:>11.3g}"
             f"{spent:>9}  {', '.join(found) or '–'}"
         )
-
-
-def _money(text: str | None) -> Decimal | None:
-    if text is None:
-        return None
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        amount = Decimal(-1)
-    if not amount.is_finite() or amount < 0:
-        raise click.UsageError(f"--budget takes dollars, not {text!r}")
-    return amount

@@ -120,7 +120,7 @@ def diff(first: str, second: str, config_path: Path | None, as_json: bool) -> No
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder (default: exports/…).")
 @config_option
 @json_option
-def export(
+def export(  # click passes each option
     adapter: str,
     kind: str,
     quantization: str | None,

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.options import config_option, json_option, print_json, stated
 from freehold.cli.train.adapters import print_adapter
 from freehold.types.training import Search
 
@@ -21,7 +21,7 @@ from freehold.types.training import Search
 @click.option("--learning-rate", type=float, help="Peak learning rate.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Samples per optimizer step.")
 @click.option("--max-minutes", type=float, help="Shorten the schedule to end in this time.")
-@click.option("--patience", type=click.IntRange(min=1), help="Stop after so many epochs without progress.")
+@click.option("--patience", type=click.IntRange(min=1), help="Stop after this many epochs without progress.")
 @click.option(
     "--method",
     type=click.Choice(["lora", "qlora", "distill", "dpo", "kto", "full"]),
@@ -36,12 +36,12 @@ from freehold.types.training import Search
     "--preview",
     "preview_count",
     type=click.IntRange(1, 100),
-    help="Show so many samples as tokens, what is learned in colour. Trains nothing.",
+    help="Show this many samples as tokens, with what is learned in colour. Trains nothing.",
 )
 @click.option("--trials", type=click.IntRange(min=2), default=8, show_default=True, help="Of a search.")
 @config_option
 @json_option
-def command(
+def command(  # click passes each option
     base: str | None,
     dataset: str | None,
     name: str | None,
@@ -75,8 +75,7 @@ def command(
     from freehold.workflows.train.train import train_project, training_inputs
 
     project = open_project(config_path)
-    given = {key: value for key, value in options.items() if value is not None}
-    config = msgspec.structs.replace(project.config.train, **given)
+    config = msgspec.structs.replace(project.config.train, **stated(options))
     if dry_run or preview_count is not None:
         from freehold.cli.train.training_plan import tell
 
@@ -133,4 +132,4 @@ def print_search(search: Search) -> None:
         )
     Console(highlight=False).print(table)
     if not search.complete:
-        click.echo("the time was over before all trials were made; the same command goes on", err=True)
+        click.echo("time ran out before all trials were made; the same command goes on", err=True)

@@ -1,0 +1,47 @@
+import pytest
+
+MODEL = "Qwen/Qwen3-8B"
+
+
+def test_a_model_has_its_rank_and_its_memory(freehold):
+    found = freehold("assess", MODEL, "--machine", "L4", "--json").json
+    assert [(row["model"], row["outcome"]) for row in found["rows"]] == [(MODEL, "shortlisted")]
+    assert found["machine"] == "L4"
+    shown = freehold("assess", MODEL, "--machine", "L4")
+    assert shown.code == 0
+    assert f"  1 {MODEL}" in shown.out
+    assert f'models = ["{MODEL}"]' in shown.out
+
+
+def test_no_model_left_is_exit_code_1_with_the_reason(freehold):
+    ran = freehold("assess", MODEL, "--machine", "L4", "--context", "40000000")
+    assert ran.code == 1
+    assert "no model is left" in ran.out
+
+
+def test_the_first_of_the_list_are_written_into_the_project(freehold, project):
+    ran = freehold("assess", MODEL, "--machine", "L4", "--write", "1")
+    assert ran.code == 0, ran.err
+    assert f'models = ["{MODEL}"]' in (project / "freehold.toml").read_text()
+    assert "wrote [candidates]" in ran.err
+
+
+def test_mistakes(refused, freehold):
+    refused(
+        "assess",
+        "--machine",
+        "Qfoo",
+        message="accelerator Qfoo is not in the catalog",
+        hint="--machine FILE.toml",
+    )
+    refused("assess", "--write", "1", message="freehold.toml: no such file", hint="freehold init")
+    assert "write 2.5 or 2-3.5" in freehold("assess", "--usd-per-hour", "x").err
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_it_fits_the_terminal(freehold, project, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = freehold("assess", "--machine", "L4", "--all").out
+    lines = shown.partition("\n[candidates]")[0].splitlines()
+    # A name longer than its column pushes its row to the right.
+    assert max(len(line) for line in lines if max(map(len, line.split()), default=0) <= 40) <= columns

@@ -1,0 +1,114 @@
+"""The command line as a person meets it: what comes out, what is said, how it ends."""
+
+import json
+import signal
+import subprocess
+import sys
+from typing import NamedTuple
+
+import pytest
+
+from freehold.cli.main import main
+from freehold.gateway.serve import free_port
+from freehold.hardware.probes import bandwidth
+
+
+class Ran(NamedTuple):
+    """How a command ended: exit code, stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def freehold(monkeypatch, capsys, tmp_path):
+    """Run ``freehold …`` in an empty folder, with a home of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(bandwidth, "BLOCK_BYTES", 4 << 20)  # memory is measured in a moment
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["freehold", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as stopped:
+            code = stopped.code
+        return Ran(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def refused(freehold):
+    """Run ``freehold …``, which ends with an error of one line that says `message`, and a hint that says `hint`."""
+
+    def run(*arguments, message, hint=None):
+        ran = freehold(*arguments)
+        assert ran.code == 2, ran
+        lines = ran.err.splitlines()
+        errors = [line for line in lines if line.startswith("error: ")]
+        hints = [line for line in lines if line.startswith("hint: ")]
+        assert len(errors) == 1 and message in errors[0], ran.err
+        assert hint is None or (len(hints) == 1 and hint in hints[0]), ran.err
+        assert "Traceback" not in ran.err
+
+    return run
+
+
+@pytest.fixture
+def project(freehold, tmp_path):
+    """A project without traffic: the folder the commands run in."""
+    (tmp_path / "freehold.toml").write_text(
+        '[app]\nname = "support"\n'
+        '[incumbent]\nmodel = "gpt-4o"\nbase_url = "http://127.0.0.1:1"\n'
+        '[curate]\npersonal_data = "patterns"\n'
+        '[serve]\nengine = "echo"\n'
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def traffic(freehold, project):
+    """A project whose store has 80 imported requests, half of them with a right answer."""
+    with (project / "traffic.jsonl").open("w") as file:
+        for number in range(80):
+            pair = {
+                "request": {
+                    "model": "gpt-4o",
+                    "messages": [{"role": "user", "content": f"message {number}"}],
+                },
+                "response": {"choices": [{"message": {"role": "assistant", "content": "yes"}}]},
+                "gold": "yes" if number % 2 else None,
+                "conversation_id": f"c{number // 2}",
+            }
+            file.write(json.dumps(pair) + "\n")
+    assert freehold("import", "traffic.jsonl").code == 0
+    return project
+
+
+@pytest.fixture
+def serving(freehold, project, tmp_path):
+    """``freehold serve echo`` in the project's folder, really running; what it told about itself."""
+    command = [sys.executable, "-m", "freehold", "serve", "echo", "--port", str(free_port()), "--json"]
+    with (
+        (tmp_path / "serve.err").open("w") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=project) as process,
+    ):
+        try:
+            told = ""
+            while not told.endswith("\n}\n"):
+                line = process.stdout.readline()
+                assert line, (tmp_path / "serve.err").read_text()
+                told += line
+            yield json.loads(told)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)

@@ -1,0 +1,46 @@
+import pytest
+
+
+@pytest.fixture
+def dataset(freehold, traffic):
+    return freehold("dataset", "build", "--json").json
+
+
+def test_a_build_is_listed_and_shown(freehold, dataset):
+    assert sum(split["samples"] for split in dataset["splits"]) == 80
+    assert freehold("dataset", "list", "--json").json == [dataset]
+    assert freehold("dataset", "show", dataset["id"][:8], "--json").json == dataset
+    shown = freehold("dataset", "show").out
+    assert shown.startswith(f"support {dataset['id']}\n")
+    assert f"  train      sha256 {dataset['splits'][0]['sha256']}" in shown
+
+
+def test_the_card_says_what_is_in_it(freehold, dataset):
+    card = freehold("dataset", "card", "--json").json
+    assert card["dataset_id"] == dataset["id"]
+    assert freehold("dataset", "card").out.startswith("#")
+
+
+def test_a_check_keeps_nothing(freehold, traffic):
+    assert freehold("dataset", "check", "--json").json["dataset_id"] == ""
+    ran = freehold("dataset", "list")
+    assert (ran.out, "freehold dataset build makes one" in ran.err) == ("", True)
+
+
+def test_two_builds_are_compared(freehold, dataset, project):
+    config = project / "freehold.toml"
+    config.write_text(config.read_text() + "[data]\nheld_out = 0.5\n")
+    other = freehold("dataset", "build", "--json").json
+    found = freehold("dataset", "diff", dataset["id"], other["id"], "--json").json
+    assert (found["old"], found["new"]) == (dataset["id"], other["id"])
+    assert found["recipe"]["held_out"] == [0.2, 0.5]
+    shown = freehold("dataset", "diff", dataset["id"], other["id"]).out
+    assert "  recipe     held_out: 0.2 → 0.5" in shown
+    assert "  moved      " in shown
+
+
+def test_mistakes(refused, freehold, project):
+    refused("dataset", "build", message="no complete traces in the store", hint="freehold import FILE")
+    refused("dataset", "show", message="no dataset yet", hint="freehold dataset build")
+    refused("dataset", "diff", "a", "b", message="no dataset", hint="freehold dataset build")
+    refused("dataset", "doubts", message="no adapter yet", hint="freehold train")

@@ -1,0 +1,41 @@
+import json
+
+
+def test_the_latest_are_listed(freehold, traffic):
+    found = freehold("traces", "list", "-n", "3", "--json").json
+    assert len(found) == 3
+    shown = freehold("traces", "list", "-n", "3").out.splitlines()
+    assert [line.split()[0] for line in shown] == [trace["id"] for trace in found]
+
+
+def test_one_is_shown_by_the_beginning_of_its_id(freehold, traffic):
+    (trace,) = freehold("traces", "list", "-n", "1", "--json").json
+    assert freehold("traces", "show", trace["id"][:12], "--json").json == trace
+    shown = freehold("traces", "show", trace["id"][:12]).out
+    assert f"trace        {trace['id']}" in shown
+    assert shown.endswith("\nassistant: yes\n")
+
+
+def test_they_are_exported(freehold, traffic):
+    made = freehold("traces", "export", "out.jsonl", "--json").json
+    assert (made["traces"], made["format"]) == (80, "jsonl")
+    lines = (traffic / "out.jsonl").read_text().splitlines()
+    assert len(lines) == 80 and all(json.loads(line)["id"] for line in lines)
+
+
+def test_a_filter_that_fits_none_is_said_so(freehold, traffic, project):
+    ran = freehold("traces", "list", "--route", "other")
+    assert (ran.code, ran.out) == (0, "")
+    assert "leave out a filter" in ran.err
+
+
+def test_none_yet(freehold, project):
+    assert "freehold up --capture patterns keeps some" in freehold("traces", "list").err
+    assert freehold("traces", "list", "--json").json == []
+
+
+def test_mistakes(refused, traffic):
+    refused(
+        "traces", "show", "zzzz", message="no trace has an id starting with zzzz", hint="freehold traces list"
+    )
+    refused("traces", "list", "--since", "soon", message="soon", hint="7d")

@@ -1,0 +1,41 @@
+import json
+
+import pytest
+
+
+@pytest.fixture
+def log(tmp_path):
+    rows = [
+        {
+            "request": {"model": "gpt-4o", "messages": [{"role": "user", "content": f"message {number}"}]},
+            "response": {
+                "choices": [{"message": {"role": "assistant", "content": "yes" if number % 2 else "no"}}]
+            },
+        }
+        for number in range(80)
+    ]
+    (tmp_path / "traffic.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+
+def test_a_project_is_written_from_a_log(freehold, log, tmp_path):
+    drafted = freehold("init", "traffic.jsonl", "--dir", "app", "--json").json
+    assert (drafted["incumbent"], drafted["scorer"]) == ("gpt-4o", "label")
+    assert 'model = "gpt-4o"' in (tmp_path / "app" / "freehold.toml").read_text()
+
+
+def test_people_are_told_what_was_read_and_what_is_left_to_say(freehold, log):
+    shown = freehold("init", "traffic.jsonl").out
+    assert shown.startswith("traffic.jsonl: request/response pairs, 80 records, 0 rejected\n")
+    assert "\n  model   gpt-4o\n" in shown
+    assert shown.endswith("Then: freehold migrate\n")
+
+
+def test_without_a_log_traffic_comes_first(freehold):
+    assert freehold("init", "--incumbent", "gpt-4o").out.endswith("Then: freehold up\n")
+
+
+def test_mistakes(refused, freehold, log):
+    refused("init", "gone.jsonl", message="gone.jsonl: no such file")
+    freehold("init", "traffic.jsonl")
+    refused("init", "traffic.jsonl", message="freehold.toml is there already", hint="--replace")
+    assert freehold("init", "traffic.jsonl", "--replace").code == 0

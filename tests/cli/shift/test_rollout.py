@@ -1,0 +1,45 @@
+"""What moves traffic is in tests/workflows/shift/rollout."""
+
+import pytest
+
+
+@pytest.fixture
+def begun(freehold, project):
+    ran = freehold("rollout", "start", "--candidate", "base:app", "--json")
+    assert ran.code == 0, ran.err
+    return ran.json
+
+
+def test_it_begins_with_mirroring_and_is_not_ready_yet(freehold, begun):
+    assert (begun["route"], begun["state"]) == ("support", "shadow")
+    ran = freehold("rollout", "status", "--json")
+    assert ran.code == 3
+    assert ran.json["rollout"]["id"] == begun["id"] and ran.json["missing"]
+    shown = freehold("rollout", "status").out
+    assert shown.startswith("route support: shadow\ntest ") and "\nnot yet: " in shown
+
+
+def test_pausing_and_going_back_are_told(freehold, begun):
+    assert freehold("rollout", "pause", "--why", "lunch").out.startswith("route support: paused")
+    assert (
+        freehold("rollout", "rollback", "--why", "complaints").out
+        == "route support: rolled_back (complaints)\n"
+    )
+    assert freehold("rollout", "status").code == 1
+
+
+def test_the_log_is_played_against_assumed_faults(freehold, traffic):
+    made = freehold("rollout", "simulate", "--runs", "50", "--users", "200", "--drop", "0.5", "--json").json
+    assert (made["runs"], made["users"], made["log_requests"]) == (50, 200, 80)
+    assert {row["what"] for row in made["rows"]} >= {"quality", "errors"}
+
+
+def test_mistakes(refused, project):
+    refused("rollout", "status", message="the route support has no rollout", hint="freehold rollout start")
+    refused("rollout", "start", message="candidate", hint="--candidate")
+    refused("rollout", "rollback", "--route", "other", message="other")
+
+
+def test_a_step_forward_is_refused_with_what_is_missing(refused, begun):
+    refused("rollout", "advance", "--force", "--route", "other", message="other")
+    refused("rollout", "promote", message="not yet: ", hint="freehold rollout status")

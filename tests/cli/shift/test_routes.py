@@ -1,0 +1,39 @@
+"""What a change does is in tests/workflows/shift/test_routes.py."""
+
+import pytest
+
+
+@pytest.fixture
+def route(freehold, project):
+    ran = freehold(
+        "routes",
+        "set",
+        "support",
+        "--model",
+        "gpt-4o",
+        "--incumbent",
+        "incumbent",
+        "--why",
+        "first",
+        "--json",
+    )
+    assert ran.code == 0, ran.err
+    return ran.json
+
+
+def test_a_route_is_listed_shown_and_has_a_history(freehold, route):
+    assert freehold("routes", "show", "support", "--json").json["revision"] == route["revision"] == 1
+    assert [line["route"]["name"] for line in freehold("routes", "list", "--json").json] == ["support"]
+    assert "support" in freehold("routes", "list").out
+    assert "\nincumbent  incumbent\n" in freehold("routes", "show", "support").out
+    assert [change["why"] for change in freehold("routes", "history", "support", "--json").json] == ["first"]
+    assert freehold("routes", "remove", "support").err == "removed the route support\n"
+    assert freehold("routes", "list", "--json").json == []
+
+
+def test_mistakes(refused, freehold, route):
+    refused("routes", "show", "other", message="the store has no route other", hint="routes here: support")
+    refused("routes", "remove", "other", message="no route other")
+    refused("routes", "set", "support", "--limit", "concurrency=x", message="limit concurrency is 'x'")
+    assert "nothing to change: name an option" in freehold("routes", "set", "support").err
+    assert "--header takes NAME=VALUE" in freehold("routes", "set", "support", "--header", "x").err

@@ -1,0 +1,17 @@
+"""What a check finds is in tests/workflows/watch/test_watch.py."""
+
+
+def test_no_checks_yet(freehold, project):
+    assert freehold("watch", "--history", "--json").json == []
+    ran = freehold("watch", "--history")
+    assert (ran.out, ran.err) == ("", "no checks yet: freehold watch --once makes one\n")
+
+
+def test_mistakes(refused, freehold, project):
+    refused("watch", "--once", message="the store has no route support")
+    freehold("rollout", "start", "--candidate", "base:app")
+    refused("watch", "--once", message="only a promoted one is watched", hint="freehold rollout status")
+    for budget in ("x", "-1", "nan"):
+        assert (
+            f"--budget takes dollars, not '{budget}'" in freehold("watch", "--once", "--budget", budget).err
+        )

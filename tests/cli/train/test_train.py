@@ -1,0 +1,35 @@
+"""Training itself is in tests/training and tests/workflows/train."""
+
+import pytest
+
+from freehold.cli.train.train import print_search
+from freehold.types.training import Search, SearchTrial
+
+
+def test_mistakes(refused, freehold, traffic, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_OFFLINE", "1")
+    refused("train", message="no dataset", hint="freehold dataset build")
+    freehold("dataset", "build")
+    refused("train", "--dataset", "zz", message="no dataset zz", hint="known: support")
+    refused(
+        "train", "--base", "org/gone", message="weights of org/gone are not here", hint="FREEHOLD_OFFLINE"
+    )
+    assert "'rlhf' is not one of" in freehold("train", "--method", "rlhf").err
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_search_is_a_table_with_the_best_marked(capsys, monkeypatch, complete):
+    monkeypatch.setenv("COLUMNS", "120")
+    trials = (
+        SearchTrial(rung=0, r=8, learning_rate=1e-4, epochs=1.0, failed="the loss is not a number"),
+        SearchTrial(rung=0, r=16, learning_rate=2e-4, epochs=1.0, validation_loss=0.5, validation_score=0.75),
+    )
+    print_search(
+        Search(id="s", base_model="test/tiny", dataset_id="d", trials=trials, best=1, complete=complete)
+    )
+    shown = capsys.readouterr()
+    header, first, second = shown.out.splitlines()
+    assert header.split() == ["rung", "rank", "rate", "epochs", "right", "loss", "steps", "seconds"]
+    assert "the loss is not a number" in first
+    assert second.split()[:6] == ["best", "1", "16", "0.0002", "1", "75.0%"]
+    assert ("the same command goes on" in shown.err) is not complete
