@@ -149,7 +149,7 @@ def test_ranks_and_alphas_of_single_layers_are_kept(tmp_path):
         tmp_path / "a", tensors, r=4, lora_alpha=8, rank_pattern={"layers.1.mlp.down_proj": 2},
         alpha_pattern={"layers.1.mlp.down_proj": 10},
     )  # fmt: skip
-    made = peft.converted(folder, BASE, tmp_path)
+    made = peft.convert_adapter(folder, BASE, tmp_path)
     for number, scale in ((0, 8 / 4), (1, 10 / 2)):
         expected = tensors[layer.format(number, "B")] @ tensors[layer.format(number, "A")] * scale
         assert np.allclose(change(made, f"blk.{number}.ffn_down"), expected, rtol=1e-5)
@@ -168,7 +168,7 @@ def test_bfloat16_is_read(tmp_path):
     body = data.astype("<u2").tobytes() + np.array([0.5, 4.0], "<f2").tobytes()
     (folder / "adapter_model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + body)
     (folder / "adapter_config.json").write_text('{"r": 1, "lora_alpha": 1}')
-    made = peft.converted(folder, BASE, tmp_path)
+    made = peft.convert_adapter(folder, BASE, tmp_path)
     assert change(made, "blk.0.ffn_up").tolist() == [[0.75, -1.0], [6.0, -8.0]]
 
 
@@ -187,7 +187,7 @@ def test_what_llamacpp_cannot_serve_is_refused_with_a_way_out(tmp_path, config, 
         tmp_path / "a", {f"base_model.model.model.{tensor}": np.zeros((1, 2), "float32")}, r=1, **config
     )
     with pytest.raises(EngineError, match=says) as caught:
-        peft.converted(folder, BASE, tmp_path)
+        peft.convert_adapter(folder, BASE, tmp_path)
     assert "merge" in caught.value.hint
     assert not list(tmp_path.rglob("*.gguf"))
 
@@ -196,7 +196,7 @@ def test_damaged_files_are_one_line(tmp_path):
     folder = write(tmp_path / "a", {"base_model.model.x.lora_A.weight": np.zeros((1, 2), "float32")}, r=1)
     (folder / "adapter_model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}")
     with pytest.raises(InputError, match="safetensors"):
-        peft.converted(folder, BASE, tmp_path)
+        peft.convert_adapter(folder, BASE, tmp_path)
     (folder / "adapter_config.json").write_text("{")
     with pytest.raises(InputError, match=r"adapter_config\.json"):
-        peft.converted(folder, BASE, tmp_path)
+        peft.convert_adapter(folder, BASE, tmp_path)

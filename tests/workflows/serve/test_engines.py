@@ -41,7 +41,7 @@ def test_a_comparison_on_a_busy_machine_says_so(tmp_path, monkeypatch, load_aver
     shown = Silent()
     monkeypatch.setattr(shown, "say", said.append, raising=False)
     monkeypatch.setattr(engines, "load_average", lambda: load_average)
-    monkeypatch.setattr(engines, "measure_beside", measured)
+    monkeypatch.setattr(engines, "measure_interleaved", measured)
     monkeypatch.setattr(
         engines.serve, "plan", lambda *_, **__: ServePlan(engine="llamacpp", model="m", weights_path="w.gguf")
     )

@@ -52,8 +52,8 @@ class Machine:
         self.asked = 0
         self.dies_at = None
         self.agrees = {"Q4_0": 1.0, "Q8_0": 1.0}
-        monkeypatch.setattr(tuner, "measure_beside", self.measure)
-        monkeypatch.setattr(tuner, "beside", self.beside)
+        monkeypatch.setattr(tuner, "measure_interleaved", self.measure)
+        monkeypatch.setattr(tuner, "drive_interleaved", self.beside)
         monkeypatch.setattr(tuner.agreement, "next_tokens", self.next_tokens)
 
     async def measure(self, plans, **_):
@@ -211,12 +211,12 @@ def test_a_way_must_be_clearly_faster_than_the_first():
 
 def test_ways_say_what_is_different():
     first = settings_of()
-    assert settings_of(threads=1).says(first) == "threads 1"
-    assert tuning.with_options(first, micro_batch=256).says(first) == "micro batch 256"
-    assert first.says(first) == "as before"
-    assert "Q4_1" in first.says()
+    assert settings_of(threads=1).describe(first) == "threads 1"
+    assert tuning.with_options(first, micro_batch=256).describe(first) == "micro batch 256"
+    assert first.describe(first) == "as before"
+    assert "Q4_1" in first.describe()
     guess = tuning.with_options(first, speculative="ngram-simple", match_tokens=2, draft_tokens=6)
-    assert guess.says(first) == "guess by ngram-simple 2→6"
+    assert guess.describe(first) == "guess by ngram-simple 2→6"
 
 
 def test_the_table_names_each_way_once(project, machine):
@@ -237,10 +237,10 @@ def test_the_table_names_each_way_once(project, machine):
 
 
 def test_the_id_follows_machine_and_model(monkeypatch):
-    here = tuning.tuned_id("Org/M", cores=2)
-    assert here == tuning.tuned_id("org/m", cores=2) != tuning.tuned_id("org/m", cores=4)
+    here = tuning.tuning_id("Org/M", cores=2)
+    assert here == tuning.tuning_id("org/m", cores=2) != tuning.tuning_id("org/m", cores=4)
     monkeypatch.setattr(tuning, "cpu_name", lambda: "another")
-    assert tuning.tuned_id("org/m", cores=2) != here
+    assert tuning.tuning_id("org/m", cores=2) != here
 
 
 def test_missing_quantizations_are_written_by_the_build(project, machine, monkeypatch, tmp_path):

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 pytest.importorskip("torch")
 
 from tests.training.conftest import make_model, make_tokenizer, task_samples, weights_at, write_dataset
-from tests.training.output.test_merge import adapter_on, gguf_of
+from tests.training.output.merging import adapter_on, gguf_of
 
 from freehold.cli.train.adapters import command
 from freehold.errors import EngineError, StorageError, UsageError, WeightsError

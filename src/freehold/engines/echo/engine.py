@@ -11,7 +11,7 @@ from freehold.engines import ports
 from freehold.engines.echo.options import EchoOptions, read_answers
 from freehold.engines.engine import EngineHealth, RunningEngine
 from freehold.engines.options import read
-from freehold.engines.supervisor import Program, Supervised
+from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.errors import UsageError
 from freehold.types.endpoint import Capabilities, Endpoint, EngineName, ServedModel, ServePlan
 
@@ -46,7 +46,7 @@ class EchoEngine:
                 (sys.executable, "-m", "freehold.engines.echo.child"), {}, msgspec.json.encode(ported) + b"\n"
             )
 
-        running = Supervised(
+        running = SupervisedProcess(
             program,
             name=name,
             host=plan.host,

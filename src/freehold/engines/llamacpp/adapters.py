@@ -18,7 +18,7 @@ def file_of(mount: AdapterMount, base: dict[str, object]) -> Path:
     """The GGUF of an adapter: the path itself, or the only GGUF in the folder it names. Of a folder that has only what
     PEFT writes, one that is made from it for a base with this metadata.
 
-    Raises `InputError` when there is none, or several, and what `peft.converted` raises.
+    Raises `InputError` when there is none, or several, and what `peft.convert_adapter` raises.
     """
     path = Path(mount.path)
     if not path.is_dir() and path.name != peft.WEIGHTS:
@@ -26,7 +26,7 @@ def file_of(mount: AdapterMount, base: dict[str, object]) -> Path:
     folder = path if path.is_dir() else path.parent
     found = sorted(folder.glob("*.gguf"))
     if not found and (folder / peft.WEIGHTS).is_file():
-        return peft.converted(folder, base, load_settings().home)
+        return peft.convert_adapter(folder, base, load_settings().home)
     if len(found) != 1:
         count = "no GGUF file" if not found else f"{len(found)} GGUF files"
         raise InputError(

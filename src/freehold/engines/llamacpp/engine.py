@@ -14,7 +14,7 @@ from freehold.engines.llamacpp import adapters, native
 from freehold.engines.llamacpp.options import KV_TYPES, QUANTIZED_KV, LlamaOptions, check
 from freehold.engines.llamacpp.program import program
 from freehold.engines.options import read
-from freehold.engines.supervisor import Program, Supervised
+from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.engines.weights.check import format_of
 from freehold.errors import EngineError, MissingExtraError, UsageError
 from freehold.hardware.gguf_header import read_header
@@ -89,7 +89,7 @@ class LlamaEngine:
         def command(port: int) -> Program:
             return program(msgspec.structs.replace(plan, port=port), options, chosen)
 
-        running = Supervised(
+        running = SupervisedProcess(
             command,
             name=name,
             host=plan.host,

@@ -42,10 +42,10 @@ async def measure(plan: ServePlan, *, log_dir: Path, rounds: int = ROUNDS) -> St
     Prompts share nothing, and the prompt cache is off for them. Raises what a start raises, and `EngineError`
     when the engine does not tell its timings.
     """
-    return (await measure_beside([plan], log_dir=log_dir, rounds=rounds))[0]
+    return (await measure_interleaved([plan], log_dir=log_dir, rounds=rounds))[0]
 
 
-async def measure_beside(
+async def measure_interleaved(
     plans: Sequence[ServePlan],
     *,
     log_dir: Path,

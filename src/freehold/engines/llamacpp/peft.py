@@ -27,7 +27,7 @@ WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _WAY_OUT = "merge it into its base and serve that: freehold adapters export, or PEFT's merge_and_unload"
 
 
-def converted(folder: Path, base: dict[str, object], home: Path) -> Path:
+def convert_adapter(folder: Path, base: dict[str, object], home: Path) -> Path:
     """The GGUF of the adapter in `folder` for a base with this metadata; made once, kept under `home` by its content.
 
     Raises `InputError` (damaged files), `EngineError` (what llama.cpp cannot do) and `StorageError`.
@@ -76,7 +76,7 @@ def _write(folder: Path, base: dict[str, object], target: Path) -> None:
         if half.group(1) == "B":
             if architecture == "llama" and name.endswith(("attn_q", "attn_k")):
                 kind = "head_count" if name.endswith("attn_q") else "head_count_kv"
-                values = _turned(values, _number(base, architecture, f"attention.{kind}"))
+                values = _permuted(values, _number(base, architecture, f"attention.{kind}"))
             own = _scale(config, ranks.get(layer, rank), _alpha(config, layer, float(scale * rank)))
             values = values * (own * ranks.get(layer, rank) / (scale * rank))
         writer.add_tensor(f"{name}.weight.lora_{half.group(1).lower()}", values.astype("float32"))
@@ -131,7 +131,7 @@ def _number(base: dict[str, object], architecture: str, name: str) -> int:
     return found
 
 
-def _turned(rows: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
+def _permuted(rows: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
     """Output rows in the order of llama.cpp, which turns neighbours where the model's own code turns halves."""
     return (
         rows.reshape(heads, 2, rows.shape[0] // heads // 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)

@@ -12,9 +12,9 @@ import msgspec
 from freehold.engines import ports
 from freehold.engines.engine import EngineHealth, RunningEngine
 from freehold.engines.options import read
-from freehold.engines.supervisor import Program, Supervised
+from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.engines.vllm import environment, program
-from freehold.engines.vllm.environment import Installed
+from freehold.engines.vllm.environment import Installation
 from freehold.engines.vllm.options import KV_TYPES, VllmOptions
 from freehold.engines.vllm.tools import with_parser
 from freehold.engines.vllm.weights import adapter_folder, check_adapter, check_weights, template_of
@@ -79,7 +79,7 @@ class VllmRunning:
     """
 
     def __init__(
-        self, plan: ServePlan, options: VllmOptions, found: Installed, *, log_dir: Path, name: str
+        self, plan: ServePlan, options: VllmOptions, found: Installation, *, log_dir: Path, name: str
     ) -> None:
         self._plan = _with_folders(plan)
         self._options = options
@@ -88,7 +88,7 @@ class VllmRunning:
         self._rank = _rank(plan, options)
         self._slots = program.slots_for(plan, options, device=found.device)
         self._shape = check_weights(plan, has_template=True)
-        self._child = Supervised(
+        self._child = SupervisedProcess(
             self._program,
             name=name,
             host=plan.host,
@@ -220,7 +220,7 @@ class VllmRunning:
             raise EngineError(f"{self._name} refused {path}: {reply.status}: {said[:300]}")
 
 
-def which(options: VllmOptions) -> Installed:
+def which(options: VllmOptions) -> Installation:
     """The environment to run. Raises `EngineError` when there is none."""
     home = load_settings().home
     if options.python is not None:
@@ -230,7 +230,7 @@ def which(options: VllmOptions) -> Installed:
         device = "cuda" if environment.has_gpu() else "cpu"
         if own is not None and own.python == options.python:
             return own
-        return Installed(
+        return Installation(
             flavour="own",
             version="",
             python=options.python,

@@ -65,7 +65,7 @@ FLAVOURS = {
 }
 
 
-class Installed(Record, frozen=True, kw_only=True):
+class Installation(Record, frozen=True, kw_only=True):
     """A finished environment. `device` is what vLLM itself found: ``cpu``, ``cuda``, ``rocm`` …"""
 
     flavour: str
@@ -82,16 +82,16 @@ def folder(home: Path, flavour: str) -> Path:
     return home / "engines" / flavour / FLAVOURS[flavour].version
 
 
-def read(home: Path, flavour: str) -> Installed | None:
+def read(home: Path, flavour: str) -> Installation | None:
     """The finished environment of a flavour, when it is there."""
     try:
-        found = msgspec.json.decode((folder(home, flavour) / "install.json").read_bytes(), type=Installed)
+        found = msgspec.json.decode((folder(home, flavour) / "install.json").read_bytes(), type=Installation)
     except (OSError, msgspec.DecodeError):
         return None
     return found if Path(found.python).is_file() else None
 
 
-def find(home: Path) -> Installed | None:
+def find(home: Path) -> Installation | None:
     """The environment to run: the GPU's where there is a GPU, else the CPU's, else whichever is there."""
     order = ("vllm", "vllm-cpu") if has_gpu() else ("vllm-cpu", "vllm")
     return next((found for name in order if (found := read(home, name)) is not None), None)
@@ -102,7 +102,7 @@ def has_gpu() -> bool:
     return Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists()
 
 
-def install(home: Path, flavour: str, progress: Progress) -> Installed:
+def install(home: Path, flavour: str, progress: Progress) -> Installation:
     """Install a flavour, or go on where an earlier run stopped; returns at once when it is finished.
 
     Raises `UsageError` (no such flavour, a system it does not run on), `EngineError` (pip's refusal, no CPU build of
@@ -150,13 +150,13 @@ class _Install:
         self.python = place / "venv" / "bin" / "python"
         self.log = place / "install.log"
 
-    def run(self) -> Installed:
+    def run(self) -> Installation:
         self._room()
         self._environment()
         if self.flavour.left_out or self.flavour.alias:
             wheel = self._wheel()
             requirements = self.place / "requirements.txt"
-            wanted = kept(requirements_of(wheel), self.flavour.left_out)
+            wanted = without_packages(requirements_of(wheel), self.flavour.left_out)
             requirements.write_text("\n".join(wanted) + "\n", encoding="utf-8")
             self._torch(wanted)
             self._pip("install what it needs", ["install", "--no-compile", "-r", str(requirements)])
@@ -229,7 +229,7 @@ class _Install:
         done = subprocess.run([self.python, "-c", code], capture_output=True, text=True, check=True)
         return Path(done.stdout.strip())
 
-    def _check(self) -> Installed:
+    def _check(self) -> Installation:
         """Let the environment import vLLM and say what it found; then, and only then, call it installed."""
         self.progress.step("import vLLM", note="the first time takes longest")
         code = (
@@ -255,7 +255,7 @@ class _Install:
             )
         version, torch, transformers, device = json.loads(lines[-1])
         shutil.rmtree(self.place / "wheels", ignore_errors=True)
-        found = Installed(
+        found = Installation(
             flavour=self.name,
             version=version,
             python=str(self.python),
@@ -331,7 +331,7 @@ def requirements_of(wheel: Path) -> list[str]:
     return [line for line in found if not re.search(r"extra\s*==", line)]
 
 
-def kept(requirements: list[str], left_out: tuple[str, ...]) -> list[str]:
+def without_packages(requirements: list[str], left_out: tuple[str, ...]) -> list[str]:
     """`requirements` without the packages of these names."""
     names = {name.lower() for name in left_out}
     return [

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold.engines.weights.check import format_of
-from freehold.engines.weights.converted import source_of
+from freehold.engines.weights.conversion import source_of
 from freehold.errors import EngineError, InputError
 from freehold.types.endpoint import AdapterMount, ServePlan
 

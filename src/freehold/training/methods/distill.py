@@ -32,8 +32,8 @@ class DistillTrainer(LoraTrainer):
         hidden = self._hidden(packed)
         each = hidden.new_empty(len(packed.targets), dtype=torch.float32)
         hard = cross_entropy_sum(hidden, self._head, packed.targets, softcap=self._softcap, each=each)
-        self.remember(samples, packed, each)
-        rows, soft = _placed(samples)
+        self.record_losses(samples, packed, each)
+        rows, soft = _soft_rows(samples)
         if not rows or self.config.soft_share == 0:
             return hard, len(packed.targets), packed.plain_tokens
         at = packed.targets.new_tensor(rows)
@@ -75,7 +75,7 @@ class DistillTrainer(LoraTrainer):
         return total
 
 
-def _placed(samples: Sequence[TaughtSample]) -> tuple[list[int], list[Any]]:
+def _soft_rows(samples: Sequence[TaughtSample]) -> tuple[list[int], list[Any]]:
     """Rows of the packed targets that have a teacher's distribution, in the order `pack` lays samples out."""
     rows: list[int] = []
     soft: list[Any] = []

@@ -83,9 +83,9 @@ class PreferenceTrainer(TrainerBase):
             torch.autograd.backward(computed)
             loss += float(computed.detach())
             tokens += sum(len(one.ids) for one in part)
-        loss, count, tokens = self.gathered(loss, len(samples), tokens)
+        loss, count, tokens = self.sum_over_workers(loss, len(samples), tokens)
         self.parameters.gradient.div_(count)
-        self.move(loss, samples, rate)
+        self.apply_gradient(loss, samples, rate)
         return loss / count, int(tokens)
 
     def evaluate(self, samples: Sequence[Any]) -> ValidationResult:

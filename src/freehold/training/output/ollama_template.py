@@ -38,7 +38,7 @@ class Pieces(NamedTuple):
         return text + (self.answer if asked else "")
 
 
-def read_off(render: Render) -> Pieces | None:
+def infer_pieces(render: Render) -> Pieces | None:
     """The pieces of a template; None when it is not made of such pieces. `render` may raise `ValueError` or what
     jinja raises: a template that refuses a plain conversation is none of ours."""
     import jinja2

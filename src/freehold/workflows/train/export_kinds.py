@@ -14,7 +14,7 @@ from freehold.hardware.quantization import known
 from freehold.training.output.merge import merge
 from freehold.training.output.merge_gguf import QUANTIZATIONS
 from freehold.training.output.merge_job import MergeJob, Precision
-from freehold.training.output.ollama_template import go_template, modelfile, read_off
+from freehold.training.output.ollama_template import go_template, infer_pieces, modelfile
 from freehold.types.model import Weights
 from freehold.types.record import Record
 from freehold.types.training import Adapter
@@ -188,7 +188,7 @@ def _ollama_template(task: ExportTask) -> tuple[str | None, tuple[str, ...], tup
             messages=chat, add_generation_prompt=asked, raise_exception=refuse, tools=None, **tokens
         )
 
-    pieces = read_off(render)
+    pieces = infer_pieces(render)
     if pieces is None:
         return (
             None,

@@ -34,7 +34,7 @@ TRIALS = 8
 RUNGS = 3
 RANKS = (1.0, 0.5, 2.0, 4.0)
 RATES = (1.0, 0.4, 2.0)
-"""Factors on the configured rank and rate; their pairs are tried in `pairs`' order."""
+"""Factors on the configured rank and rate; their pairs are tried in `grid_around`' order."""
 
 
 class SearchOutcome(NamedTuple):
@@ -44,7 +44,7 @@ class SearchOutcome(NamedTuple):
     adapter: Adapter
 
 
-def pairs(config: FinetuneConfig, count: int) -> list[FinetuneConfig]:
+def grid_around(config: FinetuneConfig, count: int) -> list[FinetuneConfig]:
     """So many configurations around the given one, which is the first: nearest factors first, alpha kept in step
     with the rank."""
     grid = [(rank, rate) for rank in range(len(RANKS)) for rate in range(len(RATES))]
@@ -96,7 +96,7 @@ def search(
         raise UsageError(f"{trials} trial is no search", hint="--trials 8")
     config = defaults.resolved(config, base, dataset.split("train").samples)
     run = _HyperparameterSearch(project, config, dataset, base, name, progress, time.monotonic())
-    going = pairs(config, trials)
+    going = grid_around(config, trials)
     for rung, (count, epochs) in enumerate(halving(len(going), config.epochs)):
         ranked: list[tuple[tuple[float, float], FinetuneConfig]] = []
         for number, one in enumerate(going[:count]):
@@ -104,18 +104,18 @@ def search(
                 break
             progress.step(
                 f"rung {rung + 1} of {RUNGS}, trial {number + 1} of {min(count, len(going))}",
-                note=_words(one),
+                note=_describe(one),
             )
             trial = run.attempt(rung, msgspec.structs.replace(one, epochs=epochs))
             if trial.failed is None:
-                ranked.append((_worth(trial), one))
+                ranked.append((_rank_key(trial), one))
         ranked.sort(key=lambda pair: pair[0], reverse=True)
         going = [one for _, one in ranked]
         if not going:
             break
     if going and not run.over():
         longer = msgspec.structs.replace(going[0], epochs=2 * config.epochs)
-        progress.step("the best, twice as long", note=_words(longer))
+        progress.step("the best, twice as long", note=_describe(longer))
         run.attempt(RUNGS, longer)
     return run.end()
 
@@ -181,7 +181,7 @@ class _HyperparameterSearch:
         if not done:
             said = self.trials[0].failed if self.trials else "no trial was made"
             raise TrainingError(f"no trial could be trained; the first: {said}", hint="lower learning_rate")
-        best, chosen = max(done, key=lambda pair: _worth(pair[1]))
+        best, chosen = max(done, key=lambda pair: _rank_key(pair[1]))
         assert chosen.path is not None
         adapter = self._keep(Path(chosen.path))
         made = Search(
@@ -227,11 +227,11 @@ class _HyperparameterSearch:
         return kept
 
 
-def _worth(trial: SearchTrial) -> tuple[float, float]:
+def _rank_key(trial: SearchTrial) -> tuple[float, float]:
     """Higher is better: the share of right answers, then the lower loss."""
     loss = trial.validation_loss
     return trial.validation_score or 0.0, -(loss if loss is not None else float("inf"))
 
 
-def _words(config: FinetuneConfig) -> str:
+def _describe(config: FinetuneConfig) -> str:
     return f"r={config.r}, rate {config.learning_rate:g}, {config.epochs:g} epochs at the end"

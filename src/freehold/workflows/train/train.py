@@ -52,7 +52,7 @@ def train(
         config = msgspec.structs.replace(config, threads=settings.threads)
     together = None
     if cluster is not None and cluster.workers > 1:
-        together = training.Together(
+        together = training.WorkerGroup(
             workers=cluster.workers, address=cluster.address, cpus=cluster.cpus, gpus=cluster.gpus
         )
     job = training.make(

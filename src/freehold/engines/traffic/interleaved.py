@@ -17,7 +17,7 @@ ENOUGH = 3
 """Finished requests a stream without which a rate is a matter of luck."""
 
 
-async def beside(
+async def drive_interleaved(
     plans: Sequence[ServePlan],
     workload: RequestBodies,
     *,
