@@ -10,11 +10,6 @@ from freehold.types.endpoint import ServePlan
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 def plan(**options):
     return ServePlan(
         engine="echo", model="m", context_tokens=4096, parallel=4, options={"in_process": True, **options}
@@ -49,12 +44,3 @@ async def test_an_engine_that_never_answers_is_told(tmp_path):
             [plan(failure_rate=1.0)], forms("extraction", count=4), streams=1, seconds=0.1, rounds=1,
             log_dir=tmp_path,
         )  # fmt: skip
-
-
-def test_forms_are_the_same_each_time_and_share_their_instructions():
-    one, other = forms("extraction", count=8), forms("extraction", count=8)
-    assert one == other != forms("extraction", count=8, seed=1)
-    systems = {body["messages"][0]["content"] for body in one.bodies}
-    assert len(systems) == 1
-    assert len({body["messages"][1]["content"] for body in one.bodies}) == 8
-    assert forms("classification", count=2).bodies[0]["max_tokens"] < one.bodies[0]["max_tokens"]

@@ -11,6 +11,8 @@ from freehold.hardware.gguf_header import Header, HeaderTensor
 from freehold.types.endpoint import AdapterMount
 
 gguf = pytest.importorskip("gguf")
+
+
 BASE = {
     "general.architecture": "llama",
     "llama.block_count": 2,
@@ -46,6 +48,15 @@ def base_of(*, width=32, rows=48, layers=2):
         for name, dims in sizes.items()
     )
     return Header("base.gguf", BASE, tensors, 0)
+
+
+def write(folder, tensors, **config):
+    from safetensors.numpy import save_file
+
+    folder.mkdir(exist_ok=True)
+    save_file(tensors, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", **config}))
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -86,15 +97,6 @@ def test_values_that_are_no_numbers_are_refused(tmp_path):
     folder = write(tmp_path / "a", tensors, r=4)
     with pytest.raises(InputError, match=r"lora_A.weight holds values that are no numbers"):
         adapters.check(AdapterMount(name="m:x", path=str(folder)), base_of(), None)
-
-
-def write(folder, tensors, **config):
-    from safetensors.numpy import save_file
-
-    folder.mkdir(exist_ok=True)
-    save_file(tensors, folder / "adapter_model.safetensors")
-    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", **config}))
-    return folder
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
