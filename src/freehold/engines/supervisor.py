@@ -50,7 +50,7 @@ class Program(NamedTuple):
 
 
 class SupervisedProcess:
-    """A `RunningEngine` that is a child process. Make it with `supervise`."""
+    """A `RunningEngine` that is a child process."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class SupervisedProcess:
         )
 
     async def start(self, port: int) -> None:
-        """First start: one try for a given port, three for a free one of our choice."""
+        """First start: one try for a given port, three for a free one."""
         tries = 1 if port else 3
         for number in range(tries):
             self._port = ports.claim(self._host, port)
@@ -253,7 +253,7 @@ class SupervisedProcess:
     def _trim_log(self) -> None:
         """Set aside what a running child has written beyond the size of a log. It goes on in the same file, now empty:
         it appends, wherever the end is."""
-        with contextlib.suppress(OSError):  # a log that cannot be trimmed stops nobody
+        with contextlib.suppress(OSError):  # a log that cannot be trimmed is no reason to stop
             if self.log.stat().st_size > LOG_BYTES:
                 shutil.copyfile(self.log, self.log.with_suffix(".1.log"))
                 os.truncate(self.log, 0)

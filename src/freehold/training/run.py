@@ -36,7 +36,7 @@ _FEWEST_PACK_TOKENS = 256
 
 
 def finished(job: jobs.Job) -> Adapter | None:
-    """The adapter of this very job where it is there and its files are whole."""
+    """This job's adapter, when it exists and its files are whole."""
     adapter = read_manifest(Path(job.adapter_dir))
     if adapter is None or adapter.metadata.get("job") != job.id:
         return None

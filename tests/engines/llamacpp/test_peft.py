@@ -95,7 +95,7 @@ def test_values_that_are_no_numbers_are_refused(tmp_path):
         name.format("B"): np.ones((32, 4), "float32"),
     }
     folder = write(tmp_path / "a", tensors, r=4)
-    with pytest.raises(InputError, match=r"lora_A.weight holds values that are no numbers"):
+    with pytest.raises(InputError, match=r"lora_A.weight holds values that are not finite"):
         adapters.check(AdapterMount(name="m:x", path=str(folder)), base_of(), None)
 
 
@@ -180,8 +180,8 @@ def test_bfloat16_is_read(tmp_path):
         ({"use_dora": True}, "layers.0.mlp.up_proj.lora_A.weight", "DoRA"),
         ({"bias": "all"}, "layers.0.mlp.up_proj.lora_A.weight", "bias all"),
         ({"peft_type": "IA3"}, "layers.0.mlp.up_proj.lora_A.weight", "IA3"),
-        ({}, "embed_tokens.lora_embedding_A", "cannot put"),
-        ({}, "layers.0.something.lora_A.weight", "cannot put"),
+        ({}, "embed_tokens.lora_embedding_A", "cannot attach"),
+        ({}, "layers.0.something.lora_A.weight", "cannot attach"),
     ],
 )
 def test_what_llamacpp_cannot_serve_is_refused_with_a_way_out(tmp_path, config, tensor, says):

@@ -71,7 +71,7 @@ def test_what_cannot_become_a_gguf_says_what_can(tmp_path, tiny):
     said = json.loads(config.read_text())
     for change in ({"bias": "all"}, {"peft_type": "LOHA"}):
         config.write_text(json.dumps({**said, **change}))
-        with pytest.raises(TrainingError, match="no LoRA of linear layers alone"):
+        with pytest.raises(TrainingError, match="is not a LoRA of linear layers only"):
             merge_gguf.merge(job)
     with pytest.raises(TrainingError, match="no encoder for Q4_K_M"):
         merge_gguf.merge(msgspec.structs.replace(job, quantization="Q4_K_M"))

@@ -38,7 +38,7 @@ def file_of(mount: AdapterMount, base: dict[str, object]) -> Path:
 
 
 def check(mount: AdapterMount, base: Header, base_sha256: str | None) -> None:
-    """Raise `EngineError` when the adapter cannot be put on the base.
+    """Raise `EngineError` when the adapter cannot be attached to the base.
 
     `base` is the header of the base's GGUF, `base_sha256` its hash where known. An adapter that names the
     hash it was trained on is refused on any other weights: it would run, and answer worse.
@@ -66,8 +66,8 @@ def check(mount: AdapterMount, base: Header, base_sha256: str | None) -> None:
 
 
 def _check_shapes(mount: AdapterMount, adapter: Header, base: Header) -> None:
-    """Raise `EngineError` for a layer that the base has not, or in another shape: llama.cpp would end without a word
-    that helps. A's rows and B's columns are the rank; A is as wide as the layer, B as high."""
+    """Raise `EngineError` for a layer that the base does not have, or has in another shape: llama.cpp would end without
+    a helpful message. A's rows and B's columns are the rank; A is as wide as the layer, B as high."""
     hint = "mount it on the base it was trained on, or fetch it again"
     halves: dict[str, dict[str, tuple[int, ...]]] = {}
     for tensor in adapter.tensors:

@@ -105,7 +105,7 @@ class LlamaEngine:
 
 
 def _with_pooling(plan: ServePlan, options: LlamaOptions) -> LlamaOptions:
-    """Weights of a chat model say no way to pool, and llama.cpp refuses to embed without one: the mean, then."""
+    """A chat model's weights name no pooling, and llama.cpp refuses to embed without one: the mean, then."""
     if options.pooling != "auto" or not options.embeddings or plan.weights_path is None:
         return options
     metadata = read_header(Path(plan.weights_path)).metadata

@@ -110,7 +110,7 @@ def write(home: Path, found: TuningResult) -> Path:
 
 
 class Partial(Record, frozen=True, kw_only=True):
-    """A run under way. `asked` tells it from a run with other questions."""
+    """A run under way. `asked` tells it apart from a run with other questions."""
 
     asked: str
     trials: tuple[Trial, ...]

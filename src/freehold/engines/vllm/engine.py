@@ -75,7 +75,7 @@ class VllmEngine:
 class VllmRunning:
     """A running vLLM, whose adapters can be changed while it runs.
 
-    Adapters that were added or removed since the start are so after a restart too.
+    Adapters that were added or removed since the start stay so after a restart.
     """
 
     def __init__(
@@ -144,12 +144,12 @@ class VllmRunning:
 
     @property
     def has_room(self) -> bool:
-        """Whether another adapter can be put on without a restart: on a CPU the last slot stays empty."""
+        """Whether another adapter can be loaded without a restart: on a CPU the last slot stays empty."""
         full = self._found.device == "cpu" and len(self._plan.adapters) + 1 >= self._slots
         return self._rank > 0 and not full
 
     async def add_adapter(self, mount: AdapterMount) -> Endpoint:
-        """Put an adapter on while it runs; returns the endpoint that has it.
+        """Load an adapter while it runs; returns the endpoint that has it.
 
         Raises `EngineError` (no room was kept for adapters, another base, a rank beyond `max_rank`), `InputError` and
         `UsageError` (the name is taken).
@@ -181,7 +181,7 @@ class VllmRunning:
         return self.endpoint
 
     async def remove_adapter(self, name: str) -> Endpoint:
-        """Take an adapter off; requests under way finish. Raises `UsageError` when there is none of that name."""
+        """Unload an adapter; requests under way finish. Raises `UsageError` when there is none of that name."""
         left = tuple(mount for mount in self._plan.adapters if mount.name != name)
         if len(left) == len(self._plan.adapters):
             names = ", ".join(mount.name for mount in left)

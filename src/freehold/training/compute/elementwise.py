@@ -92,7 +92,7 @@ def rotate_(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, turned: int, 
 def cross_entropy_(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Make logits their gradient in place; returns −log p(target) and whether it is the most likely, per row.
 
-    None where there are no compiled loops for them.
+    None where no loops are compiled for them.
     """
     native = kernels.for_tensors(logits)
     if native is None:

@@ -47,7 +47,7 @@ class Projection:
             torch.cat([base.bias for base in bases]) if all(b.bias is not None for b in bases) else None
         )
         self.sizes = [base.out_features for base in bases]
-        if len(bases) > 1:  # The model's own layers look into the joined weights: nothing is there twice.
+        if len(bases) > 1:  # The model's own layers are views of the joined weights: nothing is stored twice.
             for base, part in zip(bases, self.weight.split(self.sizes), strict=True):
                 base.weight.data = part
         self.lora: list[tuple[int, Any, Any, float]] = []

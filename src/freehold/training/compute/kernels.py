@@ -1,6 +1,6 @@
 """The element-wise work of a step as compiled loops (``kernels.c``), where the machine has a C compiler.
 
-`load` compiles them once a process, in about two seconds, for the very processor; without a compiler, on
+`load` compiles them once a process, in about two seconds, for this processor; without a compiler, on
 other devices and in other number formats everything is computed by PyTorch (`freehold.training.compute.elementwise`).
 """
 

@@ -38,9 +38,10 @@ class TrainerBase(ABC):
         self._recomputes = False
 
     def recompute(self) -> bool:
-        """Keep one input per layer from now on and compute the rest again on the way back; the gradient is the same.
+        """Keep one input per layer from now on and compute the rest again in the backward pass; the gradient is the
+        same.
 
-        False when it was so already, or was forbidden (`gradient_checkpointing = false`).
+        False when that was done before, or is forbidden (`gradient_checkpointing = false`).
         """
         if self._recomputes or self.config.gradient_checkpointing is False:
             return False
@@ -55,7 +56,7 @@ class TrainerBase(ABC):
         """Give back memory that is kept between steps."""
 
     def apply_gradient(self, loss: float, samples: Sequence[Any], rate: float) -> None:
-        """One step along the gradient that was gathered.
+        """One optimizer step along the accumulated gradient.
 
         Raises `TrainingError` naming the samples when loss or gradient is not a number.
         """
@@ -104,7 +105,7 @@ class TrainerBase(ABC):
             flat.copy_(tensors["adapter"])
         torch.set_rng_state(tensors["random"])
         if "adam.step" not in tensors:
-            return  # Stopped before its first step: the optimizer remembers nothing yet.
+            return  # Stopped before its first step: the optimizer has no state yet.
         state = self.optimizer.state[flat]
         for name in _STATE:
             kept = tensors.get(f"adam.{name}")

