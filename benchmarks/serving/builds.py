@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from benchmarks.serving.common import Asked, Result, built, plan, tell
-from freehold.engines.llamacpp.measure import measure_beside
+from freehold.engines.llamacpp.measure import measure_interleaved
 
 PROMPT, WRITTEN = 4.5, 2.2
 
@@ -22,7 +22,7 @@ async def measure(asked: Asked) -> list[Result]:
     if tuned.options != base.options or tuned.weights_sha256 != base.weights_sha256:
         ways.append(msgspec.structs.replace(tuned, options={**tuned.options, "speculative": "off"}))
         names.append("tuned")
-    speeds = await measure_beside(
+    speeds = await measure_interleaved(
         ways, log_dir=asked.logs, rounds=2 * asked.rounds + 1, tell=lambda done, all: tell(f"{done} of {all}")
     )
     wheel = speeds[0]

@@ -14,7 +14,7 @@ import msgspec
 
 from freehold.engines import ports
 from freehold.engines.llamacpp import native
-from freehold.engines.supervisor import Program, Supervised
+from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.errors import EngineError
 from freehold.settings import load
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
@@ -87,7 +87,7 @@ async def plain_server(
         )  # fmt: skip
 
     with tempfile.TemporaryDirectory() as folder:
-        running = Supervised(
+        running = SupervisedProcess(
             command,
             name=name,
             host="127.0.0.1",

@@ -37,7 +37,7 @@ def test_what_all_can_hold_is_not_complained_of(engine):
         ({"type": "array", "uniqueItems": True}, "uniqueItems"),
         ({"not": {"type": "string"}}, "not"),
         ({"$ref": "https://example.com/schema.json"}, "$ref to https://example.com/schema.json"),
-        ({"properties": {}, "oneOf": [{}]}, "properties beside anyOf"),
+        ({"properties": {}, "oneOf": [{}]}, "properties next to anyOf"),
     ],
 )
 def test_llama_cpp_skips(part, what):

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from freehold.engines import supervisor
-from freehold.engines.supervisor import Program, Supervised
+from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.errors import EngineError
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +47,7 @@ def child(tmp_path):
         def program(port):
             return Program((sys.executable, "-c", code, str(port), str(state)), {})
 
-        made = Supervised(
+        made = SupervisedProcess(
             program, name="child", host="127.0.0.1", log_dir=tmp_path, ready_seconds=20, probe_model="m"
         )
         made.starts = lambda: int(state.read_text() or 0)

@@ -112,6 +112,13 @@ def task_samples(count: int) -> list[Sample]:
     return [make_sample(n, f"{kinds[n % 3][0]} {n % 7}", kinds[n % 3][1]) for n in range(count)]
 
 
+@pytest.fixture
+def samples(tokenizer):
+    from freehold.training.formatting import format_samples
+
+    return format_samples(tokenizer, task_samples(9), max_tokens=512).samples
+
+
 def write_dataset(folder: Path, train: list[Sample], validation: list[Sample] = ()) -> Dataset:
     folder.mkdir(parents=True, exist_ok=True)
     splits = []

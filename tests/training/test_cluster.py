@@ -22,7 +22,7 @@ CONFIG = FinetuneConfig(
     checkpoint_steps=3,
     threads=1,
 )
-TWO = training.Together(workers=2)
+TWO = training.WorkerGroup(workers=2)
 
 
 def make(tmp_path, tiny, **changes):

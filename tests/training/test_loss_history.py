@@ -74,7 +74,7 @@ def test_wrong_labels_are_among_the_doubted(tmp_path, tiny, changes):
     torch.set_num_threads(1)
     try:
         base = bases.load(job.base, table.load_config(config))
-        approach = table.of(config.method)
+        approach = table.find(config.method)
         outcome = loop.train(
             approach.make(base, config), approach.read(job, base.tokenizer, "train").samples, [], job="j",
             folder=tmp_path, emit=lambda event: None, peak_memory=lambda: None, should_stop=lambda: False,

@@ -8,7 +8,7 @@ from freehold.types.dataset import Message
 
 def test_pieces_are_the_tokens_and_the_mask_of_training(tokenizer):
     samples = task_samples(3)
-    shown = preview.shown(tokenizer, samples, FinetuneConfig(), 2)
+    shown = preview.preview_samples(tokenizer, samples, FinetuneConfig(), 2)
     trained = format_samples(tokenizer, samples, max_tokens=1024).samples
     assert [one.id for one in shown] == ["s0", "s1"]
     for one, encoded in zip(shown, trained, strict=False):
@@ -19,7 +19,7 @@ def test_pieces_are_the_tokens_and_the_mask_of_training(tokenizer):
 
 
 def test_a_character_of_several_tokens_is_one_piece(tokenizer):
-    (one,) = preview.shown(tokenizer, [make_sample(1, "日本 📦", "好")], FinetuneConfig(), 1)
+    (one,) = preview.preview_samples(tokenizer, [make_sample(1, "日本 📦", "好")], FinetuneConfig(), 1)
     texts = [piece.text for piece in one.pieces]
     assert "📦" in texts and "好" in texts and not any("�" in text for text in texts)
 
@@ -35,8 +35,8 @@ def test_samples_that_cannot_be_trained_on_are_passed_over_and_counted(tokenizer
     )  # fmt: skip
     samples = [long, empty, wrong, broken, *task_samples(4)]
     config = FinetuneConfig(max_tokens=100, batch_size=4)
-    assert [one.id for one in preview.shown(tokenizer, samples, config, 1)] == ["s0"]
-    found = preview.measured(tokenizer, samples, config, len(samples))
+    assert [one.id for one in preview.preview_samples(tokenizer, samples, config, 1)] == ["s0"]
+    found = preview.measure_split(tokenizer, samples, config, len(samples))
     assert (found.samples, found.looked_at, found.usable) == (8, 8, 4)
     assert found.left_out == {
         "over_long": 1,
@@ -50,19 +50,19 @@ def test_samples_that_cannot_be_trained_on_are_passed_over_and_counted(tokenizer
 
 def test_of_a_large_split_every_nth_is_looked_at(tokenizer, monkeypatch):
     monkeypatch.setattr(preview, "MOST_LOOKED_AT", 10)
-    found = preview.measured(tokenizer, task_samples(45), FinetuneConfig(), 45)
+    found = preview.measure_split(tokenizer, task_samples(45), FinetuneConfig(), 45)
     assert (found.samples, found.looked_at, found.usable) == (45, 9, 9)
 
 
 def test_both_answers_of_a_pair_are_shown(tokenizer):
     worse = (Message(role="assistant", content="damaged_item"),)
     sample = make_sample(1, "where is my lamp", "order_status", rejected=worse)
-    better, other = preview.shown(tokenizer, [sample], FinetuneConfig(method="dpo"), 2)
+    better, other = preview.preview_samples(tokenizer, [sample], FinetuneConfig(method="dpo"), 2)
     assert (better.part, other.part) == ("better", "worse")
     learned = ["".join(p.text for p in one.pieces if p.learned) for one in (better, other)]
     assert learned == ["order_status<|im_end|>", "damaged_item<|im_end|>"]
 
 
 def test_an_empty_split_has_no_lengths(tokenizer):
-    found = preview.measured(tokenizer, [], FinetuneConfig(), 0)
+    found = preview.measure_split(tokenizer, [], FinetuneConfig(), 0)
     assert (found.usable, found.tokens, found.longest_tokens) == (0, 0, 0)

@@ -1,4 +1,3 @@
-import hashlib
 import os
 import random
 import signal
@@ -7,27 +6,22 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.training.conftest import make_sample, task_samples, write_dataset
+from tests.training.jobs import CONFIG, make, weights_of
 
 from freehold import training
 from freehold.errors import TrainingError
-from freehold.training import checkpoint, worker
-from freehold.types.config import FinetuneConfig
+from freehold.training import checkpoint
 
 # Each worker imports torch and transformers: seconds on a quiet machine, a minute on a crowded one.
 pytestmark = pytest.mark.timeout(600)
 
-CONFIG = FinetuneConfig(
-    r=4, lora_alpha=32, epochs=40, batch_size=8, learning_rate=0.03, checkpoint_steps=3, threads=1
-)
 
+def _worker_pid(job):
+    import psutil
 
-def make(tmp_path, tiny, *, samples=None, config=CONFIG, name="task"):
-    dataset = write_dataset(tmp_path / "data", task_samples(24) if samples is None else samples)
-    return training.make(config=config, dataset=dataset, base=tiny, out_dir=tmp_path / "out", name=name)
-
-
-def weights_of(job):
-    return hashlib.sha256((Path(job.adapter_dir) / "adapter_model.safetensors").read_bytes()).hexdigest()
+    return next(
+        child.pid for child in psutil.Process().children(recursive=True) if job.run_dir in child.cmdline()
+    )
 
 
 def test_a_run_leaves_an_adapter_that_learned(tmp_path, tiny):
@@ -78,14 +72,6 @@ def test_killed_three_times_and_resumed_gives_the_same_weights(tmp_path, tiny):
     assert weights_of(job) == weights_of(whole), points
 
 
-def _worker_pid(job):
-    import psutil
-
-    return next(
-        child.pid for child in psutil.Process().children(recursive=True) if job.run_dir in child.cmdline()
-    )
-
-
 @pytest.mark.slow
 def test_a_worker_killed_for_memory_goes_on_with_less_at_once(tmp_path, tiny, monkeypatch):
     kills = iter([0, 1, 1, 1])
@@ -114,25 +100,6 @@ def test_closing_stops_the_worker_which_writes_a_checkpoint(tmp_path, tiny):
     state = checkpoint.load(Path(job.run_dir), job.id)
     assert state is not None
     assert state.position.step >= 2
-
-
-def test_a_run_stopped_before_its_first_step_goes_on(tmp_path, tiny):
-    torch = pytest.importorskip("torch")
-    config = msgspec.structs.replace(CONFIG, epochs=1)
-    job, straight = (make(tmp_path / name, tiny, config=config) for name in ("stopped", "straight"))
-    for each in (job, straight):
-        Path(each.run_dir).mkdir(parents=True)
-    threads = torch.get_num_threads()
-    try:
-        events = []
-        assert not worker.run_job(job, events.append, lambda: True)
-        assert checkpoint.load(Path(job.run_dir), job.id).position.step == 0
-        assert worker.run_job(job, events.append, lambda: False)
-        assert worker.run_job(straight, events.append, lambda: False)
-    finally:
-        torch.use_deterministic_algorithms(False)
-        torch.set_num_threads(threads)
-    assert weights_of(job) == weights_of(straight)
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ def explain(code: int, lines: list[str], *, memory_kill: bool) -> str:
         return "it was killed by the kernel: out of memory"
     if said:
         return f"out of memory: {said[-1][:200]}"
-    last = _telling(lines, code)
+    last = _decisive_line(lines, code)
     words = f": {last[:240]}" if last else ""
     if code < 0:
         try:
@@ -53,7 +53,7 @@ def is_memory(reason: str) -> bool:
     return "out of memory" in reason.lower()
 
 
-def _telling(lines: list[str], code: int) -> str | None:
+def _decisive_line(lines: list[str], code: int) -> str | None:
     """The line most likely to say why: the first of llama.cpp's last run of errors, for what follows it are
     consequences; else the last error; for an exit without one, the last line."""
     last = next((n for n in range(len(lines) - 1, -1, -1) if _LLAMA_ERROR.match(lines[n])), None)

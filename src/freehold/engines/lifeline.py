@@ -1,7 +1,7 @@
 """Run a program that dies with its parent: ``python -m freehold.engines.lifeline PROGRAM ARGUMENT…``
 
-The parent holds the other end of our stdin. When it closes, however the parent ended, the program is told to
-end, and killed 5 seconds later. Our exit code is the program's.
+The parent holds the other end of this process's stdin. When it closes, however the parent ended, the program is told to
+end, and killed 5 seconds later. The exit code is the program's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def watch_parent(stop: threading.Event) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run `arguments` as a program until it ends or our parent does."""
+    """Run `arguments` as a program until it ends or the parent does."""
     stop = threading.Event()
     process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
                 process.kill()
                 process.wait()
     code = process.returncode
-    if code < 0:  # die the way it died, so that whoever watches us sees the same signal
+    if code < 0:  # die the way it died, so that the parent sees the same signal
         signal.signal(-code, signal.SIG_DFL) if -code not in (signal.SIGKILL, signal.SIGSTOP) else None
         os.kill(os.getpid(), -code)
     return code

@@ -11,7 +11,7 @@ from freehold.errors import PortInUseError, UsageError
 def claim(host: str, port: int) -> int:
     """`port` when it is free, or any free one for 0. Raises `PortInUseError`.
 
-    The port is not held: whoever binds it next may fail, and then asks again.
+    The port is not held: binding it later may fail, and the caller then asks again.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:

@@ -1,7 +1,7 @@
 """What of a JSON schema an engine's grammar can hold answers to, known before anything is served.
 
-Engines skip what they have no grammar for without a word: the answer comes, and does not meet the schema. An empty
-result is no proof (grammars have bugs); the gateway checks each answer besides.
+Engines silently skip what they have no grammar for: the answer comes, and does not meet the schema. An empty
+result proves nothing (grammars have bugs); the gateway checks each answer as well.
 
 Sources, read 2026-11-25: llama.cpp, grammars/README.md, "known limitations" (Ollama uses the same converter); vLLM,
 v1/structured_output/backend_xgrammar.py, whose automatic choice falls back from xgrammar to guidance.
@@ -79,7 +79,7 @@ def _llama(part: dict[str, Any]) -> Iterator[str]:
     if isinstance(pattern, str) and not (pattern.startswith("^") and pattern.endswith("$")):
         yield "pattern without ^ and $"
     if "properties" in part and ("anyOf" in part or "oneOf" in part):
-        yield "properties beside anyOf"
+        yield "properties next to anyOf"
     if isinstance(ref := part.get("$ref"), str) and not ref.startswith("#"):
         yield f"$ref to {ref[:60]}"
 

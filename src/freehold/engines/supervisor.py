@@ -52,8 +52,8 @@ class Program(NamedTuple):
     stdin: bytes = b""
 
 
-class Supervised:
-    """A `RunningEngine` that is a child process. Make it with `supervise`."""
+class SupervisedProcess:
+    """A `RunningEngine` that is a child process."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Supervised:
         )
 
     async def start(self, port: int) -> None:
-        """First start: one try for a given port, three for a free one of our choice."""
+        """First start: one try for a given port, three for a free one."""
         tries = 1 if port else 3
         for number in range(tries):
             self._port = ports.claim(self._host, port)
@@ -114,7 +114,7 @@ class Supervised:
                 await self._launch()
                 break
             except EngineError:
-                taken = not port and any("bind" in line.lower() for line in self._said())
+                taken = not port and any("bind" in line.lower() for line in self._log_tail())
                 if not taken or number == tries - 1:
                     raise
                 log.info("%s: port %d was taken meanwhile, trying another", self._name, self._port)
@@ -169,7 +169,7 @@ class Supervised:
         pause = 0.02
         while True:
             if self._process.returncode is not None:
-                reason = self._why(self._process.returncode, kills)
+                reason = self._crash_reason(self._process.returncode, kills)
                 raise EngineError(f"engine {self._name} did not start: {reason}", hint=f"its log: {self.log}")
             left = deadline - time.monotonic()
             if left <= 0:
@@ -233,7 +233,7 @@ class Supervised:
             while True:
                 done, _ = await asyncio.wait({ended}, timeout=HEALTH_INTERVAL_SECONDS)
                 if done:
-                    return self._why(ended.result(), kills)
+                    return self._crash_reason(ended.result(), kills)
                 self._trim_log()
                 misses = (
                     0 if await probe.alive(f"{self.base_url}/health", seconds=HEALTH_SECONDS) else misses + 1
@@ -262,17 +262,17 @@ class Supervised:
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
 
-    def _why(self, code: int, kills: int | None) -> str:
+    def _crash_reason(self, code: int, kills: int | None) -> str:
         memory_kill = code == -signal.SIGKILL and cgroup.oom_killed_since(kills)
-        return crash.explain(code, self._said(), memory_kill=memory_kill)
+        return crash.explain(code, self._log_tail(), memory_kill=memory_kill)
 
-    def _said(self) -> list[str]:
+    def _log_tail(self) -> list[str]:
         return crash.tail(self.log, since=self._log_start)
 
     def _trim_log(self) -> None:
         """Set aside what a running child has written beyond the size of a log. It goes on in the same file, now empty:
         it appends, wherever the end is."""
-        with contextlib.suppress(OSError):  # a log that cannot be trimmed stops nobody
+        with contextlib.suppress(OSError):  # a log that cannot be trimmed is no reason to stop
             if self.log.stat().st_size > LOG_BYTES:
                 shutil.copyfile(self.log, self.log.with_suffix(".1.log"))
                 os.truncate(self.log, 0)

@@ -1,4 +1,4 @@
-"""Loading a base model for training: a GGUF file (the very numbers that are served) or a safetensors folder."""
+"""Loading a base model for training: a GGUF file (the numbers that are served) or a safetensors folder."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def check_method(weights: Weights, config: FinetuneConfig) -> None:
     if config.method == "qlora" and weights.format == "gguf":
         raise TrainingError(
             f"qlora would quantize {weights.model_id} a second time: its GGUF is quantized already",
-            hint='method = "lora" trains a GGUF base against the very numbers that are served',
+            hint='method = "lora" trains a GGUF base against the same numbers that are served',
         )
 
 
@@ -187,7 +187,7 @@ _ARCHITECTURES = {
 
 @contextlib.contextmanager
 def _reading(weights: Weights) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what ``from_pretrained`` wants; translate what it raises."""
+    """Yield the arguments of ``from_pretrained``; translate what it raises."""
     if weights.path is None or not Path(weights.path).exists():
         raise WeightsError(
             f"weights of {weights.model_id} are not at {weights.path or 'any known place'}",

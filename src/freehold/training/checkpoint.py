@@ -1,6 +1,6 @@
 """The state of a run on disk: the adapter, the optimizer, the random state and the position, in one file.
 
-The file is written beside the old one, flushed, and then takes its place in one step. A full disk or a kill
+The file is written next to the old one, flushed, and then takes its place in one step. A full disk or a kill
 at any moment leaves the previous checkpoint as it was.
 """
 

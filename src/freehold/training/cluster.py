@@ -38,7 +38,7 @@ STOP = "stop"
 """A file in the run's folder: while it is there, workers write a checkpoint and end."""
 RAY = "ray"
 
-# A worker or machine that is lost is replaced so often; the run goes on from its checkpoint.
+# How often a lost worker or machine is replaced; the run goes on from its checkpoint.
 _REPLACED = 2
 
 
@@ -126,7 +126,7 @@ def _fit(job: jobs.Job) -> None:
 
 
 def _loop(options: dict[str, Any]) -> None:
-    """What each worker does. Runs in a thread of Ray's, so signals are not ours here."""
+    """What each worker does. Runs in a thread of Ray's, so signals cannot be handled here."""
     from freehold.training import group
 
     run_dir = Path(options["run_dir"])

@@ -1,4 +1,4 @@
-"""Options that nobody chose: rate by the size of the base, passes by the number of samples. Pure."""
+"""Options that were left open: rate by the size of the base, passes by the number of samples. Pure."""
 
 from __future__ import annotations
 

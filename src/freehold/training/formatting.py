@@ -108,9 +108,7 @@ def format_samples(
 
 def _encode(tokenizer: Tokenizer, sample: Sample, train_on: TrainOn) -> Encoded:
     if sample.desirable is False:
-        raise _RejectError(
-            "disliked", "somebody disliked this answer: it can serve preferences, not imitation"
-        )
+        raise _RejectError("disliked", "this answer was disliked: it can serve preferences, not imitation")
     turns = list(sample.messages)
     if sample.answer:
         if sample.completion is None and not (sample.target or "").strip():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _together() -> bool:
+def _is_distributed() -> bool:
     import torch.distributed as distributed
 
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
@@ -26,21 +26,21 @@ def rank() -> int:
     """This worker's number, from 0."""
     import torch.distributed as distributed
 
-    return distributed.get_rank() if _together() else 0
+    return distributed.get_rank() if _is_distributed() else 0
 
 
 def shard(items: Sequence[T]) -> Sequence[T]:
     """This worker's part of a batch; with more workers than items some get none."""
-    if not _together():
+    if not _is_distributed():
         return items
     import torch.distributed as distributed
 
     return items[distributed.get_rank() :: distributed.get_world_size()]
 
 
-def add_up(tensor: torch.Tensor) -> None:
+def all_reduce(tensor: torch.Tensor) -> None:
     """Replace a tensor by its sum over all workers."""
-    if _together():
+    if _is_distributed():
         import torch.distributed as distributed
 
         # NCCL adds up what is on GPUs and nothing else.
@@ -52,18 +52,18 @@ def add_up(tensor: torch.Tensor) -> None:
 
 def totals(*numbers: float) -> tuple[float, ...]:
     """Each number summed over all workers."""
-    if not _together():
+    if not _is_distributed():
         return numbers
     import torch
 
     tensor = torch.tensor(numbers, dtype=torch.float64)
-    add_up(tensor)
+    all_reduce(tensor)
     return tuple(float(number) for number in tensor.tolist())
 
 
 def from_first(number: float | None) -> float | None:
     """The first worker's number, on all workers; None where it has none."""
-    if not _together():
+    if not _is_distributed():
         return number
     chosen = totals(*((0.0, 0.0) if number is None or rank() else (1.0, float(number))))
     return chosen[1] if chosen[0] else None

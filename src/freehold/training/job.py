@@ -25,7 +25,7 @@ MANIFEST = "adapter.json"
 _FORMAT = 1
 
 
-class Together(Record, frozen=True, kw_only=True):
+class WorkerGroup(Record, frozen=True, kw_only=True):
     """Several workers for one job; see `freehold.training.cluster`. `cpus` and `gpus` are each worker's."""
 
     workers: int
@@ -44,7 +44,7 @@ class Job(Record, frozen=True, kw_only=True):
     base: Weights
     adapter_dir: str
     run_dir: str
-    cluster: Together | None = None
+    cluster: WorkerGroup | None = None
 
 
 def job_id(config: FinetuneConfig, dataset: Dataset, base: Weights) -> str:
@@ -62,7 +62,7 @@ def make(
     base: Weights,
     out_dir: Path,
     name: str,
-    cluster: Together | None = None,
+    cluster: WorkerGroup | None = None,
 ) -> Job:
     """A job whose folder is named by the adapter and the job, so that nothing is ever overwritten.
 

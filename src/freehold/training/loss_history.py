@@ -61,8 +61,8 @@ class LossHistory:
 
     def learned(self) -> list[Learned]:
         """All samples that were seen, the least likely answer first, at most `MOST`."""
-        group.add_up(self._later)
-        group.add_up(self._looks)
+        group.all_reduce(self._later)
+        group.all_reduce(self._looks)
         return sorted(self._each(), key=lambda one: (-one.loss, one.sample_id))[:MOST]
 
     def _each(self) -> Iterator[Learned]:

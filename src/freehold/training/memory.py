@@ -18,7 +18,7 @@ class Shrinkable(Protocol):
     pack_tokens: int
 
     def recompute(self) -> bool:
-        """Compute activations again on the way back from now on instead of keeping them; False if that changes
+        """Compute activations again in the backward pass from now on instead of keeping them; False if that changes
         nothing, or is forbidden."""
         ...
 
@@ -49,8 +49,8 @@ def retry_smaller(
 ) -> Result:
     """Do `work` on `samples`; while memory runs out, halve what is computed at once and try again.
 
-    With one sample at a time, activations are computed again on the way back instead of kept. The optimizer's batch
-    stays what it is, and so does the gradient. Raises `TrainingError` when not even that fits.
+    With one sample at a time, activations are computed again in the backward pass instead of kept. The optimizer's
+    batch stays what it is, and so does the gradient. Raises `TrainingError` when not even that fits.
     """
     while True:
         try:
@@ -65,9 +65,7 @@ def retry_smaller(
         at_once = min(trainer.pack_tokens, sum(len(sample.ids) for sample in samples))
         if at_once <= longest:
             if trainer.recompute():
-                warn(
-                    "out of memory: activations are computed again on the way back instead of kept, which takes longer"
-                )
+                warn("out of memory: activations are computed again in the backward pass, which takes longer")
                 continue
             raise TrainingError(
                 f"out of memory with one sample of {longest} tokens at a time: {reason[:200]}",

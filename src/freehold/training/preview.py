@@ -24,23 +24,23 @@ _FIRST = 5
 _BATCH = 256
 
 
-def shown(
+def preview_samples(
     tokenizer: Tokenizer, samples: Iterable[Sample], config: FinetuneConfig, count: int
 ) -> list[PreviewSample]:
     """The first `count` samples that are trained on, token by token."""
     found: list[PreviewSample] = []
     stream = iter(samples)
     while len(found) < count and (batch := list(islice(stream, max(count, 8)))):
-        for one in table.of(config.method).format(tokenizer, batch, config).samples:
+        for one in table.find(config.method).format(tokenizer, batch, config).samples:
             found += [_preview(tokenizer, encoded, part) for encoded, part in _encodings(one)]
     return found[:count]
 
 
-def measured(
+def measure_split(
     tokenizer: Tokenizer, samples: Iterable[Sample], config: FinetuneConfig, total: int
 ) -> SplitMeasurement:
     """Lengths and rejects of a split of `total` samples; of a large one every n-th is looked at."""
-    approach = table.of(config.method)
+    approach = table.find(config.method)
     every = max(1, -(-total // MOST_LOOKED_AT))
     stream = islice(samples, 0, None, every)
     rejects: Counter[str] = Counter()

@@ -1,7 +1,7 @@
-"""How long a run would take, told from how fast this machine multiplies matrices of the base's sizes.
+"""How long a run would take, estimated from how fast this machine multiplies matrices of the base's sizes.
 
 For when nothing was measured with the base yet: no weights are loaded, half a second of products is. They are timed by
-the clock on the wall, so a busy machine is seen as slow as it is just then.
+wall clock, so a busy machine counts as slow as it is at that moment.
 
 Covered: adapters and all weights, on a CPU, in bf16 and float32; samples' shared beginning, recomputed activations.
 Not covered: GPUs, where a small model waits for its launches and not for its arithmetic (nothing was measured on one).

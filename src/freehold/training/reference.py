@@ -162,7 +162,7 @@ def _scores(
 def _greedy(
     loaded: base.Base, model: Any, prompt: list[int], end_ids: set[int], max_tokens: int
 ) -> list[int]:
-    """The most likely token after another, until the turn ends or the limit is reached."""
+    """Greedy decoding until the turn ends or the limit is reached."""
     import torch
 
     ids = torch.tensor([prompt], device=loaded.device)

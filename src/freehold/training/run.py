@@ -39,7 +39,7 @@ _FEWEST_PACK_TOKENS = 256
 
 
 def finished(job: jobs.Job) -> Adapter | None:
-    """The adapter of this very job where it is there and its files are whole."""
+    """This job's adapter, when it exists and its files are whole."""
     adapter = read_manifest(Path(job.adapter_dir))
     if adapter is None or adapter.metadata.get("job") != job.id:
         return None
@@ -77,7 +77,7 @@ def train(job: jobs.Job) -> Generator[TrainingEvent]:
         if code == 0:
             return
         oom_killed = code == -signal.SIGKILL and cgroup.oom_killed_since(kills_before)
-        thrifty = _thriftier(job.config) if oom_killed else None
+        thrifty = _with_less_memory(job.config) if oom_killed else None
         if thrifty is None:
             raise _reason(code, last_error, Path(job.run_dir) / jobs.LOG, oom_killed=oom_killed)
         job = msgspec.structs.replace(job, config=thrifty)
@@ -92,7 +92,7 @@ def train(job: jobs.Job) -> Generator[TrainingEvent]:
         )
 
 
-def _thriftier(config: FinetuneConfig) -> FinetuneConfig | None:
+def _with_less_memory(config: FinetuneConfig) -> FinetuneConfig | None:
     """The same run in less memory: fewer tokens at once, then activations computed twice; None at the end of it."""
     halved = config.pack_tokens // 2
     if halved >= _FEWEST_PACK_TOKENS:

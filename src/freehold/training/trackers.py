@@ -1,7 +1,7 @@
 """A run's numbers in the tools people watch runs with: TensorBoard, Weights & Biases (offline), MLflow (local files).
 
-Thin: each takes the events of a run as they come. They write beside the run and nothing leaves the machine: W&B is kept
-offline (``wandb sync`` sends it, if you want that), MLflow gets a file store unless ``MLFLOW_TRACKING_URI`` says
+Thin: each takes the events of a run as they come. They write next to the run and nothing leaves the machine: W&B is
+kept offline (``wandb sync`` sends it, if you want that), MLflow gets a file store unless ``MLFLOW_TRACKING_URI`` says
 otherwise.
 """
 
@@ -33,7 +33,7 @@ class Tracker(Protocol):
 
 
 class Trackers:
-    """All trackers of a run. Called with every event; `close` at the end, however it came."""
+    """All trackers of a run. Called with every event; `close` at the end, whatever ended it."""
 
     def __init__(self, trackers: Sequence[Tracker]) -> None:
         self._trackers = trackers

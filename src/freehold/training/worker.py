@@ -41,6 +41,9 @@ class Events:
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab", buffering=0)
 
+    def close(self) -> None:
+        self._file.close()
+
     def __call__(self, event: TrainingEvent) -> None:
         self._file.write(msgspec.json.encode(event) + b"\n")
 
@@ -78,17 +81,17 @@ def main(arguments: list[str]) -> int:
     logs.configure()
     run_dir = Path(arguments[0])
     stop = _Stop()
-    events = Events(run_dir / jobs.EVENTS)
-    try:
-        job = msgspec.json.decode((run_dir / jobs.JOB).read_bytes(), type=jobs.Job)
-        finished = run_job(job, events, stop)
-    except FreeholdError as error:
-        text = error.message if error.hint is None else f"{error.message}\n{error.hint}"
-        events(TrainingEvent(kind="error", message=text))
-        return 1
-    except MemoryError as error:
-        events(TrainingEvent(kind="error", message=f"out of memory: {error}"))
-        return 1
+    with contextlib.closing(Events(run_dir / jobs.EVENTS)) as events:
+        try:
+            job = msgspec.json.decode((run_dir / jobs.JOB).read_bytes(), type=jobs.Job)
+            finished = run_job(job, events, stop)
+        except FreeholdError as error:
+            text = error.message if error.hint is None else f"{error.message}\n{error.hint}"
+            events(TrainingEvent(kind="error", message=text))
+            return 1
+        except MemoryError as error:
+            events(TrainingEvent(kind="error", message=f"out of memory: {error}"))
+            return 1
     return 0 if finished else STOPPED
 
 
@@ -109,7 +112,7 @@ def run_job(job: jobs.Job, emit: Callable[[TrainingEvent], None], stop: Callable
     torch.use_deterministic_algorithms(True, warn_only=True)
     begin = time.monotonic()
     log.info("training %s by %s in %s", job.base.model_id, config.method, run_dir)
-    approach = table.of(config.method)
+    approach = table.find(config.method)
     base = bases.load(job.base, table.load_config(config))
     data = _format(job, approach, base.tokenizer, emit)
     trainer = approach.make(base, config)

@@ -7,22 +7,37 @@ import aiohttp.web
 import pytest
 
 from freehold import engines
-from freehold.engines.traffic import drive, from_bodies, knee, synthetic
+from freehold.engines.traffic import drive, knee, synthetic
 from freehold.engines.traffic.drive import quantiles, refusal
-from freehold.errors import UsageError
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.serving.load import LoadLevel, Quantiles
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 def echo(**options):
     return ServePlan(engine="echo", model="m", parallel=4, options={"in_process": True, **options})
+
+
+@contextlib.asynccontextmanager
+async def serving(reply):
+    """A server that answers every chat with `reply`."""
+    app = aiohttp.web.Application()
+    app.router.add_post("/v1/chat/completions", reply)
+    server = aiohttp.test_utils.TestServer(app)
+    await server.start_server()
+    try:
+        yield Endpoint(name="e", engine="remote", base_url=str(server.make_url("")).rstrip("/"))
+    finally:
+        await server.close()
+
+
+def level(streams, rate):
+    none = Quantiles(n=0)
+    return LoadLevel(
+        streams=streams, seconds=1, requests=1, errors={}, requests_per_second=1, prompt_tokens_per_second=0,
+        completion_tokens_per_second=rate, ttft_ms=none, inter_token_ms=none, total_ms=none,
+    )  # fmt: skip
 
 
 async def test_times_are_those_the_endpoint_takes(tmp_path):
@@ -92,27 +107,6 @@ async def test_what_is_no_stream_of_answers_is_cut_off(line):
     assert set(level.errors) == {"cut off"}
 
 
-@contextlib.asynccontextmanager
-async def serving(reply):
-    """A server that answers every chat with `reply`."""
-    app = aiohttp.web.Application()
-    app.router.add_post("/v1/chat/completions", reply)
-    server = aiohttp.test_utils.TestServer(app)
-    await server.start_server()
-    try:
-        yield Endpoint(name="e", engine="remote", base_url=str(server.make_url("")).rstrip("/"))
-    finally:
-        await server.close()
-
-
-def level(streams, rate):
-    none = Quantiles(n=0)
-    return LoadLevel(
-        streams=streams, seconds=1, requests=1, errors={}, requests_per_second=1, prompt_tokens_per_second=0,
-        completion_tokens_per_second=rate, ttft_ms=none, inter_token_ms=none, total_ms=none,
-    )  # fmt: skip
-
-
 async def test_the_knee_is_the_fewest_streams_near_the_best():
     assert knee([level(1, 10), level(4, 38), level(8, 40), level(32, 41)]) == 4
     assert knee([level(1, 0)]) is None
@@ -123,20 +117,3 @@ async def test_quantiles_are_measured_values():
     found = quantiles([5, 1, 3, 2, 4])
     assert (found.n, found.p50, found.p95) == (5, 3, 5)
     assert quantiles([]).p50 is None
-
-
-async def test_made_up_prompts_share_what_they_should():
-    workload = synthetic(prompt_tokens=10, shared_prefix_tokens=6, completion_tokens=3, count=20)
-    texts = [body["messages"][0]["content"].split() for body in workload.bodies]
-    assert len({tuple(words[:6]) for words in texts}) == 1
-    assert len({tuple(words) for words in texts}) == 20
-    with pytest.raises(UsageError):
-        synthetic(prompt_tokens=5, shared_prefix_tokens=5, completion_tokens=1)
-
-
-async def test_recorded_requests_keep_what_matters():
-    asked = {"model": "gpt", "stream": True, "messages": [{"role": "user", "content": "x"}], "seed": 1}
-    workload = from_bodies([asked, {"input": "embedding"}], about="a file", completion_tokens=9)
-    assert workload.bodies == [{"messages": asked["messages"], "max_tokens": 9, "temperature": 0}]
-    with pytest.raises(UsageError, match="no request with messages in a file"):
-        from_bodies([{}], about="a file", completion_tokens=9)

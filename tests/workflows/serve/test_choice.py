@@ -5,7 +5,7 @@ import struct
 import msgspec
 import pytest
 
-from freehold.engines.vllm.environment import Installed
+from freehold.engines.vllm.environment import Installation
 from freehold.errors import UsageError
 from freehold.settings import load
 from freehold.types.endpoint import AdapterMount
@@ -55,7 +55,7 @@ def here(tmp_path, monkeypatch):
     """``here(device, isa, gpu_bytes)`` makes a machine that has vLLM on that device."""
 
     def make(device, isa=("AMX-BF16",), gpu_bytes=0):
-        installed = Installed(
+        installed = Installation(
             flavour="x", version="1", python="p", torch="", transformers="", device=device, bytes=0
         )
         gpus = (Accelerator(kind="nvidia", name="G", memory_bytes=gpu_bytes),) if gpu_bytes else ()

@@ -3,12 +3,13 @@
 import pytest
 
 from freehold.engines.llamacpp import native
+from freehold.engines.llamacpp.native import StreamSpeed
 from freehold.errors import UsageError
 from freehold.settings import load
 from freehold.types.endpoint import ServePlan
 from freehold.types.progress import Silent
 from freehold.workflows.serve import engines
-from freehold.workflows.serve.engines import list_engines, remove_vllm
+from freehold.workflows.serve.engines import faster, list_engines, remove_vllm
 
 
 def test_an_engine_is_only_called_available_where_it_can_be_used(tmp_path, monkeypatch):
@@ -41,7 +42,7 @@ def test_a_comparison_on_a_busy_machine_says_so(tmp_path, monkeypatch, load_aver
     shown = Silent()
     monkeypatch.setattr(shown, "say", said.append, raising=False)
     monkeypatch.setattr(engines, "load_average", lambda: load_average)
-    monkeypatch.setattr(engines, "measure_beside", measured)
+    monkeypatch.setattr(engines, "measure_interleaved", measured)
     monkeypatch.setattr(
         engines,
         "pull_and_plan",
@@ -52,3 +53,9 @@ def test_a_comparison_on_a_busy_machine_says_so(tmp_path, monkeypatch, load_aver
     native.folder(home.home).mkdir(parents=True)
     engines.compare(built, home, log_dir=tmp_path, progress=shown)
     assert any("other work wants the cores" in text for text in said) == warned
+
+
+def test_the_faster_one_is_chosen_by_both_speeds():
+    slow = StreamSpeed(prompt_tokens_per_second=280, completion_tokens_per_second=90)
+    assert faster(StreamSpeed(prompt_tokens_per_second=1300, completion_tokens_per_second=217), slow)
+    assert not faster(StreamSpeed(prompt_tokens_per_second=300, completion_tokens_per_second=60), slow)

@@ -3,9 +3,8 @@
 import msgspec
 import pytest
 
-from freehold.engines.llamacpp import native, tuning
+from freehold.engines.llamacpp import native
 from freehold.engines.llamacpp.native import StreamSpeed
-from freehold.engines.llamacpp.tuning import LlamaSettings, Trial
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UsageError
 from freehold.settings import load
@@ -52,8 +51,8 @@ class Machine:
         self.asked = 0
         self.dies_at = None
         self.agrees = {"Q4_0": 1.0, "Q8_0": 1.0}
-        monkeypatch.setattr(tuner, "measure_beside", self.measure)
-        monkeypatch.setattr(tuner, "beside", self.beside)
+        monkeypatch.setattr(tuner, "measure_interleaved", self.measure)
+        monkeypatch.setattr(tuner, "drive_interleaved", self.beside)
         monkeypatch.setattr(tuner.agreement, "next_tokens", self.next_tokens)
 
     async def measure(self, plans, **_):
@@ -194,33 +193,6 @@ def test_only_gguf_and_sound_sizes(project, machine):
         tuner.tune(project, "echo", progress=Silent())
 
 
-def settings_of(**changes):
-    return msgspec.structs.replace(
-        LlamaSettings(quantization="Q4_1", weights_path="/w", weights_sha256="a", threads=2), **changes
-    )
-
-
-def test_a_way_must_be_clearly_faster_than_the_first():
-    def trial(seconds, agreement=None):
-        return Trial(step="s", settings=settings_of(), seconds=seconds, agreement=agreement)
-
-    assert tuning.choose([trial(1.0), trial(0.99)]) == 0
-    assert tuning.choose([trial(1.0), trial(0.9), trial(0.8)]) == 2
-    assert tuning.choose([trial(1.0), trial(0.9), trial(0.8, agreement=0.5)]) == 1
-    with pytest.raises(ValueError, match="nothing"):
-        tuning.choose([])
-
-
-def test_ways_say_what_is_different():
-    first = settings_of()
-    assert settings_of(threads=1).says(first) == "threads 1"
-    assert tuning.with_options(first, micro_batch=256).says(first) == "micro batch 256"
-    assert first.says(first) == "as before"
-    assert "Q4_1" in first.says()
-    guess = tuning.with_options(first, speculative="ngram-simple", match_tokens=2, draft_tokens=6)
-    assert guess.says(first) == "guess by ngram-simple 2→6"
-
-
 def test_the_table_names_each_way_once(project, machine):
     import click.testing
 
@@ -236,13 +208,6 @@ def test_the_table_names_each_way_once(project, machine):
     assert "quantization Q4_1, threads 2" in out.splitlines()[1]
     assert out.count("as before  ") == 4 and "before all steps" in out
     assert "guess by ngram-simple 2→6" in out and f"{found.speedup:.2f} times as fast" in out
-
-
-def test_the_id_follows_machine_and_model(monkeypatch):
-    here = tuning.tuned_id("Org/M", cores=2)
-    assert here == tuning.tuned_id("org/m", cores=2) != tuning.tuned_id("org/m", cores=4)
-    monkeypatch.setattr(tuning, "cpu_name", lambda: "another")
-    assert tuning.tuned_id("org/m", cores=2) != here
 
 
 def test_missing_quantizations_are_written_by_the_build(project, machine, monkeypatch, tmp_path):

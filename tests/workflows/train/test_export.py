@@ -1,78 +1,28 @@
 """Exports of an adapter, each with the files its tool wants and a card that says what the records say."""
 
 import json
-import shutil
-from pathlib import Path
 
 import msgspec
 import pytest
 from click.testing import CliRunner
 
-pytest.importorskip("torch")
-
-from tests.training.conftest import make_model, make_tokenizer, task_samples, weights_at, write_dataset
-from tests.training.output.test_merge import adapter_on, gguf_of
-
 from freehold.cli.train.adapters import command
-from freehold.errors import EngineError, StorageError, UsageError, WeightsError
+from freehold.errors import StorageError, UsageError, WeightsError
 from freehold.report.model_card import CardFacts, model_card
-from freehold.store import open_store
 from freehold.training.output.artefacts import sha256_of
 from freehold.training.output.merge import merge_here
-from freehold.types.config import FinetuneConfig, UseProfile
+from freehold.types.config import UseProfile
 from freehold.types.evaluated import Measured
 from freehold.types.progress import Silent
 from freehold.types.report import CandidateReport
-from freehold.types.training import Adapter
 from freehold.workflows.data.dataset import all_datasets
 from freehold.workflows.license.rule import rule_for_model
-from freehold.workflows.project import open_project
 from freehold.workflows.train import export_kinds
 from freehold.workflows.train.export import export
 from freehold.workflows.train.export_kinds import ExportOptions
 
+pytest.importorskip("torch")
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A tiny base as safetensors and as GGUF, and an adapter of it."""
-    folder = tmp_path_factory.mktemp("made")
-    tokenizer = make_tokenizer()
-    model = make_model(tokenizer)
-    weights = weights_at(folder / "base", model, tokenizer)
-    gguf_of(model, folder / "base.gguf")
-    adapter_on(weights, folder / "adapter")
-    return folder, weights
-
-
-@pytest.fixture
-def ready(tmp_path, made, monkeypatch):
-    """A project that owns the adapter; the base it was trained on is the GGUF."""
-    source, weights = made
-    (tmp_path / "freehold.toml").write_text(
-        '[app]\nname = "inbox"\n[incumbent]\nmodel = "gpt-4o-2024-08-06"\n'
-    )
-    monkeypatch.chdir(tmp_path)
-    project = open_project()
-    dataset = write_dataset(tmp_path / "data", task_samples(24))
-    dataset = msgspec.structs.replace(
-        dataset, targets_from={"gold": 20, "incumbent": 4}, incumbent_model="gpt-4o-2024-08-06"
-    )
-    folder = project.state / "adapters" / "inbox-1a2b3c4d"
-    shutil.copytree(source / "adapter", folder)
-    names = [path.name for path in folder.iterdir() if path.name != "README.md"]
-    adapter = Adapter(
-        id="abcdef0123456789", name="inbox", path=str(folder), base_model="test/tiny", base_sha256=weights.sha256,
-        dataset_id=dataset.id, config=FinetuneConfig(r=4), template_sha256="t" * 64, seed=0, steps=12,
-        train_tokens=3456, train_seconds=7.0, final_loss=0.25, peak_memory_bytes=None,
-        files={name: sha256_of(folder / name) for name in names}, versions={"torch": "2"}, made_from=(),
-    )  # fmt: skip
-    (folder / "adapter.json").write_bytes(msgspec.json.encode(adapter))
-    with open_store(project.store_url) as store:
-        store.put(dataset)
-    gguf = msgspec.structs.replace(weights, format="gguf", path=str(source / "base.gguf"))
-    return project, adapter, weights, gguf
 
 
 @pytest.mark.parametrize(
@@ -163,43 +113,6 @@ def test_what_is_not_ours_is_not_overwritten(ready, tmp_path):
         export(project, adapter, ExportOptions(kind="peft"), out=tmp_path / "file" / "x", progress=Silent())
     with pytest.raises(UsageError, match="--quant is for"):
         export(project, adapter, ExportOptions(kind="peft", quantization="F16"), progress=Silent())
-
-
-def test_k_quants_need_the_program_and_a_failure_says_what_it_said(ready, tmp_path, monkeypatch):
-    project, adapter, _, gguf = ready
-    monkeypatch.setattr(export_kinds, "merge", merge_here)
-    monkeypatch.setattr(export_kinds.native, "quantize", lambda home: None)
-    with pytest.raises(UsageError, match="Q4_K_M needs llama"):
-        export(
-            project, adapter, ExportOptions(kind="gguf", quantization="q4_k_m"), base=gguf, progress=Silent()
-        )
-    with pytest.raises(UsageError, match="Q9_9 is not known"):
-        export(
-            project, adapter, ExportOptions(kind="gguf", quantization="q9_9"), base=gguf, progress=Silent()
-        )
-    program = tmp_path / "llama-quantize"
-    program.write_text(
-        '#!/bin/sh\necho "$4 from $2"; cp "$2" "$3"; [ "$4" != Q4_X ] || { echo "bad type"; exit 1; }\n'
-    )
-    program.chmod(0o755)
-    monkeypatch.setattr(export_kinds.native, "quantize", lambda home: program)
-    made = export(
-        project, adapter, ExportOptions(kind="gguf", quantization="Q4_K_M"), base=gguf, progress=Silent()
-    )
-    assert set(made.files) == {"inbox-Q4_K_M.gguf"}
-    with pytest.raises(EngineError, match="could not write Q4_X, it ended with 1: bad type"):
-        export(
-            project, adapter, ExportOptions(kind="gguf", quantization="Q4_X"), base=gguf, progress=Silent()
-        )
-
-
-def test_why_an_adapter_has_no_such_form_is_said(ready):
-    project, adapter, _, _ = ready
-    (Path(adapter.path) / "adapter.gguf").unlink(missing_ok=True)
-    dora = msgspec.structs.replace(adapter, config=FinetuneConfig(r=4, use_dora=True))
-    with pytest.raises(UsageError, match=r"no adapter.gguf: DoRA has no GGUF form") as caught:
-        export(project, dora, ExportOptions(kind="gguf-adapter"), progress=Silent())
-    assert "merged" in caught.value.hint
 
 
 def test_the_command_says_where_it_is_and_how_it_is_used(ready, tmp_path):

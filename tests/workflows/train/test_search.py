@@ -135,7 +135,7 @@ def test_a_search_needs_something_to_judge_by(project, monkeypatch):
 
 
 def test_the_given_options_are_the_first_trial_and_alpha_keeps_step():
-    made = searching.pairs(CONFIG, 12)
+    made = searching.grid_around(CONFIG, 12)
     assert made[0] == CONFIG
     assert len({(one.r, one.learning_rate) for one in made}) == 12
     assert all(one.lora_alpha == 2 * one.r for one in made)

@@ -10,7 +10,7 @@ import click
 from freehold.cli.options import config_option, json_option, print_json
 
 if TYPE_CHECKING:
-    from freehold.engines.llamacpp.tuning import Tuned
+    from freehold.engines.llamacpp.tuning import TuningResult
 
 
 @click.command("tune-engine")
@@ -84,14 +84,14 @@ def command(
     tell(found)
 
 
-def tell(found: Tuned) -> None:
+def tell(found: TuningResult) -> None:
     """The table of what was measured, and what is used from now on."""
     click.echo(
         f"{'':2}{'step':15} {'way':42} {'prompt':>8} {'written':>8} {'s/request':>10} {'req/s':>7} {'same':>6}"
     )
     step, before = "", None
     for trial in found.trials:
-        says = trial.settings.says(before)
+        says = trial.settings.describe(before)
         if trial.step != step:
             if step:
                 says = "before all steps" if trial.step == "all steps" else "as before"
@@ -106,7 +106,7 @@ def tell(found: Tuned) -> None:
             f"{f'{trial.requests_per_second:.2f}' if trial.requests_per_second else '':>7} "
             f"{f'{trial.agreement:.0%}' if trial.agreement is not None else '':>6}"
         )
-    click.echo(f"\nused from now on: {found.settings.says()}")
+    click.echo(f"\nused from now on: {found.settings.describe()}")
     click.echo(f"one request is {found.speedup:.2f} times as fast as before (both measured by turns)")
     if found.load_average is not None and found.load_average > found.cores:
         click.echo(

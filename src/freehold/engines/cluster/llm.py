@@ -1,6 +1,8 @@
-"""A plan as Ray Serve's LLM support takes it: vLLM in Ray's own replicas, one model over several machines if need be.
+"""A plan as Ray Serve's LLM support takes it: vLLM in Ray's own replicas, one model over several
+machines where needed.
 
-Adapters: Ray loads them by name (``base:adapter``, the same form as ours) from an object store, and only from there.
+Adapters: Ray loads them by name (``base:adapter``, the same form as freehold's) from an object store,
+and only from there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Ray Serve: join or start a cluster, deploy a plan's replicas on it, say how they are, take them away.
 
-Ray reports its use to its makers unless told not to; it is told so. Its dashboard is off. HTTP is on loopback of the
-head node unless the plan says otherwise.
+Ray reports its use to its makers unless told not to; freehold tells it not to. Its dashboard is off. HTTP is
+on loopback of the head node unless the plan says otherwise.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ ENDPOINT_PATH = "/freehold/endpoint"
 
 
 class EngineReplica:
-    """The class Ray Serve makes replicas of. `plan` is a `ServePlan` as JSON, so that nothing of ours is pickled."""
+    """The class Ray Serve makes replicas of. `plan` is a `ServePlan` as JSON: no class of freehold is pickled."""
 
     def __init__(self, plan: bytes, log_dir: str) -> None:
         self._plan = msgspec.json.decode(plan, type=ServePlan)

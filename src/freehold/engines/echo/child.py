@@ -1,4 +1,4 @@
-"""Echo as a process: the plan and the port come on the first line of stdin, whose closing ends us."""
+"""Echo as a process: the plan and the port come on the first line of stdin, whose closing ends the process."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from freehold.engines import ports
 from freehold.engines.echo.options import EchoOptions, read_answers
 from freehold.engines.engine import EngineHealth, Presence, RunningEngine
 from freehold.engines.options import read
-from freehold.engines.supervisor import Program, Supervised
+from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.errors import UsageError
 from freehold.settings import Settings
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
@@ -55,7 +55,7 @@ class EchoEngine:
                 (sys.executable, "-m", "freehold.engines.echo.child"), {}, msgspec.json.encode(ported) + b"\n"
             )
 
-        running = Supervised(
+        running = SupervisedProcess(
             program,
             name=name,
             host=plan.host,

@@ -17,7 +17,7 @@ def file_of(mount: AdapterMount, base: dict[str, object], home: Path) -> Path:
     """The GGUF of an adapter: the path itself, or the only GGUF in the folder it names. Of a folder that has only what
     PEFT writes, one that is made from it for a base with this metadata.
 
-    Raises `InputError` when there is none, or several, and what `peft.converted` raises.
+    Raises `InputError` when there is none, or several, and what `peft.convert_adapter` raises.
     """
     path = Path(mount.path)
     if not path.is_dir() and path.name != peft.WEIGHTS:
@@ -25,7 +25,7 @@ def file_of(mount: AdapterMount, base: dict[str, object], home: Path) -> Path:
     folder = path if path.is_dir() else path.parent
     found = sorted(folder.glob("*.gguf"))
     if not found and (folder / peft.WEIGHTS).is_file():
-        return peft.converted(folder, base, home)
+        return peft.convert_adapter(folder, base, home)
     if len(found) != 1:
         count = "no GGUF file" if not found else f"{len(found)} GGUF files"
         raise InputError(
@@ -37,7 +37,7 @@ def file_of(mount: AdapterMount, base: dict[str, object], home: Path) -> Path:
 
 
 def check(mount: AdapterMount, base: Header, base_sha256: str | None, home: Path) -> None:
-    """Raise `EngineError` when the adapter cannot be put on the base.
+    """Raise `EngineError` when the adapter cannot be attached to the base.
 
     `base` is the header of the base's GGUF, `base_sha256` its hash where known. An adapter that names the
     hash it was trained on is refused on any other weights: it would run, and answer worse.
@@ -65,8 +65,8 @@ def check(mount: AdapterMount, base: Header, base_sha256: str | None, home: Path
 
 
 def _check_shapes(mount: AdapterMount, adapter: Header, base: Header) -> None:
-    """Raise `EngineError` for a layer that the base has not, or in another shape: llama.cpp would end without a word
-    that helps. A's rows and B's columns are the rank; A is as wide as the layer, B as high."""
+    """Raise `EngineError` for a layer that the base does not have, or has in another shape: llama.cpp would end without
+    a helpful message. A's rows and B's columns are the rank; A is as wide as the layer, B as high."""
     hint = "mount it on the base it was trained on, or fetch it again"
     halves: dict[str, dict[str, tuple[int, ...]]] = {}
     for tensor in adapter.tensors:

@@ -1,4 +1,4 @@
-"""llama.cpp's server as a process of ours: the plan comes on the first line of stdin, whose closing ends us.
+"""llama.cpp's server as a child process: the plan comes on the first line of stdin, whose closing ends it.
 
 Set so that freehold's promises hold: no context shift (a prompt over the context is an error, never cut), no
 shrinking of the context to fit memory, a cache per slot (each has the full context), adapters at scale 0
@@ -97,7 +97,7 @@ def main() -> None:
     server = xllamacpp.Server(parameters(plan, msgspec.convert(plan.options, LlamaOptions)))
     print(f"llama.cpp listens on {server.listening_address}", file=sys.stderr, flush=True)  # noqa: T201
     gone.wait()
-    # Requests under way when the parent has gone have nobody to answer to; a hard exit also skips the
+    # Requests under way when the parent has gone have no reader; a hard exit also skips the
     # library's slow teardown of its memory maps.
     sys.stderr.flush()
     os._exit(0)

@@ -15,7 +15,7 @@ from freehold.engines.llamacpp import adapters, native
 from freehold.engines.llamacpp.options import KV_TYPES, QUANTIZED_KV, LlamaOptions, check
 from freehold.engines.llamacpp.program import program
 from freehold.engines.options import read
-from freehold.engines.supervisor import Program, Supervised
+from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.engines.weights.check import format_of
 from freehold.errors import EngineError, MissingExtraError, UsageError
 from freehold.hardware.gguf_header import read_header
@@ -109,7 +109,7 @@ class LlamaEngine:
         def command(port: int) -> Program:
             return program(msgspec.structs.replace(plan, port=port), options, chosen)
 
-        running = Supervised(
+        running = SupervisedProcess(
             command,
             name=name,
             host=plan.host,
@@ -125,7 +125,7 @@ class LlamaEngine:
 
 
 def _with_pooling(plan: ServePlan, options: LlamaOptions) -> LlamaOptions:
-    """Weights of a chat model say no way to pool, and llama.cpp refuses to embed without one: the mean, then."""
+    """A chat model's weights name no pooling, and llama.cpp refuses to embed without one: the mean, then."""
     if options.pooling != "auto" or not options.embeddings or plan.weights_path is None:
         return options
     metadata = read_header(Path(plan.weights_path)).metadata

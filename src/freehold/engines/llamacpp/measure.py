@@ -1,7 +1,7 @@
 """How fast llama.cpp is with given settings: its own timings of a few requests, several settings in turn.
 
-Settings that are compared run beside each other and are asked by turns, one request at a time, so that whatever
-else happens on the machine slows all of them alike. An engine that waits costs nothing: its threads sleep.
+Settings that are compared run at the same time and are asked in turn, one request at a time, so that other work on
+the machine slows all of them alike. An engine that waits costs nothing: its threads sleep.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ async def measure(plan: ServePlan, *, log_dir: Path, rounds: int = ROUNDS) -> St
     Prompts share nothing, and the prompt cache is off for them. Raises what a start raises, and `EngineError`
     when the engine does not tell its timings.
     """
-    return (await measure_beside([plan], log_dir=log_dir, rounds=rounds))[0]
+    return (await measure_interleaved([plan], log_dir=log_dir, rounds=rounds))[0]
 
 
-async def measure_beside(
+async def measure_interleaved(
     plans: Sequence[ServePlan],
     *,
     log_dir: Path,
@@ -53,7 +53,7 @@ async def measure_beside(
     shape: RequestSize = SHAPE,
     tell: Callable[[int, int], None] | None = None,
 ) -> list[StreamSpeed]:
-    """Median speeds of several plans, asked by turns; see `measure`. `tell` hears requests done and all."""
+    """Median speeds of several plans, asked in turn; see `measure`. `tell` gets the requests done and the total."""
     total = (rounds + 1) * len(plans)
     timings: list[list[dict[str, float]]] = [[] for _ in plans]
     async with contextlib.AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""llama.cpp built for this very CPU, in freehold's own folder, and whether it is worth using.
+"""llama.cpp built for this CPU, in freehold's own folder, and whether it is worth using.
 
 ::
 
@@ -133,7 +133,7 @@ def can_help() -> BuildBenefit:
 
 
 def _has_cuda() -> bool:
-    """A compiler alone is no GPU, and kernels for one that is not there take an hour to compile."""
+    """A compiler alone is not a GPU, and kernels for a GPU that is missing take an hour to compile."""
     return shutil.which("nvcc") is not None and Path("/dev/nvidia0").exists()
 
 
@@ -286,7 +286,7 @@ def _compile(build: Path, progress: Progress, jobs: int) -> None:
 
 
 def _run(command: list[str], log: Path, tell: Callable[[str], None] | None) -> None:
-    """Run a tool with its output in `log`; `tell` hears each line. Raises `EngineError` with the last error."""
+    """Run a tool with its output in `log`; `tell` gets each line. Raises `EngineError` with the last error."""
     last: list[str] = []
     with (
         log.open("w", encoding="utf-8", buffering=1) as out,

@@ -41,8 +41,8 @@ class LlamaOptions(msgspec.Struct, frozen=True, kw_only=True):
     then, up to `draft_tokens`; or `draft_model`, a GGUF of the same vocabulary, writes them.
 
     `spin` (0 to 100) is how eagerly idle threads poll instead of sleeping: 0 leaves the cores to others.
-    `threads_batch` are the threads for prompts, where they shall be others than those that generate.
-    `key_type` is the type of the cache's keys where it shall be another than that of its values
+    `threads_batch` are the threads for prompts, where they differ from those that generate.
+    `key_type` is the type of the cache's keys where it differs from that of its values
     (`ServePlan.kv_type`): only values need flash attention to be quantized.
     `gpu_layers` is how many layers go to an accelerator (-1: as many as it holds). With `embeddings` the
     server embeds instead of chatting; `pooling` is how one vector is made of the tokens' (``auto``: as the weights

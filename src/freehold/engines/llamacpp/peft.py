@@ -1,8 +1,8 @@
 """An adapter as PEFT writes it, turned into the GGUF that llama.cpp loads: for adapters that came from elsewhere.
 
 Covered: LoRA of the linear layers llama.cpp has names for, rsLoRA, ranks and alphas that differ between layers.
-Not covered: DoRA (merged by `freehold.workflows.weights.merge`), biases, embeddings and whole modules trained beside
-it; they are refused, and have to be merged.
+Not covered: DoRA (merged by `freehold.workflows.weights.merge`), biases, embeddings and whole modules trained along
+with it; they are refused, and have to be merged.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _WAY_OUT = "merge it into its base and serve that: freehold adapters export, or PEFT's merge_and_unload"
 
 
-def converted(folder: Path, base: dict[str, object], home: Path) -> Path:
+def convert_adapter(folder: Path, base: dict[str, object], home: Path) -> Path:
     """The GGUF of the adapter in `folder` for a base with this metadata; made once, kept under `home` by its content.
 
     Raises `InputError` (damaged files), `EngineError` (what llama.cpp cannot do) and `StorageError`.
@@ -72,11 +72,11 @@ def _write(folder: Path, base: dict[str, object], target: Path) -> None:
         layer = _layer(key)
         name = names.get_name(layer) if half is not None else None
         if half is None or name is None:
-            raise EngineError(f"llama.cpp cannot put {key} of the adapter in {folder} on", hint=_WAY_OUT)
+            raise EngineError(f"llama.cpp cannot attach {key} of the adapter in {folder}", hint=_WAY_OUT)
         if half.group(1) == "B":
             if architecture == "llama" and name.endswith(("attn_q", "attn_k")):
                 kind = "head_count" if name.endswith("attn_q") else "head_count_kv"
-                values = _turned(values, _number(base, architecture, f"attention.{kind}"))
+                values = _permuted(values, _number(base, architecture, f"attention.{kind}"))
             own = _scale(config, ranks.get(layer, rank), _alpha(config, layer, float(scale * rank)))
             values = values * (own * ranks.get(layer, rank) / (scale * rank))
         writer.add_tensor(f"{name}.weight.lora_{half.group(1).lower()}", values.astype("float32"))
@@ -131,7 +131,7 @@ def _number(base: dict[str, object], architecture: str, name: str) -> int:
     return found
 
 
-def _turned(rows: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
+def _permuted(rows: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
     """Output rows in the order of llama.cpp, which turns neighbours where the model's own code turns halves."""
     return (
         rows.reshape(heads, 2, rows.shape[0] // heads // 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
@@ -158,10 +158,10 @@ def _tensors(path: Path) -> dict[str, np.ndarray[Any, Any]]:
                 values = np.frombuffer(raw, {"F32": "<f4", "F16": "<f2"}[tensor["dtype"]]).astype("float32")
             found[name] = values.reshape(tensor["shape"])
     except (struct.error, msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"no sound safetensors file of float numbers: {error}", path=str(path)) from None
+        raise InputError(f"not a sound safetensors file of float numbers: {error}", path=str(path)) from None
     if not found:
         raise InputError("this safetensors file holds no tensors", path=str(path))
     broken = next((name for name, values in found.items() if not np.isfinite(values).all()), None)
     if broken is not None:
-        raise InputError(f"{broken} holds values that are no numbers", path=str(path), hint="train it again")
+        raise InputError(f"{broken} holds values that are not finite", path=str(path), hint="train it again")
     return found

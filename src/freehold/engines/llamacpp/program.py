@@ -1,4 +1,4 @@
-"""The command of a plan: the prebuilt library in a child of ours, or a ``llama-server`` built for this CPU."""
+"""The command of a plan: the prebuilt library in a child process, or a ``llama-server`` built for this CPU."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class LlamaSettings(Record, frozen=True, kw_only=True):
     kv_type: str = "f16"
     options: dict[str, Any] = {}
 
-    def says(self, before: LlamaSettings | None = None) -> str:
+    def describe(self, before: LlamaSettings | None = None) -> str:
         """What is different from `before`, or all of it, in words."""
         old = msgspec.to_builtins(before) if before is not None else {}
         parts = []
@@ -68,7 +68,7 @@ class Trial(Record, frozen=True, kw_only=True):
     taken: bool = False
 
 
-class Tuned(Record, frozen=True, kw_only=True):
+class TuningResult(Record, frozen=True, kw_only=True):
     """The finding: `settings` are used by `freehold serve` from then on."""
 
     id: str
@@ -87,7 +87,7 @@ class Tuned(Record, frozen=True, kw_only=True):
     """Of the machine at the end: how much else ran while it was measured."""
 
 
-def tuned_id(model: str, *, cores: int) -> str:
+def tuning_id(model: str, *, cores: int) -> str:
     """The same model on the same kind of CPU, with as many cores, gives the same id."""
     return content_id(["llamacpp", cpu_name(), cores, model.lower()])
 
@@ -96,13 +96,13 @@ def _file(home: Path, name: str) -> Path:
     return home / "engines" / "tuned" / f"{name}.json"
 
 
-def read(home: Path, model: str, *, cores: int) -> Tuned | None:
+def read(home: Path, model: str, *, cores: int) -> TuningResult | None:
     """What was found for a model on this machine, when its weights are still there."""
-    found = _decode(_file(home, tuned_id(model, cores=cores)), Tuned)
+    found = _decode(_file(home, tuning_id(model, cores=cores)), TuningResult)
     return found if found is not None and Path(found.settings.weights_path).is_file() else None
 
 
-def write(home: Path, found: Tuned) -> Path:
+def write(home: Path, found: TuningResult) -> Path:
     """Keep a finding, and forget the run that led to it."""
     path = _write(_file(home, found.id), found)
     _file(home, f"{found.id}.partial").unlink(missing_ok=True)
@@ -110,7 +110,7 @@ def write(home: Path, found: Tuned) -> Path:
 
 
 class Partial(Record, frozen=True, kw_only=True):
-    """A run under way. `asked` tells it from a run with other questions."""
+    """A run under way. `asked` tells it apart from a run with other questions."""
 
     asked: str
     trials: tuple[Trial, ...]

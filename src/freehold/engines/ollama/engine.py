@@ -1,7 +1,7 @@
-"""The Ollama engine: a model of a running Ollama, with the context set and adapters put on.
+"""The Ollama engine: a model of a running Ollama, with the context set and adapters attached.
 
 Ollama decides a model's context by its ``num_ctx``, which no OpenAI request can set, and cuts prompts that are
-longer without a word. So a model of our own is made from the asked one (a few bytes: the weights are shared)
+longer silently. So a model of freehold's own is made from the requested one (a few bytes: the weights are shared)
 with ``num_ctx`` as planned, and after the first answer Ollama is asked what context it really loaded.
 
 Covered: version, context, adapters (one model each), removal of what was made.
@@ -66,7 +66,7 @@ LOOK_SECONDS = 1.0
 
 
 class OllamaEngine:
-    """A connection to an Ollama that somebody else started."""
+    """A connection to an Ollama that was started elsewhere."""
 
     kind = ENGINE_KINDS["ollama"]
 
@@ -193,7 +193,7 @@ async def _prove(ollama: _Ollama, url: str, model: str, context_tokens: int) -> 
     if loaded is not None and loaded < context_tokens:
         raise EngineError(
             f"Ollama loaded {model} with a context of {loaded} tokens, {context_tokens} were asked for: "
-            "longer prompts would be cut without a word",
+            "longer prompts would be cut silently",
             hint="give it more memory (OLLAMA_KV_CACHE_TYPE=q8_0, OLLAMA_NUM_PARALLEL=1), or ask for less",
         )
 
@@ -353,7 +353,7 @@ class _Ollama:
 
 
 class _MissingError(UpstreamError):
-    """Ollama has no such model."""
+    """Ollama does not have this model."""
 
 
 ENGINE = OllamaEngine()

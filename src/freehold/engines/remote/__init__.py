@@ -1,1 +1,1 @@
-"""An endpoint that somebody else runs."""
+"""An endpoint that runs elsewhere."""

@@ -92,7 +92,7 @@ class RemoteEngine:
 
 
 async def _models(options: RemoteOptions) -> list[str] | None:
-    """Model ids the endpoint lists; None when it has no such list. Raises `EngineError` when it refuses us."""
+    """Model ids the endpoint lists; None when it has no list. Raises `EngineError` when it refuses the request."""
     key = os.environ.get(options.api_key_env) if options.api_key_env else None
     headers: dict[str, str] = {}
     if options.api == "anthropic":
@@ -118,7 +118,7 @@ async def _models(options: RemoteOptions) -> list[str] | None:
 
 
 class RemoteConnection:
-    """Nothing of ours runs, so there is nothing to stop."""
+    """Nothing was started, so there is nothing to stop."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint

@@ -70,7 +70,7 @@ async def drive(
     timeout_seconds: float = 120.0,
     tell: Callable[[int, float], None] | None = None,
 ) -> list[LoadLevel]:
-    """Hold each number of `streams` for `seconds` and measure. `tell` hears streams and share done.
+    """Hold each number of `streams` for `seconds` and measure. `tell` is called with the streams and the share done.
 
     A request under way when the time is up counts with what had arrived.
     """

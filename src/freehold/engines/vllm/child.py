@@ -1,7 +1,7 @@
-"""vLLM's server as a process of ours: its arguments are ours, and it ends when our parent lets go of stdin.
+"""vLLM's server as a child process: it takes vLLM's arguments, and ends when the parent closes stdin.
 
 Runs in vLLM's own environment, where freehold is not: only the standard library and vLLM may be imported here. vLLM
-starts its engine in processes of their own; they are in our process group and end with us, however we end.
+starts its engine in processes of their own; they are in this process's group and end with it, however it ends.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ GRACE_SECONDS = 6.0
 
 
 def watch_parent() -> None:
-    """When the parent's end of stdin closes: ask ourselves to end, and insist."""
+    """End this process when the parent's end of stdin closes: by a request first, then by force."""
     lifeline = os.dup(0)
     with open(os.devnull) as nothing:  # noqa: PTH123
         os.dup2(nothing.fileno(), 0)
@@ -31,7 +31,7 @@ def watch_parent() -> None:
 
 
 def guard_children() -> None:
-    """A helper that outlives us for a moment: when our end of its pipe closes, it ends our process group.
+    """A helper that outlives this process for a moment: when this end of its pipe closes, it ends the process group.
 
     vLLM's engine processes notice a clean end of their server. When the server is killed they may not, and would keep
     the memory.

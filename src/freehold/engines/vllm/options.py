@@ -22,10 +22,10 @@ class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     Memory: `gpu_memory_utilization` is the share of a GPU that vLLM takes; `kv_cache_gib` sets the cache itself, on a
     GPU or on a CPU, where by default it holds `parallel` requests of full context. `dtype` and `quantization` are
-    vLLM's words; by default they are read from the weights. `tensor_parallel` splits each layer over so many GPUs,
+    vLLM's words; by default they are read from the weights. `tensor_parallel` splits each layer over that many GPUs,
     `pipeline_parallel` the layers.
 
-    `runtime_adapters` keeps room for adapters that are put on later; `max_adapters` is how many one batch may mix, and
+    `runtime_adapters` keeps room for adapters that are loaded later; `max_adapters` is how many one batch may mix, and
     `max_rank` the largest `r` among them (default: the largest mounted). `tool_parser` names vLLM's parser of a model's
     tool calls (default: the one whose marks the chat template writes; ``none`` for no tools);
     `tool_strict` how far a call is held to its tool's schema: ``parameter`` its arguments too, ``function`` its form,

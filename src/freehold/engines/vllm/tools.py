@@ -1,7 +1,7 @@
 """Which of vLLM's parsers understands the tool calls of a model: told by the marks its chat template writes.
 
 vLLM is started with a parser or without tools. The template is what taught the model how a call looks, so its marks
-tell the parser, also for a model nobody has heard of. Marks as in vLLM 0.32's `tool_parsers`, read 2026-11-25.
+tell the parser, also for an unknown model. Marks as in vLLM 0.32's `tool_parsers`, read 2026-11-25.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ HOLDS_CALLS = (0, 32)
 def with_parser(options: VllmOptions, template: str | None, *, version: str = "") -> VllmOptions:
     """The options with the parser that will be used: the one asked for, none for `NONE`, else the template's.
 
-    `template` is that of the weights; one given in the options goes before it. A `version` of vLLM that cannot hold
+    `template` is that of the weights; one given in the options takes precedence. A `version` of vLLM that cannot hold
     calls to their schema is not told to.
     """
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold.engines.weights.check import format_of
-from freehold.engines.weights.converted import source_of
+from freehold.engines.weights.conversion import source_of
 from freehold.errors import EngineError, InputError
 from freehold.types.endpoint import AdapterMount, ServePlan
 
@@ -73,7 +73,7 @@ def check_weights(plan: ServePlan, *, has_template: bool) -> CacheShape:
 
 def template_of(weights: str | Path | None) -> str | None:
     """The Jinja chat template a folder carries, in whichever of the three places; of several named ones the one for
-    tools. None without one, and for what is no folder here. Raises `InputError` for broken JSON."""
+    tools. None without one, and for what is not a folder here. Raises `InputError` for broken JSON."""
     if weights is None:
         return None
     folder = Path(weights)
@@ -91,13 +91,13 @@ def template_of(weights: str | Path | None) -> str | None:
 
 
 def adapter_folder(mount: AdapterMount) -> Path:
-    """The folder PEFT wrote: the path, or the folder of the file it names (a GGUF beside them)."""
+    """The folder PEFT wrote: the path, or the folder of the file it names (a GGUF next to them)."""
     path = Path(mount.path)
     return path if path.is_dir() else path.parent
 
 
 def check_adapter(mount: AdapterMount, plan: ServePlan) -> int:
-    """The adapter's rank, when vLLM can put it on these weights.
+    """The adapter's rank, when vLLM can serve it on these weights.
 
     An adapter that names the hash of its base is refused on others; weights converted from that base are that base.
     Raises `EngineError` and `InputError`.

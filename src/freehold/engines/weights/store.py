@@ -1,12 +1,12 @@
-"""The weights store: one folder shared by all projects, one small record beside each set of weights.
+"""The weights store: one folder shared by all projects, one small record next to each set of weights.
 
 ::
 
     <home>/weights/
       .lock                                  one writer at a time
       <org>--<name>/
-        <quantization>.json                  the record: weights, size and time of change, ours or not
-        <file>.gguf                          the bytes, when they are ours
+        <quantization>.json                  the record: weights, size and time of change, owned or not
+        <file>.gguf                          the bytes, when the store owns them
       .partial/                              downloads under way
 
 A file appears under its final name only after its hash was right, so a killed pull leaves nothing that
@@ -38,7 +38,7 @@ ALWAYS_HASH_BYTES = 512 << 20
 """Files up to this size are hashed at every use (about 0.3 s); larger ones only when size or time changed."""
 
 
-class Stored(Record, frozen=True, kw_only=True):
+class StoredWeights(Record, frozen=True, kw_only=True):
     """A record of the store. `owned` is False for files read in place, which are never deleted. `converted_from` is the
     hash of the weights these were converted from. `pinned` ones are never pruned."""
 
@@ -63,7 +63,7 @@ class WeightsStore:
         name = model_id.replace("/", "--").replace(":", "-").replace("\\", "-").lstrip(".")
         return self.root / name
 
-    def list(self) -> list[Stored]:
+    def list(self) -> list[StoredWeights]:
         """All records, sorted by model id; records whose file is gone are left out."""
         found = []
         for file in sorted(self.root.glob("*/*.json")):
@@ -74,7 +74,7 @@ class WeightsStore:
             found, key=lambda stored: (stored.weights.model_id.lower(), stored.weights.quantization)
         )
 
-    def find(self, model_id: str, quantization: str | None = None) -> Stored | None:
+    def find(self, model_id: str, quantization: str | None = None) -> StoredWeights | None:
         """The record of a model (and quantization, when one is asked for); converted weights only when asked for."""
         wanted = model_id.lower()
         # What was written here from other weights (freehold tune-engine) is meant only when it is asked for.
@@ -89,7 +89,7 @@ class WeightsStore:
                 return stored
         return None
 
-    def converted(self, sha256: str) -> Stored | None:
+    def converted(self, sha256: str) -> StoredWeights | None:
         """The weights that were converted from those of this hash."""
         return next((stored for stored in self.list() if stored.converted_from == sha256), None)
 
@@ -105,7 +105,7 @@ class WeightsStore:
                 return weights
         return None
 
-    def verify(self, stored: Stored, *, progress: Progress | None = None) -> Weights:
+    def verify(self, stored: StoredWeights, *, progress: Progress | None = None) -> Weights:
         """Check that the file is still what was recorded.
 
         Raises `HashMismatchError` when it is not; the file stays for inspection and `freehold weights rm`
@@ -137,10 +137,10 @@ class WeightsStore:
         owned: bool,
         origin: str | None = None,
         converted_from: str | None = None,
-    ) -> Stored:
+    ) -> StoredWeights:
         """Write the record of weights that are at `weights.path`."""
         size, changed_ns = fingerprint(Path(weights.path or ""))
-        stored = Stored(
+        stored = StoredWeights(
             weights=weights,
             owned=owned,
             size=size,
@@ -151,37 +151,37 @@ class WeightsStore:
         self._write(stored)
         return stored
 
-    def _write(self, stored: Stored) -> None:
+    def _write(self, stored: StoredWeights) -> None:
         target = self._record_file(stored)
         with storage_errors(target):
             files.write_json(target, stored)
 
-    def _record_file(self, stored: Stored) -> Path:
+    def _record_file(self, stored: StoredWeights) -> Path:
         return self.folder(stored.weights.model_id) / f"{stored.weights.quantization}.json"
 
-    def pin(self, stored: Stored, pinned: bool) -> Stored:
+    def pin(self, stored: StoredWeights, pinned: bool) -> StoredWeights:
         """Keep weights from being pruned, or no longer."""
         changed = msgspec.structs.replace(stored, pinned=pinned)
         self._write(changed)
         return changed
 
-    def used_at(self, stored: Stored) -> float:
+    def used_at(self, stored: StoredWeights) -> float:
         """When the weights were last asked for (seconds since the epoch): the record's own time of change."""
         try:
             return self._record_file(stored).stat().st_mtime
         except OSError:
             return 0.0
 
-    def _touch(self, stored: Stored) -> None:
+    def _touch(self, stored: StoredWeights) -> None:
         with contextlib.suppress(OSError):  # a store that may only be read is used all the same
             os.utime(self._record_file(stored))
 
     def taken_bytes(self) -> int:
-        """Bytes of the weights that are ours."""
+        """Bytes of the weights that the store owns."""
         return sum(stored.size for stored in self.list() if stored.owned)
 
-    def remove(self, stored: Stored) -> int:
-        """Forget weights, delete the bytes when they are ours, and return how many bytes that freed."""
+    def remove(self, stored: StoredWeights) -> int:
+        """Forget weights, delete the bytes when the store owns them, and return how many bytes that freed."""
         weights = stored.weights
         path = Path(weights.path or "")
         freed = 0
@@ -245,9 +245,9 @@ class WeightsStore:
                 hint="free some space (freehold weights prune), or set FREEHOLD_HOME to another disk",
             )
 
-    def _read(self, file: Path) -> Stored | None:
+    def _read(self, file: Path) -> StoredWeights | None:
         try:
-            return msgspec.json.decode(file.read_bytes(), type=Stored)
+            return msgspec.json.decode(file.read_bytes(), type=StoredWeights)
         except FileNotFoundError:  # removed by another process after it was listed
             return None
         except (OSError, msgspec.DecodeError) as error:
@@ -282,7 +282,7 @@ def hash_of(path: Path, *, known: Mapping[Path, str] | None = None, progress: Pr
     files = weight_files(path)
     try:
         size = sum(file.stat().st_size for file in files)
-        if progress is not None and size > ALWAYS_HASH_BYTES:  # what takes no time is not worth a word
+        if progress is not None and size > ALWAYS_HASH_BYTES:  # what takes no time needs no progress
             progress.step(f"hash {path.name}")
         sums, before = [], 0
         for file in files:

@@ -9,7 +9,7 @@ import psutil
 
 
 def users(path: Path) -> tuple[int, ...]:
-    """Process ids of those that use the file or folder, as far as this user may look; ourselves left out."""
+    """Process ids of those that use the file or folder, as far as this user may look; this process left out."""
     wanted = str(path)
     found = []
     for process in psutil.process_iter():
@@ -19,7 +19,7 @@ def users(path: Path) -> tuple[int, ...]:
             if any(wanted in part for part in process.cmdline()) or _maps(process, wanted):
                 found.append(process.pid)
         except (psutil.Error, OSError):
-            continue  # it has gone, or is somebody else's
+            continue  # it has gone, or belongs to another user
     return tuple(found)
 
 

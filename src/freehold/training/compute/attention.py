@@ -71,7 +71,7 @@ def _unpack(packed: torch.Tensor, group: Group, prefix: int) -> torch.Tensor:
 
 
 def _repack(out: torch.Tensor, slots: torch.Tensor, group: Group, prefix: int) -> None:
-    """Put a block's tokens where they belong in the packed row; a key's shared prefix is summed over rows."""
+    """Write a block's tokens to their places in the packed row; a key's shared prefix is summed over rows."""
     if prefix:
         out[:prefix] += slots[:, :prefix].sum(dim=0)
         slots = slots[:, prefix:]
@@ -87,7 +87,7 @@ def _by_key_head(x: torch.Tensor, kv_heads: int) -> torch.Tensor:
 
 
 def _by_token(x: torch.Tensor, rows: int, tokens: int, kv_heads: int) -> torch.Tensor:
-    """The way back."""
+    """The inverse of `_by_key_head`."""
     width = x.shape[-1]
     out = x.view(rows, kv_heads, -1, tokens, width).permute(0, 3, 1, 2, 4)
     return out.reshape(rows, tokens, -1, width)
@@ -164,7 +164,7 @@ def forward(
     *,
     into: torch.Tensor,
 ) -> list[torch.Tensor]:
-    """Attention of (tokens, heads, width), put into zeros `into`; returns what `backward` wants to have kept."""
+    """Attention of (tokens, heads, width), put into zeros `into`; returns what `backward` needs."""
     out = into
     kept: list[torch.Tensor] = []
     native = _native(query, key, value)
@@ -206,7 +206,7 @@ def backward(
             _native_backward(native, grad, query, key, value, next(left), group, prefix, scale, into)
             continue
         block = _block(query, key, value, group, prefix)
-        part = _only_real(_unpack(grad, group, 0), group)
+        part = _without_padding(_unpack(grad, group, 0), group)
         if _is_explicit(block):
             parts = _explicit_backward(block, next(left), part, scale)
         else:
@@ -221,7 +221,7 @@ def backward(
 
 
 def _native(*tensors: torch.Tensor) -> kernels.NativeKernels | None:
-    native = kernels.of(*tensors)
+    native = kernels.for_tensors(*tensors)
     apart = all(x.stride(2) == 1 and x.stride(1) == x.shape[2] for x in tensors)
     return native if apart and tensors[0].shape[2] <= kernels.WIDEST_HEAD else None
 
@@ -232,7 +232,7 @@ def _is_short(group: Group, prefix: int, heads: int, window: int | None) -> bool
     return (window is None or window >= keys) and rows * heads * length * keys <= _EXPLICIT_SCORES
 
 
-def _gathered(
+def _gather(
     native: kernels.NativeKernels,
     x: torch.Tensor,
     group: Group,
@@ -250,7 +250,7 @@ def _gathered(
     return out
 
 
-def _scattered(
+def _scatter(
     native: kernels.NativeKernels, blocks: torch.Tensor, group: Group, prefix: int, into: torch.Tensor
 ) -> None:
     rows, length = group.at.shape
@@ -273,11 +273,11 @@ def _native_forward(
 ) -> torch.Tensor:
     kv, length = key.shape[1], group.at.shape[1]
     scores = torch.bmm(
-        _gathered(native, query, group, 0, kv), _gathered(native, key, group, prefix, kv).transpose(1, 2)
+        _gather(native, query, group, 0, kv), _gather(native, key, group, prefix, kv).transpose(1, 2)
     )
     repeat = query.shape[1] // kv
     native.call("causal_softmax", scores, scores.shape[0], repeat, length, prefix, float(scale))
-    _scattered(native, torch.bmm(scores, _gathered(native, value, group, prefix, kv)), group, 0, out)
+    _scatter(native, torch.bmm(scores, _gather(native, value, group, prefix, kv)), group, 0, out)
     return scores
 
 
@@ -295,16 +295,16 @@ def _native_backward(
 ) -> None:
     """`backward` of one group by freehold's own loops; its arguments are those of `backward`, for this group."""
     kv, length = key.shape[1], group.at.shape[1]
-    part = _gathered(native, grad, group, 0, kv, real=True)
-    _scattered(native, torch.bmm(probabilities.transpose(1, 2), part), group, prefix, into[2])
-    slope = torch.bmm(part, _gathered(native, value, group, prefix, kv).transpose(1, 2))
+    part = _gather(native, grad, group, 0, kv, real=True)
+    _scatter(native, torch.bmm(probabilities.transpose(1, 2), part), group, prefix, into[2])
+    slope = torch.bmm(part, _gather(native, value, group, prefix, kv).transpose(1, 2))
     repeat = query.shape[1] // kv
     native.call(
         "causal_softmax_backward", slope, probabilities, slope.shape[0], repeat, length, prefix, float(scale)
     )  # fmt: skip
-    _scattered(native, torch.bmm(slope, _gathered(native, key, group, prefix, kv)), group, 0, into[0])
-    d_key = torch.bmm(slope.transpose(1, 2), _gathered(native, query, group, 0, kv))
-    _scattered(native, d_key, group, prefix, into[1])
+    _scatter(native, torch.bmm(slope, _gather(native, key, group, prefix, kv)), group, 0, into[0])
+    d_key = torch.bmm(slope.transpose(1, 2), _gather(native, query, group, 0, kv))
+    _scatter(native, d_key, group, prefix, into[1])
 
 
 class _PackedAttention(torch.autograd.Function):
@@ -344,7 +344,7 @@ class _PackedAttention(torch.autograd.Function):
         return d_query, d_key, d_value, None, None, None
 
 
-def _only_real(grad: torch.Tensor, group: Group) -> torch.Tensor:
+def _without_padding(grad: torch.Tensor, group: Group) -> torch.Tensor:
     """Filled slots repeat a real token; their gradient must not count twice."""
     if group.slots.shape[0] == group.at.numel():
         return grad

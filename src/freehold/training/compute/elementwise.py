@@ -17,7 +17,7 @@ from freehold.training.compute import kernels
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
     """The norm of rows, and 1/rms of each, float32 (rows, 1)."""
-    native = kernels.of(x, weight)
+    native = kernels.for_tensors(x, weight)
     if native is not None:
         out, inverse = torch.empty_like(x), x.new_empty(x.shape[0], 1, dtype=torch.float32)
         native.call("rms_norm", x, weight, out, inverse, *x.shape, float(eps))
@@ -35,7 +35,7 @@ def rms_norm_backward(
     onto: torch.Tensor | None,
 ) -> torch.Tensor:
     """Gradient of the norm for `x`, added to `onto`."""
-    native = kernels.of(grad, x, weight)
+    native = kernels.for_tensors(grad, x, weight)
     if native is not None:
         out = torch.empty_like(x)
         onto = None if onto is None else onto.contiguous()
@@ -51,7 +51,7 @@ def rms_norm_backward(
 def swiglu(both: torch.Tensor) -> torch.Tensor:
     """``silu(gate) · up`` of (rows, gate | up)."""
     rows, width = both.shape[0], both.shape[1] // 2
-    native = kernels.of(both)
+    native = kernels.for_tensors(both)
     if native is not None:
         out = both.new_empty(rows, width)
         native.call("swiglu", both, out, rows, width)
@@ -63,7 +63,7 @@ def swiglu(both: torch.Tensor) -> torch.Tensor:
 def swiglu_backward(grad: torch.Tensor, both: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Gradient for `both`, and `swiglu` of it again."""
     out, inner = torch.empty_like(both), torch.empty_like(grad)
-    native = kernels.of(grad, both)
+    native = kernels.for_tensors(grad, both)
     if native is not None:
         native.call("swiglu_backward", grad, both, out, inner, *grad.shape)
         return out, inner
@@ -78,7 +78,7 @@ def swiglu_backward(grad: torch.Tensor, both: torch.Tensor) -> tuple[torch.Tenso
 def rotate_(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, turned: int, *, back: bool) -> None:
     """Turn the first `turned` heads of (rows, heads, width) in place, or back; cos and sin are (rows, width / 2)."""
     half = x.shape[-1] // 2
-    native = kernels.of(x, cos, sin)
+    native = kernels.for_tensors(x, cos, sin)
     if native is not None:
         native.call("rotate", x, cos, sin, x.shape[0], x.shape[1], turned, half, -1.0 if back else 1.0)
         return
@@ -92,9 +92,9 @@ def rotate_(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, turned: int, 
 def cross_entropy_(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Make logits their gradient in place; returns −log p(target) and whether it is the most likely, per row.
 
-    None where there are no compiled loops for them.
+    None where no loops are compiled for them.
     """
-    native = kernels.of(logits)
+    native = kernels.for_tensors(logits)
     if native is None:
         return None
     loss = logits.new_empty(logits.shape[0], dtype=torch.float32)

@@ -47,7 +47,7 @@ class Projection:
             torch.cat([base.bias for base in bases]) if all(b.bias is not None for b in bases) else None
         )
         self.sizes = [base.out_features for base in bases]
-        if len(bases) > 1:  # The model's own layers look into the joined weights: nothing is there twice.
+        if len(bases) > 1:  # The model's own layers are views of the joined weights: nothing is stored twice.
             for base, part in zip(bases, self.weight.split(self.sizes), strict=True):
                 base.weight.data = part
         self.lora: list[tuple[int, Any, Any, float]] = []
@@ -75,7 +75,7 @@ class Projection:
     def forward(
         self, x: torch.Tensor, onto: torch.Tensor | None = None, into: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """``x Wᵀ + s (x Aᵀ) Bᵀ`` (+ `onto`), written `into`, and ``x Aᵀ``, which `backward` wants."""
+        """``x Wᵀ + s (x Aᵀ) Bᵀ`` (+ `onto`), written `into`, and ``x Aᵀ``, which `backward` needs."""
         y = torch.mm(x, self.weight.t(), out=into)
         if self.bias is not None:
             y += self.bias
@@ -89,7 +89,7 @@ class Projection:
     def backward(
         self, dy: torch.Tensor, low: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Gradient for `x`, and what `learn` wants; B's gradients are added where they belong."""
+        """Gradient for `x`, and what `accumulate_gradient` needs; B's gradients are added here."""
         dx = dy @ self.weight
         if low is None:
             return dx, None
@@ -102,8 +102,8 @@ class Projection:
             at += rank
         return dx.addmm_(d_low, self.a), d_low
 
-    def learn(self, d_low: torch.Tensor | None, x: torch.Tensor) -> None:
-        """Add A's gradients where they belong."""
+    def accumulate_gradient(self, d_low: torch.Tensor | None, x: torch.Tensor) -> None:
+        """Add A's gradients."""
         if d_low is None:
             return
         da = d_low.t() @ x
@@ -116,7 +116,7 @@ class Projection:
 class ScratchMemory:
     """Memory that a layer keeps from step to step.
 
-    What is kept for backward is large and has another length at every step. Allocated anew each time it leaves
+    What is kept for backward is large and has another length at every step. Allocated again each time it leaves
     gaps that nothing fits into, and the process grows; here it grows only when a step is longer than all before.
     """
 
@@ -191,7 +191,7 @@ class AttentionBlock(torch.autograd.Function):
         x, inverse, qkv, attended, cos, sin, low, out_low, *kept = ctx.saved_tensors
         layer: DecoderLayer = ctx.layer
         grad, d_low = layer.out.backward(grads[0], out_low)
-        layer.out.learn(d_low, attended)
+        layer.out.accumulate_gradient(d_low, attended)
         d_qkv = torch.zeros_like(qkv)
         attention.backward(
             grad.view(x.shape[0], layer.heads, layer.width),
@@ -204,7 +204,7 @@ class AttentionBlock(torch.autograd.Function):
         )
         rotate_(d_qkv, cos, sin, layer.heads + layer.kv_heads, back=True)
         dn, d_low = layer.qkv.backward(d_qkv.view(x.shape[0], -1), low)
-        layer.qkv.learn(d_low, rms_norm(x, layer.norm_in, layer.eps)[0])
+        layer.qkv.accumulate_gradient(d_low, rms_norm(x, layer.norm_in, layer.eps)[0])
         return rms_norm_backward(dn, x, inverse, layer.norm_in, grads[0]), None, None, None, None
 
 
@@ -227,9 +227,9 @@ class GatedMlp(torch.autograd.Function):
         layer: DecoderLayer = ctx.layer
         d_inner, d_low = layer.down.backward(grads[0], down_low)
         d_both, inner = swiglu_backward(d_inner, both)
-        layer.down.learn(d_low, inner)
+        layer.down.accumulate_gradient(d_low, inner)
         dn, d_low = layer.gate_up.backward(d_both, low)
-        layer.gate_up.learn(d_low, rms_norm(x, layer.norm_mlp, layer.eps)[0])
+        layer.gate_up.accumulate_gradient(d_low, rms_norm(x, layer.norm_mlp, layer.eps)[0])
         return rms_norm_backward(dn, x, inverse, layer.norm_mlp, grads[0]), None
 
 
@@ -282,8 +282,8 @@ class FusedDecoder:
                 projection.refresh()
 
     def recompute(self) -> None:
-        """From now on keep only each layer's input, and compute the layer again on the way back (Chen et al. 2016,
-        arXiv:1604.06174). One layer at a time is then whole in memory, so all of them share one room."""
+        """Keep only each layer's input from now on, and compute the layer again in the backward pass (Chen et al. 2016,
+        arXiv:1604.06174). One layer at a time is then whole in memory, so all of them share one scratch memory."""
         self.release()
         room = ScratchMemory()
         self.layers = [layer._replace(room=room) for layer in self.layers]

@@ -1,6 +1,6 @@
 """The element-wise work of a step as compiled loops (``kernels.c``), where the machine has a C compiler.
 
-`load` compiles them once a process, in about two seconds, for the very processor; without a compiler, on
+`load` compiles them once a process, in about two seconds, for this processor; without a compiler, on
 other devices and in other number formats everything is computed by PyTorch (`freehold.training.compute.elementwise`).
 """
 
@@ -71,7 +71,7 @@ def load() -> NativeKernels | None:
     return None
 
 
-def of(*tensors: torch.Tensor) -> NativeKernels | None:
+def for_tensors(*tensors: torch.Tensor) -> NativeKernels | None:
     """The compiled loops when they can work on these tensors, else None."""
     if all(x.dtype == torch.bfloat16 and x.device.type == "cpu" for x in tensors):
         return load()

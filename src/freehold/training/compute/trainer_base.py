@@ -38,9 +38,10 @@ class TrainerBase(ABC):
         self._recomputes = False
 
     def recompute(self) -> bool:
-        """Keep one input per layer from now on and compute the rest again on the way back; the gradient is the same.
+        """Keep one input per layer from now on and compute the rest again in the backward pass; the gradient is the
+        same.
 
-        False when it was so already, or was forbidden (`gradient_checkpointing = false`).
+        False when that was done before, or is forbidden (`gradient_checkpointing = false`).
         """
         if self._recomputes or self.config.gradient_checkpointing is False:
             return False
@@ -54,8 +55,8 @@ class TrainerBase(ABC):
     def release(self) -> None:  # noqa: B027 - a trainer may keep nothing between steps
         """Give back memory that is kept between steps."""
 
-    def move(self, loss: float, samples: Sequence[Any], rate: float) -> None:
-        """One step along the gradient that was gathered.
+    def apply_gradient(self, loss: float, samples: Sequence[Any], rate: float) -> None:
+        """One optimizer step along the accumulated gradient.
 
         Raises `TrainingError` naming the samples when loss or gradient is not a number.
         """
@@ -76,9 +77,9 @@ class TrainerBase(ABC):
             parameters["lr"] = rate
         self.optimizer.step()
 
-    def gathered(self, *sums: float) -> tuple[float, ...]:
+    def sum_over_workers(self, *sums: float) -> tuple[float, ...]:
         """The gradient and these sums over all workers; see `freehold.training.group`."""
-        group.add_up(self.parameters.gradient)
+        group.all_reduce(self.parameters.gradient)
         return group.totals(*sums)
 
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -104,7 +105,7 @@ class TrainerBase(ABC):
             flat.copy_(tensors["adapter"])
         torch.set_rng_state(tensors["random"])
         if "adam.step" not in tensors:
-            return  # Stopped before its first step: the optimizer remembers nothing yet.
+            return  # Stopped before its first step: the optimizer has no state yet.
         state = self.optimizer.state[flat]
         for name in _STATE:
             kept = tensors.get(f"adam.{name}")

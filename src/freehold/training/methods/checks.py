@@ -10,7 +10,7 @@ FEWEST_SAMPLES = 4
 
 
 def check_rank(config: FinetuneConfig, smallest: int) -> None:
-    """Raise `TrainingError` for a rank above the narrowest side of the layers it is put on."""
+    """Raise `TrainingError` for a rank above the narrowest side of the layers it adapts."""
     if config.method != "full" and config.r > smallest:
         raise TrainingError(
             f"rank r={config.r} is larger than the smallest adapted layer ({smallest})",

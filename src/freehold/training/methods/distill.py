@@ -1,4 +1,4 @@
-"""Distillation: the incumbent's words, and what it thought of other words where it told.
+"""Distillation: the incumbent's words, and how likely it found other words, where that was recorded.
 
 The loss of an aligned target (see `distill_samples`) is ``(1 − s) · −log q(word) + s · KL(p ‖ q)``,
 where the divergence runs over the teacher's listed tokens and one rest (Hinton et al. 2015, arXiv:1503.02531, at
@@ -32,8 +32,8 @@ class DistillTrainer(LoraTrainer):
         hidden = self._hidden(packed)
         each = hidden.new_empty(len(packed.targets), dtype=torch.float32)
         hard = cross_entropy_sum(hidden, self._head, packed.targets, softcap=self._softcap, each=each)
-        self.remember(samples, packed, each)
-        rows, soft = _placed(samples)
+        self.record_losses(samples, packed, each)
+        rows, soft = _soft_rows(samples)
         if not rows or self.config.soft_share == 0:
             return hard, len(packed.targets), packed.plain_tokens
         at = packed.targets.new_tensor(rows)
@@ -75,7 +75,7 @@ class DistillTrainer(LoraTrainer):
         return total
 
 
-def _placed(samples: Sequence[TaughtSample]) -> tuple[list[int], list[Any]]:
+def _soft_rows(samples: Sequence[TaughtSample]) -> tuple[list[int], list[Any]]:
     """Rows of the packed targets that have a teacher's distribution, in the order `pack` lays samples out."""
     rows: list[int] = []
     soft: list[Any] = []

@@ -50,10 +50,10 @@ class FullTrainer(LoraTrainer):
         return "all weights, modules"
 
     def _hidden(self, packed: Any) -> torch.Tensor:
-        with self._computing():
+        with self._autocast():
             return super()._hidden(packed).to(self._head.dtype)
 
-    def _computing(self) -> Any:
+    def _autocast(self) -> Any:
         import torch
 
         if not self._half:
@@ -67,13 +67,13 @@ class FullTrainer(LoraTrainer):
 
         packed = pack(samples, device=self.base.device)
         hidden = self._hidden(packed)
-        with self._computing():
+        with self._autocast():
             logits = functional.linear(hidden, self._head)
         logits = logits.float()
         if self._softcap is not None:
             logits = torch.tanh(logits / self._softcap) * self._softcap
         each = functional.cross_entropy(logits, packed.targets, reduction="none")
-        self.remember(samples, packed, each)
+        self.record_losses(samples, packed, each)
         total = each.sum()
         return total, len(packed.targets), packed.plain_tokens
 

@@ -54,7 +54,7 @@ def attaching() -> Iterator[None]:
 
 
 def attach(base: Base, config: FinetuneConfig) -> Any:
-    """Put a fresh LoRA adapter on the base, initialised from the seed. Raises `TrainingError`."""
+    """Attach a fresh LoRA adapter to the base, initialised from the seed. Raises `TrainingError`."""
     import peft
     import torch
 
@@ -143,10 +143,10 @@ class LoraTrainer(TrainerBase):
         hidden = self._hidden(packed)
         each = hidden.new_empty(len(packed.targets), dtype=torch.float32)
         total = cross_entropy_sum(hidden, self._head, packed.targets, softcap=self._softcap, each=each)
-        self.remember(samples, packed, each)
+        self.record_losses(samples, packed, each)
         return total, len(packed.targets), packed.plain_tokens
 
-    def remember(self, samples: Sequence[Encoded], packed: Pack, each: torch.Tensor) -> None:
+    def record_losses(self, samples: Sequence[Encoded], packed: Pack, each: torch.Tensor) -> None:
         """Keep the loss of each sample by its targets' losses (rows,), for `freehold.training.loss_history`."""
         sums = each.new_zeros(packed.samples).index_add_(0, packed.owners, each.detach())
         self.losses.update(zip(packed_order(samples), sums.tolist(), strict=True))
@@ -169,9 +169,9 @@ class LoraTrainer(TrainerBase):
             loss += float(total.detach())
             targets += count
             tokens += size
-        loss, targets, tokens = self.gathered(loss, targets, tokens)
+        loss, targets, tokens = self.sum_over_workers(loss, targets, tokens)
         self.parameters.gradient.div_(targets)
-        self.move(loss, samples, rate)
+        self.apply_gradient(loss, samples, rate)
         return loss / targets, int(tokens)
 
     def evaluate(self, samples: Sequence[Encoded]) -> ValidationResult:
@@ -183,7 +183,7 @@ class LoraTrainer(TrainerBase):
         if self._fused is not None:
             self._fused.refresh()
         loss, targets, exact = 0.0, 0.0, 0.0
-        with torch.no_grad(), self._nothing_dropped():
+        with torch.no_grad(), self._without_dropout():
             for part in schedule.split_batch(samples, self.pack_tokens):
                 packed = pack(part, device=self.base.device)
                 total, right = judge(self._hidden(packed), self._head, packed.targets, softcap=self._softcap)
@@ -195,7 +195,7 @@ class LoraTrainer(TrainerBase):
         return ValidationResult(loss / targets, exact / count)
 
     @contextlib.contextmanager
-    def _nothing_dropped(self) -> Iterator[None]:
+    def _without_dropout(self) -> Iterator[None]:
         """PEFT's dropout is on from the start, whatever the mode of the model around it."""
         import torch
 

@@ -42,7 +42,7 @@ def require() -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The libraries' deprecations among each other are theirs to mend."""
+    """Hide deprecations that the libraries report about each other."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -83,9 +83,9 @@ class PreferenceTrainer(TrainerBase):
             torch.autograd.backward(computed)
             loss += float(computed.detach())
             tokens += sum(len(one.ids) for one in part)
-        loss, count, tokens = self.gathered(loss, len(samples), tokens)
+        loss, count, tokens = self.sum_over_workers(loss, len(samples), tokens)
         self.parameters.gradient.div_(count)
-        self.move(loss, samples, rate)
+        self.apply_gradient(loss, samples, rate)
         return loss / count, int(tokens)
 
     def evaluate(self, samples: Sequence[Any]) -> ValidationResult:
@@ -194,7 +194,7 @@ def _dpo(base: Base, config: FinetuneConfig) -> Any:
 
     class Dpo(trl.DPOTrainer):  # type: ignore[misc]
         def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-            return dataset  # it is tokens already
+            return dataset  # the rows are tokens already
 
     row = _pair(PreferencePair("", (0,), (0,), (0,)))
     return Dpo(
@@ -213,7 +213,7 @@ def _kto(base: Base, config: FinetuneConfig) -> Any:
 
     class Kto(trl.KTOTrainer):  # type: ignore[misc]
         def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-            return dataset  # it is tokens already
+            return dataset  # the rows are tokens already
 
     row = _judged(JudgedAnswer("", (0,), (0,), True), (0,))
     return Kto(

@@ -1,7 +1,7 @@
 """Preferences as tokens: a better and a worse answer to one prompt (DPO), or one answer that was liked or not (KTO).
 
-Both go through the chat template as every sample does (see `freehold.training.formatting`), so the prompt is the very
-one a server sees and an answer ends with the token that ends its turn.
+Both go through the chat template as every sample does (see `freehold.training.formatting`), so the prompt is exactly
+what a server sees and an answer ends with the token that ends its turn.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class PreferencePair(NamedTuple):
 
 
 class JudgedAnswer(NamedTuple):
-    """A prompt with one answer that somebody liked, or did not."""
+    """A prompt with one answer that was liked or disliked."""
 
     id: str
     prompt: tuple[int, ...]
@@ -63,12 +63,12 @@ class _Cut(NamedTuple):
 
 
 def format_pairs(tokenizer: Tokenizer, samples: Iterable[Sample], *, max_tokens: int) -> PreferencePairs:
-    """Tokenize samples that have a worse answer beside the target; others are rejected (``no_pair``)."""
+    """Tokenize samples that have a worse answer next to the target; others are rejected (``no_pair``)."""
     found: list[PreferencePair] = []
     rejects: list[RejectedSample] = []
     for sample in samples:
         if not sample.rejected:
-            rejects.append(_reject(sample, "no_pair", "no worse answer beside the right one"))
+            rejects.append(_reject(sample, "no_pair", "no worse answer next to the right one"))
             continue
         better = _cut(tokenizer, msgspec.structs.replace(sample, rejected=None, desirable=None), max_tokens)
         worse = _cut(
@@ -101,7 +101,7 @@ def format_judged(tokenizer: Tokenizer, samples: Iterable[Sample], *, max_tokens
         elif sample.desirable is not None:
             parts = [(plain, sample.desirable)]
         else:
-            rejects.append(_reject(sample, "not_judged", "nobody has said whether this answer is good"))
+            rejects.append(_reject(sample, "not_judged", "no feedback says whether this answer is good"))
         for part, liked in parts:
             cut = _cut(tokenizer, part, max_tokens)
             if isinstance(cut, RejectedSample):

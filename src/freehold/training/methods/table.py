@@ -25,7 +25,7 @@ class FormattedSplit(NamedTuple):
 
 
 class Approach(NamedTuple):
-    """One method. `make` puts a trainer on a loaded base, `format` tokenizes samples for it."""
+    """One method. `make` builds a trainer for a loaded base, `format` tokenizes samples for it."""
 
     make: Callable[[Base, FinetuneConfig], Trainer]
     format: Callable[[Any, Iterable[Sample], FinetuneConfig], FormattedSplit]
@@ -38,7 +38,7 @@ class Approach(NamedTuple):
         return self.format(tokenizer, jobs.read_samples(job.dataset, split), job.config)
 
 
-def of(method: str) -> Approach:
+def find(method: str) -> Approach:
     """The approach of that name. Raises `TrainingError` for one that is not here."""
     found = METHODS.get(method)
     if found is None:
@@ -55,7 +55,7 @@ def load_config(config: FinetuneConfig) -> FinetuneConfig:
 
 def check(config: FinetuneConfig) -> None:
     """Raise `TrainingError` or `MissingExtraError` for options that can't work, before anything is loaded."""
-    of(config.method)
+    find(config.method)
     wrong = strict.misfit(config)
     if wrong is not None:
         raise TrainingError(wrong)
@@ -94,41 +94,41 @@ def _distill(base: Base, config: FinetuneConfig) -> Trainer:
     return DistillTrainer(base, config)
 
 
-def _imitated(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> FormattedSplit:
+def _format_imitation(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> FormattedSplit:
     return FormattedSplit(
         *format_samples(tokenizer, samples, max_tokens=config.max_tokens, train_on=config.train_on)
     )
 
 
-def _taught(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> FormattedSplit:
+def _format_distillation(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> FormattedSplit:
     from freehold.training.methods.distill_samples import format_taught
 
     return FormattedSplit(*format_taught(tokenizer, samples, max_tokens=config.max_tokens))
 
 
-def _pairs(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> FormattedSplit:
+def _format_pairs(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> FormattedSplit:
     from freehold.training.methods.preference_samples import format_pairs
 
     return FormattedSplit(*format_pairs(tokenizer, samples, max_tokens=config.max_tokens))
 
 
-def _judged(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> FormattedSplit:
+def _format_judged(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> FormattedSplit:
     from freehold.training.methods.preference_samples import format_judged
 
     return FormattedSplit(*format_judged(tokenizer, samples, max_tokens=config.max_tokens))
 
 
 METHODS: dict[str, Approach] = {
-    "lora": Approach(_lora, _imitated),
-    "qlora": Approach(_lora, _imitated),
+    "lora": Approach(_lora, _format_imitation),
+    "qlora": Approach(_lora, _format_imitation),
     "distill": Approach(
-        _distill, _taught, "it needs the incumbent's answers: freehold import, or freehold up"
+        _distill, _format_distillation, "it needs the incumbent's answers: freehold import, or freehold up"
     ),
     "dpo": Approach(
-        _preference, _pairs, "it needs samples with a worse answer beside the right one", judges=True
+        _preference, _format_pairs, "it needs samples with a worse answer next to the right one", judges=True
     ),
     "kto": Approach(
-        _preference, _judged, "it needs samples somebody liked or disliked (feedback)", judges=True
+        _preference, _format_judged, "it needs samples with a like or dislike (feedback)", judges=True
     ),
-    "full": Approach(_full, _imitated),
+    "full": Approach(_full, _format_imitation),
 }

@@ -1,4 +1,4 @@
-"""An adapter melted into its base: plain weights that any engine serves, without knowing of adapters.
+"""An adapter merged into its base: plain weights that any engine serves, without knowing of adapters.
 
 ::
 

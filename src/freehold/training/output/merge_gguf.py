@@ -6,7 +6,8 @@ written in the wanted type; a type whose blocks don't divide a row becomes F16 f
 row to the length it learned (https://arxiv.org/abs/2402.09353, eq. 5), which llama.cpp could not do at run time.
 
 Covered: GGUF bases in one file whose adapter layers llama.cpp has names for; LoRA, rsLoRA and DoRA.
-Not covered: split files, K-quants (their encoder is llama.cpp's `llama-quantize`), biases trained beside an adapter.
+Not covered: split files, K-quants (their encoder is llama.cpp's `llama-quantize`), biases trained along with an
+adapter.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ QUANTIZATIONS = ("F32", "F16", "BF16", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0")
 
 
 OldValues = Callable[[], "np.ndarray[Any, Any]"]
-"""Gives a tensor of the base, (rows, columns) float32; dequantizing takes time, and not everybody needs it."""
+"""Gives a tensor of the base, (rows, columns) float32; dequantizing takes time, and not every method needs it."""
 
 
 class TrainedTensors(Protocol):
@@ -84,7 +85,7 @@ class _PeftLayers:
         self._config = json.loads((folder / PEFT_CONFIG).read_text(encoding="utf-8"))
         if self._config.get("peft_type", "LORA") != "LORA" or self._config.get("bias", "none") != "none":
             raise TrainingError(
-                f"the adapter in {folder} is no LoRA of linear layers alone", hint="export --as merged"
+                f"the adapter in {folder} is not a LoRA of linear layers only", hint="export --as merged"
             )
         architecture = str(_value(reader, "general.architecture"))
         known = next((key for key, value in gguf.MODEL_ARCH_NAMES.items() if value == architecture), None)

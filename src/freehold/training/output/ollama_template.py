@@ -1,9 +1,9 @@
-"""A chat template in Ollama's language, where the model's own is simple enough to be said in it.
+"""A chat template in Ollama's language, where the model's own is simple enough for it.
 
 The model's template is only ever asked, never parsed: what it writes around a system, a user and an assistant message,
-and before the first one, is read off rendered conversations. The pieces put together must then render several other
-conversations to the letter; where they do not (tools, dropped reasoning, alternation rules), there is none, and None
-says so.
+and before the first one, is inferred from rendered conversations. The pieces put together must then render several
+other conversations to the letter; where they do not (tools, dropped reasoning, alternation rules), there is none, and
+None says so.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Pieces(NamedTuple):
         return text + (self.answer if asked else "")
 
 
-def read_off(render: Render) -> Pieces | None:
+def infer_pieces(render: Render) -> Pieces | None:
     """The pieces of a template; None when it is not made of such pieces. `render` may raise `ValueError` or what
-    jinja raises: a template that refuses a plain conversation is none of ours."""
+    jinja raises: a template that refuses a plain conversation has none."""
     import jinja2
 
     try:

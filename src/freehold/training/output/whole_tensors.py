@@ -15,7 +15,7 @@ PLAIN_ARCHITECTURES = ("llama", "qwen2", "qwen3")
 
 
 class WholeTensors:
-    """The tensors of a trained folder under llama.cpp's names, in its row order. A `merge_gguf.Learned`."""
+    """The tensors of a trained folder under llama.cpp's names, in its row order. A `merge_gguf.TrainedTensors`."""
 
     def __init__(self, folder: Path, architecture: str) -> None:
         import gguf
@@ -32,7 +32,7 @@ class WholeTensors:
             "q_proj": int(config["num_attention_heads"]),
             "k_proj": int(config.get("num_key_value_heads") or config["num_attention_heads"]),
         }
-        self._turned = architecture == "llama"
+        self._permutes = architecture == "llama"
         self._tensors: dict[str, Any] = {}
         for name, tensor in load_file(str(folder / WHOLE_WEIGHTS)).items():
             known = names.get_name(name, try_suffixes=(".weight", ".bias"))
@@ -42,7 +42,7 @@ class WholeTensors:
 
     def _ordered(self, name: str, tensor: Any) -> Any:
         layer = name.rsplit(".", 2)[-2]
-        if not self._turned or layer not in self._heads or tensor.ndim != 2:
+        if not self._permutes or layer not in self._heads or tensor.ndim != 2:
             return tensor
         return permuted(tensor, self._heads[layer]).contiguous()
 
@@ -50,5 +50,5 @@ class WholeTensors:
         return set(self._tensors)
 
     def merged(self, name: str, base: Callable[[], Any]) -> Any:
-        """The new values of a tensor of `names`; its old ones, from `base`, are not asked for."""
+        """The new values of a tensor of `names`; its old ones, from `base`, are not needed."""
         return self._tensors[name]

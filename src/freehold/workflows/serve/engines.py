@@ -12,7 +12,7 @@ from freehold.engines import ENGINES, load
 from freehold.engines.engine import Presence
 from freehold.engines.llamacpp import native
 from freehold.engines.llamacpp.engine import usable_cores
-from freehold.engines.llamacpp.measure import measure_beside
+from freehold.engines.llamacpp.measure import measure_interleaved
 from freehold.engines.llamacpp.native import NativeBuild
 from freehold.engines.vllm import environment as vllm
 from freehold.errors import EngineError, UsageError
@@ -39,7 +39,7 @@ def list_engines(settings: Settings) -> list[EngineLine]:
     ]
 
 
-def install_vllm(settings: Settings, flavour: str, *, progress: Progress) -> vllm.Installed:
+def install_vllm(settings: Settings, flavour: str, *, progress: Progress) -> vllm.Installation:
     """Install vLLM into an environment of its own. Raises what `vllm.environment.install` raises."""
     if settings.offline and vllm.read(settings.home, flavour) is None:
         raise EngineError(
@@ -93,7 +93,7 @@ def compare(built: NativeBuild, settings: Settings, *, log_dir: Path, progress: 
     progress.step(f"measure {' and '.join(ways)} by turns", note=MEASURED_MODEL)
 
     async def run() -> list[native.StreamSpeed]:
-        return await measure_beside(
+        return await measure_interleaved(
             plans, log_dir=log_dir, tell=lambda done, total: progress.update(done, total, unit="requests")
         )
 

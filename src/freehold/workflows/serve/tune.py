@@ -12,10 +12,10 @@ import msgspec
 from freehold import __version__
 from freehold.engines.llamacpp import agreement, native, requantize, tuning
 from freehold.engines.llamacpp.engine import usable_cores
-from freehold.engines.llamacpp.measure import RequestSize, measure_beside
-from freehold.engines.llamacpp.tuning import LlamaSettings, Trial, Tuned
+from freehold.engines.llamacpp.measure import RequestSize, measure_interleaved
+from freehold.engines.llamacpp.tuning import LlamaSettings, Trial, TuningResult
 from freehold.engines.traffic import RequestBodies, forms
-from freehold.engines.traffic.beside import beside
+from freehold.engines.traffic.interleaved import drive_interleaved
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UsageError
 from freehold.hardware.probes import probe_machine
@@ -49,7 +49,7 @@ def tune(
     workload: RequestBodies | None = None,
     again: bool = False,
     progress: Progress,
-) -> Tuned:
+) -> TuningResult:
     """Measure step by step, each beside what was best before, and keep what was found.
 
     Quantization, threads, batch, cache type and attention are measured at one stream with requests of the given
@@ -110,13 +110,13 @@ class _Run:
         self.workload = workload
         self.progress = progress
         self.cores = project.settings.threads or usable_cores()
-        self.id = tuning.tuned_id(plan.model, cores=self.cores)
+        self.id = tuning.tuning_id(plan.model, cores=self.cores)
         self.store = WeightsStore(self.home)
         self.trials: list[Trial] = []
         self._reference: list[int] | None = None
         self._asked = ""
 
-    def all(self, quantizations: Sequence[str], *, again: bool) -> Tuned:
+    def all(self, quantizations: Sequence[str], *, again: bool) -> TuningResult:
         """The steps in turn."""
         first = self._first()
         build = native.binary(self.home)
@@ -141,7 +141,7 @@ class _Run:
         best = self._step("guessing ahead", [best, *tuning.speculations(best)], loaded=True)
         # For the sum of all steps, both ends beside each other: ratios of different minutes do not multiply.
         pair = self._measured("all steps", [first, best]) if best != first else []
-        found = Tuned(
+        found = TuningResult(
             id=self.id,
             model=self.plan.model,
             cpu=native.cpu_name(),
@@ -221,7 +221,7 @@ class _Run:
             return found
         # Ways are compared within one run only, so a step that was cut short is measured whole again.
         self.trials = [trial for trial in self.trials if trial.step != name]
-        self.progress.step(f"measure {name}", note=", ".join(way.says(ways[0]) for way in ways[1:]))
+        self.progress.step(f"measure {name}", note=", ".join(way.describe(ways[0]) for way in ways[1:]))
         fresh = self._loaded(name, ways) if loaded else self._alone(name, ways)
         self.trials += fresh
         tuning.write_partial(self.home, self.id, self._asked, self.trials)
@@ -239,7 +239,7 @@ class _Run:
                 self.progress.update(before + now / total * size, len(ways) + 1, unit="ways")
 
             speeds = self._ask(
-                measure_beside,
+                measure_interleaved,
                 [self._plan(way) for way in group],
                 log_dir=self.log_dir,
                 rounds=ROUNDS,
@@ -284,7 +284,7 @@ class _Run:
             for way in ways
         ]
         rates = self._ask(
-            beside,
+            drive_interleaved,
             plans,
             self.workload,
             streams=self.parallel,

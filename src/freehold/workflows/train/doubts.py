@@ -27,8 +27,8 @@ SHOWN_TEXT = 300
 def doubts(project: Project, wanted: str | None = None, *, most: int = 50) -> Doubts:
     """What the model of an adapter (default: the one made last) doubted while it was trained.
 
-    Raises `UsageError` when there is no such adapter, or it noted nothing (it was trained before there was this, or by
-    preferences).
+    Raises `UsageError` when there is no such adapter, or it has no notes (it was trained before freehold kept them,
+    or by preferences).
     """
     adapter = _adapter(project, wanted)
     found = loss_history.read(Path(adapter.path))

@@ -24,7 +24,7 @@ from freehold.types.training import Adapter
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.project import Project
-from freehold.workflows.train.export_kinds import WRITERS, ExportOptions, ExportTask, Kind, Usage
+from freehold.workflows.train.export_kinds import WRITERS, ExportOptions, ExportTask, ExportUsage, Kind
 from freehold.workflows.weights.pull import ensure_weights
 
 README = "README.md"
@@ -138,7 +138,7 @@ def _facts(
     adapter: Adapter,
     options: ExportOptions,
     files: Files,
-    usage: Usage,
+    usage: ExportUsage,
     progress: Progress,
 ) -> CardFacts:
     dataset = _dataset(project, adapter)

@@ -14,7 +14,7 @@ from freehold.hardware.quantization import known
 from freehold.training.output.merge import merge
 from freehold.training.output.merge_gguf import QUANTIZATIONS
 from freehold.training.output.merge_job import MergeJob, Precision
-from freehold.training.output.ollama_template import go_template, modelfile, read_off
+from freehold.training.output.ollama_template import go_template, infer_pieces, modelfile
 from freehold.types.model import Weights
 from freehold.types.record import Record
 from freehold.types.training import Adapter
@@ -34,7 +34,7 @@ class ExportOptions(Record, frozen=True, kw_only=True):
     context_tokens: int | None = None
 
 
-class Usage(NamedTuple):
+class ExportUsage(NamedTuple):
     """How the files of a kind are used: a command, the layers the adapter was merged into, what else to know."""
 
     command: str
@@ -81,21 +81,21 @@ class ExportTask(NamedTuple):
             shutil.copyfile(self.source(name), self.folder / name)
 
 
-def _peft(task: ExportTask) -> Usage:
+def _peft(task: ExportTask) -> ExportUsage:
     task.copy("adapter_model.safetensors", "adapter_config.json", "chat_template.jinja")
-    return Usage(
+    return ExportUsage(
         f"""python -c "from peft import AutoPeftModelForCausalLM as M; M.from_pretrained('{task.folder.stem}')\""""
     )
 
 
-def _gguf_adapter(task: ExportTask) -> Usage:
+def _gguf_adapter(task: ExportTask) -> ExportUsage:
     task.copy("adapter.gguf", "chat_template.jinja")
-    return Usage(
+    return ExportUsage(
         "llama-server -m BASE.gguf --lora adapter.gguf --jinja --chat-template-file chat_template.jinja"
     )
 
 
-def _merged(task: ExportTask) -> Usage:
+def _merged(task: ExportTask) -> ExportUsage:
     merged = merge(
         MergeJob(
             weights=task.base(),
@@ -104,13 +104,13 @@ def _merged(task: ExportTask) -> Usage:
             precision=task.options.precision,
         )
     )
-    return Usage(
+    return ExportUsage(
         f"""python -c "from transformers import pipeline; pipeline('text-generation', '{task.folder.stem}')\"""",
         merged.changed,
     )
 
 
-def _gguf(task: ExportTask, name: str | None = None) -> Usage:
+def _gguf(task: ExportTask, name: str | None = None) -> ExportUsage:
     quantization = task.options.quantization or "Q8_0"
     direct = quantization in QUANTIZATIONS
     program = native.quantize(task.project.settings.home)
@@ -137,10 +137,10 @@ def _gguf(task: ExportTask, name: str | None = None) -> Usage:
             requantize.run(program, first, target, quantization)
         finally:
             first.unlink()
-    return Usage(f"llama-server -m {target.name} --jinja", merged.changed)
+    return ExportUsage(f"llama-server -m {target.name} --jinja", merged.changed)
 
 
-def _ollama(task: ExportTask) -> Usage:
+def _ollama(task: ExportTask) -> ExportUsage:
     """With a quantization: the merged model. Without: the base as it is and the adapter next to it."""
     weights = task.base()
     changed, adapter = 0, None
@@ -166,7 +166,7 @@ def _ollama(task: ExportTask) -> Usage:
         context=task.options.context_tokens or task.project.config.serve.context_tokens,
     )
     (task.folder / "Modelfile").write_text(text, encoding="utf-8")
-    return Usage(f"ollama create {task.name} -f Modelfile", changed, notes)
+    return ExportUsage(f"ollama create {task.name} -f Modelfile", changed, notes)
 
 
 def _ollama_template(task: ExportTask) -> tuple[str | None, tuple[str, ...], tuple[str, ...]]:
@@ -188,7 +188,7 @@ def _ollama_template(task: ExportTask) -> tuple[str | None, tuple[str, ...], tup
             messages=chat, add_generation_prompt=asked, raise_exception=refuse, tools=None, **tokens
         )
 
-    pieces = read_off(render)
+    pieces = infer_pieces(render)
     if pieces is None:
         return (
             None,
@@ -211,15 +211,15 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _vllm(task: ExportTask) -> Usage:
+def _vllm(task: ExportTask) -> ExportUsage:
     merged = _merged(task)
     context = task.options.context_tokens or task.project.config.serve.context_tokens
     lines = ["model: .", f"served-model-name: {task.name}", f"max-model-len: {context}", "dtype: auto"]
     (task.folder / "vllm.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return Usage("vllm serve --config vllm.yaml", merged.changed)
+    return ExportUsage("vllm serve --config vllm.yaml", merged.changed)
 
 
-WRITERS: dict[Kind, Callable[[ExportTask], Usage]] = {
+WRITERS: dict[Kind, Callable[[ExportTask], ExportUsage]] = {
     "peft": _peft,
     "merged": _merged,
     "gguf-adapter": _gguf_adapter,

@@ -39,7 +39,7 @@ class _Time(NamedTuple):
     range: tuple[float, float] | None = None
 
 
-class _Looked(NamedTuple):
+class _TokenizedSplit(NamedTuple):
     job: training.Job
     tokenizer: Any
     train: SplitMeasurement
@@ -52,14 +52,14 @@ def preview_run(
 
     Only the tokenizer is loaded. Raises `MissingExtraError`, `WeightsError`, `TrainingError`, `InputError`.
     """
-    job, tokenizer, train = _look(project, what, config)
+    job, tokenizer, train = _tokenize(project, what, config)
     samples = training.read_samples(what.dataset, "train")
     return TrainingPreview(
         base_model=what.base.model_id,
         dataset_id=what.dataset.id,
         method=config.method,
         template_sha256=formatting.template_sha256(tokenizer),
-        samples=tuple(preview.shown(tokenizer, samples, job.config, count)),
+        samples=tuple(preview.preview_samples(tokenizer, samples, job.config, count)),
         train=train,
     )
 
@@ -69,7 +69,7 @@ def plan_run(project: Project, what: TrainingInputs, *, config: FinetuneConfig) 
 
     Raises what `preview_run` raises, and `TrainingError` when no sample could be trained on.
     """
-    job, _, train = _look(project, what, config)
+    job, _, train = _tokenize(project, what, config)
     config = job.config
     if not train.usable:
         first = train.first_left_out[0].reason if train.first_left_out else "the split is empty"
@@ -78,13 +78,13 @@ def plan_run(project: Project, what: TrainingInputs, *, config: FinetuneConfig) 
             hint="freehold train --preview 3 shows them, or says why not",
         )
     first_reject = train.first_left_out[0].reason if train.first_left_out else None
-    checks.check_count(train.usable, first_reject, table.of(config.method).need)
+    checks.check_count(train.usable, first_reject, table.find(config.method).need)
     shape = size_model(what.base.model_id, weights=what.base, settings=project.settings).shape
     checks.check_rank(config, smallest_side(shape, config.target_modules))
     usable = round(train.samples * train.usable / train.looked_at)
     steps = schedule.total_steps(usable, config)
     mean = train.tokens / train.usable
-    counted = msgspec.structs.replace(config, method=_counted_as(config))
+    counted = msgspec.structs.replace(config, method=_memory_method(config))
     fit = training_fit(
         what.base.model_id,
         config=counted,
@@ -123,7 +123,7 @@ def plan_run(project: Project, what: TrainingInputs, *, config: FinetuneConfig) 
     )
 
 
-def _look(project: Project, what: TrainingInputs, config: FinetuneConfig) -> _Looked:
+def _tokenize(project: Project, what: TrainingInputs, config: FinetuneConfig) -> _TokenizedSplit:
     bases.require()
     table.check(config)
     bases.check_method(what.base, config)
@@ -135,14 +135,14 @@ def _look(project: Project, what: TrainingInputs, config: FinetuneConfig) -> _Lo
         name=what.name,
     )
     tokenizer = bases.load_tokenizer(what.base)
-    formatting.template_sha256(tokenizer)  # a base without a template is told of at once
+    formatting.template_sha256(tokenizer)  # a base without a template is reported at once
     total = what.dataset.split("train").samples
     samples = training.read_samples(what.dataset, "train")
-    return _Looked(job, tokenizer, preview.measured(tokenizer, samples, job.config, total))
+    return _TokenizedSplit(job, tokenizer, preview.measure_split(tokenizer, samples, job.config, total))
 
 
-def _counted_as(config: FinetuneConfig) -> Any:
-    """The method whose memory is counted: what is put on LoRA's loss takes little more than LoRA."""
+def _memory_method(config: FinetuneConfig) -> Any:
+    """The method whose memory is counted: what other losses add to LoRA's takes little."""
     return config.method if config.method in ("lora", "qlora", "full") else "lora"
 
 

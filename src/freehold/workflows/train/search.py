@@ -37,7 +37,7 @@ TRIALS = 8
 RUNGS = 3
 RANKS = (1.0, 0.5, 2.0, 4.0)
 RATES = (1.0, 0.4, 2.0)
-"""Factors on the configured rank and rate; their pairs are tried in `pairs`' order."""
+"""Factors on the configured rank and rate; their pairs are tried in `grid_around`'s order."""
 
 
 class SearchOutcome(NamedTuple):
@@ -47,8 +47,8 @@ class SearchOutcome(NamedTuple):
     adapter: Adapter
 
 
-def pairs(config: FinetuneConfig, count: int) -> list[FinetuneConfig]:
-    """So many configurations around the given one, which is the first: nearest factors first, alpha kept in step
+def grid_around(config: FinetuneConfig, count: int) -> list[FinetuneConfig]:
+    """`count` configurations around the given one, which is the first: nearest factors first, alpha kept in step
     with the rank."""
     grid = [(rank, rate) for rank in range(len(RANKS)) for rate in range(len(RATES))]
     grid.sort(key=lambda place: (place[0] + place[1], place[0]))
@@ -84,7 +84,7 @@ def search(
     trials: int = TRIALS,
     progress: Progress,
 ) -> SearchOutcome:
-    """Search, keep the record, and put the best adapter among the project's.
+    """Search, keep the record, and add the best adapter to the project's.
 
     `config.max_minutes` bounds the whole search: no further trial is started after it. Raises `UsageError` for a
     validation split that can't judge, `TrainingError` when no trial could be trained, and what `train` raises.
@@ -96,10 +96,10 @@ def search(
             hint="raise [data] validation (0.1 or 0.2), then freehold dataset build",
         )
     if trials < 2:
-        raise UsageError(f"{trials} trial is no search", hint="--trials 8")
+        raise UsageError(f"a search needs at least 2 trials, not {trials}", hint="--trials 8")
     config = defaults.resolved(config, base, dataset.split("train").samples)
     run = _HyperparameterSearch(project, config, dataset, base, name, progress, time.monotonic())
-    going = pairs(config, trials)
+    going = grid_around(config, trials)
     for rung, (count, epochs) in enumerate(halving(len(going), config.epochs)):
         ranked: list[tuple[tuple[float, float], FinetuneConfig]] = []
         for number, one in enumerate(going[:count]):
@@ -107,18 +107,18 @@ def search(
                 break
             progress.step(
                 f"rung {rung + 1} of {RUNGS}, trial {number + 1} of {min(count, len(going))}",
-                note=_words(one),
+                note=_describe(one),
             )
             trial = run.attempt(rung, msgspec.structs.replace(one, epochs=epochs))
             if trial.failed is None:
-                ranked.append((_worth(trial), one))
+                ranked.append((_rank_key(trial), one))
         ranked.sort(key=lambda pair: pair[0], reverse=True)
         going = [one for _, one in ranked]
         if not going:
             break
     if going and not run.over():
         longer = msgspec.structs.replace(going[0], epochs=2 * config.epochs)
-        progress.step("the best, twice as long", note=_words(longer))
+        progress.step("the best, twice as long", note=_describe(longer))
         run.attempt(RUNGS, longer)
     return run.end()
 
@@ -185,7 +185,7 @@ class _HyperparameterSearch:
         if not done:
             said = self.trials[0].failed if self.trials else "no trial was made"
             raise TrainingError(f"no trial could be trained; the first: {said}", hint="lower learning_rate")
-        best, chosen = max(done, key=lambda pair: _worth(pair[1]))
+        best, chosen = max(done, key=lambda pair: _rank_key(pair[1]))
         assert chosen.path is not None
         adapter = self._keep(Path(chosen.path))
         made = Search(
@@ -231,11 +231,11 @@ class _HyperparameterSearch:
         return kept
 
 
-def _worth(trial: SearchTrial) -> tuple[float, float]:
+def _rank_key(trial: SearchTrial) -> tuple[float, float]:
     """Higher is better: the share of right answers, then the lower loss."""
     loss = trial.validation_loss
     return trial.validation_score or 0.0, -(loss if loss is not None else float("inf"))
 
 
-def _words(config: FinetuneConfig) -> str:
+def _describe(config: FinetuneConfig) -> str:
     return f"r={config.r}, rate {config.learning_rate:g}, {config.epochs:g} epochs at the end"

@@ -45,7 +45,7 @@ def train(
     progress: Progress,
     cluster: ClusterConfig | None = None,
 ) -> Adapter:
-    """Train an adapter in a child process, or return it when this very job has been done before.
+    """Train an adapter in a child process, or return it when the same job has been done before.
 
     An interrupted job goes on from its checkpoint. Raises `TrainingError`, `WeightsError`, `InputError`,
     `StorageError` and `MissingExtraError`, each with the way out.
@@ -55,7 +55,7 @@ def train(
         config = msgspec.structs.replace(config, threads=settings.threads)
     together = None
     if cluster is not None and cluster.workers > 1:
-        together = training.Together(
+        together = training.WorkerGroup(
             workers=cluster.workers, address=cluster.address, cpus=cluster.cpus, gpus=cluster.gpus
         )
     job = training.make(
@@ -71,7 +71,7 @@ def train(
     progress.update(0, None, unit="steps", note=f"loading {base.model_id}")
     tell = trackers.start(job)
     try:
-        # Closed at once when somebody stops here: the worker then writes its checkpoint.
+        # Closed at once when this is interrupted: the worker then writes its checkpoint.
         with contextlib.closing(training.train(job)) as events:
             _follow(events, tell, progress)
     except KeyboardInterrupt:
@@ -135,7 +135,7 @@ def _follow(events: Iterable[TrainingEvent], tell: trackers.Trackers, progress: 
 
 
 def write_curve(name: str, folder: Path) -> Path | None:
-    """Draw a run's events as a page beside its adapter; None where there are none, or no room for it."""
+    """Draw a run's events as a page next to its adapter; None where there are none, or no room for it."""
     path = folder / CURVE
     decoder = msgspec.json.Decoder(TrainingEvent)
     try:

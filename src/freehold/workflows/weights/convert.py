@@ -9,8 +9,8 @@ import msgspec
 
 from freehold import __version__
 from freehold.engines.weights import local
+from freehold.engines.weights.conversion import NAME, ConversionRecord
 from freehold.engines.weights.convert import Conversion, convert
-from freehold.engines.weights.converted import NAME, Converted
 from freehold.engines.weights.store import WeightsStore, storage_errors
 from freehold.errors import UsageError
 from freehold.settings import Settings
@@ -20,7 +20,7 @@ from freehold.types.units import GIB
 from freehold.workflows.weights.pull import open_store
 
 LARGEST_GROWTH = 8
-"""Bytes in 16 bits for a byte of the smallest quantization anybody serves (2 bits)."""
+"""Bytes in 16 bits for a byte of the smallest quantization in use (2 bits)."""
 
 
 def to_safetensors(weights: Weights, settings: Settings, *, progress: Progress | None = None) -> Weights:
@@ -48,7 +48,7 @@ def to_safetensors(weights: Weights, settings: Settings, *, progress: Progress |
             shutil.rmtree(partial, ignore_errors=True)
         try:
             convert(Conversion(source=weights.path, target=str(partial), chat_template=weights.chat_template))
-            record = Converted(
+            record = ConversionRecord(
                 source_sha256=weights.sha256,
                 source_path=weights.path,
                 quantization=weights.quantization,

@@ -1,7 +1,7 @@
-"""Adapters no engine can put on its base while it runs, merged into weights of their own.
+"""Adapters that no engine can attach to a running base, merged into weights of their own.
 
-LoRA of linear layers is put on by name. DoRA is not: neither llama.cpp nor vLLM scales rows as it does. Such an adapter
-becomes a model that is served under the name the adapter would have, made once and kept in the weights store.
+LoRA of linear layers is attached by name. DoRA is not: neither llama.cpp nor vLLM scales rows as it does. Such an
+adapter becomes a model that is served under the name the adapter would have, made once and kept in the weights store.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def merged(
     engine: EngineName,
     progress: Progress | None = None,
 ) -> Weights:
-    """`base` with an adapter melted in, as the engine reads it: a GGUF for llama.cpp, safetensors for vLLM.
+    """`base` with an adapter merged in, as the engine reads it: a GGUF for llama.cpp, safetensors for vLLM.
 
     Made once, then found by the hashes of both. Raises `EngineError` (an adapter of another base, both hashes named),
     `InputError`, `TrainingError` (layers that cannot be merged), `MissingExtraError` and `StorageError`.
@@ -79,15 +79,15 @@ def merged(
     source = f"merged:{digest.hexdigest()[:16]}"
     store = open_store(settings)
     with store.writing():
-        ours = [one for one in store.list() if one.weights.model_id == mount.name and one.owned]
-        for stored in ours:
+        merged_here = [one for one in store.list() if one.weights.model_id == mount.name and one.owned]
+        for stored in merged_here:
             if stored.weights.source == source:
                 return store.verify(stored, progress=progress)
-        for stored in ours:  # an earlier state of the same adapter, in the same form
+        for stored in merged_here:  # an earlier state of the same adapter, in the same form
             if stored.weights.source.startswith("merged:") and (stored.weights.format == "gguf") == as_gguf:
                 store.remove(stored)
         store.room(base.bytes * (2 if base.format == "safetensors" else FULL_GROWTH))
-        progress.step("merge the adapter into its base", note=f"{mount.name}: engines put on plain LoRA only")
+        progress.step("merge the adapter into its base", note=f"{mount.name}: engines attach plain LoRA only")
         target = store.folder(mount.name) / (f"{source[7:]}.gguf" if as_gguf else source[7:])
         partial = store.partial(target.name)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from freehold.engines.weights.store import Stored
+from freehold.engines.weights.store import StoredWeights
 from freehold.engines.weights.use import users
 from freehold.errors import UsageError
 from freehold.settings import Settings
@@ -13,7 +13,7 @@ from freehold.types.units import GIB
 from freehold.workflows.weights.pull import open_store, show_weights
 
 
-class Pruned(Record, frozen=True, kw_only=True):
+class PruneResult(Record, frozen=True, kw_only=True):
     """What prune removed (or would) and what it left: `kept` says why for each that might have gone."""
 
     removed: tuple[str, ...]
@@ -23,7 +23,7 @@ class Pruned(Record, frozen=True, kw_only=True):
     """What is left afterwards."""
 
 
-def prune(settings: Settings, *, to_gib: float | None = None, dry_run: bool = False) -> Pruned:
+def prune(settings: Settings, *, to_gib: float | None = None, dry_run: bool = False) -> PruneResult:
     """Remove fetched and converted weights until they take `to_gib` (default: ``FREEHOLD_WEIGHTS_GIB``).
 
     Files read in place are never touched. Raises `UsageError` without a size, `StorageError`.
@@ -50,14 +50,16 @@ def prune(settings: Settings, *, to_gib: float | None = None, dry_run: bool = Fa
             else:
                 freed += stored.size if dry_run else store.remove(stored)
                 removed.append(name)
-    return Pruned(removed=tuple(removed), freed_bytes=freed, kept=kept, taken_bytes=taken - freed)
+    return PruneResult(removed=tuple(removed), freed_bytes=freed, kept=kept, taken_bytes=taken - freed)
 
 
-def pin(model_id: str, settings: Settings, *, quantization: str | None = None, pinned: bool = True) -> Stored:
+def pin(
+    model_id: str, settings: Settings, *, quantization: str | None = None, pinned: bool = True
+) -> StoredWeights:
     """Keep a model's weights from being pruned, or no longer. Raises `UnknownModelError`."""
     return open_store(settings).pin(show_weights(model_id, settings, quantization=quantization), pinned)
 
 
-def label(stored: Stored) -> str:
+def label(stored: StoredWeights) -> str:
     """A model and its quantization, as people name them."""
     return f"{stored.weights.model_id} {stored.weights.quantization}"

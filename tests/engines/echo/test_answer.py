@@ -3,8 +3,7 @@
 import pytest
 
 from freehold.engines.echo.answer import embedding, instance, reply, tokens
-from freehold.engines.echo.options import EchoOptions, EchoRule, read_answers
-from freehold.errors import InputError
+from freehold.engines.echo.options import EchoOptions, EchoRule
 
 
 def ask(text, options=None, answers=None, **body):
@@ -52,12 +51,3 @@ def test_schemas_are_met():
 def test_embeddings_are_unit_vectors_of_the_text():
     assert embedding("a") == embedding("a") != embedding("b")
     assert sum(value * value for value in embedding("a")) == pytest.approx(1)
-
-
-def test_answer_files_say_which_line_is_wrong(tmp_path):
-    path = tmp_path / "answers.jsonl"
-    path.write_text('{"input": "a", "answer": "b"}\n\n{"input": "c"}\n')
-    with pytest.raises(InputError, match=r"answers\.jsonl:3"):
-        read_answers(str(path))
-    path.write_text('{"a": "b"}')
-    assert read_answers(str(path)) == {"a": "b"}

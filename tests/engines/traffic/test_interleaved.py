@@ -3,16 +3,11 @@
 import pytest
 
 from freehold.engines.traffic import forms
-from freehold.engines.traffic.beside import beside
+from freehold.engines.traffic.interleaved import drive_interleaved
 from freehold.errors import UpstreamError
 from freehold.types.endpoint import ServePlan
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
 
 
 def plan(**options):
@@ -23,7 +18,7 @@ def plan(**options):
 
 async def test_the_faster_way_shows(tmp_path):
     told = []
-    fast, slow = await beside(
+    fast, slow = await drive_interleaved(
         [plan(delay_ms=5), plan(delay_ms=60)],
         forms("classification", count=32),
         streams=2,
@@ -37,7 +32,7 @@ async def test_the_faster_way_shows(tmp_path):
 
 
 async def test_a_slice_without_an_answer_is_made_longer(tmp_path):
-    (rate,) = await beside(
+    (rate,) = await drive_interleaved(
         [plan(delay_ms=350)], forms("extraction", count=4), streams=1, seconds=0.2, rounds=1, log_dir=tmp_path
     )
     assert rate > 0
@@ -45,16 +40,7 @@ async def test_a_slice_without_an_answer_is_made_longer(tmp_path):
 
 async def test_an_engine_that_never_answers_is_told(tmp_path):
     with pytest.raises(UpstreamError, match="answered nothing"):
-        await beside(
+        await drive_interleaved(
             [plan(failure_rate=1.0)], forms("extraction", count=4), streams=1, seconds=0.1, rounds=1,
             log_dir=tmp_path,
         )  # fmt: skip
-
-
-def test_forms_are_the_same_each_time_and_share_their_instructions():
-    one, other = forms("extraction", count=8), forms("extraction", count=8)
-    assert one == other != forms("extraction", count=8, seed=1)
-    systems = {body["messages"][0]["content"] for body in one.bodies}
-    assert len(systems) == 1
-    assert len({body["messages"][1]["content"] for body in one.bodies}) == 8
-    assert forms("classification", count=2).bodies[0]["max_tokens"] < one.bodies[0]["max_tokens"]

@@ -11,6 +11,8 @@ from freehold.hardware.gguf_header import Header, HeaderTensor
 from freehold.types.endpoint import AdapterMount
 
 gguf = pytest.importorskip("gguf")
+
+
 BASE = {
     "general.architecture": "llama",
     "llama.block_count": 2,
@@ -46,6 +48,15 @@ def base_of(*, width=32, rows=48, layers=2):
         for name, dims in sizes.items()
     )
     return Header("base.gguf", BASE, tensors, 0)
+
+
+def write(folder, tensors, **config):
+    from safetensors.numpy import save_file
+
+    folder.mkdir(exist_ok=True)
+    save_file(tensors, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", **config}))
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -84,17 +95,8 @@ def test_values_that_are_no_numbers_are_refused(tmp_path):
         name.format("B"): np.ones((32, 4), "float32"),
     }
     folder = write(tmp_path / "a", tensors, r=4)
-    with pytest.raises(InputError, match=r"lora_A.weight holds values that are no numbers"):
+    with pytest.raises(InputError, match=r"lora_A.weight holds values that are not finite"):
         adapters.check(AdapterMount(name="m:x", path=str(folder)), base_of(), None, tmp_path)
-
-
-def write(folder, tensors, **config):
-    from safetensors.numpy import save_file
-
-    folder.mkdir(exist_ok=True)
-    save_file(tensors, folder / "adapter_model.safetensors")
-    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", **config}))
-    return folder
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -149,7 +151,7 @@ def test_ranks_and_alphas_of_single_layers_are_kept(tmp_path):
         tmp_path / "a", tensors, r=4, lora_alpha=8, rank_pattern={"layers.1.mlp.down_proj": 2},
         alpha_pattern={"layers.1.mlp.down_proj": 10},
     )  # fmt: skip
-    made = peft.converted(folder, BASE, tmp_path)
+    made = peft.convert_adapter(folder, BASE, tmp_path)
     for number, scale in ((0, 8 / 4), (1, 10 / 2)):
         expected = tensors[layer.format(number, "B")] @ tensors[layer.format(number, "A")] * scale
         assert np.allclose(change(made, f"blk.{number}.ffn_down"), expected, rtol=1e-5)
@@ -168,7 +170,7 @@ def test_bfloat16_is_read(tmp_path):
     body = data.astype("<u2").tobytes() + np.array([0.5, 4.0], "<f2").tobytes()
     (folder / "adapter_model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + body)
     (folder / "adapter_config.json").write_text('{"r": 1, "lora_alpha": 1}')
-    made = peft.converted(folder, BASE, tmp_path)
+    made = peft.convert_adapter(folder, BASE, tmp_path)
     assert change(made, "blk.0.ffn_up").tolist() == [[0.75, -1.0], [6.0, -8.0]]
 
 
@@ -178,8 +180,8 @@ def test_bfloat16_is_read(tmp_path):
         ({"use_dora": True}, "layers.0.mlp.up_proj.lora_A.weight", "DoRA"),
         ({"bias": "all"}, "layers.0.mlp.up_proj.lora_A.weight", "bias all"),
         ({"peft_type": "IA3"}, "layers.0.mlp.up_proj.lora_A.weight", "IA3"),
-        ({}, "embed_tokens.lora_embedding_A", "cannot put"),
-        ({}, "layers.0.something.lora_A.weight", "cannot put"),
+        ({}, "embed_tokens.lora_embedding_A", "cannot attach"),
+        ({}, "layers.0.something.lora_A.weight", "cannot attach"),
     ],
 )
 def test_what_llamacpp_cannot_serve_is_refused_with_a_way_out(tmp_path, config, tensor, says):
@@ -187,7 +189,7 @@ def test_what_llamacpp_cannot_serve_is_refused_with_a_way_out(tmp_path, config, 
         tmp_path / "a", {f"base_model.model.model.{tensor}": np.zeros((1, 2), "float32")}, r=1, **config
     )
     with pytest.raises(EngineError, match=says) as caught:
-        peft.converted(folder, BASE, tmp_path)
+        peft.convert_adapter(folder, BASE, tmp_path)
     assert "merge" in caught.value.hint
     assert not list(tmp_path.rglob("*.gguf"))
 
@@ -196,7 +198,7 @@ def test_damaged_files_are_one_line(tmp_path):
     folder = write(tmp_path / "a", {"base_model.model.x.lora_A.weight": np.zeros((1, 2), "float32")}, r=1)
     (folder / "adapter_model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}")
     with pytest.raises(InputError, match="safetensors"):
-        peft.converted(folder, BASE, tmp_path)
+        peft.convert_adapter(folder, BASE, tmp_path)
     (folder / "adapter_config.json").write_text("{")
     with pytest.raises(InputError, match=r"adapter_config\.json"):
-        peft.converted(folder, BASE, tmp_path)
+        peft.convert_adapter(folder, BASE, tmp_path)

@@ -1,4 +1,4 @@
-"""Weights that freehold converted: where they came from stays written beside them."""
+"""Weights that freehold converted: where they came from is recorded next to them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from freehold.types.record import Record
 NAME = "converted.json"
 
 
-class Converted(Record, frozen=True, kw_only=True):
+class ConversionRecord(Record, frozen=True, kw_only=True):
     """The record of a conversion. `source_sha256` is the hash of the weights that were converted."""
 
     source_sha256: str
@@ -20,10 +20,10 @@ class Converted(Record, frozen=True, kw_only=True):
     version: str
 
 
-def read_converted(folder: Path) -> Converted | None:
+def read_conversion(folder: Path) -> ConversionRecord | None:
     """The record in a folder of weights, when freehold made them by a conversion."""
     try:
-        return msgspec.json.decode((folder / NAME).read_bytes(), type=Converted)
+        return msgspec.json.decode((folder / NAME).read_bytes(), type=ConversionRecord)
     except (OSError, msgspec.MsgspecError):
         return None
 
@@ -33,5 +33,5 @@ def source_of(path: str | None) -> str | None:
 
     An adapter trained on a GGUF fits the safetensors that were made of it: they are the same numbers.
     """
-    found = read_converted(Path(path)) if path is not None else None
+    found = read_conversion(Path(path)) if path is not None else None
     return None if found is None else found.source_sha256

@@ -1,4 +1,4 @@
-"""Two or more ways to serve under the same load, by turns, so that other work on the machine slows all alike."""
+"""Several plans under the same load in turn, so that other work on the machine slows all of them alike."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENOUGH = 3
 """Finished requests a stream without which a rate is a matter of luck."""
 
 
-async def beside(
+async def drive_interleaved(
     plans: Sequence[ServePlan],
     workload: RequestBodies,
     *,
@@ -35,7 +35,7 @@ async def beside(
     done = 0
     async with contextlib.AsyncExitStack() as stack:
         endpoints = [
-            await stack.enter_async_context(start(plan, log_dir=log_dir, name=f"beside-{number}"))
+            await stack.enter_async_context(start(plan, log_dir=log_dir, name=f"interleaved-{number}"))
             for number, plan in enumerate(plans)
         ]
         for turn in range(rounds):

@@ -1,0 +1,66 @@
+import pytest
+
+from freehold.engines.llamacpp import requantize
+from freehold.errors import EngineError
+from freehold.types.model import Weights
+from freehold.types.progress import Silent
+
+
+def weights(quantization, bytes=100, source="hf:x", format="gguf"):
+    return Weights(
+        model_id="m",
+        format=format,
+        quantization=quantization,
+        bytes=bytes,
+        sha256=quantization,
+        source=source,
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "best"),
+    [
+        ([weights("Q4_K_M"), weights("Q8_0"), weights("BF16")], "BF16"),
+        ([weights("Q4_K_M", 100), weights("Q6_K", 150)], "Q6_K"),
+        ([weights("F16", source="made:F16 from x"), weights("Q4_0")], "Q4_0"),
+        ([weights("BF16", format="safetensors")], None),
+        ([], None),
+    ],
+)
+def test_the_least_rounded_that_was_not_made_here_is_the_source(found, best):
+    source = requantize.best_source(found)
+    assert (source and source.quantization) == best
+
+
+class Told(Silent):
+    def __init__(self):
+        self.updates = []
+
+    def update(self, done, total, *, unit="", note=""):
+        self.updates.append((done, total, unit))
+
+
+def program(tmp_path, script):
+    path = tmp_path / "llama-quantize"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_the_program_is_told_everything_and_tells_how_far_it_is(tmp_path):
+    told = Told()
+    made = program(tmp_path, 'echo "[ 1/ 2] a"; echo "[ 2/ 2] b"; echo "$@" > "$3"')
+    target = tmp_path / "out.gguf"
+    requantize.run(made, tmp_path / "in.gguf", target, "Q4_0", threads=3, progress=told)
+    assert target.read_text().split() == [
+        "--allow-requantize", str(tmp_path / "in.gguf"), str(target), "Q4_0", "3",
+    ]  # fmt: skip
+    assert told.updates == [(1, 2, "tensors"), (2, 2, "tensors")]
+
+
+@pytest.mark.parametrize("script", ['echo half > "$3"; echo "bad type"; exit 4', 'echo "bad type"'])
+def test_a_failure_leaves_no_file_and_says_why(tmp_path, script):
+    target = tmp_path / "out.gguf"
+    with pytest.raises(EngineError, match=r"could not write Q9, it ended with .: bad type"):
+        requantize.run(program(tmp_path, script), tmp_path / "in.gguf", target, "Q9")
+    assert not target.exists()

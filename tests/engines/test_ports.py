@@ -1,0 +1,33 @@
+import socket
+
+import pytest
+
+from freehold.engines import ports
+from freehold.errors import PortInUseError, UsageError
+
+
+def test_a_free_port_is_found_and_one_in_use_is_refused():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", ports.claim("127.0.0.1", 0)))
+        listening.listen()
+        taken = listening.getsockname()[1]
+        with pytest.raises(PortInUseError, match=str(taken)):
+            ports.claim("127.0.0.1", taken)
+    assert ports.claim("127.0.0.1", taken) == taken
+
+
+def test_an_address_of_another_machine_cannot_be_listened_on():
+    with pytest.raises(UsageError, match=r"cannot listen on 192\.0\.2\.1"):
+        ports.claim("192.0.2.1", 0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_loopback_is_allowed(host):
+    ports.require_loopback(host, "the engine")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "::", "example.org", ""])
+def test_anything_else_would_be_open_to_others(host):
+    with pytest.raises(UsageError, match="without a key") as caught:
+        ports.require_loopback(host, "the engine")
+    assert "freehold up --host" in caught.value.hint

@@ -1,0 +1,39 @@
+"""Plans and arguments for vLLM."""
+
+import msgspec
+
+from freehold.engines.vllm import program
+from freehold.engines.vllm.options import VllmOptions
+from freehold.engines.vllm.weights import CacheShape, read_shape
+from freehold.types.endpoint import AdapterMount
+
+CONFIG = {
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "hidden_size": 576,
+    "max_position_embeddings": 2048,
+}
+
+
+TENSORS = b"\x02\x00\x00\x00\x00\x00\x00\x00{}"
+
+
+def mounted(plan, path, **fields):
+    return msgspec.structs.replace(plan, adapters=(AdapterMount(name="base:x", path=str(path), **fields),))
+
+
+def arguments(plan, *, device="cpu", rank=0, **options):
+    shape = (
+        read_shape(plan.weights_path)
+        if isinstance(plan.weights_path, type(None))
+        else CacheShape(2048, 23_040)
+    )
+    asked = VllmOptions(**options)
+    slots = program.slots_for(plan, asked, device=device)
+    made = program.arguments(plan, asked, device=device, shape=shape, rank=rank, slots=slots)
+    return dict(zip(made, [*made[1:], None], strict=True)) | {"all": made}
+
+
+def with_options(plan, **options):
+    return msgspec.structs.replace(plan, options=options)

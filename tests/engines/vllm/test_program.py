@@ -1,0 +1,66 @@
+"""The command that starts vLLM."""
+
+import json
+
+from tests.engines.vllm.plans import arguments, mounted
+
+from freehold.engines.vllm import program
+from freehold.engines.vllm.options import VllmOptions
+
+
+def test_options_become_arguments(plan):
+    found = arguments(
+        plan,
+        device="cuda",
+        tensor_parallel=2,
+        pipeline_parallel=3,
+        quantization="awq",
+        gpu_memory_utilization=0.8,
+        tool_parser="hermes",
+        sleep=True,
+        batch_tokens=512,
+        prefix_cache=False,
+        dtype="bfloat16",
+    )
+    wanted = {
+        "--tensor-parallel-size": "2",
+        "--pipeline-parallel-size": "3",
+        "--quantization": "awq",
+        "--gpu-memory-utilization": "0.8",
+        "--tool-call-parser": "hermes",
+        "--tool-strict-level": "parameter",
+        "--max-num-batched-tokens": "512",
+        "--dtype": "bfloat16",
+    }
+    assert {key: found[key] for key in wanted} == wanted
+    assert {"--enable-auto-tool-choice", "--enable-sleep-mode", "--no-enable-prefix-caching"} <= set(
+        found["all"]
+    )
+    assert "--kv-cache-memory-bytes" not in found, "on a GPU vLLM takes its share"
+    assert "--enforce-eager" not in found
+    assert arguments(plan, kv_cache_gib=0.5)["--kv-cache-memory-bytes"] == str(1 << 29)
+    environment = program.environment(plan, VllmOptions(sleep=True), device="cuda")
+    assert environment["VLLM_SERVER_DEV_MODE"] == "1" and environment["VLLM_NO_USAGE_STATS"] == "1"
+
+
+def test_adapters_keep_their_colons_and_round_their_rank_up(plan, adapter):
+    found = arguments(mounted(plan, adapter), rank=24)
+    assert found["--max-lora-rank"] == "32"
+    assert json.loads(found["--lora-modules"]) == {"name": "base:x", "path": str(adapter)}
+    room = arguments(plan, rank=16, max_adapters=3)
+    assert room["--max-loras"] == "4" and "--lora-modules" not in room
+
+
+def test_on_a_cpu_the_last_adapter_slot_stays_empty(plan, adapter):
+    # vLLM 0.32 computes base requests of a mixed batch with whatever is in the last slot there.
+    assert arguments(mounted(plan, adapter), rank=8)["--max-loras"] == "2"
+    assert arguments(mounted(plan, adapter), device="cuda", rank=8)["--max-loras"] == "1"
+
+
+def test_the_command_says_what_the_plan_says(plan):
+    found = arguments(plan)
+    assert found["--max-model-len"] == "2048" and found["--served-model-name"] == "base"
+    assert "--enforce-eager" in found and "--enable-lora" not in found
+    cache = int(found["--kv-cache-memory-bytes"])
+    assert 4 * 2048 * 23_040 * 1.1 <= cache < 4 * 2048 * 23_040 * 1.3, "room for four full requests"
+    assert cache % (128 * 23_040) == 0

@@ -1,0 +1,41 @@
+"""The child that converts: what it leaves, and what is said when it fails."""
+
+import subprocess
+
+import pytest
+
+from freehold.engines.weights import convert as conversions
+from freehold.engines.weights.convert import Conversion, convert
+from freehold.errors import StorageError, WeightsError
+
+JOB = Conversion(source="/m.gguf", target="/out")
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "error", "message"),
+    [
+        (1, b"Traceback\nOSError: [Errno 28] No space left on device\n", StorageError, "the disk filled up"),
+        (
+            1,
+            b"Traceback\nValueError: GGUF model with architecture odd is not supported\n",
+            WeightsError,
+            "odd is not",
+        ),
+        (-9, b"", WeightsError, "most likely for memory"),
+        (3, b"", WeightsError, "exit code 3"),
+    ],
+)
+def test_a_failure_is_told_in_one_line(monkeypatch, code, said, error, message):
+    monkeypatch.setattr(
+        conversions.subprocess, "run", lambda *a, **k: subprocess.CompletedProcess(a, code, b"", said)
+    )
+    with pytest.raises(error, match=message) as caught:
+        convert(JOB)
+    assert "\n" not in caught.value.message and "/m.gguf" in caught.value.message
+
+
+def test_a_file_that_is_no_gguf_cannot_be_converted(tmp_path):
+    pytest.importorskip("transformers")
+    (tmp_path / "m.gguf").write_bytes(b"GGUF")
+    with pytest.raises(WeightsError, match="cannot be converted"):
+        convert(Conversion(source=str(tmp_path / "m.gguf"), target=str(tmp_path / "out")))

@@ -1,0 +1,81 @@
+"""What all trainers share."""
+
+import msgspec
+import pytest
+import torch
+from tests.training.methods.runs import CONFIG
+
+from freehold.errors import TrainingError
+from freehold.training.compute.trainer_base import TrainerBase, make_optimizer
+from freehold.training.formatting import Encoded
+
+SAMPLES = [Encoded(f"s{number}", (1, 2), (False, True)) for number in range(6)]
+
+
+class LinearTrainer(TrainerBase):
+    checkpointed = 0
+
+    def _checkpoint_layers(self):
+        self.checkpointed += 1
+
+
+def trainer_of(**changes):
+    torch.manual_seed(0)
+    config = msgspec.structs.replace(CONFIG, weight_decay=0.0, **changes)
+    return LinearTrainer(torch.nn.Linear(3, 2, bias=False), "cpu", config)
+
+
+def test_a_long_gradient_is_cut_to_the_norm_that_is_allowed():
+    trainer = trainer_of(max_grad_norm=1.0)
+    trainer.parameters.gradient.fill_(10.0)
+    trainer.apply_gradient(0.5, SAMPLES, 0.01)
+    assert float(trainer.parameters.gradient.norm()) == pytest.approx(1.0)
+    assert trainer.optimizer.param_groups[0]["lr"] == 0.01
+    free = trainer_of(max_grad_norm=0.0)
+    free.parameters.gradient.fill_(10.0)
+    free.apply_gradient(0.5, SAMPLES, 0.01)
+    assert float(free.parameters.gradient.max()) == 10.0
+
+
+@pytest.mark.parametrize(("loss", "gradient"), [(float("nan"), 1.0), (0.5, float("inf"))])
+def test_what_is_not_a_number_names_its_samples(loss, gradient):
+    trainer = trainer_of()
+    before = trainer.parameters.flat.detach().clone()
+    trainer.parameters.gradient.fill_(gradient)
+    with pytest.raises(TrainingError, match="not a number; batch: samples s0, s1, s2, s3 and 2 more"):
+        trainer.apply_gradient(loss, SAMPLES, 0.01)
+    assert torch.equal(trainer.parameters.flat, before)
+
+
+def test_a_checkpoint_brings_weights_moments_and_chance_back():
+    trainer, again = trainer_of(), trainer_of()
+    for one in (1.0, 2.0):
+        trainer.parameters.gradient.fill_(one)
+        trainer.apply_gradient(0.5, SAMPLES, 0.01)
+    saved = {name: tensor.clone() for name, tensor in trainer.tensors().items()}
+    chance = torch.rand(3)
+    again.restore(saved)
+    assert torch.equal(torch.rand(3), chance)
+    for one in (trainer, again):
+        one.parameters.gradient.fill_(0.5)
+        one.apply_gradient(0.5, SAMPLES, 0.01)
+    assert torch.equal(trainer.parameters.flat, again.parameters.flat)
+
+
+def test_a_checkpoint_of_another_size_is_refused():
+    saved = trainer_of().tensors() | {"adapter": torch.zeros(4)}
+    with pytest.raises(TrainingError, match="another number of adapter weights"):
+        trainer_of().restore(saved)
+
+
+def test_activations_are_computed_again_once_and_never_when_forbidden():
+    trainer = trainer_of()
+    assert [trainer.recompute(), trainer.recompute()] == [True, False]
+    assert trainer.checkpointed == 1
+    forbidden = trainer_of(gradient_checkpointing=False)
+    assert not forbidden.recompute() and forbidden.checkpointed == 0
+
+
+def test_the_paged_optimizer_says_what_it_needs():
+    with pytest.raises(TrainingError, match="needs a CUDA device"):
+        make_optimizer(torch.zeros(2), "cpu", msgspec.structs.replace(CONFIG, optimizer="paged_adamw"))

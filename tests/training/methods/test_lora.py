@@ -1,0 +1,68 @@
+"""The LoRA trainer: scores, dropout, quantized bases."""
+
+import msgspec
+import pytest
+import torch
+from tests.training.conftest import (
+    make_model,
+    task_samples,
+    weights_at,
+)
+from tests.training.lora_trainer import trainer_for
+from tests.training.methods.runs import CONFIG, Run
+
+from freehold.training import base as bases
+from freehold.training.formatting import Encoded
+from freehold.training.methods import table
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_the_score_is_what_greedy_decoding_would_write(tiny, samples):
+    trainer = trainer_for(tiny)
+    model = trainer.model
+    model.base_model.model.set_attn_implementation("eager")
+    answered = []
+    for sample in samples:
+        start = sample.mask.index(True)
+        ids = list(sample.ids[:start])
+        with torch.no_grad():
+            for _ in range(4):
+                ids.append(int(model(input_ids=torch.tensor([ids])).logits[0, -1].argmax()))
+        answered.append(Encoded(sample.id, tuple(ids), (False,) * start + (True,) * 4))
+    assert trainer.evaluate(answered).score == 1.0
+    # One wrong token anywhere in an answer makes it wrong.
+    for at in (0, 4):
+        ids = list(answered[at].ids)
+        ids[-1 if at else -4] = (ids[-1 if at else -4] + 1) % 300
+        answered[at] = answered[at]._replace(ids=tuple(ids))
+    assert trainer.evaluate(answered).score == pytest.approx(7 / 9)
+
+
+def test_dropout_is_for_learning_only(tmp_path, job):
+    run = Run(job, {"lora_dropout": 0.5, "epochs": 2}, tmp_path / "run")
+    run.go()
+    first, second = (run.trainer.evaluate(run.train) for _ in range(2))
+    assert first == second
+    learning = [float(run.trainer.loss_sum(run.train)[0].detach()) for _ in range(2)]
+    assert learning[0] != learning[1], "and it does drop while it learns"
+
+
+def test_an_evaluation_changes_no_gradient_of_a_4_bit_base(tmp_path, tokenizer):
+    pytest.importorskip("bitsandbytes")
+    base = weights_at(tmp_path, make_model(tokenizer, hidden_size=64, intermediate_size=128), tokenizer)
+    config = msgspec.structs.replace(CONFIG, method="qlora", precision="bf16")
+    trainer = table.find("qlora").make(bases.load(base, config), config)
+    for name, weights in trainer.model.named_parameters():
+        if "lora_B" in name:  # a fresh adapter's zeros would hide most of the gradient
+            weights.data.normal_(std=0.05)
+    encoded = table.find("qlora").format(tokenizer, task_samples(8), config).samples
+
+    def gradient():
+        trainer.parameters.zero_gradient()
+        trainer.loss_sum(encoded)[0].backward()
+        return trainer.parameters.gradient.clone()
+
+    before = gradient()
+    trainer.evaluate(encoded)
+    assert torch.equal(gradient(), before)

@@ -1,0 +1,58 @@
+"""Adapters and tiny GGUF files to merge."""
+
+import torch
+
+from freehold.training import base as bases
+from freehold.training.methods.lora import LoraTrainer
+from freehold.training.output import export
+from freehold.training.output.artefacts import permuted
+from freehold.types.config import FinetuneConfig
+
+IDS = torch.tensor([[1, 5, 40, 7, 99, 23, 2, 64]])
+
+
+def adapter_on(weights, folder, **options):
+    """A random adapter, saved as training saves it; the logits of the base with it, and its PEFT model."""
+    config = FinetuneConfig(r=4, lora_alpha=32, precision="fp32", **options)
+    base = bases.load(weights, config)
+    trainer = LoraTrainer(base, config)
+    torch.manual_seed(1)
+    trainer.parameters.flat.data.normal_(std=0.3)
+    folder.mkdir()
+    trainer.model.save_pretrained(folder)
+    (folder / "chat_template.jinja").write_text(base.tokenizer.chat_template)
+    if not config.use_dora:
+        tensors = export._lora_tensors(trainer.model)
+        export.write_gguf(folder / "adapter.gguf", trainer.model, tensors, architecture="llama", name="x")
+    trainer.model.set_attn_implementation("sdpa")
+    with torch.no_grad():
+        return trainer.model(input_ids=IDS).logits, trainer.model
+
+
+def gguf_of(model, path):
+    """A tiny Llama as a GGUF, tensors in llama.cpp's names and row order."""
+    import gguf
+
+    writer = gguf.GGUFWriter(str(path), "llama")
+    writer.add_name("tiny")
+    writer.add_block_count(2)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_array("tokenizer.ggml.tokens", ["a", "b"])
+    writer.add_array("general.tags", ["x"])
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 2)
+    for name, tensor in model.state_dict().items():
+        if name == "lm_head.weight":
+            continue
+        values = tensor.float()
+        if name.endswith("q_proj.weight"):
+            values = permuted(values, 4)
+        elif name.endswith("k_proj.weight"):
+            values = permuted(values, 2)
+        known = names.get_name(name, try_suffixes=(".weight",))
+        kind = gguf.GGMLQuantizationType.Q8_0 if values.ndim == 2 else gguf.GGMLQuantizationType.F32
+        writer.add_tensor(known, gguf.quantize(values.numpy(), kind), raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()

@@ -1,0 +1,77 @@
+"""A merged GGUF has the rows where llama.cpp looks for them."""
+
+import json
+
+import msgspec
+import numpy as np
+import pytest
+from tests.training.output.merging import adapter_on, gguf_of
+
+from freehold.errors import TrainingError
+from freehold.training.output import merge_gguf
+from freehold.training.output.merge import merge_here
+from freehold.training.output.merge_job import MergeJob
+
+
+@pytest.mark.parametrize("options", [{}, {"use_dora": True}, {"use_dora": True, "use_rslora": True}])
+@pytest.mark.parametrize(("quantization", "tolerance"), [("F32", 1e-5), ("F16", 2e-3), ("Q8_0", 0.03)])
+def test_merged_gguf_has_the_changed_rows_where_llama_cpp_looks(
+    tmp_path, tiny, quantization, tolerance, options
+):
+    import gguf
+    from transformers import AutoModelForCausalLM
+
+    plain = AutoModelForCausalLM.from_pretrained(tiny.path)
+    gguf_of(plain, tmp_path / "base.gguf")
+    _, adapted = adapter_on(tiny, tmp_path / "adapter", **options)
+    weights = msgspec.structs.replace(tiny, format="gguf", path=str(tmp_path / "base.gguf"))
+    job = MergeJob(
+        weights=weights,
+        adapter_path=str(tmp_path / "adapter"),
+        target=str(tmp_path / "out" / "merged.gguf"),
+        quantization=quantization,
+    )
+    assert merge_here(job).changed == 2 * 7
+    # The same merge by PEFT, written by the same helper: what llama.cpp would have to find.
+    whole = adapted.merge_and_unload()
+    gguf_of(whole, tmp_path / "wanted.gguf")
+    found, wanted = (
+        {one.name: one for one in gguf.GGUFReader(str(path)).tensors}
+        for path in (tmp_path / "out" / "merged.gguf", tmp_path / "wanted.gguf")
+    )
+    assert found.keys() == wanted.keys()
+    for name, one in found.items():
+        ours, theirs = (gguf.dequantize(t.data, t.tensor_type) for t in (one, wanted[name]))
+        assert np.abs(ours - theirs).max() <= tolerance + np.abs(theirs).max() / 60, name
+    reader = gguf.GGUFReader(str(tmp_path / "out" / "merged.gguf"))
+    assert reader.get_field("tokenizer.ggml.tokens").contents() == ["a", "b"]
+    assert reader.get_field("general.name").contents() == "tiny"
+    assert found["blk.0.attn_q.weight"].tensor_type == gguf.GGMLQuantizationType[quantization]
+    assert found["token_embd.weight"].tensor_type == gguf.GGMLQuantizationType.Q8_0  # as it was
+
+
+def test_what_cannot_become_a_gguf_says_what_can(tmp_path, tiny):
+    from transformers import AutoModelForCausalLM
+
+    adapter_on(tiny, tmp_path / "adapter", use_dora=True)
+    job = MergeJob(
+        weights=tiny, adapter_path=str(tmp_path / "adapter"), target=str(tmp_path / "x"), quantization="F16"
+    )
+    with pytest.raises(TrainingError, match="a base that is a GGUF") as caught:
+        merge_gguf.merge(job)
+    assert "--as merged" in caught.value.hint
+    gguf_of(AutoModelForCausalLM.from_pretrained(tiny.path), tmp_path / "base.gguf")
+    job = msgspec.structs.replace(
+        job, weights=msgspec.structs.replace(tiny, format="gguf", path=str(tmp_path / "base.gguf"))
+    )
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TrainingError, match="holds neither an adapter"):
+        merge_gguf.merge(msgspec.structs.replace(job, adapter_path=str(tmp_path / "empty")))
+    config = tmp_path / "adapter" / "adapter_config.json"
+    said = json.loads(config.read_text())
+    for change in ({"bias": "all"}, {"peft_type": "LOHA"}):
+        config.write_text(json.dumps({**said, **change}))
+        with pytest.raises(TrainingError, match="is not a LoRA of linear layers only"):
+            merge_gguf.merge(job)
+    with pytest.raises(TrainingError, match="no encoder for Q4_K_M"):
+        merge_gguf.merge(msgspec.structs.replace(job, quantization="Q4_K_M"))

@@ -1,0 +1,58 @@
+"""The worker's job in this process."""
+
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+import torch
+from tests.training.conftest import task_samples
+from tests.training.jobs import CONFIG, make, weights_of
+
+from freehold.training import checkpoint, worker
+from freehold.training import job as jobs
+from freehold.types.training import TrainingEvent
+
+# Each worker imports torch and transformers: seconds on a quiet machine, a minute on a crowded one.
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_a_run_stopped_before_its_first_step_goes_on(tmp_path, tiny):
+    config = msgspec.structs.replace(CONFIG, epochs=1)
+    job, straight = (make(tmp_path / name, tiny, config=config) for name in ("stopped", "straight"))
+    for each in (job, straight):
+        Path(each.run_dir).mkdir(parents=True)
+    threads = torch.get_num_threads()
+    try:
+        events = []
+        assert not worker.run_job(job, events.append, lambda: True)
+        assert checkpoint.load(Path(job.run_dir), job.id).position.step == 0
+        assert worker.run_job(job, events.append, lambda: False)
+        assert worker.run_job(straight, events.append, lambda: False)
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.set_num_threads(threads)
+    assert weights_of(job) == weights_of(straight)
+
+
+def test_what_is_foreseen_ends_with_an_error_event(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr(worker, "_Stop", lambda: lambda: False)  # leave this process's signals alone
+    job = make(tmp_path, tiny, samples=task_samples(3))
+    run_dir = Path(job.run_dir)
+    run_dir.mkdir(parents=True)
+    (run_dir / jobs.JOB).write_bytes(msgspec.json.encode(job))
+    threads = torch.get_num_threads()
+    try:
+        assert worker.main([str(run_dir)]) == 1
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.set_num_threads(threads)
+    event = msgspec.json.decode((run_dir / jobs.EVENTS).read_bytes().splitlines()[-1], type=TrainingEvent)
+    assert event.kind == "error"
+    message, _, hint = event.message.partition("\n")
+    assert "3 samples can be trained on" in message and "add samples" in hint
+
+
+def test_the_largest_memory_so_far_is_in_bytes():
+    used = psutil.Process().memory_info().rss
+    assert used / 4 < worker.peak_memory() < 1 << 45

@@ -1,0 +1,54 @@
+"""What the kinds of export cannot do is said, with a way out."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from freehold.errors import EngineError, UsageError
+from freehold.training.output.merge import merge_here
+from freehold.types.config import FinetuneConfig
+from freehold.types.progress import Silent
+from freehold.workflows.train import export_kinds
+from freehold.workflows.train.export import export
+from freehold.workflows.train.export_kinds import ExportOptions
+
+pytest.importorskip("torch")
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_k_quants_need_the_program_and_a_failure_says_what_it_said(ready, tmp_path, monkeypatch):
+    project, adapter, _, gguf = ready
+    monkeypatch.setattr(export_kinds, "merge", merge_here)
+    monkeypatch.setattr(export_kinds.native, "quantize", lambda home: None)
+    with pytest.raises(UsageError, match="Q4_K_M needs llama"):
+        export(
+            project, adapter, ExportOptions(kind="gguf", quantization="q4_k_m"), base=gguf, progress=Silent()
+        )
+    with pytest.raises(UsageError, match="Q9_9 is not known"):
+        export(
+            project, adapter, ExportOptions(kind="gguf", quantization="q9_9"), base=gguf, progress=Silent()
+        )
+    program = tmp_path / "llama-quantize"
+    program.write_text(
+        '#!/bin/sh\necho "$4 from $2"; cp "$2" "$3"; [ "$4" != Q4_X ] || { echo "bad type"; exit 1; }\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(export_kinds.native, "quantize", lambda home: program)
+    made = export(
+        project, adapter, ExportOptions(kind="gguf", quantization="Q4_K_M"), base=gguf, progress=Silent()
+    )
+    assert set(made.files) == {"inbox-Q4_K_M.gguf"}
+    with pytest.raises(EngineError, match="could not write Q4_X, it ended with 1: bad type"):
+        export(
+            project, adapter, ExportOptions(kind="gguf", quantization="Q4_X"), base=gguf, progress=Silent()
+        )
+
+
+def test_why_an_adapter_has_no_such_form_is_said(ready):
+    project, adapter, _, _ = ready
+    (Path(adapter.path) / "adapter.gguf").unlink(missing_ok=True)
+    dora = msgspec.structs.replace(adapter, config=FinetuneConfig(r=4, use_dora=True))
+    with pytest.raises(UsageError, match=r"no adapter.gguf: DoRA has no GGUF form") as caught:
+        export(project, dora, ExportOptions(kind="gguf-adapter"), progress=Silent())
+    assert "merged" in caught.value.hint

@@ -1,0 +1,60 @@
+"""Pulling weights: names that are not models, budgets, offline."""
+
+import pytest
+from click.testing import CliRunner
+
+from freehold.cli.main import cli
+from freehold.errors import (
+    InputError,
+    StorageError,
+    UnknownModelError,
+    UsageError,
+    WeightsError,
+)
+from freehold.settings import load
+from freehold.workflows.weights.pull import ensure_weights, show_weights
+
+SMOL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+def test_a_pull_beyond_the_budget_is_refused(settings):
+    small = load({"FREEHOLD_HOME": str(settings.home), "FREEHOLD_WEIGHTS_GIB": "0.1"})
+    with pytest.raises(StorageError, match=r"of the 0\.10 GiB that FREEHOLD_WEIGHTS_GIB allows") as caught:
+        ensure_weights("HuggingFaceTB/SmolLM2-135M-Instruct", small)
+    assert "prune" in caught.value.hint
+
+
+def test_offline_an_unknown_model_is_said_to_be_unknown(settings):
+    offline = load({"FREEHOLD_HOME": str(settings.home), "FREEHOLD_OFFLINE": "1"})
+    with pytest.raises(WeightsError, match="weights of nobody/knows are not here"):
+        ensure_weights("nobody/knows", offline)
+    with pytest.raises(WeightsError, match="weights of HuggingFaceTB/SmolLM2-135M-Instruct are not here"):
+        ensure_weights("HuggingFaceTB/SmolLM2-135M-Instruct", offline)
+
+
+@pytest.mark.parametrize("place", ["./nowhere", "/nowhere/at/all", "~/no-such-folder", "../no-such"])
+def test_what_can_only_be_a_path_is_no_model(settings, place):
+    with pytest.raises(InputError, match="no such file"):
+        ensure_weights(place, settings)
+
+
+def test_no_name_is_no_model(settings):
+    with pytest.raises(UsageError, match="no model is named"):
+        ensure_weights(" ", settings)
+
+
+def test_removing_tells_what_became_of_the_files(tmp_path, settings, tiny_gguf, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_HOME", str(settings.home))
+    path = tmp_path / "m.gguf"
+    path.write_bytes(tiny_gguf())
+    ensure_weights(str(path), settings)
+    said = CliRunner().invoke(cli, ["weights", "rm", str(path)])
+    assert said.exit_code == 0 and f"its files stay at {path}" in said.output
+
+
+def test_unknown_models_name_the_nearest(settings):
+    with pytest.raises(UnknownModelError) as caught:
+        ensure_weights("SmolLM2-135M-Instrct", settings)
+    assert SMOL in caught.value.hint
+    with pytest.raises(UnknownModelError, match="are here"):
+        show_weights("google/gemma-3-270m", settings)

@@ -1,0 +1,87 @@
+"""Weights in another quantization, made here by llama.cpp's program."""
+
+from pathlib import Path
+
+import pytest
+
+from freehold.errors import EngineError, UnknownModelError, UsageError
+
+
+@pytest.fixture
+def program(settings, tmp_path):
+    """A stand-in for llama-quantize that writes a file of the asked type, and a build record that names it."""
+    import sys
+
+    from freehold.engines.llamacpp import native
+
+    script = tmp_path / "llama-quantize"
+    root = Path(__file__).parents[3]
+    script.write_text(
+        f"#!{sys.executable}\n"
+        f"import sys; sys.path[:0] = ['{root}', '{root / 'src'}']\n"
+        "from pathlib import Path\n"
+        "from benchmarks import tiny_models\n"
+        "source, target, kind = [a for a in sys.argv[1:] if not a.startswith('--')][:3]\n"
+        "if 'broken' in source: print('cannot read it'); sys.exit(3)\n"
+        "tiny_models.write(tiny_models.SHAPES['llama'], kind, Path(target))\n"
+    )
+    script.chmod(0o755)
+    native.folder(settings.home).mkdir(parents=True)
+    native.record(
+        settings.home,
+        native.NativeBuild(
+            version=native.VERSION, binary=str(script), sha256="0", cpu=native.cpu_name(), flags=(),
+            compiler="c", quantize=str(script),
+        ),
+    )  # fmt: skip
+    return script
+
+
+def test_a_smaller_one_is_made_here_and_kept_in_the_store(settings, program, tmp_path):
+    from benchmarks import tiny_models
+    from freehold.engines.weights import local
+    from freehold.engines.weights.store import WeightsStore
+    from freehold.workflows.weights.quantize import make, widest
+
+    path = tmp_path / "tiny.gguf"
+    tiny_models.write(tiny_models.SHAPES["llama"], "F16", path)
+    made = make(str(path), "q8_0", settings)
+    assert made.quantization == "Q8_0"
+    assert Path(made.path).parent == WeightsStore(settings.home).folder("tiny")
+    store = WeightsStore(settings.home)
+    stored = store.find("tiny", "Q8_0")
+    assert stored.weights.source.startswith("made:Q8_0 from ")
+    assert stored.origin.startswith("quantized here from F16")
+    assert make("tiny", "Q8_0", settings).sha256 == made.sha256  # it is there already
+    with pytest.raises(UsageError, match="is not smaller"):
+        make("tiny", "BF16", settings)
+    with store.writing():
+        pulled = local.describe(path, "tiny", f"file:{path}")
+        store.record(pulled, owned=False)
+    assert store.find("tiny").weights == pulled, "the bare name means what was pulled"
+    assert widest("tiny", store) == pulled
+    with pytest.raises(UnknownModelError, match="no GGUF of nobody"):
+        make("nobody", "Q8_0", settings)
+
+
+def test_a_program_that_fails_leaves_nothing(settings, program, tmp_path):
+    from benchmarks import tiny_models
+    from freehold.engines.weights.store import WeightsStore
+    from freehold.workflows.weights.quantize import make
+
+    path = tmp_path / "broken.gguf"
+    tiny_models.write(tiny_models.SHAPES["llama"], "F16", path)
+    with pytest.raises(EngineError, match="it ended with 3: cannot read it"):
+        make(str(path), "Q8_0", settings)
+    assert WeightsStore(settings.home).list() == []
+
+
+def test_without_the_program_it_says_how_to_get_it(settings, tmp_path):
+    from benchmarks import tiny_models
+    from freehold.workflows.weights.quantize import make
+
+    path = tmp_path / "tiny.gguf"
+    tiny_models.write(tiny_models.SHAPES["llama"], "F16", path)
+    with pytest.raises(EngineError, match="not built here") as caught:
+        make(str(path), "Q8_0", settings)
+    assert "engines install llamacpp --native" in caught.value.hint
