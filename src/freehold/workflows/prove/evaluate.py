@@ -44,6 +44,7 @@ from freehold.types.evaluated import (
 from freehold.types.evaluation import EvalResult, Task
 from freehold.types.progress import Progress, Silent
 from freehold.types.record import content_id
+from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.project import Project
 
@@ -281,22 +282,6 @@ def _task_in(path: Path) -> TaskConfig:
 def frozen_file(project: Project, dataset_id: str, split: str = "held_out") -> Path:
     """Where a split's frozen answers are."""
     return project.state / "frozen" / f"{dataset_id}-{split}.jsonl"
-
-
-def find_dataset(store: Store, id: str | None) -> Dataset:
-    """The dataset whose id starts with `id`, the latest without one. Raises `UsageError`."""
-    if id is None:
-        latest = store.latest(Dataset)
-        if latest is None:
-            raise UsageError("no dataset yet", hint="freehold dataset build makes one from the traces")
-        return latest
-    found = [one for one in store.records(Dataset) if one.id.startswith(id)]
-    if len(found) != 1:
-        raise UsageError(
-            f"{'no' if not found else len(found)} dataset has an id starting with {id}",
-            hint="freehold dataset list shows them",
-        )
-    return found[0]
 
 
 class Looks:

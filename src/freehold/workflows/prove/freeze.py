@@ -20,9 +20,10 @@ from freehold.types.endpoint import Endpoint
 from freehold.types.evaluated import Freeze
 from freehold.types.progress import Progress, Silent
 from freehold.types.record import content_id
+from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.project import Project, now
-from freehold.workflows.prove.evaluate import find_dataset, frozen_file, task_of
+from freehold.workflows.prove.evaluate import frozen_file, task_of
 
 
 async def freeze(

@@ -38,7 +38,7 @@ from freehold.types.parity import ParityReport, ScoreParity
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
 from freehold.types.training import Adapter
-from freehold.workflows.data import dataset as datasets
+from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project, now
 from freehold.workflows.prove.evaluate import task_of
 from freehold.workflows.prove.parity_judging import compare, summarize
@@ -180,7 +180,8 @@ async def score_parity(
 def prompts(project: Project, count: int) -> list[Sample]:
     """Held-out samples of the project's latest dataset; without one, a handful of general prompts."""
     try:
-        data = datasets.latest(project)
+        with open_store(project.store_url) as store:
+            data = find_dataset(store)
     except (UsageError, InputError):
         return [
             Sample(id=content_id(text), messages=(Message(role="user", content=text),))

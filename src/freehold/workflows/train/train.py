@@ -10,7 +10,6 @@ from typing import NamedTuple
 import msgspec
 
 from freehold import files, training
-from freehold.datasets import building
 from freehold.errors import InputError, UsageError
 from freehold.report.curve_page import render_curve
 from freehold.settings import Settings
@@ -23,7 +22,7 @@ from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.training import Adapter, TrainingEvent
 from freehold.types.units import gib
-from freehold.workflows.data import dataset as datasets
+from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.fit.fit import training_fit
 from freehold.workflows.project import Project
 from freehold.workflows.weights.pull import ensure_weights
@@ -156,7 +155,8 @@ def asked(
     project: Project, *, base: str | None, dataset: str | None, name: str | None, progress: Progress
 ) -> Asked:
     """The project's latest dataset, its first candidate and its own name, unless others are given."""
-    data = datasets.latest(project) if dataset is None else find_dataset(project, dataset)
+    with open_store(project.store_url) as store:
+        data = find_dataset(store, dataset)
     weights = ensure_weights(base or project.config.candidates.models[0], project.settings, progress=progress)
     return Asked(data, weights, name or project.config.app.name)
 
@@ -176,20 +176,3 @@ def train_project(project: Project, what: Asked, *, config: FinetuneConfig, prog
     with open_store(project.store_url) as store:
         store.put(adapter, made_from=adapter.made_from)
     return adapter
-
-
-def find_dataset(project: Project, wanted: str) -> Dataset:
-    """A dataset by id (or its beginning), name or folder. Raises `UsageError` when there is none."""
-    folder = Path(wanted)
-    if (folder / "manifest.json").is_file():
-        return msgspec.structs.replace(building.load(folder), path=str(folder.resolve()))
-    known = datasets.all_datasets(project)
-    for one in reversed(known):
-        if one.id.startswith(wanted) or one.name == wanted:
-            return one
-    raise UsageError(
-        f"no dataset {wanted}",
-        hint=f"known: {', '.join(sorted({one.name for one in known}))}"
-        if known
-        else "freehold dataset build makes one",
-    )

@@ -35,8 +35,9 @@ from freehold.types.record import StoredRecord, event_id
 from freehold.types.rollout import FEWEST_PAIRS, Against, Check
 from freehold.types.route import Route
 from freehold.types.trace import Trace
+from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project
-from freehold.workflows.prove.evaluate import find_dataset, frozen_file, task_of
+from freehold.workflows.prove.evaluate import frozen_file, task_of
 from freehold.workflows.shift import alerts, routes
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.rollout.ledger import unit_of
@@ -253,7 +254,7 @@ def _plan(
 
 
 def _frozen_plan(project: Project, store: Store, config: WatchConfig, seed: str) -> Plan:
-    dataset = find_dataset(store, None)
+    dataset = find_dataset(store)
     frozen = read_frozen(frozen_file(project, dataset.id))
     filled, _ = with_frozen(list(building.samples(dataset, "held_out")), frozen)
     usable = [sample for sample in filled if sample.incumbent is not None]
