@@ -97,10 +97,12 @@ def command(
 
     from freehold.cli.progress import progress
     from freehold.cli.prove.comparison_text import show_comparison, show_items, show_latency
-    from freehold.evals.replay import Budget
+    from freehold.evals.replay import Budget, ReplayOptions
+    from freehold.types.endpoint import Endpoint
     from freehold.workflows.project import open_project
-    from freehold.workflows.prove.evaluate import evaluate_project, task_of
+    from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate, evaluate_project
     from freehold.workflows.prove.outputs import GIVEN, evaluate_outputs
+    from freehold.workflows.prove.task import task_of
 
     if (a is None) != (b is None) or (a is None) == (url is None):
         raise UsageError(
@@ -123,23 +125,20 @@ def command(
             raise UsageError(
                 "which model of the endpoint?", hint=f"--model NAME; curl {url}/v1/models lists them"
             )
-        address, name = url, model
+        candidate = ServedCandidate(
+            Endpoint(name=url, engine="remote", base_url=url, api_key_env=api_key_env), model
+        )
         with progress() as shown:
             shown.step("replay the held-out samples")
 
             async def replay() -> Any:
                 return await evaluate_project(
                     project,
-                    url=address,
-                    model=name,
-                    task=task,
-                    dataset_id=dataset_id,
-                    api_key_env=api_key_env,
-                    concurrency=concurrency,
-                    limit=limit,
+                    candidate,
+                    task,
+                    selection=HeldOutSelection(dataset_id, limit, planned_looks),
+                    options=ReplayOptions(concurrency, budget=Budget(max_requests, max_tokens_total)),
                     fresh=fresh,
-                    planned_looks=planned_looks,
-                    budget=Budget(max_requests, max_tokens_total),
                     progress=shown,
                 )
 

@@ -65,9 +65,9 @@ def command(
     import anyio
 
     from freehold.cli.progress import progress
-    from freehold.evals.replay import Budget
+    from freehold.evals.replay import Budget, ReplayOptions
     from freehold.workflows.project import open_project
-    from freehold.workflows.prove.freeze import freeze
+    from freehold.workflows.prove.freeze import IncumbentAddress, freeze
 
     project = open_project(config_path)
     with progress() as shown:
@@ -75,14 +75,11 @@ def command(
         async def work() -> Any:
             return await freeze(
                 project,
-                url=url,
-                model=model,
-                api_key_env=api_key_env,
+                IncumbentAddress(url, model, api_key_env),
                 dataset_id=dataset_id,
                 split=split,
                 repeats=repeats,
-                concurrency=concurrency,
-                budget=Budget(max_requests, max_tokens_total),
+                options=ReplayOptions(concurrency, budget=Budget(max_requests, max_tokens_total)),
                 progress=shown,
             )
 

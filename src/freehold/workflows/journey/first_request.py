@@ -15,7 +15,7 @@ from freehold.types.dataset import Sample
 from freehold.types.endpoint import ServedModel
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project
-from freehold.workflows.prove.evaluate import task_of
+from freehold.workflows.prove.task import task_of
 
 _FILE = "try.json"
 

@@ -40,8 +40,8 @@ from freehold.types.record import content_id
 from freehold.types.training import Adapter
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project, now
-from freehold.workflows.prove.evaluate import task_of
 from freehold.workflows.prove.parity_judging import compare, summarize
+from freehold.workflows.prove.task import task_of
 from freehold.workflows.serve import plan as serving
 from freehold.workflows.serve.mounts import mount
 from freehold.workflows.serve.plan import of_config

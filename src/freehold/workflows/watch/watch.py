@@ -21,7 +21,7 @@ from freehold.datasets import building
 from freehold.datasets.building import Recipe, answer_of, sample_of
 from freehold.errors import FreeholdError, UsageError
 from freehold.evals.chat.requests import recorded_parameters
-from freehold.evals.frozen import read_frozen, with_frozen
+from freehold.evals.frozen import with_frozen
 from freehold.evals.replay import Replayed, answers
 from freehold.evals.scoring import scorer_of
 from freehold.stats.drift import EDetector, period_e_value, smallest_drop_found
@@ -37,7 +37,8 @@ from freehold.types.route import Route
 from freehold.types.trace import Trace
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project
-from freehold.workflows.prove.evaluate import frozen_file, task_of
+from freehold.workflows.prove.results import frozen_answers
+from freehold.workflows.prove.task import task_of
 from freehold.workflows.shift import alerts, routes
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.rollout.ledger import unit_of
@@ -255,8 +256,8 @@ def _plan(
 
 def _frozen_plan(project: Project, store: Store, config: WatchConfig, seed: str) -> Plan:
     dataset = find_dataset(store)
-    frozen = read_frozen(frozen_file(project, dataset.id))
-    filled, _ = with_frozen(list(building.samples(dataset, "held_out")), frozen)
+    held_out = list(building.samples(dataset, "held_out"))
+    filled, _ = with_frozen(held_out, frozen_answers(project, dataset))
     usable = [sample for sample in filled if sample.incumbent is not None]
     if not usable:
         raise UsageError(
