@@ -78,21 +78,18 @@ def command(
       freehold compare --pairs scores.jsonl --margin 0.02
       freehold compare --pairs scores.jsonl --margin 0.02 --slice language --json
     """
+    from freehold.stats.compare import ScoreContext
+    from freehold.stats.continuous import Resampling
+    from freehold.stats.rules import DecisionRule
     from freehold.workflows.prove.compare import compare_file
 
     result = compare_file(
         pairs,
-        margin=margin,
-        alpha=alpha,
+        DecisionRule(margin=margin, alpha=alpha, lo=bounds[0], hi=bounds[1], slice_margin=slice_margin),
         slices=slices,
-        lo=bounds[0],
-        hi=bounds[1],
         intersect=intersect,
-        seed=seed,
-        resamples=resamples,
-        slice_margin=slice_margin,
-        self_noise=self_noise,
-        looks=looks,
+        context=ScoreContext(self_noise=self_noise, looks=looks),
+        resampling=Resampling(seed, resamples),
     )
     if as_json:
         print_json(as_document(result))

@@ -48,19 +48,19 @@ def command(
       freehold power --margin 0.02 --pilot 12 200 --cluster-size 4 --icc 0.3
       freehold power --margin 0.05 --discordance 0.1 --n 200 --json
     """
-    from freehold.workflows.prove.power import plan
+    from freehold.workflows.prove.power import PowerAssumptions, PowerTarget, plan
 
     found = plan(
-        margin=margin,
-        alpha=alpha,
-        power=power,
-        discordance=discordance,
-        pilot=pilot,
-        true_difference=true_difference,
-        incumbent_rate=incumbent_rate,
-        sd=sd,
-        cluster_size=cluster_size,
-        icc=icc,
+        PowerTarget(margin, alpha, power),
+        PowerAssumptions(
+            discordance=discordance,
+            pilot=pilot,
+            true_difference=true_difference,
+            incumbent_rate=incumbent_rate,
+            sd=sd,
+            cluster_size=cluster_size,
+            icc=icc,
+        ),
         n=n,
         self_noise=self_noise,
     )

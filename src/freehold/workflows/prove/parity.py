@@ -40,7 +40,7 @@ from freehold.types.record import content_id
 from freehold.types.training import Adapter
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project, now
-from freehold.workflows.prove.parity_judging import compare, summarize
+from freehold.workflows.prove.parity_judging import ServedAs, compare, summarize
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.serve import plan as serving
 from freehold.workflows.serve.mounts import mount
@@ -123,10 +123,7 @@ def parity(
     score = anyio.run(score_parity, scored, samples, served, trained) if scored is not None else None
     draft = summarize(
         items,
-        model=model,
-        engine=plan.engine,
-        adapter_id=adapter_id,
-        has_adapter=adapter_path is not None,
+        ServedAs(model, plan.engine, adapter_id, has_adapter=adapter_path is not None),
         score=score,
     )
     report = msgspec.structs.replace(
