@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from freehold.hardware.fit import fit as compute
+from freehold.hardware.memory import ServingLoad
 from freehold.types.machine import Machine, Workload
 from freehold.types.model import Shape
 from freehold.workflows.fit import learned
@@ -36,10 +37,8 @@ def fit(machine):
     return compute(
         "m",
         shape,
-        quantization="Q4_0",
-        weights_bytes=GIB,
-        weights_basis="file",
-        workload=Workload(context_tokens=512),
+        ServingLoad(quantization="Q4_0", weights_bytes=GIB, weights_basis="file"),
+        Workload(context_tokens=512),
         machine=machine,
     )
 

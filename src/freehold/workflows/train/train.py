@@ -23,7 +23,7 @@ from freehold.types.progress import Progress
 from freehold.types.training import Adapter, TrainingEvent
 from freehold.types.units import gib
 from freehold.workflows.data.dataset import find_dataset
-from freehold.workflows.fit.fit import training_fit
+from freehold.workflows.fit.training import SampleLengths, training_fit
 from freehold.workflows.project import Project
 from freehold.workflows.weights.pull import ensure_weights
 
@@ -96,7 +96,7 @@ def check_room(config: FinetuneConfig, base: Weights, settings: Settings) -> Non
         config, method=config.method if config.method in ("lora", "qlora", "full") else "lora", batch_size=1
     )
     try:
-        fit = training_fit(base.model_id, config=counted, sample_tokens=2, target_tokens=1, settings=settings,
+        fit = training_fit(base.model_id, config=counted, lengths=SampleLengths(2, learned_tokens=1), settings=settings,
                            weights=base, checkpointing=True)  # fmt: skip
     except (InputError, UsageError):
         return
