@@ -42,8 +42,8 @@ def main() -> None:
             config_path=None,
         )
         count = len(models.all_models())
-        timed(f"assess, {count} models, first time", lambda: assess(project, machine="L4"))
-        timed(f"assess, {count} models, again", lambda: assess(project, machine="RTX 4090"))
+        timed(f"assess, {count} models, first time", lambda: assess(project, machine_spec="L4"))
+        timed(f"assess, {count} models, again", lambda: assess(project, machine_spec="RTX 4090"))
         large = Path(folder) / "large.gguf"
         size = tiny_models.write_header(models.get("deepseek-ai/DeepSeek-V3").shape, "Q4_K_M", large)
         print(f"file of {size / 1e9:.0f} GB, {large.stat().st_blocks * 512 / 1e6:.1f} MB of it on the disk")

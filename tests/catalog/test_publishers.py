@@ -1,41 +1,7 @@
-import json
-
-import pytest
-from click.testing import CliRunner
-
 from freehold.catalog import models, publishers
-from freehold.cli.main import cli
-from freehold.errors import UsageError
-from freehold.workflows.choose.publishers import show
 
 
 def test_every_family_has_its_publisher():
     owners = {owner.lower() for row in publishers.rows() for owner in row.owners}
     missing = {model.id for model in models.all_models() if model.id.split("/")[0].lower() not in owners}
     assert missing <= {"TinyLlama/TinyLlama-1.1B-Chat-v1.0"}
-
-
-def test_licences_and_cadence_are_counted():
-    (google,) = show("google")
-    assert google.models >= 8
-    assert google.first < google.latest
-    assert google.licenses
-    assert "Apache-2.0 from Gemma 4" in google.drift
-    assert "pin the release" in google.reliance
-    with pytest.raises(UsageError) as caught:
-        show("Gogle")
-    assert "Google" in caught.value.hint
-
-
-def test_publishers_with_one_licence_are_not_said_to_differ():
-    (openai,) = show("OpenAI")
-    assert "one licence over all releases" in openai.reliance
-    assert "Apache License 2.0" in CliRunner().invoke(cli, ["publishers", "OpenAI"]).stdout
-
-
-@pytest.mark.parametrize("arguments", [["publishers"], ["gap"], ["gap", "Banking77"]])
-def test_commands(arguments):
-    text = CliRunner().invoke(cli, arguments)
-    assert text.exit_code == 0
-    assert text.stdout
-    assert json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).stdout)

@@ -45,7 +45,7 @@ class Fingerprint(Record, frozen=True, kw_only=True):
     sentences: tuple[str, ...]
 
 
-class Candidate(NamedTuple):
+class LicenseMatch(NamedTuple):
     """How close a known text is: `known` of the given text's sentences are in it, `kept` of its own are here."""
 
     license_id: str
@@ -144,13 +144,13 @@ def identify(text: str, known: Sequence[Fingerprint]) -> Identified:
     )
 
 
-def _compare(hashes: list[str], known: Fingerprint) -> Candidate:
+def _compare(hashes: list[str], known: Fingerprint) -> LicenseMatch:
     theirs, mine = set(known.sentences), set(hashes)
     found = sum(digest in theirs for digest in hashes) / len(hashes) if hashes else 0.0
     kept = (
         sum(digest in mine for digest in known.sentences) / len(known.sentences) if known.sentences else 0.0
     )
-    return Candidate(known.license_id, known.title, found, kept)
+    return LicenseMatch(known.license_id, known.title, found, kept)
 
 
 def _body(text: str) -> str:

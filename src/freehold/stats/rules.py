@@ -49,7 +49,7 @@ class DecisionRule:
 
     `margin` is the largest accepted drop, `alpha` the one-sided error of a promote and of a reject.
     `slice_margin` is the largest accepted drop of a slice (None: `default_harm_margin`). Raises `UsageError` for
-    a margin outside (0, hi - lo) or an alpha outside (0, 0.5).
+    a range that does not begin with its lower end, a margin outside (0, hi - lo) or an alpha outside (0, 0.5).
     """
 
     margin: float
@@ -59,6 +59,8 @@ class DecisionRule:
     slice_margin: float | None = None
 
     def __post_init__(self) -> None:
+        if not self.hi > self.lo:
+            raise UsageError(f"the range is {self.lo:g} to {self.hi:g}, expected the lower end first")
         if not 0 < self.margin < self.reach:
             raise UsageError(
                 f"margin is {self.margin:g}, expected above 0 and below {self.reach:g}",

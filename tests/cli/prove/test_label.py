@@ -4,7 +4,7 @@ from tests.workflows.prove.test_label import item
 
 from freehold.cli.prove import label
 from freehold.errors import UsageError
-from freehold.workflows.prove.label import LabelSession, Pair
+from freehold.workflows.prove.label import BlindPair, LabelSession
 
 
 def test_keys_label_pairs(tmp_path, monkeypatch, capsys):
@@ -22,7 +22,7 @@ def test_keys_label_pairs(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("width", [60, 120])
 def test_a_pair_is_shown_whole(width, capsys):
     label.show(
-        Pair("s", "the question", "the gold", "left words " * 9, "right words"),
+        BlindPair("s", "the question", "the gold", "left words " * 9, "right words"),
         show_reference=True,
         width=width,
     )

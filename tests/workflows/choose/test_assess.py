@@ -28,7 +28,7 @@ def by_name(found):
 
 
 def test_every_exclusion_has_its_reason(project):
-    found = assess(project, machine="RTX 4090", stated=Needs(tools=True, context_tokens=8192))
+    found = assess(project, machine_spec="RTX 4090", stated=Needs(tools=True, context_tokens=8192))
     rows = by_name(found)
     assert all(row.reasons for row in found.rows if row.outcome != "shortlisted")
     assert any("memory: needs" in reason for reason in rows["meta-llama/Llama-3.3-70B-Instruct"].reasons)
@@ -42,31 +42,31 @@ def test_every_exclusion_has_its_reason(project):
 
 
 def test_the_largest_quantization_that_fits_is_taken(project):
-    found = by_name(assess(project, machine="RTX 4090", models=("Qwen/Qwen3-32B", "Qwen/Qwen3-8B")))
+    found = by_name(assess(project, machine_spec="RTX 4090", models=("Qwen/Qwen3-32B", "Qwen/Qwen3-8B")))
     assert found["Qwen/Qwen3-8B"].quantization == "Q8_0"
     assert found["Qwen/Qwen3-32B"].quantization in ("Q5_K_M", "Q4_K_M")
     assert found["Qwen/Qwen3-32B"].headroom_bytes >= 0
 
 
 def test_order_by_speed_and_memory(project):
-    first = [row.model for row in assess(project, machine="RTX 4090").shortlist]
+    first = [row.model for row in assess(project, machine_spec="RTX 4090").shortlist]
     assert first.index("Qwen/Qwen3-8B") < first.index("meta-llama/Llama-2-13b-chat-hf")  # two years younger
-    large = [row.parameters for row in assess(project, machine="RTX 4090", rank_by="size").shortlist]
+    large = [row.parameters for row in assess(project, machine_spec="RTX 4090", rank_by="size").shortlist]
     assert large == sorted(large, reverse=True)
-    fast = assess(project, machine="RTX 4090", rank_by="speed").shortlist
+    fast = assess(project, machine_spec="RTX 4090", rank_by="speed").shortlist
     speeds = [row.speed.decode_tokens_per_second[0] for row in fast]
     assert speeds == sorted(speeds, reverse=True)
-    small = [row.total_bytes for row in assess(project, machine="RTX 4090", rank_by="memory").shortlist]
+    small = [row.total_bytes for row in assess(project, machine_spec="RTX 4090", rank_by="memory").shortlist]
     assert small == sorted(small)
 
 
 def test_the_whole_catalog_is_assessed(project):
-    assert len(assess(project, machine="2x L4").rows) > 80
+    assert len(assess(project, machine_spec="2x L4").rows) > 80
 
 
 def test_unknown_model_is_an_error(project):
     with pytest.raises(UnknownModelError):
-        assess(project, machine="L4", models=("no/such",))
+        assess(project, machine_spec="L4", models=("no/such",))
 
 
 def trace(number, **request):

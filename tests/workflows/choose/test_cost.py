@@ -193,45 +193,6 @@ def test_zero_traffic_pays_nothing_and_says_so(project):
     assert "no traffic: nothing is paid" in result.stdout
 
 
-def test_assess_has_a_money_column_and_a_sentence(project, monkeypatch):
-    (project / "freehold.toml").write_text('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\n')
-    start = datetime(2026, 11, 1, tzinfo=UTC)
-    with open_store(f"sqlite:///{_state(project)}/freehold.sqlite") as store:
-        store.add_traces(
-            Trace(
-                id=f"t{number}", at=start + timedelta(hours=number), source="import:x", model="gpt-4o",
-                request={"messages": [{"role": "user", "content": "hi"}]},
-                response={"choices": [], "usage": {"completion_tokens_details": {"reasoning_tokens": 7}}},
-                usage=Usage(prompt_tokens=800, completion_tokens=120),
-            )
-            for number in range(48)
-        )  # fmt: skip
-    arguments = ["assess", "Qwen/Qwen3-8B", "--machine", "L4"]
-    result = CliRunner().invoke(cli, [*arguments, "--usd-per-hour", "0.6-0.9", "--json"])
-    record = json.loads(result.stdout)
-    assert record["advice"] == "stay"  # a few hundred requests a month never pay a machine
-    assert record["money"].startswith("Stay on the API")
-    assert float(record["rows"][0]["usd_per_month"][0]) == pytest.approx(0.6 * 730.5)
-    more = CliRunner().invoke(cli, [*arguments, "--usd-per-hour", "0.6", "--requests-per-month", "3000000"])
-    assert "Leave: gpt-4o costs" in more.stdout
-    assert "/month" in more.stdout
-    monkeypatch.setenv("COLUMNS", "80")
-    narrow = CliRunner().invoke(cli, [*arguments, "--usd-per-hour", "0.6-0.9"]).stdout.splitlines()
-    at = next(at for at, line in enumerate(narrow) if "Qwen/Qwen3-8B" in line)
-    assert narrow[at - 1].endswith("tokens/s")
-    assert max(map(len, narrow[at - 1 : at + 2])) < 80
-    assert narrow[at + 1].strip() == "· $438–657 a month"
-
-
-def test_assess_says_what_is_missing_for_money(project):
-    result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
-    assert "not decidable by cost: no [incumbent]" in result.stdout
-    (project / "freehold.toml").write_text('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\n')
-    result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
-    assert "no traffic to price" in result.stdout
-    assert CliRunner().invoke(cli, ["assess", "--usd-per-hour", "x"]).exit_code == 2
-
-
 @pytest.mark.parametrize("columns", [80, 200])
 def test_the_answer_fits_the_terminal(project, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))

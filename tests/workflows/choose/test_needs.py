@@ -3,7 +3,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from freehold.types.trace import Trace, Usage
-from freehold.workflows.choose.languages import language_of
 from freehold.workflows.choose.needs import needs_of
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
@@ -75,31 +74,6 @@ def test_languages_by_the_users_own_words_or_as_the_caller_says():
     said = needs_of([trace(1, "ok", metadata={"language": "NL-be"})])
     assert said.languages == ("nl",)
     assert needs_of([trace(1, "ok")]).languages == ()  # too short to tell
-
-
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
-        (ENGLISH, "en"),
-        (GERMAN, "de"),
-        (
-            "Où est ma commande et quand est-ce qu'elle sera livrée ? Je n'ai pas reçu le colis pour le moment.",
-            "fr",
-        ),
-        ("¿Dónde está mi pedido? No me ha llegado y no sé cómo se hace para que lo envíen más rápido.", "es"),
-        (
-            "Dov'è il mio ordine? Non è ancora arrivato e non so come si fa per sapere quando arriva il pacco.",
-            "it",
-        ),
-        ("注文した商品はどこですか。まだ届いていませんので教えてください。", "ja"),
-        ("我的订单在哪里？我还没有收到包裹，请告诉我什么时候可以到达，谢谢你们的帮助。", "zh"),
-        ("Где мой заказ? Я ещё не получил посылку.", "ru"),
-        ("ok", None),
-        ("XKJ-2231 / 4451-B, 88817263 PPQ ZZRT KLMN OPQR STUV", None),
-    ],
-)
-def test_one_text(text, code):
-    assert language_of(text) == code
 
 
 def test_no_traces_say_so():

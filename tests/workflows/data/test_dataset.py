@@ -61,6 +61,43 @@ def fill(project, traces):
         store.add_traces(traces)
 
 
+@pytest.mark.parametrize(
+    ("changes", "teaches"),
+    [
+        ({}, True),
+        ({"arm": "candidate"}, False),
+        ({"arm": "candidate", "gold": "refund"}, True),
+        ({"parent_id": "t0", "gold": "refund"}, False),
+        ({"status": 500}, False),
+        ({"kind": "embeddings"}, False),
+    ],
+)
+def test_what_teaches(changes, teaches):
+    """The incumbent's answers, and those that were corrected."""
+    assert workflow._teaches(trace(1, "hello", **{"gold": None} | changes)) == teaches
+
+
+def test_a_dataset_is_found_by_id_beginning_name_or_folder(tmp_path):
+    project = project_of(tmp_path)
+    with open_store(project.store_url) as store, pytest.raises(UsageError, match="no dataset yet"):
+        workflow.find_dataset(store)
+    fill(project, [trace(n, question(n)) for n in range(60)])
+    first = workflow.build(project)
+    fill(project, [trace(n, question(n)) for n in range(60, 90)])
+    second = workflow.build(project)
+    with open_store(project.store_url) as store:
+        assert workflow.find_dataset(store) == second
+        assert workflow.find_dataset(store, "shop") == second
+        assert workflow.find_dataset(store, first.id) == first
+        assert workflow.find_dataset(store, first.id[:12]) == first
+        assert workflow.find_dataset(store, first.path).id == first.id
+        with pytest.raises(UsageError, match="no dataset has an id starting with nix") as raised:
+            workflow.find_dataset(store, "nix")
+        assert raised.value.hint == "freehold dataset list shows them"
+        with pytest.raises(UsageError, match="2 datasets have an id starting with"):
+            workflow.find_dataset(store, "")
+
+
 def test_the_same_person_is_the_same_placeholder_in_all_splits(tmp_path):
     project = project_of(tmp_path)
     fill(

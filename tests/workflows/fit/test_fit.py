@@ -1,14 +1,15 @@
 import json
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
+from benchmarks import tiny_models
 from freehold.cli.main import cli
 from freehold.errors import UnknownModelError, UsageError
 from freehold.settings import load
-from freehold.types.config import FinetuneConfig
-from freehold.types.machine import Workload
-from freehold.workflows.fit.fit import fit_model, training_fit
+from freehold.types.machine import MeasuredSpeed, Speed, Workload
+from freehold.workflows.fit.fit import ServingOptions, fit_model
 from freehold.workflows.fit.machine import find_machine
 
 
@@ -35,7 +36,7 @@ def test_unknown_model_has_a_hint(settings):
 
 def test_unknown_quantization_lists_those_known(settings):
     with pytest.raises(UsageError) as caught:
-        fit_model("Gemma-3-270m-it", workload=Workload(), settings=settings, quantization="Q9_X")
+        fit_model("Gemma-3-270m-it", workload=Workload(), settings=settings, options=ServingOptions("Q9_X"))
     assert "Q4_K_M" in caught.value.hint
 
 
@@ -66,7 +67,7 @@ def test_what_does_not_fit_says_what_would(settings):
         workload=Workload(context_tokens=8192),
         machine=find_machine("RTX 4090", settings),
         settings=settings,
-        quantization="Q8_0",
+        options=ServingOptions("Q8_0"),
     )
     assert not found.fits
     smaller, *others = found.ways_out
@@ -95,7 +96,7 @@ def test_speed_follows_bytes_and_batch(settings):
             workload=Workload(concurrency=concurrency),
             machine=box,
             settings=settings,
-            quantization=quantization,
+            options=ServingOptions(quantization),
         ).speed
 
     one, four_bit, many = speed("Q8_0", 1), speed("Q4_K_M", 1), speed("Q4_K_M", 8)
@@ -105,62 +106,6 @@ def test_speed_follows_bytes_and_batch(settings):
     # 1,008 GB/s over 8.2e9 weights at a byte each and a little: 55 to 105 tokens a second
     low, high = one.decode_tokens_per_second
     assert 40 < low < high < 125
-
-
-def test_training_fits_and_names_its_parts(settings):
-    found = training_fit(
-        "HuggingFaceTB/SmolLM2-135M-Instruct", config=FinetuneConfig(), sample_tokens=128, settings=settings
-    )
-    assert found.training == "lora"
-    assert found.workload == Workload(context_tokens=128, concurrency=32)
-    assert {"weights", "adapter", "gradients", "optimizer", "activations", "passing", "process"} <= {
-        part.name for part in found.parts
-    }
-    assert found.total_bytes == sum(part.bytes for part in found.parts)
-    assert found.fits
-
-
-def test_training_that_does_not_fit_says_what_would(settings):
-    found = training_fit(
-        "Qwen/Qwen3-4B",
-        config=FinetuneConfig(method="qlora"),
-        sample_tokens=2048,
-        settings=settings,
-        machine=find_machine("L4", settings),
-    )
-    assert not found.fits
-    assert any("pack_tokens = 2048" in way for way in found.ways_out)
-    assert found.largest_context_tokens is not None
-
-
-def test_full_training_of_what_is_too_large_names_lora(settings):
-    found = training_fit(
-        "Qwen/Qwen3-4B",
-        config=FinetuneConfig(method="full", batch_size=1),
-        sample_tokens=512,
-        settings=settings,
-        machine=find_machine("L4", settings),
-    )
-    assert not found.fits
-    assert any("--train lora" in way for way in found.ways_out)
-
-
-def test_a_gguf_is_not_quantized_a_second_time(settings, tmp_path):
-    from benchmarks import tiny_models
-
-    path = tmp_path / "tiny.gguf"
-    tiny_models.write(tiny_models.SHAPES["llama"], "Q8_0", path)
-    with pytest.raises(UsageError, match="quantized already"):
-        training_fit(str(path), config=FinetuneConfig(method="qlora"), settings=settings)
-
-
-def test_the_command_fits_training(tmp_path, monkeypatch):
-    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path))
-    arguments = ["fit", "SmolLM2-135M-Instruct", "--train", "lora", "--context", "64"]
-    result = CliRunner().invoke(cli, arguments)
-    assert result.exit_code == 0, result.output
-    assert "trained (lora)" in result.stdout
-    assert "longest sample" in result.stdout
 
 
 def test_the_most_at_once_is_the_last_that_fits(tmp_path):
@@ -175,3 +120,84 @@ def test_the_most_at_once_is_the_last_that_fits(tmp_path):
     assert fitted(most).fits
     assert not fitted(most + 1).fits
     assert fitted(64).largest_concurrency == most
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    path = tmp_path / "tiny.gguf"
+    tiny_models.write(tiny_models.SHAPES["llama"], "Q8_0", path)
+    return path
+
+
+def test_kept_prompts_are_counted_as_the_engine_bounds_them(tiny, settings):
+    from freehold.engines.llamacpp.options import LlamaOptions
+
+    found = fit_model(str(tiny), workload=Workload(), settings=settings)
+    parts = {part.name: part.bytes for part in found.parts}
+    assert parts["prompt_cache"] == LlamaOptions().prompt_cache_mib << 20
+    without = fit_model(
+        str(tiny), workload=Workload(), settings=settings, options=ServingOptions(prompt_cache_bytes=0)
+    )
+    assert "prompt_cache" not in {part.name for part in without.parts}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--train", "lora", "--engine", "vllm"], "of serving"),
+        (["--train", "lora", "--adapter", "x"], "of serving"),
+    ],
+)
+def test_options_of_serving_are_not_passed_over_in_training(arguments, says):
+    result = CliRunner().invoke(cli, ["fit", "google/gemma-3-1b-it", "--machine", "L4", *arguments])
+    assert says in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--context", "0"], ["--concurrency", "-1"], ["--train", "lora", "--context", "0"]]
+)
+def test_no_context_is_a_usage_error(arguments):
+    result = CliRunner().invoke(cli, ["fit", "google/gemma-3-1b-it", "--machine", "L4", *arguments])
+    assert result.exit_code == 2
+    assert "not in the range x>=1" in result.output
+
+
+def _speed(quantization, rate):
+    return MeasuredSpeed(
+        id=str(rate), model="tiny.gguf", engine="llamacpp", weights_sha256=None, machine="here",
+        prompt_tokens=512, completion_tokens=64, quantization=quantization,
+        speed=Speed(
+            prefill_tokens_per_second=(rate, rate), decode_tokens_per_second=(rate, rate),
+            decode_all_tokens_per_second=(rate, rate), concurrency=1, how="measured", basis="test",
+        ),
+    )  # fmt: skip
+
+
+def test_a_measured_speed_takes_the_estimates_place_for_its_own_weights(tiny, settings):
+    machine = msgspec.structs.replace(find_machine("64GB", settings), name="here")
+
+    def fitted(*speeds):
+        return fit_model(
+            str(tiny),
+            workload=Workload(context_tokens=128),
+            settings=settings,
+            machine=machine,
+            speeds=speeds,
+        )
+
+    plain, timed = fitted(), fitted(_speed("Q8_0", 5.0), _speed("Q8_0", 7.0), _speed("Q4_0", 9.0))
+    assert timed.speed.decode_tokens_per_second == (7.0, 7.0)
+    assert timed.speed.how == "measured"
+    assert timed.id != plain.id
+    assert fitted(_speed("Q4_0", 9.0)) == plain
+
+
+def test_fit_leaves_no_project_behind(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    assert CliRunner().invoke(cli, ["fit", "google/gemma-3-270m"]).exit_code in (0, 1)
+    assert not (tmp_path / ".freehold").exists()
+    (tmp_path / "freehold.toml").write_text("[app")
+    result = CliRunner().invoke(cli, ["fit", "google/gemma-3-270m"])
+    assert result.exit_code in (0, 1)
+    assert "measured speeds are left out" in result.stderr

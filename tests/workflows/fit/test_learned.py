@@ -37,7 +37,7 @@ def fit(machine):
     return compute(
         "m",
         shape,
-        ServingLoad("Q4_0", GIB, "file"),
+        ServingLoad(quantization="Q4_0", weights_bytes=GIB, weights_basis="file"),
         Workload(context_tokens=512),
         machine=machine,
     )

@@ -9,11 +9,12 @@ from aiohttp import web
 from freehold.datasets import building
 from freehold.errors import ConfigError, UsageError
 from freehold.evals.chat.chat_client import Patience
+from freehold.evals.replay import ReplayOptions
 from freehold.types.dataset import Message, Sample, SplitName
 from freehold.types.endpoint import Capabilities, Endpoint
 from freehold.types.evaluated import Evaluation, ItemResult
 from freehold.types.evaluation import Task
-from freehold.workflows.prove.evaluate import evaluate
+from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, evaluate
 
 QUICK = Patience(attempts=2, first_wait_seconds=0.01)
 
@@ -40,7 +41,7 @@ def sample(i, **fields):
     )
 
 
-def run(tmp_path, held_out, reply, *, task=None, **options):
+def run(tmp_path, held_out, reply, *, task=None, concurrency=4, fresh=False, untrained=(None, 0), **plan):
     dataset = make_dataset(tmp_path, held_out)
 
     async def handle(request):
@@ -64,13 +65,13 @@ def run(tmp_path, held_out, reply, *, task=None, **options):
         )
         try:
             return await evaluate(
-                dataset=dataset,
-                task=task or Task(name="t", scorer="label", margin=0.05),
-                endpoint=endpoint,
-                model="cand",
+                EvaluationPlan(
+                    dataset=dataset, task=task or Task(name="t", scorer="label", margin=0.05), **plan
+                ),
+                ServedCandidate(endpoint, "cand", *untrained),
                 cache_dir=tmp_path / "evaluations",
-                patience=QUICK,
-                **options,
+                options=ReplayOptions(concurrency, patience=QUICK),
+                fresh=fresh,
             )
         finally:
             await runner.cleanup()
@@ -182,8 +183,7 @@ def test_the_untrained_base_is_asked_too(tmp_path):
         tmp_path,
         [sample(i) for i in range(30)],
         lambda i, model: "yes" if model == "cand" else "no",
-        untrained_model="base",
-        untrained_samples=10,
+        untrained=("base", 10),
     )
     assert (made.untrained.n, made.untrained.mean) == (10, 0.0)
 

@@ -11,11 +11,14 @@ from freehold.errors import UsageError
 from freehold.evals.frozen import read_frozen
 from freehold.store import open_store
 from freehold.types.dataset import Message, Sample
+from freehold.types.endpoint import Endpoint
 from freehold.types.evaluated import Freeze
 from freehold.types.trace import Trace
 from freehold.workflows.project import now, open_project
-from freehold.workflows.prove.evaluate import evaluate_project, frozen_file, task_of
-from freehold.workflows.prove.freeze import freeze
+from freehold.workflows.prove.evaluate import ServedCandidate, evaluate_project
+from freehold.workflows.prove.freeze import IncumbentAddress, freeze
+from freehold.workflows.prove.results import frozen_file
+from freehold.workflows.prove.task import task_of
 
 
 @pytest.fixture
@@ -81,7 +84,7 @@ def test_answers_are_recorded_with_repeats_and_noise(project):
         asked[question] += 1
         return "yes" if asked[question] < 3 or question != "q 5" else "no"
 
-    made, seen = with_endpoint(reply, lambda url: freeze(project, url=url, repeats=3))
+    made, seen = with_endpoint(reply, lambda url: freeze(project, IncumbentAddress(url), repeats=3))
     assert (made.samples, made.answered, made.failed, made.repeats) == (40, 120, 0, 3)
     assert made.model == "gpt-4o-2024-08-06"
     assert len(seen) == 120
@@ -96,7 +99,7 @@ def test_answers_are_recorded_with_repeats_and_noise(project):
 
 
 def test_the_applications_own_parameters_are_asked_with(project):
-    _, seen = with_endpoint(lambda body, number: "yes", lambda url: freeze(project, url=url))
+    _, seen = with_endpoint(lambda body, number: "yes", lambda url: freeze(project, IncumbentAddress(url)))
     own = next(body for body in seen if body["messages"][-1]["content"] == "q 0")
     assert (own["temperature"], own["stop"]) == (0.7, ["x"])
     assert "seed" not in own
@@ -105,8 +108,8 @@ def test_the_applications_own_parameters_are_asked_with(project):
 
 def test_more_repeats_only_add(project):
     async def work(url):
-        await freeze(project, url=url)
-        return await freeze(project, url=url, repeats=2)
+        await freeze(project, IncumbentAddress(url))
+        return await freeze(project, IncumbentAddress(url), repeats=2)
 
     made, seen = with_endpoint(lambda body, number: "yes", work)
     assert len(seen) == 80
@@ -115,8 +118,9 @@ def test_more_repeats_only_add(project):
 
 def test_evaluations_use_frozen_answers(project):
     async def work(url):
-        await freeze(project, url=url, repeats=2)
-        return await evaluate_project(project, url=url, model="cand", task=task_of(project))
+        await freeze(project, IncumbentAddress(url), repeats=2)
+        candidate = ServedCandidate(Endpoint(name=url, engine="remote", base_url=url), "cand")
+        return await evaluate_project(project, candidate, task_of(project))
 
     made, _ = with_endpoint(lambda body, number: "yes", work)
     assert made.comparison.incumbent_mean == 1.0

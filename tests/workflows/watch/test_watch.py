@@ -2,119 +2,22 @@
 
 import json
 import sys
-import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import msgspec
 import pytest
 from click.testing import CliRunner
-from tests.workflows.shift.shifting import ROUTE, START, mirrored, trace
+from tests.workflows.shift.shifting import trace
+from tests.workflows.watch.watching import NOW, week
 
 from freehold.cli.main import cli
 from freehold.errors import UsageError
-from freehold.store import open_store
 from freehold.types.trace import Usage
 from freehold.workflows.project import open_project
 from freehold.workflows.shift import alerts
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.watch import watch
-from freehold.workflows.watch.drift import SUMMARIES, baseline, drifts, two_sided_e_value
-
-PROMOTED = START + timedelta(days=1)
-NOW = PROMOTED + timedelta(days=7)
-
-
-class Incumbent:
-    """Answers every chat request with `says`, and keeps what hooks post."""
-
-    def __init__(self):
-        seen, told, me = [], [], self
-        self.says = "refund"
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                if self.path == "/hook":
-                    told.append(body)
-                    answer = {}
-                else:
-                    seen.append(body)
-                    message = {"role": "assistant", "content": me.says}
-                    answer = {
-                        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-                        "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
-                    }
-                data = json.dumps(answer).encode()
-                self.send_response(200)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_):
-                pass
-
-        self.seen, self.told = seen, told
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-
-    def close(self):
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-
-@pytest.fixture
-def incumbent():
-    server = Incumbent()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch, incumbent):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOOK", f"{incumbent.url}/hook")
-    (tmp_path / "freehold.toml").write_text(
-        f'[app]\nname = "support"\n[incumbent]\nmodel = "gpt-4o"\nbase_url = "{incumbent.url}"\n'
-        "price = { prompt = 10, completion = 100 }\n"
-        '[task]\nscorer = "exact"\nmargin = 0.05\n[watch]\nrequests = 20\nwebhook_env = "HOOK"\n'
-    )
-    return open_project()
-
-
-@pytest.fixture
-def store(project):
-    with open_store(project.store_url) as store:
-        for number in range(40):
-            store.add_traces(mirrored(number))
-        store.save_route(msgspec.structs.replace(ROUTE, state="promoted"), who="ada", at=PROMOTED)
-        yield store
-
-
-def week(store, number, *, answer="refund", n=40, **more):
-    """A week of the candidate's traffic, and the moment after it."""
-    end = PROMOTED + timedelta(days=7 * number)
-    store.add_traces(
-        trace(
-            1000 * number + place,
-            arm="candidate",
-            share=1.0,
-            answer=answer,
-            at=end - timedelta(hours=place + 1),
-            **{
-                "usage": Usage(prompt_tokens=100, completion_tokens=10),
-                "request": {"messages": [{"role": "user", "content": f"question {place:02d}"}]},
-                **more,
-            },
-        )
-        for place in range(n)
-    )
-    return end
 
 
 def test_a_good_candidate_passes_and_the_price_is_said_first(project, store, incumbent):
@@ -206,24 +109,6 @@ def test_hooks_that_fail_are_said_and_do_no_harm(tmp_path, monkeypatch):
     assert "cannot be reached" in trouble and "secret" not in trouble
     monkeypatch.setenv("BAD_HOOK", "file:///etc/passwd")
     assert "is no http:// or https:// address" in told(webhook_env="BAD_HOOK")[0]
-
-
-def test_equal_periods_do_not_drift_and_a_moved_share_does():
-    then = baseline([trace(n) for n in range(100)], [trace(n) for n in range(100)])
-    assert set(then.shares) == {one.name for one in SUMMARIES}
-    assert baseline([trace(1)], [trace(1)]) is None
-    found, detectors = drifts([trace(n) for n in range(100)], then, {})
-    assert not any(one.alarm for one in found) and all(one.e_value <= 1.5 for one in found)
-    found, _ = drifts([trace(n, answer="") for n in range(100)], then, detectors)
-    assert {one.name for one in found if one.e_value > 100} == {"empty answer"}
-
-
-def test_the_e_value_of_a_share_that_stayed_is_no_evidence_on_average():
-    import random
-
-    draw = random.Random(5)
-    values = [two_sided_e_value([float(draw.random() < 0.3) for _ in range(60)], 0.3) for _ in range(400)]
-    assert sum(values) / len(values) <= 1.0
 
 
 def test_the_command(project, store, incumbent):

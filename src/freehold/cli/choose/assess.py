@@ -103,7 +103,7 @@ def command(  # click passes each option
     project = open_project(config_path, must_exist=written is not None)
     found = assess(
         project,
-        machine=machine,
+        machine_spec=machine,
         stated=stated,
         models=models,
         rank_by=order,

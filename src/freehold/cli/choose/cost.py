@@ -109,7 +109,8 @@ def command(  # click passes each option
     """
     from freehold.costs.prices import TokenPrice
     from freehold.errors import UsageError
-    from freehold.workflows.choose.cost import MachinePrice, StatedTraffic, cost
+    from freehold.workflows.choose.cost import Hosting, MachinePrice, cost
+    from freehold.workflows.choose.traffic import StatedTraffic
     from freehold.workflows.project import open_project
 
     if (input_price is None) != (output_price is None):
@@ -119,9 +120,14 @@ def command(  # click passes each option
         flat = TokenPrice(input_price, output_price)
     found = cost(
         open_project(config_path),
+        Hosting(
+            model,
+            quantization,
+            machine,
+            MachinePrice(usd_per_hour, purchase_usd, watts, usd_per_kwh),
+            concurrency,
+        ),
         incumbent=incumbent,
-        model=model,
-        machine=machine,
         stated=StatedTraffic(
             requests_per_month,
             prompt_tokens,
@@ -131,10 +137,7 @@ def command(  # click passes each option
             reasoning_tokens,
             batch_share,
         ),
-        machine_price=MachinePrice(usd_per_hour, purchase_usd, watts, usd_per_kwh),
         flat=flat,
-        quantization=quantization,
-        concurrency=concurrency,
     )
     if html_path is not None:
         from freehold.workflows.choose.cost import write_page

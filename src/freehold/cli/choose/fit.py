@@ -115,8 +115,9 @@ def command(  # click passes each option
     from freehold.settings import load
     from freehold.types.config import FinetuneConfig
     from freehold.types.machine import Workload
-    from freehold.workflows.fit.fit import fit_model, training_fit
+    from freehold.workflows.fit.fit import ServingOptions, fit_model
     from freehold.workflows.fit.machine import find_machine
+    from freehold.workflows.fit.training import SampleLengths, training_fit
 
     if method is not None and (engine != "llamacpp" or adapters):
         raise UsageError(
@@ -130,18 +131,14 @@ def command(  # click passes each option
             workload=Workload(context_tokens=4096 if context is None else context, concurrency=concurrency),
             settings=settings,
             machine=machine,
-            quantization=quantization,
-            kv_type=kv_type,
-            engine=engine,
-            adapters=adapters,
-            prompt_cache_bytes=prompt_cache_mib << 20,
+            options=ServingOptions(quantization, kv_type, engine, adapters, prompt_cache_mib << 20),
             speeds=_measured() if machine_spec is None and engine == "llamacpp" else (),
         )
     else:
         found = training_fit(
             model,
             config=FinetuneConfig(method=method, r=r, batch_size=batch_size, pack_tokens=pack_tokens),
-            sample_tokens=context,
+            lengths=SampleLengths(context),
             settings=settings,
             machine=machine,
             checkpointing=checkpointing,

@@ -131,8 +131,8 @@ def _measure(
     margin: float | None,
 ) -> QuantLosses:
     from freehold.cli.progress import progress
-    from freehold.workflows.prove.evaluate import task_of
     from freehold.workflows.prove.quantizations import measure
+    from freehold.workflows.prove.task import task_of
 
     with progress() as bar:
         return measure(

@@ -196,10 +196,9 @@ def diff(old: str, new: str, config_path: Path | None, as_json: bool) -> None:
     """
     from freehold.workflows.data import diff as dataset_diff
     from freehold.workflows.project import open_project
-    from freehold.workflows.train.train import find_dataset
 
     project = open_project(config_path)
-    found = dataset_diff.diff(find_dataset(project, old), find_dataset(project, new))
+    found = dataset_diff.diff(_find(project, old), _find(project, new))
     if as_json:
         print_json(found)
     else:
@@ -207,12 +206,13 @@ def diff(old: str, new: str, config_path: Path | None, as_json: bool) -> None:
 
 
 def _find(project: object, dataset: str | None) -> Dataset:
-    from freehold.workflows.data import dataset as workflow
+    from freehold.store import open_store
+    from freehold.workflows.data.dataset import find_dataset
     from freehold.workflows.project import Project
-    from freehold.workflows.train.train import find_dataset
 
     assert isinstance(project, Project)
-    return workflow.latest(project) if dataset is None else find_dataset(project, dataset)
+    with open_store(project.store_url) as store:
+        return find_dataset(store, dataset)
 
 
 def _show(dataset: Dataset) -> None:

@@ -55,7 +55,20 @@ LEADING = (
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of resampling.")
 @json_option
-def command(pairs: Path, bounds: tuple[float, float], as_json: bool, **rule: Any) -> None:
+def command(  # click passes each option
+    pairs: Path,
+    margin: float,
+    alpha: float,
+    slices: tuple[str, ...],
+    slice_margin: float | None,
+    bounds: tuple[float, float],
+    intersect: bool,
+    self_noise: float | None,
+    looks: int,
+    resamples: int,
+    seed: int,
+    as_json: bool,
+) -> None:
     """Is the candidate good enough? A verdict from bare pairs of scores, with no model at all.
 
     Exit code 0 promote, 1 reject, 3 hold, 2 usage.
@@ -65,9 +78,19 @@ def command(pairs: Path, bounds: tuple[float, float], as_json: bool, **rule: Any
       freehold compare --pairs scores.jsonl --margin 0.02
       freehold compare --pairs scores.jsonl --margin 0.02 --slice language --json
     """
+    from freehold.stats.compare import ScoreContext
+    from freehold.stats.continuous import Resampling
+    from freehold.stats.rules import DecisionRule
     from freehold.workflows.prove.compare import compare_file
 
-    result = compare_file(pairs, lo=bounds[0], hi=bounds[1], **rule)
+    result = compare_file(
+        pairs,
+        DecisionRule(margin=margin, alpha=alpha, lo=bounds[0], hi=bounds[1], slice_margin=slice_margin),
+        slices=slices,
+        intersect=intersect,
+        context=ScoreContext(self_noise=self_noise, looks=looks),
+        resampling=Resampling(seed, resamples),
+    )
     if as_json:
         print_json(as_document(result))
     else:
@@ -76,7 +99,7 @@ def command(pairs: Path, bounds: tuple[float, float], as_json: bool, **rule: Any
 
 
 def as_document(result: PairedResult) -> dict[str, Any]:
-    """The result with the number of unscored pairs up front and the sides next to it."""
+    """The result with the number of unscored pairs up front and their sides beside it."""
     fields = msgspec.structs.asdict(result)
     first = {"n": result.n, "unscored": sum(result.unscored.values())}
     return {

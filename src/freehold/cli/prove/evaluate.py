@@ -14,9 +14,11 @@ from freehold.errors import UsageError
 from freehold.types.verdict import EXIT_CODES
 
 if TYPE_CHECKING:
+    from freehold.evals.replay import ReplayOptions
     from freehold.types.evaluated import Evaluation
     from freehold.types.evaluation import Comparison, Task
     from freehold.workflows.project import Project
+    from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate
 
 
 @click.command("evaluate")
@@ -69,6 +71,16 @@ if TYPE_CHECKING:
 @config_option
 @json_option
 def command(  # click passes each option
+    url: str | None,
+    model: str | None,
+    dataset_id: str | None,
+    api_key_env: str | None,
+    concurrency: int,
+    limit: int | None,
+    fresh: bool,
+    max_requests: int | None,
+    max_tokens_total: int | None,
+    planned_looks: int,
     a: str | None,
     b: str | None,
     gold: Path | None,
@@ -80,7 +92,6 @@ def command(  # click passes each option
     items: int,
     config_path: Path | None,
     as_json: bool,
-    **replay: Any,
 ) -> None:
     """Is the candidate good enough, on your items, against the model you pay for?
 
@@ -93,11 +104,14 @@ def command(  # click passes each option
     """
     import anyio
 
+    from freehold.evals.replay import Budget, ReplayOptions
+    from freehold.types.endpoint import Endpoint
     from freehold.workflows.project import open_project
-    from freehold.workflows.prove.evaluate import task_of
+    from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate
     from freehold.workflows.prove.outputs import GIVEN, evaluate_outputs
+    from freehold.workflows.prove.task import task_of
 
-    if (a is None) != (b is None) or (a is None) == (replay["url"] is None):
+    if (a is None) != (b is None) or (a is None) == (url is None):
         raise UsageError(
             "say what to compare: an endpoint, or two files of outputs",
             hint="--endpoint URL --model NAME, or --a FILE --b FILE",
@@ -109,7 +123,21 @@ def command(  # click passes each option
     if a is not None and b is not None:
         made = anyio.run(partial(evaluate_outputs, a, b, task=task, gold=gold, intersect=intersect))
     else:
-        made = _replayed(project, task, **replay)
+        assert url is not None
+        if model is None:
+            raise UsageError(
+                "no model of the endpoint is named", hint=f"--model NAME; curl {url}/v1/models lists them"
+            )
+        made = _replayed(
+            project,
+            ServedCandidate(
+                Endpoint(name=url, engine="remote", base_url=url, api_key_env=api_key_env), model
+            ),
+            task,
+            HeldOutSelection(dataset_id, limit, planned_looks),
+            ReplayOptions(concurrency, budget=Budget(max_requests, max_tokens_total)),
+            fresh=fresh,
+        )
     comparison = made.comparison
     assert comparison is not None  # only a journey may do without an incumbent
     if as_json:
@@ -120,25 +148,33 @@ def command(  # click passes each option
 
 
 def _replayed(
-    project: Project, task: Task, *, max_requests: int | None, max_tokens_total: int | None, **replay: Any
+    project: Project,
+    candidate: ServedCandidate,
+    task: Task,
+    selection: HeldOutSelection,
+    options: ReplayOptions,
+    *,
+    fresh: bool,
 ) -> Evaluation:
     """The candidate asked the held-out samples."""
     import anyio
 
     from freehold.cli.progress import progress
-    from freehold.evals.replay import Budget
     from freehold.workflows.prove.evaluate import evaluate_project
 
-    if replay["model"] is None:
-        raise UsageError(
-            "no model of the endpoint is named",
-            hint=f"--model NAME; curl {replay['url']}/v1/models lists them",
-        )
     with progress() as shown:
         shown.step("replay the held-out samples")
-        budget = Budget(max_requests, max_tokens_total)
         return anyio.run(
-            partial(evaluate_project, project, task=task, budget=budget, progress=shown, **replay)
+            partial(
+                evaluate_project,
+                project,
+                candidate,
+                task,
+                selection=selection,
+                options=options,
+                fresh=fresh,
+                progress=shown,
+            )
         )
 
 

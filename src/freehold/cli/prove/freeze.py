@@ -40,12 +40,18 @@ from freehold.cli.options import config_option, json_option, print_json
 )
 @config_option
 @json_option
-def command(
+def command(  # click passes each option
+    url: str | None,
+    model: str | None,
+    api_key_env: str | None,
+    dataset_id: str | None,
+    split: Any,
+    repeats: int,
+    concurrency: int,
     max_requests: int | None,
     max_tokens_total: int | None,
     config_path: Path | None,
     as_json: bool,
-    **asked: Any,
 ) -> None:
     """Record the incumbent's answers to your requests, before it is retired.
 
@@ -59,16 +65,23 @@ def command(
     import anyio
 
     from freehold.cli.progress import progress
-    from freehold.evals.replay import Budget
+    from freehold.evals.replay import Budget, ReplayOptions
     from freehold.workflows.project import open_project
-    from freehold.workflows.prove.freeze import freeze
+    from freehold.workflows.prove.freeze import IncumbentAddress, freeze
 
     project = open_project(config_path)
     with progress() as shown:
 
         async def work() -> Any:
-            budget = Budget(max_requests, max_tokens_total)
-            return await freeze(project, budget=budget, progress=shown, **asked)
+            return await freeze(
+                project,
+                IncumbentAddress(url, model, api_key_env),
+                dataset_id=dataset_id,
+                split=split,
+                repeats=repeats,
+                options=ReplayOptions(concurrency, budget=Budget(max_requests, max_tokens_total)),
+                progress=shown,
+            )
 
         made = anyio.run(work)
     if as_json:

@@ -13,7 +13,7 @@ from freehold.cli.options import config_option
 from freehold.errors import UsageError
 
 if TYPE_CHECKING:
-    from freehold.workflows.prove.label import Choice, LabelSession, Pair
+    from freehold.workflows.prove.label import BlindPair, Choice, LabelSession
 
 _KEYS: dict[str, Choice] = {
     "1": "left",
@@ -105,7 +105,7 @@ def _head(session: LabelSession) -> str:
     return f"pair {done.labelled + 1} of {done.wanted}{left}\n"
 
 
-def show(pair: Pair, *, show_reference: bool, width: int | None = None) -> None:
+def show(pair: BlindPair, *, show_reference: bool, width: int | None = None) -> None:
     """Print one pair, the answers side by side where the terminal is wide enough."""
     import shutil
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from freehold.cli.options import json_option, print_json
@@ -27,7 +25,21 @@ from freehold.cli.options import json_option, print_json
     "--self-noise", type=click.FloatRange(0, 1), help="Share on which the incumbent contradicts itself."
 )
 @json_option
-def command(as_json: bool, **assumptions: Any) -> None:
+def command(  # click passes each option
+    margin: float,
+    alpha: float,
+    power: float,
+    discordance: float | None,
+    pilot: tuple[int, int] | None,
+    true_difference: float | None,
+    incumbent_rate: float | None,
+    sd: float | None,
+    cluster_size: float,
+    icc: float,
+    n: int | None,
+    self_noise: float | None,
+    as_json: bool,
+) -> None:
     """How many items are needed to promote, or what a given number can show.
 
     \b
@@ -36,16 +48,27 @@ def command(as_json: bool, **assumptions: Any) -> None:
       freehold power --margin 0.02 --pilot 12 200 --cluster-size 4 --icc 0.3
       freehold power --margin 0.05 --discordance 0.1 --n 200 --json
     """
-    from freehold.workflows.prove.power import plan
+    from freehold.workflows.prove.power import PowerAssumptions, PowerTarget, plan
 
-    found = plan(**assumptions)
+    found = plan(
+        PowerTarget(margin, alpha, power),
+        PowerAssumptions(
+            discordance=discordance,
+            pilot=pilot,
+            true_difference=true_difference,
+            incumbent_rate=incumbent_rate,
+            sd=sd,
+            cluster_size=cluster_size,
+            icc=icc,
+        ),
+        n=n,
+        self_noise=self_noise,
+    )
     if as_json:
         print_json(found)
         return
     click.echo(f"margin {found.margin:g}, one-sided alpha {found.alpha:g}, power {found.power:.0%}")
-    click.echo(
-        "  discordance  true difference    items needed" + (f"   power at {found.n}" if found.n else "")
-    )
+    click.echo("  discordance  true difference    items needed" + (f"   power at {n}" if n else ""))
     for row in found.rows:
         psi = "not binary" if row.discordance is None else f"{row.discordance:.3f}"
         line = f"  {psi:>11}  {row.true_difference:>+15.4f}  {row.n:>14,}"

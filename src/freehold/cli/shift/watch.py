@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from freehold.types.config import WatchConfig
     from freehold.types.serving.rollout import Check
     from freehold.workflows.project import Project
-    from freehold.workflows.watch.watch import Plan
+    from freehold.workflows.watch.plan import CheckPlan
 
 SLEEP_S = 30.0
 
@@ -127,7 +127,7 @@ def _check(
     from freehold.cli.progress import progress
     from freehold.workflows.watch import watch
 
-    def planned(plan: Plan) -> None:
+    def planned(plan: CheckPlan) -> None:
         if plan.against == "live":
             click.echo(
                 f"asking the incumbent {len(plan.samples)} requests: about {plan.estimated_usd:.4f} USD at most, "

@@ -64,7 +64,7 @@ class Placed(NamedTuple):
 def assess(
     project: Project,
     *,
-    machine: str | None = None,
+    machine_spec: str | None = None,
     stated: Needs | None = None,
     models: tuple[str, ...] = (),
     rank_by: RankBy = "prior",
@@ -78,20 +78,28 @@ def assess(
     context, by a capability it lacks; each exclusion has its reason. Nothing is downloaded.
     Raises `UnknownModelError` for an id in `models` that is not in the catalog.
     """
-    box = find_machine(machine, project.settings, measure=machine is None)
+    machine = find_machine(machine_spec, project.settings, measure=machine_spec is None)
     needs = _needs(project, stated, use_traces)
     workload = Workload(context_tokens=needs.context_tokens, concurrency=needs.concurrency)
     wanted = [catalog.get(name) for name in models] if models else list(catalog.all_models())
     scores = _scores(project)
-    speeds = _measured(project, box) if machine is None else {}
+    speeds = _measured(project, machine) if machine_spec is None else {}
     rows = [
-        _row(model, project, box, needs, workload, scores.get(model.id.lower()), speeds.get(model.id.lower()))
+        _row(
+            model,
+            project,
+            machine,
+            needs,
+            workload,
+            scores.get(model.id.lower()),
+            speeds.get(model.id.lower()),
+        )
         for model in wanted
     ]
-    ordered, told = with_costs(project, _ranked(rows, rank_by), box, machine_price, requests_per_month)
+    ordered, told = with_costs(project, _ranked(rows, rank_by), machine, machine_price, requests_per_month)
     made = Assessment(
         id="",
-        machine=box.name,
+        machine=machine.name,
         workload=workload,
         needs=needs,
         rows=tuple(ordered),
@@ -132,9 +140,9 @@ def _needs(project: Project, stated: Needs | None, use_traces: bool) -> Needs:
     )
 
 
-def _measured(project: Project, box: Machine) -> dict[str, MeasuredSpeed]:
+def _measured(project: Project, machine: Machine) -> dict[str, MeasuredSpeed]:
     """Measured speeds on this machine by model, the newest each."""
-    return {one.model.lower(): one for one in all_measured(project) if one.machine == box.name}
+    return {one.model.lower(): one for one in all_measured(project) if one.machine == machine.name}
 
 
 def _scores(project: Project) -> dict[str, tuple[float, str]]:
@@ -151,14 +159,14 @@ def _scores(project: Project) -> dict[str, tuple[float, str]]:
 def _row(
     model: Model,
     project: Project,
-    box: Machine,
+    machine: Machine,
     needs: Needs,
     workload: Workload,
     score: tuple[float, str] | None,
     measured: MeasuredSpeed | None,
 ) -> CandidateRow:
     ruling = rule_for_model(model.id, project.config.use)
-    placed = _place(model, workload, box, engine_build(project.settings))
+    placed = _place(model, workload, machine, engine_build(project.settings))
     against = [
         *_license_reasons(ruling),
         *_need_reasons(model, needs),
@@ -194,20 +202,22 @@ def _row(
     )
 
 
-def _place(model: Model, workload: Workload, box: Machine, build: Build) -> Placed:
+def _place(model: Model, workload: Workload, machine: Machine, build: Build) -> Placed:
     tried = QUANTIZATIONS if model.quantization is None else (model.quantization,)
     for name in tried:
         # What cannot fit by its weights alone needs no closer look, unless it is the last to be tried.
         least = parameter_count(model.shape) * LEAST_BITS.get(name, 0) / 8
-        if least > _room(box) and name != tried[-1]:
+        if least > _room(machine) and name != tried[-1]:
             continue
         size = weights_bytes(model.shape, name)
-        if size > _room(box) and name != tried[-1]:
+        if size > _room(machine) and name != tried[-1]:
             continue
         twice = 0
-        if not box.accelerators:
+        if not machine.accelerators:
             typed = quantize(model.shape, name)
-            twice = repacked_bytes(((one.tensor.name, one.tensor.dims, one.type) for one in typed), box.isa)
+            twice = repacked_bytes(
+                ((one.tensor.name, one.tensor.dims, one.type) for one in typed), machine.isa
+            )
         found = fitting.fit(
             model.id,
             model.shape,
@@ -218,18 +228,18 @@ def _place(model: Model, workload: Workload, box: Machine, build: Build) -> Plac
                 repacked_bytes=twice,
             ),
             workload,
-            machine=box,
+            machine=machine,
             version=__version__,
         )
         if found.headroom_bytes >= 0 or name == tried[-1]:
-            return Placed(name, found, estimate(model.shape, size, workload, box, build=build))
+            return Placed(name, found, estimate(model.shape, size, workload, machine, build=build))
     raise AssertionError("the last quantization always returns")
 
 
-def _room(box: Machine) -> int:
-    if box.accelerators:
-        return sum(device.free_memory_bytes or device.memory_bytes for device in box.accelerators)
-    return box.available_memory_bytes
+def _room(machine: Machine) -> int:
+    if machine.accelerators:
+        return sum(device.free_memory_bytes or device.memory_bytes for device in machine.accelerators)
+    return machine.available_memory_bytes
 
 
 def _license_reasons(ruling: Ruling) -> list[tuple[bool, str]]:

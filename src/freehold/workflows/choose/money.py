@@ -9,14 +9,15 @@ import msgspec
 
 from freehold.catalog import models as catalog
 from freehold.costs import decision
-from freehold.costs import self_host as holding
+from freehold.costs.self_host import self_host
 from freehold.errors import FreeholdError
 from freehold.hardware.quantization import weights_bytes
 from freehold.hardware.speed import estimate
 from freehold.types.cost import Advice, Traffic
 from freehold.types.machine import Machine, Speed, Workload
 from freehold.types.planning.assessment import CandidateRow
-from freehold.workflows.choose.cost import MachinePrice, StatedTraffic, bill_of, machine_price_of
+from freehold.workflows.choose.cost import MachinePrice, machine_price_of
+from freehold.workflows.choose.traffic import StatedTraffic, price_traffic
 from freehold.workflows.project import Project
 
 BATCH = 8
@@ -31,21 +32,21 @@ class Money(NamedTuple):
     bill: Decimal | None = None
 
 
-def _batched(row: CandidateRow, box: Machine, asked: Traffic) -> Speed:
+def _batched(row: CandidateRow, machine: Machine, traffic: Traffic) -> Speed:
     """The row's speed; an estimate is made again for a full batch, as traffic that fills a machine would run."""
     assert row.speed is not None
     if row.speed.how == "measured" or row.quantization is None:
         return row.speed
     shape = catalog.get(row.model).shape
-    tokens = int(asked.prompt_tokens + asked.completion_tokens) + 1
+    tokens = int(traffic.prompt_tokens + traffic.completion_tokens) + 1
     work = Workload(context_tokens=tokens, concurrency=BATCH)
-    return estimate(shape, weights_bytes(shape, row.quantization), work, box) or row.speed
+    return estimate(shape, weights_bytes(shape, row.quantization), work, machine) or row.speed
 
 
 def with_costs(
     project: Project,
     rows: list[CandidateRow],
-    box: Machine,
+    machine: Machine,
     price: MachinePrice,
     requests_per_month: Decimal | None,
 ) -> tuple[list[CandidateRow], Money]:
@@ -58,10 +59,10 @@ def with_costs(
     if incumbent is None:
         return rows, Money(None, "leave or stay is not decidable by cost: no [incumbent] in freehold.toml")
     try:
-        asked, bill, _ = bill_of(
-            project, incumbent.model, StatedTraffic(requests_per_month=requests_per_month), None
+        traffic, bill, _ = price_traffic(
+            project, incumbent.model, StatedTraffic(requests_per_month=requests_per_month)
         )
-        held = machine_price_of(box, price)
+        machine_price = machine_price_of(machine, price)
     except FreeholdError as error:
         sentence = (
             f"leave or stay is not decidable by cost: {error.message}; freehold cost takes stated figures"
@@ -72,12 +73,12 @@ def with_costs(
         if row.outcome == "excluded" or row.speed is None:
             costed.append(row)
             continue
-        found = holding.self_host(row.model, box.name, asked, _batched(row, box, asked), held)
+        found = self_host(row.model, machine.name, traffic, _batched(row, machine, traffic), machine_price)
         costed.append(
             msgspec.structs.replace(row, usd_per_month=(found.usd_per_month.low, found.usd_per_month.high))
         )
         if first is None and row.outcome == "shortlisted":
-            first = decision.decide(asked, bill, found)
+            first = decision.decide(traffic, bill, found)
     now = bill.usd_per_month.low
     if first is None:
         return costed, Money(

@@ -64,7 +64,7 @@ def quants(
     sized = size_model(model_id, settings=settings)
     known = _known(sized, settings)
     rows = []
-    build = engine_build(settings)
+    serving = _Serving(machine, workload, kv_type, engine_build(settings), speeds)
     shipped = catalog.find(sized.name)
     native = () if shipped is None or shipped.quantization is None else (shipped.quantization,)
     names = dict.fromkeys((*native, *LADDER, *(one.quantization for one in known)))
@@ -77,7 +77,7 @@ def quants(
                 continue
             computed = 0
         size = next((one.bytes for one in here if one.bytes), computed)
-        rows.append(_row(sized, name, size, here, machine, workload, kv_type, speeds, build))
+        rows.append(_row(sized, name, size, here, serving))
     rows.sort(key=lambda row: -row.weights_bytes)
     if sized.quantized:
         own = next(row for row in rows if row.quantization == sized.quantization)
@@ -132,17 +132,18 @@ def _known(sized: Sized, settings: Settings) -> list[Known]:
     return found
 
 
-def _row(
-    sized: Sized,
-    name: str,
-    size: int,
-    known: list[Known],
-    machine: Machine,
-    workload: Workload,
-    kv_type: str,
-    speeds: tuple[MeasuredSpeed, ...],
-    build: Build,
-) -> QuantRow:
+class _Serving(NamedTuple):
+    """How and where each quantization would be served."""
+
+    machine: Machine
+    workload: Workload
+    kv_type: str
+    build: Build
+    speeds: tuple[MeasuredSpeed, ...]
+
+
+def _row(sized: Sized, name: str, size: int, known: list[Known], serving: _Serving) -> QuantRow:
+    machine, workload, kv_type = serving.machine, serving.workload, serving.kv_type
     repacked = 0
     if not machine.accelerators:
         if sized.quantized and name == sized.quantization:
@@ -173,8 +174,8 @@ def _row(
         largest_context_tokens=found.largest_context_tokens,
         known=tuple(dict.fromkeys(one.where for one in known)),
         path=next((one.path for one in known if one.path), None),
-        speed=newest(speeds, sized.name, name, machine.name)
-        or estimate(sized.shape, size, workload, machine, kv_type=kv_type, build=build),
+        speed=newest(serving.speeds, sized.name, name, machine.name)
+        or estimate(sized.shape, size, workload, machine, kv_type=kv_type, build=serving.build),
     )
 
 

@@ -102,13 +102,32 @@ def _incumbent_model(project: Project, traced: str) -> str | None:
     return project.config.incumbent.model if project.config.incumbent else traced or None
 
 
-def latest(project: Project) -> Dataset:
-    """The dataset built last. Raises `UsageError` when there is none."""
-    with open_store(project.store_url) as store:
-        dataset = store.latest(Dataset)
-    if dataset is None:
-        raise UsageError("no dataset yet", hint="freehold dataset build makes one from the traces")
-    return dataset
+def find_dataset(store: Store, wanted: str | None = None) -> Dataset:
+    """The dataset with this id, beginning of an id, name or folder; the one built last without one.
+
+    Of several that share a name the newest is meant. Raises `UsageError` when there is none, or when several ids
+    begin so.
+    """
+    if wanted is None:
+        latest = store.latest(Dataset)
+        if latest is None:
+            raise UsageError("no dataset yet", hint="freehold dataset build makes one from the traces")
+        return latest
+    folder = Path(wanted)
+    if (folder / "manifest.json").is_file():
+        return msgspec.structs.replace(building.load(folder), path=str(folder.resolve()))
+    known = list(store.records(Dataset))
+    matches = [one for one in known if one.name == wanted][-1:] or [
+        one for one in known if one.id.startswith(wanted)
+    ]
+    if len(matches) == 1:
+        return matches[0]
+    raise UsageError(
+        f"{len(matches)} datasets have an id starting with {wanted}"
+        if matches
+        else f"no dataset has an id starting with {wanted}, and none has that name or folder",
+        hint="freehold dataset list shows them" if known else "freehold dataset build makes one",
+    )
 
 
 def all_datasets(project: Project) -> list[Dataset]:

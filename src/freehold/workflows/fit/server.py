@@ -23,8 +23,8 @@ _CACHE = re.compile(r"^vllm:cache_config_info\{(.*)\}\s+1(?:\.0)?\s*$", re.MULTI
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
-class Server(NamedTuple):
-    """What a server told: its first model, the longest request, and the room of its cache in tokens.
+class RunningServer(NamedTuple):
+    """What a server says about itself: its first model, the longest request, and the room of its cache in tokens.
 
     `room_tokens` is None where it does not say; `root` is where its weights came from.
     """
@@ -44,35 +44,35 @@ def fit_server(url: str, *, workload: Workload, settings: Settings) -> Fit:
     The server's own figures decide; the model's shape, where freehold knows it, turns tokens into bytes.
     Raises `UpstreamError` when nothing answers there, or what answers does not say how much it holds.
     """
-    told = anyio.run(_ask, url.rstrip("/"))
-    if told.room_tokens is None:
+    server = anyio.run(_ask, url.rstrip("/"))
+    if server.room_tokens is None:
         raise UpstreamError(
-            f"{told.url} serves {told.model} and does not say how much its cache holds",
+            f"{server.url} serves {server.model} and does not say how much its cache holds",
             hint="vLLM does, at /metrics; for other engines name the model or its file: freehold fit MODEL",
         )
-    shape = _shape(told, settings)
+    shape = _shape(server, settings)
     asked = workload.context_tokens * workload.concurrency
     per_token = None
     if shape is not None:
-        one = Workload(context_tokens=told.context_tokens or workload.context_tokens, concurrency=1)
-        per_token = kv_bytes(shape, one, _type(told)) / one.context_tokens
-    longest = told.context_tokens or told.room_tokens
-    fits = workload.context_tokens <= longest and asked <= told.room_tokens
-    parts, available = _parts(workload, asked, told.room_tokens, per_token)
+        one = Workload(context_tokens=server.context_tokens or workload.context_tokens, concurrency=1)
+        per_token = kv_bytes(shape, one, _type(server)) / one.context_tokens
+    longest = server.context_tokens or server.room_tokens
+    fits = workload.context_tokens <= longest and asked <= server.room_tokens
+    parts, available = _parts(workload, asked, server.room_tokens, per_token)
     made = Fit(
         id="",
-        model=told.model,
+        model=server.model,
         quantization="as served",
-        machine=told.url,
+        machine=server.url,
         workload=workload,
         parts=parts,
         total_bytes=sum(part.bytes for part in parts),
         available_bytes=available,
         headroom_bytes=available - sum(part.bytes for part in parts),
         fits=fits,
-        reasons=tuple(_reasons(told, workload, asked, longest, shape)),
-        largest_context_tokens=min(longest, told.room_tokens // workload.concurrency) or None,
-        kv_type=told.cache_type or "auto",
+        reasons=tuple(_reasons(server, workload, asked, longest, shape)),
+        largest_context_tokens=min(longest, server.room_tokens // workload.concurrency) or None,
+        kv_type=server.cache_type or "auto",
         engine="vllm",
         version=__version__,
     )
@@ -91,27 +91,31 @@ def _parts(
     return (part,), round(room * per_token)
 
 
-def _reasons(told: Server, workload: Workload, asked: int, longest: int, shape: Shape | None) -> list[str]:
-    room = told.room_tokens or 0
+def _reasons(
+    server: RunningServer, workload: Workload, asked: int, longest: int, shape: Shape | None
+) -> list[str]:
+    room = server.room_tokens or 0
     many = room // workload.context_tokens
     found = [f"its cache holds {room:,} tokens: {many:,} requests of {workload.context_tokens:,} at once"]
     if asked > room:
         found.append(f"asked for {asked:,} tokens at once: vLLM would let some requests wait")
     if workload.context_tokens > longest:
         found.append(f"asked for {workload.context_tokens:,} tokens, its longest request is {longest:,}")
-    if told.utilisation:
-        found.append(f"it takes {told.utilisation} of its accelerator's memory")
+    if server.utilisation:
+        found.append(f"it takes {server.utilisation} of its accelerator's memory")
     if shape is None:
-        found.append(f"the shape of {told.root or told.model} is not known here, so nothing is said in bytes")
+        found.append(
+            f"the shape of {server.root or server.model} is not known here, so nothing is said in bytes"
+        )
     return found
 
 
-def _type(told: Server) -> str:
-    return "fp8" if (told.cache_type or "").startswith("fp8") else "auto"
+def _type(server: RunningServer) -> str:
+    return "fp8" if (server.cache_type or "").startswith("fp8") else "auto"
 
 
-def _shape(told: Server, settings: Settings) -> Shape | None:
-    for name in (told.root, told.model):
+def _shape(server: RunningServer, settings: Settings) -> Shape | None:
+    for name in (server.root, server.model):
         if name is None:
             continue
         try:
@@ -121,7 +125,7 @@ def _shape(told: Server, settings: Settings) -> Shape | None:
     return None
 
 
-async def _ask(url: str) -> Server:
+async def _ask(url: str) -> RunningServer:
     url = url.removesuffix("/v1")
     timeout = aiohttp.ClientTimeout(total=SECONDS)
     try:
@@ -143,7 +147,7 @@ async def _ask(url: str) -> Server:
     return read(url, listed, metrics)
 
 
-def read(url: str, listed: Any, metrics: str) -> Server:
+def read(url: str, listed: Any, metrics: str) -> RunningServer:
     """What `/v1/models` and `/metrics` say. Raises `UpstreamError` when the listing holds no model."""
     data = listed.get("data") if isinstance(listed, dict) else None
     first = data[0] if isinstance(data, list) and data and isinstance(data[0], dict) else None
@@ -154,7 +158,7 @@ def read(url: str, listed: Any, metrics: str) -> Server:
     blocks, size = _whole(labels.get("num_gpu_blocks")), _whole(labels.get("block_size"))
     longest = first.get("max_model_len")
     root = first.get("root")
-    return Server(
+    return RunningServer(
         url=url,
         model=first["id"],
         root=root if isinstance(root, str) else None,

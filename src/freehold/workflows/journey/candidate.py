@@ -14,7 +14,7 @@ import msgspec
 
 from freehold import __version__, verdict
 from freehold.engines import start
-from freehold.evals.frozen import read_frozen
+from freehold.evals.replay import ReplayOptions
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import Evaluation
 from freehold.types.record import content_id
@@ -22,7 +22,8 @@ from freehold.types.report import CandidateReport
 from freehold.types.ruling import Ruling
 from freehold.workflows.journey.methods import METHODS, Bench, Candidate, Made, NotMadeError
 from freehold.workflows.license.rule import lineage_of, rule_for_model
-from freehold.workflows.prove.evaluate import Looks, evaluate, frozen_file, keep
+from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, evaluate
+from freehold.workflows.prove.results import Looks, frozen_answers, keep
 
 UNTRAINED_SAMPLES = 40
 """Held-out samples the base is asked without its adapter: enough to show what training brought."""
@@ -96,13 +97,13 @@ class CandidateRunner:
                 bench.dataset.id,
                 bench.task,
                 self.planned_looks,
-                self._frozen(),
+                frozen_answers(bench.project, bench.dataset),
                 __version__,
             ],
             Evaluation,
             lambda: anyio.run(self._evaluate, made),
         )
-        keep(bench.store, evaluation, is_new=Looks(bench.store, bench.dataset).is_new(evaluation.id))
+        keep(bench.store, evaluation, self._looks())
         judged = None
         if evaluation.comparison is not None:
             judged = verdict.join(
@@ -135,24 +136,21 @@ class CandidateRunner:
         bench, plan = self.bench, made.plan
         async with start(plan, log_dir=bench.project.state / "engines", name="evaluate") as endpoint:
             return await evaluate(
-                dataset=bench.dataset,
-                task=bench.task,
-                endpoint=endpoint,
-                model=plan.served_name,
-                untrained_model=made.untrained_model,
-                untrained_samples=UNTRAINED_SAMPLES,
-                concurrency=plan.parallel,
+                EvaluationPlan(
+                    dataset=bench.dataset,
+                    task=bench.task,
+                    frozen=frozen_answers(bench.project, bench.dataset),
+                    looks=self._looks(),
+                    without_incumbent=True,
+                ),
+                ServedCandidate(endpoint, plan.served_name, made.untrained_model, UNTRAINED_SAMPLES),
                 cache_dir=bench.project.state / "evaluations" / content_id(plan.identity)[:12],
-                count_looks=Looks(bench.store, bench.dataset).count,
-                planned_looks=self.planned_looks,
-                without_incumbent=True,
-                frozen=self._frozen(),
+                options=ReplayOptions(plan.parallel),
                 progress=bench.progress,
             )
 
-    def _frozen(self) -> dict[str, tuple[str, ...]]:
-        """The incumbent's answers recorded by `freehold freeze`."""
-        return read_frozen(frozen_file(self.bench.project, self.bench.dataset.id))
+    def _looks(self) -> Looks:
+        return Looks.of(self.bench.store, self.bench.dataset, planned=self.planned_looks)
 
 
 def _stopped(report: CandidateReport, why: str) -> CandidateOutcome:

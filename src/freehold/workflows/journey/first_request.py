@@ -13,8 +13,9 @@ from freehold.evals.chat.requests import chat_request
 from freehold.store import open_store
 from freehold.types.dataset import Sample
 from freehold.types.endpoint import ServedModel
+from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project
-from freehold.workflows.prove.evaluate import find_dataset, task_of
+from freehold.workflows.prove.task import task_of
 
 _FILE = "try.json"
 
@@ -30,7 +31,7 @@ def first_request(project: Project, model: str) -> FirstRequest | None:
     """Write the first held-out sample as a request to `model`; None where there is none or it cannot be written."""
     try:
         with open_store(project.store_url) as store:
-            dataset = find_dataset(store, None)
+            dataset = find_dataset(store)
         sample = next(iter(training.read_samples(dataset, "held_out")), None)
         if sample is None:
             return None

@@ -27,7 +27,7 @@ from freehold.workflows.journey.candidate import CandidateRunner, step_count
 from freehold.workflows.journey.methods import Bench, candidates
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project, now
-from freehold.workflows.prove.evaluate import task_of
+from freehold.workflows.prove.task import task_of
 from freehold.workflows.tell.report import WrittenReport, write_report
 
 STEPS_BEFORE = 2

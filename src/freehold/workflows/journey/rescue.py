@@ -16,8 +16,7 @@ import msgspec
 from freehold import files
 from freehold.datasets import building, importing
 from freehold.errors import UsageError
-from freehold.evals.frozen import read_frozen
-from freehold.evals.replay import Budget
+from freehold.evals.replay import Budget, ReplayOptions
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.evaluated import Freeze
 from freehold.types.progress import Progress
@@ -34,8 +33,8 @@ from freehold.workflows.journey.rescue_config import (
     estimate,
 )
 from freehold.workflows.project import CONFIG_NAME, Project, now, open_project
-from freehold.workflows.prove.evaluate import frozen_file
 from freehold.workflows.prove.freeze import freeze
+from freehold.workflows.prove.results import frozen_answers
 
 _SEEN = (
     "The fine-tune was trained on the file that the held-out samples come from: it has seen their answers and the "
@@ -171,7 +170,7 @@ def _described(project: Project, dataset: Dataset, wish: Wish, path: Path, tune:
 
 def _to_ask(project: Project, dataset: Dataset, model: str, repeats: int) -> Asking:
     """What the held-out samples that have too few frozen answers will take."""
-    frozen = read_frozen(frozen_file(project, dataset.id))
+    frozen = frozen_answers(project, dataset)
     prompts, completions = [], []
     for sample in building.samples(dataset, "held_out"):
         for _ in range(repeats - len(frozen.get(sample.id, ()))):
@@ -201,7 +200,8 @@ def freeze_answers(
         tokens = int(budget_usd / each / repeats)
 
     async def work() -> Freeze:
-        return await freeze(project, repeats=repeats, budget=Budget(tokens=tokens), progress=progress)
+        options = ReplayOptions(budget=Budget(tokens=tokens))
+        return await freeze(project, repeats=repeats, options=options, progress=progress)
 
     return anyio.run(work)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from freehold import __version__
 from freehold.catalog.ancestry import resolve
@@ -10,6 +10,14 @@ from freehold.catalog.licenses import licenses
 from freehold.errors import FreeholdError, MissingExtraError
 from freehold.types.config import UseProfile
 from freehold.types.ruling import Lineage, Ruling
+
+
+class _Sources(NamedTuple):
+    """What a model is made from, as CycloneDX has it; `ancestors` are among the components."""
+
+    components: list[Any]
+    services: list[Any]
+    ancestors: list[Any]
 
 
 def bill_of_materials(
@@ -24,49 +32,13 @@ def bill_of_materials(
         from cyclonedx.model import HashAlgorithm, HashType, Property
         from cyclonedx.model.bom import Bom
         from cyclonedx.model.component import Component, ComponentType, Pedigree
-        from cyclonedx.model.license import DisjunctiveLicense
-        from cyclonedx.model.service import Service
         from cyclonedx.output.json import JsonV1Dot6
         from cyclonedx.schema import SchemaVersion
-        from cyclonedx.spdx import is_supported_id
         from cyclonedx.validation.json import JsonStrictValidator
     except ImportError:
         raise MissingExtraError("a bill of materials", "bom") from None
 
-    def named(ids: list[str]) -> list[Any]:
-        known = licenses()
-        return [
-            DisjunctiveLicense(id=one)
-            if is_supported_id(one)
-            else DisjunctiveLicense(name=f"{known[one].name} ({one})" if one in known else one)
-            for one in ids
-        ]
-
-    parts: list[Any] = []
-    services: list[Any] = []
-    ancestors: list[Any] = []
-    for number, source in enumerate(resolve(lineage, use)):
-        ids = [license.id for license in source.licenses]
-        properties = [Property(name="freehold:relation", value=source.edge.kind)]
-        reference = f"{number}-{source.edge.model}"
-        if any(license.scope == "service" for license in source.licenses):
-            services.append(
-                Service(
-                    name=source.edge.model, bom_ref=reference, licenses=named(ids[:1]), properties=properties
-                )
-            )
-            continue
-        is_data = source.edge.kind == "trained_on"
-        component = Component(
-            name=source.edge.model.removeprefix("(ours)").strip() or lineage.model,
-            type=ComponentType.DATA if is_data else ComponentType.MACHINE_LEARNING_MODEL,
-            bom_ref=reference,
-            licenses=named(ids),
-            properties=properties,
-        )
-        if source.edge.kind in ("base", "merge"):
-            ancestors.append(component)
-        parts.append(component)
+    sources = _sources(lineage, use)
     files = [
         Component(
             name=name,
@@ -80,16 +52,16 @@ def bill_of_materials(
         name=lineage.model,
         type=ComponentType.MACHINE_LEARNING_MODEL,
         bom_ref="model",
-        pedigree=Pedigree(ancestors=ancestors) if ancestors else None,
+        pedigree=Pedigree(ancestors=sources.ancestors) if sources.ancestors else None,
         properties=[
             Property(name="freehold:ruling", value=ruling.outcome),
             Property(name="freehold:ruling_id", value=ruling.id),
             Property(name="freehold:version", value=__version__),
         ],
     )
-    bom = Bom(components=[*parts, *files], services=services)
+    bom = Bom(components=[*sources.components, *files], services=sources.services)
     bom.metadata.component = root
-    bom.register_dependency(root, [*parts, *files, *services])
+    bom.register_dependency(root, [*sources.components, *files, *sources.services])
     text = str(JsonV1Dot6(bom).output_as_string(indent=2))
     problem = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
     if problem is not None:
@@ -97,3 +69,51 @@ def bill_of_materials(
             f"the bill of materials does not fit CycloneDX 1.6: {str(problem).splitlines()[0]}"
         )
     return text
+
+
+def _sources(lineage: Lineage, use: UseProfile) -> _Sources:
+    from cyclonedx.model import Property
+    from cyclonedx.model.component import Component, ComponentType
+    from cyclonedx.model.service import Service
+
+    found = _Sources([], [], [])
+    for number, source in enumerate(resolve(lineage, use)):
+        ids = [license.id for license in source.licenses]
+        properties = [Property(name="freehold:relation", value=source.edge.kind)]
+        reference = f"{number}-{source.edge.model}"
+        if any(license.scope == "service" for license in source.licenses):
+            found.services.append(
+                Service(
+                    name=source.edge.model,
+                    bom_ref=reference,
+                    licenses=_licenses(ids[:1]),
+                    properties=properties,
+                )
+            )
+            continue
+        is_data = source.edge.kind == "trained_on"
+        component = Component(
+            name=source.edge.model.removeprefix("(ours)").strip() or lineage.model,
+            type=ComponentType.DATA if is_data else ComponentType.MACHINE_LEARNING_MODEL,
+            bom_ref=reference,
+            licenses=_licenses(ids),
+            properties=properties,
+        )
+        found.components.append(component)
+        if source.edge.kind in ("base", "merge"):
+            found.ancestors.append(component)
+    return found
+
+
+def _licenses(ids: list[str]) -> list[Any]:
+    """Licences by their SPDX id where they have one, else by name."""
+    from cyclonedx.model.license import DisjunctiveLicense
+    from cyclonedx.spdx import is_supported_id
+
+    known = licenses()
+    return [
+        DisjunctiveLicense(id=one)
+        if is_supported_id(one)
+        else DisjunctiveLicense(name=f"{known[one].name} ({one})" if one in known else one)
+        for one in ids
+    ]

@@ -15,12 +15,13 @@ from freehold import files
 from freehold.errors import InputError, UsageError
 from freehold.stats.compare import ScoreContext, compare_arrays
 from freehold.stats.continuous import Resampling
-from freehold.stats.judges import JudgeEvidence
 from freehold.stats.rules import DecisionRule
 from freehold.types.evaluation import PairedResult
 
 _SHOWN_IDS = 5
 _NULL_HINT = "write null for an item that could not be scored"
+
+_NOTHING_KNOWN, _RESAMPLING = ScoreContext(), Resampling()
 
 Score = float | bool | None
 
@@ -45,7 +46,7 @@ def _line_with(slices: Sequence[str]) -> type[_Line]:
     return made
 
 
-class Pairs(NamedTuple):
+class ScoreColumns(NamedTuple):
     """Columns of a pairs file. NaN stands for unscored; `dropped` ids had a score for one model only."""
 
     incumbent: np.ndarray[Any, np.dtype[np.float64]]
@@ -57,43 +58,34 @@ class Pairs(NamedTuple):
 
 def compare_file(
     path: Path,
+    rule: DecisionRule,
     *,
-    margin: float,
-    alpha: float = 0.025,
     slices: Sequence[str] = (),
-    lo: float = 0.0,
-    hi: float = 1.0,
     intersect: bool = False,
-    seed: int = 0,
-    resamples: int = 9999,
-    slice_margin: float | None = None,
-    self_noise: float | None = None,
-    looks: int = 1,
-    judge: JudgeEvidence | None = None,
+    context: ScoreContext = _NOTHING_KNOWN,
+    resampling: Resampling = _RESAMPLING,
 ) -> PairedResult:
     """Compare the pairs of a JSON-lines file: ``{"id", "a", "b", "cluster"?}`` and fields to slice by.
 
     `a` is the incumbent's score, `b` the candidate's, null is unscored. Raises `InputError` with the line for
-    a malformed file, a duplicate id or a score outside [lo, hi]; for ids with one score only unless
+    a malformed file, a duplicate id or a score outside the rule's range; for ids with one score only unless
     `intersect`; `UsageError` for a margin that nothing could fail.
     """
-    if not hi > lo:
-        raise UsageError(f"the range is {lo:g} to {hi:g}, expected the lower end first")
-    pairs = read_pairs(path, slices=slices, lo=lo, hi=hi, intersect=intersect)
+    pairs = read_pairs(path, slices=slices, lo=rule.lo, hi=rule.hi, intersect=intersect)
     result = compare_arrays(
         pairs.incumbent,
         pairs.candidate,
-        DecisionRule(margin=margin, alpha=alpha, lo=lo, hi=hi, slice_margin=slice_margin),
+        rule,
         codes=pairs.clusters,
         slices=pairs.slices,
-        context=ScoreContext(self_noise=self_noise, judge=judge, looks=looks),
-        resampling=Resampling(seed, resamples),
+        context=context,
+        resampling=resampling,
     )
     if "margin_not_below_incumbent" in result.reasons:
         assert result.incumbent_mean is not None
         raise UsageError(
-            f"margin is {margin:g} and the incumbent's own score is {result.incumbent_mean - lo:.4g} above the "
-            "lowest: no candidate could fail",
+            f"margin is {rule.margin:g} and the incumbent's own score is {result.incumbent_mean - rule.lo:.4g} above "
+            "the lowest: no candidate could fail",
             hint="choose a margin well below the incumbent's score",
         )
     if pairs.dropped:
@@ -104,7 +96,7 @@ def compare_file(
 
 def read_pairs(
     path: Path, *, slices: Sequence[str] = (), lo: float = 0.0, hi: float = 1.0, intersect: bool = False
-) -> Pairs:
+) -> ScoreColumns:
     """Read a pairs file line by line; memory grows with the ids and the columns only."""
     x, y, clusters = array("d"), array("d"), array("q")
     columns: dict[str, list[str | None]] = {name: [] for name in slices}
@@ -148,7 +140,7 @@ def read_pairs(
     absent = [name for name, column in columns.items() if column and not any(column)]
     if absent:
         raise InputError(f"no line has a value for the field {absent[0]!r}", path=str(path))
-    return Pairs(
+    return ScoreColumns(
         np.frombuffer(x, dtype=np.float64) if len(x) else np.empty(0),
         np.frombuffer(y, dtype=np.float64) if len(y) else np.empty(0),
         np.frombuffer(clusters, dtype=np.int64) if clustered else None,

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from freehold.catalog.retirements import retirement_of
 from freehold.datasets import building
 from freehold.errors import UsageError
-from freehold.evals.chat.chat_client import Patience
 from freehold.evals.chat.requests import recorded_parameters
 from freehold.evals.frozen import FrozenAnswers, self_noise, with_frozen, write_frozen
-from freehold.evals.replay import Budget, Replayed, ReplayOptions, answers
+from freehold.evals.replay import Replayed, ReplayOptions, answers
 from freehold.evals.scoring import scorer_of
 from freehold.store import Store, open_store
 from freehold.types.dataset import Dataset, Sample, SplitName
@@ -20,37 +19,47 @@ from freehold.types.endpoint import Endpoint
 from freehold.types.evaluated import Freeze
 from freehold.types.progress import Progress, Silent
 from freehold.types.record import content_id
+from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.project import Project, now
-from freehold.workflows.prove.evaluate import find_dataset, frozen_file, task_of
+from freehold.workflows.prove.results import frozen_file
+from freehold.workflows.prove.task import task_of
+
+
+class IncumbentAddress(NamedTuple):
+    """Where the incumbent answers; what is None is taken from `[incumbent]`."""
+
+    url: str | None = None
+    model: str | None = None
+    api_key_env: str | None = None
+
+
+CONFIGURED = IncumbentAddress()
+_OPTIONS = ReplayOptions()
 
 
 async def freeze(
     project: Project,
+    address: IncumbentAddress = CONFIGURED,
     *,
-    url: str | None = None,
-    model: str | None = None,
-    api_key_env: str | None = None,
     dataset_id: str | None = None,
     split: SplitName = "held_out",
     repeats: int = 1,
-    concurrency: int = 4,
-    budget: Budget | None = None,
-    patience: Patience | None = None,
+    options: ReplayOptions = _OPTIONS,
     progress: Progress | None = None,
 ) -> Freeze:
-    """Ask the incumbent every sample of a split `repeats` times and keep the answers beside the dataset.
+    """Ask the incumbent every sample of a split `repeats` times and keep the answers with the dataset.
 
-    Address, model and key come from `[incumbent]` where they are not given. A sample whose request was captured is
+    A sample whose request was captured is
     asked with the request's own parameters. What was asked before is not asked again, so a stopped freeze goes
     on, and a higher `repeats` only adds.
     Raises `UsageError` without an address or model, and what `answers` raises.
     """
     progress = progress or Silent()
     incumbent = project.config.incumbent
-    url = url or (incumbent.base_url if incumbent else None)
-    model = model or (incumbent.model if incumbent else None)
-    key = api_key_env or (incumbent.api_key_env if incumbent else None)
+    url = address.url or (incumbent.base_url if incumbent else None)
+    model = address.model or (incumbent.model if incumbent else None)
+    key = address.api_key_env or (incumbent.api_key_env if incumbent else None)
     if url is None or model is None:
         raise UsageError(
             "which incumbent?",
@@ -76,7 +85,7 @@ async def freeze(
                     model,
                     samples,
                     task,
-                    options=ReplayOptions(concurrency, cache, patience, budget, repeat=number),
+                    options=options._replace(cache_path=cache, repeat=number),
                     on_progress=lambda done, of: progress.update(done, of, unit="samples"),
                     parameters=lambda sample: parameters.get(sample.id, {}),
                 )

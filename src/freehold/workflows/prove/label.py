@@ -38,7 +38,7 @@ class Label(Record, frozen=True, kw_only=True):
     shown: bool = True
 
 
-class Pair(NamedTuple):
+class BlindPair(NamedTuple):
     """What a person sees: no names, sides by chance."""
 
     id: str
@@ -48,7 +48,7 @@ class Pair(NamedTuple):
     right: str
 
 
-class Progressed(NamedTuple):
+class LabelProgress(NamedTuple):
     """How far a session is. `seconds_each` is None before anything was labelled."""
 
     labelled: int
@@ -89,13 +89,13 @@ class LabelSession:
                 self._write(item, "tie", shown=False, seconds=0.0)
 
     @property
-    def progress(self) -> Progressed:
+    def progress(self) -> LabelProgress:
         """Counts over the pairs of this session."""
         done = [self._labels[item.sample.id] for item in self._items if item.sample.id in self._labels]
         timed = [label.seconds for label in done if label.shown and label.seconds > 0]
-        return Progressed(len(done), len(self._items), sum(timed) / len(timed) if timed else None)
+        return LabelProgress(len(done), len(self._items), sum(timed) / len(timed) if timed else None)
 
-    def next(self) -> Pair | None:
+    def next(self) -> BlindPair | None:
         """The next pair to label, None when all are."""
         item = self._current()
         if item is None:
@@ -104,7 +104,7 @@ class LabelSession:
         candidate, incumbent = item.candidate.output or "", item.incumbent.output or ""
         left_is_candidate = self._candidate_left[item.sample.id]
         left, right = (candidate, incumbent) if left_is_candidate else (incumbent, candidate)
-        return Pair(item.sample.id, question(item.sample), item.sample.gold, left, right)
+        return BlindPair(item.sample.id, question(item.sample), item.sample.gold, left, right)
 
     def record(self, choice: Choice) -> None:
         """Label the pair that is shown."""

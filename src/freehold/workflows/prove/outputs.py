@@ -11,13 +11,13 @@ from freehold.evals.answers import ChatAnswer
 from freehold.evals.comparing import SideBySide, disagreements
 from freehold.evals.imports import OutputSource, read_outputs, source
 from freehold.evals.latency import summarize
-from freehold.evals.outputs import OutputLine, listed, pair, unique
+from freehold.evals.outputs import OutputLine, Pairing, listed, pair, unique
 from freehold.evals.scoring import score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import Evaluation
 from freehold.types.evaluation import EvalResult, Score, Task
-from freehold.workflows.prove.evaluate import DISAGREEMENTS_KEPT, evaluation_id, measured, write_results
+from freehold.workflows.prove.results import DISAGREEMENTS_KEPT, evaluation_id, measured, write_results
 
 GIVEN = "given"
 """Scorer name that stands for the scores the files carry."""
@@ -41,17 +41,12 @@ async def evaluate_outputs(
     Raises `InputError` and `UsageError` for files that do not fit, `ConfigError` for the scorer.
     """
     file_a, file_b = source(str(a)), source(str(b))
-    read_a = unique(read_outputs(file_a), file_a.path)
-    read_b = unique(read_outputs(file_b), file_b.path)
-    pairing = pair(read_a, read_b, intersect=intersect)
-    golds = {line.id: line.gold or line.output for line in read_outputs(source(str(gold)))} if gold else {}
-    references = [golds.get(one.id) or one.gold or other.gold for one, other in pairing.pairs]
-    if (
-        task.scorer != GIVEN
-        and gold is not None
-        and (missing := [o.id for o, _ in pairing.pairs if o.id not in golds])
-    ):
-        raise UsageError(f"{gold}: no right answer for {len(missing):,} ids: {listed(missing)}")
+    pairing = pair(
+        unique(read_outputs(file_a), file_a.path),
+        unique(read_outputs(file_b), file_b.path),
+        intersect=intersect,
+    )
+    references = _references(pairing, gold, required=task.scorer != GIVEN)
     samples = [
         Sample(
             id=one.id,
@@ -65,36 +60,32 @@ async def evaluate_outputs(
     ]
     task = prepared(task, cache_dir)
     first, second = names or (_named(file_a), _named(file_b))
-    incumbent = await _results(
-        first, samples, [one for one, _ in pairing.pairs], references, task, file_a.path
-    )
-    candidate = await _results(
-        second, samples, [other for _, other in pairing.pairs], references, task, file_b.path
-    )
+    lines_a, lines_b = [one for one, _ in pairing.pairs], [other for _, other in pairing.pairs]
     notes = []
     if pairing.only_a or pairing.only_b:
         notes.append(
             f"Left out: {len(pairing.only_a):,} items only in {file_a.path.name}, "
             f"{len(pairing.only_b):,} only in {file_b.path.name}."
         )
+    results = SideBySide(
+        samples,
+        references,
+        await _results(first, samples, lines_a, references, task, file_a.path),
+        await _results(second, samples, lines_b, references, task, file_b.path),
+        first,
+        second,
+    )
     items = [
         hashlib.sha256(path.read_bytes()).hexdigest()[:32]
         for path in (file_a.path, file_b.path, source(str(gold)).path if gold else None)
         if path is not None
     ]
     comparison, incumbent, candidate = await compare_by_task(
-        SideBySide(samples, references, incumbent, candidate, first, second),
-        task,
-        made_from=tuple(f"sha256:{item}" for item in items),
-        notes=tuple(notes),
+        results, task, made_from=tuple(f"sha256:{item}" for item in items), notes=tuple(notes)
     )
+    results = results._replace(incumbent=incumbent, candidate=candidate)
     differing = disagreements(samples, incumbent, candidate, references)
-    id = evaluation_id(items[0], task, incumbent, candidate)
-    results_file = None
-    if cache_dir is not None:
-        results_file = str(
-            write_results(cache_dir / f"{id}.jsonl", samples, references, incumbent, candidate)
-        )
+    id = evaluation_id(items[0], task, results)
     return Evaluation(
         id=id,
         task=task,
@@ -103,13 +94,22 @@ async def evaluate_outputs(
         candidate=second,
         endpoint="files",
         comparison=comparison,
-        measured=measured([one.score.value for one in candidate], task.alpha),
+        measured=measured(candidate, task.alpha),
         references="gold",
         latency=summarize(candidate, concurrency=1),
         disagreements=differing[:DISAGREEMENTS_KEPT],
         disagreements_total=len(differing),
-        results_file=results_file,
+        results_file=None if cache_dir is None else str(write_results(cache_dir / f"{id}.jsonl", results)),
     )
+
+
+def _references(pairing: Pairing, gold: str | Path | None, *, required: bool) -> list[str | None]:
+    """The right answers of the pairs, those of the file `gold` first. With `required` it must hold all of them."""
+    golds = {line.id: line.gold or line.output for line in read_outputs(source(str(gold)))} if gold else {}
+    missing = [one.id for one, _ in pairing.pairs if one.id not in golds]
+    if required and gold is not None and missing:
+        raise UsageError(f"{gold}: no right answer for {len(missing):,} ids: {listed(missing)}")
+    return [golds.get(one.id) or one.gold or other.gold for one, other in pairing.pairs]
 
 
 def _named(given: OutputSource) -> str:

@@ -38,10 +38,10 @@ from freehold.types.parity import ParityReport, ScoreParity
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
 from freehold.types.training import Adapter
-from freehold.workflows.data import dataset as datasets
+from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project, now
-from freehold.workflows.prove.evaluate import task_of
-from freehold.workflows.prove.parity_judging import compare, summarize
+from freehold.workflows.prove.parity_judging import ServedAs, compare, summarize
+from freehold.workflows.prove.task import task_of
 from freehold.workflows.serve import plan as serving
 from freehold.workflows.serve.mounts import mount
 from freehold.workflows.serve.plan import of_config
@@ -123,10 +123,7 @@ def parity(
     score = anyio.run(score_parity, scored, samples, served, trained) if scored is not None else None
     draft = summarize(
         items,
-        model=model,
-        engine=plan.engine,
-        adapter_id=adapter_id,
-        has_adapter=adapter_path is not None,
+        ServedAs(model, plan.engine, adapter_id, has_adapter=adapter_path is not None),
         score=score,
     )
     report = msgspec.structs.replace(
@@ -180,7 +177,8 @@ async def score_parity(
 def prompts(project: Project, count: int) -> list[Sample]:
     """Held-out samples of the project's latest dataset; without one, a handful of general prompts."""
     try:
-        data = datasets.latest(project)
+        with open_store(project.store_url) as store:
+            data = find_dataset(store)
     except (UsageError, InputError):
         return [
             Sample(id=content_id(text), messages=(Message(role="user", content=text),))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
 
 from freehold import __version__
 from freehold.engines.transcript import Transcript
@@ -76,89 +79,109 @@ def _without(ids: Sequence[int], first: int | None) -> tuple[int, ...]:
     return tuple(itertools.dropwhile(lambda one: one == first, ids))
 
 
+class ServedAs(NamedTuple):
+    """What was served: a model of an engine, with an adapter or without."""
+
+    model: str
+    engine: str
+    adapter_id: str | None = None
+    has_adapter: bool = False
+
+
 def summarize(
-    items: Sequence[ParityItem],
-    *,
-    model: str,
-    engine: str,
-    adapter_id: str | None,
-    has_adapter: bool,
-    score: ScoreParity | None = None,
+    items: Sequence[ParityItem], served: ServedAs, *, score: ScoreParity | None = None
 ) -> ParityReport:
     """Join items into a report: passed, or failed with the likely causes. Pure; id and time are added later."""
     tokens = sum(item.tokens for item in items)
-    agreement = sum(item.agreeing for item in items) / tokens if tokens else 0.0
-    distance = _mean([(item.distance, item.tokens) for item in items])
-    base_distance = _mean([(item.base_distance, item.tokens) for item in items])
-    equal = sum(item.difference_at is None for item in items)
     stops = [item.stops for item in items if item.stops is not None]
-    causes: list[Cause] = []
-    reasons: list[str] = []
-
-    def fail(cause: Cause, reason: str) -> None:
-        causes.append(cause)
-        reasons.append(reason)
-
-    if not tokens:
-        fail("template", "the served model answered nothing")
-    first = next((item for item in items if item.difference_at is not None), None)
-    if first is not None:
-        bos = first.difference_at == 0 and "BOS" in (first.trainer_token, first.served_token)
-        fail(
-            "bos" if bos else "template",
-            f"{len(items) - equal} of {len(items)} prompts have other token ids; the first parts at token "
-            f"{first.difference_at} ({first.trainer_token} trained, {first.served_token} served)",
-        )
-    elif (distance is not None and distance > MOST_DISTANCE) or _too_few(
-        sum(item.agreeing for item in items), tokens, close=distance is not None
-    ):
-        shown = "unknown" if distance is None else f"{distance:.3f} nats"
-        figures = f"log-probabilities are {shown} apart, {agreement:.1%} of greedy tokens agree"
-        if has_adapter and distance is not None and base_distance is not None and base_distance < distance:
-            fail(
-                "adapter_not_applied",
-                f"{figures}; the base alone is nearer ({base_distance:.3f}): no adapter is on",
-            )
-        elif (
-            has_adapter
-            and base_distance is not None
-            and distance is not None
-            and distance > 0.4 * base_distance
-        ):
-            fail("adapter_scale", f"{figures}; that lies between base and adapter: check the adapter's scale")
-        else:
-            fail("numbers", f"{figures}: other weights, quantization or KV type than trained on")
-    if stops and sum(stops) < LEAST_STOPS * len(stops) and not causes:
-        fail(
-            "stop", f"{len(stops) - sum(stops)} of {len(stops)} answers end where the trainer's model goes on"
-        )
-    if score is not None and score.ci_high is not None and score.ci_high < 0 and not causes:
-        fail(
-            "score",
-            f"the task's score fell from {score.trained_mean:.1%} to {score.served_mean:.1%} in serving "
-            f"({score.level:.0%} interval {score.ci_low:+.1%} to {score.ci_high:+.1%})",
-        )
-    return ParityReport(
+    draft = ParityReport(
         id="",
         at="",
         version=__version__,
-        model=model,
-        adapter_id=adapter_id,
-        engine=engine,
-        passed=not causes,
-        causes=tuple(causes),
-        reasons=tuple(reasons),
+        model=served.model,
+        adapter_id=served.adapter_id,
+        engine=served.engine,
+        passed=False,
+        causes=(),
+        reasons=(),
         prompts=len(items),
-        prompts_equal=equal,
+        prompts_equal=sum(item.difference_at is None for item in items),
         tokens=tokens,
-        token_agreement=agreement,
-        distance=distance,
-        base_distance=base_distance,
+        token_agreement=sum(item.agreeing for item in items) / tokens if tokens else 0.0,
+        distance=_mean([(item.distance, item.tokens) for item in items]),
+        base_distance=_mean([(item.base_distance, item.tokens) for item in items]),
         stops=len(stops),
         stops_equal=sum(stops),
         score=score,
         items=tuple(items),
     )
+    faults = _faults(draft, has_adapter=served.has_adapter)
+    return msgspec.structs.replace(
+        draft,
+        passed=not faults,
+        causes=tuple(fault.cause for fault in faults),
+        reasons=tuple(fault.reason for fault in faults),
+    )
+
+
+class _Fault(NamedTuple):
+    cause: Cause
+    reason: str
+
+
+def _faults(found: ParityReport, *, has_adapter: bool) -> list[_Fault]:
+    """What is wrong, the root first: stops and scores are judged only where nothing before them explains them."""
+    faults = []
+    if not found.tokens:
+        faults.append(_Fault("template", "the served model answered nothing"))
+    first = next((item for item in found.items if item.difference_at is not None), None)
+    if first is not None:
+        bos = first.difference_at == 0 and "BOS" in (first.trainer_token, first.served_token)
+        faults.append(
+            _Fault(
+                "bos" if bos else "template",
+                f"{found.prompts - found.prompts_equal} of {found.prompts} prompts have other token ids; the first "
+                f"parts at token {first.difference_at} ({first.trainer_token} trained, {first.served_token} served)",
+            )
+        )
+    elif (found.distance is not None and found.distance > MOST_DISTANCE) or _too_few(
+        sum(item.agreeing for item in found.items), found.tokens, close=found.distance is not None
+    ):
+        faults.append(_numbers_fault(found, has_adapter=has_adapter))
+    if found.stops and found.stops_equal < LEAST_STOPS * found.stops and not faults:
+        unequal = found.stops - found.stops_equal
+        faults.append(
+            _Fault("stop", f"{unequal} of {found.stops} answers end where the trainer's model goes on")
+        )
+    score = found.score
+    if score is not None and score.ci_high is not None and score.ci_high < 0 and not faults:
+        faults.append(
+            _Fault(
+                "score",
+                f"the task's score fell from {score.trained_mean:.1%} to {score.served_mean:.1%} in serving "
+                f"({score.level:.0%} interval {score.ci_low:+.1%} to {score.ci_high:+.1%})",
+            )
+        )
+    return faults
+
+
+def _numbers_fault(found: ParityReport, *, has_adapter: bool) -> _Fault:
+    """Why the numbers differ although the token ids are equal: the base alone tells what the adapter does."""
+    distance, base_distance = found.distance, found.base_distance
+    shown = "unknown" if distance is None else f"{distance:.3f} nats"
+    figures = f"log-probabilities are {shown} apart, {found.token_agreement:.1%} of greedy tokens agree"
+    if has_adapter and distance is not None and base_distance is not None:
+        if base_distance < distance:
+            return _Fault(
+                "adapter_not_applied",
+                f"{figures}; the base alone is nearer ({base_distance:.3f}): no adapter is on",
+            )
+        if distance > 0.4 * base_distance:
+            return _Fault(
+                "adapter_scale",
+                f"{figures}; that lies between base and adapter: check the adapter's scale",
+            )
+    return _Fault("numbers", f"{figures}: other weights, quantization or KV type than trained on")
 
 
 def _too_few(agreeing: int, tokens: int, *, close: bool) -> bool:

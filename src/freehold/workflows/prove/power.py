@@ -3,132 +3,177 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from freehold.errors import UsageError
 from freehold.stats import power as planner
 from freehold.types.evaluation import PowerPlan, PowerRow
 
 
+class PowerTarget(NamedTuple):
+    """What a comparison is to show: a drop below `margin` at one-sided `alpha`, with probability `power`."""
+
+    margin: float
+    alpha: float = 0.025
+    power: float = 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerAssumptions:
+    """What is assumed about scores that do not exist yet.
+
+    Scores are binary unless `sd`, the standard deviation of the differences, is given. `pilot` is
+    (discordant pairs, pairs): its upper 80 % limit is planned with. Without it and without a `discordance` each of
+    five is planned with. Without `true_difference` "equal" and "worse by a quarter of the margin" are. `cluster_size`
+    and the correlation `icc` within clusters multiply the number of items.
+    """
+
+    discordance: float | None = None
+    pilot: tuple[int, int] | None = None
+    true_difference: float | None = None
+    incumbent_rate: float | None = None
+    sd: float | None = None
+    cluster_size: float = 1.0
+    icc: float = 0.0
+
+    @property
+    def design_effect(self) -> float:
+        """Kish's ``1 + (size - 1) icc``."""
+        return 1 + (self.cluster_size - 1) * self.icc
+
+    @property
+    def discordances(self) -> tuple[float, ...]:
+        """The shares of discordant pairs that are planned with."""
+        if self.discordance is not None:
+            return (self.discordance,)
+        if self.pilot is not None:
+            return (planner.discordance_upper(*self.pilot),)
+        return planner.PLANNING_DISCORDANCES
+
+    def true_differences(self, margin: float) -> tuple[float, ...]:
+        """The differences that are planned with."""
+        return (0.0, -margin / 4) if self.true_difference is None else (self.true_difference,)
+
+    def check(self) -> None:
+        """Raise `UsageError` where they are impossible."""
+        if self.cluster_size < 1 or not 0 <= self.icc <= 1:
+            raise UsageError(
+                f"cluster size {self.cluster_size:g} and correlation {self.icc:g}: expected >= 1 and 0 to 1"
+            )
+        if self.pilot is not None and not 0 <= self.pilot[0] <= self.pilot[1] != 0:
+            raise UsageError(
+                f"a pilot of {self.pilot[0]} discordant among {self.pilot[1]} pairs is impossible"
+            )
+
+
+NOTHING_ASSUMED = PowerAssumptions()
+
+
 def plan(
+    target: PowerTarget,
+    assumptions: PowerAssumptions = NOTHING_ASSUMED,
     *,
-    margin: float,
-    alpha: float = 0.025,
-    power: float = 0.8,
-    discordance: float | None = None,
-    pilot: tuple[int, int] | None = None,
-    true_difference: float | None = None,
-    incumbent_rate: float | None = None,
-    sd: float | None = None,
-    cluster_size: float = 1.0,
-    icc: float = 0.0,
     n: int | None = None,
     self_noise: float | None = None,
 ) -> PowerPlan:
     """Plan a comparison before anything is scored.
 
-    Scores are binary unless `sd`, the standard deviation of the differences, is given. `pilot` is
-    (discordant pairs, pairs): its upper 80 % limit is planned with. Without either a row is made for each of
-    five discordances. Without `true_difference` rows are made for "equal" and "worse by a quarter of the
-    margin". `cluster_size` and `icc` multiply by ``1 + (size - 1) icc``. With `n` each row also says the power
-    that n has. Raises `UsageError` for impossible assumptions.
+    With `n` each row also says the power that n has. Raises `UsageError` for impossible assumptions.
     """
-    if cluster_size < 1 or not 0 <= icc <= 1:
-        raise UsageError(f"cluster size {cluster_size:g} and correlation {icc:g}: expected >= 1 and 0 to 1")
-    if pilot is not None and not 0 <= pilot[0] <= pilot[1] != 0:
-        raise UsageError(f"a pilot of {pilot[0]} discordant among {pilot[1]} pairs is impossible")
-    effect = 1 + (cluster_size - 1) * icc
-    truths = (0.0, -margin / 4) if true_difference is None else (true_difference,)
-    rows: list[PowerRow] = []
-    if sd is not None:
-        for truth in truths:
-            found = planner.noninferiority_n_continuous(
-                sd=sd, margin=margin, true_difference=truth, alpha=alpha, power=power, design_effect=effect
+    assumptions.check()
+    binary = assumptions.sd is None
+    effect = assumptions.design_effect
+    rows = tuple((_binary_rows if binary else _continuous_rows)(target, assumptions, n))
+    return PowerPlan(
+        margin=target.margin,
+        alpha=target.alpha,
+        power=target.power,
+        design_effect=effect,
+        n=n,
+        zero_loss_n=math.ceil(planner.zero_loss_n(target.margin, target.alpha) * effect) if binary else None,
+        rows=rows,
+        notes=tuple(_notes(target, assumptions, n, self_noise)),
+    )
+
+
+def _continuous_rows(target: PowerTarget, assumptions: PowerAssumptions, n: int | None) -> Iterator[PowerRow]:
+    assert assumptions.sd is not None
+    margin, alpha, effect = target.margin, target.alpha, assumptions.design_effect
+    for truth in assumptions.true_differences(margin):
+        found = planner.noninferiority_n_continuous(
+            sd=assumptions.sd,
+            margin=margin,
+            true_difference=truth,
+            alpha=alpha,
+            power=target.power,
+            design_effect=effect,
+        )
+        at_n = None
+        if n is not None:
+            pairs = max(2, math.floor(n / effect))
+            at_n = planner.continuous_power(
+                pairs, sd=assumptions.sd, margin=margin, true_difference=truth, alpha=alpha
+            )
+        yield PowerRow(
+            discordance=None,
+            true_difference=truth,
+            n=found.n,
+            n_normal=None,
+            power=found.power_at_n,
+            exact=True,
+            power_at_n=at_n,
+        )
+
+
+def _binary_rows(target: PowerTarget, assumptions: PowerAssumptions, n: int | None) -> Iterator[PowerRow]:
+    margin, alpha, effect = target.margin, target.alpha, assumptions.design_effect
+    for discordance in assumptions.discordances:
+        for truth in assumptions.true_differences(margin):
+            if assumptions.discordance is None and abs(truth) > discordance:
+                continue
+            found = planner.noninferiority_n_binary(
+                discordance=discordance,
+                margin=margin,
+                true_difference=truth,
+                alpha=alpha,
+                power=target.power,
+                design_effect=effect,
+                incumbent_rate=assumptions.incumbent_rate,
             )
             at_n = None
             if n is not None:
-                pairs = max(2, math.floor(n / effect))
-                at_n = planner.continuous_power(
-                    pairs, sd=sd, margin=margin, true_difference=truth, alpha=alpha
+                pairs = max(1, math.floor(n / effect))
+                at_n = planner.power_at(
+                    pairs, discordance=discordance, margin=margin, true_difference=truth, alpha=alpha
                 )
-            rows.append(
-                PowerRow(
-                    discordance=None,
-                    true_difference=truth,
-                    n=found.n,
-                    n_normal=None,
-                    power=found.power_at_n,
-                    exact=True,
-                    power_at_n=at_n,
-                )
+            yield PowerRow(
+                discordance=discordance,
+                true_difference=truth,
+                n=found.n,
+                n_normal=found.n_normal,
+                power=found.power,
+                exact=found.exact,
+                power_at_n=at_n,
             )
-    else:
-        if discordance is not None:
-            assumed: tuple[float, ...] = (discordance,)
-        elif pilot is not None:
-            assumed = (planner.discordance_upper(*pilot),)
-        else:
-            assumed = planner.PLANNING_DISCORDANCES
-        for psi in assumed:
-            for truth in truths:
-                if discordance is None and abs(truth) > psi:
-                    continue
-                rows.append(_binary_row(psi, truth, margin, alpha, power, effect, incumbent_rate, n))
-    notes = []
-    if effect > 1:
-        notes.append(f"Clusters multiply the number of items by {effect:.2f}.")
-    if pilot is not None and discordance is None:
-        notes.append(f"Planned with the upper 80% limit of the pilot's {pilot[0]} of {pilot[1]} pairs.")
-    if self_noise is not None:
-        clone = planner.noninferiority_n_normal(
-            discordance=self_noise, margin=margin, alpha=alpha, power=power
+
+
+def _notes(
+    target: PowerTarget, assumptions: PowerAssumptions, n: int | None, self_noise: float | None
+) -> Iterator[str]:
+    if assumptions.design_effect > 1:
+        yield f"Clusters multiply the number of items by {assumptions.design_effect:.2f}."
+    if assumptions.pilot is not None and assumptions.discordance is None:
+        discordant, pairs = assumptions.pilot
+        yield f"Planned with the upper 80% limit of the pilot's {discordant} of {pairs} pairs."
+    if self_noise is None:
+        return
+    clone = planner.noninferiority_n_normal(
+        discordance=self_noise, margin=target.margin, alpha=target.alpha, power=target.power
+    )
+    yield f"The incumbent needs {clone} pairs to pass against itself."
+    if n is not None and target.margin < (smallest := planner.smallest_provable_margin(n, self_noise)):
+        yield (
+            f"A margin below {smallest:.4f} is not provable with {n} pairs against the incumbent's own noise."
         )
-        notes.append(f"The incumbent needs {clone} pairs to pass against itself.")
-        if n is not None and margin < planner.smallest_provable_margin(n, self_noise):
-            notes.append(
-                f"A margin below {planner.smallest_provable_margin(n, self_noise):.4f} is not provable with {n} "
-                "pairs against the incumbent's own noise."
-            )
-    return PowerPlan(
-        margin=margin,
-        alpha=alpha,
-        power=power,
-        design_effect=effect,
-        n=n,
-        zero_loss_n=math.ceil(planner.zero_loss_n(margin, alpha) * effect) if sd is None else None,
-        rows=tuple(rows),
-        notes=tuple(notes),
-    )
-
-
-def _binary_row(
-    psi: float,
-    truth: float,
-    margin: float,
-    alpha: float,
-    power: float,
-    effect: float,
-    incumbent_rate: float | None,
-    n: int | None,
-) -> PowerRow:
-    found = planner.noninferiority_n_binary(
-        discordance=psi,
-        margin=margin,
-        true_difference=truth,
-        alpha=alpha,
-        power=power,
-        design_effect=effect,
-        incumbent_rate=incumbent_rate,
-    )
-    at_n = None
-    if n is not None:
-        pairs = max(1, math.floor(n / effect))
-        at_n = planner.power_at(pairs, discordance=psi, margin=margin, true_difference=truth, alpha=alpha)
-    return PowerRow(
-        discordance=psi,
-        true_difference=truth,
-        n=found.n,
-        n_normal=found.n_normal,
-        power=found.power,
-        exact=found.exact,
-        power_at_n=at_n,
-    )

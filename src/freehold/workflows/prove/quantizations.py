@@ -37,8 +37,8 @@ from freehold.types.model import Weights
 from freehold.types.planning.quants import LossOutcome, QuantLoss, QuantLosses
 from freehold.types.progress import Progress, Silent
 from freehold.types.record import content_id
+from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project
-from freehold.workflows.prove.evaluate import find_dataset
 from freehold.workflows.serve.plan import ServeRequest, plan
 from freehold.workflows.weights.quantize import UNQUANTIZED, make, widest
 

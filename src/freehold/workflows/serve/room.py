@@ -16,7 +16,7 @@ from freehold.settings import Settings
 from freehold.types.endpoint import ServePlan
 from freehold.types.machine import Fit, Workload
 from freehold.workflows.fit import learned
-from freehold.workflows.fit.fit import fit_model
+from freehold.workflows.fit.fit import ServingOptions, fit_model
 from freehold.workflows.project import now
 
 
@@ -53,9 +53,11 @@ def fit_of(plan: ServePlan, settings: Settings) -> Fit | None:
             plan.weights_path,
             workload=Workload(context_tokens=plan.context_tokens, concurrency=plan.parallel),
             settings=settings,
-            kv_type=plan.kv_type,
-            adapters=tuple(Path(mount.path) for mount in plan.adapters),
-            prompt_cache_bytes=max(0, mebibytes) << 20,
+            options=ServingOptions(
+                kv_type=plan.kv_type,
+                adapters=tuple(Path(mount.path) for mount in plan.adapters),
+                prompt_cache_bytes=max(0, mebibytes) << 20,
+            ),
         )
     except FreeholdError:
         return None

@@ -13,9 +13,9 @@ from freehold.store import open_store
 from freehold.training import loss_history
 from freehold.types.dataset import Doubt, Doubts, Sample
 from freehold.types.training import Adapter, Learned
+from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project
 from freehold.workflows.train.adapters import find_adapter
-from freehold.workflows.train.train import find_dataset
 
 DOUBTED = 0.5
 """A label less likely than this to the model that learned all others: it found another one likelier, or nearly."""
@@ -37,7 +37,8 @@ def doubts(project: Project, wanted: str | None = None, *, most: int = 50) -> Do
             f"adapter {adapter.name} ({adapter.id[:12]}) noted nothing of its samples",
             hint="train again with freehold train; lora, qlora, distill and full take notes, dpo and kto do not",
         )
-    dataset = find_dataset(project, adapter.dataset_id)
+    with open_store(project.store_url) as store:
+        dataset = find_dataset(store, adapter.dataset_id)
     samples = {sample.id: sample for sample in training.read_samples(dataset, "train")}
     labels = are_labels([_answer(sample) for sample in samples.values()])
     known = [one for one in found if one.sample_id in samples]

@@ -22,8 +22,8 @@ from freehold.types.machine import MeasuredSpeed
 from freehold.types.model import Shape
 from freehold.types.planning.training_plan import SplitMeasurement, TrainingPlan, TrainingPreview
 from freehold.types.training import Adapter
-from freehold.workflows.fit.fit import training_fit
 from freehold.workflows.fit.sizes import size_model
+from freehold.workflows.fit.training import SampleLengths, training_fit
 from freehold.workflows.project import Project
 from freehold.workflows.train.train import TrainingInputs
 
@@ -88,9 +88,11 @@ def plan_run(project: Project, what: TrainingInputs, *, config: FinetuneConfig) 
     fit = training_fit(
         what.base.model_id,
         config=counted,
-        sample_tokens=train.longest_tokens,
-        target_tokens=max(1, round(train.learned_tokens / train.usable)),
-        shared_tokens=min(train.shared_tokens, train.longest_tokens - 1),
+        lengths=SampleLengths(
+            train.longest_tokens,
+            learned_tokens=max(1, round(train.learned_tokens / train.usable)),
+            shared_tokens=min(train.shared_tokens, train.longest_tokens - 1),
+        ),
         settings=project.settings,
         weights=what.base,
     )

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import msgspec
 
 from freehold import files, training
-from freehold.datasets import building
 from freehold.errors import InputError, UsageError
 from freehold.report.curve_page import render_curve
 from freehold.settings import Settings
@@ -24,8 +23,8 @@ from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.training import Adapter, TrainingEvent
 from freehold.types.units import gib
-from freehold.workflows.data import dataset as datasets
-from freehold.workflows.fit.fit import training_fit
+from freehold.workflows.data.dataset import find_dataset
+from freehold.workflows.fit.training import SampleLengths, training_fit
 from freehold.workflows.project import Project
 from freehold.workflows.weights.pull import ensure_weights
 
@@ -101,7 +100,7 @@ def check_room(config: FinetuneConfig, base: Weights, settings: Settings) -> Non
         config, method=config.method if config.method in ("lora", "qlora", "full") else "lora", batch_size=1
     )
     try:
-        fit = training_fit(base.model_id, config=counted, sample_tokens=2, target_tokens=1, settings=settings,
+        fit = training_fit(base.model_id, config=counted, lengths=SampleLengths(2, learned_tokens=1), settings=settings,
                            weights=base, checkpointing=True)  # fmt: skip
     except (InputError, UsageError):
         return
@@ -160,7 +159,8 @@ def training_inputs(
     project: Project, *, base: str | None, dataset: str | None, name: str | None, progress: Progress
 ) -> TrainingInputs:
     """The project's latest dataset, its first candidate and its own name, unless others are given."""
-    data = datasets.latest(project) if dataset is None else find_dataset(project, dataset)
+    with open_store(project.store_url) as store:
+        data = find_dataset(store, dataset)
     weights = ensure_weights(base or project.config.candidates.models[0], project.settings, progress=progress)
     return TrainingInputs(data, weights, name or project.config.app.name)
 
@@ -182,20 +182,3 @@ def train_project(
     with open_store(project.store_url) as store:
         store.put(adapter, made_from=adapter.made_from)
     return adapter
-
-
-def find_dataset(project: Project, wanted: str) -> Dataset:
-    """A dataset by id (or its beginning), name or folder. Raises `UsageError` when there is none."""
-    folder = Path(wanted)
-    if (folder / "manifest.json").is_file():
-        return msgspec.structs.replace(building.load(folder), path=str(folder.resolve()))
-    known = datasets.all_datasets(project)
-    for one in reversed(known):
-        if one.id.startswith(wanted) or one.name == wanted:
-            return one
-    raise UsageError(
-        f"no dataset {wanted}",
-        hint=f"known: {', '.join(sorted({one.name for one in known}))}"
-        if known
-        else "freehold dataset build makes one",
-    )

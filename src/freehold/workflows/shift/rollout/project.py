@@ -14,7 +14,7 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.route import Route
 from freehold.types.serving.rollout import Rollout, RolloutTerms
 from freehold.workflows.project import Project
-from freehold.workflows.prove.evaluate import task_of
+from freehold.workflows.prove.task import task_of
 from freehold.workflows.serve.names import ENDPOINT_NAME, INCUMBENT
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.rollout.schemas import check_schemas

@@ -1,26 +1,21 @@
-"""What `freehold fit` can be given: files of all kinds, adapters, Ollama's store, a running server."""
+"""What a model's size is read from: files of all kinds, adapters, Ollama's store."""
 
-import http.server
 import json
 import os
 import struct
-import threading
 
 import gguf
 import msgspec
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from benchmarks import tiny_models
-from freehold.cli.main import cli
 from freehold.engines.weights import local
-from freehold.errors import InputError, UnknownModelError, UpstreamError, WeightsError
+from freehold.errors import InputError, UnknownModelError, WeightsError
 from freehold.settings import load
-from freehold.types.machine import MeasuredSpeed, Speed, Workload
-from freehold.workflows.fit.fit import fit_model
+from freehold.types.machine import Workload
+from freehold.workflows.fit.fit import ServingOptions, fit_model
 from freehold.workflows.fit.machine import find_machine
-from freehold.workflows.fit.server import read
 from freehold.workflows.fit.sizes import adapter_bytes, size_model
 
 CONFIG = {
@@ -181,96 +176,15 @@ def test_adapters_are_counted_beside_the_base(tmp_path, tiny, settings):
         json.dumps({"peft_type": "LORA", "base_model_name_or_path": "some/base"})
     )
     assert adapter_bytes(folder) == 4000
-    found = fit_model(str(tiny), workload=Workload(), settings=settings, adapters=(folder, folder))
+    found = fit_model(
+        str(tiny), workload=Workload(), settings=settings, options=ServingOptions(adapters=(folder, folder))
+    )
     assert {part.name: part.bytes for part in found.parts}["adapters"] == 8000
     with pytest.raises(InputError, match="not a model") as caught:
         size_model(str(folder / "adapter_config.json"), settings=settings)
     assert "freehold fit some/base --adapter" in caught.value.hint
     with pytest.raises(InputError, match="no adapter_model"):
         adapter_bytes(empty)
-
-
-def test_kept_prompts_are_counted_as_the_engine_bounds_them(tiny, settings):
-    from freehold.engines.llamacpp.options import LlamaOptions
-
-    found = fit_model(str(tiny), workload=Workload(), settings=settings)
-    parts = {part.name: part.bytes for part in found.parts}
-    assert parts["prompt_cache"] == LlamaOptions().prompt_cache_mib << 20
-    without = fit_model(str(tiny), workload=Workload(), settings=settings, prompt_cache_bytes=0)
-    assert "prompt_cache" not in {part.name for part in without.parts}
-
-
-METRICS = """# HELP vllm:cache_config_info Information of the LLMEngine CacheConfig
-# TYPE vllm:cache_config_info gauge
-vllm:cache_config_info{block_size="16",cache_dtype="auto",gpu_memory_utilization="0.92",num_gpu_blocks="28781"} 1.0
-vllm:num_requests_running{engine="0",model_name="m"} 0.0
-"""
-LISTED = {"data": [{"id": "assistant", "root": "meta-llama/Llama-3.1-8B-Instruct", "max_model_len": 131072}]}
-
-
-@pytest.fixture
-def server():
-    class Vllm(http.server.BaseHTTPRequestHandler):
-        listed, metrics = LISTED, METRICS
-
-        def log_message(self, *_):
-            return
-
-        def do_GET(self):
-            data = json.dumps(self.listed) if self.path == "/v1/models" else self.metrics
-            self.send_response(200 if data else 404)
-            self.send_header("Content-Length", str(len(data.encode())))
-            self.end_headers()
-            self.wfile.write(data.encode())
-
-    playing = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Vllm)
-    thread = threading.Thread(target=playing.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{playing.server_address[1]}", Vllm
-    playing.shutdown()
-    playing.server_close()
-    thread.join()
-
-
-def test_a_running_server_is_read(server, settings):
-    url, _ = server
-    found = fit_model(url, workload=Workload(context_tokens=8192, concurrency=32), settings=settings)
-    assert found.fits
-    assert found.model == "assistant"
-    assert found.largest_context_tokens == 28781 * 16 // 32
-    assert any("460,496 tokens" in reason for reason in found.reasons)
-    assert found.available_bytes == pytest.approx(56.21 * 2**30, rel=0.001)
-    more = fit_model(f"{url}/v1", workload=Workload(context_tokens=8192, concurrency=64), settings=settings)
-    assert not more.fits
-    assert any("wait" in reason for reason in more.reasons)
-
-
-def test_a_server_of_an_unknown_model_speaks_in_tokens(server, settings):
-    url, kind = server
-    kind.listed = {"data": [{"id": "secret", "max_model_len": 4096}]}
-    found = fit_model(url, workload=Workload(context_tokens=8192), settings=settings)
-    assert not found.fits
-    assert found.parts == ()
-    assert any("nothing is said in bytes" in reason for reason in found.reasons)
-
-
-def test_a_server_that_does_not_say_is_an_error(server, settings):
-    url, kind = server
-    kind.metrics = ""
-    with pytest.raises(UpstreamError, match="does not say how much"):
-        fit_model(url, workload=Workload(), settings=settings)
-    with pytest.raises(UpstreamError, match="does not answer"):
-        fit_model("http://127.0.0.1:9", workload=Workload(), settings=settings)
-    for odd in ({}, {"data": []}, {"data": ["x"]}, {"data": [{"id": 3}]}, []):
-        with pytest.raises(UpstreamError, match="lists no model"):
-            read("http://x", odd, METRICS)
-
-
-def test_the_command_reads_a_server(server, monkeypatch, tmp_path):
-    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path))
-    result = CliRunner().invoke(cli, ["fit", server[0], "--context", "8192", "--concurrency", "8"])
-    assert result.exit_code == 0, result.output
-    assert "assistant" in result.stdout
 
 
 def test_of_a_model_of_400_gb_only_headers_are_read(settings, tmp_path):
@@ -318,68 +232,6 @@ def test_a_gguf_of_an_unknown_architecture_is_a_bound_and_says_so(settings, tmp_
         "not known" in reason
         for reason in fit_model(str(tiny), workload=Workload(), settings=settings).reasons
     )
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["--train", "lora", "--engine", "vllm"], "of serving"),
-        (["--train", "lora", "--adapter", "x"], "of serving"),
-    ],
-)
-def test_options_of_serving_are_not_passed_over_in_training(arguments, says):
-    result = CliRunner().invoke(cli, ["fit", "google/gemma-3-1b-it", "--machine", "L4", *arguments])
-    assert says in str(result.exception)
-
-
-@pytest.mark.parametrize(
-    "arguments", [["--context", "0"], ["--concurrency", "-1"], ["--train", "lora", "--context", "0"]]
-)
-def test_no_context_is_a_usage_error(arguments):
-    result = CliRunner().invoke(cli, ["fit", "google/gemma-3-1b-it", "--machine", "L4", *arguments])
-    assert result.exit_code == 2
-    assert "not in the range x>=1" in result.output
-
-
-def _speed(quantization, rate):
-    return MeasuredSpeed(
-        id=str(rate), model="tiny.gguf", engine="llamacpp", weights_sha256=None, machine="here",
-        prompt_tokens=512, completion_tokens=64, quantization=quantization,
-        speed=Speed(
-            prefill_tokens_per_second=(rate, rate), decode_tokens_per_second=(rate, rate),
-            decode_all_tokens_per_second=(rate, rate), concurrency=1, how="measured", basis="test",
-        ),
-    )  # fmt: skip
-
-
-def test_a_measured_speed_takes_the_estimates_place_for_its_own_weights(tiny, settings):
-    machine = msgspec.structs.replace(find_machine("64GB", settings), name="here")
-
-    def fitted(*speeds):
-        return fit_model(
-            str(tiny),
-            workload=Workload(context_tokens=128),
-            settings=settings,
-            machine=machine,
-            speeds=speeds,
-        )
-
-    plain, timed = fitted(), fitted(_speed("Q8_0", 5.0), _speed("Q8_0", 7.0), _speed("Q4_0", 9.0))
-    assert timed.speed.decode_tokens_per_second == (7.0, 7.0)
-    assert timed.speed.how == "measured"
-    assert timed.id != plain.id
-    assert fitted(_speed("Q4_0", 9.0)) == plain
-
-
-def test_fit_leaves_no_project_behind(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
-    assert CliRunner().invoke(cli, ["fit", "google/gemma-3-270m"]).exit_code in (0, 1)
-    assert not (tmp_path / ".freehold").exists()
-    (tmp_path / "freehold.toml").write_text("[app")
-    result = CliRunner().invoke(cli, ["fit", "google/gemma-3-270m"])
-    assert result.exit_code in (0, 1)
-    assert "measured speeds are left out" in result.stderr
 
 
 @pytest.mark.parametrize("said", ["", " ", "file:", "ollama:", "hf:"])

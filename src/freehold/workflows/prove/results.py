@@ -1,0 +1,123 @@
+"""What an evaluation leaves: its id, figures, files and records, and how often the same items were evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import stdev
+
+import msgspec
+from scipy.stats import t as student
+
+from freehold import files
+from freehold.evals.comparing import SideBySide
+from freehold.evals.frozen import read_frozen
+from freehold.stats.binary import wilson_limits
+from freehold.store import Store
+from freehold.types.dataset import Dataset, SplitName
+from freehold.types.evaluated import Evaluation, ItemResult, Measured, UntrainedBaseline
+from freehold.types.evaluation import EvalResult, Task
+from freehold.types.record import content_id
+from freehold.workflows.project import Project
+
+DISAGREEMENTS_KEPT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """How often a dataset's held-out samples are evaluated: every look at the same items spends some of alpha.
+
+    `earlier` are the ids of the evaluations so far, oldest first; `planned` is how many share alpha. More than those
+    cannot promote.
+    """
+
+    earlier: tuple[str, ...] = ()
+    planned: int = 1
+
+    @classmethod
+    def of(cls, store: Store, dataset: Dataset, *, planned: int = 1) -> Looks:
+        """The looks the store knows of."""
+        return cls(
+            tuple(one.id for one in store.records(Evaluation) if one.dataset_id == dataset.id), planned
+        )
+
+    def count(self, id: str) -> int:
+        """Which look this evaluation is, the first being 1; the same evaluation again is the same look."""
+        return (self.earlier.index(id) if id in self.earlier else len(self.earlier)) + 1
+
+    def unplanned(self, id: str) -> int:
+        """Which look this is where it is beyond the plan, 1 where it is within it."""
+        count = self.count(id)
+        return count if count > self.planned else 1
+
+
+def evaluation_id(items: str, task: Task, results: SideBySide) -> str:
+    """Id of what was measured: the items, the task, all answers and scores; not how long they took."""
+    seen = [
+        [one.output, one.score.value, other.output, other.score.value]
+        for one, other in zip(results.incumbent, results.candidate, strict=True)
+    ]
+    return content_id([items, task, seen])
+
+
+def measured(results: Sequence[EvalResult], alpha: float) -> Measured:
+    """The mean of the scored ones, with the two-sided 1 − 2·alpha interval: Wilson's for 0/1, else Student's t."""
+    values = [one.score.value for one in results if one.score.value is not None]
+    n, level = len(values), 1 - 2 * alpha
+    mean = sum(values) / n if values else None
+    if mean is not None and all(value in (0.0, 1.0) for value in values):
+        low, high = wilson_limits(sum(values), n, alpha)
+        return Measured(n=n, mean=mean, ci_low=low, ci_high=high, level=level, method="wilson")
+    if mean is None or n < 2:
+        return Measured(n=n, mean=mean, ci_low=None, ci_high=None, level=level, method="t")
+    half = float(student.ppf(1 - alpha, n - 1)) * stdev(values) / n**0.5
+    return Measured(n=n, mean=mean, ci_low=mean - half, ci_high=mean + half, level=level, method="t")
+
+
+def baseline(results: Sequence[EvalResult]) -> UntrainedBaseline:
+    """What the base scores without the adapter."""
+    values = [one.score.value for one in results if one.score.value is not None]
+    return UntrainedBaseline(
+        n=len(values),
+        mean=sum(values) / len(values) if values else None,
+        format_failures=sum(not one.score.format_ok for one in results),
+    )
+
+
+def write_results(path: Path, results: SideBySide) -> Path:
+    """Write the results file. Raises `StorageError`."""
+    lines = (
+        ItemResult(sample=sample, reference=reference, incumbent=one, candidate=other)
+        for sample, reference, one, other in zip(
+            results.samples, results.references, results.incumbent, results.candidate, strict=True
+        )
+    )
+    with files.writing(
+        f"{path}: results cannot be written",
+        hint="free some space or check who owns the folder, then run the command again",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    return path
+
+
+def frozen_file(project: Project, dataset_id: str, split: SplitName = "held_out") -> Path:
+    """Where a split's frozen answers are."""
+    return project.state / "frozen" / f"{dataset_id}-{split}.jsonl"
+
+
+def frozen_answers(project: Project, dataset: Dataset) -> dict[str, tuple[str, ...]]:
+    """The incumbent's answers to held-out samples that `freehold freeze` recorded, by sample id."""
+    return read_frozen(frozen_file(project, dataset.id))
+
+
+def keep(store: Store, made: Evaluation, looks: Looks) -> None:
+    """Keep an evaluation's records; one that is there keeps its place in the order of looks."""
+    comparison = made.comparison
+    made_from = [made.dataset_id]
+    if comparison is not None:
+        store.put(comparison, made_from=comparison.made_from)
+        made_from.append(comparison.id)
+    if made.id not in looks.earlier:
+        store.put(made, made_from=made_from)

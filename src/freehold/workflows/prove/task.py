@@ -1,0 +1,60 @@
+"""The task of an evaluation: what `freehold.toml` says, with what is asked for on the command line instead."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from freehold.errors import ConfigError, UsageError
+from freehold.types.config import TaskConfig, parse
+from freehold.types.evaluation import Task
+from freehold.workflows.project import Project
+
+
+def task_of(
+    project: Project,
+    *,
+    scorer: str | None = None,
+    options: dict[str, Any] | None = None,
+    margin: float | None = None,
+    alpha: float | None = None,
+) -> Task:
+    """The task of `freehold.toml`, with what is asked for here instead. Options belong to a scorer: another one
+    starts without the file's. A `scorer` that ends in ``.toml`` is a file with a `[task]` table, taken whole.
+
+    Raises `ConfigError` for a file that can't be read or says something unknown, and `UsageError` for a margin or
+    alpha that cannot be: before anything is asked, not after everything was.
+    """
+    if margin is not None and not 0 < margin < 1:
+        raise UsageError(
+            f"margin is {margin:g}, expected above 0 and below 1",
+            hint="the margin is the largest drop you accept, on the score's scale: 0.02 is two points",
+        )
+    if alpha is not None and not 0 < alpha < 0.5:
+        raise UsageError(f"alpha is {alpha:g}, expected between 0 and 0.5", hint="0.025 is the usual choice")
+    told = project.config.task
+    if scorer is not None and scorer.endswith(".toml"):
+        told, scorer = _task_in(Path(scorer)), None
+    kept = told.options if scorer in (None, told.scorer) else {}
+    return Task(
+        name=project.config.app.name,
+        scorer=scorer or told.scorer,
+        margin=told.margin if margin is None else margin,
+        alpha=told.alpha if alpha is None else alpha,
+        group_by=told.group_by,
+        slices=told.slices,
+        options=kept | (options or {}),
+        max_tokens=told.max_tokens,
+    )
+
+
+def _task_in(path: Path) -> TaskConfig:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not valid UTF-8") from None
+    named = "" if re.search(r"^\s*\[app\]", text, re.MULTILINE) else f'app.name = "{path.stem}"\n'
+    return parse(named + text, path=str(path)).task

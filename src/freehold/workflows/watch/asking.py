@@ -1,0 +1,102 @@
+"""A check's requests put to the incumbent, or to the candidate where the incumbent's answers are frozen, and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from freehold.evals.replay import Replayed, answers
+from freehold.evals.scoring import scorer_of
+from freehold.types.endpoint import Endpoint
+from freehold.types.evaluation import Task
+from freehold.types.progress import Progress
+from freehold.types.route import Route
+from freehold.workflows.project import Project
+from freehold.workflows.watch.plan import CheckPlan, request_cost
+
+
+class PeriodScores(NamedTuple):
+    """Differences of scores, candidate minus incumbent; how many pairs could not be scored; dollars spent (None:
+    nothing was paid for)."""
+
+    differences: list[float]
+    unscored: int
+    spent_usd: Decimal | None
+
+
+async def ask(
+    project: Project, route: Route, plan: CheckPlan, task: Task, *, url: str | None, progress: Progress
+) -> PeriodScores:
+    """Ask the side whose answers are not known yet, and score both. `url` is where the candidate answers."""
+    if not plan.samples:
+        return PeriodScores([], 0, None)
+    endpoint, model = _asked_side(project, route, plan, url)
+    progress.step(f"ask {model} {len(plan.samples)} requests")
+    replies = await answers(
+        endpoint,
+        model,
+        plan.samples,
+        task,
+        on_progress=lambda done, of: progress.update(done, of, unit="requests"),
+        parameters=lambda sample: plan.parameters.get(sample.id, {}),
+    )
+    differences, unscored = [], 0
+    async with scorer_of(task) as scorer:
+        for sample, known_answer, reply in zip(plan.samples, plan.known, replies, strict=True):
+            new_answer = reply.answer.output if reply.answer.fault != "infrastructure" else None
+            live = plan.against == "live"
+            incumbent, candidate = (new_answer, known_answer) if live else (known_answer, new_answer)
+            if incumbent is None or (candidate is None and not live):
+                unscored += 1
+                continue
+            reference = sample.gold if sample.gold is not None else incumbent
+            candidate_score = (
+                (await scorer.score(sample, candidate, reference)).value if candidate is not None else 0.0
+            )
+            incumbent_score = (
+                1.0 if sample.gold is None else (await scorer.score(sample, incumbent, reference)).value
+            )
+            if candidate_score is None or incumbent_score is None:
+                unscored += 1
+            else:
+                differences.append(max(-1.0, min(1.0, candidate_score - incumbent_score)))
+    return PeriodScores(differences, unscored, _spent(project, plan, replies))
+
+
+def _spent(project: Project, plan: CheckPlan, replies: Sequence[Replayed]) -> Decimal | None:
+    if plan.against == "frozen":
+        return None
+    total = Decimal(0)
+    for reply in replies:
+        usage = reply.answer.usage
+        if not reply.cached and usage is not None and usage.prompt_tokens is not None:
+            total += request_cost(
+                project, usage.prompt_tokens, usage.completion_tokens or 0, usage.cached_prompt_tokens or 0
+            )
+    return total
+
+
+def _asked_side(project: Project, route: Route, plan: CheckPlan, url: str | None) -> tuple[Endpoint, str]:
+    incumbent = project.config.incumbent
+    if plan.against == "live":
+        assert incumbent is not None and incumbent.base_url is not None
+        base = incumbent.base_url.rstrip("/").removesuffix("/v1")
+        name = route.incumbent.model or incumbent.model
+        return (
+            Endpoint(
+                name="incumbent",
+                engine="remote",
+                base_url=base,
+                api=incumbent.api,
+                api_key_env=incumbent.api_key_env,
+            ),
+            name,
+        )
+    assert route.candidate is not None
+    settings = project.settings
+    base = url or f"http://{settings.host}:{project.config.serve.port or settings.port}"
+    return (
+        Endpoint(name="candidate", engine="remote", base_url=base.rstrip("/").removesuffix("/v1")),
+        route.candidate.model or route.model,
+    )

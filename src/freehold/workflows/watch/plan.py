@@ -1,0 +1,138 @@
+"""What a check of a promoted route asks, chosen at random within a budget, and what it costs at most."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import msgspec
+
+from freehold.costs.prices import TokenPrice, request_price
+from freehold.datasets import building
+from freehold.datasets.building import Recipe, answer_of, sample_of
+from freehold.errors import UsageError
+from freehold.evals.chat.requests import recorded_parameters
+from freehold.evals.frozen import with_frozen
+from freehold.store import Store
+from freehold.types.config import WatchConfig
+from freehold.types.dataset import Sample
+from freehold.types.serving.rollout import Against
+from freehold.types.trace import Trace
+from freehold.workflows.data.dataset import find_dataset
+from freehold.workflows.project import Project
+from freehold.workflows.prove.results import frozen_answers
+from freehold.workflows.prove.task import task_of
+from freehold.workflows.shift.rollout.ledger import unit_of
+
+
+class CheckPlan(NamedTuple):
+    """What a check will ask, and what it will cost at most. `estimated_usd` is None where nothing is paid for."""
+
+    against: Against
+    samples: list[Sample]
+    known: list[str | None]
+    """One side's answers, which are not asked for: the candidate's (live), or the incumbent's (frozen)."""
+    estimated_usd: Decimal | None
+    notes: tuple[str, ...]
+    parameters: dict[str, dict[str, Any]] = {}
+    """A sample's own request parameters, where it was captured with some."""
+
+
+def plan_check(
+    project: Project, store: Store, recent: Sequence[Trace], config: WatchConfig, *, seed: str
+) -> CheckPlan:
+    """Choose requests of `recent` traces at random, or samples whose answers are frozen, within the budget.
+
+    `seed` decides which are chosen. Raises `UsageError` when there is nothing to compare with, or no price to keep a
+    budget with.
+    """
+    incumbent = project.config.incumbent
+    can_ask = incumbent is not None and incumbent.base_url is not None
+    if config.against == "frozen" or (config.against == "auto" and not can_ask):
+        return _frozen_plan(project, store, config, seed)
+    if not can_ask:
+        raise UsageError("there is no incumbent to ask", hint="[incumbent] base_url; or --against frozen")
+    chosen: dict[str, Trace] = {}
+    fresh = [trace for trace in recent if _comparable(trace)]
+    # By a hash, so that the choice knows nothing of the answers; one request a user.
+    for trace in sorted(fresh, key=lambda trace: _random_order(seed, trace.id)):
+        chosen.setdefault(unit_of(trace), trace)
+    traces = list(chosen.values())[: config.requests]
+    kept, total = 0, Decimal(0)
+    for trace in traces:
+        cost = _expected_cost(project, trace)
+        if total + cost > config.budget_usd:
+            break
+        kept, total = kept + 1, total + cost
+    notes = []
+    if kept < len(traces):
+        notes.append(f"the budget of {config.budget_usd} USD is enough for {kept} of {len(traces)} requests")
+    if len(traces) < config.requests:
+        notes.append(f"{len(traces)} users asked in this period, {config.requests} were wanted")
+    recipe = Recipe(group_by=task_of(project).group_by)
+    samples = [sample_of(trace, recipe) for trace in traces[:kept]]
+    return CheckPlan(
+        "live",
+        samples,
+        [answer_of(trace) for trace in traces[:kept]],
+        total,
+        tuple(notes),
+        {
+            sample.id: recorded_parameters(trace.request)
+            for sample, trace in zip(samples, traces, strict=False)
+        },
+    )
+
+
+def _frozen_plan(project: Project, store: Store, config: WatchConfig, seed: str) -> CheckPlan:
+    dataset = find_dataset(store)
+    held_out = list(building.samples(dataset, "held_out"))
+    filled, _ = with_frozen(held_out, frozen_answers(project, dataset))
+    usable = [sample for sample in filled if sample.incumbent is not None]
+    if not usable:
+        raise UsageError(
+            "no answers of the incumbent are frozen",
+            hint="freehold freeze records them while it still exists; or set [incumbent] base_url",
+        )
+    samples = sorted(usable, key=lambda sample: _random_order(seed, sample.id))[: config.requests]
+    return CheckPlan("frozen", samples, [sample.incumbent for sample in samples], None, ())
+
+
+def _comparable(trace: Trace) -> bool:
+    return trace.kind == "chat" and trace.completeness == "complete" and trace.fallback is None
+
+
+def _expected_cost(project: Project, trace: Trace) -> Decimal:
+    """What asking the incumbent this is expected to cost, from what the candidate's answer took, twice as long."""
+    usage = trace.usage
+    prompt = (
+        usage.prompt_tokens if usage and usage.prompt_tokens else len(msgspec.json.encode(trace.request)) // 3
+    )
+    answer = usage.completion_tokens if usage and usage.completion_tokens else 256
+    return request_cost(project, prompt, 2 * answer)
+
+
+def request_cost(project: Project, prompt: int, completion: int, cached: int = 0) -> Decimal:
+    """Dollars the incumbent takes for a request of so many tokens. Raises `UsageError` where no price is known."""
+    incumbent = project.config.incumbent
+    assert incumbent is not None
+    flat = incumbent.price
+    try:
+        return request_price(
+            incumbent.model,
+            prompt_tokens=prompt,
+            completion_tokens=completion,
+            cached_prompt_tokens=cached,
+            flat=None if flat is None else TokenPrice(flat.prompt, flat.completion, flat.cached_prompt),
+        )
+    except UsageError:
+        raise UsageError(
+            f"no price of {incumbent.model} is known, so no budget can be kept",
+            hint="[incumbent] price = { prompt = 2.5, completion = 10 } (dollars per million tokens)",
+        ) from None
+
+
+def _random_order(seed: str, id: str) -> bytes:
+    return hashlib.blake2b(f"{seed}:{id}".encode(), digest_size=8).digest()

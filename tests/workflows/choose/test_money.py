@@ -1,0 +1,94 @@
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from click.testing import CliRunner
+
+from freehold.cli.main import cli
+from freehold.store import open_store
+from freehold.types.config import parse
+from freehold.types.cost import Range
+from freehold.types.trace import Trace, Usage
+from freehold.workflows.choose.assess import assess
+from freehold.workflows.choose.cost import LOOKED_UP, MachinePrice
+from freehold.workflows.choose.money import with_costs
+from freehold.workflows.fit.machine import find_machine
+from freehold.workflows.project import open_project
+
+pytest.importorskip("genai_prices", reason="needs the extra 'costs'")
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    return open_project()
+
+
+def test_assess_has_a_money_column_and_a_sentence(project, monkeypatch):
+    (project.root / "freehold.toml").write_text('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\n')
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    with open_store(f"sqlite:///{project.state}/freehold.sqlite") as store:
+        store.add_traces(
+            Trace(
+                id=f"t{number}", at=start + timedelta(hours=number), source="import:x", model="gpt-4o",
+                request={"messages": [{"role": "user", "content": "hi"}]},
+                response={"choices": [], "usage": {"completion_tokens_details": {"reasoning_tokens": 7}}},
+                usage=Usage(prompt_tokens=800, completion_tokens=120),
+            )
+            for number in range(48)
+        )  # fmt: skip
+    arguments = ["assess", "Qwen/Qwen3-8B", "--machine", "L4"]
+    result = CliRunner().invoke(cli, [*arguments, "--usd-per-hour", "0.6-0.9", "--json"])
+    record = json.loads(result.stdout)
+    assert record["advice"] == "stay"  # a few hundred requests a month never pay a machine
+    assert record["money"].startswith("Stay on the API")
+    assert float(record["rows"][0]["usd_per_month"][0]) == pytest.approx(0.6 * 730.5)
+    more = CliRunner().invoke(cli, [*arguments, "--usd-per-hour", "0.6", "--requests-per-month", "3000000"])
+    assert "Leave: gpt-4o costs" in more.stdout
+    assert "/month" in more.stdout
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = CliRunner().invoke(cli, [*arguments, "--usd-per-hour", "0.6-0.9"]).stdout.splitlines()
+    at = next(at for at, line in enumerate(narrow) if "Qwen/Qwen3-8B" in line)
+    assert narrow[at - 1].endswith("tokens/s")
+    assert max(map(len, narrow[at - 1 : at + 2])) < 80
+    assert narrow[at + 1].strip() == "· $438–657 a month"
+
+
+def test_assess_says_what_is_missing_for_money(project):
+    result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
+    assert "not decidable by cost: no [incumbent]" in result.stdout
+    (project.root / "freehold.toml").write_text('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\n')
+    result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
+    assert "no traffic to price" in result.stdout
+    assert CliRunner().invoke(cli, ["assess", "--usd-per-hour", "x"]).exit_code == 2
+
+
+def test_excluded_models_cost_nothing_and_without_a_price_no_column_is_filled(project):
+    rows = list(assess(project, machine_spec="L4", models=("Qwen/Qwen3-8B", "deepseek-ai/DeepSeek-V3")).rows)
+    assert [row.outcome for row in rows] == ["shortlisted", "excluded"]
+    config = parse('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\n')
+    paying = replace(project, config=config)
+    with open_store(paying.store_url) as store:
+        store.add_traces(
+            Trace(
+                id=f"t{number}", at=datetime(2026, 11, 1, tzinfo=UTC) + timedelta(hours=number), source="import:x",
+                model="gpt-4o", request={"messages": []}, response={"choices": []},
+                usage=Usage(prompt_tokens=800, completion_tokens=120),
+            )
+            for number in range(48)
+        )  # fmt: skip
+    machine, rented = (
+        find_machine("L4", paying.settings),
+        MachinePrice(Range(low=Decimal(1), high=Decimal(2))),
+    )
+    costed, money = with_costs(paying, rows, machine, rented, None)
+    assert [row.usd_per_month is None for row in costed] == [False, True]
+    assert money.advice == "stay" and money.bill is not None
+    unpriced, money = with_costs(paying, rows, machine, LOOKED_UP, None)
+    assert unpriced == rows
+    assert money.advice is None and "what L4 costs is not known" in money.sentence
+    _, money = with_costs(paying, rows[1:], machine, rented, None)
+    assert "no model is left whose speed is known" in money.sentence

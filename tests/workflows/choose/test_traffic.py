@@ -1,0 +1,104 @@
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from freehold.costs.prices import TokenPrice
+from freehold.errors import UsageError
+from freehold.settings import load
+from freehold.store import open_store
+from freehold.types.config import parse
+from freehold.types.trace import Trace, Usage
+from freehold.workflows.choose.traffic import StatedTraffic, price_traffic
+from freehold.workflows.project import Project
+
+pytest.importorskip("genai_prices", reason="needs the extra 'costs'")
+
+FLAT = TokenPrice(Decimal(2), Decimal(10))
+"""Dollars per million tokens of prompts and of answers."""
+START = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(
+        tmp_path, parse('[app]\nname = "t"\n'), load({"FREEHOLD_HOME": str(tmp_path / "home")}), None
+    )
+
+
+def trace(number, *, model="gpt-4o", **fields):
+    return Trace(
+        **{
+            "id": f"t{number}",
+            "at": START + timedelta(hours=number),
+            "source": "import:x",
+            "model": model,
+            "request": {"messages": [{"role": "user", "content": "hi"}]},
+            "response": {"choices": []},
+            "usage": Usage(prompt_tokens=1000, completion_tokens=100),
+        }
+        | fields
+    )
+
+
+def fill(project, traces):
+    with open_store(project.store_url) as store:
+        store.add_traces(traces)
+
+
+def test_stated_traffic_is_priced_as_one_request(project):
+    stated = StatedTraffic(Decimal(1000), Decimal(1000), Decimal(100))
+    found = price_traffic(project, "gpt-4o", stated, FLAT)
+    assert found.bill.usd_per_request.low == Decimal("0.003")  # 1000 x $2 + 100 x $10, per million
+    assert found.bill.usd_per_month.low == 3
+    assert (found.bill.model, found.bill.basis, found.made_from) == ("gpt-4o", "prices as stated", ())
+
+
+def test_batches_cost_half(project):
+    stated = StatedTraffic(Decimal(1000), Decimal(1000), Decimal(100), batch_share=1.0)
+    assert price_traffic(project, "gpt-4o", stated, FLAT).bill.usd_per_request.low == Decimal("0.0015")
+
+
+def test_traffic_stated_in_part_is_an_error(project):
+    with pytest.raises(UsageError, match="stated in part"):
+        price_traffic(project, "gpt-4o", StatedTraffic(prompt_tokens=Decimal(5)))
+
+
+def test_traces_are_priced_one_by_one_and_mirrored_ones_left_out(project):
+    fill(project, [*(trace(n) for n in range(48)), trace(60, parent_id="t1")])
+    found = price_traffic(project, "gpt-4o", flat=FLAT)
+    assert found.bill.usd_per_request.low == Decimal("0.003")
+    assert found.bill.basis == "prices as stated, 48 of 48 traces priced one by one"
+    assert found.made_from[0].startswith("traces:")
+    assert price_traffic(project, "gpt-4o").bill.basis.startswith("prices of genai-prices ")
+
+
+def test_a_snapshot_and_its_alias_count_as_one_model(project):
+    models = ("gpt-4o", "openai/gpt-4o-2024-08-06", "gpt-4o-mini", "gpt-4o-latest")
+    fill(project, [trace(n, model=models[n % 4]) for n in range(48)])
+    basis = price_traffic(project, "gpt-4o", flat=FLAT).bill.basis
+    assert "12 of them were of other models (gpt-4o-mini 12) and are priced as gpt-4o" in basis
+
+
+def test_hidden_reasoning_counts_up_to_the_answer_it_is_part_of(project):
+    usage = {"completion_tokens_details": {"reasoning_tokens": 70}}
+    fill(project, [trace(n, response={"choices": [], "usage": usage}) for n in range(48)])
+    assert price_traffic(project, "gpt-4o", flat=FLAT).traffic.reasoning_tokens == 70
+
+
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        (StatedTraffic(batch_share=1.5), "a share of 1.5 in batches"),
+        (StatedTraffic(peak_factor=0.5), "the busiest hour is 0.5 ×"),
+    ],
+)
+def test_what_is_stated_on_top_of_traces_must_make_sense(project, stated, message):
+    fill(project, [trace(n) for n in range(48)])
+    with pytest.raises(UsageError, match=message):
+        price_traffic(project, "gpt-4o", stated, FLAT)
+
+
+def test_no_traffic_is_an_error(project):
+    with pytest.raises(UsageError, match="no traffic to price"):
+        price_traffic(project, "gpt-4o", flat=FLAT)

@@ -1,0 +1,84 @@
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from freehold.cli.main import cli
+from freehold.errors import UsageError
+from freehold.settings import load
+from freehold.types.config import FinetuneConfig
+from freehold.types.machine import Workload
+from freehold.workflows.fit.machine import find_machine
+from freehold.workflows.fit.training import FAST_BF16, SampleLengths, training_fit, value_bytes
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return load({"FREEHOLD_HOME": str(tmp_path)})
+
+
+def test_training_fits_and_names_its_parts(settings):
+    found = training_fit(
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        config=FinetuneConfig(),
+        lengths=SampleLengths(128),
+        settings=settings,
+    )
+    assert found.training == "lora"
+    assert found.workload == Workload(context_tokens=128, concurrency=32)
+    assert {"weights", "adapter", "gradients", "optimizer", "activations", "passing", "process"} <= {
+        part.name for part in found.parts
+    }
+    assert found.total_bytes == sum(part.bytes for part in found.parts)
+    assert found.fits
+
+
+def test_training_that_does_not_fit_says_what_would(settings):
+    found = training_fit(
+        "Qwen/Qwen3-4B",
+        config=FinetuneConfig(method="qlora"),
+        lengths=SampleLengths(2048),
+        settings=settings,
+        machine=find_machine("L4", settings),
+    )
+    assert not found.fits
+    assert any("pack_tokens = 2048" in way for way in found.ways_out)
+    assert found.largest_context_tokens is not None
+
+
+def test_full_training_of_what_is_too_large_names_lora(settings):
+    found = training_fit(
+        "Qwen/Qwen3-4B",
+        config=FinetuneConfig(method="full", batch_size=1),
+        lengths=SampleLengths(512),
+        settings=settings,
+        machine=find_machine("L4", settings),
+    )
+    assert not found.fits
+    assert any("--train lora" in way for way in found.ways_out)
+
+
+def test_a_gguf_is_not_quantized_a_second_time(settings, tmp_path):
+    from benchmarks import tiny_models
+
+    path = tmp_path / "tiny.gguf"
+    tiny_models.write(tiny_models.SHAPES["llama"], "Q8_0", path)
+    with pytest.raises(UsageError, match="quantized already"):
+        training_fit(str(path), config=FinetuneConfig(method="qlora"), settings=settings)
+
+
+def test_the_command_fits_training(tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path))
+    arguments = ["fit", "SmolLM2-135M-Instruct", "--train", "lora", "--context", "64"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    assert "trained (lora)" in result.stdout
+    assert "longest sample" in result.stdout
+
+
+def test_numbers_are_halved_where_the_machine_multiplies_them_fast(settings):
+    plain, gpu = find_machine("64GB", settings), find_machine("L4", settings)
+    fast = msgspec.structs.replace(plain, isa=FAST_BF16[:1])
+    config = FinetuneConfig()
+    assert [value_bytes(config, machine) for machine in (plain, gpu, fast)] == [4, 2, 2]
+    assert value_bytes(FinetuneConfig(precision="float32"), gpu) == 4
+    assert value_bytes(FinetuneConfig(precision="bf16"), plain) == 2

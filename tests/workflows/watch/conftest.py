@@ -1,0 +1,35 @@
+import msgspec
+import pytest
+from tests.workflows.shift.shifting import ROUTE, mirrored
+from tests.workflows.watch.watching import PROMOTED, Incumbent
+
+from freehold.store import open_store
+from freehold.workflows.project import open_project
+
+
+@pytest.fixture
+def incumbent():
+    server = Incumbent()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, incumbent):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOOK", f"{incumbent.url}/hook")
+    (tmp_path / "freehold.toml").write_text(
+        f'[app]\nname = "support"\n[incumbent]\nmodel = "gpt-4o"\nbase_url = "{incumbent.url}"\n'
+        "price = { prompt = 10, completion = 100 }\n"
+        '[task]\nscorer = "exact"\nmargin = 0.05\n[watch]\nrequests = 20\nwebhook_env = "HOOK"\n'
+    )
+    return open_project()
+
+
+@pytest.fixture
+def store(project):
+    with open_store(project.store_url) as store:
+        for number in range(40):
+            store.add_traces(mirrored(number))
+        store.save_route(msgspec.structs.replace(ROUTE, state="promoted"), who="ada", at=PROMOTED)
+        yield store

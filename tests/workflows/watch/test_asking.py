@@ -1,0 +1,48 @@
+import asyncio
+from decimal import Decimal
+
+import pytest
+from tests.workflows.prove.test_evaluate import sample
+from tests.workflows.shift.shifting import ROUTE
+
+from freehold.types.progress import Silent
+from freehold.workflows.prove.task import task_of
+from freehold.workflows.watch.asking import PeriodScores, ask
+from freehold.workflows.watch.plan import CheckPlan
+
+LIVE = CheckPlan("live", [sample(n, gold=None) for n in range(4)], ["refund"] * 4, Decimal(1), ())
+
+
+@pytest.fixture
+def scores(project, incumbent):
+    def run(plan, **changes):
+        return asyncio.run(
+            ask(project, ROUTE, plan, task_of(project), url=incumbent.url, progress=Silent(), **changes)
+        )
+
+    return run
+
+
+def test_nothing_planned_asks_nothing(scores, incumbent):
+    assert scores(LIVE._replace(samples=[], known=[])) == PeriodScores([], 0, None)
+    assert incumbent.seen == []
+
+
+def test_live_the_incumbent_is_asked_and_paid(scores, incumbent):
+    found = scores(LIVE._replace(known=["refund", "other", None, "refund"]))
+    assert found.differences == [0.0, -1.0, -1.0, 0.0], "a missing answer of the candidate counts as wrong"
+    assert found.spent_usd == 4 * (100 * Decimal(10) + 10 * Decimal(100)) / 1_000_000
+    assert {one["model"] for one in incumbent.seen} == {"gpt-4o"}
+
+
+def test_a_sample_asks_with_its_own_parameters(scores, incumbent):
+    scores(LIVE._replace(parameters={"s0000": {"temperature": 0.25}}))
+    assert [one.get("temperature") for one in incumbent.seen].count(0.25) == 1
+
+
+def test_frozen_the_candidate_is_asked_and_nothing_is_paid(scores, incumbent):
+    known = ["refund", "refund", None, "other"]
+    plan = LIVE._replace(against="frozen", known=known, samples=[sample(n, gold="refund") for n in range(4)])
+    found = scores(plan)
+    assert (found.differences, found.unscored, found.spent_usd) == ([0.0, 0.0, 1.0], 1, None)
+    assert {one["model"] for one in incumbent.seen} == {ROUTE.candidate.model or ROUTE.model}

@@ -1,0 +1,67 @@
+from decimal import Decimal
+
+import msgspec
+import pytest
+from tests.workflows.prove.test_evaluate import make_dataset, sample
+from tests.workflows.watch.watching import PROMOTED, week
+
+from freehold.errors import UsageError
+from freehold.evals.frozen import FrozenAnswers, write_frozen
+from freehold.workflows.prove.results import frozen_file
+from freehold.workflows.watch.plan import plan_check, request_cost
+
+
+@pytest.fixture
+def recent(store):
+    week(store, 1)
+    return store.latest_traces(100, since=PROMOTED, complete_only=False)
+
+
+def configured(project, **changes):
+    return msgspec.structs.replace(project.config.watch, **changes)
+
+
+def test_requests_are_chosen_by_the_seed_alone(project, store, recent):
+    config = project.config.watch
+    plan = plan_check(project, store, recent, config, seed="a")
+    assert plan == plan_check(project, store, list(reversed(recent)), config, seed="a")
+    assert plan.samples != plan_check(project, store, recent, config, seed="b").samples
+    assert (plan.against, len(plan.samples), plan.known) == ("live", 20, ["refund"] * 20)
+    assert plan.notes == () and plan.estimated_usd == Decimal("0.06")
+
+
+def test_a_failed_or_cut_request_is_not_asked_again(project, store, recent):
+    cut = [msgspec.structs.replace(trace, completeness="cut") for trace in recent[:30]]
+    plan = plan_check(project, store, [*cut, *recent[30:]], project.config.watch, seed="a")
+    assert len(plan.samples) == len(recent) - 30
+    assert f"{len(plan.samples)} users asked in this period, 20 were wanted" in plan.notes
+
+
+def test_a_budget_for_nothing_asks_nothing(project, store, recent):
+    plan = plan_check(project, store, recent, configured(project, budget_usd=Decimal(0)), seed="a")
+    assert plan.samples == [] and "enough for 0 of 20" in plan.notes[0]
+
+
+def test_the_price_is_that_of_the_project(project):
+    assert request_cost(project, 1_000_000, 1_000_000) == Decimal(110)
+
+
+def test_frozen_answers_are_compared_with_the_candidates(project, store, tmp_path):
+    dataset = make_dataset(tmp_path, [sample(n, incumbent=None) for n in range(30)])
+    store.put(dataset)
+    frozen = configured(project, against="frozen")
+    with pytest.raises(UsageError, match="no answers of the incumbent are frozen"):
+        plan_check(project, store, [], frozen, seed="a")
+    answers = [FrozenAnswers(sample_id=f"s{n:04}", answers=("yes",)) for n in range(25)]
+    write_frozen(frozen_file(project, dataset.id), answers)
+    plan = plan_check(project, store, [], frozen, seed="a")
+    assert (plan.against, plan.estimated_usd, plan.known) == ("frozen", None, ["yes"] * 20)
+
+
+def test_without_an_address_there_is_no_live_check(project, store, recent):
+    gone = msgspec.structs.replace(project.config.incumbent, base_url=None)
+    poor = type(project)(
+        project.root, msgspec.structs.replace(project.config, incumbent=gone), project.settings, None
+    )
+    with pytest.raises(UsageError, match="there is no incumbent to ask"):
+        plan_check(poor, store, recent, configured(project, against="live"), seed="a")
