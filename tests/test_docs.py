@@ -1,5 +1,7 @@
 """What the docs name exists, and what is made from code is up to date."""
 
+import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -72,3 +74,26 @@ def test_every_error_setting_and_command_is_documented():
     assert kinds and all(f"| `{kind.__name__}` |" in (reference / "errors.md").read_text() for kind in kinds)
     assert all(f"| `{s.variable}` |" in (reference / "settings.md").read_text() for s in SETTINGS)
     assert all(f"\n## freehold {name}\n" in (reference / "commands.md").read_text() for name in COMMANDS)
+
+
+WAYS = re.findall(
+    r"^\| (\w+) \| `([\w.]+)` \|", (ROOT / "docs" / "concepts" / "architecture.md").read_text(), re.MULTILINE
+)
+
+
+@pytest.mark.parametrize(("room", "name"), WAYS)
+def test_what_the_architecture_names_is_in_that_room(room, name):
+    first = name.partition(".")[0]
+    source = ROOT / "src"
+    modules = [
+        importlib.import_module(".".join(path.relative_to(source).with_suffix("").parts))
+        for path in sorted((source / "freehold" / room).rglob("*.py"))
+        if any(getattr(node, "name", None) == first for node in ast.parse(path.read_text()).body)
+    ]
+    inner = name.split(".")[1:]
+    assert modules
+    assert all(hasattr(getattr(module, first), each) for each in inner for module in modules)
+
+
+def test_four_records_go_their_way():
+    assert len(WAYS) > 40
