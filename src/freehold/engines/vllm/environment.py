@@ -179,7 +179,7 @@ class _Install:
             )
 
     def _environment(self) -> None:
-        if self.python.exists() and _runs([str(self.python), "-c", ""]):
+        if self.python.exists() and _succeeds([str(self.python), "-c", ""]):
             return
         self.progress.step("make the environment", note=str(self.python.parents[1]))
         shutil.rmtree(self.python.parents[1], ignore_errors=True)
@@ -188,7 +188,7 @@ class _Install:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise EngineError(
-                f"the environment could not be made: {_last(done.stderr or done.stdout)}",
+                f"the environment could not be made: {_last_line(done.stderr or done.stdout)}",
                 hint="Debian: apt-get install python3-venv",
             )
 
@@ -251,7 +251,8 @@ class _Install:
         lines = done.stdout.strip().splitlines()
         if done.returncode != 0 or not lines:
             raise EngineError(
-                f"vLLM was installed but does not import: {_last(done.stderr)}", hint=f"its log: {self.log}"
+                f"vLLM was installed but does not import: {_last_line(done.stderr)}",
+                hint=f"its log: {self.log}",
             )
         version, torch, transformers, device = json.loads(lines[-1])
         shutil.rmtree(self.place / "wheels", ignore_errors=True)
@@ -279,7 +280,9 @@ class _Install:
         lines = _run(command, {**os.environ, **pip.environment}, self._write, self._tell())
         if lines is None:
             return
-        said = next((line for line in reversed(lines) if line.startswith("ERROR:")), _last("\n".join(lines)))
+        said = next(
+            (line for line in reversed(lines) if line.startswith("ERROR:")), _last_line("\n".join(lines))
+        )
         said = said.removeprefix("ERROR:").strip()
         if any("no space left" in line.lower() for line in lines):
             raise StorageError(
@@ -375,10 +378,10 @@ def _run(
     return None if process.returncode == 0 else lines
 
 
-def _runs(command: list[str]) -> bool:
+def _succeeds(command: list[str]) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def _last(text: str) -> str:
+def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else "nothing was said"
