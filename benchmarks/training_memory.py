@@ -195,7 +195,7 @@ def run(case: Case, folder: Path, gguf: Path | None, steps: int) -> Row:
     for event in training.train(job):
         if event.kind in ("error", "start"):
             print("  ", event.message, flush=True)
-    adapter = training.finished(job)
+    adapter = training.finished_adapter(job)
     assert adapter is not None and adapter.peak_memory_bytes is not None
     load = TrainingLoad.of(
         config,

@@ -42,7 +42,7 @@ def test_two_workers_take_the_steps_of_one(tmp_path, tiny):
     list(training.train(alone))
     events = list(training.train(together))
     assert [event.step for event in events if event.kind == "step"] == list(range(1, 17))
-    one, two = training.finished(alone), training.finished(together)
+    one, two = training.finished_adapter(alone), training.finished_adapter(together)
     for (step, wanted), (other, found) in zip(one.curve, two.curve, strict=True):
         assert step == other
         assert found == pytest.approx(wanted, rel=1e-3), step
@@ -60,10 +60,10 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path, tiny):
         if event.kind == "step" and event.step == 5:
             break
     events.close()
-    assert training.finished(job) is None
+    assert training.finished_adapter(job) is None
     again = list(training.train(job))
     assert "resumed at step" in next(event.message for event in again if event.kind == "start")
-    assert training.finished(job).steps == 120
+    assert training.finished_adapter(job).steps == 120
 
 
 def test_what_cannot_be_trained_is_said_in_one_line(tmp_path, tiny):

@@ -31,7 +31,7 @@ def test_a_run_leaves_an_adapter_that_learned(tmp_path, tiny):
     assert [event.step for event in steps] == list(range(1, 121))
     assert steps[-1].loss < 0.7 * steps[0].loss
     assert events[-1].kind == "end"
-    adapter = training.finished(job)
+    adapter = training.finished_adapter(job)
     assert adapter is not None
     assert set(adapter.files) == {
         "adapter_model.safetensors", "adapter_config.json", "adapter.gguf", "chat_template.jinja",
@@ -85,7 +85,7 @@ def test_a_worker_killed_for_memory_goes_on_with_less_at_once(tmp_path, tiny, mo
     warning = next(event for event in events if event.kind == "warning")
     assert "2,048 tokens at once" in warning.message
     assert events[-1].kind == "end"
-    assert training.finished(job) is not None
+    assert training.finished_adapter(job) is not None
 
 
 @pytest.mark.slow
@@ -96,7 +96,7 @@ def test_closing_stops_the_worker_which_writes_a_checkpoint(tmp_path, tiny):
         if event.kind == "step" and event.step == 2:
             break
     events.close()
-    assert training.finished(job) is None
+    assert training.finished_adapter(job) is None
     state = checkpoint.load(Path(job.run_dir), job.id)
     assert state is not None
     assert state.position.step >= 2
@@ -105,13 +105,13 @@ def test_closing_stops_the_worker_which_writes_a_checkpoint(tmp_path, tiny):
 @pytest.mark.slow
 def test_a_finished_job_is_recognised_until_a_file_changes(tmp_path, tiny):
     job = make(tmp_path, tiny, config=msgspec.structs.replace(CONFIG, epochs=1.0))
-    assert training.finished(job) is None
+    assert training.finished_adapter(job) is None
     list(training.train(job))
-    adapter = training.finished(job)
+    adapter = training.finished_adapter(job)
     assert adapter is not None
     path = Path(adapter.path) / "adapter.gguf"
     path.write_bytes(path.read_bytes()[:-1])
-    assert training.finished(job) is None
+    assert training.finished_adapter(job) is None
 
 
 @pytest.mark.slow
@@ -128,7 +128,7 @@ def test_early_stopping_keeps_the_best(tmp_path, tiny):
     losses = [event.loss for event in events if event.kind == "eval"]
     assert len(losses) < 40
     assert losses[-1] > min(losses)
-    adapter = training.finished(job)
+    adapter = training.finished_adapter(job)
     assert adapter.metadata["validation_loss"] == min(losses)
     assert adapter.steps < 80
 
@@ -152,7 +152,7 @@ def test_qlora_trains_on_a_small_base(tmp_path, tmp_path_factory, tokenizer):
         )
         steps = [event for event in training.train(job) if event.kind == "step"]
         assert steps[-1].loss < 0.7 * steps[0].loss
-        adapters[method] = training.finished(job).metadata
+        adapters[method] = training.finished_adapter(job).metadata
     assert adapters["qlora"]["layers"] == "modules"
     # The embedding stays as it is (336 × 64 weights in bf16); of the layers, 4-bit takes well under 45 %.
     embedding = 336 * 64 * 2

@@ -120,7 +120,7 @@ def _encode(tokenizer: Tokenizer, sample: Sample, train_on: TrainOn) -> Encoded:
         raise _RejectError("no_target", "neither gold nor an incumbent's answer")
     conversation = [_plain(message) for message in turns]
     _check_order(conversation)
-    trained = _trained(turns, train_on)
+    trained = _trained_positions(turns, train_on)
     ids: list[int] = []
     mask: list[bool] = []
     done = ""
@@ -144,7 +144,7 @@ def _encode(tokenizer: Tokenizer, sample: Sample, train_on: TrainOn) -> Encoded:
     return Encoded(sample.id, tuple(ids), tuple(mask))
 
 
-def _trained(turns: list[Message], train_on: TrainOn) -> list[int]:
+def _trained_positions(turns: list[Message], train_on: TrainOn) -> list[int]:
     """Places of the assistant messages to learn: a message's own weight decides, then `train_on`.
 
     The weights are OpenAI's (0 or 1). Any above 0 counts as 1: every token learned counts the same.

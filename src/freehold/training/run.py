@@ -38,7 +38,7 @@ _KEPT_SHAPES = 256
 _FEWEST_PACK_TOKENS = 256
 
 
-def finished(job: jobs.Job) -> Adapter | None:
+def finished_adapter(job: jobs.Job) -> Adapter | None:
     """This job's adapter, when it exists and its files are whole."""
     adapter = read_manifest(Path(job.adapter_dir))
     if adapter is None or adapter.metadata.get("job") != job.id:

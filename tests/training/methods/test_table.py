@@ -69,6 +69,6 @@ def test_a_worker_leaves_a_whole_adapter(tmp_path, job, name):
     made = training.make(config=config, dataset=dataset, base=job.base, out_dir=tmp_path, name=name)
     events = list(training.train(made))
     assert events[-1].kind == "end"
-    adapter = training.finished(made)
+    adapter = training.finished_adapter(made)
     assert ("model.safetensors" in adapter.files) == (name == "full")
     assert adapter.config.method == config.method

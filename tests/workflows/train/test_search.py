@@ -40,7 +40,7 @@ class Trained:
         from freehold import training
 
         job = training.make(config=config, dataset=dataset, base=base, out_dir=out_dir, name=name)
-        done = training.finished(job)
+        done = training.finished_adapter(job)
         if done is not None:
             return done
         self.made.append(config)

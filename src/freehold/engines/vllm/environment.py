@@ -182,7 +182,7 @@ class _Install:
             )
 
     def _environment(self) -> None:
-        if self.python.exists() and _runs([str(self.python), "-c", ""]):
+        if self.python.exists() and _succeeds([str(self.python), "-c", ""]):
             log.info("%s: the environment in %s is there, going on in it", self.name, self.place)
             return
         log.info("%s: making an environment in %s", self.name, self.place)
@@ -193,7 +193,7 @@ class _Install:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise EngineError(
-                f"the environment could not be made: {_last(done.stderr or done.stdout)}",
+                f"the environment could not be made: {_last_line(done.stderr or done.stdout)}",
                 hint="Debian: apt-get install python3-venv",
             )
 
@@ -256,7 +256,8 @@ class _Install:
         lines = done.stdout.strip().splitlines()
         if done.returncode != 0 or not lines:
             raise EngineError(
-                f"vLLM was installed but does not import: {_last(done.stderr)}", hint=f"its log: {self.log}"
+                f"vLLM was installed but does not import: {_last_line(done.stderr)}",
+                hint=f"its log: {self.log}",
             )
         version, torch, transformers, device = json.loads(lines[-1])
         shutil.rmtree(self.place / "wheels", ignore_errors=True)
@@ -287,7 +288,9 @@ class _Install:
         if lines is None:
             return
         log.info("%s: pip could not %s, its log is %s", self.name, step, self.log)
-        said = next((line for line in reversed(lines) if line.startswith("ERROR:")), _last("\n".join(lines)))
+        said = next(
+            (line for line in reversed(lines) if line.startswith("ERROR:")), _last_line("\n".join(lines))
+        )
         said = said.removeprefix("ERROR:").strip()
         if any("no space left" in line.lower() for line in lines):
             raise StorageError(
@@ -383,10 +386,10 @@ def _run(
     return None if process.returncode == 0 else lines
 
 
-def _runs(command: list[str]) -> bool:
+def _succeeds(command: list[str]) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def _last(text: str) -> str:
+def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else "nothing was said"

@@ -41,7 +41,7 @@ def require() -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _without_deprecations() -> Iterator[None]:
     """Hide deprecations that the libraries report about each other."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
@@ -60,7 +60,7 @@ class PreferenceTrainer(TrainerBase):
         self.path = f"modules, loss by TRL ({config.method})"
         base.model.set_attn_implementation("sdpa")
         torch.manual_seed(config.seed)
-        with _quiet(), lora.attaching():
+        with _without_deprecations(), lora.attaching():
             self._trl = _dpo(base, config) if config.method == "dpo" else _kto(base, config)
         self.model = self._trl.model
         super().__init__(self.model, base.device, config)
@@ -78,7 +78,7 @@ class PreferenceTrainer(TrainerBase):
         self.model.train()
         loss, tokens = 0.0, 0.0
         for part in self._parts(samples):
-            with _quiet():
+            with _without_deprecations():
                 computed = self._trl.compute_loss(self.model, self._inputs(part)) * len(part)
             torch.autograd.backward(computed)
             loss += float(computed.detach())
@@ -98,18 +98,18 @@ class PreferenceTrainer(TrainerBase):
         with torch.no_grad():
             for part in self._parts(samples):
                 self._trl._metrics["eval"].clear()
-                with _quiet():
+                with _without_deprecations():
                     computed = self._trl.compute_loss(self.model, self._inputs(part))
                 if not math.isfinite(float(computed)):
                     raise TrainingError(
                         f"the validation loss is {float(computed)}", hint="lower learning_rate"
                     )
                 loss += float(computed) * len(part)
-                right += self._right(part)
+                right += self._right_count(part)
         loss, right, count = group.totals(loss, right, len(samples))
         return ValidationResult(loss / count, right / count)
 
-    def _right(self, part: Sequence[Any]) -> float:
+    def _right_count(self, part: Sequence[Any]) -> float:
         metrics = self._trl._metrics["eval"]
         if self.config.method == "dpo":
             return float(metrics["rewards/accuracies"][-1]) * len(part)
@@ -135,11 +135,11 @@ class PreferenceTrainer(TrainerBase):
 
     def _inputs(self, part: Sequence[Any]) -> dict[str, Any]:
         if self.config.method == "dpo":
-            rows = [_pair(one) for one in part]
+            rows = [_pair_row(one) for one in part]
         else:
             # The KL term is estimated on answers to other prompts: those of the batch, moved on by one.
             others = [part[-1].completion, *(one.completion for one in part[:-1])]
-            rows = [_judged(one, other) for one, other in zip(part, others, strict=True)]
+            rows = [_judged_row(one, other) for one, other in zip(part, others, strict=True)]
         found: dict[str, torch.Tensor] = self._trl.data_collator(rows)
         return {name: tensor.to(self.base.device) for name, tensor in found.items()}
 
@@ -154,7 +154,7 @@ class PreferenceTrainer(TrainerBase):
         return parts
 
 
-def _pair(one: PreferencePair) -> dict[str, Any]:
+def _pair_row(one: PreferencePair) -> dict[str, Any]:
     return {
         "prompt_ids": list(one.prompt),
         "chosen_ids": list(one.chosen),
@@ -162,7 +162,7 @@ def _pair(one: PreferencePair) -> dict[str, Any]:
     }
 
 
-def _judged(one: JudgedAnswer, other: tuple[int, ...]) -> dict[str, Any]:
+def _judged_row(one: JudgedAnswer, other: tuple[int, ...]) -> dict[str, Any]:
     return {
         "prompt_ids": list(one.prompt),
         "completion_ids": list(one.completion),
@@ -196,7 +196,7 @@ def _dpo(base: Base, config: FinetuneConfig) -> Any:
         def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
             return dataset  # the rows are tokens already
 
-    row = _pair(PreferencePair("", (0,), (0,), (0,)))
+    row = _pair_row(PreferencePair("", (0,), (0,), (0,)))
     return Dpo(
         model=base.model,
         args=trl.DPOConfig(**_arguments(config, base)),
@@ -215,7 +215,7 @@ def _kto(base: Base, config: FinetuneConfig) -> Any:
         def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
             return dataset  # the rows are tokens already
 
-    row = _judged(JudgedAnswer("", (0,), (0,), True), (0,))
+    row = _judged_row(JudgedAnswer("", (0,), (0,), True), (0,))
     return Kto(
         model=base.model,
         args=trl.KTOConfig(**_arguments(config, base)),

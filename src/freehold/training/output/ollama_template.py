@@ -45,20 +45,20 @@ def infer_pieces(render: Render) -> Pieces | None:
 
     try:
         pieces = _pieces(render)
-        return pieces if pieces is not None and _holds(render, pieces) else None
+        return pieces if pieces is not None and _reproduces(render, pieces) else None
     except (jinja2.TemplateError, ValueError, KeyError, TypeError):
         return None  # a `ValueError` also where a message's text is not written at all
 
 
-def _say(*parts: tuple[str, str]) -> Chat:
+def _chat(*parts: tuple[str, str]) -> Chat:
     return [{"role": role, "content": text} for role, text in parts]
 
 
 def _pieces(render: Render) -> Pieces | None:
-    system = render(_say(("system", _MARK + "s"), ("user", _MARK + "u")), False)
-    alone = render(_say(("user", _MARK + "u")), False)
-    two = render(_say(("user", _MARK + "u"), ("assistant", _MARK + "a"), ("user", _MARK + "v")), False)
-    asked = render(_say(("user", _MARK + "u")), True)
+    system = render(_chat(("system", _MARK + "s"), ("user", _MARK + "u")), False)
+    alone = render(_chat(("user", _MARK + "u")), False)
+    two = render(_chat(("user", _MARK + "u"), ("assistant", _MARK + "a"), ("user", _MARK + "v")), False)
+    asked = render(_chat(("user", _MARK + "u")), True)
     if not asked.startswith(alone):
         return None
     before_system, rest = system.split(_MARK + "s", 1)
@@ -71,7 +71,7 @@ def _pieces(render: Render) -> Pieces | None:
     before_assistant = first[len(after_user) :]
     # What stands between an answer and the next question is the answer's end and the question's beginning. Most
     # templates end all turns alike; that cut comes first.
-    usual = len(middle) - _shared(middle, after_user)
+    usual = len(middle) - _common_length(middle, after_user)
     for size in (usual, *reversed(range(len(middle) + 1))):
         before_user = middle[len(middle) - size :]
         if not (between.endswith(before_user) and before_alone.endswith(before_user)):
@@ -86,24 +86,24 @@ def _pieces(render: Render) -> Pieces | None:
             },
             answer=asked[len(alone) :],
         )
-        if _holds(render, pieces):
+        if _reproduces(render, pieces):
             return pieces
     return None
 
 
-def _shared(one: str, other: str) -> int:
+def _common_length(one: str, other: str) -> int:
     """Characters two texts begin with alike."""
     return next(
         (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
     )
 
 
-def _holds(render: Render, pieces: Pieces) -> bool:
+def _reproduces(render: Render, pieces: Pieces) -> bool:
     chats = [
-        _say(("user", "Hello?")),
-        _say(("system", "Be brief."), ("user", "What is 2 + 2?")),
-        _say(("user", "One"), ("assistant", "Two"), ("user", "Three")),
-        _say(
+        _chat(("user", "Hello?")),
+        _chat(("system", "Be brief."), ("user", "What is 2 + 2?")),
+        _chat(("user", "One"), ("assistant", "Two"), ("user", "Three")),
+        _chat(
             ("system", "S"),
             ("user", "A"),
             ("assistant", "B"),

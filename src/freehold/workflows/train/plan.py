@@ -46,17 +46,17 @@ class _TokenizedSplit(NamedTuple):
 
 
 def preview_run(
-    project: Project, what: TrainingInputs, *, config: FinetuneConfig, count: int
+    project: Project, inputs: TrainingInputs, *, config: FinetuneConfig, count: int
 ) -> TrainingPreview:
     """The first `count` training samples through the base's own chat template, and the split in numbers.
 
     Only the tokenizer is loaded. Raises `MissingExtraError`, `WeightsError`, `TrainingError`, `InputError`.
     """
-    job, tokenizer, train = _tokenize(project, what, config)
-    samples = training.read_samples(what.dataset, "train")
+    job, tokenizer, train = _tokenize(project, inputs, config)
+    samples = training.read_samples(inputs.dataset, "train")
     return TrainingPreview(
-        base_model=what.base.model_id,
-        dataset_id=what.dataset.id,
+        base_model=inputs.base.model_id,
+        dataset_id=inputs.dataset.id,
         method=config.method,
         template_sha256=formatting.template_sha256(tokenizer),
         samples=tuple(preview.preview_samples(tokenizer, samples, job.config, count)),
@@ -64,12 +64,12 @@ def preview_run(
     )
 
 
-def plan_run(project: Project, what: TrainingInputs, *, config: FinetuneConfig) -> TrainingPlan:
+def plan_run(project: Project, inputs: TrainingInputs, *, config: FinetuneConfig) -> TrainingPlan:
     """What the run would be: options, steps, memory, time. Nothing is trained.
 
     Raises what `preview_run` raises, and `TrainingError` when no sample could be trained on.
     """
-    job, _, train = _tokenize(project, what, config)
+    job, _, train = _tokenize(project, inputs, config)
     config = job.config
     if not train.usable:
         first = train.first_left_out[0].reason if train.first_left_out else "the split is empty"
@@ -79,14 +79,14 @@ def plan_run(project: Project, what: TrainingInputs, *, config: FinetuneConfig) 
         )
     first_reject = train.first_left_out[0].reason if train.first_left_out else None
     checks.check_count(train.usable, first_reject, table.find(config.method).need)
-    shape = size_model(what.base.model_id, weights=what.base, settings=project.settings).shape
+    shape = size_model(inputs.base.model_id, weights=inputs.base, settings=project.settings).shape
     checks.check_rank(config, smallest_side(shape, config.target_modules))
     usable = round(train.samples * train.usable / train.looked_at)
     steps = schedule.total_steps(usable, config)
     mean = train.tokens / train.usable
     counted = msgspec.structs.replace(config, method=_memory_method(config))
     fit = training_fit(
-        what.base.model_id,
+        inputs.base.model_id,
         config=counted,
         lengths=SampleLengths(
             train.longest_tokens,
@@ -94,20 +94,20 @@ def plan_run(project: Project, what: TrainingInputs, *, config: FinetuneConfig) 
             shared_tokens=min(train.shared_tokens, train.longest_tokens - 1),
         ),
         settings=project.settings,
-        weights=what.base,
+        weights=inputs.base,
     )
     tokens = round(mean * usable * steps / schedule.steps_per_epoch(usable, config.batch_size))
     at_once = max(1, min(config.batch_size, usable, int(config.pack_tokens // mean)))
-    time = _measured_time(project, what, config, tokens, fit.machine)
+    time = _measured_time(project, inputs, config, tokens, fit.machine)
     if time is None:
         unshared = 1 - (train.shared_tokens / mean) * (1 - 1 / at_once)
         work = probe.TokenCounts(tokens * unshared, tokens * train.learned_tokens / train.tokens)
-        time = _probed_time(project, what, config, shape, work)
+        time = _probed_time(project, inputs, config, shape, work)
     notes = list(_notes(config, train, fit.fits, time))
     return TrainingPlan(
         job_id=job.id,
-        base_model=what.base.model_id,
-        dataset_id=what.dataset.id,
+        base_model=inputs.base.model_id,
+        dataset_id=inputs.dataset.id,
         adapter_dir=job.adapter_dir,
         config=config,
         train=train,
@@ -119,27 +119,27 @@ def plan_run(project: Project, what: TrainingInputs, *, config: FinetuneConfig) 
         seconds=time.seconds,
         seconds_basis=time.basis,
         seconds_range=time.range,
-        done=training.finished(job) is not None,
+        done=training.finished_adapter(job) is not None,
         resumes=(Path(job.run_dir) / checkpoint.FILE).exists(),
         notes=tuple(notes),
     )
 
 
-def _tokenize(project: Project, what: TrainingInputs, config: FinetuneConfig) -> _TokenizedSplit:
+def _tokenize(project: Project, inputs: TrainingInputs, config: FinetuneConfig) -> _TokenizedSplit:
     bases.require()
     table.check(config)
-    bases.check_method(what.base, config)
+    bases.check_method(inputs.base, config)
     job = training.make(
         config=config,
-        dataset=what.dataset,
-        base=what.base,
+        dataset=inputs.dataset,
+        base=inputs.base,
         out_dir=project.state / "adapters",
-        name=what.name,
+        name=inputs.name,
     )
-    tokenizer = bases.load_tokenizer(what.base)
+    tokenizer = bases.load_tokenizer(inputs.base)
     formatting.template_sha256(tokenizer)  # a base without a template is reported at once
-    total = what.dataset.split("train").samples
-    samples = training.read_samples(what.dataset, "train")
+    total = inputs.dataset.split("train").samples
+    samples = training.read_samples(inputs.dataset, "train")
     return _TokenizedSplit(job, tokenizer, preview.measure_split(tokenizer, samples, job.config, total))
 
 
@@ -169,7 +169,7 @@ def _notes(config: FinetuneConfig, train: SplitMeasurement, fits: bool, time: _T
 
 
 def _measured_time(
-    project: Project, what: TrainingInputs, config: FinetuneConfig, tokens: int, machine: str
+    project: Project, inputs: TrainingInputs, config: FinetuneConfig, tokens: int, machine: str
 ) -> _Time | None:
     """Seconds of training, from what this project's machine did before: its own runs first, then its reading speed."""
     with open_store(project.store_url) as store:
@@ -177,11 +177,11 @@ def _measured_time(
         speeds = store.records(MeasuredSpeed)
     runs = [one for one in reversed(adapters) if one.train_seconds > 0 and one.train_tokens > 0]
     for one in runs:
-        if one.base_model == what.base.model_id and one.config.method == config.method:
+        if one.base_model == inputs.base.model_id and one.config.method == config.method:
             speed = one.train_tokens / one.train_seconds
             return _Time(tokens / speed, f"{speed:,.0f} tokens/s of the run that made {one.name}")
     for measured in reversed(speeds):
-        if measured.model == what.base.model_id and measured.machine == machine:
+        if measured.model == inputs.base.model_id and measured.machine == machine:
             reads = measured.speed.prefill_tokens_per_second[0]
             return _Time(
                 tokens * FORWARDS / reads, f"a third of the {reads:,.0f} tokens/s it was measured to read"
@@ -190,15 +190,15 @@ def _measured_time(
 
 
 def _probed_time(
-    project: Project, what: TrainingInputs, config: FinetuneConfig, shape: Shape, work: probe.TokenCounts
+    project: Project, inputs: TrainingInputs, config: FinetuneConfig, shape: Shape, work: probe.TokenCounts
 ) -> _Time:
     """Seconds of training from half a second of matrix products; nothing on a GPU."""
     device = bases.choose_device()
     if device != "cpu":
         return _Time(
             None,
-            f"nothing was measured yet with this base (about {weight_count(what.base) / 1e6:,.0f} million weights): "
-            f"freehold bench-model {what.base.model_id}, or train with --max-minutes, which shortens the schedule "
+            f"nothing was measured yet with this base (about {weight_count(inputs.base) / 1e6:,.0f} million weights): "
+            f"freehold bench-model {inputs.base.model_id}, or train with --max-minutes, which shortens the schedule "
             "to fit",
         )
     bf16 = bases.choose_precision(config.precision, device).name == "bf16"

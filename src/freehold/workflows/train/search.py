@@ -103,24 +103,24 @@ def search(
     for rung, (count, epochs) in enumerate(halving(len(going), config.epochs)):
         ranked: list[tuple[tuple[float, float], FinetuneConfig]] = []
         for number, one in enumerate(going[:count]):
-            if run.over():
+            if run.is_over():
                 break
             progress.step(
                 f"rung {rung + 1} of {RUNGS}, trial {number + 1} of {min(count, len(going))}",
                 note=_describe(one),
             )
-            trial = run.attempt(rung, msgspec.structs.replace(one, epochs=epochs))
+            trial = run.run_trial(rung, msgspec.structs.replace(one, epochs=epochs))
             if trial.failed is None:
                 ranked.append((_rank_key(trial), one))
         ranked.sort(key=lambda pair: pair[0], reverse=True)
         going = [one for _, one in ranked]
         if not going:
             break
-    if going and not run.over():
+    if going and not run.is_over():
         longer = msgspec.structs.replace(going[0], epochs=2 * config.epochs)
         progress.step("the best, twice as long", note=_describe(longer))
-        run.attempt(RUNGS, longer)
-    return run.end()
+        run.run_trial(RUNGS, longer)
+    return run.outcome()
 
 
 class _HyperparameterSearch:
@@ -141,13 +141,13 @@ class _HyperparameterSearch:
         self.trials: list[SearchTrial] = []
         self.stopped = False
 
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether the time is up; noted, because the search is then not complete."""
         if self.minutes is not None and self.trials and time.monotonic() - self.began > 60 * self.minutes:
             self.stopped = True
         return self.stopped
 
-    def attempt(self, rung: int, config: FinetuneConfig) -> SearchTrial:
+    def run_trial(self, rung: int, config: FinetuneConfig) -> SearchTrial:
         """Train one configuration; a loss that is not a number is a failed trial, other errors are raised."""
         plain = msgspec.structs.replace(config, max_minutes=None)
         blank = SearchTrial(rung=rung, r=config.r, learning_rate=config.learning_rate, epochs=config.epochs)
@@ -179,7 +179,7 @@ class _HyperparameterSearch:
         self.trials.append(trial)
         return trial
 
-    def end(self) -> SearchOutcome:
+    def outcome(self) -> SearchOutcome:
         """The record of the search and its best adapter."""
         done = [(place, trial) for place, trial in enumerate(self.trials) if trial.failed is None]
         if not done:
@@ -219,14 +219,14 @@ class _HyperparameterSearch:
             f"{target}: the best adapter cannot be copied there",
             hint=f"free some space, then run it again; it lies in {trial}",
         ):
-            if training.finished(job) is None:
+            if training.finished_adapter(job) is None:
                 shutil.rmtree(partial, ignore_errors=True)
                 shutil.copytree(trial, partial)
                 named = msgspec.structs.replace(found, name=self.name, path=str(target))
                 (partial / "adapter.json").write_bytes(msgspec.json.format(msgspec.json.encode(named)))
                 shutil.rmtree(target, ignore_errors=True)
                 partial.rename(target)
-        kept = training.finished(job)
+        kept = training.finished_adapter(job)
         assert kept is not None
         return kept
 

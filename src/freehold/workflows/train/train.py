@@ -60,7 +60,7 @@ def train(
     job = training.make(
         config=config, dataset=dataset, base=base, out_dir=out_dir, name=name, cluster=together
     )
-    done = training.finished(job)
+    done = training.finished_adapter(job)
     if done is not None:
         log.info("run %s is done already", done.id)
         progress.say(f"adapter {done.name} is there already: {done.path}")
@@ -80,7 +80,7 @@ def train(
     finally:
         tell.close()
         write_curve(job.name, Path(job.adapter_dir))
-    adapter = training.finished(job)
+    adapter = training.finished_adapter(job)
     if adapter is None:
         raise InputError("the trainer ended without a whole adapter", path=job.adapter_dir)
     return adapter
@@ -166,15 +166,15 @@ def training_inputs(
 
 
 def train_project(
-    project: Project, what: TrainingInputs, *, config: FinetuneConfig, progress: Progress
+    project: Project, inputs: TrainingInputs, *, config: FinetuneConfig, progress: Progress
 ) -> Adapter:
     """Train for a project and keep the record."""
     adapter = train(
         config=config,
-        dataset=what.dataset,
-        base=what.base,
+        dataset=inputs.dataset,
+        base=inputs.base,
         out_dir=project.state / "adapters",
-        name=what.name,
+        name=inputs.name,
         settings=project.settings,
         progress=progress,
         cluster=project.config.cluster,
