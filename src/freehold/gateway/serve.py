@@ -256,7 +256,7 @@ def start(config: GatewayConfig, *, log: Path | None = None, timeout_s: float = 
         if process.poll() is not None:
             raise EngineError(
                 f"the gateway ended while starting (exit code {process.returncode})",
-                hint=f"its last config_json are in {log}" if log is not None else None,
+                hint=f"its log: {log}" if log is not None else None,
             )
         if _healthy(running.base_url):
             return running

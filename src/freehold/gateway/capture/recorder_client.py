@@ -27,8 +27,8 @@ _encode_into = msgspec.msgpack.Encoder().encode_into
 class RecorderClient(asyncio.Protocol):
     """Takes traces without ever waiting; `dropped` counts those there was no room for.
 
-    `max_items` and `max_bytes` bound what is held: waiting to be sent, or sent and
-    not settled. `on_message` gets what the recorder sends: route tables and totals of limits.
+    `max_items` and `max_bytes` bound what waits to be sent, or was sent and not acknowledged. `on_message` gets what
+    the recorder sends: route tables and usage totals.
     """
 
     def __init__(
