@@ -102,15 +102,17 @@ def test_failures_are_told_without_addresses(error, words, reached, timed_out):
 
 
 def test_a_health_check_reads_the_answer_and_has_a_deadline():
-    heads = []
+    heads, tasks = [], []
 
     async def serve(reader, writer):
+        tasks.append(asyncio.current_task())
         heads.append(await reader.readuntil(b"\r\n\r\n"))
         if len(heads) == 1:
             writer.write(OK)
         else:
             await reader.read()
         writer.close()
+        await writer.wait_closed()
 
     async def main():
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -125,6 +127,7 @@ def test_a_health_check_reads_the_answer_and_has_a_deadline():
         finally:
             await upstreams.close()
             server.close()
+            await asyncio.gather(*tasks)
         assert heads[0] == f"GET /base/health HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n".encode()
 
     asyncio.run(main())

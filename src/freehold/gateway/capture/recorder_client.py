@@ -1,8 +1,8 @@
 """A worker's side of the recorder: a bounded queue of traces, sent on in batches off the request path.
 
-What was sent is held until the recorder says that it is settled: written, or given up and counted. A recorder that
-dies takes nothing with it; what it had not settled is sent again to the next one. A trace that was written just
-before is known by its id and not written twice. Money may then be counted twice, on the side of the cap.
+What was sent is held until the recorder acknowledges it: written, or given up and counted. Nothing is lost when a
+recorder dies; what it had not acknowledged is sent again to the next one. A trace that was written just before is
+recognised by its id and not written twice. Money may then be counted twice, on the side of the cap.
 """
 
 from __future__ import annotations

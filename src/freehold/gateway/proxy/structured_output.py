@@ -31,8 +31,8 @@ class OutputContract(NamedTuple):
     @property
     def schema(self) -> dict[str, Any]:
         """What the answer's text must meet."""
-        found = ((self.form or {}).get("json_schema") or {}).get("schema")
-        return found if isinstance(found, dict) else {"type": "object"}
+        schema = ((self.form or {}).get("json_schema") or {}).get("schema")
+        return schema if isinstance(schema, dict) else {"type": "object"}
 
 
 class _Choice(msgspec.Struct):
