@@ -89,9 +89,9 @@ class _Server:
         if "token" not in request.query:
             return _file("page.html")
         # Out of the address bar and the history, into a cookie that no other site can make a browser send.
-        found = web.HTTPFound("/")
-        found.set_cookie(COOKIE, self._console.token, httponly=True, samesite="Strict", path="/")
-        return found
+        redirect = web.HTTPFound("/")
+        redirect.set_cookie(COOKIE, self._console.token, httponly=True, samesite="Strict", path="/")
+        return redirect
 
     async def static(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]

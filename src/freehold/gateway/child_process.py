@@ -59,6 +59,7 @@ class ChildProcess:
             if self._stopping.wait(_RESTART_AFTER_S):
                 return
             log.info("%s ended with exit code %d and is restarted", self._module, code)
+            _close_stdin(self._process)
             self._start()
 
     @property
@@ -75,15 +76,19 @@ class ChildProcess:
         """Close its stdin and wait; kill it when it does not end in time."""
         self._stopping.set()
         process = self._process
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
+        _close_stdin(process)
         try:
             process.wait(timeout=within_s)
         except subprocess.TimeoutExpired:
             log.info("%s did not end within %g s and is killed", self._module, within_s)
             process.kill()
         self._watcher.join(timeout=1)
+
+
+def _close_stdin(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
 
 
 def read_config() -> GatewayConfig:

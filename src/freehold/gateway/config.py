@@ -1,4 +1,4 @@
-"""All a gateway must know to start. It travels to the worker processes as JSON."""
+"""The configuration of a gateway. It is sent to the worker processes as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from freehold.types.route import ApiKey, Limits, Route
 
 Capture = CaptureMode
 CONFIG_FILE = "config.json"
-"""In the run folder: the configuration that took the first one's place while the gateway ran."""
+"""In the run folder: the configuration that replaced the first one while the gateway ran."""
 
 
 class GatewayConfig(Record, frozen=True, kw_only=True):
@@ -60,7 +60,9 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
         price = self.prices.get(endpoint_name)
         if price is not None and not (price.prompt or price.completion):
             return False
-        return any(one.name == endpoint_name and one.engine_kind.is_rented for one in self.endpoints)
+        return any(
+            endpoint.name == endpoint_name and endpoint.engine_kind.is_rented for endpoint in self.endpoints
+        )
 
     def __post_init__(self) -> None:
         names = [endpoint.name for endpoint in self.endpoints]
@@ -78,7 +80,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
 
 
 def check_route(route: Route, endpoint_names: list[str]) -> None:
-    """Raises `ConfigError` for a route that points nowhere or promises what it cannot do."""
+    """Raises `ConfigError` for a route that names an unknown endpoint or has impossible values."""
     if not route.name or not route.model:
         raise ConfigError(
             f"route {route.name or '(no name)'} needs a name and the model that clients ask for",

@@ -1,4 +1,4 @@
-"""Start, renew and stop a gateway: in the foreground, or as a child process that is ready when it says so.
+"""Start, renew and stop a gateway: in the foreground, or as a child process that answers when `start` returns.
 
 Processes: a main one that watches over the others, the workers, and one recorder next to the store.
 """
@@ -100,7 +100,7 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[queue.SimpleQueue[int]]:
-    """The signals that came: SIGTERM, SIGINT or `_RENEW_SIGNAL`; what they did before comes back afterwards."""
+    """The signals received: SIGTERM, SIGINT or `_RENEW_SIGNAL`. The former handlers are restored afterwards."""
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     before = {}
     if threading.current_thread() is threading.main_thread():
@@ -125,13 +125,13 @@ def _came_up(workers: Sequence[ChildProcess], run_folder: Path) -> bool:
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    """The socket all workers take connections from: what waits in it when one dies, the others serve."""
+    """The socket all workers accept from: connections that wait in it when one dies are served by the others."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=_BACKLOG)
 
 
 def check(config: GatewayConfig) -> None:
-    """Everything that can be known to be wrong before the start."""
+    """Check what can be checked before the start. Raises what `run` raises."""
     if not config.endpoints:
         raise ConfigError("a gateway needs at least one endpoint")
     if config.otel:
@@ -214,7 +214,7 @@ class RunningGateway:
             self.process.send_signal(_RENEW_SIGNAL)
 
     def stop(self) -> None:
-        """Finish running streams, then end; kill what has not ended a little after the drain time."""
+        """Finish running streams, then end; kill the processes that have not ended shortly after the drain time."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -256,7 +256,7 @@ def start(config: GatewayConfig, *, log: Path | None = None, timeout_s: float = 
         if process.poll() is not None:
             raise EngineError(
                 f"the gateway ended while starting (exit code {process.returncode})",
-                hint=f"its last config_json are in {log}" if log is not None else None,
+                hint=f"its log: {log}" if log is not None else None,
             )
         if _healthy(running.base_url):
             return running

@@ -49,7 +49,7 @@ def charge_of(
     cached = _last(_CACHED, tail) or _last(_CACHED, head) or 0
     if prompt is not None and completion is not None:
         if api == "anthropic":
-            prompt += cached  # Anthropic counts what was cached apart
+            prompt += cached  # Anthropic counts cached tokens separately
         return Charge(list(names), endpoint, model, prompt, min(cached, prompt), completion)
     answer_bytes = sum(map(len, answer))
     chunks = sum(part.count(b"data:") for part in answer)
@@ -81,5 +81,5 @@ def usd_of(charge: Charge, config: GatewayConfig, *, at: datetime) -> Decimal | 
 
 
 def _last(pattern: re.Pattern[bytes], data: bytes) -> int | None:
-    found = pattern.findall(data)
-    return int(found[-1]) if found else None
+    numbers = pattern.findall(data)
+    return int(numbers[-1]) if numbers else None

@@ -21,7 +21,7 @@ REPORT_USAGE_EVERY_S = 0.25
 
 @contextlib.asynccontextmanager
 async def upkeep(state: WorkerState) -> AsyncIterator[None]:
-    """Keep a worker up to date while the block runs; what was captured is sent on at the end."""
+    """Keep a worker up to date while the block runs; at the end, send what was captured."""
     config_changed_ns = _follow_config(state, 0)
     jobs = [_write_meters(state), _report_usage(state, config_changed_ns), _recheck_unreachable(state)]
     if state.reporter is not None:
@@ -84,6 +84,9 @@ def _follow_config(state: WorkerState, known_ns: int) -> int:
         return known_ns
     if changed_ns != known_ns:
         config = from_json(path.read_bytes())
-        log.debug("new configuration with the endpoints %s", ", ".join(one.name for one in config.endpoints))
+        log.debug(
+            "new configuration with the endpoints %s",
+            ", ".join(endpoint.name for endpoint in config.endpoints),
+        )
         state.update_config(config)
     return changed_ns

@@ -51,5 +51,5 @@ async def requests_in_flight(endpoint: Endpoint) -> int | None:
         return 0
     except (aiohttp.ClientError, TimeoutError):
         return None
-    found = _WORK.findall(text)
-    return round(sum(float(value) for value in found)) if found else None
+    values = _WORK.findall(text)
+    return round(sum(map(float, values))) if values else None

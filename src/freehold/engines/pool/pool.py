@@ -308,8 +308,8 @@ class Pool:
                 raise UsageError(f"no adapter is served as {name!r}")
             slot = self._slots[model]
             plan = slot.hosted.plan
-            kept = tuple(mount for mount in plan.adapters if mount.name != name)
-            plan = msgspec.structs.replace(plan, adapters=kept)
+            remaining = tuple(mount for mount in plan.adapters if mount.name != name)
+            plan = msgspec.structs.replace(plan, adapters=remaining)
             running: object = slot.session.running if slot.session is not None else None
             if isinstance(running, TakesAdapters):
                 await running.remove_adapter(name)

@@ -44,15 +44,15 @@ class FrameReader:
                 return []
             data = bytes(self._pending)
             self._pending.clear()
-        found, start, have = [], 0, len(data)
+        messages, start, available = [], 0, len(data)
         self._needed = FRAME.size
-        while have - start >= FRAME.size:
+        while available - start >= FRAME.size:
             size, tag = FRAME.unpack_from(data, start)
             end = start + FRAME.size + size
-            if have < end:
+            if available < end:
                 self._needed = end - start
                 break
-            found.append((tag, data[start + FRAME.size : end]))
+            messages.append((tag, data[start + FRAME.size : end]))
             start = end
         self._pending += data[start:] if start else data
-        return found
+        return messages

@@ -2,7 +2,7 @@
 
 Workers never touch the database. They send raw bytes over a Unix socket; here streams are put together,
 people's data replaced, bodies compressed, rows written. When the store is locked, full or gone, traces wait
-in a bounded queue, then are counted as dropped; traffic does not notice. Workers hold what they sent until it is
+in a bounded queue, then are counted as lost; traffic is not affected. Workers hold what they sent until it is
 written or counted, so a recorder that is killed loses nothing.
 
 Run as ``python -m freehold.gateway.capture.recorder RUN_FOLDER`` with the configuration on stdin. It ends when stdin

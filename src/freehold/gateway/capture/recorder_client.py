@@ -1,8 +1,8 @@
 """A worker's side of the recorder: a bounded queue of traces, sent on in batches off the request path.
 
-What was sent is held until the recorder says that it is settled: written, or given up and counted. A recorder that
-dies takes nothing with it; what it had not settled is sent again to the next one. A trace that was written just
-before is known by its id and not written twice. Money may then be counted twice, on the side of the cap.
+What was sent is held until the recorder acknowledges it: written, or given up and counted. Nothing is lost when a
+recorder dies; what it had not acknowledged is sent again to the next one. A trace that was written just before is
+recognised by its id and not written twice. Money may then be counted twice, on the side of the cap.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _encode_into = msgspec.msgpack.Encoder().encode_into
 class RecorderClient(asyncio.Protocol):
     """Takes traces without ever waiting; `dropped` counts those there was no room for.
 
-    `max_items` and `max_bytes` bound what is held: waiting to be sent, or sent and
-    not settled. `on_message` gets what the recorder sends: route tables and totals of limits.
+    `max_items` and `max_bytes` bound what waits to be sent, or was sent and not acknowledged. `on_message` gets what
+    the recorder sends: route tables and usage totals.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A response that arrives over a plain connection: what has come and was not read, and the task that waits for it."""
+"""A response that arrives over a plain connection: the data that was not read yet, and the task that waits for more."""
 
 from __future__ import annotations
 

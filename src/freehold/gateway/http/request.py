@@ -1,4 +1,4 @@
-"""One request of a client, and the way to answer it."""
+"""A client's request, and the response to it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ClientDisconnect(Exception):
 
 
 class Request:
-    """One request, and the way to answer it. Header names are in lower case.
+    """A request and its response. Header names are in lower case.
 
     A handler that sets `cancel_on_disconnect` is cancelled as soon as the client disconnects.
     """
@@ -104,14 +104,14 @@ class Request:
             self._first_values = dict(reversed(self.headers))
         return self._first_values.get(name)
 
-    async def body(self, most: int) -> bytes:
+    async def body(self, max_bytes: int) -> bytes:
         """The whole body. Raises `ApiError` (413) beyond `max_bytes`, or `ClientDisconnect`."""
         length = self.header("content-length")
-        if length is not None and int(length) > most:
-            raise ApiError(413, f"the request body has {length} bytes, at most {most} are taken")
-        self._max_bytes = most
+        if length is not None and int(length) > max_bytes:
+            raise ApiError(413, f"the request body has {length} bytes, at most {max_bytes} are accepted")
+        self._max_bytes = max_bytes
         self._transport.resume_reading()
-        while not self.complete and self._body_bytes <= most:
+        while not self.complete and self._body_bytes <= max_bytes:
             if self.disconnected:
                 raise ClientDisconnect
             if self.expects_continue:
@@ -120,8 +120,8 @@ class Request:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
             self._waiter = None
-        if self._body_bytes > most:
-            raise ApiError(413, f"the request body has more than {most} bytes")
+        if self._body_bytes > max_bytes:
+            raise ApiError(413, f"the request body has more than {max_bytes} bytes")
         return self._body[0] if len(self._body) == 1 else b"".join(self._body)
 
     # Answering
@@ -190,7 +190,7 @@ class Request:
 
     def _head(self, status: int, lines: bytes) -> bytes:
         server = self._transport.server
-        # What is left of a request that was not read would be taken for the next one.
+        # The unread rest of a request would be taken for the next one.
         self.keep_alive = self.keep_alive and self.complete and not server.draining
         if not self.keep_alive:
             lines += b"connection: close\r\n"

@@ -1,4 +1,4 @@
-"""An answer of an endpoint whose head has come, whichever client fetched it, and what can go wrong with one."""
+"""The response of an endpoint, whichever client fetched it, and the errors of fetching one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RemoteProtocolError(TransportError):
 
 
 class Sink(Protocol):
-    """Where the chunks of an answer go."""
+    """Where the chunks of a response go."""
 
     def write(self, chunks: list[bytes]) -> bool:
         """Pass chunks on at once; False when no more are wanted."""
@@ -37,7 +37,7 @@ class Sink(Protocol):
 
 
 class UpstreamResponse(ABC):
-    """Status and headers of an answer, and its body as it comes. `close` it in the end.
+    """Status and headers of a response, and its body as it comes. `close` it in the end.
 
     Header names are in lower case. Bodies are as the endpoint encoded them.
     """
@@ -86,4 +86,4 @@ class UpstreamResponse(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Let go of the answer; where it has not ended, its connection is closed at once."""
+        """Release the response; where it has not ended, its connection is closed at once."""

@@ -1,4 +1,4 @@
-"""The server of a worker: all connections of its clients, their deadlines, and the end of them."""
+"""The server of a worker: its clients' connections, their deadlines, and draining them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class HttpServer:
         )
 
     async def drain(self, within_s: float) -> None:
-        """Take nothing new, let running answers end, then close what is left."""
+        """Accept no new connection, let running answers end, then close the rest."""
         self.draining = True
         if self._listening is not None:
             self._listening.close()

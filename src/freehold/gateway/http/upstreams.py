@@ -121,8 +121,8 @@ class Upstreams:
 
     def _secret(self, endpoint: Endpoint) -> list[tuple[str, str]]:
         """The endpoint's credentials, read from the environment; held in memory only."""
-        found = self._secrets.get(endpoint.name)
-        if found is None:
+        credentials = self._secrets.get(endpoint.name)
+        if credentials is None:
             assert endpoint.api_key_env is not None
             secret = os.environ.get(endpoint.api_key_env)
             if not secret:
@@ -138,11 +138,11 @@ class Upstreams:
                     reached=False,
                 )
             if endpoint.api == "anthropic":
-                found = [("x-api-key", secret)]
+                credentials = [("x-api-key", secret)]
             else:
-                found = [("authorization", f"Bearer {secret}")]
-            self._secrets[endpoint.name] = found
-        return found
+                credentials = [("authorization", f"Bearer {secret}")]
+            self._secrets[endpoint.name] = credentials
+        return credentials
 
     async def post(
         self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes

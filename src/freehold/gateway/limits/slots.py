@@ -25,13 +25,13 @@ class Slots(Protocol):
     """The slots of one name."""
 
     def acquire(self, limit: int) -> bool:
-        """Take a place while fewer than `limit` are taken."""
+        """Take a slot while fewer than `limit` are taken; False when none is free."""
 
     def release(self) -> None:
         """Give one back."""
 
     def wait(self, change: int) -> None:
-        """Say that one more (1) or one fewer (-1) waits here."""
+        """Record that one more (1) or one fewer (-1) request waits here."""
 
     def waiting_elsewhere(self) -> int:
         """How many wait in other workers."""

@@ -1,4 +1,4 @@
-"""One request on its way through: what is known of it so far."""
+"""One request and its answer on their way through the proxy: what is known so far."""
 
 from __future__ import annotations
 
@@ -131,9 +131,9 @@ class ProxyExchange:
     def tokens(self) -> int:
         """Tokens that were used: read from the answer's end, where usage stands; estimated where it says none."""
         tail = b"".join(self.chunks[-3:])[-4096:]
-        found = _TOTAL_TOKENS.findall(tail)
-        if found:
-            return int(found[-1])
+        totals = _TOTAL_TOKENS.findall(tail)
+        if totals:
+            return int(totals[-1])
         if self.answered_by is None or self.status >= 400:
             return 0
         # Anthropic's API has no total.

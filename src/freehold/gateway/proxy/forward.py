@@ -1,6 +1,6 @@
-"""The hot path's frame: let a request in, have it answered, write down what happened.
+"""The frame of the hot path: admit a request, have it answered, record what happened.
 
-Nothing is parsed beyond a peek, and bytes are passed on as they came. Exceptions to that are few: the model's
+Nothing is parsed beyond a peek, and bytes are forwarded as they came. Exceptions to that are few: the model's
 name and fields an endpoint wants added are spliced in, and usage is requested where it is counted.
 """
 

@@ -1,4 +1,4 @@
-"""Structured output: what a request promises its client about the answer's form, and whether an answer keeps it.
+"""Structured output: what a request says about the form of its answer, and whether an answer meets it.
 
 Judged in the words of OpenAI's chat API, whichever API the client and the endpoint speak: JSON by `response_format`,
 and the arguments of tool calls by the tools' parameters.
@@ -31,8 +31,8 @@ class OutputContract(NamedTuple):
     @property
     def schema(self) -> dict[str, Any]:
         """What the answer's text must meet."""
-        found = ((self.form or {}).get("json_schema") or {}).get("schema")
-        return found if isinstance(found, dict) else {"type": "object"}
+        schema = ((self.form or {}).get("json_schema") or {}).get("schema")
+        return schema if isinstance(schema, dict) else {"type": "object"}
 
 
 class _Choice(msgspec.Struct):
@@ -58,7 +58,7 @@ def demands_a_tool(body: bytes) -> bool:
 
 
 class ContractViolation(NamedTuple):
-    """How a promise was broken. `tool` is the called one, None where it was the text; `cut` by the length limit."""
+    """Why an answer breaks its contract. `tool` is the called one, None for a text; `cut` by the length limit."""
 
     why: str
     tool: str | None = None
@@ -66,9 +66,9 @@ class ContractViolation(NamedTuple):
 
 
 def contract_of(exchange: ProxyExchange) -> OutputContract | None:
-    """What a request promises; None where that is nothing, or nothing that can be read."""
-    seen, kind = exchange.peek, exchange.api_route.kind
-    tools, form = bytes(seen.tools), bytes(seen.response_format)
+    """The contract of a request; None where it has none, or none that can be read."""
+    peek, kind = exchange.peek, exchange.api_route.kind
+    tools, form = bytes(peek.tools), bytes(peek.response_format)
     if tools in (b"", b"null", b"[]") and b'"json_' not in (form if kind == "chat" else exchange.body):
         return None
     try:
@@ -91,12 +91,12 @@ def contract_of(exchange: ProxyExchange) -> OutputContract | None:
         "json_object",
         "json_schema",
     )
-    found = OutputContract(
+    contract = OutputContract(
         response_format if wants_json else None,
         chat.get("tools") or [],
         demanded_tool(chat.get("tool_choice")),
     )
-    return found if found.form or found.tools else None
+    return contract if contract.form or contract.tools else None
 
 
 def answer_of(exchange: ProxyExchange, endpoint: Endpoint, body: bytes, *, streamed: bool) -> AssembledAnswer:
@@ -114,13 +114,18 @@ def answer_of(exchange: ProxyExchange, endpoint: Endpoint, body: bytes, *, strea
 
 
 def violation_of(contract: OutputContract, answer: AssembledAnswer) -> ContractViolation | None:
-    """Why an answer is not what was promised; None when it is.
+    """Why an answer does not meet its contract; None when it does.
 
     An answer that was cut off by its length limit is judged as it is: half a JSON object is not a JSON object.
     """
-    if answer.body is None:
+    choices = None if answer.body is None else answer.body.get("choices")
+    if (
+        not isinstance(choices, list)
+        or not choices
+        or not all(isinstance(choice, dict) for choice in choices)
+    ):
         return ContractViolation("the answer cannot be read")
-    for choice in answer.body.get("choices") or ():
+    for choice in choices:
         message = choice.get("message") or {}
         cut = choice.get("finish_reason") == "length"
         calls = message.get("tool_calls") or ()
@@ -132,7 +137,7 @@ def violation_of(contract: OutputContract, answer: AssembledAnswer) -> ContractV
             return ContractViolation(
                 "no tool was called, and the request demands one", contract.demanded, cut
             )
-        if not calls and contract.form is not None and not message.get("error_code"):
+        if not calls and contract.form is not None and not message.get("refusal"):
             reason = _content_error(message.get("content"), contract)
             if reason is not None:
                 return ContractViolation(reason, None, cut)
@@ -197,6 +202,7 @@ def _schema_error(value: Any, schema: Any) -> str | None:
     if not isinstance(schema, dict):
         return None
     from jsonschema import Draft202012Validator, SchemaError
+    from jsonschema.exceptions import UnknownType
     from referencing import Registry
     from referencing.exceptions import Unresolvable
 
@@ -204,6 +210,6 @@ def _schema_error(value: Any, schema: Any) -> str | None:
     validator = Draft202012Validator(schema, registry=Registry())
     try:
         error = next(validator.iter_errors(value), None)
-    except (SchemaError, Unresolvable, TypeError, ValueError, LookupError, RecursionError):
+    except (SchemaError, UnknownType, Unresolvable, TypeError, ValueError, LookupError, RecursionError):
         return "the request's schema cannot be checked"
     return None if error is None else f"the answer does not meet its schema at {error.json_path}"

@@ -1,4 +1,4 @@
-"""Which translation lies between a client's API and an endpoint's; none where both speak the same."""
+"""The translation between a client's API and an endpoint's; none where both speak the same."""
 
 from __future__ import annotations
 
@@ -184,7 +184,9 @@ def _over_chat(outer: Translation) -> Translation:
 
 
 _RESPONSES_TO_ANTHROPIC = _over_chat(_RESPONSES)
-_OLLAMA_TO_ANTHROPIC = {path: _over_chat(one) for path, one in _OLLAMA.items() if one.path == _CHAT}
+_OLLAMA_TO_ANTHROPIC = {
+    path: _over_chat(translation) for path, translation in _OLLAMA.items() if translation.path == _CHAT
+}
 
 
 def _count_request(body: bytes) -> bytes:

@@ -100,13 +100,13 @@ def meters_file(folder: Path, process_id: int) -> Path:
 
 def read_all(folder: Path) -> list[Snapshot]:
     """The numbers of all processes of a gateway, those that are gone included (their gauges left out)."""
-    found = []
+    snapshots = []
     for path in sorted(folder.glob("meters-*.msgpack")):
         taken = msgspec.msgpack.decode(path.read_bytes(), type=Snapshot)
         if not _is_alive(int(path.stem.partition("-")[2])):
             taken.gauges = {}
-        found.append(taken)
-    return found
+        snapshots.append(taken)
+    return snapshots
 
 
 def _is_alive(pid: int) -> bool:

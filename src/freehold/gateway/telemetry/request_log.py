@@ -152,10 +152,10 @@ def _attributes(summary: RequestSummary, operation: str) -> dict[str, Any]:
 def check_otel() -> None:
     """Raises `MissingExtraError` where OpenTelemetry's exporter is not installed."""
     try:
-        found = importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http")
+        spec = importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http")
     except ModuleNotFoundError:
-        found = None
-    if found is None:
+        spec = None
+    if spec is None:
         raise MissingExtraError("exporting requests to OpenTelemetry", "otel")
 
 

@@ -1,0 +1,105 @@
+"""From the raw bytes of an exchange to a trace."""
+
+import gzip
+import json
+
+import msgspec
+import pytest
+from tests.gateway.capture.exchanges import captured
+from tests.gateway.loopback import ANSWER, stream_of
+
+from freehold.gateway.capture.redaction import redact
+from freehold.gateway.capture.traces import to_trace
+
+CLAUDE = {
+    "type": "message",
+    "content": [{"type": "text", "text": "on its way"}],
+    "stop_reason": "end_turn",
+    "usage": {"input_tokens": 9, "output_tokens": 3},
+}
+
+
+def changed(**changes):
+    return msgspec.structs.replace(captured(), **changes)
+
+
+def text_of(trace):
+    return trace.response["choices"][0]["message"]["content"]
+
+
+def test_a_plain_exchange():
+    trace = to_trace(captured(), redactor=None)
+    assert (trace.id, trace.source, trace.kind, trace.completeness) == ("1", "gateway", "chat", "complete")
+    assert trace.at.timestamp() == 0.001 and trace.response == ANSWER and trace.usage.completion_tokens == 3
+    assert trace.conversation_id == "chat with ada@example.com"
+
+
+def test_redaction_reaches_request_answer_metadata_and_names():
+    body = {"model": "m", "messages": [], "metadata": {"from": "ada@example.com"}}
+    answer = {**ANSWER, "choices": [{"message": {"content": "write to ada@example.com"}}]}
+    exchange = changed(request=json.dumps(body).encode(), response=json.dumps(answer).encode())
+    trace = to_trace(exchange, redactor=redact)
+    assert "ada@" not in msgspec.json.encode(trace).decode()
+    assert trace.user == "<EMAIL>" and trace.metadata == {"from": "<EMAIL>"}
+    assert text_of(trace) == "write to <EMAIL>"
+
+
+def test_what_a_redactor_raises_comes_out():
+    def broken(value):
+        raise ValueError("the library failed")
+
+    with pytest.raises(ValueError, match="the library failed"):
+        to_trace(captured(), redactor=broken)
+
+
+@pytest.mark.parametrize("body", [b"{", b"[1]", b"\xff\xfe{}", b""])
+def test_a_request_that_cannot_be_read_is_no_trace(body):
+    assert to_trace(changed(request=body), redactor=None) is None
+
+
+def test_a_stream_is_assembled_and_counts_as_whole_only_with_its_end():
+    whole = b"".join(stream_of("on", " its", " way", usage=True))
+    trace = to_trace(changed(response=whole, streamed=True), redactor=None)
+    assert (text_of(trace), trace.finish_reason, trace.usage.prompt_tokens) == ("on its way", "stop", 9)
+    half = b"".join(stream_of("on", " its")[:3])
+    trace = to_trace(changed(response=half, streamed=True), redactor=None)
+    assert (text_of(trace), trace.completeness) == ("on its", "upstream_cut")
+    trace = to_trace(changed(response=half, streamed=True, completeness="client_aborted"), redactor=None)
+    assert trace.completeness == "client_aborted"
+
+
+def test_compressed_answers_are_unpacked_within_bounds():
+    packed = gzip.compress(json.dumps(ANSWER).encode())
+    assert to_trace(changed(response=packed, content_encoding="gzip"), redactor=None).response == ANSWER
+    bomb = gzip.compress(bytes(40_000_000))
+    assert to_trace(changed(response=bomb, content_encoding="gzip"), redactor=None) is None
+    assert to_trace(changed(response=b"no gzip", content_encoding="gzip"), redactor=None) is None
+    assert to_trace(changed(content_encoding="br"), redactor=None) is None
+
+
+def test_other_apis_become_chats():
+    asked = {
+        "model": "m",
+        "max_tokens": 5,
+        "system": "Be brief.",
+        "messages": [{"role": "user", "content": "hi"}],
+    }
+    exchange = changed(
+        kind="messages",
+        request=json.dumps(asked).encode(),
+        response=json.dumps(CLAUDE).encode(),
+        response_kind="anthropic",
+    )
+    trace = to_trace(exchange, redactor=None)
+    assert trace.kind == "chat" and [turn["role"] for turn in trace.request["messages"]] == ["system", "user"]
+    assert (text_of(trace), trace.finish_reason, trace.usage.prompt_tokens) == ("on its way", "stop", 9)
+    exchange = changed(kind="responses", request=b'{"model": "m", "input": "hi"}')
+    trace = to_trace(exchange, redactor=None)
+    assert trace.request["messages"] == [{"role": "user", "content": "hi"}] and text_of(trace) == "on its way"
+    odd = changed(kind="messages", request=b'{"model": "m", "messages": [], "mcp_servers": [{}]}')
+    assert to_trace(odd, redactor=None) is None
+
+
+def test_embeddings_keep_their_kind():
+    exchange = changed(kind="embeddings", request=b'{"model": "m", "input": "x"}', response=b'{"data": []}')
+    assert to_trace(exchange, redactor=None).kind == "embeddings"

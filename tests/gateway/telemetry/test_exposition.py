@@ -1,0 +1,39 @@
+"""All workers' numbers as Prometheus reads them."""
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from freehold.gateway.telemetry.exposition import exposition
+from freehold.gateway.telemetry.meters import COUNTERS, GAUGES, HISTOGRAMS, Meters
+
+
+def test_the_numbers_of_all_processes_are_added_up(tmp_path):
+    one, other = Meters(), Meters()
+    for numbers in (one, other):
+        numbers.count("freehold_requests", "r", "e", "incumbent", "200", by=3)
+        numbers.observe("freehold_request_seconds", 0.02, "r", "incumbent")
+    other.observe("freehold_request_seconds", 999, "r", "incumbent")
+    text = exposition([one.snapshot(), other.snapshot()]).decode()
+    samples = {
+        (sample.name, sample.labels.get("le")): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert samples["freehold_requests_total", None] == 6
+    assert samples["freehold_request_seconds_bucket", "0.01"] == 0
+    assert samples["freehold_request_seconds_bucket", "0.025"] == 2
+    assert samples["freehold_request_seconds_bucket", "+Inf"] == 3
+    assert samples["freehold_request_seconds_count", None] == 3
+
+
+def test_what_was_never_counted_is_there_without_labels_only():
+    text = exposition([]).decode()
+    assert "freehold_traces_captured_total 0.0" in text and "freehold_in_flight 0.0" in text
+    assert "freehold_requests_total{" not in text
+    described = {line.split()[2] for line in text.splitlines() if line.startswith("# HELP")}
+    assert described == {*(f"{name}_total" for name in COUNTERS), *GAUGES, *HISTOGRAMS}
+
+
+def test_gauges_are_added_up_too():
+    one, other = Meters(), Meters()
+    one.in_flight, other.in_flight = 2, 3
+    assert "freehold_in_flight 5.0" in exposition([one.snapshot(), other.snapshot()]).decode()
