@@ -11,7 +11,6 @@ from freehold.cli.main import cli
 from freehold.errors import InputError
 from freehold.types.progress import Silent
 from freehold.workflows.incumbent.scan import sarif, scan
-from freehold.workflows.incumbent.scanning.reading import words
 
 DAY = date(2026, 11, 24)
 
@@ -125,39 +124,6 @@ def test_what_cannot_be_read_is_said(tmp_path):
         scan(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [
-        ("mark.py", b'\xef\xbb\xbfm = "gpt-4o"\n'),
-        ("mark.json", b'\xef\xbb\xbf{"m": "gpt-4o"}\n'),
-        ("wide.py", 'm = "gpt-4o"\n'.encode("utf-16")),
-        ("coding.py", b'# -*- coding: latin-1 -*-\nm = "gpt-4o"  # \xe9\n'),
-        ("nobody.py", b'# -*- coding: klingon -*-\nm = "gpt-4o"\n'),
-        ("old.js", b'const m = "gpt-4o"; // caf\xe9\n'),
-    ],
-)
-def test_a_file_is_read_however_it_is_written(tmp_path, name, data):
-    (tmp_path / name).write_bytes(data)
-    found = scan(tmp_path, as_of=DAY)
-    assert [one.text for one in found.findings] == ["gpt-4o"]
-    assert not found.skipped
-
-
-def test_python_that_does_not_parse_is_read_as_far_as_it_goes(tmp_path):
-    source = '"""was gpt-4-0314"""\nimport openai\nprint "x"\nm = u"gpt-4o"  # o3\ncall(m,\n     "o1",\n'
-    (tmp_path / "two.py").write_text(source)
-    found = scan(tmp_path, as_of=DAY)
-    assert seen(found, "two.py") == [(2, "sdk", "openai"), (4, "model_id", "gpt-4o"), (6, "model_id", "o1")]
-    ((name, reason),) = found.skipped
-    assert name == "two.py"
-    assert reason.endswith("only its strings were read")
-
-
-def test_a_long_line_of_data_hides_no_model(tmp_path):
-    (tmp_path / "data.py").write_text(f'm = "gpt-4o"\nblob = "{"A" * 6000}"\n')
-    assert seen(scan(tmp_path, as_of=DAY), "data.py") == [(1, "model_id", "gpt-4o")]
-
-
 def test_pipes_and_links_are_left_alone(tmp_path):
     (tmp_path / "app.py").write_text('m = "gpt-4o"\n')
     os.mkfifo(tmp_path / "pipe.py")
@@ -181,12 +147,6 @@ def test_a_folder_that_may_not_be_read_is_said(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", closed)
     assert scan(tmp_path, as_of=DAY).skipped == (("closed/", "Permission denied"),)
-
-
-@pytest.mark.parametrize("text", ["gpt-sw3-7b", "openai/whisper-large-v3", "gpt-oss-20b", "gpt-neo-2.7B"])
-def test_open_models_with_such_names_are_no_rented_ones(tmp_path, text):
-    (tmp_path / "a.py").write_text(f'm = "{text}"\n')
-    assert not scan(tmp_path, as_of=DAY).findings
 
 
 def test_a_long_scan_tells_where_it_is(tmp_path, monkeypatch):
@@ -250,63 +210,6 @@ def test_a_file_in_a_conflict_is_read_once(tree):
     git("merge", "two")
     found = [one.text for one in scan(tree, as_of=DAY).findings if one.path == "app.py"]
     assert sorted(found) == ["o1", "o3"]
-
-
-def test_unfinished_javascript_ends():
-    assert words("const a = `never closed", "javascript") == []
-    assert words('/* never closed "gpt-4o"', "javascript") == []
-    assert words("(" * 5000, "javascript") == []
-
-
-def texts(source, language="javascript", suffix=".tsx"):
-    return [(word.text, word.line, word.kind) for word in words(source, language, suffix)]
-
-
-def test_text_between_jsx_tags_is_no_code():
-    source = "const page = <p title=\"a\">It's</p>; call({model: 'gpt-4o'});\n// it's\nuse('o3')"
-    assert texts(source) == [("a", 1, "string"), ("gpt-4o", 1, "string"), ("o3", 3, "string")]
-
-
-def test_strings_inside_a_templates_expressions_are_read():
-    source = (
-        "const a = `x ${pick('gpt-4o')} y`;\nconst b = await import('openai');\nexport * from \"cohere-ai\";"
-    )
-    assert texts(source, suffix=".mjs") == [
-        ("x   y", 1, "string"), ("gpt-4o", 1, "string"), ("openai", 2, "import"), ("cohere-ai", 3, "import"),
-    ]  # fmt: skip
-
-
-def test_casts_of_typescript_are_no_elements():
-    assert texts("const a = <string>pick('gpt-4o');", suffix=".ts") == [("gpt-4o", 1, "string")]
-
-
-def test_a_component_is_read_in_script_and_markup():
-    source = (
-        "<!-- 'o1' -->\n<template><Chat model=\"gpt-4o\" /></template>\n"
-        "<script lang=\"ts\">\nconst m = 'o3' // it's\n</script>"
-    )
-    assert texts(source, suffix=".vue") == [("gpt-4o", 2, "string"), ("o3", 4, "string")]
-
-
-def test_columns_count_characters():
-    (word,) = words('/* é */ const a = "gpt-4o"', "javascript", ".js")
-    assert (word.line, word.column) == (1, 19)
-
-
-def test_code_cells_of_a_notebook_are_read(tmp_path):
-    cells = [
-        {"cell_type": "markdown", "source": ["we use gpt-4-0613"]},
-        {"cell_type": "code", "source": ["%pip install openai\n", "import openai\n", 'model = "gpt-4o"\n']},
-        {"cell_type": "code", "source": ["this is not python at all"]},
-    ]
-    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}, indent=1))
-    lines = (tmp_path / "a.ipynb").read_text().splitlines()
-    found = scan(tmp_path, as_of=DAY).findings
-    assert [(one.kind, one.text) for one in found] == [("sdk", "openai"), ("model_id", "gpt-4o")]
-    assert "import openai" in lines[found[0].line - 1]
-    assert "gpt-4o" in lines[found[1].line - 1]
-    (tmp_path / "b.ipynb").write_text("[]")
-    assert "not a notebook" in dict(scan(tmp_path, as_of=DAY).skipped)["b.ipynb"]
 
 
 def test_command(tree):

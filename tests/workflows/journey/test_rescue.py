@@ -2,26 +2,20 @@
 
 import json
 import re
-import threading
-from datetime import date
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from click.testing import CliRunner
+from tests.workflows.incumbent.fine_tuning_api import KEY, MODEL, OTHER, Api, job
 
 from freehold.cli.journey.rescue import command
-from freehold.errors import InputError, UpstreamError, UsageError
+from freehold.errors import InputError, UsageError
 from freehold.types.config import parse
 from freehold.types.progress import Silent
-from freehold.workflows.incumbent.fine_tunes import Account
 from freehold.workflows.journey import rescue
 from freehold.workflows.journey.rescue_config import Wish
 
-MODEL = "ft:gpt-4o-mini-2024-07-18:acme:inbox:Bq1"
-OTHER = "ft:gpt-3.5-turbo-0125:acme::old"
 LABELS = ("refund", "lamp")
-KEY = "RESCUE_TEST_KEY"
 
 
 def training_file(path, rows=300):
@@ -34,77 +28,6 @@ def training_file(path, rows=300):
             ]
             file.write(json.dumps({"messages": messages}) + "\n")
     return path
-
-
-class Api(ThreadingHTTPServer):
-    """`jobs`, `models`, `files` are what it holds; `asked` counts chat requests, `fail` answers so many times 500."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.jobs = [job(MODEL), job(OTHER, status="failed"), job(None, status="running")]
-        self.models = [{"id": "gpt-4o-mini-2024-07-18"}, {"id": MODEL}]
-        self.files, self.asked, self.fail, self.keys = {}, [], 0, []
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-
-def job(model, *, status="succeeded", base="gpt-4o-mini-2024-07-18"):
-    return {
-        "object": "fine_tuning.job", "id": f"ftjob-{model or status}", "model": base,
-        "created_at": 1721764800, "finished_at": 1721764999, "fine_tuned_model": model, "status": status,
-        "organization_id": "org-1", "result_files": ["file-r"], "training_file": "file-train",
-        "validation_file": None, "trained_tokens": 5768, "hyperparameters": {"n_epochs": 3},
-    }  # fmt: skip
-
-
-class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-    def send(self, status, body):
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def do_GET(self):
-        api = self.server
-        api.keys.append(self.headers.get("Authorization"))
-        path, _, query = self.path.partition("?")
-        if api.fail:
-            api.fail -= 1
-            self.send(500, {"error": {"message": "try again"}})
-        elif self.headers.get("Authorization") != "Bearer sk-test":
-            self.send(401, {"error": {"message": "Incorrect API key"}})
-        elif path == "/v1/models":
-            self.send(
-                200,
-                {"object": "list", "data": [{"object": "model", "owned_by": "x"} | m for m in api.models]},
-            )
-        elif path == "/v1/fine_tuning/jobs":  # two a page, whatever limit asks for
-            after = re.search(r"after=([^&]+)", query)
-            ids = [one["id"].replace(":", "%3A") for one in api.jobs]
-            begin = ids.index(after[1]) + 1 if after else 0
-            page = api.jobs[begin : begin + 2]
-            self.send(200, {"object": "list", "data": page, "has_more": begin + 2 < len(api.jobs)})
-        elif (name := path.removeprefix("/v1/files/").removesuffix("/content")) in api.files:
-            self.send(200, api.files[name])
-        else:
-            self.send(404, {"error": {"message": "no such thing"}})
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked.append(body)
-        question = body["messages"][-1]["content"]
-        said = "refund" if "refund" in question else "lamp"
-        message = {"role": "assistant", "content": said}
-        usage = {"prompt_tokens": 20, "completion_tokens": 2, "total_tokens": 22}
-        self.send(200, {"object": "chat.completion", "model": body["model"], "usage": usage,
-                        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})  # fmt: skip
 
 
 @pytest.fixture
@@ -123,40 +46,6 @@ def rehearsed(path):
     path.write_text(
         f'{text}[serve]\nengine = "echo"\n[serve.options]\nin_process = true\nrules = [{rules}]\n'
     )
-
-
-def test_an_account_s_fine_tunes_have_their_dates(api):
-    day = date(2026, 11, 25)
-    found = Account(api.url, KEY).fine_tunes(as_of=day)
-    assert [(one.model, one.answers, one.training_file) for one in found] == [(MODEL, True, "file-train")]
-    api.models.append({"id": OTHER, "shutdown_date": "2026-12-01"})
-    api.fail = 1
-    first, *rest = Account(api.url, KEY, wait=lambda seconds: None).fine_tunes(as_of=day)
-    assert (first.model, first.days_left, first.source) == (OTHER, 6, "the vendor's /v1/models")
-    assert [one.model for one in rest] == [MODEL]
-
-
-def test_a_fine_tune_of_gpt_4o_stops_with_its_base(api):
-    model = "ft:gpt-4o-2024-08-06:acme::x"
-    api.models.clear()
-    api.jobs = [job(model, base="gpt-4o-2024-08-06")]
-    found = Account(api.url, KEY).fine_tunes(as_of=date(2026, 11, 25))[-1]
-    assert (found.shutdown, found.days_left, found.answers) == (date(2027, 1, 14), 50, False)
-
-
-def test_errors_of_the_api_are_one_line_with_a_way_out(api, tmp_path, monkeypatch):
-    monkeypatch.setenv(KEY, "sk-wrong")
-    with pytest.raises(UpstreamError, match="answered 401") as caught:
-        Account(api.url, KEY).fine_tunes()
-    assert "key" in caught.value.hint
-    monkeypatch.delenv(KEY)
-    with pytest.raises(UsageError, match=f"{KEY} is not set"):
-        Account(api.url, KEY)
-    monkeypatch.setenv(KEY, "sk-test")
-    with pytest.raises(UpstreamError, match="404"):
-        Account(api.url, KEY).download("file-gone", tmp_path / "x")
-    with pytest.raises(UpstreamError, match="cannot be reached"):
-        Account("http://127.0.0.1:9", KEY, wait=lambda seconds: None).fine_tunes()
 
 
 def test_from_the_file_alone_the_candidate_is_measured(tmp_path):

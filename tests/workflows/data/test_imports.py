@@ -1,7 +1,8 @@
-"""Bad input on its way into a dataset: each is named with its line, and what is sound goes in whole."""
+"""What becomes of a file of logged traffic: sound records become traces, bad ones are named with their line."""
 
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 import zstandard
@@ -9,6 +10,11 @@ from click.testing import CliRunner
 
 from freehold.cli.main import cli
 from freehold.errors import InputError
+from freehold.store import open_store
+from freehold.types.config import DataConfig
+from freehold.types.progress import Silent
+from freehold.workflows.data.imports import import_file, preview_file
+from freehold.workflows.project import open_project
 
 CONFIG = '[app]\nname = "inbox"\n[curate]\npersonal_data = "patterns"\n'
 
@@ -97,3 +103,48 @@ def test_one_class_only_is_built_and_warned_of(folder):
     run("import", "log.jsonl", "--json")
     card = run("dataset", "check", "--json")
     assert any("have the same answer" in warning for warning in card["warnings"])
+
+
+CHATS = b"\n".join(good(n) for n in range(30))
+
+
+@pytest.fixture
+def project(folder):
+    (folder / "log.jsonl").write_bytes(CHATS)
+    return open_project()
+
+
+def test_a_file_imported_twice_adds_nothing(project, folder):
+    first = import_file(project, folder / "log.jsonl", progress=Silent())
+    assert (first.read, first.new, first.rejected, first.rejects_file) == (30, 30, 0, None)
+    assert first.holds == {"answer": 30}
+    again = import_file(project, folder / "log.jsonl", progress=Silent())
+    assert (again.read, again.new) == (30, 0)
+    held = import_file(project, folder / "log.jsonl", held_out=True, progress=Silent())
+    assert held.new == 30, "kept for evaluation they are other traces"
+
+
+def test_a_preview_stores_nothing(project, folder):
+    found = preview_file(project, folder / "log.jsonl", count=2, held_out=True)
+    assert len(found.first) == 2 and found.first[0].metadata["split"] == "held_out"
+    assert found.first[0].source == "import:log.jsonl#1"
+    with open_store(project.store_url) as store:
+        assert store.count_traces(complete_only=False) == 0
+
+
+def test_answers_may_be_what_is_right(project, folder):
+    data = DataConfig(answers="gold")
+    found = import_file(project, folder / "log.jsonl", data=data, progress=Silent())
+    assert found.holds == {"right answer": 30}
+    with open_store(project.store_url) as store:
+        trace = next(iter(store.traces()))
+    assert trace.gold.startswith("answer") and trace.response is None
+
+
+def test_rejects_are_kept_and_an_import_without_any_clears_them(project, folder):
+    (folder / "log.jsonl").write_bytes(CHATS + b"\n{\n")
+    found = import_file(project, folder / "log.jsonl", progress=Silent())
+    assert found.rejected == 1 and len(Path(found.rejects_file).read_bytes().splitlines()) == 1
+    (folder / "log.jsonl").write_bytes(CHATS)
+    import_file(project, folder / "log.jsonl", progress=Silent())
+    assert not Path(found.rejects_file).exists()

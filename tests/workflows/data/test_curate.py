@@ -1,0 +1,103 @@
+"""What happens to samples on their way into a dataset, and the card that says so."""
+
+import importlib.util
+import json
+import stat
+from pathlib import Path
+
+import msgspec
+from tests.workflows.data.building import TOML, fill, project_of, question, trace
+
+from freehold.datasets import building
+from freehold.workflows.data import curate
+from freehold.workflows.data import dataset as workflow
+
+
+def test_the_same_person_is_the_same_placeholder_in_all_splits(tmp_path):
+    project = project_of(tmp_path)
+    fill(
+        project,
+        [
+            trace(n, f"{question(n)} I am ada@example.com", incumbent="mail ada@example.com")
+            for n in range(60)
+        ],
+    )
+    dataset = workflow.build(project)
+    short = curate.data_in_short(dataset)
+    assert any("personal data: looked for by built-in patterns" in line for line in short)
+    assert any("answered by gpt-4o-2024-08-06" in line for line in short)
+    assert not any("lamp" in line for line in short), "nothing of any sample"
+    text = "".join((Path(dataset.path) / f"{name}.jsonl").read_text() for name in ("train", "held_out"))
+    assert "ada@example.com" not in text
+    assert len({word for word in text.replace('"', " ").split() if word.startswith("<EMAIL_")}) == 1
+    card = curate.read_card(dataset)
+    assert card.replaced["EMAIL"].different == 1 and card.replaced["EMAIL"].samples == 60
+    key = project.state / curate.KEY
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600 and len(key.read_bytes()) == 32
+
+
+def test_wrong_answers_of_the_incumbent_are_not_learned_but_stay_held_out(tmp_path):
+    project = project_of(tmp_path)
+    fill(project, [trace(n, question(n), incumbent="no" if n % 2 else "Yes") for n in range(80)])
+    dataset = workflow.build(project)
+    taught = [*building.samples(dataset, "train"), *building.samples(dataset, "validation")]
+    held = list(building.samples(dataset, "held_out"))
+    assert {sample.incumbent for sample in taught} == {"Yes", None}
+    assert {sample.incumbent for sample in held} == {"Yes", "no"}
+    right = curate.read_card(dataset).incumbent_right
+    assert (right["scored"], right["right"]) == (80, 40)
+    assert right["not_learned"] == sum(sample.incumbent is None for sample in taught)
+
+
+def test_the_card_says_whose_answers_are_learned_from(tmp_path):
+    project = project_of(tmp_path)
+    fill(project, [trace(n, question(n), gold=None) for n in range(60)])
+    terms = " ".join(curate.read_card(workflow.build(project)).terms)
+    assert "gpt-4o-2024-08-06" in terms and "ruling for" in terms
+
+
+def test_one_label_only_and_few_samples_are_warned_of(tmp_path):
+    project = project_of(tmp_path)
+    fill(project, [trace(n, question(n)) for n in range(20)])
+    warnings = " ".join(curate.read_card(workflow.build(project)).warnings)
+    assert "have the same answer" in warnings and "are few" in warnings and "prove little" in warnings
+
+
+def test_card_is_read_back_as_written(tmp_path):
+    project = project_of(tmp_path)
+    fill(project, [trace(n, question(n)) for n in range(60)])
+    dataset = workflow.build(project)
+    raw = json.loads((Path(dataset.path) / curate.CARD).read_text())
+    assert json.loads(msgspec.json.encode(curate.read_card(dataset))) == raw
+    assert (Path(dataset.path) / curate.CARD_PAGE).read_text().startswith("# Data card: shop")
+
+
+def test_files_held_out_whole_leave_the_others_to_training():
+    def share(data):
+        return curate.recipe_of(project_of(Path(), TOML + f"[data]\n{data}")).held_out
+
+    assert share("") == 0.2
+    assert share('held_out_files = ["test.jsonl"]') == 0
+    assert share('held_out_files = ["test.jsonl"]\nheld_out = 0.1') == 0.1
+    assert share("held_out = 0") == 0
+
+
+def test_the_library_is_asked_for_by_name_or_where_it_is_installed():
+    assert curate.personal_data("off") == "off"
+    assert curate.personal_data("patterns") == "patterns"
+    expected = "library" if importlib.util.find_spec("presidio_analyzer") else "patterns"
+    assert curate.personal_data("auto").startswith(expected)
+
+
+def test_the_key_of_placeholders_is_made_once(tmp_path):
+    project = project_of(tmp_path)
+    assert curate.pseudonym_key(project) == curate.pseudonym_key(project)
+
+
+def test_a_dataset_without_a_card_says_nothing(tmp_path):
+    assert curate.data_in_short(None) == ()
+    project = project_of(tmp_path)
+    fill(project, [trace(n, question(n)) for n in range(60)])
+    dataset = workflow.build(project)
+    (Path(dataset.path) / curate.CARD).unlink()
+    assert curate.data_in_short(dataset) == ()
