@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jinja2
 
 from freehold.report.load_page import page_style
-from freehold.types.training import Adapter, TrainingEvent
+from freehold.types.training import TrainingEvent, TrainingResult
 from freehold.types.units import gib
 
 _TEMPLATE = """<!doctype html>
@@ -47,7 +47,7 @@ class Point(NamedTuple):
     value: float
 
 
-def render_curve(name: str, events: Sequence[TrainingEvent], adapter: Adapter | None = None) -> str:
+def render_curve(name: str, events: Sequence[TrainingEvent], adapter: TrainingResult | None = None) -> str:
     """One self-contained HTML page. `events` are those of a run in order, over all its processes; a step that was done
     again after a kill counts as it was the last time."""
     from markupsafe import Markup
@@ -119,7 +119,7 @@ def curve(line: Sequence[Point], *, dots: Sequence[Point] = (), unit: str, digit
     )
 
 
-def _about(steps: Sequence[TrainingEvent], adapter: Adapter | None) -> str:
+def _about(steps: Sequence[TrainingEvent], adapter: TrainingResult | None) -> str:
     if adapter is None:
         return "not finished" if steps else "not begun"
     config = adapter.config
@@ -145,7 +145,7 @@ def _lead(steps: Sequence[TrainingEvent], evals: Sequence[TrainingEvent]) -> str
     return text
 
 
-def _foot(adapter: Adapter | None) -> str:
+def _foot(adapter: TrainingResult | None) -> str:
     if adapter is None:
         return "The run is still going, or was stopped."
     return f"Adapter {adapter.id}, made from {', '.join(adapter.made_from)}."

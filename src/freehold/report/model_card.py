@@ -12,14 +12,14 @@ from freehold.types.dataset import Dataset
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport
 from freehold.types.ruling import Obligation, Ruling
-from freehold.types.training import Adapter
+from freehold.types.training import TrainingResult
 
 
 class CardFacts(Record, frozen=True, kw_only=True):
     """Everything one card says. Parts that were not recorded are None. `usage` is a shell command for this export;
     `quantization` is set for GGUF exports."""
 
-    adapter: Adapter
+    adapter: TrainingResult
     kind: str
     files: dict[str, str]
     """File name to sha256."""
@@ -88,7 +88,7 @@ def _what(facts: CardFacts) -> str:
     )
 
 
-def _making(adapter: Adapter) -> str:
+def _making(adapter: TrainingResult) -> str:
     config = adapter.config
     kind = {
         "lora": "LoRA", "qlora": "QLoRA (4-bit base, NF4)", "dpo": "DPO on LoRA", "kto": "KTO on LoRA",

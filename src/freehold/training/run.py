@@ -21,7 +21,7 @@ from freehold.training import job as jobs
 from freehold.training.output.artefacts import sha256_of
 from freehold.training.worker import STOPPED
 from freehold.types.config import FinetuneConfig
-from freehold.types.training import Adapter, TrainingEvent
+from freehold.types.training import TrainingEvent, TrainingResult, as_made
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ _KEPT_SHAPES = 256
 _FEWEST_PACK_TOKENS = 256
 
 
-def finished_adapter(job: jobs.Job) -> Adapter | None:
+def finished_adapter(job: jobs.Job) -> TrainingResult | None:
     """This job's adapter, when it exists and its files are whole."""
     adapter = read_manifest(Path(job.adapter_dir))
     if adapter is None or adapter.metadata.get("job") != job.id:
@@ -50,16 +50,16 @@ def finished_adapter(job: jobs.Job) -> Adapter | None:
     return adapter
 
 
-def read_manifest(folder: Path) -> Adapter | None:
+def read_manifest(folder: Path) -> TrainingResult | None:
     """The manifest in a folder; None when there is none. Raises `InputError` when it can't be read."""
     path = folder / jobs.MANIFEST
     if not path.is_file():
         return None
     try:
-        adapter = msgspec.json.decode(path.read_bytes(), type=Adapter)
+        result = msgspec.json.decode(path.read_bytes(), type=TrainingResult)
     except (OSError, msgspec.MsgspecError) as error:
         raise InputError(f"not an adapter's manifest: {error}", path=str(path)) from None
-    return msgspec.structs.replace(adapter, path=str(folder))  # Folders may be moved.
+    return as_made(msgspec.structs.replace(result, path=str(folder)))  # Folders may be moved.
 
 
 def train(job: jobs.Job) -> Generator[TrainingEvent]:

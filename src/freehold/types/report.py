@@ -15,7 +15,7 @@ from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
 from freehold.types.record import Record, StoredRecord
 from freehold.types.ruling import Ruling
-from freehold.types.training import Adapter
+from freehold.types.training import TrainingResult
 from freehold.types.verdict import Verdict
 
 
@@ -28,7 +28,7 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     ruling: Ruling | None = None
     weights: Weights | None = None
     fit: Fit | None = None
-    trained: Adapter | None = None
+    trained: TrainingResult | None = None
     """What training left, where there was any."""
     parity: ParityReport | None = None
     untrained: UntrainedBaseline | None = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+import msgspec
+
 from freehold.types.config.train import FinetuneConfig
 from freehold.types.record import Record, StoredRecord
 
@@ -42,10 +44,8 @@ class Learned(Record, frozen=True, kw_only=True):
     looks: int
 
 
-class Adapter(StoredRecord, frozen=True, kw_only=True):
-    """The manifest of a trained adapter. `id` is the content id of its weights and its making."""
-
-    kind: ClassVar[str] = "adapter"
+class TrainingResult(StoredRecord, frozen=True, kw_only=True):
+    """The manifest of what a training run left. `id` is the content id of its weights and its making."""
 
     id: str
     name: str
@@ -62,7 +62,7 @@ class Adapter(StoredRecord, frozen=True, kw_only=True):
     final_loss: float
     peak_memory_bytes: int | None
     files: dict[str, str]
-    """File name (relative to `path`) to sha256: PEFT safetensors and the GGUF adapter."""
+    """File name (relative to `path`) to sha256."""
     versions: dict[str, str]
     made_from: tuple[str, ...]
     curve: tuple[tuple[int, float], ...] = ()
@@ -72,6 +72,24 @@ class Adapter(StoredRecord, frozen=True, kw_only=True):
     def is_whole(self) -> bool:
         """Whether all weights of the base were trained: a model of its own, not an adapter."""
         return self.config.method == "full"
+
+
+class Adapter(TrainingResult, frozen=True, kw_only=True):
+    """A trained adapter: PEFT safetensors and the GGUF adapter."""
+
+    kind: ClassVar[str] = "adapter"
+
+
+class WholeModel(TrainingResult, frozen=True, kw_only=True):
+    """A base of which all weights were trained: safetensors, and a GGUF where its architecture is written as one."""
+
+    kind: ClassVar[str] = "whole_model"
+
+
+def as_made(result: TrainingResult) -> Adapter | WholeModel:
+    """A manifest as what it is of: folders of both kinds hold one under the same name."""
+    fields = msgspec.structs.asdict(result)
+    return WholeModel(**fields) if result.is_whole else Adapter(**fields)
 
 
 class SearchTrial(Record, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from freehold.cli.options import config_option, json_option, print_json
-from freehold.types.training import Adapter
+from freehold.types.training import TrainingResult
 from freehold.types.units import gib, mib
 
 
@@ -198,7 +198,7 @@ def remove(adapter: str, yes: bool, config_path: Path | None) -> None:
     click.echo(f"freed {mib(workflow.remove(found), 1)}")
 
 
-def print_adapter(adapter: Adapter) -> None:
+def print_adapter(adapter: TrainingResult) -> None:
     """An adapter for people."""
     click.echo(f"{adapter.name} {adapter.id}")
     click.echo(f"  base       {adapter.base_model} ({adapter.base_sha256[:12]})")

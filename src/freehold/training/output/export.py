@@ -28,7 +28,7 @@ from freehold.training.output.artefacts import (
     sha256_of,
 )
 from freehold.types.record import content_id
-from freehold.types.training import Adapter
+from freehold.types.training import TrainingResult, as_made
 
 if TYPE_CHECKING:
     import torch
@@ -49,8 +49,8 @@ def write(
     *,
     peak_memory_bytes: int | None,
     metadata: dict[str, Any],
-) -> Adapter:
-    """Write all files of the adapter, the manifest last; returns the manifest.
+) -> TrainingResult:
+    """Write all files of what was trained, the manifest last; returns the manifest.
 
     Raises `StorageError` when they can't be written and `TrainingError` when the weights are not finite.
     """
@@ -70,7 +70,7 @@ def write(
             names.append(TEMPLATE)
         files = {name: sha256_of(folder / name) for name in names}
     template = formatting.template_sha256(base.tokenizer)
-    adapter = Adapter(
+    made = TrainingResult(
         id=content_id([*(files[name] for name in sorted(files) if name in _DECISIVE), job.id]),
         name=job.name,
         path=str(folder),
@@ -100,8 +100,8 @@ def write(
             "special_tokens": _special_tokens(base.tokenizer),
         },
     )
-    write_durable(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(adapter)))
-    return adapter
+    write_durable(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made)))
+    return as_made(made)
 
 
 def _write_lora(folder: Path, job: Job, base: Base, model: Any) -> list[str]:

@@ -37,7 +37,7 @@ from freehold.types.model import Weights
 from freehold.types.parity import ParityReport, ScoreParity
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
-from freehold.types.training import Adapter
+from freehold.types.training import Adapter, TrainingResult, WholeModel
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project, now
 from freehold.workflows.prove.parity_judging import ServedAs, compare, summarize
@@ -187,12 +187,12 @@ def prompts(project: Project, count: int) -> list[Sample]:
     return list(itertools.islice(building.samples(data, "held_out"), count))
 
 
-def _trained_whole(plan: ServePlan, adapters: Sequence[Adapter]) -> Adapter | None:
+def _trained_whole(plan: ServePlan, results: Sequence[TrainingResult]) -> TrainingResult | None:
     """What a plan without adapters was trained from, newest first: all weights, or an adapter that was merged. Both are
     served as ``base:name``, which is no model one could pull."""
     if plan.adapters:
         return None
-    return next((one for one in reversed(adapters) if plan.model.startswith(f"{one.base_model}:")), None)
+    return next((one for one in reversed(results) if plan.model.startswith(f"{one.base_model}:")), None)
 
 
 def project_parity(
@@ -210,7 +210,11 @@ def project_parity(
     if model is None:
         with open_store(project.store_url) as store:
             chosen = store.latest(ServePlan)
-            own = _trained_whole(chosen, store.records(Adapter)) if chosen is not None else None
+            own = (
+                _trained_whole(chosen, [*store.records(Adapter), *store.records(WholeModel)])
+                if chosen is not None
+                else None
+            )
         if own is not None and adapter is None:
             model, folder = own.base_model, own.path
     name = model or (chosen.model if chosen is not None else project.config.candidates.models[0])

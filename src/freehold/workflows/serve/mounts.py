@@ -12,7 +12,7 @@ from freehold.training.output.artefacts import WHOLE_GGUF
 from freehold.types.endpoint import AdapterMount
 from freehold.types.engine import EngineKind
 from freehold.types.model import Weights
-from freehold.types.training import Adapter
+from freehold.types.training import TrainingResult
 
 MANIFEST = "adapter.json"
 
@@ -47,7 +47,7 @@ def mount(text: str, model: str) -> AdapterMount:
     )
 
 
-def trained_adapter(adapter: Adapter, name: str, kind: EngineKind) -> AdapterMount:
+def trained_adapter(adapter: TrainingResult, name: str, kind: EngineKind) -> AdapterMount:
     """An adapter that training left, in the form the engine reads, served as `name`.
 
     Raises `EngineError` where the engine reads only a GGUF adapter and training left none.
@@ -65,7 +65,7 @@ def trained_adapter(adapter: Adapter, name: str, kind: EngineKind) -> AdapterMou
     return AdapterMount(name=name, path=str(path), adapter_id=adapter.id, base_sha256=adapter.base_sha256)
 
 
-def trained_weights(base: Weights, result: Adapter, name: str) -> Weights:
+def trained_weights(base: Weights, result: TrainingResult, name: str) -> Weights:
     """The weights that full fine-tuning of `base` left, as a model called `name`."""
     return msgspec.structs.replace(
         base,
@@ -76,11 +76,11 @@ def trained_weights(base: Weights, result: Adapter, name: str) -> Weights:
     )
 
 
-def _manifest(path: Path) -> Adapter | None:
+def _manifest(path: Path) -> TrainingResult | None:
     file = (path if path.is_dir() else path.parent) / MANIFEST
     if not file.is_file():
         return None
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Adapter)
+        return msgspec.json.decode(file.read_bytes(), type=TrainingResult)
     except (OSError, msgspec.MsgspecError) as error:
         raise InputError(f"not an adapter's manifest: {error}", path=str(file)) from None

@@ -11,7 +11,7 @@ import msgspec
 from freehold import training
 from freehold.errors import StorageError, UsageError
 from freehold.types.record import Record
-from freehold.types.training import Adapter
+from freehold.types.training import TrainingResult
 from freehold.workflows.project import Project
 
 
@@ -23,7 +23,7 @@ class AdapterDiff(Record, frozen=True, kw_only=True):
     fields: dict[str, tuple[Any, Any]]
 
 
-def list_adapters(project: Project) -> list[Adapter]:
+def list_adapters(project: Project) -> list[TrainingResult]:
     """The project's finished adapters, by name and then folder."""
     folder = project.state / "adapters"
     if not folder.is_dir():
@@ -32,7 +32,7 @@ def list_adapters(project: Project) -> list[Adapter]:
     return [adapter for adapter in found if adapter is not None]
 
 
-def find_adapter(project: Project, wanted: str) -> Adapter:
+def find_adapter(project: Project, wanted: str) -> TrainingResult:
     """An adapter by name, id (or its beginning), or folder. Raises `UsageError` when none or several match."""
     outside = training.read_manifest(Path(wanted)) if Path(wanted).is_dir() else None
     if outside is not None:
@@ -54,7 +54,7 @@ def find_adapter(project: Project, wanted: str) -> Adapter:
     raise UsageError(f"no adapter {wanted}", hint=f"known: {names}" if names else "freehold train makes one")
 
 
-def diff(first: Adapter, second: Adapter) -> AdapterDiff:
+def diff(first: TrainingResult, second: TrainingResult) -> AdapterDiff:
     """What differs in making and outcome; the curve and the file hashes are left out."""
     one, two = _flat(first), _flat(second)
     fields = {
@@ -65,7 +65,7 @@ def diff(first: Adapter, second: Adapter) -> AdapterDiff:
     return AdapterDiff(first=first.id, second=second.id, fields=fields)
 
 
-def _flat(adapter: Adapter) -> dict[str, Any]:
+def _flat(adapter: TrainingResult) -> dict[str, Any]:
     raw = msgspec.to_builtins(adapter)
     flat: dict[str, Any] = {}
     for key, value in raw.items():
@@ -78,7 +78,7 @@ def _flat(adapter: Adapter) -> dict[str, Any]:
     return flat
 
 
-def remove(adapter: Adapter) -> int:
+def remove(adapter: TrainingResult) -> int:
     """Remove an adapter's folder; returns the bytes freed. Raises `StorageError`."""
     folder = Path(adapter.path)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

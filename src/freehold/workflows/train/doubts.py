@@ -12,7 +12,7 @@ from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.training import loss_history
 from freehold.types.dataset import Doubt, Doubts, Sample
-from freehold.types.training import Adapter, Learned
+from freehold.types.training import Adapter, Learned, TrainingResult, WholeModel
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project
 from freehold.workflows.train.adapters import find_adapter
@@ -58,11 +58,11 @@ def doubts(project: Project, wanted: str | None = None, *, most: int = 50) -> Do
     )
 
 
-def _adapter(project: Project, wanted: str | None) -> Adapter:
+def _adapter(project: Project, wanted: str | None) -> TrainingResult:
     if wanted is not None:
         return find_adapter(project, wanted)
     with open_store(project.store_url) as store:
-        latest = store.latest(Adapter)
+        latest = store.latest(Adapter) or store.latest(WholeModel)
     if latest is None:
         raise UsageError(
             "no adapter yet", hint="freehold train makes one, and notes what it doubts on the way"

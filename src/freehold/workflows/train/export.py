@@ -20,7 +20,7 @@ from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport, Report
 from freehold.types.ruling import Ruling
-from freehold.types.training import Adapter
+from freehold.types.training import TrainingResult
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.project import Project
@@ -49,7 +49,7 @@ class Export(Record, frozen=True, kw_only=True):
 
 def export(
     project: Project,
-    adapter: Adapter,
+    adapter: TrainingResult,
     options: ExportOptions,
     *,
     out: Path | None = None,
@@ -108,7 +108,7 @@ def export(
     )
 
 
-def base_of(adapter: Adapter, project: Project, progress: Progress) -> Weights:
+def base_of(adapter: TrainingResult, project: Project, progress: Progress) -> Weights:
     """The weights an adapter was trained on. Raises `WeightsError` when those here are others."""
     weights = ensure_weights(adapter.base_model, project.settings, progress=progress)
     if weights.sha256 != adapter.base_sha256:
@@ -135,7 +135,7 @@ def _may_replace(target: Path) -> None:
 
 def _facts(
     project: Project,
-    adapter: Adapter,
+    adapter: TrainingResult,
     options: ExportOptions,
     files: Files,
     usage: ExportUsage,
@@ -166,7 +166,7 @@ def _facts(
     )
 
 
-def _dataset(project: Project, adapter: Adapter) -> Dataset | None:
+def _dataset(project: Project, adapter: TrainingResult) -> Dataset | None:
     folder = project.state / "datasets" / adapter.dataset_id
     if (folder / "manifest.json").is_file():
         return building.load(folder)
@@ -174,7 +174,7 @@ def _dataset(project: Project, adapter: Adapter) -> Dataset | None:
         return store.get(Dataset, adapter.dataset_id)
 
 
-def _candidate(project: Project, adapter: Adapter) -> CandidateReport | None:
+def _candidate(project: Project, adapter: TrainingResult) -> CandidateReport | None:
     """The newest report's lines on this adapter."""
     with open_store(project.store_url) as store:
         found = [
@@ -186,7 +186,9 @@ def _candidate(project: Project, adapter: Adapter) -> CandidateReport | None:
     return found[-1] if found else None
 
 
-def _rule(use: UseProfile, adapter: Adapter, dataset: Dataset | None, progress: Progress) -> Ruling | None:
+def _rule(
+    use: UseProfile, adapter: TrainingResult, dataset: Dataset | None, progress: Progress
+) -> Ruling | None:
     try:
         lineage = lineage_of(adapter.base_model, dataset) if dataset is not None else None
         return rule_for_model(adapter.base_model, use, lineage=lineage)

@@ -17,7 +17,7 @@ from freehold.training.output.merge_job import MergeJob, Precision
 from freehold.training.output.ollama_template import go_template, infer_pieces, modelfile
 from freehold.types.model import Weights
 from freehold.types.record import Record
-from freehold.types.training import Adapter
+from freehold.types.training import TrainingResult
 from freehold.workflows.project import Project
 
 Kind = Literal["peft", "merged", "gguf-adapter", "gguf", "ollama", "vllm"]
@@ -46,7 +46,7 @@ class ExportTask(NamedTuple):
     """An adapter to be written into `folder`. `weights` are its base, None for kinds that do not hold it."""
 
     project: Project
-    adapter: Adapter
+    adapter: TrainingResult
     options: ExportOptions
     weights: Weights | None
     folder: Path

@@ -21,7 +21,7 @@ from freehold.types.config import FinetuneConfig
 from freehold.types.machine import MeasuredSpeed
 from freehold.types.model import Shape
 from freehold.types.planning.training_plan import SplitMeasurement, TrainingPlan, TrainingPreview
-from freehold.types.training import Adapter
+from freehold.types.training import Adapter, WholeModel
 from freehold.workflows.fit.sizes import size_model
 from freehold.workflows.fit.training import SampleLengths, training_fit
 from freehold.workflows.project import Project
@@ -173,9 +173,9 @@ def _measured_time(
 ) -> _Time | None:
     """Seconds of training, from what this project's machine did before: its own runs first, then its reading speed."""
     with open_store(project.store_url) as store:
-        adapters = store.records(Adapter)
+        results = [*store.records(WholeModel), *store.records(Adapter)]
         speeds = store.records(MeasuredSpeed)
-    runs = [one for one in reversed(adapters) if one.train_seconds > 0 and one.train_tokens > 0]
+    runs = [one for one in reversed(results) if one.train_seconds > 0 and one.train_tokens > 0]
     for one in runs:
         if one.base_model == inputs.base.model_id and one.config.method == config.method:
             speed = one.train_tokens / one.train_seconds

@@ -25,7 +25,7 @@ from freehold.types.dataset import Dataset
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
-from freehold.types.training import Adapter, Search, SearchTrial
+from freehold.types.training import Search, SearchTrial, TrainingResult
 from freehold.workflows.project import Project
 from freehold.workflows.train.train import train
 
@@ -44,7 +44,7 @@ class SearchOutcome(NamedTuple):
     """How a search ended, and the best adapter, under its name among the project's."""
 
     search: Search
-    adapter: Adapter
+    adapter: TrainingResult
 
 
 def grid_around(config: FinetuneConfig, count: int) -> list[FinetuneConfig]:
@@ -202,7 +202,7 @@ class _HyperparameterSearch:
             store.put(adapter, made_from=adapter.made_from)
         return SearchOutcome(made, adapter)
 
-    def _keep(self, trial: Path) -> Adapter:
+    def _keep(self, trial: Path) -> TrainingResult:
         """Copy the best trial among the project's adapters, under the name a run of its own would have given it."""
         found = training.read_manifest(trial)
         assert found is not None

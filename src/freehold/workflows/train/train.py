@@ -21,7 +21,7 @@ from freehold.types.config import ClusterConfig, FinetuneConfig
 from freehold.types.dataset import Dataset
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
-from freehold.types.training import Adapter, TrainingEvent
+from freehold.types.training import TrainingEvent, TrainingResult
 from freehold.types.units import gib
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.fit.training import SampleLengths, training_fit
@@ -43,7 +43,7 @@ def train(
     settings: Settings,
     progress: Progress,
     cluster: ClusterConfig | None = None,
-) -> Adapter:
+) -> TrainingResult:
     """Train an adapter in a child process, or return it when the same job has been done before.
 
     An interrupted job goes on from its checkpoint. Raises `TrainingError`, `WeightsError`, `InputError`,
@@ -167,7 +167,7 @@ def training_inputs(
 
 def train_project(
     project: Project, inputs: TrainingInputs, *, config: FinetuneConfig, progress: Progress
-) -> Adapter:
+) -> TrainingResult:
     """Train for a project and keep the record."""
     adapter = train(
         config=config,

@@ -23,7 +23,7 @@ class TrainedAdapter:
 
     def make(self, candidate: Candidate, bench: Bench) -> Made:
         """Fetch, fit, train, and compare what is served with what was trained."""
-        learned = learn(candidate, bench)
+        learned = learn(candidate, bench, Adapter)
         served = serving_plan(candidate, bench, learned.weights, learned.result)
         parity = parity_of(candidate, bench, served, learned)
         return learned.made(served, parity, untrained_model=served.model if served.adapters else None)

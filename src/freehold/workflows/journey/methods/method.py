@@ -23,7 +23,7 @@ from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
 from freehold.types.progress import Progress
 from freehold.types.record import Record, content_id
-from freehold.types.training import Adapter
+from freehold.types.training import TrainingResult
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project
 
@@ -75,7 +75,7 @@ class Made(Record, frozen=True, kw_only=True):
     plan: ServePlan
     weights: Weights | None = None
     fit: Fit | None = None
-    trained: Adapter | None = None
+    trained: TrainingResult | None = None
     parity: ParityReport | None = None
     untrained_model: str | None = None
     """The name under which the base answers besides, to show what training brought."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -16,7 +17,7 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.machine import Fit, Workload
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
-from freehold.types.training import Adapter
+from freehold.types.training import Adapter, WholeModel
 from freehold.workflows.fit.fit import fit_model
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
 from freehold.workflows.prove.parity import parity
@@ -31,12 +32,16 @@ the first few."""
 STEP_COUNT = 4
 
 
-class Learned(NamedTuple):
+R = TypeVar("R", Adapter, WholeModel)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedBase(Generic[R]):
     """What training left of a candidate, with the weights it began from."""
 
     weights: Weights
     fit: Fit
-    result: Adapter
+    result: R
 
     def made(self, plan: ServePlan, parity: ParityReport, *, untrained_model: str | None = None) -> Made:
         """It as it is served by `plan`."""
@@ -56,8 +61,11 @@ def request_of(bench: Bench) -> ServeRequest:
     return msgspec.structs.replace(request, engine=bench.engine.name, tuned=False)
 
 
-def learn(candidate: Candidate, bench: Bench) -> Learned:
-    """Fetch the base, check that it fits, train it. Raises `NotMadeError` where there is no such base, or no room."""
+def learn(candidate: Candidate, bench: Bench, kind: type[R]) -> TrainedBase[R]:
+    """Fetch the base, check that it fits, train it into a `kind`.
+
+    Raises `NotMadeError` where there is no such base, or no room.
+    """
     # Not an hour later, after the training.
     load(bench.engine.name).require(bench.project.config.serve.options, bench.project.settings)
     try:
@@ -70,10 +78,10 @@ def learn(candidate: Candidate, bench: Bench) -> Learned:
     if not fit.fits:
         reason = "; ".join(fit.reasons) or "it does not fit this machine"
         raise NotMadeError(reason, weights=weights, fit=fit)
-    return Learned(weights, fit, _train(candidate, bench, weights))
+    return TrainedBase(weights, fit, _train(candidate, bench, weights, kind))
 
 
-def parity_of(candidate: Candidate, bench: Bench, plan: ServePlan, learned: Learned) -> ParityReport:
+def parity_of(candidate: Candidate, bench: Bench, plan: ServePlan, learned: TrainedBase[R]) -> ParityReport:
     """Whether the engine serves what was trained. Where it doesn't, the evaluation still runs, and the verdict
     holds: what was measured is then not what was trained."""
     weights, result = learned.weights, learned.result
@@ -128,14 +136,11 @@ def _fit(candidate: Candidate, bench: Bench, weights: Weights) -> Fit:
     return fit
 
 
-def _train(candidate: Candidate, bench: Bench, weights: Weights) -> Adapter:
+def _train(candidate: Candidate, bench: Bench, weights: Weights, kind: type[R]) -> R:
     config = bench.project.config
-    result = bench.steps.run(
-        f"train:{candidate.key}",
-        f"{candidate.short_name}: learn the task",
-        [weights.sha256, bench.dataset.id, config.train],
-        Adapter,
-        lambda: train(
+
+    def work() -> R:
+        made = train(
             config=config.train,
             dataset=bench.dataset,
             base=weights,
@@ -144,7 +149,16 @@ def _train(candidate: Candidate, bench: Bench, weights: Weights) -> Adapter:
             settings=bench.project.settings,
             progress=bench.progress,
             cluster=config.cluster,
-        ),
+        )
+        assert isinstance(made, kind)  # a method trains by the configuration that chose it
+        return made
+
+    result = bench.steps.run(
+        f"train:{candidate.key}",
+        f"{candidate.short_name}: learn the task",
+        [weights.sha256, bench.dataset.id, config.train],
+        kind,
+        work,
         still_there=lambda result: all((Path(result.path) / file).exists() for file in result.files),
     )
     bench.store.put(result, made_from=result.made_from)

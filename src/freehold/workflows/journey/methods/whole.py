@@ -5,7 +5,7 @@ from __future__ import annotations
 from freehold.types.endpoint import ServePlan
 from freehold.types.method import MethodName
 from freehold.types.model import Weights
-from freehold.types.training import Adapter
+from freehold.types.training import WholeModel
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made
 from freehold.workflows.journey.methods.training import STEP_COUNT, learn, parity_of, request_of
 from freehold.workflows.serve.mounts import trained_weights
@@ -21,12 +21,12 @@ class TrainedWhole:
 
     def make(self, candidate: Candidate, bench: Bench) -> Made:
         """Fetch, fit, train, and compare what is served with what was trained."""
-        learned = learn(candidate, bench)
+        learned = learn(candidate, bench, WholeModel)
         served = serving_plan(candidate, bench, learned.weights, learned.result)
         return learned.made(served, parity_of(candidate, bench, served, learned))
 
 
-def serving_plan(candidate: Candidate, bench: Bench, base: Weights, result: Adapter) -> ServePlan:
+def serving_plan(candidate: Candidate, bench: Bench, base: Weights, result: WholeModel) -> ServePlan:
     """The trained weights as ``base:app``."""
     weights = trained_weights(base, result, f"{candidate.model}:{bench.project.config.app.name}")
     return plan(weights, request_of(bench), bench.project.settings, progress=bench.progress)
