@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from freehold.cli.options import json_option, print_json, stated
+from freehold.cli.options import hanging, json_option, print_json, stated
 from freehold.types.config import DataConfig, DataFormat
 
 if TYPE_CHECKING:
@@ -77,5 +77,5 @@ def _show(drafted: Draft) -> None:
     click.secho(f"\nwritten: {drafted.path}", bold=True)
     click.echo("Still up to you:")
     for line in drafted.open:
-        click.echo(f"  · {line}")
+        click.echo(hanging(line, "  · "))
     click.echo("Then: freehold migrate" if drafted.seen else "Then: freehold up")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from freehold.cli.options import json_option, print_json
+from freehold.cli.options import hanging, json_option, print_json
 
 
 @click.command("power")
@@ -53,4 +53,4 @@ def command(as_json: bool, **assumptions: Any) -> None:
     if found.zero_loss_n is not None:
         click.echo(f"  with not one item on which the two differ: {found.zero_loss_n:,}")
     for note in found.notes:
-        click.echo(f"  · {note}")
+        click.echo(hanging(note, "  · "))
