@@ -10,6 +10,7 @@ which only our patterns look: the library's time grows with the square of its fi
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import Iterator
@@ -117,6 +118,9 @@ class Library:
             from presidio_analyzer.nlp_engine import SpacyNlpEngine
         except ImportError:
             raise MissingExtraError("finding personal data by a library", "pii") from None
+        log = logging.getLogger("presidio-analyzer")
+        if log.level == logging.NOTSET:
+            log.setLevel(logging.ERROR)  # it warns of every recognizer of another language
         names = sorted(name for name in spacy.util.get_installed_models() if name.startswith(f"{LANGUAGE}_"))
         self.finds_names = bool(names)
 
