@@ -1,4 +1,6 @@
+import contextlib
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -125,3 +127,25 @@ def test_a_level_that_is_not_one_is_an_error():
     assert ended.stderr.startswith(
         "error: FREEHOLD_LOG is 'verbos': 'verbos' is not a level\nhint: a level (debug"
     )
+
+
+@pytest.mark.parametrize("words", [("fit", "google/gemma-3-270m", "--machine", "L4"), ("fit", "org/gone")])
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_terminal_has_colour_unless_it_is_not_wanted(words, plain):
+    ours, theirs = pty.openpty()
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "freehold", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        env={**environment, **({"NO_COLOR": "1"} if plain else {})},
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # how Linux tells that the other end is closed
+            while part := os.read(ours, 65_536):
+                shown += part
+    os.close(ours)
+    assert process.returncode is not None and shown
+    assert (b"\x1b[" in shown) is not plain

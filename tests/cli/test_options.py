@@ -47,3 +47,25 @@ def test_without_colour_there_is_none(freehold, monkeypatch, project):
     coloured = CliRunner().invoke(cli, ["fit", "google/gemma-3-270m", "--machine", "L4"], color=True).output
     assert "\x1b[" in coloured
     assert "\x1b[" not in freehold("fit", "google/gemma-3-270m", "--machine", "L4").out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("retirements", "gpt-4o"),
+        ("gap",),
+        ("settings",),
+        ("engines", "list"),
+        ("license", "Qwen/Qwen2.5-7B", "--set", "mode=hosted_service"),
+        ("compare", "--pairs", "pairs.jsonl", "--margin", "0.02"),
+        ("power", "--margin", "0.02", "--discordance", "0.1", "--n", "200"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_what_is_told_fits_a_terminal_of_80_columns(freehold, tmp_path, monkeypatch, words):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("FREEHOLD_HOME")  # its path is as long as it is
+    rows = [f'{{"id": {number}, "a": 1, "b": {int(number % 9 != 0)}}}' for number in range(90)]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(rows))
+    shown = freehold(*words).out
+    assert shown and max(map(len, shown.splitlines())) <= 80

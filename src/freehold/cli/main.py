@@ -237,8 +237,9 @@ def cli() -> None:
 def main() -> None:
     """Run the command line: errors become ``error:`` and ``hint:`` on stderr and an exit code.
 
-    SIGTERM ends a command as Ctrl-C does, so that what it started and half wrote is put away.
+    SIGTERM ends a command as Ctrl-C does, so that what it started and half wrote is put away. ``NO_COLOR`` is honoured.
     """
+    color = False if os.environ.get("NO_COLOR") else None  # None: as the stream is
     ended: list[int] = []
 
     def end(number: int, _frame: object) -> None:
@@ -248,13 +249,13 @@ def main() -> None:
     signal.signal(signal.SIGTERM, end)
     try:
         # Outside its standalone mode click hands the code of an `Exit` back instead of ending with it.
-        code = cli.main(prog_name="freehold", standalone_mode=False)
+        code = cli.main(prog_name="freehold", standalone_mode=False, color=color)
         if isinstance(code, int):
             sys.exit(code)
     except FreeholdError as error:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True, color=color)
         if error.hint:
-            click.echo(f"{click.style('hint:', fg='cyan', bold=True)} {error.hint}", err=True)
+            click.echo(f"{click.style('hint:', fg='cyan', bold=True)} {error.hint}", err=True, color=color)
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()

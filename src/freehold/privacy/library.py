@@ -11,6 +11,7 @@ took minutes.
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import Iterator
@@ -118,6 +119,9 @@ class PresidioLibrary:
             from presidio_analyzer.nlp_engine import SpacyNlpEngine
         except ImportError:
             raise MissingExtraError("finding personal data by a library", "pii") from None
+        log = logging.getLogger("presidio-analyzer")
+        if log.level == logging.NOTSET:
+            log.setLevel(logging.ERROR)  # it warns of every recognizer of another language
         names = sorted(name for name in spacy.util.get_installed_models() if name.startswith(f"{LANGUAGE}_"))
         self.finds_names = bool(names)
 

@@ -1,4 +1,8 @@
 def test_a_speed_is_measured_kept_and_shown(freehold, project):
+    with (project / "freehold.toml").open("a") as config:
+        config.write(
+            "[serve.options]\ntoken_delay_ms = 2\n"
+        )  # so that more tokens take longer, however busy it is
     found = freehold("bench-model", "echo", "--engine", "echo", "--json").json
     assert (found["model"], found["engine"], found["speed"]["how"]) == ("echo", "echo", "measured")
     ran = freehold("bench-model", "echo", "--engine", "echo", "--completion-tokens", "16")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import json_option, print_json, short_count
+from freehold.cli.options import hanging, json_option, print_json, short_count
 from freehold.types.units import GIB, gib
 
 if TYPE_CHECKING:
@@ -168,9 +168,9 @@ def _show_shipped(model: Model, more: Details) -> None:
     _show_published(model, more)
     if model.released:
         click.echo(f"  released     {model.released}")
-    click.echo(f"  source       {model.source}, checked {model.checked}")
+    click.echo(hanging(f"{model.source}, checked {model.checked}", "  source       "))
     if model.note:
-        click.echo(f"  note         {model.note}")
+        click.echo(hanging(model.note, "  note         "))
 
 
 def _show_published(model: Model, more: Details) -> None:
@@ -211,7 +211,7 @@ def _show_synced(model: SyncedModel) -> None:
         click.echo(f"  GGUF         {one.quantization:<10} {gib(one.bytes):>10}  {one.files[0]}")
     click.echo(f"  source       {model.source}, read {model.fetched}")
     for note in model.notes:
-        click.echo(f"  note         {note}")
+        click.echo(hanging(note, "  note         "))
 
 
 def _shape(shape: Shape) -> None:

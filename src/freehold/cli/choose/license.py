@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.options import config_option, hanging, json_option, print_json
 
 if TYPE_CHECKING:
     from freehold.types.config import UseProfile
@@ -356,4 +356,6 @@ def _show(ruling: Ruling, as_json: bool) -> None:
         return
     first, _, rest = explain(ruling).partition("\n")
     click.echo(click.style(first, fg=_COLORS.get(ruling.outcome, "red"), bold=True))
-    click.echo(rest, nl=False)
+    for line in rest.splitlines():
+        start = line[: len(line) - len(line.lstrip(" -"))]
+        click.echo(hanging(line[len(start) :], start, " " * len(start)) if line.strip() else "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.options import config_option, hanging, json_option, print_json
 
 if TYPE_CHECKING:
     from freehold.workflows.incumbent.retirements import Notice
@@ -111,6 +111,6 @@ def _line(notice: object) -> None:
         + (f" → {notice.replacement}" if notice.replacement else "")
     )
     if notice.fine_tunes:
-        click.echo(click.style(f"            fine-tunes {notice.fine_tunes}", dim=True))
+        click.echo(click.style(hanging(f"fine-tunes {notice.fine_tunes}", " " * 12), dim=True))
     stale = "  STALE: read it again before relying on it" if notice.stale else ""
-    click.echo(click.style(f"            {notice.source}, read {notice.checked}{stale}", dim=True))
+    click.echo(click.style(hanging(f"{notice.source}, read {notice.checked}{stale}", " " * 12), dim=True))

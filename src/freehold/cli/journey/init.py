@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from freehold.cli.options import json_option, print_json, stated
+from freehold.cli.options import hanging, json_option, print_json, stated
 from freehold.datasets.importing import FORMATS, OLD_NAMES
 from freehold.types.config import DataConfig
 
@@ -78,5 +78,5 @@ def _show(drafted: Draft) -> None:
     click.secho(f"\nwritten: {drafted.path}", bold=True)
     click.echo("Still up to you:")
     for line in drafted.open:
-        click.echo(f"  · {line}")
+        click.echo(hanging(line, "  · "))
     click.echo("Then: freehold migrate" if drafted.seen else "Then: freehold up")

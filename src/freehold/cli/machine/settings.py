@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 
 import click
-import msgspec
 
+from freehold.cli.options import hanging, json_option, print_json
 from freehold.settings import SETTINGS, load
 
 
 @click.command("settings")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def command(as_json: bool) -> None:
     """List the settings of this machine and where each value comes from.
 
@@ -30,11 +30,11 @@ def command(as_json: bool) -> None:
         for setting in SETTINGS
     ]
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        print_json(rows)
         return
-    for row in rows:
+    for setting, row in zip(SETTINGS, rows, strict=True):
         click.echo(f"{row['variable']}={row['value'] or ''}  ({row['from']})")
-        click.echo(f"    {row['help']}")
+        click.echo(hanging(setting.help, "    "))
 
 
 def _as_written(value: object) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from freehold.cli.options import json_option, print_json
+from freehold.cli.options import hanging, json_option, print_json
 from freehold.types.evaluation import PairedResult
 from freehold.types.verdict import EXIT_CODES
 
@@ -139,7 +139,7 @@ def show(result: PairedResult) -> None:
         limits = f"[{part.ci_low:+.3f}, {part.ci_high:+.3f}]"
         click.echo(f"  {part.name:<28} {part.n:>7}  {part.difference:+.3f}  {limits}  {flag}")
     for note in result.notes:
-        click.echo(f"  · {note}")
+        click.echo(hanging(note, "  · "))
 
 
 def interval_picture(low: float, middle: float, high: float, margin: float) -> tuple[str, str]:

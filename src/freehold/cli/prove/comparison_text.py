@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from freehold.cli.options import hanging
 from freehold.stats.rules import REASONS
 from freehold.types.evaluated import Disagreement, LatencySummary
 from freehold.types.evaluation import Comparison
@@ -21,7 +22,7 @@ def show_comparison(comparison: Comparison) -> None:
     outcome = click.style(comparison.verdict.upper(), fg=_COLORS[comparison.verdict], bold=True)
     click.echo(f"{outcome}  {comparison.candidate} against {comparison.incumbent}, task {comparison.task}")
     for code in comparison.reasons:
-        click.echo(f"  {code}: {REASONS.get(code, code)}")
+        click.echo(hanging(f"{code}: {REASONS.get(code, code)}", "  ", "    "))
     click.echo("")
     for name, text in _numbers(comparison):
         click.echo(f"  {name:<20} {text}")
@@ -36,7 +37,7 @@ def show_comparison(comparison: Comparison) -> None:
     if comparison.notes:
         click.echo("")
     for note in comparison.notes:
-        click.echo(f"  · {note}")
+        click.echo(hanging(note, "  · "))
 
 
 def show_latency(latency: LatencySummary) -> None:

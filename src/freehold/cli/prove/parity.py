@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.options import config_option, hanging, json_option, print_json
 
 
 @click.command("parity")
@@ -70,5 +70,5 @@ def command(
                 )
         click.echo("PASSED" if report.passed else f"FAILED     {', '.join(report.causes)}")
         for reason in report.reasons:
-            click.echo(f"  {reason}")
+            click.echo(hanging(reason, "  "))
     sys.exit(0 if report.passed else 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from freehold.cli.options import json_option, print_json
+from freehold.cli.options import hanging, json_option, print_json
 
 
 @click.command("power")
@@ -76,4 +76,4 @@ def command(  # click passes each option
     if found.zero_loss_n is not None:
         click.echo(f"  with not one item on which the two differ: {found.zero_loss_n:,}")
     for note in found.notes:
-        click.echo(f"  · {note}")
+        click.echo(hanging(note, "  · "))

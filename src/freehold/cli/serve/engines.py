@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from freehold.cli.options import json_option, print_json
+from freehold.cli.options import hanging, json_option, print_json
 from freehold.types.units import gib
 
 
@@ -37,7 +37,7 @@ def list_command(as_json: bool) -> None:
         print_json(lines)
         return
     for line in lines:
-        click.echo(f"{line.name:10} {'yes' if line.available else 'no':4} {line.note}")
+        click.echo(hanging(line.note, f"{line.name:10} {'yes' if line.available else 'no':4} "))
 
 
 @command.command("install")

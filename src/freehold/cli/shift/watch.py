@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from freehold.cli.options import config_option, json_option, now, print_json, stated
+from freehold.cli.options import config_option, hanging, json_option, now, print_json, stated
 
 if TYPE_CHECKING:
     from freehold.store import Store
@@ -169,7 +169,7 @@ def _tell(made: Check) -> None:
             f"{one.side:<10} {one.name}: {one.share:.1%} of {one.users} users, {one.baseline:.1%} at promotion{flag}"
         )
     for note in made.notes:
-        click.echo(f"note       {note}")
+        click.echo(hanging(note, "note       "))
     if made.action != "none":
         click.echo(f"traffic    {made.action}")
 

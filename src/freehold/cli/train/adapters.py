@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.options import config_option, hanging, json_option, print_json
 from freehold.types.training import TrainingResult
 from freehold.types.units import gib, mib
 
@@ -175,7 +175,7 @@ def export(  # click passes each option
     click.echo(f"{made.path}  ({mib(made.bytes, 1)}, {len(made.files)} files and a card)")
     click.echo(f"  {made.usage}")
     for note in made.notes:
-        click.echo(f"note: {note}", err=True)
+        click.echo(hanging(note, "note: "), err=True)
 
 
 @command.command("rm")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import print_json
+from freehold.cli.options import hanging, print_json
 
 if TYPE_CHECKING:
     from freehold.types.config import FinetuneConfig
@@ -158,7 +158,7 @@ def show_plan(plan: TrainingPlan) -> None:
         time = "not known" if plan.seconds is None else f"about {_duration(plan.seconds)}"
     click.echo(f"  time         {time}: {plan.seconds_basis}")
     for note in plan.notes:
-        click.echo(f"  note         {note}")
+        click.echo(hanging(note, "  note         "))
     show(plan.fit)
 
 
