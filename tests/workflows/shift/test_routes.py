@@ -6,7 +6,6 @@ from click.testing import CliRunner
 
 from freehold.cli.main import cli
 from freehold.errors import ConfigError, UsageError
-from freehold.store import default_url, open_store
 from freehold.types.config import parse
 from freehold.types.evaluation import Task
 from freehold.types.serving.rollout import RolloutTerms
@@ -19,12 +18,6 @@ HEAD = '[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\nbase_url = "http://127
 ROUTE = (
     '[[routes]]\nname = "support"\nmodel = "gpt-4o"\ncandidate = { endpoint = "local", model = "base:ft" }\n'
 )
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(default_url(tmp_path)) as store:
-        yield store
 
 
 def carry(store, text, said=None):
