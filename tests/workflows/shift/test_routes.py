@@ -6,7 +6,6 @@ from click.testing import CliRunner
 
 from freehold.cli.main import cli
 from freehold.errors import ConfigError, UsageError
-from freehold.store import default_url, open_store
 from freehold.types.config import parse
 from freehold.types.evaluation import Task
 from freehold.types.serving.rollout import RolloutTerms
@@ -14,16 +13,11 @@ from freehold.workflows.shift import routes
 from freehold.workflows.shift.rollout import rollout
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
+NOTE = routes.ChangeNote(who="ada", at=AT)
 HEAD = '[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\nbase_url = "http://127.0.0.1:1"\n'
 ROUTE = (
     '[[routes]]\nname = "support"\nmodel = "gpt-4o"\ncandidate = { endpoint = "local", model = "base:ft" }\n'
 )
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(default_url(tmp_path)) as store:
-        yield store
 
 
 def carry(store, text, said=None):
@@ -42,7 +36,7 @@ def test_the_file_goes_over_into_the_store_once(store):
 
 def test_what_a_command_changed_stays_until_the_files_own_line_changes(store):
     carry(store, ROUTE)
-    routes.change(store, parse(HEAD), "support", {"sticky": "user"}, who="ada", at=AT)
+    routes.change(store, parse(HEAD), "support", {"sticky": "user"}, NOTE)
     assert carry(store, ROUTE + "limits = { concurrency = 3 }\n") == ["support"]
     now = routes.find(store, "support")
     assert now.sticky == "user" and now.limits.concurrency == 3
@@ -78,10 +72,10 @@ def test_a_running_rollout_keeps_what_is_its_own(store):
     assert said == ["route support: a rollout is running, candidate, state of freehold.toml left aside"]
     assert carry(store, "", said) == [] and "left as it is" in said[-1]
     with pytest.raises(UsageError, match="decides on its state"):
-        routes.change(store, parse(HEAD), "support", {"state": "promoted"}, who="ada", at=AT)
+        routes.change(store, parse(HEAD), "support", {"state": "promoted"}, NOTE)
     with pytest.raises(UsageError):
         routes.remove(store, "support", who="ada", at=AT)
-    forced = routes.change(store, parse(HEAD), "support", {"state": "promoted"}, who="a", at=AT, force=True)
+    forced = routes.change(store, parse(HEAD), "support", {"state": "promoted"}, NOTE, force=True)
     assert forced.state == "promoted"
 
 

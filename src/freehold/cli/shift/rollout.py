@@ -290,13 +290,17 @@ def simulate(  # click passes each option
         shown.step("play it", note=f"{len(log):,} users")
         made = simulation.simulate(
             log,
-            margin=project.config.task.margin,
-            shadow_share=config.shadow,
-            canary_share=share if share is not None else config.canary[-1],
-            max_p95_ms=config.max_p95_ms,
-            drops=drops or (0.05, 0.1, 0.2),
-            more_errors=errors or (0.05, 0.2),
-            slower=slower or (2.0,),
+            simulation.SimulatedRollout(
+                margin=project.config.task.margin,
+                shadow_share=config.shadow,
+                canary_share=share if share is not None else config.canary[-1],
+                max_p95_ms=config.max_p95_ms,
+            ),
+            simulation.Degradations(
+                drops=drops or (0.05, 0.1, 0.2),
+                more_errors=errors or (0.05, 0.2),
+                slower=slower or (2.0,),
+            ),
             users=users or max(2000, len(log)),
             runs=runs,
             seed=seed,

@@ -138,10 +138,7 @@ def set_command(
             project.config,
             name,
             changes,
-            who=caller(),
-            at=now(),
-            why=why,
-            verdict_id=verdict_id,
+            routes.ChangeNote(who=caller(), at=now(), why=why, verdict_id=verdict_id),
             force=force,
         )
     if as_json:

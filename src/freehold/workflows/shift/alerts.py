@@ -45,8 +45,8 @@ def _post(variable: str, body: bytes) -> str | None:
         return f"the alarm's webhook was not told: {variable} is not set"
     if not address.startswith(("http://", "https://")):
         return f"the alarm's webhook was not told: {variable} is no http:// or https:// address"
-    request = urllib.request.Request(address, body, {"content-type": "application/json"}, method="POST")
     try:
+        request = urllib.request.Request(address, body, {"content-type": "application/json"}, method="POST")
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
             answer.read(1024)
     except urllib.error.HTTPError as error:

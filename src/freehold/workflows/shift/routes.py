@@ -33,6 +33,15 @@ class Line(Record, frozen=True, kw_only=True):
     changed: RouteChange | None
 
 
+class ChangeNote(Record, frozen=True, kw_only=True):
+    """What a route's history keeps of a change besides the route: by whom, when, why, after which verdict."""
+
+    who: str
+    at: datetime
+    why: str = ""
+    verdict_id: str | None = None
+
+
 def endpoint_names(config: ProjectConfig) -> list[str]:
     """The endpoints that routes of this project may name."""
     incumbent = [INCUMBENT] if config.incumbent is not None and config.incumbent.base_url else []
@@ -66,11 +75,8 @@ def change(
     config: ProjectConfig,
     name: str,
     changes: dict[str, Any],
+    note: ChangeNote,
     *,
-    who: str,
-    at: datetime,
-    why: str = "",
-    verdict_id: str | None = None,
     force: bool = False,
 ) -> Route:
     """Change fields of a route, or make it. Live in every worker within a second.
@@ -95,10 +101,10 @@ def change(
         check_apart(route, store.routes())
     return store.save_route(
         route,
-        who=who,
-        at=at,
-        why=why,
-        verdict_id=verdict_id,
+        who=note.who,
+        at=note.at,
+        why=note.why,
+        verdict_id=note.verdict_id,
         expected_revision=0 if before is None else before.revision,
     )
 

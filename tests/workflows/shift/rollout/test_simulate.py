@@ -6,31 +6,31 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 from tests.workflows.shift.shifting import START, trace
 
 from freehold.cli.main import cli
 from freehold.errors import UsageError
 from freehold.stats.sequential import AipwCanary, Exposure
 from freehold.store import default_url, open_store
-from freehold.workflows.shift.rollout.simulate import User, aipw_crossings, simulate, users_of
+from freehold.workflows.shift.rollout.simulate import (
+    Degradations,
+    SimulatedRollout,
+    User,
+    aipw_crossings,
+    simulate,
+    users_of,
+)
 
 LOG = [User(60.0 * number, 1 + number % 3, number % 50 == 0, 100.0 + number % 7) for number in range(500)]
 
 
-def run(**changes):
-    values = {
-        "margin": 0.1,
-        "shadow_share": 0.5,
-        "canary_share": 0.5,
-        "max_p95_ms": 150.0,
-        "drops": (0.3,),
-        "more_errors": (0.2,),
-        "slower": (2.0,),
-        "users": 600,
-        "runs": 100,
-        **changes,
-    }
-    return simulate(LOG, **values)
+ROLLOUT = SimulatedRollout(margin=0.1, shadow_share=0.5, canary_share=0.5, max_p95_ms=150.0)
+DEGRADATIONS = Degradations(drops=(0.3,), more_errors=(0.2,), slower=(2.0,))
+
+
+def run(*, rollout=ROLLOUT, degradations=DEGRADATIONS, **options):
+    return simulate(LOG, rollout, degradations, **{"users": 600, "runs": 100, **options})
 
 
 def test_it_is_the_same_process_as_the_one_that_decides():
@@ -60,17 +60,27 @@ def test_harm_is_found_and_what_is_within_the_margin_is_left_alone():
 
 
 def test_a_smaller_share_takes_longer_and_the_seed_decides():
-    slow = next(row for row in run(canary_share=0.05, users=3000).rows if "20.00% more" in row.assumed)
+    slow = next(
+        row
+        for row in run(rollout=replace(ROLLOUT, canary_share=0.05), users=3000).rows
+        if "20.00% more" in row.assumed
+    )
     quick = next(row for row in run(users=3000).rows if "20.00% more" in row.assumed)
     assert slow.users_median > quick.users_median
     assert run() == run() and run() != run(seed=1)
 
 
 @pytest.mark.parametrize(
-    "changes", [{"shadow_share": 0.0}, {"canary_share": 1.0}, {"drops": (5.0,)}, {"more_errors": (-1.0,)}]
+    "changes",
+    [
+        {"rollout": replace(ROLLOUT, shadow_share=0.0)},
+        {"rollout": replace(ROLLOUT, canary_share=1.0)},
+        {"degradations": replace(DEGRADATIONS, drops=(5.0,))},
+        {"degradations": replace(DEGRADATIONS, more_errors=(-1.0,))},
+    ],
 )
-def test_shares_that_are_none(changes):
-    with pytest.raises(UsageError):
+def test_shares_outside_their_range_are_refused(changes):
+    with pytest.raises(UsageError, match="share"):
         run(**changes)
 
 

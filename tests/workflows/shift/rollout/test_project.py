@@ -1,0 +1,75 @@
+"""Where a project's rollout gets its route and its candidate from."""
+
+import pytest
+from tests.workflows.shift.shifting import START
+
+from freehold.errors import UsageError
+from freehold.store import open_store
+from freehold.types.endpoint import AdapterMount, ServePlan
+from freehold.types.route import Target
+from freehold.workflows.project import open_project
+from freehold.workflows.shift.rollout import rollout
+from freehold.workflows.shift.rollout.project import opened, start_project
+
+INCUMBENT = '[incumbent]\nmodel = "gpt-4o"\nbase_url = "http://127.0.0.1:1"\n'
+ROLLOUT = "[task]\nmargin = 0.2\n[rollout]\ncanary = [0.1, 0.5]\nshadow = 0.5\nwindow_minutes = 2\n"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project named shop; text changes what its file says besides."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(text=INCUMBENT + ROLLOUT):
+        (tmp_path / "freehold.toml").write_text('[app]\nname = "shop"\n' + text)
+        return open_project()
+
+    return write
+
+
+def start(project, **changes):
+    options = {"route_name": None, "model": None, "candidate_model": None, **changes}
+    return start_project(project, **options, who="ada", at=START)
+
+
+def test_the_route_is_the_one_named_else_the_projects_own(project):
+    shop = project()
+    with opened(shop, None) as (store, name):
+        assert (store.routes(), name) == ([], "shop")
+    with opened(shop, "vip") as (_, name):
+        assert name == "vip"
+
+
+def test_a_new_route_goes_from_the_incumbent_to_what_is_served(project):
+    shop = project()
+    mount = AdapterMount(name="org/base:shop", path="/adapters/shop")
+    with open_store(shop.store_url) as store:
+        store.put(ServePlan(engine="llamacpp", model="org/base", adapters=(mount,)))
+    begun = start(shop)
+    assert (begun.route, begun.state, begun.stages, begun.shadow_share) == ("shop", "shadow", (0.1, 0.5), 0.5)
+    assert (begun.task.margin, begun.window_s) == (0.2, 120.0)
+    with open_store(shop.store_url) as store:
+        (route,) = store.routes()
+    assert (route.name, route.model, route.incumbent) == ("shop", "gpt-4o", Target(endpoint="incumbent"))
+    assert route.candidate == Target(endpoint="local", model="org/base:shop")
+
+
+def test_a_named_candidate_replaces_the_one_of_a_route_that_is_there(project):
+    shop = project()
+    start(shop, candidate_model="base:one", model="gpt-4o-mini")
+    with open_store(shop.store_url) as store:
+        rollout.rollback(store, "shop", who="ada", at=START)
+    assert start(shop, candidate_model="base:two").number == 2
+    with open_store(shop.store_url) as store:
+        (route,) = store.routes()
+    assert (route.model, route.candidate.model) == ("gpt-4o-mini", "base:two")
+
+
+def test_what_is_not_known_is_asked_for(project):
+    with pytest.raises(UsageError, match="no candidate is served yet"):
+        start(project())
+    with pytest.raises(UsageError, match="local is an endpoint") as error:
+        start(project(), candidate_model="local", route_name="vip")
+    assert "routes set vip --model MODEL" in error.value.hint
+    with pytest.raises(UsageError, match="no incumbent to move traffic from"):
+        start(project(ROLLOUT), candidate_model="base:ft")

@@ -1,0 +1,87 @@
+"""One look at a rollout's traces: each pair is scored once, also when a look is cut off or races another."""
+
+import json
+import threading
+from datetime import timedelta
+
+import msgspec
+import pytest
+from tests.workflows.shift.shifting import LATER, START, begun, mirrored
+
+from freehold.store import rollouts
+from freehold.workflows.shift.rollout import rollout, scoring
+
+
+def test_a_corrected_answer_counts_for_both(store):
+    begun(store)
+    own, mirror = mirrored(1, wrong=True)
+    store.add_traces([msgspec.structs.replace(own, gold="other"), mirror])
+    seen = rollout.step(store, "support").look
+    assert seen.pairs == 1 and seen.state("quality").estimate == 1.0
+
+
+def test_a_pair_is_scored_once_and_its_score_is_kept(store, monkeypatch):
+    begun(store)
+    scored = []
+    real = scoring._pair
+
+    async def counted(scorer, recipe, asked, mirror):
+        scored.append(mirror.id)
+        return await real(scorer, recipe, asked, mirror)
+
+    monkeypatch.setattr(scoring, "_pair", counted)
+    pairs = [mirrored(number, wrong=number == 0) for number in range(5)]
+    for pair in pairs[:3]:
+        store.add_traces(pair)
+    first = rollout.step(store, "support")
+    for pair in pairs[3:]:
+        store.add_traces(pair)
+    second = rollout.step(store, "support")
+    assert (first.look.pairs, second.look.pairs, len(scored)) == (3, 5, 5)
+    kept = rollouts.scores_of(store.database, second.rollout.id)
+    wrong = json.loads(kept[pairs[0][1].id])
+    assert len(kept) == 5 and (wrong["candidate"], wrong["incumbent"], wrong["reference"]) == (
+        0,
+        1,
+        "incumbent",
+    )
+    assert second.look.state("quality").estimate == pytest.approx(-1 / 5)
+
+
+def test_a_look_after_a_kill_goes_on_where_the_last_one_was(store, monkeypatch):
+    begun(store)
+    for number in range(40):
+        store.add_traces(mirrored(number, wrong=number % 4 == 0))
+    monkeypatch.setattr(scoring, "PAGE", 7)
+    with monkeypatch.context() as patched:
+        patched.setattr(rollouts, "learn", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            rollout.step(store, "support")
+    seen = rollout.step(store, "support").look
+    assert seen.pairs == 40 and seen.state("quality").estimate == pytest.approx(-0.25)
+
+
+def test_two_looks_at_once_count_nothing_twice(store):
+    begun(store)
+    for number in range(60):
+        store.add_traces(mirrored(number))
+    looks = [
+        threading.Thread(target=rollout.step, args=(store, "support"), kwargs={"at": LATER}) for _ in range(4)
+    ]
+    for one in looks:
+        one.start()
+    for one in looks:
+        one.join()
+    assert rollout.step(store, "support").look.pairs == 60
+
+
+def test_a_correction_in_time_counts_and_one_too_late_does_not(store):
+    begun(store)
+    own, mirror = mirrored(1, wrong=True)
+    store.add_traces([own, mirror])
+    soon = START + timedelta(seconds=30)
+    assert rollout.step(store, "support", at=soon).look.pairs == 0
+    store.replace_trace(msgspec.structs.replace(own, gold="other"))
+    assert rollout.step(store, "support").look.state("quality").estimate == 1.0
+    store.replace_trace(msgspec.structs.replace(own, gold="refund"))
+    assert rollout.step(store, "support").look.state("quality").estimate == 1.0

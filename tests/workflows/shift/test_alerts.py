@@ -1,0 +1,107 @@
+"""Alarms to a webhook and to a command: what they get, and what is said when they do not get it."""
+
+import json
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from tests.workflows.shift.shifting import START
+
+from freehold.types.config import WatchConfig
+from freehold.workflows.shift import alerts
+from freehold.workflows.shift.alerts import Alarm, send
+
+ALARM = Alarm(kind="rolled_back", app="shop", route="support", at=START, why="too slow", action="rolled_back")
+TOLD = {
+    "kind": "rolled_back",
+    "app": "shop",
+    "route": "support",
+    "at": "2026-03-01T12:00:00Z",
+    "why": "too slow",
+    "action": "rolled_back",
+}
+HOOK = WatchConfig(webhook_env="ALARM_URL")
+
+
+@pytest.fixture
+def hook(monkeypatch):
+    """A webhook that keeps what it is sent; returns it and the status it answers with, which may be changed."""
+    bodies, answer = [], {"status": 204}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            bodies.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(answer["status"])
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("ALARM_URL", f"http://127.0.0.1:{server.server_port}/secret")
+    yield bodies, answer
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def python(code):
+    return WatchConfig(command=(sys.executable, "-c", code))
+
+
+def test_without_hooks_nothing_is_told():
+    assert send(ALARM, WatchConfig()) == ()
+
+
+def test_a_webhook_gets_the_alarm_as_json(hook):
+    bodies, answer = hook
+    assert send(ALARM, HOOK) == () and bodies == [TOLD]
+    answer["status"] = 500
+    assert send(ALARM, HOOK) == ("the alarm's webhook answered 500",)
+
+
+def test_a_command_gets_the_alarm_on_its_input(tmp_path):
+    config = python(f"import sys; open({str(tmp_path / 'told')!r}, 'w').write(sys.stdin.read())")
+    assert send(ALARM, config) == () and json.loads((tmp_path / "told").read_text()) == TOLD
+
+
+@pytest.mark.parametrize(
+    ("address", "trouble"),
+    [
+        (None, "ALARM_URL is not set"),
+        ("ftp://secret", "ALARM_URL is no http:// or https:// address"),
+        ("http://127.0.0.1:1/secret", "cannot be reached: URLError"),
+        ("http://[secret", "cannot be reached: ValueError"),
+    ],
+)
+def test_a_webhook_that_cannot_be_told_is_named_without_its_address(monkeypatch, address, trouble):
+    if address is None:
+        monkeypatch.delenv("ALARM_URL", raising=False)
+    else:
+        monkeypatch.setenv("ALARM_URL", address)
+    (said,) = send(ALARM, HOOK)
+    assert trouble in said and "secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("config", "trouble"),
+    [
+        (WatchConfig(command=("/not/there",)), "/not/there is not there"),
+        (WatchConfig(command=("/",)), "/ cannot be run: Permission denied"),
+        (python("import sys; sys.exit('first line\\nthe reason')"), "ended with 1: the reason"),
+        (python("import time; time.sleep(60)"), "took longer than 0.5 s"),
+    ],
+)
+def test_a_command_that_fails_says_why(monkeypatch, config, trouble):
+    monkeypatch.setattr(alerts, "TIMEOUT_S", 0.5)
+    (said,) = send(ALARM, config)
+    assert trouble in said
+
+
+def test_one_hook_that_fails_does_not_keep_the_other_from_being_told(hook):
+    bodies, _ = hook
+    (said,) = send(ALARM, WatchConfig(webhook_env="ALARM_URL", command=("/not/there",)))
+    assert "/not/there" in said and bodies == [TOLD]
