@@ -10,7 +10,9 @@ def test_mistakes(refused, freehold, traffic, monkeypatch):
     monkeypatch.setenv("FREEHOLD_OFFLINE", "1")
     refused("train", message="no dataset", hint="freehold dataset build")
     freehold("dataset", "build")
-    refused("train", "--dataset", "zz", message="no dataset has an id starting with zz", hint="known: support")
+    refused(
+        "train", "--dataset", "zz", message="no dataset has an id starting with zz", hint="known: support"
+    )
     refused(
         "train", "--base", "org/gone", message="weights of org/gone are not here", hint="FREEHOLD_OFFLINE"
     )
