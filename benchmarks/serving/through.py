@@ -30,7 +30,7 @@ async def measure(asked: Asked) -> list[Result]:
 
     front = GatewayConfig(endpoints=(), host="127.0.0.1", port=port)
     served = plan(asked, parallel=max(STREAMS), context_tokens=256)
-    held = asyncio.create_task(hold(served, front, log_dir=asked.logs, ready=on_ready, stop=stop))
+    held = asyncio.create_task(hold([served], front, log_dir=asked.logs, ready=on_ready, stop=stop))
     waiting = asyncio.create_task(ready.wait())
     await asyncio.wait({held, waiting}, return_when=asyncio.FIRST_COMPLETED)
     if held.done():

@@ -25,6 +25,7 @@ from freehold.types.progress import Silent
 from freehold.types.training import Adapter
 from freehold.workflows.project import Project, open_project
 from freehold.workflows.serve import mounts, plan, room, serve, served
+from freehold.workflows.serve.hold import Sharing
 
 WEIGHTS = Weights(
     model_id="org/base",
@@ -63,7 +64,7 @@ def test_what_cannot_work_is_told_before_anything_else(tmp_path, monkeypatch):
 
     plan = ServePlan(engine="echo", model="echo", options={"anwers": {}})
     with pytest.raises(UsageError, match="unknown option anwers"):
-        serve.serve(open_project(), plan, port=free_port(), ready=lambda _: None, progress=Shown())
+        serve.serve(open_project(), [plan], port=free_port(), ready=lambda _: None, progress=Shown())
     assert said == []
 
 
@@ -86,10 +87,10 @@ FIT = Fit(
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"pinned": ["other"]}, "other is not among the models served"),
-        ({"preload": ["other"]}, "other is not among the models served"),
-        ({"memory_gib": 1.0}, "need 2.00 GiB, 1.00 GiB are available"),
-        ({"memory_gib": 1.0, "idle_minutes": 5.0}, "needs 2.00 GiB, 1.00 GiB are available"),
+        ({"pinned": ("other",)}, "other is not among the models served"),
+        ({"preload": ("other",)}, "other is not among the models served"),
+        ({"budget_bytes": 1 << 30}, "need 2.00 GiB, 1.00 GiB are available"),
+        ({"budget_bytes": 1 << 30, "idle_seconds": 300.0}, "needs 2.00 GiB, 1.00 GiB are available"),
     ],
 )
 def test_what_is_asked_of_one_model_counts_too(tmp_path, monkeypatch, asked, message):
@@ -97,8 +98,8 @@ def test_what_is_asked_of_one_model_counts_too(tmp_path, monkeypatch, asked, mes
     known = msgspec.structs.replace(ECHO, memory=FIT)
     with pytest.raises((UsageError, EngineError), match=message):
         serve.serve(
-            open_project(), known, port=free_port(), ready=lambda _: None, progress=Silent(), with_gateway=False,
-            **asked,
+            open_project(), [known], port=free_port(), ready=lambda _: None, progress=Silent(), with_gateway=False,
+            sharing=Sharing(**asked),
         )  # fmt: skip
 
 
@@ -142,14 +143,14 @@ def test_one_model_leaves_when_it_is_idle_and_comes_back(tmp_path, monkeypatch):
 
     serve.serve(
         open_project(),
-        ECHO,
+        [ECHO],
         port=free_port(),
         ready=lambda running: threading.Thread(target=use, args=(running,)).start(),
         progress=Silent(),
         with_gateway=False,
-        idle_minutes=0.02,
+        sharing=Sharing(idle_seconds=1.2),
     )
-    assert seen[0] == "ready", "loaded before anybody asks"
+    assert seen[0] == "ready", "loaded before it is asked for"
     assert seen[-2:] == ["hello", "ready"] and "unloaded" in seen
 
 

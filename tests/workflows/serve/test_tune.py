@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from freehold.engines.llamacpp import native
+from freehold.engines.llamacpp.measure import RequestSize
 from freehold.engines.llamacpp.native import StreamSpeed
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UsageError
@@ -91,8 +92,9 @@ def machine(monkeypatch):
     return Machine(monkeypatch)
 
 
-def tune(project, **named):
-    return tuner.tune(project, MODEL, progress=Silent(), **named)
+def tune(project, *, size=(400, 48), again=False, **asked):
+    request = tuner.TuningRequest(size=RequestSize(*size), **asked)
+    return tuner.tune(project, MODEL, request, again=again, progress=Silent())
 
 
 def test_the_fastest_way_is_found_step_by_step(project, machine):
@@ -107,9 +109,9 @@ def test_the_fastest_way_is_found_step_by_step(project, machine):
 
 
 def test_what_is_asked_for_decides_the_quantization(project, machine):
-    reads = tune(project, prompt_tokens=4000, completion_tokens=4, again=True)
+    reads = tune(project, size=(4000, 4), again=True)
     assert reads.settings.quantization == "Q8_0"
-    writes = tune(project, prompt_tokens=10, completion_tokens=400, again=True)
+    writes = tune(project, size=(10, 400), again=True)
     assert writes.settings.quantization == "Q4_0"
 
 
@@ -139,7 +141,7 @@ def test_other_questions_do_not_go_on_with_old_trials(project, machine):
     with pytest.raises(KeyboardInterrupt):
         tune(project)
     machine.dies_at, machine.asked = None, 0
-    tune(project, prompt_tokens=900)
+    tune(project, size=(900, 48))
     assert machine.asked == 6
 
 
@@ -188,7 +190,7 @@ def test_a_finding_whose_weights_are_gone_is_not_used(project, machine):
 
 def test_only_gguf_and_sound_sizes(project, machine):
     with pytest.raises(UsageError, match="at least 1"):
-        tune(project, prompt_tokens=0)
+        tune(project, size=(0, 48))
     with pytest.raises(UsageError, match="does not run on llama"):
         tuner.tune(project, "echo", progress=Silent())
 

@@ -87,8 +87,10 @@ def command(  # click passes each option
     import msgspec
 
     from freehold.cli.progress import progress
+    from freehold.types.units import GIB
     from freehold.workflows.project import open_project
     from freehold.workflows.serve import serve
+    from freehold.workflows.serve.hold import Sharing
     from freehold.workflows.serve.plan import of_config, plans
 
     project = open_project(config_path)
@@ -109,10 +111,12 @@ def command(  # click passes each option
             host=host,
             port=port,
             with_gateway=not no_gateway,
-            pinned=pinned,
-            preload=preload,
-            idle_minutes=idle_minutes,
-            memory_gib=memory_gib,
+            sharing=Sharing(
+                budget_bytes=None if memory_gib is None else round(memory_gib * GIB),
+                idle_seconds=None if idle_minutes is None else idle_minutes * 60,
+                pinned=pinned,
+                preload=preload,
+            ),
             ready=lambda running: tell(running, as_json),
             progress=shown,
         )

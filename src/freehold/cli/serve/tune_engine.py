@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -39,13 +39,16 @@ if TYPE_CHECKING:
 @json_option
 def command(
     model: str,
+    prompt_tokens: int,
     completion_tokens: int,
+    parallel: int,
     quants: str,
+    agree: float,
     from_traces: bool,
     file: Path | None,
+    again: bool,
     config_path: Path | None,
     as_json: bool,
-    **measured: Any,
 ) -> None:
     """Measure how MODEL runs fastest on this machine with llama.cpp, and use that from now on.
 
@@ -59,6 +62,7 @@ def command(
       freehold tune-engine google/gemma-3-270m --prompt-tokens 1500 --completion-tokens 20 --traces
     """
     from freehold.cli.progress import progress
+    from freehold.engines.llamacpp.measure import RequestSize
     from freehold.workflows.project import open_project
     from freehold.workflows.serve import load, tune
 
@@ -72,11 +76,15 @@ def command(
         found = tune.tune(
             project,
             model,
-            completion_tokens=completion_tokens,
-            quantizations=[part.strip().upper() for part in quants.split(",") if part.strip()],
+            tune.TuningRequest(
+                size=RequestSize(prompt_tokens, completion_tokens),
+                parallel=parallel,
+                quantizations=tuple(part.strip().upper() for part in quants.split(",") if part.strip()),
+                agree=agree,
+            ),
             workload=workload,
+            again=again,
             progress=shown,
-            **measured,
         )
     if as_json:
         print_json(found)

@@ -1,4 +1,4 @@
-"""Hold engines and the gateway in front of them until somebody says stop."""
+"""Hold engines and the gateway in front of them until they are told to stop."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from freehold.workflows.serve.names import ENDPOINT_NAME
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
 RESTART_PAUSE_SECONDS = 1.0
 BREAKER_PAUSE_SECONDS = 0.5
-"""How long the gateway leaves an engine alone after failures. Ours is restarted within a second."""
+"""How long the gateway leaves an engine alone after failures. One that freehold holds is restarted within a second."""
 
 
 class ServedAt(Record, frozen=True, kw_only=True):
@@ -63,39 +63,40 @@ class Companion(Protocol):
 
 
 class Sharing(Record, frozen=True, kw_only=True):
-    """How several models share a machine: see `Pool`. Those in `preload` are loaded before anybody asks."""
+    """How models share a machine: see `Pool`. Models are named as their plans name them.
+
+    Those `pinned` are loaded at the start and never unloaded, as is a model that is alone and has no `idle_seconds`.
+    Those in `preload` are loaded before the first request.
+    """
 
     budget_bytes: int | None = None
     idle_seconds: float | None = None
+    pinned: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
 
 
 async def hold(
-    served: ServePlan | Sequence[HostedModel],
-    front: GatewayConfig | None,
+    plans: Sequence[ServePlan],
+    gateway_config: GatewayConfig | None,
     *,
     log_dir: Path,
     ready: Callable[[ServedAt], None],
     stop: asyncio.Event | None = None,
-    beside: Callable[[Path], Companion] | None = None,
+    companion: Callable[[Path], Companion] | None = None,
     sharing: Sharing = Sharing(),  # noqa: B008 (frozen)
     on_memory: Callable[[ServePlan, int, str], None] = lambda plan, bytes, why: None,
 ) -> None:
     """Serve until SIGINT, SIGTERM or `stop`; `ready` is called once, when all that is loaded first answers.
 
     One plan is served by its engine at once. Several models share one address, each loaded when it is asked for.
-    `front` is the gateway's configuration without the engines' endpoints, which are added; with None one engine
-    answers alone at its plan's address, and several behind the first plan's. `beside` starts what runs next to them and
-    is given the folder of the logs. Raises what starting raises, and `EngineError` when the only engine is
-    beyond restarting.
+    `gateway_config` comes without the engines' endpoints, which are added; with None one engine answers alone at its
+    plan's address, and several behind the first plan's. `companion` starts what runs next to them and is given the
+    folder of the logs. Raises what starting raises, and `EngineError` when the only engine cannot be restarted.
     """
     stop = stop or asyncio.Event()
-    if front is not None:
-        gateway.check_port(front.host, front.port)
-    models = (
-        [HostedModel(plan=served, bytes=0, pinned=True)] if isinstance(served, ServePlan) else list(served)
-    )
-    await _ServingHost(models, front, log_dir, sharing, on_memory, beside).run(ready, stop)
+    if gateway_config is not None:
+        gateway.check_port(gateway_config.host, gateway_config.port)
+    await _ServingHost(plans, gateway_config, log_dir, sharing, on_memory, companion).run(ready, stop)
 
 
 class _ServingHost:
@@ -103,35 +104,41 @@ class _ServingHost:
 
     def __init__(
         self,
-        models: Sequence[HostedModel],
-        front: GatewayConfig | None,
+        plans: Sequence[ServePlan],
+        gateway_config: GatewayConfig | None,
         log_dir: Path,
         sharing: Sharing,
         on_memory: Callable[[ServePlan, int, str], None],
-        beside: Callable[[Path], Companion] | None,
+        companion: Callable[[Path], Companion] | None,
     ) -> None:
-        first = models[0].plan
-        self._front_config = front
+        first = plans[0]
+        self._gateway_config = gateway_config
         self._log_dir = log_dir
         self._sharing = sharing
-        self._beside = beside
+        self._start_companion = companion
         self._companion: Companion | None = None
-        self._alone = len(models) == 1 and models[0].pinned  # it never leaves, so nothing need be in between
+        stays = sharing.idle_seconds is None or first.model in sharing.pinned
+        self._alone = len(plans) == 1 and stays  # it is never unloaded, so nothing need be in between
         self._address = (first.host, first.port)
-        if front is None and not self._alone:  # the port is that of all of them, not of one engine
-            models = [
-                msgspec.structs.replace(one, plan=msgspec.structs.replace(one.plan, port=0)) for one in models
-            ]
+        if gateway_config is None and not self._alone:  # the port is that of all of them, not of one engine
+            plans = [msgspec.structs.replace(plan, port=0) for plan in plans]
         self._gateway: gateway.RunningGateway | None = None
         self._updates: asyncio.Event = asyncio.Event()
         self._capabilities: dict[str, Capabilities] = {}
-        port = front.port if front is not None else first.port
+        port = gateway_config.port if gateway_config is not None else first.port
         # Another server of this project may write into the logs of the usual names.
         suffix = f"-{port}" if any(other.pid != os.getpid() for other in servers.live(log_dir)) else ""
-        self._names = [ENDPOINT_NAME, *(f"{ENDPOINT_NAME}-{number}" for number in range(2, len(models) + 1))]
-        self._file = log_dir / f"serving-{port}.json"
+        self._names = [ENDPOINT_NAME, *(f"{ENDPOINT_NAME}-{number}" for number in range(2, len(plans) + 1))]
+        self._server_file = log_dir / f"serving-{port}.json"
         self._pool = Pool(
-            models,
+            [
+                HostedModel(
+                    plan=plan,
+                    bytes=plan.memory_bytes,
+                    pinned=self._alone or plan.model in sharing.pinned,
+                )
+                for plan in plans
+            ],
             PoolLimits(budget_bytes=sharing.budget_bytes, idle_seconds=sharing.idle_seconds),
             log_dir=log_dir,
             names=[f"{name}{suffix}" for name in self._names],
@@ -144,7 +151,7 @@ class _ServingHost:
     async def run(self, ready: Callable[[ServedAt], None], stop: asyncio.Event) -> None:
         with storage_errors(self._log_dir):  # no engine may have started that would have made it
             self._log_dir.mkdir(parents=True, exist_ok=True)
-        host, port = ("127.0.0.1", 0) if self._alone or self._front_config is not None else self._address
+        host, port = ("127.0.0.1", 0) if self._alone or self._gateway_config is not None else self._address
         with _signals(stop, self._renew):
             try:
                 log.info("serving %s", ", ".join(plan.model for plan in self._pool.plans))
@@ -161,41 +168,41 @@ class _ServingHost:
             finally:
                 await self._pool.close()
                 log.info("all engines stopped")
-                self._file.unlink(missing_ok=True)
+                self._server_file.unlink(missing_ok=True)
 
     async def _serve(self, ready: Callable[[ServedAt], None], stop: asyncio.Event) -> None:
         endpoints = self._endpoints()
         url = endpoints[0].base_url if self._alone else self._front.base_url
-        if self._front_config is not None:
+        if self._gateway_config is not None:
             config = msgspec.structs.replace(
-                self._front_config,
-                endpoints=(*endpoints, *self._front_config.endpoints),
-                default_model=self._front_config.default_model or self._pool.plans[0].model,
+                self._gateway_config,
+                endpoints=(*endpoints, *self._gateway_config.endpoints),
+                default_model=self._gateway_config.default_model or self._pool.plans[0].model,
                 breaker_pause_s=BREAKER_PAUSE_SECONDS,
             )
             log_file = self._log_dir / "gateway.log"
             self._gateway = await asyncio.to_thread(gateway.start, config, log=log_file)
             url = self._gateway.base_url
             log.info("gateway ready at %s, pid %d, its log is %s", url, self._gateway.process.pid, log_file)
-        if self._beside is not None:
-            self._companion = self._beside(self._log_dir)
+        if self._start_companion is not None:
+            self._companion = self._start_companion(self._log_dir)
         self._updates.clear()
-        if self._front_config is not None or not self._alone:
-            self._tell_where(url)
-        front = self._front_config
+        if self._gateway_config is not None or not self._alone:
+            self._write_server_file(url)
+        config_given = self._gateway_config
         ready(
             ServedAt(
                 url=url,
                 endpoint=endpoints[0],
                 logs=str(self._log_dir),
                 others=tuple(endpoints[1:]),
-                remote=front.endpoints if front is not None else (),
+                remote=config_given.endpoints if config_given is not None else (),
             )
         )
-        await self._until(stop)
+        await self._tend(stop)
 
     async def _loaded(self, stop: asyncio.Event) -> bool:
-        """Load what shall be there from the start; False when somebody said stop meanwhile."""
+        """Load what is there from the start; False when `stop` was set meanwhile."""
         names = [one.model for one in self._pool.status() if one.pinned or one.model in self._sharing.preload]
 
         async def load() -> None:
@@ -237,16 +244,16 @@ class _ServingHost:
             )
         return found
 
-    async def _until(self, stop: asyncio.Event) -> None:
-        """Wait for `stop`; keep gateway and observer alive and told; let idle models go."""
+    async def _tend(self, stop: asyncio.Event) -> None:
+        """Until `stop`: keep gateway and companion alive, the gateway up to date, and unload idle models."""
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
+                await asyncio.wait_for(stop.wait(), POLL_SECONDS)
             if self._companion is not None and not stop.is_set():
                 self._companion.tend()
             health = self._pool.health(self._pool.plans[0].model) if self._alone else None
             if health is not None and health.state == "failed":
-                raise self._beyond_hope(health)
+                raise self._failure(health)
             if not self._alone:
                 await self._pool.sweep()
             running = self._gateway
@@ -254,7 +261,7 @@ class _ServingHost:
                 continue
             if self._updates.is_set():
                 self._updates.clear()
-                others = self._front_config.endpoints if self._front_config is not None else ()
+                others = self._gateway_config.endpoints if self._gateway_config is not None else ()
                 with contextlib.suppress(EngineError):  # it ended; the lines below start it with what is new
                     running.update((*self._endpoints(), *others))
             if not running.is_running():
@@ -268,23 +275,23 @@ class _ServingHost:
             log.info("renewing the gateway's workers")
             self._gateway.renew()
 
-    def _beyond_hope(self, health: EngineHealth) -> EngineError:
+    def _failure(self, health: EngineHealth) -> EngineError:
         return EngineError(
             f"the engine could not be brought back: {health.last_crash}", hint=f"its log: {self._log_dir}"
         )
 
-    def _tell_where(self, url: str) -> None:
-        """Leave our address where `freehold served` finds it; only this user may read it."""
-        made = Served(
+    def _write_server_file(self, url: str) -> None:
+        """Leave the address where `freehold served` finds it; only this user may read it."""
+        served = Served(
             pid=os.getpid(),
             started=psutil.Process().create_time(),
             url=url,
             control_url=self._front.base_url,
             token=self._control.token,
         )
-        self._file.touch(mode=0o600)
-        self._file.chmod(0o600)
-        self._file.write_bytes(msgspec.json.encode(made))
+        self._server_file.touch(mode=0o600)
+        self._server_file.chmod(0o600)
+        self._server_file.write_bytes(msgspec.json.encode(served))
 
 
 @contextlib.contextmanager

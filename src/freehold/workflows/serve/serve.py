@@ -8,7 +8,6 @@ import anyio
 import msgspec
 
 from freehold.engines.engine import check as check_plan
-from freehold.engines.pool import HostedModel
 from freehold.engines.ports import require_loopback
 from freehold.errors import UsageError
 from freehold.gateway.config import GatewayConfig
@@ -16,7 +15,7 @@ from freehold.gateway.serve import check_port
 from freehold.hardware.probes import probe_machine
 from freehold.types.endpoint import ServePlan
 from freehold.types.progress import Progress
-from freehold.types.units import GIB, gib
+from freehold.types.units import gib
 from freehold.workflows.license.attributions import attributions
 from freehold.workflows.project import Project
 from freehold.workflows.serve import room
@@ -33,29 +32,26 @@ def check_address(project: Project, host: str | None, port: int | None) -> tuple
 
 def serve(
     project: Project,
-    plan: ServePlan | Sequence[ServePlan],
+    plans: Sequence[ServePlan],
     *,
     host: str | None = None,
     port: int | None = None,
     with_gateway: bool = True,
-    pinned: Sequence[str] = (),
-    preload: Sequence[str] = (),
-    idle_minutes: float | None = None,
-    memory_gib: float | None = None,
+    sharing: Sharing = Sharing(),  # noqa: B008 (frozen)
     ready: Callable[[ServedAt], None],
     progress: Progress,
 ) -> None:
     """Serve one plan or several until SIGINT or SIGTERM, behind a gateway that keeps no traces.
 
-    One model is loaded at once, and stays unless there are `idle_minutes`. Several share the machine's memory
-    (`memory_gib` of it): each is loaded when it is asked for or in `preload`, leaves after `idle_minutes` or when
-    another needs its place, and stays when it is `pinned`. Raises `PortInUseError`, `UsageError` (pinned ones that do
-    not fit) and `EngineError`.
+    One model is loaded at once, and stays loaded unless `sharing` has `idle_seconds`. Several share the machine's
+    memory (`budget_bytes` of it, else all that is available): each is loaded when it is asked for or in `preload`, is
+    unloaded when it has been idle or another needs its memory, and stays loaded when it is `pinned`. `sharing` may name
+    ``org/SmolLM2`` as ``smollm2``. Raises `PortInUseError`, `UsageError` (pinned ones that do not fit) and
+    `EngineError`.
     """
     host, port = check_address(project, host, port)
-    plans = [plan] if isinstance(plan, ServePlan) else list(plan)
-    front = (
-        GatewayConfig(
+    if with_gateway:
+        gateway_config = GatewayConfig(
             endpoints=(),
             host=host,
             port=port,
@@ -63,13 +59,17 @@ def serve(
             log_requests=project.settings.log_requests,
             otel=project.settings.otel,
         )
-        if with_gateway
-        else None
-    )
-    if front is None:
-        plans[0] = msgspec.structs.replace(plans[0], host=host, port=port)
+    else:
+        gateway_config = None
+        plans = [msgspec.structs.replace(plans[0], host=host, port=port), *plans[1:]]
         if len(plans) > 1:
             require_loopback(host, "the common address of several engines")
+    sharing = msgspec.structs.replace(
+        sharing, pinned=_models(sharing.pinned, plans), preload=_models(sharing.preload, plans)
+    )
+    for plan in plans:
+        check_plan(plan)  # what cannot work is told before anything else is said
+    sharing = _announce(project, plans, sharing, progress)
 
     def on_memory(plan: ServePlan, bytes: int, why: str) -> None:
         room.learn_memory(plan, bytes, why, project.settings)
@@ -77,55 +77,53 @@ def serve(
 
     async def run() -> None:
         await hold(
-            hosted,
-            front,
+            plans,
+            gateway_config,
             log_dir=project.state / "engines",
             ready=ready,
-            sharing=Sharing(
-                budget_bytes=budget,
-                idle_seconds=None if idle_minutes is None else idle_minutes * 60,
-                preload=first,
-            ),
+            sharing=sharing,
             on_memory=on_memory,
         )
 
-    pins, first = _models(pinned, plans), _models(preload, plans)
-    given = None if memory_gib is None else round(memory_gib * GIB)
-    for wanted in plans:
-        check_plan(wanted)  # what cannot work is told before anything else is said
-    if len(plans) == 1:
-        _warn(plans[0], progress)
-        if (better := room.advice(plans[0], project.settings)) is not None:
-            progress.say(better)
-        progress.step("start the engine", note=f"{plans[0].model} on {plans[0].engine}")
-        stays = idle_minutes is None or plans[0].model in pins
-        hosted = [HostedModel(plan=plans[0], bytes=plans[0].memory_bytes, pinned=stays)]
-        budget, first = given, (plans[0].model,)
-    else:
-        hosted = [HostedModel(plan=one, bytes=one.memory_bytes, pinned=one.model in pins) for one in plans]
-        budget = given if given is not None else probe_machine(project.settings.home).available_memory_bytes
-        for one in hosted:
-            progress.say(f"{one.plan.model} takes {gib(one.bytes, 2)}" + (", pinned" * one.pinned))
-        progress.step("start", note=f"{len(plans)} models in {gib(budget, 1)}")
     anyio.run(run)
+
+
+def _announce(project: Project, plans: Sequence[ServePlan], sharing: Sharing, progress: Progress) -> Sharing:
+    """Say what is about to be loaded; `sharing` with what is loaded first and the memory there is."""
+    if len(plans) == 1:
+        (plan,) = plans
+        _warn(plan, progress)
+        if (faster := room.advice(plan, project.settings)) is not None:
+            progress.say(faster)
+        progress.step("start the engine", note=f"{plan.model} on {plan.engine}")
+        return msgspec.structs.replace(sharing, preload=(plan.model,))
+    budget = sharing.budget_bytes
+    if budget is None:
+        budget = probe_machine(project.settings.home).available_memory_bytes
+    for plan in plans:
+        progress.say(
+            f"{plan.model} takes {gib(plan.memory_bytes, 2)}" + (", pinned" * (plan.model in sharing.pinned))
+        )
+    progress.step("start", note=f"{len(plans)} models in {gib(budget, 1)}")
+    return msgspec.structs.replace(sharing, budget_bytes=budget)
 
 
 def _models(names: Sequence[str], plans: Sequence[ServePlan]) -> tuple[str, ...]:
     """Names as the plans have them (``smollm2`` for ``org/SmolLM2``). Raises `UsageError`."""
-    found = []
+    models = []
     for name in names:
-        meant = [
+        matching = [
             plan.model
             for plan in plans
             if name.lower() in (plan.model.lower(), plan.model.lower().rpartition("/")[2])
         ]
-        if not meant:
+        if not matching:
             raise UsageError(
                 f"{name} is not among the models served",
                 hint=f"served: {', '.join(plan.model for plan in plans)}",
             )
-        found.append(meant[0])
-    return tuple(found)
+        models.append(matching[0])
+    return tuple(models)
 
 
 def _warn(plan: ServePlan, progress: Progress) -> None:

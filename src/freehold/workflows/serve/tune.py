@@ -23,7 +23,7 @@ from freehold.hardware.probes.cpu import load_average
 from freehold.types.endpoint import ServePlan
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
-from freehold.types.record import content_id
+from freehold.types.record import Record, content_id
 from freehold.workflows.project import Project, now
 from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
 
@@ -37,63 +37,56 @@ MOST_AT_ONCE = 5
 Result = TypeVar("Result")
 
 
+class TuningRequest(Record, frozen=True, kw_only=True):
+    """What a model is made fast for: requests of this size at one stream, and at `parallel` streams with guessing
+    ahead. A way that changes the arithmetic is only taken when at least `agree` of next tokens stay the same."""
+
+    size: RequestSize = RequestSize()
+    parallel: int = 4
+    quantizations: tuple[str, ...] = QUANTIZATIONS
+    agree: float = tuning.AGREEMENT
+
+
 def tune(
     project: Project,
     model: str,
+    request: TuningRequest = TuningRequest(),  # noqa: B008 (frozen)
     *,
-    prompt_tokens: int = 400,
-    completion_tokens: int = 48,
-    parallel: int = 4,
-    quantizations: Sequence[str] = QUANTIZATIONS,
-    agree: float = tuning.AGREEMENT,
     workload: RequestBodies | None = None,
     again: bool = False,
     progress: Progress,
 ) -> TuningResult:
-    """Measure step by step, each beside what was best before, and keep what was found.
+    """Measure step by step, each next to what was best before, and keep what was found.
 
-    Quantization, threads, batch, cache type and attention are measured at one stream with requests of the given
-    size; guessing ahead with `workload` (default: made-up forms) at `parallel` streams. A way that changes the
-    arithmetic is only taken when at least `agree` of next tokens stay the same. An interrupted run goes on where it
-    stopped; `again` starts anew.
+    Quantization, threads, batch, cache type and attention are measured at one stream; guessing ahead at several with
+    `workload` (default: made-up forms). An interrupted run continues where it stopped; `again` starts over.
 
     Raises what pulling weights and starting the engine raise, and `UsageError`.
     """
-    if min(prompt_tokens, completion_tokens, parallel) < 1 or not 0 < agree <= 1:
+    if min(*request.size, request.parallel) < 1 or not 0 < request.agree <= 1:
         raise UsageError("sizes and streams must be at least 1, and --agree a share above 0 up to 1")
-    run = _Run(
-        project,
-        pull_and_plan(
-            model,
-            ServeRequest(
-                engine="llamacpp",
-                context_tokens=2 * (prompt_tokens + completion_tokens) + 256,
-                parallel=1,
-                tuned=False,
-            ),
-            project.settings,
-            progress=progress,
+    plan = pull_and_plan(
+        model,
+        ServeRequest(
+            engine="llamacpp",
+            context_tokens=2 * sum(request.size) + 256,
+            parallel=1,
+            tuned=False,
         ),
-        shape=RequestSize(prompt_tokens, completion_tokens),
-        parallel=parallel,
-        agree=agree,
-        workload=workload or forms("extraction"),
+        project.settings,
         progress=progress,
     )
-    return run.all(quantizations, again=again)
+    return EngineTuning(project, plan, request, workload or forms("extraction"), progress).run(again=again)
 
 
-class _Run:
-    """One run: what is asked, what was measured so far, where it stands."""
+class EngineTuning:
+    """One run of `tune`: what is asked, what was measured so far, where it stands."""
 
     def __init__(
         self,
         project: Project,
         plan: ServePlan,
-        *,
-        shape: RequestSize,
-        parallel: int,
-        agree: float,
+        request: TuningRequest,
         workload: RequestBodies,
         progress: Progress,
     ) -> None:
@@ -104,9 +97,7 @@ class _Run:
         self.project = project
         self.home = project.settings.home
         self.plan = plan
-        self.shape = shape
-        self.parallel = parallel
-        self.agree = agree
+        self.request = request
         self.workload = workload
         self.progress = progress
         self.cores = project.settings.threads or usable_cores()
@@ -114,40 +105,41 @@ class _Run:
         self.store = WeightsStore(self.home)
         self.trials: list[Trial] = []
         self._reference: list[int] | None = None
-        self._asked = ""
+        self._request_id = ""
 
-    def all(self, quantizations: Sequence[str], *, again: bool) -> TuningResult:
+    def run(self, *, again: bool) -> TuningResult:
         """The steps in turn."""
+        request = self.request
         first = self._first()
         build = native.binary(self.home)
-        self._asked = content_id(
+        self._request_id = content_id(
             [
                 first,
-                self.shape,
-                self.parallel,
-                self.agree,
-                list(quantizations),
+                request.size,
+                request.parallel,
+                request.agree,
+                list(request.quantizations),
                 self.workload.about,
                 str(build),
             ]
         )
         if not again:
-            self.trials = tuning.read_partial(self.home, self.id, self._asked)
+            self.trials = tuning.read_partial(self.home, self.id, self._request_id)
             if self.trials:
                 self.progress.say(f"going on after {len(self.trials)} measured ways of an interrupted run")
-        best = self._step("quantization", [first, *self._quantized(first, quantizations)])
+        best = self._step("quantization", [first, *self._quantized(first, request.quantizations)])
         for name in tuning.small_steps(best, cores=self.cores):
             best = self._step(name, [best, *tuning.small_steps(best, cores=self.cores)[name]])
         best = self._step("guessing ahead", [best, *tuning.speculations(best)], loaded=True)
-        # For the sum of all steps, both ends beside each other: ratios of different minutes do not multiply.
+        # For the sum of all steps, both ends next to each other: ratios of different minutes do not multiply.
         pair = self._measured("all steps", [first, best]) if best != first else []
         found = TuningResult(
             id=self.id,
             model=self.plan.model,
             cpu=native.cpu_name(),
             cores=self.cores,
-            prompt_tokens=self.shape.prompt_tokens,
-            completion_tokens=self.shape.completion_tokens,
+            prompt_tokens=request.size.prompt_tokens,
+            completion_tokens=request.size.completion_tokens,
             settings=best,
             trials=tuple(self.trials),
             speedup=pair[0].seconds / pair[1].seconds if pair else 1.0,
@@ -161,7 +153,7 @@ class _Run:
 
     def _first(self) -> LlamaSettings:
         assert self.plan.weights_path is not None and self.plan.weights_sha256 is not None
-        weights = self._here(self.plan.weights_sha256)
+        weights = self._stored(self.plan.weights_sha256)
         return LlamaSettings(
             quantization=weights.quantization if weights is not None else Path(self.plan.weights_path).stem,
             weights_path=self.plan.weights_path,
@@ -169,7 +161,7 @@ class _Run:
             threads=self.cores,
         )
 
-    def _here(self, sha256: str) -> Weights | None:
+    def _stored(self, sha256: str) -> Weights | None:
         return next((one.weights for one in self.store.list() if one.weights.sha256 == sha256), None)
 
     def _quantized(self, first: LlamaSettings, wanted: Sequence[str]) -> list[LlamaSettings]:
@@ -206,12 +198,12 @@ class _Run:
         if len(ways) < 2:
             return ways[0]
         trials = self._measured(name, ways, loaded=loaded)
-        best = tuning.choose(trials, agreement=self.agree)
+        best = tuning.choose(trials, agreement=self.request.agree)
         for trial in trials:
             self.trials.remove(trial)
         kept = [msgspec.structs.replace(trial, taken=place == best) for place, trial in enumerate(trials)]
         self.trials += kept
-        tuning.write_partial(self.home, self.id, self._asked, self.trials)
+        tuning.write_partial(self.home, self.id, self._request_id, self.trials)
         return kept[best].settings
 
     def _measured(self, name: str, ways: list[LlamaSettings], *, loaded: bool = False) -> list[Trial]:
@@ -224,7 +216,7 @@ class _Run:
         self.progress.step(f"measure {name}", note=", ".join(way.describe(ways[0]) for way in ways[1:]))
         fresh = self._loaded(name, ways) if loaded else self._alone(name, ways)
         self.trials += fresh
-        tuning.write_partial(self.home, self.id, self._asked, self.trials)
+        tuning.write_partial(self.home, self.id, self._request_id, self.trials)
         return fresh
 
     def _alone(self, name: str, ways: list[LlamaSettings]) -> list[Trial]:
@@ -243,10 +235,10 @@ class _Run:
                 [self._plan(way) for way in group],
                 log_dir=self.log_dir,
                 rounds=ROUNDS,
-                shape=self.shape,
+                shape=self.request.size,
                 tell=tell,
             )
-            seconds = [tuning.request_seconds(speed, **self.shape._asdict()) for speed in speeds]
+            seconds = [tuning.request_seconds(speed, **self.request.size._asdict()) for speed in speeds]
             if not trials:
                 trials.append(Trial(step=name, settings=ways[0], seconds=seconds[0], speed=speeds[0]))
             for way, speed, took in list(zip(group, speeds, seconds, strict=True))[1:]:
@@ -280,21 +272,21 @@ class _Run:
     def _loaded(self, name: str, ways: list[LlamaSettings]) -> list[Trial]:
         """At several streams with real requests: the rate at which they are answered."""
         plans = [
-            msgspec.structs.replace(self._plan(way), parallel=self.parallel, context_tokens=2048)
+            msgspec.structs.replace(self._plan(way), parallel=self.request.parallel, context_tokens=2048)
             for way in ways
         ]
         rates = self._ask(
             drive_interleaved,
             plans,
             self.workload,
-            streams=self.parallel,
+            streams=self.request.parallel,
             seconds=SLICE_SECONDS,
             rounds=LOADED_ROUNDS,
             log_dir=self.log_dir,
             tell=lambda done, total: self.progress.update(done, total, unit="slices"),
         )
         return [
-            Trial(step=name, settings=way, seconds=self.parallel / rate, requests_per_second=rate)
+            Trial(step=name, settings=way, seconds=self.request.parallel / rate, requests_per_second=rate)
             for way, rate in zip(ways, rates, strict=True)
         ]
 
@@ -313,7 +305,7 @@ class _Run:
         )
 
     def _at_once(self, way: LlamaSettings) -> int:
-        """How many engines fit beside each other: weights twice (some are repacked) and a quarter for the rest."""
+        """How many engines fit next to each other: weights twice (some are repacked) and a quarter for the rest."""
         size = Path(way.weights_path).stat().st_size
         room = probe_machine(self.home).available_memory_bytes
         return max(2, min(MOST_AT_ONCE, int(room / (2.25 * size + (256 << 20)))))

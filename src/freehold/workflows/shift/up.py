@@ -194,11 +194,11 @@ def up(
     async def run() -> None:
         log_dir = project.state / "engines"
         await hold(
-            chosen,
+            [chosen],
             front,
             log_dir=log_dir,
             ready=ready,
-            beside=lambda logs: ObserverProcess(watching, logs / "observer.log"),
+            companion=lambda logs: ObserverProcess(watching, logs / "observer.log"),
         )
 
     anyio.run(run)
