@@ -12,7 +12,7 @@ from freehold.types.units import GIB, gib
 if TYPE_CHECKING:
     from freehold.catalog.synced import CatalogChange, SyncedModel
     from freehold.types.model import Model, Shape
-    from freehold.workflows.choose.catalog import Details
+    from freehold.workflows.choose.catalog import ModelDetails
 
 
 @click.group("catalog")
@@ -144,7 +144,7 @@ def _difference(change: CatalogChange) -> str:
     return f"~ {change.model}  {change.kind}: {change.before} → {change.after}"
 
 
-def _show_shipped(model: Model, more: Details) -> None:
+def _show_shipped(model: Model, more: ModelDetails) -> None:
     click.echo(f"{model.id}  ({model.family}, {model.publisher})")
     if model.aliases:
         click.echo(f"  also         {', '.join(model.aliases)}")
@@ -173,7 +173,7 @@ def _show_shipped(model: Model, more: Details) -> None:
         click.echo(f"  note         {model.note}")
 
 
-def _show_published(model: Model, more: Details) -> None:
+def _show_published(model: Model, more: ModelDetails) -> None:
     """Files by repository, scores by source."""
     files: dict[tuple[str, str], list[str]] = {}
     for one in more.quantizations:

@@ -37,7 +37,7 @@ _QUANTIZATION = re.compile(
 _PART = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)")
 
 
-class Synced(Record, frozen=True, kw_only=True):
+class SyncResult(Record, frozen=True, kw_only=True):
     """What one sync found. `unread` are repositories that could not be read, with why."""
 
     endpoint: str
@@ -55,7 +55,7 @@ def sync(
     newest: int = NEWEST,
     progress: Progress | None = None,
     now: datetime | None = None,
-) -> Synced:
+) -> SyncResult:
     """Ask the hub what is new, and keep it in the user's catalog folder.
 
     Without `models`: the newest repositories of every known publisher (or of `owners`) that are not in the
@@ -81,7 +81,7 @@ def sync(
         except (UnknownModelError, InputError) as error:
             unread.append((repo, error.message))
         progress.update(number, len(wanted), unit="repositories", note=repo)
-    return Synced(
+    return SyncResult(
         endpoint=hub.endpoint(), at=now, looked_at=len(wanted), changes=tuple(changes), unread=tuple(unread)
     )
 
@@ -218,17 +218,17 @@ def listed(settings: Settings, *, family: str | None = None) -> tuple[list[Model
     )
 
 
-class Details(Record, frozen=True, kw_only=True):
+class ModelDetails(Record, frozen=True, kw_only=True):
     """What is published about a model of the shipped catalog: files and scores."""
 
     quantizations: tuple[PublishedQuantization, ...]
     scores: tuple[PublishedScore, ...]
 
 
-def details(model: Model) -> Details:
+def details(model: Model) -> ModelDetails:
     """Published quantizations and scores of a model and of what has its shape (aliases)."""
     names = (model.id, *model.aliases)
-    return Details(quantizations=tuple(quantizations.of(names)), scores=tuple(scores.of(names)))
+    return ModelDetails(quantizations=tuple(quantizations.of(names)), scores=tuple(scores.of(names)))
 
 
 def shown(settings: Settings, model_id: str) -> Model | SyncedModel:

@@ -27,7 +27,7 @@ SEEN_TRACES = 5_000
 
 
 def needs_of(traces: Iterable[Trace]) -> Needs:
-    """Needs as the traces show them; nothing is concluded from no traces."""
+    """Needs as the traces show them; without traces nothing is concluded."""
     seen = [trace for trace in traces if trace.parent_id is None]
     if not seen:
         return Needs(how=(NO_TRACES,))

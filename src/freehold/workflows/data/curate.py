@@ -157,10 +157,10 @@ def _terms(project: Project, dataset: Dataset) -> Iterator[str]:
     """Whose answers are learned from, and what the catalog says about their terms."""
     gold, learned = dataset.targets_from.get("gold", 0), dataset.targets_from.get("incumbent", 0)
     if gold:
-        yield f"{gold:,} training targets are right answers you brought; who owns those is for you to know"
+        yield f"{gold:,} training targets are right answers you brought; you must know who owns those"
     if not learned:
         return
-    whose = dataset.incumbent_model or "a model nobody named"
+    whose = dataset.incumbent_model or "an unnamed model"
     yield f"{learned:,} training targets are answers of {whose}: its terms count (distillation)"
     if dataset.incumbent_model is None:
         return
@@ -176,7 +176,7 @@ def _terms(project: Project, dataset: Dataset) -> Iterator[str]:
 
 
 def write_card(folder: Path, card: DataCard) -> None:
-    """The card beside the manifest, for machines and for people. Raises `StorageError`."""
+    """Write the card next to the manifest, for machines and for people. Raises `StorageError`."""
     with files.writing(f"{folder}: data card cannot be written"):
         (folder / CARD).write_bytes(msgspec.json.format(msgspec.json.encode(card)))
         (folder / CARD_PAGE).write_text(card_markdown(card), encoding="utf-8")
@@ -214,7 +214,7 @@ def pseudonym_key(project: Project) -> bytes:
 
 
 def held_out_share(data: DataConfig) -> float:
-    """What is said, else a fifth; nothing beside files that are held out whole: mixed with them, samples of `files`
+    """What is stated, else a fifth; nothing where whole files are held out: mixed with those, samples of `files`
     would be judged as if they were of that kind."""
     if data.held_out is not None:
         return data.held_out

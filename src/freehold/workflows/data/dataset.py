@@ -23,7 +23,7 @@ from freehold.workflows.data.curate import Curator, pseudonym_key, recipe_of, wr
 from freehold.workflows.project import Project
 
 
-class Built(NamedTuple):
+class BuiltDataset(NamedTuple):
     """A dataset and its card."""
 
     dataset: Dataset
@@ -57,7 +57,7 @@ def check(
 
 def _build(
     project: Project, store: Store, root: Path, source_prefix: str | None, progress: Progress
-) -> Built:
+) -> BuiltDataset:
     progress.step("dataset")
     recipe = recipe_of(project)
     curator = Curator(recipe, project.config.task, pseudonym_key(project))
@@ -92,7 +92,7 @@ def _build(
     )
     card = curator.card(project, dataset, made)
     write_card(Path(dataset.path), card)
-    return Built(dataset, card)
+    return BuiltDataset(dataset, card)
 
 
 def _incumbent_model(project: Project, traced: str) -> str | None:

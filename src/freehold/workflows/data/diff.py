@@ -15,7 +15,7 @@ from freehold.types.record import Record
 SHOWN = 5
 
 
-class _Key(msgspec.Struct):
+class _ComparedFields(msgspec.Struct):
     """The part of a sample that is compared."""
 
     id: str
@@ -24,7 +24,7 @@ class _Key(msgspec.Struct):
     trace_id: str | None = None
 
 
-class _Compared(NamedTuple):
+class _AnswerHashes(NamedTuple):
     """Hashes of what is compared of a sample."""
 
     gold: int
@@ -95,15 +95,15 @@ def diff(old: Dataset, new: Dataset) -> DatasetDiff:
     return DatasetDiff(old=old.id, new=new.id, splits=splits, moved=dict(moved), recipe=recipe)
 
 
-def _keys(dataset: Dataset, name: str) -> dict[str, _Compared]:
+def _keys(dataset: Dataset, name: str) -> dict[str, _AnswerHashes]:
     """Samples of a split by id."""
-    decoder = msgspec.json.Decoder(_Key)
+    decoder = msgspec.json.Decoder(_ComparedFields)
     path = Path(dataset.path) / f"{name}.jsonl"
     try:
         with path.open("rb") as file:
             keys = (decoder.decode(line) for line in file)
             return {
-                one.id: _Compared(
+                one.id: _AnswerHashes(
                     hash(one.gold), hash(one.incumbent), None if one.trace_id is None else hash(one.trace_id)
                 )
                 for one in keys

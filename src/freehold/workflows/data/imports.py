@@ -27,7 +27,7 @@ class ImportResult(Record, frozen=True, kw_only=True):
     """What one import did. `new` counts traces that were not in the store before.
 
     `mapping` says what of a trace comes from which field, `holds` how many records have what (tools, several turns,
-    a right answer …), `passed_over` counts sound records that are no calls of a model, by reason.
+    a right answer …), `passed_over` counts sound records that are not calls of a model, by reason.
     """
 
     file: str
@@ -92,7 +92,7 @@ def import_file(
     """Read `path` (a file or a folder) and add its records to the store as traces, a batch at a time.
 
     The id of a trace is the content id of what it holds, so importing a file twice adds nothing. With `held_out`
-    its traces are kept for evaluation whole. Raises `InputError` when the file cannot be read at all.
+    all its traces are kept for evaluation. Raises `InputError` when the file cannot be read at all.
     """
     data = data or project.config.data
     size = importing.size_bytes(path)

@@ -4,7 +4,7 @@
 
     <home>/memory/<id>.json       one per machine, weights file and cache type
 
-`freehold fit` adds what was learned as a part of its own, so a wrong estimate is made once.
+`freehold fit` adds what was learned as a separate part, so that a wrong estimate is made only once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`freehold fit http://…`: what a running server has room for, by what it says about itself."""
+"""`freehold fit http://…`: what a running server has room for, by its own figures."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _reasons(
     many = room // workload.context_tokens
     found = [f"its cache holds {room:,} tokens: {many:,} requests of {workload.context_tokens:,} at once"]
     if asked > room:
-        found.append(f"asked for {asked:,} tokens at once: vLLM would let some requests wait")
+        found.append(f"asked for {asked:,} tokens at once: vLLM would make some requests wait")
     if workload.context_tokens > longest:
         found.append(f"asked for {workload.context_tokens:,} tokens, its longest request is {longest:,}")
     if server.utilisation:

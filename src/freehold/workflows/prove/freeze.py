@@ -51,8 +51,8 @@ async def freeze(
     """Ask the incumbent every sample of a split `repeats` times and keep the answers with the dataset.
 
     A sample whose request was captured is
-    asked with the request's own parameters. What was asked before is not asked again, so a stopped freeze goes
-    on, and a higher `repeats` only adds.
+    asked with the request's own parameters. What was asked before is not asked again, so a stopped freeze
+    continues, and a higher `repeats` only adds.
     Raises `UsageError` without an address or model, and what `answers` raises.
     """
     progress = progress or Silent()
@@ -62,7 +62,7 @@ async def freeze(
     key = address.api_key_env or (incumbent.api_key_env if incumbent else None)
     if url is None or model is None:
         raise UsageError(
-            "which incumbent?",
+            "no incumbent is named",
             hint="set base_url and model in [incumbent], or give --endpoint URL --model NAME",
         )
     if repeats < 1:

@@ -1,4 +1,4 @@
-"""`freehold evaluate --a --b`: two files of outputs compared, no model asked."""
+"""`freehold evaluate --a --b`: two files of outputs compared, without asking a model."""
 
 from __future__ import annotations
 
