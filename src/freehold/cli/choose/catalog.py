@@ -39,9 +39,9 @@ def list_(part: str | None, as_json: bool) -> None:
     """
     from freehold.hardware.tensors import parameter_count
     from freehold.settings import load
-    from freehold.workflows.choose.catalog import listed
+    from freehold.workflows.choose.catalog import list_models
 
-    shipped, own = listed(load(), family=part)
+    shipped, own = list_models(load(), family=part)
     if as_json:
         print_json({"shipped": shipped, "synced": own})
         if not shipped and not own:
@@ -78,9 +78,9 @@ def show(model: str, as_json: bool) -> None:
 
     from freehold.settings import load
     from freehold.types.model import Model
-    from freehold.workflows.choose.catalog import details, shown
+    from freehold.workflows.choose.catalog import details, get_model
 
-    found = shown(load(), model)
+    found = get_model(load(), model)
     if isinstance(found, Model):
         more = details(found)
         if as_json:

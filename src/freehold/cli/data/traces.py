@@ -56,7 +56,7 @@ def list_(
     """
     from freehold.workflows.data import traces
 
-    filter = traces.wanted(
+    filter = traces.trace_filter(
         route=route, model=model, since=since, incomplete=not complete, mirrored=not own, now=now()
     )
     with _store(config_path) as (store, _):
@@ -142,7 +142,7 @@ def export(
     from freehold.cli.progress import progress
     from freehold.workflows.data import traces
 
-    filter = traces.wanted(
+    filter = traces.trace_filter(
         route=route, model=model, since=since, incomplete=not complete, mirrored=not own, now=now()
     )
     with _store(config_path) as (store, _), progress() as shown:

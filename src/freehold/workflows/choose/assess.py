@@ -81,7 +81,7 @@ def assess(
     machine = find_machine(machine_spec, project.settings, measure=machine_spec is None)
     needs = _needs(project, stated, use_traces)
     workload = Workload(context_tokens=needs.context_tokens, concurrency=needs.concurrency)
-    wanted = [catalog.get(name) for name in models] if models else list(catalog.all_models())
+    chosen = [catalog.get(name) for name in models] if models else list(catalog.all_models())
     scores = _scores(project)
     speeds = _measured(project, machine) if machine_spec is None else {}
     rows = [
@@ -94,7 +94,7 @@ def assess(
             scores.get(model.id.lower()),
             speeds.get(model.id.lower()),
         )
-        for model in wanted
+        for model in chosen
     ]
     ordered, money = with_costs(project, _ranked(rows, rank_by), machine, machine_price, requests_per_month)
     made = Assessment(
@@ -126,17 +126,17 @@ def _needs(project: Project, stated: Needs | None, use_traces: bool) -> Needs:
     if not use_traces:
         return stated or Needs()
     with open_store(project.store_url) as store:
-        seen = needs_of(store.latest_traces(SEEN_TRACES))
+        traced = needs_of(store.latest_traces(SEEN_TRACES))
     if stated is None:
-        return seen
+        return traced
     return msgspec.structs.replace(
-        seen,
-        tools=seen.tools or stated.tools,
-        json_schema=seen.json_schema or stated.json_schema,
-        vision=seen.vision or stated.vision,
-        languages=stated.languages or seen.languages,
-        context_tokens=max(seen.context_tokens if seen.traces else 0, stated.context_tokens),
-        concurrency=max(seen.concurrency, stated.concurrency),
+        traced,
+        tools=traced.tools or stated.tools,
+        json_schema=traced.json_schema or stated.json_schema,
+        vision=traced.vision or stated.vision,
+        languages=stated.languages or traced.languages,
+        context_tokens=max(traced.context_tokens if traced.traces else 0, stated.context_tokens),
+        concurrency=max(traced.concurrency, stated.concurrency),
     )
 
 

@@ -84,7 +84,7 @@ class Curator:
                     sample = msgspec.structs.replace(sample, incumbent=None, teacher=None)
         return sample if self._replacer is None else self._replacer.sample(sample)
 
-    def seen(self, traces: Iterable[Trace]) -> Iterator[Trace]:
+    def counted(self, traces: Iterable[Trace]) -> Iterator[Trace]:
         """The traces, with their origins counted on the way."""
         for trace in traces:
             source = trace.source.partition("#")[0]
@@ -136,11 +136,11 @@ def _finished(scoring: Coroutine[Any, Any, Any]) -> Any:
 
 
 def _conflict(first: Sample, second: Sample, alike: float) -> LabelConflict:
-    said = {first.incumbent, second.incumbent}
+    answers = {first.incumbent, second.incumbent}
     sides: Literal["gold", "other_gold"] | None = None
-    if said == {first.gold}:
+    if answers == {first.gold}:
         sides = "gold"
-    elif said == {second.gold}:
+    elif answers == {second.gold}:
         sides = "other_gold"
     return LabelConflict(
         question=all_asked(first)[:300],

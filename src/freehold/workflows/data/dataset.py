@@ -74,7 +74,7 @@ def _build(
                     progress.update(len(ids), None, unit="traces")
                 yield trace
 
-    made = building.make_samples(curator.seen(teaching()), recipe, change=curator.change)
+    made = building.make_samples(curator.counted(teaching()), recipe, change=curator.change)
     if not ids:
         raise UsageError(
             "no complete traces in the store",

@@ -64,8 +64,10 @@ def diff(old: Dataset, new: Dataset) -> DatasetDiff:
     before = {name: _keys(old, name) for name in SPLITS}
     after = {name: _keys(new, name) for name in SPLITS}
     was_in = {id: name for name in SPLITS for id in before[name]}
-    kept = {id for name in SPLITS for id in after[name]}
-    gone = {one.trace for name in SPLITS for id, one in before[name].items() if id not in kept} - {None}
+    after_ids = {id for name in SPLITS for id in after[name]}
+    removed_traces = {
+        one.trace for name in SPLITS for id, one in before[name].items() if id not in after_ids
+    } - {None}
     moved: Counter[str] = Counter()
     splits: dict[str, SplitDiff] = {}
     for name in SPLITS:
@@ -82,7 +84,7 @@ def diff(old: Dataset, new: Dataset) -> DatasetDiff:
             same=len(both),
             changed_gold=len(gold),
             changed_incumbent=len(incumbent),
-            rewritten=sum(id not in was_in and other[id].trace in gone for id in added),
+            rewritten=sum(id not in was_in and other[id].trace in removed_traces for id in added),
             first_added=tuple(added[:SHOWN]),
             first_removed=tuple(removed[:SHOWN]),
             first_changed=tuple(sorted({*gold, *incumbent})[:SHOWN]),

@@ -147,12 +147,12 @@ def _incumbent(project: Project) -> str:
 
 
 def _as_gold(record: Imported) -> Imported:
-    """The record with its answer as what is right instead of what the incumbent said."""
+    """The record with its answer as gold instead of as the incumbent's."""
     if record.gold is not None or record.response is None:
         return record
     message = sampling.response_message(record.response)
-    said = None if message is None else sampling.message_text(message)
-    return record if said is None else msgspec.structs.replace(record, gold=said, response=None)
+    text = None if message is None else sampling.message_text(message)
+    return record if text is None else msgspec.structs.replace(record, gold=text, response=None)
 
 
 def _line(reject: RejectedRecord) -> str:

@@ -47,7 +47,7 @@ def mirrored(store: Store, id: str) -> list[Trace]:
     return list(store.traces(parent_id=id, complete_only=False))
 
 
-def wanted(
+def trace_filter(
     *,
     route: str | None = None,
     model: str | None = None,

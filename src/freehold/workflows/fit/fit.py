@@ -138,11 +138,11 @@ def _for_vllm(sized: SizedModel, quantization: str | None) -> SizedModel:
     if sized.quantized and quantization is None:
         note = "vLLM serves GGUF files slowly: it is made for safetensors"
         return sized._replace(notes=(*sized.notes, note))
-    wanted = (quantization or "BF16").upper()
+    name = (quantization or "BF16").upper()
     return sized._replace(
-        quantization=wanted,
-        bytes=vllm_memory.weights_bytes(sized.shape, wanted),
-        basis=f"computed from the shape at {wanted}",
+        quantization=name,
+        bytes=vllm_memory.weights_bytes(sized.shape, name),
+        basis=f"computed from the shape at {name}",
     )
 
 

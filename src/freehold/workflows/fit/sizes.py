@@ -74,9 +74,9 @@ def size_model(
     if model_id.startswith("hf:"):  # as freehold pull takes it: hf:ORG/NAME@REVISION#FILE
         model_id = re.split(r"[@#]", model_id.removeprefix("hf:"))[0]
     if weights is None:
-        place = _place(model_id)
-        if place is not None:
-            return from_path(place, model_id, quantization)
+        path = _path_of(model_id)
+        if path is not None:
+            return from_path(path, model_id, quantization)
     if weights is None:
         weights = _stored(model_id, settings, quantization)
     if weights is not None and weights.path is not None and weights.format == "gguf":
@@ -109,20 +109,20 @@ def size_model(
         )
     default = weights_catalog.find(model.id)
     usual = model.quantization or DEFAULT_QUANTIZATION
-    wanted = known(quantization or (default.quantization if default else usual))
+    target = known(quantization or (default.quantization if default else usual))
     return SizedModel(
         name=model.id,
         shape=model.shape,
-        quantization=wanted,
-        bytes=weights_bytes(model.shape, wanted),
+        quantization=target,
+        bytes=weights_bytes(model.shape, target),
         tensors=tuple(
-            (typed.tensor.name, typed.tensor.dims, typed.type) for typed in quantize(model.shape, wanted)
+            (typed.tensor.name, typed.tensor.dims, typed.type) for typed in quantize(model.shape, target)
         ),
-        basis=f"computed from the catalog's shape at {wanted}",
+        basis=f"computed from the catalog's shape at {target}",
     )
 
 
-def _place(model_id: str) -> Path | None:
+def _path_of(model_id: str) -> Path | None:
     """The file or folder that is meant, if one is: a path, or Ollama's name for a model in its store."""
     scheme, colon, rest = model_id.partition(":")
     if colon and scheme == "ollama":
@@ -229,20 +229,20 @@ def adapter_bytes(path: Path) -> int:
 
 
 def _synced(own: SyncedModel, shape: Shape, quantization: str | None) -> SizedModel:
-    """A model of the user's own catalog: bytes of a file seen on the hub, else computed."""
-    wanted = known(quantization or DEFAULT_QUANTIZATION)
-    seen = next((one for one in own.quantizations if one.quantization == wanted), None)
+    """A model of the user's own catalog: bytes of a file published on the hub, else computed."""
+    target = known(quantization or DEFAULT_QUANTIZATION)
+    published = next((one for one in own.quantizations if one.quantization == target), None)
     return SizedModel(
         name=own.id,
         shape=shape,
-        quantization=wanted,
-        bytes=seen.bytes if seen is not None else weights_bytes(shape, wanted),
+        quantization=target,
+        bytes=published.bytes if published is not None else weights_bytes(shape, target),
         tensors=tuple(
-            (typed.tensor.name, typed.tensor.dims, typed.type) for typed in quantize(shape, wanted)
+            (typed.tensor.name, typed.tensor.dims, typed.type) for typed in quantize(shape, target)
         ),
-        basis=f"size of {seen.files[0]}"
-        if seen is not None
-        else f"computed from its config.json at {wanted}",
+        basis=f"size of {published.files[0]}"
+        if published is not None
+        else f"computed from its config.json at {target}",
         notes=(f"read from {own.source} on {own.fetched}", *own.notes),
     )
 
@@ -282,8 +282,8 @@ def _from_config(path: Path, quantization: str | None) -> SizedModel:
     found = shape_from_config(path)
     folder = path if path.is_dir() else path.parent
     name = folder.resolve().name
-    wanted = known(quantization or "BF16")
-    typed = quantize(found.shape, wanted)
+    target = known(quantization or "BF16")
+    typed = quantize(found.shape, target)
     stored = quantization is None and path.is_dir()
     here = stored and (
         any(folder.glob("*.safetensors")) or (folder / "model.safetensors.index.json").exists()
@@ -291,9 +291,9 @@ def _from_config(path: Path, quantization: str | None) -> SizedModel:
     return SizedModel(
         name=name,
         shape=found.shape,
-        quantization=wanted,
-        bytes=safetensors_bytes(folder) if here else weights_bytes(found.shape, wanted),
+        quantization=target,
+        bytes=safetensors_bytes(folder) if here else weights_bytes(found.shape, target),
         tensors=tuple((one.tensor.name, one.tensor.dims, one.type) for one in typed),
-        basis="safetensors as they are" if here else f"computed from config.json at {wanted}",
+        basis="safetensors as they are" if here else f"computed from config.json at {target}",
         notes=found.notes,
     )

@@ -39,7 +39,7 @@ def rule_for_model(model_id: str, use: UseProfile, *, lineage: Lineage | None = 
     return rule(Situation(use, lineage, resolve(lineage, use)), version=__version__)
 
 
-def meant(model_id: str) -> tuple[str, ...]:
+def similar_models(model_id: str) -> tuple[str, ...]:
     """Models that may be meant by a name no licence is known for; empty where one is known."""
     return () if releases_of(model_id) else models.nearest_all(model_id)
 

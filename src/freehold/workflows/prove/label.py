@@ -123,8 +123,10 @@ class LabelSession:
 
     def undo(self) -> bool:
         """Take the last shown label back, so that its pair comes next; False when there is none."""
-        mine = {item.sample.id for item in self._items}
-        last = next((id for id, label in reversed(self._labels.items()) if label.shown and id in mine), None)
+        session_ids = {item.sample.id for item in self._items}
+        last = next(
+            (id for id, label in reversed(self._labels.items()) if label.shown and id in session_ids), None
+        )
         if last is None:
             return False
         del self._labels[last]

@@ -122,12 +122,12 @@ def measure(
 
 def latest(project: Project, model_id: str) -> QuantLosses | None:
     """The newest measurement of a model in this project, by its id, the part after the slash, or its file."""
-    wanted = (Path(model_id).stem if model_id.endswith(".gguf") else model_id).lower()
+    name = (Path(model_id).stem if model_id.endswith(".gguf") else model_id).lower()
     with open_store(project.store_url) as records:
         found = [
             one
             for one in records.records(QuantLosses)
-            if wanted in (one.model.lower(), one.model.lower().rpartition("/")[2])
+            if name in (one.model.lower(), one.model.lower().rpartition("/")[2])
         ]
     return found[-1] if found else None
 
@@ -186,7 +186,7 @@ async def _measured(
     references = [sample.target for sample in samples]
     async with start(plan, log_dir=project.state / "engines", name="quants") as endpoint:
         began = time.monotonic()
-        asked = await answers(
+        replies = await answers(
             endpoint,
             plan.model,
             samples,
@@ -198,9 +198,9 @@ async def _measured(
         )
         seconds = time.monotonic() - began
     async with scorer_of(task) as scorer:
-        results = await score_all(scorer, name, samples, [one.answer for one in asked], references)
+        results = await score_all(scorer, name, samples, [one.answer for one in replies], references)
     written = [one.usage.completion_tokens or 0 for one in results if one.usage is not None]
-    rate = None if any(one.cached for one in asked) or not sum(written) else sum(written) / seconds
+    rate = None if any(one.cached for one in replies) or not sum(written) else sum(written) / seconds
     if against is None:
         return _MeasuredAnswers(results, None, rate)
     wider, before = against

@@ -86,9 +86,9 @@ def _python(source: str) -> list[Word]:
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        place = f" in line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        said = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise PartlyReadError(f"not valid Python ({said}{place})", list(_tokens(source))) from None
+        where = f" in line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        message = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise PartlyReadError(f"not valid Python ({message}{where})", list(_tokens(source))) from None
     found: list[Word] = []
     # A docstring says what a model was, not that it is called.
     documentation = {
@@ -163,23 +163,25 @@ def _notebook(source: str) -> list[Word]:
     found: list[Word] = []
     at = 0
     for code in codes:
-        kept = [line if line.lstrip()[:1] not in ("%", "!", "?") else "pass" for line in code.splitlines()]
+        python_lines = [
+            line if line.lstrip()[:1] not in ("%", "!", "?") else "pass" for line in code.splitlines()
+        ]
         places = []
         for line in code.splitlines():
             written = json.dumps(line, ensure_ascii=False)[1:-1]
-            place = (
+            row = (
                 next((n for n in range(at, len(lines)) if written in lines[n]), None)
                 if line.strip()
                 else None
             )
-            at = at if place is None else place
+            at = at if row is None else row
             places.append(at + 1)
-            at += place is not None
+            at += row is not None
         try:
-            seen = _python("\n".join(kept))
+            found_words = _python("\n".join(python_lines))
         except PartlyReadError:  # a cell in another language, or an unfinished one
             continue
-        found.extend(word._replace(line=places[word.line - 1]) for word in seen)
+        found.extend(word._replace(line=places[word.line - 1]) for word in found_words)
     return found
 
 

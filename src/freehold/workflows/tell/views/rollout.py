@@ -143,10 +143,10 @@ def series(
     start = at - timedelta(seconds=window_s)
     counts = [[0, 0, 0, 0] for _ in range(buckets)]
     for trace in traces:
-        place = int((trace.at - start).total_seconds() / width)
-        if not 0 <= place < buckets:
+        index = int((trace.at - start).total_seconds() / width)
+        if not 0 <= index < buckets:
             continue
-        row = counts[place]
+        row = counts[index]
         if trace.parent_id is not None:
             row[2] += 1
             continue
