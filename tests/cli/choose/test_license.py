@@ -109,7 +109,7 @@ def test_a_declared_licence_rules_and_a_changed_text_does_not(run, tmp_path):
     unknown = run("someone/new", "--license", "apache-20")
     assert "did you mean" in str(unknown.exception.hint)
     (tmp_path / "LICENSE").write_text("You may use this on Tuesdays. You may not use it on Sundays. Be kind.")
-    assert "no licence the catalog knows" in str(run("someone/new", "--license", "LICENSE").exception)
+    assert "not a licence the catalog knows" in str(run("someone/new", "--license", "LICENSE").exception)
 
 
 def test_a_case_that_cannot_be_read_is_unclear_and_the_others_are_answered(run, tmp_path):

@@ -13,7 +13,7 @@ from freehold.cli.main import cli
 from freehold.errors import UnknownModelError, UpstreamError, UsageError
 from freehold.settings import load
 from freehold.types.machine import Workload
-from freehold.workflows.choose.catalog import listed, shown, sync, synced_quantizations
+from freehold.workflows.choose.catalog import get_model, list_models, sync, synced_quantizations
 from freehold.workflows.choose.quants import quants
 from freehold.workflows.fit.fit import fit_model
 from freehold.workflows.fit.machine import find_machine
@@ -160,7 +160,7 @@ def test_new_releases_of_an_owner_are_kept_with_source_and_date(hub, settings):
     assert {(change.model, change.kind) for change in found.changes} == {
         ("Qwen/Qwen9-1B", "new"), ("Qwen/Qwen9-Strange", "new"), ("Qwen/Qwen9-Gated", "new"),
     }  # fmt: skip
-    model = shown(settings, "qwen9-1b")
+    model = get_model(settings, "qwen9-1b")
     assert model.license == "apache-2.0"
     assert model.publisher == "Alibaba Qwen"
     assert model.fetched == NOW.date()
@@ -171,7 +171,7 @@ def test_new_releases_of_an_owner_are_kept_with_source_and_date(hub, settings):
 
 def test_an_unknown_architecture_is_bounded_and_says_so(hub, settings):
     sync(settings, owners=("Qwen",), now=NOW)
-    strange = shown(settings, "Qwen/Qwen9-Strange")
+    strange = get_model(settings, "Qwen/Qwen9-Strange")
     assert strange.shape is not None
     assert any("not known here: an upper bound" in note for note in strange.notes)
     found = fit_model(strange.id, workload=Workload(), settings=settings)
@@ -180,7 +180,7 @@ def test_an_unknown_architecture_is_bounded_and_says_so(hub, settings):
 
 def test_what_is_gated_has_no_shape_and_says_why(hub, settings):
     sync(settings, owners=("Qwen",), now=NOW)
-    gated = shown(settings, "Qwen/Qwen9-Gated")
+    gated = get_model(settings, "Qwen/Qwen9-Gated")
     assert gated.shape is None
     assert any("terms must be accepted" in note for note in gated.notes)
 
@@ -218,7 +218,7 @@ def test_a_synced_model_is_sized_offline(hub, settings):
     offline = load({"FREEHOLD_HOME": str(settings.home), "FREEHOLD_OFFLINE": "1"})
     found = fit_model("Qwen/Qwen9-1B", workload=Workload(), settings=offline)
     assert any("read from" in reason for reason in found.reasons)
-    assert any(model.id == "Qwen/Qwen9-1B" for model in listed(offline, family="qwen9")[1])
+    assert any(model.id == "Qwen/Qwen9-1B" for model in list_models(offline, family="qwen9")[1])
 
 
 def test_offline_and_out_of_reach_say_so(settings, monkeypatch):
@@ -235,7 +235,7 @@ def test_unknown_repositories_are_told_and_do_not_stop_the_rest(hub, settings):
     assert found.unread[0][0] == "Qwen/Nothing"
     assert [change.model for change in found.changes] == ["Qwen/Qwen9-1B"]
     with pytest.raises(UnknownModelError, match="neither in the catalog nor synced"):
-        shown(settings, "Qwen/Nothing")
+        get_model(settings, "Qwen/Nothing")
 
 
 def test_the_commands(hub, monkeypatch, tmp_path):

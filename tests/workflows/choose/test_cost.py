@@ -101,7 +101,7 @@ def _state(project):
     ("arguments", "says"),
     [
         (["--incumbent", "gpt-4o", "--machine", "L4", "--usd-per-hour", "1"], "no traffic to price"),
-        (["--machine", "L4", *STATED], "which model is paid for"),
+        (["--machine", "L4", *STATED], "no incumbent is named"),
         (["--incumbent", "gpt-4o", "--machine", "L4", *STATED], "what L4 costs is not known"),
         (
             ["--incumbent", "no-such", "--machine", "L4", "--usd-per-hour", "1", *STATED],

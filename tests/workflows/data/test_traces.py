@@ -135,7 +135,7 @@ def test_the_commands(run, tmp_path):
     [
         (("show", "nix"), "no trace has an id starting with nix"),
         (("show", ""), "several traces have"),
-        (("list", "--since", "yesterday"), "'yesterday' is no time"),
+        (("list", "--since", "yesterday"), "'yesterday' is not a time"),
         (("export", "/nowhere/x.jsonl"), "cannot be written"),
     ],
 )

@@ -163,7 +163,7 @@ def test_an_ollama_manifest_and_its_name(tmp_path, tiny, settings, monkeypatch):
 
 def test_a_manifest_without_its_blob_says_so(tmp_path, tiny, settings):
     _, manifest = store(tmp_path, tiny, blob=False)
-    with pytest.raises(InputError, match="is not in the store beside it"):
+    with pytest.raises(InputError, match="is not in its store"):
         size_model(str(manifest), settings=settings)
 
 

@@ -130,7 +130,7 @@ def test_evaluations_use_frozen_answers(project):
 
 
 def test_without_an_address_it_says_what_to_give(project):
-    with pytest.raises(UsageError, match="which incumbent"):
+    with pytest.raises(UsageError, match="no incumbent is named"):
         asyncio.run(freeze(project))
 
 

@@ -126,8 +126,8 @@ def test_nothing_to_label(session):
 
 def test_damaged_files_are_named(session, tmp_path):
     (tmp_path / "labels.jsonl").write_text("nonsense\n")
-    with pytest.raises(InputError, match=r"labels.jsonl:1: no label"):
+    with pytest.raises(InputError, match=r"labels.jsonl:1: not a label"):
         session()
     (tmp_path / "r.jsonl").write_text(json.dumps({"a": 1}))
-    with pytest.raises(InputError, match=r"r.jsonl:1: no result"):
+    with pytest.raises(InputError, match=r"r.jsonl:1: not a result"):
         read_results(tmp_path / "r.jsonl")

@@ -13,7 +13,7 @@ from freehold.training import checkpoint
 from freehold.types.config import FinetuneConfig
 from freehold.types.progress import Silent
 from freehold.types.training import TrainingEvent
-from freehold.workflows.fit import training as training_fits
+from freehold.workflows.fit import training as training_fit
 from freehold.workflows.train import train as workflow
 
 __all__ = ["tiny", "tokenizer"]  # fixtures
@@ -48,7 +48,7 @@ def test_a_base_that_does_not_fit_is_not_loaded(refused, tmp_path, monkeypatch, 
     small = msgspec.structs.replace(
         probe_machine(tmp_path), accelerators=(), available_memory_bytes=100 << 20
     )
-    monkeypatch.setattr(training_fits, "probe_machine", lambda home: small)
+    monkeypatch.setattr(training_fit, "probe_machine", lambda home: small)
     error = refused(msgspec.structs.replace(CONFIG, method=method), UsageError)
     assert "0.1 GiB are free" in error.message and method in error.message
     assert "smaller base" in error.hint

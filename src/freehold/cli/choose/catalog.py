@@ -12,7 +12,7 @@ from freehold.types.units import GIB, gib
 if TYPE_CHECKING:
     from freehold.catalog.synced import CatalogChange, SyncedModel
     from freehold.types.model import Model, Shape
-    from freehold.workflows.choose.catalog import Details
+    from freehold.workflows.choose.catalog import ModelDetails
 
 
 @click.group("catalog")
@@ -39,9 +39,9 @@ def list_command(part: str | None, as_json: bool) -> None:
     """
     from freehold.hardware.tensors import parameter_count
     from freehold.settings import load
-    from freehold.workflows.choose.catalog import listed
+    from freehold.workflows.choose.catalog import list_models
 
-    shipped, own = listed(load(), family=part)
+    shipped, own = list_models(load(), family=part)
     if as_json:
         print_json({"shipped": shipped, "synced": own})
         if not shipped and not own:
@@ -78,9 +78,9 @@ def show(model: str, as_json: bool) -> None:
 
     from freehold.settings import load
     from freehold.types.model import Model
-    from freehold.workflows.choose.catalog import details, shown
+    from freehold.workflows.choose.catalog import details, get_model
 
-    found = shown(load(), model)
+    found = get_model(load(), model)
     if isinstance(found, Model):
         more = details(found)
         if as_json:
@@ -144,7 +144,7 @@ def _difference(change: CatalogChange) -> str:
     return f"~ {change.model}  {change.kind}: {change.before} → {change.after}"
 
 
-def _show_shipped(model: Model, more: Details) -> None:
+def _show_shipped(model: Model, more: ModelDetails) -> None:
     click.echo(f"{model.id}  ({model.family}, {model.publisher})")
     if model.aliases:
         click.echo(f"  also         {', '.join(model.aliases)}")
@@ -173,7 +173,7 @@ def _show_shipped(model: Model, more: Details) -> None:
         click.echo(hanging(model.note, "  note         "))
 
 
-def _show_published(model: Model, more: Details) -> None:
+def _show_published(model: Model, more: ModelDetails) -> None:
     """Files by repository, scores by source."""
     files: dict[tuple[str, str], list[str]] = {}
     for one in more.quantizations:

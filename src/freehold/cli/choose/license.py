@@ -97,9 +97,9 @@ def rule_command(
     ruling, _, _ = _ruling(model, declared, lineage_path, use_path, settings, config_path)
     _show(ruling, as_json)
     if ruling.outcome == "unclear" and model is not None and not as_json:
-        from freehold.workflows.license.rule import meant
+        from freehold.workflows.license.rule import similar_models
 
-        if near := meant(model):
+        if near := similar_models(model):
             click.echo(
                 f"{click.style('hint:', fg='cyan', bold=True)} did you mean {' or '.join(near)}?", err=True
             )

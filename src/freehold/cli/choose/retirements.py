@@ -11,7 +11,7 @@ import click
 from freehold.cli.options import config_option, hanging, json_option, print_json
 
 if TYPE_CHECKING:
-    from freehold.workflows.incumbent.retirements import Notice
+    from freehold.workflows.incumbent.retirements import RetirementNotice
 
 
 @click.command("retirements")
@@ -92,7 +92,7 @@ def command(
         raise SystemExit(1)
 
 
-def _unknown(model: str, others: list[Notice]) -> str:
+def _unknown(model: str, others: list[RetirementNotice]) -> str:
     if not others:
         return f"{model}: no shutdown date is known here, which does not mean there is none"
     dates = ", ".join(f"{one.shutdown} on {one.platform}" for one in others)
@@ -100,9 +100,9 @@ def _unknown(model: str, others: list[Notice]) -> str:
 
 
 def _line(notice: object) -> None:
-    from freehold.workflows.incumbent.retirements import Notice
+    from freehold.workflows.incumbent.retirements import RetirementNotice
 
-    assert isinstance(notice, Notice)
+    assert isinstance(notice, RetirementNotice)
     left = f"in {notice.days_left} days" if notice.days_left >= 0 else f"{-notice.days_left} days ago"
     color = "red" if notice.days_left < 30 else ("yellow" if notice.days_left < 120 else None)
     name = notice.model if notice.asked_as is None else f"{notice.asked_as} ({notice.model})"

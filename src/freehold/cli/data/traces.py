@@ -33,7 +33,7 @@ class Filter(NamedTuple):
         """The same for the store. Raises `UsageError` for a time that cannot be read."""
         from freehold.workflows.data import traces
 
-        return traces.wanted(
+        return traces.trace_filter(
             route=self.route,
             model=self.model,
             since=self.since,

@@ -37,7 +37,7 @@ QUANTIZATIONS = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
 """Tried from the top: the largest that fits is taken. Below four bits quality must be measured first."""
 
 LEAST_BITS = {"Q8_0": 8.5, "Q6_K": 6.5, "Q5_K_M": 5.5, "Q4_K_M": 4.5}
-"""At least so many bits a weight: what is above the machine's memory by these needs no closer look."""
+"""The fewest bits a weight takes: what exceeds the machine's memory even so needs no closer look."""
 MONTHS_TO_HALVE = 12
 """A model a year younger is taken to do as much with half the parameters. "Densing Law of LLMs" (Xiao et al. 2024,
 arXiv 2412.04315) finds three and a half months on public benchmarks, which flatter what came after them."""
@@ -53,7 +53,7 @@ RANK_RULES: dict[RankBy, str] = {
 }
 
 
-class Placed(NamedTuple):
+class QuantizationChoice(NamedTuple):
     """A model at the best quantization that fits; `fit` is that of the smallest tried when none does."""
 
     quantization: str
@@ -81,7 +81,7 @@ def assess(
     machine = find_machine(machine_spec, project.settings, measure=machine_spec is None)
     needs = _needs(project, stated, use_traces)
     workload = Workload(context_tokens=needs.context_tokens, concurrency=needs.concurrency)
-    wanted = [catalog.get(name) for name in models] if models else list(catalog.all_models())
+    chosen = [catalog.get(name) for name in models] if models else list(catalog.all_models())
     scores = _scores(project)
     speeds = _measured(project, machine) if machine_spec is None else {}
     rows = [
@@ -94,9 +94,9 @@ def assess(
             scores.get(model.id.lower()),
             speeds.get(model.id.lower()),
         )
-        for model in wanted
+        for model in chosen
     ]
-    ordered, told = with_costs(project, _ranked(rows, rank_by), machine, machine_price, requests_per_month)
+    ordered, money = with_costs(project, _ranked(rows, rank_by), machine, machine_price, requests_per_month)
     made = Assessment(
         id="",
         machine=machine.name,
@@ -104,9 +104,9 @@ def assess(
         needs=needs,
         rows=tuple(ordered),
         ranked_by=RANK_RULES[rank_by],
-        advice=told.advice,
-        money=told.sentence,
-        usd_per_month_now=told.bill,
+        advice=money.advice,
+        money=money.sentence,
+        usd_per_month_now=money.bill,
         assumptions=(
             *needs.how,
             *(
@@ -126,17 +126,17 @@ def _needs(project: Project, stated: Needs | None, use_traces: bool) -> Needs:
     if not use_traces:
         return stated or Needs()
     with open_store(project.store_url) as store:
-        seen = needs_of(store.latest_traces(SEEN_TRACES))
+        traced = needs_of(store.latest_traces(SEEN_TRACES))
     if stated is None:
-        return seen
+        return traced
     return msgspec.structs.replace(
-        seen,
-        tools=seen.tools or stated.tools,
-        json_schema=seen.json_schema or stated.json_schema,
-        vision=seen.vision or stated.vision,
-        languages=stated.languages or seen.languages,
-        context_tokens=max(seen.context_tokens if seen.traces else 0, stated.context_tokens),
-        concurrency=max(seen.concurrency, stated.concurrency),
+        traced,
+        tools=traced.tools or stated.tools,
+        json_schema=traced.json_schema or stated.json_schema,
+        vision=traced.vision or stated.vision,
+        languages=stated.languages or traced.languages,
+        context_tokens=max(traced.context_tokens if traced.traces else 0, stated.context_tokens),
+        concurrency=max(traced.concurrency, stated.concurrency),
     )
 
 
@@ -177,9 +177,9 @@ def _row(
         outcome = "excluded"
     elif ruling.outcome == "unclear":
         outcome = "unclear"
-    told = []
+    notes = []
     if measured is not None and measured.quantization not in (None, placed.quantization):
-        told.append(f"speed measured at {measured.quantization}")
+        notes.append(f"speed measured at {measured.quantization}")
     return CandidateRow(
         model=model.id,
         outcome=outcome,
@@ -187,7 +187,7 @@ def _row(
         obligations=len(ruling.obligations),
         parameters=parameter_count(model.shape),
         active_parameters=active_parameter_count(model.shape),
-        reasons=(*(reason for _, reason in against), *told),
+        reasons=(*(reason for _, reason in against), *notes),
         quantization=placed.quantization,
         total_bytes=placed.fit.total_bytes,
         headroom_bytes=placed.fit.headroom_bytes,
@@ -202,7 +202,7 @@ def _row(
     )
 
 
-def _place(model: Model, workload: Workload, machine: Machine, build: Build) -> Placed:
+def _place(model: Model, workload: Workload, machine: Machine, build: Build) -> QuantizationChoice:
     tried = QUANTIZATIONS if model.quantization is None else (model.quantization,)
     for name in tried:
         # What cannot fit by its weights alone needs no closer look, unless it is the last to be tried.
@@ -232,7 +232,9 @@ def _place(model: Model, workload: Workload, machine: Machine, build: Build) -> 
             version=__version__,
         )
         if found.headroom_bytes >= 0 or name == tried[-1]:
-            return Placed(name, found, estimate(model.shape, size, workload, machine, build=build))
+            return QuantizationChoice(
+                name, found, estimate(model.shape, size, workload, machine, build=build)
+            )
     raise AssertionError("the last quantization always returns")
 
 
@@ -280,7 +282,7 @@ def _need_reasons(model: Model, needs: Needs) -> list[tuple[bool, str]]:
     return found
 
 
-def _fit_reasons(model: Model, placed: Placed, workload: Workload) -> list[tuple[bool, str]]:
+def _fit_reasons(model: Model, placed: QuantizationChoice, workload: Workload) -> list[tuple[bool, str]]:
     if placed.fit.headroom_bytes >= 0:
         return []
     least = gib(placed.fit.total_bytes)

@@ -37,7 +37,7 @@ _QUANTIZATION = re.compile(
 _PART = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)")
 
 
-class Synced(Record, frozen=True, kw_only=True):
+class SyncResult(Record, frozen=True, kw_only=True):
     """What one sync found. `unread` are repositories that could not be read, with why."""
 
     endpoint: str
@@ -55,7 +55,7 @@ def sync(
     newest: int = NEWEST,
     progress: Progress | None = None,
     now: datetime | None = None,
-) -> Synced:
+) -> SyncResult:
     """Ask the hub what is new, and keep it in the user's catalog folder.
 
     Without `models`: the newest repositories of every known publisher (or of `owners`) that are not in the
@@ -71,18 +71,22 @@ def sync(
     progress = progress or Silent()
     now = now or datetime.now(UTC)
     hub.reach()
-    wanted = _of_models(models, progress) if models else _of_owners(owners, newest, progress)
+    repositories = _of_models(models, progress) if models else _of_owners(owners, newest, progress)
     changes: list[CatalogChange] = []
     unread: list[tuple[str, str]] = []
-    progress.step("read", note=f"{len(wanted)} repositories")
-    for number, repo in enumerate(wanted, 1):
+    progress.step("read", note=f"{len(repositories)} repositories")
+    for number, repo in enumerate(repositories, 1):
         try:
             changes.extend(_one(repo, settings, now.date()))
         except (UnknownModelError, InputError) as error:
             unread.append((repo, error.message))
-        progress.update(number, len(wanted), unit="repositories", note=repo)
-    return Synced(
-        endpoint=hub.endpoint(), at=now, looked_at=len(wanted), changes=tuple(changes), unread=tuple(unread)
+        progress.update(number, len(repositories), unit="repositories", note=repo)
+    return SyncResult(
+        endpoint=hub.endpoint(),
+        at=now,
+        looked_at=len(repositories),
+        changes=tuple(changes),
+        unread=tuple(unread),
     )
 
 
@@ -195,17 +199,17 @@ def quantizations_of(found: hub.Repository) -> tuple[SeenQuantization, ...]:
 
 def synced_quantizations(settings: Settings, names: tuple[str, ...]) -> list[SeenQuantization]:
     """Quantizations of a model seen on a hub, by any of its names, in its own or others' repositories."""
-    wanted = {name.lower() for name in names}
+    lowered = {name.lower() for name in names}
     found: list[SeenQuantization] = []
     for one in synced.all_synced(settings.home):
         own = {one.id.lower(), one.id.lower().rpartition("/")[2]}
         bases = {model.lower() for relation, model in one.made_from if relation in ("quantized", "made from")}
-        if wanted & own or wanted & bases:
+        if lowered & own or lowered & bases:
             found.extend(one.quantizations)
     return found
 
 
-def listed(settings: Settings, *, family: str | None = None) -> tuple[list[Model], list[SyncedModel]]:
+def list_models(settings: Settings, *, family: str | None = None) -> tuple[list[Model], list[SyncedModel]]:
     """The shipped catalog and what was synced, both filtered by a part of family, publisher or id."""
     shipped = list(catalog.all_models())
     own = synced.all_synced(settings.home)
@@ -218,20 +222,20 @@ def listed(settings: Settings, *, family: str | None = None) -> tuple[list[Model
     )
 
 
-class Details(Record, frozen=True, kw_only=True):
+class ModelDetails(Record, frozen=True, kw_only=True):
     """What is published about a model of the shipped catalog: files and scores."""
 
     quantizations: tuple[PublishedQuantization, ...]
     scores: tuple[PublishedScore, ...]
 
 
-def details(model: Model) -> Details:
+def details(model: Model) -> ModelDetails:
     """Published quantizations and scores of a model and of what has its shape (aliases)."""
     names = (model.id, *model.aliases)
-    return Details(quantizations=tuple(quantizations.of(names)), scores=tuple(scores.of(names)))
+    return ModelDetails(quantizations=tuple(quantizations.of(names)), scores=tuple(scores.of(names)))
 
 
-def shown(settings: Settings, model_id: str) -> Model | SyncedModel:
+def get_model(settings: Settings, model_id: str) -> Model | SyncedModel:
     """One model, from the shipped catalog or the synced one. Raises `UnknownModelError`."""
     model = catalog.find(model_id)
     if model is not None:

@@ -22,7 +22,7 @@ from freehold.types.record import content_id
 from freehold.workflows.choose.traffic import NOTHING_STATED, PricedTraffic, StatedTraffic, price_traffic
 from freehold.workflows.fit.fit import fit_sized
 from freehold.workflows.fit.machine import engine_build, find_machine
-from freehold.workflows.fit.sizes import Sized, size_model
+from freehold.workflows.fit.sizes import SizedModel, size_model
 from freehold.workflows.fit.speeds import measured
 from freehold.workflows.project import Project
 
@@ -51,7 +51,7 @@ class Hosting(NamedTuple):
     concurrency: int = 8
 
 
-class _Held(NamedTuple):
+class _HostedModel(NamedTuple):
     """A model on a machine whose speed and price are known."""
 
     model: str
@@ -78,9 +78,7 @@ def cost(
     """
     paid = incumbent or (project.config.incumbent.model if project.config.incumbent else None)
     if paid is None:
-        raise UsageError(
-            "which model is paid for today?", hint="--incumbent gpt-4o, or [incumbent] in freehold.toml"
-        )
+        raise UsageError("no incumbent is named", hint="--incumbent gpt-4o, or [incumbent] in freehold.toml")
     priced = price_traffic(project, paid, stated, flat)
     held = _held(project, hosting, priced.traffic)
     made = decision.decide(
@@ -95,7 +93,7 @@ def cost(
     return msgspec.structs.replace(made, id=content_id(made))
 
 
-def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _Held:
+def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:
     """Size the model, check that it fits, and find out how fast it is there and what the machine costs."""
     here = hosting.machine is None
     machine = find_machine(hosting.machine, project.settings, measure=here)
@@ -115,10 +113,10 @@ def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _Held:
             f"how fast {machine.name} is, is not known",
             hint="give its bandwidth in a machine file, or measure: freehold bench-model",
         )
-    return _Held(sized.name, machine.name, speed, machine_price_of(machine, hosting.price))
+    return _HostedModel(sized.name, machine.name, speed, machine_price_of(machine, hosting.price))
 
 
-def _require_fit(sized: Sized, workload: Workload, machine: Machine, project: Project) -> None:
+def _require_fit(sized: SizedModel, workload: Workload, machine: Machine, project: Project) -> None:
     """Raise `UsageError` when the model cannot run on the machine, or not such requests: there is nothing to price."""
     if workload.context_tokens > sized.shape.context_tokens:
         raise UsageError(
@@ -175,7 +173,7 @@ def machine_price_of(machine: Machine, stated: MachinePrice) -> Rented | Owned:
     )
 
 
-def _sensitivity(priced: PricedTraffic, held: _Held) -> tuple[tuple[str, Advice], ...]:
+def _sensitivity(priced: PricedTraffic, held: _HostedModel) -> tuple[tuple[str, Advice], ...]:
     """What the advice would be with one assumption changed."""
     traffic, bill = priced.traffic, priced.bill
     rows: list[tuple[str, Advice]] = []
@@ -199,7 +197,7 @@ def _scaled(bill: Bill, factor: Decimal) -> Bill:
 
 
 def faster(speed: Speed, factor: float) -> Speed:
-    """The same speed, so many times over."""
+    """The speed multiplied by `factor`."""
 
     def times(pair: tuple[float, float]) -> tuple[float, float]:
         return pair[0] * factor, pair[1] * factor

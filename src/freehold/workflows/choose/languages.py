@@ -1,7 +1,6 @@
 """Which language a text is in: by its script, and for Latin letters by the commonest short words.
 
-Made for whole prompts, where it is right far more often than it is asked to be sure; short texts and mixtures give
-None rather than a guess. Codes are ISO 639-1.
+Made for whole prompts; short texts and mixtures give None rather than a guess. Codes are ISO 639-1.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ BATCH = 8
 """Requests at once on a machine that is sized for the peak, as `freehold cost` assumes too."""
 
 
-class Money(NamedTuple):
+class CostAdvice(NamedTuple):
     """Advice with its sentence; without advice the sentence says what is missing."""
 
     advice: Advice | None
@@ -49,7 +49,7 @@ def with_costs(
     machine: Machine,
     price: MachinePrice,
     requests_per_month: Decimal | None,
-) -> tuple[list[CandidateRow], Money]:
+) -> tuple[list[CandidateRow], CostAdvice]:
     """Rows with dollars a month where they can be known, and the advice for the first of the shortlist.
 
     Nothing is guessed: without traffic, a price of the incumbent or a price of the machine the column stays empty
@@ -57,7 +57,9 @@ def with_costs(
     """
     incumbent = project.config.incumbent
     if incumbent is None:
-        return rows, Money(None, "leave or stay is not decidable by cost: no [incumbent] in freehold.toml")
+        return rows, CostAdvice(
+            None, "leave or stay is not decidable by cost: no [incumbent] in freehold.toml"
+        )
     try:
         traffic, bill, _ = price_traffic(
             project, incumbent.model, StatedTraffic(requests_per_month=requests_per_month)
@@ -67,7 +69,7 @@ def with_costs(
         sentence = (
             f"leave or stay is not decidable by cost: {error.message}; freehold cost takes stated figures"
         )
-        return rows, Money(None, sentence)
+        return rows, CostAdvice(None, sentence)
     costed, first = [], None
     for row in rows:
         if row.outcome == "excluded" or row.speed is None:
@@ -81,7 +83,7 @@ def with_costs(
             first = decision.decide(traffic, bill, found)
     now = bill.usd_per_month.low
     if first is None:
-        return costed, Money(
+        return costed, CostAdvice(
             None, "leave or stay is not decidable by cost: no model is left whose speed is known", now
         )
-    return costed, Money(first.advice, first.sentence, now)
+    return costed, CostAdvice(first.advice, first.sentence, now)

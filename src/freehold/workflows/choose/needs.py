@@ -27,16 +27,16 @@ SEEN_TRACES = 5_000
 
 
 def needs_of(traces: Iterable[Trace]) -> Needs:
-    """Needs as the traces show them; nothing is concluded from no traces."""
-    seen = [trace for trace in traces if trace.parent_id is None]
-    if not seen:
+    """Needs as the traces show them; without traces nothing is concluded."""
+    originals = [trace for trace in traces if trace.parent_id is None]
+    if not originals:
         return Needs(how=(NO_TRACES,))
-    prompts = [_prompt_tokens(trace) for trace in seen]
-    answers = [_completion_tokens(trace) for trace in seen]
+    prompts = [_prompt_tokens(trace) for trace in originals]
+    answers = [_completion_tokens(trace) for trace in originals]
     longest = max(prompt + answer for prompt, answer in zip(prompts, answers, strict=True))
-    requests = [trace.request for trace in seen]
-    how = [f"{len(seen):,} traces"]
-    shares = _languages(seen)
+    requests = [trace.request for trace in originals]
+    how = [f"{len(originals):,} traces"]
+    shares = _languages(originals)
     languages = tuple(code for code, share in shares if share >= LANGUAGE_SHARE)
     if languages:
         how.append(f"languages by script and common words: {', '.join(languages)}")
@@ -47,7 +47,7 @@ def needs_of(traces: Iterable[Trace]) -> Needs:
             f"other languages together {sum(share for _, share in rest):.0%} ({named}), each too few to be a need: "
             "--language names one"
         )
-    if any(trace.usage is None for trace in seen):
+    if any(trace.usage is None for trace in originals):
         how.append(f"tokens without a count estimated at {CHARACTERS_PER_TOKEN} characters each")
     return Needs(
         tools=any(request.get("tools") or request.get("functions") for request in requests),
@@ -55,16 +55,16 @@ def needs_of(traces: Iterable[Trace]) -> Needs:
         vision=any(_has_image(request.get("messages")) for request in requests),
         languages=languages,
         context_tokens=max(256, -(-longest // 256) * 256),
-        concurrency=_concurrency(seen),
+        concurrency=_concurrency(originals),
         prompt_tokens=round(statistics.median(prompts)),
         completion_tokens=round(statistics.median(answers)),
         duplicate_share=1 - len({msgspec.json.encode(request) for request in requests}) / len(requests),
         cacheable_prefix_share=_prefix_share(requests),
         prompt_tokens_p95=_share_under(prompts, 0.95),
         completion_tokens_p95=_share_under(answers, 0.95),
-        peak_factor=_peak(seen),
+        peak_factor=_peak(originals),
         language_shares=shares,
-        traces=len(seen),
+        traces=len(originals),
         how=tuple(how),
     )
 
@@ -85,11 +85,11 @@ def _peak(traces: list[Trace]) -> float | None:
 
 
 def _languages(traces: list[Trace]) -> tuple[tuple[str, float], ...]:
-    """Shares of languages: what the caller said in the metadata, else by the user's own words."""
+    """Shares of languages: what the caller stated in the metadata, else by the user's own words."""
     found: Counter[str] = Counter()
     for trace in traces:
-        said = trace.metadata.get("language")
-        code = said.lower()[:2] if isinstance(said, str) and len(said) >= 2 else _own_language(trace)
+        stated = trace.metadata.get("language")
+        code = stated.lower()[:2] if isinstance(stated, str) and len(stated) >= 2 else _own_language(trace)
         if code is not None:
             found[code] += 1
     return tuple((code, count / sum(found.values())) for code, count in found.most_common())

@@ -12,8 +12,8 @@ def show(name: str | None = None) -> list[Publisher]:
     found = catalog.publishers()
     if name is None:
         return found
-    wanted = name.lower()
-    chosen = [one for one in found if wanted in (one.name.lower(), *(owner.lower() for owner in one.owners))]
+    lowered = name.lower()
+    chosen = [one for one in found if lowered in (one.name.lower(), *(owner.lower() for owner in one.owners))]
     if not chosen:
         names = [one.name for one in found]
         raise UsageError(

@@ -22,7 +22,7 @@ from freehold.types.machine import Machine, MeasuredSpeed, Workload
 from freehold.types.planning.quants import QuantLosses, QuantRow, Quants
 from freehold.workflows.choose.catalog import synced_quantizations
 from freehold.workflows.fit.machine import engine_build
-from freehold.workflows.fit.sizes import Sized, size_model
+from freehold.workflows.fit.sizes import SizedModel, size_model
 from freehold.workflows.fit.speeds import newest
 
 LADDER = ("BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "IQ4_XS", "Q3_K_M", "IQ3_XXS", "Q2_K")
@@ -33,7 +33,7 @@ FAST_SHARE = 0.9
 """Within this share of the fastest measured speed, the larger one is taken."""
 
 
-class Known(NamedTuple):
+class KnownWeights(NamedTuple):
     """Weights in one quantization that exist somewhere."""
 
     quantization: str
@@ -105,7 +105,7 @@ def quants(
     )
 
 
-def _known(sized: Sized, settings: Settings) -> list[Known]:
+def _known(sized: SizedModel, settings: Settings) -> list[KnownWeights]:
     found = []
     bare = sized.name.lower().removesuffix(".gguf")
     names = {sized.name.lower(), bare, bare.rpartition("/")[2]}
@@ -113,22 +113,22 @@ def _known(sized: Sized, settings: Settings) -> list[Known]:
     if model is not None:
         names |= {one.lower() for one in (model.id, *model.aliases)}
     if sized.quantized:
-        found.append(Known(sized.quantization, "this file", sized.bytes, sized.path))
+        found.append(KnownWeights(sized.quantization, "this file", sized.bytes, sized.path))
     for stored in WeightsStore(settings.home).list():
         weights = stored.weights
         if weights.model_id.lower() in names and weights.path != sized.path:
-            found.append(Known(weights.quantization, "here", weights.bytes, weights.path))
+            found.append(KnownWeights(weights.quantization, "here", weights.bytes, weights.path))
     for row in weights_catalog.rows():
         if row.model.lower() in names:
-            found.append(Known(row.quantization, f"freehold pull {row.model}", row.bytes))
+            found.append(KnownWeights(row.quantization, f"freehold pull {row.model}", row.bytes))
     if model is not None:
         for published in quantizations.of((model.id,)):
             # A card's rounded size is taken where rounding is below half a percent, else the computed one.
             rounded = published.off_by > 0.005 * published.bytes
             size = None if rounded else published.bytes
-            found.append(Known(published.quantization, f"hf:{published.repo}", size))
+            found.append(KnownWeights(published.quantization, f"hf:{published.repo}", size))
     for seen in synced_quantizations(settings, tuple(names)):
-        found.append(Known(seen.quantization, f"hf:{seen.repo}", seen.bytes))
+        found.append(KnownWeights(seen.quantization, f"hf:{seen.repo}", seen.bytes))
     return found
 
 
@@ -142,7 +142,7 @@ class _Serving(NamedTuple):
     speeds: tuple[MeasuredSpeed, ...]
 
 
-def _row(sized: Sized, name: str, size: int, known: list[Known], serving: _Serving) -> QuantRow:
+def _row(sized: SizedModel, name: str, size: int, known: list[KnownWeights], serving: _Serving) -> QuantRow:
     machine, workload, kv_type = serving.machine, serving.workload, serving.kv_type
     repacked = 0
     if not machine.accelerators:
@@ -217,7 +217,7 @@ def choose(
             f"{1 - FAST_SHARE:.0%} of the fastest ({fastest:,.0f} tokens a second)",
             "whether its answers are as good on your task: freehold quants MODEL --measure",
         )
-    # Eight bits are as good as unquantized wherever somebody looked, and half the bytes to read per token.
+    # Eight bits are as good as unquantized wherever this was measured, with half the bytes to read per token.
     best = next((row for row in wide if row.bits_per_weight < 10), wide[-1])
     reasons = [f"{best.quantization} is the largest quantization that fits"]
     if best is not wide[0]:

@@ -131,9 +131,9 @@ def _as_traced(traces: list[Trace], stated: StatedTraffic) -> Traffic:
 
 def _others(traces: list[Trace], incumbent: str) -> str:
     """What to know when not all traces are of the model paid for: a snapshot and its alias count as one."""
-    wanted = _without_snapshot(incumbent)
+    name = _without_snapshot(incumbent)
     counts = Counter(
-        trace.model for trace in traces if trace.model and _without_snapshot(trace.model) != wanted
+        trace.model for trace in traces if trace.model and _without_snapshot(trace.model) != name
     )
     if not counts:
         return ""

@@ -83,7 +83,7 @@ class Curator:
                     sample = msgspec.structs.replace(sample, incumbent=None, teacher=None)
         return sample if self._replacer is None else self._replacer.sample(sample)
 
-    def seen(self, traces: Iterable[Trace]) -> Iterator[Trace]:
+    def counted(self, traces: Iterable[Trace]) -> Iterator[Trace]:
         """The traces, with their origins counted on the way."""
         for trace in traces:
             source = trace.source.partition("#")[0]
@@ -135,11 +135,11 @@ def _finished(scoring: Coroutine[Any, Any, Any]) -> Any:
 
 
 def _conflict(first: Sample, second: Sample, alike: float) -> LabelConflict:
-    said = {first.incumbent, second.incumbent}
+    answers = {first.incumbent, second.incumbent}
     sides: Literal["gold", "other_gold"] | None = None
-    if said == {first.gold}:
+    if answers == {first.gold}:
         sides = "gold"
-    elif said == {second.gold}:
+    elif answers == {second.gold}:
         sides = "other_gold"
     return LabelConflict(
         question=all_asked(first)[:300],
@@ -156,10 +156,10 @@ def _terms(project: Project, dataset: Dataset) -> Iterator[str]:
     """Whose answers are learned from, and what the catalog says about their terms."""
     gold, learned = dataset.targets_from.get("gold", 0), dataset.targets_from.get("incumbent", 0)
     if gold:
-        yield f"{gold:,} training targets are right answers you brought; who owns those is for you to know"
+        yield f"{gold:,} training targets are right answers you brought; you must know who owns those"
     if not learned:
         return
-    whose = dataset.incumbent_model or "a model nobody named"
+    whose = dataset.incumbent_model or "an unnamed model"
     yield f"{learned:,} training targets are answers of {whose}: its terms count (distillation)"
     if dataset.incumbent_model is None:
         return
@@ -175,7 +175,7 @@ def _terms(project: Project, dataset: Dataset) -> Iterator[str]:
 
 
 def write_card(folder: Path, card: DataCard) -> None:
-    """The card beside the manifest, for machines and for people. Raises `StorageError`."""
+    """Write the card next to the manifest, for machines and for people. Raises `StorageError`."""
     with files.writing(f"{folder}: data card cannot be written"):
         (folder / CARD).write_bytes(msgspec.json.format(msgspec.json.encode(card)))
         (folder / CARD_PAGE).write_text(card_markdown(card), encoding="utf-8")
@@ -213,7 +213,7 @@ def pseudonym_key(project: Project) -> bytes:
 
 
 def held_out_share(data: DataConfig) -> float:
-    """What is said, else a fifth; nothing beside files that are held out whole: mixed with them, samples of `files`
+    """What is stated, else a fifth; nothing where whole files are held out: mixed with those, samples of `files`
     would be judged as if they were of that kind."""
     if data.held_out is not None:
         return data.held_out

@@ -25,7 +25,7 @@ from freehold.workflows.project import Project
 log = logging.getLogger(__name__)
 
 
-class Built(NamedTuple):
+class BuiltDataset(NamedTuple):
     """A dataset and its card."""
 
     dataset: Dataset
@@ -59,7 +59,7 @@ def check(
 
 def _build(
     project: Project, store: Store, root: Path, source_prefix: str | None, progress: Progress
-) -> Built:
+) -> BuiltDataset:
     progress.step("dataset")
     recipe = recipe_of(project)
     curator = Curator(recipe, project.config.task, pseudonym_key(project))
@@ -76,7 +76,7 @@ def _build(
                     progress.update(len(ids), None, unit="traces")
                 yield trace
 
-    made = building.make_samples(curator.seen(teaching()), recipe, change=curator.change)
+    made = building.make_samples(curator.counted(teaching()), recipe, change=curator.change)
     if not ids:
         raise UsageError(
             "no complete traces in the store",
@@ -95,7 +95,7 @@ def _build(
     log.info("dataset %s from %d traces in %s", dataset.id, len(ids), dataset.path)
     card = curator.card(project, dataset, made)
     write_card(Path(dataset.path), card)
-    return Built(dataset, card)
+    return BuiltDataset(dataset, card)
 
 
 def _incumbent_model(project: Project, traced: str) -> str | None:

@@ -15,7 +15,7 @@ from freehold.types.record import Record
 SHOWN = 5
 
 
-class _Key(msgspec.Struct):
+class _ComparedFields(msgspec.Struct):
     """The part of a sample that is compared."""
 
     id: str
@@ -24,7 +24,7 @@ class _Key(msgspec.Struct):
     trace_id: str | None = None
 
 
-class _Compared(NamedTuple):
+class _AnswerHashes(NamedTuple):
     """Hashes of what is compared of a sample."""
 
     gold: int
@@ -64,8 +64,10 @@ def diff(old: Dataset, new: Dataset) -> DatasetDiff:
     before = {name: _keys(old, name) for name in SPLITS}
     after = {name: _keys(new, name) for name in SPLITS}
     was_in = {id: name for name in SPLITS for id in before[name]}
-    kept = {id for name in SPLITS for id in after[name]}
-    gone = {one.trace for name in SPLITS for id, one in before[name].items() if id not in kept} - {None}
+    after_ids = {id for name in SPLITS for id in after[name]}
+    removed_traces = {
+        one.trace for name in SPLITS for id, one in before[name].items() if id not in after_ids
+    } - {None}
     moved: Counter[str] = Counter()
     splits: dict[str, SplitDiff] = {}
     for name in SPLITS:
@@ -82,7 +84,7 @@ def diff(old: Dataset, new: Dataset) -> DatasetDiff:
             same=len(both),
             changed_gold=len(gold),
             changed_incumbent=len(incumbent),
-            rewritten=sum(id not in was_in and other[id].trace in gone for id in added),
+            rewritten=sum(id not in was_in and other[id].trace in removed_traces for id in added),
             first_added=tuple(added[:SHOWN]),
             first_removed=tuple(removed[:SHOWN]),
             first_changed=tuple(sorted({*gold, *incumbent})[:SHOWN]),
@@ -95,15 +97,15 @@ def diff(old: Dataset, new: Dataset) -> DatasetDiff:
     return DatasetDiff(old=old.id, new=new.id, splits=splits, moved=dict(moved), recipe=recipe)
 
 
-def _keys(dataset: Dataset, name: str) -> dict[str, _Compared]:
+def _keys(dataset: Dataset, name: str) -> dict[str, _AnswerHashes]:
     """Samples of a split by id."""
-    decoder = msgspec.json.Decoder(_Key)
+    decoder = msgspec.json.Decoder(_ComparedFields)
     path = Path(dataset.path) / f"{name}.jsonl"
     try:
         with path.open("rb") as file:
             keys = (decoder.decode(line) for line in file)
             return {
-                one.id: _Compared(
+                one.id: _AnswerHashes(
                     hash(one.gold), hash(one.incumbent), None if one.trace_id is None else hash(one.trace_id)
                 )
                 for one in keys

@@ -30,7 +30,7 @@ class ImportResult(Record, frozen=True, kw_only=True):
     """What one import did. `new` counts traces that were not in the store before.
 
     `mapping` says what of a trace comes from which field, `holds` how many records have what (tools, several turns,
-    a right answer …), `passed_over` counts sound records that are no calls of a model, by reason.
+    a right answer …), `passed_over` counts sound records that are not calls of a model, by reason.
     """
 
     file: str
@@ -95,7 +95,7 @@ def import_file(
     """Read `path` (a file or a folder) and add its records to the store as traces, a batch at a time.
 
     The id of a trace is the content id of what it holds, so importing a file twice adds nothing. With `held_out`
-    its traces are kept for evaluation whole. Raises `InputError` when the file cannot be read at all.
+    all its traces are kept for evaluation. Raises `InputError` when the file cannot be read at all.
     """
     data = data or project.config.data
     size = importing.size_bytes(path)
@@ -151,12 +151,12 @@ def _incumbent(project: Project) -> str:
 
 
 def _as_gold(record: Imported) -> Imported:
-    """The record with its answer as what is right instead of what the incumbent said."""
+    """The record with its answer as gold instead of as the incumbent's."""
     if record.gold is not None or record.response is None:
         return record
     message = sampling.response_message(record.response)
-    said = None if message is None else sampling.message_text(message)
-    return record if said is None else msgspec.structs.replace(record, gold=said, response=None)
+    text = None if message is None else sampling.message_text(message)
+    return record if text is None else msgspec.structs.replace(record, gold=text, response=None)
 
 
 def _line(reject: RejectedRecord) -> str:

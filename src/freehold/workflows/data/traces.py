@@ -22,7 +22,7 @@ Format = Literal["jsonl", "otel"]
 BATCH = 200
 
 
-class Exported(Record, frozen=True, kw_only=True):
+class TraceExport(Record, frozen=True, kw_only=True):
     """What an export wrote."""
 
     file: str
@@ -47,7 +47,7 @@ def mirrored(store: Store, id: str) -> list[Trace]:
     return list(store.traces(parent_id=id, complete_only=False))
 
 
-def wanted(
+def trace_filter(
     *,
     route: str | None = None,
     model: str | None = None,
@@ -56,7 +56,7 @@ def wanted(
     mirrored: bool = True,
     now: datetime,
 ) -> TraceFilter:
-    """A filter from what people write. `since` is ``30m``, ``12h``, ``7d`` or a date. Raises `UsageError`."""
+    """A filter from what was typed. `since` is ``30m``, ``12h``, ``7d`` or a date. Raises `UsageError`."""
     found = TraceFilter(complete_only=not incomplete, own_only=not mirrored)
     if route is not None:
         found["route"] = route
@@ -75,7 +75,7 @@ def export(
     format: Format,
     content: bool,
     say: Callable[[int], None],
-) -> Exported:
+) -> TraceExport:
     """Write traces to a file, in the order they came. Nothing is left behind when it fails half-way.
 
     Raises `StorageError` when the file cannot be written.
@@ -94,7 +94,7 @@ def export(
                 out.write(msgspec.json.encode(document) + b"\n")
             count += len(batch)
             say(count)
-    return Exported(file=str(file), traces=count, format=format)
+    return TraceExport(file=str(file), traces=count, format=format)
 
 
 def _batches(traces: Iterator[Trace]) -> Iterator[list[Trace]]:
@@ -109,5 +109,5 @@ def _moment(text: str, now: datetime) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"{text!r} is no time", hint="30m, 12h, 7d, or 2026-03-01") from None
+        raise UsageError(f"{text!r} is not a time", hint="30m, 12h, 7d, or 2026-03-01") from None
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -22,18 +22,18 @@ from freehold.types.units import gib
 from freehold.workflows.fit import learned
 from freehold.workflows.fit.machine import engine_build
 from freehold.workflows.fit.server import fit_server
-from freehold.workflows.fit.sizes import Sized, adapter_bytes, at_quantization, size_model
+from freehold.workflows.fit.sizes import SizedModel, adapter_bytes, at_quantization, size_model
 from freehold.workflows.fit.speeds import newest
 
 VLLM_SMALLER = ("FP8", "AWQ")
 SMALLER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
-"""Tried from the top where the asked one does not fit."""
+"""Tried from the top where the one asked for does not fit."""
 MOST_DEVICES = 64
 MOST_AT_ONCE = 1024
 
 
 class ServingOptions(NamedTuple):
-    """How a model is to be served, as far as its memory hangs on it."""
+    """How a model is to be served, as far as its memory depends on it."""
 
     quantization: str | None = None
     kv_type: str = "f16"
@@ -58,7 +58,7 @@ def fit_model(
     """Set a model against a machine (default: this one).
 
     `model_id` is a catalog id, an id synced from a hub, a path (a GGUF file, a folder with config.json, safetensors
-    or their index beside one, an Ollama manifest), ``ollama:NAME``, the address of a running vLLM server, or an id
+    or their index next to one, an Ollama manifest), ``ollama:NAME``, the address of a running vLLM server, or an id
     whose weights are in the store; `weights` says which file is meant. Headers are read, never tensors. Without a
     file the bytes follow from the shape and the quantization. Adapters are counted in addition to the base. Without
     one of `speeds` that was measured with these weights on this machine the speed is an estimate.
@@ -86,7 +86,7 @@ def fit_model(
 
 
 def fit_sized(
-    sized: Sized,
+    sized: SizedModel,
     *,
     workload: Workload,
     machine: Machine,
@@ -115,7 +115,9 @@ def fit_sized(
     )
 
 
-def _most_at_once(sized: Sized, workload: Workload, machine: Machine, options: ServingOptions) -> int | None:
+def _most_at_once(
+    sized: SizedModel, workload: Workload, machine: Machine, options: ServingOptions
+) -> int | None:
     """Requests at once that fit with the workload's context each, up to `MOST_AT_ONCE`."""
 
     def fits(count: int) -> bool:
@@ -131,20 +133,20 @@ def _most_at_once(sized: Sized, workload: Workload, machine: Machine, options: S
     return low
 
 
-def _for_vllm(sized: Sized, quantization: str | None) -> Sized:
+def _for_vllm(sized: SizedModel, quantization: str | None) -> SizedModel:
     """The weights as vLLM holds them: safetensors, so 16 bits unless another is asked for."""
     if sized.quantized and quantization is None:
         note = "vLLM serves GGUF files slowly: it is made for safetensors"
         return sized._replace(notes=(*sized.notes, note))
-    wanted = (quantization or "BF16").upper()
+    name = (quantization or "BF16").upper()
     return sized._replace(
-        quantization=wanted,
-        bytes=vllm_memory.weights_bytes(sized.shape, wanted),
-        basis=f"computed from the shape at {wanted}",
+        quantization=name,
+        bytes=vllm_memory.weights_bytes(sized.shape, name),
+        basis=f"computed from the shape at {name}",
     )
 
 
-def _fit(sized: Sized, workload: Workload, machine: Machine, options: ServingOptions) -> Fit:
+def _fit(sized: SizedModel, workload: Workload, machine: Machine, options: ServingOptions) -> Fit:
     return fitting.fit(
         sized.name,
         sized.shape,
@@ -166,7 +168,9 @@ def _fit(sized: Sized, workload: Workload, machine: Machine, options: ServingOpt
     )
 
 
-def _ways_out(sized: Sized, workload: Workload, machine: Machine, options: ServingOptions) -> Iterator[str]:
+def _ways_out(
+    sized: SizedModel, workload: Workload, machine: Machine, options: ServingOptions
+) -> Iterator[str]:
     """What would fit instead, most useful first."""
     if workload.context_tokens > sized.shape.context_tokens:
         return
@@ -197,7 +201,7 @@ def _ways_out(sized: Sized, workload: Workload, machine: Machine, options: Servi
 
 
 def _more_devices(
-    sized: Sized, workload: Workload, machine: Machine, options: ServingOptions
+    sized: SizedModel, workload: Workload, machine: Machine, options: ServingOptions
 ) -> Iterator[str]:
     """How many of the same device hold it. Up to the number of key/value heads tensors can be split (tensor
     parallel), beyond that whole layers (pipeline parallel)."""
@@ -211,7 +215,7 @@ def _more_devices(
             return
 
 
-def _layers_that_fit(sized: Sized, workload: Workload, machine: Machine, options: ServingOptions) -> int:
+def _layers_that_fit(sized: SizedModel, workload: Workload, machine: Machine, options: ServingOptions) -> int:
     """Layers whose weights and cache fit next to what must be there anyway."""
     found = _fit(sized, workload, machine, options)
     parts = {part.name: part.bytes for part in found.parts}

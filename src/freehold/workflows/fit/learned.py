@@ -4,7 +4,7 @@
 
     <home>/memory/<id>.json       one per machine, weights file and cache type
 
-`freehold fit` adds what was learned as a part of its own, so a wrong estimate is made once.
+`freehold fit` adds what was learned as a separate part, so that a wrong estimate is made only once.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class MemoryCorrection(Record, frozen=True, kw_only=True):
 
 def _id(weights_path: str, machine: Machine, kv_type: str) -> str:
     devices = [device.name for device in machine.accelerators]
-    place = str(Path(weights_path).resolve())
-    return content_id([machine.name, machine.memory_bytes, devices, place, kv_type])
+    path = str(Path(weights_path).resolve())
+    return content_id([machine.name, machine.memory_bytes, devices, path, kv_type])
 
 
 def read(home: Path, weights_path: str | None, machine: Machine, kv_type: str) -> MemoryCorrection | None:

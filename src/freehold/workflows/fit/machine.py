@@ -1,4 +1,4 @@
-"""Machines one has and machines one thinks about: this one, a file, or words like ``2x L4``."""
+"""The machine meant by a command: this one, one from a file, or one in words like ``2x L4``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_UNIFIED_GIB = 1024
 
 
 class AcceleratorFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[[accelerators]]` table of a machine file. What the catalog knows by `name` need not be said."""
+    """One `[[accelerators]]` table of a machine file. What the catalog knows by `name` may be left out."""
 
     name: str
     count: int = 1
@@ -96,8 +96,8 @@ _MEMORIES = {"hbm3": "sxm", "hbm3e": "sxm", "sxm2": "sxm", "sxm4": "sxm", "sxm5"
 def with_rates(machine: Machine) -> Machine:
     """Bandwidth, arithmetic and watts of probed accelerators, looked up in the catalog by the driver's name.
 
-    A driver tells name and memory only. What is not found stays unknown and `how` says so; a MIG slice has a
-    part of its card's rates that nobody states, so it stays unknown too.
+    A driver reports name and memory only. What is not found stays unknown and `how` says so; a MIG slice has a
+    part of its card's rates that is not published, so it stays unknown too.
     """
     found = []
     for device in machine.accelerators:
@@ -147,8 +147,8 @@ def _by_words(words: str) -> Accelerator:
 
         size = float(sized.group(2))
         _within(f"memory of {words} in GiB", size, 1, MOST_UNIFIED_GIB)
-        lent = share(round(size * GIB)) if row.kind == "apple" else 1.0
-        return catalog.accelerator(row, size * lent)
+        usable = share(round(size * GIB)) if row.kind == "apple" else 1.0
+        return catalog.accelerator(row, size * usable)
 
 
 def read_machine(path: Path) -> Machine:
@@ -206,18 +206,18 @@ def _device(path: Path, entry: AcceleratorFile) -> Accelerator:
     return msgspec.structs.replace(base, how=f"stated in {path}", **changes)
 
 
-def _plausible(path: Path, what: str, value: float, low: float, high: float) -> None:
+def _plausible(path: Path, name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise InputError(_impossible(what, value, low, high), path=str(path))
+        raise InputError(_impossible(name, value, low, high), path=str(path))
 
 
-def _within(what: str, value: float, low: float, high: float) -> None:
+def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise UsageError(_impossible(what, value, low, high))
+        raise UsageError(_impossible(name, value, low, high))
 
 
-def _impossible(what: str, value: float, low: float, high: float) -> str:
-    return f"{what} is {value:,.10g}, expected {low:,.10g} to {high:,.10g}"
+def _impossible(name: str, value: float, low: float, high: float) -> str:
+    return f"{name} is {value:,.10g}, expected {low:,.10g} to {high:,.10g}"
 
 
 def engine_build(settings: Settings) -> Build:

@@ -1,4 +1,4 @@
-"""`freehold fit http://…`: what a running server has room for, by what it says about itself."""
+"""`freehold fit http://…`: what a running server has room for, by its own figures."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def fit_server(url: str, *, workload: Workload, settings: Settings) -> Fit:
             hint="vLLM does, at /metrics; for other engines name the model or its file: freehold fit MODEL",
         )
     shape = _shape(server, settings)
-    asked = workload.context_tokens * workload.concurrency
+    needed_tokens = workload.context_tokens * workload.concurrency
     per_token = None
     if shape is not None:
         one = Workload(context_tokens=server.context_tokens or workload.context_tokens, concurrency=1)
         per_token = kv_bytes(shape, one, _type(server)) / one.context_tokens
     longest = server.context_tokens or server.room_tokens
-    fits = workload.context_tokens <= longest and asked <= server.room_tokens
-    parts, available = _parts(workload, asked, server.room_tokens, per_token)
+    fits = workload.context_tokens <= longest and needed_tokens <= server.room_tokens
+    parts, available = _parts(workload, needed_tokens, server.room_tokens, per_token)
     made = Fit(
         id="",
         model=server.model,
@@ -70,7 +70,7 @@ def fit_server(url: str, *, workload: Workload, settings: Settings) -> Fit:
         available_bytes=available,
         headroom_bytes=available - sum(part.bytes for part in parts),
         fits=fits,
-        reasons=tuple(_reasons(server, workload, asked, longest, shape)),
+        reasons=tuple(_reasons(server, workload, needed_tokens, longest, shape)),
         largest_context_tokens=min(longest, server.room_tokens // workload.concurrency) or None,
         kv_type=server.cache_type or "auto",
         engine="vllm",
@@ -80,25 +80,25 @@ def fit_server(url: str, *, workload: Workload, settings: Settings) -> Fit:
 
 
 def _parts(
-    workload: Workload, asked: int, room: int, per_token: float | None
+    workload: Workload, needed_tokens: int, room: int, per_token: float | None
 ) -> tuple[tuple[FitPart, ...], int]:
     if per_token is None:
         return (), 0
     shown = f"{workload.context_tokens:,} tokens × {workload.concurrency} at once"
     part = FitPart(
-        name="kv_cache", bytes=round(asked * per_token), basis=f"{shown}; weights are loaded already"
+        name="kv_cache", bytes=round(needed_tokens * per_token), basis=f"{shown}; weights are loaded already"
     )
     return (part,), round(room * per_token)
 
 
 def _reasons(
-    server: RunningServer, workload: Workload, asked: int, longest: int, shape: Shape | None
+    server: RunningServer, workload: Workload, needed_tokens: int, longest: int, shape: Shape | None
 ) -> list[str]:
     room = server.room_tokens or 0
     many = room // workload.context_tokens
     found = [f"its cache holds {room:,} tokens: {many:,} requests of {workload.context_tokens:,} at once"]
-    if asked > room:
-        found.append(f"asked for {asked:,} tokens at once: vLLM would let some requests wait")
+    if needed_tokens > room:
+        found.append(f"asked for {needed_tokens:,} tokens at once: vLLM would make some requests wait")
     if workload.context_tokens > longest:
         found.append(f"asked for {workload.context_tokens:,} tokens, its longest request is {longest:,}")
     if server.utilisation:

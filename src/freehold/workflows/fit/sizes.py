@@ -30,7 +30,7 @@ LEAST_HELD = 0.5
 """A file with a smaller share of the parameters its metadata describe is not a whole model."""
 
 
-class Sized(NamedTuple):
+class SizedModel(NamedTuple):
     """A model with the bytes of its weights and how they are known."""
 
     name: str
@@ -49,7 +49,7 @@ class Sized(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def at_quantization(sized: Sized, quantization: str) -> Sized:
+def at_quantization(sized: SizedModel, quantization: str) -> SizedModel:
     """The same model at another quantization, computed from its shape."""
     typed = quantize(sized.shape, quantization)
     return sized._replace(
@@ -67,16 +67,16 @@ def size_model(
     weights: Weights | None = None,
     settings: Settings,
     quantization: str | None = None,
-) -> Sized:
+) -> SizedModel:
     """Shape and weight bytes of a model, from the best source there is: a file, else the catalog."""
     if not model_id.strip() or model_id in ("file:", "ollama:", "hf:"):
         raise UnknownModelError("no model is named", hint="a catalog id (freehold catalog list), or a path")
     if model_id.startswith("hf:"):  # as freehold pull takes it: hf:ORG/NAME@REVISION#FILE
         model_id = re.split(r"[@#]", model_id.removeprefix("hf:"))[0]
     if weights is None:
-        place = _place(model_id)
-        if place is not None:
-            return from_path(place, model_id, quantization)
+        path = _path_of(model_id)
+        if path is not None:
+            return from_path(path, model_id, quantization)
     if weights is None:
         weights = _stored(model_id, settings, quantization)
     if weights is not None and weights.path is not None and weights.format == "gguf":
@@ -109,20 +109,20 @@ def size_model(
         )
     default = weights_catalog.find(model.id)
     usual = model.quantization or DEFAULT_QUANTIZATION
-    wanted = known(quantization or (default.quantization if default else usual))
-    return Sized(
+    target = known(quantization or (default.quantization if default else usual))
+    return SizedModel(
         name=model.id,
         shape=model.shape,
-        quantization=wanted,
-        bytes=weights_bytes(model.shape, wanted),
+        quantization=target,
+        bytes=weights_bytes(model.shape, target),
         tensors=tuple(
-            (typed.tensor.name, typed.tensor.dims, typed.type) for typed in quantize(model.shape, wanted)
+            (typed.tensor.name, typed.tensor.dims, typed.type) for typed in quantize(model.shape, target)
         ),
-        basis=f"computed from the catalog's shape at {wanted}",
+        basis=f"computed from the catalog's shape at {target}",
     )
 
 
-def _place(model_id: str) -> Path | None:
+def _path_of(model_id: str) -> Path | None:
     """The file or folder that is meant, if one is: a path, or Ollama's name for a model in its store."""
     scheme, colon, rest = model_id.partition(":")
     if colon and scheme == "ollama":
@@ -133,7 +133,7 @@ def _place(model_id: str) -> Path | None:
     return None
 
 
-def from_path(path: Path, name: str, quantization: str | None = None) -> Sized:
+def from_path(path: Path, name: str, quantization: str | None = None) -> SizedModel:
     """What lies at a path: a GGUF file, a folder or config.json, safetensors, their index, an Ollama manifest.
 
     Raises `InputError` that says what the file is, what can be read of it, and what is missing.
@@ -161,12 +161,12 @@ def from_path(path: Path, name: str, quantization: str | None = None) -> Sized:
     raise InputError(
         f"{found.what}: no sizes can be read from it",
         path=str(path),
-        hint="readable: GGUF, safetensors with config.json beside, a config.json, an Ollama manifest",
+        hint="readable: GGUF, safetensors with config.json next to them, a config.json, an Ollama manifest",
     )
 
 
-def _from_tensors(path: Path, found: FileKind, quantization: str | None) -> Sized:
-    """Safetensors or their index: bytes from the headers, the shape from config.json beside them."""
+def _from_tensors(path: Path, found: FileKind, quantization: str | None) -> SizedModel:
+    """Safetensors or their index: bytes from the headers, the shape from config.json next to them."""
     if (path.parent / "config.json").is_file():
         return _from_config(path.parent, quantization)
     if found.kind == "index":
@@ -177,14 +177,14 @@ def _from_tensors(path: Path, found: FileKind, quantization: str | None) -> Size
         total, count = read.bytes, read.tensors
     size = f"{gib(total, 2)} in " if isinstance(total, int) else ""
     raise InputError(
-        f"{found.what} with {size}{count:,} tensors, and no config.json beside it: its weights are known, its layers "
+        f"{found.what} with {size}{count:,} tensors, and no config.json next to it: its weights are known, its layers "
         "and its cache are not",
         path=str(path),
         hint="put the model's config.json into the same folder",
     )
 
 
-def _from_manifest(path: Path, found: FileKind, quantization: str | None) -> Sized:
+def _from_manifest(path: Path, found: FileKind, quantization: str | None) -> SizedModel:
     """An Ollama manifest: the model's blob in the same store; adapters in it are named."""
     layers = (found.value or {})["layers"]
     named = {str(one["mediaType"]).rpartition(".")[2]: one for one in layers}
@@ -197,7 +197,7 @@ def _from_manifest(path: Path, found: FileKind, quantization: str | None) -> Siz
         size = model.get("size")
         shown = f"{gib(size, 2)} of weights" if isinstance(size, int) else "weights of unknown size"
         raise InputError(
-            f"an Ollama manifest with {shown}, whose blob {digest[:19]}… is not in the store beside it",
+            f"an Ollama manifest with {shown}, whose blob {digest[:19]}… is not in its store",
             path=str(path),
             hint="ollama pull fetches it",
         )
@@ -211,7 +211,7 @@ def _from_manifest(path: Path, found: FileKind, quantization: str | None) -> Siz
 
 
 def adapter_bytes(path: Path) -> int:
-    """Bytes an adapter takes beside its base: a GGUF adapter, or a PEFT folder's safetensors.
+    """Bytes an adapter takes in addition to its base: a GGUF adapter, or a PEFT folder's safetensors.
 
     Raises `InputError` when nothing of the kind is there.
     """
@@ -228,21 +228,21 @@ def adapter_bytes(path: Path) -> int:
     raise InputError(f"{found.what}, not an adapter", path=str(path))
 
 
-def _synced(own: SyncedModel, shape: Shape, quantization: str | None) -> Sized:
-    """A model of the user's own catalog: bytes of a file seen on the hub, else computed."""
-    wanted = known(quantization or DEFAULT_QUANTIZATION)
-    seen = next((one for one in own.quantizations if one.quantization == wanted), None)
-    return Sized(
+def _synced(own: SyncedModel, shape: Shape, quantization: str | None) -> SizedModel:
+    """A model of the user's own catalog: bytes of a file published on the hub, else computed."""
+    target = known(quantization or DEFAULT_QUANTIZATION)
+    published = next((one for one in own.quantizations if one.quantization == target), None)
+    return SizedModel(
         name=own.id,
         shape=shape,
-        quantization=wanted,
-        bytes=seen.bytes if seen is not None else weights_bytes(shape, wanted),
+        quantization=target,
+        bytes=published.bytes if published is not None else weights_bytes(shape, target),
         tensors=tuple(
-            (typed.tensor.name, typed.tensor.dims, typed.type) for typed in quantize(shape, wanted)
+            (typed.tensor.name, typed.tensor.dims, typed.type) for typed in quantize(shape, target)
         ),
-        basis=f"size of {seen.files[0]}"
-        if seen is not None
-        else f"computed from its config.json at {wanted}",
+        basis=f"size of {published.files[0]}"
+        if published is not None
+        else f"computed from its config.json at {target}",
         notes=(f"read from {own.source} on {own.fetched}", *own.notes),
     )
 
@@ -252,7 +252,7 @@ def _stored(model_id: str, settings: Settings, quantization: str | None) -> Weig
     return stored.weights if stored is not None else None
 
 
-def _from_file(name: str, path: Path) -> Sized:
+def _from_file(name: str, path: Path) -> SizedModel:
     header = read_header(path)
     if not header.tensors:
         raise InputError("a GGUF file without weights, a vocabulary only", path=str(path))
@@ -264,7 +264,7 @@ def _from_file(name: str, path: Path) -> Sized:
             path=str(path),
             hint="a part of a split file, or tensors were left out: fetch it again",
         )
-    return Sized(
+    return SizedModel(
         name=name,
         shape=shape,
         quantization=header.quantization,
@@ -277,23 +277,23 @@ def _from_file(name: str, path: Path) -> Sized:
     )
 
 
-def _from_config(path: Path, quantization: str | None) -> Sized:
+def _from_config(path: Path, quantization: str | None) -> SizedModel:
     """A folder with config.json: bytes as its safetensors have them, or computed for a quantization."""
     found = shape_from_config(path)
     folder = path if path.is_dir() else path.parent
     name = folder.resolve().name
-    wanted = known(quantization or "BF16")
-    typed = quantize(found.shape, wanted)
+    target = known(quantization or "BF16")
+    typed = quantize(found.shape, target)
     stored = quantization is None and path.is_dir()
     here = stored and (
         any(folder.glob("*.safetensors")) or (folder / "model.safetensors.index.json").exists()
     )
-    return Sized(
+    return SizedModel(
         name=name,
         shape=found.shape,
-        quantization=wanted,
-        bytes=safetensors_bytes(folder) if here else weights_bytes(found.shape, wanted),
+        quantization=target,
+        bytes=safetensors_bytes(folder) if here else weights_bytes(found.shape, target),
         tensors=tuple((one.tensor.name, one.tensor.dims, one.type) for one in typed),
-        basis="safetensors as they are" if here else f"computed from config.json at {wanted}",
+        basis="safetensors as they are" if here else f"computed from config.json at {target}",
         notes=found.notes,
     )

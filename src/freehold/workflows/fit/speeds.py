@@ -12,16 +12,16 @@ from freehold.workflows.project import Project
 
 
 def all_measured(project: Project) -> tuple[MeasuredSpeed, ...]:
-    """Every measured speed, oldest first. A project without a store has none, and gets none by being asked."""
-    kept = project.settings.database_url or project.config.store.url
-    if not kept and not (project.settings.state or project.root / ".freehold").exists():
+    """Every measured speed, oldest first. A project without a store has none, and asking makes none."""
+    elsewhere = project.settings.database_url or project.config.store.url
+    if not elsewhere and not (project.settings.state or project.root / ".freehold").exists():
         return ()
     with open_store(project.store_url) as store:
         return tuple(store.records(MeasuredSpeed))
 
 
 def measured(project: Project, model: str, quantization: str) -> Speed | None:
-    """The newest measured speed of a model in a quantization on this machine; None when nobody measured."""
+    """The newest measured speed of a model in a quantization on this machine; None when it was not measured."""
     return newest(all_measured(project), model, quantization, probe_machine(project.settings.home).name)
 
 
@@ -40,7 +40,7 @@ def newest(speeds: Iterable[MeasuredSpeed], model: str, quantization: str, machi
     return found[-1] if found else None
 
 
-def speed_id(box: Machine, engine: str, weights: str) -> str:
+def speed_id(machine: Machine, engine: str, weights: str) -> str:
     """The same machine, engine and weights give the same id."""
-    devices = [device.name for device in box.accelerators]
-    return content_id([box.name, box.cpu, box.cores, devices, engine, weights])
+    devices = [device.name for device in machine.accelerators]
+    return content_id([machine.name, machine.cpu, machine.cores, devices, engine, weights])

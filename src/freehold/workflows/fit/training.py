@@ -17,7 +17,7 @@ from freehold.types.config import FinetuneConfig
 from freehold.types.machine import Fit, Machine
 from freehold.types.model import Weights
 from freehold.types.units import gib
-from freehold.workflows.fit.sizes import Sized, size_model
+from freehold.workflows.fit.sizes import SizedModel, size_model
 
 FAST_BF16 = ("AMX-BF16", "AVX-512-BF16")
 """Instruction sets with which a CPU multiplies bf16 at least as fast as float32, as the trainer asks for."""
@@ -48,7 +48,7 @@ def training_fit(
 ) -> Fit:
     """Set a training run of `model_id` under `config` against a machine (default: this one).
 
-    The samples of a batch are computed up to ``pack_tokens`` at once, so the peak hangs on ``batch_size``,
+    The samples of a batch are computed up to ``pack_tokens`` at once, so the peak depends on ``batch_size``,
     ``pack_tokens`` and their `lengths`. In the fit, `parts` hold the bytes by name, `workload` the tokens of a sample
     and the samples at once, `largest_context_tokens` the longest single sample that would fit, `ways_out` what to
     change where it does not fit.
@@ -96,7 +96,9 @@ def value_bytes(config: FinetuneConfig, machine: Machine) -> Literal[2, 4]:
     return 2 if machine.accelerators or fast else 4
 
 
-def _fit_training(sized: Sized, load: TrainingLoad, machine: Machine, notes: tuple[str, ...] = ()) -> Fit:
+def _fit_training(
+    sized: SizedModel, load: TrainingLoad, machine: Machine, notes: tuple[str, ...] = ()
+) -> Fit:
     return fitting.fit_training(
         sized.name,
         sized.shape,
@@ -109,7 +111,7 @@ def _fit_training(sized: Sized, load: TrainingLoad, machine: Machine, notes: tup
 
 
 def _training_ways_out(
-    sized: Sized, config: FinetuneConfig, load: TrainingLoad, machine: Machine
+    sized: SizedModel, config: FinetuneConfig, load: TrainingLoad, machine: Machine
 ) -> Iterator[str]:
     """What would fit instead, least painful first."""
     if load.sample_tokens > sized.shape.context_tokens:

@@ -32,8 +32,8 @@ _CHUNK_BYTES = 1 << 20
 
 
 class FineTune(Record, frozen=True, kw_only=True):
-    """One fine-tuned model. `answers` says whether ``/v1/models`` lists it; `shutdown` is None where nobody gave a
-    date, which is no promise. The files are ids of the API."""
+    """One fine-tuned model. `answers` says whether ``/v1/models`` lists it; `shutdown` is None where no date is
+    known, which promises nothing. The files are ids of the API."""
 
     model: str
     base: str
@@ -71,7 +71,7 @@ class Account:
         """Fine-tuned models of the account, soonest shutdown first, those without a date last."""
         today = as_of or datetime.now(UTC).date()
         models = self._json("/models")
-        told = dates_in(models)
+        stated = dates_in(models)
         listed = {entry["id"] for entry in _entries(models) if isinstance(entry.get("id"), str)}
         found: dict[str, FineTune] = {}
         for job in self._jobs():
@@ -89,10 +89,11 @@ class Account:
                     if isinstance(job.get("trained_tokens"), int)
                     else None,
                 )
-        for model in sorted(listed):  # jobs are forgotten, or were another project's; the models are there
+        # Jobs may be forgotten, or belong to another project; their models are still listed.
+        for model in sorted(listed):
             if model.startswith("ft:") and model not in found:
                 found[model] = FineTune(model=model, base=catalog.plain_id(model)[0], answers=True)
-        dated = [_dated(one, told, today) for one in found.values()]
+        dated = [_dated(one, stated, today) for one in found.values()]
         return sorted(dated, key=lambda one: (one.shutdown or date.max, one.model))
 
     def _jobs(self) -> Iterator[dict[str, Any]]:
@@ -135,7 +136,7 @@ class Account:
     def _open(self, path: str) -> Any:
         url = self._base + path
         request = urllib.request.Request(url)
-        # Not sent on to wherever a download may be redirected.
+        # Not sent on where a download is redirected.
         request.add_unredirected_header("Authorization", f"Bearer {self._key}")
         for attempt in range(_ATTEMPTS):
             last = attempt == _ATTEMPTS - 1
@@ -154,19 +155,19 @@ class Account:
 
 def _hint(code: int) -> str:
     if code in (401, 403):
-        return "is the key right, and may it read models, files and fine-tuning jobs?"
+        return "check that the key is right and may read models, files and fine-tuning jobs"
     return "the file or list is not there (any more)" if code == 404 else "try again later"
 
 
-def _dated(one: FineTune, told: dict[str, date], today: date) -> FineTune:
+def _dated(one: FineTune, stated: dict[str, date], today: date) -> FineTune:
     """With its shutdown: the vendor's own answer first, then the catalog's row for its base."""
     row = catalog.retirement_of(one.model)
-    shutdown = told.get(one.model) or (row.shutdown if row else None)
+    shutdown = stated.get(one.model) or (row.shutdown if row else None)
     if shutdown is None:
         return one
     source = (
         "the vendor's /v1/models"
-        if one.model in told
+        if one.model in stated
         else f"{row.source}, read {row.checked}"
         if row
         else None

@@ -18,7 +18,7 @@ from freehold.workflows.project import Project
 ASK_TIMEOUT_SECONDS = 15.0
 
 
-class Notice(Record, frozen=True, kw_only=True):
+class RetirementNotice(Record, frozen=True, kw_only=True):
     """One shutdown as of a day. `asked` is the date the vendor's own API gave, when it was asked."""
 
     model: str
@@ -42,22 +42,22 @@ def notices(
     within_days: int | None = None,
     platform: Platform | None = None,
     asked: dict[str, date] | None = None,
-) -> list[Notice]:
+) -> list[RetirementNotice]:
     """Shutdowns of `models` (default: all that are still to come), soonest first.
 
     `asked` are dates from `ask`; they win over the catalog's.
     """
     today = as_of or datetime.now(UTC).date()
     asked = asked or {}
-    found: list[Notice] = []
+    found: list[RetirementNotice] = []
     if models:
         for model in models:
             rows = catalog.find(model, platform)
             name, _ = catalog.plain_id(model)
-            told = asked.get(model) or asked.get(name)
-            if told is not None and not rows:
-                found.append(_told(model, told, today))
-            found.extend(_notice(row, today, model, told) for row in rows)
+            stated = asked.get(model) or asked.get(name)
+            if stated is not None and not rows:
+                found.append(_unlisted(model, stated, today))
+            found.extend(_notice(row, today, model, stated) for row in rows)
     else:
         found = [
             _notice(row, today, None, asked.get(row.model))
@@ -69,41 +69,41 @@ def notices(
     return sorted(found, key=lambda notice: (notice.shutdown, notice.model, notice.platform))
 
 
-def elsewhere(model: str, *, as_of: date | None = None) -> list[Notice]:
+def elsewhere(model: str, *, as_of: date | None = None) -> list[RetirementNotice]:
     """Shutdowns of the same model on other platforms than the one its id or `--platform` names."""
     name, _ = catalog.plain_id(model)
     return notices((name,), as_of=as_of)
 
 
-def _notice(row: Retirement, today: date, asked_as: str | None, told: date | None) -> Notice:
+def _notice(row: Retirement, today: date, asked_as: str | None, stated: date | None) -> RetirementNotice:
     own = row.platform in ("openai", "anthropic", "google")
-    told = told if own else None
-    return Notice(
+    stated = stated if own else None
+    return RetirementNotice(
         model=row.model,
         platform=row.platform,
-        shutdown=told or row.shutdown,
-        days_left=((told or row.shutdown) - today).days,
-        source="the vendor's /v1/models" if told else row.source,
-        checked=today if told else row.checked,
-        stale=False if told else row.is_stale(today),
+        shutdown=stated or row.shutdown,
+        days_left=((stated or row.shutdown) - today).days,
+        source="the vendor's /v1/models" if stated else row.source,
+        checked=today if stated else row.checked,
+        stale=False if stated else row.is_stale(today),
         replacement=row.replacement,
         fine_tunes=row.fine_tunes,
         announced=row.announced,
-        asked=told,
+        asked=stated,
         asked_as=asked_as if asked_as != row.model else None,
     )
 
 
-def _told(model: str, told: date, today: date) -> Notice:
-    return Notice(
+def _unlisted(model: str, stated: date, today: date) -> RetirementNotice:
+    return RetirementNotice(
         model=model,
         platform="as asked",
-        shutdown=told,
-        days_left=(told - today).days,
+        shutdown=stated,
+        days_left=(stated - today).days,
         source="the vendor's /v1/models",
         checked=today,
         stale=False,
-        asked=told,
+        asked=stated,
     )
 
 
@@ -141,14 +141,14 @@ def ask(project: Project) -> dict[str, date]:
             body = json.load(response)
     except urllib.error.HTTPError as error:
         error.close()
-        raise UpstreamError(f"{url} answered {error.code}", hint="is the key right?") from None
+        raise UpstreamError(f"{url} answered {error.code}", hint="check the key") from None
     except (OSError, ValueError) as error:
         raise UpstreamError(f"{url} did not answer with a list of models: {error}") from None
     return dates_in(body)
 
 
 def can_ask(project: Project) -> bool:
-    """Whether the incumbent can be asked without anybody saying so: its address and its key are there, and
+    """Whether the incumbent can be asked without being told to: its address and its key are there, and
     FREEHOLD_OFFLINE is not set."""
     incumbent = project.config.incumbent
     return (
@@ -161,7 +161,7 @@ def can_ask(project: Project) -> bool:
 
 
 def dates_in(body: Any) -> dict[str, date]:
-    """Shutdown dates in a `/v1/models` answer: model id → date. What nobody can read is left out."""
+    """Shutdown dates in a `/v1/models` answer: model id → date. What cannot be read is left out."""
     found: dict[str, date] = {}
     entries = body.get("data") if isinstance(body, dict) else None
     for entry in entries if isinstance(entries, list) else ():
@@ -171,7 +171,7 @@ def dates_in(body: Any) -> dict[str, date]:
         if isinstance(value, str):
             try:
                 found[entry["id"]] = date.fromisoformat(value[:10])
-            except ValueError:  # a date nobody can read is no date
+            except ValueError:  # not a date
                 continue
         elif isinstance(value, int) and not isinstance(value, bool) and value > 0:
             found[entry["id"]] = datetime.fromtimestamp(value, UTC).date()

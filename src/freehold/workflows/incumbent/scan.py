@@ -35,7 +35,7 @@ LEFT_OUT = frozenset(
 LOCK_FILES = frozenset({"package-lock.json", "pnpm-lock.yaml", "poetry.lock", "uv.lock", "composer.lock"})
 MAX_BYTES = 2_000_000
 LONG = 1_000
-"""More files than this take more than a few seconds: progress is told."""
+"""More files than this take more than a few seconds: progress is shown."""
 
 
 def scan(root: Path, *, as_of: date | None = None, progress: Progress | None = None) -> Scan:
@@ -43,8 +43,8 @@ def scan(root: Path, *, as_of: date | None = None, progress: Progress | None = N
     usual folders of dependencies. Links are not followed. Raises `InputError` when there is nothing at `root`.
     """
     if not root.is_file() and not root.is_dir():
-        what = "neither a file nor a folder" if root.exists() else "no such file or folder"
-        raise InputError(what, path=str(root))
+        reason = "neither a file nor a folder" if root.exists() else "no such file or folder"
+        raise InputError(reason, path=str(root))
     today = as_of or datetime.now(UTC).date()
     findings: list[ModelUse] = []
     skipped: list[tuple[str, str]] = []
@@ -72,9 +72,9 @@ def scan(root: Path, *, as_of: date | None = None, progress: Progress | None = N
             continue
         count += 1
         for word in found:
-            said = meaning(word)
-            if said is not None:
-                findings.append(_finding(shown, word, said, today))
+            use = meaning(word)
+            if use is not None:
+                findings.append(_finding(shown, word, use, today))
     return Scan(
         root=str(root),
         as_of=today,
@@ -96,7 +96,7 @@ def language_of(path: Path) -> Language | None:
 
 
 def _files(root: Path, skipped: list[tuple[str, str]]) -> Iterator[Path]:
-    """Plain files under a folder: a pipe would wait for ever, and a link may lead anywhere."""
+    """Plain files under a folder: reading a pipe would never end, and a link may lead anywhere."""
     try:
         done = subprocess.run(
             ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -128,29 +128,29 @@ def _is_plain(path: Path) -> bool:
 
 
 def _name(path: str) -> str:
-    """A path as it can be printed: bytes that are no UTF-8 and characters that steer a terminal are replaced."""
+    """A path as it can be printed: bytes that are not UTF-8 and characters that control a terminal are replaced."""
     text = os.fsencode(path).decode("utf-8", "replace")
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def _address(text: str) -> str:
-    """An address without what may be secret in it: user and password, and all behind the path."""
+    """An address without what may be secret in it: user and password, and everything after the path."""
     return re.sub(r"^([\w+.-]+://)?[^/@]*@", lambda found: found.group(1) or "", re.split(r"[?#]", text)[0])
 
 
-def _finding(path: str, word: Word, said: Meaning, today: date) -> ModelUse:
+def _finding(path: str, word: Word, use: Meaning, today: date) -> ModelUse:
     row = None
-    if said.model is not None:
-        row = next(iter(retirements.find(said.model)), None)
+    if use.model is not None:
+        row = next(iter(retirements.find(use.model)), None)
     return ModelUse(
-        kind=said.kind,
+        kind=use.kind,
         path=path,
         line=word.line,
         column=word.column,
-        text=_address(word.text.strip()) if said.kind == "endpoint" else word.text.strip(),
-        vendor=said.vendor,
-        how=said.how,
-        model=said.model,
+        text=_address(word.text.strip()) if use.kind == "endpoint" else word.text.strip(),
+        vendor=use.vendor,
+        how=use.how,
+        model=use.model,
         shutdown=row.shutdown if row else None,
         days_left=row.days_left(today) if row else None,
         replacement=row.replacement if row else None,

@@ -11,7 +11,7 @@ from freehold.workflows.license.rule import attribution, rule_for_model
 
 
 def attributions(plans: Iterable[ServePlan], use: UseProfile) -> dict[str, str]:
-    """Text by base model. A model whose licence the catalog does not know has none: nothing is made up.
+    """Text by base model. A model whose licence the catalog does not know has none, and none is invented.
 
     What was trained whole or merged is served as ``base:name``, and its base's licence asks the same of it.
     """

@@ -26,7 +26,7 @@ def bill_of_materials(
     """The bill as JSON text, checked against the CycloneDX 1.6 schema.
 
     `hashes` maps the file names of the artefact to their sha256. Raises `MissingExtraError` without the
-    extra ``bom``, and `FreeholdError` should the result not fit the schema.
+    extra ``bom``, and `FreeholdError` if the result does not fit the schema.
     """
     try:
         from cyclonedx.model import HashAlgorithm, HashType, Property

@@ -90,7 +90,7 @@ def answer_case(case: dict[str, Any], *, path: str = "cases") -> CaseAnswer:
 
 
 def use_of(fields: dict[str, Any]) -> UseProfile:
-    """A use in the words of a case. Fields nobody interprets are dropped; accounts are collected."""
+    """A use in the words of a case. Fields without a meaning here are dropped; accounts are collected."""
     known: dict[str, Any] = {}
     accounts = []
     for key, value in fields.items():

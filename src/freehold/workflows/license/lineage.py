@@ -2,7 +2,7 @@
 
 Read: freehold's own lineage file (JSON or TOML), a list of roles as in worked cases, several artefacts that
 name each other, a model card, an adapter's config, GGUF metadata, freehold's adapter and dataset manifests.
-Not read: weights themselves; an ancestor nobody wrote down is not found.
+Not read: weights themselves; an ancestor that is not written down is not found.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def _from_table(data: dict[str, Any], path: Path, use: UseProfile) -> ReadLineag
     if "edges" in data:
         return ReadLineage(msgspec.convert(data, Lineage), None)
     if "lineage" in data:
-        told = use_of(data["use"]) if "use" in data else None
-        return ReadLineage(lineage_of(data["lineage"], told or use), told)
+        own_use = use_of(data["use"]) if "use" in data else None
+        return ReadLineage(lineage_of(data["lineage"], own_use or use), own_use)
     if "base_model_name_or_path" in data:
         return ReadLineage(_from_adapter_config(data, path), None)
     if "base_model" in data and "dataset_id" in data:
@@ -116,7 +116,7 @@ def _flatten(data: dict[str, Any], path: Path) -> Lineage:
 
     walk(model, ())
     if not edges:
-        raise InputError(f"nothing is said about {model}", path=str(path))
+        raise InputError(f"it says nothing about {model}", path=str(path))
     return Lineage(model=model, edges=tuple(edges))
 
 
@@ -141,12 +141,12 @@ def _from_adapter_manifest(data: dict[str, Any], path: Path) -> Lineage:
 
 def _dataset_manifest(adapter: Path, dataset_id: str) -> dict[str, Any]:
     for folder in adapter.absolute().parents:
-        for place in (folder / "datasets").glob("*/manifest.json"):
-            data = _load(place)
+        for manifest in (folder / "datasets").glob("*/manifest.json"):
+            data = _load(manifest)
             if isinstance(data, dict) and data.get("id") == dataset_id:
                 return data
     raise InputError(
-        f"dataset {dataset_id}, which it was trained on, is not beside it: whose answers it learned is unknown",
+        f"dataset {dataset_id}, which it was trained on, is not there: whose answers it learned is unknown",
         path=str(adapter),
         hint="keep .freehold/datasets, or write a lineage file",
     )

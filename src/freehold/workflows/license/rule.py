@@ -39,8 +39,8 @@ def rule_for_model(model_id: str, use: UseProfile, *, lineage: Lineage | None = 
     return rule(Situation(use, lineage, resolve(lineage, use)), version=__version__)
 
 
-def meant(model_id: str) -> tuple[str, ...]:
-    """Models somebody may have meant by a name no licence is known for; empty where one is known."""
+def similar_models(model_id: str) -> tuple[str, ...]:
+    """Models that may be meant by a name no licence is known for; empty where one is known."""
     return () if releases_of(model_id) else models.nearest_all(model_id)
 
 
@@ -76,7 +76,7 @@ def _declared(text: str) -> str:
         if found.license_id is None:
             near = f"; nearest: {found.title}, changed" if found.title else ""
             raise UsageError(
-                f"{path}: the text is no licence the catalog knows{near}",
+                f"{path}: the text is not a licence the catalog knows{near}",
                 hint=f"freehold license identify {path} shows what differs",
             )
         return found.license_id
@@ -98,12 +98,12 @@ def _check_cycle(lineage: Lineage) -> None:
 
 
 def matrix(model_ids: tuple[str, ...], use: UseProfile) -> dict[str, dict[str, Ruling]]:
-    """Models × ways to use them, the rest of the profile as it is: model id → way → ruling."""
+    """Models × ways to use them, the rest of the profile unchanged: model id → way → ruling."""
     return {model: {way: rule_for_model(model, one) for way, one in ways(use).items()} for model in model_ids}
 
 
 def ways(use: UseProfile) -> dict[str, UseProfile]:
-    """Your own use, then the ways most people weigh it against."""
+    """Your own use, then the ways it is most often compared with."""
 
     def way(**changes: object) -> UseProfile:
         plain: dict[str, object] = {

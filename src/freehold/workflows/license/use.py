@@ -46,13 +46,13 @@ def read_use(path: Path) -> UseProfile:
         raise InputError(f"neither TOML nor JSON: {error}", path=str(path)) from None
     table: Any = data.get("use", data) if isinstance(data, dict) else None
     if not isinstance(table, dict):
-        raise InputError("holds no table of a use", path=str(path))
+        raise InputError("holds no [use] table", path=str(path))
     return _convert({RENAMED.get(str(key), str(key)): value for key, value in table.items()}, str(path))
 
 
 def with_settings(use: UseProfile, settings: tuple[str, ...]) -> UseProfile:
     """The profile with ``key=value`` settings laid over it. Raises `ConfigError` for an unknown key or value."""
-    known = _told(use)
+    known = _stated(use)
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
@@ -77,7 +77,7 @@ def _convert(table: dict[str, Any], where: str) -> UseProfile:
     return strict.read(table, UseProfile, where, hint="docs/guides/license.md lists the keys")
 
 
-def _told(use: UseProfile) -> dict[str, Any]:
+def _stated(use: UseProfile) -> dict[str, Any]:
     default = UseProfile()
     return {key: getattr(use, key) for key in FIELDS if getattr(use, key) != getattr(default, key)}
 
@@ -85,7 +85,7 @@ def _told(use: UseProfile) -> dict[str, Any]:
 def use_table(use: UseProfile) -> str:
     """The `[use]` table as TOML text; what is not known is left out."""
     lines = ["[use]"]
-    for key, value in _told(use).items():
+    for key, value in _stated(use).items():
         shown = f"{value:_}" if type(value) is int else msgspec.json.encode(value).decode()
         lines.append(f"{key} = {shown}")
     return "\n".join(lines) + "\n"

@@ -164,9 +164,9 @@ def _lines(path: Path, kind: type[_Line]) -> Iterator[tuple[int, _Line]]:
 def _reason(error: Exception, raw: bytes) -> str:
     if b"NaN" in raw or b"Infinity" in raw:
         return "a score is not a number"
-    message, _, place = str(error).partition(" - at `$")
-    place = place.strip("`.")
-    return f"{place}: {message}" if place else message
+    message, _, path = str(error).partition(" - at `$")
+    path = path.strip("`.")
+    return f"{path}: {message}" if path else message
 
 
 def _hint(raw: bytes) -> str:

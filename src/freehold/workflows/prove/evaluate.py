@@ -81,7 +81,7 @@ class EvaluationPlan:
 
 
 class ServedCandidate(NamedTuple):
-    """Who answers: a model of an endpoint. The first `untrained_samples` go to `untrained_model` too, if there is
+    """The model of an endpoint that answers. The first `untrained_samples` go to `untrained_model` too, if there is
     one."""
 
     endpoint: Endpoint
@@ -172,7 +172,7 @@ async def evaluate(
     )
 
 
-class _Answered(NamedTuple):
+class _ScoredAnswers(NamedTuple):
     """Both models' answers, scored. `wall_seconds` is None where some answers were not asked for now."""
 
     results: SideBySide
@@ -190,7 +190,7 @@ async def _answered(
     task: Task,
     options: ReplayOptions,
     progress: Progress,
-) -> _Answered:
+) -> _ScoredAnswers:
     """Ask the candidate, and score its answers and those recorded of the incumbent."""
     references = [sample.target for sample in samples]
     recorded = [frozen_answer(sample, repeats) for sample in samples]
@@ -217,7 +217,7 @@ async def _answered(
         noise = await self_noise(scorer, samples, repeats)
         untrained = await _untrained(candidate, samples, task, scorer, options, progress)
     from_cache = sum(reply.cached for reply in replies)
-    return _Answered(results, noise, untrained, from_cache, None if from_cache else round(wall, 3))
+    return _ScoredAnswers(results, noise, untrained, from_cache, None if from_cache else round(wall, 3))
 
 
 async def _untrained(

@@ -51,8 +51,8 @@ async def freeze(
     """Ask the incumbent every sample of a split `repeats` times and keep the answers with the dataset.
 
     A sample whose request was captured is
-    asked with the request's own parameters. What was asked before is not asked again, so a stopped freeze goes
-    on, and a higher `repeats` only adds.
+    asked with the request's own parameters. What was asked before is not asked again, so a stopped freeze
+    continues, and a higher `repeats` only adds.
     Raises `UsageError` without an address or model, and what `answers` raises.
     """
     progress = progress or Silent()
@@ -62,7 +62,7 @@ async def freeze(
     key = address.api_key_env or (incumbent.api_key_env if incumbent else None)
     if url is None or model is None:
         raise UsageError(
-            "which incumbent?",
+            "no incumbent is named",
             hint="set base_url and model in [incumbent], or give --endpoint URL --model NAME",
         )
     if repeats < 1:
@@ -90,13 +90,13 @@ async def freeze(
                     parameters=lambda sample: parameters.get(sample.id, {}),
                 )
             )
-        kept = _kept(samples, rounds)
-        path = write_frozen(frozen_file(project, dataset.id, split), kept)
-        frozen = {one.sample_id: one.answers for one in kept}
+        frozen_rows = _frozen_rows(samples, rounds)
+        path = write_frozen(frozen_file(project, dataset.id, split), frozen_rows)
+        frozen = {one.sample_id: one.answers for one in frozen_rows}
         filled, more = with_frozen(samples, frozen)
         async with scorer_of(task) as scorer:
             noise = await self_noise(scorer, filled, more)
-        made = _record(dataset, model, split, repeats, rounds, kept, path, noise)
+        made = _record(dataset, model, split, repeats, rounds, frozen_rows, path, noise)
         store.put(made, made_from=(dataset.id,))
     return made
 
@@ -110,18 +110,18 @@ def _captured_parameters(store: Store, samples: Sequence[Sample]) -> dict[str, d
     return found
 
 
-def _kept(samples: Sequence[Sample], rounds: Sequence[Sequence[Replayed]]) -> list[FrozenAnswers]:
+def _frozen_rows(samples: Sequence[Sample], rounds: Sequence[Sequence[Replayed]]) -> list[FrozenAnswers]:
     """All answers that came, cut ones too: a cut answer is what the application would have got."""
-    kept = []
-    for place, sample in enumerate(samples):
-        there = tuple(
+    rows = []
+    for number, sample in enumerate(samples):
+        outputs = tuple(
             one.output
-            for asked in rounds
-            if (one := asked[place].answer).output is not None and one.fault != "infrastructure"
+            for replies in rounds
+            if (one := replies[number].answer).output is not None and one.fault != "infrastructure"
         )
-        if there:
-            kept.append(FrozenAnswers(sample_id=sample.id, answers=there))
-    return kept
+        if outputs:
+            rows.append(FrozenAnswers(sample_id=sample.id, answers=outputs))
+    return rows
 
 
 def _record(
@@ -130,24 +130,24 @@ def _record(
     split: SplitName,
     repeats: int,
     rounds: Sequence[Sequence[Replayed]],
-    kept: Sequence[FrozenAnswers],
+    frozen_rows: Sequence[FrozenAnswers],
     path: Path,
     noise: float | None,
 ) -> Freeze:
     at = now()
-    asked = [one.answer for asked in rounds for one in asked]
-    usages = [one.usage for one in asked if one.usage is not None]
+    answered = [reply.answer for replies in rounds for reply in replies]
+    usages = [one.usage for one in answered if one.usage is not None]
     end = retirement_of(model)
     return Freeze(
-        id=content_id([dataset.id, split, model, kept]),
+        id=content_id([dataset.id, split, model, frozen_rows]),
         at=at,
         dataset_id=dataset.id,
         model=model,
         split=split,
         repeats=repeats,
         samples=len(rounds[0]),
-        answered=sum(len(one.answers) for one in kept),
-        failed=sum(one.fault is not None for one in asked),
+        answered=sum(len(one.answers) for one in frozen_rows),
+        failed=sum(one.fault is not None for one in answered),
         file=str(path),
         self_noise=noise,
         retires=end.shutdown if end else None,

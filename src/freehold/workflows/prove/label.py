@@ -25,7 +25,7 @@ Winner = Literal["candidate", "incumbent", "tie"]
 
 
 class Label(Record, frozen=True, kw_only=True):
-    """One line of the labels file. `winner` is None for a skipped pair, `left` says whose answer stood left.
+    """One line of the labels file. `winner` is None for a skipped pair, `left` says whose answer stood on the left.
 
     `seconds` is how long the person took; equal answers are labelled equal without being shown (`shown` false).
     """
@@ -39,7 +39,7 @@ class Label(Record, frozen=True, kw_only=True):
 
 
 class BlindPair(NamedTuple):
-    """What a person sees: no names, sides by chance."""
+    """What a person sees: no names, and sides at random."""
 
     id: str
     question: str
@@ -49,7 +49,7 @@ class BlindPair(NamedTuple):
 
 
 class LabelProgress(NamedTuple):
-    """How far a session is. `seconds_each` is None before anything was labelled."""
+    """How far a session has come. `seconds_each` is None before anything was labelled."""
 
     labelled: int
     wanted: int
@@ -57,10 +57,10 @@ class LabelProgress(NamedTuple):
 
 
 class LabelSession:
-    """Pairs in random order; each label is on the disk before the next pair is shown, so any stop can be resumed.
+    """Pairs in random order; each label is on disk before the next pair is shown, so any stop can be resumed.
 
     Which pairs come, in which order and on which side follow from `seed` alone. The pairs are a simple random
-    sample of all, as the calibration of a judge needs it.
+    sample of all, as the calibration of a judge requires.
     """
 
     def __init__(
@@ -123,8 +123,10 @@ class LabelSession:
 
     def undo(self) -> bool:
         """Take the last shown label back, so that its pair comes next; False when there is none."""
-        mine = {item.sample.id for item in self._items}
-        last = next((id for id, label in reversed(self._labels.items()) if label.shown and id in mine), None)
+        session_ids = {item.sample.id for item in self._items}
+        last = next(
+            (id for id, label in reversed(self._labels.items()) if label.shown and id in session_ids), None
+        )
         if last is None:
             return False
         del self._labels[last]
@@ -165,7 +167,8 @@ def open_session(
     wanted: int = 100,
     seed: int = 0,
 ) -> tuple[LabelSession, Path]:
-    """A session over an evaluation's answers (the latest, or the one whose id starts so), and its labels file.
+    """A session over an evaluation's answers and its labels file: the latest evaluation, or the one whose id
+    starts with `evaluation_id`.
 
     Raises `UsageError` when there is no such evaluation, `InputError` for a results file that can't be read.
     """
@@ -192,7 +195,7 @@ def read_results(path: Path) -> list[ItemResult]:
         try:
             items.append(msgspec.json.decode(line, type=ItemResult))
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            raise InputError(f"no result: {error}", path=str(path), line=number) from None
+            raise InputError(f"not a result: {error}", path=str(path), line=number) from None
     return items
 
 
@@ -209,10 +212,10 @@ def _read(path: Path) -> dict[str, Label]:
             label = msgspec.json.decode(line, type=Label)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise InputError(
-                f"no label: {error}",
+                f"not a label: {error}",
                 path=str(path),
                 line=number,
-                hint="mend or remove the line, or give --out another file",
+                hint="correct or remove the line, or give --out another file",
             ) from None
         labels[label.id] = label
     return labels

@@ -1,4 +1,4 @@
-"""`freehold evaluate --a --b`: two files of outputs compared, no model asked."""
+"""`freehold evaluate --a --b`: two files of outputs compared, without asking a model."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def evaluate_outputs(
         for (one, other), reference in zip(pairing.pairs, references, strict=True)
     ]
     task = prepared(task, cache_dir)
-    first, second = names or (_named(file_a), _named(file_b))
+    first, second = names or (_name_of(file_a), _name_of(file_b))
     lines_a, lines_b = [one for one, _ in pairing.pairs], [other for _, other in pairing.pairs]
     notes = []
     if pairing.only_a or pairing.only_b:
@@ -112,8 +112,8 @@ def _references(pairing: Pairing, gold: str | Path | None, *, required: bool) ->
     return [golds.get(one.id) or one.gold or other.gold for one, other in pairing.pairs]
 
 
-def _named(given: OutputSource) -> str:
-    return given.name or given.path.stem
+def _name_of(source: OutputSource) -> str:
+    return source.name or source.path.stem
 
 
 async def _results(

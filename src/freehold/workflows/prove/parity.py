@@ -2,7 +2,7 @@
 
 The served model answers greedily. The trainer's model then reads the same prompt and, token by token, the
 served answer: its token ids of the prompt must be equal, its most likely tokens the served ones, its
-log-probabilities close. One pass for each prompt, and no error of an early token drags the rest along.
+log-probabilities close. One pass for each prompt, so an early difference does not drag the rest along.
 
 Covered: chat template, BOS, end of turn, adapter applied and scaled, quantization and numbers, KV type.
 Where the prompts have a reference, both sides' answers are scored by the task and compared in pairs.
@@ -175,7 +175,7 @@ async def score_parity(
 
 
 def prompts(project: Project, count: int) -> list[Sample]:
-    """Held-out samples of the project's latest dataset; without one, a handful of general prompts."""
+    """Held-out samples of the project's latest dataset; without one, a few general prompts."""
     try:
         with open_store(project.store_url) as store:
             data = find_dataset(store)
@@ -189,7 +189,7 @@ def prompts(project: Project, count: int) -> list[Sample]:
 
 def _trained_whole(plan: ServePlan, results: Sequence[TrainingResult]) -> TrainingResult | None:
     """What a plan without adapters was trained from, newest first: all weights, or an adapter that was merged. Both are
-    served as ``base:name``, which is no model one could pull."""
+    served as ``base:name``, which is not a model that could be pulled."""
     if plan.adapters:
         return None
     return next((one for one in reversed(results) if plan.model.startswith(f"{one.base_model}:")), None)
@@ -222,8 +222,8 @@ def project_parity(
     if chosen is not None and adapter is None:
         plan = chosen
         if plan.adapters:
-            place = Path(plan.adapters[-1].path)
-            folder = place if place.is_dir() else place.parent
+            path = Path(plan.adapters[-1].path)
+            folder = path if path.is_dir() else path.parent
     else:
         mounts = [mount(f"parity={adapter}", weights.model_id)] if adapter is not None else []
         # As `freehold serve` would run it. The trainer's model is read from the weights themselves, whatever the

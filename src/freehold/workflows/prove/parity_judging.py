@@ -15,8 +15,8 @@ from freehold.training.reference import ReferenceScores
 from freehold.types.parity import Cause, ParityItem, ParityReport, ScoreParity
 
 LEAST_AGREEMENT = 0.95
-"""Of greedy tokens. Where log-probabilities are known to be close, fewer only count when they are so by more than
-chance: of a few dozen tokens some are near ties, which rounding decides."""
+"""Of greedy tokens. Where log-probabilities are known to be close, a smaller share only counts where it is below by
+more than chance: among a few dozen tokens some are near ties, which rounding decides."""
 CHANCE = 0.05
 MOST_DISTANCE = 0.15
 """Nats. The same weights served by llama.cpp with 8-bit activations stay well below; see docs/guides/parity.md."""
@@ -25,20 +25,22 @@ LEAST_STOPS = 0.9
 
 def compare(served: Transcript, trained: ReferenceScores) -> ParityItem:
     """One prompt's two sides."""
-    at, ours, theirs = _difference(served, trained)
+    at, trainer_token, served_token = _difference(served, trained)
     count = len(trained.answer_ids)
     distance = base_distance = None
     if served.logprobs is not None and len(served.logprobs) >= count > 0:
-        told = served.logprobs[:count]
-        distance = sum(abs(a - b) for a, b in zip(told, trained.logprobs, strict=True)) / count
+        logprobs = served.logprobs[:count]
+        distance = sum(abs(a - b) for a, b in zip(logprobs, trained.logprobs, strict=True)) / count
         if trained.base_logprobs:
-            base_distance = sum(abs(a - b) for a, b in zip(told, trained.base_logprobs, strict=True)) / count
+            base_distance = (
+                sum(abs(a - b) for a, b in zip(logprobs, trained.base_logprobs, strict=True)) / count
+            )
     return ParityItem(
         sample_id=trained.id,
         prompt_tokens=len(trained.prompt_ids),
         difference_at=at,
-        trainer_token=ours,
-        served_token=theirs,
+        trainer_token=trainer_token,
+        served_token=served_token,
         tokens=count,
         agreeing=sum(a == b for a, b in zip(trained.answer_ids, trained.best_ids, strict=True)),
         distance=distance,
@@ -48,26 +50,27 @@ def compare(served: Transcript, trained: ReferenceScores) -> ParityItem:
 
 
 def _difference(served: Transcript, trained: ReferenceScores) -> tuple[int | None, str | None, str | None]:
-    """Where prompts part, and the token there on the trainer's and the served side."""
-    ours = trained.prompt_ids
-    theirs = served.prompt_ids
-    if theirs is None:  # the engine tells only how many
-        if served.prompt_tokens in (None, len(ours)):
+    """Where the prompts begin to differ, and the token there on the trainer's and the served side."""
+    trained_ids = trained.prompt_ids
+    served_ids = served.prompt_ids
+    if served_ids is None:  # the engine reports only how many
+        if served.prompt_tokens in (None, len(trained_ids)):
             return None, None, None
         return (
-            min(served.prompt_tokens or 0, len(ours)),
-            f"{len(ours)} tokens",
+            min(served.prompt_tokens or 0, len(trained_ids)),
+            f"{len(trained_ids)} tokens",
             f"{served.prompt_tokens} tokens",
         )
-    if theirs == ours:
+    if served_ids == trained_ids:
         return None, None, None
     at = next(
-        (n for n, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs))
+        (n for n, (a, b) in enumerate(zip(trained_ids, served_ids, strict=False)) if a != b),
+        min(len(trained_ids), len(served_ids)),
     )
-    name = trained.prompt_tokens[at] if at < len(ours) else None
-    other = theirs[at] if at < len(theirs) else None
-    # Only where nothing else differs: a template of its own may begin with the very token.
-    if _without(ours, trained.bos_id) == _without(theirs, trained.bos_id):
+    name = trained.prompt_tokens[at] if at < len(trained_ids) else None
+    other = served_ids[at] if at < len(served_ids) else None
+    # Only where nothing else differs: another template may begin with that very token.
+    if _without(trained_ids, trained.bos_id) == _without(served_ids, trained.bos_id):
         if other == trained.bos_id:
             return at, name, "BOS"
         return at, "BOS", None if other is None else str(other)
@@ -75,7 +78,7 @@ def _difference(served: Transcript, trained: ReferenceScores) -> tuple[int | Non
 
 
 def _without(ids: Sequence[int], first: int | None) -> tuple[int, ...]:
-    """Token ids behind those at the start that are `first`."""
+    """The token ids after those at the start that are `first`."""
     return tuple(itertools.dropwhile(lambda one: one == first, ids))
 
 
@@ -140,8 +143,8 @@ def _faults(found: ParityReport, *, has_adapter: bool) -> list[_Fault]:
         faults.append(
             _Fault(
                 "bos" if bos else "template",
-                f"{found.prompts - found.prompts_equal} of {found.prompts} prompts have other token ids; the first "
-                f"parts at token {first.difference_at} ({first.trainer_token} trained, {first.served_token} served)",
+                f"{found.prompts - found.prompts_equal} of {found.prompts} prompts have different token ids; the first "
+                f"differs at token {first.difference_at} ({first.trainer_token} trained, {first.served_token} served)",
             )
         )
     elif (found.distance is not None and found.distance > MOST_DISTANCE) or _too_few(
@@ -174,14 +177,14 @@ def _numbers_fault(found: ParityReport, *, has_adapter: bool) -> _Fault:
         if base_distance < distance:
             return _Fault(
                 "adapter_not_applied",
-                f"{figures}; the base alone is nearer ({base_distance:.3f}): no adapter is on",
+                f"{figures}; the base alone is nearer ({base_distance:.3f}): the adapter is not applied",
             )
         if distance > 0.4 * base_distance:
             return _Fault(
                 "adapter_scale",
                 f"{figures}; that lies between base and adapter: check the adapter's scale",
             )
-    return _Fault("numbers", f"{figures}: other weights, quantization or KV type than trained on")
+    return _Fault("numbers", f"{figures}: different weights, quantization or KV type from those trained on")
 
 
 def _too_few(agreeing: int, tokens: int, *, close: bool) -> bool:

@@ -1,8 +1,8 @@
 """`freehold quants --measure`: what each quantization loses on the task, and the smallest that is not worse.
 
-The widest weights that are here answer first; all others are compared with them, sample by sample. Smaller ones follow
-in order of size, and the first that is not shown to be no worse ends it. In an order fixed beforehand each test may
-use the whole alpha: all together err no more often than one (Maurer, Hothorn & Lehmacher 1995).
+The widest weights on this machine answer first; all others are compared with them, sample by sample. Smaller ones
+follow in order of size, until one is not shown to be no worse. In an order fixed beforehand each test may use the whole
+alpha: all together err no more often than one (Maurer, Hothorn & Lehmacher 1995).
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ from freehold.workflows.serve.plan import ServeRequest, plan
 from freehold.workflows.weights.quantize import UNQUANTIZED, make, widest
 
 LADDER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "Q3_K_M", "Q2_K")
-"""Tried where none are named: those llama.cpp makes without calibration text."""
+"""Tried when none are named: those llama.cpp makes without calibration text."""
 OUTCOMES: dict[str, LossOutcome] = {"promote": "not_worse", "reject": "worse", "hold": "not_proven"}
 
 
-class _Answered(NamedTuple):
+class _MeasuredAnswers(NamedTuple):
     results: list[EvalResult]
     comparison: Comparison | None
     tokens_per_second: float | None
@@ -67,7 +67,7 @@ def measure(
     """Measure quantizations of a model on samples of the project's dataset, and keep the record.
 
     What is not here is made from the widest weights by llama.cpp. Answers are kept by weights, so a stopped
-    measurement goes on where it was. Raises `UsageError` without samples and for quantizations that are not smaller,
+    measurement continues where it was. Raises `UsageError` without samples and for quantizations that are not smaller,
     `UnknownModelError` without weights, `EngineError` when nothing smaller is here and nothing can be made.
     """
     progress = progress or Silent()
@@ -122,12 +122,12 @@ def measure(
 
 def latest(project: Project, model_id: str) -> QuantLosses | None:
     """The newest measurement of a model in this project, by its id, the part after the slash, or its file."""
-    wanted = (Path(model_id).stem if model_id.endswith(".gguf") else model_id).lower()
+    name = (Path(model_id).stem if model_id.endswith(".gguf") else model_id).lower()
     with open_store(project.store_url) as records:
         found = [
             one
             for one in records.records(QuantLosses)
-            if wanted in (one.model.lower(), one.model.lower().rpartition("/")[2])
+            if name in (one.model.lower(), one.model.lower().rpartition("/")[2])
         ]
     return found[-1] if found else None
 
@@ -179,14 +179,14 @@ async def _measured(
     task: Task,
     against: tuple[Weights, list[EvalResult]] | None,
     progress: Progress,
-) -> _Answered:
+) -> _MeasuredAnswers:
     """Let the weights answer the samples, score, and compare with the reference's results if there are some."""
     plan = plan_of(project, weights)
     name = f"{weights.model_id} {weights.quantization}"
     references = [sample.target for sample in samples]
     async with start(plan, log_dir=project.state / "engines", name="quants") as endpoint:
         began = time.monotonic()
-        asked = await answers(
+        replies = await answers(
             endpoint,
             plan.model,
             samples,
@@ -198,20 +198,20 @@ async def _measured(
         )
         seconds = time.monotonic() - began
     async with scorer_of(task) as scorer:
-        results = await score_all(scorer, name, samples, [one.answer for one in asked], references)
+        results = await score_all(scorer, name, samples, [one.answer for one in replies], references)
     written = [one.usage.completion_tokens or 0 for one in results if one.usage is not None]
-    rate = None if any(one.cached for one in asked) or not sum(written) else sum(written) / seconds
+    rate = None if any(one.cached for one in replies) or not sum(written) else sum(written) / seconds
     if against is None:
-        return _Answered(results, None, rate)
+        return _MeasuredAnswers(results, None, rate)
     wider, before = against
     compared = await compare_by_task(
         SideBySide(samples, references, before, results, f"{wider.model_id} {wider.quantization}", name),
         task,
     )
-    return _Answered(results, compared.comparison, rate)
+    return _MeasuredAnswers(results, compared.comparison, rate)
 
 
-def _row(weights: Weights, found: _Answered, outcome: LossOutcome) -> QuantLoss:
+def _row(weights: Weights, found: _MeasuredAnswers, outcome: LossOutcome) -> QuantLoss:
     values = [one.score.value for one in found.results if one.score.value is not None]
     return QuantLoss(
         quantization=weights.quantization,
@@ -231,7 +231,7 @@ def _reasons(rows: list[QuantLoss], take: QuantLoss, task: Task, split: SplitNam
     n = reference.n
     if not reference.mean:
         found = [
-            f"{reference.quantization} got nothing right on {n} {split} samples, so no loss can be seen: train it "
+            f"{reference.quantization} got nothing right on {n} {split} samples, so no loss can show: train it "
             "first, or look at its answers (freehold evaluate --items 5)"
         ]
     elif take is reference:
@@ -249,7 +249,7 @@ def _reasons(rows: list[QuantLoss], take: QuantLoss, task: Task, split: SplitNam
         found.append(f"{last.quantization} is not shown to be no worse{more}, so nothing smaller was tried")
     if reference.quantization not in UNQUANTIZED:
         found.append(
-            f"the widest weights here are {reference.quantization}: what these lost themselves is not seen"
+            f"the widest weights here are {reference.quantization}: what those have lost already is not measured"
         )
     if split == "train":
         found.append("samples of the training split: of use only for weights that were not trained on them")

@@ -54,11 +54,11 @@ class Looks:
 
 def evaluation_id(items: str, task: Task, results: SideBySide) -> str:
     """Id of what was measured: the items, the task, all answers and scores; not how long they took."""
-    seen = [
+    pairs = [
         [one.output, one.score.value, other.output, other.score.value]
         for one, other in zip(results.incumbent, results.candidate, strict=True)
     ]
-    return content_id([items, task, seen])
+    return content_id([items, task, pairs])
 
 
 def measured(results: Sequence[EvalResult], alpha: float) -> Measured:

@@ -24,7 +24,7 @@ def task_of(
     starts without the file's. A `scorer` that ends in ``.toml`` is a file with a `[task]` table, taken whole.
 
     Raises `ConfigError` for a file that can't be read or says something unknown, and `UsageError` for a margin or
-    alpha that cannot be: before anything is asked, not after everything was.
+    alpha that cannot be, before any request is sent.
     """
     if margin is not None and not 0 < margin < 1:
         raise UsageError(
@@ -33,19 +33,19 @@ def task_of(
         )
     if alpha is not None and not 0 < alpha < 0.5:
         raise UsageError(f"alpha is {alpha:g}, expected between 0 and 0.5", hint="0.025 is the usual choice")
-    told = project.config.task
+    config = project.config.task
     if scorer is not None and scorer.endswith(".toml"):
-        told, scorer = _task_in(Path(scorer)), None
-    kept = told.options if scorer in (None, told.scorer) else {}
+        config, scorer = _task_in(Path(scorer)), None
+    from_file = config.options if scorer in (None, config.scorer) else {}
     return Task(
         name=project.config.app.name,
-        scorer=scorer or told.scorer,
-        margin=told.margin if margin is None else margin,
-        alpha=told.alpha if alpha is None else alpha,
-        group_by=told.group_by,
-        slices=told.slices,
-        options=kept | (options or {}),
-        max_tokens=told.max_tokens,
+        scorer=scorer or config.scorer,
+        margin=config.margin if margin is None else margin,
+        alpha=config.alpha if alpha is None else alpha,
+        group_by=config.group_by,
+        slices=config.slices,
+        options=from_file | (options or {}),
+        max_tokens=config.max_tokens,
     )
 
 
@@ -56,5 +56,5 @@ def _task_in(path: Path) -> TaskConfig:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not valid UTF-8") from None
-    named = "" if re.search(r"^\s*\[app\]", text, re.MULTILINE) else f'app.name = "{path.stem}"\n'
-    return parse(named + text, path=str(path)).task
+    app = "" if re.search(r"^\s*\[app\]", text, re.MULTILINE) else f'app.name = "{path.stem}"\n'
+    return parse(app + text, path=str(path)).task

@@ -14,7 +14,7 @@ from freehold.workflows.project import Project
 
 
 class WrittenReport(Record, frozen=True, kw_only=True):
-    """Where a report lies. `latest` always shows the last one."""
+    """Where a report is. `latest` always shows the last one."""
 
     id: str
     html: str

@@ -3,7 +3,7 @@
 Needs no labels. Each summary is 0 or 1 per user and period; the null is that its share is within `TOLERANCE` of what
 it was. E-values of periods go into a detector that errs once in 200 periods on average, per summary.
 Covered: length, tools, structure and script of requests; empty, cut, long, refusing and failed answers.
-Not covered: what a request is about. Changes of that show in the quality check, which asks anew.
+Not covered: what a request is about. Changes of that show in the quality check, which asks again.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _other_script(trace: Trace) -> bool:
     return sum(char > "\u024f" for char in letters) > 0.2 * len(letters)
 
 
-def _said(trace: Trace) -> str:
+def _answer(trace: Trace) -> str:
     return answer_of(trace) or ""
 
 
@@ -72,10 +72,10 @@ SUMMARIES: tuple[Summary, ...] = (
     Summary("tools", "input", lambda trace, _: bool(trace.request.get("tools"))),
     Summary("structured answer asked", "input", lambda trace, _: _structured(trace)),
     Summary("other script", "input", lambda trace, _: _other_script(trace)),
-    Summary("empty answer", "output", lambda trace, _: not _said(trace).strip()),
+    Summary("empty answer", "output", lambda trace, _: not _answer(trace).strip()),
     Summary("cut answer", "output", lambda trace, _: trace.finish_reason == "length"),
-    Summary("long answer", "output", lambda trace, then: len(_said(trace)) > then.long_answer_characters),
-    Summary("refusal", "output", lambda trace, _: _said(trace).lstrip().lower().startswith(_REFUSALS)),
+    Summary("long answer", "output", lambda trace, then: len(_answer(trace)) > then.long_answer_characters),
+    Summary("refusal", "output", lambda trace, _: _answer(trace).lstrip().lower().startswith(_REFUSALS)),
     Summary(
         "failed or passed over", "output", lambda trace, _: is_error(trace) or trace.fallback is not None
     ),
@@ -89,7 +89,7 @@ def baseline(asked: Sequence[Trace], answered: Sequence[Trace]) -> Baseline | No
     made = Baseline(
         traces=len(asked),
         long_prompt_characters=_high([len(_prompt(trace)) for trace in asked]),
-        long_answer_characters=_high([len(_said(trace)) for trace in answered]),
+        long_answer_characters=_high([len(_answer(trace)) for trace in answered]),
     )
     shares = {}
     for one in SUMMARIES:

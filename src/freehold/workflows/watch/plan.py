@@ -60,23 +60,25 @@ def plan_check(
     for trace in sorted(fresh, key=lambda trace: _random_order(seed, trace.id)):
         chosen.setdefault(unit_of(trace), trace)
     traces = list(chosen.values())[: config.requests]
-    kept, total = 0, Decimal(0)
+    affordable, total = 0, Decimal(0)
     for trace in traces:
         cost = _expected_cost(project, trace)
         if total + cost > config.budget_usd:
             break
-        kept, total = kept + 1, total + cost
+        affordable, total = affordable + 1, total + cost
     notes = []
-    if kept < len(traces):
-        notes.append(f"the budget of {config.budget_usd} USD is enough for {kept} of {len(traces)} requests")
+    if affordable < len(traces):
+        notes.append(
+            f"the budget of {config.budget_usd} USD is enough for {affordable} of {len(traces)} requests"
+        )
     if len(traces) < config.requests:
         notes.append(f"{len(traces)} users asked in this period, {config.requests} were wanted")
     recipe = Recipe(group_by=task_of(project).group_by)
-    samples = [sample_of(trace, recipe) for trace in traces[:kept]]
+    samples = [sample_of(trace, recipe) for trace in traces[:affordable]]
     return CheckPlan(
         "live",
         samples,
-        [answer_of(trace) for trace in traces[:kept]],
+        [answer_of(trace) for trace in traces[:affordable]],
         total,
         tuple(notes),
         {

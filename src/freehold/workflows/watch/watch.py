@@ -86,7 +86,7 @@ def check(
     e_value = period_e_value(differences, task.margin) if differences else 1.0
     quality = state.quality.update(e_value) if len(differences) >= FEWEST_PAIRS else state.quality
     then = state.baseline or _baseline(store, route)
-    seen, detectors = drifts(recent, then, state.drift) if then is not None else ((), state.drift)
+    drift, detectors = drifts(recent, then, state.drift) if then is not None else ((), state.drift)
     notes = list(plan.notes)
     if then is None:
         notes.append("drift: too few traces from before the promotion to compare with")
@@ -107,7 +107,7 @@ def check(
         statistic=max(quality.cusum, quality.shiryaev_roberts),
         alarm=quality.alarm(),
         smallest_drop=smallest_drop_found(max(1, len(differences)), margin=task.margin),
-        drift=seen,
+        drift=drift,
     )
     action, troubles = _act(project, store, route, made, config, at)
     made = msgspec.structs.replace(made, action=action, notes=(*notes, *troubles))

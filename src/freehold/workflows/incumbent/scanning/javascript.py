@@ -1,7 +1,7 @@
 """Strings and imports of JavaScript and TypeScript, from a syntax tree (tree-sitter).
 
 The grammar for TSX reads JavaScript and JSX as well. Of a Vue or Svelte component the `<script>` elements are read, and
-the quoted values of its markup. A file with errors in it is read as far as it can be.
+the quoted values of its markup. A file with errors in it is read as far as possible.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _component(source: str) -> Iterator[Word]:
 
 
 def _blank(text: str) -> str:
-    """As many lines and columns with nothing in them."""
+    """The same lines and columns, blank."""
     return re.sub(r"[^\n]", " ", text)
 
 

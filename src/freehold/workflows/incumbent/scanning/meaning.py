@@ -59,7 +59,7 @@ _PREFIX = re.compile(
 
 
 def meaning(word: Word) -> Meaning | None:
-    """What the word says, or None. A whole string must be the id: text that mentions a model is no use of it."""
+    """What the word says, or None. A whole string must be the id: text that mentions a model does not use it."""
     text = word.text.strip()
     if not text or len(text) > 300:
         return None

@@ -1,11 +1,11 @@
 """Strings and imports of a source file, with their places.
 
 Python is parsed (`ast`), JavaScript and TypeScript too (`javascript`). Of a notebook the code cells are read. Python
-that does not parse (of version 2, a template, half a thought) is read token by token as far as it goes.
+that does not parse (version 2, a template, an unfinished file) is read token by token as far as it goes.
 Configuration (JSON, TOML, YAML, .env, shell, Dockerfile) is read as words outside comments.
 
 Covered: string literals, concatenated Python strings, template literals without their expressions, imports.
-Not covered: names put together at run time, minified bundles (JavaScript with lines over 5,000
+Not covered: names assembled at run time, minified bundles (JavaScript with lines over 5,000
 characters).
 """
 
@@ -40,7 +40,7 @@ NAMES: dict[str, Language] = {"dockerfile": "config", ".env": "config", "require
 
 
 class PartlyReadError(ValueError):
-    """A file that is not what its name says: `words` are those found all the same."""
+    """A file that is not what its name says: `words` are those that were found."""
 
     def __init__(self, reason: str, words: list[Word]) -> None:
         super().__init__(f"{reason}: only its strings were read")
@@ -50,8 +50,8 @@ class PartlyReadError(ValueError):
 def decoded(data: bytes, language: Language) -> str:
     """A file's text. Its byte-order mark or, in Python, its coding line says how it is written; else UTF-8.
 
-    Bytes that are no UTF-8 are read as Latin-1, which has every byte: ids, SDKs and addresses are ASCII. Raises
-    `ValueError` for what is no text.
+    Bytes that are not UTF-8 are read as Latin-1, which has every byte: ids, SDKs and addresses are ASCII. Raises
+    `ValueError` for what is not text.
     """
     try:
         if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -62,7 +62,7 @@ def decoded(data: bytes, language: Language) -> str:
         if language == "python":
             encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
         return data.decode(encoding)
-    except SyntaxError:  # a coding nobody knows, or a first line that is not UTF-8
+    except SyntaxError:  # an unknown coding, or a first line that is not UTF-8
         return data.decode("latin-1")
     except UnicodeDecodeError:
         if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -86,9 +86,9 @@ def _python(source: str) -> list[Word]:
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        place = f" in line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        said = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise PartlyReadError(f"not valid Python ({said}{place})", list(_tokens(source))) from None
+        where = f" in line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        message = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise PartlyReadError(f"not valid Python ({message}{where})", list(_tokens(source))) from None
     found: list[Word] = []
     # A docstring says what a model was, not that it is called.
     documentation = {
@@ -163,23 +163,25 @@ def _notebook(source: str) -> list[Word]:
     found: list[Word] = []
     at = 0
     for code in codes:
-        kept = [line if line.lstrip()[:1] not in ("%", "!", "?") else "pass" for line in code.splitlines()]
+        python_lines = [
+            line if line.lstrip()[:1] not in ("%", "!", "?") else "pass" for line in code.splitlines()
+        ]
         places = []
         for line in code.splitlines():
             written = json.dumps(line, ensure_ascii=False)[1:-1]
-            place = (
+            row = (
                 next((n for n in range(at, len(lines)) if written in lines[n]), None)
                 if line.strip()
                 else None
             )
-            at = at if place is None else place
+            at = at if row is None else row
             places.append(at + 1)
-            at += place is not None
+            at += row is not None
         try:
-            seen = _python("\n".join(kept))
-        except PartlyReadError:  # a cell of another language, or half a thought
+            found_words = _python("\n".join(python_lines))
+        except PartlyReadError:  # a cell in another language, or an unfinished one
             continue
-        found.extend(word._replace(line=places[word.line - 1]) for word in seen)
+        found.extend(word._replace(line=places[word.line - 1]) for word in found_words)
     return found
 
 

@@ -1,4 +1,4 @@
-"""`freehold console`: what a person watching a rollout sees, and what they may do about it.
+"""`freehold console`: what a person who watches a rollout sees, and what they may do about it.
 
 Everything is read from the store; nothing here keeps state. Content of traces is never part of it: who may see
 that traffic moves need not see what customers write.
@@ -35,7 +35,7 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 
 
 class Bucket(Record, frozen=True, kw_only=True):
-    """Requests of one stretch of time, by who answered. `mirrored` were sent to the candidate besides."""
+    """Requests of one stretch of time, by who answered. `mirrored` were sent to the candidate as well."""
 
     at: datetime
     incumbent: int = 0
@@ -44,7 +44,7 @@ class Bucket(Record, frozen=True, kw_only=True):
     errors: int = 0
 
 
-class Arm(Record, frozen=True, kw_only=True):
+class ArmSummary(Record, frozen=True, kw_only=True):
     """What one side did in the window: times in milliseconds, None where nothing was answered."""
 
     requests: int
@@ -77,9 +77,9 @@ class RouteView(Record, frozen=True, kw_only=True):
     route: Route
     status: rollout.Status | None
     series: tuple[Bucket, ...]
-    incumbent: Arm
-    candidate: Arm
-    mirrored: Arm
+    incumbent: ArmSummary
+    candidate: ArmSummary
+    mirrored: ArmSummary
     latest: tuple[TraceLine, ...]
     history: tuple[RouteChange, ...]
     shortened: bool
@@ -143,10 +143,10 @@ def series(
     start = at - timedelta(seconds=window_s)
     counts = [[0, 0, 0, 0] for _ in range(buckets)]
     for trace in traces:
-        place = int((trace.at - start).total_seconds() / width)
-        if not 0 <= place < buckets:
+        index = int((trace.at - start).total_seconds() / width)
+        if not 0 <= index < buckets:
             continue
-        row = counts[place]
+        row = counts[index]
         if trace.parent_id is not None:
             row[2] += 1
             continue
@@ -164,10 +164,10 @@ def series(
     )
 
 
-def arm(traces: Sequence[Trace]) -> Arm:
+def arm(traces: Sequence[Trace]) -> ArmSummary:
     """What some requests came to."""
     times = [trace.total_ms for trace in traces if trace.total_ms is not None and not is_error(trace)]
-    return Arm(
+    return ArmSummary(
         requests=len(traces),
         errors=sum(map(is_error, traces)),
         fallbacks=sum(trace.fallback is not None for trace in traces),
