@@ -1,7 +1,7 @@
 """Make `catalog/fingerprints.json` from folders of licence texts, which are not part of this project.
 
 Example:
-    python scripts/make_license_fingerprints.py ../shared/data/license_texts scancode/licensedcode/data/licenses
+    python scripts/make_license_fingerprints.py license_texts scancode/licensedcode/data/licenses
 """
 
 from __future__ import annotations

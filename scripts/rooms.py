@@ -8,7 +8,7 @@ import ast
 import textwrap
 import tomllib
 from html import escape
-from itertools import pairwise
+from itertools import combinations, pairwise
 from math import fsum
 from pathlib import Path
 from typing import NamedTuple
@@ -192,34 +192,45 @@ def _line(kind: str, x: float, y: float, words: str) -> str:
 def _ordered(house: House) -> tuple[list[list[str]], list[tuple[str, list[str]]]]:
     """Rooms and passages of each floor from left to right, and each arrow as the items that it joins.
 
-    Each item goes to the mean place of what it is joined with, floor by floor, down and up in turn (Sugiyama's
-    barycentres).
+    From the order of the contract on, two items of a floor change places as long as that makes arrows straighter and
+    crossings fewer.
     """
     rows = [list(rooms) for rooms in house.floors]
-    segments: list[tuple[str, list[str]]] = []
+    arrows: list[tuple[str, list[str]]] = []
     for a, b in house.arrows():
         path = [a]
         for number in range(house.floor_of(a) + 1, house.floor_of(b)):
             path.append(f"{a}>{b}@{number}")
             rows[number].append(path[-1])
-        segments.append((a, [*path, b]))
-    joined: dict[str, set[str]] = {item: set() for row in rows for item in row}
-    for _, path in segments:
-        for upper, lower in pairwise(path):
-            joined[upper].add(lower)
-            joined[lower].add(upper)
-    for turn in range(12):
-        spots = {item: spot.middle for row in rows for item, spot in _spots(row)}
-        for number in range(len(rows)) if turn % 2 == 0 else reversed(range(len(rows))):
-            beside = rows[number - 1] if turn % 2 == 0 and number else rows[min(number + 1, len(rows) - 1)]
-            means = {
-                item: fsum(spots[other] for other in near) / len(near)
-                for item in rows[number]
-                if (near := joined[item].intersection(beside))
-            }
-            rows[number].sort(key=lambda item: means.get(item, spots[item]))
-            spots |= {item: spot.middle for item, spot in _spots(rows[number])}
-    return rows, segments
+        arrows.append((a, [*path, b]))
+    pieces = [piece for _, path in arrows for piece in pairwise(path)]
+    swaps = [(row, i, j) for row in rows for i, j in combinations(range(len(row)), 2)]
+    least, before = _disorder(rows, pieces), None
+    while least != before:
+        before = least
+        for row, i, j in swaps:
+            row[i], row[j] = row[j], row[i]
+            if (now := _disorder(rows, pieces)) < least:
+                least = now
+            else:
+                row[i], row[j] = row[j], row[i]
+    return rows, arrows
+
+
+def _disorder(rows: list[list[str]], pieces: list[tuple[str, str]]) -> float:
+    """How far arrows run to the side, and a tenth of the width for each crossing."""
+    spots = {item: spot for row in rows for item, spot in _spots(row)}
+    floors = {item: number for number, row in enumerate(rows) for item in row}
+    ends = []
+    for upper, lower in pieces:
+        narrow = min(spots[upper], spots[lower], key=lambda spot: spot.width).middle
+        x = [min(max(narrow, spot.left), spot.left + spot.width) for spot in (spots[upper], spots[lower])]
+        ends.append((floors[upper], *x))
+    crossings = sum(
+        one[0] == other[0] and (one[1] - other[1]) * (one[2] - other[2]) < 0
+        for one, other in combinations(ends, 2)
+    )
+    return round(fsum(abs(top - bottom) for _, top, bottom in ends) + crossings * WIDTH / 10, 3)
 
 
 def _spots(row: list[str]) -> list[tuple[str, Spot]]:

@@ -7,11 +7,14 @@ finds more than before. The cases of a renamed file move to its new name.
 
 from __future__ import annotations
 
+import ast
 import sys
 import tomllib
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 SOURCE = Path(__file__).parents[1] / "src" / "freehold"
 FILE = Path(__file__).with_suffix(".toml")
@@ -37,9 +40,22 @@ def compare(rule: str, found: Counter[str]) -> str:
     return "\n".join(lines)
 
 
-def python_files() -> list[tuple[str, Path]]:
-    """Every source file with its path below ``src/freehold``."""
-    return [(path.relative_to(SOURCE).as_posix(), path) for path in sorted(SOURCE.rglob("*.py"))]
+class SourceFile(NamedTuple):
+    """A Python file of the source. `place` is its path below ``src/freehold``."""
+
+    place: str
+    text: str
+    tree: ast.Module
+
+
+@cache
+def source_files() -> tuple[SourceFile, ...]:
+    """Every Python file of the source, read once."""
+    return tuple(
+        SourceFile(path.relative_to(SOURCE).as_posix(), text, ast.parse(text))
+        for path in sorted(SOURCE.rglob("*.py"))
+        for text in [path.read_text()]
+    )
 
 
 def write(rules: dict[str, Callable[[], Counter[str]]]) -> str:

@@ -79,21 +79,40 @@ def test_every_error_setting_and_command_is_documented():
 WAYS = re.findall(
     r"^\| (\w+) \| `([\w.]+)` \|", (ROOT / "docs" / "concepts" / "architecture.md").read_text(), re.MULTILINE
 )
+RECIPES = [*sorted((ROOT / "docs" / "adding").glob("*.md")), ROOT / "CONTRIBUTING.md"]
+
+
+def defining(folder, name):
+    """Files below a folder that define a name on their top level."""
+    return [
+        path
+        for path in sorted(folder.rglob("*.py"))
+        for node in ast.parse(path.read_text()).body
+        for target in getattr(node, "targets", [getattr(node, "target", node)])
+        if name in (getattr(target, "name", None), getattr(target, "id", None))
+    ]
 
 
 @pytest.mark.parametrize(("room", "name"), WAYS)
 def test_what_the_architecture_names_is_in_that_room(room, name):
-    first = name.partition(".")[0]
+    first, *inner = name.split(".")
     source = ROOT / "src"
     modules = [
         importlib.import_module(".".join(path.relative_to(source).with_suffix("").parts))
-        for path in sorted((source / "freehold" / room).rglob("*.py"))
-        if any(getattr(node, "name", None) == first for node in ast.parse(path.read_text()).body)
+        for path in defining(source / "freehold" / room, first)
     ]
-    inner = name.split(".")[1:]
     assert modules
     assert all(hasattr(getattr(module, first), each) for each in inner for module in modules)
 
 
 def test_four_records_go_their_way():
     assert len(WAYS) > 40
+
+
+@pytest.mark.parametrize("page", RECIPES, ids=lambda page: page.name)
+def test_what_recipes_name_is_there(page):
+    text = page.read_text()
+    for name, folder in re.findall(r"`(\w+)(?:\.\w+)?` in\s+`((?:src|tests|scripts)\b[\w/]*)`", text):
+        assert defining(ROOT / folder, name), f"{name} in {folder}"
+    for path in re.findall(r"`((?:src|tests|docs|scripts|benchmarks)/[\w/.-]*)`", text):
+        assert (ROOT / path).exists(), path

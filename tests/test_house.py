@@ -9,7 +9,7 @@ from collections import Counter
 from fnmatch import fnmatch
 
 import pytest
-from tests.remaining import SOURCE, compare, python_files
+from tests.remaining import SOURCE, compare, source_files
 
 MOST_FILES, MOST_LINES, MOST_FUNCTION_LINES, MOST_PARAMETERS = 20, 400, 80, 8
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -46,9 +46,9 @@ def functions():
                 yield ".".join(inner), child
             yield from below(child, inner)
 
-    for place, path in python_files():
-        for name, node in below(ast.parse(path.read_text()), ()):
-            yield f"{place}:{name}", node
+    for file in source_files():
+        for name, node in below(file.tree, ()):
+            yield f"{file.place}:{name}", node
 
 
 def parameters_of(node):
@@ -66,17 +66,21 @@ def does_something(node):
     return any(not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant)) for s in node.body)
 
 
+def folder_sizes():
+    """Python files of each folder, besides its ``__init__``."""
+    places = [file.place for file in source_files()]
+    return Counter(place.rpartition("/")[0] for place in places if not place.endswith("__init__.py"))
+
+
 def large_folders():
-    sizes = Counter(place.rpartition("/")[0] for place, path in python_files() if path.name != "__init__.py")
+    sizes = folder_sizes()
     return Counter(
         {folder: 1 for folder, n in sizes.items() if n > MOST_FILES and folder not in LARGE_FOLDERS}
     )
 
 
 def long_files():
-    return Counter(
-        {place: 1 for place, path in python_files() if len(path.read_text().splitlines()) > MOST_LINES}
-    )
+    return Counter({file.place: 1 for file in source_files() if len(file.text.splitlines()) > MOST_LINES})
 
 
 def long_functions():
@@ -98,15 +102,14 @@ def many_parameters():
 def untested_files():
     """Files with functions, without ``tests/…/test_NAME.py`` at the mirrored place."""
     tests = SOURCE.parents[1] / "tests"
-    doing = {name.partition(":")[0] for name, node in functions() if does_something(node)}
+    places = dict.fromkeys(name.partition(":")[0] for name, node in functions() if does_something(node))
     return Counter(
         {
             place: 1
-            for place, path in python_files()
-            if place in doing
-            and path.name != "__init__.py"
+            for place in places
+            if not place.endswith("__init__.py")
             and not any(fnmatch(place, pattern) for pattern in TESTED_ELSEWHERE)
-            and not (tests / place).with_name(f"test_{path.name}").exists()
+            and not (tests / place).with_name(f"test_{place.rpartition('/')[2]}").exists()
         }
     )
 
@@ -136,7 +139,6 @@ def test_what_is_new_and_what_is_mended_are_both_told(monkeypatch):
 
 
 def test_exceptions_are_needed():
-    places = [place for place, _ in python_files()]
+    places = [file.place for file in source_files()]
     assert not [pattern for pattern in TESTED_ELSEWHERE if not any(fnmatch(p, pattern) for p in places)]
-    sizes = Counter(place.rpartition("/")[0] for place in places if not place.endswith("__init__.py"))
-    assert not [folder for folder in LARGE_FOLDERS if sizes[folder] <= MOST_FILES]
+    assert not [folder for folder in LARGE_FOLDERS if folder_sizes()[folder] <= MOST_FILES]

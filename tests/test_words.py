@@ -11,7 +11,7 @@ from collections import Counter
 from functools import cache, partial
 
 import pytest
-from tests.remaining import SOURCE, compare, python_files
+from tests.remaining import SOURCE, compare, source_files
 
 BANNED = re.compile(r"backend|provider|licence|finetuned_weights|challenger|champion", re.IGNORECASE)
 ALLOWED = re.compile(r"^licences$|^claimed_licence$")  # the vocabulary of files that others write
@@ -49,9 +49,8 @@ def readable(node):
 def prose():
     """Each source file's strings, docstrings and comments."""
     texts = {}
-    for place, path in python_files():
-        source = path.read_text()
-        strings = [node.value for node in readable(ast.parse(source)) if isinstance(node, ast.Constant)]
+    for place, source, tree in source_files():
+        strings = [node.value for node in readable(tree) if isinstance(node, ast.Constant)]
         tokens = tokenize.generate_tokens(io.StringIO(source).readline)
         comments = [token.string for token in tokens if token.type == tokenize.COMMENT]
         texts[place] = [text for text in strings if isinstance(text, str)] + comments
@@ -74,8 +73,8 @@ def shared_class_names():
     """Public names that more than one class of the source bears."""
     names = Counter(
         node.name
-        for _, path in python_files()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for file in source_files()
+        for node in ast.walk(file.tree)
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     )
     return Counter({name: n for name, n in names.items() if n > 1})
