@@ -10,6 +10,7 @@ from freehold.errors import UsageError
 from freehold.hardware.memory import ServingLoad, serving_parts
 from freehold.hardware.training_memory import TrainingLoad, training_parts
 from freehold.hardware.vllm_memory import UTILISATION, vllm_parts
+from freehold.types.engine import ENGINE_KINDS
 from freehold.types.machine import Fit, FitPart, Machine, Workload
 from freehold.types.model import Shape
 from freehold.types.record import content_id
@@ -32,7 +33,8 @@ def fit(
     Raises `UsageError` for a workload that means nothing (no tokens, no requests at once), and for vLLM on a machine
     without accelerators.
     """
-    if load.engine == "vllm" and not machine.accelerators:
+    reserves = ENGINE_KINDS[load.engine].reserves_accelerator
+    if reserves and not machine.accelerators:
         raise UsageError(
             f"vLLM's memory is counted on accelerators, and {machine.name} has none",
             hint="--machine L4 for one you think about, or --engine llamacpp",
@@ -43,12 +45,12 @@ def fit(
         )
 
     def parts_of(asked: Workload) -> tuple[FitPart, ...]:
-        parts_of_engine = vllm_parts if load.engine == "vllm" else serving_parts
+        parts_of_engine = vllm_parts if reserves else serving_parts
         return parts_of_engine(shape, load, asked, devices=len(machine.accelerators))
 
     parts = parts_of(workload)
     total = sum(part.bytes for part in parts)
-    available, where = room(machine, UTILISATION if load.engine == "vllm" else 1.0)
+    available, where = room(machine, UTILISATION if reserves else 1.0)
 
     def takes(asked: Workload) -> int:
         return sum(part.bytes for part in parts_of(asked))

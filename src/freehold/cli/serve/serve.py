@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import config_option, json_option, print_json
+from freehold.types.engine import ENGINE_KINDS
 
 if TYPE_CHECKING:
     from freehold.workflows.serve.hold import ServedAt
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--engine",
-    type=click.Choice(["auto", "llamacpp", "vllm", "ollama", "echo"]),
+    type=click.Choice(["auto", *(name for name, kind in ENGINE_KINDS.items() if not kind.is_rented)]),
     help="What runs the model (default: [serve] engine, else auto).",
 )
 @click.option(

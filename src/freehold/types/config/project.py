@@ -22,6 +22,7 @@ from freehold.types.config.traffic import (
 )
 from freehold.types.config.train import FinetuneConfig
 from freehold.types.config.use import UseProfile
+from freehold.types.engine import EngineName
 
 
 class AppConfig(Table, frozen=True, kw_only=True):
@@ -85,7 +86,7 @@ class ServeConfig(Table, frozen=True, kw_only=True):
 
     models: tuple[str, ...] = ()
     """What `freehold serve` serves when no model is named there."""
-    engine: Literal["auto", "llamacpp", "vllm", "ollama", "remote", "echo"] = "auto"
+    engine: Literal["auto", EngineName] = "auto"
     """What runs the model; `auto` follows the table of serving speed, and is llama.cpp for what `migrate` trains."""
     context_tokens: Annotated[int, Meta(ge=16)] = 2048
     """Tokens for each request, question and answer together."""

@@ -16,6 +16,7 @@ from freehold.hardware.probes import probe_machine
 from freehold.hardware.quantization import repacked_bytes, weights_bytes
 from freehold.hardware.speed import estimate
 from freehold.settings import Settings
+from freehold.types.engine import ENGINE_KINDS
 from freehold.types.machine import Fit, Machine, MeasuredSpeed, Workload
 from freehold.types.model import Weights
 from freehold.types.units import gib
@@ -68,11 +69,11 @@ def fit_model(
     """
     if model_id.startswith(("http://", "https://")):
         return fit_server(model_id, workload=workload, settings=settings)
-    vllm = options.engine == "vllm"
+    converts = ENGINE_KINDS[options.engine].reads == "safetensors"
     sized = size_model(
-        model_id, weights=weights, settings=settings, quantization=None if vllm else options.quantization
+        model_id, weights=weights, settings=settings, quantization=None if converts else options.quantization
     )
-    if vllm:
+    if converts:
         sized = _for_vllm(sized, options.quantization)
         options = options._replace(kv_type="auto" if options.kv_type == "f16" else options.kv_type)
     extra = sum(adapter_bytes(path) for path in options.adapters)
@@ -99,7 +100,7 @@ def fit_sized(
     """
     found = _fit(sized, workload, machine, options)
     found = learned.corrected(found, learned.read(settings.home, sized.path, machine, options.kv_type))
-    speed_type = options.kv_type if options.engine == "llamacpp" else "f16"
+    speed_type = "f16" if ENGINE_KINDS[options.engine].plain_kv_only else options.kv_type
     ways = () if found.fits else tuple(_ways_out(sized, workload, machine, options))
     return fitting.with_id(
         msgspec.structs.replace(
@@ -174,7 +175,7 @@ def _ways_out(
     """What would fit instead, most useful first."""
     if workload.context_tokens > sized.shape.context_tokens:
         return
-    if options.engine == "vllm":
+    if ENGINE_KINDS[options.engine].reserves_accelerator:
         for name in VLLM_SMALLER:
             smaller = _for_vllm(sized._replace(quantized=False), name)
             found = _fit(smaller, workload, machine, options)

@@ -120,10 +120,7 @@ def _import(project: Project, store: Store, steps: Steps, progress: Progress) ->
         return Imports(results=results)
 
     inputs = [[name, held_out, _sha256(project.path(name))] for name, held_out in files]
-    reading = {
-        key: getattr(data, key) for key in ("format", "input", "label", "incumbent", "system", "answers")
-    }
-    steps.run("import", "read the traffic", [inputs, reading], Imports, work)
+    steps.run("import", "read the traffic", [inputs, data], Imports, work)
 
 
 def _build(project: Project, store: Store, steps: Steps) -> Dataset:

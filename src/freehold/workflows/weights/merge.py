@@ -21,7 +21,7 @@ from freehold.training.output.artefacts import PEFT_CONFIG, PEFT_WEIGHTS
 from freehold.training.output.merge import merge
 from freehold.training.output.merge_job import MergeJob
 from freehold.types.endpoint import AdapterMount
-from freehold.types.engine import EngineName
+from freehold.types.engine import ENGINE_KINDS, EngineName
 from freehold.types.model import Weights
 from freehold.types.progress import Progress, Silent
 from freehold.workflows.weights.pull import open_store
@@ -64,7 +64,7 @@ def merged(
             hint="serve the weights it was trained on, or train again on these",
         )
     progress = progress or Silent()
-    as_gguf = engine == "llamacpp"
+    as_gguf = ENGINE_KINDS[engine].reads == "gguf"
     if as_gguf and base.format != "gguf":
         raise EngineError(
             f"llama.cpp reads GGUF, and {base.model_id} is {base.format}",
