@@ -41,7 +41,7 @@ def call(served):
     return Caller(served)
 
 
-def state(call, path="/api/state"):
+def state(call, path="/api/screens/rollout"):
     reply, text = call("GET", path)
     assert reply.status == 200
     return json.loads(text)
@@ -68,7 +68,7 @@ def test_the_address_with_the_token_becomes_a_cookie(call):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/api/state", "/static/console.js", "/reports/report-1.html", "/?token=wrong"]
+    "path", ["/", "/api/screens/rollout", "/static/console.js", "/reports/report-1.html", "/?token=wrong"]
 )
 def test_nothing_without_the_token(call, path):
     reply, text = call("GET", path, cookie=False)
@@ -76,7 +76,7 @@ def test_nothing_without_the_token(call, path):
 
 
 def test_another_host_name_is_refused(call):
-    assert call("GET", "/api/state", host="evil.example")[0].status == 421
+    assert call("GET", "/api/screens/rollout", host="evil.example")[0].status == 421
 
 
 def test_state_tells_traffic_and_never_content(call):
@@ -93,9 +93,9 @@ def test_state_tells_traffic_and_never_content(call):
 
 
 def test_the_window_narrows_what_is_counted_and_nonsense_is_harmless(call):
-    assert state(call, "/api/state?window=60")["routes"][0]["incumbent"]["requests"] < 10
-    assert state(call, "/api/state?window=soon")["window_s"] == 900
-    assert state(call, "/api/state?window=1e99")["window_s"] == 7 * 86_400
+    assert state(call, "/api/screens/rollout?window=60")["routes"][0]["incumbent"]["requests"] < 10
+    assert state(call, "/api/screens/rollout?window=soon")["window_s"] == 900
+    assert state(call, "/api/screens/rollout?window=1e99")["window_s"] == 7 * 86_400
 
 
 def test_a_rollback_is_done_and_kept_with_who_and_why(call, project):

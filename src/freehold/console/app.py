@@ -1,7 +1,7 @@
 """The console's server: one page, its state as JSON, and the buttons.
 
 ``GET  /``                          the page; the first visit carries ``?token=…`` and gets a cookie for it
-``GET  /api/state?window=SECONDS``  what `workflows.tell.views.rollout.overview` returns
+``GET  /api/screens/NAME?window=SECONDS``  the record of one of `screens.SCREENS`
 ``POST /api/routes/NAME/ACTION``    ``{"why": "…"}``: advance, pause, promote, rollback
 ``GET  /reports/FILE``              a report that was written
 
@@ -14,28 +14,31 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
+from freehold.console.screens import SCREENS
 from freehold.errors import FreeholdError, StorageError
 from freehold.store import Store, open_store
 from freehold.workflows.project import Project
-from freehold.workflows.tell.views.rollout import ACTIONS, act, overview
+from freehold.workflows.tell.views.rollout import ACTIONS, act
 
 _STORE = web.AppKey("store", Store)
 COOKIE = "freehold_console"
 WINDOW_S, LEAST_WINDOW_S, MOST_WINDOW_S = 900.0, 60.0, 7 * 86_400.0
 BODY_MAX = 16 * 1024
-STATE_SECONDS = 1.5
-"""How long a computed state answers for: several open pages cost no more than one."""
+RECORD_SECONDS = 1.5
+"""How long a computed record answers for: several open pages cost no more than one."""
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -46,7 +49,8 @@ HEADERS = {
 }
 # A report is one file with its own styles inside; it has no scripts.
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
-FILES = {"page.html": "text/html", "console.js": "text/javascript", "console.css": "text/css"}
+MEDIA_TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
+SCRIPTS_AND_STYLES = re.compile(r"[a-z_]+\.(?:js|css)")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -68,7 +72,7 @@ def application(console: Console) -> web.Application:
     app.cleanup_ctx.append(server.with_store)
     app.router.add_get("/", server.page)
     app.router.add_get("/static/{name}", server.static)
-    app.router.add_get("/api/state", server.state)
+    app.router.add_get("/api/screens/{screen}", server.screen)
     app.router.add_post("/api/routes/{route}/{action}", server.action)
     app.router.add_get("/reports/{name}", server.report)
     return app
@@ -78,7 +82,7 @@ class _Server:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._lock = asyncio.Lock()
-        self._cached_state: tuple[float, float, bytes] | None = None
+        self._records: dict[tuple[str, float], tuple[float, bytes]] = {}
 
     async def with_store(self, app: web.Application) -> AsyncIterator[None]:
         store = app[_STORE] = await asyncio.to_thread(open_store, self._console.project.store_url)
@@ -95,28 +99,33 @@ class _Server:
 
     async def static(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        if name not in FILES or name == "page.html":
+        if not SCRIPTS_AND_STYLES.fullmatch(name) or not (_static() / name).is_file():
             raise web.HTTPNotFound
         return _file(name)
 
-    async def state(self, request: web.Request) -> web.StreamResponse:
+    async def screen(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["screen"]
+        view = SCREENS.get(name)
+        if view is None:
+            raise web.HTTPNotFound
         window_s = WINDOW_S
         with suppress(ValueError):
             window_s = float(request.query.get("window", ""))
         window_s = max(LEAST_WINDOW_S, min(MOST_WINDOW_S, window_s))
-        loop = asyncio.get_running_loop()
+        now = asyncio.get_running_loop().time()
         async with self._lock:
-            cached = self._cached_state
-            if cached is None or cached[0] != window_s or loop.time() - cached[1] > STATE_SECONDS:
-                view = await asyncio.to_thread(
-                    overview,
+            made_at, data = self._records.get((name, window_s), (-RECORD_SECONDS, b""))
+            if now - made_at > RECORD_SECONDS or not data:
+                record = await asyncio.to_thread(
+                    view,
                     self._console.project,
                     request.app[_STORE],
                     at=datetime.now(UTC),
                     window_s=window_s,
                 )
-                cached = self._cached_state = (window_s, loop.time(), msgspec.json.encode(view))
-        return web.Response(body=cached[2], content_type="application/json")
+                data = msgspec.json.encode(record)
+                self._records = {(name, window_s): (now, data)}
+        return web.Response(body=data, content_type="application/json")
 
     async def action(self, request: web.Request) -> web.StreamResponse:
         action = request.match_info["action"]
@@ -135,7 +144,7 @@ class _Server:
             why=body.get("why", "")[:500],
             at=datetime.now(UTC),
         )
-        self._cached_state = None
+        self._records.clear()
         return web.json_response({"done": action})
 
     async def report(self, request: web.Request) -> web.StreamResponse:
@@ -188,10 +197,13 @@ def _error(status: int, message: str, *, hint: str | None = None) -> web.Respons
     return web.json_response({"error": message, "hint": hint}, status=status, headers=HEADERS)
 
 
+def _static() -> Traversable:
+    return resources.files("freehold.console") / "static"
+
+
 def _file(name: str) -> web.Response:
-    folder = resources.files("freehold.console") / "static"
-    text = (folder / name).read_text(encoding="utf-8")
+    text = (_static() / name).read_text(encoding="utf-8")
     if name == "console.css":  # one set of design tokens for the report and the console
         tokens = resources.files("freehold.report") / "templates" / "style.css"
         text = tokens.read_text(encoding="utf-8") + text
-    return web.Response(text=text, content_type=FILES[name], charset="utf-8")
+    return web.Response(text=text, content_type=MEDIA_TYPES[name.rpartition(".")[2]], charset="utf-8")

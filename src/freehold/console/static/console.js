@@ -180,7 +180,7 @@ const shape = (state) => JSON.stringify({ ...state, at: 0, routes: state.routes.
 
 async function look() {
   try {
-    const reply = await fetch(`/api/state?window=${$("window").value}`);
+    const reply = await fetch(`/api/screens/rollout?window=${$("window").value}`);
     const text = await reply.text();
     if (!reply.ok) throw new Error(JSON.parse(text).error);
     const state = JSON.parse(text);
