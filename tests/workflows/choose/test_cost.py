@@ -1,12 +1,19 @@
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from click.testing import CliRunner
 
 from freehold.cli.main import cli
+from freehold.errors import UsageError
+from freehold.settings import load
 from freehold.store import open_store
+from freehold.types.cost import Range
+from freehold.types.machine import Speed
 from freehold.types.trace import Trace, Usage
+from freehold.workflows.choose.cost import LOOKED_UP, MachinePrice, faster, machine_price_of
+from freehold.workflows.fit.machine import find_machine
 
 pytest.importorskip("genai_prices", reason="needs the extra 'costs'")
 
@@ -205,3 +212,38 @@ def test_the_answer_fits_the_terminal(project, monkeypatch, columns):
         cli, ["fit", "google/gemma-3-27b-it", "--machine", "L4", "--context", "32768"]
     )
     assert max(map(len, fitted.stdout.splitlines())) < columns
+
+
+def test_a_machine_costs_what_is_stated_or_what_its_devices_rent_for(tmp_path):
+    settings = load({"FREEHOLD_HOME": str(tmp_path)})
+    one, two = find_machine("L4", settings), find_machine("2x L4", settings)
+    hourly = Range(low=Decimal("0.6"), high=Decimal("0.9"))
+    assert machine_price_of(one, MachinePrice(hourly)).usd_per_hour == hourly
+    owned = machine_price_of(one, MachinePrice(purchase_usd=Decimal(4000)))
+    assert owned.watts == 1.5 * one.accelerators[0].watts, "the rest of the machine, and cooling"
+    assert machine_price_of(one, MachinePrice(purchase_usd=Decimal(4000), watts=90)).watts == 90
+    with pytest.raises(UsageError, match="how much power 64GB draws is not known"):
+        machine_price_of(find_machine("64GB", settings), MachinePrice(purchase_usd=Decimal(1)))
+    rented, pair = (machine_price_of(found, LOOKED_UP) for found in map(_h100, (1, 2)))
+    assert pair.usd_per_hour.low == 2 * rented.usd_per_hour.low
+    with pytest.raises(UsageError, match="what 2x L4 costs is not known"):
+        machine_price_of(two, LOOKED_UP)
+
+
+def _h100(count):
+    return find_machine(f"{count}x H100 SXM", load({}))
+
+
+def test_a_faster_machine_is_faster_in_everything():
+    speed = Speed(
+        prefill_tokens_per_second=(10, 20),
+        decode_tokens_per_second=(1, 2),
+        decode_all_tokens_per_second=(3, 4),
+        concurrency=2,
+        how="measured",
+        basis="test",
+    )
+    twice = faster(speed, 2.0)
+    assert twice.prefill_tokens_per_second == (20, 40)
+    assert twice.decode_tokens_per_second == (2, 4)
+    assert twice.decode_all_tokens_per_second == (6, 8)

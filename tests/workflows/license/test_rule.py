@@ -1,8 +1,20 @@
+import msgspec
 import pytest
+from tests.workflows.prove.test_evaluate import make_dataset
 
+from freehold.errors import InputError, StorageError, UsageError
 from freehold.types.config import UseProfile
+from freehold.types.dataset import Message, Sample
 from freehold.types.ruling import Lineage, LineageEdge
-from freehold.workflows.license.rule import rule_for_model
+from freehold.workflows.license.rule import (
+    comply,
+    lineage_of,
+    lineage_of_model,
+    matrix,
+    rule_for_model,
+    similar_models,
+    ways,
+)
 
 
 def test_permissive_model_hosted_needs_nothing():
@@ -46,3 +58,58 @@ def test_incumbents_answers_bring_the_service_contract_in(use, outcome):
     ruling = rule_for_model("support-intents", use, lineage=lineage)
     assert ruling.outcome == outcome
     assert any(reason.section == "3.3(e)" for reason in ruling.reasons)
+
+
+def test_the_incumbents_answers_are_in_the_lineage_where_they_are_learned(tmp_path):
+    samples = [Sample(id="s0", messages=(Message(role="user", content="q"),), incumbent="yes")]
+    dataset = make_dataset(tmp_path, samples, incumbent_model="gpt-4o-2024-08-06")
+    lineage = lineage_of("Qwen/Qwen3-8B", dataset)
+    assert [edge.kind for edge in lineage.edges] == ["base", "distilled_from"]
+    assert lineage.edges[1].note == "1 training targets are its answers"
+    taught = msgspec.structs.replace(dataset, targets_from={"gold": 1})
+    assert [edge.kind for edge in lineage_of("Qwen/Qwen3-8B", taught).edges] == ["base"]
+
+
+def test_a_model_made_of_itself_is_refused():
+    edges = (LineageEdge(kind="base", model="a/b"), LineageEdge(kind="merge", model="c/d"))
+    with pytest.raises(UsageError, match="cyclic lineage: c/d is made from c/d"):
+        rule_for_model("c/d", UseProfile(), lineage=Lineage(model="c/d", edges=edges))
+
+
+def test_a_declared_licence_is_an_id_a_name_or_a_text(tmp_path):
+    assert lineage_of_model("a/b").edges[0].license_id is None
+    for declared in ("Apache-2.0", "apache-2.0"):
+        assert lineage_of_model("a/b", declared=declared).edges[0].license_id == "Apache-2.0"
+    with pytest.raises(UsageError, match="no licence 'apache-20'") as raised:
+        lineage_of_model("a/b", declared="apache-20")
+    assert "did you mean" in raised.value.hint
+    (tmp_path / "LICENSE").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="is not UTF-8 text"):
+        lineage_of_model("a/b", declared=str(tmp_path / "LICENSE"))
+
+
+def test_a_name_without_a_licence_has_similar_models():
+    assert "google/gemma-3-270m" in similar_models("google/gemma-3-270")
+    assert similar_models("google/gemma-3-270m") == ()
+
+
+def test_the_matrix_weighs_every_way_of_use():
+    use = UseProfile(commercial=True, distributes_weights=True, monthly_active_users=5)
+    found = matrix(("google/gemma-3-270m",), use)["google/gemma-3-270m"]
+    assert list(found) == ["my use", "internal", "hosted", "embedded", "weights", "teacher"]
+    assert found["internal"].outcome == "allowed"
+    assert found["hosted"].outcome == "allowed_with_obligations"
+    internal = ways(use)["internal"]
+    assert not internal.distributes_weights and internal.monthly_active_users == 5
+
+
+def test_duties_are_written_as_files(tmp_path):
+    use = UseProfile(commercial=True, mode="hosted_service")
+    ruling = rule_for_model("meta-llama/Llama-3.2-1B-Instruct", use)
+    written = {path.name: path.read_text() for path in comply(ruling, tmp_path / "duties")}
+    assert "Built with Llama" in written["ATTRIBUTION.txt"]
+    assert {"NOTICE", "CHECKLIST.md", "ruling.json"} <= set(written)
+    assert msgspec.json.decode(written["ruling.json"], type=type(ruling)) == ruling
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be written"):
+        comply(ruling, tmp_path / "file")

@@ -3,13 +3,18 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from tests.workflows.prove.test_results import evaluation
 
 from freehold.errors import InputError, UsageError
 from freehold.evals.judging.human_labels import read_labels
+from freehold.settings import load
+from freehold.store import open_store
+from freehold.types.config import parse
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import ItemResult
 from freehold.types.evaluation import EvalResult, Score
-from freehold.workflows.prove.label import LabelSession, read_results
+from freehold.workflows.project import Project
+from freehold.workflows.prove.label import LabelSession, open_session, read_results
 
 
 def item(i, *, candidate=None, incumbent=None):
@@ -131,3 +136,22 @@ def test_damaged_files_are_named(session, tmp_path):
     (tmp_path / "r.jsonl").write_text(json.dumps({"a": 1}))
     with pytest.raises(InputError, match=r"r.jsonl:1: not a result"):
         read_results(tmp_path / "r.jsonl")
+
+
+def test_a_session_opens_over_the_latest_evaluation_or_a_named_one(tmp_path):
+    settings = load({"FREEHOLD_HOME": str(tmp_path / "home")})
+    project = Project(tmp_path, parse('[app]\nname = "t"\n'), settings, None)
+    with pytest.raises(UsageError, match="no evaluation yet"):
+        open_session(project)
+    results = tmp_path / "results.jsonl"
+    results.write_bytes(b"".join(msgspec.json.encode(item(i)) + b"\n" for i in range(4)))
+    with open_store(project.store_url) as store:
+        for id in ("aa" * 16, "bb" * 16):
+            made = evaluation(id, "d")
+            store.put(msgspec.structs.replace(made, results_file=str(results)))
+    session, path = open_session(project, wanted=3)
+    assert session.progress.wanted == 3 and path.name == f"labels-{'bb' * 6}.jsonl"
+    assert open_session(project, evaluation_id="aa")[1].name == f"labels-{'aa' * 6}.jsonl"
+    assert open_session(project, results=results, out=tmp_path / "mine.jsonl")[1] == tmp_path / "mine.jsonl"
+    with pytest.raises(UsageError, match="no evaluation cc"):
+        open_session(project, evaluation_id="cc")

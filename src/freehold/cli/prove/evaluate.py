@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command("evaluate")
 @click.option("--endpoint", "url", help="Address of the candidate, such as http://127.0.0.1:8420.")
 @click.option("--model", help="The candidate's model name there.")
-@click.option("--dataset", "dataset_id", help="Dataset id, or its first digits (default: the latest).")
+@click.option("--dataset", "dataset_id", help="Dataset: id, name or folder (default: the latest).")
 @click.option("--api-key-env", help="Environment variable that holds the endpoint's key.")
 @click.option(
     "--concurrency", type=click.IntRange(min=1), default=4, show_default=True, help="Requests at once."

@@ -16,7 +16,7 @@ from freehold.cli.options import config_option, json_option, print_json
 @click.option(
     "--api-key-env", help="Environment variable that holds the key (default: [incumbent] api_key_env)."
 )
-@click.option("--dataset", "dataset_id", help="Dataset id, or its first digits (default: the latest).")
+@click.option("--dataset", "dataset_id", help="Dataset: id, name or folder (default: the latest).")
 @click.option(
     "--split",
     type=click.Choice(["held_out", "validation", "train"]),
