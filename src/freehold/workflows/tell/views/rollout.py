@@ -1,7 +1,7 @@
-"""`freehold console`: what a person watching a rollout sees, and what they may do about it.
+"""`freehold console`: what an operator of a rollout sees, and may do about it.
 
-Everything is read from the store; nothing here keeps state. Content of traces is never part of it: who may see
-that traffic moves need not see what customers write.
+Everything is read from the store; nothing here keeps state. Content of traces is never part of it: an
+operator who may see that traffic moves need not see what customers write.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 
 
 class Bucket(Record, frozen=True, kw_only=True):
-    """Requests of one stretch of time, by who answered. `mirrored` were sent to the candidate besides."""
+    """Requests of one stretch of time, by who answered. `mirrored` were sent to the candidate as well."""
 
     at: datetime
     incumbent: int = 0
@@ -143,10 +143,10 @@ def series(
     start = at - timedelta(seconds=window_s)
     counts = [[0, 0, 0, 0] for _ in range(buckets)]
     for trace in traces:
-        place = int((trace.at - start).total_seconds() / width)
-        if not 0 <= place < buckets:
+        index = int((trace.at - start).total_seconds() / width)
+        if not 0 <= index < buckets:
             continue
-        row = counts[place]
+        row = counts[index]
         if trace.parent_id is not None:
             row[2] += 1
             continue
