@@ -95,11 +95,11 @@ def start(project: Project, *, progress: Progress, port: int | None = None) -> B
             )
         progress.update(time.monotonic() - began, None, unit="s", note="starting the endpoint")
         time.sleep(0.2)
-    made = Background(
+    background = Background(
         pid=process.pid, started=psutil.Process(process.pid).create_time(), url=url, log=str(log_file)
     )
-    _file(project).write_bytes(msgspec.json.encode(made))
-    return made
+    _file(project).write_bytes(msgspec.json.encode(background))
+    return background
 
 
 def stop(project: Project, gateway: Background | None = None) -> Background:
@@ -123,9 +123,9 @@ def stop(project: Project, gateway: Background | None = None) -> Background:
     return gateway
 
 
-def _free_port(host: str, wanted: int) -> int:
-    """The wanted port, or the first free one of the twenty after it."""
-    for port in range(wanted, wanted + 20):
+def _free_port(host: str, first: int) -> int:
+    """The first free port of the twenty from `first` on."""
+    for port in range(first, first + 20):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -134,7 +134,7 @@ def _free_port(host: str, wanted: int) -> int:
                 log.info("port %d is taken, trying the next", port)
                 continue
             return port
-    raise PortInUseError(host, wanted)
+    raise PortInUseError(host, first)
 
 
 def _ready(host: str, port: int) -> bool:

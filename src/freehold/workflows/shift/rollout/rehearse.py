@@ -216,8 +216,8 @@ class _Rehearsal:
         """Whether the observer has taken in every trace there is."""
         current = rollout_records.find(store, ROUTE)
         body = rollouts.state_of(store.database, current.id).body
-        seen = 0 if body is None else msgspec.json.decode(body, type=Tests).cursor
-        return current.state == "rolled_back" or not store.traces_after(seen, most=1, complete_only=False)
+        cursor = 0 if body is None else msgspec.json.decode(body, type=Tests).cursor
+        return current.state == "rolled_back" or not store.traces_after(cursor, most=1, complete_only=False)
 
     async def _late_requests(self, store: Store, client: aiohttp.ClientSession) -> int:
         """Requests the candidate got, itself or mirrored, later than a second after the rollback."""

@@ -62,7 +62,7 @@ def start(store: Store, route: Route, terms: RolloutTerms, *, who: str, at: date
     if not stages or list(stages) != sorted(set(stages)) or not all(0 < share < 1 for share in stages):
         raise UsageError(f"canary stages {list(stages)} are not rising shares between 0 and 1")
     verdict = store.latest(Verdict)
-    made = Rollout(
+    rollout = Rollout(
         **msgspec.structs.asdict(terms),
         id=event_id(int(at.timestamp() * 1000)),
         route=route.name,
@@ -72,8 +72,8 @@ def start(store: Store, route: Route, terms: RolloutTerms, *, who: str, at: date
         verdict_id=verdict.id if verdict is not None else None,
         number=1 if earlier is None else earlier.number + 1,
     )
-    _move(store, made, route, "shadow", who=who, at=at, why=f"rollout {made.number} begins")
-    return made
+    _move(store, rollout, route, "shadow", who=who, at=at, why=f"rollout {rollout.number} begins")
+    return rollout
 
 
 def status(store: Store, route_name: str, *, at: datetime | None = None) -> Status:
@@ -100,8 +100,8 @@ def step(store: Store, route_name: str, *, who: str = "freehold", at: datetime |
 
 
 def _status(store: Store, rollout: Rollout, tests: Tests, at: datetime) -> Status:
-    seen = scoring.display_look(store, rollout, tests)
-    return Status(rollout=rollout, look=seen, missing=_missing(store, rollout, seen, at))
+    current = scoring.display_look(store, rollout, tests)
+    return Status(rollout=rollout, look=current, missing=_missing(store, rollout, current, at))
 
 
 def follow(store: Store, route_name: str, *, every_s: float, shown: Callable[[Status], None]) -> Status:
