@@ -72,7 +72,7 @@ def test_a_command_gets_the_alarm_on_its_input(tmp_path):
     ("address", "trouble"),
     [
         (None, "ALARM_URL is not set"),
-        ("ftp://secret", "ALARM_URL is no http:// or https:// address"),
+        ("ftp://secret", "ALARM_URL is not an http:// or https:// address"),
         ("http://127.0.0.1:1/secret", "cannot be reached: URLError"),
         ("http://[secret", "cannot be reached: ValueError"),
     ],

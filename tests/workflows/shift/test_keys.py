@@ -50,8 +50,8 @@ def test_the_commands(run, tmp_path):
     [
         (("revoke", "nix"), "no key named nix is in force"),
         (("limit", "nix", "concurrency=3"), "no key named nix"),
-        (("add", "a:b"), "no name for a key"),
-        (("add", ""), "no name for a key"),
+        (("add", "a:b"), "not a name for a key"),
+        (("add", ""), "not a name for a key"),
         (("add", "a", "--limit", "concurrency=-3"), "concurrency is -3"),
         (("add", "a", "--limit", "usd_per_day=lots"), "usd_per_day is 'lots'"),
     ],

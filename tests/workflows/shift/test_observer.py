@@ -1,4 +1,4 @@
-"""The process beside the gateway: it rolls back although nobody watches."""
+"""The process next to the gateway: it rolls back although no person watches."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import pytest
 from tests.workflows.shift.shifting import begun, mirrored
 
 from freehold.store import default_url, open_store
-from freehold.workflows.shift.observer_process import ObserverProcess, Watching
+from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
 
 HEAD = '[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\nbase_url = "http://127.0.0.1:1"\n'
 
@@ -24,7 +24,7 @@ def eventually(claim, timeout_s=20.0):
 def observer(tmp_path):
     (tmp_path / "freehold.toml").write_text(HEAD)
     child = ObserverProcess(
-        Watching(
+        ObserverConfig(
             store_url=default_url(tmp_path), config_path=str(tmp_path / "freehold.toml"), look_seconds=0.1
         ),
         tmp_path / "observer.log",

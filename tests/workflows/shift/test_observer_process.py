@@ -9,12 +9,12 @@ import pytest
 
 from freehold.store import default_url
 from freehold.workflows.shift import observer_process
-from freehold.workflows.shift.observer_process import ObserverProcess, Watching
+from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
 
 
 @pytest.fixture
 def observer(tmp_path):
-    child = ObserverProcess(Watching(store_url=default_url(tmp_path)), tmp_path / "observer.log")
+    child = ObserverProcess(ObserverConfig(store_url=default_url(tmp_path)), tmp_path / "observer.log")
     yield child
     child.stop()
 

@@ -111,10 +111,10 @@ def test_mistakes_in_the_file_name_the_place(text, message, hint):
 
 def test_targets():
     for text in ("incumbent", "local/base:ft", "local/google/gemma-3-270m:ft"):
-        assert routes.shown_target(routes.parsed_target(text)) == text
+        assert routes.format_target(routes.parse_target(text)) == text
     for text in ("", "/x", "local/"):
         with pytest.raises(UsageError):
-            routes.parsed_target(text)
+            routes.parse_target(text)
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ def test_hooks_that_fail_are_said_and_do_no_harm(tmp_path, monkeypatch):
     trouble = told(webhook_env="BAD_HOOK")[0]
     assert "cannot be reached" in trouble and "secret" not in trouble
     monkeypatch.setenv("BAD_HOOK", "file:///etc/passwd")
-    assert "is no http:// or https:// address" in told(webhook_env="BAD_HOOK")[0]
+    assert "is not an http:// or https:// address" in told(webhook_env="BAD_HOOK")[0]
 
 
 def test_the_command(project, store, incumbent):

@@ -304,7 +304,7 @@ def simulate(  # click passes each option
             users=users or max(2000, len(log)),
             runs=runs,
             seed=seed,
-            said=lambda done, of: shown.update(done, of, unit="assumptions"),
+            report=lambda done, of: shown.update(done, of, unit="assumptions"),
         )
     if as_json:
         print_json(made)

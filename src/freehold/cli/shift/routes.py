@@ -11,7 +11,7 @@ from freehold.cli.options import caller, config_option, json_option, now, print_
 
 if TYPE_CHECKING:
     from freehold.types.route import Route
-    from freehold.workflows.shift.routes import Line
+    from freehold.workflows.shift.routes import RouteLine
 
 STATES = ("incumbent", "shadow", "canary", "promoted", "rolled_back")
 
@@ -194,7 +194,7 @@ def history(name: str, config_path: Path | None, as_json: bool) -> None:
 
 def _changes(before: Route | None, asked: dict[str, Any]) -> dict[str, Any]:
     from freehold.types.route import Guard, Limits
-    from freehold.workflows.shift.routes import parsed_target, with_pairs
+    from freehold.workflows.shift.routes import parse_target, with_pairs
 
     changes: dict[str, Any] = {
         field: asked[field]
@@ -202,11 +202,11 @@ def _changes(before: Route | None, asked: dict[str, Any]) -> dict[str, Any]:
         if asked[field] is not None
     }
     if asked["incumbent"] is not None:
-        changes["incumbent"] = parsed_target(asked["incumbent"])
+        changes["incumbent"] = parse_target(asked["incumbent"])
     if asked["candidate"] is not None:
-        changes["candidate"] = None if asked["candidate"] == "-" else parsed_target(asked["candidate"])
+        changes["candidate"] = None if asked["candidate"] == "-" else parse_target(asked["candidate"])
     if asked["fallback"]:
-        changes["fallback"] = tuple(parsed_target(text) for text in asked["fallback"] if text)
+        changes["fallback"] = tuple(parse_target(text) for text in asked["fallback"] if text)
     if asked["keys"]:
         changes["match_keys"] = tuple(key for key in asked["keys"] if key)
     if asked["headers"]:
@@ -236,8 +236,8 @@ def _state(route: Route) -> str:
     return route.state
 
 
-def _row(line: Line) -> tuple[str, ...]:
-    from freehold.workflows.shift.routes import shown_target
+def _row(line: RouteLine) -> tuple[str, ...]:
+    from freehold.workflows.shift.routes import format_target
 
     route, last = line.route, line.changed
     changed = "–" if last is None else f"{last.at:%Y-%m-%d %H:%M} {last.who}"
@@ -245,8 +245,8 @@ def _row(line: Line) -> tuple[str, ...]:
         route.name,
         route.model + "".join(f" {part}" for part in _narrowed(route)),
         _state(route),
-        shown_target(route.incumbent),
-        shown_target(route.candidate),
+        format_target(route.incumbent),
+        format_target(route.candidate),
         changed,
     )
 
@@ -268,18 +268,18 @@ def _table(rows: list[tuple[str, ...]], *, header: bool = True) -> None:
 def _describe(route: Route) -> None:
     import msgspec
 
-    from freehold.workflows.shift.routes import shown_target
+    from freehold.workflows.shift.routes import format_target
 
     lines = [
         ("route", route.name),
         ("asked for", " ".join([route.model, *_narrowed(route)])),
         ("state", _state(route)),
-        ("incumbent", shown_target(route.incumbent)),
-        ("candidate", shown_target(route.candidate)),
+        ("incumbent", format_target(route.incumbent)),
+        ("candidate", format_target(route.candidate)),
         ("sticky by", route.sticky),
     ]
     if route.fallback:
-        lines.append(("in need", ", ".join(shown_target(target) for target in route.fallback)))
+        lines.append(("in need", ", ".join(format_target(target) for target in route.fallback)))
     for title, record in (("guard", route.guard), ("limits", route.limits)):
         values = {
             name: value

@@ -1,4 +1,4 @@
-"""Alarms told to whoever shall know: a webhook, a command. Used by the observer and by `freehold watch`."""
+"""Alarms sent to a webhook and a command. Used by the observer and by `freehold watch`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TIMEOUT_S = 15.0
 
 
 class Alarm(Record, frozen=True, kw_only=True):
-    """What a hook is told, as JSON. It carries no content of requests or answers."""
+    """What a hook receives, as JSON. It carries no content of requests or answers."""
 
     kind: Literal["rolled_back", "quality", "drift", "check_failed"]
     app: str
@@ -29,14 +29,17 @@ class Alarm(Record, frozen=True, kw_only=True):
 
 
 def send(alarm: Alarm, config: WatchConfig) -> tuple[str, ...]:
-    """Tell the hooks; returns what went wrong, for the caller to say. Never raises: an alarm must not be lost twice."""
+    """Send an alarm to the hooks; returns what went wrong, for the caller to show.
+
+    Never raises: an alarm must not be lost twice.
+    """
     body = msgspec.json.encode(alarm)
-    troubles = []
-    if config.webhook_env is not None and (trouble := _post(config.webhook_env, body)) is not None:
-        troubles.append(trouble)
-    if config.command and (trouble := _run(config.command, body)) is not None:
-        troubles.append(trouble)
-    return tuple(troubles)
+    problems = []
+    if config.webhook_env is not None and (problem := _post(config.webhook_env, body)) is not None:
+        problems.append(problem)
+    if config.command and (problem := _run(config.command, body)) is not None:
+        problems.append(problem)
+    return tuple(problems)
 
 
 def _post(variable: str, body: bytes) -> str | None:
@@ -44,7 +47,7 @@ def _post(variable: str, body: bytes) -> str | None:
     if not address:
         return f"the alarm's webhook was not told: {variable} is not set"
     if not address.startswith(("http://", "https://")):
-        return f"the alarm's webhook was not told: {variable} is no http:// or https:// address"
+        return f"the alarm's webhook was not told: {variable} is not an http:// or https:// address"
     try:
         request = urllib.request.Request(address, body, {"content-type": "application/json"}, method="POST")
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:

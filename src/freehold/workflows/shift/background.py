@@ -25,7 +25,7 @@ READY_SECONDS = 120.0
 STOP_SECONDS = 20.0
 
 _detached: list[subprocess.Popen[bytes]] = []
-"""Handles of what this process left running: they outlive us on purpose, so none may be dropped as forgotten."""
+"""Handles of what this process left running: they outlive it on purpose, so none may be garbage-collected."""
 
 
 class Background(Record, frozen=True, kw_only=True):
@@ -44,14 +44,14 @@ def _file(project: Project) -> Path:
 def running(project: Project) -> Background | None:
     """The detached gateway of this project, if one lives."""
     try:
-        found = msgspec.json.decode(_file(project).read_bytes(), type=Background)
+        gateway = msgspec.json.decode(_file(project).read_bytes(), type=Background)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
     try:
-        alive = abs(psutil.Process(found.pid).create_time() - found.started) < 1.0
+        alive = abs(psutil.Process(gateway.pid).create_time() - gateway.started) < 1.0
     except psutil.NoSuchProcess:
         alive = False
-    return found if alive else None
+    return gateway if alive else None
 
 
 def start(project: Project, *, progress: Progress, port: int | None = None) -> Background:
@@ -95,37 +95,37 @@ def start(project: Project, *, progress: Progress, port: int | None = None) -> B
             )
         progress.update(time.monotonic() - began, None, unit="s", note="starting the endpoint")
         time.sleep(0.2)
-    made = Background(
+    background = Background(
         pid=process.pid, started=psutil.Process(process.pid).create_time(), url=url, log=str(log_file)
     )
-    _file(project).write_bytes(msgspec.json.encode(made))
-    return made
+    _file(project).write_bytes(msgspec.json.encode(background))
+    return background
 
 
-def stop(project: Project, found: Background | None = None) -> Background:
+def stop(project: Project, gateway: Background | None = None) -> Background:
     """Stop the detached gateway; its streams get time to finish. Raises `UsageError` when none runs."""
-    found = found or running(project)
-    if found is None:
+    gateway = gateway or running(project)
+    if gateway is None:
         raise UsageError("nothing runs in the background here", hint="freehold up starts it")
-    process = psutil.Process(found.pid)
-    os.kill(found.pid, signal.SIGTERM)
+    process = psutil.Process(gateway.pid)
+    os.kill(gateway.pid, signal.SIGTERM)
     try:
         process.wait(STOP_SECONDS)
     except psutil.TimeoutExpired:
-        log.info("pid %d did not end within %.0f s, killing it", found.pid, STOP_SECONDS)
+        log.info("pid %d did not end within %.0f s, killing it", gateway.pid, STOP_SECONDS)
         for child in process.children(recursive=True):
             child.kill()
         process.kill()
     for handle in _detached:
         handle.poll()
     _file(project).unlink(missing_ok=True)
-    log.info("%s stopped, pid %d", found.url, found.pid)
-    return found
+    log.info("%s stopped, pid %d", gateway.url, gateway.pid)
+    return gateway
 
 
-def _free_port(host: str, wanted: int) -> int:
-    """The wanted port, or the first free one of the twenty after it."""
-    for port in range(wanted, wanted + 20):
+def _free_port(host: str, first: int) -> int:
+    """The first free port of the twenty from `first` on."""
+    for port in range(first, first + 20):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -134,7 +134,7 @@ def _free_port(host: str, wanted: int) -> int:
                 log.info("port %d is taken, trying the next", port)
                 continue
             return port
-    raise PortInUseError(host, wanted)
+    raise PortInUseError(host, first)
 
 
 def _ready(host: str, port: int) -> bool:

@@ -40,7 +40,7 @@ class KeyLine(Record, frozen=True, kw_only=True):
 def add(store: Store, name: str, *, limits: Limits, admin: bool = False, who: str, at: datetime) -> MadeKey:
     """Make a key. Raises `UsageError` when there is one of that name in force, or a limit is negative."""
     if not name.strip() or ":" in name:
-        raise UsageError(f"{name!r} is no name for a key", hint="letters, digits, dots and dashes: app-eu")
+        raise UsageError(f"{name!r} is not a name for a key", hint="letters, digits, dots and dashes: app-eu")
     old = store.get(ApiKey, name)
     if old is not None and old.revoked_at is None:
         raise UsageError(
@@ -63,7 +63,7 @@ def limit(store: Store, name: str, limits: Limits) -> ApiKey:
 
 def revoke(store: Store, name: str, *, at: datetime) -> ApiKey:
     """End a key: refused by every worker within a second. Its name stays known, so that a gateway whose last key is
-    revoked lets nobody in rather than everybody."""
+    revoked refuses all requests rather than lets all in."""
     revoked = msgspec.structs.replace(find(store, name), revoked_at=at)
     store.put(revoked)
     return revoked
@@ -79,14 +79,14 @@ def forget_all(store: Store) -> int:
 
 def find(store: Store, name: str) -> ApiKey:
     """The key of that name that is in force. Raises `UsageError`."""
-    found = store.get(ApiKey, name)
-    if found is None or found.revoked_at is not None:
+    key = store.get(ApiKey, name)
+    if key is None or key.revoked_at is not None:
         known = [key.name for key in store.records(ApiKey) if key.revoked_at is None]
         raise UsageError(
             f"no key named {name} is in force",
             hint=f"keys: {', '.join(sorted(known))}" if known else "freehold keys add makes one",
         )
-    return found
+    return key
 
 
 def listed(store: Store, *, at: datetime) -> list[KeyLine]:

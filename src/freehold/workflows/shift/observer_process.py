@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 
 RESTART_PAUSE_S = 1.0
 LEASE = "observer"
-"""Who holds it looks at the rollouts of a store."""
+"""Its holder looks at the rollouts of a store."""
 
 
-class Watching(Record, frozen=True, kw_only=True):
-    """What to look at. Without a `config_path` there is no file to follow."""
+class ObserverConfig(Record, frozen=True, kw_only=True):
+    """What an observer looks at. Without a `config_path` there is no file to follow."""
 
     store_url: str
     config_path: str | None = None
@@ -31,22 +31,22 @@ class Watching(Record, frozen=True, kw_only=True):
 class ObserverProcess:
     """The observer as a child process that is started again when it dies."""
 
-    def __init__(self, watching: Watching, log_file: Path) -> None:
-        self._data = msgspec.json.encode(watching) + b"\n"
+    def __init__(self, config: ObserverConfig, log_file: Path) -> None:
+        self._data = msgspec.json.encode(config) + b"\n"
         self._log = log_file
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
         self.tend()
 
     def tend(self) -> None:
-        """Start it when it does not run; at most once in a while."""
+        """Start it when it does not run, at most once in `RESTART_PAUSE_S`."""
         if self._process is not None and self._process.poll() is None:
             return
         if time.monotonic() - self._started_at < RESTART_PAUSE_S and self._started_at:
             return
         if self._process is not None:
             log.info("the observer ended with %s, starting it again", self._process.returncode)
-        self._hang_up()
+        self._close_input()
         self._started_at = time.monotonic()
         with self._log.open("ab") as sink:
             self._process = subprocess.Popen(
@@ -67,8 +67,8 @@ class ObserverProcess:
         return None if self._process is None else self._process.pid
 
     def stop(self, timeout_s: float = 10.0) -> None:
-        """End it; a look that runs is finished first."""
-        self._hang_up()
+        """End it; a look that is under way is finished first."""
+        self._close_input()
         if self._process is not None:
             try:
                 self._process.wait(timeout_s)
@@ -78,7 +78,7 @@ class ObserverProcess:
                 self._process.wait()
             log.info("observer stopped")
 
-    def _hang_up(self) -> None:
+    def _close_input(self) -> None:
         if self._process is not None and self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()

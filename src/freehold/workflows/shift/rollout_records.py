@@ -14,8 +14,8 @@ def of_route(store: Store, route_name: str) -> Rollout | None:
 
 def find(store: Store, route_name: str) -> Rollout:
     """The newest rollout of a route. Raises `UsageError` when it never had one."""
-    found = of_route(store, route_name)
-    if found is None:
+    rollout = of_route(store, route_name)
+    if rollout is None:
         others = [rollout.route for rollout in store.records(Rollout)]
         raise UsageError(
             f"the route {route_name} has no rollout",
@@ -23,7 +23,7 @@ def find(store: Store, route_name: str) -> Rollout:
             if others
             else "freehold rollout start begins one",
         )
-    return found
+    return rollout
 
 
 def live(store: Store) -> list[Rollout]:

@@ -1,4 +1,4 @@
-"""`freehold routes`: who answers for which model's name, in the store and in `freehold.toml`.
+"""`freehold routes`: which endpoint answers for which model's name, in the store and in `freehold.toml`.
 
 The store is what gateways follow. Lines of `freehold.toml` are carried over into it when they change, field by
 field, so that saving the file does not undo what a rollout or a command did to other fields meanwhile.
@@ -26,7 +26,7 @@ ROLLOUT_FIELDS = ("state", "canary_share", "shadow_share", "candidate", "incumbe
 """What belongs to a rollout while one runs."""
 
 
-class Line(Record, frozen=True, kw_only=True):
+class RouteLine(Record, frozen=True, kw_only=True):
     """A route and its last change."""
 
     route: Route
@@ -48,10 +48,10 @@ def endpoint_names(config: ProjectConfig) -> list[str]:
     return [ENDPOINT_NAME, *incumbent, *(endpoint.name for endpoint in config.endpoints)]
 
 
-def listed(store: Store) -> list[Line]:
-    """All routes, by name, each with who changed it last."""
+def listed(store: Store) -> list[RouteLine]:
+    """All routes, by name, each with its last change."""
     return [
-        Line(route=route, changed=next(reversed(store.route_history(route.name)), None))
+        RouteLine(route=route, changed=next(reversed(store.route_history(route.name)), None))
         for route in store.routes()
     ]
 
@@ -117,25 +117,25 @@ def remove(store: Store, name: str, *, who: str, at: datetime, why: str = "", fo
 
 
 def history(store: Store, name: str) -> list[RouteChange]:
-    """All changes of a route, oldest first. Raises `UsageError` when nobody ever heard of it."""
-    found = store.route_history(name)
-    if not found:
+    """All changes of a route, oldest first. Raises `UsageError` for a route that never was."""
+    changes = store.route_history(name)
+    if not changes:
         find(store, name)
-    return found
+    return changes
 
 
-def parsed_target(text: str) -> Target:
+def parse_target(text: str) -> Target:
     """``ENDPOINT`` or ``ENDPOINT/MODEL``. Raises `UsageError`."""
     endpoint, slash, model = text.partition("/")
     if not endpoint or (slash and not model):
         raise UsageError(
-            f"{text!r} is no target", hint="ENDPOINT or ENDPOINT/MODEL: local/google/gemma-3-270m:app"
+            f"{text!r} is not a target", hint="ENDPOINT or ENDPOINT/MODEL: local/google/gemma-3-270m:app"
         )
     return Target(endpoint=endpoint, model=model or None)
 
 
-def shown_target(target: Target | None) -> str:
-    """A target as `parsed_target` reads it."""
+def format_target(target: Target | None) -> str:
+    """A target as `parse_target` reads it."""
     if target is None:
         return "–"
     return target.endpoint if target.model is None else f"{target.endpoint}/{target.model}"
@@ -175,23 +175,23 @@ def carry_over(
     to it, and said. Raises `ConfigError` for a route that points nowhere, before anything is changed.
     """
     names = endpoint_names(config)
-    wanted = [route_of(table) for table in config.routes]
-    for route in wanted:
+    file_routes = [route_of(table) for table in config.routes]
+    for route in file_routes:
         check_route(route, names)
-    told = {one.route.name: one.route for one in store.records(FileRoute)}
+    carried = {one.route.name: one.route for one in store.records(FileRoute)}
     current = {route.name: route for route in store.routes()}
-    leaving = told.keys() - {route.name for route in wanted}
-    for route in wanted:
-        check_apart(route, [*wanted, *(one for name, one in current.items() if name not in leaving)])
+    dropped = carried.keys() - {route.name for route in file_routes}
+    for route in file_routes:
+        check_apart(route, [*file_routes, *(one for name, one in current.items() if name not in dropped)])
     changed = []
-    for route in wanted:
-        before, now = told.get(route.name), current.get(route.name)
-        if before == route and now is not None:
+    for route in file_routes:
+        before, stored = carried.get(route.name), current.get(route.name)
+        if before == route and stored is not None:
             continue
-        if now is None:
+        if stored is None:
             merged = route
         else:
-            fields = _differences(now if before is None else before, route)
+            fields = _differences(stored if before is None else before, route)
             held = [
                 field
                 for field in fields
@@ -200,13 +200,13 @@ def carry_over(
             if held:
                 say(f"route {route.name}: a rollout is running, {', '.join(held)} of {FILE} left aside")
             merged = msgspec.structs.replace(
-                now, **{field: value for field, value in fields.items() if field not in held}
+                stored, **{field: value for field, value in fields.items() if field not in held}
             )
-        if now is None or _differences(now, merged):
+        if stored is None or _differences(stored, merged):
             store.save_route(merged, who=FILE, at=at, why="the file changed")
             changed.append(route.name)
         store.put(FileRoute(route=route))
-    for name in leaving:
+    for name in dropped:
         if name in current and rollout_records.is_live(store, name):
             say(f"route {name} is no longer in {FILE}, but a rollout is running: left as it is")
             continue

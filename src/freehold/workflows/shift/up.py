@@ -28,7 +28,7 @@ from freehold.workflows.serve.hold import ServedAt, hold
 from freehold.workflows.serve.names import INCUMBENT
 from freehold.workflows.serve.plan import of_config, pull_and_plan
 from freehold.workflows.shift import routes
-from freehold.workflows.shift.observer_process import ObserverProcess, Watching
+from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
 from freehold.workflows.weights.pull import ensure_weights
 
 Capture = CaptureMode
@@ -37,14 +37,14 @@ Capture = CaptureMode
 def project_plan(project: Project, *, progress: Progress | None = None) -> ServePlan:
     """What `freehold migrate` chose last for this project, else its first candidate as it comes.
 
-    Raises `WeightsError` when the chosen weights are gone and cannot be had again: another model under the same name
-    would answer, and nobody would notice.
+    Raises `WeightsError` when the chosen weights are gone and cannot be fetched again: another model under the same
+    name would answer unnoticed.
     """
     with open_store(project.store_url) as store:
         chosen = store.latest(ServePlan)
     if chosen is not None:
         gone = chosen.weights_path is not None and not Path(chosen.weights_path).exists()
-        return _had_again(chosen, project, progress) if gone else chosen
+        return _with_weights_fetched_again(chosen, project, progress) if gone else chosen
     return pull_and_plan(
         project.config.candidates.models[0],
         of_config(project.config.serve),
@@ -53,17 +53,17 @@ def project_plan(project: Project, *, progress: Progress | None = None) -> Serve
     )
 
 
-def _had_again(chosen: ServePlan, project: Project, progress: Progress | None) -> ServePlan:
+def _with_weights_fetched_again(chosen: ServePlan, project: Project, progress: Progress | None) -> ServePlan:
     """The plan with its weights where they are now, fetched again when they were pruned."""
-    found = None
+    weights = None
     with contextlib.suppress(WeightsError, UnknownModelError):
-        found = ensure_weights(chosen.model, project.settings, progress=progress)
-    if found is None or found.sha256 != chosen.weights_sha256:
+        weights = ensure_weights(chosen.model, project.settings, progress=progress)
+    if weights is None or weights.sha256 != chosen.weights_sha256:
         raise WeightsError(
             f"the weights that freehold migrate chose are gone: {chosen.weights_path}",
             hint="freehold migrate makes or fetches them again; freehold up --model NAME serves another",
         )
-    return msgspec.structs.replace(chosen, weights_path=found.path)
+    return msgspec.structs.replace(chosen, weights_path=weights.path)
 
 
 def incumbent_endpoint(project: Project, *, say: Callable[[str], None]) -> Endpoint | None:
@@ -85,14 +85,14 @@ def incumbent_endpoint(project: Project, *, say: Callable[[str], None]) -> Endpo
     )
 
 
-def more_endpoints(project: Project, *, say: Callable[[str], None]) -> list[Endpoint]:
+def configured_endpoints(project: Project, *, say: Callable[[str], None]) -> list[Endpoint]:
     """The endpoints of ``[[endpoints]]`` whose keys are in the environment."""
-    found = []
+    endpoints = []
     for table in project.config.endpoints:
         if table.api_key_env and not os.environ.get(table.api_key_env):
             say(f"the endpoint {table.name} is left out: {table.api_key_env} is not set")
             continue
-        found.append(
+        endpoints.append(
             Endpoint(
                 name=table.name,
                 engine="remote",
@@ -104,10 +104,10 @@ def more_endpoints(project: Project, *, say: Callable[[str], None]) -> list[Endp
                 context_tokens=table.context_tokens,
             )
         )
-    return found
+    return endpoints
 
 
-def _check_prices(store: Store, front: GatewayConfig) -> None:
+def _check_prices(store: Store, gateway_config: GatewayConfig) -> None:
     """A spend cap that cannot be held is an error now, not a surprise later. Raises `ConfigError`."""
     keys = [key for key in store.records(ApiKey) if key.revoked_at is None]
     any_key = any(key.limits.caps_spending for key in keys)
@@ -115,11 +115,11 @@ def _check_prices(store: Store, front: GatewayConfig) -> None:
         if not (route.limits.caps_spending or any_key):
             continue
         for target in (route.incumbent, route.candidate, *route.fallback):
-            if target is None or not front.charges(target.endpoint):
+            if target is None or not gateway_config.charges(target.endpoint):
                 continue
             model = target.model or route.model
             probe = Charge([], target.endpoint, model, 1, 0, 1)
-            if model != ANY_MODEL and usd_of(probe, front, at=now()) is None:
+            if model != ANY_MODEL and usd_of(probe, gateway_config, at=now()) is None:
                 raise ConfigError(
                     f"route {route.name} is under a spend cap, and no price of {model} is known",
                     hint="state it: [incumbent] or [[endpoints]] price = { prompt = 2.5, completion = 10 } (dollars "
@@ -146,10 +146,10 @@ def up(
 
     config = project.config
     incumbent = incumbent_endpoint(project, say=progress.say)
-    front = GatewayConfig(
+    gateway_config = GatewayConfig(
         endpoints=(
             *([] if incumbent is None else [incumbent]),
-            *more_endpoints(project, say=progress.say),
+            *configured_endpoints(project, say=progress.say),
         ),
         host=host or project.settings.host,
         port=port or config.serve.port or project.settings.port,
@@ -168,23 +168,23 @@ def up(
         prices={table.name: table.price for table in config.endpoints if table.price is not None}
         | ({INCUMBENT: config.incumbent.price} if config.incumbent and config.incumbent.price else {}),
     )
-    if front.capture == "pii":
+    if gateway_config.capture == "pii":
         progress.step("load the library that finds personal data")
-        redactor_of(front.capture)
+        redactor_of(gateway_config.capture)
         if not LIBRARY.finds_names:
             progress.say("no spaCy model is installed: numbers and addresses are found, names are not")
-    check_port(front.host, front.port)  # before a pull that may take minutes
+    check_port(gateway_config.host, gateway_config.port)  # before a pull that may take minutes
     chosen = plan or project_plan(project, progress=progress)
     with open_store(project.store_url) as store:
         # Before the first request, so that no request is answered by other routes than the file's.
         routes.carry_over(store, config, at=now(), say=progress.say)
-        _check_prices(store, front)
-        front = msgspec.structs.replace(
-            front,
+        _check_prices(store, gateway_config)
+        gateway_config = msgspec.structs.replace(
+            gateway_config,
             keys_in_store=bool(store.records(ApiKey)),
             attributions=attributions([chosen], config.use),
         )
-    watching = Watching(
+    observer_config = ObserverConfig(
         store_url=project.store_url,
         config_path=None if project.config_path is None else str(project.config_path.absolute()),
         look_seconds=config.rollout.look_seconds,
@@ -195,10 +195,10 @@ def up(
         log_dir = project.state / "engines"
         await hold(
             [chosen],
-            front,
+            gateway_config,
             log_dir=log_dir,
             ready=ready,
-            companion=lambda logs: ObserverProcess(watching, logs / "observer.log"),
+            companion=lambda logs: ObserverProcess(observer_config, logs / "observer.log"),
         )
 
     anyio.run(run)

@@ -14,7 +14,7 @@ from freehold.workflows.project import Project
 
 
 class WrittenReport(Record, frozen=True, kw_only=True):
-    """Where a report is. `latest` always shows the last one."""
+    """Where a report is on disk. `latest` always shows the last one."""
 
     id: str
     html: str
@@ -50,10 +50,10 @@ def find(project: Project, report_id: str | None = None) -> Report:
         if report_id is None:
             report = store.latest(Report)
         else:
-            found = [r for r in store.records(Report) if r.id.startswith(report_id)]
-            if len(found) > 1:
-                raise UsageError(f"{len(found)} reports start with {report_id}", hint="give more of the id")
-            report = found[0] if found else None
+            matches = [r for r in store.records(Report) if r.id.startswith(report_id)]
+            if len(matches) > 1:
+                raise UsageError(f"{len(matches)} reports start with {report_id}", hint="give more of the id")
+            report = matches[0] if matches else None
     if report is None:
         raise UsageError(
             "no report yet" if report_id is None else f"no report {report_id}",

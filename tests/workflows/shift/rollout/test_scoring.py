@@ -23,13 +23,13 @@ def test_a_corrected_answer_counts_for_both(store):
 def test_a_pair_is_scored_once_and_its_score_is_kept(store, monkeypatch):
     begun(store)
     scored = []
-    real = scoring._pair
+    real = scoring._score_pair
 
     async def counted(scorer, recipe, asked, mirror):
         scored.append(mirror.id)
         return await real(scorer, recipe, asked, mirror)
 
-    monkeypatch.setattr(scoring, "_pair", counted)
+    monkeypatch.setattr(scoring, "_score_pair", counted)
     pairs = [mirrored(number, wrong=number == 0) for number in range(5)]
     for pair in pairs[:3]:
         store.add_traces(pair)

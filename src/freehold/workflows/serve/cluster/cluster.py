@@ -42,7 +42,7 @@ def plan(project: Project, serve: ServePlan, config: ClusterConfig | None = None
             hint=f"engines of a cluster: {', '.join(kind.name for kind in ENGINE_KINDS.values() if kind.runs_here)}",
         )
     name = re.sub(r"[^a-z0-9-]+", "-", project.config.app.name.lower()).strip("-")[:40] or "app"
-    made = ClusterPlan(
+    cluster_plan = ClusterPlan(
         name=f"freehold-{name}",
         # A replica sees all cores of its machine, and may use those that are its own.
         serve=msgspec.structs.replace(serve, port=0, threads=serve.threads or max(1, int(config.cpus))),
@@ -52,8 +52,8 @@ def plan(project: Project, serve: ServePlan, config: ClusterConfig | None = None
         else memory_bytes(serve, project.settings),
     )
     if config.via == "ray-llm":
-        llm_config(made)
-    return made
+        llm_config(cluster_plan)
+    return cluster_plan
 
 
 def memory_bytes(serve: ServePlan, settings: Settings) -> int:
@@ -69,7 +69,7 @@ def memory_bytes(serve: ServePlan, settings: Settings) -> int:
 
 def up(
     project: Project,
-    made: ClusterPlan,
+    cluster_plan: ClusterPlan,
     *,
     ready: Callable[[ClusterState], None],
     progress: Progress,
@@ -80,19 +80,22 @@ def up(
     Raises `EngineError` (no cluster, a replica that does not start), `UsageError`, `MissingExtraError`.
     """
     ray.require()
-    if made.config.via == "engine":
-        engines.check(made.serve)
+    if cluster_plan.config.via == "engine":
+        engines.check(cluster_plan.serve)
     log_dir = (project.state / "engines").absolute()
-    progress.step("join the cluster", note=made.config.address or "on this machine alone")
-    ray.connect(made.config.address)
+    progress.step("join the cluster", note=cluster_plan.config.address or "on this machine alone")
+    ray.connect(cluster_plan.config.address)
     try:
-        replicas = f"{made.config.min_replicas} to {made.config.max_replicas} replicas"
-        progress.step("start the replicas", note=f"{made.serve.model} on {made.serve.engine}, {replicas}")
-        ray.deploy(made, log_dir=log_dir)
-        ready(look(made))
-        if made.config.address is None:
+        replicas = f"{cluster_plan.config.min_replicas} to {cluster_plan.config.max_replicas} replicas"
+        progress.step(
+            "start the replicas",
+            note=f"{cluster_plan.serve.model} on {cluster_plan.serve.engine}, {replicas}",
+        )
+        ray.deploy(cluster_plan, log_dir=log_dir)
+        ready(look(cluster_plan))
+        if cluster_plan.config.address is None:
             (hold or until_interrupted)()
-            ray.remove(made.name)
+            ray.remove(cluster_plan.name)
     finally:
         ray.disconnect()
 
@@ -102,8 +105,8 @@ def status(project: Project) -> ClusterState:
     config = project.config.cluster
     ray.connect(_address(config))
     try:
-        found = ray.state(_name(project))
-        return found if not found.replicas else msgspec.structs.replace(found, endpoint=endpoint_of(config))
+        state = ray.state(_name(project))
+        return state if not state.replicas else msgspec.structs.replace(state, endpoint=endpoint_of(config))
     finally:
         ray.disconnect()
 
@@ -120,11 +123,15 @@ def down(project: Project) -> bool:
         ray.disconnect()
 
 
-def look(made: ClusterPlan) -> ClusterState:
+def look(cluster_plan: ClusterPlan) -> ClusterState:
     """The state with the endpoint that answers."""
-    found = ray.state(made.name)
-    endpoint = llm_endpoint(made) if made.config.via == "ray-llm" else endpoint_of(made.config)
-    return msgspec.structs.replace(found, endpoint=endpoint)
+    state = ray.state(cluster_plan.name)
+    endpoint = (
+        llm_endpoint(cluster_plan)
+        if cluster_plan.config.via == "ray-llm"
+        else endpoint_of(cluster_plan.config)
+    )
+    return msgspec.structs.replace(state, endpoint=endpoint)
 
 
 def base_url(config: ClusterConfig) -> str:
@@ -141,28 +148,28 @@ def endpoint_of(config: ClusterConfig) -> Endpoint:
         return msgspec.convert(raw, Endpoint)
 
     try:
-        found = anyio.run(ask)
+        endpoint = anyio.run(ask)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, msgspec.ValidationError) as error:
-        raise EngineError(f"nothing of ours answers at {base_url(config)}: {error}") from None
-    # Names are turned into the engine's by the replica; whoever calls from outside says the plain ones.
+        raise EngineError(f"no server of freehold answers at {base_url(config)}: {error}") from None
+    # Names are turned into the engine's by the replica; a client uses the plain ones.
     models = tuple(
         ServedModel(name=model.name, upstream_name=model.name, adapter_id=model.adapter_id)
-        for model in found.models
+        for model in endpoint.models
     )
-    return msgspec.structs.replace(found, base_url=base_url(config), models=models)
+    return msgspec.structs.replace(endpoint, base_url=base_url(config), models=models)
 
 
-def llm_endpoint(made: ClusterPlan) -> Endpoint:
+def llm_endpoint(cluster_plan: ClusterPlan) -> Endpoint:
     """The endpoint of Ray's LLM support, from the plan: it tells no more than its models."""
     return Endpoint(
-        name=made.name,
+        name=cluster_plan.name,
         engine="vllm",
-        base_url=base_url(made.config),
-        models=(ServedModel(name=made.serve.model, upstream_name=made.serve.model),),
+        base_url=base_url(cluster_plan.config),
+        models=(ServedModel(name=cluster_plan.serve.model, upstream_name=cluster_plan.serve.model),),
         capabilities=Capabilities(
-            json_schema=True, logprobs=True, adapters=made.config.adapters_url is not None
+            json_schema=True, logprobs=True, adapters=cluster_plan.config.adapters_url is not None
         ),
-        context_tokens=made.serve.context_tokens,
+        context_tokens=cluster_plan.serve.context_tokens,
     )
 
 

@@ -27,9 +27,9 @@ from freehold.workflows.serve.cluster.resources import (
 )
 
 RAY_PORT = 6379
-"""SkyPilot's own Ray is on 6380; this is ours."""
+"""The port of freehold's Ray; SkyPilot's own is on 6380."""
 LOG_DIR = "~/.cache/freehold/engines"
-"""Where replicas on Ray keep logs: a folder that whoever runs them may write."""
+"""Where replicas on Ray keep logs: a folder that any user who runs them may write to."""
 SKY_ADAPTERS = "~/adapters"
 
 
@@ -62,7 +62,7 @@ def render(plan: ClusterPlan, target: str) -> str:
             f"# The image must hold an adapter: COPY {here} {ADAPTERS}/{name}\n"
             for name, (_, here) in adapters_of(plan).items()
         )
-    text: str = yaml.dump_all(documents, Dumper=_Blocks, sort_keys=False, allow_unicode=True, width=110)
+    text: str = yaml.dump_all(documents, Dumper=_BlockDumper, sort_keys=False, allow_unicode=True, width=110)
     return head + text
 
 
@@ -76,8 +76,8 @@ def _require_fetchable(model: str) -> None:
         )
 
 
-class _Blocks(yaml.SafeDumper):  # type: ignore[misc]
-    """Writes text of several lines as a block, and what comes twice twice, as people do."""
+class _BlockDumper(yaml.SafeDumper):  # type: ignore[misc]
+    """Writes text of several lines as a block, and repeated values in full instead of as aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -87,13 +87,13 @@ def _text(dumper: Any, value: str) -> Any:
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
 
 
-_Blocks.add_representer(str, _text)
+_BlockDumper.add_representer(str, _text)
 
 
 def ray_config(plan: ClusterPlan) -> Manifest:
     """A Serve config file: ``serve deploy FILE``, or the `serveConfigV2` of a KubeRay service."""
     if plan.config.via == "ray-llm":
-        made: Manifest = {
+        application: Manifest = {
             "name": plan.name,
             "route_prefix": "/",
             "import_path": "ray.serve.llm:build_openai_app",
@@ -101,7 +101,7 @@ def ray_config(plan: ClusterPlan) -> Manifest:
         }
     else:
         arguments = {"plan": _json(plan.serve), "log_dir": LOG_DIR}
-        made = {
+        application = {
             "name": plan.name,
             "route_prefix": "/",
             "import_path": "freehold.engines.cluster.ray:build",
@@ -111,7 +111,7 @@ def ray_config(plan: ClusterPlan) -> Manifest:
     return {
         "proxy_location": ray.proxy_location(plan),
         "http_options": ray.http_options(plan),
-        "applications": [made],
+        "applications": [application],
     }
 
 

@@ -35,8 +35,8 @@ def adapters_of(plan: ClusterPlan) -> dict[str, tuple[str, str]]:
 
 def volume_gib(plan: ClusterPlan) -> int:
     """GiB of disk: what was asked for, else twice the plan's memory, and an environment of vLLM."""
-    asked = plan.config.storage_gib
-    if asked is not None:
-        return asked
+    storage_gib = plan.config.storage_gib
+    if storage_gib is not None:
+        return storage_gib
     engine = VLLM_GIB if plan.serve.engine_kind.installs_apart else 0
     return engine + max(SMALLEST_VOLUME_GIB, math.ceil(2 * plan.memory_bytes / GIB))

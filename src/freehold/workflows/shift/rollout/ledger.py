@@ -141,7 +141,7 @@ def begin(*, margin: float, max_p95_ms: float | None) -> Tests:
     )
 
 
-class Ready(NamedTuple):
+class ReadyWindows(NamedTuple):
     """Windows whose turn it is, in the order of exposure."""
 
     arms: list[Window]
@@ -174,22 +174,22 @@ class Ledger:
             self._take_pair(seq, trace)
             return
         if trace.arm == "candidate":
-            self._mind_the_row(trace)
+            self._update_failures(trace)
         if trace.share is not None and 0 < trace.share < 1:
             self._take_arm(seq, trace)
 
-    def ready(self, at: datetime) -> Ready:
+    def ready(self, at: datetime) -> ReadyWindows:
         """The windows that may enter now: those at the head of the queue that are full or old enough."""
-        found: dict[str, list[Window]] = {"arm": [], "pair": []}
+        windows: dict[str, list[Window]] = {"arm": [], "pair": []}
         waiting: set[str] = set()
         for window in sorted(self._windows.values(), key=lambda one: one.seq):
             if window.closed or window.kind in waiting:
                 continue
             if window.n >= self._first or at - window.opened_at >= self._window:
-                found[window.kind].append(window)
+                windows[window.kind].append(window)
             else:
                 waiting.add(window.kind)
-        return Ready(found["arm"], found["pair"])
+        return ReadyWindows(windows["arm"], windows["pair"])
 
     def waiting(self) -> int:
         """Windows that have not entered."""
@@ -223,14 +223,14 @@ class Ledger:
     def feed_pairs(self, windows: Sequence[Window], values: Sequence[float | None]) -> None:
         """Let mirrored windows enter, each with the mean difference of its pairs; None where none was scored."""
         tests = self.tests
-        found = [value for value in values if value is not None]
+        scored = [value for value in values if value is not None]
         self.tests = msgspec.structs.replace(
             tests,
-            quality_back=tests.quality_back.update(found),
-            quality_forward=tests.quality_forward.update(found),
-            quality_bound=None if tests.quality_bound is None else tests.quality_bound.update(found),
-            difference_sum=tests.difference_sum + math.fsum(found),
-            unscored=tests.unscored + len(values) - len(found),
+            quality_back=tests.quality_back.update(scored),
+            quality_forward=tests.quality_forward.update(scored),
+            quality_bound=None if tests.quality_bound is None else tests.quality_bound.update(scored),
+            difference_sum=tests.difference_sum + math.fsum(scored),
+            unscored=tests.unscored + len(values) - len(scored),
         )
         for window, value in zip(windows, values, strict=True):
             self._store(msgspec.structs.replace(window, closed=True, value=value))
@@ -250,7 +250,7 @@ class Ledger:
         """A key's request in a canary.
 
         When the share rises from p to q, a key that was on the incumbent moves with probability (q - p) / (1 - p)
-        and is a new unit; one that was on the candidate stays there and is no news.
+        and is a new unit; one that was on the candidate stays there and adds nothing.
         """
         assert trace.share is not None
         unit, candidate = unit_of(trace), trace.arm == "candidate"
@@ -291,8 +291,8 @@ class Ledger:
             )
         )
 
-    def _mind_the_row(self, trace: Trace) -> None:
-        """An outage need not wait for a test."""
+    def _update_failures(self, trace: Trace) -> None:
+        """Open the breaker on a row of failures: an outage need not wait for a test."""
         tests = self.tests
         if not is_error(trace):
             if tests.failures_in_a_row:
@@ -300,13 +300,13 @@ class Ledger:
             return
         row = tests.failures_in_a_row + 1
         known = tests.errors_back
-        usual = (0.5 + known.incumbent_n - known.incumbent_sum) / (50 + known.incumbent_n)
-        most = breaker_failures(EXPECTED_REQUESTS, min(usual, 0.9))
+        usual_rate = (0.5 + known.incumbent_n - known.incumbent_sum) / (50 + known.incumbent_n)
+        limit = breaker_failures(EXPECTED_REQUESTS, min(usual_rate, 0.9))
         self.tests = msgspec.structs.replace(
             tests,
             failures_in_a_row=row,
             broken_off=tests.broken_off
-            or (f"{row} errors of the candidate in a row" if row >= most else None),
+            or (f"{row} errors of the candidate in a row" if row >= limit else None),
         )
 
 
@@ -342,7 +342,7 @@ def unit_of(trace: Trace) -> str:
 
 
 def is_error(trace: Trace) -> bool:
-    """Did the arm a request was sent to fail? A client that left is nobody's error."""
+    """Did the arm a request was sent to fail? A client that left is not counted."""
     return (
         trace.status >= 500
         or trace.completeness == "upstream_cut"

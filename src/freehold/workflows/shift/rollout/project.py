@@ -53,8 +53,8 @@ def start_project(
     with opened(project, route_name) as (store, name):
         route = next((route for route in store.routes() if route.name == name), None)
         if route is None or candidate_model is not None:
-            made = _new_route(project, store, name, model, candidate_model)
-            route = made if route is None else msgspec.structs.replace(route, candidate=made.candidate)
+            new = _new_route(project, store, name, model, candidate_model)
+            route = new if route is None else msgspec.structs.replace(route, candidate=new.candidate)
         if not loose_schemas:
             check_schemas(store, route)
         return rollout.start(

@@ -33,22 +33,22 @@ from freehold.types.record import Record
 from freehold.types.route import Route, Target
 from freehold.types.serving.rollout import RolloutTerms
 from freehold.workflows.shift import rollout_records
-from freehold.workflows.shift.observer_process import LEASE, ObserverProcess, Watching
+from freehold.workflows.shift.observer_process import LEASE, ObserverConfig, ObserverProcess
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.rollout.ledger import Tests
 
 Fault = Literal["quality", "errors", "slow"]
 ROUTE = "rehearsal"
 _GOOD, _BAD = "good", "bad"
-_AT_ONCE = 8
+_CONCURRENCY = 8
 _PAUSE_S = 0.05
 _SLOW_MS = 200.0
-_LIVE_S = 1.0
-_AFTERWARDS = 30
-_START_S = 30.0
+_PROPAGATION_S = 1.0
+_REQUESTS_AFTERWARDS = 30
+_TIMEOUT_S = 30.0
 
 
-class Rehearsal(Record, frozen=True, kw_only=True):
+class RehearsalResult(Record, frozen=True, kw_only=True):
     """What happened to a candidate that fails `drop` of the requests.
 
     `requests` and `seconds` are how long it took until the route was rolled back. `late_requests` are those the
@@ -77,17 +77,17 @@ def rehearse(
     most_requests: int = 2000,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Rehearsal:
+) -> RehearsalResult:
     """Send requests until the route is rolled back, or `most_requests` have been answered.
 
     `fault` is what is bad: answers (seen by mirrored requests), errors, or slowness (both seen in a canary).
     """
     with tempfile.TemporaryDirectory(prefix="freehold-rehearsal-") as folder:
-        play = _Play(Path(folder), margin, drop, fault, most_requests, seed, progress or Silent())
-        return anyio.run(play.run)
+        rehearsal = _Rehearsal(Path(folder), margin, drop, fault, most_requests, seed, progress or Silent())
+        return anyio.run(rehearsal.run)
 
 
-class _Play:
+class _Rehearsal:
     def __init__(
         self,
         folder: Path,
@@ -100,15 +100,15 @@ class _Play:
     ) -> None:
         self._folder = folder
         self._margin, self._drop, self._fault = margin, drop, fault
-        self._most = most_requests
+        self._most_requests = most_requests
         self._progress = progress
         draw = random.Random(seed)
-        self._wrong = [draw.random() < drop for _ in range(most_requests + _AFTERWARDS)]
+        self._wrong = [draw.random() < drop for _ in range(most_requests + _REQUESTS_AFTERWARDS)]
         self._numbers = itertools.count()
 
-    async def run(self) -> Rehearsal:
+    async def run(self) -> RehearsalResult:
         self._progress.step("start a gateway, two engines and an observer")
-        async with self._engine(_GOOD, {}) as good, self._engine(_BAD, self._badness()) as bad:
+        async with self._engine(_GOOD, {}) as good, self._engine(_BAD, self._fault_options()) as bad:
             config = GatewayConfig(
                 endpoints=(good, bad),
                 port=gateway.free_port(),
@@ -121,13 +121,13 @@ class _Play:
             running = await asyncio.to_thread(gateway.start, config, log=log)
             try:
                 with open_store(default_url(self._folder)) as store:
-                    self._begin(store)
-                    await asyncio.sleep(_LIVE_S)
-                    return await self._drive(store, running.base_url)
+                    self._start_rollout(store)
+                    await asyncio.sleep(_PROPAGATION_S)
+                    return await self._send_until_rolled_back(store, running.base_url)
             finally:
                 await asyncio.to_thread(running.stop)
 
-    def _badness(self) -> dict[str, Any]:
+    def _fault_options(self) -> dict[str, Any]:
         if self._fault == "errors":
             return {"failure_rate": self._drop}
         if self._fault == "slow":
@@ -144,7 +144,7 @@ class _Play:
         finally:
             await session.stop()
 
-    def _begin(self, store: Store) -> None:
+    def _start_rollout(self, store: Store) -> None:
         at = datetime.now(UTC)
         route = Route(
             name=ROUTE,
@@ -169,30 +169,30 @@ class _Play:
         if self._fault != "quality":
             rollout.advance(store, ROUTE, who=ROUTE, at=at, force=True)
 
-    async def _drive(self, store: Store, url: str) -> Rehearsal:
-        watching = Watching(store_url=store.url, look_seconds=0.25)
-        observer = await asyncio.to_thread(ObserverProcess, watching, self._folder / "observer.log")
+    async def _send_until_rolled_back(self, store: Store, url: str) -> RehearsalResult:
+        config = ObserverConfig(store_url=store.url, look_seconds=0.25)
+        observer = await asyncio.to_thread(ObserverProcess, config, self._folder / "observer.log")
         answered = 0
         try:
-            await self._until(lambda: leases.holder(store.database, LEASE) is not None, _START_S)
+            await self._wait_until(lambda: leases.holder(store.database, LEASE) is not None, _TIMEOUT_S)
             began = time.monotonic()
             async with aiohttp.ClientSession(url) as client:
                 state = "running"
-                while state != "rolled_back" and answered < self._most:
-                    await asyncio.gather(*(self._ask(client) for _ in range(_AT_ONCE)))
-                    answered += _AT_ONCE
+                while state != "rolled_back" and answered < self._most_requests:
+                    await asyncio.gather(*(self._send(client) for _ in range(_CONCURRENCY)))
+                    answered += _CONCURRENCY
                     state = (await asyncio.to_thread(rollout_records.find, store, ROUTE)).state
                     await asyncio.sleep(_PAUSE_S)
-                    self._progress.update(answered, self._most, unit="requests", note=state)
+                    self._progress.update(answered, self._most_requests, unit="requests", note=state)
                 if state != "rolled_back":
-                    await self._until(lambda: self._all_seen(store), _START_S)
+                    await self._wait_until(lambda: self._caught_up(store), _TIMEOUT_S)
                     state = (await asyncio.to_thread(rollout_records.find, store, ROUTE)).state
                 seconds = time.monotonic() - began
-                late = await self._late(store, client) if state == "rolled_back" else None
+                late = await self._late_requests(store, client) if state == "rolled_back" else None
         finally:
             await asyncio.to_thread(observer.stop)
         ended = rollout_records.find(store, ROUTE)
-        return Rehearsal(
+        return RehearsalResult(
             fault=self._fault,
             drop=self._drop,
             margin=self._margin,
@@ -203,7 +203,7 @@ class _Play:
             late_requests=late,
         )
 
-    async def _until(self, claim: Callable[[], bool], seconds: float) -> None:
+    async def _wait_until(self, claim: Callable[[], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not await asyncio.to_thread(claim):
             if time.monotonic() > deadline:
@@ -212,25 +212,25 @@ class _Play:
                 )
             await asyncio.sleep(0.1)
 
-    def _all_seen(self, store: Store) -> bool:
+    def _caught_up(self, store: Store) -> bool:
         """Whether the observer has taken in every trace there is."""
-        found = rollout_records.find(store, ROUTE)
-        body = rollouts.state_of(store.database, found.id).body
-        seen = 0 if body is None else msgspec.json.decode(body, type=Tests).cursor
-        return found.state == "rolled_back" or not store.traces_after(seen, most=1, complete_only=False)
+        current = rollout_records.find(store, ROUTE)
+        body = rollouts.state_of(store.database, current.id).body
+        cursor = 0 if body is None else msgspec.json.decode(body, type=Tests).cursor
+        return current.state == "rolled_back" or not store.traces_after(cursor, most=1, complete_only=False)
 
-    async def _late(self, store: Store, client: aiohttp.ClientSession) -> int:
+    async def _late_requests(self, store: Store, client: aiohttp.ClientSession) -> int:
         """Requests the candidate got, itself or mirrored, later than a second after the rollback."""
-        await asyncio.sleep(_LIVE_S)
+        await asyncio.sleep(_PROPAGATION_S)
         moment = datetime.now(UTC)
-        for _ in range(_AFTERWARDS):
-            await self._ask(client)
-        await asyncio.sleep(_LIVE_S)
+        for _ in range(_REQUESTS_AFTERWARDS):
+            await self._send(client)
+        await asyncio.sleep(_PROPAGATION_S)
         return sum(
             trace.arm == "candidate" for trace in store.traces(route=ROUTE, since=moment, complete_only=False)
         )
 
-    async def _ask(self, client: aiohttp.ClientSession) -> None:
+    async def _send(self, client: aiohttp.ClientSession) -> None:
         number = next(self._numbers)
         body = {"model": "asked", "messages": [{"role": "user", "content": _question(number)}]}
         headers = {"x-freehold-user": f"user-{number}"}

@@ -62,7 +62,7 @@ def start(store: Store, route: Route, terms: RolloutTerms, *, who: str, at: date
     if not stages or list(stages) != sorted(set(stages)) or not all(0 < share < 1 for share in stages):
         raise UsageError(f"canary stages {list(stages)} are not rising shares between 0 and 1")
     verdict = store.latest(Verdict)
-    made = Rollout(
+    rollout = Rollout(
         **msgspec.structs.asdict(terms),
         id=event_id(int(at.timestamp() * 1000)),
         route=route.name,
@@ -72,8 +72,8 @@ def start(store: Store, route: Route, terms: RolloutTerms, *, who: str, at: date
         verdict_id=verdict.id if verdict is not None else None,
         number=1 if earlier is None else earlier.number + 1,
     )
-    _move(store, made, route, "shadow", who=who, at=at, why=f"rollout {made.number} begins")
-    return made
+    _move(store, rollout, route, "shadow", who=who, at=at, why=f"rollout {rollout.number} begins")
+    return rollout
 
 
 def status(store: Store, route_name: str, *, at: datetime | None = None) -> Status:
@@ -100,8 +100,8 @@ def step(store: Store, route_name: str, *, who: str = "freehold", at: datetime |
 
 
 def _status(store: Store, rollout: Rollout, tests: Tests, at: datetime) -> Status:
-    seen = scoring.shown(store, rollout, tests)
-    return Status(rollout=rollout, look=seen, missing=_missing(store, rollout, seen, at))
+    current = scoring.display_look(store, rollout, tests)
+    return Status(rollout=rollout, look=current, missing=_missing(store, rollout, current, at))
 
 
 def follow(store: Store, route_name: str, *, every_s: float, shown: Callable[[Status], None]) -> Status:
@@ -131,10 +131,10 @@ def advance(
             "shadow",
             who=who,
             at=at,
-            why=_because("mirrored again", why),
+            why=_with_reason("mirrored again", why),
         )
         return step(store, route_name, at=at)
-    now = _allowed(store, route_name, who=who, at=at, force=force)
+    now = _require_allowed(store, route_name, who=who, at=at, force=force)
     rollout = now.rollout
     if rollout.stage + 1 == len(rollout.stages):
         raise UsageError(
@@ -145,7 +145,7 @@ def advance(
     moved = msgspec.structs.replace(
         rollout, state="canary", stage=rollout.stage + 1, stage_began_at=at, paused_in=None
     )
-    why = _because(f"canary at {share:.2%}" + (", forced" if force else ""), why)
+    why = _with_reason(f"canary at {share:.2%}" + (", forced" if force else ""), why)
     _move(
         store,
         moved,
@@ -163,13 +163,13 @@ def promote(
     store: Store, route_name: str, *, who: str, at: datetime, force: bool = False, why: str = ""
 ) -> Status:
     """All traffic to the candidate. Raises `UsageError` saying what is missing."""
-    now = _allowed(store, route_name, who=who, at=at, force=force)
+    now = _require_allowed(store, route_name, who=who, at=at, force=force)
     if now.rollout.stage + 1 < len(now.rollout.stages) and not force:
         raise UsageError(
             f"the route {route_name} has not been through all its canary shares",
             hint=f"freehold rollout advance --route {route_name}",
         )
-    why = _because("promoted" + (", forced" if force else ""), why)
+    why = _with_reason("promoted" + (", forced" if force else ""), why)
     done = _end(store, now.rollout, "promoted", who=who, at=at, why=why)
     return Status(rollout=done, look=now.look, missing=())
 
@@ -182,7 +182,7 @@ def pause(store: Store, route_name: str, *, who: str, at: datetime, why: str = "
     paused = msgspec.structs.replace(
         rollout, state="paused", stage=max(-1, rollout.stage - 1), paused_in=rollout.state
     )
-    why = _because("paused", why)
+    why = _with_reason("paused", why)
     _move(
         store, paused, routes.find(store, route_name, option="--route"), "incumbent", who=who, at=at, why=why
     )
@@ -190,7 +190,7 @@ def pause(store: Store, route_name: str, *, who: str, at: datetime, why: str = "
 
 
 def rollback(store: Store, route_name: str, *, who: str, at: datetime, why: str = "") -> Rollout:
-    """All traffic to the incumbent, now, from any state, whoever else changes the route at the same time."""
+    """All traffic to the incumbent, now, from any state, even while the route is changed by another."""
     why = why or "asked for"
     rollout = rollout_records.find(store, route_name)
     for _ in range(_TRIES - 1):
@@ -213,7 +213,7 @@ def rollback_route(store: Store, route_name: str, *, who: str, at: datetime, why
     )
 
 
-def _because(what: str, why: str) -> str:
+def _with_reason(what: str, why: str) -> str:
     """A step as the history tells it, with the reason that was given."""
     return f"{what}: {why}" if why else what
 
@@ -252,7 +252,7 @@ def _end(
     return done
 
 
-def _allowed(store: Store, route_name: str, *, who: str, at: datetime, force: bool) -> Status:
+def _require_allowed(store: Store, route_name: str, *, who: str, at: datetime, force: bool) -> Status:
     now = step(store, route_name, who=who, at=at)
     if now.rollout.state in ("promoted", "rolled_back"):
         raise UsageError(
@@ -289,7 +289,7 @@ def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[s
     verdict = store.get(Verdict, rollout.verdict_id) if rollout.verdict_id else None
     if verdict is None or verdict.outcome != "promote":
         missing.append("no offline verdict says promote")
-    elif (code := parity_asked(verdict)) is not None and code not in {one.code for one in verdict.reasons}:
+    elif (code := required_parity(verdict)) is not None and code not in {one.code for one in verdict.reasons}:
         missing.append("the served model was not compared with the trained one: freehold migrate does it")
     missing.extend(
         f"{state.metric}: not yet shown to be within its margin"
@@ -299,16 +299,16 @@ def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[s
     return missing
 
 
-def parity_asked(verdict: Verdict) -> str | None:
+def required_parity(verdict: Verdict) -> str | None:
     """The reason that shows, for a candidate made as the verdict's was, that what is served is what was made."""
     if verdict.method is not None:
         return METHOD_KINDS[verdict.method].parity
-    # Of an evaluation apart from a migration: what is served on a machine of one's own may have been trained.
+    # From an evaluation outside a migration: what is served on one's own machine may have been trained.
     return "parity_ok" if any(reason.code == "fits" for reason in verdict.reasons) else None
 
 
 def default_route(name: str, model: str, candidate_model: str, *, incumbent: str, candidate: str) -> Route:
-    """The route of a project: who asks for the incumbent's model may be answered by the candidate."""
+    """The route of a project: requests for the incumbent's model may be answered by the candidate."""
     return Route(
         name=name,
         model=model,

@@ -31,12 +31,12 @@ def check_schemas(store: Store, route: Route) -> None:
     if plan is None:
         return
     traces = (trace for trace in store.latest_traces(SEEN_TRACES) if trace.model == route.model)
-    found = skipped(traces, plan.engine)
-    if found:
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    skipped_parts = skipped(traces, plan.engine)
+    if skipped_parts:
+        more = f" and {len(skipped_parts) - _SHOWN} more" if len(skipped_parts) > _SHOWN else ""
         raise UsageError(
             f"the engine {plan.engine} cannot hold answers to a schema of this traffic: "
-            f"{'; '.join(found[:_SHOWN])}{more}",
+            f"{'; '.join(skipped_parts[:_SHOWN])}{more}",
             hint="say it otherwise in the schema, serve with another engine, or let the gateway check each answer and "
             "leave broken ones to the incumbent: freehold rollout start --loose-schemas",
         )

@@ -1,7 +1,7 @@
 """One look at a rollout: score what is new, let it enter the tests, and keep both in the store.
 
-A look reads only the traces that came since the last one. Several processes may look at once: whoever writes second
-notices, reads what the first one learned, and goes on from there.
+A look reads only the traces that came since the last one. Several processes may look at once: the second
+to write notices, reads what the first one learned, and goes on from there.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def learn(store: Store, rollout: Rollout, *, at: datetime) -> Tests:
     """Take in everything new; returns the tests as they stand then."""
     while True:
         state = rollouts.state_of(store.database, rollout.id)
-        tests = _tests(rollout, state.body)
+        tests = _decode_tests(rollout, state.body)
         page = store.traces_after(
             tests.cursor, most=PAGE, route=rollout.route, since=rollout.started_at, complete_only=False
         )
@@ -71,7 +71,7 @@ def learn(store: Store, rollout: Rollout, *, at: datetime) -> Tests:
             ledger.take(seq, trace)
         ready = ledger.ready(at)
         ledger.feed_arms(ready.arms)
-        scores = _scores(store, rollout.task, ready.pairs) if ready.pairs else {}
+        scores = _scores_of(store, rollout.task, ready.pairs) if ready.pairs else {}
         ledger.feed_pairs(ready.pairs, [_mean(window, scores) for window in ready.pairs])
         if not page and not ledger.changed:
             return tests
@@ -89,17 +89,17 @@ def learn(store: Store, rollout: Rollout, *, at: datetime) -> Tests:
 
 def tests_of(store: Store, rollout: Rollout) -> Tests:
     """The tests as the last look left them."""
-    return _tests(rollout, rollouts.state_of(store.database, rollout.id).body)
+    return _decode_tests(rollout, rollouts.state_of(store.database, rollout.id).body)
 
 
-def _tests(rollout: Rollout, stored: bytes | None) -> Tests:
+def _decode_tests(rollout: Rollout, stored: bytes | None) -> Tests:
     if stored is None:
         return begin(margin=rollout.task.margin, max_p95_ms=rollout.max_p95_ms)
     return msgspec.json.decode(stored, type=Tests)
 
 
-def shown(store: Store, rollout: Rollout, tests: Tests) -> Look:
-    """The look for people, with the limit that takes all values to compute."""
+def display_look(store: Store, rollout: Rollout, tests: Tests) -> Look:
+    """The look that people are shown, with the limit that takes all values to compute."""
     windows = [
         msgspec.json.decode(body, type=Window)
         for body in rollouts.closed_windows(store.database, rollout.id, "pair")
@@ -118,54 +118,54 @@ def _row(window: Window) -> WindowRow:
 
 
 def _mean(window: Window, scores: dict[str, PairScore]) -> float | None:
-    found = [
+    differences = [
         difference
         for id in window.pairs
         if id in scores and (difference := scores[id].difference) is not None
     ]
-    return sum(found) / len(found) if found else None
+    return sum(differences) / len(differences) if differences else None
 
 
-def _scores(store: Store, task: Task, windows: Sequence[Window]) -> dict[str, PairScore]:
+def _scores_of(store: Store, task: Task, windows: Sequence[Window]) -> dict[str, PairScore]:
     mirrored = store.get_traces(id for window in windows for id in window.pairs)
-    asked = store.get_traces(mirror.parent_id for mirror in mirrored.values() if mirror.parent_id)
+    own = store.get_traces(mirror.parent_id for mirror in mirrored.values() if mirror.parent_id)
     pairs = [
-        (asked[mirror.parent_id], mirror)
+        (own[mirror.parent_id], mirror)
         for mirror in mirrored.values()
-        if mirror.parent_id is not None and mirror.parent_id in asked
+        if mirror.parent_id is not None and mirror.parent_id in own
     ]
-    return anyio.run(_scored, task, pairs) if pairs else {}
+    return anyio.run(_score_pairs, task, pairs) if pairs else {}
 
 
-async def _scored(task: Task, pairs: list[tuple[Trace, Trace]]) -> dict[str, PairScore]:
+async def _score_pairs(task: Task, pairs: list[tuple[Trace, Trace]]) -> dict[str, PairScore]:
     recipe = Recipe(held_out=0.5, validation=0.0, seed=0, group_by=task.group_by)
     async with scorer_of(task) as scorer:
-        found = {mirror.id: await _pair(scorer, recipe, asked, mirror) for asked, mirror in pairs}
-    return {id: score for id, score in found.items() if score is not None}
+        scores = {mirror.id: await _score_pair(scorer, recipe, own, mirror) for own, mirror in pairs}
+    return {id: score for id, score in scores.items() if score is not None}
 
 
-async def _pair(scorer: Scorer, recipe: Recipe, asked: Trace, mirror: Trace) -> PairScore | None:
+async def _score_pair(scorer: Scorer, recipe: Recipe, own: Trace, mirror: Trace) -> PairScore | None:
     """Both against the corrected answer if there is one; else the incumbent's own answer is the reference:
     agreement, which the incumbent has by itself. None when the incumbent has no whole answer."""
-    said = answer_of(asked)
-    if said is None or asked.completeness != "complete" or asked.status >= 400:
+    incumbent_answer = answer_of(own)
+    if incumbent_answer is None or own.completeness != "complete" or own.status >= 400:
         return None
-    sample = sample_of(asked, recipe)
-    reference = asked.gold if asked.gold is not None else said
-    answer = answer_of(mirror)
+    sample = sample_of(own, recipe)
+    reference = own.gold if own.gold is not None else incumbent_answer
+    candidate_answer = answer_of(mirror)
     reason = None
     candidate: float | None
-    if answer is None or mirror.status >= 400:
+    if candidate_answer is None or mirror.status >= 400:
         candidate, reason = 0.0, f"no answer (status {mirror.status})"
     else:
-        score = await scorer.score(sample, answer, reference)
+        score = await scorer.score(sample, candidate_answer, reference)
         candidate, reason = score.value, score.reason
-    incumbent = 1.0 if asked.gold is None else (await scorer.score(sample, said, reference)).value
+    incumbent = 1.0 if own.gold is None else (await scorer.score(sample, incumbent_answer, reference)).value
     return PairScore(
-        incumbent_trace=asked.id,
+        incumbent_trace=own.id,
         unit=unit_of(mirror),
         incumbent=incumbent,
         candidate=candidate,
-        reference="incumbent" if asked.gold is None else "gold",
+        reference="incumbent" if own.gold is None else "gold",
         reason=reason,
     )

@@ -1,8 +1,8 @@
-"""`freehold rollout simulate`: a log replayed against assumed degradations. When do the tests act, how often wrongly?
+"""`freehold rollout simulate`: a log replayed against assumed degradations, to see when the tests act.
 
-The users of the log come in their order, with as many requests each as they had; which are mirrored, who is on the
-candidate and what goes wrong is drawn anew in each repetition, and the tests of `rollout_tests` look after every user.
-A log with fewer users than wanted is played again, as other users. Seeds are fixed and printed.
+The users of the log come in their order, with as many requests each as they had. Each run draws which requests are
+mirrored, who is on the candidate and what goes wrong, and the tests of `ledger` look after every user. A log with fewer
+users than asked for is played again, as other users. Seeds are fixed and printed.
 """
 
 from __future__ import annotations
@@ -93,22 +93,22 @@ class Simulation(Record, frozen=True, kw_only=True):
 
 def users_of(store: Store, *, route: str | None, since: datetime | None, most_requests: int) -> list[User]:
     """The users in the store's traces, in the order of their first request. Raises `UsageError` when there are none."""
-    found: dict[str, list[tuple[float, bool, float | None]]] = {}
+    by_user: dict[str, list[tuple[float, bool, float | None]]] = {}
     for trace in store.traces(route=route, since=since, complete_only=False, own_only=True):
-        requests = found.setdefault(unit_of(trace), [])
+        requests = by_user.setdefault(unit_of(trace), [])
         if len(requests) < most_requests:
             requests.append((trace.at.timestamp(), is_error(trace), trace.total_ms))
-    if not found:
+    if not by_user:
         raise UsageError(
             "there is no log to replay: the store has no traces"
             + (f" of the route {route}" if route else ""),
             hint="freehold up --capture patterns keeps some; freehold import brings some in",
         )
-    first = min(requests[0][0] for requests in found.values())
-    made = []
-    for requests in found.values():
+    first = min(requests[0][0] for requests in by_user.values())
+    users = []
+    for requests in by_user.values():
         times = [ms for _, _, ms in requests if ms is not None]
-        made.append(
+        users.append(
             User(
                 requests[0][0] - first,
                 len(requests),
@@ -116,7 +116,7 @@ def users_of(store: Store, *, route: str | None, since: datetime | None, most_re
                 float(np.median(times)) if times else None,
             )
         )
-    return sorted(made, key=lambda user: user.at_s)
+    return sorted(users, key=lambda user: user.at_s)
 
 
 def simulate(
@@ -127,7 +127,7 @@ def simulate(
     users: int,
     runs: int = 400,
     seed: int = 0,
-    said: Callable[[int, int], None] = lambda _done, _of: None,
+    report: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Simulation:
     """Replay a log until there are `users` users. Each list of degradations gets "nothing" and "exactly the margin"
     added.
@@ -135,24 +135,26 @@ def simulate(
     Raises `UsageError` for shares outside their range.
     """
     _check_shares(rollout, degradations)
-    played = _played(log, users)
+    played = _repeat_log(log, users)
     rate = sum(user.failures for user in log) / sum(user.requests for user in log)
     assumptions = _assumptions(log, rollout, degradations)
     rows, nothing = [], np.zeros(runs, dtype=bool)
     for number, (what, value) in enumerate(assumptions):
-        said(number, len(assumptions))
+        report(number, len(assumptions))
         draw = np.random.default_rng([seed, number])
         if what == "quality":
-            at = _quality(played, value, rollout.margin, rollout.shadow_share, runs, draw)
+            crossings = _quality_crossings(played, value, rollout.margin, rollout.shadow_share, runs, draw)
         elif what == "errors":
-            at = _errors(played, rate, value, rollout.canary_share, runs, draw)
+            crossings = _error_crossings(played, rate, value, rollout.canary_share, runs, draw)
         else:
             assert rollout.max_p95_ms is not None
-            at = _latency(played, value, rollout.max_p95_ms, rollout.canary_share, runs, draw)
+            crossings = _latency_crossings(
+                played, value, rollout.max_p95_ms, rollout.canary_share, runs, draw
+            )
         if value == (1.0 if what == "latency" else 0.0):
-            nothing |= at >= 0
-        rows.append(_row(what, value, at, played, rollout))
-    said(len(assumptions), len(assumptions))
+            nothing |= crossings >= 0
+        rows.append(_row(what, value, crossings, played, rollout))
+    report(len(assumptions), len(assumptions))
     _, high = wilson_limits(float(nothing.sum()), runs, 0.025)
     return Simulation(
         runs=runs,
@@ -227,15 +229,15 @@ def aipw_crossings(
     return first
 
 
-def _played(log: Sequence[User], users: int) -> list[User]:
+def _repeat_log(log: Sequence[User], users: int) -> list[User]:
     """The log again and again until there are enough users, one round after the other in time."""
     span = log[-1].at_s + max(1.0, log[-1].at_s / len(log))
     rounds = math.ceil(users / len(log))
-    made = [user._replace(at_s=user.at_s + turn * span) for turn in range(rounds) for user in log]
-    return made[:users]
+    repeated = [user._replace(at_s=user.at_s + turn * span) for turn in range(rounds) for user in log]
+    return repeated[:users]
 
 
-def _quality(
+def _quality_crossings(
     users: list[User], drop: float, margin: float, share: float, runs: int, draw: np.random.Generator
 ) -> Array:
     requests = np.array([user.requests for user in users])
@@ -246,15 +248,15 @@ def _quality(
         mirrored = draw.binomial(requests, share)
         seen = np.flatnonzero(mirrored)
         wins, losses, _ = draw.multinomial(mirrored[seen], [win, lose, 1 - win - lose]).T
-        d = (wins - losses) / mirrored[seen]
+        differences = (wins - losses) / mirrored[seen]
         at = paired_grid_e_process(
-            d, margin=margin, side="rollback", alpha=ALPHA_SPLIT["quality"]
+            differences, margin=margin, side="rollback", alpha=ALPHA_SPLIT["quality"]
         ).first_crossing_t
         first[run] = -1 if at is None else seen[at - 1]
     return first
 
 
-def _errors(
+def _error_crossings(
     users: list[User], rate: float, more: float, share: float, runs: int, draw: np.random.Generator
 ) -> Array:
     requests = np.array([user.requests for user in users])
@@ -269,7 +271,7 @@ def _errors(
     )
 
 
-def _latency(
+def _latency_crossings(
     users: list[User], factor: float, limit_ms: float, share: float, runs: int, draw: np.random.Generator
 ) -> Array:
     known = [user.median_ms for user in users if user.median_ms is not None]
@@ -287,11 +289,11 @@ def _latency(
     return first
 
 
-def _row(what: What, value: float, at: Array, users: list[User], rollout: SimulatedRollout) -> Row:
-    acted = at[at >= 0]
-    low, high = wilson_limits(float(len(acted)), len(at), 0.025)
+def _row(what: What, value: float, crossings: Array, users: list[User], rollout: SimulatedRollout) -> Row:
+    acted = crossings[crossings >= 0]
+    low, high = wilson_limits(float(len(acted)), len(crossings), 0.025)
     requests = np.cumsum([user.requests for user in users])
-    median, most = _quantile(at, 0.5), _quantile(at, 0.9)
+    median, most = _quantile(crossings, 0.5), _quantile(crossings, 0.9)
     if what == "latency":
         known = [user.median_ms * value for user in users if user.median_ms is not None]
         share = sum(ms > (rollout.max_p95_ms or 0.0) for ms in known) / len(known)
@@ -304,7 +306,7 @@ def _row(what: What, value: float, at: Array, users: list[User], rollout: Simula
         what=what,
         assumed=assumed,
         harmful=harmful,
-        acted=len(acted) / len(at),
+        acted=len(acted) / len(crossings),
         acted_low=low,
         acted_high=high,
         users_median=None if median is None else median + 1,
@@ -314,8 +316,8 @@ def _row(what: What, value: float, at: Array, users: list[User], rollout: Simula
     )
 
 
-def _quantile(at: Array, share: float) -> int | None:
+def _quantile(crossings: Array, share: float) -> int | None:
     """The user at which a share of all runs had acted; None when fewer ever did."""
-    acted = np.sort(at[at >= 0])
-    place = math.ceil(share * len(at)) - 1
+    acted = np.sort(crossings[crossings >= 0])
+    place = math.ceil(share * len(crossings)) - 1
     return int(acted[place]) if place < len(acted) else None

@@ -1,7 +1,7 @@
-"""`freehold console`: what a person who watches a rollout sees, and what they may do about it.
+"""`freehold console`: what an operator of a rollout sees, and may do about it.
 
-Everything is read from the store; nothing here keeps state. Content of traces is never part of it: who may see
-that traffic moves need not see what customers write.
+Everything is read from the store; nothing here keeps state. Content of traces is never part of it: an
+operator who may see that traffic moves need not see what customers write.
 """
 
 from __future__ import annotations
