@@ -53,17 +53,17 @@ class RunningEngine(Protocol):
 
 @runtime_checkable
 class TakesAdapters(RunningEngine, Protocol):
-    """What a running engine has, too, whose adapters can be changed while it runs."""
+    """A running engine whose adapters can be changed while it runs."""
 
     @property
     def has_room(self) -> bool:
-        """Whether another adapter can be put on without a restart."""
+        """Whether another adapter can be attached without a restart."""
 
     async def add_adapter(self, mount: AdapterMount) -> Endpoint:
-        """Put an adapter on; returns the endpoint that has it. Raises `EngineError`, `InputError`, `UsageError`."""
+        """Attach an adapter; returns the endpoint that has it. Raises `EngineError`, `InputError`, `UsageError`."""
 
     async def remove_adapter(self, name: str) -> Endpoint:
-        """Take an adapter off; requests under way finish. Raises `UsageError`."""
+        """Detach an adapter; requests under way finish. Raises `UsageError`."""
 
 
 class Engine(Protocol):
@@ -102,7 +102,7 @@ ENGINES: dict[EngineName, str] = {
 
 
 def load(name: str) -> Engine:
-    """The engine of that name. Raises `UsageError` for a name that is none."""
+    """The engine of that name. Raises `UsageError` for an unknown name."""
     target = ENGINES.get(name)  # type: ignore[call-overload]
     if target is None:
         raise UsageError(f"no engine is called {name!r}", hint=f"engines: {', '.join(ENGINES)}")
@@ -111,12 +111,12 @@ def load(name: str) -> Engine:
 
 
 def check(plan: ServePlan, settings: Settings | None = None) -> None:
-    """Check a plan against its engine; see `Engine.check`. Without `settings` those of the environment count."""
+    """Check a plan against its engine; see `Engine.check`. Without `settings`, those of the environment count."""
     load(plan.engine).check(plan, settings or load_settings())
 
 
 class Session:
-    """A start that has not happened yet: ``async with`` it, or call `start` and later `stop`."""
+    """An engine that is not started yet: ``async with`` it, or call `start` and later `stop`."""
 
     def __init__(self, plan: ServePlan, settings: Settings, *, log_dir: Path, name: str) -> None:
         self.plan = plan
@@ -157,6 +157,6 @@ class Session:
 def start(plan: ServePlan, *, log_dir: Path, name: str, settings: Settings | None = None) -> Session:
     """An engine for `plan`: ``async with start(...) as endpoint``. Logs go to ``log_dir/name.log``.
 
-    Without `settings` those of the environment count.
+    Without `settings`, those of the environment count.
     """
     return Session(plan, settings or load_settings(), log_dir=log_dir, name=name)

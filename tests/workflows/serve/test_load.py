@@ -86,7 +86,7 @@ def test_requests_of_a_file(endpoint, project):
     ("arguments", "message"),
     [
         (["http://127.0.0.1:9"], "nothing answers at"),
-        (["localhost:1"], "is no address"),
+        (["localhost:1"], "is not an address"),
     ],
 )
 def test_mistakes(project, arguments, message):

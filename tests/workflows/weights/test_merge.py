@@ -142,7 +142,7 @@ def test_it_is_served_beside_its_base_under_the_adapters_name(base, adapter, set
     assert [[one.name for one in each.adapters] for each in plans] == [[f"{base.path}:plain"], []]
     assert plans[0].weights_path == base.path
     assert plans[1].weights_path == list_weights(settings)[-1].weights.path != base.path
-    with pytest.raises(UsageError, match="a model of its own, beside no other"):
+    with pytest.raises(UsageError, match="a model of its own, without other"):
         request = plan.ServeRequest(engine="llamacpp")
         plan.pull_and_plan(base.path, request, settings, adapters=[plain, dora])
 

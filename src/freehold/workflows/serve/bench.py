@@ -68,106 +68,106 @@ def bench(
         quantization=quantization,
         options=project.config.serve.options,
     )
-    serve = pull_and_plan(model, request, project.settings)
-    speed = anyio.run(_measure, serve, project, prompt_tokens, completion_tokens)
-    box = probe_machine(project.settings.home)
-    made = MeasuredSpeed(
+    plan = pull_and_plan(model, request, project.settings)
+    speed = anyio.run(_measure, plan, project, prompt_tokens, completion_tokens)
+    machine = probe_machine(project.settings.home)
+    measured = MeasuredSpeed(
         id=speed_id(
-            box, f"{serve.engine} {build_of(project, serve) or ''}", serve.weights_sha256 or serve.model
+            machine, f"{plan.engine} {build_of(project, plan) or ''}", plan.weights_sha256 or plan.model
         ),
-        model=serve.model,
-        engine=serve.engine,
-        weights_sha256=serve.weights_sha256,
-        machine=box.name,
+        model=plan.model,
+        engine=plan.engine,
+        weights_sha256=plan.weights_sha256,
+        machine=machine.name,
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         speed=speed,
-        quantization=quantization_of(project, serve),
-        build=build_of(project, serve),
+        quantization=quantization_of(project, plan),
+        build=build_of(project, plan),
         version=__version__,
     )
     with open_store(project.store_url) as store:
-        store.put(made)
-    return made
+        store.put(measured)
+    return measured
 
 
-def quantization_of(project: Project, serve: ServePlan) -> str | None:
+def quantization_of(project: Project, plan: ServePlan) -> str | None:
     """Which quantization the weights of a plan are, as the store recorded it."""
     for stored in WeightsStore(project.settings.home).list():
-        if serve.weights_sha256 is not None and stored.weights.sha256 == serve.weights_sha256:
+        if plan.weights_sha256 is not None and stored.weights.sha256 == plan.weights_sha256:
             return stored.weights.quantization
     return None
 
 
-def build_of(project: Project, serve: ServePlan) -> Build | None:
+def build_of(project: Project, plan: ServePlan) -> Build | None:
     """``native`` for llama.cpp compiled on this machine, ``wheel`` for the prebuilt library; None elsewhere."""
-    if not serve.engine_kind.tunable:
+    if not plan.engine_kind.tunable:
         return None
-    chosen = serve.options.get("binary")
-    if chosen is not None:
-        return "wheel" if chosen == "library" else "native"
+    binary = plan.options.get("binary")
+    if binary is not None:
+        return "wheel" if binary == "library" else "native"
     return engine_build(project.settings)
 
 
-async def _measure(serve: ServePlan, project: Project, prompt_tokens: int, completion_tokens: int) -> Speed:
+async def _measure(plan: ServePlan, project: Project, prompt_tokens: int, completion_tokens: int) -> Speed:
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     async with (
-        start(serve, log_dir=project.state / "engines", name="bench-model") as endpoint,
+        start(plan, log_dir=project.state / "engines", name="bench-model") as endpoint,
         aiohttp.ClientSession(timeout=timeout) as client,
     ):
-        await _once(
-            client, endpoint, serve.model, _prompt(16, 0), 1
+        await _request(
+            client, endpoint, plan.model, _prompt(16, 0), 1
         )  # the first request pays for what is lazy
-        reads, writes = [], []
+        prefill_rates, decode_rates = [], []
         for number in range(1, ROUNDS + 1):
-            read_seconds, read, _ = await _once(
-                client, endpoint, serve.model, _prompt(prompt_tokens, number), 1
+            seconds_to_read, prompt_tokens_read, _ = await _request(
+                client, endpoint, plan.model, _prompt(prompt_tokens, number), 1
             )
-            reads.append(read / read_seconds)
-            short, _, _ = await _once(client, endpoint, serve.model, _prompt(16, number), 1)
-            long, _, written = await _once(
-                client, endpoint, serve.model, _prompt(16, number + 100), completion_tokens
+            prefill_rates.append(prompt_tokens_read / seconds_to_read)
+            seconds_for_one, _, _ = await _request(client, endpoint, plan.model, _prompt(16, number), 1)
+            seconds_for_all, _, tokens_written = await _request(
+                client, endpoint, plan.model, _prompt(16, number + 100), completion_tokens
             )
-            if written > 1 and long > short:
-                writes.append((written - 1) / (long - short))
-    if not writes:
+            if tokens_written > 1 and seconds_for_all > seconds_for_one:
+                decode_rates.append((tokens_written - 1) / (seconds_for_all - seconds_for_one))
+    if not decode_rates:
         raise UpstreamError(
-            f"{serve.model} wrote too little to time it", hint="try a larger --completion-tokens"
+            f"{plan.model} wrote too little to time it", hint="try a larger --completion-tokens"
         )
     return Speed(
-        prefill_tokens_per_second=(min(reads), max(reads)),
-        decode_tokens_per_second=(min(writes), max(writes)),
-        decode_all_tokens_per_second=(min(writes), max(writes)),
+        prefill_tokens_per_second=(min(prefill_rates), max(prefill_rates)),
+        decode_tokens_per_second=(min(decode_rates), max(decode_rates)),
+        decode_all_tokens_per_second=(min(decode_rates), max(decode_rates)),
         concurrency=1,
         how="measured",
-        basis=f"{ROUNDS} rounds of {prompt_tokens} tokens read and {completion_tokens} written on {serve.engine}",
+        basis=f"{ROUNDS} rounds of {prompt_tokens} tokens read and {completion_tokens} written on {plan.engine}",
     )
 
 
 def _prompt(tokens: int, number: int) -> str:
-    """About so many tokens, different each time so that no prompt cache helps."""
+    """About as many tokens as asked, different each time so that no prompt cache helps."""
     return f"{number} " + " ".join(WORDS[(number * 7 + place) % len(WORDS)] for place in range(tokens))
 
 
-async def _once(
-    client: aiohttp.ClientSession, endpoint: Endpoint, model: str, prompt: str, most: int
+async def _request(
+    client: aiohttp.ClientSession, endpoint: Endpoint, model: str, prompt: str, max_tokens: int
 ) -> tuple[float, int, int]:
     """Seconds, prompt tokens and completion tokens of one request."""
     body: dict[str, Any] = {
         "model": model,
         "messages": [{"role": "user", "content": prompt}],
-        "max_tokens": most,
+        "max_tokens": max_tokens,
         "temperature": 0,
         "ignore_eos": True,
         "cache_prompt": False,
     }
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     try:
         async with client.post(f"{endpoint.base_url}/v1/chat/completions", json=body) as response:
             answer = await response.json()
     except (aiohttp.ClientError, ValueError, TimeoutError) as error:
         raise UpstreamError(f"{endpoint.base_url} did not answer: {error}") from None
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start_time
     usage = answer.get("usage") if isinstance(answer, dict) else None
     if not isinstance(usage, dict) or not isinstance(usage.get("prompt_tokens"), int):
         raise UpstreamError(f"{model} answered without counting its tokens", hint="see the engine's log")

@@ -81,7 +81,7 @@ def choose(
     quantization: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Choice:
-    """The engine that was asked for, or that of the table. Raises `UsageError` for a name that is none."""
+    """The engine that was asked for, or that of the table. Raises `UsageError` for an unknown name."""
     if asked == "auto":
         return by_table(_facts(weights, settings, streams, _bound(adapters, kv_type, quantization, options)))
     names: tuple[EngineName, ...] = ("llamacpp", "vllm", "ollama", "remote", "echo")
@@ -119,7 +119,7 @@ def _bound(
         return f"the KV type {kv_type} is llama.cpp's"
     if options:
         return "options were given, which are those of llama.cpp unless another engine is named"
-    lacking = [mount.name for mount in adapters if not (adapter_folder(mount) / ADAPTER_WEIGHTS).is_file()]
-    if lacking:
-        return f"the adapter {lacking[0]} has no {ADAPTER_WEIGHTS}, which vLLM reads"
+    unreadable = [mount.name for mount in adapters if not (adapter_folder(mount) / ADAPTER_WEIGHTS).is_file()]
+    if unreadable:
+        return f"the adapter {unreadable[0]} has no {ADAPTER_WEIGHTS}, which vLLM reads"
     return None

@@ -15,10 +15,10 @@ from freehold.types.endpoint import Endpoint, ServedModel
 def find_endpoint(url: str, *, api_key_env: str | None = None, name: str = "asked") -> Endpoint:
     """The OpenAI-compatible endpoint at `url` (with or without ``/v1`` or the path of chats) and the models it lists.
 
-    Raises `UsageError` for what is no address and a key that is not set, `UpstreamError` when nothing answers there.
+    Raises `UsageError` for what is not an address and for a key that is not set, `UpstreamError` when nothing answers.
     """
     if not url.startswith(("http://", "https://")):
-        raise UsageError(f"{url!r} is no address", hint="http://127.0.0.1:8420")
+        raise UsageError(f"{url!r} is not an address", hint="http://127.0.0.1:8420")
     base = url.rstrip("/").removesuffix("/chat/completions").removesuffix("/v1")
     if api_key_env and not os.environ.get(api_key_env):
         raise UsageError(

@@ -59,7 +59,7 @@ def remove_vllm(settings: Settings, flavour: str) -> int:
 def install_native(
     settings: Settings, *, log_dir: Path, force: bool = False, progress: Progress
 ) -> NativeBuild:
-    """Build llama.cpp for this CPU, measure it beside the prebuilt library, and use the faster one from now on.
+    """Build llama.cpp for this CPU, measure it next to the prebuilt library, and use the faster one from now on.
 
     Raises `EngineError` when building cannot help this CPU (unless `force`) or does not work out.
     """

@@ -223,7 +223,7 @@ class _ServingHost:
     def _endpoints(self) -> list[Endpoint]:
         """One for each model under a name that stays. Alone: the engine's own address, so that nothing is between
         it and the gateway. Several: the common address, where a request waits until its model is loaded."""
-        found = []
+        endpoints = []
         for name, plan in zip(self._names, self._pool.plans, strict=True):
             loaded = self._pool.endpoint(plan.model)
             if loaded is not None:
@@ -231,7 +231,7 @@ class _ServingHost:
                 if self._alone:
                     return [msgspec.structs.replace(loaded, name=name)]
             names = (plan.model, *(mount.name for mount in plan.adapters))
-            found.append(
+            endpoints.append(
                 Endpoint(
                     name=name,
                     engine=plan.engine,
@@ -242,7 +242,7 @@ class _ServingHost:
                     context_tokens=plan.context_tokens,
                 )
             )
-        return found
+        return endpoints
 
     async def _tend(self, stop: asyncio.Event) -> None:
         """Until `stop`: keep gateway and companion alive, the gateway up to date, and unload idle models."""

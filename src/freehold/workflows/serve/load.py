@@ -66,7 +66,7 @@ def load(
     seconds: float,
     progress: Progress,
 ) -> LoadReport:
-    """Measure, keep the report in the project's store and beside its reports, and return it.
+    """Measure, keep the report in the project's store and next to its reports, and return it.
 
     Raises `UpstreamError` when not a single request was answered, and before the first level when none of three is.
     """
@@ -112,19 +112,19 @@ def load(
     with open_store(project.store_url) as store:
         store.put(report)
         if speed is not None and is_here(endpoint.base_url):
-            box = probe_machine(project.settings.home)
-            made = MeasuredSpeed(
-                id=speed_id(box, "load", model),
+            machine = probe_machine(project.settings.home)
+            measured = MeasuredSpeed(
+                id=speed_id(machine, "load", model),
                 model=model,
                 engine=endpoint.engine,
                 weights_sha256=None,
-                machine=box.name,
+                machine=machine.name,
                 prompt_tokens=round(report.prompt_tokens or 0),
                 completion_tokens=round(report.completion_tokens or 0),
                 speed=speed,
                 version=__version__,
             )
-            store.put(made, made_from=[report.id])
+            store.put(measured, made_from=[report.id])
     return report
 
 
@@ -132,14 +132,14 @@ def speed_of(report: LoadReport) -> Speed | None:
     """The speeds a report shows, for `freehold fit` and `cost`; None unless one stream was among its levels.
 
     At one stream a prompt is read within the time to the first token, and a token written within a gap. For all at
-    once it is the knee: beyond it more requests only wait. Ranges are between the median and the slowest tenth.
+    once it is the knee: above it further requests only wait. Ranges are between the median and the slowest tenth.
     """
-    alone = next((level for level in report.levels if level.streams == 1), None)
+    one_stream = next((level for level in report.levels if level.streams == 1), None)
     knee = next((level for level in report.levels if level.streams == report.knee_streams), None)
-    if alone is None or knee is None or not report.prompt_tokens:
+    if one_stream is None or knee is None or not report.prompt_tokens:
         return None
-    first, gap = alone.ttft_ms, alone.inter_token_ms
-    if not (first.p50 and first.p90 and gap.p50 and gap.p90):
+    first, between_tokens = one_stream.ttft_ms, one_stream.inter_token_ms
+    if not (first.p50 and first.p90 and between_tokens.p50 and between_tokens.p90):
         return None
     all_at_once = knee.completion_tokens_per_second
     return Speed(
@@ -147,7 +147,7 @@ def speed_of(report: LoadReport) -> Speed | None:
             report.prompt_tokens * 1000 / first.p90,
             report.prompt_tokens * 1000 / first.p50,
         ),
-        decode_tokens_per_second=(1000 / gap.p90, 1000 / gap.p50),
+        decode_tokens_per_second=(1000 / between_tokens.p90, 1000 / between_tokens.p50),
         decode_all_tokens_per_second=(all_at_once, all_at_once),
         concurrency=knee.streams,
         how="measured",
@@ -180,14 +180,14 @@ def _machine() -> str:
 def _read(file: Path) -> list[dict[str, Any]]:
     with files.reading(file):
         lines = file.read_bytes().splitlines()
-    found = []
+    requests = []
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                found.append(msgspec.json.decode(line, type=dict[str, Any]))
+                requests.append(msgspec.json.decode(line, type=dict[str, Any]))
             except msgspec.DecodeError as error:
                 raise InputError(f"not a JSON object: {error}", path=str(file), line=number) from None
-    return found
+    return requests
 
 
 def parse_streams(text: str) -> list[int]:

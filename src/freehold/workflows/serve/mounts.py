@@ -30,12 +30,12 @@ def mount(text: str, model: str) -> AdapterMount:
     A folder that `freehold train` made says itself which weights it belongs to. Raises `UsageError` for text
     that is not such a pair, `InputError` for a path that is not there or a damaged manifest.
     """
-    name, equals, place = text.partition("=")
-    if not equals or not name or not place:
+    name, separator, file_name = text.partition("=")
+    if not separator or not name or not file_name:
         raise UsageError(
             f"adapter {text!r} is not NAME=PATH", hint="--adapter support=.freehold/adapters/support"
         )
-    path = Path(place).expanduser()
+    path = Path(file_name).expanduser()
     if not path.exists():
         raise InputError("no such adapter", path=str(path))
     manifest = _manifest(path)

@@ -112,7 +112,7 @@ def plan(
     one the catalog names. Raises `UsageError` for several adapters of which one must be merged, and what
     `Engine.require`, `to_safetensors` and `merged` raise.
     """
-    chosen, why = choice.choose(
+    engine, why = choice.choose(
         request.engine,
         weights,
         settings,
@@ -122,17 +122,17 @@ def plan(
         quantization=request.quantization,
         options=request.options,
     )
-    kind = ENGINE_KINDS[chosen]
+    kind = ENGINE_KINDS[engine]
     if kind.installs_apart:
-        load(chosen).require(request.options, settings)  # before weights are converted for it
+        load(engine).require(request.options, settings)  # before weights are converted for it
         if request.engine == "auto" and progress is not None:
             progress.say(f"{kind.title} serves {weights.model_id}: {why} (--engine llamacpp for the other)")
     weights, mounts = _as_read(weights, adapters, kind, settings, progress)
     options = dict(request.options)
     if kind.takes_template and weights.chat_template is not None:
         options.setdefault("chat_template", weights.chat_template)
-    made = ServePlan(
-        engine=chosen,
+    serve_plan = ServePlan(
+        engine=engine,
         model=name or weights.model_id,
         weights_path=weights.path,
         weights_sha256=weights.sha256,
@@ -144,8 +144,8 @@ def plan(
         options=options,
     )
     if request.tuned:
-        made = as_tuned(made, settings, may_requantize=request.quantization is None)
-    return msgspec.structs.replace(made, memory=room.fit_of(made, settings))
+        serve_plan = as_tuned(serve_plan, settings, may_requantize=request.quantization is None)
+    return msgspec.structs.replace(serve_plan, memory=room.fit_of(serve_plan, settings))
 
 
 def plans(
@@ -159,7 +159,7 @@ def plans(
 ) -> list[ServePlan]:
     """Plans for several models (default: those of ``[serve] models``), each with its adapters (``NAME=PATH``).
 
-    `request` is what ``[serve]`` asks for where nothing else is given. `engine` goes before the engine of ``[serve]``,
+    `request` is what ``[serve]`` asks for where nothing else is given. `engine` overrides the engine of ``[serve]``,
     whose options are left out for another one.
 
     An adapter belongs to the model its NAME begins with (``MODEL:NAME``), else to the first; one that is merged has a
@@ -167,32 +167,32 @@ def plans(
     """
     config = project.config.serve
     request = request or of_config(config)
-    asked = list(models or config.models)
-    if not asked:
+    model_names = list(models or config.models)
+    if not model_names:
         raise UsageError(
             "no model is named", hint='freehold serve MODEL, or [serve] models = ["…"] in freehold.toml'
         )
-    mounts: dict[str, list[AdapterMount]] = {model: [] for model in asked}
+    mounts: dict[str, list[AdapterMount]] = {model: [] for model in model_names}
     for text in adapters:
-        owner = served_under(text, asked)
+        owner = served_under(text, model_names)
         mounts[owner].append(mount(text, owner))
         names = [one.name for one in mounts[owner]]
         if len(set(names)) < len(names):
             raise UsageError(f"two adapters are called {names[-1]}", hint="give each a name of its own")
-    made = []
-    for model in asked:
-        own = msgspec.structs.replace(
+    planned = []
+    for model in model_names:
+        own_request = msgspec.structs.replace(
             request,
             engine=engine or ("auto" if (model == ECHO) != (config.engine == ECHO) else config.engine),
             options=_options(config, model, engine),
         )
-        alone = [one for one in mounts[model] if must_merge(one)]
-        together = [one for one in mounts[model] if one not in alone]
-        made += [
-            pull_and_plan(model, own, project.settings, adapters=group, progress=progress)
-            for group in (together, *([one] for one in alone))
+        to_merge = [one for one in mounts[model] if must_merge(one)]
+        to_attach = [one for one in mounts[model] if one not in to_merge]
+        planned += [
+            pull_and_plan(model, own_request, project.settings, adapters=group, progress=progress)
+            for group in (to_attach, *([one] for one in to_merge))
         ]
-    return made
+    return planned
 
 
 def as_tuned(plan: ServePlan, settings: Settings, *, may_requantize: bool = True) -> ServePlan:
@@ -202,13 +202,15 @@ def as_tuned(plan: ServePlan, settings: Settings, *, may_requantize: bool = True
     """
     if not plan.engine_kind.tunable:
         return plan
-    found = tuning.read(settings.home, plan.model, cores=settings.threads or usable_cores())
-    if found is None:
+    tuning_result = tuning.read(settings.home, plan.model, cores=settings.threads or usable_cores())
+    if tuning_result is None:
         return plan
-    best = found.settings
+    best = tuning_result.settings
     if best.weights_sha256 != plan.weights_sha256:
-        bound = any(mount.base_sha256 not in (None, best.weights_sha256) for mount in plan.adapters)
-        if bound or not may_requantize:
+        has_adapter_of_these = any(
+            mount.base_sha256 not in (None, best.weights_sha256) for mount in plan.adapters
+        )
+        if has_adapter_of_these or not may_requantize:
             return msgspec.structs.replace(plan, options={**_usable(best.options, plan), **plan.options})
         plan = msgspec.structs.replace(
             plan, weights_path=best.weights_path, weights_sha256=best.weights_sha256
@@ -216,7 +218,7 @@ def as_tuned(plan: ServePlan, settings: Settings, *, may_requantize: bool = True
     return msgspec.structs.replace(
         plan,
         threads=plan.threads or best.threads,
-        kv_type=best.kv_type if _leaves_the_cache(plan) else plan.kv_type,
+        kv_type=best.kv_type if _cache_is_free(plan) else plan.kv_type,
         options={**_usable(best.options, plan), **plan.options},
     )
 
@@ -229,14 +231,14 @@ def _as_read(
     progress: Progress | None,
 ) -> tuple[Weights, tuple[AdapterMount, ...]]:
     """Weights and adapters as the engine reads them."""
-    alone = next((one for one in adapters if must_merge(one)), None)
-    if alone is not None and len(adapters) > 1:
+    to_merge = next((one for one in adapters if must_merge(one)), None)
+    if to_merge is not None and len(adapters) > 1:
         raise UsageError(
-            f"{alone.name} is a DoRA adapter, which is served as a model of its own, beside no other adapter",
+            f"{to_merge.name} is a DoRA adapter, which is served as a model of its own, without other adapters",
             hint="freehold serve puts several on one address",
         )
-    if alone is not None:
-        return merged(weights, alone, settings, engine=kind.name, progress=progress), ()
+    if to_merge is not None:
+        return merged(weights, to_merge, settings, engine=kind.name, progress=progress), ()
     if kind.reads == "safetensors":
         weights = to_safetensors(weights, settings, progress=progress)
     return weights, tuple(adapters)
@@ -253,14 +255,14 @@ def _options(config: ServeConfig, model: str, engine: str | None) -> dict[str, A
     return config.options if (model == ECHO) == (config.engine == ECHO) else {}
 
 
-def _leaves_the_cache(plan: ServePlan) -> bool:
-    """Whether no cache of some kind was asked for. What was found of it goes together, and may not even go with a
-    part that was asked for."""
+def _cache_is_free(plan: ServePlan) -> bool:
+    """Whether no kind of cache was asked for. The settings found for it belong together, and may not work with one
+    that was asked for."""
     return plan.kv_type == KV_TYPE and not any(name in plan.options for name in CACHE_OPTIONS)
 
 
-def _usable(found: dict[str, Any], plan: ServePlan) -> dict[str, Any]:
+def _usable(options: dict[str, Any], plan: ServePlan) -> dict[str, Any]:
     """The options found, without those about the cache where another was asked for."""
-    if _leaves_the_cache(plan):
-        return found
-    return {name: value for name, value in found.items() if name not in CACHE_OPTIONS}
+    if _cache_is_free(plan):
+        return options
+    return {name: value for name, value in options.items() if name not in CACHE_OPTIONS}

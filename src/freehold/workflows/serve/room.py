@@ -26,25 +26,26 @@ def advice(plan: ServePlan, settings: Settings) -> str | None:
         return None
     if vllm.has_gpu() and native.binary(settings.home) is None and vllm.find(settings.home) is None:
         return "a GPU is here, and the prebuilt llama.cpp serves from the CPU: freehold engines install vllm"
-    helps = native.can_help()
-    if helps.helps and native.read(settings.home) is None:
+    benefit = native.can_help()
+    if benefit.helps and native.read(settings.home) is None:
         return (
-            f"llama.cpp can be several times as fast here ({helps.reason}): "
+            f"llama.cpp can be several times as fast here ({benefit.reason}): "
             "freehold engines install llamacpp --native"
         )
-    name = quantization_of(Path(plan.weights_path)) if plan.weights_path else ""
-    tuned = tuning.read(settings.home, plan.model, cores=settings.threads or usable_cores())
-    if tuned is None and native.binary(settings.home) is not None and "_K" in name:
+    quantization = quantization_of(Path(plan.weights_path)) if plan.weights_path else ""
+    tuning_result = tuning.read(settings.home, plan.model, cores=settings.threads or usable_cores())
+    if tuning_result is None and native.binary(settings.home) is not None and "_K" in quantization:
         return (
-            f"{name} is slow on a CPU with {', '.join(native.cpu_flags()[:2])}: Q4_0 and Q8_0 are about twice as fast; "
+            f"{quantization} is slow on a CPU with {', '.join(native.cpu_flags()[:2])}: "
+            "Q4_0 and Q8_0 are about twice as fast; "
             f"freehold tune-engine {plan.model} measures it"
         )
     return None
 
 
 def fit_of(plan: ServePlan, settings: Settings) -> Fit | None:
-    """The fit of a plan on this machine; None where the engine holds no GGUF here, or one of an architecture whose
-    cache nobody described: it is served all the same."""
+    """The fit of a plan on this machine; None where the engine reads no GGUF here, or one of an architecture whose
+    cache is not known: it is served all the same."""
     if plan.engine_kind.reads != "gguf" or plan.weights_path is None:
         return None
     mebibytes = read_options(plan.options, LlamaOptions, "llamacpp").prompt_cache_mib
@@ -68,15 +69,15 @@ def learn_memory(plan: ServePlan, bytes: int, why: str, settings: Settings) -> N
     fit = plan.memory
     if fit is None or plan.weights_path is None:
         return
-    already = sum(part.bytes for part in fit.parts if part.name == learned.PART)
-    computed = fit.total_bytes - already
+    learned_bytes = sum(part.bytes for part in fit.parts if part.name == learned.PART)
+    computed_bytes = fit.total_bytes - learned_bytes
     learned.learn(
         settings.home,
         plan.weights_path,
         probe_machine(settings.home),
         plan.kv_type,
-        more_bytes=max(0, bytes - computed),
-        of_bytes=computed,
+        more_bytes=max(0, bytes - computed_bytes),
+        of_bytes=computed_bytes,
         why=why,
         at=now().isoformat(),
     )

@@ -130,5 +130,5 @@ def _warn(plan: ServePlan, progress: Progress) -> None:
     """Say before a load that may take minutes that memory is short."""
     fit = plan.memory
     if fit is not None and fit.headroom_bytes < 0:
-        ways_out = f"; {fit.ways_out[0]}" if fit.ways_out else ""
-        progress.say(f"memory may be short: {plan.model} {fit.reasons[0]}{ways_out}")
+        hint = f"; {fit.ways_out[0]}" if fit.ways_out else ""
+        progress.say(f"memory may be short: {plan.model} {fit.reasons[0]}{hint}")

@@ -18,25 +18,25 @@ from freehold.workflows.serve import servers
 from freehold.workflows.serve.mounts import mount
 
 LOAD_SECONDS = 1800.0
-KNOWN_SECONDS = 10.0
+LISTED_SECONDS = 10.0
 
 
 def status(project: Project, *, port: int | None = None) -> tuple[Served, tuple[ModelStatus, ...]]:
     """The project's running server and its models. Raises `UsageError` when nothing is served."""
-    found = servers.only(project.state / "engines", port=port)
-    return found, _call(found, "GET", "/models")
+    server = servers.only(project.state / "engines", port=port)
+    return server, _call(server, "GET", "/models")
 
 
 def load(project: Project, model: str, *, port: int | None = None) -> tuple[ModelStatus, ...]:
-    """Load a model before anybody asks for it. Raises `EngineError` when it cannot be."""
-    found, models = status(project, port=port)
-    return _call(found, "POST", "/load", ModelBody(model=_model(models, model)))
+    """Load a model before it is asked for. Raises `EngineError` when it cannot be."""
+    server, models = status(project, port=port)
+    return _call(server, "POST", "/load", ModelBody(model=_model(models, model)))
 
 
 def unload(project: Project, model: str, *, port: int | None = None) -> tuple[ModelStatus, ...]:
     """Let a model finish and leave memory; the next request for it loads it again."""
-    found, models = status(project, port=port)
-    return _call(found, "POST", "/unload", ModelBody(model=_model(models, model)))
+    server, models = status(project, port=port)
+    return _call(server, "POST", "/unload", ModelBody(model=_model(models, model)))
 
 
 def add_adapter(
@@ -47,7 +47,7 @@ def add_adapter(
     `model` is the base (default: the one NAME begins with, else the only one). Raises `UsageError`, and
     `EngineError` when it is an adapter for other weights: all stays as it was then.
     """
-    found, models = status(project, port=port)
+    server, models = status(project, port=port)
     if model is None:
         name = text.partition("=")[0]
         owners = [one.model for one in models if name.startswith(f"{one.model}:")]
@@ -57,25 +57,25 @@ def add_adapter(
                 hint=f"--model {models[0].model}, or name it {models[0].model}:{name}",
             )
         model = owners[0] if owners else models[0].model
-    mounted = mount(text, _model(models, model))
-    after = _call(found, "POST", "/adapters", AddBody(model=_model(models, model), mount=mounted))
-    _until_listed(found, mounted.name, wanted=True)
-    return mounted.name, after
+    mounting = mount(text, _model(models, model))
+    changed = _call(server, "POST", "/adapters", AddBody(model=_model(models, model), mount=mounting))
+    _until_listed(server, mounting.name, present=True)
+    return mounting.name, changed
 
 
 def remove_adapter(project: Project, name: str, *, port: int | None = None) -> tuple[ModelStatus, ...]:
     """Serve an adapter no longer; requests for it that are under way finish."""
-    found, models = status(project, port=port)
+    server, models = status(project, port=port)
     known = [adapter for one in models for adapter in one.adapters]
-    meant = [one for one in known if name in (one, one.rpartition(":")[2])]
-    if len(meant) != 1:
+    matching = [one for one in known if name in (one, one.rpartition(":")[2])]
+    if len(matching) != 1:
         raise UsageError(
-            f"{name} names {'no adapter' if not meant else 'several adapters'} served here",
+            f"{name} names {'no adapter' if not matching else 'several adapters'} served here",
             hint=f"served: {', '.join(known) or 'none'}",
         )
-    after = _call(found, "DELETE", f"/adapters/{urllib.parse.quote(meant[0], safe='')}")
-    _until_listed(found, meant[0], wanted=False)
-    return after
+    changed = _call(server, "DELETE", f"/adapters/{urllib.parse.quote(matching[0], safe='')}")
+    _until_listed(server, matching[0], present=False)
+    return changed
 
 
 def _model(models: tuple[ModelStatus, ...], name: str) -> str:
@@ -85,10 +85,10 @@ def _model(models: tuple[ModelStatus, ...], name: str) -> str:
     raise UsageError(f"{name} is not served here", hint=f"served: {', '.join(one.model for one in models)}")
 
 
-def _call(found: Served, method: str, path: str, body: Any = None) -> tuple[ModelStatus, ...]:
+def _call(server: Served, method: str, path: str, body: Any = None) -> tuple[ModelStatus, ...]:
     data = msgspec.json.encode(body) if body is not None else None
-    headers = {"authorization": f"Bearer {found.token}"}
-    status, answer = _request(f"{found.control_url}{PREFIX}{path}", method, data, headers)
+    headers = {"authorization": f"Bearer {server.token}"}
+    status, answer = _request(f"{server.control_url}{PREFIX}{path}", method, data, headers)
     if status != 200:
         try:
             error = json.loads(answer)["error"]
@@ -99,16 +99,16 @@ def _call(found: Served, method: str, path: str, body: Any = None) -> tuple[Mode
     return msgspec.json.decode(answer, type=StatusBody).models
 
 
-def _until_listed(found: Served, name: str, *, wanted: bool) -> None:
-    """Return when the address clients use knows of the change; it is told within half a second."""
-    deadline = time.monotonic() + KNOWN_SECONDS
+def _until_listed(server: Served, name: str, *, present: bool) -> None:
+    """Return when the address that clients use lists the change, which takes up to half a second."""
+    deadline = time.monotonic() + LISTED_SECONDS
     while time.monotonic() < deadline:
-        status, answer = _request(f"{found.url}/v1/models", "GET", None, {})
-        if status != 200:  # it wants a key; it has been told all the same
+        status, answer = _request(f"{server.url}/v1/models", "GET", None, {})
+        if status != 200:  # it wants a key; the change has reached it all the same
             time.sleep(1.0)
             return
         listed = any(one.get("id") == name for one in json.loads(answer).get("data", ()))
-        if listed == wanted:
+        if listed == present:
             return
         time.sleep(0.05)
 

@@ -110,7 +110,7 @@ class EngineTuning:
     def run(self, *, again: bool) -> TuningResult:
         """The steps in turn."""
         request = self.request
-        first = self._first()
+        first = self._present_settings()
         build = native.binary(self.home)
         self._request_id = content_id(
             [
@@ -132,8 +132,8 @@ class EngineTuning:
             best = self._step(name, [best, *tuning.small_steps(best, cores=self.cores)[name]])
         best = self._step("guessing ahead", [best, *tuning.speculations(best)], loaded=True)
         # For the sum of all steps, both ends next to each other: ratios of different minutes do not multiply.
-        pair = self._measured("all steps", [first, best]) if best != first else []
-        found = TuningResult(
+        ends = self._measured("all steps", [first, best]) if best != first else []
+        result = TuningResult(
             id=self.id,
             model=self.plan.model,
             cpu=native.cpu_name(),
@@ -142,16 +142,16 @@ class EngineTuning:
             completion_tokens=request.size.completion_tokens,
             settings=best,
             trials=tuple(self.trials),
-            speedup=pair[0].seconds / pair[1].seconds if pair else 1.0,
+            speedup=ends[0].seconds / ends[1].seconds if ends else 1.0,
             at=now().isoformat(),
             version=__version__,
             workload=self.workload.about,
             load_average=load_average(),
         )
-        tuning.write(self.home, found)
-        return found
+        tuning.write(self.home, result)
+        return result
 
-    def _first(self) -> LlamaSettings:
+    def _present_settings(self) -> LlamaSettings:
         assert self.plan.weights_path is not None and self.plan.weights_sha256 is not None
         weights = self._stored(self.plan.weights_sha256)
         return LlamaSettings(
@@ -164,21 +164,21 @@ class EngineTuning:
     def _stored(self, sha256: str) -> Weights | None:
         return next((one.weights for one in self.store.list() if one.weights.sha256 == sha256), None)
 
-    def _quantized(self, first: LlamaSettings, wanted: Sequence[str]) -> list[LlamaSettings]:
+    def _quantized(self, first: LlamaSettings, names: Sequence[str]) -> list[LlamaSettings]:
         """Other quantizations of this model: those in the store, and those llama-quantize can write."""
-        here = [one.weights for one in self.store.list() if one.weights.model_id == self.plan.model]
-        by_name = {one.quantization: one for one in here if one.format == "gguf"}
-        program = native.quantize(self.home)
-        source = requantize.best_source(here)
-        found = []
-        for name in dict.fromkeys(wanted):
+        stored = [one.weights for one in self.store.list() if one.weights.model_id == self.plan.model]
+        by_name = {one.quantization: one for one in stored if one.format == "gguf"}
+        quantizer = native.quantize(self.home)
+        source = requantize.best_source(stored)
+        settings = []
+        for name in dict.fromkeys(names):
             if name == first.quantization:
                 continue
             weights = by_name.get(name)
-            if weights is None and program is not None and source is not None:
-                weights = requantize.requantize(program, source, name, self.store, self.progress)
+            if weights is None and quantizer is not None and source is not None:
+                weights = requantize.requantize(quantizer, source, name, self.store, self.progress)
             if weights is not None and weights.path is not None:
-                found.append(
+                settings.append(
                     msgspec.structs.replace(
                         first,
                         quantization=name,
@@ -186,12 +186,12 @@ class EngineTuning:
                         weights_sha256=weights.sha256,
                     )
                 )
-        if program is None and len(found) < len(wanted) - 1:
+        if quantizer is None and len(settings) < len(names) - 1:
             self.progress.say(
                 "only quantizations that are here are compared; freehold engines install llamacpp --native "
                 "brings the program that writes others"
             )
-        return found
+        return settings
 
     def _step(self, name: str, ways: list[LlamaSettings], *, loaded: bool = False) -> LlamaSettings:
         """Measure the ways of a step that were not measured yet; the best of them."""
@@ -201,36 +201,38 @@ class EngineTuning:
         best = tuning.choose(trials, agreement=self.request.agree)
         for trial in trials:
             self.trials.remove(trial)
-        kept = [msgspec.structs.replace(trial, taken=place == best) for place, trial in enumerate(trials)]
-        self.trials += kept
+        marked = [msgspec.structs.replace(trial, taken=number == best) for number, trial in enumerate(trials)]
+        self.trials += marked
         tuning.write_partial(self.home, self.id, self._request_id, self.trials)
-        return kept[best].settings
+        return marked[best].settings
 
     def _measured(self, name: str, ways: list[LlamaSettings], *, loaded: bool = False) -> list[Trial]:
-        known = [next((t for t in self.trials if t.step == name and t.settings == way), None) for way in ways]
-        found = [trial for trial in known if trial is not None]
-        if len(found) == len(ways):
-            return found
+        earlier = [
+            next((t for t in self.trials if t.step == name and t.settings == way), None) for way in ways
+        ]
+        complete = [trial for trial in earlier if trial is not None]
+        if len(complete) == len(ways):
+            return complete
         # Ways are compared within one run only, so a step that was cut short is measured whole again.
         self.trials = [trial for trial in self.trials if trial.step != name]
         self.progress.step(f"measure {name}", note=", ".join(way.describe(ways[0]) for way in ways[1:]))
-        fresh = self._loaded(name, ways) if loaded else self._alone(name, ways)
-        self.trials += fresh
+        measured = self._at_several_streams(name, ways) if loaded else self._at_one_stream(name, ways)
+        self.trials += measured
         tuning.write_partial(self.home, self.id, self._request_id, self.trials)
-        return fresh
+        return measured
 
-    def _alone(self, name: str, ways: list[LlamaSettings]) -> list[Trial]:
+    def _at_one_stream(self, name: str, ways: list[LlamaSettings]) -> list[Trial]:
         """At one stream. The first way is in every group, and the others are put relative to it."""
-        most = self._at_once(ways[0])
+        at_once = self._most_at_once(ways[0])
         trials: list[Trial] = []
         done = 0
-        for start in range(1, len(ways), most - 1):
-            group = [ways[0], *ways[start : start + most - 1]]
+        for start in range(1, len(ways), at_once - 1):
+            group = [ways[0], *ways[start : start + at_once - 1]]
 
             def tell(now: int, total: int, before: int = done, size: int = len(group)) -> None:
                 self.progress.update(before + now / total * size, len(ways) + 1, unit="ways")
 
-            speeds = self._ask(
+            speeds = self._run(
                 measure_interleaved,
                 [self._plan(way) for way in group],
                 log_dir=self.log_dir,
@@ -241,14 +243,14 @@ class EngineTuning:
             seconds = [tuning.request_seconds(speed, **self.request.size._asdict()) for speed in speeds]
             if not trials:
                 trials.append(Trial(step=name, settings=ways[0], seconds=seconds[0], speed=speeds[0]))
-            for way, speed, took in list(zip(group, speeds, seconds, strict=True))[1:]:
+            for way, speed, measured_seconds in list(zip(group, speeds, seconds, strict=True))[1:]:
                 trials.append(
                     Trial(
                         step=name,
                         settings=way,
-                        seconds=took * trials[0].seconds / seconds[0],
+                        seconds=measured_seconds * trials[0].seconds / seconds[0],
                         speed=speed,
-                        agreement=self._agreement(way, ways[0], took < seconds[0]),
+                        agreement=self._agreement(way, ways[0], measured_seconds < seconds[0]),
                     )
                 )
             done += len(group)
@@ -263,19 +265,19 @@ class EngineTuning:
         if arithmetic(way) == arithmetic(first) or not faster:
             return None
         if self._reference is None:
-            self._reference = self._ask(
-                agreement.next_tokens, self._plan(self._first()), log_dir=self.log_dir
+            self._reference = self._run(
+                agreement.next_tokens, self._plan(self._present_settings()), log_dir=self.log_dir
             )
-        tokens = self._ask(agreement.next_tokens, self._plan(way), log_dir=self.log_dir)
+        tokens = self._run(agreement.next_tokens, self._plan(way), log_dir=self.log_dir)
         return agreement.agreement(self._reference, tokens)
 
-    def _loaded(self, name: str, ways: list[LlamaSettings]) -> list[Trial]:
+    def _at_several_streams(self, name: str, ways: list[LlamaSettings]) -> list[Trial]:
         """At several streams with real requests: the rate at which they are answered."""
         plans = [
             msgspec.structs.replace(self._plan(way), parallel=self.request.parallel, context_tokens=2048)
             for way in ways
         ]
-        rates = self._ask(
+        rates = self._run(
             drive_interleaved,
             plans,
             self.workload,
@@ -304,14 +306,14 @@ class EngineTuning:
             options={**self.plan.options, **way.options},
         )
 
-    def _at_once(self, way: LlamaSettings) -> int:
+    def _most_at_once(self, way: LlamaSettings) -> int:
         """How many engines fit next to each other: weights twice (some are repacked) and a quarter for the rest."""
         size = Path(way.weights_path).stat().st_size
         room = probe_machine(self.home).available_memory_bytes
         return max(2, min(MOST_AT_ONCE, int(room / (2.25 * size + (256 << 20)))))
 
     @staticmethod
-    def _ask(work: Callable[..., Awaitable[Result]], *arguments: Any, **named: Any) -> Result:
+    def _run(work: Callable[..., Awaitable[Result]], *arguments: Any, **named: Any) -> Result:
         async def run() -> Result:
             return await work(*arguments, **named)
 

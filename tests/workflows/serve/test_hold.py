@@ -1,0 +1,107 @@
+"""Engines that are held: where they answer, what is loaded first, what runs next to them."""
+
+import json
+import threading
+import urllib.request
+
+import msgspec
+import pytest
+from tests.workflows.serve.holding import echo, hold_while
+
+from freehold.errors import PortInUseError, UsageError
+from freehold.gateway.config import GatewayConfig
+from freehold.gateway.serve import free_port
+from freehold.workflows.serve import served, servers
+from freehold.workflows.serve.hold import Sharing
+
+
+def models_at(url):
+    with urllib.request.urlopen(f"{url}/v1/models") as reply:
+        return [row["id"] for row in json.loads(reply.read())["data"]]
+
+
+def test_one_engine_answers_itself_at_its_own_port(tmp_path):
+    port, seen = free_port(), []
+
+    def use(at):
+        seen.append((at.url, at.models, models_at(at.url), servers.live(tmp_path)))
+
+    hold_while(use, [echo(port=port)], tmp_path)
+    assert seen == [(f"http://127.0.0.1:{port}", ("echo",), ["echo"], [])], "there is nothing to control"
+
+
+def test_several_engines_answer_at_the_first_ones_port_and_leave_a_file(tmp_path):
+    port, seen = free_port(), []
+
+    def use(at):
+        (server,) = servers.live(tmp_path)
+        (file,) = tmp_path.glob("serving-*.json")
+        seen.append((at.url, at.models, sorted(models_at(at.url)), server.url, file.stat().st_mode & 0o777))
+
+    hold_while(use, [echo(port=port), echo("other")], tmp_path)
+    url = f"http://127.0.0.1:{port}"
+    assert seen == [(url, ("echo", "other"), ["echo", "other"], url, 0o600)]
+    assert servers.live(tmp_path) == [] and not list(tmp_path.glob("serving-*.json"))
+
+
+@pytest.mark.parametrize(
+    ("sharing", "loaded"),
+    [
+        (Sharing(), []),
+        (Sharing(pinned=("b",)), ["b"]),
+        (Sharing(preload=("a", "b")), ["a", "b"]),
+    ],
+)
+def test_pinned_and_preloaded_models_are_loaded_first(empty_project, sharing, loaded):
+    seen = []
+
+    def use(at):
+        seen.extend(served.status(empty_project)[1])
+
+    hold_while(use, [echo("a"), echo("b"), echo("c")], empty_project.state / "engines", sharing=sharing)
+    assert [one.model for one in seen if one.state == "ready"] == loaded
+    assert [one.model for one in seen if one.pinned] == list(sharing.pinned)
+
+
+@pytest.mark.parametrize(("sharing", "pinned"), [(Sharing(idle_seconds=60), False), (Sharing(), True)])
+def test_one_model_is_pinned_unless_it_may_be_idle(empty_project, sharing, pinned):
+    seen = []
+    config = GatewayConfig(endpoints=(), host="127.0.0.1", port=free_port())
+
+    def use(at):
+        seen.extend(served.status(empty_project)[1])
+
+    hold_while(use, [echo()], empty_project.state / "engines", config, sharing=sharing)
+    assert [one.pinned for one in seen] == [pinned]
+
+
+def test_a_companion_is_started_tended_and_stopped(tmp_path):
+    calls, tended = [], threading.Event()
+
+    class Recorded:
+        def __init__(self, logs):
+            calls.append(logs)
+
+        def tend(self):
+            tended.set()
+
+        def stop(self):
+            calls.append("stop")
+
+    hold_while(lambda at: tended.wait(20), [echo()], tmp_path, companion=Recorded)
+    assert tended.is_set() and calls == [tmp_path, "stop"]
+
+
+def test_what_cannot_be_held_is_told(tmp_path):
+    with pytest.raises(UsageError, match="unknown option nothing"):
+        hold_while(print, [echo(), msgspec.structs.replace(echo("b"), options={"nothing": 1})], tmp_path,
+                   sharing=Sharing(preload=("b",)))  # fmt: skip
+    port, errors = free_port(), []
+
+    def again(at):
+        with pytest.raises(PortInUseError) as caught:
+            hold_while(print, [echo()], tmp_path, GatewayConfig(endpoints=(), host="127.0.0.1", port=port))
+        errors.append(caught.value)
+
+    hold_while(again, [echo(port=port)], tmp_path)
+    assert str(port) in errors[0].message

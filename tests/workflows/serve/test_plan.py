@@ -1,0 +1,115 @@
+"""Plans: what weights and adapters bring into them."""
+
+import json
+
+import msgspec
+import pytest
+
+from freehold.errors import UsageError
+from freehold.types.endpoint import AdapterMount
+from freehold.workflows.project import open_project
+from freehold.workflows.serve import plan
+
+
+def planned(weights, settings, **options):
+    return plan.plan(weights, plan.ServeRequest(engine="llamacpp", options=options), settings)
+
+
+def test_weights_without_a_template_bring_the_catalogs(base, settings):
+    bare = msgspec.structs.replace(base, chat_template="{{ messages }}")
+    assert planned(bare, settings).options == {"chat_template": "{{ messages }}"}
+    asked = planned(bare, settings, chat_template="mine")
+    assert asked.options["chat_template"] == "mine", "what was asked for wins"
+    assert planned(base, settings).options == {}
+    assert planned(base, settings).weights_sha256 == "a" * 64
+
+
+def test_the_table_of_the_project_is_what_nobody_says_otherwise(tmp_path, monkeypatch):
+    (tmp_path / "freehold.toml").write_text(
+        '[app]\nname = "a"\n[serve]\nengine = "vllm"\nparallel = 16\ncontext_tokens = 512\n'
+        "options = { compile = true }\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr(plan, "pull_and_plan", lambda model, request, settings, **_: asked.append(request))
+    project = open_project()
+    plan.plans(project, ["org/m"])
+    plan.plans(project, ["org/m"], plan.ServeRequest(parallel=2, context_tokens=64), engine="llamacpp")
+    plan.plans(project, ["echo"])
+    assert [(one.engine, one.parallel, one.context_tokens, one.options) for one in asked] == [
+        ("vllm", 16, 512, {"compile": True}),
+        ("llamacpp", 2, 64, {}),  # options of another engine are left out
+        ("auto", 16, 512, {}),
+    ]
+
+
+def test_two_adapters_have_two_names(empty_project, tmp_path):
+    (tmp_path / "x.gguf").write_bytes(b"")
+    with pytest.raises(UsageError, match="two adapters are called echo:shop"):
+        plan.plans(empty_project, ["echo"], adapters=[f"shop={tmp_path / 'x.gguf'}"] * 2)
+
+
+def test_without_a_model_there_is_nothing_to_plan(empty_project):
+    with pytest.raises(UsageError, match="no model is named"):
+        plan.plans(empty_project, [])
+
+
+@pytest.mark.parametrize(
+    ("model", "engine", "by_name"),
+    [
+        ("echo", "auto", True),
+        ("echo", "llamacpp", True),
+        ("llama3.2", "ollama", True),
+        ("gpt-4o", "remote", True),
+        ("org/m", "echo", True),
+        ("org/m", "auto", False),
+        ("org/m", "llamacpp", False),
+        ("org/m", "vllm", False),
+        ("org/m", "nothing", False),
+    ],
+)
+def test_which_engines_are_asked_for_a_model_by_name(model, engine, by_name):
+    assert plan.names_its_models(model, engine) == by_name
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "engine"),
+    [("llama3.2", "ollama", "ollama"), ("gpt-4o", "remote", "remote"), ("echo", "llamacpp", "echo")],
+)
+def test_an_engine_that_keeps_its_models_is_planned_by_name(model, asked, engine, settings):
+    mount = AdapterMount(name=f"{model}:a", path="a.gguf")
+    request = plan.ServeRequest(engine=asked, context_tokens=64, parallel=2, options={"keep": True})
+    made = plan.pull_and_plan(model, request, settings, adapters=[mount])
+    assert (made.engine, made.model, made.adapters) == (engine, model, (mount,))
+    assert (made.context_tokens, made.parallel, made.options) == (64, 2, {"keep": True})
+    assert made.weights_path is made.weights_sha256 is made.memory is None
+    assert not list(settings.home.glob("weights/*/*")), "nothing is fetched"
+
+
+def test_a_plan_carries_its_memory_which_does_not_decide_what_it_is(tiny, settings):
+    request = plan.ServeRequest(engine="llamacpp", context_tokens=128, parallel=2)
+    made = plan.plan(tiny, request, settings)
+    assert made.memory is not None and made.memory_bytes == made.memory.total_bytes > tiny.bytes
+    assert made.memory.workload.concurrency == 2 and made.memory.workload.context_tokens == 128
+    assert made.identity.memory is None and made.identity.memory_bytes == 0
+    assert made.key == msgspec.structs.replace(made, memory=None, port=99).key
+    longer = plan.plan(tiny, msgspec.structs.replace(request, context_tokens=1024), settings)
+    assert longer.memory_bytes > made.memory_bytes and longer.key != made.key
+
+
+def test_weights_are_served_under_another_name(tiny, settings):
+    made = plan.plan(tiny, plan.ServeRequest(engine="llamacpp"), settings, name="app")
+    assert (made.model, made.weights_sha256) == ("app", tiny.sha256)
+
+
+def test_a_dora_adapter_next_to_another_is_refused(tiny, settings, tmp_path):
+    folder = tmp_path / "dora"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "use_dora": True}))
+    dora = AdapterMount(name="m:dora", path=str(folder))
+    plain = AdapterMount(name="m:plain", path=str(tmp_path / "plain.gguf"))
+    request = plan.ServeRequest(engine="llamacpp")
+    for adapters in ([plain, dora], [dora, plain]):
+        with pytest.raises(UsageError, match="m:dora is a DoRA adapter"):
+            plan.plan(tiny, request, settings, adapters=adapters)
+    assert plan.plan(tiny, request, settings, adapters=[plain]).adapters == (plain,)
