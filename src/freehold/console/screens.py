@@ -14,11 +14,11 @@ from freehold.workflows.project import Project
 from freehold.workflows.tell.views.rollout import overview
 
 
-class View(Protocol):
+class ScreenView(Protocol):
     """Makes a screen's record from what the store holds. It looks and never acts."""
 
     def __call__(self, project: Project, store: Store, *, at: datetime, window_s: float) -> Record:
         """What there is to see at a time, looking `window_s` seconds back."""
 
 
-SCREENS: dict[str, View] = {"rollout": overview}
+SCREENS: dict[str, ScreenView] = {"rollout": overview}
