@@ -11,7 +11,11 @@ def test_mistakes(refused, freehold, traffic, monkeypatch):
     refused("train", message="no dataset", hint="freehold dataset build")
     freehold("dataset", "build")
     refused(
-        "train", "--dataset", "zz", message="no dataset has an id starting with zz", hint="known: support"
+        "train",
+        "--dataset",
+        "zz",
+        message="no dataset has an id starting with zz",
+        hint="freehold dataset list shows them",
     )
     refused(
         "train", "--base", "org/gone", message="weights of org/gone are not here", hint="FREEHOLD_OFFLINE"
