@@ -6,7 +6,6 @@ from click.testing import CliRunner
 from freehold.cli.journey.init import command
 from freehold.errors import ConfigError, InputError, UsageError
 from freehold.types.config import DataConfig, parse
-from freehold.workflows.journey.drafting import context_for, guess_scorer
 from freehold.workflows.journey.init import Wish, draft
 
 
@@ -101,21 +100,3 @@ def test_the_command_says_what_is_left(tmp_path):
     assert "[incumbent]: the files name no model" in result.output
     as_json = CliRunner().invoke(command, [str(path), "--dir", str(tmp_path), "--replace", "--json"])
     assert json.loads(as_json.output)["seen"][0]["rejected"] == 1
-
-
-@pytest.mark.parametrize(
-    ("answers", "scorer"),
-    [
-        (['{"a": 1, "b": 2}', '{"a": 3}'], "json_fields"),
-        (['[{"function": {"name": "f", "arguments": "{}"}}]'] * 3, "tool_call"),
-        (["4", "5.5", "-1"], "numeric"),
-        (["yes", "no"] * 9, "label"),
-        ([f"a long story number {n}" for n in range(20)], "exact"),
-    ],
-)
-def test_scorers_are_guessed_from_the_answers(answers, scorer):
-    assert guess_scorer(answers).scorer == scorer
-
-
-def test_a_context_holds_the_longest_request():
-    assert [context_for(n) for n in (10, 960, 961, 10_000, 10**6)] == [1024, 1024, 2048, 16384, 16384]
