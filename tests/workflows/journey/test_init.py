@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from freehold.cli.journey.init import command
 from freehold.errors import ConfigError, InputError, UsageError
 from freehold.types.config import DataConfig, parse
-from freehold.workflows.journey.init import Wish, draft
+from freehold.workflows.journey.init import DraftRequest, draft
 
 
 def chat(text, answer, **more):
@@ -36,7 +36,7 @@ def test_what_the_log_tells_is_written(tmp_path):
             for n in range(60)
         ],
     )
-    drafted = draft(Wish(folder=tmp_path, files=(path,)))
+    drafted = draft(DraftRequest(folder=tmp_path, files=(path,)))
     text = (tmp_path / "freehold.toml").read_text()
     config = parse(text)
     assert config.incumbent.model == drafted.incumbent == "gpt-4o"
@@ -50,14 +50,14 @@ def test_what_the_log_tells_is_written(tmp_path):
 def test_columns_that_were_named_stay_named(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("frage,klasse\n" + "".join(f"frage {n},{n % 3}\n" for n in range(30)))
-    draft(Wish(folder=tmp_path, files=(path,), data=DataConfig(input="frage", label="klasse")))
+    draft(DraftRequest(folder=tmp_path, files=(path,), data=DataConfig(input="frage", label="klasse")))
     config = parse((tmp_path / "freehold.toml").read_text())
     assert (config.data.input, config.data.label, config.task.scorer) == ("frage", "klasse", "numeric")
     assert config.incumbent is None
 
 
 def test_without_a_log_it_starts_with_the_gateway(tmp_path):
-    drafted = draft(Wish(folder=tmp_path / "new", incumbent="gpt-4o-2024-08-06"))
+    drafted = draft(DraftRequest(folder=tmp_path / "new", incumbent="gpt-4o-2024-08-06"))
     assert parse((tmp_path / "new/freehold.toml").read_text()).incumbent.model == "gpt-4o-2024-08-06"
     assert any("freehold up" in line for line in drafted.open)
 
@@ -65,22 +65,22 @@ def test_without_a_log_it_starts_with_the_gateway(tmp_path):
 def test_nothing_is_overwritten_unless_asked(tmp_path):
     (tmp_path / "freehold.toml").write_text("mine")
     with pytest.raises(UsageError, match="is there already"):
-        draft(Wish(folder=tmp_path))
+        draft(DraftRequest(folder=tmp_path))
     assert (tmp_path / "freehold.toml").read_text() == "mine"
-    draft(Wish(folder=tmp_path, replace=True))
+    draft(DraftRequest(folder=tmp_path, replace=True))
     assert "mine" not in (tmp_path / "freehold.toml").read_text()
 
 
 def test_a_file_of_rejects_only_names_the_first(tmp_path):
     path = log(tmp_path / "t.jsonl", [chat("a", "")] * 3)
     with pytest.raises(InputError, match="no record could be used; line 1"):
-        draft(Wish(folder=tmp_path, files=(path,)))
+        draft(DraftRequest(folder=tmp_path, files=(path,)))
     assert not (tmp_path / "freehold.toml").exists()
 
 
 @pytest.mark.parametrize("name", ['a "b" \\ ü', "line\nbreak", "\x7f"])
 def test_odd_names_survive(tmp_path, name):
-    draft(Wish(folder=tmp_path, name=name, incumbent=name, candidates=(name,)))
+    draft(DraftRequest(folder=tmp_path, name=name, incumbent=name, candidates=(name,)))
     config = parse((tmp_path / "freehold.toml").read_text())
     assert (config.app.name, config.incumbent.model, config.candidates.models) == (name, name, (name,))
 
@@ -88,7 +88,7 @@ def test_odd_names_survive(tmp_path, name):
 def test_what_makes_no_valid_file_is_not_written(tmp_path):
     path = log(tmp_path / "t.jsonl", [chat("a", "b")] * 3)
     with pytest.raises(ConfigError):
-        draft(Wish(folder=tmp_path, files=(path,), data=DataConfig(answers="nonsense")))
+        draft(DraftRequest(folder=tmp_path, files=(path,), data=DataConfig(answers="nonsense")))
     assert not (tmp_path / "freehold.toml").exists()
 
 

@@ -10,7 +10,7 @@ from freehold.types.config import parse
 from freehold.workflows.incumbent.fine_tunes import FineTune
 from freehold.workflows.journey import rescue_config
 from freehold.workflows.journey.drafting import MODEL
-from freehold.workflows.journey.rescue_config import Wish, config_text, dollars, estimate
+from freehold.workflows.journey.rescue_config import RescueRequest, config_text, dollars, estimate
 
 EACH = Decimal("0.001")
 """What a request costs where the price is known."""
@@ -40,15 +40,15 @@ def priced(monkeypatch):
 
 
 def asked(folder, **changes):
-    return Wish(**{"folder": folder, "api_key_env": "KEY", **changes})
+    return RescueRequest(**{"folder": folder, "api_key_env": "KEY", **changes})
 
 
-def written(wish, file, *, tune=None, held_out=None):
-    return parse(config_text(wish, tune, file, held_out))
+def written(request, file, *, tune=None, held_out=None):
+    return parse(config_text(request, tune, file, held_out))
 
 
 def test_the_file_says_how_it_is_scored_and_how_much_room_it_takes(tmp_path, file):
-    config = written(Wish(folder=tmp_path), file)
+    config = written(RescueRequest(folder=tmp_path), file)
     assert (config.task.scorer, config.task.max_tokens, config.data.answers) == ("label", 16, "gold")
     assert (config.data.files, config.data.held_out_files) == (("train.jsonl",), ())
     assert (config.train.batch_size, config.train.max_tokens, config.serve.context_tokens) == (8, 1024, 1024)
@@ -96,7 +96,7 @@ def test_a_file_without_an_answer_is_refused(tmp_path):
     path = tmp_path / "questions.jsonl"
     path.write_text('{"messages": [{"role": "user", "content": "hello"}]}\n')
     with pytest.raises(InputError, match="no record with messages and an answer"):
-        written(Wish(folder=tmp_path), path)
+        written(RescueRequest(folder=tmp_path), path)
 
 
 def test_an_estimate_counts_requests_and_tokens():
