@@ -27,6 +27,13 @@ ENGLISH = {
 """Patterns of sentences over which a native reader trips, in either case. US is a country, and us.NAME a region."""
 
 
+OTHERS_WORDS = {
+    "OWN_MARK": "users write it in lineage files",
+    "TEXTS": "samples of what a model reads",
+}
+"""Constants that quote others, each with its reason."""
+
+
 def identifiers(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -38,9 +45,11 @@ def identifiers(tree):
 
 
 def readable(node):
-    """The nodes below one, without the arguments of `re.compile`: patterns of other people's words."""
+    """The nodes below one, without others' words: the arguments of `re.compile` and `OTHERS_WORDS`."""
     yield node
-    if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "re.compile"):
+    pattern = isinstance(node, ast.Call) and ast.unparse(node.func) == "re.compile"
+    quoted = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in OTHERS_WORDS
+    if not (pattern or quoted):
         for child in ast.iter_child_nodes(node):
             yield from readable(child)
 
@@ -114,3 +123,13 @@ def test_identifiers_use_the_glossary(path):
 
 def test_file_names_use_the_glossary():
     assert not [path for path in SOURCE.rglob("*") if BANNED.search(path.name)]
+
+
+def test_constants_that_quote_others_are_there():
+    assigned = {
+        ast.unparse(node.targets[0])
+        for file in source_files()
+        for node in file.tree.body
+        if isinstance(node, ast.Assign)
+    }
+    assert OTHERS_WORDS.keys() <= assigned

@@ -31,7 +31,7 @@ def test_ancestors_of_a_release_come_before_it_and_once():
 
 def test_an_unknown_model_stays_without_a_licence():
     (found,) = sources({"kind": "base", "model": "nobody/knows-this"})
-    assert ids(found) == [] and not found.ours
+    assert ids(found) == [] and not found.own
 
 
 @pytest.mark.parametrize("model", ["ours", "our own logs", "in-house data"])
@@ -39,7 +39,7 @@ def test_what_is_ours_needs_no_licence(model):
     found = sources(
         {"kind": "base", "model": "Qwen/Qwen2.5-0.5B-Instruct"}, {"kind": "trained_on", "model": model}
     )
-    assert found[-1].ours and ids(found[-1]) == []
+    assert found[-1].own and ids(found[-1]) == []
 
 
 def test_a_declared_licence_is_taken_where_the_model_is_unknown():

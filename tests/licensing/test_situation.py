@@ -34,7 +34,7 @@ def situation(*ancestors, **use):
 
 def ancestor(kind, license=LICENSE, release=None):
     licenses = () if license is None else (license,)
-    return Ancestor(LineageEdge(kind=kind, model=f"org/{kind}"), licenses, release, ours=license is None)
+    return Ancestor(LineageEdge(kind=kind, model=f"org/{kind}"), licenses, release, own=license is None)
 
 
 @pytest.mark.parametrize(

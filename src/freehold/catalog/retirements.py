@@ -16,6 +16,8 @@ Platform = Literal["openai", "anthropic", "google", "azure", "vertex", "bedrock"
 STALE_DAYS = 45
 """Rows read longer ago than this are called stale: vendors announce two to six months ahead and move dates."""
 
+_BEDROCK = re.compile(r"(?:bedrock/)?(?:(?:us|eu|apac|global)\.)?anthropic\.(.+?)(?:-v\d+(?::\d+)?)?")
+
 
 class Retirement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One `[[retirements]]` table. `aliases` are names that point to the model today; `fine_tunes` says what
@@ -71,10 +73,7 @@ def plain_id(model_id: str) -> tuple[str, Platform | None]:
     tuned = re.fullmatch(r"ft:([^:]+).*", name)
     if tuned:
         return tuned.group(1), "openai"
-    bedrock = re.fullmatch(
-        r"(?:bedrock/)?(?:(?:us|eu|apac|global)\.)?anthropic\.(.+?)(?:-v\d+(?::\d+)?)?", name
-    )
-    if bedrock:
+    if bedrock := _BEDROCK.fullmatch(name):
         return bedrock.group(1), "bedrock"
     if "@" in name:
         return name.replace("@", "-"), "vertex"
@@ -102,7 +101,7 @@ def find(model_id: str, platform: Platform | None = None) -> tuple[Retirement, .
 
 def retirement_of(model_id: str) -> Retirement | None:
     """The announced end of a model where it is served (its maker's own API unless the id says otherwise); None
-    where none is known, which is no promise. A fine-tune ends with its base only where the vendor says so."""
+    where none is known, which promises nothing. A fine-tune ends with its base only where the vendor says so."""
     found = find(model_id)
     if model_id.strip().startswith("ft:"):
         found = tuple(row for row in found if row.fine_tunes)

@@ -272,7 +272,7 @@ class SupervisedProcess:
     def _trim_log(self) -> None:
         """Set aside what a running child has written beyond the size of a log. It goes on in the same file, now empty:
         it appends, wherever the end is."""
-        with contextlib.suppress(OSError):  # a log that cannot be trimmed is no reason to stop
+        with contextlib.suppress(OSError):  # a log that cannot be trimmed is not a reason to stop
             if self.log.stat().st_size > LOG_BYTES:
                 shutil.copyfile(self.log, self.log.with_suffix(".1.log"))
                 os.truncate(self.log, 0)

@@ -70,8 +70,8 @@ def annex_text(ruling: Ruling, licenses: dict[str, License]) -> str:
         parts.append(
             f"## {name}, {duty.section}\n\n"
             f"You must not use {duty.model or 'the model'}, or anything derived from it, for what the use "
-            f"restrictions of the {name} forbid. This provision is enforceable against you. You must place "
-            "whoever you pass the model or access to it on to under the same provision and tell them of it.\n\n"
+            f"restrictions of the {name} forbid. This provision is enforceable against you. You must put "
+            "everyone to whom you pass the model, or access to it, under the same provision, and tell them of it.\n\n"
             f"Why: {duty.text}."
         )
         bars = [

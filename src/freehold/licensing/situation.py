@@ -56,12 +56,13 @@ NOT_LICENSEES: frozenset[Mode] = frozenset({"end_user_of_product", "receive_inte
 
 
 class Ancestor(NamedTuple):
-    """What the catalog knows about one ancestor. No licences and not `ours` means unknown."""
+    """What the catalog knows about one ancestor. No licences and not `own` means unknown."""
 
     edge: LineageEdge
     licenses: tuple[License, ...]
     release: Release | None
-    ours: bool
+    own: bool
+    """The user's own artefact, which has no licence of another party."""
     note: str | None = None
     confidence: str = "text"
 

@@ -1,7 +1,7 @@
 """Unscored pairs: how many, on which side, and how bad they could be.
 
-An answer in the wrong form, a refusal or a timeout is a score of `lo`, not an unscored item. Unscored is
-only what is no model's doing: a grader that crashed, a lost connection, a missing label.
+An answer in the wrong form, a refusal or a timeout is a score of `lo`, not an unscored item. Only
+what no model caused is unscored: a grader that crashed, a lost connection, a missing label.
 """
 
 from __future__ import annotations

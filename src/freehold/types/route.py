@@ -32,7 +32,7 @@ class Guard(Record, frozen=True, kw_only=True):
 
 
 class Limits(Record, frozen=True, kw_only=True):
-    """What an API key or a route may use; None is no limit. Shared by all workers on one store.
+    """What an API key or a route may use; None means unlimited. Shared by all workers on one store.
 
     `wait_ms` is how long a request may queue for a free place of `concurrency` before it gets a 429.
     `usd_per_day` and `usd_per_month` (calendar days and months, UTC) cap what is spent at endpoints that cost

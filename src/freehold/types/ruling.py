@@ -14,6 +14,10 @@ EdgeKind = Literal[
 ]
 
 
+OWN_MARK = "(ours)"
+"""What the `model` of the user's own artefact begins with, in lineage files too."""
+
+
 class LineageEdge(Record, frozen=True, kw_only=True):
     """One ancestor and how it got in.
 

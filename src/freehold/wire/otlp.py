@@ -1,7 +1,7 @@
 """A trace as an OpenTelemetry span with the attributes of the GenAI semantic conventions (1.37 and later).
 
 A span per request, as OTLP's JSON encoding spells it. Content (messages, tools) is an opt-in of the conventions, and
-here too. Attributes of our own begin with ``freehold.``.
+here too. Attributes that the conventions lack begin with ``freehold.``.
 
 Source: opentelemetry.io, "Semantic conventions for generative client AI spans"; OTLP 1.x, JSON encoding.
 """
@@ -161,7 +161,7 @@ def _trouble(trace: Trace) -> str | None:
 
 
 def _maker(model: str) -> str:
-    """The conventions' name of who makes a model, as far as the model's name tells; else our own."""
+    """The conventions' name of who makes a model, as far as the model's name tells; else ``freehold``."""
     name = model.lower().removeprefix("ft:")
     for prefix, maker in (
         ("gpt-", "openai"),

@@ -6,8 +6,7 @@ from click.testing import CliRunner
 from freehold.cli.journey.init import command
 from freehold.errors import ConfigError, InputError, UsageError
 from freehold.types.config import DataConfig, parse
-from freehold.workflows.journey.drafting import context_for, guess_scorer
-from freehold.workflows.journey.init import Wish, draft
+from freehold.workflows.journey.init import DraftRequest, draft
 
 
 def chat(text, answer, **more):
@@ -37,7 +36,7 @@ def test_what_the_log_tells_is_written(tmp_path):
             for n in range(60)
         ],
     )
-    drafted = draft(Wish(folder=tmp_path, files=(path,)))
+    drafted = draft(DraftRequest(folder=tmp_path, files=(path,)))
     text = (tmp_path / "freehold.toml").read_text()
     config = parse(text)
     assert config.incumbent.model == drafted.incumbent == "gpt-4o"
@@ -51,14 +50,14 @@ def test_what_the_log_tells_is_written(tmp_path):
 def test_columns_that_were_named_stay_named(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("frage,klasse\n" + "".join(f"frage {n},{n % 3}\n" for n in range(30)))
-    draft(Wish(folder=tmp_path, files=(path,), data=DataConfig(input="frage", label="klasse")))
+    draft(DraftRequest(folder=tmp_path, files=(path,), data=DataConfig(input="frage", label="klasse")))
     config = parse((tmp_path / "freehold.toml").read_text())
     assert (config.data.input, config.data.label, config.task.scorer) == ("frage", "klasse", "numeric")
     assert config.incumbent is None
 
 
 def test_without_a_log_it_starts_with_the_gateway(tmp_path):
-    drafted = draft(Wish(folder=tmp_path / "new", incumbent="gpt-4o-2024-08-06"))
+    drafted = draft(DraftRequest(folder=tmp_path / "new", incumbent="gpt-4o-2024-08-06"))
     assert parse((tmp_path / "new/freehold.toml").read_text()).incumbent.model == "gpt-4o-2024-08-06"
     assert any("freehold up" in line for line in drafted.open)
 
@@ -66,22 +65,22 @@ def test_without_a_log_it_starts_with_the_gateway(tmp_path):
 def test_nothing_is_overwritten_unless_asked(tmp_path):
     (tmp_path / "freehold.toml").write_text("mine")
     with pytest.raises(UsageError, match="is there already"):
-        draft(Wish(folder=tmp_path))
+        draft(DraftRequest(folder=tmp_path))
     assert (tmp_path / "freehold.toml").read_text() == "mine"
-    draft(Wish(folder=tmp_path, replace=True))
+    draft(DraftRequest(folder=tmp_path, replace=True))
     assert "mine" not in (tmp_path / "freehold.toml").read_text()
 
 
 def test_a_file_of_rejects_only_names_the_first(tmp_path):
     path = log(tmp_path / "t.jsonl", [chat("a", "")] * 3)
     with pytest.raises(InputError, match="no record could be used; line 1"):
-        draft(Wish(folder=tmp_path, files=(path,)))
+        draft(DraftRequest(folder=tmp_path, files=(path,)))
     assert not (tmp_path / "freehold.toml").exists()
 
 
 @pytest.mark.parametrize("name", ['a "b" \\ ü', "line\nbreak", "\x7f"])
 def test_odd_names_survive(tmp_path, name):
-    draft(Wish(folder=tmp_path, name=name, incumbent=name, candidates=(name,)))
+    draft(DraftRequest(folder=tmp_path, name=name, incumbent=name, candidates=(name,)))
     config = parse((tmp_path / "freehold.toml").read_text())
     assert (config.app.name, config.incumbent.model, config.candidates.models) == (name, name, (name,))
 
@@ -89,7 +88,7 @@ def test_odd_names_survive(tmp_path, name):
 def test_what_makes_no_valid_file_is_not_written(tmp_path):
     path = log(tmp_path / "t.jsonl", [chat("a", "b")] * 3)
     with pytest.raises(ConfigError):
-        draft(Wish(folder=tmp_path, files=(path,), data=DataConfig(answers="nonsense")))
+        draft(DraftRequest(folder=tmp_path, files=(path,), data=DataConfig(answers="nonsense")))
     assert not (tmp_path / "freehold.toml").exists()
 
 
@@ -101,21 +100,3 @@ def test_the_command_says_what_is_left(tmp_path):
     assert "[incumbent]: the files name no model" in result.output
     as_json = CliRunner().invoke(command, [str(path), "--dir", str(tmp_path), "--replace", "--json"])
     assert json.loads(as_json.output)["seen"][0]["rejected"] == 1
-
-
-@pytest.mark.parametrize(
-    ("answers", "scorer"),
-    [
-        (['{"a": 1, "b": 2}', '{"a": 3}'], "json_fields"),
-        (['[{"function": {"name": "f", "arguments": "{}"}}]'] * 3, "tool_call"),
-        (["4", "5.5", "-1"], "numeric"),
-        (["yes", "no"] * 9, "label"),
-        ([f"a long story number {n}" for n in range(20)], "exact"),
-    ],
-)
-def test_scorers_are_guessed_from_the_answers(answers, scorer):
-    assert guess_scorer(answers).scorer == scorer
-
-
-def test_a_context_holds_the_longest_request():
-    assert [context_for(n) for n in (10, 960, 961, 10_000, 10**6)] == [1024, 1024, 2048, 16384, 16384]

@@ -1,10 +1,10 @@
 """The whole journey, rehearsed on the shipped fake in seconds; the bad inputs a person will bring."""
 
-import json
 from pathlib import Path
 
 import msgspec
 import pytest
+from tests.workflows.journey.rehearsal import Told, project
 
 from freehold.errors import ConfigError, FreeholdError, InputError, UsageError
 from freehold.store import open_store
@@ -12,57 +12,6 @@ from freehold.types.progress import Silent
 from freehold.types.report import Report
 from freehold.workflows.journey.migrate import migrate
 from freehold.workflows.project import open_project
-
-MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
-CONFIG = """
-[app]
-name = "inbox"
-[incumbent]
-model = "rented-1"
-[use]
-mode = "internal"
-commercial = true
-[data]
-files = ["traffic.jsonl"]
-format = "jsonl"
-input = "message"
-label = "gold"
-incumbent = "incumbent"
-held_out = 0.5
-[task]
-scorer = "label"
-margin = {margin}
-[candidates]
-models = ["{model}"]
-[serve]
-engine = "echo"
-[serve.options]
-in_process = true
-rules = [{{ contains = "refund", answer = "refund" }}, {{ contains = "lamp", answer = "{lamp}" }}]
-"""
-
-
-class Told(Silent):
-    def __init__(self):
-        self.steps = []
-
-    def step(self, name, *, note=""):
-        self.steps.append((name, note))
-
-
-def project(tmp_path, *, lamp="lamp", model=MODEL, margin=0.1, rows=400):
-    (tmp_path / "freehold.toml").write_text(CONFIG.format(lamp=lamp, model=model, margin=margin))
-    with (tmp_path / "traffic.jsonl").open("w") as file:
-        for number in range(rows):
-            gold = ("refund", "lamp")[number % 2]
-            row = {
-                "message": f"number {number} about a {gold}",
-                "gold": gold,
-                "incumbent": "lamp" if number % 50 == 0 else gold,
-                "conversation_id": f"c{number}",
-            }
-            file.write(json.dumps(row) + "\n")
-    return open_project(tmp_path / "freehold.toml")
 
 
 def test_a_good_candidate_is_promoted_and_everything_is_written(tmp_path):

@@ -13,7 +13,7 @@ from freehold.errors import InputError, UsageError
 from freehold.types.config import parse
 from freehold.types.progress import Silent
 from freehold.workflows.journey import rescue
-from freehold.workflows.journey.rescue_config import Wish
+from freehold.workflows.journey.rescue_config import RescueRequest
 
 LABELS = ("refund", "lamp")
 
@@ -49,13 +49,13 @@ def rehearsed(path):
 
 
 def test_from_the_file_alone_the_candidate_is_measured(tmp_path):
-    wish = Wish(folder=tmp_path / "out", file=training_file(tmp_path / "train.jsonl"))
-    project, ready = rescue.begin(wish, progress=Silent())
+    request = RescueRequest(folder=tmp_path / "out", file=training_file(tmp_path / "train.jsonl"))
+    project, ready = rescue.begin(request, progress=Silent())
     assert ready.asking is None
     assert ready.scorer == "label"
     assert ready.samples["held_out"] + ready.samples["train"] + ready.samples["validation"] == 300
     rehearsed(tmp_path / "out" / "freehold.toml")
-    project, ready = rescue.begin(wish, progress=Silent())
+    project, ready = rescue.begin(request, progress=Silent())
     migration = rescue.finish(project, progress=Silent())
     (candidate,) = migration.report.candidates
     assert candidate.comparison is None
@@ -69,22 +69,24 @@ def test_a_file_the_fine_tune_has_not_seen_is_the_whole_proof(tmp_path):
     unseen.write_bytes(
         b"".join(training_file(tmp_path / "more.jsonl", 330).read_bytes().splitlines(True)[300:])
     )
-    wish = Wish(folder=tmp_path / "out", file=training_file(tmp_path / "train.jsonl"), held_out=unseen)
-    _, ready = rescue.begin(wish, progress=Silent())
+    request = RescueRequest(
+        folder=tmp_path / "out", file=training_file(tmp_path / "train.jsonl"), held_out=unseen
+    )
+    _, ready = rescue.begin(request, progress=Silent())
     assert ready.samples["held_out"] == 30
     assert ready.samples["train"] + ready.samples["validation"] == 300
 
 
 def test_with_a_key_the_file_is_fetched_and_answers_are_frozen_within_the_budget(api, tmp_path):
     api.files["file-train"] = training_file(tmp_path / "train.jsonl").read_bytes()
-    wish = Wish(folder=tmp_path / "out", base_url=api.url, api_key_env=KEY, budget_usd=Decimal(5))
-    project, ready = rescue.begin(wish, progress=Silent())
+    request = RescueRequest(folder=tmp_path / "out", base_url=api.url, api_key_env=KEY, budget_usd=Decimal(5))
+    project, ready = rescue.begin(request, progress=Silent())
     assert not api.asked
     assert ready.model == MODEL
     assert ready.asking.requests == ready.samples["held_out"]
     assert Decimal(0) < ready.asking.cost_usd < Decimal(5)
     rehearsed(tmp_path / "out" / "freehold.toml")
-    project, ready = rescue.begin(wish, progress=Silent())
+    project, ready = rescue.begin(request, progress=Silent())
     frozen = rescue.freeze_answers(project, ready, repeats=1, budget_usd=Decimal(5), progress=Silent())
     assert frozen.answered == len(api.asked) == ready.asking.requests
     assert {body["model"] for body in api.asked} == {MODEL}
@@ -93,7 +95,7 @@ def test_with_a_key_the_file_is_fetched_and_answers_are_frozen_within_the_budget
     assert candidate.comparison.incumbent_mean == candidate.comparison.candidate_mean == 1.0
     assert any("has seen their answers" in note for note in migration.report.notes)
     asked = len(api.asked)
-    project, ready = rescue.begin(wish, progress=Silent())
+    project, ready = rescue.begin(request, progress=Silent())
     assert (ready.asking, ready.why_not_asked) == (None, "its answers are frozen already")
     assert rescue.freeze_answers(project, ready, repeats=1, budget_usd=None, progress=Silent()) is None
     assert len(api.asked) == asked
@@ -101,38 +103,44 @@ def test_with_a_key_the_file_is_fetched_and_answers_are_frozen_within_the_budget
 
 def test_a_small_budget_means_fewer_samples(api, tmp_path):
     path = training_file(tmp_path / "train.jsonl")
-    wish = Wish(folder=tmp_path / "a", file=path, base_url=api.url, api_key_env=KEY)
-    whole = rescue.begin(wish, progress=Silent())[1].asking
+    request = RescueRequest(folder=tmp_path / "a", file=path, base_url=api.url, api_key_env=KEY)
+    whole = rescue.begin(request, progress=Silent())[1].asking
     part = rescue.begin(
-        wish._replace(folder=tmp_path / "b", budget_usd=whole.cost_usd / 3), progress=Silent()
+        request._replace(folder=tmp_path / "b", budget_usd=whole.cost_usd / 3), progress=Silent()
     )[1].asking
     assert part.cost_usd <= whole.cost_usd / 3
     assert whole.requests / 4 < part.requests < whole.requests / 2
     with pytest.raises(UsageError, match="the budget is") as caught:
-        rescue.begin(wish._replace(folder=tmp_path / "a", budget_usd=whole.cost_usd / 3), progress=Silent())
+        rescue.begin(
+            request._replace(folder=tmp_path / "a", budget_usd=whole.cost_usd / 3), progress=Silent()
+        )
     assert "held_out_limit" in caught.value.hint
     with pytest.raises(UsageError, match="one answer costs about"):
-        rescue.begin(wish._replace(folder=tmp_path / "c", budget_usd=Decimal("1e-9")), progress=Silent())
+        rescue.begin(request._replace(folder=tmp_path / "c", budget_usd=Decimal("1e-9")), progress=Silent())
 
 
 def test_what_cannot_be_rescued_is_said_before_anything_is_written(api, tmp_path):
     empty = tmp_path / "empty.jsonl"
     empty.write_text('{"messages": []}\n')
     with pytest.raises(InputError, match="no record with messages"):
-        rescue.begin(Wish(folder=tmp_path / "out", file=empty), progress=Silent())
+        rescue.begin(RescueRequest(folder=tmp_path / "out", file=empty), progress=Silent())
     with pytest.raises(InputError, match="no such file"):
-        rescue.begin(Wish(folder=tmp_path / "out", file=tmp_path / "nowhere"), progress=Silent())
+        rescue.begin(RescueRequest(folder=tmp_path / "out", file=tmp_path / "nowhere"), progress=Silent())
     with pytest.raises(UsageError, match="which fine-tuning file"):
-        rescue.begin(Wish(folder=tmp_path / "out"), progress=Silent())
+        rescue.begin(RescueRequest(folder=tmp_path / "out"), progress=Silent())
     api.jobs.append(job(OTHER))
     with pytest.raises(UsageError, match="2 fine-tuned models; which one"):
-        rescue.begin(Wish(folder=tmp_path / "out", base_url=api.url, api_key_env=KEY), progress=Silent())
+        rescue.begin(
+            RescueRequest(folder=tmp_path / "out", base_url=api.url, api_key_env=KEY), progress=Silent()
+        )
     assert not (tmp_path / "out").exists()
 
 
 def test_names_with_quotes_survive_the_written_file(tmp_path):
     folder = tmp_path / 'a "b" \\ ü'
-    rescue.begin(Wish(folder=folder, file=training_file(tmp_path / "train.jsonl")), progress=Silent())
+    rescue.begin(
+        RescueRequest(folder=folder, file=training_file(tmp_path / "train.jsonl")), progress=Silent()
+    )
     assert parse((folder / "freehold.toml").read_text()).app.name == 'a "b" \\ ü'
 
 

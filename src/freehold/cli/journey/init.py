@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @click.option("--replace", is_flag=True, help="Overwrite a freehold.toml that is already there.")
 @json_option
 def command(
-    kind: str | None, asked: str | None, label: str | None, answers: str | None, as_json: bool, **wish: Any
+    kind: str | None, asked: str | None, label: str | None, answers: str | None, as_json: bool, **request: Any
 ) -> None:
     """Write a first freehold.toml from what your traffic log tells: format, model, scorer, sizes.
 
@@ -51,10 +51,10 @@ def command(
       freehold init train.csv --held-out test.csv --input text --label category
       freehold init --incumbent gpt-4o-2024-08-06
     """
-    from freehold.workflows.journey.init import Wish, draft
+    from freehold.workflows.journey.init import DraftRequest, draft
 
     given = stated({"format": kind, "input": asked, "label": label, "answers": answers})
-    drafted = draft(Wish(data=DataConfig(**given), **wish))
+    drafted = draft(DraftRequest(data=DataConfig(**given), **request))
     if as_json:
         print_json(drafted)
         return

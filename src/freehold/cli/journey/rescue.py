@@ -84,14 +84,14 @@ def command(only_list: bool, yes: bool, prepare: bool, serve: bool, as_json: boo
     """
     from freehold.cli.progress import progress
     from freehold.workflows.journey import rescue as workflow
-    from freehold.workflows.journey.rescue_config import Wish
+    from freehold.workflows.journey.rescue_config import RescueRequest
 
     if only_list:
         _list(asked["base_url"], asked["api_key_env"], as_json=as_json)
         return
-    wish = Wish(**asked)
+    request = RescueRequest(**asked)
     with progress() as bar:
-        project, ready = workflow.begin(wish, progress=bar)
+        project, ready = workflow.begin(request, progress=bar)
     _tell(ready)
     if prepare:
         if as_json:
@@ -101,7 +101,7 @@ def command(only_list: bool, yes: bool, prepare: bool, serve: bool, as_json: boo
         return
     # --budget-usd is consent as long as the price is known to be under it, which `begin` has checked.
     agreed = yes or (
-        wish.budget_usd is not None and ready.asking is not None and ready.asking.cost_usd is not None
+        request.budget_usd is not None and ready.asking is not None and ready.asking.cost_usd is not None
     )
     if ready.asking is not None and not agreed:
         if not sys.stdin.isatty():
@@ -113,7 +113,7 @@ def command(only_list: bool, yes: bool, prepare: bool, serve: bool, as_json: boo
 
     with progress() as bar:
         workflow.freeze_answers(
-            project, ready, repeats=wish.repeats, budget_usd=wish.budget_usd, progress=bar
+            project, ready, repeats=request.repeats, budget_usd=request.budget_usd, progress=bar
         )
     migration = run(project, fresh=False, serve=serve, as_json=as_json, journey=workflow.finish)
     sys.exit(migration.exit_code)

@@ -22,7 +22,7 @@ class Relicensing:
         claims = [
             (
                 ancestor.edge.claimed_license,
-                ancestor.ours or ancestor.edge.model == situation.use.derivative_name,
+                ancestor.own or ancestor.edge.model == situation.use.derivative_name,
             )
             for ancestor in situation.ancestors
             if ancestor.edge.claimed_license
@@ -33,7 +33,7 @@ class Relicensing:
             clause = next((c for c in layer.license.clauses if isinstance(c, RelicenseClause)), None)
             if clause is not None and layer.derivative and layer.modified and "copies" in situation.events:
                 yield reason(self, layer, clause, clause.text)
-        for claim, ours in claims:
+        for claim, own in claims:
             for layer in situation.layers:
                 if layer.relation == "data" or not layer.derivative or layer.license.permissive:
                     continue
@@ -45,7 +45,7 @@ class Relicensing:
                 text = f"tag '{claim}' over {layer.license.name}: {clause.text}"
                 yield reason(self, layer, clause, text)
                 yield Assumption(f"drift: the tag '{claim}' does not lift {layer.license.name}")
-                if ours and not clause.may_relicense and "copies" in situation.events:
+                if own and not clause.may_relicense and "copies" in situation.events:
                     yield Violation("relicensing", text)
                     yield from _dropped(layer, situation, text)
 

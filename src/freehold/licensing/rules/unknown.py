@@ -24,7 +24,7 @@ class UnknownLicense:
             model = ancestor.edge.model
             if ancestor.note is not None:
                 yield Assumption(f"{model}: {ancestor.note}")
-            if ancestor.ours or ancestor.licenses:
+            if ancestor.own or ancestor.licenses:
                 if ancestor.confidence == "secondary":
                     yield Assumption(
                         f"{model}: its licence is known from secondary sources only; "

@@ -197,7 +197,7 @@ def backward(
 ) -> None:
     """Gradients of query, key and value, put into zeros `into`.
 
-    Its nine arguments are autograd's: the gradient, the three inputs, what `forward` saved and what it was called with.
+    Autograd fixes its parameters: the gradient, the three inputs, what `forward` saved and what it was called with.
     """
     native = _native(query, key, value)
     left = iter(kept)
@@ -293,7 +293,7 @@ def _native_backward(
     scale: float,
     into: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
 ) -> None:
-    """`backward` of one group by freehold's own loops; its arguments are those of `backward`, for this group."""
+    """`backward` of one group by freehold's own loops. Autograd fixes its parameters, as those of `backward`."""
     kv, length = key.shape[1], group.at.shape[1]
     part = _gather(native, grad, group, 0, kv, real=True)
     _scatter(native, torch.bmm(probabilities.transpose(1, 2), part), group, prefix, into[2])

@@ -78,7 +78,7 @@ class CandidateRunner:
         lineage = lineage_of(candidate.model, bench.dataset) if trains else None
         ruling = bench.steps.run(
             f"ruling:{candidate.key}",
-            f"{candidate.short_name}: may we use it?",
+            f"{candidate.short_name}: is this use allowed?",
             [candidate.model, use, lineage, __version__],
             Ruling,
             lambda: rule_for_model(candidate.model, use, lineage=lineage),

@@ -30,7 +30,7 @@ def example_folder() -> Path:
 def prepare(folder: Path) -> Path:
     """Copy the example into `folder` unless it is there already; returns the path of its `freehold.toml`.
 
-    Files somebody changed there are left alone, so that a person can try things. Raises `StorageError`.
+    Files that were changed there are left alone, so that a person can try things. Raises `StorageError`.
     """
     source = example_folder()
     with files.writing(

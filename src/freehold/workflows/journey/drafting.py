@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
-"""The candidate where nobody named one."""
+"""The candidate where none is named."""
 CHARACTERS_PER_TOKEN = 3.0
 """Few on purpose (English has about four), so that an estimate is rather too high than too low."""
 _LONGEST_CONTEXT = 16384
@@ -82,7 +82,7 @@ def answer_tokens(longest: int) -> int:
 
 
 def name_of(folder: Path) -> str:
-    """The application's name where nobody gave one: its folder's."""
+    """The application's name where none is given: its folder's."""
     return folder.resolve().name or "app"
 
 

@@ -37,8 +37,8 @@ _MOST_KINDS = 20
 _NEARLY_ALL = 0.95
 
 
-class Wish(NamedTuple):
-    """What somebody said. What is None is guessed from the files."""
+class DraftRequest(NamedTuple):
+    """What the drafted file should say. What is None is guessed from the files."""
 
     folder: Path
     files: tuple[Path, ...] = ()
@@ -119,23 +119,23 @@ class _Told:
         ][:5]
 
 
-def draft(wish: Wish) -> Draft:
-    """Write `freehold.toml` into `wish.folder`.
+def draft(request: DraftRequest) -> Draft:
+    """Write `freehold.toml` into `request.folder`.
 
     Raises `UsageError` when there is one already, `InputError` for a file nothing can be read from, `ConfigError` when
     what was asked for does not make a valid file (nothing is written then), `StorageError` when it cannot be written.
     """
-    target = wish.folder / CONFIG_NAME
-    if target.exists() and not wish.replace:
-        raise UsageError(f"{target} is there already", hint="change it, or write it anew with --replace")
+    target = request.folder / CONFIG_NAME
+    if target.exists() and not request.replace:
+        raise UsageError(f"{target} is there already", hint="change it, or overwrite it with --replace")
     told = _Told()
-    seen = tuple(_look(path, wish.data, told) for path in (*wish.files, *wish.held_out))
-    incumbent = wish.incumbent or next(iter(dict(told.models.most_common(1))), None)
-    guess = _guess(wish, told)
-    text = _text(wish, told, incumbent, guess)
+    seen = tuple(_look(path, request.data, told) for path in (*request.files, *request.held_out))
+    incumbent = request.incumbent or next(iter(dict(told.models.most_common(1))), None)
+    guess = _guess(request, told)
+    text = _text(request, told, incumbent, guess)
     parse(text, path=str(target))
     with files.writing(f"{target}: cannot be written", hint="choose another folder with --dir"):
-        wish.folder.mkdir(parents=True, exist_ok=True)
+        request.folder.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
     return Draft(
         path=str(target),
@@ -143,7 +143,7 @@ def draft(wish: Wish) -> Draft:
         incumbent=incumbent,
         scorer=guess.scorer if guess else None,
         scorer_why=guess.why if guess else None,
-        open=tuple(_open(wish, told, incumbent)),
+        open=tuple(_open(request, told, incumbent)),
     )
 
 
@@ -177,52 +177,52 @@ def _look(path: Path, data: DataConfig, told: _Told) -> Seen:
     )
 
 
-def _guess(wish: Wish, told: _Told) -> Guess | None:
-    if wish.scorer is not None:
-        return Guess(wish.scorer, {}, "as you said")
+def _guess(request: DraftRequest, told: _Told) -> Guess | None:
+    if request.scorer is not None:
+        return Guess(request.scorer, {}, "as you said")
     return guess_scorer(told.answers) if told.answers else None
 
 
-def _open(wish: Wish, told: _Told, incumbent: str | None) -> list[str]:
+def _open(request: DraftRequest, told: _Told, incumbent: str | None) -> list[str]:
     """What is left to say, in words."""
     left = []
     if incumbent is None:
         left.append("[incumbent]: the files name no model; which one do you pay for?")
-    elif len(told.models) > 1 and wish.incumbent is None:
+    elif len(told.models) > 1 and request.incumbent is None:
         others = ", ".join(f"{name} ({count:,})" for name, count in told.models.most_common(4)[1:])
         left.append(f"[incumbent]: the files also name {others}")
-    if not wish.files:
+    if not request.files:
         left.append("[data]: no traffic yet; freehold up --capture patterns records it")
     elif not told.gold:
         left.append(
             "[data]: no record says what is right, so a candidate is measured by how often it answers as the recorded "
             'answer; answers = "gold" if those are right, or add a field for what is'
         )
-    if wish.files and not told.instructed and wish.data.system is None:
+    if request.files and not told.instructed and request.data.system is None:
         left.append("[data] system: the records carry no instruction; add the one your application sends")
     left.append("[use]: who you are decides what a licence allows; freehold license init asks")
     left.append("[task] margin: the largest drop you accept; decide it before you look")
     return left
 
 
-def _text(wish: Wish, told: _Told, incumbent: str | None, guess: Guess | None) -> str:
+def _text(request: DraftRequest, told: _Told, incumbent: str | None, guess: Guess | None) -> str:
     lines = [
         "# Written by freehold init. It is yours now: every setting is explained in docs/reference/freehold-toml.md.",
         "",
         "[app]",
-        f"name = {quoted(wish.name or name_of(wish.folder))}",
+        f"name = {quoted(request.name or name_of(request.folder))}",
         "",
         *_incumbent_lines(incumbent),
         "",
         "[use]   # what you do with the model; the licence ruling follows from it (freehold license init)",
         "commercial = true",
         "",
-        *_data_lines(wish),
+        *_data_lines(request),
         "",
         *_task_lines(told, guess),
         "",
         "[candidates]",
-        f"models = [{', '.join(map(quoted, wish.candidates or (MODEL,)))}]   # freehold assess ranks others",
+        f"models = [{', '.join(map(quoted, request.candidates or (MODEL,)))}]   # freehold assess ranks others",
         "",
     ]
     if told.answers:
@@ -249,17 +249,17 @@ def _incumbent_lines(incumbent: str | None) -> list[str]:
     ]
 
 
-def _data_lines(wish: Wish) -> list[str]:
-    if not wish.files:
+def _data_lines(request: DraftRequest) -> list[str]:
+    if not request.files:
         return ["[data]", 'files = []   # e.g. ["traffic.jsonl"]']
 
     def listed(files: Sequence[Path]) -> str:
-        return f"[{', '.join(quoted(place(file, wish.folder)) for file in files)}]"
+        return f"[{', '.join(quoted(place(file, request.folder)) for file in files)}]"
 
-    lines = ["[data]", f"files = {listed(wish.files)}"]
-    if wish.held_out:
-        lines.append(f"held_out_files = {listed(wish.held_out)}   # never trained on")
-    given: dict[str, Any] = msgspec.to_builtins(wish.data)
+    lines = ["[data]", f"files = {listed(request.files)}"]
+    if request.held_out:
+        lines.append(f"held_out_files = {listed(request.held_out)}   # never trained on")
+    given: dict[str, Any] = msgspec.to_builtins(request.data)
     lines += [
         f"{key} = {quoted(str(given[key]))}"
         for key in ("format", "input", "label", "incumbent", "answers", "system")

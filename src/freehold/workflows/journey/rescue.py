@@ -27,7 +27,7 @@ from freehold.workflows.journey.migrate import Migration, migrate, prepare
 from freehold.workflows.journey.rescue_config import (
     REQUEST_TOKENS,
     Asking,
-    Wish,
+    RescueRequest,
     config_text,
     dollars,
     estimate,
@@ -56,35 +56,35 @@ class Rescue(Record, frozen=True, kw_only=True):
     why_not_asked: str | None = None
 
 
-def begin(wish: Wish, *, progress: Progress) -> tuple[Project, Rescue]:
+def begin(request: RescueRequest, *, progress: Progress) -> tuple[Project, Rescue]:
     """Write `freehold.toml` (one that is there is used as it is), import, build the dataset, count the cost.
 
     Raises `UsageError`, `InputError`, `UpstreamError` and `StorageError`, each with the way out; nothing has been
     paid for then.
     """
-    path = wish.folder / CONFIG_NAME
+    path = request.folder / CONFIG_NAME
     tune: FineTune | None = None
     if path.exists():
         progress.say(f"{path} is there and used as it is")
     else:
-        tune = _choose(wish, progress) if wish.api_key_env else None
-        file, held_out = _files(wish, tune, progress)
-        _write(path, config_text(wish, tune, file, held_out))
+        tune = _choose(request, progress) if request.api_key_env else None
+        file, held_out = _files(request, tune, progress)
+        _write(path, config_text(request, tune, file, held_out))
     project = open_project(path, must_exist=True)
     dataset = prepare(project, progress=progress)
-    return project, _described(project, dataset, wish, path, tune)
+    return project, _described(project, dataset, request, path, tune)
 
 
-def _choose(wish: Wish, progress: Progress) -> FineTune:
+def _choose(request: RescueRequest, progress: Progress) -> FineTune:
     """The fine-tune that is meant, from the account's list."""
-    assert wish.api_key_env is not None
+    assert request.api_key_env is not None
     progress.step("ask which fine-tuned models there are")
-    found = Account(wish.base_url, wish.api_key_env).fine_tunes()
+    found = Account(request.base_url, request.api_key_env).fine_tunes()
     for one in found:
         progress.say(describe(one))
-    if wish.model is not None:
-        named = next((one for one in found if one.model == wish.model), None)
-        return named or FineTune(model=wish.model, base=wish.model, answers=True)
+    if request.model is not None:
+        named = next((one for one in found if one.model == request.model), None)
+        return named or FineTune(model=request.model, base=request.model, answers=True)
     if len(found) == 1:
         return found[0]
     if not found:
@@ -106,20 +106,20 @@ def describe(one: FineTune) -> str:
     return f"{one.model}: {when}{left}" + ("" if one.answers else "; not listed any more")
 
 
-def _files(wish: Wish, tune: FineTune | None, progress: Progress) -> tuple[Path, Path | None]:
+def _files(request: RescueRequest, tune: FineTune | None, progress: Progress) -> tuple[Path, Path | None]:
     """The fine-tuning file and, where there is one, the file kept for evaluation; fetched where they are not given."""
-    file, held_out = wish.file, wish.held_out
+    file, held_out = request.file, request.held_out
     if file is None:
-        if tune is None or tune.training_file is None or wish.api_key_env is None:
+        if tune is None or tune.training_file is None or request.api_key_env is None:
             raise UsageError(
                 "which fine-tuning file?",
                 hint="freehold rescue FILE; or with --api-key-env NAME it is fetched where the account still has it",
             )
-        account = Account(wish.base_url, wish.api_key_env)
+        account = Account(request.base_url, request.api_key_env)
         progress.step("fetch the fine-tuning file", note=tune.training_file)
-        file = account.download(tune.training_file, wish.folder / "training.jsonl")
+        file = account.download(tune.training_file, request.folder / "training.jsonl")
         if held_out is None and tune.validation_file is not None:
-            held_out = account.download(tune.validation_file, wish.folder / "validation.jsonl")
+            held_out = account.download(tune.validation_file, request.folder / "validation.jsonl")
     for one in filter(None, (file, held_out)):
         importing.size_bytes(one)
     return file, held_out
@@ -131,7 +131,9 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _described(project: Project, dataset: Dataset, wish: Wish, path: Path, tune: FineTune | None) -> Rescue:
+def _described(
+    project: Project, dataset: Dataset, request: RescueRequest, path: Path, tune: FineTune | None
+) -> Rescue:
     from freehold.catalog.retirements import retirement_of
 
     incumbent = project.config.incumbent
@@ -144,15 +146,17 @@ def _described(project: Project, dataset: Dataset, wish: Wish, path: Path, tune:
     elif tune is not None and not tune.answers:
         why_not = f"{model} does not answer any more"
     else:
-        asking = _to_ask(project, dataset, model, wish.repeats)
+        asking = _to_ask(project, dataset, model, request.repeats)
         if asking.requests == 0:
             asking, why_not = None, "its answers are frozen already"
         elif (
-            wish.budget_usd is not None and asking.cost_usd is not None and asking.cost_usd > wish.budget_usd
+            request.budget_usd is not None
+            and asking.cost_usd is not None
+            and asking.cost_usd > request.budget_usd
         ):
-            fewer = int(dataset.split("held_out").samples * wish.budget_usd / asking.cost_usd)
+            fewer = int(dataset.split("held_out").samples * request.budget_usd / asking.cost_usd)
             raise UsageError(
-                f"freezing costs about {dollars(asking.cost_usd)}, the budget is {dollars(wish.budget_usd)}",
+                f"freezing costs about {dollars(asking.cost_usd)}, the budget is {dollars(request.budget_usd)}",
                 hint=f"set held_out_limit = {max(1, fewer)} in [data] of {path}",
             )
     return Rescue(

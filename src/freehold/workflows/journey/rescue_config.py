@@ -46,8 +46,8 @@ class Asking(Record, frozen=True, kw_only=True):
     cost_usd: Decimal | None
 
 
-class Wish(NamedTuple):
-    """What somebody asked `freehold rescue` for. `model` names the fine-tune; it may be left out where the account
+class RescueRequest(NamedTuple):
+    """What `freehold rescue` is asked for. `model` names the fine-tune; it may be left out where the account
     has just one."""
 
     folder: Path
@@ -105,10 +105,10 @@ def estimate(model: str, prompts: Sequence[int], completions: Sequence[int]) -> 
     )
 
 
-def _affordable(wish: Wish, model: str, seen: _Seen) -> int:
+def _affordable(request: RescueRequest, model: str, seen: _Seen) -> int:
     """Held-out samples the budget pays for. Raises `UsageError` when the price is not known or pays for none."""
-    if wish.budget_usd is None or wish.api_key_env is None:
-        return wish.samples
+    if request.budget_usd is None or request.api_key_env is None:
+        return request.samples
     each = estimate(
         model,
         [sum(tokens_in(size) + REQUEST_TOKENS for size in seen.prompt_characters)],
@@ -119,37 +119,37 @@ def _affordable(wish: Wish, model: str, seen: _Seen) -> int:
             f"no price of {model} is known here, so --budget-usd cannot be kept",
             hint="pip install 'freehold[costs]' knows list prices; or leave it out and limit --samples",
         )
-    price = each / len(seen.answers) * wish.repeats
+    price = each / len(seen.answers) * request.repeats
     # The samples that will be held out may be longer than most; a tenth is kept back for that.
-    count = int(wish.budget_usd * Decimal("0.9") / price) if price else wish.samples
+    count = int(request.budget_usd * Decimal("0.9") / price) if price else request.samples
     if count < 1:
         raise UsageError(
-            f"one answer costs about {dollars(price)}, the budget is {dollars(wish.budget_usd)}",
+            f"one answer costs about {dollars(price)}, the budget is {dollars(request.budget_usd)}",
             hint="raise --budget-usd",
         )
-    return min(wish.samples, count)
+    return min(request.samples, count)
 
 
-def config_text(wish: Wish, tune: FineTune | None, file: Path, held_out: Path | None) -> str:
+def config_text(request: RescueRequest, tune: FineTune | None, file: Path, held_out: Path | None) -> str:
     """The text of a `freehold.toml` for this rescue."""
     seen = _look(file)
-    guess = guess_scorer(seen.answers) if wish.scorer is None else Guess(wish.scorer, {}, "as you said")
-    model = tune.model if tune is not None else wish.model or "fine-tune"
+    guess = guess_scorer(seen.answers) if request.scorer is None else Guess(request.scorer, {}, "as you said")
+    model = tune.model if tune is not None else request.model or "fine-tune"
     longest_answer = max(map(len, seen.answers))
     longest = tokens_in(max(seen.prompt_characters) + longest_answer)
     context = context_for(longest)
     count = len(seen.answers)
     batch = 8 if count < 400 else 16 if count < 2000 else 32
-    key = [f"api_key_env = {quoted(wish.api_key_env)}"] if wish.api_key_env else []
-    base_url = [f"base_url = {quoted(wish.base_url)}"] if wish.api_key_env else []
-    held = [f"held_out_files = [{quoted(place(held_out, wish.folder))}]"] if held_out is not None else []
-    minutes = [f"max_minutes = {wish.max_minutes}"] if wish.max_minutes is not None else []
+    key = [f"api_key_env = {quoted(request.api_key_env)}"] if request.api_key_env else []
+    base_url = [f"base_url = {quoted(request.base_url)}"] if request.api_key_env else []
+    held = [f"held_out_files = [{quoted(place(held_out, request.folder))}]"] if held_out is not None else []
+    minutes = [f"max_minutes = {request.max_minutes}"] if request.max_minutes is not None else []
     options = options_text(guess)
     lines = [
         "# Written by freehold rescue. It is yours now: change what you like, then run the same command again.",
         "",
         "[app]",
-        f"name = {quoted(name_of(wish.folder))}",
+        f"name = {quoted(name_of(request.folder))}",
         "",
         "[incumbent]",
         f"model = {quoted(model)}",
@@ -160,10 +160,10 @@ def config_text(wish: Wish, tune: FineTune | None, file: Path, held_out: Path | 
         "commercial = true",
         "",
         "[data]",
-        f"files = [{quoted(place(file, wish.folder))}]",
+        f"files = [{quoted(place(file, request.folder))}]",
         *held,
         'answers = "gold"   # the file holds what was wanted; the fine-tune\'s own answers are frozen apart',
-        f"held_out_limit = {_affordable(wish, model, seen)}",
+        f"held_out_limit = {_affordable(request, model, seen)}",
         "",
         "[task]",
         f"scorer = {quoted(guess.scorer)}   # {guess.why}",
@@ -172,7 +172,7 @@ def config_text(wish: Wish, tune: FineTune | None, file: Path, held_out: Path | 
         f"max_tokens = {answer_tokens(longest_answer)}",
         "",
         "[candidates]",
-        f"models = [{', '.join(map(quoted, wish.candidates or (MODEL,)))}]",
+        f"models = [{', '.join(map(quoted, request.candidates or (MODEL,)))}]",
         "",
         "[train]",
         f"batch_size = {batch}",

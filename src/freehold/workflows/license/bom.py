@@ -9,7 +9,7 @@ from freehold.catalog.ancestry import resolve
 from freehold.catalog.licenses import licenses
 from freehold.errors import FreeholdError, MissingExtraError
 from freehold.types.config import UseProfile
-from freehold.types.ruling import Lineage, Ruling
+from freehold.types.ruling import OWN_MARK, Lineage, Ruling
 
 
 class _Sources(NamedTuple):
@@ -93,7 +93,7 @@ def _sources(lineage: Lineage, use: UseProfile) -> _Sources:
             continue
         is_data = source.edge.kind == "trained_on"
         component = Component(
-            name=source.edge.model.removeprefix("(ours)").strip() or lineage.model,
+            name=source.edge.model.removeprefix(OWN_MARK).strip() or lineage.model,
             type=ComponentType.DATA if is_data else ComponentType.MACHINE_LEARNING_MODEL,
             bom_ref=reference,
             licenses=_licenses(ids),

@@ -15,7 +15,7 @@ import msgspec
 
 from freehold.errors import InputError, MissingExtraError
 from freehold.types.config import UseProfile
-from freehold.types.ruling import EdgeKind, Lineage, LineageEdge
+from freehold.types.ruling import OWN_MARK, EdgeKind, Lineage, LineageEdge
 from freehold.workflows.license.cases import lineage_of, use_of
 
 _CARD_RELATIONS: dict[str, EdgeKind] = {
@@ -123,7 +123,7 @@ def _flatten(data: dict[str, Any], path: Path) -> Lineage:
 def _from_adapter_config(data: dict[str, Any], path: Path) -> Lineage:
     name = path.parent.name or "adapter"
     base = LineageEdge(kind="base", model=str(data["base_model_name_or_path"]))
-    return Lineage(model=name, edges=(base, LineageEdge(kind="adapter", model=f"(ours) {name}")))
+    return Lineage(model=name, edges=(base, LineageEdge(kind="adapter", model=f"{OWN_MARK} {name}")))
 
 
 def _from_adapter_manifest(data: dict[str, Any], path: Path) -> Lineage:
@@ -135,7 +135,7 @@ def _from_adapter_manifest(data: dict[str, Any], path: Path) -> Lineage:
     if learned and dataset.get("incumbent_model"):
         note = f"{learned:,} training targets are its answers"
         edges.append(LineageEdge(kind="distilled_from", model=str(dataset["incumbent_model"]), note=note))
-    edges.append(LineageEdge(kind="adapter", model=f"(ours) {name}"))
+    edges.append(LineageEdge(kind="adapter", model=f"{OWN_MARK} {name}"))
     return Lineage(model=name, edges=tuple(edges))
 
 
@@ -182,9 +182,9 @@ def _from_card(path: Path) -> Lineage:
         relation = "merge"
     edges = [LineageEdge(kind="merge" if relation == "merge" else "base", model=base) for base in bases]
     if relation != "merge":
-        edges.append(LineageEdge(kind=relation, model=f"(ours) {name}", claimed_license=claimed))
+        edges.append(LineageEdge(kind=relation, model=f"{OWN_MARK} {name}", claimed_license=claimed))
     else:
-        edges.append(LineageEdge(kind="fine_tune", model=f"(ours) {name}", claimed_license=claimed))
+        edges.append(LineageEdge(kind="fine_tune", model=f"{OWN_MARK} {name}", claimed_license=claimed))
     edges += [LineageEdge(kind="trained_on", model=dataset) for dataset in _strings(data.get("datasets"))]
     return Lineage(model=name, edges=tuple(edges))
 
@@ -215,7 +215,7 @@ def _from_gguf(path: Path) -> Lineage:
             hint="general.base_model.0.repo_url is missing: write a lineage file",
         )
     edges.append(
-        LineageEdge(kind="quantize", model=f"(ours) {name}", claimed_license=text.get("general.license"))
+        LineageEdge(kind="quantize", model=f"{OWN_MARK} {name}", claimed_license=text.get("general.license"))
     )
     return Lineage(model=name, edges=tuple(edges))
 

@@ -117,7 +117,7 @@ def _expected_cost(project: Project, trace: Trace) -> Decimal:
 
 
 def request_cost(project: Project, prompt: int, completion: int, cached: int = 0) -> Decimal:
-    """Dollars the incumbent takes for a request of so many tokens. Raises `UsageError` where no price is known."""
+    """Dollars the incumbent takes for a request of that many tokens. Raises `UsageError` where no price is known."""
     incumbent = project.config.incumbent
     assert incumbent is not None
     flat = incumbent.price

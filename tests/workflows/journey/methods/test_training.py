@@ -1,0 +1,106 @@
+"""The steps of methods that train, over a real store, a tiny GGUF and this machine; only training and parity are
+stood in for."""
+
+import shutil
+from itertools import islice
+
+import pytest
+from tests.workflows.journey.rehearsal import (
+    Told,
+    bench,
+    candidate_of,
+    quick_training,
+    small_machine,
+    training_project,
+)
+
+from freehold.datasets import building
+from freehold.errors import UsageError
+from freehold.types.machine import Fit
+from freehold.types.training import Adapter
+from freehold.workflows.journey.methods import METHODS, NotMadeError
+from freehold.workflows.journey.methods.training import PARITY_PROMPTS, STEP_COUNT, learn, request_of
+from freehold.workflows.project import open_project
+
+
+def make(opened, *, progress=None):
+    with bench(opened, progress=progress) as ready:
+        return METHODS["adapter"].make(candidate_of(opened, "adapter"), ready)
+
+
+def test_each_step_runs_once_and_is_kept(tmp_path, monkeypatch):
+    opened = training_project(tmp_path, monkeypatch)
+    asked, first, again = quick_training(monkeypatch), Told(), Told()
+    made = make(opened, progress=first)
+    assert [note for _, note in first.steps] == [""] * STEP_COUNT
+    assert make(opened, progress=again) == made
+    assert [note for _, note in again.steps] == ["unchanged since the last run"] * STEP_COUNT
+    assert (len(asked["train"]), len(asked["parity"])) == (1, 1)
+    with bench(opened) as ready:
+        assert (ready.store.latest(Fit), ready.store.latest(Adapter)) == (made.fit, made.trained)
+
+
+def test_it_learns_from_the_dataset_by_the_configuration(tmp_path, monkeypatch):
+    opened = training_project(tmp_path, monkeypatch, train="r = 4\n")
+    asked = quick_training(monkeypatch)
+    made = make(opened)
+    (given,) = asked["train"]
+    assert (given["config"].r, given["name"], given["base"]) == (4, "inbox", made.weights)
+    assert given["out_dir"] == opened.state / "adapters"
+    (checked,) = asked["parity"]
+    with bench(opened) as ready:
+        assert given["dataset"] == ready.dataset
+        held_out = list(islice(building.samples(ready.dataset, "held_out"), PARITY_PROMPTS))
+    assert checked["samples"] == held_out and len(held_out) == PARITY_PROMPTS
+    assert (checked["plan"].port, checked["weights"]) == (0, made.weights)
+
+
+def test_an_adapter_that_was_deleted_is_trained_again(tmp_path, monkeypatch):
+    opened = training_project(tmp_path, monkeypatch)
+    asked = quick_training(monkeypatch)
+    shutil.rmtree(make(opened).trained.path)
+    make(opened)
+    assert (len(asked["train"]), len(asked["parity"])) == (2, 1)
+
+
+def test_parity_that_fails_is_told_and_does_not_stop_it(tmp_path, monkeypatch):
+    opened = training_project(tmp_path, monkeypatch)
+    quick_training(monkeypatch, passed=False)
+    told = Told()
+    assert not make(opened, progress=told).parity.passed
+    assert told.said[-1] == "not served as trained: the prompts differ"
+
+
+def test_what_does_not_fit_ends_with_its_weights_and_its_fit(tmp_path, monkeypatch):
+    opened = training_project(tmp_path, monkeypatch)
+    asked = quick_training(monkeypatch)
+    with bench(opened, machine=small_machine(opened)) as ready, pytest.raises(NotMadeError) as caught:
+        learn(candidate_of(opened, "adapter"), ready, Adapter)
+    assert caught.value.message == "; ".join(caught.value.fit.reasons)
+    assert caught.value.weights.path == str(tmp_path / "tiny.gguf") and not caught.value.fit.fits
+    assert asked["train"] == []
+
+
+def test_weights_that_are_missing_end_one_of_several(tmp_path, monkeypatch):
+    opened = training_project(tmp_path, monkeypatch, models=("org/nowhere", "org/elsewhere"))
+    with bench(opened) as ready, pytest.raises(NotMadeError, match="weights of org/elsewhere") as caught:
+        learn(candidate_of(opened, "adapter", 1), ready, Adapter)
+    assert (caught.value.weights, caught.value.fit) == (None, None)
+
+
+def test_an_option_the_engine_does_not_know_is_told_before_anything_is_fetched(tmp_path, monkeypatch):
+    training_project(tmp_path, monkeypatch)
+    path = tmp_path / "freehold.toml"
+    path.write_text(path.read_text() + '[serve.options]\nflash_atention = "on"\n')
+    told = Told()
+    with pytest.raises(UsageError, match="unknown option flash_atention"):
+        make(open_project(path), progress=told)
+    assert told.steps == []
+
+
+def test_candidates_are_served_alike_untuned(tmp_path, monkeypatch):
+    opened = training_project(tmp_path, monkeypatch)
+    with bench(opened) as ready:
+        request = request_of(ready)
+    assert (request.engine, request.tuned) == ("llamacpp", False)
+    assert (request.context_tokens, request.parallel) == (64, 1)

@@ -1,0 +1,103 @@
+"""One candidate's way: where it stops and what its report then says, and where it is judged."""
+
+import msgspec
+import pytest
+from tests.workflows.journey.rehearsal import (
+    Told,
+    bench,
+    candidate_of,
+    project,
+    quick_training,
+    small_machine,
+    training_project,
+)
+
+from freehold.errors import WeightsError
+from freehold.types.evaluation import Comparison
+from freehold.types.ruling import Ruling
+from freehold.types.verdict import Verdict
+from freehold.workflows.journey import candidate as journey
+from freehold.workflows.journey.candidate import CandidateRunner, step_count
+from freehold.workflows.journey.methods import candidates
+from freehold.workflows.journey.migrate import migrate
+
+WHOLE_WAY = 6
+
+
+def test_a_candidate_on_the_fake_is_ruled_on_judged_and_kept(tmp_path):
+    told = Told()
+    with bench(project(tmp_path), progress=told) as ready:
+        outcome = CandidateRunner(ready, count=1).run(candidate_of(ready.project, "as_is"))
+        kept = [ready.store.latest(kind).id for kind in (Ruling, Comparison, Verdict)]
+    report = outcome.report
+    assert kept == [report.ruling.id, report.comparison.id, report.verdict.id]
+    assert (report.stopped, report.verdict.outcome, report.verdict.method) == (None, "promote", "as_is")
+    assert report.served_as == outcome.plan.served_name
+    assert len(told.steps) == step_count(candidate_of(ready.project, "as_is")) == 2
+
+
+def test_methods_that_train_have_steps_of_their_own(tmp_path, monkeypatch):
+    opened = training_project(tmp_path, monkeypatch)
+    assert {step_count(candidate_of(opened, method)) for method in ("adapter", "whole")} == {WHOLE_WAY}
+
+
+def test_alpha_is_planned_for_every_candidate(tmp_path):
+    with bench(project(tmp_path)) as ready:
+        one, three = (CandidateRunner(ready, count=n).planned_looks for n in (1, 3))
+    assert three == 3 * one == 3 * ready.project.config.task.looks
+
+
+@pytest.mark.parametrize("outcome", ["not_allowed", "needs_separate_license"])
+def test_a_licence_that_forbids_stops_before_anything_is_made(tmp_path, monkeypatch, outcome):
+    def forbid(model, use, *, lineage):
+        return msgspec.structs.replace(real(model, use, lineage=lineage), outcome=outcome)
+
+    real = journey.rule_for_model
+    monkeypatch.setattr(journey, "rule_for_model", forbid)
+    with bench(project(tmp_path)) as ready:
+        report, plan = CandidateRunner(ready, count=1).run(candidate_of(ready.project, "as_is"))
+    assert report.stopped == f"the licence does not permit this use ({outcome.replace('_', ' ')})"
+    assert (plan, report.comparison, report.ruling.outcome) == (None, None, outcome)
+
+
+def test_only_a_method_that_trains_is_ruled_on_with_its_data(tmp_path, monkeypatch):
+    lineages = []
+
+    def rule(model, use, *, lineage):
+        lineages.append(lineage)
+        return real(model, use, lineage=lineage)
+
+    real = journey.rule_for_model
+    monkeypatch.setattr(journey, "rule_for_model", rule)
+    with bench(project(tmp_path)) as ready:
+        CandidateRunner(ready, count=1).run(candidate_of(ready.project, "as_is"))
+    quick_training(monkeypatch)
+    opened = training_project(tmp_path, monkeypatch)
+    with bench(opened, machine=small_machine(opened)) as ready:
+        CandidateRunner(ready, count=1).run(candidate_of(opened, "adapter"))
+    assert lineages[0] is None and lineages[1] is not None
+
+
+def test_one_that_does_not_fit_stops_with_its_weights_and_fit(tmp_path, monkeypatch):
+    opened = training_project(tmp_path, monkeypatch)
+    asked = quick_training(monkeypatch)
+    with bench(opened, machine=small_machine(opened)) as ready:
+        report, plan = CandidateRunner(ready, count=1).run(candidate_of(opened, "adapter"))
+    assert plan is None and asked["train"] == []
+    assert report.weights.path == str(tmp_path / "tiny.gguf")
+    assert not report.fit.fits and report.stopped == "; ".join(report.fit.reasons)
+    assert report.trained is None and report.comparison is None
+
+
+def test_weights_of_one_among_several_that_are_missing_let_the_others_go_on(tmp_path, monkeypatch):
+    opened = training_project(tmp_path, monkeypatch, models=("org/nowhere", "org/elsewhere"))
+    migration = migrate(opened, progress=Told())
+    assert [report.model for report in migration.report.candidates] == ["org/nowhere", "org/elsewhere"]
+    assert all("weights of org/" in report.stopped for report in migration.report.candidates)
+    assert (migration.best, migration.exit_code) == (None, 1)
+
+
+def test_weights_of_the_only_one_that_are_missing_end_the_journey(tmp_path, monkeypatch):
+    opened = training_project(tmp_path, monkeypatch, models=("org/nowhere",))
+    with bench(opened) as ready, pytest.raises(WeightsError, match="weights of org/nowhere are not here"):
+        CandidateRunner(ready, count=1).run(*candidates(opened.config))

@@ -1,0 +1,80 @@
+"""Guesses from answers and requests, and the TOML they are written as."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freehold.workflows.journey.drafting import (
+    Guess,
+    answer_tokens,
+    context_for,
+    guess_scorer,
+    name_of,
+    options_text,
+    place,
+    prompt_size,
+    tokens_in,
+    value,
+)
+
+
+@pytest.mark.parametrize(
+    ("answers", "scorer"),
+    [
+        (['{"a": 1, "b": 2}', '{"a": 3}'], "json_fields"),
+        (['[{"function": {"name": "f", "arguments": "{}"}}]'] * 3, "tool_call"),
+        (["4", "5.5", "-1"], "numeric"),
+        (["yes", "no"] * 9, "label"),
+        ([f"a long story number {n}" for n in range(20)], "exact"),
+    ],
+)
+def test_scorers_are_guessed_from_the_answers(answers, scorer):
+    assert guess_scorer(answers).scorer == scorer
+
+
+def test_one_answer_in_twenty_may_be_of_another_kind():
+    numbers = ["1"] * 19
+    assert guess_scorer([*numbers, "a word"]).scorer == "numeric"
+    assert guess_scorer([*numbers, "a word", "another"]).scorer == "label"
+    assert guess_scorer(["true", "false"]).scorer == "label", "a truth value is not a number"
+
+
+def test_only_fields_that_every_answer_has_are_compared():
+    assert guess_scorer(['{"a": 1, "b": 2}', '{"a": 3}']).options == {"fields": ["a"]}
+    assert guess_scorer(['{"a": 1}', '{"b": 3}']).options == {}
+
+
+def test_options_are_an_inline_table():
+    text = options_text(Guess("json_fields", {"fields": ["a", 'b"']}, ""))
+    assert tomllib.loads(f"options = {text}") == {"options": {"fields": ["a", 'b"']}}
+    assert options_text(Guess("exact", {}, "")) == ""
+
+
+def test_a_context_holds_the_longest_request():
+    assert [context_for(n) for n in (10, 960, 961, 10_000, 10**6)] == [1024, 1024, 2048, 16384, 16384]
+
+
+def test_an_answer_may_become_half_as_long_again():
+    assert [answer_tokens(n) for n in (0, 60, 10**6)] == [16, tokens_in(90), 2048]
+
+
+def test_the_size_of_a_request_counts_its_tools_and_no_absent_fields():
+    messages = [{"role": "user", "content": "hi", "name": None}]
+    plain = prompt_size(messages, None)
+    assert plain == len('[{"role":"user","content":"hi"}]')
+    assert prompt_size(messages, [{"type": "function"}]) == plain + len('[{"type":"function"}]')
+
+
+def test_paths_inside_the_folder_are_relative_to_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert place(Path("app/data/a.jsonl"), Path("app")) == "data/a.jsonl"
+    assert place(Path("other/a.jsonl"), Path("app")) == str(tmp_path / "other" / "a.jsonl")
+    assert (name_of(tmp_path), name_of(Path("/"))) == (tmp_path.name, "app")
+
+
+@given(st.one_of(st.text(st.characters(codec="utf-8")), st.lists(st.text(st.characters(codec="utf-8")))))
+def test_what_is_written_is_read_again(text):
+    assert tomllib.loads(f"x = {value(text)}") == {"x": text}

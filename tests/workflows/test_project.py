@@ -1,0 +1,91 @@
+"""Where a project is found, and where its state and its store are."""
+
+import os
+from datetime import UTC
+
+import pytest
+
+from freehold.errors import ConfigError, StorageError
+from freehold.workflows.project import now, open_project
+
+FILE = '[app]\nname = "shop"\n'
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    for name in ("FREEHOLD_STATE", "FREEHOLD_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_file_is_looked_for_here_and_above(tmp_path, monkeypatch):
+    (tmp_path / "freehold.toml").write_text(FILE)
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    found = open_project()
+    assert (found.config.app.name, found.root) == ("shop", tmp_path)
+    (tmp_path / "a" / "freehold.toml").write_text('[app]\nname = "nearer"\n')
+    assert open_project().config.app.name == "nearer"
+    assert open_project(tmp_path).config.app.name == "shop", "a folder means the file in it"
+
+
+def test_without_a_file_there_are_defaults_unless_one_must_exist(tmp_path):
+    made = open_project()
+    assert (made.config.app.name, made.config_path) == (tmp_path.name, None)
+    for asked in ({"must_exist": True}, {"config": tmp_path / "other.toml"}, {"config": tmp_path}):
+        with pytest.raises(ConfigError, match="no such file") as caught:
+            open_project(**asked)
+        assert "freehold init" in caught.value.hint
+
+
+def test_a_file_that_cannot_be_read_says_why(tmp_path):
+    (tmp_path / "freehold.toml").write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match="not valid UTF-8"):
+        open_project()
+    (tmp_path / "folder.toml").mkdir()
+    (tmp_path / "folder.toml" / "freehold.toml").mkdir()
+    with pytest.raises(ConfigError, match="cannot be read"):
+        open_project(tmp_path / "folder.toml")
+
+
+def test_state_is_made_on_first_use_and_kept_out_of_git(tmp_path, monkeypatch):
+    opened = open_project()
+    assert not (tmp_path / ".freehold").exists()
+    assert opened.state == tmp_path / ".freehold"
+    assert (opened.state / ".gitignore").read_text() == "*\n"
+    (opened.state / ".gitignore").unlink()
+    assert not (opened.state / ".gitignore").exists(), "what a person removed stays away"
+    monkeypatch.setenv("FREEHOLD_STATE", str(tmp_path / "elsewhere"))
+    assert open_project().state == tmp_path / "elsewhere"
+
+
+def test_state_that_cannot_be_made_says_where_else(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FREEHOLD_STATE", str(tmp_path / "file" / "state"))
+    with pytest.raises(StorageError, match="state folder cannot be made") as caught:
+        _ = open_project().state
+    assert "FREEHOLD_STATE" in caught.value.hint
+
+
+def test_the_environments_store_goes_before_the_files_before_the_state_folders(tmp_path, monkeypatch):
+    assert open_project().store_url == f"sqlite:///{tmp_path / '.freehold' / 'freehold.sqlite'}"
+    (tmp_path / "freehold.toml").write_text(FILE + '[store]\nurl = "sqlite:///mine"\n')
+    assert open_project().store_url == "sqlite:///mine"
+    monkeypatch.setenv("FREEHOLD_DATABASE_URL", "sqlite:///theirs")
+    assert open_project().store_url == "sqlite:///theirs"
+
+
+def test_paths_are_relative_to_the_file(tmp_path, monkeypatch):
+    (tmp_path / "freehold.toml").write_text(FILE)
+    monkeypatch.chdir(os.sep)
+    opened = open_project(tmp_path / "freehold.toml")
+    assert opened.path("data/a.jsonl") == tmp_path / "data" / "a.jsonl"
+    assert str(opened.path("/data/a.jsonl")) == "/data/a.jsonl"
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert str(opened.path("~/a.jsonl")) == "/home/ada/a.jsonl"
+
+
+def test_moments_are_whole_milliseconds_in_utc():
+    moment = now()
+    assert moment.tzinfo is UTC and moment.microsecond % 1000 == 0
