@@ -11,6 +11,7 @@ import markupsafe
 
 from freehold.report import pictures, words
 from freehold.types.report import CandidateReport, Report
+from freehold.types.verdict import SEVERITY
 
 
 def render(report: Report) -> str:
@@ -28,10 +29,9 @@ def render(report: Report) -> str:
 
 def _lead(report: Report) -> CandidateReport | None:
     """The candidate the headline speaks of: promoted before held before rejected before stopped."""
-    order = {"promote": 0, "hold": 1, "reject": 2}
     return min(
         report.candidates,
-        key=lambda c: order[c.verdict.outcome] if c.verdict is not None else 3,
+        key=lambda c: SEVERITY[c.verdict.outcome] if c.verdict is not None else 3,
         default=None,
     )
 

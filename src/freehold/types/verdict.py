@@ -14,6 +14,9 @@ CheckKind = Literal["parity", "latency", "cost", "format"]
 EXIT_CODES: dict[VerdictOutcome, int] = {"promote": 0, "reject": 1, "hold": 3}
 """What a command that ends in a verdict exits with; 2 is for what could not be done."""
 
+SEVERITY: dict[VerdictOutcome, int] = {"promote": 0, "hold": 1, "reject": 2}
+"""The order of outcomes, best first: reasons together call for the worst one that any of them calls for."""
+
 
 class CheckResult(Record, frozen=True, kw_only=True):
     """What another check says to the verdict, in its own words. `ok` is None where it only informs."""

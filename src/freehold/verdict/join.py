@@ -26,9 +26,7 @@ from freehold.types.method import MethodName
 from freehold.types.record import content_id
 from freehold.types.ruling import Ruling
 from freehold.types.units import gib
-from freehold.types.verdict import CheckResult, Reason, Verdict
-
-_SEVERITY: dict[VerdictOutcome, int] = {"promote": 0, "hold": 1, "reject": 2}
+from freehold.types.verdict import SEVERITY, CheckResult, Reason, Verdict
 
 _RULING: dict[str, tuple[VerdictOutcome | None, str]] = {
     "allowed": (None, "The licence allows this use."),
@@ -57,9 +55,9 @@ def join(
     reasons = [*_from_comparison(comparison), *_from_ruling(ruling), *_from_fit(fit)]
     reasons += [_from_check(check) for check in checks]
     outcome: VerdictOutcome = max(
-        (reason.effect for reason in reasons if reason.effect is not None), key=_SEVERITY.__getitem__
+        (reason.effect for reason in reasons if reason.effect is not None), key=SEVERITY.__getitem__
     )
-    reasons.sort(key=lambda reason: -1 if reason.effect is None else _SEVERITY[reason.effect], reverse=True)
+    reasons.sort(key=lambda reason: -1 if reason.effect is None else SEVERITY[reason.effect], reverse=True)
     made_from = [comparison.id]
     made_from += [record.id for record in (ruling, fit) if record is not None]
     made_from += [check.record_id for check in checks if check.record_id is not None]

@@ -20,6 +20,7 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.progress import Progress
 from freehold.types.record import Record, content_id
 from freehold.types.report import CandidateReport, Report
+from freehold.types.verdict import SEVERITY
 from freehold.workflows.data import dataset as dataset_workflow
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.data.imports import ImportResult, import_file
@@ -144,10 +145,9 @@ def _build(project: Project, store: Store, steps: Steps) -> Dataset:
 
 def _best(candidates: list[CandidateReport]) -> CandidateReport | None:
     """The candidate to serve: promoted before held before rejected, then the higher score."""
-    order = {"promote": 0, "hold": 1, "reject": 2}
 
     def rank(candidate: CandidateReport) -> tuple[int, float]:
-        outcome = order[candidate.verdict.outcome] if candidate.verdict is not None else 1
+        outcome = SEVERITY[candidate.verdict.outcome] if candidate.verdict is not None else 1
         mean = candidate.measured.mean if candidate.measured is not None else None
         return outcome, -(mean if mean is not None else -1.0)
 
