@@ -45,6 +45,10 @@ class EngineKind(Record, frozen=True, kw_only=True):
     """``tool_choice`` may name one tool."""
     ignores_tools_unsaid: bool = False
     """Where a model's chat template has no tools, it answers in plain text instead of refusing."""
+    continues_answers: Literal["always", "when_asked", "unsure"] = "always"
+    """Whether it goes on with an assistant's turn that a request has begun, or may begin a turn of its own."""
+    counts_tokens: Literal["count_tokens", "tokenize", "answer"] | None = None
+    """How it counts a prompt's tokens: by Anthropic's own call, by ``/tokenize``, with an answer of no tokens."""
     schema_field: str | None = None
     """A field of its own that holds an answer to a JSON schema more firmly than ``response_format``."""
     tells_tokens: Literal["apply-template", "return_token_ids"] | None = None
@@ -68,6 +72,7 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             changes_adapters=True,
             reads_tool_names=False,
             ignores_tools_unsaid=True,
+            counts_tokens="count_tokens",
             tells_tokens="apply-template",
             tunable=True,
         ),
@@ -81,6 +86,8 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             reserves_accelerator=True,
             plain_kv_only=True,
             schema_field="structured_outputs",
+            continues_answers="when_asked",
+            counts_tokens="tokenize",
             tells_tokens="return_token_ids",
             needs_shared_memory=True,
             installs_apart=True,
@@ -92,18 +99,21 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             names_models=True,
             cuts_prompts=True,
             reads_tool_names=False,
+            counts_tokens="answer",
         ),
         EngineKind(
             name="remote",
             title="a remote endpoint",
             runs_here=False,
             is_rented=True,
+            continues_answers="unsure",
             names_models=True,
             brings_weights=True,
         ),
         EngineKind(
             name="echo",
             title="the shipped fake",
+            counts_tokens="tokenize",
             names_models=True,
             brings_weights=True,
             changes_adapters=True,

@@ -114,13 +114,13 @@ _MESSAGES = Translation(
     content_type=_SSE,
 )
 _GO_ON = {"continue_final_message": True, "add_generation_prompt": False}
-# An answer that the client has begun: llama.cpp and Ollama continue it, vLLM when it is asked to. Other servers may
-# silently begin a turn of their own.
-_MESSAGES_BY_ENGINE = {
-    "vllm": _MESSAGES._replace(
+# By what an engine does with an answer that the client has begun.
+_MESSAGES_CONTINUED = {
+    "always": _MESSAGES,
+    "when_asked": _MESSAGES._replace(
         request=_from_client(lambda body: anthropic.request_to_openai(body, begun=_GO_ON))
     ),
-    "remote": _MESSAGES._replace(
+    "unsure": _MESSAGES._replace(
         request=_from_client(lambda body: anthropic.request_to_openai(body, begun=None))
     ),
 }
@@ -204,16 +204,13 @@ def _probe_answer(body: bytes, _request: bytes) -> bytes:
     return msgspec.json.encode({"input_tokens": ollama.probed_tokens(body)})
 
 
-# How each engine counts the tokens of a prompt; llama.cpp has Anthropic's own call.
+# By how an engine counts the tokens of a prompt.
 _COUNTS: dict[str, Translation | None] = {
-    "llamacpp": None,
-    "vllm": Translation(
+    "count_tokens": None,
+    "tokenize": Translation(
         "/tokenize", _from_client(_count_request), _from_upstream(_count_answer), _no_stream, _JSON
     ),
-    "echo": Translation(
-        "/tokenize", _from_client(_count_request), _from_upstream(_count_answer), _no_stream, _JSON
-    ),
-    "ollama": Translation(
+    "answer": Translation(
         "/api/chat",
         _from_client(lambda body: ollama.probe_from_openai(anthropic.read_request(body))),
         _from_upstream(_probe_answer),
@@ -251,13 +248,14 @@ def translation_for(api_route: ApiRoute, endpoint: Endpoint) -> Translation | No
     """
     if endpoint.api == "openai":
         if api_route.kind == "count_tokens":
-            if endpoint.engine not in _COUNTS:
+            counts = endpoint.engine_kind.counts_tokens
+            if counts is None:
                 raise ApiError(400, f"the endpoint {endpoint.name} cannot count tokens before it is asked")
-            return _COUNTS[endpoint.engine]
+            return _COUNTS[counts]
         if api_route.kind == "responses":
             return None if endpoint.capabilities.responses else _RESPONSES
         if api_route.kind == "messages":
-            return _MESSAGES_BY_ENGINE.get(endpoint.engine, _MESSAGES)
+            return _MESSAGES_CONTINUED[endpoint.engine_kind.continues_answers]
         return None if api_route.api == "openai" else _OLLAMA[api_route.path]
     if endpoint.api == "anthropic":
         if api_route.api == "anthropic":
