@@ -7,8 +7,9 @@ import math
 
 import numpy as np
 
+from benchmarks.calibration import bare_counts
 from benchmarks.calibration.table import Block, Cell
-from freehold.stats import checks, exact, judges
+from freehold.stats import exact, judges
 from freehold.stats.binary import tango_ci, tango_statistic, z_quantile
 from freehold.stats.clustered import clump_limits, clustered_binary_limits
 from freehold.stats.continuous import continuous_limits, t_quantile
@@ -167,7 +168,7 @@ def unscored(runs: int, seed: int) -> Block:
         worst = tango_statistic(b, c + missing, n, -margin) >= threshold
         promoted = complete & (worst | (missing / n <= margin / 4))
         for row in range(5):
-            found = checks.paired_binary_verdict(
+            found = bare_counts.paired_binary_verdict(
                 int(b[row]),
                 int(c[row]),
                 int(scored[row]),
@@ -204,8 +205,8 @@ def sliced(runs: int, seed: int) -> Block:
             if drop is not None:
                 losses[0] = win + drop
             counts = [rng.multinomial(n, [win, loss, 1 - win - loss]) for loss in losses]
-            found = checks.slice_harm(
-                [checks.SliceCounts(str(i), int(b), int(c), n) for i, (b, c, _) in enumerate(counts)],
+            found = bare_counts.slice_harm(
+                [bare_counts.SliceCounts(str(i), int(b), int(c), n) for i, (b, c, _) in enumerate(counts)],
                 margin=margin,
             )
             flags += any(flag != "0" or drop is None for flag in found.flagged)

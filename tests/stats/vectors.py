@@ -3,11 +3,11 @@
 import math
 
 import numpy as np
+from benchmarks.calibration import bare_counts
 from tests.stats import cross_checks
 
 from freehold.stats import (
     binary,
-    checks,
     clustered,
     continuous,
     exact,
@@ -220,7 +220,7 @@ def worst_case_bounds(i):
 
 
 def paired_binary_verdict(i):
-    return checks.paired_binary_verdict(
+    return bare_counts.paired_binary_verdict(
         i["wins"],
         i["losses"],
         i["n_scored_pairs"],
@@ -291,8 +291,8 @@ def zero_variance_verdict(i):
 
 
 def slice_harm(i):
-    counts = [checks.SliceCounts(s["name"], s["wins"], s["losses"], s["n"]) for s in i["slices"]]
-    return checks.slice_harm(
+    counts = [bare_counts.SliceCounts(s["name"], s["wins"], s["losses"], s["n"]) for s in i["slices"]]
+    return bare_counts.slice_harm(
         counts, margin=i["margin"], alpha=i.get("alpha", 0.05), min_n=i.get("min_n", 20)
     )._asdict()
 

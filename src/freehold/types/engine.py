@@ -34,7 +34,7 @@ class EngineKind(Record, frozen=True, kw_only=True):
     takes_template: bool = False
     """A chat template may be given to it (option ``chat_template``)."""
     changes_adapters: bool = False
-    """Adapters can be attached and detached while it runs, where its options allow it."""
+    """Its adapters can be loaded and unloaded while it runs; others are started again with other adapters."""
     reserves_accelerator: bool = False
     """It takes a share of an accelerator's memory at start, and what it does not need for weights becomes cache."""
     plain_kv_only: bool = False
@@ -69,7 +69,6 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             title="llama.cpp",
             reads="gguf",
             takes_template=True,
-            changes_adapters=True,
             reads_tool_names=False,
             ignores_tools_unsaid=True,
             counts_tokens="count_tokens",
@@ -116,7 +115,6 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             counts_tokens="tokenize",
             names_models=True,
             brings_weights=True,
-            changes_adapters=True,
         ),
     )
 }

@@ -64,6 +64,8 @@ def make_plan(kind, request, tmp_path_factory):
             adapters=(AdapterMount(name="base:tuned", path=str(adapter)),),
             context_tokens=CONTEXT_TOKENS,
         )
+    if kind not in ("echo", "echo-in-process", "remote"):
+        raise LookupError(f"make_plan has no plan for {kind}")
     answers = tmp_path_factory.mktemp("answers") / "tuned.json"
     answers.write_text('{"Where is my order?": "tracking"}')
     return ServePlan(

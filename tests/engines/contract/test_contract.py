@@ -8,6 +8,8 @@ import aiohttp
 import openai
 import pytest
 
+from freehold.engines.engine import TakesAdapters
+
 pytestmark = pytest.mark.anyio
 
 ASK = [{"role": "user", "content": "Where is my order?"}]
@@ -27,6 +29,13 @@ async def test_it_is_ready_and_on_loopback(engine):
     assert endpoint.base_url.startswith("http://127.0.0.1:")
     async with aiohttp.ClientSession() as http, http.get(f"{endpoint.base_url}/health") as reply:
         assert reply.status == 200
+
+
+async def test_it_is_what_its_kind_says(engine):
+    session, endpoint, _ = engine
+    kind = endpoint.engine_kind
+    assert isinstance(session.running, TakesAdapters) == kind.changes_adapters
+    assert (session.running.health().process_id is not None) <= kind.runs_here
 
 
 async def test_it_lists_its_model(engine):

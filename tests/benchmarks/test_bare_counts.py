@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from benchmarks.calibration import bare_counts
+from benchmarks.calibration.bare_counts import SliceCounts
 
-from freehold.stats import checks
-from freehold.stats.checks import SliceCounts
 from freehold.stats.compare import compare_scores
 from freehold.stats.rules import DecisionRule
 
@@ -27,7 +27,7 @@ def test_a_verdict_from_counts_is_the_verdict_from_items(seed):
         candidate + [None] * unscored,
         rule,
     )
-    counted = checks.paired_binary_verdict(wins, losses, n, rule, unscored_pairs=unscored)
+    counted = bare_counts.paired_binary_verdict(wins, losses, n, rule, unscored_pairs=unscored)
     assert (counted.verdict, counted.reason) == (whole.verdict, whole.reasons[0])
     assert (counted.lower, counted.upper) == pytest.approx((whole.ci_low, whole.ci_high), abs=1e-12)
     assert (counted.p_exact_promote, counted.p_exact_reject) == (whole.p_exact, whole.p_reject)
@@ -42,7 +42,7 @@ def test_harm_of_slices_from_counts_is_that_of_items():
         values += [part.name[2:]] * part.n
     rule = DecisionRule(margin=0.02)
     whole = compare_scores([str(i) for i in range(189)], incumbent, candidate, rule, slices={"f": values})
-    found = checks.slice_harm(counts, margin=rule.harm_margin)
+    found = bare_counts.slice_harm(counts, margin=rule.harm_margin)
     by_name = {part.name: part for part in whole.slices}
     assert found.tested == ("f=a", "f=b")
     assert found.p_harm == pytest.approx([by_name[name].p_harm for name in found.tested], abs=1e-12)
@@ -52,5 +52,5 @@ def test_harm_of_slices_from_counts_is_that_of_items():
 
 
 def test_nothing_large_enough_flags_nothing():
-    found = checks.slice_harm([SliceCounts("tiny", 0, 9, 9)], margin=0.05)
+    found = bare_counts.slice_harm([SliceCounts("tiny", 0, 9, 9)], margin=0.05)
     assert found == ((), (), (), (), ())
