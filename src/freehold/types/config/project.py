@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -132,6 +131,8 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
     Raises `ConfigError` with the path of the offending key (``task.margn``) and, for an unknown key, the
     nearest known one.
     """
+    import tomllib  # late: a gateway's processes know these records and never read the file
+
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
