@@ -10,7 +10,7 @@ from freehold.engines.vllm import environment
 from freehold.types.endpoint import ServePlan
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def installed(tmp_path, monkeypatch):
     """A record of an environment, and nothing in it: nothing here starts."""
     home = tmp_path / "home"
@@ -34,7 +34,7 @@ def installed(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def plan(tmp_path):
+def plan(tmp_path, installed):
     folder = tmp_path / "weights"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(CONFIG))

@@ -7,6 +7,8 @@ from tests.engines.vllm.plans import mounted, with_options
 from freehold import engines
 from freehold.errors import EngineError, InputError, PortInUseError, UsageError
 
+pytestmark = pytest.mark.usefixtures("installed")
+
 
 def test_a_sound_plan_passes(plan, adapter):
     engines.check(plan)

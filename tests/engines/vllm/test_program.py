@@ -2,10 +2,13 @@
 
 import json
 
+import pytest
 from tests.engines.vllm.plans import arguments, mounted
 
 from freehold.engines.vllm import program
 from freehold.engines.vllm.options import VllmOptions
+
+pytestmark = pytest.mark.usefixtures("installed")
 
 
 def test_options_become_arguments(plan):

@@ -10,6 +10,8 @@ from freehold import engines
 from freehold.engines.vllm.weights import CacheShape, read_shape
 from freehold.errors import EngineError, InputError, WeightsError
 
+pytestmark = pytest.mark.usefixtures("installed")
+
 
 def test_weights_of_the_wrong_kind(plan, tmp_path):
     gguf = tmp_path / "m.gguf"

@@ -93,7 +93,7 @@ def test_the_same_command_goes_on_and_ends_with_a_report(folder):
     (candidate,) = report.candidates
     assert candidate.ruling.outcome in {"allowed", "allowed_with_obligations"}
     assert candidate.fit.fits
-    assert candidate.adapter.steps == 12
+    assert candidate.trained.steps == 12
     assert candidate.parity.passed, candidate.parity.reasons
     assert candidate.parity.score.n == 8
     assert "parity_ok" in {reason.code for reason in candidate.verdict.reasons}
