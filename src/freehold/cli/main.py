@@ -244,10 +244,11 @@ def main() -> None:
 
     def end(number: int, _frame: object) -> None:
         ended.append(number)
-        raise KeyboardInterrupt
+        if len(ended) == 1:  # a second one must not interrupt what the first one has begun to put away
+            raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, end)
     try:
+        signal.signal(signal.SIGTERM, end)
         # Outside its standalone mode click hands the code of an `Exit` back instead of ending with it.
         code = cli.main(prog_name="freehold", standalone_mode=False, color=color)
         if isinstance(code, int):
