@@ -17,6 +17,13 @@ CONFIG_FILE = "config.json"
 """In the run folder: the configuration that replaced the first one while the gateway ran."""
 
 
+class TlsFiles(Record, frozen=True, kw_only=True):
+    """Paths of a certificate chain and its private key, both in PEM."""
+
+    certificate: str
+    key: str
+
+
 class GatewayConfig(Record, frozen=True, kw_only=True):
     """How a gateway is set up.
 
@@ -24,12 +31,14 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     what looks like a person's data, ``pii`` asks a library for names as well. `routes` are there from the
     start; a route of the same name in the store takes their place. Without keys (`api_keys` here or in the
     store) every client that reaches the port may ask. A `default_model` answers requests that name none.
+    With `tls` clients connect over TLS only.
     `attributions` are texts that models' licences ask to be shown, by base model.
     """
 
     endpoints: tuple[Endpoint, ...]
     host: str = "127.0.0.1"
     port: int = 8420
+    tls: TlsFiles | None = None
     routes: tuple[Route, ...] = ()
     store_url: str | None = None
     capture: Capture = "off"

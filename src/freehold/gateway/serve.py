@@ -26,6 +26,7 @@ from freehold import files
 from freehold.errors import ConfigError, EngineError, PortInUseError
 from freehold.gateway.child_process import ChildProcess
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, to_json
+from freehold.gateway.http.certificate import check_certificate
 from freehold.gateway.telemetry.meters import meters_file
 from freehold.gateway.telemetry.request_log import check_otel, log_as_json
 from freehold.types.endpoint import Endpoint
@@ -143,6 +144,8 @@ def check(config: GatewayConfig) -> None:
                 f"{endpoint.api_key_env}, which is not set",
                 hint=f"export {endpoint.api_key_env}=…",
             )
+    if config.tls is not None:
+        check_certificate(config.tls)
     if config.store_url is not None:
         from freehold.store import open_store
 
@@ -187,7 +190,8 @@ class RunningGateway:
     def base_url(self) -> str:
         host = self.config.host
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
-        return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.config.port}"
+        scheme = "http" if self.config.tls is None else "https"
+        return f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{self.config.port}"
 
     def is_running(self) -> bool:
         return self.process.poll() is None
@@ -278,9 +282,15 @@ def started(config: GatewayConfig, *, log: Path | None = None) -> Iterator[Runni
 def _healthy(base_url: str) -> bool:
     # Late: only the process that starts a gateway needs these, not the gateway's own main process.
     import json
+    import ssl
     import urllib.request
 
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    # Asked at the address it listens on, which its certificate need not name: only whether it answers is of interest.
+    anyone = ssl.create_default_context()
+    anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=anyone)
+    )
     try:
         with opener.open(f"{base_url}/health", timeout=1) as answer:
             return bool(json.load(answer)["status"] == "ok")

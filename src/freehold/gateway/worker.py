@@ -19,6 +19,7 @@ from pathlib import Path
 from freehold.gateway.app import running
 from freehold.gateway.child_process import freeze_heap, read_config, run_on_fast_loop
 from freehold.gateway.config import GatewayConfig
+from freehold.gateway.http.certificate import ServerCertificate
 from freehold.gateway.http.server import HttpServer
 from freehold.gateway.telemetry.request_log import log_as_json
 
@@ -40,12 +41,16 @@ async def work(config: GatewayConfig, run_folder: Path, listener: socket.socket)
     loop.add_reader(0, on_stdin)
     async with running(config, run_folder) as app:
         server = HttpServer(app)
-        await server.listen(listener)
+        certificate = None if config.tls is None else ServerCertificate(config.tls)
+        await server.listen(listener, certificate)
+        following = None if certificate is None else loop.create_task(certificate.follow())
         freeze_heap()
         log.info("serving")
         await stopping.wait()
         log.info("draining")
         await server.drain(config.drain_s)
+        if following is not None:
+            following.cancel()
 
 
 def main() -> None:

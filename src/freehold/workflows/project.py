@@ -49,6 +49,12 @@ class Project:
             or f"sqlite:///{(self.state / 'freehold.sqlite').absolute()}"
         )
 
+    @property
+    def gateway_url(self) -> str:
+        """Where this project's gateway is looked for when no address is given."""
+        scheme = "http" if self.config.serve.tls_cert is None else "https"
+        return f"{scheme}://{self.settings.host}:{self.config.serve.port or self.settings.port}"
+
     def path(self, name: str) -> Path:
         """A path from `freehold.toml`, which is relative to that file."""
         return self.root / Path(name).expanduser()

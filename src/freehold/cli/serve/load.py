@@ -61,8 +61,7 @@ def command(
 
     project = open_project(config_path)
     wanted = load.parse_streams(streams)
-    port = project.config.serve.port or project.settings.port
-    endpoint = find_endpoint(url or f"http://{project.settings.host}:{port}", api_key_env=api_key_env)
+    endpoint = find_endpoint(url or project.gateway_url, api_key_env=api_key_env)
     with progress() as shown:
         report = load.load(
             project,

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     "a library as well (pii). Default: [capture] in freehold.toml, else off.",
 )
 @click.option("--workers", type=click.IntRange(1, 64), help="Worker processes of the gateway (default: 1).")
+@click.option(
+    "--tls-cert",
+    type=click.Path(),
+    help="Certificate chain in PEM: serve over TLS (default: [serve] tls_cert).",
+)
+@click.option(
+    "--tls-key", type=click.Path(), help="Its private key in PEM. A renewed pair is taken over in seconds."
+)
 @config_option
 @json_option
 def command(
@@ -32,6 +40,8 @@ def command(
     model: str | None,
     capture: Capture | None,
     workers: int | None,
+    tls_cert: str | None,
+    tls_key: str | None,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -44,13 +54,21 @@ def command(
     Example:
       freehold up --port 8420
       freehold up --model google/gemma-3-270m --capture patterns
+      freehold up --host 0.0.0.0 --tls-cert fullchain.pem --tls-key key.pem
     """
     from freehold.cli.progress import progress
     from freehold.cli.serve.serve import tell
+    from freehold.errors import UsageError
+    from freehold.gateway.config import TlsFiles
     from freehold.workflows.project import open_project
     from freehold.workflows.serve.plan import of_config, pull_and_plan
-    from freehold.workflows.shift.up import up
+    from freehold.workflows.shift.up import Listening, up
 
+    if (tls_cert is None) != (tls_key is None):
+        raise UsageError("--tls-cert and --tls-key need each other")
+    tls = (
+        TlsFiles(certificate=tls_cert, key=tls_key) if tls_cert is not None and tls_key is not None else None
+    )
     project = open_project(config_path)
     with progress() as shown:
         plan = None
@@ -59,11 +77,9 @@ def command(
             plan = pull_and_plan(model, request, project.settings, progress=shown)
         up(
             project,
-            host=host,
-            port=port,
+            listening=Listening(host=host, port=port, tls=tls, workers=workers),
             capture=capture,
             plan=plan,
-            workers=workers,
             ready=lambda running: tell(running, as_json),
             progress=shown,
         )

@@ -4,7 +4,7 @@ A request is handled by one task. What it sends goes to the socket in the same t
 
 Covered: keep-alive, requests sent ahead (answered in turn), bodies by length and by chunks, ``Expect: 100-continue``,
 deadlines for heads and for bodies that stall, bounds on heads, back-pressure, leaving clients, a drain on stop.
-Not covered: TLS, HTTP/2 and upgrades; put a proxy in front for those.
+TLS comes from the loop (`certificate`). Not covered: HTTP/2 and upgrades; put a proxy in front for those.
 """
 
 from __future__ import annotations
@@ -206,7 +206,8 @@ class Connection(asyncio.Protocol):
         """Keep reading for a moment and discard it: closing at once could lose the answer on its way."""
         self._lingering = True
         self._since_s = self.server.loop.time()
-        self._transport.write_eof()
+        if self._transport.can_write_eof():  # TLS knows no half-closed connection
+            self._transport.write_eof()
 
     # httptools
 

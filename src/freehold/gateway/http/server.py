@@ -6,7 +6,8 @@ import asyncio
 import socket
 from email.utils import formatdate
 
-from freehold.gateway.http.connection import Connection, Handler
+from freehold.gateway.http.certificate import ServerCertificate
+from freehold.gateway.http.connection import HEAD_WITHIN_S, Connection, Handler
 
 CONNECTIONS_MAX = 16_384
 BACKLOG = 4096
@@ -33,10 +34,14 @@ class HttpServer:
         """For one more connection."""
         return len(self.connections) < CONNECTIONS_MAX
 
-    async def listen(self, listener: socket.socket) -> None:
-        """Take connections from a socket that may be shared with other workers."""
+    async def listen(self, listener: socket.socket, certificate: ServerCertificate | None = None) -> None:
+        """Take connections from a socket that may be shared with other workers; with a certificate, over TLS."""
         self._listening = await self.loop.create_server(
-            lambda: Connection(self), sock=listener, backlog=BACKLOG
+            lambda: Connection(self),
+            sock=listener,
+            backlog=BACKLOG,
+            ssl=None if certificate is None else certificate.context,
+            ssl_handshake_timeout=None if certificate is None else HEAD_WITHIN_S,
         )
 
     async def drain(self, within_s: float) -> None:

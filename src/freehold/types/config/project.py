@@ -93,6 +93,10 @@ class ServeConfig(Table, frozen=True, kw_only=True):
     """Requests served at once."""
     port: int | None = None
     """Port of the endpoint (default: FREEHOLD_PORT)."""
+    tls_cert: str | None = None
+    """Certificate chain in PEM: clients of the gateway connect over TLS. A renewed file is taken over in seconds."""
+    tls_key: str | None = None
+    """Private key of `tls_cert`, in PEM, not encrypted."""
     options: dict[str, Any] = {}
     """Options of the engine."""
 
@@ -142,6 +146,8 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
         raise ConfigError(
             f"{path}: curate.near_duplicates is {config.curate.near_duplicates}, expected 0 (off) or from 0.3 to 1"
         )
+    if (config.serve.tls_cert is None) != (config.serve.tls_key is None):
+        raise ConfigError(f"{path}: serve.tls_cert and serve.tls_key need each other")
     if config.cluster.max_replicas < config.cluster.min_replicas:
         raise ConfigError(
             f"{path}: cluster.max_replicas is {config.cluster.max_replicas}, expected at least cluster.min_replicas"

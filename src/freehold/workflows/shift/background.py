@@ -80,9 +80,10 @@ def start(project: Project, *, progress: Progress, port: int | None = None) -> B
         )
     _detached.append(process)
     log.info("freehold up started in the background, pid %d, its log is %s", process.pid, log_file)
-    url = f"http://{host}:{port}"
+    over_tls = project.config.serve.tls_cert is not None
+    url = f"{'https' if over_tls else 'http'}://{host}:{port}"
     began = time.monotonic()
-    while not _ready(host, port):
+    while not _ready(host, port, over_tls=over_tls):
         if process.poll() is not None:
             raise EngineError(
                 f"the gateway stopped while starting (exit code {process.returncode})",
@@ -137,14 +138,20 @@ def _free_port(host: str, first: int) -> int:
     raise PortInUseError(host, first)
 
 
-def _ready(host: str, port: int) -> bool:
+def _ready(host: str, port: int, *, over_tls: bool) -> bool:
     import http.client
+    import ssl
 
     connection = http.client.HTTPConnection(host, port, timeout=2)
+    if over_tls:
+        # Its certificate names the public host, not this address; nothing is sent that needs protection.
+        anyone = ssl.create_default_context()
+        anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(host, port, timeout=2, context=anyone)
     try:
         connection.request("GET", "/ready")
         return connection.getresponse().status == 200
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()

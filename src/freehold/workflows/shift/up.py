@@ -12,7 +12,7 @@ import msgspec
 
 from freehold.errors import ConfigError, UnknownModelError, WeightsError
 from freehold.gateway.capture.redaction import redactor_of
-from freehold.gateway.config import GatewayConfig
+from freehold.gateway.config import GatewayConfig, TlsFiles
 from freehold.gateway.proxy.routing import ANY_MODEL
 from freehold.gateway.spending import Charge, usd_of
 from freehold.privacy.library import LIBRARY
@@ -20,6 +20,7 @@ from freehold.store import Store, open_store
 from freehold.types.config import CaptureMode
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.progress import Progress
+from freehold.types.record import Record
 from freehold.types.route import ApiKey
 from freehold.types.units import MIB
 from freehold.workflows.license.attributions import attributions
@@ -127,14 +128,28 @@ def _check_prices(store: Store, gateway_config: GatewayConfig) -> None:
                 )
 
 
+class Listening(Record, frozen=True, kw_only=True):
+    """Where and how the gateway listens; what is None is as the project says."""
+
+    host: str | None = None
+    port: int | None = None
+    tls: TlsFiles | None = None
+    workers: int | None = None
+
+
+def _tls_of(project: Project) -> TlsFiles | None:
+    table = project.config.serve
+    if table.tls_cert is None or table.tls_key is None:
+        return None
+    return TlsFiles(certificate=str(project.path(table.tls_cert)), key=str(project.path(table.tls_key)))
+
+
 def up(
     project: Project,
     *,
-    host: str | None = None,
-    port: int | None = None,
+    listening: Listening = Listening(),  # noqa: B008 (frozen)
     capture: Capture | None = None,
     plan: ServePlan | None = None,
-    workers: int | None = None,
     ready: Callable[[ServedAt], None],
     progress: Progress,
 ) -> None:
@@ -142,6 +157,7 @@ def up(
 
     Raises `PortInUseError`, what pulling weights raises, and `EngineError` when the engine does not start.
     """
+    from freehold.gateway.http.certificate import check_certificate
     from freehold.gateway.serve import check_port
 
     config = project.config
@@ -151,8 +167,9 @@ def up(
             *([] if incumbent is None else [incumbent]),
             *configured_endpoints(project, say=progress.say),
         ),
-        host=host or project.settings.host,
-        port=port or config.serve.port or project.settings.port,
+        host=listening.host or project.settings.host,
+        port=listening.port or config.serve.port or project.settings.port,
+        tls=listening.tls or _tls_of(project),
         store_url=project.store_url,
         capture=capture or config.capture.mode,
         capture_queue=project.settings.capture_queue,
@@ -162,7 +179,7 @@ def up(
         else round(config.capture.retention_mib * MIB),
         shadow_concurrency=config.capture.shadow_concurrency,
         shadow_per_minute=config.capture.shadow_per_minute,
-        workers=workers or 1,
+        workers=listening.workers or 1,
         log_requests=project.settings.log_requests,
         otel=project.settings.otel,
         prices={table.name: table.price for table in config.endpoints if table.price is not None}
@@ -173,6 +190,8 @@ def up(
         redactor_of(gateway_config.capture)
         if not LIBRARY.finds_names:
             progress.say("no spaCy model is installed: numbers and addresses are found, names are not")
+    if gateway_config.tls is not None:
+        check_certificate(gateway_config.tls)
     check_port(gateway_config.host, gateway_config.port)  # before a pull that may take minutes
     chosen = plan or project_plan(project, progress=progress)
     with open_store(project.store_url) as store:

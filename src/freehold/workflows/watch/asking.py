@@ -94,8 +94,7 @@ def _asked_side(project: Project, route: Route, plan: CheckPlan, url: str | None
             name,
         )
     assert route.candidate is not None
-    settings = project.settings
-    base = url or f"http://{settings.host}:{project.config.serve.port or settings.port}"
+    base = url or project.gateway_url
     return (
         Endpoint(name="candidate", engine="remote", base_url=base.rstrip("/").removesuffix("/v1")),
         route.candidate.model or route.model,

@@ -1,0 +1,108 @@
+"""The certificate a gateway shows to its clients, taken over again when its files change.
+
+Handshakes are the standard library's (OpenSSL). Covered: TLS 1.2 and 1.3, a chain of certificates in PEM, renewal of
+both files while connections run. Not covered: HTTP/2, client certificates, encrypted private keys; put a proxy in front
+for those.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from pathlib import Path
+from typing import NoReturn
+
+from freehold.errors import ConfigError
+from freehold.gateway.config import TlsFiles
+
+log = logging.getLogger("freehold.gateway")
+RELOAD_EVERY_S = 2.0
+
+
+class ServerCertificate:
+    """What handshakes use: `context` goes to the server, `follow` keeps it up to date.
+
+    Raises `ConfigError` when the files cannot be read or do not belong together.
+    """
+
+    def __init__(self, files: TlsFiles) -> None:
+        self._files = files
+        self._seen = _stamp(files)
+        self.context = self._current = _context(files)
+        self.context.sni_callback = self._choose
+
+    async def follow(self) -> None:
+        """Look for renewed files until cancelled."""
+        while True:
+            await asyncio.sleep(RELOAD_EVERY_S)
+            await asyncio.to_thread(self.reload)
+
+    def reload(self) -> bool:
+        """Take over files that have changed; says whether it did. Files that cannot be used are logged and left: the
+        certificate in force stays."""
+        now = _stamp(self._files)
+        if now == self._seen:
+            return False
+        try:
+            # A new context: changing one that connections use is not supported.
+            self._current = _context(self._files)
+        except ConfigError as error:
+            if now is not None:
+                log.warning("the renewed certificate is not used: %s", error.message)
+                self._seen = now
+            return False
+        self._seen = now
+        log.info("the certificate was renewed: %s", self._files.certificate)
+        return True
+
+    def _choose(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        # OpenSSL calls this in each handshake, also when the client names no host.
+        connection.context = self._current
+
+
+def check_certificate(files: TlsFiles) -> None:
+    """Raises `ConfigError` when the files cannot be read or do not belong together."""
+    _context(files)
+
+
+def _context(files: TlsFiles) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    for what, path in (("certificate", files.certificate), ("private key", files.key)):
+        try:
+            with Path(path).open("rb"):
+                pass
+        except OSError as error:
+            raise ConfigError(
+                f"the TLS {what} {path} cannot be read: {error.strerror}",
+                hint="both files are PEM: --tls-cert FULLCHAIN.pem --tls-key KEY.pem",
+            ) from None
+    try:
+        context.load_cert_chain(files.certificate, files.key, password=_refuse_password)
+    except ssl.SSLError as error:
+        why = (
+            "they do not belong together" if "MISMATCH" in (error.reason or "") else "they are not valid PEM"
+        )
+        raise ConfigError(
+            f"the TLS certificate {files.certificate} and key {files.key} cannot be used: {why}",
+            hint="the certificate file starts with the server's own certificate, the chain follows it",
+        ) from None
+    return context
+
+
+def _refuse_password() -> NoReturn:
+    # Without this OpenSSL asks at the terminal, and a service would wait there for ever.
+    raise ConfigError(
+        "the TLS private key is encrypted", hint="decrypt it: openssl pkey -in KEY.pem -out PLAIN.pem"
+    )
+
+
+def _stamp(files: TlsFiles) -> tuple[int, int, int, int] | None:
+    """What changes when either file is replaced or written; None while one of them is missing."""
+    try:
+        one, other = Path(files.certificate).stat(), Path(files.key).stat()
+    except OSError:
+        return None
+    return one.st_mtime_ns, one.st_ino, other.st_mtime_ns, other.st_ino

@@ -1,0 +1,123 @@
+"""The proxy configurations of docs/guides/tls.md, run by the real programs in front of a real gateway."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.gateway.asking import QUESTION
+from tests.gateway.http.test_certificate import trusting, write
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of
+
+from freehold.gateway.serve import free_port
+
+GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "tls.md"
+NAME = "localhost"
+
+
+def documented(language):
+    return re.search(rf"```{language}\n(.*?)```", GUIDE.read_text(), re.DOTALL)[1]
+
+
+def replaced(text, changes):
+    for old, new in changes.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+def nginx(folder, port, upstream_port, files):
+    site = replaced(
+        documented("nginx"),
+        {
+            "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
+            "llm.example.com;": f"{NAME};",
+            "/etc/ssl/llm.example.com/fullchain.pem": files.certificate,
+            "/etc/ssl/llm.example.com/key.pem": files.key,
+            "127.0.0.1:8420": f"127.0.0.1:{upstream_port}",
+        },
+    )
+    temporary = "".join(
+        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    config = folder / "nginx.conf"
+    user = "user root;" if os.getuid() == 0 else ""
+    config.write_text(
+        f"{user}daemon off; pid {folder}/pid; error_log stderr; events {{}}\n"
+        f"http {{ access_log off; {temporary}\n{site} }}"
+    )
+    return ["nginx", "-p", str(folder), "-c", str(config)]
+
+
+def caddy(folder, port, upstream_port, files):
+    site = replaced(
+        documented("caddy"),
+        {
+            "llm.example.com {\n": f"https://{NAME}:{port} {{\n\ttls {files.certificate} {files.key}\n",
+            "127.0.0.1:8420": f"127.0.0.1:{upstream_port}",
+        },
+    )
+    config = folder / "Caddyfile"
+    config.write_text("{\n\tadmin off\n\tauto_https disable_redirects\n}\n" + site)
+    return ["caddy", "run", "--config", str(config), "--adapter", "caddyfile"]
+
+
+@pytest.fixture(params=[nginx, caddy])
+def proxied(request, upstream, tmp_path):
+    """A client of a proxy in front of a gateway."""
+    command = request.param.__name__
+    if shutil.which(command) is None:
+        pytest.skip(f"{command} is not installed")
+    import trustme
+
+    authority = trustme.CA()
+    files = write(authority, tmp_path, NAME)
+    port = free_port()
+    with gateway(upstream, tmp_path, capture="off") as running, (tmp_path / "proxy.log").open("wb") as log:
+        process = subprocess.Popen(
+            request.param(tmp_path, port, running.config.port, files),
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            env={**os.environ, "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)},
+        )
+        base = f"https://{NAME}:{port}"
+        try:
+            with httpx.Client(base_url=base, verify=trusting(authority), timeout=60) as client:
+
+                def answers():
+                    assert process.poll() is None, (tmp_path / "proxy.log").read_text()
+                    with contextlib.suppress(httpx.TransportError):
+                        return client.get("/health").status_code == 200
+
+                eventually(answers)
+                yield client
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def test_answers_streams_and_large_bodies_pass(proxied, upstream):
+    assert proxied.post("/v1/chat/completions", json=QUESTION).json() == ANSWER
+    upstream.answer = lambda seen: stream(stream_of("on", " its", " way"), pause=0.3)
+    began, arrivals = time.monotonic(), []
+    with proxied.stream("POST", "/v1/chat/completions", json={**QUESTION, "stream": True}) as answer:
+        for chunk in answer.iter_raw():
+            arrivals.append((time.monotonic() - began, chunk))
+    assert b"".join(chunk for _, chunk in arrivals).endswith(b"data: [DONE]\n\n")
+    assert arrivals[-1][0] - arrivals[0][0] > 0.6, "no chunk waits for the next"
+    large = {**QUESTION, "messages": [{"role": "user", "content": "a" * (20 << 20)}]}
+    upstream.answer = lambda seen: plain({**ANSWER, "id": str(len(seen.body))})
+    answer = proxied.post("/v1/chat/completions", json=large)
+    assert answer.status_code == 200 and int(answer.json()["id"]) > 20 << 20
+
+
+def test_a_client_that_leaves_ends_the_upstreams_work(proxied, upstream):
+    upstream.answer = lambda seen: stream(stream_of(*"abcdefghij" * 20), pause=0.05)
+    with proxied.stream("POST", "/v1/chat/completions", json={**QUESTION, "stream": True}) as answer:
+        next(answer.iter_raw())
+    eventually(lambda: upstream.aborted)
