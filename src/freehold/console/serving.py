@@ -56,7 +56,7 @@ async def run(
     await runner.setup()
     try:
         await web.SockSite(runner, server_socket).start()
-        ready(f"http://{'localhost' if host in ('0.0.0.0', '::') else host}:{bound}")
+        ready(f"http://{'localhost' if host in ('0.0.0.0', '::') else host}:{bound}")  # noqa: S104 (compared, or chosen by the user)
         await stop.wait()
     finally:
         await runner.cleanup()

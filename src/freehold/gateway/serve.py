@@ -189,7 +189,7 @@ class RunningGateway:
     @property
     def base_url(self) -> str:
         host = self.config.host
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 (compared, or chosen by the user)
         scheme = "http" if self.config.tls is None else "https"
         return f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{self.config.port}"
 

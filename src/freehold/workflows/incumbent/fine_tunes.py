@@ -135,13 +135,13 @@ class Account:
 
     def _open(self, path: str) -> Any:
         url = self._base + path
-        request = urllib.request.Request(url)
+        request = urllib.request.Request(url)  # noqa: S310 (the scheme is checked above)
         # Not sent on where a download is redirected.
         request.add_unredirected_header("Authorization", f"Bearer {self._key}")
         for attempt in range(_ATTEMPTS):
             last = attempt == _ATTEMPTS - 1
             try:
-                return urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+                return urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)  # noqa: S310 (the scheme is checked above)
             except urllib.error.HTTPError as error:
                 error.close()
                 if last or error.code not in (429, 500, 502, 503, 504):

@@ -129,15 +129,18 @@ def ask(project: Project) -> dict[str, date]:
         url += "?limit=1000"  # its list comes in pages of twenty
     if not url.startswith(("https://", "http://")):
         raise UsageError(f"incumbent.base_url is {incumbent.base_url}, expected http(s)://…")
-    headers = {"Accept": "application/json"}
+    headers: dict[str, str] = {}
     if key:
         if incumbent.api == "anthropic":
             headers |= {"x-api-key": key, "anthropic-version": "2023-06-01"}
         else:
             headers["Authorization"] = f"Bearer {key}"
     try:
-        request = urllib.request.Request(url, headers=headers)
-        with urllib.request.urlopen(request, timeout=ASK_TIMEOUT_SECONDS) as response:
+        request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 (checked above)
+        for name, value in headers.items():
+            # Not sent on where the answer redirects to: that may be another host.
+            request.add_unredirected_header(name, value)
+        with urllib.request.urlopen(request, timeout=ASK_TIMEOUT_SECONDS) as response:  # noqa: S310 (the scheme is checked above)
             body = json.load(response)
     except urllib.error.HTTPError as error:
         error.close()

@@ -136,7 +136,7 @@ def look(cluster_plan: ClusterPlan) -> ClusterState:
 
 def base_url(config: ClusterConfig) -> str:
     """Address of the cluster as this machine reaches it."""
-    host = "127.0.0.1" if config.host in ("0.0.0.0", "::") else config.host
+    host = "127.0.0.1" if config.host in ("0.0.0.0", "::") else config.host  # noqa: S104 (compared, or chosen by the user)
     return f"http://{f'[{host}]' if ':' in host else host}:{config.port}"
 
 

@@ -17,7 +17,7 @@ from freehold.workflows.serve.cluster.resources import (
     volume_gib,
 )
 
-SECRET = "freehold-secrets"
+SECRET = "freehold-secrets"  # noqa: S105 (the name of one)
 HOME = "/var/lib/freehold"
 FOLDER = "/srv/freehold"
 """Where the program is started in a pod: empty, but for its `freehold.toml`."""
@@ -302,7 +302,7 @@ def _mounts(plan: ClusterPlan) -> tuple[list[Manifest], list[Manifest]]:
         volumes.append({"name": "config", "configMap": {"name": _config_name(plan)}})
     if plan.serve.engine_kind.needs_shared_memory:
         # Its processes talk through shared memory, of which a pod has 64 MiB otherwise.
-        mounts.append({"name": "shared-memory", "mountPath": "/dev/shm"})
+        mounts.append({"name": "shared-memory", "mountPath": "/dev/shm"})  # noqa: S108 (a mount inside a container)
         volumes.append({"name": "shared-memory", "emptyDir": {"medium": "Memory"}})
     return mounts, volumes
 

@@ -15,7 +15,7 @@ VLLM_GIB = 20
 """What an environment of vLLM takes of the volume."""
 
 
-def serve_command(plan: ClusterPlan, *, adapters: str, host: str = "0.0.0.0") -> list[str]:
+def serve_command(plan: ClusterPlan, *, adapters: str, host: str = "0.0.0.0") -> list[str]:  # noqa: S104 (compared, or chosen by the user)
     """`freehold serve` with the plan's own settings but its options, which come with `freehold.toml`. Each adapter is
     in a folder of its name in the folder `adapters`."""
     serve = plan.serve
