@@ -39,7 +39,7 @@ async def work(config: GatewayConfig, run_folder: Path, listener: socket.socket)
 
     loop.add_reader(0, on_stdin)
     async with running(config, run_folder) as app:
-        server = HttpServer(app)
+        server = HttpServer(app, app.state.memory)
         await server.listen(listener)
         freeze_heap()
         log.info("serving")
