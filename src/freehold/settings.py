@@ -47,6 +47,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Traces waiting to be written; when full, traces are dropped and counted.",
     ),
     Setting(
+        "body_memory_mib",
+        int,
+        192,
+        "Most MiB a gateway's worker holds of requests and answers at once; beyond it new ones are told to come back.",
+    ),
+    Setting(
         "threads", int, None, "CPU threads for engines and training. Default: the cores this process may use."
     ),
     Setting(
@@ -92,6 +98,7 @@ class Settings:
     host: str
     port: int
     capture_queue: int
+    body_memory_mib: int
     threads: int | None
     weights_gib: float | None
     log_requests: bool

@@ -32,6 +32,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     start; a route of the same name in the store takes their place. Without keys (`api_keys` here or in the
     store) every client that reaches the port may ask. A `default_model` answers requests that name none.
     With `tls` clients connect over TLS only.
+    `body_memory_bytes` bounds what a worker holds of all requests and answers at once.
     `attributions` are texts that models' licences ask to be shown, by base model.
     """
 
@@ -51,6 +52,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     default_model: str | None = None
     attributions: dict[str, str] = {}
     max_body_bytes: int = 64 * 1024 * 1024
+    body_memory_bytes: int = 192 * 1024 * 1024
     connect_timeout_s: float = 5.0
     read_timeout_s: float = 600.0
     drain_s: float = 30.0
@@ -73,6 +75,11 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
             endpoint.name == endpoint_name and endpoint.engine_kind.is_rented for endpoint in self.endpoints
         )
 
+    @property
+    def largest_body_bytes(self) -> int:
+        """The longest body that is accepted: one that could never find room is refused for good."""
+        return min(self.max_body_bytes, self.body_memory_bytes // 4 * 3)
+
     def __post_init__(self) -> None:
         names = [endpoint.name for endpoint in self.endpoints]
         if len(set(names)) != len(names):
@@ -84,6 +91,11 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
                 )
         for route in self.routes:
             check_route(route, names)
+        if self.body_memory_bytes < 4 * 1024 * 1024:
+            raise ConfigError(
+                f"a worker may hold {self.body_memory_bytes} bytes of requests, expected 4 MiB or more",
+                hint="FREEHOLD_BODY_MEMORY_MIB says how many MiB; 192 is the default",
+            )
         if self.capture != "off" and self.store_url is None:
             raise ConfigError("capture needs a store", hint="give the store's URL, or set capture to off")
 

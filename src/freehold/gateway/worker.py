@@ -40,7 +40,7 @@ async def work(config: GatewayConfig, run_folder: Path, listener: socket.socket)
 
     loop.add_reader(0, on_stdin)
     async with running(config, run_folder) as app:
-        server = HttpServer(app)
+        server = HttpServer(app, app.state.memory)
         certificate = None if config.tls is None else ServerCertificate(config.tls)
         await server.listen(listener, certificate)
         following = None if certificate is None else loop.create_task(certificate.follow())

@@ -6,6 +6,7 @@ import pytest
 from tests.gateway.http.scripted import HEAD, run
 
 from freehold.gateway.http.buffered_response import BufferedResponse
+from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.response import RemoteProtocolError
 
 
@@ -90,7 +91,7 @@ class Transport:
 def test_a_sink_that_is_full_for_less_than_a_turn_of_the_loop_loses_and_stops_nothing(ends):
     async def scenario():
         transport, bucket = Transport(), Bucket()
-        response = BufferedResponse(transport)
+        response = BufferedResponse(transport, MemoryBudget())
         relaying = asyncio.create_task(response.relay(bucket))
         await asyncio.sleep(0)
         bucket.is_full = True
@@ -115,7 +116,7 @@ def test_a_sink_that_is_full_for_less_than_a_turn_of_the_loop_loses_and_stops_no
 def test_a_body_that_was_long_before_the_relay_began_is_read_to_its_end():
     async def scenario():
         transport, bucket = Transport(), Bucket()
-        response = BufferedResponse(transport)
+        response = BufferedResponse(transport, MemoryBudget())
         response.feed_data(b"x" * 300_000)
         response.deliver()
         assert response.is_full, "its connection stops reading now"

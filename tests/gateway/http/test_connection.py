@@ -1,6 +1,7 @@
 """The clients' side, on a raw socket: what only misbehaving or unusual clients show."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import time
@@ -150,5 +151,71 @@ def test_stalling_clients_are_let_go(monkeypatch):
             assert await reader.read() == b""
             writer.close()
         assert not server.connections
+
+    serving(handler, scenario)
+
+
+def test_a_body_that_never_ends_is_let_go_however_steadily_it_comes(monkeypatch):
+    monkeypatch.setattr(connection, "BODY_WITHIN_S", 0.3)
+    monkeypatch.setattr(server_module, "_SWEEP_EVERY_S", 0.05)
+
+    async def handler(request):
+        await request.body(1 << 20)
+
+    async def scenario(server, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n")
+        sent = 0
+        while not reader.at_eof() and sent < 500:
+            writer.write(b"x")
+            sent += 1
+            await asyncio.sleep(0.02)
+        assert sent < 500
+        writer.close()
+        assert server.memory.used_bytes == 0
+
+    serving(handler, scenario)
+
+
+def test_a_request_with_two_hosts_is_refused(shared):
+    with raw(shared) as client, client.makefile("rb") as file:
+        client.sendall(b"GET /health HTTP/1.1\r\nhost: a\r\nHost: b\r\n\r\n")
+        status, _, body = read_answer(file)
+    assert (status, body) == (400, b"a request has one Host header")
+
+
+def test_other_headers_may_come_twice(shared):
+    with raw(shared) as client, client.makefile("rb") as file:
+        client.sendall(b"GET /health HTTP/1.1\r\nhost: a\r\naccept: x/y\r\naccept: z/y\r\n\r\n")
+        assert read_answer(file)[0] == 200
+
+
+def test_thousands_of_requests_sent_ahead_end_the_connection(shared, upstream):
+    with raw(shared) as client, contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        client.sendall(ask() + b"GET /health HTTP/1.1\r\n\r\n" * 2000)
+        while client.recv(65_536):
+            pass
+    with raw(shared) as client, client.makefile("rb") as file:
+        client.sendall(ask())
+        assert read_answer(file)[0] == 200
+
+
+def test_heads_without_end_find_no_room_where_many_have_it():
+    async def handler(request):
+        request.respond(200, [], b"")
+
+    async def scenario(server, port):
+        server.memory.limit_bytes = 2 * connection.HEAD_BYTES_MAX
+        held = []
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.1\r\nx: " + b"y" * 20_000)
+            held.append((reader, writer))
+        assert b" 503 " in await held[2][0].readline()
+        for _, writer in held:
+            writer.transport.abort()
+        while server.connections:
+            await asyncio.sleep(0.01)
+        assert server.memory.used_bytes == 0
 
     serving(handler, scenario)

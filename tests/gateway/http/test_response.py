@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.response import (
     ConnectError,
     ReadTimeout,
@@ -17,6 +18,7 @@ class Scripted(UpstreamResponse):
     """A response that reads what a test says; an exception is raised."""
 
     def __init__(self, *reads, headers=()):
+        super().__init__(MemoryBudget(4_000_000))
         self.status, self.headers = 200, list(headers)
         self.reads = list(reads)
 

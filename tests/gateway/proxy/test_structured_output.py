@@ -6,6 +6,7 @@ import pytest
 from tests.gateway.asking import FORM, TOOLS, call, structured
 from tests.gateway.loopback import stream_of
 
+from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.structured_output import (
     ContractViolation,
@@ -26,7 +27,7 @@ FIND = {"type": "function", "function": {"name": "find"}}
 
 
 def exchange_of(body, path="/v1/chat/completions"):
-    exchange = ProxyExchange(API_ROUTES[path])
+    exchange = ProxyExchange(API_ROUTES[path], MemoryBudget())
     exchange.body = json.dumps(body).encode()
     exchange.peek = openai.peek(exchange.body)
     return exchange

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.response import Sink, TransportError, UpstreamResponse
 
 # More than this waits for a slow client: the endpoint is made to wait as well.
@@ -37,7 +38,8 @@ class BufferedResponse(UpstreamResponse):
         "status",
     )
 
-    def __init__(self, transport: UpstreamTransport) -> None:
+    def __init__(self, transport: UpstreamTransport, memory: MemoryBudget) -> None:
+        super().__init__(memory)
         self.status = 0
         self.headers: list[tuple[str, str]] = []
         self._transport: UpstreamTransport | None = transport
@@ -97,6 +99,7 @@ class BufferedResponse(UpstreamResponse):
             if self._exception is not None:
                 raise self._exception
             if self._bytes > _WAITING_BYTES_MAX and self._transport is not None:
+                self._hold(self._bytes)
                 self._bytes = 0
                 self._transport.resume_reading()
             await self._wait()
@@ -104,6 +107,7 @@ class BufferedResponse(UpstreamResponse):
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def close(self) -> None:
+        self._held.release()
         if self._transport is not None:
             self._transport.abort()
 

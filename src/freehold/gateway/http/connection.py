@@ -3,7 +3,8 @@
 A request is handled by one task. What it sends goes to the socket in the same turn of the loop.
 
 Covered: keep-alive, requests sent ahead (answered in turn), bodies by length and by chunks, ``Expect: 100-continue``,
-deadlines for heads and for bodies that stall, bounds on heads, back-pressure, leaving clients, a drain on stop.
+deadlines for heads and for bodies (in all, and for a pause), bounds on heads, back-pressure, leaving clients, a
+drain on stop.
 TLS comes from the loop (`certificate`). Not covered: HTTP/2 and upgrades; put a proxy in front for those.
 """
 
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from freehold.gateway.http.memory import HeldBytes
 from freehold.gateway.http.request import STATUS_LINES, Headers, Request, ServerState
 
 log = logging.getLogger("freehold.gateway")
@@ -24,9 +26,15 @@ HEAD_BYTES_MAX = 128 * 1024
 HEADERS_MAX = 128
 HEAD_WITHIN_S = 15.0
 BODY_STALLS_S = 60.0
+# A body must be whole within this, however steadily it comes.
+BODY_WITHIN_S = 300.0
 IDLE_S = 75.0
 # A client that has read nothing of its answer for this long is given up.
 UNREAD_S = 300.0
+# Heads beyond this take room of the budget; most are much smaller.
+_HEAD_FREE_BYTES = 16 * 1024
+# Requests that a client sent ahead of its answers; what one read of the socket holds beyond it is an attack.
+PIPELINED_MAX = 128
 # After an answer to a request that was not read to its end: how long the connection stays open.
 _LINGER_S = 2.0
 
@@ -50,8 +58,10 @@ class Connection(asyncio.Protocol):
     """One client's connection."""
 
     __slots__ = (
+        "_body_since_s",
         "_drain",
         "_head_bytes",
+        "_head_held",
         "_headers",
         "_in_head",
         "_incoming",
@@ -62,6 +72,7 @@ class Connection(asyncio.Protocol):
         "_since_s",
         "_task",
         "_transport",
+        "_two_hosts",
         "_upgrade_declined",
         "_url",
         "current",
@@ -72,12 +83,15 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, server: ConnectionHost) -> None:
         self.server = server
-        self._parser = HttpRequestParser(self)
+        self._parser: Any = HttpRequestParser(self)
         self._url = b""
         self._headers: Headers = []
         self._head_bytes = 0
+        self._head_held = HeldBytes(server.memory)
+        self._two_hosts = False
         self._in_head = True
         self._incoming: Request | None = None
+        self._body_since_s = 0.0
         self._pipelined: deque[Request] = deque()
         self._upgrade_declined: Request | None = None
         self._task: asyncio.Task[None] | None = None
@@ -112,7 +126,7 @@ class Connection(asyncio.Protocol):
         if self._in_head:
             return waited_s > HEAD_WITHIN_S
         if self._incoming is not None:
-            return waited_s > BODY_STALLS_S
+            return waited_s > BODY_STALLS_S or now_s - self._body_since_s > BODY_WITHIN_S
         return self.current is None and waited_s > IDLE_S
 
     def stop(self, *, also_fresh: bool) -> None:
@@ -141,7 +155,13 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.server.connections.discard(self)
+        for request in self._pipelined:
+            request.release()
         self._pipelined.clear()
+        self._head_held.release()
+        # The parser and the request know this connection: a circle that would hold a whole upload until the garbage
+        # collector, which runs rarely, finds it.
+        self._parser = self._incoming = self._upgrade_declined = None
         self.resume_writing()
         if self.current is not None:
             self.current.connection_lost()
@@ -164,14 +184,24 @@ class Connection(asyncio.Protocol):
         try:
             self._feed(data)
         except HttpParserError:
-            self._send_error(400, b"this is not an HTTP request")
+            why = b"a request has one Host header" if self._two_hosts else b"this is not an HTTP request"
+            self._send_error(400, why)
             return
-        if self._in_head:
+        if len(self._pipelined) > PIPELINED_MAX:
+            self._transport.abort()
+        elif self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX or len(self._headers) > HEADERS_MAX:
                 self._send_error(431, b"the request's headers are too large")
+            elif (
+                self._head_bytes > _HEAD_FREE_BYTES
+                and not self._head_held.size_bytes
+                and not self._head_held.take(HEAD_BYTES_MAX)
+            ):
+                self._send_error(503, b"there is no room for this request at the moment")
         else:
             self._head_bytes = 0
+            self._head_held.release()
             if self._incoming is not None:
                 self._since_s = self.server.loop.time()
                 if self._incoming.is_overflowing:
@@ -239,6 +269,11 @@ class Connection(asyncio.Protocol):
         request.keep_alive = self._parser.should_keep_alive()
         request.expects_continue = (request.header("expect") or "").lower() == "100-continue"
         self.supports_chunks = self._parser.get_http_version() != "1.0"
+        if request.has_two_hosts:
+            # Which of them a proxy in front looked at cannot be known.
+            self._incoming = None
+            self._two_hosts = True
+            raise ValueError("two Host headers")
         if len(self._headers) > HEADERS_MAX:
             self._incoming = None
             self._in_head = True
@@ -274,6 +309,7 @@ class Connection(asyncio.Protocol):
 
     def _start(self, request: Request) -> None:
         self.current = request
+        self._body_since_s = self._since_s
         self._task = self.server.loop.create_task(self._handle(request))
 
     async def _handle(self, request: Request) -> None:
@@ -287,6 +323,7 @@ class Connection(asyncio.Protocol):
 
     def _finished(self, request: Request) -> None:
         self.current = self._task = None
+        request.release()
         if self._transport.is_closing():
             return
         if not request.response_started or not request.end_response():

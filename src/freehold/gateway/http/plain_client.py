@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from freehold.gateway.http.buffered_response import BufferedResponse
+from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.response import ConnectError, ReadTimeout, RemoteProtocolError, TransportError
 
 _HEAD_BYTES_MAX = 256 * 1024
@@ -52,7 +53,7 @@ class _Connection(asyncio.Protocol):
 
     def send(self, data: list[bytes]) -> BufferedResponse:
         """Send a request; its response has nothing yet."""
-        response = self._response = BufferedResponse(self)
+        response = self._response = BufferedResponse(self, self._pool.memory)
         self._head_bytes = 0
         self.heard_anything = False
         self.heard_s = self._loop.time()
@@ -172,8 +173,14 @@ class PlainClient:
     """Connections to all plain endpoints of a worker, kept while they are used. Make it in a running loop."""
 
     def __init__(
-        self, *, connect_timeout_s: float, read_timeout_s: float, idle_timeout_s: float = 60.0
+        self,
+        *,
+        connect_timeout_s: float,
+        read_timeout_s: float,
+        idle_timeout_s: float = 60.0,
+        memory: MemoryBudget | None = None,
     ) -> None:
+        self.memory = memory or MemoryBudget()
         self.loop = asyncio.get_running_loop()
         self.busy: set[_Connection] = set()
         self._idle: dict[Address, deque[_Connection]] = {}

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Protocol
 
+from freehold.gateway.http.memory import MemoryBudget
 from freehold.wire.errors import ApiError
 
 STATUS_LINES = {
@@ -16,15 +17,19 @@ _WITHOUT_BODY = frozenset((204, 304))
 # Bodies up to this are sent in one piece with their head.
 _JOINED_BYTES_MAX = 64 * 1024
 _UNREAD_BYTES_MAX = 256 * 1024
+# A body whose length is not known takes room in steps.
+_STEP_BYTES = 256 * 1024
+_RETRY_AFTER_S = 2.0
 
 Headers = list[tuple[str, str]]
 
 
 class ServerState(Protocol):
-    """What a request needs to know of the server: whether it drains, and the current ``Date`` header."""
+    """What a request needs to know of the server: whether it drains, the current ``Date`` header, the room there is."""
 
     draining: bool
     date: bytes
+    memory: MemoryBudget
 
 
 class ClientTransport(Protocol):
@@ -63,7 +68,9 @@ class Request:
         "_bytes_left",
         "_chunked",
         "_first_values",
+        "_held_bytes",
         "_max_bytes",
+        "_refused",
         "_transport",
         "_waiter",
         "cancel_on_disconnect",
@@ -89,6 +96,8 @@ class Request:
         self.expects_continue = False
         self._body: list[bytes] = []
         self._body_bytes = 0
+        self._held_bytes = 0
+        self._refused = False
         self._max_bytes: int | None = None
         self.complete = False
         self._waiter: asyncio.Future[None] | None = None
@@ -104,25 +113,64 @@ class Request:
             self._first_values = dict(reversed(self.headers))
         return self._first_values.get(name)
 
+    @property
+    def has_two_hosts(self) -> bool:
+        """Whether it names more than one host."""
+        if self._first_values is None:
+            self._first_values = dict(reversed(self.headers))
+        # Seldom is any header there twice, and then it is seldom this one.
+        return (
+            len(self._first_values) != len(self.headers)
+            and sum(name == "host" for name, _ in self.headers) > 1
+        )
+
     async def body(self, max_bytes: int) -> bytes:
-        """The whole body. Raises `ApiError` (413) beyond `max_bytes`, or `ClientDisconnect`."""
+        """The whole body; the room it takes is returned by `release`.
+
+        Raises `ApiError` (413) beyond `max_bytes`, `ApiError` (503) where there is no room for it, or
+        `ClientDisconnect`.
+        """
         length = self.header("content-length")
-        if length is not None and int(length) > max_bytes:
-            raise ApiError(413, f"the request body has {length} bytes, at most {max_bytes} are accepted")
+        if length is not None:
+            if int(length) > max_bytes:
+                raise ApiError(413, f"the request body has {length} bytes, at most {max_bytes} are accepted")
+            self._hold(int(length))
         self._max_bytes = max_bytes
         self._transport.resume_reading()
+        if not self.complete and not self._refused:
+            self._transport.server.memory.begin(self)
         while not self.complete and self._body_bytes <= max_bytes:
             if self.disconnected:
                 raise ClientDisconnect
+            if self._refused:
+                break
             if self.expects_continue:
                 self.expects_continue = False
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
             self._waiter = None
+        if self._refused:
+            raise no_room()
         if self._body_bytes > max_bytes:
             raise ApiError(413, f"the request body has more than {max_bytes} bytes")
-        return self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        if len(self._body) > 1:
+            self._body = [b"".join(self._body)]
+        return self._body.pop() if self._body else b""
+
+    def hold_copy(self, size: int) -> None:
+        """Count a changed copy of the body, as the endpoint is sent it."""
+        self._held_bytes += size
+        self._transport.server.memory.force(size)
+
+    def release(self) -> None:
+        """Return the room that the body took."""
+        memory = self._transport.server.memory
+        memory.end(self)
+        self._body.clear()
+        if self._held_bytes:
+            memory.give(self._held_bytes)
+            self._held_bytes = 0
 
     # Answering
 
@@ -204,11 +252,40 @@ class Request:
     def feed_data(self, data: bytes) -> None:
         """A piece of the body has come."""
         self._body_bytes += len(data)
+        if self._body_bytes > self._held_bytes and not self._refused:
+            self._hold(
+                max(self._body_bytes, self._held_bytes + _STEP_BYTES) if self._held_bytes else len(data)
+            )
+        if self._refused:
+            return
         # Beyond the limit nothing is stored: the handler says 413, and the connection ends.
         if self._max_bytes is None or self._body_bytes <= self._max_bytes:
             self._body.append(data)
         else:
             self._wake()
+
+    def _hold(self, size: int) -> None:
+        """Have room for `size` bytes of the body, or refuse it."""
+        more = size - self._held_bytes
+        if more <= 0 or self._refused:
+            return
+        memory = self._transport.server.memory
+        if not memory.take(more):
+            self.evict()
+        elif self._refused:
+            memory.give(more)  # it was itself the upload that had to make room
+        else:
+            self._held_bytes = size
+
+    @property
+    def received_bytes(self) -> int:
+        return self._body_bytes
+
+    def evict(self) -> None:
+        """There is no room for the body any more: forget what came of it."""
+        self._refused = True
+        self.release()
+        self._wake()
 
     @property
     def is_overflowing(self) -> bool:
@@ -218,6 +295,8 @@ class Request:
     def feed_eof(self) -> None:
         """The request has come to its end."""
         self.complete = True
+        if self._waiter is not None:
+            self._transport.server.memory.end(self)
         self._wake()
 
     def connection_lost(self) -> None:
@@ -228,6 +307,16 @@ class Request:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def no_room() -> ApiError:
+    """The worker holds as many bytes of requests and answers as it may."""
+    return ApiError(
+        503,
+        "the gateway has no room for this request at the moment; try again shortly",
+        code="over_capacity",
+        retry_after_s=_RETRY_AFTER_S,
+    )
 
 
 def _lines(headers: Iterable[tuple[str, str]]) -> bytes:

@@ -5,6 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Protocol
 
+from freehold.gateway.http.memory import HeldBytes, MemoryBudget
+
+ANSWER_BYTES_MAX = 64 * 1024 * 1024
+"""The longest answer that is held whole; one that is passed on as it comes may be of any length."""
+# Up to this an answer takes no room of the budget.
+FREE_BYTES = 256 * 1024
+
 
 class TransportError(Exception):
     """An exchange with an endpoint failed. The text is for the gateway's operator, never for its clients."""
@@ -20,6 +27,10 @@ class ReadTimeout(TransportError):
 
 class RemoteProtocolError(TransportError):
     """The connection ended before the answer did, or what came was not HTTP."""
+
+
+class NoRoom(TransportError):
+    """The worker holds as many bytes as it may."""
 
 
 class Sink(Protocol):
@@ -39,13 +50,29 @@ class Sink(Protocol):
 class UpstreamResponse(ABC):
     """Status and headers of a response, and its body as it comes. `close` it in the end.
 
-    Header names are in lower case. Bodies are as the endpoint encoded them.
+    Header names are in lower case. Bodies are as the endpoint encoded them. What is held of one counts in a budget
+    until it is closed.
     """
 
-    __slots__ = ()
+    __slots__ = ("_held", "_whole_bytes")
 
     status: int
     headers: list[tuple[str, str]]
+
+    def __init__(self, memory: MemoryBudget) -> None:
+        self._held = HeldBytes(memory)
+        self._whole_bytes = 0
+
+    def _hold(self, size: int) -> None:
+        """Count more bytes of an answer that is held whole.
+
+        Raises `NoRoom`, and `RemoteProtocolError` for an answer longer than any may be.
+        """
+        self._whole_bytes += size
+        if self._whole_bytes > ANSWER_BYTES_MAX:
+            raise RemoteProtocolError(f"an answer of more than {ANSWER_BYTES_MAX} bytes")
+        if self._whole_bytes > FREE_BYTES and not self._held.take(self._whole_bytes - self._held.size_bytes):
+            raise NoRoom("no room for the answer")
 
     def header(self, name: str) -> str | None:
         """The first value of a header."""
@@ -81,6 +108,7 @@ class UpstreamResponse(ABC):
         """The rest of the body. Raises `TransportError`."""
         parts: list[bytes] = []
         while chunks := await self.read():
+            self._hold(sum(map(len, chunks)))
             parts += chunks
         return parts[0] if len(parts) == 1 else b"".join(parts)
 

@@ -8,6 +8,7 @@ from email.utils import formatdate
 
 from freehold.gateway.http.certificate import ServerCertificate
 from freehold.gateway.http.connection import HEAD_WITHIN_S, Connection, Handler
+from freehold.gateway.http.memory import MemoryBudget
 
 CONNECTIONS_MAX = 16_384
 BACKLOG = 4096
@@ -17,10 +18,14 @@ _NEW_CONNECTION_S = 1.0
 
 
 class HttpServer:
-    """All connections of a worker. `handler` answers one request and catches what it can."""
+    """All connections of a worker. `handler` answers one request and catches what it can.
 
-    def __init__(self, handler: Handler) -> None:
+    `memory` bounds what all of them hold of bodies and answers.
+    """
+
+    def __init__(self, handler: Handler, memory: MemoryBudget | None = None) -> None:
         self.handler = handler
+        self.memory = memory or MemoryBudget()
         self.loop = asyncio.get_running_loop()
         self.connections: set[Connection] = set()
         self.draining = False
@@ -66,4 +71,5 @@ class HttpServer:
         for connection in [*self.connections]:
             if connection.is_overdue(now):
                 connection.abort()
+        self.memory.sweep()
         self._sweeping = self.loop.call_later(_SWEEP_EVERY_S, self._sweep)

@@ -10,6 +10,7 @@ from pyreqwest.exceptions import ConnectError as ConnectFailed
 from pyreqwest.exceptions import ConnectTimeoutError, RequestError
 from pyreqwest.http import Url
 
+from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.response import (
     ConnectError,
     ReadTimeout,
@@ -24,7 +25,8 @@ class TlsResponse(UpstreamResponse):
 
     __slots__ = ("_answer", "_first", "_request", "headers", "status")
 
-    def __init__(self, request: Any, answer: Any) -> None:
+    def __init__(self, request: Any, answer: Any, memory: MemoryBudget) -> None:
+        super().__init__(memory)
         self._request = request
         self._answer = answer
         self._first: list[bytes] | None = None
@@ -48,23 +50,16 @@ class TlsResponse(UpstreamResponse):
             raise _transport_error(error) from error
         return [] if chunk is None else [chunk.to_bytes()]
 
-    async def read_all(self) -> bytes:
-        if self._first is not None:
-            return await super().read_all()
-        try:
-            data: bytes = (await self._answer.bytes()).to_bytes()
-        except RequestError as error:
-            raise _transport_error(error) from error
-        return data
-
     async def close(self) -> None:
+        self._held.release()
         await self._request.__aexit__(None, None, None)
 
 
 class TlsClient:
     """One pool of connections to all such endpoints of a worker."""
 
-    def __init__(self, *, connect_timeout_s: float, read_timeout_s: float) -> None:
+    def __init__(self, memory: MemoryBudget, *, connect_timeout_s: float, read_timeout_s: float) -> None:
+        self._memory = memory
         self._client = (
             ClientBuilder()
             .gzip(False)
@@ -98,7 +93,7 @@ class TlsClient:
             answer = await request.__aenter__()
         except RequestError as error:
             raise _transport_error(error) from error
-        return TlsResponse(request, answer)
+        return TlsResponse(request, answer, self._memory)
 
     async def close(self) -> None:
         await self._client.close()

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from freehold.gateway.config import GatewayConfig
+from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.plain_client import Address, PlainClient
-from freehold.gateway.http.response import ConnectError, ReadTimeout, TransportError, UpstreamResponse
+from freehold.gateway.http.response import ConnectError, NoRoom, ReadTimeout, TransportError, UpstreamResponse
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic
 
@@ -74,10 +75,13 @@ class UpstreamFailure(Exception):
 class Upstreams:
     """Keep-alive connections to all endpoints of a worker."""
 
-    def __init__(self, config: GatewayConfig) -> None:
+    def __init__(self, config: GatewayConfig, memory: MemoryBudget | None = None) -> None:
         self._config = config
+        self._memory = memory or MemoryBudget(config.body_memory_bytes)
         self._plain = PlainClient(
-            connect_timeout_s=config.connect_timeout_s, read_timeout_s=config.read_timeout_s
+            connect_timeout_s=config.connect_timeout_s,
+            read_timeout_s=config.read_timeout_s,
+            memory=self._memory,
         )
         self._tls: TlsClient | None = None
         self._addresses: dict[str, Address | None] = {}
@@ -193,7 +197,7 @@ class Upstreams:
 
             config = self._config
             self._tls = TlsClient(
-                connect_timeout_s=config.connect_timeout_s, read_timeout_s=config.read_timeout_s
+                self._memory, connect_timeout_s=config.connect_timeout_s, read_timeout_s=config.read_timeout_s
             )
         return self._tls
 
@@ -220,6 +224,10 @@ def upstream_failure(endpoint: Endpoint, error: TransportError) -> UpstreamFailu
     if isinstance(error, ReadTimeout):
         return UpstreamFailure(
             f"endpoint {endpoint.name} did not answer in time", reached=True, timed_out=True
+        )
+    if isinstance(error, NoRoom):
+        return UpstreamFailure(
+            f"the gateway has no room for the answer of endpoint {endpoint.name} at the moment", reached=True
         )
     return UpstreamFailure(f"endpoint {endpoint.name} broke off the connection", reached=True)
 

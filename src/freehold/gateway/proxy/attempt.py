@@ -91,6 +91,8 @@ async def _attempt(
         if last:
             raise
         raise NextTarget("other_api") from None
+    if body is not exchange.body:
+        request.hold_copy(len(body))
     path = exchange.api_route.path if translation is None else translation.path
     headers = state.upstreams.request_headers(
         endpoint,

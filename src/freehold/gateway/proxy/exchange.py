@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+from freehold.gateway.http.memory import HeldBytes, MemoryBudget
 from freehold.gateway.messages import CapturedExchange
 from freehold.gateway.proxy.translation import ApiRoute
 from freehold.gateway.spending import charge_of
@@ -20,6 +21,8 @@ from freehold.wire.openai import Peek
 # A body beyond this is forwarded but not captured: it is too long to train on, and would fill the queue.
 CAPTURED_BYTES_MAX = 8 * 1024 * 1024
 NAME_LENGTH_MAX = 200
+# What is remembered of an answer takes room of the budget from here on, in steps of as much.
+_STEP_BYTES = 256 * 1024
 
 _TOTAL_TOKENS = re.compile(rb'"total_tokens" ?: ?(\d{1,9})')
 
@@ -43,6 +46,7 @@ class ProxyExchange:
         "error_code",
         "fallback",
         "first_byte_s",
+        "held",
         "id",
         "key",
         "metered",
@@ -58,8 +62,9 @@ class ProxyExchange:
         "user",
     )
 
-    def __init__(self, api_route: ApiRoute) -> None:
+    def __init__(self, api_route: ApiRoute, memory: MemoryBudget) -> None:
         self.api_route = api_route
+        self.held = HeldBytes(memory)
         self.at_ms = int(time.time() * 1000)
         self.id = event_id(self.at_ms)
         self.started_s = time.perf_counter()
@@ -119,11 +124,17 @@ class ProxyExchange:
         self.chunk_bytes += len(data)
         if self.chunk_bytes <= CAPTURED_BYTES_MAX:
             self.chunks.append(data)
+            if self.chunk_bytes - self.held.size_bytes > _STEP_BYTES and not self.held.take(_STEP_BYTES):
+                # The client gets its answer; there is no room to remember it. Its end may still tell the usage.
+                self.chunk_bytes = CAPTURED_BYTES_MAX + 1
+                del self.chunks[:-3]
+                self.capturing = False
 
     def forget_answer(self) -> None:
         """Another target is tried: what came so far is not the answer."""
         self.chunks.clear()
         self.chunk_bytes = 0
+        self.held.release()
         self.first_byte_s = None
         self.answered_by = None
         self.streamed = False

@@ -31,7 +31,7 @@ _NO_LIMITS = Limits()
 
 async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, request: Request) -> None:
     """Answer one request for a model, whatever happens."""
-    exchange = ProxyExchange(api_route)
+    exchange = ProxyExchange(api_route, state.memory)
     state.meters.in_flight += 1
     request.cancel_on_disconnect = True
     try:
@@ -58,6 +58,7 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
         if exchange.release_limits is not None:
             exchange.release_limits()
     _finish(state, shadows, exchange)
+    exchange.held.release()
     if state.reporter is not None:
         state.reporter.add(exchange.summary(request.header("traceparent")))
 
@@ -70,7 +71,7 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
         raise ApiError(415, "compressed request bodies are not accepted")
     if (origin := header("origin")) is not None:
         check_origin(origin, header("host"))
-    body = exchange.body = await request.body(state.config.max_body_bytes)
+    body = exchange.body = await request.body(state.config.largest_body_bytes)
     if exchange.api_route.read is not None:
         body = exchange.body = exchange.api_route.read(body)
     peek = exchange.peek = openai.peek(body)

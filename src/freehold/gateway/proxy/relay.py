@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from freehold.gateway.http.request import Request
-from freehold.gateway.http.response import TransportError, UpstreamResponse
+from freehold.gateway.http.request import Request, no_room
+from freehold.gateway.http.response import NoRoom, TransportError, UpstreamResponse
 from freehold.gateway.http.upstreams import response_headers
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.translation import UNREADABLE, StreamTranslation, Translation, unreadable_answer
@@ -39,6 +39,8 @@ async def relay(
     if translation is not None or (length is not None and int(length) <= _BUFFERED_BYTES_MAX):
         try:
             data = await response.read_all()
+        except NoRoom:
+            raise no_room() from None
         except TransportError:
             raise ApiError(
                 502, f"endpoint {endpoint.name} broke off its answer", code="upstream_cut"

@@ -10,6 +10,7 @@ import asyncio
 import time
 from typing import Literal
 
+from freehold.gateway.http.memory import HeldBytes
 from freehold.gateway.http.response import TransportError
 from freehold.gateway.http.upstreams import UpstreamFailure
 from freehold.gateway.messages import CapturedExchange
@@ -48,10 +49,16 @@ class Shadows:
         if share is not None and self._in_minute >= max(1, share // config.workers):
             meters.count("freehold_shadows", exchange.route_name, "over_budget")
             return
+        held = HeldBytes(self._state.memory)
+        # The client's request outlives its answer here, and the candidate is sent a changed copy.
+        if not held.take(2 * len(exchange.body)):
+            meters.count("freehold_shadows", exchange.route_name, "no_room")
+            return
         self._in_minute += 1
         task = asyncio.get_running_loop().create_task(self._ask(exchange, target))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda _: held.release())
 
     async def close(self) -> None:
         for task in self._running:

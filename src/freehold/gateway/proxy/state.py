@@ -14,6 +14,7 @@ from freehold.gateway.capture.frames import TABLE, TOTALS
 from freehold.gateway.capture.recorder_client import RecorderClient
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.circuit_breaker import CircuitBreaker
+from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.upstreams import Upstreams
 from freehold.gateway.limits.keys import KeyRing
 from freehold.gateway.limits.limiter import Limiter
@@ -37,7 +38,8 @@ class WorkerState:
         self._stored_routes: tuple[Route, ...] = ()
         self.table = self._new_table()
         self.keys = KeyRing(config.api_keys, waiting=config.keys_in_store)
-        self.upstreams = Upstreams(config)
+        self.memory = MemoryBudget(config.body_memory_bytes)
+        self.upstreams = Upstreams(config, self.memory)
         self.meters = Meters()
         self.limiter = Limiter()
         self.limiter.share(run_folder)
@@ -83,6 +85,8 @@ class WorkerState:
             self.meters.set("freehold_traces_dropped", self.recorder.dropped)
         if self.reporter is not None:
             self.meters.set("freehold_requests_untold", self.reporter.dropped)
+        self.meters.held_bytes = self.memory.used_bytes
+        self.meters.set("freehold_uploads_evicted", self.memory.evictions)
         # A full disk must not stop traffic; the numbers are simply older then.
         with contextlib.suppress(OSError):
             self.meters.write(self.run_folder)

@@ -29,13 +29,17 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_shadows": ("Requests mirrored to a candidate", ("route", "outcome")),
     "freehold_bills": ("Answers that were charged to a key or route with limits", ("outcome",)),
     "freehold_spend_usd": ("Dollars charged to a key or route", ("name",)),
+    "freehold_uploads_evicted": ("Uploads without progress that lost their room to others", ()),
     "freehold_requests_untold": ("Requests left out of the log or of OpenTelemetry", ()),
     "freehold_traces_captured": ("Traces handed to the recorder", ()),
     "freehold_traces_dropped": ("Traces dropped because the queue was full", ()),
     "freehold_traces_stored": ("Traces written to the store", ()),
     "freehold_traces_lost": ("Traces the store did not take", ("why",)),
 }
-GAUGES: dict[str, str] = {"freehold_in_flight": "Requests being answered now"}
+GAUGES: dict[str, str] = {
+    "freehold_in_flight": "Requests being answered now",
+    "freehold_held_bytes": "Bytes held of requests and of answers that are read whole",
+}
 HISTOGRAMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_first_byte_seconds": ("Time to the first byte of the answer", ("route", "arm")),
     "freehold_request_seconds": ("Time to the end of the answer", ("route", "arm")),
@@ -55,12 +59,13 @@ class Snapshot(msgspec.Struct):
 class Meters:
     """The numbers of this process."""
 
-    __slots__ = ("_histograms", "counters", "in_flight")
+    __slots__ = ("_histograms", "counters", "held_bytes", "in_flight")
 
     def __init__(self) -> None:
         self.counters: dict[tuple[str, Labels], float] = {}
         self._histograms: dict[tuple[str, Labels], list[float]] = {}
         self.in_flight = 0
+        self.held_bytes = 0
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
         key = (name, labels)
@@ -79,7 +84,12 @@ class Meters:
         cells[-1] += seconds
 
     def snapshot(self) -> Snapshot:
-        taken = Snapshot(gauges={"freehold_in_flight": float(self.in_flight)})
+        taken = Snapshot(
+            gauges={
+                "freehold_in_flight": float(self.in_flight),
+                "freehold_held_bytes": float(self.held_bytes),
+            }
+        )
         for (name, labels), value in self.counters.items():
             taken.counters.setdefault(name, []).append((labels, value))
         for (name, labels), cells in self._histograms.items():

@@ -173,6 +173,7 @@ def up(
         store_url=project.store_url,
         capture=capture or config.capture.mode,
         capture_queue=project.settings.capture_queue,
+        body_memory_bytes=round(project.settings.body_memory_mib * MIB),
         retention_days=config.capture.retention_days,
         retention_bytes=None
         if config.capture.retention_mib is None

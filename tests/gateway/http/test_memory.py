@@ -1,0 +1,163 @@
+"""The budget of bytes: who gets room, who loses it, and that a real worker returns what it held."""
+
+import json
+import select
+import socket
+import threading
+import time
+
+import pytest
+from tests.gateway.asking import QUESTION, metric, post
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes
+
+from freehold.gateway.http.memory import HeldBytes, MemoryBudget
+
+MIB = 1024 * 1024
+
+
+class Coming:
+    """An upload that a test feeds."""
+
+    def __init__(self, budget, size):
+        self.held = HeldBytes(budget)
+        assert self.held.take(size)
+        self.received_bytes = 0
+        self.evicted = False
+        budget.begin(self)
+
+    def evict(self):
+        self.evicted = True
+        self.held.release()
+
+
+def test_room_is_given_until_it_is_spent_and_again_once_it_is_returned():
+    budget = MemoryBudget(10 * MIB)
+    first, second = HeldBytes(budget), HeldBytes(budget)
+    assert first.take(MIB * 6) and not second.take(MIB * 5)
+    first.release()
+    first.release()
+    assert second.take(MIB * 5) and budget.used_bytes == 5 * MIB
+
+
+def test_large_bodies_leave_room_for_ordinary_ones():
+    budget = MemoryBudget(8 * MIB)
+    assert budget.take(6 * MIB) and not budget.take(2 * MIB)
+    assert budget.take(MIB) and budget.take(MIB) and not budget.take(1)
+
+
+def test_what_was_let_in_may_finish_and_counts():
+    budget = MemoryBudget(8 * MIB)
+    held = HeldBytes(budget)
+    held.force(20 * MIB)
+    assert not budget.take(1)
+    held.release()
+    assert budget.take(1)
+
+
+def test_an_upload_without_progress_loses_its_room_and_one_with_progress_does_not():
+    budget = MemoryBudget(8 * MIB)
+    stalled, moving = Coming(budget, 3 * MIB), Coming(budget, 3 * MIB)
+    assert not budget.take(2 * MIB)
+    for _ in range(2):
+        budget.sweep()
+        moving.received_bytes += MIB
+    budget.sweep()
+    assert budget.take(2 * MIB)
+    assert stalled.evicted and not moving.evicted and budget.evictions == 1
+
+
+def test_an_upload_is_not_called_stalled_in_its_first_second():
+    budget = MemoryBudget(8 * MIB)
+    fresh = Coming(budget, 5 * MIB)
+    budget.sweep()
+    assert not budget.take(2 * MIB) and not fresh.evicted
+
+
+def test_a_whole_upload_keeps_its_room():
+    budget = MemoryBudget(8 * MIB)
+    whole = Coming(budget, 5 * MIB)
+    budget.sweep()
+    budget.sweep()
+    budget.end(whole)
+    assert not budget.take(2 * MIB) and not whole.evicted
+
+
+def upload(port, size, sent, *, path="/v1/chat/completions"):
+    """The beginning of an upload: a body of `size` bytes, of which `sent` come."""
+    client = socket.create_connection(("127.0.0.1", port), timeout=20)
+    client.sendall(b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (path.encode(), size))
+    try:
+        for _ in range(sent // MIB):
+            client.sendall(b"x" * MIB)
+    except OSError:
+        pass  # it was refused meanwhile
+    return client
+
+
+@pytest.fixture
+def tight(upstream, tmp_path):
+    """A gateway with room for 32 MiB."""
+    with gateway(upstream, tmp_path, capture="off", body_memory_bytes=32 * MIB) as running:
+        yield running
+
+
+def test_many_uploads_at_once_stay_within_the_budget_and_leave_nothing(tight, upstream):
+    worker = processes(tight, "worker")[0]
+    assert post(tight, QUESTION)[0] == 200
+    start = worker.memory_info().rss
+    most, done = start, threading.Event()
+
+    def watch():
+        nonlocal most
+        while not done.is_set():
+            most = max(most, worker.memory_info().rss)
+            time.sleep(0.01)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        clients = [upload(tight.config.port, 10 * MIB, 9 * MIB) for _ in range(30)]
+        # Two of them hold what large bodies may; ordinary requests have room all the same.
+        assert post(tight, QUESTION)[0] == 200
+        for client in clients:
+            client.close()
+        eventually(lambda: worker.memory_info().rss < start * 1.1)
+    finally:
+        done.set()
+        watching.join()
+    assert most - start < 64 * MIB
+
+
+def test_an_upload_that_finds_no_room_is_told_so_in_the_words_of_its_api(tight, upstream):
+    upstream.answer = lambda seen: plain(ANSWER, delay=1.0)
+    holders = [upload(tight.config.port, 10 * MIB, 9 * MIB) for _ in range(2)]
+    eventually(lambda: metric(tight, "freehold_held_bytes") >= 20 * MIB)
+    body = json.dumps({**QUESTION, "more": "x" * (5 * MIB)}).encode()
+    answers = {}
+    for path in ("/v1/chat/completions", "/v1/messages", "/api/chat"):
+        status, headers, said = post(tight, body, path=path)
+        answers[path] = json.loads(said)
+        assert status == 503 and int(headers["retry-after"]) >= 1
+    assert answers["/v1/chat/completions"]["error"]["code"] == "over_capacity"
+    assert answers["/v1/messages"]["error"]["type"] == "overloaded_error"
+    assert "no room" in answers["/api/chat"]["error"]
+    for holder in holders:
+        holder.close()
+    eventually(lambda: post(tight, body)[0] == 200)
+
+
+def test_a_stalled_upload_makes_room_for_one_that_is_sent(tight, upstream):
+    holders = [upload(tight.config.port, 10 * MIB, MIB) for _ in range(2)]
+    body = json.dumps({**QUESTION, "more": "x" * (5 * MIB)}).encode()
+    eventually(lambda: post(tight, body)[0] == 200)
+    eventually(lambda: metric(tight, "freehold_uploads_evicted_total") >= 1)
+    # The one that made room is told so.
+    told, _, _ = select.select(holders, [], [], 10)
+    assert told[0].recv(12) == b"HTTP/1.1 503"
+    for holder in holders:
+        holder.close()
+
+
+def test_a_body_that_never_finds_room_is_refused_for_good(tight):
+    status, _, said = post(tight, b"x" * (25 * MIB))
+    assert status == 413 and b"at most" in said
