@@ -11,6 +11,7 @@ import pytest
 from freehold.cli.main import main
 from freehold.gateway.serve import free_port
 from freehold.hardware.probes import bandwidth
+from freehold.store.damage import SEEN
 
 
 class Ran(NamedTuple):
@@ -36,6 +37,7 @@ def freehold(monkeypatch, capsys, tmp_path):
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["freehold", *map(str, arguments)])
         capsys.readouterr()
+        SEEN.clear()
         code = 0
         try:
             main()

@@ -3,6 +3,7 @@ import os
 import pty
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from freehold.cli.main import COMMANDS, cli
+from freehold.cli.main import COMMANDS, EXIT_DAMAGED, cli
 from freehold.gateway.serve import free_port
 
 
@@ -149,3 +150,24 @@ def test_a_terminal_has_colour_unless_it_is_not_wanted(words, plain):
     os.close(ours)
     assert process.returncode is not None and shown
     assert (b"\x1b[" in shown) is not plain
+
+
+def test_one_flipped_bit_costs_one_row_and_the_command_says_so(freehold, tmp_path):
+    lines = [
+        f'{{"messages": [{{"role": "user", "content": "q {n}"}}, {{"role": "assistant", "content": "a"}}]}}'
+        for n in range(400)
+    ]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines))
+    assert freehold("import", "log.jsonl").code == 0
+    with sqlite3.connect(tmp_path / ".freehold" / "freehold.sqlite") as holder:
+        place, body = holder.execute("SELECT id, body FROM traces WHERE seq = 123").fetchone()
+        holder.execute("UPDATE traces SET body = ? WHERE seq = 123", (body[:-9] + b"?" + body[-8:],))
+    holder.close()
+    for command in (("traces", "export", "all.jsonl"), ("dataset", "build"), ("traces", "list", "-n", "999")):
+        done = freehold(*command)
+        assert done.code == EXIT_DAMAGED, done.err
+        assert f"warning: 1 damaged row left out: traces {place}" in done.err
+        assert "hint: freehold store check" in done.err and "Traceback" not in done.err
+    assert len((tmp_path / "all.jsonl").read_text().splitlines()) == 399
+    alone = freehold("traces", "show", place)
+    assert alone.code == 2 and f"the row {place} of traces in the store is damaged" in alone.err

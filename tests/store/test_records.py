@@ -6,6 +6,7 @@ from sqlalchemy import select
 from tests.store.examples import NOON, Note
 
 from freehold.errors import StoreError
+from freehold.store import bodies
 from freehold.store.tables import from_micros, records, steps
 from freehold.types.record import StoredRecord
 
@@ -63,7 +64,8 @@ def test_steps_remember_what_they_were_made_from(store):
     with store.database.reading() as connection:
         row = connection.execute(select(steps)).one()
     assert (row.name, row.inputs_hash, from_micros(row.finished_at)) == ("train", "h2", NOON)
-    assert msgspec.json.decode(row.outputs) == {"record": "h2"}
+    outputs = bodies.unseal(row.outputs, "steps", "train", "h2", row.finished_at)
+    assert msgspec.json.decode(outputs) == {"record": "h2"}
 
 
 def test_rows_are_those_of_released_versions(store):
@@ -72,4 +74,6 @@ def test_rows_are_those_of_released_versions(store):
     store.finish_step("train", "h1", Note(text="first"), NOON)
     with store.database.reading() as connection:
         rows = connection.execute(select(records.c.kind, records.c.id, records.c.made_from)).all()
-    assert [tuple(row) for row in rows] == [("other", "a", b'["y"]'), ("step:train", "h1", b"[]")]
+    made_from = [bodies.unseal(row.made_from, "records", f"{row.kind}/{row.id}", "made_from") for row in rows]
+    assert [(row.kind, row.id) for row in rows] == [("other", "a"), ("step:train", "h1")]
+    assert made_from == [b'["y"]', b"[]"]

@@ -234,10 +234,30 @@ def cli() -> None:
         logs.configure()
 
 
+EXIT_DAMAGED = 4
+"""The command did its work, without rows of the store that are damaged."""
+
+
+def _tell_damage(color: bool | None) -> bool:
+    """Say which damaged rows a command left out; False where there were none, or no store was opened."""
+    damage = sys.modules.get("freehold.store.damage")
+    count = 0 if damage is None else damage.SEEN.count()
+    if damage is None or not count:
+        return False
+    named = [f"{row.table} {row.key}" for row in damage.SEEN.rows()[:5]]
+    more = f" and {count - len(named):,} more" if count > len(named) else ""
+    rows = "1 damaged row" if count == 1 else f"{count:,} damaged rows"
+    title = click.style("warning:", fg="yellow", bold=True)
+    click.echo(f"{title} {rows} left out: {', '.join(named)}{more}", err=True, color=color)
+    click.echo(f"{click.style('hint:', fg='cyan', bold=True)} {damage.CHECK_HINT}", err=True, color=color)
+    return True
+
+
 def main() -> None:
     """Run the command line: errors become ``error:`` and ``hint:`` on stderr and an exit code.
 
-    SIGTERM ends a command as Ctrl-C does, so that what it started and half wrote is put away. ``NO_COLOR`` is honoured.
+    A command that left damaged rows of the store out says so at its end and exits with `EXIT_DAMAGED`. SIGTERM ends a
+    command as Ctrl-C does, so that what it started and half wrote is put away. ``NO_COLOR`` is honoured.
     """
     color = False if os.environ.get("NO_COLOR") else None  # None: as the stream is
     ended: list[int] = []
@@ -251,8 +271,11 @@ def main() -> None:
         signal.signal(signal.SIGTERM, end)
         # Outside its standalone mode click hands the code of an `Exit` back instead of ending with it.
         code = cli.main(prog_name="freehold", standalone_mode=False, color=color)
-        if isinstance(code, int):
+        damaged = _tell_damage(color)
+        if isinstance(code, int) and code:
             sys.exit(code)
+        if damaged:
+            sys.exit(EXIT_DAMAGED)
     except FreeholdError as error:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True, color=color)
         if error.hint:

@@ -122,6 +122,7 @@ def _prepare_sqlite(engine: Engine, busy_timeout_ms: int) -> None:
         # BEGIN is sent explicitly: the driver's own would take the write lock only at the first write,
         # and a read transaction that turns into a writing one fails at once instead of waiting.
         connection.isolation_level = None
+        connection.text_factory = _text
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={busy_timeout_ms}")
         cursor.execute("PRAGMA journal_mode=WAL")
@@ -132,3 +133,8 @@ def _prepare_sqlite(engine: Engine, busy_timeout_ms: int) -> None:
     def _begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("freehold_writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _text(value: bytes) -> str:
+    """Text that is damaged is still a row: by itself the driver would fail the whole query."""
+    return value.decode(errors="replace")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Select, delete, insert, select
+from sqlalchemy import Connection, Select, delete, func, insert, select
 
 from freehold.errors import StoreError
+from freehold.store import bodies
+from freehold.store.damage import or_error, unless_damaged
 from freehold.store.database import Database
 from freehold.store.tables import records, steps, to_micros
 from freehold.types.record import Record, StoredRecord
@@ -31,27 +34,41 @@ class RecordStore:
 
     def get(self, type: type[S], key: str) -> S | None:
         """The record with that key, None when there is none."""
-        return self._first(
-            select(records.c.body).where(records.c.kind == type.kind, records.c.id == key), type.kind, type
-        )
+        where = (records.c.kind == type.kind, records.c.id == key)
+        return self._first(select(records.c.id, records.c.body).where(*where), type.kind, type)
 
     def latest(self, type: type[S]) -> S | None:
         """The record that was put last."""
-        query = select(records.c.body).where(records.c.kind == type.kind)
+        query = select(records.c.id, records.c.body).where(records.c.kind == type.kind)
         return self._first(query.order_by(records.c.seq.desc()).limit(1), type.kind, type)
 
     def records(self, type: type[S]) -> list[S]:
-        """All records of a class, in the order they were put."""
-        query = select(records.c.body).where(records.c.kind == type.kind).order_by(records.c.seq)
+        """All records of a class, in the order they were put. Damaged ones are left out and noted."""
+        query = select(records.c.id, records.c.body).where(records.c.kind == type.kind)
         with self.database.reading() as connection:
-            return [decoded(row.body, type, type.kind) for row in connection.execute(query)]
+            rows = connection.execute(query.order_by(records.c.seq)).all()
+        return [
+            record
+            for row in rows
+            if (record := unless_damaged(*_row(type.kind, row.id), partial(_read, row, type, type.kind)))
+            is not None
+        ]
+
+    def count_records(self, type: type[StoredRecord]) -> int:
+        """How many records of a class are kept, damaged ones among them."""
+        query = select(func.count()).select_from(records).where(records.c.kind == type.kind)
+        with self.database.reading() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def sources(self, type: type[StoredRecord], key: str) -> tuple[str, ...]:
         """The ids a record was made from; empty for an unknown record."""
         query = select(records.c.made_from).where(records.c.kind == type.kind, records.c.id == key)
         with self.database.reading() as connection:
             body = connection.execute(query).scalar()
-        return () if body is None else tuple(msgspec.json.decode(body, type=list[str]))
+        if body is None:
+            return ()
+        about = _row(type.kind, key)
+        return tuple(or_error(*about, lambda: bodies.read_json(body, list[str], *about, "made_from")))
 
     def delete(self, type: type[StoredRecord], key: str) -> bool:
         """Forget a record; False when there was none."""
@@ -68,34 +85,51 @@ class RecordStore:
         if last != inputs_hash:
             return None
         kind = f"step:{name}"
-        query = select(records.c.body).where(records.c.kind == kind, records.c.id == inputs_hash)
-        return self._first(query, kind, type)
+        query = select(records.c.id, records.c.body).where(
+            records.c.kind == kind, records.c.id == inputs_hash
+        )
+        with self.database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        # A damaged result is made again by running the step.
+        return unless_damaged(*_row(kind, inputs_hash), partial(_read, row, type, kind))
 
     def finish_step(self, name: str, inputs_hash: str, result: Record, finished_at: datetime) -> None:
         """A step has finished; the next run with the same `inputs_hash` can take its result."""
         with self.database.writing() as connection:
             _write(connection, f"step:{name}", inputs_hash, result, ())
             connection.execute(delete(steps).where(steps.c.name == name))
+            micros = to_micros(finished_at)
+            outputs = msgspec.json.encode({"record": inputs_hash})
             connection.execute(
                 insert(steps).values(
                     name=name,
                     inputs_hash=inputs_hash,
-                    outputs=msgspec.json.encode({"record": inputs_hash}),
-                    finished_at=to_micros(finished_at),
+                    outputs=bodies.seal(outputs, "steps", name, inputs_hash, micros),
+                    finished_at=micros,
                 )
             )
 
     def _first(self, query: Select[Any], kind: str, type: type[R]) -> R | None:
         with self.database.reading() as connection:
-            body = connection.execute(query).scalar()
-        return None if body is None else decoded(body, type, kind)
+            row = connection.execute(query).first()
+        return None if row is None else or_error(*_row(kind, row.id), partial(_read, row, type, kind))
 
 
-def decoded(body: bytes, type: type[R], kind: str) -> R:
-    """A stored body. Raises `StoreError` when it is of another shape."""
+def _row(kind: str, key: str) -> tuple[str, str]:
+    return "records", f"{kind}/{key}"
+
+
+def _read(row: Any, type: type[R], kind: str) -> R:
+    return decoded(row.body, type, kind, *_row(kind, row.id))
+
+
+def decoded(body: bytes, type: type[R], kind: str, *about: object) -> R:
+    """A stored body. Raises `StoreError` when it is of another shape, `DamagedBody` when it is not what was written."""
     try:
-        return msgspec.json.decode(body, type=type)
-    except msgspec.DecodeError as error:
+        return bodies.read_json(body, type, *about)
+    except msgspec.ValidationError as error:
         raise StoreError(
             f"a stored {kind} is not what this version of freehold reads: {error}",
             hint="run the step that makes it again",
@@ -103,12 +137,13 @@ def decoded(body: bytes, type: type[R], kind: str) -> R:
 
 
 def _write(connection: Connection, kind: str, key: str, value: Record, made_from: Sequence[str]) -> None:
+    about = _row(kind, key)
     connection.execute(delete(records).where(records.c.kind == kind, records.c.id == key))
     connection.execute(
         insert(records).values(
             kind=kind,
             id=key,
-            body=msgspec.json.encode(value),
-            made_from=msgspec.json.encode(list(made_from)),
+            body=bodies.seal(msgspec.json.encode(value), *about),
+            made_from=bodies.seal(msgspec.json.encode(list(made_from)), *about, "made_from"),
         )
     )

@@ -7,10 +7,13 @@ never counted twice, whichever process is killed when.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from freehold.store import bodies
+from freehold.store.damage import or_error, unless_damaged
 from freehold.store.database import Database
 from freehold.store.tables import pair_scores, rollout_states, rollout_windows
 
@@ -36,15 +39,18 @@ class StateRow(NamedTuple):
 
 
 def state_of(database: Database, rollout: str) -> StateRow:
-    """What the last look left."""
+    """What the last look left. Raises `StoreError` when it is damaged: tests may not begin again unnoticed."""
     query = select(rollout_states).where(rollout_states.c.rollout == rollout)
     with database.reading() as connection:
         row = connection.execute(query).one_or_none()
-    return StateRow(0, None) if row is None else StateRow(row.version, row.body)
+    if row is None:
+        return StateRow(0, None)
+    about = ("rollout_states", rollout, row.version)
+    return StateRow(row.version, or_error(about[0], rollout, lambda: bodies.unseal(row.body, *about)))
 
 
 def windows_of(database: Database, rollout: str, units: Iterable[str]) -> list[WindowRow]:
-    """All windows of these units, in the order of exposure."""
+    """All windows of these units, in the order of exposure; here and below without damaged ones, which are noted."""
     names = sorted(set(units))
     found: list[WindowRow] = []
     table = rollout_windows
@@ -53,7 +59,7 @@ def windows_of(database: Database, rollout: str, units: Iterable[str]) -> list[W
             query = select(table).where(
                 table.c.rollout == rollout, table.c.unit.in_(names[start : start + _MOST_NAMES])
             )
-            found.extend(_window(row) for row in connection.execute(query))
+            found.extend(_windows(connection.execute(query).all()))
     return sorted(found, key=lambda row: row.seq)
 
 
@@ -62,26 +68,33 @@ def open_windows(database: Database, rollout: str) -> list[WindowRow]:
     table = rollout_windows
     query = select(table).where(table.c.rollout == rollout, table.c.closed.is_(False)).order_by(table.c.seq)
     with database.reading() as connection:
-        return [_window(row) for row in connection.execute(query)]
+        return _windows(connection.execute(query).all())
 
 
 def closed_windows(database: Database, rollout: str, kind: str) -> list[bytes]:
     """The bodies of closed windows of a kind, in the order of exposure."""
     table = rollout_windows
     query = (
-        select(table.c.body)
+        select(table)
         .where(table.c.rollout == rollout, table.c.kind == kind, table.c.closed.is_(True))
         .order_by(table.c.seq)
     )
     with database.reading() as connection:
-        return [row.body for row in connection.execute(query)]
+        return [row.body for row in _windows(connection.execute(query).all())]
 
 
 def scores_of(database: Database, rollout: str) -> dict[str, bytes]:
     """The scored pairs, by the id of the mirrored trace."""
     query = select(pair_scores).where(pair_scores.c.rollout == rollout)
     with database.reading() as connection:
-        return {row.trace_id: row.body for row in connection.execute(query)}
+        rows = connection.execute(query).all()
+    scores = {}
+    for row in rows:
+        about = ("pair_scores", rollout, row.trace_id)
+        body = unless_damaged(about[0], f"{rollout}/{row.trace_id}", partial(bodies.unseal, row.body, *about))
+        if body is not None:
+            scores[row.trace_id] = body
+    return scores
 
 
 def learn(
@@ -104,18 +117,23 @@ def learn(
                 & (rollout_windows.c.unit == row.unit)
                 & (rollout_windows.c.stage == row.stage)
             )
+            about = about_window(rollout, row.kind, row.unit, row.stage, row.closed)
+            body = bodies.seal(row.body, *about)
+            # A window keeps the place in the order it got first.
             changed = connection.execute(
-                update(rollout_windows).where(where).values(closed=row.closed, body=row.body)
+                update(rollout_windows).where(where).values(closed=row.closed, body=body)
             )
             if changed.rowcount == 0:
-                connection.execute(insert(rollout_windows).values(rollout=rollout, **row._asdict()))
+                values = {**row._asdict(), "body": body, "rollout": rollout}
+                connection.execute(insert(rollout_windows).values(values))
         for trace_id, body in scores.items():
             connection.execute(
                 delete(pair_scores).where(
                     pair_scores.c.rollout == rollout, pair_scores.c.trace_id == trace_id
                 )
             )
-            connection.execute(insert(pair_scores).values(rollout=rollout, trace_id=trace_id, body=body))
+            sealed = bodies.seal(body, "pair_scores", rollout, trace_id)
+            connection.execute(insert(pair_scores).values(rollout=rollout, trace_id=trace_id, body=sealed))
     return True
 
 
@@ -125,15 +143,29 @@ def _advance(connection: Connection, rollout: str, known_version: int, state: by
         found = connection.execute(select(table.c.version).where(table.c.rollout == rollout)).scalar()
         if found is not None:
             return False
-        connection.execute(insert(table).values(rollout=rollout, version=1, body=state))
+        sealed = bodies.seal(state, "rollout_states", rollout, 1)
+        connection.execute(insert(table).values(rollout=rollout, version=1, body=sealed))
         return True
+    sealed = bodies.seal(state, "rollout_states", rollout, known_version + 1)
     changed = connection.execute(
         update(table)
         .where(table.c.rollout == rollout, table.c.version == known_version)
-        .values(version=known_version + 1, body=state)
+        .values(version=known_version + 1, body=sealed)
     )
     return changed.rowcount > 0
 
 
-def _window(row: object) -> WindowRow:
-    return WindowRow(*(getattr(row, name) for name in WindowRow._fields))
+def about_window(rollout: str, kind: str, unit: str, stage: int, closed: bool) -> tuple[object, ...]:
+    """What a window's checksum is taken over besides its body."""
+    return ("rollout_windows", rollout, kind, unit, stage, bool(closed))
+
+
+def _windows(rows: Iterable[Any]) -> list[WindowRow]:
+    found = []
+    for row in rows:
+        about = about_window(row.rollout, row.kind, row.unit, row.stage, row.closed)
+        key = f"{row.rollout}/{row.kind}/{row.unit}/{row.stage}"
+        body = unless_damaged("rollout_windows", key, partial(bodies.unseal, row.body, *about))
+        if body is not None:
+            found.append(WindowRow(row.kind, row.unit, row.stage, row.seq, row.closed, body))
+    return found

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
 from freehold.errors import RevisionError
+from freehold.store import bodies
+from freehold.store.damage import SEEN, DamagedBody, unless_damaged
 from freehold.store.database import Database
 from freehold.store.records import decoded
 from freehold.store.tables import counters, from_micros, route_history, routes, to_micros
@@ -44,8 +48,9 @@ class RouteStore:
                 )
             saved = msgspec.structs.replace(route, revision=_next_revision(connection))
             body = msgspec.json.encode(saved)
+            sealed = bodies.seal(body, *_about(saved.name, saved.revision))
             connection.execute(delete(routes).where(routes.c.name == route.name))
-            connection.execute(insert(routes).values(name=saved.name, revision=saved.revision, body=body))
+            connection.execute(insert(routes).values(name=saved.name, revision=saved.revision, body=sealed))
             _note(connection, saved.name, saved.revision, body, who, at, why, verdict_id)
         return saved
 
@@ -58,10 +63,20 @@ class RouteStore:
         return True
 
     def routes(self) -> list[Route]:
-        """All routes, by name."""
+        """All routes, by name. A damaged one is taken from its history, which keeps the same body a second time; where
+        that is damaged as well, it is left out. Both are noted.
+        """
         with self.database.reading() as connection:
-            rows = connection.execute(select(routes.c.body).order_by(routes.c.name)).all()
-        return [decoded(row.body, Route, "route") for row in rows]
+            rows = connection.execute(select(routes).order_by(routes.c.name)).all()
+        return [route for row in rows if (route := self._route(row)) is not None]
+
+    def _route(self, row: Any) -> Route | None:
+        try:
+            return decoded(row.body, Route, "route", *_about(row.name, row.revision))
+        except DamagedBody as error:
+            SEEN.note("routes", row.name, str(error))
+        same = [change for change in self.route_history(row.name) if change.revision == row.revision]
+        return same[0].route if same else None
 
     def routes_revision(self) -> int:
         """A number that grows with every change of any route: cheap enough to ask several times a second."""
@@ -74,18 +89,32 @@ class RouteStore:
         query = select(route_history).where(route_history.c.name == name).order_by(route_history.c.revision)
         with self.database.reading() as connection:
             rows = connection.execute(query).all()
-        return [
-            RouteChange(
-                name=row.name,
-                revision=row.revision,
-                at=from_micros(row.at),
-                who=row.who,
-                why=row.why,
-                verdict_id=row.verdict_id,
-                route=None if row.body is None else decoded(row.body, Route, "route"),
-            )
+        changes = (
+            unless_damaged("route_history", f"{row.name}/{row.revision}", partial(_change, row))
             for row in rows
-        ]
+        )
+        return [change for change in changes if change is not None]
+
+
+def _change(row: Any) -> RouteChange:
+    return RouteChange(
+        name=row.name,
+        revision=row.revision,
+        at=from_micros(row.at),
+        who=row.who,
+        why=row.why,
+        verdict_id=row.verdict_id,
+        route=None if row.body is None else decoded(row.body, Route, "route", *about_change(row)),
+    )
+
+
+def _about(name: str, revision: int) -> tuple[object, ...]:
+    return ("routes", name, revision)
+
+
+def about_change(row: Any) -> tuple[object, ...]:
+    """What the checksum of a line of history is taken over besides its body."""
+    return ("route_history", row.revision, row.name, row.at, row.who, row.why, row.verdict_id)
 
 
 def _next_revision(connection: Connection) -> int:
@@ -107,6 +136,7 @@ def _note(
     why: str,
     verdict_id: str | None,
 ) -> None:
+    about = ("route_history", revision, name, to_micros(at), who, why, verdict_id)
     connection.execute(
         insert(route_history).values(
             revision=revision,
@@ -115,6 +145,6 @@ def _note(
             who=who,
             why=why,
             verdict_id=verdict_id,
-            body=body,
+            body=None if body is None else bodies.seal(body, *about),
         )
     )

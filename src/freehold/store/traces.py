@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any, TypedDict, Unpack
 
@@ -11,11 +12,13 @@ from sqlalchemy import Connection, Select, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
 from freehold.store import bodies
+from freehold.store.damage import DamagedBody, or_error, unless_damaged
 from freehold.store.database import Database
 from freehold.store.tables import to_micros, traces
 from freehold.types.trace import Trace
 
 TRACE_BATCH = 500
+_SELECT = select(traces.c.seq, traces.c.id, traces.c.body)
 _TRACES_LOCK = 0x747261636573  # "traces"
 
 
@@ -36,7 +39,7 @@ class TraceFilter(TypedDict, total=False):
 
 
 class TraceStore:
-    """The traces of a database."""
+    """The traces of a database. A damaged one is left out of several and noted; alone it is a `StoreError`."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -56,7 +59,7 @@ class TraceStore:
 
     def traces(self, **wanted: Unpack[TraceFilter]) -> Iterator[Trace]:
         """Traces in the order they arrived, read in batches so that any number fits in memory."""
-        query = _filtered(select(traces.c.seq, traces.c.body), wanted)
+        query = _filtered(_SELECT, wanted)
         last = 0
         while True:
             page = query.where(traces.c.seq > last).order_by(traces.c.seq).limit(TRACE_BATCH)
@@ -64,31 +67,38 @@ class TraceStore:
                 rows = connection.execute(page).all()
             if not rows:
                 return
-            for row in rows:
-                yield bodies.unpack_trace(row.body)
+            yield from _readable(rows)
             last = rows[-1].seq
 
     def traces_after(
         self, seq: int, *, most: int = TRACE_BATCH, **wanted: Unpack[TraceFilter]
     ) -> list[tuple[int, Trace]]:
         """The next traces after a place in the order of arrival, each with its own place."""
-        query = _filtered(select(traces.c.seq, traces.c.body), wanted)
-        page = query.where(traces.c.seq > seq).order_by(traces.c.seq).limit(most)
-        with self.database.reading() as connection:
-            rows = connection.execute(page).all()
-        return [(row.seq, bodies.unpack_trace(row.body)) for row in rows]
+        query = _filtered(_SELECT, wanted)
+        found: list[tuple[int, Trace]] = []
+        while True:
+            page = query.where(traces.c.seq > seq).order_by(traces.c.seq).limit(most - len(found))
+            with self.database.reading() as connection:
+                rows = connection.execute(page).all()
+            found.extend((row.seq, trace) for row in rows for trace in _readable([row]))
+            # A page of damaged rows only is not the end.
+            if not rows or len(found) == most:
+                return found
+            seq = rows[-1].seq
 
     def latest_traces(self, most: int, **wanted: Unpack[TraceFilter]) -> list[Trace]:
         """The traces that arrived last, newest first."""
-        query = _filtered(select(traces.c.body), wanted).order_by(traces.c.seq.desc()).limit(most)
+        query = _filtered(_SELECT, wanted).order_by(traces.c.seq.desc()).limit(most)
         with self.database.reading() as connection:
-            return [bodies.unpack_trace(row.body) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+        return list(_readable(rows))
 
     def find_traces(self, id_prefix: str, *, most: int = 10) -> list[Trace]:
         """Traces whose id begins with `id_prefix`."""
-        query = select(traces.c.body).where(traces.c.id.startswith(id_prefix, autoescape=True)).limit(most)
+        query = _SELECT.where(traces.c.id.startswith(id_prefix, autoescape=True)).limit(most)
         with self.database.reading() as connection:
-            return [bodies.unpack_trace(row.body) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+        return list(_readable(rows))
 
     def traces_bytes(self) -> int:
         """Bytes all traces take, compressed."""
@@ -104,8 +114,8 @@ class TraceStore:
     def get_trace(self, id: str) -> Trace | None:
         """The trace of that id, None when there is none."""
         with self.database.reading() as connection:
-            body = connection.execute(select(traces.c.body).where(traces.c.id == id)).scalar()
-        return None if body is None else bodies.unpack_trace(body)
+            row = connection.execute(_SELECT.where(traces.c.id == id)).one_or_none()
+        return None if row is None else or_error("traces", id, lambda: _unpacked(row))
 
     def get_traces(self, ids: Iterable[str]) -> dict[str, Trace]:
         """The traces of these ids that are here."""
@@ -113,8 +123,8 @@ class TraceStore:
         found: dict[str, Trace] = {}
         with self.database.reading() as connection:
             while some := list(islice(names, TRACE_BATCH)):
-                rows = connection.execute(select(traces.c.id, traces.c.body).where(traces.c.id.in_(some)))
-                found.update((row.id, bodies.unpack_trace(row.body)) for row in rows)
+                rows = connection.execute(_SELECT.where(traces.c.id.in_(some))).all()
+                found.update((trace.id, trace) for trace in _readable(rows))
         return found
 
     def replace_trace(self, trace: Trace) -> bool:
@@ -143,6 +153,20 @@ class TraceStore:
             return (
                 0 if seq is None else connection.execute(delete(traces).where(traces.c.seq <= seq)).rowcount
             )
+
+
+def _readable(rows: Iterable[Any]) -> Iterator[Trace]:
+    for row in rows:
+        trace = unless_damaged("traces", row.id, partial(_unpacked, row))
+        if trace is not None:
+            yield trace
+
+
+def _unpacked(row: Any) -> Trace:
+    trace = bodies.unpack_trace(row.body)
+    if trace.id != row.id:
+        raise DamagedBody(f"its body is that of {trace.id}")
+    return trace
 
 
 def _trace_row(trace: Trace) -> dict[str, Any]:

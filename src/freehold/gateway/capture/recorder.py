@@ -215,6 +215,10 @@ class Recorder:
 
     def _poll(self, store: Store, known: tuple[int, int] | None) -> tuple[int, int]:
         keys = store.records(ApiKey)
+        if not keys and store.count_records(ApiKey):
+            # No key at all would let every client in; the workers keep what they know, or go on waiting.
+            log.error("all keys in the store are damaged: freehold store check")
+            return known or (-1, 0)
         now = (store.routes_revision(), hash(msgspec.json.encode(keys)))
         if now != known:
             message = TableMessage(routes=tuple(store.routes()), keys=tuple(keys), revision=now[0])

@@ -201,7 +201,7 @@ def up(
         _check_prices(store, gateway_config)
         gateway_config = msgspec.structs.replace(
             gateway_config,
-            keys_in_store=bool(store.records(ApiKey)),
+            keys_in_store=bool(store.count_records(ApiKey)),
             attributions=attributions([chosen], config.use),
         )
     observer_config = ObserverConfig(

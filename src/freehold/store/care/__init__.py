@@ -1,0 +1,1 @@
+"""Care for a store: check, seal, back up, restore, salvage, compact."""

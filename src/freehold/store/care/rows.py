@@ -1,0 +1,128 @@
+"""Every table with bodies, row by row: whether a row is what was written, and the same row with a checksum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, Table, select, tuple_
+
+from freehold.store import bodies, tables
+from freehold.store.damage import DamagedBody
+from freehold.store.rollouts import about_window
+from freehold.store.routes import about_change
+from freehold.store.tables import to_micros
+from freehold.types.route import Route
+from freehold.types.trace import Trace
+
+BATCH = 500
+_TRACE_COLUMNS = ("source", "model", "route", "completeness", "parent_id")
+
+
+class Sealed(NamedTuple):
+    """A table whose rows hold bodies. `about` are, for each body's column, what its checksum is taken over besides the
+    body; `type` is what a body must be, where the store knows it."""
+
+    table: Table
+    about: Callable[[Any], Mapping[str, tuple[object, ...]]]
+    type: Any = Any
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+    def key(self, row: Any) -> str:
+        """A row's name, as messages say it."""
+        if self.name == "traces":
+            return str(row.id)
+        if self.name == "records":
+            return f"{row.kind}/{row.id}"
+        return "/".join(str(getattr(row, column.name)) for column in self.table.primary_key)
+
+    def problem(self, row: Any) -> str | None:
+        """Why a row is not what was written; None where nothing is wrong with it."""
+        try:
+            if self.name == "traces":
+                return _trace_problem(bodies.unpack_trace(row.body), row)
+            for column, about in self.about(row).items():
+                stored = getattr(row, column)
+                if stored is not None:
+                    bodies.read_json(stored, Any if column == "made_from" else self.type, *about)
+        except (DamagedBody, msgspec.ValidationError) as error:
+            return str(error)
+        return None
+
+    def unsealed(self, row: Any) -> bool:
+        """Whether a body of the row is from before checksums."""
+        stored = [getattr(row, column) for column in self.about(row)]
+        return any(body is not None and not bodies.is_sealed(body) for body in stored)
+
+    def sealed(self, row: Any) -> dict[str, bytes]:
+        """The row's bodies with checksums. Raises `DamagedBody` for one that cannot be read."""
+        if self.name == "traces":
+            bodies.unpack_trace(row.body)
+            return {"body": bodies.seal_trace(row.body)}
+        whole = {}
+        for column, about in self.about(row).items():
+            if (stored := getattr(row, column)) is not None:
+                bodies.read_json(stored, Any, *about)
+                whole[column] = bodies.seal(bodies.unseal(stored, *about), *about)
+        return whole
+
+
+def _trace_problem(trace: Trace, row: Any) -> str | None:
+    """The columns next to a trace's body exist to be searched, and say what the body says."""
+    if trace.id != row.id:
+        return f"its body is that of {trace.id}"
+    wrong = [name for name in _TRACE_COLUMNS if getattr(trace, name) != getattr(row, name)]
+    if to_micros(trace.at) != row.at:
+        wrong.append("at")
+    if row.size_bytes is not None and abs(row.size_bytes - len(row.body)) > bodies.HEAD_BYTES:
+        wrong.append("size_bytes")
+    return f"the column {wrong[0]} is not what the body says" if wrong else None
+
+
+def _record(row: Any) -> dict[str, tuple[object, ...]]:
+    about = ("records", f"{row.kind}/{row.id}")
+    return {"body": about, "made_from": (*about, "made_from")}
+
+
+SEALED = (
+    Sealed(tables.records, _record),
+    Sealed(tables.traces, lambda row: {"body": ("traces",)}, Trace),
+    Sealed(tables.routes, lambda row: {"body": ("routes", row.name, row.revision)}, Route),
+    Sealed(tables.route_history, lambda row: {"body": about_change(row)}, Route),
+    Sealed(
+        tables.steps,
+        lambda row: {"outputs": ("steps", row.name, row.inputs_hash, row.finished_at)},
+        dict[str, str],
+    ),
+    Sealed(tables.rollout_states, lambda row: {"body": ("rollout_states", row.rollout, row.version)}),
+    Sealed(
+        tables.rollout_windows,
+        lambda row: {"body": about_window(row.rollout, row.kind, row.unit, row.stage, row.closed)},
+    ),
+    Sealed(tables.pair_scores, lambda row: {"body": ("pair_scores", row.rollout, row.trace_id)}),
+)
+
+
+def pages(
+    connection: Connection, table: Table, *, after: tuple[Any, ...] | None = None, most: int = BATCH
+) -> Iterator[list[Any]]:
+    """The rows of a table by its primary key, a page at a time, from the row after `after` on."""
+    key = list(table.primary_key)
+    while True:
+        query = select(table).order_by(*key).limit(most)
+        if after is not None:
+            query = query.where(tuple_(*key) > tuple_(*after) if len(key) > 1 else key[0] > after[0])
+        rows = list(connection.execute(query).all())
+        if not rows:
+            return
+        yield rows
+        after = key_of(table, rows[-1])
+
+
+def key_of(table: Table, row: Any) -> tuple[Any, ...]:
+    """The values of a row's primary key."""
+    return tuple(getattr(row, column.name) for column in table.primary_key)
