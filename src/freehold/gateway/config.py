@@ -24,10 +24,12 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     what looks like a person's data, ``pii`` asks a library for names as well. `routes` are there from the
     start; a route of the same name in the store takes their place. Without keys (`api_keys` here or in the
     store) every client that reaches the port may ask. A `default_model` answers requests that name none.
+    The endpoints `without_key` may lack the environment variable of their key: they answer nothing and are never ready.
     `attributions` are texts that models' licences ask to be shown, by base model.
     """
 
     endpoints: tuple[Endpoint, ...]
+    without_key: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8420
     routes: tuple[Route, ...] = ()
