@@ -13,7 +13,7 @@ import sys
 from freehold.gateway import serve
 from freehold.gateway.config import GatewayConfig, to_json
 from freehold.gateway.limits.keys import hash_of
-from freehold.types.endpoint import Endpoint
+from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import ApiKey, Route, Target
 
 KEY = "fh-benchmark"
@@ -21,7 +21,7 @@ KEY = "fh-benchmark"
 
 def main() -> None:
     port, upstream, folder, *candidate = sys.argv[1:]
-    endpoints = [Endpoint(name="incumbent", engine="remote", base_url=upstream)]
+    endpoints = [Endpoint(name="incumbent", engine="remote", models=ANY_SERVED, base_url=upstream)]
     route = Route(name="support", model="gpt-4o", incumbent=Target(endpoint="incumbent"))
     if candidate:
         endpoints.append(Endpoint(name="candidate", engine="remote", base_url=candidate[0]))

@@ -14,7 +14,7 @@ from aiohttp import web
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.serve import free_port, started
 from freehold.store import open_store
-from freehold.types.endpoint import Endpoint
+from freehold.types.endpoint import ANY_SERVED, Endpoint
 
 ANSWER = {
     "id": "chatcmpl-1",
@@ -161,7 +161,15 @@ def upstream(_upstream):
 def gateway(upstream, tmp_path, **changes):
     """A gateway before `upstream`, with capture to a store in `tmp_path`."""
     values = {
-        "endpoints": (Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url),),
+        "endpoints": (
+            Endpoint(
+                name="incumbent",
+                engine="remote",
+                base_url=upstream.base_url,
+                models=ANY_SERVED,
+                forward_client_key=True,
+            ),
+        ),
         "port": free_port(),
         "store_url": f"sqlite:///{tmp_path / 'freehold.sqlite3'}",
         "capture": "raw",

@@ -116,8 +116,11 @@ def test_neither_fields_nor_headers_nor_redirects_name_an_address(shared, upstre
     inside = f"{upstream.base_url}/inside"
     upstream.answer = lambda seen: plain(b"", status=307, headers={"location": inside})
     body = {**QUESTION, "base_url": inside, "api_base": inside, "metadata": {"url": inside}}
-    status, _, _ = post(shared, body, headers={"x-forwarded-host": "evil.example", "forwarded": "host=evil"})
-    assert status == 307 and [seen.path for seen in upstream.seen] == ["/v1/chat/completions"]
+    status, headers, answer = post(
+        shared, body, headers={"x-forwarded-host": "evil.example", "forwarded": "host=evil"}
+    )
+    assert status == 502 and json.loads(answer)["error"]["code"] == "upstream_redirect"
+    assert headers["location"] is None and [seen.path for seen in upstream.seen] == ["/v1/chat/completions"]
     assert upstream.seen[0].headers["host"] == upstream.base_url.removeprefix("http://")
     assert "evil" not in str(upstream.seen[0].headers)
 

@@ -9,7 +9,7 @@ import pytest
 from tests.gateway.asking import QUESTION, post
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, traces_of
 
-from freehold.types.endpoint import Capabilities, Endpoint
+from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
 
 CALL = {
     **ANSWER,
@@ -159,6 +159,7 @@ def test_an_anthropic_endpoint_gets_the_bytes_as_they_are(upstream, tmp_path, mo
         engine="remote",
         api="anthropic",
         base_url=upstream.base_url,
+        models=ANY_SERVED,
         api_key_env="FREEHOLD_TEST_ANTHROPIC_KEY",
     )
     said = {
@@ -343,6 +344,7 @@ def test_an_endpoint_with_the_responses_api_gets_the_bytes(upstream, tmp_path):
         name="openai",
         engine="remote",
         base_url=upstream.base_url,
+        models=ANY_SERVED,
         capabilities=Capabilities(responses=True),
     )
     output = [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "hello"}]}]

@@ -10,7 +10,7 @@ from tests.gateway.asking import FORM, QUESTION, TOOLS, call, post, structured
 from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, gateway, plain, trace_of, traces_of
 
 from freehold.store import open_store
-from freehold.types.endpoint import Endpoint, ServedModel
+from freehold.types.endpoint import ANY_SERVED, Endpoint, ServedModel
 from freehold.types.route import Route, Target
 
 
@@ -29,7 +29,7 @@ def endpoints(upstream, candidate):
         name="base:ft", upstream_name="base", extra_body={"lora": [{"id": 0, "scale": 1.0}]}
     )
     return (
-        Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url),
+        Endpoint(name="incumbent", engine="remote", models=ANY_SERVED, base_url=upstream.base_url),
         Endpoint(name="candidate", engine="llamacpp", base_url=candidate.base_url, models=(adapter,)),
     )
 
@@ -136,7 +136,7 @@ def module_gateway(_upstream, candidate, tmp_path_factory):
     """A promoted route, for tests that only change what the endpoints answer."""
     adapter = ServedModel(name="base:ft", upstream_name="base")
     endpoints = (
-        Endpoint(name="incumbent", engine="remote", base_url=_upstream.base_url),
+        Endpoint(name="incumbent", engine="remote", models=ANY_SERVED, base_url=_upstream.base_url),
         Endpoint(name="candidate", engine="llamacpp", base_url=candidate.base_url, models=(adapter,)),
     )
     guard = msgspec.structs.replace(ROUTE.guard, ttft_ms=300)

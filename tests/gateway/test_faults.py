@@ -12,7 +12,7 @@ from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes, stream, traces_of
 
 from freehold.gateway.serve import free_port
-from freehold.types.endpoint import Endpoint
+from freehold.types.endpoint import ANY_SERVED, Endpoint
 
 
 def test_a_locked_store_does_not_stop_traffic_and_loses_nothing(upstream, tmp_path):
@@ -74,7 +74,9 @@ def test_a_store_that_is_full_does_not_stop_traffic_and_is_counted(upstream, tmp
 
 
 def test_an_upstream_that_is_down_is_a_502_then_a_pause(upstream, tmp_path):
-    dead = Endpoint(name="dead", engine="remote", base_url=f"http://127.0.0.1:{free_port()}")
+    dead = Endpoint(
+        name="dead", engine="remote", models=ANY_SERVED, base_url=f"http://127.0.0.1:{free_port()}"
+    )
     with gateway(
         upstream, tmp_path, endpoints=(dead,), retries=0, breaker_failures=2, breaker_pause_s=1
     ) as running:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 
 import psutil
 import pytest
@@ -15,7 +17,7 @@ from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes
 
 from freehold.errors import ConfigError, PortInUseError, StoreError
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.serve import free_port, start
+from freehold.gateway.serve import free_port, start, started
 from freehold.types.endpoint import Endpoint
 
 
@@ -61,6 +63,11 @@ def test_what_is_wrong_before_the_start(upstream, tmp_path, monkeypatch):
     monkeypatch.delenv("FREEHOLD_TEST_NO_KEY", raising=False)
     with pytest.raises(ConfigError, match="FREEHOLD_TEST_NO_KEY, which is not set"):
         start(GatewayConfig(endpoints=(secret,), port=free_port()))
+    known = GatewayConfig(endpoints=(secret,), without_key=(secret.name,), port=free_port())
+    with started(known) as running, pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{running.base_url}/ready", timeout=10)
+    with refused.value as answer:
+        assert answer.code == 503 and b'"not ready"' in answer.read()
     (tmp_path / "broken.sqlite3").write_bytes(b"no database" * 1000)
     with pytest.raises(StoreError):
         start(

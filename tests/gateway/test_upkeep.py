@@ -19,7 +19,7 @@ from freehold.gateway.messages import UsageReport
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.telemetry.meters import read_all
 from freehold.gateway.telemetry.request_log import RequestSummary
-from freehold.types.endpoint import Endpoint
+from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Limits
 
 
@@ -28,7 +28,7 @@ def test_an_endpoint_that_was_away_gets_its_requests_back_before_its_pause_is_ov
 ):
     away = FakeUpstream()
     away.close()
-    endpoint = Endpoint(name="away", engine="remote", base_url=away.base_url)
+    endpoint = Endpoint(name="away", engine="remote", models=ANY_SERVED, base_url=away.base_url)
     options = {"endpoints": (endpoint,), "retries": 0, "breaker_failures": 1, "breaker_pause_s": 600}
     with gateway(upstream, tmp_path, **options) as running:
         assert [post(running, QUESTION)[0] for _ in range(3)] == [502, 502, 502]

@@ -33,10 +33,12 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     store) every client that reaches the port may ask. A `default_model` answers requests that name none.
     With `tls` clients connect over TLS only.
     `body_memory_bytes` bounds what a worker holds of all requests and answers at once.
+    The endpoints `without_key` may lack the environment variable of their key: they answer nothing and are never ready.
     `attributions` are texts that models' licences ask to be shown, by base model.
     """
 
     endpoints: tuple[Endpoint, ...]
+    without_key: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8420
     tls: TlsFiles | None = None

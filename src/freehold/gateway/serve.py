@@ -138,7 +138,9 @@ def check(config: GatewayConfig) -> None:
     if config.otel:
         check_otel()
     for endpoint in config.endpoints:
-        if endpoint.api_key_env is not None and not os.environ.get(endpoint.api_key_env):
+        if endpoint.name in config.without_key or endpoint.api_key_env is None:
+            continue
+        if not os.environ.get(endpoint.api_key_env):
             raise ConfigError(
                 f"endpoint {endpoint.name} takes its key from the environment variable "
                 f"{endpoint.api_key_env}, which is not set",

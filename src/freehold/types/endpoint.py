@@ -111,6 +111,12 @@ class ServedModel(Record, frozen=True, kw_only=True):
         return {**body, **self.changes(body.get("messages"))}
 
 
+ANY_MODEL = "*"
+"""In place of a model's name: any that nothing else answers to."""
+ANY_SERVED = (ServedModel(name=ANY_MODEL, upstream_name=ANY_MODEL),)
+"""The `models` of an endpoint that takes every name."""
+
+
 class Endpoint(Record, frozen=True, kw_only=True):
     """A running API somewhere. Secrets are never stored: `api_key_env` names an environment variable."""
 
@@ -120,8 +126,12 @@ class Endpoint(Record, frozen=True, kw_only=True):
     """Without the API's version part: ``http://127.0.0.1:8080``, not ``…/v1``."""
     api: Api = "openai"
     models: tuple[ServedModel, ...] = ()
+    """The names it answers to without a route; without any it answers only what a route sends it."""
     capabilities: Capabilities = Capabilities()
     api_key_env: str | None = None
+    forward_client_key: bool = False
+    """Clients mean this host with the keys and account names they send: it is sent them (the key only where
+    `api_key_env` names none). No other host is."""
     context_tokens: int | None = None
 
     @property

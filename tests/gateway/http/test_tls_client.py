@@ -9,11 +9,13 @@ from tests.gateway.asking import QUESTION, client, post
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, trace_of
 
 from freehold.gateway.serve import free_port
-from freehold.types.endpoint import Endpoint
+from freehold.types.endpoint import ANY_SERVED, Endpoint
 
 
 def behind_a_password(port):
-    return Endpoint(name="far", engine="remote", base_url=f"http://me:secret@127.0.0.1:{port}")
+    return Endpoint(
+        name="far", engine="remote", models=ANY_SERVED, base_url=f"http://me:secret@127.0.0.1:{port}"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import pytest
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.response import ConnectError, ReadTimeout, RemoteProtocolError
 from freehold.gateway.http.upstreams import UpstreamFailure, Upstreams, plain_address, upstream_failure
+from freehold.gateway.limits.keys import new_key
 from freehold.types.endpoint import Endpoint
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -44,7 +45,7 @@ def sent(where, *client_headers, **options):
 
 
 def test_headers_between_two_machines_are_not_forwarded():
-    kept = [("openai-organization", "o1"), ("user-agent", "x"), ("content-type", "application/json")]
+    kept = [("openai-beta", "b"), ("user-agent", "x"), ("content-type", "application/json")]
     gone = [
         ("host", "gateway"),
         ("connection", "close"),
@@ -57,11 +58,24 @@ def test_headers_between_two_machines_are_not_forwarded():
     assert sent(endpoint(), *kept, *gone) == kept
 
 
-def test_a_clients_credentials_go_to_a_remote_endpoint_without_a_key_only(monkeypatch):
+def test_a_clients_credentials_go_only_where_they_are_meant_for(monkeypatch):
+    keys = [("authorization", "Bearer mine"), ("x-api-key", "mine"), ("x-goog-api-key", "mine")]
+    account = [("openai-organization", "o1"), ("openai-project", "p1")]
+    shown = [*keys, *account]
+    assert sent(endpoint(), *shown) == []
+    meant = endpoint(forward_client_key=True)
+    assert sent(meant, *shown) == shown
+    assert sent(meant, *shown, pass_credentials=False) == account
+    assert sent(endpoint(engine="vllm", forward_client_key=True), *shown) == []
+    own = [("authorization", f"Bearer {new_key()}"), ("x-note", f"my {new_key()}.")]
+    assert sent(meant, *own) == sent(endpoint(), *own) == []
+    monkeypatch.setenv("FREEHOLD_TEST_KEY", "secret")
+    paid = endpoint(forward_client_key=True, api_key_env="FREEHOLD_TEST_KEY")
+    assert sent(paid, *shown) == [*account, ("authorization", "Bearer secret")]
+
+
+def test_an_endpoints_own_key_takes_the_place_of_the_clients(monkeypatch):
     shown = [("authorization", "Bearer mine"), ("x-api-key", "mine")]
-    assert sent(endpoint(), *shown) == shown
-    assert sent(endpoint(), *shown, pass_credentials=False) == []
-    assert sent(endpoint(engine="vllm"), *shown) == []
     monkeypatch.setenv("FREEHOLD_TEST_KEY", "secret")
     assert sent(endpoint(api_key_env="FREEHOLD_TEST_KEY"), *shown) == [("authorization", "Bearer secret")]
     claude = endpoint(api_key_env="FREEHOLD_TEST_KEY", api="anthropic")
@@ -71,13 +85,15 @@ def test_a_clients_credentials_go_to_a_remote_endpoint_without_a_key_only(monkey
 @pytest.mark.parametrize(
     ("secret", "why"), [(None, "is not set"), ("a\nb", "no header can carry"), ("ü", "carry")]
 )
-def test_a_key_that_cannot_be_sent_is_a_failure_without_the_key(monkeypatch, secret, why):
+def test_a_key_that_cannot_be_sent_is_a_failure_that_only_the_log_explains(monkeypatch, caplog, secret, why):
     monkeypatch.delenv("FREEHOLD_TEST_KEY", raising=False)
     if secret is not None:
         monkeypatch.setenv("FREEHOLD_TEST_KEY", secret)
-    with pytest.raises(UpstreamFailure, match=why) as failure:
+    with pytest.raises(UpstreamFailure, match="endpoint e is not set up") as failure:
         sent(endpoint(api_key_env="FREEHOLD_TEST_KEY"))
-    assert not failure.value.reached and (secret is None or secret not in str(failure.value))
+    assert not failure.value.reached and "FREEHOLD_TEST_KEY" not in str(failure.value)
+    assert why in caplog.text and "FREEHOLD_TEST_KEY" in caplog.text
+    assert secret is None or secret not in caplog.text
 
 
 def test_compression_is_offered_only_where_the_client_and_the_proxy_take_it():

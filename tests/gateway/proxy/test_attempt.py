@@ -20,7 +20,7 @@ from tests.gateway.loopback import (
 
 from freehold.gateway.serve import free_port
 from freehold.store import open_store
-from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
+from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint, ServedModel
 from freehold.types.route import Guard, Route, Target
 
 
@@ -46,7 +46,7 @@ def routed(_upstream, candidate, tmp_path_factory):
     """Routes whose candidate fails in one way or another, and an incumbent without a route."""
     tuned = ServedModel(name="tuned", upstream_name="base", extra_body={"lora": [{"id": 0, "scale": 1.0}]})
     endpoints = (
-        Endpoint(name="incumbent", engine="remote", base_url=_upstream.base_url),
+        Endpoint(name="incumbent", engine="remote", models=ANY_SERVED, base_url=_upstream.base_url),
         Endpoint(name="candidate", engine="llamacpp", base_url=candidate.base_url, models=(tuned,)),
         Endpoint(name="spare", engine="remote", base_url=f"{_upstream.base_url}/spare"),
         Endpoint(name="dead", engine="llamacpp", base_url=f"http://127.0.0.1:{free_port()}", models=(tuned,)),
@@ -326,7 +326,9 @@ def test_a_demand_for_a_tool_is_refused_where_the_template_has_none(routed, cand
 
 def test_a_named_tool_is_demanded_in_words_the_engine_reads(candidate, upstream, tmp_path):
     able = Capabilities(tools=True)
-    endpoint = Endpoint(name="own", engine="llamacpp", base_url=candidate.base_url, capabilities=able)
+    endpoint = Endpoint(
+        name="own", engine="llamacpp", models=ANY_SERVED, base_url=candidate.base_url, capabilities=able
+    )
     tool = {"type": "function", "function": {"name": "find", "parameters": {}}}
     other = {"type": "function", "function": {"name": "look", "parameters": {}}}
     named = {"type": "function", "function": {"name": "find"}}

@@ -17,7 +17,7 @@ from tests.gateway.loopback import (
     traces_of,
 )
 
-from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
+from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint, ServedModel
 from freehold.types.route import Route, Target
 
 ROUTE = Route(
@@ -53,7 +53,7 @@ def _reset(candidate, upstream):
 def promoted(_upstream, candidate, tmp_path_factory):
     can = Capabilities(json_schema=True, tools=True)
     endpoints = (
-        Endpoint(name="incumbent", engine="remote", base_url=_upstream.base_url),
+        Endpoint(name="incumbent", engine="remote", models=ANY_SERVED, base_url=_upstream.base_url),
         Endpoint(name="candidate", engine="llamacpp", base_url=candidate.base_url, capabilities=can),
         Endpoint(name="larger", engine="remote", base_url=_upstream.base_url),
     )
@@ -218,13 +218,15 @@ def test_with_nobody_larger_it_is_an_error_in_the_clients_own_words(direct, upst
 
 @pytest.fixture(scope="module")
 def direct(_upstream, candidate, tmp_path_factory):
-    endpoints = (Endpoint(name="own", engine="llamacpp", base_url=candidate.base_url),)
+    endpoints = (Endpoint(name="own", engine="llamacpp", models=ANY_SERVED, base_url=candidate.base_url),)
     with gateway(_upstream, tmp_path_factory.mktemp("direct"), endpoints=endpoints) as running:
         yield running
 
 
 def test_ollama_is_asked_whether_it_would_cut(upstream, candidate, tmp_path):
-    endpoint = Endpoint(name="o", engine="ollama", base_url=candidate.base_url, context_tokens=200)
+    endpoint = Endpoint(
+        name="o", engine="ollama", models=ANY_SERVED, base_url=candidate.base_url, context_tokens=200
+    )
 
     def answer(seen):
         if seen.path == "/api/chat":
@@ -246,7 +248,9 @@ def test_ollama_is_asked_whether_it_would_cut(upstream, candidate, tmp_path):
 
 def test_what_the_candidates_api_has_no_word_for_is_answered_by_the_incumbent(upstream, candidate, tmp_path):
     endpoints = (
-        Endpoint(name="incumbent", engine="remote", api="anthropic", base_url=upstream.base_url),
+        Endpoint(
+            name="incumbent", engine="remote", api="anthropic", models=ANY_SERVED, base_url=upstream.base_url
+        ),
         Endpoint(name="candidate", engine="llamacpp", base_url=candidate.base_url),
     )
     said = {

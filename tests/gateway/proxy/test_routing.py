@@ -92,8 +92,15 @@ def test_models_without_a_route():
     with pytest.raises(ApiError, match="does not exist here") as error:
         table.direct("../../etc/passwd" + "x" * 1000)
     assert error.value.status == 404 and len(error.value.message) < 250
-    open_table = RouteTable([], [endpoint("local", "base"), endpoint("remote")])
-    assert open_table.direct("anything").target.endpoint == "remote"
+
+
+def test_an_endpoint_answers_what_its_list_or_a_route_names_and_nothing_else():
+    silent = RouteTable([], [endpoint("local", "base"), endpoint("candidate")])
+    with pytest.raises(ApiError, match="does not exist here"):
+        silent.direct("gpt-4o")
+    table = RouteTable([], [endpoint("candidate"), endpoint("remote", "*", "named")])
+    assert table.direct("anything").target.endpoint == table.direct("*").target.endpoint == "remote"
+    assert table.model_names() == ["named"]
 
 
 def test_a_candidate_falls_back_to_the_incumbent():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.memory import MemoryBudget
+from freehold.gateway.http.credentials import KEY_HEADERS, holds_own_key, is_credential
 from freehold.gateway.http.plain_client import Address, PlainClient
 from freehold.gateway.http.response import ConnectError, NoRoom, ReadTimeout, TransportError, UpstreamResponse
 from freehold.types.endpoint import Endpoint
@@ -18,6 +20,7 @@ from freehold.wire import anthropic
 if TYPE_CHECKING:
     from freehold.gateway.http.tls_client import TlsClient
 
+log = logging.getLogger("freehold.gateway")
 # Connection matters end here; lengths and encodings are written by freehold's own client and server.
 _HOP_BY_HOP = frozenset(
     (
@@ -34,13 +37,11 @@ _HOP_BY_HOP = frozenset(
 )
 _NOT_FORWARDED = _HOP_BY_HOP | {
     "accept-encoding",
-    "authorization",
     "content-length",
     "cookie",
     "expect",
     "forwarded",
     "host",
-    "x-api-key",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-proto",
@@ -87,6 +88,7 @@ class Upstreams:
         self._addresses: dict[str, Address | None] = {}
         self._starts: dict[tuple[str, str], bytes] = {}
         self._secrets: dict[str, list[tuple[str, str]]] = {}
+        self._without_key: set[str] = set()
 
     async def close(self) -> None:
         await self._plain.close()
@@ -103,19 +105,21 @@ class Upstreams:
     ) -> list[tuple[str, str]]:
         """The headers of the request to an endpoint.
 
-        The client's own credentials are forwarded only to a remote endpoint that names no key of its own, and only
-        when they are not a key to this gateway (`pass_credentials`). `compressed` says that the answer may be
-        compressed, where the client takes that.
+        What says who the client is, or who pays (see `credentials`), is forwarded only to an endpoint that clients
+        mean by it, `forward_client_key`; and a key only where that names none of its own and the client's is not one
+        to this gateway (`pass_credentials`). `compressed` says that the answer may be compressed, where the client
+        takes that.
         """
         headers = []
-        own = endpoint.api_key_env is None and endpoint.engine_kind.is_rented and pass_credentials
+        meant = endpoint.forward_client_key and endpoint.engine_kind.is_rented
+        key_too = meant and endpoint.api_key_env is None and pass_credentials
         for name, value in client_headers:
-            if name not in _NOT_FORWARDED:
-                if not name.startswith("x-freehold-"):
-                    headers.append((name, value))
-            elif name == "accept-encoding":
-                headers.append((name, "gzip" if compressed and "gzip" in value else "identity"))
-            elif own and name in ("authorization", "x-api-key"):
+            if name in _NOT_FORWARDED:
+                if name == "accept-encoding":
+                    headers.append((name, "gzip" if compressed and "gzip" in value else "identity"))
+            elif is_credential(name) and not (key_too if name in KEY_HEADERS else meant):
+                continue
+            elif not name.startswith("x-freehold-") and not holds_own_key(value):
                 headers.append((name, value))
         if endpoint.api_key_env is not None:
             headers.extend(self._secret(endpoint))
@@ -129,18 +133,17 @@ class Upstreams:
         if credentials is None:
             assert endpoint.api_key_env is not None
             secret = os.environ.get(endpoint.api_key_env)
-            if not secret:
-                raise UpstreamFailure(
-                    f"the environment variable {endpoint.api_key_env} with the key of endpoint "
-                    f"{endpoint.name} is not set",
-                    reached=False,
-                )
-            if not secret.isascii() or not secret.isprintable():
-                raise UpstreamFailure(
-                    f"the environment variable {endpoint.api_key_env} with the key of endpoint "
-                    f"{endpoint.name} has characters that no header can carry",
-                    reached=False,
-                )
+            if not secret or not secret.isascii() or not secret.isprintable():
+                why = "has characters that no header can carry" if secret else "is not set"
+                if endpoint.name not in self._without_key:
+                    self._without_key.add(endpoint.name)
+                    log.warning(
+                        "endpoint %s is not asked: the environment variable %s with its key %s",
+                        endpoint.name,
+                        endpoint.api_key_env,
+                        why,
+                    )
+                raise UpstreamFailure(f"endpoint {endpoint.name} is not set up", reached=False)
             if endpoint.api == "anthropic":
                 credentials = [("x-api-key", secret)]
             else:

@@ -192,6 +192,8 @@ async def _handle_response(
 ) -> None:
     """Check a response where it is a candidate's, and send it on to the client."""
     route = exchange.route
+    if 300 <= response.status < 400:
+        _refuse_redirect(state, endpoint, response.status, last=last)
     if response.status in CONTEXT_STATUSES and (
         not last or not endpoint.engine_kind.is_rented or translation is not None
     ):
@@ -208,6 +210,18 @@ async def _handle_response(
     data = await read_all(endpoint, response)
     data = await guards.enforce_contract(state, exchange, endpoint, contract, sent, response, data, last=last)
     await send_buffered(exchange, endpoint, response, data, translation, request, hide_usage=sent.hide_usage)
+
+
+def _refuse_redirect(state: WorkerState, endpoint: Endpoint, status: int, *, last: bool) -> None:
+    """Neither followed nor passed on: a client that followed it would send its words and its key past the gateway."""
+    state.meters.count("freehold_upstream_failures", endpoint.name, str(status))
+    if not last:
+        raise NextTarget("redirect")
+    raise ApiError(
+        502,
+        f"endpoint {endpoint.name} answered with a redirect, which is not followed",
+        code="upstream_redirect",
+    )
 
 
 def _wants_a_long_wait(response: UpstreamResponse) -> bool:

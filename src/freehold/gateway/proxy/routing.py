@@ -8,11 +8,10 @@ from typing import Any
 
 import msgspec
 
-from freehold.types.endpoint import Endpoint
+from freehold.types.endpoint import ANY_MODEL, Endpoint
 from freehold.types.route import Route, RouteDecision, Target
 from freehold.wire.errors import ApiError
 
-ANY_MODEL = "*"
 _UNIT = 2**64
 
 
@@ -34,12 +33,13 @@ class RouteTable:
         self._catch_all: Endpoint | None = None
         for endpoint in self.endpoints.values():
             for served in endpoint.models:
+                if served.name == ANY_MODEL:
+                    self._catch_all = self._catch_all or endpoint
+                    continue
                 self._direct.setdefault(
                     served.name,
                     _decision("", Target(endpoint=endpoint.name), "incumbent", "served by the endpoint", 1.0),
                 )
-            if not endpoint.models and self._catch_all is None:
-                self._catch_all = endpoint
         self.default_model = default_model
 
     def all_routes(self) -> list[Route]:

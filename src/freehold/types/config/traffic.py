@@ -34,8 +34,12 @@ class EndpointConfig(Table, frozen=True, kw_only=True):
     """What it speaks."""
     api_key_env: str | None = None
     """Name of the environment variable that holds its key, never the key."""
+    forward_client_key: bool = False
+    """Send it the keys and the organisation and project headers that clients send: to this host, and only where
+    `api_key_env` names no key of its own and the gateway asks for none. Otherwise only `incumbent` gets them."""
     models: tuple[str, ...] = ()
-    """Model names it serves, reachable by those names without a route; empty: any."""
+    """Model names it serves, reachable by those names without a route. Empty: it answers only what a route sends it;
+    `["*"]`: any name that nothing else answers to."""
     context_tokens: int | None = None
     """Tokens of its context, question and answer together."""
     price: PriceConfig | None = None

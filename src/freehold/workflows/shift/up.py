@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +12,11 @@ import msgspec
 from freehold.errors import ConfigError, UnknownModelError, WeightsError
 from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import GatewayConfig, TlsFiles
-from freehold.gateway.proxy.routing import ANY_MODEL
 from freehold.gateway.spending import Charge, usd_of
 from freehold.privacy.library import LIBRARY
 from freehold.store import Store, open_store
 from freehold.types.config import CaptureMode
-from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
+from freehold.types.endpoint import ANY_MODEL, ServePlan
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.types.route import ApiKey
@@ -29,6 +27,7 @@ from freehold.workflows.serve.hold import ServedAt, hold
 from freehold.workflows.serve.names import INCUMBENT
 from freehold.workflows.serve.plan import of_config, pull_and_plan
 from freehold.workflows.shift import routes
+from freehold.workflows.shift.endpoints import check_reachable, configured_endpoints, without_key
 from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
 from freehold.workflows.weights.pull import ensure_weights
 
@@ -65,47 +64,6 @@ def _with_weights_fetched_again(chosen: ServePlan, project: Project, progress: P
             hint="freehold migrate makes or fetches them again; freehold up --model NAME serves another",
         )
     return msgspec.structs.replace(chosen, weights_path=weights.path)
-
-
-def incumbent_endpoint(project: Project, *, say: Callable[[str], None]) -> Endpoint | None:
-    """The incumbent's endpoint, when `freehold.toml` names one and its key is in the environment."""
-    incumbent = project.config.incumbent
-    if incumbent is None or incumbent.base_url is None:
-        return None
-    if incumbent.api_key_env and not os.environ.get(incumbent.api_key_env):
-        say(f"{incumbent.model} is not reachable through the gateway: {incumbent.api_key_env} is not set")
-        return None
-    return Endpoint(
-        name=INCUMBENT,
-        engine="remote",
-        base_url=incumbent.base_url.rstrip("/").removesuffix("/v1"),
-        api=incumbent.api,
-        models=(ServedModel(name=incumbent.model, upstream_name=incumbent.model),),
-        capabilities=Capabilities(tools=True, json_schema=True, logprobs=True, embeddings=True),
-        api_key_env=incumbent.api_key_env,
-    )
-
-
-def configured_endpoints(project: Project, *, say: Callable[[str], None]) -> list[Endpoint]:
-    """The endpoints of ``[[endpoints]]`` whose keys are in the environment."""
-    endpoints = []
-    for table in project.config.endpoints:
-        if table.api_key_env and not os.environ.get(table.api_key_env):
-            say(f"the endpoint {table.name} is left out: {table.api_key_env} is not set")
-            continue
-        endpoints.append(
-            Endpoint(
-                name=table.name,
-                engine="remote",
-                base_url=table.base_url.rstrip("/").removesuffix("/v1"),
-                api=table.api,
-                models=tuple(ServedModel(name=name, upstream_name=name) for name in table.models),
-                capabilities=Capabilities(tools=True, json_schema=True, logprobs=True, embeddings=True),
-                api_key_env=table.api_key_env,
-                context_tokens=table.context_tokens,
-            )
-        )
-    return endpoints
 
 
 def _check_prices(store: Store, gateway_config: GatewayConfig) -> None:
@@ -161,12 +119,10 @@ def up(
     from freehold.gateway.serve import check_port
 
     config = project.config
-    incumbent = incumbent_endpoint(project, say=progress.say)
+    endpoints = configured_endpoints(config)
     gateway_config = GatewayConfig(
-        endpoints=(
-            *([] if incumbent is None else [incumbent]),
-            *configured_endpoints(project, say=progress.say),
-        ),
+        endpoints=endpoints,
+        without_key=without_key(endpoints),
         host=listening.host or project.settings.host,
         port=listening.port or config.serve.port or project.settings.port,
         tls=listening.tls or _tls_of(project),
@@ -198,6 +154,7 @@ def up(
     with open_store(project.store_url) as store:
         # Before the first request, so that no request is answered by other routes than the file's.
         routes.carry_over(store, config, at=now(), say=progress.say)
+        check_reachable(store.routes(), gateway_config, say=progress.say)
         _check_prices(store, gateway_config)
         gateway_config = msgspec.structs.replace(
             gateway_config,

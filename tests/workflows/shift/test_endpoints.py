@@ -1,0 +1,73 @@
+"""The endpoints of the file, and a key that is missing when the gateway starts."""
+
+import msgspec
+import pytest
+
+from freehold.errors import ConfigError
+from freehold.gateway.config import GatewayConfig
+from freehold.types.config import parse
+from freehold.types.route import Route, Target
+from freehold.workflows.shift.endpoints import check_reachable, configured_endpoints, without_key
+
+CONFIG = parse("""
+[app]
+name = "a"
+[incumbent]
+model = "gpt-4o"
+base_url = "https://api.example.com/v1/"
+api_key_env = "FREEHOLD_TEST_INCUMBENT"
+[[endpoints]]
+name = "mine"
+base_url = "http://10.0.0.7:8000"
+[[endpoints]]
+name = "other"
+base_url = "https://other.example.com/v1"
+models = ["*"]
+forward_client_key = true
+""")
+MINE, INCUMBENT = Target(endpoint="mine"), Target(endpoint="incumbent")
+
+
+def test_clients_keys_are_for_the_incumbent_and_for_who_says_so():
+    incumbent, mine, other = configured_endpoints(CONFIG)
+    assert [one.name for one in (incumbent, mine, other)] == ["incumbent", "mine", "other"]
+    assert [one.forward_client_key for one in (incumbent, mine, other)] == [True, False, True]
+    assert incumbent.base_url == "https://api.example.com" and mine.models == ()
+    assert [served.name for served in other.models] == ["*"]
+
+
+@pytest.fixture
+def config(monkeypatch):
+    monkeypatch.delenv("FREEHOLD_TEST_INCUMBENT", raising=False)
+    endpoints = configured_endpoints(CONFIG)
+    return GatewayConfig(endpoints=endpoints, without_key=without_key(endpoints))
+
+
+def test_a_key_that_is_there_is_not_missed(monkeypatch):
+    monkeypatch.setenv("FREEHOLD_TEST_INCUMBENT", "sk")
+    assert without_key(configured_endpoints(CONFIG)) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reachable"),
+    [
+        ({}, False),
+        ({"state": "canary", "candidate": MINE}, False),
+        ({"state": "promoted", "candidate": MINE}, True),
+        ({"state": "promoted", "candidate": INCUMBENT}, False),
+        ({"fallback": (MINE,)}, True),
+        ({"incumbent": MINE}, True),
+    ],
+)
+def test_a_route_on_which_every_answer_needs_the_missing_key_stops_the_start(config, changes, reachable):
+    route = msgspec.structs.replace(Route(name="r", model="gpt-4o", incumbent=INCUMBENT), **changes)
+    said = []
+    if reachable:
+        check_reachable([route], config, say=said.append)
+        assert said == [
+            "not ready: the endpoint incumbent is not asked, because FREEHOLD_TEST_INCUMBENT is not set"
+        ]
+    else:
+        with pytest.raises(ConfigError, match="route r has no endpoint that can answer") as error:
+            check_reachable([route], config, say=said.append)
+        assert "export FREEHOLD_TEST_INCUMBENT=" in str(error.value.hint)
