@@ -142,3 +142,29 @@ def test_anything_else_is_native(tmp_path):
     assert read(path)[0].output == '{"x":1}'
     with pytest.raises(InputError, match="cannot be read"):
         read(tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"eval": {}, "samples": [["x"]]},
+        {"eval": {}, "samples": [{"id": 1, "output": "x"}]},
+        {"eval": {}, "samples": [{"id": 1, "scores": {"a": 1}}]},
+        {"results": {"results": [["x"]]}},
+        [{"doc_id": 1, "resps": [], "metrics": [{}]}],
+    ],
+)
+def test_another_shape_is_an_error_that_names_the_file(tmp_path, value):
+    with pytest.raises(InputError, match=r"odd\.json: not of the shape its tool is known to write"):
+        read(write(tmp_path / "odd.json", value))
+
+
+def test_an_archive_that_cannot_be_unpacked_is_an_error(tmp_path):
+    path = tmp_path / "log.eval"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("samples/1.json", "{}")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 6] = 200  # the version that is needed to unpack it
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="cannot be read: zip file version"):
+        read(path)

@@ -135,3 +135,8 @@ def test_models_are_listed_with_their_time():
 )
 def test_what_an_error_says(body, words):
     assert words in complaint(body)
+
+
+def test_a_complaint_that_is_not_text_is_told_in_words():
+    for body in (b'{"error": {"message": "\xff"}}', b'{"error": "x"}', b"[" * 5000, b"null"):
+        assert complaint(body) == "the model's endpoint answered with an error"

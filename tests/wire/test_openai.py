@@ -179,3 +179,16 @@ def test_a_tool_asked_for_by_name_becomes_the_only_one():
         openai.one_tool(other.encode())
     with pytest.raises(ApiError, match="type allowed_tools"):
         openai.one_tool(json.dumps({"tools": tools, "tool_choice": {"type": "allowed_tools"}}).encode())
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        {"choices": [{"index": [1], "delta": {}}]},
+        {"choices": [{"delta": {"tool_calls": [{"function": {}}]}}, {"message": {"tool_calls": 5}}]},
+        {"choices": [{"logprobs": None}, {"logprobs": {"content": []}}]},
+    ],
+)
+def test_a_stream_of_another_shape_never_ended(chunk):
+    data = json.dumps(chunk).encode()
+    assert openai.read_stream(b"data: " + data + b"\n\ndata: [DONE]\n\n") == (None, None, None, False)

@@ -9,6 +9,7 @@ Where a file holds several sets of scores (filters, scorers, models), ``FILE::NA
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -37,12 +38,24 @@ def source(text: str) -> OutputSource:
 
 def read_outputs(given: OutputSource) -> list[OutputLine]:
     """The items of a file, whatever tool wrote it. Raises `InputError`."""
+    try:
+        return _read_outputs(given)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
+        # Other tools' files hold undocumented shapes, and what is damaged holds anything.
+        raise InputError(
+            f"not of the shape its tool is known to write ({type(error).__name__}: {error})",
+            path=str(given.path),
+            hint="see docs/guides/compare.md for the tools whose results are read",
+        ) from None
+
+
+def _read_outputs(given: OutputSource) -> list[OutputLine]:
     path = given.path
     try:
         if zipfile.is_zipfile(path):
             return _inspect(_zipped(path), given)
         data = path.read_bytes()
-    except (OSError, zipfile.BadZipFile, KeyError) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, RuntimeError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"cannot be read: {said}", path=str(path)) from None
     whole = _json(data)
@@ -253,5 +266,5 @@ def _one_of(names: list[str], given: OutputSource, what: str) -> str | None:
 def _json(data: bytes) -> Any:
     try:
         return msgspec.json.decode(data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

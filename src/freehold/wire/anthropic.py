@@ -18,7 +18,7 @@ from freehold.types.trace import Usage
 from freehold.wire import openai, sse
 from freehold.wire.anthropic_request import read_request as read_request
 from freehold.wire.anthropic_request import request_to_openai as request_to_openai
-from freehold.wire.errors import ApiError, cut_off
+from freehold.wire.errors import UNREADABLE, ApiError, cut_off
 from freehold.wire.openai import AssembledAnswer
 
 API_VERSION = "2023-06-01"
@@ -197,13 +197,14 @@ def complaint(body: bytes) -> str:
     """What an OpenAI error says."""
     try:
         return str(msgspec.json.decode(body)["error"]["message"])
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except UNREADABLE:
         return "the model's endpoint answered with an error"
 
 
 # What Anthropic itself answered, for traces
 
 
+@openai.none_where_unreadable
 def read_answer(body: bytes) -> AssembledAnswer:
     """A message, as a chat completion."""
     try:
@@ -215,6 +216,7 @@ def read_answer(body: bytes) -> AssembledAnswer:
     return _as_chat(message, ended=True)
 
 
+@openai.none_where_unreadable
 def read_stream(stream: bytes) -> AssembledAnswer:
     """A stream of a message, put together as a chat completion."""
     message: dict[str, Any] = {}
@@ -261,9 +263,9 @@ def _as_chat(message: dict[str, Any], *, ended: bool) -> AssembledAnswer:
     finish = FINISH_REASONS.get(message.get("stop_reason") or "")
     counted = message.get("usage") or {}
     usage = Usage(
-        prompt_tokens=counted.get("input_tokens"),
-        completion_tokens=counted.get("output_tokens"),
-        cached_prompt_tokens=counted.get("cache_read_input_tokens"),
+        prompt_tokens=openai.count_or_none(counted.get("input_tokens")),
+        completion_tokens=openai.count_or_none(counted.get("output_tokens")),
+        cached_prompt_tokens=openai.count_or_none(counted.get("cache_read_input_tokens")),
     )
     body = {
         "id": message.get("id"),

@@ -34,6 +34,18 @@ class ApiError(Exception):
         self.retry_after_s = retry_after_s
 
 
+UNREADABLE = (
+    AttributeError,
+    TypeError,
+    KeyError,
+    IndexError,
+    ValueError,
+    RecursionError,
+    msgspec.MsgspecError,
+)
+"""What reading a body raises whose fields are not of the types its API says."""
+
+
 def cut_off() -> ApiError:
     """An upstream's answer ended before it was whole."""
     return ApiError(502, "the upstream broke off its answer", code="upstream_cut")

@@ -7,13 +7,15 @@ Not covered: validation of requests; the upstream does that.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any, NamedTuple
 
 import msgspec
 
 from freehold.types.trace import Usage
 from freehold.wire import sse
-from freehold.wire.errors import ApiError
+from freehold.wire.errors import UNREADABLE, ApiError
 
 
 class Peek(msgspec.Struct, gc=False):
@@ -142,6 +144,23 @@ class AssembledAnswer(NamedTuple):
     ended: bool
 
 
+def none_where_unreadable(read: Callable[[bytes], AssembledAnswer]) -> Callable[[bytes], AssembledAnswer]:
+    """`read`, for which an answer whose fields are not of the types its API says is one that never ended.
+
+    Answers come from whatever stands behind an address: what one of them holds must not cost the trace of its request.
+    """
+
+    @wraps(read)
+    def tolerant(body: bytes) -> AssembledAnswer:
+        try:
+            return read(body)
+        except UNREADABLE:
+            return AssembledAnswer(None, None, None, False)
+
+    return tolerant
+
+
+@none_where_unreadable
 def read_answer(body: bytes) -> AssembledAnswer:
     """A plain (not streamed) answer."""
     try:
@@ -159,12 +178,15 @@ def read_usage(usage: Any) -> Usage | None:
         return None
     details = usage.get("prompt_tokens_details")
     return Usage(
-        prompt_tokens=_count(usage.get("prompt_tokens")),
-        completion_tokens=_count(usage.get("completion_tokens")),
-        cached_prompt_tokens=_count(details.get("cached_tokens")) if isinstance(details, dict) else None,
+        prompt_tokens=count_or_none(usage.get("prompt_tokens")),
+        completion_tokens=count_or_none(usage.get("completion_tokens")),
+        cached_prompt_tokens=count_or_none(details.get("cached_tokens"))
+        if isinstance(details, dict)
+        else None,
     )
 
 
+@none_where_unreadable
 def read_stream(stream: bytes) -> AssembledAnswer:
     """Put a chat or text completion stream together into the answer a plain request would have got."""
     whole: dict[str, Any] = {}
@@ -284,5 +306,6 @@ def _finish_reason(body: dict[str, Any]) -> str | None:
     return None
 
 
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None
+def count_or_none(value: Any) -> int | None:
+    """A number of tokens; None for what cannot be one, and for more than the store's column takes."""
+    return value if type(value) is int and 0 <= value < 1 << 63 else None

@@ -347,6 +347,7 @@ class ResponsesStreamFromOpenai:
 # What OpenAI itself answered, for traces
 
 
+@openai.none_where_unreadable
 def read_answer(body: bytes) -> AssembledAnswer:
     """A response, as a chat completion."""
     try:
@@ -371,9 +372,11 @@ def read_answer(body: bytes) -> AssembledAnswer:
     finish = "length" if response.get("status") == "incomplete" else ("tool_calls" if calls else "stop")
     counted = response.get("usage") or {}
     usage = Usage(
-        prompt_tokens=counted.get("input_tokens"),
-        completion_tokens=counted.get("output_tokens"),
-        cached_prompt_tokens=(counted.get("input_tokens_details") or {}).get("cached_tokens"),
+        prompt_tokens=openai.count_or_none(counted.get("input_tokens")),
+        completion_tokens=openai.count_or_none(counted.get("output_tokens")),
+        cached_prompt_tokens=openai.count_or_none(
+            (counted.get("input_tokens_details") or {}).get("cached_tokens")
+        ),
     )
     chat = {
         "id": response.get("id"),
@@ -384,6 +387,7 @@ def read_answer(body: bytes) -> AssembledAnswer:
     return AssembledAnswer(chat, finish, usage, response.get("status") in ("completed", "incomplete"))
 
 
+@openai.none_where_unreadable
 def read_stream(stream: bytes) -> AssembledAnswer:
     """The response that a stream's last event carries, as a chat completion."""
     for _, data in sse.events(stream):

@@ -10,6 +10,8 @@ from tests.gateway.loopback import ANSWER, stream_of
 
 from freehold.gateway.capture.redaction import redact
 from freehold.gateway.capture.traces import to_trace
+from freehold.store.bodies import pack_trace, unpack_trace
+from freehold.types.trace import Usage
 
 CLAUDE = {
     "type": "message",
@@ -103,3 +105,26 @@ def test_other_apis_become_chats():
 def test_embeddings_keep_their_kind():
     exchange = changed(kind="embeddings", request=b'{"model": "m", "input": "x"}', response=b'{"data": []}')
     assert to_trace(exchange, redactor=None).kind == "embeddings"
+
+
+def test_counts_of_tokens_that_are_not_counts_are_left_out():
+    """A store that kept them would not give the trace back, nor with it any list that holds the trace."""
+    odd = {"input_tokens": "9", "output_tokens": -3, "cache_read_input_tokens": 1e30}
+    answer = json.dumps({**CLAUDE, "usage": odd}).encode()
+    trace = to_trace(changed(kind="messages", response_kind="anthropic", response=answer), redactor=None)
+    assert trace.usage == Usage() and unpack_trace(pack_trace(trace)) == trace
+
+
+@pytest.mark.parametrize("usage", [[], {"output_tokens": {"n": 1}}, None, "many"])
+def test_an_answer_of_another_shape_costs_no_trace(usage):
+    for kind in ("anthropic", "responses", "openai"):
+        said = {"type": "message", "object": "response", "usage": usage, "output": [1], "content": ["x"]}
+        exchange = changed(response_kind=kind, response=json.dumps(said).encode())
+        trace = to_trace(exchange, redactor=None)
+        assert trace.request == msgspec.json.decode(captured().request)
+
+
+def test_a_request_that_cannot_be_read_makes_no_trace():
+    odd = json.dumps({"model": "m", "messages": [{"role": "user", "content": 5}]}).encode()
+    assert to_trace(changed(kind="messages", request=odd), redactor=None) is None
+    assert to_trace(changed(request=b'{"a":' * 5000 + b"1" + b"}" * 5000), redactor=None) is None

@@ -12,7 +12,7 @@ from freehold.gateway.capture.redaction import Redactor
 from freehold.gateway.messages import CapturedExchange
 from freehold.types.trace import Trace
 from freehold.wire import anthropic, openai, responses
-from freehold.wire.errors import ApiError
+from freehold.wire.errors import UNREADABLE, ApiError
 from freehold.wire.openai import AssembledAnswer
 
 # A small answer may decompress to any size; more than this is not stored.
@@ -27,14 +27,14 @@ def to_trace(captured: CapturedExchange, *, redactor: Redactor | None) -> Trace 
     """
     try:
         request = msgspec.json.decode(captured.request)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
     body = _decompressed(captured.response, captured.content_encoding)
     if body is None or not isinstance(request, dict):
         return None
     try:
         request = _as_chat(captured, request)
-    except ApiError:
+    except (ApiError, *UNREADABLE):
         return None
     answer = _answer(captured, body)
     completeness = captured.completeness

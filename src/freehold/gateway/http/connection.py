@@ -266,14 +266,23 @@ class Connection(asyncio.Protocol):
             path = "/" + path.partition("://")[2].partition("/")[2]
         request = self._incoming = Request(self, self._parser.get_method().decode("latin-1"), path, query)
         request.headers = self._headers
-        request.keep_alive = self._parser.should_keep_alive()
         request.expects_continue = (request.header("expect") or "").lower() == "100-continue"
-        self.supports_chunks = self._parser.get_http_version() != "1.0"
         if request.has_two_hosts:
             # Which of them a proxy in front looked at cannot be known.
             self._incoming = None
             self._two_hosts = True
             raise ValueError("two Host headers")
+        version = self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            # llhttp takes a line without a version for HTTP/0.9, and one of HTTP/2 as it stands.
+            raise HttpParserError(f"HTTP/{version}")
+        if request.header("transfer-encoding") is not None and not _is_chunked(self._headers):
+            # Another coding would be taken for the body itself, and a proxy before may see it end elsewhere.
+            raise HttpParserError("a transfer coding that is not decoded here")
+        self.supports_chunks = version == "1.1"
+        request.keep_alive = self._parser.should_keep_alive() and (
+            self.supports_chunks or not _ends_connection(self._headers)
+        )
         if len(self._headers) > HEADERS_MAX:
             self._incoming = None
             self._in_head = True
@@ -347,3 +356,19 @@ def _framing_header(request: Request) -> bytes:
         if (value := request.header(name)) is not None:
             return f"{name}: {value}".encode("latin-1")
     return b""
+
+
+def _ends_connection(headers: Headers) -> bool:
+    """Whether nothing may follow a request of HTTP/1.0, although it asks to be kept alive (RFC 9112, 6.1 and 9.3).
+
+    HTTP/1.0 knows no chunks, so a proxy before may see it end elsewhere; and a word to close outweighs others.
+    """
+    return any(
+        name == "transfer-encoding" or (name == "connection" and "close" in value.lower())
+        for name, value in headers
+    )
+
+
+def _is_chunked(headers: Headers) -> bool:
+    """Whether chunks are the one transfer coding of a request, said once."""
+    return [value.strip().lower() for name, value in headers if name == "transfer-encoding"] == ["chunked"]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.credentials import KEY_HEADERS, holds_own_key, is_credential
+from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.plain_client import Address, PlainClient
 from freehold.gateway.http.response import ConnectError, NoRoom, ReadTimeout, TransportError, UpstreamResponse
 from freehold.types.endpoint import Endpoint

@@ -11,6 +11,7 @@ import msgspec
 from freehold.gateway.messages import ApiKind
 from freehold.types.endpoint import Api, Endpoint
 from freehold.wire import anthropic, ollama, responses, to_anthropic
+from freehold.wire.errors import UNREADABLE as UNREADABLE
 from freehold.wire.errors import ApiError, HttpReply, anthropic_error, ollama_error, openai_error
 
 
@@ -52,17 +53,6 @@ class ApiRoute(NamedTuple):
 
 _CHAT = "/v1/chat/completions"
 _SSE, _NDJSON, _JSON = "text/event-stream", "application/x-ndjson", "application/json"
-
-UNREADABLE = (
-    AttributeError,
-    TypeError,
-    KeyError,
-    IndexError,
-    ValueError,
-    RecursionError,
-    msgspec.MsgspecError,
-)
-"""What reading a body raises whose fields are not of the types its API says."""
 
 
 def _from_client(translate: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:

@@ -111,7 +111,7 @@ def arrow_rows(path: Path, container: Columnar) -> Iterator[SourceRow]:
         if number == 0:
             raise unreadable(path, error) from None
         yield SourceRow(number + 1, None, 0, "", f"the file is damaged from here on: {error}")
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, UnicodeDecodeError, RecursionError) as error:
         if number == 0:
             raise InputError(f"cannot be read as {container}: {error}", path=str(path)) from None
         yield SourceRow(number + 1, None, 0, "", f"the file is damaged from here on: {error}")

@@ -1,0 +1,10 @@
+"""All fuzz targets, by name."""
+
+from __future__ import annotations
+
+from tests.fuzz.target import Target
+from tests.fuzz.targets import files, http, inside, wire
+
+TARGETS: dict[str, Target] = {
+    target.name: target for room in (wire, http, files, inside) for target in room.TARGETS
+}
