@@ -116,3 +116,16 @@ def test_what_recipes_name_is_there(page):
         assert defining(ROOT / folder, name), f"{name} in {folder}"
     for path in re.findall(r"`((?:src|tests|docs|scripts|benchmarks)/[\w/.-]*)`", text):
         assert (ROOT / path).exists(), path
+
+
+def test_every_threat_has_a_test_or_is_said_not_to_be_covered():
+    text = (ROOT / "docs" / "security.md").read_text()
+    threats = text.split("## Threats")[1].split("## Not covered")[0]
+    rows = [
+        line.strip("| ").split(" | ") for line in threats.splitlines() if re.match(r"\| (?!threat|-)", line)
+    ]
+    assert len(rows) > 15
+    for row in rows:
+        named = re.findall(r"`([\w/]+\.py)`", row[-1]) if len(row) == 3 else []
+        assert named or "not covered" in row[1], row[0]
+        assert [name for name in named if not (ROOT / "tests" / name).exists()] == []

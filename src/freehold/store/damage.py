@@ -15,7 +15,9 @@ from freehold.errors import StoreError
 log = logging.getLogger(__name__)
 
 MOST_NAMED = 1_000
-CHECK_HINT = "freehold store check lists what is damaged; restore a backup, or keep the rest with freehold store salvage"
+CHECK_HINT = (
+    "freehold store check lists what is damaged; restore a backup, or save the rest: freehold store salvage"
+)
 V = TypeVar("V")
 
 

@@ -16,6 +16,7 @@ from tests.fuzz.draw import Draw, flipped, pieces
 from tests.fuzz.target import Target
 
 from freehold.gateway.http.connection import Connection
+from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.request import ClientDisconnect, Request
 from freehold.wire.errors import ApiError
 
@@ -48,6 +49,9 @@ class _Transport:
 
     abort = close
 
+    def can_write_eof(self) -> bool:
+        return True
+
     def write_eof(self) -> None:
         pass
 
@@ -70,6 +74,7 @@ class _Server:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self.memory = MemoryBudget()
         self.connections: set[Connection] = set()
         self.seen: list[Seen] = []
 

@@ -33,6 +33,7 @@ from freehold.gateway.capture.traces import to_trace
 from freehold.gateway.messages import CapturedExchange, TableMessage, UsageReport, UsageTotals
 from freehold.licensing.identify import identify
 from freehold.store.bodies import pack_trace, unpack_trace
+from freehold.store.damage import DamagedBody
 from freehold.types.config import ProjectConfig, parse
 from freehold.types.trace import Trace
 
@@ -88,7 +89,7 @@ _TRACE = {
     "id": "1", "at": "2026-05-01T10:00:00Z", "source": "gateway", "model": "m", "request": CHAT,
     "response": COMPLETION, "usage": {"prompt_tokens": 1}, "metadata": {"k": "v"}, "rejected": [{"role": "x"}],
 }  # fmt: skip
-_BODY_ERRORS = (StorageError, zstandard.ZstdError, msgspec.MsgspecError, UnicodeDecodeError)
+_BODY_ERRORS = (StorageError, DamagedBody, msgspec.MsgspecError)
 
 
 def stored(data: bytes) -> None:

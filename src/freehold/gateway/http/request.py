@@ -267,7 +267,7 @@ class Request:
     def _hold(self, size: int) -> None:
         """Have room for `size` bytes of the body, or refuse it."""
         more = size - self._held_bytes
-        if more <= 0 or self._refused:
+        if more <= 0:
             return
         memory = self._transport.server.memory
         if not memory.take(more):
