@@ -192,3 +192,22 @@ def test_a_tool_asked_for_by_name_becomes_the_only_one():
 def test_a_stream_of_another_shape_never_ended(chunk):
     data = json.dumps(chunk).encode()
     assert openai.read_stream(b"data: " + data + b"\n\ndata: [DONE]\n\n") == (None, None, None, False)
+
+
+def test_a_conversations_beginning_is_bounded_and_the_same_however_it_goes_on():
+    first = {"role": "user", "content": "hi"}
+    system = {"role": "system", "content": 'be, [brief} \\" \u00e4'}
+
+    def start(*messages):
+        return openai.conversation_start(json.dumps({"model": "m", "messages": messages}).encode())
+
+    short = start(system, first)
+    assert (
+        short
+        == start(system, first, {"role": "assistant", "content": "x" * 200_000})
+        == start(system, first, *({"role": "assistant", "content": "y"} for _ in range(9_000)))
+    )
+    assert short == json.dumps(system).encode() + b"\n" + json.dumps(first).encode()
+    for hostile in (b"1," * 4_000_000 + b"1", b'"' + b"x" * 4_000_000 + b'"', b"[" * 500 + b"]" * 500):
+        body = b'{"messages":[' + hostile + b"]}"
+        assert len(openai.conversation_start(body)) <= 70_000

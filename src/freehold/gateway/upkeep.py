@@ -40,6 +40,8 @@ async def upkeep(state: WorkerState) -> AsyncIterator[None]:
             await asyncio.to_thread(state.reporter.close)
         state.write_meters()
         await state.upstreams.close()
+        state.reader.close()
+        state.checker.close()
 
 
 async def _write_meters(state: WorkerState) -> None:

@@ -7,6 +7,7 @@ Not covered: validation of requests; the upstream does that.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, NamedTuple
@@ -30,8 +31,17 @@ class Peek(msgspec.Struct, gc=False):
     tools: msgspec.Raw = msgspec.Raw()
 
 
+class _Conversation(msgspec.Struct, gc=False):
+    messages: msgspec.Raw = msgspec.Raw()
+
+
+_NAME_LENGTH_MAX = 1000
+# A conversation is known by this much of its beginning.
+_START_BYTES_MAX = 64 * 1024
+_JSON_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[][{},]', re.DOTALL)
 _peek = msgspec.json.Decoder(Peek)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_conversation = msgspec.json.Decoder(_Conversation)
 _messages = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -45,6 +55,8 @@ def peek(body: bytes) -> Peek:
         raise ApiError(400, f"the request body is not a JSON object: {error}") from None
     if seen.model is not None and type(seen.model) is not str:
         raise ApiError(400, "model must be a string", param="model")
+    if seen.model is not None and len(seen.model) > _NAME_LENGTH_MAX:
+        raise ApiError(400, f"model must have at most {_NAME_LENGTH_MAX} characters", param="model")
     return seen
 
 
@@ -96,15 +108,37 @@ def one_tool(body: bytes) -> dict[str, Any]:
 def conversation_start(body: bytes) -> bytes:
     """What two requests of one conversation share: the messages up to and with the first of the user."""
     try:
-        messages = _messages.decode(_fields.decode(body)["messages"])
-    except (msgspec.DecodeError, KeyError):
-        return body
-    start = []
-    for message in messages:
-        start.append(bytes(message))
-        if b'"user"' in start[-1]:
-            break
-    return b"\n".join(start)
+        messages = bytes(_conversation.decode(body).messages)
+        if not messages.startswith(b"["):
+            return body[:_START_BYTES_MAX]
+        if len(messages) > _START_BYTES_MAX:
+            return _long_start(messages[:_START_BYTES_MAX])
+        start = []
+        for message in _messages.decode(messages):
+            start.append(bytes(message))
+            if b'"user"' in start[-1]:
+                break
+        return b"\n".join(start)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return body[:_START_BYTES_MAX]
+
+
+def _long_start(messages: bytes) -> bytes:
+    """The same of the first bytes of many messages: those that end in there are looked at one by one."""
+    start: list[bytes] = []
+    depth, begun = 0, 1
+    for token in _JSON_TOKENS.finditer(messages, 1):
+        match token.group():
+            case b"{" | b"[":
+                depth += 1
+            case b"}" | b"]":
+                depth -= 1
+            case b"," if depth == 0:
+                start.append(messages[begun : token.start()].strip())
+                begun = token.end()
+                if b'"user"' in start[-1]:
+                    return b"\n".join(start)
+    return b"\n".join([*start, messages[begun:].strip()])
 
 
 class _WordDelta(msgspec.Struct, gc=False, forbid_unknown_fields=True):

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 
 _BREAK = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+EVENT_BYTES_MAX = 8 * 1024 * 1024
+"""The longest event of a stream that is taken apart."""
 _LINES = re.compile(rb"\r\n|\n|\r")
 
 
@@ -55,6 +57,8 @@ class JsonEvents:
         self._held += data
         end = max((match.end() for match in _BREAK.finditer(self._held, looked_at)), default=0)
         if not end:
+            if len(self._held) > EVENT_BYTES_MAX:
+                raise ValueError("an event of a stream is too long")
             return []
         whole = bytes(self._held[:end])
         del self._held[:end]
@@ -93,6 +97,10 @@ class UsageFilter:
         ):
             return data
         data = self._held + data
+        if len(data) > EVENT_BYTES_MAX:
+            # No usage is that long: it goes on as it is.
+            self._held = b""
+            return data
         end = max((match.end() for match in _BREAK.finditer(data)), default=0)
         self._held = data[end:]
         whole = data[:end]

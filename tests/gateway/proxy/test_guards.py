@@ -1,11 +1,13 @@
 """What a client never sees: an answer of another form than it asked for, or one to half of its prompt."""
 
 import json
+import threading
+import time
 
 import anthropic
 import openai
 import pytest
-from tests.gateway.asking import FORM, QUESTION, TOOLS, call, metric, post, structured
+from tests.gateway.asking import FORM, QUESTION, TOOLS, call, get, metric, post, structured
 from tests.gateway.loopback import (
     ANSWER,
     FakeUpstream,
@@ -277,3 +279,25 @@ def test_what_the_candidates_api_has_no_word_for_is_answered_by_the_incumbent(up
         kept = eventually(lambda: [one for one in traces_of(running) if one.endpoint == "incumbent"])[0]
         assert kept.completeness == "complete" and kept.fallback == "other_api"
         assert metric(running, 'freehold_fallbacks_total{route="app",why="other_api"}') == 1
+
+
+def test_a_schema_that_never_ends_is_the_incumbents_to_answer_and_stops_nobody(promoted, candidate, upstream):
+    candidate.answer = lambda seen: plain(structured('"' + "a" * 40 + '!"'))
+    schema = {"type": "string", "pattern": "^(a+)+$"}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    before = outcome(promoted, "undecided")
+    answers = []
+
+    def ask():
+        answers.append(post(promoted, {**QUESTION, "response_format": form}, timeout=60))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    slowest = 0.0
+    while asking.is_alive():
+        started = time.monotonic()
+        get(promoted, "/health")
+        slowest = max(slowest, time.monotonic() - started)
+    assert slowest < 1.0
+    assert answers[0][0] == 200 and json.loads(answers[0][2]) == ANSWER
+    assert outcome(promoted, "undecided") == before + 1

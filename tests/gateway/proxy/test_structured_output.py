@@ -6,8 +6,6 @@ import pytest
 from tests.gateway.asking import FORM, TOOLS, call, structured
 from tests.gateway.loopback import stream_of
 
-from freehold.gateway.http.memory import MemoryBudget
-from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.structured_output import (
     ContractViolation,
     OutputContract,
@@ -26,11 +24,9 @@ SCHEMA = FORM["json_schema"]["schema"]
 FIND = {"type": "function", "function": {"name": "find"}}
 
 
-def exchange_of(body, path="/v1/chat/completions"):
-    exchange = ProxyExchange(API_ROUTES[path], MemoryBudget())
-    exchange.body = json.dumps(body).encode()
-    exchange.peek = openai.peek(exchange.body)
-    return exchange
+def request_of(body, path="/v1/chat/completions"):
+    data = json.dumps(body).encode()
+    return API_ROUTES[path].kind, data, openai.peek(data)
 
 
 def endpoint(engine="llamacpp", api="openai", **can):
@@ -46,7 +42,7 @@ def endpoint(engine="llamacpp", api="openai", **can):
 def violation(contract, content=None, *, finish="stop", **more):
     body = structured(content, **more)
     body["choices"][0]["finish_reason"] = finish
-    answer = answer_of(exchange_of({}), endpoint(), json.dumps(body).encode(), streamed=False)
+    answer = answer_of("chat", endpoint(), json.dumps(body).encode(), streamed=False)
     return violation_of(contract, answer)
 
 
@@ -65,23 +61,23 @@ def violation(contract, content=None, *, finish="stop", **more):
     ],
 )
 def test_the_contract_of_a_chat(body, contract):
-    assert contract_of(exchange_of({"model": "m", **body})) == contract
+    assert contract_of(*request_of({"model": "m", **body})) == contract
 
 
 def test_the_contract_in_other_apis():
     tool = {"name": "find", "input_schema": {"type": "object"}}
     body = {"model": "m", "max_tokens": 5, "messages": [], "tools": [tool], "tool_choice": {"type": "any"}}
-    contract = contract_of(exchange_of(body, "/v1/messages"))
+    contract = contract_of(*request_of(body, "/v1/messages"))
     assert contract.tools[0]["function"]["name"] == "find" and contract.demanded == ""
     text = {"format": {"type": "json_schema", "name": "f", "schema": SCHEMA}}
-    contract = contract_of(exchange_of({"model": "m", "input": "x", "text": text}, "/v1/responses"))
+    contract = contract_of(*request_of({"model": "m", "input": "x", "text": text}, "/v1/responses"))
     assert contract.schema == SCHEMA
-    assert contract_of(exchange_of({"model": "m", "input": ["json_"]}, "/v1/embeddings")) is None
+    assert contract_of(*request_of({"model": "m", "input": ["json_"]}, "/v1/embeddings")) is None
 
 
 def test_a_contract_that_cannot_be_read_is_none():
     body = {"model": "m", "max_tokens": 5, "messages": "hello", "tools": [7]}
-    assert contract_of(exchange_of(body, "/v1/messages")) is None
+    assert contract_of(*request_of(body, "/v1/messages")) is None
 
 
 @pytest.mark.parametrize("schema", [None, 5, "x"])
@@ -125,13 +121,13 @@ def test_a_violation_says_which_tool_and_whether_the_answer_was_cut():
 
 def test_an_answer_that_cannot_be_read_is_a_violation():
     for body in (b"{", b"[1]", b'{"choices": 5}'):
-        answer = answer_of(exchange_of({}), endpoint(), body, streamed=False)
+        answer = answer_of("chat", endpoint(), body, streamed=False)
         assert violation_of(OutputContract(FORM, []), answer).why == "the answer cannot be read"
 
 
 def test_a_stream_is_judged_as_a_whole():
     data = b"".join(stream_of('{"intent":', '"refund"}'))
-    answer = answer_of(exchange_of({}), endpoint(), data, streamed=True)
+    answer = answer_of("chat", endpoint(), data, streamed=True)
     assert violation_of(OutputContract(FORM, []), answer) is None
 
 

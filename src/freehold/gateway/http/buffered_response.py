@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Protocol, cast
 
 from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.response import Sink, TransportError, UpstreamResponse
@@ -95,15 +95,25 @@ class BufferedResponse(UpstreamResponse):
             self._sink = None
 
     async def read_all(self) -> bytes:
+        long: bytearray | None = None
         while not self._ended:
             if self._exception is not None:
                 raise self._exception
             if self._bytes > _WAITING_BYTES_MAX and self._transport is not None:
                 self._hold(self._bytes)
                 self._bytes = 0
+                # Put together as it comes: joining a long one at its end would stop the loop.
+                long = bytearray() if long is None else long
+                chunks, self._chunks = self._chunks, []
+                for chunk in chunks:
+                    long += chunk
                 self._transport.resume_reading()
             await self._wait()
         chunks, self._chunks = self._chunks, []
+        if long is not None:
+            for chunk in chunks:
+                long += chunk
+            return cast("bytes", long)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def close(self) -> None:

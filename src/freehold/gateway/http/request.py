@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Protocol
+from typing import Protocol, cast
 
 from freehold.gateway.http.memory import MemoryBudget
 from freehold.wire.errors import ApiError
@@ -19,6 +19,7 @@ _JOINED_BYTES_MAX = 64 * 1024
 _UNREAD_BYTES_MAX = 256 * 1024
 # A body whose length is not known takes room in steps.
 _STEP_BYTES = 256 * 1024
+_JOINED_BODY_BYTES_MAX = 1024 * 1024
 _RETRY_AFTER_S = 2.0
 
 Headers = list[tuple[str, str]]
@@ -69,6 +70,7 @@ class Request:
         "_chunked",
         "_first_values",
         "_held_bytes",
+        "_long",
         "_max_bytes",
         "_refused",
         "_transport",
@@ -96,6 +98,7 @@ class Request:
         self.expects_continue = False
         self._body: list[bytes] = []
         self._body_bytes = 0
+        self._long: bytearray | None = None
         self._held_bytes = 0
         self._refused = False
         self._max_bytes: int | None = None
@@ -154,6 +157,10 @@ class Request:
             raise no_room()
         if self._body_bytes > max_bytes:
             raise ApiError(413, f"the request body has more than {max_bytes} bytes")
+        if self._long is not None:
+            long, self._long = self._long, None
+            # A bytearray serves wherever a long body goes; a copy of it as bytes would stop the loop.
+            return cast("bytes", long)
         if len(self._body) > 1:
             self._body = [b"".join(self._body)]
         return self._body.pop() if self._body else b""
@@ -168,6 +175,7 @@ class Request:
         memory = self._transport.server.memory
         memory.end(self)
         self._body.clear()
+        self._long = None
         if self._held_bytes:
             memory.give(self._held_bytes)
             self._held_bytes = 0
@@ -260,7 +268,14 @@ class Request:
             return
         # Beyond the limit nothing is stored: the handler says 413, and the connection ends.
         if self._max_bytes is None or self._body_bytes <= self._max_bytes:
-            self._body.append(data)
+            if self._long is not None:
+                self._long += data
+            elif self._body_bytes <= _JOINED_BODY_BYTES_MAX:
+                self._body.append(data)
+            else:
+                # Put together as it comes: joining a long one at its end would stop the loop for everybody.
+                self._long = bytearray().join([*self._body, data])
+                self._body.clear()
         else:
             self._wake()
 
@@ -270,12 +285,11 @@ class Request:
         if more <= 0:
             return
         memory = self._transport.server.memory
-        if not memory.take(more):
-            self.evict()
-        elif self._refused:
-            memory.give(more)  # it was itself the upload that had to make room
+        if memory.take(more):
+            # Added, not set: it may itself have been the upload that had to make room.
+            self._held_bytes += more
         else:
-            self._held_bytes = size
+            self.evict()
 
     @property
     def received_bytes(self) -> int:

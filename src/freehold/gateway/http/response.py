@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Protocol, cast
 
 from freehold.gateway.http.memory import HeldBytes, MemoryBudget
 
@@ -106,11 +106,12 @@ class UpstreamResponse(ABC):
 
     async def read_all(self) -> bytes:
         """The rest of the body. Raises `TransportError`."""
-        parts: list[bytes] = []
+        whole = bytearray()
         while chunks := await self.read():
             self._hold(sum(map(len, chunks)))
-            parts += chunks
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            for chunk in chunks:
+                whole += chunk
+        return bytes(whole) if len(whole) <= FREE_BYTES else cast("bytes", whole)
 
     @abstractmethod
     async def close(self) -> None:

@@ -86,7 +86,7 @@ class TlsClient:
             parsed = self._urls[url] = Url(url)
         builder = self._client.request(method, parsed).headers(headers)
         if body is not None:
-            builder = builder.body_bytes(body)
+            builder = builder.body_bytes(bytes(body))
         # With any other limit pyreqwest reads ahead before it hands over the head, and streams stall.
         request = builder.streamed_read_buffer_limit(0).build_streamed()
         try:

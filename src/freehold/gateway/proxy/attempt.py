@@ -11,7 +11,6 @@ import asyncio
 import logging
 import random
 import time
-from typing import Any
 
 import msgspec
 
@@ -21,19 +20,18 @@ from freehold.gateway.http.upstreams import UpstreamFailure, upstream_failure
 from freehold.gateway.proxy import guards, structured_output
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.guards import CONTEXT_STATUSES, NextTarget, UpstreamRequest, read_all
+from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, UpstreamBody
 from freehold.gateway.proxy.relay import relay, send_buffered
-from freehold.gateway.proxy.routing import targets_in_turn, upstream_changes
+from freehold.gateway.proxy.routing import targets_in_turn
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import Translation, translation_for
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Target
-from freehold.wire import openai
 from freehold.wire.errors import ApiError
 
 log = logging.getLogger("freehold.gateway")
 _RETRYABLE_STATUSES = frozenset((429, 500, 502, 503, 504, 529))
 _BACKOFF_S = 0.1
-_INCLUDE_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
 
 async def answer(state: WorkerState, exchange: ProxyExchange, request: Request) -> None:
@@ -85,7 +83,7 @@ async def _attempt(
     """Ask one endpoint; returns when the client has an answer. Raises `UpstreamFailure` or `NextTarget`."""
     try:
         translation = translation_for(exchange.api_route, endpoint)
-        body, hide_usage = _upstream_body(exchange, endpoint, target, translation)
+        body, hide_usage = await _upstream_body(state, exchange, endpoint, target)
     except ApiError:
         # What this endpoint's API cannot express, the next one's may.
         if last:
@@ -138,7 +136,9 @@ async def _attempt(
                 if not last:
                     raise NextTarget(str(response.status))
                 if attempt + 1 == tries or _wants_a_long_wait(response):
-                    await relay(exchange, endpoint, response, translation, request, hide_usage=False)
+                    await relay(
+                        state.reader, exchange, endpoint, response, translation, request, hide_usage=False
+                    )
                     return
             finally:
                 await response.close()
@@ -199,17 +199,28 @@ async def _handle_response(
     ):
         data = await read_all(endpoint, response)
         guards.check_context_error(state, exchange, response.status, data, last=last)
-        await send_buffered(exchange, endpoint, response, data, translation, request, hide_usage=False)
+        await send_buffered(
+            state.reader, exchange, endpoint, response, data, translation, request, hide_usage=False
+        )
         return
     contract = None
     if exchange.arm == "candidate" and route is not None and route.guard.schema and response.status < 300:
-        contract = structured_output.contract_of(exchange)
+        try:
+            contract = await _contract_of(state, exchange)
+        except ApiError:
+            if last:
+                raise
+            raise NextTarget("schema") from None
     if contract is None:
-        await relay(exchange, endpoint, response, translation, request, hide_usage=sent.hide_usage)
+        await relay(
+            state.reader, exchange, endpoint, response, translation, request, hide_usage=sent.hide_usage
+        )
         return
     data = await read_all(endpoint, response)
     data = await guards.enforce_contract(state, exchange, endpoint, contract, sent, response, data, last=last)
-    await send_buffered(exchange, endpoint, response, data, translation, request, hide_usage=sent.hide_usage)
+    await send_buffered(
+        state.reader, exchange, endpoint, response, data, translation, request, hide_usage=sent.hide_usage
+    )
 
 
 def _refuse_redirect(state: WorkerState, endpoint: Endpoint, status: int, *, last: bool) -> None:
@@ -229,43 +240,34 @@ def _wants_a_long_wait(response: UpstreamResponse) -> bool:
     return wait is not None and (not wait.isdecimal() or int(wait) > 1)
 
 
-def _upstream_body(
-    exchange: ProxyExchange, endpoint: Endpoint, target: Target, translation: Translation | None
+async def _upstream_body(
+    state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, target: Target
 ) -> tuple[bytes, bool]:
     """The body for an endpoint, and whether it requests usage that the client did not."""
-    body = exchange.body if translation is None else translation.request(exchange.body)
-    changes = upstream_changes(endpoint, target, exchange.model, body)
-    if changes["model"] == exchange.peek.model:
-        del changes["model"]
-    if exchange.route is None and _ignores_tools(endpoint) and structured_output.demands_a_tool(body):
-        raise ApiError(400, f"{exchange.model} cannot be made to call a tool; its chat template knows none")
-    if not endpoint.engine_kind.reads_tool_names and b'"tool_choice"' in body:
-        changes.update(openai.one_tool(body))
-    hide_usage = False
-    if (
-        (exchange.capturing or exchange.metered)
-        and exchange.peek.stream is True
-        and exchange.api_route.kind in ("chat", "completions")
-        and endpoint.api == "openai"
-        and endpoint.capabilities.stream_usage
-    ):
-        options = _with_usage(exchange.peek.stream_options)
-        if options is not None:
-            changes["stream_options"] = options
-            hide_usage = True
-    return (openai.splice(body, changes) if changes else body), hide_usage
+    peek = exchange.peek
+    how = UpstreamBody(
+        exchange.api_route.path,
+        endpoint,
+        target,
+        exchange.model,
+        peek.model,
+        exchange.route is not None,
+        peek.stream is True,
+        bytes(peek.stream_options),
+        exchange.capturing or bool(exchange.metered),
+    )
+    hide_usage, (body,) = await state.reader.do("upstream", how, exchange.body)
+    return body or exchange.body, hide_usage
 
 
-def _ignores_tools(endpoint: Endpoint) -> bool:
-    """llama.cpp silently answers in plain text where the model's chat template has no tools."""
-    return endpoint.engine_kind.ignores_tools_unsaid and not endpoint.capabilities.tools
-
-
-def _with_usage(options: msgspec.Raw) -> Any:
-    """Stream options that request usage; None when the client's do already, or cannot be changed."""
-    if bytes(options) in (b"", b"null"):
-        return _INCLUDE_USAGE
-    value = msgspec.json.decode(options)
-    if not isinstance(value, dict) or value.get("include_usage"):
+async def _contract_of(
+    state: WorkerState, exchange: ProxyExchange
+) -> structured_output.OutputContract | None:
+    """What a request says about the form of its answer. Raises `ApiError` where that is too long."""
+    kind, body = exchange.api_route.kind, exchange.body
+    if len(body) <= INLINE_BYTES_MAX:
+        return structured_output.contract_of(kind, body, exchange.peek)
+    if not exchange.wants_form:
         return None
-    return {**value, "include_usage": True}
+    _, (contract,) = await state.reader.do("contract", kind, body)
+    return msgspec.msgpack.decode(contract, type=structured_output.OutputContract | None)

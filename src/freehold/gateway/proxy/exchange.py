@@ -34,6 +34,7 @@ class ProxyExchange:
         "answered_by",
         "api_route",
         "arm",
+        "asked",
         "assignment_key",
         "at_ms",
         "body",
@@ -60,6 +61,7 @@ class ProxyExchange:
         "status",
         "streamed",
         "user",
+        "wants_form",
     )
 
     def __init__(self, api_route: ApiRoute, memory: MemoryBudget) -> None:
@@ -70,6 +72,9 @@ class ProxyExchange:
         self.started_s = time.perf_counter()
         self.first_byte_s: float | None = None
         self.body = b""
+        # What an answer in the client's API repeats of its request: the body itself, or of a long one its short fields.
+        self.asked = b""
+        self.wants_form = True
         self.peek = Peek()
         self.model = ""
         self.key: ApiKey | None = None

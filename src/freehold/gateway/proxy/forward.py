@@ -13,9 +13,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from freehold.gateway.http.request import ClientDisconnect, Request
 from freehold.gateway.proxy.attempt import answer
 from freehold.gateway.proxy.exchange import ProxyExchange
+from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, BodyFields
 from freehold.gateway.proxy.relay import REQUEST_HEADER
 from freehold.gateway.proxy.routing import decide
 from freehold.gateway.proxy.shadow import Shadows
@@ -72,9 +75,15 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
     if (origin := header("origin")) is not None:
         check_origin(origin, header("host"))
     body = exchange.body = await request.body(state.config.largest_body_bytes)
-    if exchange.api_route.read is not None:
-        body = exchange.body = exchange.api_route.read(body)
-    peek = exchange.peek = openai.peek(body)
+    start: bytes | None = None
+    if len(body) > INLINE_BYTES_MAX:
+        start = await _read_long(state, exchange)
+    else:
+        if exchange.api_route.read is not None:
+            body = exchange.body = exchange.api_route.read(body)
+        exchange.asked = body
+        exchange.peek = openai.peek(body)
+    peek = exchange.peek
     model = exchange.model = peek.model or state.table.default_model or ""
     if not model:
         raise ApiError(400, "you must provide a model parameter", param="model")
@@ -87,7 +96,7 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
     if route is None:
         exchange.decision = state.table.direct(model)
     else:
-        sticky_key = _assignment_key(exchange, header) if route.candidate is not None else None
+        sticky_key = _assignment_key(exchange, header, start) if route.candidate is not None else None
         exchange.decision = decide(route, sticky_key, state.draw())
         if sticky_key is not None:
             exchange.assignment_key = hash_key(route.name, sticky_key)
@@ -117,7 +126,18 @@ def _text_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _assignment_key(exchange: ProxyExchange, header: Callable[[str], str | None]) -> str | bytes | None:
+async def _read_long(state: WorkerState, exchange: ProxyExchange) -> bytes:
+    """Read a long body, and return its beginning."""
+    told, (changed, asked, start) = await state.reader.do("read", exchange.api_route.path, exchange.body)
+    seen = msgspec.convert(told, BodyFields)
+    exchange.body = changed if seen.changed else exchange.body
+    exchange.asked, exchange.peek, exchange.wants_form = asked, seen.as_peek(), seen.wants_form
+    return start
+
+
+def _assignment_key(
+    exchange: ProxyExchange, header: Callable[[str], str | None], start: bytes | None
+) -> str | bytes | None:
     """What keeps one user or conversation on one arm; None when the request names no such thing."""
     assert exchange.route is not None
     sticky = exchange.route.sticky
@@ -125,7 +145,9 @@ def _assignment_key(exchange: ProxyExchange, header: Callable[[str], str | None]
         return header(sticky[7:].strip().lower())
     if sticky == "user":
         return exchange.user
-    return exchange.session or openai.conversation_start(exchange.body)
+    if exchange.session:
+        return exchange.session
+    return openai.conversation_start(exchange.body) if start is None else start
 
 
 def hash_key(route_name: str, key: str | bytes) -> str:

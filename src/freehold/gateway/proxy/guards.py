@@ -16,9 +16,9 @@ from freehold.gateway.http.response import TransportError, UpstreamResponse
 from freehold.gateway.http.upstreams import upstream_failure
 from freehold.gateway.proxy import structured_output
 from freehold.gateway.proxy.exchange import ProxyExchange
+from freehold.gateway.proxy.reading import INLINE_BYTES_MAX
 from freehold.gateway.proxy.state import WorkerState
 from freehold.types.endpoint import Endpoint
-from freehold.wire import ollama
 from freehold.wire.errors import ApiError
 
 _CONTEXT_SIGNS = (
@@ -28,6 +28,8 @@ _CONTEXT_SIGNS = (
     b"context size",
     b"prompt is too long",
 )
+# An error says what it is about within this.
+_ERROR_BYTES_MAX = 64 * 1024
 CONTEXT_STATUSES = frozenset((400, 413, 422))
 
 
@@ -68,18 +70,25 @@ async def enforce_contract(
     Raises `NextTarget`, or at the `last` one `ApiError`.
     """
 
-    def judge(data: bytes) -> structured_output.ContractViolation | None:
-        answer = structured_output.answer_of(exchange, endpoint, data, streamed=response.is_stream)
-        return structured_output.violation_of(contract, answer)
+    async def judge(data: bytes) -> structured_output.ContractViolation | None:
+        violation = await state.checker.violation(
+            exchange.api_route.kind, endpoint, contract, data, streamed=response.is_stream
+        )
+        if violation is not None and violation.undecided:
+            count("undecided")
+        return violation
 
     def count(outcome: str) -> None:
         state.meters.count("freehold_guard_events", exchange.route_name, "schema", outcome)
 
-    violation = judge(data)
+    violation = await judge(data)
     if violation is None:
         count("held")
         return data
-    constrained = structured_output.constrained_request(contract, violation, endpoint, sent.body)
+    constrained = None
+    # What cannot be checked once cannot be checked twice; and a long request is not taken apart on the loop.
+    if not violation.undecided and len(sent.body) <= INLINE_BYTES_MAX:
+        constrained = structured_output.constrained_request(contract, violation, endpoint, sent.body)
     if constrained is not None:
         count("retried")
         second = await state.upstreams.post(endpoint, sent.path, sent.headers, constrained)
@@ -88,7 +97,7 @@ async def enforce_contract(
         finally:
             await second.close()
         if second.status < 300 and second.is_stream == response.is_stream:
-            violation = judge(data)
+            violation = await judge(data)
             if violation is None:
                 count("held_constrained")
                 return data
@@ -100,7 +109,8 @@ async def enforce_contract(
 
 def is_context_error(status: int, body: bytes) -> bool:
     """Whether an endpoint reports that the prompt does not fit."""
-    return status in CONTEXT_STATUSES and any(sign in body.lower() for sign in _CONTEXT_SIGNS)
+    head = body[:_ERROR_BYTES_MAX].lower()
+    return status in CONTEXT_STATUSES and any(sign in head for sign in _CONTEXT_SIGNS)
 
 
 def check_context_error(
@@ -129,7 +139,8 @@ async def check_fits(
 
     Raises what `check_context_error` raises, and `UpstreamFailure`.
     """
-    response = await state.upstreams.post(endpoint, "/api/chat", headers, ollama.probe_from_openai(body))
+    _, (probe,) = await state.reader.do("probe", None, body)
+    response = await state.upstreams.post(endpoint, "/api/chat", headers, probe)
     try:
         answer = await read_all(endpoint, response)
     finally:
@@ -140,7 +151,7 @@ async def check_fits(
 def _context_error(body: bytes) -> ApiError:
     """The same in OpenAI's words."""
     try:
-        error = msgspec.json.decode(body)["error"]
+        error = msgspec.json.decode(body if len(body) <= _ERROR_BYTES_MAX else b"{}")["error"]
         message = error["message"] if isinstance(error, dict) else error
     except (msgspec.DecodeError, KeyError, TypeError):
         message = "the prompt does not fit the model's context"

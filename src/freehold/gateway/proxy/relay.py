@@ -8,6 +8,7 @@ from freehold.gateway.http.request import Request, no_room
 from freehold.gateway.http.response import NoRoom, TransportError, UpstreamResponse
 from freehold.gateway.http.upstreams import response_headers
 from freehold.gateway.proxy.exchange import ProxyExchange
+from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, AnswerForm, BodyReader
 from freehold.gateway.proxy.translation import UNREADABLE, StreamTranslation, Translation, unreadable_answer
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic
@@ -21,6 +22,7 @@ Headers = list[tuple[str, str]]
 
 
 async def relay(
+    reader: BodyReader,
     exchange: ProxyExchange,
     endpoint: Endpoint,
     response: UpstreamResponse,
@@ -47,12 +49,13 @@ async def relay(
             ) from None
         exchange.first_byte_s = time.perf_counter()
         exchange.add_chunk(data)
-        _send_complete(exchange, response, headers, data, translation, request)
+        await _send_complete(reader, exchange, response, headers, data, translation, request)
     else:
         await _stream(exchange, response, headers, None, request)
 
 
 async def send_buffered(
+    reader: BodyReader,
     exchange: ProxyExchange,
     endpoint: Endpoint,
     response: UpstreamResponse,
@@ -67,10 +70,13 @@ async def send_buffered(
     exchange.first_byte_s = time.perf_counter()
     exchange.add_chunk(data)
     if not response.is_stream:
-        _send_complete(exchange, response, headers, data, translation, request)
+        await _send_complete(reader, exchange, response, headers, data, translation, request)
         return
     stream_filter, headers = _stream_filter(exchange, translation, headers, hide_usage)
-    if stream_filter is not None:
+    if translation is not None:
+        form = AnswerForm(exchange.api_route.path, endpoint, stream=True)
+        _, (data,) = await reader.do("answer", form, data, exchange.asked)
+    elif stream_filter is not None:
         try:
             data = stream_filter.feed(data) + stream_filter.rest()
         except UNREADABLE:
@@ -97,13 +103,14 @@ def _stream_filter(
 ) -> tuple[StreamTranslation | None, Headers]:
     if translation is not None:
         others = [(name, value) for name, value in headers if name not in ("content-type", "content-length")]
-        return translation.stream(exchange.body), [*others, ("content-type", translation.content_type)]
+        return translation.stream(exchange.asked), [*others, ("content-type", translation.content_type)]
     if hide_usage and exchange.content_encoding is None:
         return UsageFilter(), [header for header in headers if header[0] != "content-length"]
     return None, headers
 
 
-def _send_complete(
+async def _send_complete(
+    reader: BodyReader,
     exchange: ProxyExchange,
     response: UpstreamResponse,
     headers: Headers,
@@ -113,10 +120,13 @@ def _send_complete(
 ) -> None:
     if translation is not None:
         if response.status >= 400:
-            error = ApiError(response.status, anthropic.complaint(data))
+            short = data if len(data) <= INLINE_BYTES_MAX else b""
+            error = ApiError(response.status, anthropic.complaint(short))
             data = exchange.api_route.error(error).body
         else:
-            data = translation.answer(data, exchange.body)
+            assert exchange.answered_by is not None
+            form = AnswerForm(exchange.api_route.path, exchange.answered_by)
+            _, (data,) = await reader.do("answer", form, data, exchange.asked)
         headers = [(name, value) for name, value in headers if name != "content-length"]
     exchange.response_started = True
     request.respond(response.status, headers, data)

@@ -15,13 +15,12 @@ from freehold.gateway.http.response import TransportError
 from freehold.gateway.http.upstreams import UpstreamFailure
 from freehold.gateway.messages import CapturedExchange
 from freehold.gateway.proxy.exchange import CAPTURED_BYTES_MAX, ProxyExchange
-from freehold.gateway.proxy.routing import upstream_changes
+from freehold.gateway.proxy.reading import UpstreamBody
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import Translation, translation_for
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import event_id
 from freehold.types.route import Target
-from freehold.wire import openai
 from freehold.wire.errors import ApiError
 
 TIMEOUT_S = 120.0
@@ -72,17 +71,23 @@ class Shadows:
             return
         try:
             translation = translation_for(exchange.api_route, endpoint)
-            body = exchange.body if translation is None else translation.request(exchange.body)
+            how = UpstreamBody(
+                exchange.api_route.path,
+                endpoint,
+                target,
+                exchange.model,
+                exchange.peek.model,
+                routed=True,
+                stream=bool(exchange.peek.stream),
+                stream_options=b"",
+                asks_usage=False,
+                whole=True,
+            )
+            _, (body,) = await state.reader.do("upstream", how, exchange.body)
         except ApiError:
             state.meters.count("freehold_shadows", exchange.route_name, "other_api")
             return
         path = exchange.api_route.path if translation is None else translation.path
-        changes = upstream_changes(endpoint, target, exchange.model, body)
-        if exchange.peek.stream:
-            changes["stream"] = False
-            if endpoint.api == "openai":
-                changes["stream_options"] = None
-        body = openai.splice(body, changes)
         at_ms, started_s = int(time.time() * 1000), time.perf_counter()
         status, answer_body, outcome = 0, b"", "answered"
         try:

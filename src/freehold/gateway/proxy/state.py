@@ -19,6 +19,8 @@ from freehold.gateway.http.upstreams import Upstreams
 from freehold.gateway.limits.keys import KeyRing
 from freehold.gateway.limits.limiter import Limiter
 from freehold.gateway.messages import TableMessage, UsageTotals
+from freehold.gateway.proxy.checker import AnswerChecker
+from freehold.gateway.proxy.reading import BodyReader
 from freehold.gateway.proxy.routing import RouteTable
 from freehold.gateway.telemetry.meters import Meters
 from freehold.gateway.telemetry.request_log import Exporter, LogExporter, Reporter, SpanExporter
@@ -40,6 +42,8 @@ class WorkerState:
         self.keys = KeyRing(config.api_keys, waiting=config.keys_in_store)
         self.memory = MemoryBudget(config.body_memory_bytes)
         self.upstreams = Upstreams(config, self.memory)
+        self.reader = BodyReader()
+        self.checker = AnswerChecker()
         self.meters = Meters()
         self.limiter = Limiter()
         self.limiter.share(run_folder)

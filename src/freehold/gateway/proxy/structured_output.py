@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.gateway.proxy.exchange import ProxyExchange
+from freehold.gateway.messages import ApiKind
 from freehold.gateway.proxy.translation import UNREADABLE
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic, openai, responses
@@ -58,18 +58,21 @@ def demands_a_tool(body: bytes) -> bool:
 
 
 class ContractViolation(NamedTuple):
-    """Why an answer breaks its contract. `tool` is the called one, None for a text; `cut` by the length limit."""
+    """Why an answer breaks its contract. `tool` is the called one, None for a text; `cut` by the length limit.
+
+    `undecided`: nothing is known, except that finding out takes too much.
+    """
 
     why: str
     tool: str | None = None
     cut: bool = False
+    undecided: bool = False
 
 
-def contract_of(exchange: ProxyExchange) -> OutputContract | None:
+def contract_of(kind: ApiKind, body: bytes, peek: openai.Peek) -> OutputContract | None:
     """The contract of a request; None where it has none, or none that can be read."""
-    peek, kind = exchange.peek, exchange.api_route.kind
     tools, form = bytes(peek.tools), bytes(peek.response_format)
-    if tools in (b"", b"null", b"[]") and b'"json_' not in (form if kind == "chat" else exchange.body):
+    if tools in (b"", b"null", b"[]") and b'"json_' not in (form if kind == "chat" else body):
         return None
     try:
         match kind:
@@ -77,10 +80,10 @@ def contract_of(exchange: ProxyExchange) -> OutputContract | None:
                 chat = {
                     name: msgspec.json.decode(raw) for name, raw in (("tools", tools), ("form", form)) if raw
                 }
-                chat["tool_choice"] = msgspec.json.decode(exchange.body, type=_Choice).tool_choice
+                chat["tool_choice"] = msgspec.json.decode(body, type=_Choice).tool_choice
             case "messages" | "responses":
                 read = anthropic.read_request if kind == "messages" else responses.read_request
-                chat = msgspec.json.decode(read(exchange.body))
+                chat = msgspec.json.decode(read(body))
                 chat["form"] = chat.get("response_format")
             case _:
                 return None
@@ -99,12 +102,12 @@ def contract_of(exchange: ProxyExchange) -> OutputContract | None:
     return contract if contract.form or contract.tools else None
 
 
-def answer_of(exchange: ProxyExchange, endpoint: Endpoint, body: bytes, *, streamed: bool) -> AssembledAnswer:
+def answer_of(kind: ApiKind, endpoint: Endpoint, body: bytes, *, streamed: bool) -> AssembledAnswer:
     """An endpoint's answer as a chat completion."""
     reader: Any = openai
     if endpoint.api == "anthropic":
         reader = anthropic
-    elif exchange.api_route.kind == "responses" and endpoint.capabilities.responses:
+    elif kind == "responses" and endpoint.capabilities.responses:
         reader = responses
     try:
         answer: AssembledAnswer = reader.read_stream(body) if streamed else reader.read_answer(body)

@@ -1,0 +1,181 @@
+"""Ask for jobs from an event loop: a few nurseries, started when they are first needed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any, cast
+
+from freehold.bounded.frames import PREFIX_BYTES, Head, decoded, encoded, sizes_of
+
+log = logging.getLogger("freehold.bounded")
+_STARTS_WITHIN_S = 30.0
+_COPIED_BYTES_MAX = 256 * 1024
+
+
+class OutOfBoundsError(Exception):
+    """A job was not finished.
+
+    `why`: ``time``, ``memory``, ``died``, ``failed``, or ``busy`` where it was never begun.
+    """
+
+    def __init__(self, why: str, detail: str = "") -> None:
+        super().__init__(f"{why}: {detail}" if detail else why)
+        self.why = why
+
+
+class _Replies(asyncio.Protocol):
+    """Takes replies apart as they come; a long part is put together piece by piece, never copied whole."""
+
+    def __init__(self) -> None:
+        self._reply: asyncio.Future[tuple[Head, list[bytes]]] | None = None
+        self._begin()
+        self.transport: Any = None
+
+    def _begin(self) -> None:
+        self._front = bytearray()
+        self._head: Head | None = None
+        self._parts: list[bytearray] = []
+
+    def expect(self) -> asyncio.Future[tuple[Head, list[bytes]]]:
+        self._reply = asyncio.get_running_loop().create_future()
+        return self._reply
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_exception(EOFError("the nursery has ended"))
+
+    def data_received(self, data: bytes) -> None:
+        if self._head is None:
+            self._front += data
+            if len(self._front) < PREFIX_BYTES:
+                return
+            end = PREFIX_BYTES + sizes_of(bytes(self._front[:PREFIX_BYTES]))[0]
+            if len(self._front) < end:
+                return
+            self._head = decoded(bytes(self._front[PREFIX_BYTES:end]))
+            data = bytes(self._front[end:])
+            self._parts.append(bytearray())
+        self._fill(self._head, data)
+
+    def _fill(self, head: Head, data: bytes) -> None:
+        while len(self._parts) <= len(head.sizes):
+            part, size = self._parts[-1], head.sizes[len(self._parts) - 1]
+            missing = size - len(part)
+            if len(data) < missing:
+                part += data
+                return
+            part += data[:missing]
+            data = data[missing:]
+            self._parts.append(bytearray())
+        if self._reply is not None and not self._reply.done():
+            # A long part stays as it is: turned into bytes it would be copied, and stop the loop.
+            parts = [cast("bytes", p) if len(p) > _COPIED_BYTES_MAX else bytes(p) for p in self._parts[:-1]]
+            self._reply.set_result((head, parts))
+        self._begin()
+
+
+class _Nursery:
+    """The caller's side of one nursery."""
+
+    def __init__(self, process: subprocess.Popen[bytes], replies: _Replies) -> None:
+        self.process = process
+        self._replies = replies
+
+    @classmethod
+    async def start(cls, module: str) -> _Nursery:
+        mine, its = socket.socketpair()
+        try:
+            process = await asyncio.to_thread(_start, module, its)
+        finally:
+            its.close()
+        replies = _Replies()
+        await asyncio.get_running_loop().create_connection(lambda: replies, sock=mine)
+        return cls(process, replies)
+
+    async def ask(self, head: Head, parts: Sequence[bytes]) -> tuple[Head, list[bytes]]:
+        reply = self._replies.expect()
+        transport = self._replies.transport
+        transport.write(encoded(head))
+        for part in parts:
+            if part:
+                transport.write(part)
+        return await reply
+
+    def end(self) -> None:
+        """End it with its runner, which sees that its nursery is gone."""
+        self._replies.transport.abort()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait()
+
+
+def _start(module: str, link: socket.socket) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "freehold.bounded.nursery", module]
+    return subprocess.Popen(command, stdin=link, stdout=subprocess.DEVNULL, start_new_session=True)
+
+
+class BoundedPool:
+    """Runs the jobs of a module, at most `processes` at once; `waiting` more wait for their turn."""
+
+    def __init__(self, module: str, *, processes: int = 2, waiting: int = 32) -> None:
+        self._module = module
+        self._room = processes + waiting
+        self._asked = 0
+        self._turn = asyncio.Semaphore(processes)
+        self._free: list[_Nursery] = []
+        self._all: set[_Nursery] = set()
+
+    async def run(
+        self, job: str, parts: Sequence[bytes], *, cpu_s: float, wall_s: float, memory_bytes: int = 0
+    ) -> list[bytes]:
+        """What a job makes of its parts.
+
+        `cpu_s` bounds its processor time, `wall_s` the time by the clock from its start, `memory_bytes` the address
+        space of its process (0: no bound). Raises `OutOfBoundsError`.
+        """
+        if self._asked >= self._room:
+            raise OutOfBoundsError("busy")
+        self._asked += 1
+        try:
+            async with self._turn:
+                return await self._ask(Head([*map(len, parts)], job, cpu_s, wall_s, memory_bytes), parts)
+        finally:
+            self._asked -= 1
+
+    async def _ask(self, head: Head, parts: Sequence[bytes]) -> list[bytes]:
+        nursery = self._free.pop() if self._free else None
+        try:
+            async with asyncio.timeout(head.wall_s + _STARTS_WITHIN_S):
+                if nursery is None:
+                    nursery = await _Nursery.start(self._module)
+                    self._all.add(nursery)
+                reply, results = await nursery.ask(head, parts)
+        except BaseException as error:
+            # Also where the caller does not want the answer any more: the next one must not get it.
+            if nursery is not None:
+                self._all.discard(nursery)
+                nursery.end()
+            if isinstance(error, OSError | EOFError | TimeoutError):
+                raise OutOfBoundsError("died", type(error).__name__) from None
+            raise
+        self._free.append(nursery)
+        if reply.outcome != "done":
+            log.warning("the job %s was not finished: %s %s", head.job, reply.outcome, reply.why)
+            raise OutOfBoundsError(reply.outcome, reply.why)
+        return results
+
+    def close(self) -> None:
+        """End all nurseries."""
+        for nursery in self._all:
+            nursery.end()
+        self._all.clear()
+        self._free.clear()
