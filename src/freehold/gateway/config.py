@@ -11,6 +11,7 @@ from freehold.types.config import CaptureMode, PriceConfig
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import Record
 from freehold.types.route import ApiKey, Limits, Route
+from freehold.wire.hosts import check_host_names
 
 Capture = CaptureMode
 CONFIG_FILE = "config.json"
@@ -24,6 +25,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     what looks like a person's data, ``pii`` asks a library for names as well. `routes` are there from the
     start; a route of the same name in the store takes their place. Without keys (`api_keys` here or in the
     store) every client that reaches the port may ask. A `default_model` answers requests that name none.
+    Requests are answered under the machine's own names and `hosts` (see `freehold.wire.hosts`).
     The endpoints `without_key` may lack the environment variable of their key: they answer nothing and are never ready.
     `attributions` are texts that models' licences ask to be shown, by base model.
     """
@@ -32,6 +34,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     without_key: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8420
+    hosts: tuple[str, ...] = ()
     routes: tuple[Route, ...] = ()
     store_url: str | None = None
     capture: Capture = "off"
@@ -70,6 +73,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
         names = [endpoint.name for endpoint in self.endpoints]
         if len(set(names)) != len(names):
             raise ConfigError(f"two endpoints have one name: {', '.join(sorted(names))}")
+        check_host_names(self.hosts)
         for endpoint in self.endpoints:
             if not endpoint.base_url.startswith(("http://", "https://")):
                 raise ConfigError(

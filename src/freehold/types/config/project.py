@@ -93,6 +93,9 @@ class ServeConfig(Table, frozen=True, kw_only=True):
     """Requests served at once."""
     port: int | None = None
     """Port of the endpoint (default: FREEHOLD_PORT)."""
+    hosts: tuple[str, ...] = ()
+    """Names clients reach the gateway by besides localhost, this machine's name and IP addresses: a service, a proxy's
+    name, `*.example.com`; `*` is any. Where keys are asked for, other names are refused only if some are listed."""
     options: dict[str, Any] = {}
     """Options of the engine."""
 

@@ -109,6 +109,7 @@ def up(
         without_key=without_key(endpoints),
         host=host or project.settings.host,
         port=port or config.serve.port or project.settings.port,
+        hosts=config.serve.hosts,
         store_url=project.store_url,
         capture=capture or config.capture.mode,
         capture_queue=project.settings.capture_queue,
