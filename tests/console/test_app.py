@@ -8,11 +8,17 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from freehold.console.app import Console
 from freehold.store import open_store
+from freehold.wire.hosts import HostPolicy
 from freehold.workflows.shift import rollout_records
 
 ROUTE = "support <b>intents</b>"
 SECRET = "words of a customer"
+
+
+def cookie_of(token, port):
+    return Console(project=None, who="", token=token, hosts=HostPolicy(), port=port).cookie
 
 
 class Caller:
@@ -26,7 +32,8 @@ class Caller:
         connection = http.client.HTTPConnection(self.host, timeout=20)
         headers = {"Host": host or self.host}
         if cookie:
-            headers["Cookie"] = f"freehold_console={self.token}"
+            port = int(self.host.rpartition(":")[2])
+            headers["Cookie"] = "=".join(cookie_of(self.token, port))
         if origin:
             headers["Origin"] = f"http://{self.host}"
         connection.request(method, path, body=body, headers=headers)
@@ -77,6 +84,24 @@ def test_nothing_without_the_token(call, path):
 
 def test_another_host_name_is_refused(call):
     assert call("GET", "/api/screens/rollout", host="evil.example")[0].status == 421
+
+
+def test_the_cookie_is_of_this_port_and_not_the_token(call):
+    """Cookies go to every port of a host: that of one console opens no other, and tells no other the token."""
+    port = int(call.host.rpartition(":")[2])
+    reply, _ = call("GET", f"/?token={call.token}", cookie=False)
+    assert reply.headers["Set-Cookie"].startswith(f"freehold_console_{port}=")
+    assert call.token not in reply.headers["Set-Cookie"]
+    name, value = cookie_of(call.token, port + 1)
+    for given in (
+        f"{name}={value}",
+        f"freehold_console_{port}={value}",
+        f"freehold_console_{port}={call.token}",
+    ):
+        connection = http.client.HTTPConnection(call.host, timeout=20)
+        connection.request("GET", "/", headers={"Cookie": given})
+        assert connection.getresponse().status == 403
+        connection.close()
 
 
 def test_state_tells_traffic_and_never_content(call):

@@ -8,7 +8,9 @@ import urllib.request
 import pytest
 
 from freehold.console import serving
+from freehold.console.app import Console
 from freehold.errors import PortInUseError
+from freehold.wire.hosts import HostPolicy
 
 
 def run(project, **changes):
@@ -52,7 +54,9 @@ def test_a_port_in_use_is_named(project):
 def test_it_answers_under_its_own_names_only(project):
     def visit(url):
         port = url.rpartition(":")[2]
-        cookie = "freehold_console=t"
+        cookie = "=".join(
+            Console(project=project, who="", token="t", hosts=HostPolicy(), port=int(port)).cookie
+        )
         return [
             status(f"{url}/", Host=host, Cookie=cookie)
             for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"127.0.0.1:{int(port) + 1}", "localhost")

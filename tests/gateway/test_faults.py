@@ -100,12 +100,12 @@ def test_a_body_beyond_the_limit_is_refused_before_it_is_read(upstream, tmp_path
         assert post(running, b'{"model":"m","x":"' + b"y" * 900_000 + b'"}')[0] == 200
         with socket.create_connection(("127.0.0.1", running.config.port), timeout=5) as client:
             client.sendall(
-                b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100000000\r\n\r\n"
+                b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000000\r\n\r\n"
             )
             assert b"413" in client.recv(4096)
         with socket.create_connection(("127.0.0.1", running.config.port), timeout=5) as client:
             client.sendall(
-                b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+                b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
             )
             piece = b"%x\r\n%b\r\n" % (300_000, b"z" * 300_000)
             try:
@@ -130,7 +130,7 @@ def test_a_hundred_megabytes_pass(upstream, tmp_path):
         b"POST /v1/chat/completions HTTP/1.1\r\n" + b"x-a: b\r\n" * 5000 + b"\r\n",
         b"POST /v1/chat/completions HTTP/1.1\r\nx: " + b"y" * 300_000 + b"\r\n\r\n",
         b"\x00\xff nonsense\r\n\r\n",
-        b"POST /v1/models HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /v1/models HTTP/1.1\r\nhost: [::1]\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     ],
 )
 def test_malformed_requests_end_their_connection_only(shared, upstream, sent):

@@ -89,3 +89,12 @@ def test_paths_are_relative_to_the_file(tmp_path, monkeypatch):
 def test_moments_are_whole_milliseconds_in_utc():
     moment = now()
     assert moment.tzinfo is UTC and moment.microsecond % 1000 == 0
+
+
+def test_a_project_under_more_names(tmp_path):
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "a"\n[serve]\nhosts = ["one"]\n')
+    project = open_project(tmp_path)
+    assert project.also_under(["two"]).config.serve.hosts == (
+        "one",
+        "two",
+    ) and project.config.serve.hosts == ("one",)

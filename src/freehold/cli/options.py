@@ -26,6 +26,18 @@ def config_option(command: F) -> F:
     )(command)
 
 
+def allow_host_option(command: F) -> F:
+    """``--allow-host NAME``: a name that clients reach the server by besides this machine's own."""
+    return click.option(
+        "--allow-host",
+        "hosts",
+        multiple=True,
+        metavar="NAME",
+        help="Answer to this host name, too: a service's, a proxy's, *.example.com; * is any. Requests under other "
+        "names than this machine's are refused, so that no page can point its own name here.",
+    )(command)
+
+
 def json_option(command: F) -> F:
     """``--json``: print the record instead of text for people."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)

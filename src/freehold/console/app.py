@@ -30,6 +30,7 @@ from aiohttp import web
 from freehold.console.screens import SCREENS
 from freehold.errors import FreeholdError, StorageError
 from freehold.store import Store, open_store
+from freehold.wire.hosts import HostPolicy
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.rollout import ACTIONS, act
 
@@ -57,12 +58,20 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """What the server needs: the project, the operator's name, the token, and the host names it answers to."""
+    """What the server needs: the project, the operator's name, the token, the hosts it answers to, its port."""
 
     project: Project
     who: str
     token: str
-    hosts: frozenset[str]
+    hosts: HostPolicy
+    port: int
+
+    @property
+    def cookie(self) -> tuple[str, str]:
+        """Name and value of the cookie that stands for the token: a cookie goes to every port of a host, so both are
+        of this port and this run, and the token itself is not in it."""
+        proof = hmac.new(self.token.encode(), f"cookie:{self.port}".encode(), "sha256").hexdigest()
+        return f"{COOKIE}_{self.port}", proof
 
 
 def application(console: Console) -> web.Application:
@@ -94,7 +103,8 @@ class _Server:
             return _file("page.html")
         # Out of the address bar and the history, into a cookie that no other site can make a browser send.
         redirect = web.HTTPFound("/")
-        redirect.set_cookie(COOKIE, self._console.token, httponly=True, samesite="Strict", path="/")
+        name, value = self._console.cookie
+        redirect.set_cookie(name, value, httponly=True, samesite="Strict", path="/")
         return redirect
 
     async def static(self, request: web.Request) -> web.StreamResponse:
@@ -162,13 +172,19 @@ class _Server:
 def _guard(console: Console) -> Any:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.host not in console.hosts:
+        hosts = request.headers.getall("Host", [])
+        if len(hosts) != 1 or not console.hosts.accepts(hosts[0]):
             return _error(421, "this console does not answer to that host name")
-        given = request.query.get("token", "") or request.cookies.get(COOKIE, "")
-        if not hmac.compare_digest(given.encode(), console.token.encode()):
+        given, wanted = request.query.get("token", ""), console.token
+        if not given:
+            name, wanted = console.cookie
+            given = request.cookies.get(name, "")
+        if not hmac.compare_digest(given.encode(), wanted.encode()):
             return _error(403, "open the address that freehold console printed: it carries the token")
+        # TLS, if any, ends at a proxy that passes the name on.
         if request.method != "GET" and request.headers.get("Origin") not in {
-            f"http://{host}" for host in console.hosts
+            f"http://{hosts[0]}",
+            f"https://{hosts[0]}",
         }:
             return _error(403, "changes are taken from the console's own page only")
         return await handler(request)

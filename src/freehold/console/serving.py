@@ -7,20 +7,30 @@ import contextlib
 import errno
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
 from freehold.console.app import Console, application
 from freehold.errors import PortInUseError
+from freehold.wire.hosts import HostPolicy, check_host_names
 from freehold.workflows.project import Project
 
 
 def serve(
-    project: Project, *, host: str, port: int, token: str, who: str, ready: Callable[[str], None]
+    project: Project,
+    *,
+    host: str,
+    port: int,
+    hosts: Sequence[str] = (),
+    token: str,
+    who: str,
+    ready: Callable[[str], None],
 ) -> None:
-    """Serve until told to stop; `ready` is called with the address once it answers. Raises `PortInUseError`."""
-    asyncio.run(run(project, host=host, port=port, token=token, who=who, ready=ready, stop=None))
+    """Serve until told to stop; `ready` is called with the address once it answers. `hosts` are names it is reached by
+    besides the machine's own. Raises `PortInUseError` and `ConfigError`."""
+    check_host_names(hosts)
+    asyncio.run(run(project, host=host, port=port, hosts=hosts, token=token, who=who, ready=ready, stop=None))
 
 
 async def run(
@@ -28,6 +38,7 @@ async def run(
     *,
     host: str,
     port: int,
+    hosts: Sequence[str] = (),
     token: str,
     who: str,
     ready: Callable[[str], None],
@@ -48,10 +59,8 @@ async def run(
             raise PortInUseError(host, port) from None
         raise
     bound = server_socket.getsockname()[1]
-    names = {host, "127.0.0.1", "localhost", "[::1]"}
-    app = application(
-        Console(project=project, who=who, token=token, hosts=frozenset(f"{name}:{bound}" for name in names))
-    )
+    policy = HostPolicy(hosts, listens=host, port=bound)
+    app = application(Console(project=project, who=who, token=token, hosts=policy, port=bound))
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
     await runner.setup()
     try:

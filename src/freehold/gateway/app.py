@@ -11,12 +11,14 @@ from freehold.gateway.admin import Admin
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.request import ClientDisconnect, Request
 from freehold.gateway.pages import find_page
-from freehold.gateway.proxy.forward import check_origin, forward, send_reply
+from freehold.gateway.proxy.forward import check_host, check_origin, forward, send_reply
 from freehold.gateway.proxy.shadow import Shadows
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import API_ROUTES
 from freehold.gateway.upkeep import upkeep
 from freehold.wire.errors import ApiError, HttpReply, anthropic_error, ollama_error, openai_error
+
+_OPEN_PAGES = frozenset(("/metrics", "/ready"))
 
 
 class GatewayApp:
@@ -40,15 +42,21 @@ class GatewayApp:
         try:
             reply = await self._page(request)
         except ApiError as failure:
+            self.state.meters.count("freehold_refusals", failure.code or str(failure.status))
             reply = error(failure)
         except ClientDisconnect:
             return
         send_reply(request, reply)
 
     async def _page(self, request: Request) -> HttpReply:
+        state = self.state
+        # What is told without a key is told to no other name; that the process lives is not a secret.
+        if request.path in _OPEN_PAGES or (
+            request.path != "/health" and (state.hosts.says or not state.keys.required)
+        ):
+            check_host(state, request.header("host"))
         if (origin := request.header("origin")) is not None:
             check_origin(origin, request.header("host"))
-        state = self.state
         if request.path.startswith(ADMIN_PREFIX):
             return await self._admin(request, state.config, state.keys, state.table.all_routes())
         page = find_page(request.method, request.path)

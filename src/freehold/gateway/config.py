@@ -11,6 +11,7 @@ from freehold.types.config import CaptureMode, PriceConfig
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import Record
 from freehold.types.route import ApiKey, Limits, Route
+from freehold.wire.hosts import check_host_names
 
 Capture = CaptureMode
 CONFIG_FILE = "config.json"
@@ -33,6 +34,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     store) every client that reaches the port may ask. A `default_model` answers requests that name none.
     With `tls` clients connect over TLS only.
     `body_memory_bytes` bounds what a worker holds of all requests and answers at once.
+    Requests are answered under the machine's own names and `hosts` (see `freehold.wire.hosts`).
     The endpoints `without_key` may lack the environment variable of their key: they answer nothing and are never ready.
     `attributions` are texts that models' licences ask to be shown, by base model.
     """
@@ -42,6 +44,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8420
     tls: TlsFiles | None = None
+    hosts: tuple[str, ...] = ()
     routes: tuple[Route, ...] = ()
     store_url: str | None = None
     capture: Capture = "off"
@@ -86,6 +89,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
         names = [endpoint.name for endpoint in self.endpoints]
         if len(set(names)) != len(names):
             raise ConfigError(f"two endpoints have one name: {', '.join(sorted(names))}")
+        check_host_names(self.hosts)
         for endpoint in self.endpoints:
             if not endpoint.base_url.startswith(("http://", "https://")):
                 raise ConfigError(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
 
 from freehold import files
 from freehold.errors import ConfigError
@@ -58,6 +61,11 @@ class Project:
     def path(self, name: str) -> Path:
         """A path from `freehold.toml`, which is relative to that file."""
         return self.root / Path(name).expanduser()
+
+    def also_under(self, hosts: Iterable[str]) -> Project:
+        """The project with more names that its gateway answers to."""
+        serve = msgspec.structs.replace(self.config.serve, hosts=(*self.config.serve.hosts, *hosts))
+        return replace(self, config=msgspec.structs.replace(self.config, serve=serve))
 
 
 def open_project(config: Path | None = None, *, must_exist: bool = False) -> Project:

@@ -15,7 +15,7 @@ def raw(running):
 
 def ask(body=QUESTION, *, version="1.1", more=""):
     data = json.dumps(body).encode()
-    head = f"POST /v1/chat/completions HTTP/{version}\r\nhost: x\r\n{more}content-length: {len(data)}\r\n\r\n"
+    head = f"POST /v1/chat/completions HTTP/{version}\r\nhost: [::1]\r\n{more}content-length: {len(data)}\r\n\r\n"
     return head.encode() + data
 
 

@@ -34,7 +34,7 @@ def test_a_request_in_single_bytes_is_understood(shared, upstream):
 def test_a_body_in_chunks_arrives_whole(shared, upstream):
     data = json.dumps(QUESTION).encode()
     pieces = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (data[:7], data[7:]))
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: [::1]\r\ntransfer-encoding: chunked\r\n\r\n"
     with raw(shared) as client, client.makefile("rb") as file:
         client.sendall(head + pieces + b"0\r\nx-trailer: y\r\n\r\n")
         assert read_answer(file)[0] == 200
@@ -130,7 +130,7 @@ def test_a_client_that_never_reads_its_answer_is_let_go(monkeypatch):
 
     async def scenario(server, port):
         with socket.create_connection(("127.0.0.1", port)) as client:
-            client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            client.sendall(b"GET / HTTP/1.1\r\nhost: [::1]\r\n\r\n")
             while not ended:
                 await asyncio.sleep(0.02)
 

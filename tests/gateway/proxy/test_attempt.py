@@ -143,7 +143,9 @@ def test_a_client_that_leaves_before_the_head_ends_the_request_and_its_retries(r
     upstream.answer = lambda seen: plain(ANSWER, delay=2.5)
     before = metric(routed, "freehold_client_aborts_total")
     data = json.dumps(QUESTION).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(data)}\r\n\r\n".encode()
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: [::1]\r\ncontent-length: {len(data)}\r\n\r\n".encode()
+    )
     with socket.create_connection(("127.0.0.1", routed.config.port)) as leaver:
         leaver.sendall(head + data)
         eventually(lambda: upstream.seen)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.options import allow_host_option, config_option, json_option, print_json
 from freehold.types.engine import ENGINE_KINDS
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     "--port", type=click.IntRange(1, 65535), help="Port (default: [serve] port, else FREEHOLD_PORT)."
 )
 @click.option("--host", help="Address to listen on. Loopback unless you say otherwise.")
+@allow_host_option
 @click.option("--pin", "pinned", multiple=True, metavar="MODEL", help="Of several: load it first, keep it.")
 @click.option("--preload", multiple=True, metavar="MODEL", help="Of several: load it before it is asked for.")
 @click.option(
@@ -66,6 +67,7 @@ def command(  # click passes each option
     quantization: str | None,
     port: int | None,
     host: str | None,
+    hosts: tuple[str, ...],
     pinned: tuple[str, ...],
     preload: tuple[str, ...],
     idle_minutes: float | None,
@@ -94,7 +96,7 @@ def command(  # click passes each option
     from freehold.workflows.serve.hold import Sharing
     from freehold.workflows.serve.plan import of_config, plans
 
-    project = open_project(config_path)
+    project = open_project(config_path).also_under(hosts)
     with progress() as shown:
         serve.check_address(project, host, port)  # before a pull that may take minutes
         told = of_config(project.config.serve)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from freehold.cli.options import config_option
+from freehold.cli.options import allow_host_option, config_option
 
 
 @click.command("console")
@@ -21,9 +21,12 @@ from freehold.cli.options import config_option
     show_default=True,
     help="Address to bind. Loopback unless you say otherwise.",
 )
+@allow_host_option
 @click.option("--open/--no-open", "open_browser", default=False, help="Open the page in a browser.")
 @config_option
-def command(port: int, host: str, open_browser: bool, config_path: Path | None) -> None:
+def command(
+    port: int, host: str, hosts: tuple[str, ...], open_browser: bool, config_path: Path | None
+) -> None:
     """Watch routes, rollouts and traffic in the browser; advance, pause, promote or roll back.
 
     The address carries a token made for this run: anyone who has it can move traffic. What customers write is never
@@ -47,4 +50,12 @@ def command(port: int, host: str, open_browser: bool, config_path: Path | None) 
         if open_browser:
             click.launch(address)
 
-    serve(project, host=host, port=port, token=token, who=f"{getpass.getuser()} (console)", ready=ready)
+    serve(
+        project,
+        host=host,
+        port=port,
+        hosts=hosts,
+        token=token,
+        who=f"{getpass.getuser()} (console)",
+        ready=ready,
+    )

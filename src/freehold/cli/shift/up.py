@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import config_option, json_option
+from freehold.cli.options import allow_host_option, config_option, json_option
 
 if TYPE_CHECKING:
     from freehold.workflows.shift.up import Capture
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 @click.command("up")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on (default: FREEHOLD_PORT).")
 @click.option("--host", help="Address to listen on. Loopback unless you say otherwise.")
+@allow_host_option
 @click.option("--model", help="Serve this model instead of the project's.")
 @click.option(
     "--capture",
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 def command(
     port: int | None,
     host: str | None,
+    hosts: tuple[str, ...],
     model: str | None,
     capture: Capture | None,
     workers: int | None,
@@ -55,6 +57,7 @@ def command(
       freehold up --port 8420
       freehold up --model google/gemma-3-270m --capture patterns
       freehold up --host 0.0.0.0 --tls-cert fullchain.pem --tls-key key.pem
+      freehold up --host 0.0.0.0 --allow-host models.example.com
     """
     from freehold.cli.progress import progress
     from freehold.cli.serve.serve import tell
@@ -69,7 +72,7 @@ def command(
     tls = (
         TlsFiles(certificate=tls_cert, key=tls_key) if tls_cert is not None and tls_key is not None else None
     )
-    project = open_project(config_path)
+    project = open_project(config_path).also_under(hosts)
     with progress() as shown:
         plan = None
         if model is not None:

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from freehold.engines.echo import answer
 from freehold.engines.echo.options import EchoOptions, read_answers
+from freehold.engines.hosts import own_hosts_only
 from freehold.types.endpoint import ServePlan
 
 CREATED = 1_700_000_000
@@ -42,7 +43,7 @@ class EchoApp:
 
     def application(self) -> web.Application:
         """The aiohttp application."""
-        app = web.Application(client_max_size=64 << 20, middlewares=[self._counted])
+        app = web.Application(client_max_size=64 << 20, middlewares=[own_hosts_only, self._counted])
         app.router.add_get("/health", self._health)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/v1/models", self._list)

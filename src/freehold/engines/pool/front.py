@@ -20,6 +20,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from freehold.engines.hosts import own_hosts_only
 from freehold.engines.pool.control import Control
 from freehold.engines.pool.model_slot import PoolBusyError
 from freehold.engines.pool.pool import Pool
@@ -45,7 +46,7 @@ class Front:
 
     def application(self, http: aiohttp.ClientSession) -> web.Application:
         """The aiohttp application; `http` is its client to the engines."""
-        app = web.Application(client_max_size=64 << 20)
+        app = web.Application(client_max_size=64 << 20, middlewares=[own_hosts_only])
         app[_HTTP] = http
         app.router.add_get("/health", self._health)
         app.router.add_get("/v1/models", self._models)

@@ -69,11 +69,14 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
 async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) -> None:
     """Key, body, peek, route. Raises `ApiError`."""
     header = request.header
+    host = header("host")
+    if host not in state.hosts.known and (state.hosts.says or not state.keys.required):
+        check_host(state, host)
     key = exchange.key = state.keys.check(header("authorization"), header("x-api-key"))
     if header("content-encoding") not in (None, "identity"):
         raise ApiError(415, "compressed request bodies are not accepted")
     if (origin := header("origin")) is not None:
-        check_origin(origin, header("host"))
+        check_origin(origin, host)
     body = exchange.body = await request.body(state.config.largest_body_bytes)
     start: bytes | None = None
     if len(body) > INLINE_BYTES_MAX:
@@ -101,6 +104,16 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
         if sticky_key is not None:
             exchange.assignment_key = hash_key(route.name, sticky_key)
     exchange.arm = exchange.decision.arm
+
+
+def check_host(state: WorkerState, host: str | None) -> None:
+    """Raise `ApiError` (421) for a name that is not this gateway's: a page could have pointed it here (DNS rebinding).
+
+    A request for a model is checked while no key is asked for, which such a page cannot know, or where names were said.
+    """
+    if not state.hosts.accepts(host):
+        state.log_foreign_host(host or "")
+        raise ApiError(421, "this gateway does not answer to that host name", code="host_not_allowed")
 
 
 def check_origin(origin: str, host: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import random
 import time
 from collections.abc import Iterable
@@ -25,6 +26,10 @@ from freehold.gateway.proxy.routing import RouteTable
 from freehold.gateway.telemetry.meters import Meters
 from freehold.gateway.telemetry.request_log import Exporter, LogExporter, Reporter, SpanExporter
 from freehold.types.route import Route
+from freehold.wire.hosts import HostPolicy
+
+log = logging.getLogger("freehold.gateway")
+_FOREIGN_HOSTS_MAX = 20
 
 
 class WorkerState:
@@ -40,6 +45,7 @@ class WorkerState:
         self._stored_routes: tuple[Route, ...] = ()
         self.table = self._new_table()
         self.keys = KeyRing(config.api_keys, waiting=config.keys_in_store)
+        self.hosts = HostPolicy(config.hosts, listens=config.host)
         self.memory = MemoryBudget(config.body_memory_bytes)
         self.upstreams = Upstreams(config, self.memory)
         self.reader = BodyReader()
@@ -60,6 +66,7 @@ class WorkerState:
             exporters.append(SpanExporter())
         self.reporter = Reporter(exporters) if exporters else None
         self.draw = random.Random().random
+        self._foreign_hosts: set[str] = set()
         self._breakers: dict[str, CircuitBreaker] = {}
 
     def unreachable(self) -> list[str]:
@@ -67,6 +74,15 @@ class WorkerState:
         return [
             name for name, breaker in self._breakers.items() if breaker.open_until_s and breaker.unreachable
         ]
+
+    def log_foreign_host(self, host: str) -> None:
+        """Tell the operator of a refused host name and the way to allow it: once for each, and of few."""
+        if host not in self._foreign_hosts and len(self._foreign_hosts) < _FOREIGN_HOSTS_MAX:
+            self._foreign_hosts.add(host)
+            log.warning(
+                "refused a request for the host %r; if that is this gateway, say so: --allow-host or [serve] hosts",
+                host[:200],
+            )
 
     def breaker(self, endpoint: str) -> CircuitBreaker:
         """The circuit breaker of an endpoint."""

@@ -97,6 +97,9 @@ class ServeConfig(Table, frozen=True, kw_only=True):
     """Certificate chain in PEM: clients of the gateway connect over TLS. A renewed file is taken over in seconds."""
     tls_key: str | None = None
     """Private key of `tls_cert`, in PEM, not encrypted."""
+    hosts: tuple[str, ...] = ()
+    """Names clients reach the gateway by besides localhost, this machine's name and IP addresses: a service, a proxy's
+    name, `*.example.com`; `*` is any. Where keys are asked for, other names are refused only if some are listed."""
     options: dict[str, Any] = {}
     """Options of the engine."""
 

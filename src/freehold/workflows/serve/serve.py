@@ -55,6 +55,7 @@ def serve(
             endpoints=(),
             host=host,
             port=port,
+            hosts=project.config.serve.hosts,
             attributions=attributions(plans, project.config.use),
             log_requests=project.settings.log_requests,
             otel=project.settings.otel,

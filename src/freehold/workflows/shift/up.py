@@ -126,6 +126,7 @@ def up(
         host=listening.host or project.settings.host,
         port=listening.port or config.serve.port or project.settings.port,
         tls=listening.tls or _tls_of(project),
+        hosts=config.serve.hosts,
         store_url=project.store_url,
         capture=capture or config.capture.mode,
         capture_queue=project.settings.capture_queue,
