@@ -22,6 +22,13 @@ def kinds(text):
         ("from 192.168.0.17 again", "IP", "192.168.0.17"),
         ("call +49 (30) 1234-5678", "PHONE", "+49 (30) 1234-5678"),
         ("call 030 12345678 now", "PHONE", "030 12345678"),
+        ("im Büro 030 23125 014", "PHONE", "030 23125 014"),
+        ("it was 10.1.2.3.", "IP", "10.1.2.3"),
+        ("from 2001:db8::ff00:42:8329 again", "IP", "2001:db8::ff00:42:8329"),
+        ("card 00:1b:44:11:3a:b7", "MAC", "00:1b:44:11:3a:b7"),
+        ("use redis://:m0tDePasse-9@cache/0", "SECRET", "m0tDePasse-9"),
+        ("token glpat-x7Yq2LmN9vBt4RzKc1Wd", "SECRET", "glpat-x7Yq2LmN9vBt4RzKc1Wd"),
+        ("DOB 1975-06-30", "BIRTHDATE", "1975-06-30"),
     ],
 )
 def test_each_kind_is_found_whole(text, kind, found):
@@ -37,6 +44,8 @@ def test_each_kind_is_found_whole(text, kind, found):
         "DE88 3704 0044 0532 0130 00 has a wrong check digit",
         "version 1.2.3.4.5",
         "999.1.1.1",
+        "a::b and rows[1::2] at 10:20:30",
+        "the code 5901234123457 of a product",
         "it cost 12,50 on 2026-03-01",
     ],
 )
@@ -49,3 +58,9 @@ def test_finds_are_in_order_and_apart():
     found = find(text)
     assert [one.kind for one in found] == ["EMAIL", "IP", "EMAIL"]
     assert all(first.end <= second.start for first, second in pairwise(found))
+
+
+def test_a_private_key_is_found_whole_and_half_a_one_not():
+    key = "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----"
+    assert kinds(f"here: {key}.") == [("SECRET", key)]
+    assert kinds("-----BEGIN PRIVATE KEY-----\nMIIB") == []

@@ -19,7 +19,7 @@ import msgspec
 from freehold.privacy.finds import Find, Finder, blanked, replaced
 from freehold.types.dataset import Message, Replaced, Sample
 
-_BY_DIGITS = frozenset({"PHONE", "CARD", "IBAN", "ID", "ACCOUNT", "LICENSE"})
+_BY_DIGITS = frozenset({"PHONE", "CARD", "IBAN", "ID", "ACCOUNT", "LICENSE", "DOCUMENT", "MAC"})
 _PLACEHOLDER = re.compile(r"<[A-Z]{2,12}_[0-9a-f]{8}>")
 BLANK = "\x1f"
 _REMEMBERED = 4096

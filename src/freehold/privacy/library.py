@@ -1,9 +1,9 @@
 """Personal data by a library: Presidio's recognizers (extra ``pii``), after the built-in patterns.
 
-Covered: what `patterns` finds, and besides phone numbers of many countries, social security, tax and passport
-numbers, NHS numbers, bank and driver's licence numbers near a word that says so, wallets, MAC addresses. Names and
-places where a spaCy model with a named-entity recognizer is installed (``en_core_web_sm``, for example); Presidio
-itself brings none.
+Covered: what `patterns` finds, and besides national, tax and health numbers of nine countries by their check
+digits (`national`, and Presidio for the United States), phone numbers of many countries, wallets. Names and places
+where a spaCy model with a named-entity recognizer is installed (``en_core_web_sm``, for example); Presidio itself
+brings none.
 Not covered: names without such a model; other languages than the model's; texts of more than `MOST_CHARACTERS`, in
 which only the built-in patterns look: the library's time grows with the square of its finds, and megabytes of numbers
 took minutes.
@@ -18,19 +18,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from freehold.errors import MissingExtraError
-from freehold.privacy import patterns
-from freehold.privacy.finds import Find, blanked
+from freehold.privacy import labelled, national, patterns
+from freehold.privacy.finds import Find, apart, blanked
 
 LANGUAGE = "en"
 THRESHOLD = 0.35
 SURE = 0.4
 PIECE_CHARACTERS = 4_000
 MOST_CHARACTERS = 100_000
-_CALLS = re.compile(
-    r"phone|mobile|\b(?:tel|cell|fax|call|ring|text|whats ?app|sms)\b|telefon|téléphone|teléfono|móvil|cellulare|handy",
-    re.IGNORECASE,
-)
-_NEAR_CHARACTERS = 30
+_GROUPED = re.compile(r"\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}")
+"""As North America writes telephone numbers."""
 _SHORTEST_LICENSE = 6
 _JOINED_BEFORE = re.compile(r"(?:\w|\w[-_/.,#]|#)$")
 _JOINED_AFTER = re.compile(r"\w|[-_/]\w|[.,]\d")
@@ -40,7 +37,6 @@ _SHOWN = {
     "CREDIT_CARD": "CARD",
     "EMAIL_ADDRESS": "EMAIL",
     "IBAN_CODE": "IBAN",
-    "IP_ADDRESS": "IP",
     "PHONE_NUMBER": "PHONE",
     "CRYPTO": "WALLET",
     "MAC_ADDRESS": "MAC",
@@ -57,9 +53,13 @@ _MAY_HOLD_A_NUMBER = re.compile(r"\d.*\d.*\d|[@:]", re.DOTALL)
 
 
 class PresidioLibrary:
-    """Loaded once, from the first thread that asks; then safe to use from several."""
+    """Loaded once, from the first thread that asks; then safe to use from several.
 
-    def __init__(self) -> None:
+    With `use_model` a spaCy model that is installed finds names as well.
+    """
+
+    def __init__(self, *, use_model: bool = True) -> None:
+        self._use_model = use_model
         self._lock = threading.Lock()
         self._engine: Any = None
         self.finds_names = False
@@ -83,6 +83,10 @@ class PresidioLibrary:
         self.load()
         found = patterns.find(text)
         rest = blanked(text, found, BLANK)  # nothing is found twice
+        if _MAY_HOLD_A_NUMBER.search(rest):
+            numbers = apart(national.find(rest))
+            found = sorted([*found, *numbers])
+            rest = blanked(text, found, BLANK)
         if len(text) > MOST_CHARACTERS:
             return found
         if not self.finds_names and not _MAY_HOLD_A_NUMBER.search(rest):
@@ -98,6 +102,9 @@ class PresidioLibrary:
             text, language=LANGUAGE, entities=list(shown), score_threshold=THRESHOLD
         )
         found: list[Find] = []
+        results = [
+            one for one in results if one.entity_type != "PHONE_NUMBER" or _is_phone(text, one, sure=sure)
+        ]
         if sure:
             results = [one for one in results if _is_sure(text, one)]
         end = len(text)
@@ -117,12 +124,16 @@ class PresidioLibrary:
             import spacy
             from presidio_analyzer import AnalyzerEngine
             from presidio_analyzer.nlp_engine import SpacyNlpEngine
+
+            if not national.available():
+                raise ImportError("stdnum")
         except ImportError:
             raise MissingExtraError("finding personal data by a library", "pii") from None
         log = logging.getLogger("presidio-analyzer")
         if log.level == logging.NOTSET:
             log.setLevel(logging.ERROR)  # it warns of every recognizer of another language
-        names = sorted(name for name in spacy.util.get_installed_models() if name.startswith(f"{LANGUAGE}_"))
+        installed = spacy.util.get_installed_models() if self._use_model else []
+        names = sorted(name for name in installed if name.startswith(f"{LANGUAGE}_"))
         self.finds_names = bool(names)
 
         engine: Any = SpacyNlpEngine(
@@ -134,13 +145,18 @@ class PresidioLibrary:
 
 
 def _is_sure(text: str, result: Any) -> bool:
-    """Whether there is more to a find than its digits: of a phone number a word before it that says so."""
+    """Whether there is more to a find than its digits."""
     if result.entity_type == "US_DRIVER_LICENSE" and result.end - result.start < _SHORTEST_LICENSE:
         return False  # some states number them from one
-    if result.entity_type != "PHONE_NUMBER":
-        return bool(result.score >= SURE)
-    before = text[max(0, result.start - _NEAR_CHARACTERS) : result.start]
-    return _CALLS.search(before) is not None
+    return result.entity_type == "PHONE_NUMBER" or bool(result.score >= SURE)
+
+
+def _is_phone(text: str, result: Any, *, sure: bool) -> bool:
+    """Whether a phone number has a word before it that says so, or at least the form of one: six digits alone are an
+    order's number as often."""
+    if labelled.says(labelled.CALLS, text, result.start):
+        return True
+    return not sure and _GROUPED.fullmatch(text[result.start : result.end]) is not None
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

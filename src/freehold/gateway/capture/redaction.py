@@ -1,7 +1,7 @@
 """Replace what looks like a person's data or a secret, before anything is written.
 
 Covered: what `freehold.privacy.patterns` finds, in every string of a request or answer.
-Not covered: names, postal addresses, dates of birth. No pattern finds these; choose ``pii`` with a model for names,
+Not covered: names, postal addresses. No pattern finds these; choose ``pii`` with a model for names,
 or ``off``, if they may not be stored.
 """
 
