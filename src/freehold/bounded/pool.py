@@ -120,7 +120,7 @@ class _Nursery:
 
 def _start(module: str, link: socket.socket) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "freehold.bounded.nursery", module]
-    return subprocess.Popen(command, stdin=link, stdout=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(command, stdin=link.fileno(), stdout=subprocess.DEVNULL, start_new_session=True)
 
 
 class BoundedPool:
