@@ -94,7 +94,7 @@ class _Nursery:
     async def start(cls, module: str) -> _Nursery:
         mine, its = socket.socketpair()
         try:
-            process = await asyncio.to_thread(_start, module, its)
+            process = await asyncio.to_thread(start_nursery, module, its)
         finally:
             its.close()
         replies = _Replies()
@@ -118,7 +118,8 @@ class _Nursery:
         self.process.wait()
 
 
-def _start(module: str, link: socket.socket) -> subprocess.Popen[bytes]:
+def start_nursery(module: str, link: socket.socket) -> subprocess.Popen[bytes]:
+    """A nursery of a module's jobs, which talks over the other end of `link`."""
     command = [sys.executable, "-m", "freehold.bounded.nursery", module]
     return subprocess.Popen(command, stdin=link.fileno(), stdout=subprocess.DEVNULL, start_new_session=True)
 

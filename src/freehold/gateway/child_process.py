@@ -1,4 +1,4 @@
-"""Child processes of a gateway: configured on stdin, restarted when they die."""
+"""Child processes of a gateway: configured on stdin, restarted when they die, and killed when they hang."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any
 
 from freehold.gateway.config import GatewayConfig, from_json
+from freehold.gateway.heartbeat import LOOK_EVERY_S, SILENT_S, Watch
 
 log = logging.getLogger("freehold.gateway")
 _RESTART_AFTER_S = 0.5
@@ -22,20 +24,37 @@ _RESTART_AFTER_S = 0.5
 class ChildProcess:
     """One child process, which runs for as long as this object is not stopped.
 
-    `config` is what it reads first on stdin; the pipe then stays open as its lifeline.
+    `config` is what it reads first on stdin; the pipe then stays open as its lifeline. With a `heartbeat` folder it is
+    killed and restarted when its loop stops turning; `busy_s` is how long it may be busy with one thing. `on_restart`
+    is told the module and why.
     """
 
     def __init__(
-        self, module: str, arguments: Sequence[str], config: bytes, *, files: Sequence[int] = ()
+        self,
+        module: str,
+        arguments: Sequence[str],
+        config: bytes,
+        *,
+        files: Sequence[int] = (),
+        heartbeat: Path | None = None,
+        busy_s: float = SILENT_S,
+        on_restart: Callable[[str, str], None] = lambda module, why: None,
     ) -> None:
         self._module = module
         self._command = [sys.executable, "-m", module, *arguments]
         self._config = config
         self._files = tuple(files)
+        self._heartbeat = heartbeat
+        self._busy_s = busy_s
+        self._on_restart = on_restart
+        self._hung: str | None = None
         self._stopping = threading.Event()
         self._start()
         self._watcher = threading.Thread(target=self._watch, name=f"watch {module}", daemon=True)
         self._watcher.start()
+        if heartbeat is not None:
+            name = f"heartbeat {module}"
+            threading.Thread(target=self._watch_heartbeat, args=(heartbeat,), name=name, daemon=True).start()
 
     def _start(self) -> None:
         process = subprocess.Popen(
@@ -56,11 +75,31 @@ class ChildProcess:
     def _watch(self) -> None:
         while True:
             code = self._process.wait()
-            if self._stopping.wait(_RESTART_AFTER_S):
+            hung, self._hung = self._hung, None
+            # One that died may die again at once; one that hung has kept its clients waiting long enough.
+            if self._stopping.wait(0 if hung else _RESTART_AFTER_S):
                 return
             log.info("%s ended with exit code %d and is restarted", self._module, code)
             _close_stdin(self._process)
             self._start()
+            self._on_restart(self._module, hung or "ended")
+
+    def _watch_heartbeat(self, folder: Path) -> None:
+        """Kill the process whenever it hangs; the other thread then restarts it."""
+        process = self._process
+        watch = Watch(folder, process.pid, busy_s=self._busy_s)
+        while not self._stopping.wait(LOOK_EVERY_S):
+            if process is not self._process:
+                watch.close()
+                process = self._process
+                watch = Watch(folder, process.pid, busy_s=self._busy_s)
+            why = watch.look()
+            if why is not None and self._hung is None and process.poll() is None:
+                log.warning("%s, process %d, hangs (%s) and is killed", self._module, process.pid, why)
+                self._hung = why
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+        watch.close()
 
     @property
     def process_id(self) -> int:

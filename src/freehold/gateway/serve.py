@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -27,7 +27,7 @@ from freehold.errors import ConfigError, EngineError, PortInUseError
 from freehold.gateway.child_process import ChildProcess
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, to_json
 from freehold.gateway.http.certificate import check_certificate
-from freehold.gateway.telemetry.meters import meters_file
+from freehold.gateway.telemetry.meters import Meters, meters_file
 from freehold.gateway.telemetry.request_log import check_otel, log_as_json
 from freehold.types.endpoint import Endpoint
 
@@ -39,6 +39,8 @@ _BACKLOG = 4096
 _AFTER_DRAIN_S = 8.0
 _RECORDER_ENDS_WITHIN_S = 15.0
 _UP_WITHIN_S = 30.0
+# It puts together and redacts long traces in one piece.
+_RECORDER_BUSY_S = 60.0
 _RENEW_SIGNAL = signal.SIGUSR2
 
 
@@ -66,15 +68,30 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
             folder = (Path(run_folder),)
             threading.Thread(target=_watch_parent, args=folder, name="lifeline", daemon=True).start()
         config_json = to_json(config)
+        count = _restart_counter(Path(run_folder))
         if config.store_url is not None:
-            recorder = ChildProcess("freehold.gateway.capture.recorder", [run_folder], config_json)
+            recorder = ChildProcess(
+                "freehold.gateway.capture.recorder",
+                [run_folder],
+                config_json,
+                heartbeat=Path(run_folder),
+                busy_s=_RECORDER_BUSY_S,
+                on_restart=count,
+            )
             children.callback(recorder.stop, _RECORDER_ENDS_WITHIN_S)
         number = listener.fileno()
 
         def start_workers() -> list[ChildProcess]:
             arguments = [run_folder, str(number)]
             return [
-                ChildProcess("freehold.gateway.worker", arguments, config_json, files=[number])
+                ChildProcess(
+                    "freehold.gateway.worker",
+                    arguments,
+                    config_json,
+                    files=[number],
+                    heartbeat=Path(run_folder),
+                    on_restart=count,
+                )
                 for _ in range(config.workers)
             ]
 
@@ -97,6 +114,18 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
         deadline = time.monotonic() + within_s
         for worker in workers:
             worker.stop(max(0.1, deadline - time.monotonic()))
+
+
+def _restart_counter(run_folder: Path) -> Callable[[str, str], None]:
+    """Counts the children that were replaced, where ``/metrics`` finds it."""
+    meters, lock = Meters(), threading.Lock()
+
+    def count(module: str, why: str) -> None:
+        with lock, contextlib.suppress(OSError):
+            meters.count("freehold_restarts", module.rpartition(".")[2], why)
+            meters.write(run_folder)
+
+    return count
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from pathlib import Path
 from freehold.gateway.app import running
 from freehold.gateway.child_process import freeze_heap, read_config, run_on_fast_loop
 from freehold.gateway.config import GatewayConfig
+from freehold.gateway.heartbeat import Heartbeat
 from freehold.gateway.http.certificate import ServerCertificate
 from freehold.gateway.http.server import HttpServer
 from freehold.gateway.telemetry.request_log import log_as_json
@@ -29,6 +30,7 @@ log = logging.getLogger("freehold.gateway")
 async def work(config: GatewayConfig, run_folder: Path, listener: socket.socket) -> None:
     """Serve until told to stop."""
     loop = asyncio.get_running_loop()
+    Heartbeat(run_folder)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from tests.evals.scorers.conftest import score, value
 
@@ -21,3 +23,12 @@ def test_regex():
     ]:
         with pytest.raises(ConfigError, match=message):
             make("regex", options)
+
+
+@pytest.mark.parametrize("options", [{"pattern": "^(a+)+$"}, {}])
+def test_a_pattern_without_end_is_not_scored_and_the_next_one_is(options):
+    started = time.monotonic()
+    given = score("regex", "a" * 40 + "!", "^(a+)+$", **options)
+    assert given.value is None and given.reason.startswith("not_decided: ")
+    assert time.monotonic() - started < 20
+    assert value("regex", "aaa", "^(a+)+$", **options) == 1.0

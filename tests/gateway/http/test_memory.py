@@ -85,7 +85,9 @@ def test_a_whole_upload_keeps_its_room():
 def upload(port, size, sent, *, path="/v1/chat/completions"):
     """The beginning of an upload: a body of `size` bytes, of which `sent` come."""
     client = socket.create_connection(("127.0.0.1", port), timeout=20)
-    client.sendall(b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % (path.encode(), size))
+    client.sendall(
+        b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % (path.encode(), size)
+    )
     try:
         for _ in range(sent // MIB):
             client.sendall(b"x" * MIB)

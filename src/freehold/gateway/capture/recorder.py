@@ -33,6 +33,7 @@ from freehold.gateway.capture.redaction import Redactor, redactor_of
 from freehold.gateway.capture.traces import to_trace
 from freehold.gateway.child_process import freeze_heap, read_config, run_on_fast_loop
 from freehold.gateway.config import GatewayConfig
+from freehold.gateway.heartbeat import Heartbeat
 from freehold.gateway.limits.limiter import WINDOW_S
 from freehold.gateway.messages import CapturedExchange, TableMessage, UsageReport, UsageTotals
 from freehold.gateway.spending import Charge, usd_of
@@ -351,6 +352,7 @@ class Recorder:
 async def record(config: GatewayConfig, run_folder: Path) -> None:
     """Serve the workers until stdin is closed."""
     loop = asyncio.get_running_loop()
+    Heartbeat(run_folder)
     recorder = Recorder(config, run_folder)
     path = run_folder / "recorder.sock"
     path.unlink(missing_ok=True)

@@ -30,6 +30,10 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_bills": ("Answers that were charged to a key or route with limits", ("outcome",)),
     "freehold_spend_usd": ("Dollars charged to a key or route", ("name",)),
     "freehold_uploads_evicted": ("Uploads without progress that lost their room to others", ()),
+    "freehold_restarts": (
+        "Processes of the gateway that ended or hung and were replaced",
+        ("process", "why"),
+    ),
     "freehold_requests_untold": ("Requests left out of the log or of OpenTelemetry", ()),
     "freehold_traces_captured": ("Traces handed to the recorder", ()),
     "freehold_traces_dropped": ("Traces dropped because the queue was full", ()),
