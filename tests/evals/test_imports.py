@@ -5,7 +5,9 @@ import zipfile
 
 import pytest
 
+from freehold import unpacking
 from freehold.errors import InputError
+from freehold.evals import imports
 from freehold.evals.imports import read_outputs, source
 
 
@@ -86,6 +88,20 @@ def test_inspect_eval_file(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("header.json", "{}")
     with pytest.raises(InputError, match="no samples in it"):
+        read(path)
+
+
+def test_an_eval_file_that_unpacks_to_more_than_any_log_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(unpacking, "FREE_BYTES", 1_000_000)
+    path = tmp_path / "log.eval"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for i in range(3):
+            archive.writestr(f"samples/{i}_epoch_1.json", b'{"x":"' + b" " * 20_000_000 + b'"}')
+    assert path.stat().st_size < 100_000
+    with pytest.raises(InputError, match="unpacks to more than 500 times its size"):
+        read(path)
+    monkeypatch.setattr(imports, "_SAMPLE_BYTES_MAX", 1_000_000)
+    with pytest.raises(InputError, match="is larger than 1000000 bytes"):
         read(path)
 
 

