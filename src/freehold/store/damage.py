@@ -15,7 +15,10 @@ from freehold.errors import StoreError
 log = logging.getLogger(__name__)
 
 MOST_NAMED = 1_000
-CHECK_HINT = "freehold store check lists what is damaged; restore a backup, or keep the rest with freehold store salvage"
+CHECK_HINT = (
+    "freehold store check lists what is damaged; freehold store restore FILE puts a backup in its place, "
+    "freehold store salvage keeps the rest"
+)
 V = TypeVar("V")
 
 
