@@ -40,6 +40,7 @@ PARTS: dict[str, dict[str, Entry]] = {
     "Your traffic, as data": {
         "import": Entry("freehold.cli.data.imports:command", "Bring logged traffic in as traces"),
         "traces": Entry("freehold.cli.data.traces:command", "Look at traces, and export them"),
+        "store": Entry("freehold.cli.data.store:command", "Check, back up, restore and salvage the store"),
         "dataset": Entry("freehold.cli.data.dataset:command", "Turn traces into an immutable dataset"),
     },
     "Choose": {

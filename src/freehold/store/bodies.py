@@ -2,8 +2,8 @@
 
 The checksum is CRC-32 (IEEE 802.3, as `zlib.crc32`), which finds every change of one to three bits in bodies up to
 11 kB and every burst of up to 32 bits in any body; other damage passes once in 2^32. It is taken over the table's name
-and the columns that say which row this is as well, so that a body in another row's place is noticed, too. Bodies
-written before schema 0004 have none: they are read as they are, and `freehold store check` counts them.
+and the columns that say which row this is as well, so that a body in another row's place is noticed, too. Bodies from
+before schema 0004 have none: they are read as they are, and `freehold store check` counts them.
 """
 
 from __future__ import annotations

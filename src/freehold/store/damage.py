@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 
 MOST_NAMED = 1_000
 CHECK_HINT = (
-    "freehold store check lists what is damaged; restore a backup, or save the rest: freehold store salvage"
+    "freehold store check lists what is damaged; freehold store restore FILE puts a backup in its place, "
+    "freehold store salvage keeps the rest"
 )
 V = TypeVar("V")
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 
 from freehold import files
-from freehold.errors import MissingExtraError
+from freehold.errors import MissingExtraError, StoreError
 from freehold.store import schema
 from freehold.store.faults import translated
 from freehold.store.urls import parsed
@@ -24,26 +24,39 @@ class Database:
     Safe to use from several threads and, each with a `Database` of its own, from several processes.
     """
 
-    def __init__(self, url: str, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> None:
+    def __init__(self, url: str, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS, as_is: bool = False) -> None:
+        """`as_is` opens what is there to look at it: nothing is made, brought forward or written."""
         where = parsed(url)
         self.url = url
         self.where = where.database or ":memory:"
         if where.get_backend_name() == "postgresql":
             self.where = where.set(drivername="postgresql").render_as_string(hide_password=True)
         self._file = Path(self.where) if where.get_backend_name() == "sqlite" and where.database else None
-        self._prepare_folder()
+        if not as_is:
+            self._prepare_folder()
+        elif self._file is not None and not self._file.exists():
+            raise StoreError(
+                f"there is no store at {self.where}", hint="freehold up or freehold import makes one"
+            )
         try:
             self._engine = create_engine(where, pool_pre_ping=where.get_backend_name() != "sqlite")
         except ImportError:
             raise MissingExtraError("PostgreSQL", "postgres") from None
         if where.get_backend_name() == "sqlite":
-            _prepare_sqlite(self._engine, busy_timeout_ms)
+            _prepare_sqlite(self._engine, busy_timeout_ms, as_is=as_is)
+        if as_is:
+            return
         try:
             with self.writing() as connection:
                 schema.upgrade(connection, self.where)
         except BaseException:
             self.close()
             raise
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None for one in memory and for PostgreSQL."""
+        return self._file
 
     @property
     def dialect(self) -> str:
@@ -116,7 +129,7 @@ class ChangeWatch:
             self._connection.close()
 
 
-def _prepare_sqlite(engine: Engine, busy_timeout_ms: int) -> None:
+def _prepare_sqlite(engine: Engine, busy_timeout_ms: int, *, as_is: bool) -> None:
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
         # BEGIN is sent explicitly: the driver's own would take the write lock only at the first write,
@@ -125,8 +138,11 @@ def _prepare_sqlite(engine: Engine, busy_timeout_ms: int) -> None:
         connection.text_factory = _text
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={busy_timeout_ms}")
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=NORMAL")
+        if as_is:
+            cursor.execute("PRAGMA query_only=ON")
+        else:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.close()
 
     @event.listens_for(engine, "begin")

@@ -55,7 +55,8 @@ def _ours(error: BaseException, where: str) -> StorageError:
     if "not a database" in text or "malformed" in text:
         return StoreError(
             f"{where} is not a freehold store, or is damaged",
-            hint="restore it from a copy, or move it away: freehold makes a new one",
+            hint="freehold store check says what is wrong; freehold store restore FILE puts a backup in its place, "
+            "freehold store salvage keeps what can be read",
         )
     if "disk i/o error" in text:
         return StorageError(

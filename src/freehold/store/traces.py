@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from itertools import islice
-from typing import Any, TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
-from sqlalchemy import Connection, Select, delete, func, select, text, update
+from sqlalchemy import Connection, Select, and_, delete, func, not_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
 from freehold.store import bodies
@@ -36,6 +36,13 @@ class TraceFilter(TypedDict, total=False):
     until: datetime | None
     complete_only: bool
     own_only: bool
+
+
+class NewestTrace(NamedTuple):
+    """`place` is 0 where there is no trace; `at` is in microseconds, None where no gateway recorded one."""
+
+    place: int
+    at: int | None
 
 
 class TraceStore:
@@ -133,10 +140,24 @@ class TraceStore:
         with self.database.writing() as connection:
             return connection.execute(update(traces).where(traces.c.id == trace.id).values(row)).rowcount > 0
 
-    def delete_traces(self, *, before: datetime) -> int:
-        """Forget traces older than `before`. Returns how many there were."""
+    def newest_trace(self) -> NewestTrace:
+        """The place of the trace that arrived last, and the latest date of what a gateway recorded."""
+        recorded = (
+            select(traces.c.at).where(traces.c.source == "gateway").order_by(traces.c.at.desc()).limit(1)
+        )
+        with self.database.reading() as connection:
+            place = connection.execute(select(func.max(traces.c.seq))).scalar()
+            return NewestTrace(int(place or 0), connection.execute(recorded).scalar())
+
+    def delete_traces(self, *, before: datetime, sparing: Iterable[tuple[int, int | None]] = ()) -> int:
+        """Forget traces older than `before`, but not those whose places are in `sparing` (first, last or None for no
+        end). Returns how many there were."""
+        where = [traces.c.at < to_micros(before)]
+        for first, last in sparing:
+            spared = traces.c.seq >= first
+            where.append(not_(spared if last is None else and_(spared, traces.c.seq <= last)))
         with self.database.writing() as connection:
-            return connection.execute(delete(traces).where(traces.c.at < to_micros(before))).rowcount
+            return connection.execute(delete(traces).where(*where)).rowcount
 
     def shrink_traces(self, keep_bytes: int) -> int:
         """Forget the oldest traces until the others take at most `keep_bytes`. Returns how many there were.

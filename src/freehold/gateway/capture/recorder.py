@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import cast
@@ -30,6 +30,7 @@ import msgspec
 from freehold.errors import StorageError
 from freehold.gateway.capture.frames import TABLE, TOTALS, TRACE, USE, FrameReader, ack, frame
 from freehold.gateway.capture.redaction import Redactor, redactor_of
+from freehold.gateway.capture.retention import Retention
 from freehold.gateway.capture.traces import to_trace
 from freehold.gateway.child_process import freeze_heap, read_config, run_on_fast_loop
 from freehold.gateway.config import GatewayConfig
@@ -108,6 +109,7 @@ class Recorder:
         self._charges: list[Charge] = []
         self._unpriced: dict[str, str] = {}
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._retention = Retention(config.retention_days, config.retention_bytes)
         self._loop = asyncio.get_running_loop()
 
     # On the loop
@@ -185,7 +187,7 @@ class Recorder:
                 self._write(store)
                 if now >= next_sweep:
                     next_sweep = now + RETENTION_EVERY_S
-                    self._apply_retention(store)
+                    self._retention.sweep(store)
             except StorageError as error:
                 log.warning("%s", error.message)
                 if watch is not None:
@@ -205,14 +207,6 @@ class Recorder:
             watch.close()
         if store is not None:
             store.close()
-
-    def _apply_retention(self, store: Store) -> None:
-        """Delete traces beyond the configured age and size."""
-        config = self._config
-        if config.retention_days is not None:
-            store.delete_traces(before=datetime.now(UTC) - timedelta(days=config.retention_days))
-        if config.retention_bytes is not None:
-            store.shrink_traces(config.retention_bytes)
 
     def _poll(self, store: Store, known: tuple[int, int] | None) -> tuple[int, int]:
         keys = store.records(ApiKey)

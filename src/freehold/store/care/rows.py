@@ -30,7 +30,7 @@ class Sealed(NamedTuple):
 
     @property
     def name(self) -> str:
-        return self.table.name
+        return str(self.table.name)
 
     def key(self, row: Any) -> str:
         """A row's name, as messages say it."""

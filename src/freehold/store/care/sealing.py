@@ -1,4 +1,4 @@
-"""Rows from before schema 0004 get their checksums: in batches, so that a running gateway can write in between."""
+"""Rows from before schema 0004 get their checksums, in batches: a running gateway goes on writing in between."""
 
 from __future__ import annotations
 

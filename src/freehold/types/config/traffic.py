@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal
 
-from freehold.types.config.table import AtLeastOne, Positive, Table
+from freehold.types.config.table import AtLeastOne, NotNegative, Positive, Table
 from freehold.types.route import Guard, Limits, RouteState, Target
 
 CaptureMode = Literal["off", "raw", "patterns", "pii"]
@@ -84,9 +84,9 @@ class CaptureConfig(Table, frozen=True, kw_only=True):
     mode: CaptureMode = "off"
     """`off`, `raw` (as they are), `patterns` (e-mail addresses, cards, phone numbers … replaced) or `pii` (a library
     looks for names as well)."""
-    retention_days: float | None = None
+    retention_days: NotNegative | None = None
     """Older traces are forgotten."""
-    retention_mib: float | None = None
+    retention_mib: NotNegative | None = None
     """The oldest traces are forgotten beyond this size."""
     shadow_concurrency: int = 8
     """Mirrored requests at once, per worker."""

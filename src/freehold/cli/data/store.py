@@ -1,0 +1,217 @@
+"""`freehold store`: check, back up, restore and salvage what freehold remembers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from freehold.cli.options import config_option, json_option, now, print_json
+
+if TYPE_CHECKING:
+    from freehold.store.care.check import StoreCheck
+    from freehold.store.care.restore import Loss
+
+EXIT_UNHEALTHY = 1
+SHOWN = 20
+_file = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group("store")
+def command() -> None:
+    """Check, back up, restore and salvage the store: traces, routes, keys and all records of a project.
+
+    \b
+    Example:
+      freehold store check
+      freehold store backup
+      freehold store restore .freehold/backups/store-20260301-120000.sqlite
+    """
+
+
+@command.command("check")
+@click.argument("file", required=False, type=_file)
+@click.option("--quick", is_flag=True, help="Leave the checksums of rows out.")
+@config_option
+@json_option
+def check(file: Path | None, quick: bool, config_path: Path | None, as_json: bool) -> None:
+    """Say whether the store, or a backup FILE, is what was written. Changes nothing; a gateway may run.
+
+    Exits with 0 when all is well, 1 when something is damaged, 2 when it cannot be checked.
+
+    \b
+    Example:
+      freehold store check
+      freehold store check --json week.sqlite
+    """
+    from freehold.cli.progress import progress
+    from freehold.store.care import check as checks
+    from freehold.workflows.data.store_care import url_of
+    from freehold.workflows.project import open_project
+
+    project = open_project(config_path)
+    with progress() as shown:
+        shown.step("check the store")
+        found = checks.check(
+            url_of(project, file), quick=quick, tell=lambda n, of: shown.update(n, of, unit="rows")
+        )
+    if as_json:
+        print_json(found)
+    else:
+        _describe(found)
+    sys.exit(0 if found.healthy else EXIT_UNHEALTHY)
+
+
+@command.command("seal")
+@config_option
+def seal(config_path: Path | None) -> None:
+    """Add checksums to rows that an older freehold wrote. A gateway may run; stopped in the middle, it goes on later.
+
+    \b
+    Example:
+      freehold store seal
+    """
+    from freehold.cli.progress import progress
+    from freehold.store.care.sealing import seal_old
+    from freehold.workflows.project import open_project
+    from freehold.workflows.project_store import opened_store
+
+    with opened_store(open_project(config_path)) as (store, _), progress() as shown:
+        shown.step("seal old rows")
+        sealed = seal_old(store.database, lambda done: shown.update(done, None, unit="rows"))
+    click.echo(f"{sealed:,} rows got a checksum" if sealed else "every row has its checksum")
+
+
+@command.command("backup")
+@click.argument("file", required=False, type=_file)
+@config_option
+@json_option
+def backup(file: Path | None, config_path: Path | None, as_json: bool) -> None:
+    """Write a copy of the store to FILE (default: a new file in .freehold/backups) and check it.
+
+    A gateway may run. The copy is a SQLite file, of PostgreSQL as well, readable by its owner only.
+
+    \b
+    Example:
+      freehold store backup
+      freehold store backup /mnt/safe/week.sqlite
+    """
+    from freehold.cli.progress import progress
+    from freehold.workflows.data.store_care import make_backup
+    from freehold.workflows.project import open_project
+
+    project = open_project(config_path)
+    with progress() as shown:
+        made = make_backup(project, file, at=now(), progress=shown)
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(f"{made.file}: {made.size_bytes / (1 << 20):,.1f} MiB, {_counts(made.check.rows)}")
+        if not made.check.healthy:
+            _describe(made.check)
+    sys.exit(0 if made.check.healthy else EXIT_UNHEALTHY)
+
+
+@command.command("restore")
+@click.argument("file", type=_file)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@config_option
+@json_option
+def restore(file: Path, yes: bool, config_path: Path | None, as_json: bool) -> None:
+    """Put the backup FILE in the store's place. Says first what will be lost; keeps the replaced store.
+
+    Refuses while a gateway or another command has the store open.
+
+    \b
+    Example:
+      freehold store restore .freehold/backups/store-20260301-120000.sqlite
+    """
+    from freehold.cli.progress import progress
+    from freehold.store.care.restore import loss
+    from freehold.workflows.data.store_care import put_back
+    from freehold.workflows.project import open_project
+
+    project = open_project(config_path)
+    click.echo(_loss(loss(project.store_url, file)), err=True)
+    if not yes:
+        click.confirm(f"put {file} in the store's place?", abort=True, err=True)
+    with progress() as shown:
+        made = put_back(project, file, at=now(), progress=shown)
+    if as_json:
+        print_json(made)
+        return
+    click.echo(f"{file} is the store now")
+    if made.replaced:
+        click.echo(f"the former store is kept: {made.replaced}")
+
+
+@command.command("salvage")
+@click.option("--from", "source", type=_file, help="A damaged SQLite file (default: the store).")
+@click.option("--to", "file", type=_file, help="Where to write (default: a new file in .freehold/backups).")
+@config_option
+@json_option
+def salvage(source: Path | None, file: Path | None, config_path: Path | None, as_json: bool) -> None:
+    """Write what can be read of a damaged store to a new one, and list the rest. The damaged store is not touched.
+
+    Exits with 0 when every row was had, 1 when some are lost.
+
+    \b
+    Example:
+      freehold store salvage
+      freehold store salvage --from old.sqlite --to rest.sqlite
+    """
+    from freehold.cli.progress import progress
+    from freehold.workflows.data.store_care import save_what_can_be_read
+    from freehold.workflows.project import open_project
+
+    project = open_project(config_path)
+    with progress() as shown:
+        made = save_what_can_be_read(project, source, file, at=now(), progress=shown)
+    if as_json:
+        print_json(made)
+    else:
+        pages = f", {made.from_pages:,} of them from the file's pages alone" if made.from_pages else ""
+        click.echo(f"{made.file}: {_counts(made.rows)}{pages}")
+        for line in made.broken:
+            click.echo(f"  not read to its end: {line}")
+        for row in made.damaged[:SHOWN]:
+            click.echo(f"  lost: {row.table} {row.key}: {row.reason}")
+        if len(made.damaged) > SHOWN:
+            click.echo(f"  and {len(made.damaged) - SHOWN:,} more rows (--json lists them)")
+        click.echo(f"freehold store restore {made.file} puts it in the store's place", err=True)
+    sys.exit(EXIT_UNHEALTHY if made.damaged or made.broken else 0)
+
+
+def _counts(rows: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in rows.items() if count) or "empty"
+
+
+def _describe(found: StoreCheck) -> None:
+    click.echo(f"{found.store}: schema {found.schema or 'none'}, {_counts(found.rows)}")
+    for line in found.problems:
+        click.echo(f"  problem: {line}")
+    for row in found.damaged[:SHOWN]:
+        click.echo(f"  damaged: {row.table} {row.key}: {row.reason}")
+    if found.damaged_rows > SHOWN:
+        click.echo(f"  and {found.damaged_rows - SHOWN:,} more damaged rows (--json lists them)")
+    for line in found.orphans:
+        click.echo(f"  left over: {line}")
+    if found.unsealed:
+        click.echo(f"  {found.unsealed:,} rows are from before checksums: freehold store seal adds them")
+    click.echo("all is well" if found.healthy else "the store is damaged")
+    if not found.healthy:
+        click.echo(
+            "hint: freehold store restore FILE puts a backup in its place; freehold store salvage keeps the rest",
+            err=True,
+        )
+
+
+def _loss(lost: Loss) -> str:
+    until = f"; its newest trace is of {lost.until:%Y-%m-%d %H:%M:%S} UTC" if lost.until else ""
+    if lost.unknown:
+        return f"what the store holds beyond the backup cannot be told: {lost.unknown}{until}"
+    if not lost.rows:
+        return f"the store holds no row that the backup lacks{until}"
+    return f"will be lost: {_counts(lost.rows)} that the backup lacks{until}"

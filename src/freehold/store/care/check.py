@@ -1,0 +1,213 @@
+"""Is a store what was written? The database's own check, every checksum, and references that lead nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select, text
+
+from freehold.errors import StorageError, StoreError
+from freehold.store import schema
+from freehold.store.care.rows import SEALED, Sealed, key_of, pages
+from freehold.store.database import Database
+from freehold.store.tables import (
+    counters,
+    from_micros,
+    metadata,
+    pair_scores,
+    records,
+    rollout_states,
+    rollout_windows,
+    route_history,
+    spending,
+    steps,
+    traces,
+)
+from freehold.types.record import Record
+
+MOST_NAMED = 1_000
+
+
+class Damaged(Record, frozen=True, kw_only=True):
+    """A row that is not what was written."""
+
+    table: str
+    key: str
+    reason: str
+
+
+class StoreCheck(Record, frozen=True, kw_only=True):
+    """What was found. `unsealed` are rows from before checksums, read as they are; `damaged` names the first
+    `MOST_NAMED` of `damaged_rows`; `newest_trace` is the time of the newest one."""
+
+    store: str
+    schema: str | None
+    rows: dict[str, int] = {}
+    unsealed: int = 0
+    damaged_rows: int = 0
+    damaged: tuple[Damaged, ...] = ()
+    problems: tuple[str, ...] = ()
+    orphans: tuple[str, ...] = ()
+    newest_trace: datetime | None = None
+
+    @property
+    def healthy(self) -> bool:
+        """Orphans do not count: nothing that is read leads to them."""
+        return not self.damaged_rows and not self.problems
+
+
+def check(
+    url: str, *, quick: bool = False, tell: Callable[[int, int | None], None] = lambda done, total: None
+) -> StoreCheck:
+    """Check a store and change nothing in it; `quick` leaves the checksums out. `tell` gets rows done and in all.
+
+    Raises `StoreError` where there is none or a newer freehold made it, `StorageError` when it does not answer.
+    """
+    database = Database(url, as_is=True)
+    try:
+        return _check(database, quick, tell)
+    finally:
+        database.close()
+
+
+def _check(database: Database, quick: bool, tell: Callable[[int, int | None], None]) -> StoreCheck:
+    problems: list[str] = []
+    try:
+        with database.reading() as connection:
+            found = schema.version(connection)
+    except StorageError as error:
+        if error.retryable:
+            raise
+        return StoreCheck(store=database.where, schema=None, problems=(error.message,))
+    problems.extend(_integrity(database))
+    if found is not None and found > schema.NEWEST:
+        raise StoreError(
+            f"the store at {database.where} has schema {found}, this freehold knows up to {schema.NEWEST}",
+            hint="pip install --upgrade freehold",
+        )
+    if found != schema.NEWEST:
+        problems.append(
+            f"it is of schema {found or 'none'}: the next command that opens it brings it forward"
+        )
+        return StoreCheck(store=database.where, schema=found, problems=tuple(problems))
+    rows: dict[str, int] = {}
+    for table in metadata.sorted_tables:
+        try:
+            with database.reading() as connection:
+                rows[str(table.name)] = connection.execute(
+                    select(func.count()).select_from(table)
+                ).scalar_one()
+        except StorageError as error:
+            problems.append(f"{table.name} cannot be counted: {error.message}")
+    reader = _Rows(database, sum(rows.get(kind.name, 0) for kind in SEALED), tell)
+    if not quick:
+        for kind in SEALED:
+            problems.extend(reader.read(kind))
+    problems.extend(_whole(database, _numbers))
+    return StoreCheck(
+        store=database.where,
+        schema=found,
+        rows=rows,
+        unsealed=reader.unsealed,
+        damaged_rows=reader.damaged_rows,
+        damaged=tuple(reader.damaged),
+        problems=tuple(problems),
+        orphans=tuple(_whole(database, _orphans)),
+        newest_trace=_newest_trace(database),
+    )
+
+
+class _Rows:
+    """Reads all rows of tables with bodies, and counts what is wrong with them."""
+
+    def __init__(self, database: Database, total: int, tell: Callable[[int, int | None], None]) -> None:
+        self._database, self._total, self._tell = database, total, tell
+        self.done = self.unsealed = self.damaged_rows = 0
+        self.damaged: list[Damaged] = []
+
+    def read(self, kind: Sealed) -> Iterator[str]:
+        """Yields why a table could not be read to its end."""
+        after = None
+        while True:
+            try:
+                with self._database.reading() as connection:
+                    rows = next(pages(connection, kind.table, after=after), [])
+            except StorageError as error:
+                yield f"{kind.name} cannot be read beyond {after or 'its beginning'}: {error.message}"
+                return
+            if not rows:
+                return
+            after = key_of(kind.table, rows[-1])
+            for row in rows:
+                self.unsealed += kind.unsealed(row)
+                if (reason := kind.problem(row)) is not None:
+                    self.damaged_rows += 1
+                    if len(self.damaged) < MOST_NAMED:
+                        self.damaged.append(Damaged(table=kind.name, key=kind.key(row), reason=reason))
+            self.done += len(rows)
+            self._tell(self.done, self._total)
+
+
+def _integrity(database: Database) -> list[str]:
+    """What the database itself says. PostgreSQL says something only where the server has the amcheck extension."""
+    try:
+        with database.reading() as connection:
+            if database.dialect == "sqlite":
+                lines = connection.exec_driver_sql("PRAGMA integrity_check(100)").scalars().all()
+                return [] if list(lines) == ["ok"] else [f"SQLite: {line}" for line in lines]
+            if connection.execute(text("SELECT 1 FROM pg_extension WHERE extname = 'amcheck'")).scalar():
+                connection.execute(
+                    text(
+                        "SELECT bt_index_check(c.oid) FROM pg_class c JOIN pg_am a ON a.oid = c.relam "
+                        "WHERE c.relkind = 'i' AND a.amname = 'btree' "
+                        "AND c.relnamespace = current_schema()::regnamespace"
+                    )
+                ).all()
+    except StorageError as error:
+        return [error.message]
+    return []
+
+
+def _whole(database: Database, look: Callable[[Connection], Iterator[str]]) -> list[str]:
+    try:
+        with database.reading() as connection:
+            return list(look(connection))
+    except StorageError as error:
+        return [error.message]
+
+
+def _numbers(connection: Connection) -> Iterator[str]:
+    """Numbers without a checksum that contradict another."""
+    for row in connection.execute(select(spending).where(spending.c.nano_usd < 0)):
+        yield f"what {row.name} spent on {row.day} is below zero"
+    newest = connection.execute(select(func.max(route_history.c.revision))).scalar() or 0
+    counted = connection.execute(select(counters.c.value).where(counters.c.name == "routes")).scalar() or 0
+    if counted < newest:
+        yield f"the number of the newest route change is {newest}, and its counter says {counted}"
+
+
+def _orphans(connection: Connection) -> Iterator[str]:
+    for row in connection.execute(select(steps.c.name, steps.c.inputs_hash)):
+        known = select(records.c.seq).where(
+            records.c.kind == f"step:{row.name}", records.c.id == row.inputs_hash
+        )
+        if connection.execute(known).first() is None:
+            yield f"the step {row.name} has finished, and its result is gone"
+    rollouts = select(records.c.id).where(records.c.kind == "rollout")
+    for table in (rollout_states, rollout_windows, pair_scores):
+        lost = select(table.c.rollout, func.count()).where(table.c.rollout.not_in(rollouts))
+        for name, count in connection.execute(lost.group_by(table.c.rollout)):
+            yield f"{count:,} rows of {table.name} are of the rollout {name}, which is gone"
+
+
+def _newest_trace(database: Database) -> datetime | None:
+    try:
+        with database.reading() as connection:
+            at = connection.execute(select(func.max(traces.c.at))).scalar()
+    except StorageError:
+        return None
+    try:
+        return None if at is None else from_micros(int(at))
+    except (OverflowError, ValueError, OSError):
+        return None

@@ -1,0 +1,197 @@
+"""A backup in the store's place; what was there is kept next to it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+from sqlalchemy import delete, func, select, text
+
+from freehold import files
+from freehold.errors import StorageError, StoreError
+from freehold.store.care.backup import backup, copy_all, copy_file, require_backup
+from freehold.store.database import Database
+from freehold.store.tables import metadata, traces
+from freehold.types.record import Record
+
+Tell = Callable[[int, int | None], None]
+_NOT_LOST = ("leases", "usage_windows", "counters")
+_SIDE_FILES = ("-wal", "-shm", "-journal")
+
+
+class Loss(Record, frozen=True, kw_only=True):
+    """What a restore takes away: rows of the store that the backup lacks, by table. `unknown` says why that cannot be
+    told; `until` is the backup's newest trace."""
+
+    rows: dict[str, int] = {}
+    until: datetime | None = None
+    unknown: str | None = None
+
+
+class Restored(Record, frozen=True, kw_only=True):
+    """A backup that is now the store. `replaced` is where the former store is kept; None where there was none."""
+
+    store: str
+    backup: str
+    replaced: str | None
+    loss: Loss
+
+
+def loss(url: str, file: Path) -> Loss:
+    """What the store has and the backup `file` has not. Raises what `require_backup` raises."""
+    found = require_backup(file)
+    try:
+        live, copy = Database(url, as_is=True), Database(f"sqlite:///{file}", as_is=True)
+    except StoreError:
+        return Loss(until=found.newest_trace)  # there is no store: nothing can be lost
+    try:
+        return Loss(rows=_lost_rows(live, copy), until=found.newest_trace)
+    except StorageError as error:
+        return Loss(until=found.newest_trace, unknown=error.message)
+    finally:
+        live.close()
+        copy.close()
+
+
+def _lost_rows(live: Database, copy: Database) -> dict[str, int]:
+    lost: dict[str, int] = {}
+    with live.reading() as ours, copy.reading() as theirs:
+        for table in metadata.sorted_tables:
+            if table.name in _NOT_LOST:
+                continue
+            if table.name == "traces":
+                # Places grow with each trace: no list of millions of ids is needed.
+                last = theirs.execute(select(func.max(traces.c.seq))).scalar() or 0
+                count = select(func.count()).select_from(traces).where(traces.c.seq > last)
+                lost[table.name] = ours.execute(count).scalar_one()
+                continue
+            key = [column for column in table.columns if column.name in ("kind", "id")]
+            key = key if len(key) == 2 else list(table.primary_key)
+            here = {tuple(row) for row in ours.execute(select(*key))}
+            lost[table.name] = len(here - {tuple(row) for row in theirs.execute(select(*key))})
+    return {str(name): count for name, count in lost.items() if count}
+
+
+def restore(url: str, file: Path, kept: Path, *, tell: Tell = lambda done, total: None) -> Restored:
+    """Put the backup `file` in the store's place; the former store is kept as `kept`.
+
+    Raises `StoreError` while another process has the store open and for a backup that is damaged, and what
+    `require_backup` raises. Nothing has changed then.
+    """
+    found = require_backup(file)
+    if not found.healthy and (found.damaged_rows or found.schema is None):
+        raise StoreError(
+            f"{file} is damaged: {found.damaged_rows:,} rows",
+            hint="freehold store check FILE names them; freehold store salvage --from FILE keeps the rest",
+        )
+    took = loss(url, file)
+    database = Database(url, as_is=False) if not url.startswith("sqlite") else None
+    if database is None:
+        replaced = _replace_file(url, file, kept, tell)
+    else:
+        try:
+            replaced = _replace_rows(database, file, kept, tell)
+        finally:
+            database.close()
+    return Restored(
+        store=url if database is None else database.where, backup=str(file), replaced=replaced, loss=took
+    )
+
+
+def _in_use(who: str) -> StoreError:
+    return StoreError(
+        f"the store is in use by {who}",
+        hint="stop what uses it first: freehold down, and what freehold up, serve, watch or console run",
+    )
+
+
+def _replace_file(url: str, file: Path, kept: Path, tell: Tell) -> str | None:
+    from freehold.store.urls import parsed
+
+    store = Path(parsed(url).database or "")
+    replaced = None
+    with files.writing(f"{store}: cannot be replaced"):
+        store.parent.mkdir(parents=True, exist_ok=True)
+        with files.replacing(store.with_name(f"{store.name}.restoring"), durable=True) as new:
+            new.unlink(missing_ok=True)
+            os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            copy_file(file, new, tell)
+        ready = store.with_name(f"{store.name}.restoring")
+        try:
+            Database(f"sqlite:///{ready}").close()  # an older backup is brought forward before it is needed
+            _leave_wal(ready)
+            if store.exists():
+                refuse_while_in_use(store)
+                replaced = str(kept)
+                for end in ("", *_SIDE_FILES):
+                    if (part := store.with_name(f"{store.name}{end}")).exists():
+                        part.rename(kept.with_name(f"{kept.name}{end}"))
+            ready.rename(store)
+        finally:
+            for end in ("", *_SIDE_FILES):
+                ready.with_name(f"{ready.name}{end}").unlink(missing_ok=True)
+    return replaced
+
+
+def _leave_wal(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+
+
+def refuse_while_in_use(store: Path) -> None:
+    """Raises `StoreError` while another process has the SQLite file open.
+
+    SQLite leaves the write-ahead log only where no other connection is open. A file too damaged for that question is
+    looked for among the open files of all processes that may be seen.
+    """
+    try:
+        with closing(sqlite3.connect(store, timeout=1.0)) as connection:
+            mode = connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0]
+            if mode != "delete":
+                raise _in_use("another process")
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise _in_use("another process") from None
+    except sqlite3.DatabaseError:
+        pass
+    own = {os.getpid()}
+    for process in psutil.process_iter(["pid"]):
+        try:
+            if process.pid not in own and any(
+                Path(opened.path) == store.resolve() for opened in process.open_files()
+            ):
+                raise _in_use(f"process {process.pid} ({process.name()})")
+        except (psutil.Error, OSError):
+            continue
+
+
+def _replace_rows(database: Database, file: Path, kept: Path, tell: Tell) -> str:
+    """PostgreSQL: the former rows go to a backup file, then all tables are written again in one transaction."""
+    with database.reading() as connection:
+        others = connection.execute(
+            text(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+        ).scalar_one()
+    if others:
+        raise _in_use("another connection" if others == 1 else f"{others} other connections")
+    backup(database.url, kept, tell=tell)
+    with tempfile.TemporaryDirectory(prefix="freehold-restore-") as folder:
+        copy = Path(folder) / "store"
+        copy_file(file, copy, lambda done, total: None)
+        forward = Database(f"sqlite:///{copy}")  # an older backup is brought forward
+        try:
+            with forward.reading() as source, database.writing() as target:
+                for table in reversed(metadata.sorted_tables):
+                    target.execute(delete(table))
+                copy_all(source, target, tell)
+        finally:
+            forward.close()
+    return str(kept)

@@ -1,0 +1,77 @@
+import io
+import sqlite3
+import stat
+
+import pytest
+from tests.store.care.test_check import fill
+
+
+@pytest.fixture
+def store(project):
+    (project / ".freehold").mkdir()
+    path = project / ".freehold" / "freehold.sqlite"
+    fill(f"sqlite:///{path}")
+    return path
+
+
+def spoil(path):
+    with sqlite3.connect(path) as holder:
+        holder.execute("UPDATE traces SET body = x'0102' WHERE id = 't003'")
+    holder.close()
+
+
+def test_check_tells_people_and_monitors(freehold, store):
+    ran = freehold("store", "check")
+    assert ran.code == 0 and "40 traces" in ran.out and ran.out.endswith("all is well\n")
+    spoil(store)
+    ran = freehold("store", "check")
+    assert ran.code == 1 and "damaged: traces t003: it is cut short" in ran.out and "hint: " in ran.err
+    found = freehold("store", "check", "--json").json
+    assert found["damaged"] == [{"table": "traces", "key": "t003", "reason": "it is cut short"}]
+    assert freehold("store", "check", "--quick").code == 0
+
+
+def test_check_of_a_project_without_a_store(refused, project):
+    refused("store", "check", message="there is no store at", hint="freehold import")
+
+
+def test_backup_and_restore_bring_a_store_back(freehold, refused, store, project):
+    ran = freehold("store", "backup", "--json")
+    assert ran.code == 0
+    file = ran.json["file"]
+    assert "/.freehold/backups/store-" in file
+    assert stat.S_IMODE((store.parent / "backups").stat().st_mode) == 0o700
+    refused("store", "backup", file, message="exists")
+    spoil(store)
+    with sqlite3.connect(store) as holder:
+        holder.execute("INSERT INTO spending VALUES ('app', '2026-03-01', 5)")
+    holder.close()
+    ran = freehold("store", "restore", file, "--yes")
+    assert ran.code == 0 and "will be lost: 1 spending" in ran.err and "is kept: " in ran.out
+    assert freehold("store", "check").code == 0
+    assert freehold("store", "check", ran.out.split("kept: ")[1].strip()).code == 1
+
+
+def test_restore_asks_first_and_changes_nothing_without_an_answer(freehold, store, monkeypatch):
+    file = freehold("store", "backup", "--json").json["file"]
+    before = store.stat().st_ino
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    ran = freehold("store", "restore", file)
+    assert ran.code != 0 and store.stat().st_ino == before
+
+
+def test_salvage_keeps_the_rest_and_names_what_is_lost(freehold, store):
+    spoil(store)
+    ran = freehold("store", "salvage", "--to", "rest.sqlite")
+    assert ran.code == 1 and "39 traces" in ran.out and "lost: traces t003" in ran.out
+    assert freehold("store", "check", "rest.sqlite").code == 0
+    assert freehold("store", "salvage", "--from", "rest.sqlite", "--json").code == 0
+
+
+def test_seal_says_how_many_rows_were_old(freehold, store):
+    assert "every row has its checksum" in freehold("store", "seal").out
+    with sqlite3.connect(store) as holder:
+        holder.execute("UPDATE steps SET outputs = x'7b7d'")
+    holder.close()
+    assert "1 rows are from before checksums" in freehold("store", "check").out
+    assert "1 rows got a checksum" in freehold("store", "seal").out

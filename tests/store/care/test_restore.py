@@ -1,0 +1,108 @@
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from sqlalchemy import update
+from tests.store.care.test_check import change, fill
+from tests.store.examples import Note, trace
+from tests.store.released import TRACES, plant
+
+from freehold.errors import StoreError
+from freehold.store import default_url, open_store
+from freehold.store.care.backup import backup
+from freehold.store.care.check import check
+from freehold.store.care.restore import loss, refuse_while_in_use, restore
+from freehold.store.tables import traces
+
+HOLDER = """
+    import sys
+    from freehold.store import open_store
+    store = open_store(sys.argv[1])
+    print(store.count_traces(), flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def held(url):
+    """Another process that has the store open, as a gateway's recorder has."""
+    fill(url)
+    script = [sys.executable, "-c", textwrap.dedent(HOLDER), url]
+    with subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline()
+        yield process
+        process.stdin.close()
+
+
+def test_a_restored_store_is_the_backup_and_the_former_one_is_kept(url, tmp_path):
+    fill(url)
+    backup(url, tmp_path / "b")
+    with open_store(url) as store:
+        store.add_traces([trace(900, id="late")])
+        store.put(Note(id="late", text="x"))
+    lost = loss(url, tmp_path / "b")
+    assert lost.rows == {"traces": 1, "records": 1} and lost.until.second == 39 and lost.unknown is None
+    made = restore(url, tmp_path / "b", tmp_path / "kept")
+    assert made.loss == lost and made.replaced == str(tmp_path / "kept")
+    with open_store(url) as store:
+        assert store.get_trace("late") is None and store.count_traces() == 40
+        store.add_traces([trace(901, id="next")])
+        assert [one.id for one in store.traces()][-1] == "next"
+    with open_store(f"sqlite:///{tmp_path}/kept") as former:
+        assert former.get_trace("late") is not None
+    assert check(url).healthy
+
+
+def test_a_store_in_use_is_not_replaced(url, tmp_path, held):
+    backup(url, tmp_path / "b")
+    with pytest.raises(StoreError, match="in use by") as error:
+        restore(url, tmp_path / "b", tmp_path / "kept")
+    assert "freehold down" in error.value.hint
+    held.stdin.close()
+    held.wait()
+    restore(url, tmp_path / "b", tmp_path / "kept2")
+
+
+def test_a_damaged_file_in_use_is_found_among_open_files(tmp_path):
+    path = tmp_path / "s"
+    path.write_bytes(b"a diary" * 1000)
+    script = "import sys; f = open(sys.argv[1]); print('on', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline()
+        with pytest.raises(StoreError, match=f"process {process.pid}"):
+            refuse_while_in_use(path)
+        process.stdin.close()
+    refuse_while_in_use(path)
+
+
+def test_a_damaged_backup_is_refused_and_a_damaged_store_replaced(tmp_path):
+    url = default_url(tmp_path)
+    fill(url)
+    backup(url, tmp_path / "good")
+    change(url, update(traces).where(traces.c.id == "t003").values(body=b"\x01broken"))
+    backup(url, tmp_path / "bad")
+    with pytest.raises(StoreError, match="is damaged: 1 rows"):
+        restore(url, tmp_path / "bad", tmp_path / "kept")
+    (tmp_path / "freehold.sqlite3").write_bytes(b"a diary" * 1000)
+    made = restore(url, tmp_path / "good", tmp_path / "kept")
+    assert "not a freehold store" in made.loss.unknown and check(url).healthy
+    assert (tmp_path / "kept").read_bytes().startswith(b"a diary")
+
+
+def test_where_there_is_no_store_nothing_is_lost(tmp_path):
+    fill(f"sqlite:///{tmp_path}/a")
+    made = restore(f"sqlite:///{tmp_path}/new/s", tmp_path / "a", tmp_path / "kept")
+    assert made.replaced is None and made.loss.rows == {}
+    assert check(f"sqlite:///{tmp_path}/new/s").rows["traces"] == 40
+
+
+def test_a_backup_of_an_older_schema_is_brought_forward(url, tmp_path, monkeypatch):
+    plant(tmp_path / "old", "0002", monkeypatch)
+    with open_store(url):
+        pass
+    restore(url, tmp_path / "old", tmp_path / "kept")
+    with open_store(url) as store:
+        assert list(store.traces()) == TRACES
