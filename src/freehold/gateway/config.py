@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 
@@ -24,7 +25,8 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     what looks like a person's data, ``pii`` asks a library for names as well. `routes` are there from the
     start; a route of the same name in the store takes their place. Without keys (`api_keys` here or in the
     store) every client that reaches the port may ask. A `default_model` answers requests that name none.
-    `attributions` are texts that models' licences ask to be shown, by base model.
+    `attributions` are texts that models' licences ask to be shown, by base model. `spool_folder` holds what was
+    answered and is not in the store yet; without one it is next to a SQLite store, else in the run folder.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -32,6 +34,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     port: int = 8420
     routes: tuple[Route, ...] = ()
     store_url: str | None = None
+    spool_folder: str | None = None
     capture: Capture = "off"
     capture_queue: int = 10_000
     capture_queue_bytes: int = 64 * 1024 * 1024
@@ -54,6 +57,15 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     retention_bytes: int | None = None
     log_requests: bool = False
     otel: bool = False
+
+    def spool_in(self, run_folder: Path) -> Path:
+        """The folder of the workers' spools."""
+        if self.spool_folder is not None:
+            return Path(self.spool_folder)
+        kind, _, path = (self.store_url or "").partition(":///")
+        if kind.startswith("sqlite") and path and path != ":memory:":
+            return Path(path.partition("?")[0]).parent / "spool"
+        return run_folder / "spool"
 
     def charges(self, endpoint_name: str) -> bool:
         """Whether an endpoint costs money per token: a remote one whose stated price is not zero."""

@@ -154,6 +154,7 @@ def up(
         host=host or project.settings.host,
         port=port or config.serve.port or project.settings.port,
         store_url=project.store_url,
+        spool_folder=str((project.state / "spool").absolute()),
         capture=capture or config.capture.mode,
         capture_queue=project.settings.capture_queue,
         retention_days=config.capture.retention_days,
