@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 
@@ -36,7 +37,8 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     `body_memory_bytes` bounds what a worker holds of all requests and answers at once.
     Requests are answered under the machine's own names and `hosts` (see `freehold.wire.hosts`).
     The endpoints `without_key` may lack the environment variable of their key: they answer nothing and are never ready.
-    `attributions` are texts that models' licences ask to be shown, by base model.
+    `attributions` are texts that models' licences ask to be shown, by base model. `spool_folder` holds what was
+    answered and is not in the store yet; without one it is next to a SQLite store, else in the run folder.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -47,6 +49,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()
     routes: tuple[Route, ...] = ()
     store_url: str | None = None
+    spool_folder: str | None = None
     capture: Capture = "off"
     capture_queue: int = 10_000
     capture_queue_bytes: int = 64 * 1024 * 1024
@@ -70,6 +73,15 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     retention_bytes: int | None = None
     log_requests: bool = False
     otel: bool = False
+
+    def spool_in(self, run_folder: Path) -> Path:
+        """The folder of the workers' spools."""
+        if self.spool_folder is not None:
+            return Path(self.spool_folder)
+        kind, _, path = (self.store_url or "").partition(":///")
+        if kind.startswith("sqlite") and path and path != ":memory:":
+            return Path(path.partition("?")[0]).parent / "spool"
+        return run_folder / "spool"
 
     def charges(self, endpoint_name: str) -> bool:
         """Whether an endpoint costs money per token: a remote one whose stated price is not zero."""

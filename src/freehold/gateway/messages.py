@@ -47,11 +47,23 @@ class CapturedExchange(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
 
 
 class UsageReport(msgspec.Struct, frozen=True, array_like=True):
-    """From a worker to the recorder: requests and tokens by name in a minute, and the charges since the last report."""
+    """From a worker to the recorder: requests and tokens by name in a minute."""
 
     window: int
     use: dict[str, tuple[int, int]]
-    charges: list[Charge] = []
+
+
+class Bill(msgspec.Struct, frozen=True, array_like=True):
+    """From a worker to the recorder: one charge, numbered by its worker so that it is booked once.
+
+    `reserved_nano_usd` is what the worker holds in the spend ledger for it until it is booked.
+    """
+
+    worker: str
+    number: int
+    at_ms: int
+    charge: Charge
+    reserved_nano_usd: int = 0
 
 
 class UsageTotals(msgspec.Struct, frozen=True, array_like=True):

@@ -27,7 +27,7 @@ from freehold.errors import ConfigError, EngineError, PortInUseError
 from freehold.gateway.child_process import ChildProcess
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, to_json
 from freehold.gateway.http.certificate import check_certificate
-from freehold.gateway.telemetry.meters import Meters, meters_file
+from freehold.gateway.telemetry.meters import Meters, has_meters
 from freehold.gateway.telemetry.request_log import check_otel, log_as_json
 from freehold.types.endpoint import Endpoint
 
@@ -147,7 +147,7 @@ def _came_up(workers: Sequence[ChildProcess], run_folder: Path) -> bool:
     """Wait until all have written their first numbers, which they do once they take connections."""
     deadline = time.monotonic() + _UP_WITHIN_S
     while time.monotonic() < deadline:
-        if all(meters_file(run_folder, worker.process_id).exists() for worker in workers):
+        if all(has_meters(run_folder, worker.process_id) for worker in workers):
             return True
         time.sleep(0.05)
     log.warning("the new workers did not start; the old ones keep serving")

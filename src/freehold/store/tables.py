@@ -112,6 +112,14 @@ spending = Table(
     Column("nano_usd", BigInteger, nullable=False),
 )
 
+bill_marks = Table(
+    "bill_marks",
+    metadata,
+    Column("worker", String, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
 leases = Table(
     "leases",
     metadata,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from typing import NamedTuple
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from freehold.store.database import Database
-from freehold.store.tables import spending, usage_windows
+from freehold.store.tables import bill_marks, spending, to_micros, usage_windows
 
 _NANO = Decimal(10) ** 9
+# A worker that was killed may leave bills in its spool; after this long its last number is forgotten.
+_MARKS_KEPT = timedelta(days=400)
 
 
 class Use(NamedTuple):
@@ -47,24 +50,63 @@ class Spent(NamedTuple):
     month_usd: Decimal
 
 
-def add_spending(database: Database, day: str, more: Mapping[str, Decimal]) -> dict[str, Spent]:
-    """Add dollars to a day (UTC, ``2026-03-01``); returns what each name has spent on it and in its month.
+class BilledCost(NamedTuple):
+    """Dollars to book on a day (UTC, ``2026-03-01``) to some names. A worker numbers its bills from 1, in order."""
+
+    worker: str
+    number: int
+    day: str
+    names: Sequence[str]
+    usd: Decimal
+
+
+def book(database: Database, bills: Iterable[BilledCost], *, at: datetime) -> list[BilledCost]:
+    """Book each bill once, however often it is sent; all of them or, on an error, none. Returns those that were new.
 
     Kept in billionths of a dollar, rounded up: a database has no exact decimals everywhere, and a cap must not
     be passed by what was rounded away.
     """
-    table, month = spending, day[:7]
+    marks = bill_marks
+    new: list[BilledCost] = []
+    more: dict[tuple[str, str], int] = {}
     with database.writing() as connection:
-        for name, dollars in more.items():
-            nano = int((dollars * _NANO).to_integral_value(ROUND_CEILING))
-            changed = connection.execute(
-                update(table)
-                .where(table.c.name == name, table.c.day == day)
-                .values(nano_usd=table.c.nano_usd + nano)
-            )
-            if changed.rowcount == 0:
-                connection.execute(insert(table).values(name=name, day=day, nano_usd=nano))
-    return spent(database, day, month)
+        last: dict[str, int] = {}
+        known: dict[str, int] = {}
+        for bill in bills:
+            if bill.worker not in last:
+                row = connection.execute(
+                    select(marks.c.number).where(marks.c.worker == bill.worker)
+                ).one_or_none()
+                last[bill.worker] = 0 if row is None else row.number
+                if row is not None:
+                    known[bill.worker] = row.number
+            if bill.number <= last[bill.worker]:
+                continue
+            last[bill.worker] = bill.number
+            new.append(bill)
+            nano = int((bill.usd * _NANO).to_integral_value(ROUND_CEILING))
+            for name in bill.names:
+                more[name, bill.day] = more.get((name, bill.day), 0) + nano
+        for (name, day), nano in sorted(more.items()):
+            _add_nano(connection, name, day, nano)
+        for worker, number in sorted(last.items()):
+            if worker in known:
+                change = update(marks).where(marks.c.worker == worker)
+                connection.execute(change.values(number=number, at=to_micros(at)))
+            else:
+                connection.execute(insert(marks).values(worker=worker, number=number, at=to_micros(at)))
+        if new:
+            connection.execute(delete(marks).where(marks.c.at < to_micros(at - _MARKS_KEPT)))
+    return new
+
+
+def _add_nano(connection: Connection, name: str, day: str, nano: int) -> None:
+    table = spending
+    changed = connection.execute(
+        update(table).where(table.c.name == name, table.c.day == day).values(nano_usd=table.c.nano_usd + nano)
+    )
+    if changed.rowcount == 0:
+        connection.execute(insert(table).values(name=name, day=day, nano_usd=nano))
 
 
 def spent(database: Database, day: str, month: str) -> dict[str, Spent]:

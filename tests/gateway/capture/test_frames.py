@@ -29,5 +29,5 @@ def test_a_message_of_one_byte_at_a_time():
 
 
 def test_an_acknowledgement_says_what_and_how_many():
-    ((tag, payload),) = FrameReader().feed(ack(USE, 70_000))
-    assert tag == ACK and ack_counts(payload) == (USE, 70_000)
+    ((tag, payload),) = FrameReader().feed(ack(USE, 70_000, 2))
+    assert tag == ACK and ack_counts(payload) == (USE, 2, 70_000)

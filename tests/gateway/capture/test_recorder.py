@@ -10,6 +10,7 @@ from freehold.datasets import building
 from freehold.gateway.capture import traces as making
 from freehold.gateway.capture.recorder import Recorder, _decode
 from freehold.gateway.capture.redaction import redact, redactor_of
+from freehold.gateway.capture.spool import OUTCOMES
 from freehold.gateway.config import GatewayConfig
 from freehold.privacy.library import LIBRARY
 from freehold.store import open_store
@@ -103,8 +104,9 @@ def test_a_trace_whose_redaction_fails_is_lost_never_written(tmp_path):
         recorder._redactor = broken
         batch = [msgspec.msgpack.encode(captured(text)) for text in ("fine", "boom")]
         assert _decode(batch[0]).model == "m"
-        assert [one.request["messages"][0]["content"] for one in recorder._traces(batch)] == ["fine"]
-        assert recorder._meters.counters["freehold_traces_lost", ("redaction",)] == 1
+        traces, outcomes = recorder._traces(batch)
+        assert [one.request["messages"][0]["content"] for one in traces] == ["fine"]
+        assert [OUTCOMES[code] for code in outcomes] == ["stored", "redaction"]
 
     asyncio.run(run())
 

@@ -10,7 +10,7 @@ from freehold.errors import ConfigError, UsageError
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.keys import hash_of
 from freehold.store import default_url, open_store
-from freehold.store.usage import add_spending
+from freehold.store.usage import BilledCost, book
 from freehold.types.config import PriceConfig
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import ApiKey, Limits, Route, Target
@@ -70,7 +70,7 @@ def test_a_name_may_be_used_again_after_revoking(tmp_path):
         second = keys.add(store, "app", limits=Limits(), who="bob", at=AT)
         kept = store.get(ApiKey, "app")
         assert kept.hash == hash_of(second.secret) != hash_of(first.secret) and kept.made_by == "bob"
-        add_spending(store.database, "2026-03-01", {"key:app": Decimal("1.25")})
+        book(store.database, [BilledCost("w", 1, "2026-03-01", ["key:app"], Decimal("1.25"))], at=AT)
         assert keys.listed(store, at=AT)[0].spent_day_usd == Decimal("1.25")
 
 

@@ -6,9 +6,10 @@ import struct
 
 FRAME = struct.Struct(">IB")
 TAG_AT = 4
-TRACE, USE, TABLE, TOTALS, ACK = 1, 2, 3, 4, 5
-# Tag and count of the messages that are acknowledged, in the order they were sent.
-_ACK = struct.Struct(">BI")
+# A spool file keeps other bits next to the tag: no tag may be above 7.
+TRACE, USE, TABLE, TOTALS, ACK, CHARGE, PRICE = 1, 2, 3, 4, 5, 6, 7
+# Tag, outcome and count of the messages that are acknowledged, in the order they were sent.
+_ACK = struct.Struct(">BBI")
 
 
 def frame(tag: int, payload: bytes) -> bytes:
@@ -16,15 +17,18 @@ def frame(tag: int, payload: bytes) -> bytes:
     return FRAME.pack(len(payload), tag) + payload
 
 
-def ack(tag: int, count: int) -> bytes:
-    """The recorder acknowledges `count` more messages of a kind: they need not be sent again."""
-    return frame(ACK, _ACK.pack(tag, count))
+def ack(tag: int, count: int, outcome: int = 0) -> bytes:
+    """The recorder acknowledges `count` more messages of a kind: they need not be sent again.
+
+    For traces `outcome` says what became of them, see `spool.OUTCOMES`.
+    """
+    return frame(ACK, _ACK.pack(tag, outcome, count))
 
 
-def ack_counts(payload: bytes) -> tuple[int, int]:
-    """The tag and the number of messages that an acknowledgement is about."""
-    tag, count = _ACK.unpack(payload)
-    return tag, count
+def ack_counts(payload: bytes) -> tuple[int, int, int]:
+    """The tag, the outcome and the number of messages that an acknowledgement is about."""
+    tag, outcome, count = _ACK.unpack(payload)
+    return tag, outcome, count
 
 
 class FrameReader:

@@ -3,7 +3,8 @@
 Workers never touch the database. They send raw bytes over a Unix socket; here streams are put together,
 people's data replaced, bodies compressed, rows written. When the store is locked, full or gone, traces wait
 in a bounded queue, then are counted as lost; traffic is not affected. Workers hold what they sent until it is
-written or counted, so a recorder that is killed loses nothing.
+written or counted, so a recorder that is killed loses nothing; what a worker held that was killed is drained from its
+spool. When the gateway stops while the store cannot be written to, the rest stays there for the next start.
 
 Run as ``python -m freehold.gateway.capture.recorder RUN_FOLDER`` with the configuration on stdin. It ends when stdin
 is closed, which is also what happens when the gateway's main process dies.
@@ -19,30 +20,31 @@ import socket
 import sys
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import cast
 
 import msgspec
 
 from freehold.errors import StorageError
-from freehold.gateway.capture.frames import TABLE, TOTALS, TRACE, USE, FrameReader, ack, frame
+from freehold.gateway.capture.billing import Billing, MessageSource
+from freehold.gateway.capture.frames import CHARGE, TABLE, TOTALS, TRACE, USE, FrameReader, ack, frame
+from freehold.gateway.capture.leftovers import DeadSpool, find_dead_spool
 from freehold.gateway.capture.redaction import Redactor, redactor_of
 from freehold.gateway.capture.retention import Retention
+from freehold.gateway.capture.spool import OUTCOMES, store_digest
 from freehold.gateway.capture.traces import to_trace
 from freehold.gateway.child_process import freeze_heap, read_config, run_on_fast_loop
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.heartbeat import Heartbeat
 from freehold.gateway.limits.limiter import WINDOW_S
 from freehold.gateway.messages import CapturedExchange, TableMessage, UsageReport, UsageTotals
-from freehold.gateway.spending import Charge, usd_of
 from freehold.gateway.telemetry.meters import Meters
 from freehold.gateway.telemetry.request_log import log_as_json
 from freehold.store import Store, leases, open_store
 from freehold.store.database import ChangeWatch
-from freehold.store.usage import Use, add_spending, add_use, spent
+from freehold.store.usage import Use, add_use, spent
 from freehold.types.route import ApiKey
 from freehold.types.trace import Trace
 
@@ -52,10 +54,12 @@ BATCH, BATCH_BYTES = 500, 2 * 1024 * 1024
 WRITE_EVERY_S = 0.15
 POLL_EVERY_S = 0.14
 NUMBERS_EVERY_S = 0.5
+LEFTOVERS_EVERY_S = 1.0
 RETENTION_EVERY_S = 60.0
 ALIVE_S = 5.0
 _decode_report = msgspec.msgpack.Decoder(UsageReport).decode
 _decode = msgspec.msgpack.Decoder(CapturedExchange).decode
+_STORED, _STORE, _REDACTION, _UNREADABLE = range(len(OUTCOMES))
 
 
 class WorkerConnection(asyncio.Protocol):
@@ -73,13 +77,15 @@ class WorkerConnection(asyncio.Protocol):
         for tag, payload in self._reader.feed(data):
             if tag == TRACE:
                 self._recorder.enqueue(self, payload)
+            elif tag == CHARGE:
+                self._recorder.billing.add(self, payload)
             elif tag == USE:
-                self._recorder.add_usage(self, payload)
+                self._recorder.add_usage(payload)
 
-    def acknowledge(self, tag: int, count: int) -> None:
+    def acknowledge(self, tag: int, outcome: int, count: int) -> None:
         """Say that `count` more of what this worker sent are done with."""
         if not self.transport.is_closing():
-            self.transport.write(ack(tag, count))
+            self.transport.write(ack(tag, count, outcome))
 
     def connection_lost(self, error: Exception | None) -> None:
         self._recorder.disconnected(self)
@@ -93,21 +99,22 @@ class Recorder:
         self._config = config
         self._run_folder = run_folder
         self._store_url = config.store_url
-        self._queue: deque[tuple[WorkerConnection, bytes]] = deque()
+        self._store_digest = store_digest(config.store_url)
+        self._queue: deque[tuple[MessageSource, bytes]] = deque()
         self._workers: set[WorkerConnection] = set()
         self._paused = False
         self._meters = Meters()
+        self.billing = Billing(config, self._meters)
+        self._spools = config.spool_in(run_folder)
+        self._dead: DeadSpool | None = None
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._table: bytes | None = None
         self._window = 0
         self._use: dict[str, Use] = {}
-        self._reports: Counter[WorkerConnection] = Counter()
         self._use_lock = threading.Lock()
         self._limits_used = False
         self._redactor: Redactor | None = None
-        self._charges: list[Charge] = []
-        self._unpriced: dict[str, str] = {}
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._retention = Retention(config.retention_days, config.retention_bytes)
         self._loop = asyncio.get_running_loop()
@@ -130,20 +137,15 @@ class Recorder:
             for worker in self._workers:
                 worker.transport.pause_reading()
 
-    def add_usage(self, worker: WorkerConnection, payload: bytes) -> None:
+    def add_usage(self, payload: bytes) -> None:
         report = _decode_report(payload)
         with self._use_lock:
-            self._reports[worker] += 1
-            self._charges.extend(report.charges)
+            self._limits_used = True
             if report.window != self._window:
                 self._window, self._use = report.window, {}
             for name, (requests, tokens) in report.use.items():
                 old = self._use.get(name, Use(0, 0))
                 self._use[name] = Use(old.requests + requests, old.tokens + tokens)
-
-    def _acknowledge(self, tag: int, done: Counter[WorkerConnection]) -> None:
-        for worker, count in done.items():
-            worker.acknowledge(tag, count)
 
     def _broadcast(self, tag: int, payload: bytes) -> None:
         for worker in self._workers:
@@ -170,7 +172,7 @@ class Recorder:
         store: Store | None = None
         watch: ChangeWatch | None = None
         revision: tuple[int, int] | None = None
-        next_poll = next_sweep = next_numbers = 0.0
+        next_poll = next_sweep = next_numbers = next_look = 0.0
         while True:
             stopping = self._stopping.is_set()
             try:
@@ -184,7 +186,13 @@ class Recorder:
                     if watch.has_news():
                         revision = self._poll(store, revision)
                     self._share_usage(store)
+                if stopping or now >= next_look:
+                    next_look = now + LEFTOVERS_EVERY_S
+                    self._drain_leftovers()
                 self._write(store)
+                if stopping:
+                    self._share_usage(store)
+                    self._drain_leftovers()
                 if now >= next_sweep:
                     next_sweep = now + RETENTION_EVERY_S
                     self._retention.sweep(store)
@@ -201,6 +209,8 @@ class Recorder:
                 with contextlib.suppress(OSError):
                     self._meters.write(self._run_folder)
             if stopping:
+                if self._queue:
+                    log.warning("%d traces stay in %s until the next start", len(self._queue), self._spools)
                 break
             self._wake.wait(WRITE_EVERY_S)
         if watch is not None:
@@ -222,78 +232,80 @@ class Recorder:
 
     def _share_usage(self, store: Store) -> None:
         """Add this gateway's use to the store's, and report to the workers what all gateways used."""
-        with self._use_lock:
-            use, self._use = self._use, {}
-            charges, self._charges = self._charges, []
-            reports, self._reports = self._reports, Counter()
-        self._limits_used = self._limits_used or bool(reports)
+        now = datetime.now(UTC)
+        done = self.billing.book(store, at=now)
+        self._limits_used = self._limits_used or bool(done)
         if not self._limits_used:
             return
-        now = datetime.now(UTC)
+        with self._use_lock:
+            use, self._use = self._use, {}
         day = now.strftime("%Y-%m-%d")
         window = self._window if use else int(time.time() // WINDOW_S)
-        try:
-            totals = add_use(store.database, window, use)
-            more = self._usd(charges, now)
-            spending = (
-                add_spending(store.database, day, more) if more else spent(store.database, day, day[:7])
-            )
-        except StorageError:
-            with self._use_lock:
-                # UsageReport again once the store is back: money that was spent must not be forgotten.
-                self._charges = [*charges, *self._charges]
-                self._reports += reports
-            raise
-        if reports:
-            self._loop.call_soon_threadsafe(self._acknowledge, USE, reports)
+        totals = add_use(store.database, window, use)
+        spending = spent(store.database, day, day[:7])
         owners = leases.alive(store.database, "gateway", self._owner, at=now, seconds=ALIVE_S)
         message = UsageTotals(
             use=[(name, window, *used) for (name, window), used in totals.items()],
             day=day,
             spent=[(name, *usd) for name, usd in spending.items()],
-            unpriced=self._unpriced,
+            unpriced=self.billing.unpriced,
             gateways=len(owners),
             rank=owners.index(self._owner),
         )
         self._loop.call_soon_threadsafe(self._broadcast, TOTALS, msgspec.msgpack.encode(message))
+        # After the totals: a worker gives up its reservation when it knows what all have spent.
+        self._acknowledge(CHARGE, [(source, 0) for source in done])
 
-    def _usd(self, charges: list[Charge], now: datetime) -> dict[str, Decimal]:
-        """What charges come to, by name. Where a price is unknown, names with a cap let nothing more through."""
-        more: dict[str, Decimal] = {}
-        for charge in charges:
-            cost = usd_of(charge, self._config, at=now)
-            if charge.estimated:
-                self._meters.count("freehold_bills", "estimated")
-            if cost is None:
-                self._meters.count("freehold_bills", "unpriced")
-                for name in charge.names:
-                    if name not in self._unpriced:
-                        log.warning(
-                            "the price of %s is unknown: the spend cap of %s cannot be kept",
-                            charge.model,
-                            name,
-                        )
-                        self._unpriced[name] = charge.model
+    def _drain_leftovers(self) -> None:
+        """Take over what a worker that was killed left behind, one worker at a time."""
+        if self._dead is not None and self._dead.is_drained:
+            with contextlib.suppress(OSError):
+                self._dead.remove(self._run_folder)
+                self._dead = None
+        while self._dead is None:
+            dead = find_dead_spool(self._spools, self._store_digest)
+            if dead is None:
+                return
+            if dead.is_drained:
+                dead.remove(self._run_folder)
                 continue
-            self._meters.count("freehold_bills", "priced")
-            for name in charge.names:
-                more[name] = more.get(name, Decimal(0)) + cost
-                self._meters.count("freehold_spend_usd", name, by=float(cost))
-        return more
+            log.info("draining %d traces of a worker that is gone", dead.traces)
+            self._dead = dead
+            for payload in dead.messages(CHARGE):
+                self.billing.add(dead, payload)
+            for payload in dead.messages(TRACE):
+                self._queue.append((dead, payload))
 
     def _write(self, store: Store) -> None:
-        while self._queue:
+        """Write what waits, for as long as nothing else is due."""
+        deadline = time.monotonic() + POLL_EVERY_S
+        while self._queue and (self._stopping.is_set() or time.monotonic() < deadline):
             batch = self._batch()
             # One that was sent again may be here already; it counts once.
-            stored = store.add_traces(self._traces(batch))
+            traces, outcomes = self._traces(batch)
+            store.add_traces(traces)
             # Only now are they safe; had the store refused, they would still be in the queue.
-            self._dequeue(len(batch))
-            self._meters.count("freehold_traces_stored", by=stored)
+            self._dequeue(outcomes)
 
-    def _dequeue(self, count: int) -> None:
-        """Done with the oldest `count` of the queue: their workers may forget them."""
-        done = Counter(self._queue.popleft()[0] for _ in range(count))
-        self._loop.call_soon_threadsafe(self._acknowledge, TRACE, done)
+    def _dequeue(self, outcomes: list[int]) -> None:
+        """Done with the oldest of the queue: their workers may forget them, and count what became of them."""
+        self._acknowledge(TRACE, [(self._queue.popleft()[0], outcome) for outcome in outcomes])
+
+    def _acknowledge(self, tag: int, done: list[tuple[MessageSource, int]]) -> None:
+        """Each source gets its acknowledgements in the order it sent the messages, equal ones in one."""
+        runs: dict[MessageSource, list[list[int]]] = {}
+        for source, outcome in done:
+            own = runs.setdefault(source, [])
+            if own and own[-1][0] == outcome:
+                own[-1][1] += 1
+            else:
+                own.append([outcome, 1])
+        for source, counts in runs.items():
+            for outcome, count in counts:
+                if isinstance(source, DeadSpool):
+                    source.acknowledge(tag, outcome, count)
+                else:
+                    self._loop.call_soon_threadsafe(source.acknowledge, tag, outcome, count)
 
     def _batch(self) -> list[bytes]:
         """The next traces to write: few enough to be taken apart in memory at once."""
@@ -308,23 +320,22 @@ class Recorder:
             batch.append(payload)
         return batch
 
-    def _traces(self, batch: list[bytes]) -> list[Trace]:
-        """The traces to write. One that cannot be read, or whose redaction fails, is dropped and counted: nothing is
-        ever written that was not redacted as chosen."""
-        traces = []
+    def _traces(self, batch: list[bytes]) -> tuple[list[Trace], list[int]]:
+        """The traces to write, and the outcome of each message. One that cannot be read, or whose redaction fails, is
+        dropped and counted: nothing is ever written that was not redacted as chosen."""
+        traces, outcomes = [], []
         for payload in batch:
             try:
                 redactor = self._redactor or self._load_redactor()
                 trace = to_trace(_decode(payload), redactor=redactor)
             except Exception:
                 log.exception("a trace could not be redacted and is not kept")
-                self._meters.count("freehold_traces_lost", "redaction")
+                outcomes.append(_REDACTION)
                 continue
-            if trace is None:
-                self._meters.count("freehold_traces_lost", "unreadable")
-            else:
+            outcomes.append(_UNREADABLE if trace is None else _STORED)
+            if trace is not None:
                 traces.append(trace)
-        return traces
+        return traces, outcomes
 
     def _load_redactor(self) -> Redactor | None:
         self._redactor = redactor_of(self._config.capture)
@@ -332,15 +343,11 @@ class Recorder:
 
     def _drop_excess(self, error: StorageError) -> None:
         """While the store is only busy, wait; when it is gone for good, give up the older half."""
-        if error.retryable and not self._stopping.is_set():
+        if error.retryable or self._stopping.is_set() or len(self._queue) < self._config.capture_queue:
             return
-        dropped = len(self._queue) // 2 if len(self._queue) >= self._config.capture_queue else 0
-        if self._stopping.is_set():
-            dropped = len(self._queue)
-        if dropped:
-            log.info("gave up %d traces", dropped)
-            self._dequeue(dropped)
-            self._meters.count("freehold_traces_lost", "store", by=dropped)
+        dropped = len(self._queue) // 2
+        log.info("gave up %d traces", dropped)
+        self._dequeue([_STORE] * dropped)
 
 
 async def record(config: GatewayConfig, run_folder: Path) -> None:

@@ -1,8 +1,9 @@
-"""A worker's side of the recorder: a bounded queue of traces, sent on in batches off the request path.
+"""A worker's side of the recorder: a bounded queue of messages, sent on in batches off the request path.
 
-What was sent is held until the recorder acknowledges it: written, or given up and counted. Nothing is lost when a
-recorder dies; what it had not acknowledged is sent again to the next one. A trace that was written just before is
-recognised by its id and not written twice. Money may then be counted twice, on the side of the cap.
+Each message is written to the worker's spool (`spool`) first and forgotten when the recorder acknowledges it: written
+to the store, or given up and counted. So nothing is lost when a recorder dies, for what it had not acknowledged is sent
+again to the next one, and nothing when the worker dies, for the recorder drains its spool. A trace or a bill that was
+written just before is recognised by its id and not written twice.
 """
 
 from __future__ import annotations
@@ -14,77 +15,111 @@ from typing import cast
 
 import msgspec
 
-from freehold.gateway.capture.frames import ACK, FRAME, TAG_AT, TRACE, USE, FrameReader, ack_counts, frame
+from freehold.gateway.capture.frames import ACK, CHARGE, FRAME, TRACE, FrameReader, ack_counts, frame
+from freehold.gateway.capture.spool import DROPS, Spool, SpoolSegment
 from freehold.gateway.messages import CapturedExchange
 
 FLUSH_EVERY_S = 0.05
 RECONNECT_EVERY_S = 0.5
-# Above this the recorder is behind: what follows waits in the bounded queue here, and then is dropped.
+# Above this the recorder is behind: what follows waits in the spool, and in the end there is no room.
 _IN_FLIGHT_BYTES = 4 * 1024 * 1024
+_QUEUE_FULL, _DISK_FULL = range(len(DROPS))
 _encode_into = msgspec.msgpack.Encoder().encode_into
+Place = tuple[SpoolSegment, int, int]
+"""Where a message stands in the spool: its segment, where it begins, and its size."""
 
 
 class RecorderClient(asyncio.Protocol):
-    """Takes traces without ever waiting; `dropped` counts those there was no room for.
+    """Takes traces without ever waiting, and counts those there was no room for.
 
     `max_items` and `max_bytes` bound what waits to be sent, or was sent and not acknowledged. `on_message` gets what
-    the recorder sends: route tables and usage totals.
+    the recorder sends: route tables and usage totals; `on_charged` is called once for each bill that is in the store.
     """
 
     def __init__(
-        self, path: str, *, max_items: int, max_bytes: int, on_message: Callable[[int, bytes], None]
+        self,
+        path: str,
+        spool: Spool,
+        *,
+        max_items: int,
+        max_bytes: int,
+        on_message: Callable[[int, bytes], None],
+        on_charged: Callable[[], None] = lambda: None,
     ) -> None:
+        self.spool = spool
         self._path = path
         self._max_items = max_items
         self._max_bytes = max_bytes
         self._on_message = on_message
-        self._queue: deque[bytes | bytearray] = deque()
-        self._unacknowledged: dict[int, deque[bytes | bytearray]] = {TRACE: deque(), USE: deque()}
+        self._on_charged = on_charged
+        self._queue: deque[Place] = deque()
+        self._unacknowledged: dict[int, deque[Place]] = {TRACE: deque(), CHARGE: deque()}
         self._bytes = 0
+        self._traces = 0
         self._transport: asyncio.Transport | None = None
         self._reader = FrameReader()
         self._task: asyncio.Task[None] | None = None
-        self.captured = 0
-        self.dropped = 0
+
+    @property
+    def captured(self) -> int:
+        """Traces taken so far; each is stored or lost in the end, or still on its way."""
+        return self._traces + sum(self.spool.settled)
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def offer(self, captured: CapturedExchange) -> bool:
-        """Queue one trace; False when there is no room."""
+        """Keep one trace; False when there is no room. When this returns, the worker may die."""
         size = len(captured.request) + len(captured.response)
-        waiting = len(self._queue) + len(self._unacknowledged[TRACE])
-        if waiting >= self._max_items or self._bytes + size > self._max_bytes:
-            self.dropped += 1
+        if self._traces >= self._max_items or self._bytes + size > self._max_bytes:
+            self.spool.drop(_QUEUE_FULL)
             return False
         # Encoded behind the room for its frame, so that nothing is copied.
         message = bytearray(FRAME.size)
         _encode_into(captured, message, FRAME.size)
         FRAME.pack_into(message, 0, len(message) - FRAME.size, TRACE)
-        self._push(message)
-        self.captured += 1
+        if not self._append(message):
+            self.spool.drop(_DISK_FULL)
+            return False
+        self._traces += 1
         return True
 
-    def send(self, tag: int, payload: bytes) -> None:
-        """Queue another message; there are few of them, so they always find room."""
-        self._push(frame(tag, payload))
+    def charge(self, payload: bytes) -> bool:
+        """Keep one bill; False when there is no space on the disk. When this returns, the worker may die."""
+        return self._append(frame(CHARGE, payload))
 
-    def _push(self, message: bytes | bytearray) -> None:
-        self._queue.append(message)
+    def send(self, tag: int, payload: bytes) -> bool:
+        """Send a message that need not outlive a process, if there is a recorder to take it now."""
+        if self._transport is None or self._transport.get_write_buffer_size() > _IN_FLIGHT_BYTES:
+            return False
+        self._transport.write(frame(tag, payload))
+        return True
+
+    def _append(self, message: bytes | bytearray) -> bool:
+        place = self.spool.append(message)
+        if place is None:
+            return False
+        self._queue.append((*place, len(message)))
         self._bytes += len(message)
+        return True
 
     async def close(self, timeout_s: float = 5.0) -> None:
-        """Send what is queued, then hang up."""
+        """Send what is queued and wait until it is acknowledged, then hang up. What is left stays in the spool."""
         if self._task is not None:
             self._task.cancel()
         deadline = asyncio.get_running_loop().time() + timeout_s
         while self._transport is not None and asyncio.get_running_loop().time() < deadline:
             self._flush()
-            if not self._queue and self._transport.get_write_buffer_size() == 0:
+            if self._bytes == 0:
                 break
             await asyncio.sleep(0.01)
         if self._transport is not None:
             self._transport.close()
+            self._transport = None
+        self._queue.clear()
+        for places in self._unacknowledged.values():
+            places.clear()
+        self.spool.close()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -106,9 +141,11 @@ class RecorderClient(asyncio.Protocol):
         room = _IN_FLIGHT_BYTES - transport.get_write_buffer_size()
         batch = []
         while self._queue and room > 0:
-            message = self._queue.popleft()
-            room -= len(message)
-            self._unacknowledged[message[TAG_AT]].append(message)
+            place = self._queue.popleft()
+            segment, at, size = place
+            room -= size
+            message = segment.data[at : at + size]
+            self._unacknowledged[segment.tag_at(at)].append(place)
             batch.append(message)
         if batch:
             transport.write(b"".join(batch))
@@ -127,13 +164,20 @@ class RecorderClient(asyncio.Protocol):
             else:
                 self._on_message(tag, payload)
 
-    def _acknowledged(self, tag: int, count: int) -> None:
-        messages = self._unacknowledged[tag]
-        for _ in range(min(count, len(messages))):
-            self._bytes -= len(messages.popleft())
+    def _acknowledged(self, tag: int, outcome: int, count: int) -> None:
+        places = self._unacknowledged[tag]
+        for _ in range(min(count, len(places))):
+            segment, at, size = places.popleft()
+            self.spool.done(segment, at, outcome=outcome, counts=tag == TRACE)
+            self._bytes -= size
+            if tag == TRACE:
+                self._traces -= 1
+            else:
+                self._on_charged()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        for messages in self._unacknowledged.values():
-            self._queue.extendleft(reversed(messages))
-            messages.clear()
+        # In the order they were written, whatever their kind: bills are numbered.
+        for places in self._unacknowledged.values():
+            self._queue.extendleft(reversed(places))
+            places.clear()

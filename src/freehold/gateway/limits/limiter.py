@@ -26,8 +26,6 @@ from pathlib import Path
 
 from freehold.gateway.limits.slots import LocalSlots, SharedSlots, Slots
 from freehold.gateway.messages import UsageReport, UsageTotals
-from freehold.gateway.spending import Charge, charge_of
-from freehold.types.endpoint import Endpoint
 from freehold.types.route import Limits
 from freehold.wire.errors import ApiError
 
@@ -90,7 +88,6 @@ class Limiter:
         self._counters: dict[str, RateCounter] = {}
         self._slots: dict[str, Slots] = {}
         self._waiting: dict[str, deque[asyncio.Event]] = {}
-        self._charges: list[Charge] = []
         self._totals = UsageTotals(use=[], day="")
         self._spent: dict[str, tuple[Decimal, Decimal]] = {}
 
@@ -129,12 +126,6 @@ class Limiter:
         for name in names:
             self._counter(name).add(0, tokens, now)
 
-    def add_charge(
-        self, names: Sequence[str], endpoint: Endpoint, model: str, request: bytes, answer: Sequence[bytes]
-    ) -> None:
-        """An answer cost money; what, the recorder works out."""
-        self._charges.append(charge_of(names, endpoint.name, model, endpoint.api, request, answer))
-
     def take_unreported(self) -> UsageReport | None:
         """What was used since the last call, None when nothing was."""
         window = int(time.time() // WINDOW_S)
@@ -142,8 +133,7 @@ class Limiter:
         for name, counter in self._counters.items():
             if counter.window == window and (unreported := counter.take_unreported()) != (0, 0):
                 use[name] = unreported
-        charges, self._charges = self._charges, []
-        return UsageReport(window, use, charges) if use or charges else None
+        return UsageReport(window, use) if use else None
 
     def learn(self, totals: UsageTotals) -> None:
         """What all workers and gateways used and spent."""

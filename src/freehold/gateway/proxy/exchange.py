@@ -49,6 +49,8 @@ class ProxyExchange:
         "first_byte_s",
         "held",
         "id",
+        "is_kept",
+        "keep",
         "key",
         "metered",
         "model",
@@ -97,6 +99,9 @@ class ProxyExchange:
         self.response_started = False
         self.release_limits: Callable[[], None] | None = None
         self.metered: list[str] = []
+        self.is_kept = False
+        self.keep: Callable[[], None] = _nothing
+        """Hand the answer to the recorder; to be called once it is whole, before its last byte goes to the client."""
 
     @property
     def route_name(self) -> str:
@@ -215,3 +220,7 @@ class ProxyExchange:
             key=None if self.key is None else self.key.name,
             traceparent=traceparent,
         )
+
+
+def _nothing() -> None:
+    """An exchange that is not handed on."""

@@ -7,6 +7,7 @@ name and fields an endpoint wants added are spliced in, and usage is requested w
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import logging
 import time
@@ -24,6 +25,7 @@ from freehold.gateway.proxy.routing import decide
 from freehold.gateway.proxy.shadow import Shadows
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import ApiRoute
+from freehold.gateway.spending import charge_of
 from freehold.types.route import Limits
 from freehold.wire import openai
 from freehold.wire.errors import ApiError, HttpReply
@@ -35,6 +37,7 @@ _NO_LIMITS = Limits()
 async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, request: Request) -> None:
     """Answer one request for a model, whatever happens."""
     exchange = ProxyExchange(api_route, state.memory)
+    exchange.keep = functools.partial(_keep, state, exchange)
     state.meters.in_flight += 1
     request.cancel_on_disconnect = True
     try:
@@ -184,7 +187,7 @@ def send_reply(request: Request, reply: HttpReply) -> None:
 
 
 def _finish(state: WorkerState, shadows: Shadows, exchange: ProxyExchange) -> None:
-    """Count, and hand the exchange to the recorder. The client has its answer by now."""
+    """Count, and hand on what is not yet kept. The client has its answer by now, all but the end of a stream."""
     endpoint = exchange.answered_by
     if endpoint is None:
         return
@@ -194,13 +197,32 @@ def _finish(state: WorkerState, shadows: Shadows, exchange: ProxyExchange) -> No
     if exchange.first_byte_s is not None:
         meters.observe("freehold_first_byte_seconds", exchange.first_byte_s - exchange.started_s, route, arm)
     meters.observe("freehold_request_seconds", time.perf_counter() - exchange.started_s, route, arm)
+    _keep(state, exchange)
+    if exchange.decision is not None and exchange.decision.shadow is not None:
+        shadows.mirror(exchange, exchange.decision.shadow)
+
+
+def _keep(state: WorkerState, exchange: ProxyExchange) -> None:
+    """Hand what was answered, and what it cost, to the recorder: once, before the client has the last byte of it.
+
+    A worker that is killed later has answered nothing that is not kept.
+    """
+    if exchange.is_kept or exchange.answered_by is None:
+        return
+    exchange.is_kept = True
     if exchange.metered:
         state.limiter.add_tokens(exchange.metered, exchange.tokens())
+        endpoint = exchange.answered_by
         if state.config.charges(endpoint.name):
-            state.limiter.add_charge(
-                exchange.metered, endpoint, exchange.upstream_model, exchange.body, exchange.chunks
+            state.bill(
+                charge_of(
+                    exchange.metered,
+                    endpoint.name,
+                    exchange.upstream_model,
+                    endpoint.api,
+                    exchange.body,
+                    exchange.chunks,
+                )
             )
     if state.recorder is not None and (captured := exchange.captured()) is not None:
         state.recorder.offer(captured)
-    if exchange.decision is not None and exchange.decision.shadow is not None:
-        shadows.mirror(exchange, exchange.decision.shadow)

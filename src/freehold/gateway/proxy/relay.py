@@ -16,6 +16,14 @@ from freehold.wire.errors import ApiError, cut_off
 from freehold.wire.sse import UsageFilter
 
 _BUFFERED_BYTES_MAX = 1024 * 1024
+# How streams end: clients take an answer for whole when they have read this, not when the connection says so.
+_LAST_EVENTS = (
+    b"data: [DONE]\n\n",
+    b"data:[DONE]\n\n",
+    b"data: [DONE]\r\n\r\n",
+    b'"message_stop"}\n\n',
+    b'"message_stop" }\n\n',
+)
 REQUEST_HEADER = "x-freehold-request-id"
 _TRACE_HEADER = "x-freehold-trace-id"
 Headers = list[tuple[str, str]]
@@ -82,6 +90,7 @@ async def send_buffered(
         except UNREADABLE:
             raise unreadable_answer() from None
     exchange.response_started = True
+    exchange.keep()
     request.respond(response.status, headers, data)
 
 
@@ -129,6 +138,7 @@ async def _send_complete(
             _, (data,) = await reader.do("answer", form, data, exchange.asked)
         headers = [(name, value) for name, value in headers if name != "content-length"]
     exchange.response_started = True
+    exchange.keep()
     request.respond(response.status, headers, data)
 
 
@@ -141,7 +151,7 @@ async def _stream(
 ) -> None:
     exchange.response_started = True
     request.start_response(response.status, headers)
-    sink = ClientSink(exchange, stream_filter, request)
+    sink = ClientSink(exchange, stream_filter, request, response.header("content-length"))
     try:
         await response.relay(sink)
         if stream_filter is not None and exchange.completeness == "complete":
@@ -157,15 +167,20 @@ async def _stream(
 class ClientSink:
     """Takes the chunks of an upstream's response: recorded for the trace, translated, sent to the client."""
 
-    __slots__ = ("_exchange", "_recording", "_request", "_stream_filter", "drain")
+    __slots__ = ("_exchange", "_length", "_recording", "_request", "_stream_filter", "drain")
 
     def __init__(
-        self, exchange: ProxyExchange, stream_filter: StreamTranslation | None, request: Request
+        self,
+        exchange: ProxyExchange,
+        stream_filter: StreamTranslation | None,
+        request: Request,
+        length: str | None,
     ) -> None:
         self._exchange = exchange
         self._stream_filter = stream_filter
         self._request = request
         self._recording = exchange.capturing or bool(exchange.metered)
+        self._length = None if length is None else int(length)
         self.drain = request.drain
 
     @property
@@ -179,6 +194,8 @@ class ClientSink:
         if self._recording:
             for chunk in chunks:
                 exchange.add_chunk(chunk)
+            if chunks[-1].endswith(_LAST_EVENTS) or exchange.chunk_bytes == self._length:
+                exchange.keep()
         if self._stream_filter is not None:
             chunks = _all_translated(exchange, self._stream_filter, chunks)
         self._request.send(chunks)

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import random
 import time
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,16 +14,18 @@ import msgspec
 
 from freehold.gateway.capture.frames import TABLE, TOTALS
 from freehold.gateway.capture.recorder_client import RecorderClient
+from freehold.gateway.capture.spool import DROPS, OUTCOMES, Spool, store_digest
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.circuit_breaker import CircuitBreaker
 from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.upstreams import Upstreams
 from freehold.gateway.limits.keys import KeyRing
 from freehold.gateway.limits.limiter import Limiter
-from freehold.gateway.messages import TableMessage, UsageTotals
+from freehold.gateway.messages import Bill, TableMessage, UsageTotals
 from freehold.gateway.proxy.checker import AnswerChecker
 from freehold.gateway.proxy.reading import BodyReader
 from freehold.gateway.proxy.routing import RouteTable
+from freehold.gateway.spending import Charge
 from freehold.gateway.telemetry.meters import Meters
 from freehold.gateway.telemetry.request_log import Exporter, LogExporter, Reporter, SpanExporter
 from freehold.types.route import Route
@@ -55,8 +58,15 @@ class WorkerState:
         self.limiter.share(run_folder)
         self.recorder: RecorderClient | None = None
         if config.store_url is not None:
+            spool = Spool(
+                config.spool_in(run_folder),
+                store_digest(config.store_url),
+                max_bytes=config.capture_queue_bytes,
+            )
+            self.meters.owner = spool.id
             self.recorder = RecorderClient(
                 str(run_folder / "recorder.sock"),
+                spool,
                 max_items=config.capture_queue,
                 max_bytes=config.capture_queue_bytes,
                 on_message=self._on_message,
@@ -65,6 +75,8 @@ class WorkerState:
         if config.otel:
             exporters.append(SpanExporter())
         self.reporter = Reporter(exporters) if exporters else None
+        self._bills = 0
+        self._unkept: deque[bytes] = deque()
         self.draw = random.Random().random
         self._foreign_hosts: set[str] = set()
         self._breakers: dict[str, CircuitBreaker] = {}
@@ -101,8 +113,13 @@ class WorkerState:
     def write_meters(self) -> None:
         """Leave this worker's numbers in the run folder."""
         if self.recorder is not None:
+            spool = self.recorder.spool
             self.meters.set("freehold_traces_captured", self.recorder.captured)
-            self.meters.set("freehold_traces_dropped", self.recorder.dropped)
+            self.meters.set("freehold_traces_stored", spool.settled[0])
+            for why, count in zip(OUTCOMES[1:], spool.settled[1:], strict=True):
+                self.meters.set("freehold_traces_lost", count, why)
+            for why, count in zip(DROPS, spool.dropped, strict=True):
+                self.meters.set("freehold_traces_dropped", count, why)
         if self.reporter is not None:
             self.meters.set("freehold_requests_untold", self.reporter.dropped)
         self.meters.held_bytes = self.memory.used_bytes
@@ -110,6 +127,20 @@ class WorkerState:
         # A full disk must not stop traffic; the numbers are simply older then.
         with contextlib.suppress(OSError):
             self.meters.write(self.run_folder)
+
+    def bill(self, charge: Charge) -> None:
+        """Keep what an answer cost; when this returns, the worker may die."""
+        if self.recorder is None:
+            return
+        self._bills += 1
+        bill = Bill(self.recorder.spool.id, self._bills, int(time.time() * 1000), charge)
+        self._unkept.append(msgspec.msgpack.encode(bill))
+        self.keep_bills()
+
+    def keep_bills(self) -> None:
+        """Write bills to the spool; while the disk is full they wait in memory, for money must not be forgotten."""
+        while self.recorder is not None and self._unkept and self.recorder.charge(self._unkept[0]):
+            self._unkept.popleft()
 
     def _on_message(self, tag: int, payload: bytes) -> None:
         """Take over what the recorder sends: what all gateways used of limits, or routes and keys."""

@@ -2,13 +2,16 @@
 
 Each worker writes its numbers to a file of its own in the gateway's run folder once a second; whichever
 worker is asked for ``/metrics`` adds the files up. The file of a worker that was replaced stays, so
-counters never run backwards while the gateway runs.
+counters never run backwards while the gateway runs. What a worker counted of traces is exact even if it was killed:
+the recorder takes it from the worker's spool (`settle_counters`).
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 from bisect import bisect_left
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -36,7 +39,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "freehold_requests_untold": ("Requests left out of the log or of OpenTelemetry", ()),
     "freehold_traces_captured": ("Traces handed to the recorder", ()),
-    "freehold_traces_dropped": ("Traces dropped because the queue was full", ()),
+    "freehold_traces_dropped": ("Traces there was no room for: in the queue, on the disk", ("why",)),
     "freehold_traces_stored": ("Traces written to the store", ()),
     "freehold_traces_lost": ("Traces the store did not take", ("why",)),
 }
@@ -63,9 +66,11 @@ class Snapshot(msgspec.Struct):
 class Meters:
     """The numbers of this process."""
 
-    __slots__ = ("_histograms", "counters", "held_bytes", "in_flight")
+    __slots__ = ("_histograms", "counters", "held_bytes", "in_flight", "owner")
 
-    def __init__(self) -> None:
+    def __init__(self, owner: str = "") -> None:
+        # Process ids are given again: a file's name must be of one process only.
+        self.owner = owner or secrets.token_hex(8)
         self.counters: dict[tuple[str, Labels], float] = {}
         self._histograms: dict[tuple[str, Labels], list[float]] = {}
         self.in_flight = 0
@@ -75,9 +80,9 @@ class Meters:
         key = (name, labels)
         self.counters[key] = self.counters.get(key, 0) + by
 
-    def set(self, name: str, value: float) -> None:
+    def set(self, name: str, value: float, *labels: str) -> None:
         """Take over a counter that is kept elsewhere."""
-        self.counters[name, ()] = value
+        self.counters[name, labels] = value
 
     def observe(self, name: str, seconds: float, *labels: str) -> None:
         key = (name, labels)
@@ -104,12 +109,28 @@ class Meters:
 
     def write(self, folder: Path) -> None:
         """Leave this process's numbers where the others find them."""
-        files.write(meters_file(folder, os.getpid()), msgspec.msgpack.encode(self.snapshot()))
+        path = folder / f"meters-{os.getpid()}-{self.owner}.msgpack"
+        files.write(path, msgspec.msgpack.encode(self.snapshot()))
 
 
-def meters_file(folder: Path, process_id: int) -> Path:
-    """Where a process leaves its numbers."""
-    return folder / f"meters-{process_id}.msgpack"
+def has_meters(folder: Path, process_id: int) -> bool:
+    """Whether a process has left its numbers."""
+    return next(folder.glob(f"meters-{process_id}-*.msgpack"), None) is not None
+
+
+def settle_counters(folder: Path, owner: str, counters: Mapping[tuple[str, Labels], float]) -> None:
+    """Set counters of a process that is gone: it may have counted on after it wrote them last. Raises `OSError`."""
+    path = next(folder.glob(f"meters-*-{owner}.msgpack"), folder / f"meters-0-{owner}.msgpack")
+    snapshot = Snapshot()
+    if path.exists():
+        snapshot = msgspec.msgpack.decode(path.read_bytes(), type=Snapshot)
+        snapshot.gauges = {}
+    for name in {name for name, _ in counters}:
+        snapshot.counters.pop(name, None)
+    for (name, labels), value in counters.items():
+        if value:
+            snapshot.counters.setdefault(name, []).append((labels, value))
+    files.write(path, msgspec.msgpack.encode(snapshot))
 
 
 def read_all(folder: Path) -> list[Snapshot]:
@@ -117,7 +138,8 @@ def read_all(folder: Path) -> list[Snapshot]:
     snapshots = []
     for path in sorted(folder.glob("meters-*.msgpack")):
         taken = msgspec.msgpack.decode(path.read_bytes(), type=Snapshot)
-        if not _is_alive(int(path.stem.partition("-")[2])):
+        process_id = int(path.stem.split("-")[1])
+        if process_id == 0 or not _is_alive(process_id):
             taken.gauges = {}
         snapshots.append(taken)
     return snapshots

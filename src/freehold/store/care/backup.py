@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, func, insert, select, text
 
 from freehold import files
 from freehold.errors import StoreError, UsageError
@@ -115,9 +115,11 @@ def copy_all(source: Connection, target: Connection, tell: Tell) -> int:
         if target.dialect.name == "postgresql" and "seq" in table.c and table.c.seq.primary_key:
             # Rows came with their places; the next one must get a later place.
             target.execute(
-                text(
-                    f"SELECT setval(pg_get_serial_sequence('{table.name}', 'seq'), "
-                    f"coalesce((SELECT max(seq) FROM {table.name}), 1))"
+                select(
+                    func.setval(
+                        func.pg_get_serial_sequence(table.name, "seq"),
+                        func.coalesce(select(func.max(table.c.seq)).scalar_subquery(), 1),
+                    )
                 )
             )
     return done

@@ -128,6 +128,7 @@ def up(
         tls=listening.tls or _tls_of(project),
         hosts=config.serve.hosts,
         store_url=project.store_url,
+        spool_folder=str((project.state / "spool").absolute()),
         capture=capture or config.capture.mode,
         capture_queue=project.settings.capture_queue,
         body_memory_bytes=round(project.settings.body_memory_mib * MIB),

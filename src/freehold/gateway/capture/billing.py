@@ -1,0 +1,91 @@
+"""The recorder's side of money: bills of workers become dollars in the store, each booked once."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from freehold.gateway.config import GatewayConfig
+from freehold.gateway.messages import Bill
+from freehold.gateway.spending import usd_of
+from freehold.gateway.telemetry.meters import Meters
+from freehold.store import Store
+from freehold.store.usage import BilledCost, book
+
+log = logging.getLogger("freehold.gateway.recorder")
+_BATCH = 1000
+_decode = msgspec.msgpack.Decoder(Bill).decode
+
+
+class MessageSource(Protocol):
+    """Where a message came from, and is acknowledged to: a worker, or the spool of one that is gone."""
+
+    def acknowledge(self, tag: int, outcome: int, count: int) -> None:
+        """Done with the oldest `count` of a kind."""
+
+
+class Billing:
+    """Bills that wait to be booked. `add` may be called from another thread than the rest."""
+
+    def __init__(self, config: GatewayConfig, meters: Meters) -> None:
+        self._config = config
+        self._meters = meters
+        self._bills: deque[tuple[MessageSource, bytes]] = deque()
+        self.unpriced: dict[str, str] = {}
+        """Names with charges of an unknown price, and the model's name."""
+
+    def add(self, source: MessageSource, payload: bytes) -> None:
+        self._bills.append((source, payload))
+
+    def book(self, store: Store, *, at: datetime) -> list[MessageSource]:
+        """Book what waits; the sources of all that is done with. Raises `StorageError`, and then nothing is lost."""
+        done: list[MessageSource] = []
+        while self._bills:
+            batch = [self._bills[index] for index in range(min(_BATCH, len(self._bills)))]
+            costs, charges = [], []
+            for _, payload in batch:
+                bill = _read(payload)
+                if bill is None:
+                    self._meters.count("freehold_bills", "unreadable")
+                    continue
+                usd = usd_of(bill.charge, self._config, at=at)
+                day = datetime.fromtimestamp(bill.at_ms / 1000, UTC).strftime("%Y-%m-%d")
+                cost = BilledCost(bill.worker, bill.number, day, bill.charge.names, usd or Decimal(0))
+                costs.append(cost)
+                charges.append((cost, bill, usd))
+            new = {id(cost) for cost in book(store.database, costs, at=at)}
+            for cost, bill, usd in charges:
+                if id(cost) in new:
+                    self._count(bill, usd)
+            for source, _ in batch:
+                self._bills.popleft()
+                done.append(source)
+        return done
+
+    def _count(self, bill: Bill, usd: Decimal | None) -> None:
+        """In the metrics; where a price is unknown, names with a cap let nothing more through."""
+        charge = bill.charge
+        if charge.estimated:
+            self._meters.count("freehold_bills", "estimated")
+        self._meters.count("freehold_bills", "unpriced" if usd is None else "priced")
+        for name in charge.names:
+            if usd is not None:
+                self._meters.count("freehold_spend_usd", name, by=float(usd))
+            elif name not in self.unpriced:
+                log.warning(
+                    "the price of %s is unknown: the spend cap of %s cannot be kept", charge.model, name
+                )
+                self.unpriced[name] = charge.model
+
+
+def _read(payload: bytes) -> Bill | None:
+    try:
+        return _decode(payload)
+    except msgspec.DecodeError:
+        log.warning("a bill cannot be read and is not booked")
+        return None
