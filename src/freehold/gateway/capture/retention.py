@@ -2,8 +2,8 @@
 
 The retention clock goes on by the monotonic clock from the last moment that was believed, which is kept in the store.
 The system's clock sets it right within `TOLERANCE`. A larger lead is a step, or time in which nothing ran: it is
-after `CONFIRM` of running time in which it never was smaller. What is recorded while the clock is set back has a wrong
-date, so it is kept for the whole time from when the clock was right again.
+believed after `CONFIRM` of running time in which it never was smaller. What is recorded while the clock is set back has
+a wrong date, so it is kept for the whole time from when the clock was right again.
 """
 
 from __future__ import annotations
