@@ -10,9 +10,11 @@ import msgspec
 from sqlalchemy import Connection, Select, delete, insert, select
 
 from freehold.errors import StoreError
+from freehold.store import counting
 from freehold.store.database import Database
 from freehold.store.tables import records, steps, to_micros
 from freehold.types.record import Record, StoredRecord
+from freehold.types.route import ApiKey
 
 R = TypeVar("R", bound=Record)
 S = TypeVar("S", bound=StoredRecord)
@@ -28,6 +30,7 @@ class RecordStore:
         """Keep `record` in place of what had its kind and key; it becomes the latest of its kind."""
         with self.database.writing() as connection:
             _write(connection, record.kind, record.key, record, made_from)
+            _count_change(connection, record.kind)
 
     def get(self, type: type[S], key: str) -> S | None:
         """The record with that key, None when there is none."""
@@ -59,6 +62,8 @@ class RecordStore:
             result = connection.execute(
                 delete(records).where(records.c.kind == type.kind, records.c.id == key)
             )
+            if result.rowcount > 0:
+                _count_change(connection, type.kind)
             return result.rowcount > 0
 
     def step_result(self, name: str, inputs_hash: str, type: type[R]) -> R | None:
@@ -112,3 +117,9 @@ def _write(connection: Connection, kind: str, key: str, value: Record, made_from
             made_from=msgspec.json.encode(list(made_from)),
         )
     )
+
+
+def _count_change(connection: Connection, kind: str) -> None:
+    """Count changes of keys, so that an older copy of a store is told from a newer one."""
+    if kind == ApiKey.kind:
+        counting.raised(connection, counting.KEYS)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 
 from freehold.errors import RevisionError
+from freehold.store import counting
 from freehold.store.database import Database
 from freehold.store.records import decoded
-from freehold.store.tables import counters, from_micros, route_history, routes, to_micros
+from freehold.store.tables import from_micros, route_history, routes, to_micros
 from freehold.types.route import Route, RouteChange
 
 
@@ -42,7 +43,7 @@ class RouteStore:
                     "it was changed meanwhile",
                     hint="look at it again, then repeat the change",
                 )
-            saved = msgspec.structs.replace(route, revision=_next_revision(connection))
+            saved = msgspec.structs.replace(route, revision=counting.raised(connection, counting.ROUTES))
             body = msgspec.json.encode(saved)
             connection.execute(delete(routes).where(routes.c.name == route.name))
             connection.execute(insert(routes).values(name=saved.name, revision=saved.revision, body=body))
@@ -54,7 +55,7 @@ class RouteStore:
         with self.database.writing() as connection:
             if connection.execute(delete(routes).where(routes.c.name == name)).rowcount == 0:
                 return False
-            _note(connection, name, _next_revision(connection), None, who, at, why, None)
+            _note(connection, name, counting.raised(connection, counting.ROUTES), None, who, at, why, None)
         return True
 
     def routes(self) -> list[Route]:
@@ -66,8 +67,7 @@ class RouteStore:
     def routes_revision(self) -> int:
         """A number that grows with every change of any route: cheap enough to ask several times a second."""
         with self.database.reading() as connection:
-            value = connection.execute(select(counters.c.value).where(counters.c.name == "routes")).scalar()
-        return int(value or 0)
+            return counting.current(connection, counting.ROUTES)
 
     def route_history(self, name: str) -> list[RouteChange]:
         """All changes of a route, oldest first."""
@@ -86,15 +86,6 @@ class RouteStore:
             )
             for row in rows
         ]
-
-
-def _next_revision(connection: Connection) -> int:
-    changed = connection.execute(
-        update(counters).where(counters.c.name == "routes").values(value=counters.c.value + 1)
-    )
-    if changed.rowcount == 0:
-        connection.execute(insert(counters).values(name="routes", value=1))
-    return int(connection.execute(select(counters.c.value).where(counters.c.name == "routes")).scalar_one())
 
 
 def _note(

@@ -49,6 +49,11 @@ class Project:
             or f"sqlite:///{(self.state / 'freehold.sqlite').absolute()}"
         )
 
+    @property
+    def keys_file(self) -> Path:
+        """Where it is kept, outside the store, that keys are required."""
+        return self.state / "keys.json"
+
     def path(self, name: str) -> Path:
         """A path from `freehold.toml`, which is relative to that file."""
         return self.root / Path(name).expanduser()

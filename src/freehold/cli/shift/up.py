@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     "a library as well (pii). Default: [capture] in freehold.toml, else off.",
 )
 @click.option("--workers", type=click.IntRange(1, 64), help="Worker processes of the gateway (default: 1).")
+@click.option(
+    "--without-keys",
+    is_flag=True,
+    help="Let everybody ask who reaches --host. Needed for an address beyond loopback while there is no key.",
+)
 @config_option
 @json_option
 def command(
@@ -32,6 +37,7 @@ def command(
     model: str | None,
     capture: Capture | None,
     workers: int | None,
+    without_keys: bool,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -64,6 +70,7 @@ def command(
             capture=capture,
             plan=plan,
             workers=workers,
+            without_keys=without_keys,
             ready=lambda running: tell(running, as_json),
             progress=shown,
         )

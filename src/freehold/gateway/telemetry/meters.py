@@ -34,8 +34,12 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_traces_dropped": ("Traces dropped because the queue was full", ()),
     "freehold_traces_stored": ("Traces written to the store", ()),
     "freehold_traces_lost": ("Traces the store did not take", ("why",)),
+    "freehold_recorder_failures": ("Failures of the recorder that nothing expected", ("what",)),
 }
-GAUGES: dict[str, str] = {"freehold_in_flight": "Requests being answered now"}
+GAUGES: dict[str, str] = {
+    "freehold_in_flight": "Requests being answered now",
+    "freehold_recorder_alive": "1 while the recorder does its rounds, 0 when it is stopped, stuck or dead",
+}
 HISTOGRAMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_first_byte_seconds": ("Time to the first byte of the answer", ("route", "arm")),
     "freehold_request_seconds": ("Time to the end of the answer", ("route", "arm")),

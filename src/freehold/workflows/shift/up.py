@@ -10,14 +10,17 @@ from pathlib import Path
 import anyio
 import msgspec
 
+from freehold.engines.ports import is_loopback
 from freehold.errors import ConfigError, UnknownModelError, WeightsError
 from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import GatewayConfig
+from freehold.gateway.limits import key_requirement
 from freehold.gateway.proxy.routing import ANY_MODEL
 from freehold.gateway.spending import Charge, usd_of
 from freehold.privacy.library import LIBRARY
 from freehold.store import Store, open_store
-from freehold.types.config import CaptureMode
+from freehold.store.urls import store_file
+from freehold.types.config import CaptureMode, PriceConfig
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.progress import Progress
 from freehold.types.route import ApiKey
@@ -27,7 +30,7 @@ from freehold.workflows.project import Project, now
 from freehold.workflows.serve.hold import ServedAt, hold
 from freehold.workflows.serve.names import INCUMBENT
 from freehold.workflows.serve.plan import of_config, pull_and_plan
-from freehold.workflows.shift import routes
+from freehold.workflows.shift import keys, routes
 from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
 from freehold.workflows.weights.pull import ensure_weights
 
@@ -109,8 +112,8 @@ def configured_endpoints(project: Project, *, say: Callable[[str], None]) -> lis
 
 def _check_prices(store: Store, gateway_config: GatewayConfig) -> None:
     """A spend cap that cannot be held is an error now, not a surprise later. Raises `ConfigError`."""
-    keys = [key for key in store.records(ApiKey) if key.revoked_at is None]
-    any_key = any(key.limits.caps_spending for key in keys)
+    in_force = [key for key in store.records(ApiKey) if key.revoked_at is None]
+    any_key = any(key.limits.caps_spending for key in in_force)
     for route in store.routes():
         if not (route.limits.caps_spending or any_key):
             continue
@@ -127,6 +130,49 @@ def _check_prices(store: Store, gateway_config: GatewayConfig) -> None:
                 )
 
 
+def _check_address(
+    project: Project, store: Store, host: str, without_keys: bool, *, say: Callable[[str], None]
+) -> bool:
+    """Whether keys are needed because other machines reach the address. Raises `ConfigError` where there is none."""
+    required = keys.required(store, project.keys_file, at=now())
+    if without_keys and not required:
+        say(f"NO KEY IS NEEDED: everybody who reaches {host} may ask, at your cost")
+    beyond_loopback = not without_keys and not is_loopback(host)
+    if beyond_loopback and not required:
+        raise ConfigError(
+            f"{host} can be reached from other machines, and no key is required: "
+            "everybody there could ask, at your cost",
+            hint="freehold keys add NAME makes a key; --without-keys says that the address is to be open",
+        )
+    return beyond_loopback
+
+
+def _prices(project: Project) -> dict[str, PriceConfig]:
+    """The prices that the file states, by endpoint."""
+    config = project.config
+    prices = {table.name: table.price for table in config.endpoints if table.price is not None}
+    if config.incumbent is not None and config.incumbent.price is not None:
+        prices[INCUMBENT] = config.incumbent.price
+    return prices
+
+
+def _load_redactor(capture: Capture, progress: Progress) -> None:
+    """Before the first trace: the library takes a while."""
+    if capture == "pii":
+        progress.step("load the library that finds personal data")
+        redactor_of(capture)
+        if not LIBRARY.finds_names:
+            progress.say("no spaCy model is installed: numbers and addresses are found, names are not")
+
+
+def _observer_config(project: Project) -> ObserverConfig:
+    return ObserverConfig(
+        store_url=project.store_url,
+        config_path=None if project.config_path is None else str(project.config_path.absolute()),
+        look_seconds=project.config.rollout.look_seconds,
+    )
+
+
 def up(
     project: Project,
     *,
@@ -135,10 +181,15 @@ def up(
     capture: Capture | None = None,
     plan: ServePlan | None = None,
     workers: int | None = None,
+    without_keys: bool = False,
     ready: Callable[[ServedAt], None],
     progress: Progress,
 ) -> None:
     """Serve until SIGINT or SIGTERM.
+
+    An address that other machines reach needs keys, unless it is said that it is to be open (`without_keys`): the
+    gateway spends the incumbent's money. The project's parts, and what `freehold up` may say about each, are these
+    parameters.
 
     Raises `PortInUseError`, what pulling weights raises, and `EngineError` when the engine does not start.
     """
@@ -154,6 +205,7 @@ def up(
         host=host or project.settings.host,
         port=port or config.serve.port or project.settings.port,
         store_url=project.store_url,
+        keys_file=str(project.keys_file.absolute()),
         capture=capture or config.capture.mode,
         capture_queue=project.settings.capture_queue,
         retention_days=config.capture.retention_days,
@@ -165,30 +217,23 @@ def up(
         workers=workers or 1,
         log_requests=project.settings.log_requests,
         otel=project.settings.otel,
-        prices={table.name: table.price for table in config.endpoints if table.price is not None}
-        | ({INCUMBENT: config.incumbent.price} if config.incumbent and config.incumbent.price else {}),
+        prices=_prices(project),
     )
-    if gateway_config.capture == "pii":
-        progress.step("load the library that finds personal data")
-        redactor_of(gateway_config.capture)
-        if not LIBRARY.finds_names:
-            progress.say("no spaCy model is installed: numbers and addresses are found, names are not")
+    _load_redactor(gateway_config.capture, progress)
+    # Before the store is opened, which would make a new one in place of one that is lost.
+    key_requirement.check_file(project.keys_file, store_file(project.store_url))
     check_port(gateway_config.host, gateway_config.port)  # before a pull that may take minutes
     chosen = plan or project_plan(project, progress=progress)
     with open_store(project.store_url) as store:
         # Before the first request, so that no request is answered by other routes than the file's.
         routes.carry_over(store, config, at=now(), say=progress.say)
         _check_prices(store, gateway_config)
+        beyond_loopback = _check_address(project, store, gateway_config.host, without_keys, say=progress.say)
         gateway_config = msgspec.structs.replace(
             gateway_config,
-            keys_in_store=bool(store.records(ApiKey)),
+            keys_required=beyond_loopback,
             attributions=attributions([chosen], config.use),
         )
-    observer_config = ObserverConfig(
-        store_url=project.store_url,
-        config_path=None if project.config_path is None else str(project.config_path.absolute()),
-        look_seconds=config.rollout.look_seconds,
-    )
     progress.step("start the engine", note=f"{chosen.model} on {chosen.engine}")
 
     async def run() -> None:
@@ -198,7 +243,7 @@ def up(
             gateway_config,
             log_dir=log_dir,
             ready=ready,
-            companion=lambda logs: ObserverProcess(observer_config, logs / "observer.log"),
+            companion=lambda logs: ObserverProcess(_observer_config(project), logs / "observer.log"),
         )
 
     anyio.run(run)

@@ -1,0 +1,49 @@
+"""The keys as a store has them, with what tells this store and its state from others.
+
+A store bears a random identity, given to it by its migration, and counts every change of a key. A reader that has seen
+both once can tell later whether a store is the same one, and whether it is an older copy.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, insert, select
+
+from freehold.store import counting
+from freehold.store.database import Database
+from freehold.store.records import decoded
+from freehold.store.tables import records, store_facts
+from freehold.types.record import Record
+from freehold.types.route import ApiKey
+
+_ID, _FORGOTTEN = "id", "keys_forgotten_at"
+
+
+class StoredKeys(Record, frozen=True, kw_only=True):
+    """All keys at one moment. `changes` counts the changes of keys so far; `forgotten` says that the last of them was
+    to forget every key on purpose."""
+
+    store_id: str
+    changes: int
+    keys: tuple[ApiKey, ...] = ()
+    forgotten: bool = False
+
+
+def stored_keys(database: Database) -> StoredKeys:
+    """Keys, identity and count as of one moment."""
+    query = select(records.c.body).where(records.c.kind == ApiKey.kind).order_by(records.c.seq)
+    with database.reading() as connection:
+        facts = {row.name: row.value for row in connection.execute(select(store_facts)).all()}
+        changes = counting.current(connection, counting.KEYS)
+        keys = tuple(decoded(row.body, ApiKey, ApiKey.kind) for row in connection.execute(query))
+    forgotten = not keys and facts.get(_FORGOTTEN) == str(changes)
+    return StoredKeys(store_id=facts.get(_ID, ""), changes=changes, keys=keys, forgotten=forgotten)
+
+
+def forget_keys(database: Database) -> int:
+    """Forget every key, and keep that this was meant. Returns how many there were."""
+    with database.writing() as connection:
+        count = connection.execute(delete(records).where(records.c.kind == ApiKey.kind)).rowcount
+        changes = counting.raised(connection, counting.KEYS)
+        connection.execute(delete(store_facts).where(store_facts.c.name == _FORGOTTEN))
+        connection.execute(insert(store_facts).values(name=_FORGOTTEN, value=str(changes)))
+    return count
