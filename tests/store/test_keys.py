@@ -1,5 +1,7 @@
 """A store has an identity, and counts changes of keys."""
 
+from datetime import UTC, datetime
+
 from freehold.store import open_store
 from freehold.store.keys import forget_keys, stored_keys
 from freehold.types.route import ApiKey
@@ -20,7 +22,7 @@ def test_changes_of_keys_are_counted_and_the_identity_stays(store, url):
 def test_forgetting_all_keys_is_told_from_losing_them(store):
     for name in "ab":
         store.put(ApiKey(name=name, hash=name))
-    assert forget_keys(store.database) == 2
+    assert forget_keys(store.database, who="ada", at=datetime.now(UTC)) == 2
     found = stored_keys(store.database)
     assert (found.changes, found.keys, found.forgotten) == (3, (), True)
     store.put(ApiKey(name="c", hash="c"))

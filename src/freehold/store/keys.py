@@ -6,9 +6,11 @@ both once can tell later whether a store is the same one, and whether it is an o
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import delete, insert, select
 
-from freehold.store import counting
+from freehold.store import audit, counting
 from freehold.store.database import Database
 from freehold.store.records import decoded
 from freehold.store.tables import records, store_facts
@@ -39,11 +41,12 @@ def stored_keys(database: Database) -> StoredKeys:
     return StoredKeys(store_id=facts.get(_ID, ""), changes=changes, keys=keys, forgotten=forgotten)
 
 
-def forget_keys(database: Database) -> int:
+def forget_keys(database: Database, *, who: str, at: datetime) -> int:
     """Forget every key, and keep that this was meant. Returns how many there were."""
     with database.writing() as connection:
         count = connection.execute(delete(records).where(records.c.kind == ApiKey.kind)).rowcount
         changes = counting.raised(connection, counting.KEYS)
         connection.execute(delete(store_facts).where(store_facts.c.name == _FORGOTTEN))
         connection.execute(insert(store_facts).values(name=_FORGOTTEN, value=str(changes)))
+        audit.append(connection, "keys.forget", "all", who=who, at=at, detail={"keys": count})
     return count

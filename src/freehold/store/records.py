@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection, Select, delete, insert, select
 
 from freehold.errors import StoreError
-from freehold.store import counting
+from freehold.store import audit, counting
 from freehold.store.database import Database
 from freehold.store.tables import records, steps, to_micros
 from freehold.types.record import Record, StoredRecord
@@ -31,6 +31,13 @@ class RecordStore:
         with self.database.writing() as connection:
             _write(connection, record.kind, record.key, record, made_from)
             _count_change(connection, record.kind)
+
+    def put_key(self, key: ApiKey, action: str, *, who: str, at: datetime, detail: dict[str, Any]) -> None:
+        """Keep a key, and in the same transaction what was done to it and by whom."""
+        with self.database.writing() as connection:
+            _write(connection, key.kind, key.key, key, ())
+            _count_change(connection, key.kind)
+            audit.append(connection, action, key.name, who=who, at=at, detail=detail)
 
     def get(self, type: type[S], key: str) -> S | None:
         """The record with that key, None when there is none."""

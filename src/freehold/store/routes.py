@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
 from freehold.errors import RevisionError
-from freehold.store import counting
+from freehold.store import audit, counting
 from freehold.store.database import Database
 from freehold.store.records import decoded
 from freehold.store.tables import from_micros, route_history, routes, to_micros
@@ -98,6 +98,15 @@ def _note(
     why: str,
     verdict_id: str | None,
 ) -> None:
+    audit.append(
+        connection,
+        "route.delete" if body is None else "route.save",
+        name,
+        who=who,
+        at=at,
+        why=why,
+        detail={"revision": revision, **({} if verdict_id is None else {"verdict_id": verdict_id})},
+    )
     connection.execute(
         insert(route_history).values(
             revision=revision,

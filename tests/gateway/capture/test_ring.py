@@ -39,7 +39,7 @@ def test_each_ring_is_told_once_and_left_for_new_workers(config, tmp_path):
         assert message(ring.read(store)).routes[0].name == "r"
         left = tmp_path / RING_FILE
         assert message(left.read_bytes()).routes[0].name == "r" and left.stat().st_mode & 0o777 == 0o600
-        forget_keys(store.database)
+        forget_keys(store.database, who="t", at=datetime.now(UTC))
         assert not message(ring.read(store)).required
         assert key_requirement.read(rings.requirement_file(config)) is None
 

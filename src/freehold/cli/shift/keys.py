@@ -112,7 +112,7 @@ def limit(name: str, limits: tuple[str, ...], config_path: Path | None, as_json:
 
     with _store(config_path) as (store, _):
         before = keys.find(store, name).limits
-        changed = keys.limit(store, name, with_pairs(before, limits, "limit"))
+        changed = keys.limit(store, name, with_pairs(before, limits, "limit"), who=caller(), at=now())
     if as_json:
         print_json(changed.limits)
     else:
@@ -175,10 +175,10 @@ def revoke(name: str | None, forget_all: bool, config_path: Path | None) -> None
         raise click.UsageError("name a key, or say --forget-all")
     with _store(config_path) as (store, project):
         if name is None:
-            count = keys.forget_all(store, project.keys_file)
+            count = keys.forget_all(store, project.keys_file, who=caller(), at=now())
             click.echo(f"forgot {count} keys: everybody who reaches the gateway may ask", err=True)
             return
-        keys.revoke(store, name, at=now())
+        keys.revoke(store, name, at=now(), who=caller())
         left = [line for line in keys.listed(store, at=now()) if line.revoked_at is None]
     click.echo(
         f"revoked {name}" + ("" if left else "; no key is left, the gateway refuses every request"), err=True
@@ -207,7 +207,7 @@ def accept(yes: bool, config_path: Path | None, as_json: bool) -> None:
         click.confirm(
             "keys revoked after this copy was made are good again; accept it?", abort=True, err=True
         )
-    accepted = keys.accept(project, at=now())
+    accepted = keys.accept(project, at=now(), who=caller())
     if as_json:
         print_json(accepted)
         return

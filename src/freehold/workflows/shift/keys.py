@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from freehold.errors import KeysUnavailableError, UsageError
 from freehold.gateway.limits import key_requirement
 from freehold.gateway.limits.keys import hash_of, new_key
-from freehold.store import Store
+from freehold.store import Store, audit
 from freehold.store.keys import forget_keys, stored_keys
 from freehold.store.urls import store_file
 from freehold.store.usage import Spent, spent
@@ -100,7 +101,7 @@ def required(store: Store, keys_file: Path | None, *, at: datetime) -> bool:
     )
 
 
-def accept(project: Project, *, at: datetime) -> AcceptedStore:
+def accept(project: Project, *, at: datetime, who: str = "") -> AcceptedStore:
     """Take the project's store as it is, with the keys it has: after it was restored, or lost for good.
 
     Keys stay required, also where it holds none. Raises `UsageError` where no key was ever required.
@@ -115,6 +116,12 @@ def accept(project: Project, *, at: datetime) -> AcceptedStore:
         )
     with opened_store(project) as (store, _):
         found = stored_keys(store.database)
+        detail = {
+            "changes": found.changes,
+            "before": known.changes,
+            "same_store": found.store_id == known.store_id,
+        }
+        audit.note(store.database, "keys.accept", found.store_id, who=who, at=at, detail=detail)
     key_requirement.write(
         project.keys_file, msgspec.structs.replace(known, store_id=found.store_id, changes=found.changes)
     )
@@ -176,7 +183,10 @@ def add(
         made_by=who,
         expires_at=scope.expires_at,
     )
-    store.put(key)
+    told: dict[str, Any] = {"role": key.role, "models": key.models, "routes": key.routes, "limits": limits}
+    if key.expires_at is not None:
+        told["expires_at"] = key.expires_at
+    store.put_key(key, "key.add", who=who, at=at, detail=msgspec.to_builtins(told))
     return MadeKey(
         name=name,
         secret=secret,
@@ -189,25 +199,28 @@ def add(
     )
 
 
-def limit(store: Store, name: str, limits: Limits) -> ApiKey:
+def limit(store: Store, name: str, limits: Limits, *, who: str = "", at: datetime | None = None) -> ApiKey:
     """Give a key other limits. Raises `UsageError`."""
     _check(limits)
     changed = msgspec.structs.replace(find(store, name), limits=limits)
-    store.put(changed)
+    detail = {"limits": msgspec.to_builtins(limits)}
+    store.put_key(changed, "key.limit", who=who, at=at or now(), detail=detail)
     return changed
 
 
-def revoke(store: Store, name: str, *, at: datetime) -> ApiKey:
+def revoke(store: Store, name: str, *, at: datetime, who: str = "") -> ApiKey:
     """End a key: refused by every worker within a second. Its name stays known, so that a gateway whose last key is
     revoked refuses all requests rather than lets all in."""
     revoked = msgspec.structs.replace(find(store, name), revoked_at=at)
-    store.put(revoked)
+    store.put_key(revoked, "key.revoke", who=who, at=at, detail={})
     return revoked
 
 
-def forget_all(store: Store, keys_file: Path | None = None) -> int:
+def forget_all(
+    store: Store, keys_file: Path | None = None, *, who: str = "", at: datetime | None = None
+) -> int:
     """Forget every key, so that the gateway asks for none any more. Returns how many there were."""
-    count = forget_keys(store.database)
+    count = forget_keys(store.database, who=who, at=at or now())
     key_requirement.forget(keys_file)
     return count
 
