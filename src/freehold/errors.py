@@ -16,7 +16,8 @@
     ├── UpstreamError         an endpoint answered with an error or not at all (often worth a retry)
     └── StorageError          disk full, no write access, database locked or damaged
         └── StoreError        the database in particular
-            └── RevisionError a change was made from a reading that is out of date
+            ├── RevisionError a change was made from a reading that is out of date
+            └── KeysUnavailableError  keys are required, and this store cannot be the one that holds them
 
 A message names the thing, the value and the place; `hint` is the way out. The command line prints
 ``error: …`` and ``hint: …`` and exits with `exit_code`; a traceback is only ever a bug of freehold.
@@ -125,6 +126,10 @@ class StoreError(StorageError):
 
 class RevisionError(StoreError):
     """A change was made from a reading that is out of date."""
+
+
+class KeysUnavailableError(StoreError):
+    """Keys are required, and this store is empty, another one or an older copy."""
 
 
 def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:

@@ -28,9 +28,16 @@ def replacing(target: Path, *, durable: bool = False) -> Iterator[Path]:
         yield partial
 
 
-def write(target: Path, content: bytes | str) -> None:
-    """Replace a file in one step; several processes may do so at once. Raises `OSError`."""
-    with _replacing(target, target.with_name(f"{target.name}.{os.getpid()}.partial")) as partial:
+def write(target: Path, content: bytes | str, *, private: bool = False, durable: bool = False) -> None:
+    """Replace a file in one step; several processes may do so at once. Raises `OSError`.
+
+    Only this user may read a `private` one. `durable` waits until the content is on the disk.
+    """
+    partial_path = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    with _replacing(target, partial_path, durable=durable) as partial:
+        if private:
+            partial.touch(mode=0o600)
+            partial.chmod(0o600)
         if isinstance(content, str):
             partial.write_text(content, encoding="utf-8")
         else:

@@ -24,8 +24,10 @@ def post(running, body, *, path="/v1/chat/completions", headers=None, timeout=10
         return answer.status, answer.headers, answer.read()
 
 
-def get(running, path):
-    with urllib.request.urlopen(running.base_url + path, timeout=10) as answer:
+def get(running, path, *, key=None):
+    headers = {} if key is None else {"authorization": f"Bearer {key}"}
+    request = urllib.request.Request(running.base_url + path, headers=headers)
+    with urllib.request.urlopen(request, timeout=10) as answer:
         return answer.read()
 
 
@@ -44,8 +46,8 @@ def _close_clients():
         _clients.pop().close()
 
 
-def metric(running, name):
-    lines = get(running, "/metrics").decode().splitlines()
+def metric(running, name, *, key=None):
+    lines = get(running, "/metrics", key=key).decode().splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 

@@ -1,14 +1,20 @@
 """The API that looks at and changes a running gateway, and takes feedback."""
 
+import concurrent.futures
 import json
+import time
+import urllib.error
+import urllib.request
 
 import msgspec
-from tests.gateway.asking import QUESTION, post
+from tests.gateway.asking import QUESTION, get, post
 from tests.gateway.loopback import eventually, gateway, trace_of
 
 from freehold.gateway.config import ApiKey
 from freehold.gateway.limits.keys import hash_of, new_key
+from freehold.store import audit, open_store
 from freehold.types.endpoint import Endpoint
+from freehold.types.record import event_id
 from freehold.types.route import Route, Target
 
 ROUTE = Route(
@@ -18,6 +24,8 @@ ROUTE = Route(
     candidate=Target(endpoint="candidate", model="base:ft"),
     sticky="user",
 )
+
+ROUTE_ALONE = Route(name="support", model="m", incumbent=Target(endpoint="incumbent"))
 
 
 def test_the_admin_api(upstream, tmp_path):
@@ -33,9 +41,6 @@ def test_the_admin_api(upstream, tmp_path):
     with gateway(upstream, tmp_path, endpoints=endpoints, routes=(ROUTE,), api_keys=keys) as running:
 
         def ask(method, path, body=None, key=admin):
-            import urllib.error
-            import urllib.request
-
             request = urllib.request.Request(
                 f"{running.base_url}/freehold/v1/{path}",
                 None if body is None else json.dumps(body).encode(),
@@ -88,3 +93,53 @@ def test_feedback_joins_its_trace(shared, upstream):
     assert trace.gold == "refund" and trace.metadata["feedback"]["thumb"] == "down"
     assert post(shared, {"trace_id": "nobody"}, path=path)[0] == 404
     assert post(shared, {"trace_id": trace_id, "thumb": "sideways"}, path=path)[0] == 400
+
+
+def test_feedback_belongs_to_the_key_that_made_the_trace(upstream, tmp_path):
+    roles = {"mine": "use", "other": "use", "boss": "admin"}
+    keys = tuple(ApiKey(name=name, hash=hash_of(name), role=role) for name, role in roles.items())
+    path = "/freehold/v1/feedback"
+    with gateway(upstream, tmp_path, api_keys=keys) as running:
+        _, headers, _ = post(running, QUESTION, headers={"x-api-key": "mine"})
+        body = {"trace_id": headers["x-freehold-trace-id"], "gold": "refund"}
+        assert trace_of(running, body["trace_id"]).api_key == "mine"
+        for key, status in (("other", 404), ("mine", 200), ("boss", 200)):
+            assert post(running, body, path=path, headers={"x-api-key": key})[0] == status
+        assert trace_of(running, body["trace_id"]).metadata["feedback"]["key"] == "boss"
+        with open_store(running.config.store_url) as store:
+            assert "mine" in store.get_trace(body["trace_id"]).api_key
+
+
+def test_ids_that_nobody_made_hold_nothing_up(shared):
+    path = "/freehold/v1/feedback"
+    now = event_id(int(time.time() * 1000))
+    with concurrent.futures.ThreadPoolExecutor(60) as pool:
+        asked = [pool.submit(post, shared, {"trace_id": now}, path=path, timeout=60) for _ in range(60)]
+        assert get(shared, "/metrics"), "no thread is held by those that wait"
+        assert {one.result()[0] for one in asked} == {404}
+
+
+def test_roles_of_the_admin_api(upstream, tmp_path):
+    keys = tuple(ApiKey(name=role, hash=hash_of(role), role=role) for role in ("use", "read", "operate"))
+    with gateway(upstream, tmp_path, routes=(ROUTE_ALONE,), api_keys=keys, capture="off") as running:
+
+        def ask(method, key, body=None):
+            request = urllib.request.Request(
+                f"{running.base_url}/freehold/v1/routes" + ("/support" if method == "PUT" else ""),
+                None if body is None else json.dumps(body).encode(),
+                {"authorization": f"Bearer {key}"},
+                method=method,
+            )
+            try:
+                with urllib.request.urlopen(request, timeout=10) as answer:
+                    return answer.status
+            except urllib.error.HTTPError as error:
+                error.close()
+                return error.code
+
+        change = {"route": msgspec.to_builtins(ROUTE_ALONE), "why": "test"}
+        assert [ask("GET", key) for key in ("use", "read", "operate")] == [403, 200, 200]
+        assert [ask("PUT", key, change) for key in ("use", "read", "operate")] == [403, 403, 200]
+        with open_store(running.config.store_url) as store:
+            (entry,) = audit.entries(store.database)
+        assert (entry.who, entry.why, entry.source) == ("operate", "test", "gateway, 127.0.0.1")

@@ -106,7 +106,7 @@ def test_a_revoked_key_is_refused_and_the_last_one_opens_nothing(upstream, tmp_p
     key = ApiKey(name="app", hash=hash_of(secret))
     with open_store(url) as store:
         store.put(key)
-        with gateway(upstream, tmp_path, store_url=url, keys_in_store=True, capture="off") as running:
+        with gateway(upstream, tmp_path, store_url=url, capture="off") as running:
             shown = {"authorization": f"Bearer {secret}"}
             first = post(running, QUESTION)[0]
             assert first in (401, 503), "nobody is let in before the keys are known"

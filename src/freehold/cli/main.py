@@ -138,6 +138,7 @@ PARTS: dict[str, dict[str, Entry]] = {
         "watch": Entry(
             "freehold.cli.shift.watch:command", "Is the promoted model still good? Checked again and again"
         ),
+        "audit": Entry("freehold.cli.shift.audit:command", "Who changed what, when, from where and why"),
         "console": Entry("freehold.cli.shift.console:command", "Watch a rollout in the browser, and move it"),
     },
     "This machine": {

@@ -27,13 +27,17 @@ def claim(host: str, port: int) -> int:
         return chosen
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def require_loopback(host: str, what: str) -> None:
     """Raise `UsageError` unless `host` is a loopback address: engines have no keys, the gateway does."""
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    if not is_loopback(host):
         raise UsageError(
             f"{what} would listen on {host}, where others can reach it without a key",
             hint="leave engines on 127.0.0.1 and open the gateway instead: freehold up --host",

@@ -6,8 +6,9 @@
 ``DELETE /freehold/v1/routes/NAME?why=…``    remove a route from the store
 ``POST /freehold/v1/feedback``               ``{"trace_id": "…", "thumb": "up"|"down", "gold": "…", "comment": "…"}``
 
-Routes need a key marked as admin; feedback needs any key, where keys are in force. The store is opened in
-a thread, on the first request: these are the only requests of a worker that reach it.
+To look at routes needs a key of the role ``read`` or above it, to change them ``operate`` or ``admin``. Feedback
+belongs to the key that the trace was made with, where keys are in force; ``admin`` may give it to any. The store is
+opened in a thread, on the first request: these are the only requests of a worker that reach it.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from freehold.errors import ConfigError, RevisionError, StorageError
 from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import GatewayConfig, check_apart, check_route
 from freehold.gateway.http.request import Request
-from freehold.gateway.limits.keys import KeyRing
+from freehold.gateway.limits.keys import KeyRing, check_may
+from freehold.types.audit import change_source
 from freehold.types.record import Record
-from freehold.types.route import ApiKey, Route
+from freehold.types.route import ApiKey, Permission, Route
+from freehold.types.trace import Trace
 from freehold.wire.errors import ApiError, HttpReply
 
 if TYPE_CHECKING:
@@ -36,6 +39,10 @@ PREFIX = "/freehold/v1/"
 _BODY_MAX = 1024 * 1024
 # A trace is written a moment after its answer; feedback may be quicker.
 _TRACE_WAIT_S = 2.0
+_TRACE_POLL_S = 0.2
+_RECENT_S = 10.0
+_WAITING_MAX = 32
+_ID_LENGTH = 36
 _JSON = [("content-type", "application/json")]
 
 
@@ -62,37 +69,34 @@ class Admin:
 
     def __init__(self) -> None:
         self._store: Store | None = None
+        self._waiting = 0
 
     async def __call__(
         self, request: Request, config: GatewayConfig, keys: KeyRing, routes: list[Route]
     ) -> HttpReply:
         """Raises `ApiError` and `ClientDisconnect`. `config`, `keys` and `routes` are those in force."""
         key = keys.check(request.header("authorization"), request.header("x-api-key"))
+        change_source.set(f"gateway, {request.peer()}")
         parts = [urllib.parse.unquote(part) for part in request.path.removeprefix(PREFIX).split("/")]
         match (request.method, *parts):
             case ("POST", "feedback"):
                 body = _parsed(await request.body(_BODY_MAX), FeedbackBody)
-                return await asyncio.to_thread(self._feedback, config, body)
+                return await self._feedback(config, body, key)
             case ("GET", "routes"):
-                self._admin(key)
+                _named(key, "look")
                 return _json(200, {"routes": routes})
             case ("GET", "routes", name, "history"):
-                self._admin(key)
+                _named(key, "look")
                 return await asyncio.to_thread(self._history, config, name)
             case ("PUT", "routes", name):
-                who = self._admin(key)
+                who = _named(key, "change")
                 change = _parsed(await request.body(_BODY_MAX), RouteBody)
                 return await asyncio.to_thread(self._save, config, name, change, who)
             case ("DELETE", "routes", name):
-                who = self._admin(key)
+                who = _named(key, "change")
                 why = urllib.parse.parse_qs(request.query_string).get("why", [""])[0]
                 return await asyncio.to_thread(self._delete, config, name, who, why)
         raise ApiError(404, "nothing is served here", code="unknown_url")
-
-    def _admin(self, key: ApiKey | None) -> str:
-        if key is None or not key.admin:
-            raise ApiError(403, "this needs a key marked as admin", code="not_admin")
-        return key.name
 
     def _opened(self, config: GatewayConfig) -> Store:
         if self._store is None:
@@ -146,27 +150,69 @@ class Admin:
         except StorageError as error:
             raise _unavailable(error) from None
 
-    def _feedback(self, config: GatewayConfig, body: FeedbackBody) -> HttpReply:
-        store = self._opened(config)
+    async def _feedback(self, config: GatewayConfig, body: FeedbackBody, key: ApiKey | None) -> HttpReply:
         deadline = time.monotonic() + _TRACE_WAIT_S
-        clean = redactor_of(config.capture) or str
+        while (trace := await asyncio.to_thread(self._trace, config, body.trace_id)) is None:
+            # Only a trace that was made a moment ago may still come, and a bounded number of requests may wait:
+            # none holds a thread meanwhile.
+            if self._waiting >= _WAITING_MAX or time.monotonic() > deadline or not _is_recent(body.trace_id):
+                raise _unknown_trace()
+            self._waiting += 1
+            try:
+                await asyncio.sleep(_TRACE_POLL_S)
+            finally:
+                self._waiting -= 1
+        # To another key it is as unknown as one that does not exist.
+        if key is not None and key.role != "admin" and trace.api_key != key.name:
+            raise _unknown_trace()
+        return await asyncio.to_thread(self._join, config, trace, body, None if key is None else key.name)
+
+    def _trace(self, config: GatewayConfig, trace_id: str) -> Trace | None:
         try:
-            while (trace := store.get_trace(body.trace_id)) is None:
-                if time.monotonic() > deadline:
-                    raise ApiError(404, "no trace has this id", code="unknown_trace", param="trace_id")
-                time.sleep(0.1)
-            feedback: dict[str, Any] = {"at": datetime.now(UTC).isoformat()}
-            if body.thumb is not None:
-                feedback["thumb"] = body.thumb
-            if body.comment is not None:
-                feedback["comment"] = clean(body.comment)
-            changes: dict[str, Any] = {"metadata": {**trace.metadata, "feedback": feedback}}
-            if body.gold is not None:
-                changes["gold"] = clean(body.gold)
-            store.replace_trace(msgspec.structs.replace(trace, **changes))
+            return self._opened(config).get_trace(trace_id)
+        except StorageError as error:
+            raise _unavailable(error) from None
+
+    def _join(
+        self, config: GatewayConfig, trace: Trace, body: FeedbackBody, key_name: str | None
+    ) -> HttpReply:
+        clean = redactor_of(config.capture) or str
+        feedback: dict[str, Any] = {"at": datetime.now(UTC).isoformat()}
+        if key_name is not None:
+            feedback["key"] = key_name
+        if body.thumb is not None:
+            feedback["thumb"] = body.thumb
+        if body.comment is not None:
+            feedback["comment"] = clean(body.comment)
+        changes: dict[str, Any] = {"metadata": {**trace.metadata, "feedback": feedback}}
+        if body.gold is not None:
+            changes["gold"] = clean(body.gold)
+        try:
+            self._opened(config).replace_trace(msgspec.structs.replace(trace, **changes))
         except StorageError as error:
             raise _unavailable(error) from None
         return _json(200, {"trace_id": body.trace_id, "kept": True})
+
+
+def _named(key: ApiKey | None, what: Permission) -> str:
+    """The name of a key that may do this. Raises `ApiError` (403), also where no key is in force."""
+    if key is None:
+        raise ApiError(403, "this needs a key: freehold keys add NAME --role operate", code="not_allowed")
+    check_may(key, what)
+    return key.name
+
+
+def _is_recent(trace_id: str) -> bool:
+    """Whether an id was made a moment ago: the gateway's ids begin with their time."""
+    try:
+        made_s = int(trace_id.replace("-", "")[:12], 16) / 1000
+    except ValueError:
+        return False
+    return len(trace_id) == _ID_LENGTH and abs(time.time() - made_s) < _RECENT_S
+
+
+def _unknown_trace() -> ApiError:
+    return ApiError(404, "no trace has this id", code="unknown_trace", param="trace_id")
 
 
 def _parsed(body: bytes, type: type[Any]) -> Any:

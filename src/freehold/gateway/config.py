@@ -15,6 +15,7 @@ from freehold.types.route import ApiKey, Limits, Route
 from freehold.wire.hosts import check_host_names
 
 Capture = CaptureMode
+RETENTION_DAYS_MAX = 36_500
 CONFIG_FILE = "config.json"
 """In the run folder: the configuration that replaced the first one while the gateway ran."""
 
@@ -31,8 +32,9 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
 
     `capture` is ``off`` until it is chosen: ``raw`` keeps traces as they are, ``patterns`` first replaces
     what looks like a person's data, ``pii`` asks a library for names as well. `routes` are there from the
-    start; a route of the same name in the store takes their place. Without keys (`api_keys` here or in the
-    store) every client that reaches the port may ask. A `default_model` answers requests that name none.
+    start; a route of the same name in the store takes their place. Where there was never a key (`api_keys` here or in
+    the store) every client that reaches the port may ask, unless `keys_required`. `keys_file` keeps that there was one,
+    outside the store (default: next to an SQLite store). A `default_model` answers requests that name none.
     With `tls` clients connect over TLS only.
     `body_memory_bytes` bounds what a worker holds of all requests and answers at once.
     Requests are answered under the machine's own names and `hosts` (see `freehold.wire.hosts`).
@@ -55,7 +57,8 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     capture_queue_bytes: int = 64 * 1024 * 1024
     workers: int = 1
     api_keys: tuple[ApiKey, ...] = ()
-    keys_in_store: bool = False
+    keys_required: bool = False
+    keys_file: str | None = None
     prices: dict[str, PriceConfig] = {}
     default_model: str | None = None
     attributions: dict[str, str] = {}
@@ -114,6 +117,13 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
                 f"a worker may hold {self.body_memory_bytes} bytes of requests, expected 4 MiB or more",
                 hint="FREEHOLD_BODY_MEMORY_MIB says how many MiB; 192 is the default",
             )
+        for name, most in (("retention_days", RETENTION_DAYS_MAX), ("retention_bytes", 2**60)):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= most:
+                raise ConfigError(
+                    f"{name} is {value:g}, expected 0 to {most:g}",
+                    hint="leave it out to keep traces for ever",
+                )
         if self.capture != "off" and self.store_url is None:
             raise ConfigError("capture needs a store", hint="give the store's URL, or set capture to off")
 

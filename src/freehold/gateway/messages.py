@@ -12,6 +12,8 @@ from freehold.types.record import Record
 from freehold.types.route import ApiKey, Route
 from freehold.types.trace import Completeness
 
+RING_FILE = "ring.json"
+"""In the run folder: the last `TableMessage`, for workers that start."""
 ApiKind = Literal["chat", "completions", "embeddings", "responses", "messages", "count_tokens"]
 
 
@@ -44,6 +46,7 @@ class CapturedExchange(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     content_encoding: str | None = None
     ttft_ms: float | None = None
     total_ms: float | None = None
+    api_key: str | None = None
 
 
 class UsageReport(msgspec.Struct, frozen=True, array_like=True):
@@ -83,8 +86,13 @@ class UsageTotals(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TableMessage(Record, frozen=True, kw_only=True):
-    """From the recorder to the workers: routes and keys as the store has them, whenever they change."""
+    """From the recorder to the workers: routes and keys as the store has them, whenever they change.
+
+    `required` says that only keys let a client in, even where there are none. With a `problem`, no key can be believed.
+    """
 
     routes: tuple[Route, ...]
     keys: tuple[ApiKey, ...] = ()
     revision: int = 0
+    required: bool = False
+    problem: str | None = None

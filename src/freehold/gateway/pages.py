@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import urllib.parse
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,8 +12,9 @@ import msgspec
 
 from freehold.gateway.http.request import Request
 from freehold.gateway.http.upstreams import UpstreamFailure
+from freehold.gateway.limits.keys import check_may
 from freehold.gateway.proxy.state import WorkerState
-from freehold.gateway.telemetry import meters
+from freehold.gateway.telemetry import meters, pulse
 from freehold.wire import anthropic, ollama
 from freehold.wire.errors import ApiError, HttpReply
 
@@ -46,13 +48,23 @@ async def front(_state: WorkerState, _request: Request) -> HttpReply:
     return HttpReply(200, _TEXT, text)
 
 
-async def ready(state: WorkerState, _request: Request) -> HttpReply:
-    """Every endpoint answers. 503 with the names of those that do not."""
+async def ready(state: WorkerState, request: Request) -> HttpReply:
+    """Every endpoint answers, keys can be checked, and the recorder lives. 503 where not.
+
+    Where keys are in force, what is the matter is told only to a key that may look.
+    """
     names = list(state.table.endpoints)
     answers = await asyncio.gather(*(endpoint_answers(state, name) for name in names))
     endpoints = dict(zip(names, answers, strict=True))
-    is_ready = bool(endpoints) and all(answers)
-    body = {"status": "ready" if is_ready else "not ready", "endpoints": endpoints}
+    keys = "unavailable" if state.keys.problem is not None else "starting" if state.keys.waiting else "known"
+    recorder = None if state.recorder is None else pulse.is_alive(state.run_folder)
+    is_ready = bool(endpoints) and all(answers) and keys == "known" and recorder is not False
+    body: dict[str, Any] = {"status": "ready" if is_ready else "not ready"}
+    with contextlib.suppress(ApiError):
+        _check_look(state, request)
+        body |= {"endpoints": endpoints, "keys": keys}
+        if recorder is not None:
+            body["recorder"] = "alive" if recorder else "silent"
     return HttpReply(200 if is_ready else 503, _JSON, msgspec.json.encode(body))
 
 
@@ -110,16 +122,26 @@ async def attribution(state: WorkerState, request: Request) -> HttpReply:
     return HttpReply(200, _TEXT, "\n".join(state.config.attributions.values()).encode())
 
 
-async def metrics(state: WorkerState, _request: Request) -> HttpReply:
-    """The numbers of all workers, in Prometheus's text format."""
+async def metrics(state: WorkerState, request: Request) -> HttpReply:
+    """The numbers of all workers, in Prometheus's text format. They name routes, endpoints and keys that spend, so
+    where keys are in force a key that may look is needed."""
+    _check_look(state, request)
     state.write_meters()
 
     def exposed() -> bytes:
         from freehold.gateway.telemetry.exposition import exposition
 
-        return exposition(meters.read_all(state.run_folder))
+        recorder = meters.Snapshot()
+        if state.recorder is not None:
+            recorder.gauges["freehold_recorder_alive"] = float(pulse.is_alive(state.run_folder))
+        return exposition([*meters.read_all(state.run_folder), recorder])
 
     return HttpReply(200, _METRICS, await asyncio.to_thread(exposed))
+
+
+def _check_look(state: WorkerState, request: Request) -> None:
+    key = state.keys.check(request.header("authorization"), request.header("x-api-key"))
+    check_may(key, "look")
 
 
 def _check_key(state: WorkerState, request: Request) -> None:

@@ -178,9 +178,9 @@ def check(config: GatewayConfig) -> None:
     if config.tls is not None:
         check_certificate(config.tls)
     if config.store_url is not None:
-        from freehold.store import open_store
+        from freehold.gateway.capture.ring import check as check_ring
 
-        open_store(config.store_url).close()
+        check_ring(config)
     check_port(config.host, config.port)
 
 
@@ -261,13 +261,20 @@ class RunningGateway:
             self.process.stdin.close()
 
 
-def start(config: GatewayConfig, *, log: Path | None = None, timeout_s: float = 30.0) -> RunningGateway:
+def start(
+    config: GatewayConfig, *, log: Path | None = None, timeout_s: float = 30.0, again: bool = False
+) -> RunningGateway:
     """Start a gateway in a child process and wait until it answers ``/health``.
 
-    Its output goes to the file `log`, or nowhere. Raises what `run` raises, and `EngineError` when the
+    `again` starts one in place of one that died, whatever is the matter with the store by now: without its keys it
+    answers 503. Its output goes to the file `log`, or nowhere. Raises what `run` raises, and `EngineError` when the
     process ends or does not answer within `timeout_s`.
     """
-    check(config)
+    deadline = time.monotonic() + timeout_s
+    if again:
+        _await_port(config, deadline)
+    else:
+        check(config)
     output = subprocess.DEVNULL if log is None else log.open("ab")
     try:
         process = subprocess.Popen(
@@ -286,7 +293,6 @@ def start(config: GatewayConfig, *, log: Path | None = None, timeout_s: float = 
     process.stdin.write(len(data).to_bytes(8, "big") + data)
     process.stdin.flush()
     running = RunningGateway(config, process, log)
-    deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise EngineError(
@@ -298,6 +304,17 @@ def start(config: GatewayConfig, *, log: Path | None = None, timeout_s: float = 
         time.sleep(_READY_POLL_S)
     running.stop()
     raise EngineError(f"the gateway did not answer within {timeout_s:g} s")
+
+
+def _await_port(config: GatewayConfig, deadline: float) -> None:
+    """The workers of a gateway that died finish their streams before they let the port go."""
+    while True:
+        try:
+            return check_port(config.host, config.port)
+        except PortInUseError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from freehold.gateway.http.server import HttpServer
 from freehold.gateway.telemetry.request_log import log_as_json
 
 log = logging.getLogger("freehold.gateway")
+_RING_WITHIN_S = 3.0
 
 
 async def work(config: GatewayConfig, run_folder: Path, listener: socket.socket) -> None:
@@ -42,6 +43,9 @@ async def work(config: GatewayConfig, run_folder: Path, listener: socket.socket)
 
     loop.add_reader(0, on_stdin)
     async with running(config, run_folder) as app:
+        # Until the keys are known every request would be refused: connections wait in the socket instead, for a while.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(app.state.ring_known.wait(), _RING_WITHIN_S)
         server = HttpServer(app, app.state.memory)
         certificate = None if config.tls is None else ServerCertificate(config.tls)
         await server.listen(listener, certificate)

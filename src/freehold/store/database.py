@@ -52,6 +52,21 @@ class Database:
         except BaseException:
             self.close()
             raise
+        self._inode = self._inode_now()
+
+    def was_replaced(self) -> bool:
+        """Whether the path now leads to another file than the one that is open, or to none: what is written here would
+        be seen by no other process."""
+        return self._file is not None and self._inode_now() != self._inode
+
+    def _inode_now(self) -> tuple[int, int] | None:
+        if self._file is None:
+            return None
+        try:
+            found = self._file.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     @property
     def file(self) -> Path | None:

@@ -11,11 +11,12 @@ import msgspec
 from sqlalchemy import Connection, Select, delete, func, insert, select
 
 from freehold.errors import StoreError
-from freehold.store import bodies
+from freehold.store import audit, bodies, counting
 from freehold.store.damage import or_error, unless_damaged
 from freehold.store.database import Database
 from freehold.store.tables import records, steps, to_micros
 from freehold.types.record import Record, StoredRecord
+from freehold.types.route import ApiKey
 
 R = TypeVar("R", bound=Record)
 S = TypeVar("S", bound=StoredRecord)
@@ -31,6 +32,14 @@ class RecordStore:
         """Keep `record` in place of what had its kind and key; it becomes the latest of its kind."""
         with self.database.writing() as connection:
             _write(connection, record.kind, record.key, record, made_from)
+            _count_change(connection, record.kind)
+
+    def put_key(self, key: ApiKey, action: str, *, who: str, at: datetime, detail: dict[str, Any]) -> None:
+        """Keep a key, and in the same transaction what was done to it and by whom."""
+        with self.database.writing() as connection:
+            _write(connection, key.kind, key.key, key, ())
+            _count_change(connection, key.kind)
+            audit.append(connection, action, key.name, who=who, at=at, detail=detail)
 
     def get(self, type: type[S], key: str) -> S | None:
         """The record with that key, None when there is none."""
@@ -50,7 +59,11 @@ class RecordStore:
         return [
             record
             for row in rows
-            if (record := unless_damaged(*_row(type.kind, row.id), partial(_read, row, type, type.kind)))
+            if (
+                record := unless_damaged(
+                    *about_record(type.kind, row.id), partial(_read, row, type, type.kind)
+                )
+            )
             is not None
         ]
 
@@ -67,7 +80,7 @@ class RecordStore:
             body = connection.execute(query).scalar()
         if body is None:
             return ()
-        about = _row(type.kind, key)
+        about = about_record(type.kind, key)
         return tuple(or_error(*about, lambda: bodies.read_json(body, list[str], *about, "made_from")))
 
     def delete(self, type: type[StoredRecord], key: str) -> bool:
@@ -76,6 +89,8 @@ class RecordStore:
             result = connection.execute(
                 delete(records).where(records.c.kind == type.kind, records.c.id == key)
             )
+            if result.rowcount > 0:
+                _count_change(connection, type.kind)
             return result.rowcount > 0
 
     def step_result(self, name: str, inputs_hash: str, type: type[R]) -> R | None:
@@ -93,7 +108,7 @@ class RecordStore:
         if row is None:
             return None
         # A damaged result is made again by running the step.
-        return unless_damaged(*_row(kind, inputs_hash), partial(_read, row, type, kind))
+        return unless_damaged(*about_record(kind, inputs_hash), partial(_read, row, type, kind))
 
     def finish_step(self, name: str, inputs_hash: str, result: Record, finished_at: datetime) -> None:
         """A step has finished; the next run with the same `inputs_hash` can take its result."""
@@ -114,15 +129,15 @@ class RecordStore:
     def _first(self, query: Select[Any], kind: str, type: type[R]) -> R | None:
         with self.database.reading() as connection:
             row = connection.execute(query).first()
-        return None if row is None else or_error(*_row(kind, row.id), partial(_read, row, type, kind))
+        return None if row is None else or_error(*about_record(kind, row.id), partial(_read, row, type, kind))
 
 
-def _row(kind: str, key: str) -> tuple[str, str]:
+def about_record(kind: str, key: str) -> tuple[str, str]:
     return "records", f"{kind}/{key}"
 
 
 def _read(row: Any, type: type[R], kind: str) -> R:
-    return decoded(row.body, type, kind, *_row(kind, row.id))
+    return decoded(row.body, type, kind, *about_record(kind, row.id))
 
 
 def decoded(body: bytes, type: type[R], kind: str, *about: object) -> R:
@@ -137,7 +152,7 @@ def decoded(body: bytes, type: type[R], kind: str, *about: object) -> R:
 
 
 def _write(connection: Connection, kind: str, key: str, value: Record, made_from: Sequence[str]) -> None:
-    about = _row(kind, key)
+    about = about_record(kind, key)
     connection.execute(delete(records).where(records.c.kind == kind, records.c.id == key))
     connection.execute(
         insert(records).values(
@@ -147,3 +162,9 @@ def _write(connection: Connection, kind: str, key: str, value: Record, made_from
             made_from=bodies.seal(msgspec.json.encode(list(made_from)), *about, "made_from"),
         )
     )
+
+
+def _count_change(connection: Connection, kind: str) -> None:
+    """Count changes of keys, so that an older copy of a store is told from a newer one."""
+    if kind == ApiKey.kind:
+        counting.raised(connection, counting.KEYS)

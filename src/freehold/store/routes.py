@@ -7,14 +7,14 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 
 from freehold.errors import RevisionError
-from freehold.store import bodies
+from freehold.store import audit, bodies, counting
 from freehold.store.damage import SEEN, DamagedBody, unless_damaged
 from freehold.store.database import Database
 from freehold.store.records import decoded
-from freehold.store.tables import counters, from_micros, route_history, routes, to_micros
+from freehold.store.tables import from_micros, route_history, routes, to_micros
 from freehold.types.route import Route, RouteChange
 
 
@@ -46,7 +46,7 @@ class RouteStore:
                     "it was changed meanwhile",
                     hint="look at it again, then repeat the change",
                 )
-            saved = msgspec.structs.replace(route, revision=_next_revision(connection))
+            saved = msgspec.structs.replace(route, revision=counting.raised(connection, counting.ROUTES))
             body = msgspec.json.encode(saved)
             sealed = bodies.seal(body, *_about(saved.name, saved.revision))
             connection.execute(delete(routes).where(routes.c.name == route.name))
@@ -59,7 +59,7 @@ class RouteStore:
         with self.database.writing() as connection:
             if connection.execute(delete(routes).where(routes.c.name == name)).rowcount == 0:
                 return False
-            _note(connection, name, _next_revision(connection), None, who, at, why, None)
+            _note(connection, name, counting.raised(connection, counting.ROUTES), None, who, at, why, None)
         return True
 
     def routes(self) -> list[Route]:
@@ -81,8 +81,7 @@ class RouteStore:
     def routes_revision(self) -> int:
         """A number that grows with every change of any route: cheap enough to ask several times a second."""
         with self.database.reading() as connection:
-            value = connection.execute(select(counters.c.value).where(counters.c.name == "routes")).scalar()
-        return int(value or 0)
+            return counting.current(connection, counting.ROUTES)
 
     def route_history(self, name: str) -> list[RouteChange]:
         """All changes of a route, oldest first."""
@@ -117,15 +116,6 @@ def about_change(row: Any) -> tuple[object, ...]:
     return ("route_history", row.revision, row.name, row.at, row.who, row.why, row.verdict_id)
 
 
-def _next_revision(connection: Connection) -> int:
-    changed = connection.execute(
-        update(counters).where(counters.c.name == "routes").values(value=counters.c.value + 1)
-    )
-    if changed.rowcount == 0:
-        connection.execute(insert(counters).values(name="routes", value=1))
-    return int(connection.execute(select(counters.c.value).where(counters.c.name == "routes")).scalar_one())
-
-
 def _note(
     connection: Connection,
     name: str,
@@ -137,6 +127,15 @@ def _note(
     verdict_id: str | None,
 ) -> None:
     about = ("route_history", revision, name, to_micros(at), who, why, verdict_id)
+    audit.append(
+        connection,
+        "route.delete" if body is None else "route.save",
+        name,
+        who=who,
+        at=at,
+        why=why,
+        detail={"revision": revision, **({} if verdict_id is None else {"verdict_id": verdict_id})},
+    )
     connection.execute(
         insert(route_history).values(
             revision=revision,

@@ -38,3 +38,9 @@ def parsed(url: str) -> URL:
             raise ConfigError(
                 f"freehold does not store in {other}", hint="write a sqlite:/// or a postgresql:// URL"
             )
+
+
+def store_file(url: str) -> Path | None:
+    """The file of an SQLite store; None for other databases and for one in memory. Raises `ConfigError`."""
+    where = parsed(url)
+    return Path(where.database) if where.get_backend_name() == "sqlite" and where.database else None

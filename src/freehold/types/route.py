@@ -6,8 +6,19 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
+import msgspec
+
 from freehold.types.record import Record, StoredRecord
 
+Role = Literal["use", "read", "operate", "admin"]
+Permission = Literal["ask", "look", "change", "keys"]
+PERMISSIONS: dict[Role, frozenset[Permission]] = {
+    "use": frozenset({"ask"}),
+    "read": frozenset({"look"}),
+    "operate": frozenset({"look", "change"}),
+    "admin": frozenset({"ask", "look", "change", "keys"}),
+}
+"""What each role of a key may do: ask models; look at routes, numbers and readiness; change routes; manage keys."""
 RouteState = Literal["incumbent", "shadow", "canary", "promoted", "rolled_back"]
 
 
@@ -119,9 +130,10 @@ class FileRoute(StoredRecord, frozen=True, kw_only=True):
 
 
 class ApiKey(StoredRecord, frozen=True, kw_only=True):
-    """A local key an application must show. Only its hash is kept (see `freehold.gateway.keys`).
+    """A local key an application must show. Only its hash is kept (see `freehold.gateway.limits.keys`).
 
-    A revoked key stays known, so that revoking the last one does not open the gateway to all.
+    A revoked key stays known, so that revoking the last one does not open the gateway to all. `models` and `routes` are
+    those it may use, empty means all. `admin` is how a key of the role ``admin`` was marked before there were roles.
     """
 
     kind: ClassVar[str] = "api_key"
@@ -130,7 +142,19 @@ class ApiKey(StoredRecord, frozen=True, kw_only=True):
     name: str
     hash: str
     limits: Limits = Limits()
+    role: Role = "use"
+    models: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
     admin: bool = False
     made_at: datetime | None = None
     made_by: str = ""
+    expires_at: datetime | None = None
     revoked_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.admin:
+            msgspec.structs.force_setattr(self, "role", "admin")
+
+    def may(self, what: Permission) -> bool:
+        """Whether its role allows this."""
+        return what in PERMISSIONS[self.role]

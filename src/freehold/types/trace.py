@@ -26,8 +26,9 @@ class Trace(Record, frozen=True, kw_only=True):
     `gold` is a right answer that was given later, `metadata` are the caller's own fields (user, language …).
     `source` says how it came: ``gateway``, ``import:FILE#LINE``. `kind` is which API was asked. `arm` is where
     the request was sent, `share` the probability with which this key was sent there, `assignment_key` a hash of
-    the key. `fallback` says why another endpoint than the arm's had to answer. `rejected` are the messages of a
-    worse answer to compare this one with, `desirable` whether this one was liked.
+    the key. `api_key` is the name of the gateway's key it was asked with. `fallback` says why another endpoint than the
+    arm's had to answer. `rejected` are the messages of a worse answer to compare this one with, `desirable` whether
+    this one was liked.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Trace(Record, frozen=True, kw_only=True):
     parent_id: str | None = None
     conversation_id: str | None = None
     user: str | None = None
+    api_key: str | None = None
     ttft_ms: float | None = None
     total_ms: float | None = None
     usage: Usage | None = None

@@ -58,6 +58,11 @@ class Project:
         scheme = "http" if self.config.serve.tls_cert is None else "https"
         return f"{scheme}://{self.settings.host}:{self.config.serve.port or self.settings.port}"
 
+    @property
+    def keys_file(self) -> Path:
+        """Where it is kept, outside the store, that keys are required."""
+        return self.state / "keys.json"
+
     def path(self, name: str) -> Path:
         """A path from `freehold.toml`, which is relative to that file."""
         return self.root / Path(name).expanduser()

@@ -35,3 +35,34 @@ def test_mistakes(refused, freehold, project):
     )
     refused("keys", "revoke", "gone", message="no key named gone is in force", hint="keys: app")
     assert "name a key, or say --forget-all" in freehold("keys", "revoke").err
+
+
+def test_a_store_that_is_lost_is_refused_until_it_is_accepted(refused, freehold, project):
+    freehold("keys", "add", "app")
+    kept = project / ".freehold" / "keys.json"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    for file in (project / ".freehold").glob("freehold.sqlite*"):
+        file.unlink()
+    for command in (("keys", "list"), ("keys", "add", "other"), ("up", "--model", "m")):
+        refused(*command, message="is gone, and it held the keys", hint="freehold keys accept")
+    assert not list((project / ".freehold").glob("freehold.sqlite*")), "no empty one is made in its place"
+    accepted = freehold("keys", "accept", "--yes")
+    assert accepted.code == 0 and "accepted another store: 0 keys in force" in accepted.err
+    assert "refuses every request" in freehold("keys", "list").err
+    freehold("keys", "add", "app")
+    assert freehold("keys", "list").code == 0
+    assert freehold("keys", "revoke", "--forget-all").code == 0 and not kept.exists()
+    refused("keys", "accept", "--yes", message="no key is required here")
+
+
+def test_roles_scopes_and_ends_are_set_and_shown(freehold, refused, project):
+    words = ("--model", "m", "--route", "r", "--expires", "90d", "--role", "operate")
+    made = freehold("keys", "add", "ops", *words, "--json").json
+    assert (made["role"], made["models"], made["routes"]) == ("operate", ["m"], ["r"])
+    (line,) = freehold("keys", "list", "--json").json
+    assert line["expires_at"] and not line["expired"] and line["role"] == "operate"
+    shown = freehold("keys", "list").out
+    assert "operate" in shown and "only the model m, only the route r" in shown and "until 2" in shown
+    refused("keys", "add", "a", "--expires", "soon", message="'soon' says no time", hint="90d")
+    refused("keys", "add", "a", "--expires", "2020-01-01", message="expired at 2020-01-01")
+    assert "contradict" in freehold("keys", "add", "a", "--admin", "--role", "read").err

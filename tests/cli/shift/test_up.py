@@ -37,3 +37,13 @@ def test_mistakes(refused, freehold, serving, project):
         "up", "--port", port, message=f"port {port} on 127.0.0.1 is in use", hint=f"--port {int(port) + 1}"
     )
     assert "'nope' is not one of" in freehold("up", "--capture", "nope").err
+
+
+def test_an_address_beyond_loopback_needs_keys_or_a_word(refused, freehold, tmp_path):
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "support"\n[serve]\nengine = "echo"\n')
+    port = str(free_port("0.0.0.0"))
+    refused(
+        *("up", "--model", "mine", "--host", "0.0.0.0", "--port", port),
+        message="no key is required: everybody there could ask",
+        hint="--without-keys",
+    )

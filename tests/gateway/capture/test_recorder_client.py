@@ -12,7 +12,8 @@ from freehold.types.route import Limits
 
 def test_a_recorder_that_is_killed_is_started_again_and_loses_nothing(upstream, tmp_path):
     key = ApiKey(name="web", hash=hash_of("web-key"), limits=Limits(tokens_per_minute=10_000))
-    with gateway(upstream, tmp_path, api_keys=(key,)) as running:
+    watching = ApiKey(name="watching", hash=hash_of("w"), role="read")
+    with gateway(upstream, tmp_path, api_keys=(key, watching)) as running:
         shown = {"Authorization": "Bearer web-key"}
         post(running, QUESTION, headers=shown)
         eventually(lambda: len(traces_of(running)) == 1)
@@ -24,6 +25,6 @@ def test_a_recorder_that_is_killed_is_started_again_and_loses_nothing(upstream, 
         recorder.kill()
         assert post(running, QUESTION, headers=shown)[0] == 200
         eventually(lambda: len(traces_of(running)) == 7)
-        eventually(lambda: metric(running, "freehold_traces_captured") == 7)
+        eventually(lambda: metric(running, "freehold_traces_captured", key="w") == 7)
         time.sleep(0.5)
         assert len(traces_of(running)) == 7, "and none is there twice"

@@ -10,7 +10,8 @@ import click
 from freehold.cli.options import caller, config_option, json_option, now, print_json
 
 if TYPE_CHECKING:
-    from freehold.types.route import Limits
+    from freehold.types.route import Limits, Role
+    from freehold.workflows.shift.keys import KeyLine
 
 LIMITS_HELP = "requests_per_minute, tokens_per_minute, concurrency, wait_ms, usd_per_day, usd_per_month."
 
@@ -30,29 +31,60 @@ def command() -> None:
 @command.command("add")
 @click.argument("name")
 @click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE", help=LIMITS_HELP)
-@click.option("--admin", is_flag=True, help="May look at and change routes by the admin API.")
+@click.option(
+    "--role",
+    type=click.Choice(["use", "read", "operate", "admin"]),
+    help="use: ask models (the default). read: look at routes, metrics and readiness. operate: change routes as "
+    "well. admin: everything, keys included.",
+)
+@click.option("--admin", is_flag=True, help="The same as --role admin.")
+@click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model; may be repeated.")
+@click.option("--route", "routes", multiple=True, metavar="NAME", help="Only this route; may be repeated.")
+@click.option("--expires", metavar="WHEN", help="Good until then (UTC): 12h, 90d, 2w, or 2027-01-31.")
 @config_option
 @json_option
-def add(name: str, limits: tuple[str, ...], admin: bool, config_path: Path | None, as_json: bool) -> None:
+def add(
+    name: str,
+    limits: tuple[str, ...],
+    role: Role | None,
+    admin: bool,
+    models: tuple[str, ...],
+    routes: tuple[str, ...],
+    expires: str | None,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
     """Make a key and print it: once, it cannot be shown again.
 
     \b
     Example:
       freehold keys add app-eu --limit concurrency=8 --limit wait_ms=2000
+      freehold keys add partner --model gpt-4o --expires 90d
+      freehold keys add monitoring --role read
     """
     from freehold.types.route import Limits
     from freehold.workflows.shift import keys
     from freehold.workflows.shift.routes import with_pairs
 
-    with _store(config_path) as (store, _):
-        first = not keys.listed(store, at=now())
+    if admin and role not in (None, "admin"):
+        raise click.UsageError(f"--admin and --role {role} contradict each other")
+    at = now()
+    scope = keys.KeyScope(
+        role="admin" if admin else role or "use",
+        models=models,
+        routes=routes,
+        expires_at=None if expires is None else keys.expiry(expires, at=at),
+    )
+    with _store(config_path) as (store, project):
+        first = not keys.required(store, project.keys_file, at=at)
         made = keys.add(
             store,
             name,
             limits=with_pairs(Limits(), limits, "limit"),
-            admin=admin,
+            scope=scope,
             who=caller(),
-            at=now(),
+            at=at,
+            keys_file=project.keys_file,
         )
     if as_json:
         print_json(made)
@@ -80,7 +112,7 @@ def limit(name: str, limits: tuple[str, ...], config_path: Path | None, as_json:
 
     with _store(config_path) as (store, _):
         before = keys.find(store, name).limits
-        changed = keys.limit(store, name, with_pairs(before, limits, "limit"))
+        changed = keys.limit(store, name, with_pairs(before, limits, "limit"), who=caller(), at=now())
     if as_json:
         print_json(changed.limits)
     else:
@@ -99,10 +131,14 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
     """
     from freehold.workflows.shift import keys
 
-    with _store(config_path) as (store, _):
+    with _store(config_path) as (store, project):
         lines = keys.listed(store, at=now())
+        required = keys.required(store, project.keys_file, at=now())
     if as_json:
         print_json(lines)
+        return
+    if not lines and required:
+        click.echo("no keys, and keys are required: the gateway refuses every request", err=True)
         return
     if not lines:
         click.echo("no keys: everybody who reaches the gateway may ask", err=True)
@@ -111,8 +147,11 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
     for line in lines:
         made = "–" if line.made_at is None else f"{line.made_at:%Y-%m-%d %H:%M}"
         notes = [_limits(line.limits)]
-        if line.admin:
-            notes.insert(0, "admin")
+        notes += [f"only the {kind} {', '.join(names)}" for kind, names in _scopes(line) if names]
+        if line.role != "use":
+            notes.insert(0, line.role)
+        if line.expires_at is not None:
+            notes.append(f"{'expired' if line.expired else 'until'} {line.expires_at:%Y-%m-%d %H:%M}")
         if line.revoked_at is not None:
             notes = [f"revoked {line.revoked_at:%Y-%m-%d %H:%M}"]
         today, month = f"{line.spent_day_usd:.4f} USD", f"{line.spent_month_usd:.4f} USD"
@@ -134,16 +173,56 @@ def revoke(name: str | None, forget_all: bool, config_path: Path | None) -> None
 
     if forget_all == (name is not None):
         raise click.UsageError("name a key, or say --forget-all")
-    with _store(config_path) as (store, _):
+    with _store(config_path) as (store, project):
         if name is None:
-            click.echo(
-                f"forgot {keys.forget_all(store)} keys: everybody who reaches the gateway may ask", err=True
-            )
+            count = keys.forget_all(store, project.keys_file, who=caller(), at=now())
+            click.echo(f"forgot {count} keys: everybody who reaches the gateway may ask", err=True)
             return
-        keys.revoke(store, name, at=now())
+        keys.revoke(store, name, at=now(), who=caller())
         left = [line for line in keys.listed(store, at=now()) if line.revoked_at is None]
     click.echo(
         f"revoked {name}" + ("" if left else "; no key is left, the gateway refuses every request"), err=True
+    )
+
+
+@command.command("accept")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@config_option
+@json_option
+def accept(yes: bool, config_path: Path | None, as_json: bool) -> None:
+    """Take the store as it is, with the keys it has, after it was restored or lost.
+
+    A gateway whose keys are required refuses a store that is not the one that held them, or is an older copy: a key
+    that was revoked since would be good again. Look at `freehold keys list` afterwards.
+
+    \b
+    Example:
+      freehold keys accept
+    """
+    from freehold.workflows.project import open_project
+    from freehold.workflows.shift import keys
+
+    project = open_project(config_path)
+    if not yes:
+        click.confirm(
+            "keys revoked after this copy was made are good again; accept it?", abort=True, err=True
+        )
+    accepted = keys.accept(project, at=now(), who=caller())
+    if as_json:
+        print_json(accepted)
+        return
+    which = "the same store" if accepted.same_store else "another store"
+    click.echo(
+        f"accepted {which}: {accepted.keys_in_force} keys in force, {accepted.keys_revoked} revoked", err=True
+    )
+    if not accepted.keys_in_force:
+        click.echo("keys stay required, so the gateway refuses every request: freehold keys add", err=True)
+
+
+def _scopes(line: KeyLine) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return (("models" if len(line.models) > 1 else "model", line.models)), (
+        "routes" if len(line.routes) > 1 else "route",
+        line.routes,
     )
 
 
@@ -158,6 +237,6 @@ def _limits(limits: Limits) -> str:
 
 def _store(config_path: Path | None) -> Any:
     from freehold.workflows.project import open_project
-    from freehold.workflows.project_store import opened_store
+    from freehold.workflows.shift.keys import opened_keys
 
-    return opened_store(open_project(config_path))
+    return opened_keys(open_project(config_path))

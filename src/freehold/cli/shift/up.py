@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 @click.option(
     "--tls-key", type=click.Path(), help="Its private key in PEM. A renewed pair is taken over in seconds."
 )
+@click.option(
+    "--without-keys",
+    is_flag=True,
+    help="Let everybody ask who reaches --host. Needed for an address beyond loopback while there is no key.",
+)
 @config_option
 @json_option
 def command(
@@ -44,6 +49,7 @@ def command(
     workers: int | None,
     tls_cert: str | None,
     tls_key: str | None,
+    without_keys: bool,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -80,7 +86,7 @@ def command(
             plan = pull_and_plan(model, request, project.settings, progress=shown)
         up(
             project,
-            listening=Listening(host=host, port=port, tls=tls, workers=workers),
+            listening=Listening(host=host, port=port, tls=tls, workers=workers, without_keys=without_keys),
             capture=capture,
             plan=plan,
             ready=lambda running: tell(running, as_json),

@@ -21,9 +21,10 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -33,29 +34,23 @@ from freehold.gateway.capture.frames import CHARGE, TABLE, TOTALS, TRACE, USE, F
 from freehold.gateway.capture.leftovers import DeadSpool, find_dead_spool
 from freehold.gateway.capture.redaction import Redactor, redactor_of
 from freehold.gateway.capture.retention import Retention
+from freehold.gateway.capture.rounds import POLL_EVERY_S, RecorderDuties, Rounds, run_or_end
 from freehold.gateway.capture.spool import OUTCOMES, store_digest
 from freehold.gateway.capture.traces import to_trace
 from freehold.gateway.child_process import freeze_heap, read_config, run_on_fast_loop
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.heartbeat import Heartbeat
 from freehold.gateway.limits.limiter import WINDOW_S
-from freehold.gateway.messages import CapturedExchange, TableMessage, UsageReport, UsageTotals
+from freehold.gateway.messages import CapturedExchange, UsageReport, UsageTotals
 from freehold.gateway.telemetry.meters import Meters
 from freehold.gateway.telemetry.request_log import log_as_json
-from freehold.store import Store, leases, open_store
-from freehold.store.database import ChangeWatch
+from freehold.store import Store, leases
 from freehold.store.usage import Use, add_use, spent
-from freehold.types.route import ApiKey
 from freehold.types.trace import Trace
 
 log = logging.getLogger("freehold.gateway.recorder")
 
 BATCH, BATCH_BYTES = 500, 2 * 1024 * 1024
-WRITE_EVERY_S = 0.15
-POLL_EVERY_S = 0.14
-NUMBERS_EVERY_S = 0.5
-LEFTOVERS_EVERY_S = 1.0
-RETENTION_EVERY_S = 60.0
 ALIVE_S = 5.0
 _decode_report = msgspec.msgpack.Decoder(UsageReport).decode
 _decode = msgspec.msgpack.Decoder(CapturedExchange).decode
@@ -98,7 +93,6 @@ class Recorder:
         assert config.store_url is not None
         self._config = config
         self._run_folder = run_folder
-        self._store_url = config.store_url
         self._store_digest = store_digest(config.store_url)
         self._queue: deque[tuple[MessageSource, bytes]] = deque()
         self._workers: set[WorkerConnection] = set()
@@ -165,70 +159,30 @@ class Recorder:
         self._stopping.set()
         self._wake.set()
 
+    def rounds(self) -> Rounds:
+        """What the recorder's thread runs."""
+        duties = RecorderDuties(
+            share_usage=self._share_usage,
+            write=self._write,
+            drain_leftovers=self._drain_leftovers,
+            apply_retention=self._retention.sweep,
+            tell=lambda table: self._soon(self._broadcast_table, table),
+            drop_excess=self._drop_excess,
+            resume=lambda: self._soon(self._resume) if self._paused else None,
+        )
+        return Rounds(
+            self._config,
+            self._run_folder,
+            duties,
+            self._meters,
+            stopping=self._stopping,
+            wake=self._wake,
+        )
+
     # In the thread
 
-    def work(self) -> None:
-        """Write and poll until told to stop; then write what is left."""
-        store: Store | None = None
-        watch: ChangeWatch | None = None
-        revision: tuple[int, int] | None = None
-        next_poll = next_sweep = next_numbers = next_look = 0.0
-        while True:
-            stopping = self._stopping.is_set()
-            try:
-                if store is None or watch is None:
-                    store = open_store(self._store_url)
-                    log.info("writing to the store")
-                    watch = store.database.watch()
-                now = time.monotonic()
-                if now >= next_poll:
-                    next_poll = now + POLL_EVERY_S
-                    if watch.has_news():
-                        revision = self._poll(store, revision)
-                    self._share_usage(store)
-                if stopping or now >= next_look:
-                    next_look = now + LEFTOVERS_EVERY_S
-                    self._drain_leftovers()
-                self._write(store)
-                if stopping:
-                    self._share_usage(store)
-                    self._drain_leftovers()
-                if now >= next_sweep:
-                    next_sweep = now + RETENTION_EVERY_S
-                    self._retention.sweep(store)
-            except StorageError as error:
-                log.warning("%s", error.message)
-                if watch is not None:
-                    watch.forget()
-                self._drop_excess(error)
-                self._stopping.wait(0.5)
-            if self._paused:
-                self._loop.call_soon_threadsafe(self._resume)
-            if stopping or time.monotonic() >= next_numbers:
-                next_numbers = time.monotonic() + NUMBERS_EVERY_S
-                with contextlib.suppress(OSError):
-                    self._meters.write(self._run_folder)
-            if stopping:
-                if self._queue:
-                    log.warning("%d traces stay in %s until the next start", len(self._queue), self._spools)
-                break
-            self._wake.wait(WRITE_EVERY_S)
-        if watch is not None:
-            watch.close()
-        if store is not None:
-            store.close()
-
-    def _poll(self, store: Store, known: tuple[int, int] | None) -> tuple[int, int]:
-        keys = store.records(ApiKey)
-        if not keys and store.count_records(ApiKey):
-            # No key at all would let every client in; the workers keep what they know, or go on waiting.
-            log.error("all keys in the store are damaged: freehold store check")
-            return known or (-1, 0)
-        now = (store.routes_revision(), hash(msgspec.json.encode(keys)))
-        if now != known:
-            message = TableMessage(routes=tuple(store.routes()), keys=tuple(keys), revision=now[0])
-            self._loop.call_soon_threadsafe(self._broadcast_table, msgspec.json.encode(message))
-        return now
+    def _soon(self, act: Callable[..., None], *arguments: Any) -> None:
+        self._loop.call_soon_threadsafe(act, *arguments)
 
     def _share_usage(self, store: Store) -> None:
         """Add this gateway's use to the store's, and report to the workers what all gateways used."""
@@ -358,7 +312,7 @@ async def record(config: GatewayConfig, run_folder: Path) -> None:
     path = run_folder / "recorder.sock"
     path.unlink(missing_ok=True)
     server = await loop.create_unix_server(lambda: WorkerConnection(recorder), str(path))
-    thread = threading.Thread(target=recorder.work, name="store")
+    thread = threading.Thread(target=run_or_end, args=(recorder.rounds(),), name="store")
     thread.start()
     freeze_heap()
     async with server:

@@ -68,6 +68,7 @@ def to_trace(captured: CapturedExchange, *, redactor: Redactor | None) -> Trace 
         parent_id=captured.parent_id,
         conversation_id=session,
         user=user,
+        api_key=captured.api_key,
         ttft_ms=captured.ttft_ms,
         total_ms=captured.total_ms,
         usage=answer.usage,

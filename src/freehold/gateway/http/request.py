@@ -39,6 +39,9 @@ class ClientTransport(Protocol):
     supports_chunks: bool
     writing_paused: bool
 
+    def peer(self) -> str:
+        """The address of the client."""
+
     @property
     def server(self) -> ServerState:
         """What it shares with the others."""
@@ -109,6 +112,10 @@ class Request:
         self.response_started = False
         self._chunked = False
         self._bytes_left: int | None = None
+
+    def peer(self) -> str:
+        """The client's address, as the connection has it: that of a proxy where one stands in between."""
+        return self._transport.peer()
 
     def header(self, name: str) -> str | None:
         """The first value of a header."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from collections.abc import Iterable
 
-from freehold.types.route import ApiKey
+from freehold.types.route import ApiKey, Permission
 from freehold.wire.errors import ApiError
 
 PREFIX = "fh-"
@@ -29,25 +30,39 @@ def hash_of(key: str) -> str:
 class KeyRing:
     """The keys in force. Where there never was one, every client that reaches the port is let in.
 
-    `waiting` is a ring whose keys are yet to come: no client is let in meanwhile.
+    `required` asks for a key even where there is none. `waiting` is a ring whose keys are yet to come, `problem` the
+    reason why none can be believed: no client is let in meanwhile.
     """
 
-    __slots__ = ("_by_hash", "_waiting", "required")
+    __slots__ = ("_by_hash", "problem", "required", "waiting")
 
-    def __init__(self, keys: Iterable[ApiKey], *, waiting: bool = False) -> None:
+    def __init__(
+        self,
+        keys: Iterable[ApiKey],
+        *,
+        required: bool = False,
+        waiting: bool = False,
+        problem: str | None = None,
+    ) -> None:
         known = list(keys)
         self._by_hash = {key.hash: key for key in known if key.revoked_at is None}
-        self._waiting = waiting
-        self.required = bool(known) or waiting
+        self.waiting = waiting
+        self.problem = problem
+        self.required = bool(known) or required or waiting or problem is not None
 
     def check(self, authorization: str | None, x_api_key: str | None) -> ApiKey | None:
         """The key a request shows, in ``Authorization: Bearer`` or ``x-api-key``; None when none is needed.
 
-        Raises `ApiError` (401, or 503 while waiting).
+        Raises `ApiError` (401, or 503 while the keys are not known).
         """
         if not self.required:
             return None
-        if self._waiting:
+        if self.problem is not None:
+            # What is wrong stands in the operator's log; clients need not know.
+            raise ApiError(
+                503, "the gateway cannot check keys at the moment", code="keys_unavailable", retry_after_s=5
+            )
+        if self.waiting:
             raise ApiError(503, "the gateway is starting", code="starting", retry_after_s=1)
         shown = x_api_key
         if authorization is not None and authorization[:7].lower() == "bearer ":
@@ -62,4 +77,42 @@ class KeyRing:
         key = self._by_hash.get(hash_of(shown))
         if key is None:
             raise ApiError(401, "this API key is not known here", code="invalid_api_key")
+        if key.expires_at is not None and key.expires_at.timestamp() <= time.time():
+            raise ApiError(401, "this API key has expired", code="expired_api_key")
         return key
+
+
+_DOING = {
+    "ask": "ask models",
+    "look": "look at routes, numbers and readiness",
+    "change": "change routes",
+    "keys": "manage keys",
+}
+
+
+def check_may(key: ApiKey | None, what: Permission) -> None:
+    """Raise `ApiError` (403) where the key's role does not allow this. None is a client of a gateway without keys."""
+    if key is not None and not key.may(what):
+        raise ApiError(
+            403,
+            f"the role of this key is {key.role}, which may not {_DOING[what]}",
+            code="not_allowed",
+        )
+
+
+def check_scope(key: ApiKey, model: str, route: str | None) -> None:
+    """Raise `ApiError` (403) for a model or a route that the key is not made for."""
+    if key.models and model not in key.models:
+        raise ApiError(
+            403,
+            f"this key may not use the model '{model[:100]}', only {', '.join(key.models)}",
+            code="model_not_allowed",
+            param="model",
+        )
+    if key.routes and route not in key.routes:
+        raise ApiError(
+            403,
+            f"this key may only use the routes {', '.join(key.routes)}; the model '{model[:100]}' leads elsewhere",
+            code="route_not_allowed",
+            param="model",
+        )

@@ -194,6 +194,7 @@ class ProxyExchange:
             content_encoding=self.content_encoding,
             ttft_ms=None if self.first_byte_s is None else (self.first_byte_s - self.started_s) * 1000,
             total_ms=(time.perf_counter() - self.started_s) * 1000,
+            api_key=None if self.key is None else self.key.name,
         )
 
     def summary(self, traceparent: str | None) -> RequestSummary:

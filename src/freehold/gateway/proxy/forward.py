@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from freehold.gateway.http.request import ClientDisconnect, Request
+from freehold.gateway.limits.keys import check_may, check_scope
 from freehold.gateway.proxy.attempt import answer
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, BodyFields
@@ -76,6 +77,7 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
     if host not in state.hosts.known and (state.hosts.says or not state.keys.required):
         check_host(state, host)
     key = exchange.key = state.keys.check(header("authorization"), header("x-api-key"))
+    check_may(key, "ask")
     if header("content-encoding") not in (None, "identity"):
         raise ApiError(415, "compressed request bodies are not accepted")
     if (origin := header("origin")) is not None:
@@ -99,6 +101,8 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
     )
     exchange.capturing = state.config.capture != "off" and header("x-freehold-capture") != "off"
     route = exchange.route = state.table.find(model, header, key.name if key is not None else None)
+    if key is not None and (key.models or key.routes):
+        check_scope(key, model, None if route is None else route.name)
     if route is None:
         exchange.decision = state.table.direct(model)
     else:

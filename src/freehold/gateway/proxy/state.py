@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import random
@@ -21,7 +22,7 @@ from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.upstreams import Upstreams
 from freehold.gateway.limits.keys import KeyRing
 from freehold.gateway.limits.limiter import Limiter
-from freehold.gateway.messages import Bill, TableMessage, UsageTotals
+from freehold.gateway.messages import RING_FILE, Bill, TableMessage, UsageTotals
 from freehold.gateway.proxy.checker import AnswerChecker
 from freehold.gateway.proxy.reading import BodyReader
 from freehold.gateway.proxy.routing import RouteTable
@@ -33,6 +34,8 @@ from freehold.wire.hosts import HostPolicy
 
 log = logging.getLogger("freehold.gateway")
 _FOREIGN_HOSTS_MAX = 20
+
+log = logging.getLogger("freehold.gateway")
 
 
 class WorkerState:
@@ -47,12 +50,17 @@ class WorkerState:
         self.started_at = int(time.time())
         self._stored_routes: tuple[Route, ...] = ()
         self.table = self._new_table()
-        self.keys = KeyRing(config.api_keys, waiting=config.keys_in_store)
         self.hosts = HostPolicy(config.hosts, listens=config.host)
         self.memory = MemoryBudget(config.body_memory_bytes)
         self.upstreams = Upstreams(config, self.memory)
         self.reader = BodyReader()
         self.checker = AnswerChecker()
+        # A client that asks before the keys are known is not let in, whether there will be keys or not.
+        self.keys = KeyRing(
+            config.api_keys, required=config.keys_required, waiting=config.store_url is not None
+        )
+        self.ring_known = asyncio.Event()
+        self._read_ring()
         self.meters = Meters()
         self.limiter = Limiter()
         self.limiter.share(run_folder)
@@ -147,10 +155,31 @@ class WorkerState:
         if tag == TOTALS:
             self.limiter.learn(msgspec.msgpack.decode(payload, type=UsageTotals))
         if tag == TABLE:
-            message = msgspec.json.decode(payload, type=TableMessage)
+            self._take_over(msgspec.json.decode(payload, type=TableMessage))
+
+    def _read_ring(self) -> None:
+        """Begin with the last ring the recorder has seen, where one is left: it may be stuck by now."""
+        if self.config.store_url is None:
+            self.ring_known.set()
+            return
+        try:
+            data = (self.run_folder / RING_FILE).read_bytes()
+            self._take_over(msgspec.json.decode(data, type=TableMessage))
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            log.warning("the keys left by the recorder cannot be read, so they are waited for: %s", error)
+
+    def _take_over(self, message: TableMessage) -> None:
+        if message.problem is None:
             self._stored_routes = message.routes
             self.table = self._new_table()
-            self.keys = KeyRing((*self.config.api_keys, *message.keys))
+        self.keys = KeyRing(
+            (*self.config.api_keys, *message.keys),
+            required=message.required or self.config.keys_required,
+            problem=message.problem,
+        )
+        self.ring_known.set()
 
     def _new_table(self) -> RouteTable:
         config = self.config

@@ -42,9 +42,11 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_traces_dropped": ("Traces there was no room for: in the queue, on the disk", ("why",)),
     "freehold_traces_stored": ("Traces written to the store", ()),
     "freehold_traces_lost": ("Traces the store did not take", ("why",)),
+    "freehold_recorder_failures": ("Failures of the recorder that nothing expected", ("what",)),
 }
 GAUGES: dict[str, str] = {
     "freehold_in_flight": "Requests being answered now",
+    "freehold_recorder_alive": "1 while the recorder does its rounds, 0 when it is stopped, stuck or dead",
     "freehold_held_bytes": "Bytes held of requests and of answers that are read whole",
 }
 HISTOGRAMS: dict[str, tuple[str, tuple[str, ...]]] = {

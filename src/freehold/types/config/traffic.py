@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 
-from freehold.types.config.table import AtLeastOne, NotNegative, Positive, Table
+from msgspec import Meta
+
+from freehold.types.config.table import AtLeastOne, Positive, Table
 from freehold.types.route import Guard, Limits, RouteState, Target
 
+RetentionDays = Annotated[float, Meta(gt=0, le=36_500, description="above 0, up to 36,500 (100 years)")]
+RetentionMib = Annotated[float, Meta(gt=0, le=2**40, description="above 0")]
 CaptureMode = Literal["off", "raw", "patterns", "pii"]
 
 
@@ -84,9 +88,9 @@ class CaptureConfig(Table, frozen=True, kw_only=True):
     mode: CaptureMode = "off"
     """`off`, `raw` (as they are), `patterns` (e-mail addresses, cards, phone numbers … replaced) or `pii` (a library
     looks for names as well)."""
-    retention_days: NotNegative | None = None
-    """Older traces are forgotten."""
-    retention_mib: NotNegative | None = None
+    retention_days: RetentionDays | None = None
+    """Older traces are forgotten. Left out: traces are kept for ever."""
+    retention_mib: RetentionMib | None = None
     """The oldest traces are forgotten beyond this size."""
     shadow_concurrency: int = 8
     """Mirrored requests at once, per worker."""

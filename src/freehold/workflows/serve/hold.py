@@ -267,7 +267,7 @@ class _ServingHost:
             if not running.is_running():
                 log.info("the gateway ended with %s, starting it again", running.process.returncode)
                 await asyncio.sleep(RESTART_PAUSE_SECONDS)
-                again = await asyncio.to_thread(gateway.start, running.config, log=running.log)
+                again = await asyncio.to_thread(gateway.start, running.config, log=running.log, again=True)
                 running.process = again.process
 
     def _renew(self) -> None:

@@ -9,13 +9,16 @@ from pathlib import Path
 import anyio
 import msgspec
 
+from freehold.engines.ports import is_loopback
 from freehold.errors import ConfigError, UnknownModelError, WeightsError
 from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import GatewayConfig, TlsFiles
+from freehold.gateway.limits import key_requirement
 from freehold.gateway.spending import Charge, usd_of
 from freehold.privacy.library import LIBRARY
 from freehold.store import Store, open_store
-from freehold.types.config import CaptureMode
+from freehold.store.urls import store_file
+from freehold.types.config import CaptureMode, PriceConfig
 from freehold.types.endpoint import ANY_MODEL, ServePlan
 from freehold.types.progress import Progress
 from freehold.types.record import Record
@@ -26,7 +29,7 @@ from freehold.workflows.project import Project, now
 from freehold.workflows.serve.hold import ServedAt, hold
 from freehold.workflows.serve.names import INCUMBENT
 from freehold.workflows.serve.plan import of_config, pull_and_plan
-from freehold.workflows.shift import routes
+from freehold.workflows.shift import keys, routes
 from freehold.workflows.shift.endpoints import check_reachable, configured_endpoints, without_key
 from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
 from freehold.workflows.weights.pull import ensure_weights
@@ -68,8 +71,8 @@ def _with_weights_fetched_again(chosen: ServePlan, project: Project, progress: P
 
 def _check_prices(store: Store, gateway_config: GatewayConfig) -> None:
     """A spend cap that cannot be held is an error now, not a surprise later. Raises `ConfigError`."""
-    keys = [key for key in store.records(ApiKey) if key.revoked_at is None]
-    any_key = any(key.limits.caps_spending for key in keys)
+    in_force = [key for key in store.records(ApiKey) if key.revoked_at is None]
+    any_key = any(key.limits.caps_spending for key in in_force)
     for route in store.routes():
         if not (route.limits.caps_spending or any_key):
             continue
@@ -93,6 +96,8 @@ class Listening(Record, frozen=True, kw_only=True):
     port: int | None = None
     tls: TlsFiles | None = None
     workers: int | None = None
+    without_keys: bool = False
+    """Other machines may ask without a key."""
 
 
 def _tls_of(project: Project) -> TlsFiles | None:
@@ -100,6 +105,49 @@ def _tls_of(project: Project) -> TlsFiles | None:
     if table.tls_cert is None or table.tls_key is None:
         return None
     return TlsFiles(certificate=str(project.path(table.tls_cert)), key=str(project.path(table.tls_key)))
+
+
+def _check_address(
+    project: Project, store: Store, host: str, without_keys: bool, *, say: Callable[[str], None]
+) -> bool:
+    """Whether keys are needed because other machines reach the address. Raises `ConfigError` where there is none."""
+    required = keys.required(store, project.keys_file, at=now())
+    if without_keys and not required:
+        say(f"NO KEY IS NEEDED: everybody who reaches {host} may ask, at your cost")
+    beyond_loopback = not without_keys and not is_loopback(host)
+    if beyond_loopback and not required:
+        raise ConfigError(
+            f"{host} can be reached from other machines, and no key is required: "
+            "everybody there could ask, at your cost",
+            hint="freehold keys add NAME makes a key; --without-keys says that the address is to be open",
+        )
+    return beyond_loopback
+
+
+def _prices(project: Project) -> dict[str, PriceConfig]:
+    """The prices that the file states, by endpoint."""
+    config = project.config
+    prices = {table.name: table.price for table in config.endpoints if table.price is not None}
+    if config.incumbent is not None and config.incumbent.price is not None:
+        prices[INCUMBENT] = config.incumbent.price
+    return prices
+
+
+def _load_redactor(capture: Capture, progress: Progress) -> None:
+    """Before the first trace: the library takes a while."""
+    if capture == "pii":
+        progress.step("load the library that finds personal data")
+        redactor_of(capture)
+        if not LIBRARY.finds_names:
+            progress.say("no spaCy model is installed: numbers and addresses are found, names are not")
+
+
+def _observer_config(project: Project) -> ObserverConfig:
+    return ObserverConfig(
+        store_url=project.store_url,
+        config_path=None if project.config_path is None else str(project.config_path.absolute()),
+        look_seconds=project.config.rollout.look_seconds,
+    )
 
 
 def up(
@@ -112,6 +160,10 @@ def up(
     progress: Progress,
 ) -> None:
     """Serve until SIGINT or SIGTERM.
+
+    An address that other machines reach needs keys, unless it is said that it is to be open (`without_keys`): the
+    gateway spends the incumbent's money. The project's parts, and what `freehold up` may say about each, are these
+    parameters.
 
     Raises `PortInUseError`, what pulling weights raises, and `EngineError` when the engine does not start.
     """
@@ -129,6 +181,7 @@ def up(
         hosts=config.serve.hosts,
         store_url=project.store_url,
         spool_folder=str((project.state / "spool").absolute()),
+        keys_file=str(project.keys_file.absolute()),
         capture=capture or config.capture.mode,
         capture_queue=project.settings.capture_queue,
         body_memory_bytes=round(project.settings.body_memory_mib * MIB),
@@ -141,16 +194,13 @@ def up(
         workers=listening.workers or 1,
         log_requests=project.settings.log_requests,
         otel=project.settings.otel,
-        prices={table.name: table.price for table in config.endpoints if table.price is not None}
-        | ({INCUMBENT: config.incumbent.price} if config.incumbent and config.incumbent.price else {}),
+        prices=_prices(project),
     )
-    if gateway_config.capture == "pii":
-        progress.step("load the library that finds personal data")
-        redactor_of(gateway_config.capture)
-        if not LIBRARY.finds_names:
-            progress.say("no spaCy model is installed: numbers and addresses are found, names are not")
+    _load_redactor(gateway_config.capture, progress)
     if gateway_config.tls is not None:
         check_certificate(gateway_config.tls)
+    # Before the store is opened, which would make a new one in place of one that is lost.
+    key_requirement.check_file(project.keys_file, store_file(project.store_url))
     check_port(gateway_config.host, gateway_config.port)  # before a pull that may take minutes
     chosen = plan or project_plan(project, progress=progress)
     with open_store(project.store_url) as store:
@@ -158,16 +208,14 @@ def up(
         routes.carry_over(store, config, at=now(), say=progress.say)
         check_reachable(store.routes(), gateway_config, say=progress.say)
         _check_prices(store, gateway_config)
+        beyond_loopback = _check_address(
+            project, store, gateway_config.host, listening.without_keys, say=progress.say
+        )
         gateway_config = msgspec.structs.replace(
             gateway_config,
-            keys_in_store=bool(store.count_records(ApiKey)),
+            keys_required=beyond_loopback,
             attributions=attributions([chosen], config.use),
         )
-    observer_config = ObserverConfig(
-        store_url=project.store_url,
-        config_path=None if project.config_path is None else str(project.config_path.absolute()),
-        look_seconds=config.rollout.look_seconds,
-    )
     progress.step("start the engine", note=f"{chosen.model} on {chosen.engine}")
 
     async def run() -> None:
@@ -177,7 +225,7 @@ def up(
             gateway_config,
             log_dir=log_dir,
             ready=ready,
-            companion=lambda logs: ObserverProcess(observer_config, logs / "observer.log"),
+            companion=lambda logs: ObserverProcess(_observer_config(project), logs / "observer.log"),
         )
 
     anyio.run(run)

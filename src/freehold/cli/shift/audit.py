@@ -1,0 +1,90 @@
+"""`freehold audit`: who changed what, when, from where and why."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from freehold.cli.options import config_option, json_option, print_json
+
+DAY = "%Y-%m-%d"
+
+
+@click.command("audit")
+@click.option("--who", metavar="NAME", help="Only changes by this user or key.")
+@click.option("--action", metavar="NAME", help="Only this kind of change: key, key.revoke, route, …")
+@click.option("--subject", metavar="NAME", help="Only changes of this key, route, …")
+@click.option("--since", type=click.DateTime([DAY, f"{DAY}T%H:%M:%S"]), help="Only changes since then (UTC).")
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N.")
+@click.option(
+    "--export",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write them to FILE, a line of JSON each.",
+)
+@click.option(
+    "--check", is_flag=True, help="Is the chain whole? Ends with 1 when something was changed or cut out."
+)
+@click.option(
+    "--head", metavar="NUMBER:HASH", help="With --check: an entry noted elsewhere that must be there."
+)
+@config_option
+@json_option
+def command(
+    who: str | None,
+    action: str | None,
+    subject: str | None,
+    since: datetime | None,
+    last: int | None,
+    export: Path | None,
+    check: bool,
+    head: str | None,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Who changed what, when, from where and why. The record only grows.
+
+    \b
+    Example:
+      freehold audit --last 20
+      freehold audit --action key --since 2026-11-01 --export keys.jsonl
+      freehold audit --check
+    """
+    import msgspec
+
+    from freehold import files
+    from freehold.workflows.project import open_project
+    from freehold.workflows.project_store import opened_store
+    from freehold.workflows.shift import audit
+
+    if head is not None and not check:
+        raise click.UsageError("--head goes with --check")
+    with opened_store(open_project(config_path)) as (store, _):
+        if check:
+            found = audit.checked(store, head=head)
+            if as_json:
+                print_json(found)
+            else:
+                for fault in found.faults:
+                    click.echo(fault)
+                word = "whole" if not found.faults else "NOT WHOLE"
+                click.echo(f"{found.entries} entries, {word}; the last is {found.head}", err=True)
+            raise SystemExit(1 if found.faults else 0)
+        moment = None if since is None else since.replace(tzinfo=UTC)
+        entries = audit.listed(store, who=who, action=action, subject=subject, since=moment)
+        shown = deque(entries, maxlen=last)
+    if export is not None:
+        lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in shown)
+        with files.writing(f"{export}: cannot be written"):
+            files.write(export, lines, private=True)
+        click.echo(f"wrote {len(shown)} entries to {export}", err=True)
+    elif as_json:
+        print_json(list(shown))
+    else:
+        for entry in shown:
+            why = f"  ({entry.why})" if entry.why else ""
+            line = f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.who}  {entry.action} {entry.subject}{why}  {entry.source}"
+            click.echo("".join(c if c.isprintable() else "?" for c in line))

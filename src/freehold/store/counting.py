@@ -1,0 +1,24 @@
+"""Counts that only grow, each raised inside the transaction of the change it counts."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, insert, select, update
+
+from freehold.store.tables import counters
+
+ROUTES, KEYS = "routes", "keys"
+
+
+def raised(connection: Connection, name: str) -> int:
+    """Raise a count by one; returns what it is now."""
+    changed = connection.execute(
+        update(counters).where(counters.c.name == name).values(value=counters.c.value + 1)
+    )
+    if changed.rowcount == 0:
+        connection.execute(insert(counters).values(name=name, value=1))
+    return current(connection, name)
+
+
+def current(connection: Connection, name: str) -> int:
+    """What a count is; 0 where nothing was ever counted."""
+    return int(connection.execute(select(counters.c.value).where(counters.c.name == name)).scalar() or 0)

@@ -1,0 +1,67 @@
+"""The keys as a store has them, with what tells this store and its state from others.
+
+A store bears a random identity, given to it by its migration, and counts every change of a key. A reader that has seen
+both once can tell later whether a store is the same one, and whether it is an older copy.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select
+
+from freehold.store import audit, counting
+from freehold.store.damage import unless_damaged
+from freehold.store.database import Database
+from freehold.store.records import about_record, decoded
+from freehold.store.tables import records, store_facts
+from freehold.types.record import Record
+from freehold.types.route import ApiKey
+
+_ID, _FORGOTTEN = "id", "keys_forgotten_at"
+
+
+class StoredKeys(Record, frozen=True, kw_only=True):
+    """All keys at one moment. `changes` counts the changes of keys so far; `forgotten` says that the last of them was
+    to forget every key on purpose."""
+
+    store_id: str
+    changes: int
+    keys: tuple[ApiKey, ...] = ()
+    damaged: int = 0
+    """Keys that cannot be read: they let no client in, and are required all the same."""
+    forgotten: bool = False
+
+
+def stored_keys(database: Database) -> StoredKeys:
+    """Keys, identity and count as of one moment."""
+    query = select(records.c.id, records.c.body).where(records.c.kind == ApiKey.kind).order_by(records.c.seq)
+    with database.reading() as connection:
+        facts = {row.name: row.value for row in connection.execute(select(store_facts)).all()}
+        changes = counting.current(connection, counting.KEYS)
+        rows = connection.execute(query).all()
+    keys = tuple(key for row in rows if (key := _readable(row.id, row.body)) is not None)
+    forgotten = not rows and facts.get(_FORGOTTEN) == str(changes)
+    return StoredKeys(
+        store_id=facts.get(_ID, ""),
+        changes=changes,
+        keys=keys,
+        damaged=len(rows) - len(keys),
+        forgotten=forgotten,
+    )
+
+
+def _readable(name: str, body: bytes) -> ApiKey | None:
+    about = about_record(ApiKey.kind, name)
+    return unless_damaged(*about, lambda: decoded(body, ApiKey, ApiKey.kind, *about))
+
+
+def forget_keys(database: Database, *, who: str, at: datetime) -> int:
+    """Forget every key, and keep that this was meant. Returns how many there were."""
+    with database.writing() as connection:
+        count = connection.execute(delete(records).where(records.c.kind == ApiKey.kind)).rowcount
+        changes = counting.raised(connection, counting.KEYS)
+        connection.execute(delete(store_facts).where(store_facts.c.name == _FORGOTTEN))
+        connection.execute(insert(store_facts).values(name=_FORGOTTEN, value=str(changes)))
+        audit.append(connection, "keys.forget", "all", who=who, at=at, detail={"keys": count})
+    return count
