@@ -45,3 +45,18 @@ def test_configurations_that_cannot_be():
         GatewayConfig(endpoints=(endpoint("a"),), capture="raw")
     with pytest.raises(ConfigError, match="is not an http"):
         GatewayConfig(endpoints=(Endpoint(name="a", engine="echo", base_url="file:///etc/passwd"),))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"retention_days": -1.0},
+        {"retention_days": 1_000_000.0},
+        {"retention_days": float("nan")},
+        {"retention_bytes": -5},
+    ],
+)
+def test_a_retention_that_makes_no_sense_is_refused(wrong):
+    endpoint = Endpoint(name="e", engine="remote", base_url="http://127.0.0.1:9")
+    with pytest.raises(ConfigError, match="retention_"):
+        GatewayConfig(endpoints=(endpoint,), **wrong)
