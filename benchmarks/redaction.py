@@ -139,8 +139,8 @@ def page(figures: dict[str, Figures]) -> str:
         "<!-- Made by python -m benchmarks.redaction --write; edit that instead, then run it. -->\n",
         f"How much each mode of `[capture]` finds, on {len(given) - silent} sentences with one value each and "
         f"{silent} with none, in {len(languages)} languages ({', '.join(languages)}). The set was written for "
-        "freehold, with invented values, and the patterns were mended on it: your texts are others, expect less and "
-        "try your own.\n",
+        "freehold, with invented values, and the patterns were mended on it: your texts are others, so expect less, "
+        "and try your own.\n",
         "`pii` is measured without a spaCy model: **names and postal addresses are then not found at all.** With a "
         "model names are found in the model's language only. Choose `off` if they may not be stored.\n",
         "Found, of all (a value counts only when every letter and digit of it is replaced):\n",

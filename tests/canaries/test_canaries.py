@@ -1,0 +1,266 @@
+"""Secrets planted everywhere they may lawfully be, then looked for everywhere else, on real processes.
+
+The one place for each: an upstream's key is in the environment of freehold's processes and in the requests to that
+upstream; a key of the gateway is with its client (the store has its hash); what a client sends goes to the upstream; an
+unrelated variable of the environment stays there.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import psutil
+import pytest
+
+from freehold.gateway.serve import free_port
+
+pytestmark = pytest.mark.slow
+
+UPSTREAM_KEY = "sk-cnryupstream7Qm2Xv9Lt4Rb8Kd1"
+UNRELATED = "cnry-unrelated-5Zt8Wq3Np6"
+BODY = "sk-cnrybody4Hn7Jk2Pf9Ys6Wd3Qz"
+MAIL = "cnry.body.mail@example.com"
+HEADER = "cnry-header-8Lr5Vc2Xm7"
+QUERY = "cnry-query-3Bg6Tf9Ra1"
+FOREIGN_KEY = "cnry-foreignkey-2Dw4Su8Ko5"
+PLANTED = (UPSTREAM_KEY, UNRELATED, BODY, MAIL, HEADER, QUERY, FOREIGN_KEY)
+DOORS = {
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": f"{BODY} {MAIL}"}]},
+    "/v1/completions": {"prompt": f"{BODY} {MAIL}"},
+    "/v1/embeddings": {"input": f"{BODY} {MAIL}"},
+    "/v1/responses": {"input": f"{BODY} {MAIL}"},
+    "/v1/messages": {"max_tokens": 5, "messages": [{"role": "user", "content": f"{BODY} {MAIL}"}]},
+    "/api/chat": {"messages": [{"role": "user", "content": f"{BODY} {MAIL}"}]},
+    "/api/generate": {"prompt": f"{BODY} {MAIL}"},
+    "/nowhere": {"x": BODY},
+}
+COMMANDS = (
+    ("keys", "list"),
+    ("routes", "list"),
+    ("traces", "list"),
+    ("traces", "export", "out.jsonl"),  # so that words are looked for in what the store has compressed
+    ("traces", "show", "none"),
+    ("settings",),
+    ("rollout", "status"),
+    ("report",),
+    ("watch", "--once"),
+    ("dataset", "build"),
+)
+_SETTINGS = ("FREEHOLD_", "OTEL_")
+FAILURES = ("fine", "500", "401", "closes", "no JSON", "cut")
+SAID = {"role": "assistant", "content": "ok"}
+ANSWER = {
+    "id": "1",
+    "object": "chat.completion",
+    "model": "m",
+    "usage": {"prompt_tokens": 1, "completion_tokens": 1},
+    "choices": [{"index": 0, "message": SAID, "finish_reason": "stop"}],
+}
+
+
+class Upstream(BaseHTTPRequestHandler):
+    """Fails as `mode` says. Spans for a collector come here too, and are kept."""
+
+    mode = "fine"
+    asked: list[str] = []
+    spans: list[bytes] = []
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        data = self.rfile.read(int(self.headers.get("content-length", 0)))
+        if self.path.endswith("/v1/traces"):
+            self.spans.append(data)
+            return self._say(200, b"")
+        self.asked.append(str(self.headers))
+        match self.mode:
+            case "500" | "401":
+                return self._say(int(self.mode), b'{"error": {"message": "no"}}')
+            case "closes":
+                self.close_connection = True
+            case "no JSON":
+                return self._say(200, b"<html>")
+            case "cut":
+                self.send_response(200)
+                self.send_header("content-length", "1000")
+                self.end_headers()
+                self.wfile.write(b'{"id": ')
+                self.close_connection = True
+            case _:
+                return self._say(200, json.dumps(ANSWER).encode())
+        return None
+
+    def _say(self, status, body):
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def upstream():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
+class World:
+    """A project, its environment, and what was said anywhere."""
+
+    def __init__(self, root, upstream, capture):
+        self.project, self.home, self.temporary = root / "project", root / "home", root / "tmp"
+        for folder in (self.project, self.home, self.temporary):
+            folder.mkdir()
+        (self.project / "freehold.toml").write_text(
+            f'[app]\nname = "shop"\n[serve]\nengine = "echo"\n[capture]\nmode = "{capture}"\n'
+            f'[incumbent]\nmodel = "m"\nbase_url = "http://127.0.0.1:{upstream}"\napi_key_env = "SHOP_KEY"\n'
+        )
+        self.environment = {
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith(("FREEHOLD_", "OTEL_"))
+            },
+            "SHOP_KEY": UPSTREAM_KEY,
+            "SHOP_PASSWORD": UNRELATED,
+            "FREEHOLD_HOME": str(self.home),
+            "TMPDIR": str(self.temporary),
+            "FREEHOLD_LOG_REQUESTS": "true",
+            "FREEHOLD_OTEL": "true",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{upstream}",
+        }
+        self.said = []
+
+    def freehold(self, *words, **more):
+        done = subprocess.run(
+            [sys.executable, "-m", "freehold", *words], cwd=self.project, env={**self.environment, **more},
+            capture_output=True, timeout=120, check=False,
+        )  # fmt: skip
+        self.said.append((f"freehold {' '.join(words)}", done.stdout + done.stderr))
+        return done.stdout.decode()
+
+    def files(self):
+        """Every file of the project, of freehold's own folder, and of the run folder."""
+        for folder in (self.project, self.home, self.temporary):
+            for path in folder.rglob("*"):
+                if path.is_file() and not path.is_symlink():
+                    with contextlib.suppress(OSError):
+                        yield str(path), path.read_bytes()
+
+    def hits(self, secrets):
+        places = [*self.said, *self.files(), *(("a span", span) for span in Upstream.spans)]
+        return [(name, secret) for name, data in places for secret in secrets if secret.encode() in data]
+
+
+def ask(port, door, body, *, key, stream):
+    """One request with a secret in every part; what came back, with its head."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/json", "x-mine": HEADER,
+               "cookie": f"session={HEADER}", "x-goog-api-key": HEADER, "openai-organization": HEADER}  # fmt: skip
+    try:
+        connection.request("POST", f"{door}?api_key={QUERY}", json.dumps({**body, "stream": stream}), headers)
+        answer = connection.getresponse()
+        return f"{answer.status} {answer.headers}".encode() + answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        return repr(error).encode()
+    finally:
+        connection.close()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("capture", ["off", "patterns"])
+def test_no_secret_is_found_outside_its_place(tmp_path, upstream, capture):
+    Upstream.asked, Upstream.spans = [], []
+    world = World(tmp_path, upstream, capture)
+    made = json.loads(world.freehold("keys", "add", "till", "--json"))
+    key = made["secret"]
+    world.said.clear()  # where a key is told: once, when it is made
+    secrets = (*PLANTED, key)
+    port = free_port()
+    log = (tmp_path / "up.log").open("wb")
+    command = [sys.executable, "-m", "freehold", "up", "--model", "mine", "--port", str(port)]
+    with subprocess.Popen(
+        command, cwd=world.project, env=world.environment, stdout=log, stderr=log
+    ) as process:
+        try:
+            _await_ready(port, process, key)
+            for mode in FAILURES:
+                Upstream.mode = mode
+                for door, body in DOORS.items():
+                    for model in ("m", "mine", f"no-such-{mode}"):
+                        said = ask(port, door, {**body, "model": model}, key=key, stream=mode == "cut")
+                        if not (
+                            model == "mine" and b"200" in said[:4]
+                        ):  # the echo engine says what it was asked
+                            world.said.append((f"{mode} {door} {model}", said))
+            for wrong in (FOREIGN_KEY, ""):
+                said = ask(port, "/v1/chat/completions", {"model": "m"}, key=wrong, stream=False)
+                world.said.append(("a wrong key", said))
+            for door in ("/metrics", "/health", "/ready", "/v1/models", "/"):
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+                connection.request("GET", f"{door}?k={QUERY}", headers={"authorization": f"Bearer {key}"})
+                world.said.append((door, connection.getresponse().read()))
+                connection.close()
+            time.sleep(3)  # traces, spans and logs are written about once a second
+            family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            world.said += [(f"argv of {one.pid}", " ".join(one.cmdline()).encode()) for one in family]
+            # The run folder, gone when the gateway has ended.
+            world.said += [(name, data) for name, data in world.files() if str(world.temporary) in name]
+            for words in COMMANDS:
+                world.freehold(*words)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+            log.close()
+    world.said.append(("up", (tmp_path / "up.log").read_bytes()))
+    assert len(Upstream.asked) > 10 and Upstream.spans  # a breaker spares it the rest
+    assert all(UPSTREAM_KEY in head and key not in head for head in Upstream.asked)
+    assert capture == "off" or (world.project / "out.jsonl").stat().st_size > 0
+    assert world.hits(secrets) == []
+
+
+def _await_ready(port, process, key):
+    """Wait until the key is known: until then all are refused with 503."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        assert process.poll() is None
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
+            connection.request("GET", "/v1/models", headers={"authorization": f"Bearer {key}"})
+            if connection.getresponse().status == 200:
+                return
+        time.sleep(0.2)
+    raise AssertionError("the gateway did not start")
+
+
+def test_a_secret_in_a_file_would_be_found(tmp_path):
+    world = World(tmp_path, 1, "off")
+    (world.project / "leak.log").write_text(f"key {UPSTREAM_KEY}")
+    assert world.hits(PLANTED) == [(str(world.project / "leak.log"), UPSTREAM_KEY)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("traces", "list"), ("keys", "list"), ("routes", "list"), ("up", "--model", "mine")],
+    ids=" ".join,
+)
+def test_a_database_that_is_not_there_is_told_without_its_password(tmp_path, words):
+    pytest.importorskip("psycopg")
+    world = World(tmp_path, 1, "off")
+    password = "cnry-database-6Jx3"
+    url = f"postgresql+psycopg://shop:{password}@127.0.0.1:1/db"
+    world.freehold(*words, FREEHOLD_DATABASE_URL=url)
+    assert world.said[0][1].startswith(b"error: ")
+    assert world.hits((password,)) == []
