@@ -65,6 +65,11 @@ def stopped_with(chunk: dict[str, Any]) -> ApiError:
     return ApiError(502, f"the model stopped with an error: {str(words)[:500]}", code="upstream_cut")
 
 
+def raw_fields(body: bytes) -> dict[str, msgspec.Raw]:
+    """The top-level fields of a body, unread."""
+    return _fields.decode(body)
+
+
 def splice(body: bytes, changes: dict[str, Any]) -> bytes:
     """The body with top-level fields replaced or added; the bytes of all other values stay as they are.
 
