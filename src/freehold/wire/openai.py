@@ -54,7 +54,12 @@ def peek(body: bytes) -> Peek:
     if seen.model is not None and type(seen.model) is not str:
         raise ApiError(400, "model must be a string", param="model")
     if seen.model is not None and len(seen.model) > _NAME_LENGTH_MAX:
-        raise ApiError(400, f"model must have at most {_NAME_LENGTH_MAX} characters", param="model")
+        raise ApiError(
+            404,
+            f"the model '{seen.model[:100]}…' does not exist here; GET /v1/models lists those that do",
+            code="model_not_found",
+            param="model",
+        )
     return seen
 
 
