@@ -56,7 +56,12 @@ def peek(body: bytes) -> Peek:
     if seen.model is not None and type(seen.model) is not str:
         raise ApiError(400, "model must be a string", param="model")
     if seen.model is not None and len(seen.model) > _NAME_LENGTH_MAX:
-        raise ApiError(400, f"model must have at most {_NAME_LENGTH_MAX} characters", param="model")
+        raise ApiError(
+            404,
+            f"the model '{seen.model[:100]}…' does not exist here; GET /v1/models lists those that do",
+            code="model_not_found",
+            param="model",
+        )
     return seen
 
 
@@ -65,6 +70,11 @@ def stopped_with(chunk: dict[str, Any]) -> ApiError:
     said = chunk.get("error")
     words = said.get("message") if isinstance(said, dict) else said
     return ApiError(502, f"the model stopped with an error: {str(words)[:500]}", code="upstream_cut")
+
+
+def raw_fields(body: bytes) -> dict[str, msgspec.Raw]:
+    """The top-level fields of a body, unread."""
+    return _fields.decode(body)
 
 
 def splice(body: bytes, changes: dict[str, Any]) -> bytes:

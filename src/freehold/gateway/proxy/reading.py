@@ -16,6 +16,7 @@ from freehold.bounded.pool import BoundedPool, OutOfBoundsError
 from freehold.gateway.http.request import no_room
 from freehold.gateway.messages import ApiKind
 from freehold.gateway.proxy import structured_output
+from freehold.gateway.proxy.engine_fields import known_fields
 from freehold.gateway.proxy.routing import upstream_changes
 from freehold.gateway.proxy.translation import API_ROUTES, UNREADABLE, translation_for, unreadable_answer
 from freehold.types.endpoint import Endpoint
@@ -125,6 +126,12 @@ def upstream_body(how: UpstreamBody, body: bytes) -> tuple[bool, list[bytes]]:
     route = API_ROUTES[how.path]
     translation = translation_for(route, endpoint)
     changed = body if translation is None else translation.request(body)
+    # A count that is translated is a request of the gateway's own making.
+    if not endpoint.engine_kind.is_rented and (route.kind != "count_tokens" or translation is None):
+        fields = openai.raw_fields(changed)
+        known = known_fields(endpoint.engine_kind, fields)
+        if len(known) != len(fields):
+            changed = msgspec.json.encode(known)
     changes = upstream_changes(endpoint, how.target, how.model, changed)
     if how.whole:
         if how.stream:

@@ -1,0 +1,254 @@
+"""Which fields of a client's request an engine on this machine is sent, and how large they may be.
+
+An engine takes more than its API says: grammars, numbers of slots, ways to cut its cache. Some of that ends its
+process, and with it everybody's service. So an engine gets the fields that are known here; a program of the client's or
+a handle to the engine's inside is refused, anything else unknown is left out. A rented endpoint gets the bytes as they
+came.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from freehold.types.engine import EngineKind
+from freehold.wire.errors import ApiError
+
+_OPENAI = frozenset(
+    (
+        *(
+            "model",
+            "messages",
+            "prompt",
+            "input",
+            "suffix",
+            "stream",
+            "stream_options",
+            "stop",
+            "seed",
+            "echo",
+            "user",
+        ),
+        *("max_tokens", "max_completion_tokens", "temperature", "top_p", "n", "best_of", "presence_penalty"),
+        *(
+            "frequency_penalty",
+            "logit_bias",
+            "logprobs",
+            "top_logprobs",
+            "response_format",
+            "tools",
+            "tool_choice",
+        ),
+        *(
+            "parallel_tool_calls",
+            "functions",
+            "function_call",
+            "reasoning_effort",
+            "verbosity",
+            "metadata",
+            "store",
+        ),
+        *(
+            "service_tier",
+            "safety_identifier",
+            "prompt_cache_key",
+            "encoding_format",
+            "dimensions",
+            "modalities",
+        ),
+    )
+)
+# Of the APIs that an engine may speak itself: Anthropic's (count_tokens) and the Responses API.
+_OTHER_APIS = frozenset(
+    (
+        *(
+            "system",
+            "stop_sequences",
+            "thinking",
+            "output_config",
+            "instructions",
+            "max_output_tokens",
+            "reasoning",
+        ),
+        *("text", "include", "truncation", "previous_response_id", "background", "max_tool_calls"),
+    )
+)
+# Of engines: how tokens are drawn and prompts are written, by numbers and switches alone.
+_SAMPLING = frozenset(
+    (
+        *("top_k", "min_p", "typical_p", "top_n_sigma", "xtc_probability", "xtc_threshold", "repeat_penalty"),
+        *(
+            "repetition_penalty",
+            "repeat_last_n",
+            "dry_multiplier",
+            "dry_base",
+            "dry_allowed_length",
+            "mirostat",
+        ),
+        *(
+            "dry_penalty_last_n",
+            "mirostat_tau",
+            "mirostat_eta",
+            "dynatemp_range",
+            "dynatemp_exponent",
+            "ignore_eos",
+        ),
+        *(
+            "min_tokens",
+            "length_penalty",
+            "skip_special_tokens",
+            "spaces_between_special_tokens",
+            "cache_prompt",
+        ),
+        *("add_generation_prompt", "continue_final_message", "add_special_tokens", "chat_template_kwargs"),
+        *("enable_thinking", "reasoning_format", "return_token_ids", "return_tokens", "timings_per_token"),
+        *("bad_words", "stop_token_ids", "include_stop_str_in_output", "truncate_prompt_tokens", "priority"),
+    )
+)
+# Added by the gateway itself, from its own configuration, behind this check.
+REFUSED = frozenset(
+    (
+        *("grammar", "grammar_lazy", "grammar_triggers", "preserved_tokens", "json_schema", "samplers"),
+        *("guided_json", "guided_regex", "guided_grammar", "guided_choice", "guided_decoding_backend"),
+        *(
+            "structured_outputs",
+            "logits_processors",
+            "chat_template",
+            "lora",
+            "id_slot",
+            "n_discard",
+            "n_keep",
+        ),
+        *(
+            "n_probs",
+            "post_sampling_probs",
+            "n_indent",
+            "t_max_predict_ms",
+            "n_cache_reuse",
+            "kv_transfer_params",
+        ),
+        *("input_prefix", "input_suffix", "input_extra", "image_data", "mm_processor_kwargs", "vllm_xargs"),
+    )
+)
+"""Programs of the client's, and handles to the inside of an engine. `response_format` and `tools` do their work."""
+_KNOWN = _OPENAI | _OTHER_APIS | _SAMPLING
+_SHAPED = ("response_format", "tools", "functions", "chat_template_kwargs", "output_config", "text")
+_SHAPE_BYTES_MAX = 256 * 1024
+_DEPTH_MAX = 64
+_REPEATS_MAX = 4096
+_PATTERN_LENGTH_MAX = 1000
+_PATTERN_DEPTH_MAX = 16
+_LIST_MAX = {"logit_bias": 1024, "stop": 64, "stop_sequences": 64, "bad_words": 256, "stop_token_ids": 256}
+_AT_MOST = {
+    **dict.fromkeys(("n", "best_of"), 16),
+    **dict.fromkeys(("logprobs", "top_logprobs"), 20),
+    **dict.fromkeys(("max_tokens", "max_completion_tokens", "max_output_tokens", "min_tokens"), 2**24),
+    **dict.fromkeys(("repeat_last_n", "dry_penalty_last_n", "dry_allowed_length", "top_k"), 2**20),
+}
+_LEAST = -1
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"|[][{}]', re.DOTALL)
+_REPEATS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
+_COUNTS = re.compile(r"\{(\d+)?(?:,(\d+)?)?\}")
+
+
+def known_fields(kind: EngineKind, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields an engine is sent, of the raw ones of a request. Raises `ApiError` (400) for what may end it."""
+    if kind.is_rented:
+        return fields
+    for name in fields.keys() & REFUSED:
+        if bytes(fields[name]) not in (b"null", b"false", b'""', b"[]", b"{}"):
+            raise _refused(
+                name, "is not passed on to a model served here; response_format and tools do its work"
+            )
+    for name in fields.keys() & _AT_MOST.keys():
+        _check_number(name, bytes(fields[name]))
+    for name in fields.keys() & _LIST_MAX.keys():
+        _check_list(name, bytes(fields[name]))
+    for name in _SHAPED:
+        if name in fields:
+            _check_shape(name, bytes(fields[name]))
+    return {name: value for name, value in fields.items() if name in _KNOWN}
+
+
+def _refused(name: str, why: str) -> ApiError:
+    return ApiError(400, f"{name} {why}", code="unsupported_field", param=name)
+
+
+def _check_number(name: str, raw: bytes) -> None:
+    if raw in (b"null", b"true", b"false"):
+        return
+    try:
+        value = msgspec.json.decode(raw, type=int)
+    except msgspec.MsgspecError:
+        raise _refused(name, "must be a whole number") from None
+    if not _LEAST <= value <= _AT_MOST[name]:
+        raise _refused(name, f"is {value}, and may be {_AT_MOST[name]} at most")
+
+
+def _check_list(name: str, raw: bytes) -> None:
+    if len(raw) > _SHAPE_BYTES_MAX:
+        raise _refused(name, "is too long")
+    value = msgspec.json.decode(raw)
+    if isinstance(value, list | dict) and len(value) > _LIST_MAX[name]:
+        raise _refused(name, f"has {len(value)} entries, and may have {_LIST_MAX[name]} at most")
+    if name == "logit_bias" and isinstance(value, dict | list):
+        pairs = value.items() if isinstance(value, dict) else value
+        for pair in pairs:
+            token, bias = pair if isinstance(pair, list | tuple) and len(pair) == 2 else (None, None)
+            is_token = str(token).isdigit() and int(str(token)) < 2**31
+            if (
+                not is_token
+                or not isinstance(bias, int | float)
+                or isinstance(bias, bool)
+                or abs(bias) > 1000
+            ):
+                raise _refused(name, "must be token ids with numbers from -100 to 100")
+
+
+def _check_shape(name: str, raw: bytes) -> None:
+    """A schema is made into a grammar by the engine: deep or often repeated ones are too much for its stack."""
+    if len(raw) > _SHAPE_BYTES_MAX:
+        raise _refused(name, f"has {len(raw)} bytes, and may have {_SHAPE_BYTES_MAX} at most")
+    depth = 0
+    for token in _STRUCTURE.finditer(raw):
+        if token.group() in b"[{":
+            depth += 1
+            if depth > _DEPTH_MAX:
+                raise _refused(name, f"is nested more than {_DEPTH_MAX} deep")
+        elif token.group() in b"]}":
+            depth -= 1
+    _check_schema(name, msgspec.json.decode(raw))
+
+
+def _check_schema(name: str, value: Any) -> None:
+    """The parts that a grammar repeats. As deep as `_check_shape` lets anything be."""
+    if isinstance(value, list):
+        for one in value:
+            _check_schema(name, one)
+        return
+    if not isinstance(value, dict):
+        return
+    for key in _REPEATS:
+        count = value.get(key)
+        if isinstance(count, int | float) and not 0 <= count <= _REPEATS_MAX:
+            raise _refused(name, f"asks for {key} {count}, and may for 0 to {_REPEATS_MAX}")
+    if isinstance(pattern := value.get("pattern"), str):
+        _check_pattern(name, pattern)
+    for one in value.values():
+        _check_schema(name, one)
+
+
+def _check_pattern(name: str, pattern: str) -> None:
+    if len(pattern) > _PATTERN_LENGTH_MAX:
+        raise _refused(name, f"has a pattern of {len(pattern)} characters, at most {_PATTERN_LENGTH_MAX}")
+    depth = deepest = 0
+    for character in pattern:
+        depth += (character == "(") - (character == ")")
+        deepest = max(deepest, depth)
+    repeats = 1
+    for low, high in _COUNTS.findall(pattern):
+        repeats *= max(1, *(int(count[:9]) for count in (low, high) if count), 1)
+    if deepest > _PATTERN_DEPTH_MAX or repeats > _REPEATS_MAX:
+        raise _refused(name, "has a pattern that is nested too deeply or repeats too often")
