@@ -28,7 +28,7 @@ from typing import cast
 import msgspec
 
 from freehold.errors import StorageError
-from freehold.gateway.capture.billing import Billing, MessageSource
+from freehold.gateway.capture.billing import Billing, MessageSource, capped_names
 from freehold.gateway.capture.frames import CHARGE, TABLE, TOTALS, TRACE, USE, FrameReader, ack, frame
 from freehold.gateway.capture.leftovers import DeadSpool, find_dead_spool
 from freehold.gateway.capture.redaction import Redactor, redactor_of
@@ -36,6 +36,7 @@ from freehold.gateway.capture.spool import OUTCOMES, store_digest
 from freehold.gateway.capture.traces import to_trace
 from freehold.gateway.child_process import freeze_heap, read_config, run_on_fast_loop
 from freehold.gateway.config import GatewayConfig
+from freehold.gateway.limits.ledger import SpendPublisher
 from freehold.gateway.limits.limiter import WINDOW_S
 from freehold.gateway.messages import CapturedExchange, TableMessage, UsageReport, UsageTotals
 from freehold.gateway.telemetry.meters import Meters
@@ -112,6 +113,8 @@ class Recorder:
         self._use: dict[str, Use] = {}
         self._use_lock = threading.Lock()
         self._limits_used = False
+        self._ledger = SpendPublisher(run_folder)
+        self._capped = capped_names(config, (), ())
         self._redactor: Redactor | None = None
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._loop = asyncio.get_running_loop()
@@ -185,11 +188,11 @@ class Recorder:
                     self._share_usage(store)
                 if stopping or now >= next_look:
                     next_look = now + LEFTOVERS_EVERY_S
-                    self._drain_leftovers()
+                    self._drain_leftovers(store)
                 self._write(store)
                 if stopping:
                     self._share_usage(store)
-                    self._drain_leftovers()
+                    self._drain_leftovers(store)
                 if now >= next_sweep:
                     next_sweep = now + RETENTION_EVERY_S
                     self._apply_retention(store)
@@ -227,6 +230,11 @@ class Recorder:
         keys = store.records(ApiKey)
         now = (store.routes_revision(), hash(msgspec.json.encode(keys)))
         if now != known:
+            self._capped = capped_names(self._config, keys, store.routes())
+            day = datetime.now(UTC)
+            known_spending = spent(store.database, day.strftime("%Y-%m-%d"), day.strftime("%Y-%m"))
+            # Before the workers hear of new caps.
+            self._ledger.publish(self._capped, known_spending, at=day)
             message = TableMessage(routes=tuple(store.routes()), keys=tuple(keys), revision=now[0])
             self._loop.call_soon_threadsafe(self._broadcast_table, msgspec.json.encode(message))
         return now
@@ -235,7 +243,7 @@ class Recorder:
         """Add this gateway's use to the store's, and report to the workers what all gateways used."""
         now = datetime.now(UTC)
         done = self.billing.book(store, at=now)
-        self._limits_used = self._limits_used or bool(done)
+        self._limits_used = self._limits_used or bool(done) or bool(self._capped)
         if not self._limits_used:
             return
         with self._use_lock:
@@ -245,6 +253,8 @@ class Recorder:
         totals = add_use(store.database, window, use)
         spending = spent(store.database, day, day[:7])
         owners = leases.alive(store.database, "gateway", self._owner, at=now, seconds=ALIVE_S)
+        self._ledger.publish(self._capped, spending, at=now)
+        self._ledger.beat(len(owners))
         message = UsageTotals(
             use=[(name, window, *used) for (name, window), used in totals.items()],
             day=day,
@@ -257,10 +267,11 @@ class Recorder:
         # After the totals: a worker gives up its reservation when it knows what all have spent.
         self._acknowledge(CHARGE, [(source, 0) for source in done])
 
-    def _drain_leftovers(self) -> None:
+    def _drain_leftovers(self, store: Store) -> None:
         """Take over what a worker that was killed left behind, one worker at a time."""
         if self._dead is not None and self._dead.is_drained:
             with contextlib.suppress(OSError):
+                self.billing.book_rest(store, self._dead, self._ledger.take(self._dead.id))
                 self._dead.remove(self._run_folder)
                 self._dead = None
         while self._dead is None:
@@ -268,6 +279,7 @@ class Recorder:
             if dead is None:
                 return
             if dead.is_drained:
+                self.billing.book_rest(store, dead, self._ledger.take(dead.id))
                 dead.remove(self._run_folder)
                 continue
             log.info("draining %d traces of a worker that is gone", dead.traces)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from freehold.gateway.http.request import ClientDisconnect, Request
+from freehold.gateway.proxy import spend
 from freehold.gateway.proxy.attempt import answer
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.relay import REQUEST_HEADER
@@ -22,7 +23,6 @@ from freehold.gateway.proxy.routing import decide
 from freehold.gateway.proxy.shadow import Shadows
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import ApiRoute
-from freehold.gateway.spending import charge_of
 from freehold.types.route import Limits
 from freehold.wire import openai
 from freehold.wire.errors import ApiError, HttpReply
@@ -61,6 +61,8 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
         if exchange.release_limits is not None:
             exchange.release_limits()
     _finish(state, shadows, exchange)
+    if exchange.reservation is not None:
+        spend.forfeit(state, exchange)
     if state.reporter is not None:
         state.reporter.add(exchange.summary(request.header("traceparent")))
 
@@ -112,7 +114,15 @@ async def _apply_limits(state: WorkerState, exchange: ProxyExchange) -> None:
         assert exchange.decision is not None
         paid = state.config.charges(exchange.decision.target.endpoint)
         exchange.release_limits = await state.limiter.admit(limited, paid=paid)
+        exchange.capped = [one for one in limited if one[1].caps_spending]
         exchange.metered = [name for name, limits in limited if limits.counts_tokens]
+    if (
+        exchange.key is not None
+        and state.charges_anywhere
+        and f"key:{exchange.key.name}" not in exchange.metered
+    ):
+        # What a key spends is shown, with a cap or without.
+        exchange.metered.append(f"key:{exchange.key.name}")
 
 
 def _text_or_none(value: Any) -> str | None:
@@ -178,15 +188,6 @@ def _keep(state: WorkerState, exchange: ProxyExchange) -> None:
         state.limiter.add_tokens(exchange.metered, exchange.tokens())
         endpoint = exchange.answered_by
         if state.config.charges(endpoint.name):
-            state.bill(
-                charge_of(
-                    exchange.metered,
-                    endpoint.name,
-                    exchange.upstream_model,
-                    endpoint.api,
-                    exchange.body,
-                    exchange.chunks,
-                )
-            )
+            spend.bill(state, exchange, endpoint)
     if state.recorder is not None and (captured := exchange.captured()) is not None:
         state.recorder.offer(captured)
