@@ -119,12 +119,6 @@ def test_a_client_that_leaves_is_billed_what_was_reserved_and_an_error_nothing(u
         eventually(lambda: booked(tmp_path) > EACH)
 
 
-def test_a_key_without_a_cap_has_its_spend_counted(upstream, tmp_path):
-    with capped(upstream, tmp_path, None) as running:
-        assert ask(running)[0] == 200
-        eventually(lambda: booked(tmp_path) == EACH)
-
-
 def test_an_absurd_report_does_not_shut_the_key(upstream, tmp_path):
     usage = {"prompt_tokens": 9, "completion_tokens": 10**8, "total_tokens": 10**8 + 9}
     upstream.answer = lambda seen: plain({**ANSWER, "usage": usage})

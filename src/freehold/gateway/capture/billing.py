@@ -14,7 +14,7 @@ import msgspec
 from freehold.gateway.capture.leftovers import DeadSpool
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.ledger import NANO
-from freehold.gateway.messages import Bill
+from freehold.gateway.messages import NumberedCharge
 from freehold.gateway.spending import usd_of
 from freehold.gateway.telemetry.meters import Meters
 from freehold.store import Store
@@ -23,7 +23,7 @@ from freehold.types.route import ApiKey, Route
 
 log = logging.getLogger("freehold.gateway.recorder")
 _BATCH = 1000
-_decode = msgspec.msgpack.Decoder(Bill).decode
+_decode = msgspec.msgpack.Decoder(NumberedCharge).decode
 
 
 class MessageSource(Protocol):
@@ -85,7 +85,7 @@ class Billing:
         if costs:
             book(store.database, costs, at=now)
 
-    def _count(self, bill: Bill, usd: Decimal | None) -> None:
+    def _count(self, bill: NumberedCharge, usd: Decimal | None) -> None:
         """In the metrics; where a price is unknown, names with a cap let nothing more through."""
         charge = bill.charge
         if charge.implausible:
@@ -113,7 +113,7 @@ def capped_names(config: GatewayConfig, keys: Iterable[ApiKey], routes: Iterable
     return sorted(names | {f"route:{route.name}" for route in both if route.limits.caps_spending})
 
 
-def _read(payload: bytes) -> Bill | None:
+def _read(payload: bytes) -> NumberedCharge | None:
     try:
         return _decode(payload)
     except msgspec.DecodeError:

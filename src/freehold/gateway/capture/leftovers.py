@@ -29,7 +29,7 @@ from freehold.gateway.capture.spool import (
     messages_in,
     parts_of,
 )
-from freehold.gateway.messages import Bill
+from freehold.gateway.messages import NumberedCharge
 from freehold.gateway.telemetry.meters import settle_counters
 
 log = logging.getLogger("freehold.gateway.recorder")
@@ -63,7 +63,7 @@ class DeadSpool:
 
     def _add_billed(self, payload: bytes) -> None:
         with contextlib.suppress(msgspec.DecodeError):
-            bill = msgspec.msgpack.decode(payload, type=Bill)
+            bill = msgspec.msgpack.decode(payload, type=NumberedCharge)
             if bill.reserved_nano_usd:
                 for name in bill.charge.names:
                     self.billed_nano[name] = self.billed_nano.get(name, 0) + bill.reserved_nano_usd

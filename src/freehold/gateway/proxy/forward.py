@@ -116,13 +116,6 @@ async def _apply_limits(state: WorkerState, exchange: ProxyExchange) -> None:
         exchange.release_limits = await state.limiter.admit(limited, paid=paid)
         exchange.capped = [one for one in limited if one[1].caps_spending]
         exchange.metered = [name for name, limits in limited if limits.counts_tokens]
-    if (
-        exchange.key is not None
-        and state.charges_anywhere
-        and f"key:{exchange.key.name}" not in exchange.metered
-    ):
-        # What a key spends is shown, with a cap or without.
-        exchange.metered.append(f"key:{exchange.key.name}")
 
 
 def _text_or_none(value: Any) -> str | None:

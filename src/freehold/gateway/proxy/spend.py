@@ -21,7 +21,7 @@ from freehold.wire.errors import ApiError
 
 _MOST = re.compile(rb'"(?:max_tokens|max_completion_tokens|max_output_tokens)" ?: ?(\d{1,7})')
 _CHOICES = re.compile(rb'"n" ?: ?(\d{1,3})')
-# A token of text has more bytes than this in every language; a prompt in one has at most so many tokens.
+# A token of text has more bytes than this in every language; so a prompt has fewer tokens than half its bytes.
 _BYTES_PER_TOKEN = 2
 _COMPLETION_TOKENS = 4096
 _PRICED_FOR_S = 3600.0
@@ -68,7 +68,7 @@ def forfeit(state: WorkerState, exchange: ProxyExchange) -> None:
 
 
 def bill(state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint) -> None:
-    """Bill what an answer cost, in the place of what was reserved for it."""
+    """NumberedCharge what an answer cost, in the place of what was reserved for it."""
     if exchange.status >= 400:
         release(state, exchange)
         return

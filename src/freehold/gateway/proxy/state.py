@@ -20,7 +20,7 @@ from freehold.gateway.http.upstreams import Upstreams
 from freehold.gateway.limits.keys import KeyRing
 from freehold.gateway.limits.ledger import SpendLedger
 from freehold.gateway.limits.limiter import Limiter
-from freehold.gateway.messages import Bill, TableMessage, UsageTotals
+from freehold.gateway.messages import NumberedCharge, TableMessage, UsageTotals
 from freehold.gateway.proxy.routing import RouteTable
 from freehold.gateway.spending import Charge
 from freehold.gateway.telemetry.meters import Meters
@@ -118,7 +118,7 @@ class WorkerState:
             return
         self._reserved.append((names, nano))
         self._bills += 1
-        bill = Bill(self.recorder.spool.id, self._bills, int(time.time() * 1000), charge, nano)
+        bill = NumberedCharge(self.recorder.spool.id, self._bills, int(time.time() * 1000), charge, nano)
         self._unkept.append(msgspec.msgpack.encode(bill))
         self.keep_bills()
 
@@ -145,7 +145,6 @@ class WorkerState:
 
     def _new_table(self) -> RouteTable:
         config = self.config
-        self.charges_anywhere = any(config.charges(endpoint.name) for endpoint in config.endpoints)
         routes = merged_routes(config, self._stored_routes)
         return RouteTable(routes, config.endpoints, default_model=config.default_model)
 
