@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
-from tests.gateway.asking import QUESTION, post
+from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.loopback import (
     ANSWER,
     eventually,
@@ -80,7 +80,7 @@ def test_a_spend_cap_is_kept_over_gateways_and_restarts(upstream, tmp_path):
     changes = {"routes": (route,), "prices": prices, "capture": "off"}
     with gateway(upstream, tmp_path, **changes) as one, gateway(upstream, tmp_path, **changes) as other:
         for running in (one, other, one):
-            assert post(running, QUESTION)[0] == 200
+            eventually(lambda running=running: post(running, QUESTION)[0] == 200)
             time.sleep(0.8)
         for running in (one, other):
             _, headers, body = refused(running)
@@ -93,12 +93,17 @@ def test_a_spend_cap_is_kept_over_gateways_and_restarts(upstream, tmp_path):
         refused(again)
 
 
-def test_a_stream_is_charged_and_an_unknown_price_lets_nothing_more_through(upstream, tmp_path):
+def test_a_stream_is_charged_and_an_unknown_price_lets_nothing_through(upstream, tmp_path):
     upstream.answer = lambda seen: stream(stream_of("on", "its", "way", usage=True))
-    with gateway(upstream, tmp_path, routes=(limited(usd_per_day=Decimal(1)),), capture="off") as running:
-        assert post(running, {**QUESTION, "stream": True})[0] == 200
-        assert upstream.seen[0].json["stream_options"] == {"include_usage": True}
+    routes = (limited(usd_per_day=Decimal(1)),)
+    with gateway(upstream, tmp_path, routes=routes, capture="off") as running:
         assert "no price of m is known" in json.loads(refused(running)[2])["error"]["message"]
+        assert upstream.seen == []
+    prices = {"incumbent": PriceConfig(prompt=Decimal(1000), completion=Decimal(2000))}
+    with gateway(upstream, tmp_path, routes=routes, prices=prices, capture="off") as running:
+        eventually(lambda: post(running, {**QUESTION, "stream": True})[0] == 200)
+        assert upstream.seen[0].json["stream_options"] == {"include_usage": True}
+        eventually(lambda: metric(running, "freehold_spend_usd_total") == 0.015)
 
 
 def test_a_revoked_key_is_refused_and_the_last_one_opens_nothing(upstream, tmp_path):

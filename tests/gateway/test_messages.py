@@ -6,7 +6,7 @@ import msgspec
 from tests.gateway.capture.exchanges import captured
 
 from freehold.gateway.config import ApiKey
-from freehold.gateway.messages import Bill, CapturedExchange, TableMessage, UsageReport, UsageTotals
+from freehold.gateway.messages import CapturedExchange, NumberedCharge, TableMessage, UsageReport, UsageTotals
 from freehold.gateway.spending import Charge
 from freehold.types.route import Route, Target
 
@@ -25,7 +25,7 @@ def test_an_exchange_travels_as_bytes_untouched():
 def test_usage_and_money_keep_their_digits():
     report = UsageReport(7, {"key:a": (1, 20)})
     assert there_and_back(report, msgspec.msgpack) == report
-    bill = Bill("worker", 3, 17, Charge(["key:a"], "e", "m", 9, 0, 3))
+    bill = NumberedCharge("worker", 3, 17, Charge(["key:a"], "e", "m", 9, 0, 3))
     assert there_and_back(bill, msgspec.msgpack) == bill
     totals = UsageTotals(
         use=[("key:a", 7, 1, 20)],

@@ -39,6 +39,13 @@ def test_a_bill_has_the_tokens_an_answer_reports_or_an_estimate(api, answer, tok
     assert charge.estimated is estimated
 
 
+def test_a_report_that_makes_no_sense_is_not_believed():
+    report = b'"usage":{"prompt_tokens":5,"completion_tokens":999999999}}'
+    charge = charge_of(["key:a"], "incumbent", "gpt-4o", "openai", b"q" * 1000, [report])
+    assert charge.implausible and charge.estimated
+    assert (charge.prompt_tokens, charge.completion_tokens) == (250, len(report) // 4)
+
+
 def test_dollars_come_from_the_stated_price_or_the_list():
     endpoint = Endpoint(name="incumbent", engine="remote", base_url="http://x")
     stated = PriceConfig(prompt=Decimal(2), completion=Decimal(10), cached_prompt=Decimal(1))

@@ -56,7 +56,7 @@ class UsageReport(msgspec.Struct, frozen=True, array_like=True):
     use: dict[str, tuple[int, int]]
 
 
-class Bill(msgspec.Struct, frozen=True, array_like=True):
+class NumberedCharge(msgspec.Struct, frozen=True, array_like=True):
     """From a worker to the recorder: one charge, numbered by its worker so that it is booked once.
 
     `reserved_nano_usd` is what the worker holds in the spend ledger for it until it is booked.

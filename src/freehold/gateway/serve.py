@@ -27,6 +27,7 @@ from freehold.errors import ConfigError, EngineError, PortInUseError
 from freehold.gateway.child_process import ChildProcess
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, to_json
 from freehold.gateway.http.certificate import check_certificate
+from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
 from freehold.gateway.telemetry.meters import Meters, has_meters
 from freehold.gateway.telemetry.request_log import check_otel, log_as_json
 from freehold.types.endpoint import Endpoint
@@ -282,6 +283,7 @@ def start(
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
+            env=None if log is None else {**os.environ, LOG_FILE: str(log.absolute())},
             start_new_session=True,
         )
     finally:

@@ -23,6 +23,9 @@ _COMPLETION = re.compile(rb'"(?:completion_tokens|output_tokens)" ?: ?(\d{1,9})'
 _CACHED = re.compile(rb'"(?:cached_tokens|cache_read_input_tokens)" ?: ?(\d{1,9})')
 _HEAD, _TAIL = 4096, 4096
 _BYTES_PER_TOKEN = 4
+# A token has a byte at least. Beyond those seen there may be images, stored context, hidden reasoning: not more than
+# this. A report that claims more is not believed.
+UNSEEN_TOKENS = 200_000
 
 
 class Charge(msgspec.Struct, frozen=True, array_like=True):
@@ -35,6 +38,7 @@ class Charge(msgspec.Struct, frozen=True, array_like=True):
     cached_tokens: int
     completion_tokens: int
     estimated: bool = False
+    implausible: bool = False
 
 
 def charge_of(
@@ -47,11 +51,17 @@ def charge_of(
     prompt = _last(_PROMPT, tail) or _last(_PROMPT, head)
     completion = _last(_COMPLETION, tail)
     cached = _last(_CACHED, tail) or _last(_CACHED, head) or 0
+    answer_bytes = sum(map(len, answer))
+    implausible = (prompt or 0) > len(request) + UNSEEN_TOKENS or (
+        completion or 0
+    ) > answer_bytes + UNSEEN_TOKENS
+    if implausible:
+        prompt = completion = None
+        cached = 0
     if prompt is not None and completion is not None:
         if api == "anthropic":
             prompt += cached  # Anthropic counts cached tokens separately
         return Charge(list(names), endpoint, model, prompt, min(cached, prompt), completion)
-    answer_bytes = sum(map(len, answer))
     chunks = sum(part.count(b"data:") for part in answer)
     return Charge(
         list(names),
@@ -61,6 +71,7 @@ def charge_of(
         cached,
         chunks or answer_bytes // _BYTES_PER_TOKEN,
         estimated=True,
+        implausible=implausible,
     )
 
 

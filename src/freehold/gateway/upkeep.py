@@ -73,8 +73,10 @@ async def _report_usage(state: WorkerState, config_changed_ns: int) -> None:
         await asyncio.sleep(REPORT_USAGE_EVERY_S)
         config_changed_ns = _follow_config(state, config_changed_ns)
         state.keep_bills()
+        if state.recorder is None or not state.recorder.can_send:
+            continue
         report = state.limiter.take_unreported()
-        if state.recorder is not None and report is not None:
+        if report is not None:
             state.recorder.send(USE, msgspec.msgpack.encode(report))
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from freehold.gateway.capture.billing import Billing
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.messages import Bill
+from freehold.gateway.messages import NumberedCharge
 from freehold.gateway.spending import Charge
 from freehold.gateway.telemetry.meters import Meters
 from freehold.store import open_store
@@ -21,7 +21,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 def bill(number, *, endpoint="paid", worker="w"):
     charge = Charge(["key:a"], endpoint, "m", 1000, 0, 0)
-    return msgspec.msgpack.encode(Bill(worker, number, int(NOW.timestamp() * 1000), charge))
+    return msgspec.msgpack.encode(NumberedCharge(worker, number, int(NOW.timestamp() * 1000), charge))
 
 
 def test_a_bill_that_is_sent_again_is_booked_once(tmp_path):

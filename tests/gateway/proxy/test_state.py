@@ -107,11 +107,12 @@ def test_breakers_are_one_for_an_endpoint_and_say_which_cannot_be_reached(with_s
 
 def test_numbers_are_left_in_the_run_folder_and_a_full_disk_is_no_matter(with_state, tmp_path, monkeypatch):
     def scenario(state):
-        state.recorder.dropped = 3
+        for _ in range(3):
+            state.recorder.spool.drop(0)
         state.reporter.dropped = 2
         state.write_meters()
         (snapshot,) = read_all(tmp_path)
-        assert snapshot.counters["freehold_traces_dropped"] == [((), 3.0)]
+        assert snapshot.counters["freehold_traces_dropped"] == [(("queue",), 3.0), (("disk",), 0.0)]
         assert snapshot.counters["freehold_requests_untold"] == [((), 2.0)]
 
         def full(*_):

@@ -155,6 +155,8 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
         if line.revoked_at is not None:
             notes = [f"revoked {line.revoked_at:%Y-%m-%d %H:%M}"]
         today, month = f"{line.spent_day_usd:.4f} USD", f"{line.spent_month_usd:.4f} USD"
+        if not line.limits.caps_spending and not line.spent_month_usd:
+            today = month = "not counted"  # without a cap it is not, and zero would be wrong
         click.echo(f"{line.name:<16} {made:<17} {today:>12} {month:>12}  {', '.join(notes)}")
 
 

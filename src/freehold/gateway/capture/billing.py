@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol
 
 import msgspec
 
+from freehold.gateway.capture.leftovers import DeadSpool
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.messages import Bill
+from freehold.gateway.limits.ledger import NANO
+from freehold.gateway.messages import NumberedCharge
 from freehold.gateway.spending import usd_of
 from freehold.gateway.telemetry.meters import Meters
 from freehold.store import Store
 from freehold.store.usage import BilledCost, book
+from freehold.types.route import ApiKey, Route
 
 log = logging.getLogger("freehold.gateway.recorder")
 _BATCH = 1000
-_decode = msgspec.msgpack.Decoder(Bill).decode
+_decode = msgspec.msgpack.Decoder(NumberedCharge).decode
 
 
 class MessageSource(Protocol):
@@ -67,9 +71,28 @@ class Billing:
                 done.append(source)
         return done
 
-    def _count(self, bill: Bill, usd: Decimal | None) -> None:
+    def book_rest(self, store: Store, dead: DeadSpool, reserved_nano: dict[str, int]) -> None:
+        """Book as spent what a worker had reserved when it was killed, and no bill in its spool accounts for."""
+        now = datetime.now(UTC)
+        costs = []
+        for number, (name, nano) in enumerate(sorted(reserved_nano.items()), 1):
+            rest = nano - dead.billed_nano.get(name, 0)
+            if rest > 0:
+                usd = Decimal(rest) / NANO
+                log.warning("%s: %.6f USD that a killed worker had reserved are booked as spent", name, usd)
+                self._meters.count("freehold_bills", "orphaned")
+                costs.append(BilledCost(f"{dead.id}-rest", number, now.strftime("%Y-%m-%d"), [name], usd))
+        if costs:
+            book(store.database, costs, at=now)
+
+    def _count(self, bill: NumberedCharge, usd: Decimal | None) -> None:
         """In the metrics; where a price is unknown, names with a cap let nothing more through."""
         charge = bill.charge
+        if charge.implausible:
+            self._meters.count("freehold_bills", "implausible")
+            log.warning(
+                "endpoint %s reports more tokens than an answer can have; its size is billed", charge.endpoint
+            )
         if charge.estimated:
             self._meters.count("freehold_bills", "estimated")
         self._meters.count("freehold_bills", "unpriced" if usd is None else "priced")
@@ -83,7 +106,14 @@ class Billing:
                 self.unpriced[name] = charge.model
 
 
-def _read(payload: bytes) -> Bill | None:
+def capped_names(config: GatewayConfig, keys: Iterable[ApiKey], routes: Iterable[Route]) -> list[str]:
+    """The names that have a spend cap: of the configuration, and of the store's `keys` and `routes`."""
+    names = {f"key:{key.name}" for key in (*config.api_keys, *keys) if key.limits.caps_spending}
+    both = (*config.routes, *routes)
+    return sorted(names | {f"route:{route.name}" for route in both if route.limits.caps_spending})
+
+
+def _read(payload: bytes) -> NumberedCharge | None:
     try:
         return _decode(payload)
     except msgspec.DecodeError:

@@ -17,6 +17,8 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from freehold.gateway.capture.frames import CHARGE, FRAME, TRACE
 from freehold.gateway.capture.spool import (
     DROPS,
@@ -27,6 +29,7 @@ from freehold.gateway.capture.spool import (
     messages_in,
     parts_of,
 )
+from freehold.gateway.messages import NumberedCharge
 from freehold.gateway.telemetry.meters import settle_counters
 
 log = logging.getLogger("freehold.gateway.recorder")
@@ -39,6 +42,8 @@ class DeadSpool:
         self.id = worker_file.stem
         self._worker_file = worker_file
         self._lock_file = lock_file
+        self.billed_nano: dict[str, int] = {}
+        """What the worker still held for bills that are in its spool, by name."""
         self._parts: list[tuple[Path, mmap.mmap]] = []
         self._open: dict[int, deque[tuple[mmap.mmap, int]]] = {TRACE: deque(), CHARGE: deque()}
         settled, dropped = counts_in(worker_file.read_bytes())
@@ -48,11 +53,20 @@ class DeadSpool:
             if data is None:
                 continue
             self._parts.append((path, data))
-            for at, tag, _, outcome, done in messages_in(data):
+            for at, tag, size, outcome, done in messages_in(data):
+                if tag == CHARGE and not done:
+                    self._add_billed(data[at + FRAME.size : at + FRAME.size + size])
                 if not done and tag in self._open:
                     self._open[tag].append((data, at))
                 elif done and tag == TRACE and outcome < len(OUTCOMES):
                     self._settled[outcome] += 1
+
+    def _add_billed(self, payload: bytes) -> None:
+        with contextlib.suppress(msgspec.DecodeError):
+            bill = msgspec.msgpack.decode(payload, type=NumberedCharge)
+            if bill.reserved_nano_usd:
+                for name in bill.charge.names:
+                    self.billed_nano[name] = self.billed_nano.get(name, 0) + bill.reserved_nano_usd
 
     @property
     def is_drained(self) -> bool:

@@ -29,7 +29,7 @@ from typing import Any, cast
 import msgspec
 
 from freehold.errors import StorageError
-from freehold.gateway.capture.billing import Billing, MessageSource
+from freehold.gateway.capture.billing import Billing, MessageSource, capped_names
 from freehold.gateway.capture.frames import CHARGE, TABLE, TOTALS, TRACE, USE, FrameReader, ack, frame
 from freehold.gateway.capture.leftovers import DeadSpool, find_dead_spool
 from freehold.gateway.capture.redaction import Redactor, redactor_of
@@ -40,8 +40,9 @@ from freehold.gateway.capture.traces import to_trace
 from freehold.gateway.child_process import freeze_heap, read_config, run_on_fast_loop
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.heartbeat import Heartbeat
+from freehold.gateway.limits.ledger import SpendPublisher
 from freehold.gateway.limits.limiter import WINDOW_S
-from freehold.gateway.messages import CapturedExchange, UsageReport, UsageTotals
+from freehold.gateway.messages import CapturedExchange, TableMessage, UsageReport, UsageTotals
 from freehold.gateway.telemetry.meters import Meters
 from freehold.gateway.telemetry.request_log import log_as_json
 from freehold.store import Store, leases
@@ -108,6 +109,8 @@ class Recorder:
         self._use: dict[str, Use] = {}
         self._use_lock = threading.Lock()
         self._limits_used = False
+        self._ledger = SpendPublisher(run_folder)
+        self._capped = capped_names(config, (), ())
         self._redactor: Redactor | None = None
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._retention = Retention(config.retention_days, config.retention_bytes)
@@ -164,6 +167,7 @@ class Recorder:
         duties = RecorderDuties(
             share_usage=self._share_usage,
             write=self._write,
+            learn_caps=self._learn_caps,
             drain_leftovers=self._drain_leftovers,
             apply_retention=self._retention.sweep,
             tell=lambda table: self._soon(self._broadcast_table, table),
@@ -181,6 +185,14 @@ class Recorder:
 
     # In the thread
 
+    def _learn_caps(self, store: Store, table: bytes) -> None:
+        """Before the workers hear of new caps: say what was spent under each."""
+        message = msgspec.json.decode(table, type=TableMessage)
+        self._capped = capped_names(self._config, message.keys, message.routes)
+        now = datetime.now(UTC)
+        known = spent(store.database, now.strftime("%Y-%m-%d"), now.strftime("%Y-%m"))
+        self._ledger.publish(self._capped, known, at=now)
+
     def _soon(self, act: Callable[..., None], *arguments: Any) -> None:
         self._loop.call_soon_threadsafe(act, *arguments)
 
@@ -188,7 +200,7 @@ class Recorder:
         """Add this gateway's use to the store's, and report to the workers what all gateways used."""
         now = datetime.now(UTC)
         done = self.billing.book(store, at=now)
-        self._limits_used = self._limits_used or bool(done)
+        self._limits_used = self._limits_used or bool(done) or bool(self._capped)
         if not self._limits_used:
             return
         with self._use_lock:
@@ -198,6 +210,8 @@ class Recorder:
         totals = add_use(store.database, window, use)
         spending = spent(store.database, day, day[:7])
         owners = leases.alive(store.database, "gateway", self._owner, at=now, seconds=ALIVE_S)
+        self._ledger.publish(self._capped, spending, at=now)
+        self._ledger.beat(len(owners))
         message = UsageTotals(
             use=[(name, window, *used) for (name, window), used in totals.items()],
             day=day,
@@ -210,10 +224,11 @@ class Recorder:
         # After the totals: a worker gives up its reservation when it knows what all have spent.
         self._acknowledge(CHARGE, [(source, 0) for source in done])
 
-    def _drain_leftovers(self) -> None:
+    def _drain_leftovers(self, store: Store) -> None:
         """Take over what a worker that was killed left behind, one worker at a time."""
         if self._dead is not None and self._dead.is_drained:
             with contextlib.suppress(OSError):
+                self.billing.book_rest(store, self._dead, self._ledger.take(self._dead.id))
                 self._dead.remove(self._run_folder)
                 self._dead = None
         while self._dead is None:
@@ -221,6 +236,7 @@ class Recorder:
             if dead is None:
                 return
             if dead.is_drained:
+                self.billing.book_rest(store, dead, self._ledger.take(dead.id))
                 dead.remove(self._run_folder)
                 continue
             log.info("draining %d traces of a worker that is gone", dead.traces)

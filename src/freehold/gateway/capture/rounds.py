@@ -38,7 +38,9 @@ class RecorderDuties(NamedTuple):
 
     share_usage: Callable[[Store], None]
     write: Callable[[Store], None]
-    drain_leftovers: Callable[[], None]
+    learn_caps: Callable[[Store, bytes], None]
+    """Keys and routes have changed, and with them who may spend how much: before the workers are told."""
+    drain_leftovers: Callable[[Store], None]
     """Take over what workers that are gone have left."""
     apply_retention: Callable[[Store], None]
     tell: Callable[[bytes], None]
@@ -71,6 +73,7 @@ class Rounds:
         self._store: Store | None = None
         self._watch: ChangeWatch | None = None
         self._next_poll_s = self._next_sweep_s = self._next_numbers_s = self._next_look_s = 0.0
+        self._untold: bytes | None = None
         self._failing_since_s: float | None = None
         self._complained = ""
 
@@ -119,17 +122,21 @@ class Rounds:
         if now >= self._next_poll_s:
             self._next_poll_s = now + POLL_EVERY_S
             if self._watch.has_news() or self._ring.requirement_changed():
-                self._tell(self._ring.read(store))
+                self._untold = self._ring.read(store) or self._untold
+                if self._untold is not None:
+                    self._duties.learn_caps(store, self._untold)
+                    self._tell(self._untold)
+                    self._untold = None
             self._duties.share_usage(store)
         stopping = self._stopping.is_set()
         if stopping or now >= self._next_look_s:
             self._next_look_s = now + LEFTOVERS_EVERY_S
-            self._duties.drain_leftovers()
+            self._duties.drain_leftovers(store)
         self._duties.write(store)
         if stopping:
             # Bills of the last answers, and the files of workers whose last messages were just written.
             self._duties.share_usage(store)
-            self._duties.drain_leftovers()
+            self._duties.drain_leftovers(store)
         if now >= self._next_sweep_s:
             self._next_sweep_s = now + RETENTION_EVERY_S
             self._sweep(store)

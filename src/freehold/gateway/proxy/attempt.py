@@ -17,7 +17,7 @@ import msgspec
 from freehold.gateway.http.request import Request
 from freehold.gateway.http.response import TransportError, UpstreamResponse
 from freehold.gateway.http.upstreams import UpstreamFailure, upstream_failure
-from freehold.gateway.proxy import guards, structured_output
+from freehold.gateway.proxy import guards, spend, structured_output
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.guards import CONTEXT_STATUSES, NextTarget, UpstreamRequest, read_all
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, UpstreamBody
@@ -65,6 +65,7 @@ async def answer(state: WorkerState, exchange: ProxyExchange, request: Request) 
             log.debug("request %s falls back from endpoint %s: %s", exchange.id, endpoint.name, why)
             state.meters.count("freehold_fallbacks", exchange.route_name, why)
             exchange.fallback = exchange.fallback or why
+            spend.forfeit(state, exchange)
             exchange.forget_answer()
     assert failure is not None
     code = "upstream_timeout" if failure.timed_out else "upstream_unreachable"
@@ -111,15 +112,19 @@ async def _attempt(
             raise UpstreamFailure(
                 f"endpoint {endpoint.name} keeps failing and is given a pause", reached=False
             )
+        await _reserve(state, exchange, endpoint, target, last=last)
         try:
             response = await _send(state, exchange, endpoint, path, headers, body, last=last)
         except UpstreamFailure as error:
             breaker.record_failure(time.monotonic(), reached=error.reached)
+            (spend.forfeit if error.timed_out else spend.release)(state, exchange)
             kind = "timeout" if error.timed_out else "connection"
             state.meters.count("freehold_upstream_failures", endpoint.name, kind)
             if attempt + 1 == tries or error.timed_out:
                 raise
         else:
+            if response.status >= 400:
+                spend.release(state, exchange)
             try:
                 if response.status not in _RETRYABLE_STATUSES:
                     breaker.record_success()
@@ -145,6 +150,20 @@ async def _attempt(
         log.debug("request %s is tried again on endpoint %s", exchange.id, endpoint.name)
         state.meters.count("freehold_retries", endpoint.name)
         await asyncio.sleep(_BACKOFF_S * 2**attempt * random.uniform(0.5, 1.5))
+
+
+async def _reserve(
+    state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, target: Target, *, last: bool
+) -> None:
+    """Reserve what asking may cost. What a cap does not let this endpoint do, the next one may do for nothing."""
+    if not exchange.capped:
+        return
+    try:
+        await spend.reserve(state, exchange, endpoint, target.model or exchange.model)
+    except ApiError:
+        if last:
+            raise
+        raise NextTarget("spend_cap") from None
 
 
 async def _send(

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from freehold.gateway.http.memory import HeldBytes, MemoryBudget
 from freehold.gateway.messages import CapturedExchange
 from freehold.gateway.proxy.translation import ApiRoute
-from freehold.gateway.spending import charge_of
+from freehold.gateway.spending import UNSEEN_TOKENS, charge_of
 from freehold.gateway.telemetry.request_log import RequestSummary
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import event_id
-from freehold.types.route import ApiKey, Route, RouteDecision
+from freehold.types.route import ApiKey, Limits, Route, RouteDecision
 from freehold.types.trace import Completeness
 from freehold.wire.openai import Peek
 
@@ -38,6 +38,7 @@ class ProxyExchange:
         "assignment_key",
         "at_ms",
         "body",
+        "capped",
         "capturing",
         "chunk_bytes",
         "chunks",
@@ -56,6 +57,7 @@ class ProxyExchange:
         "model",
         "peek",
         "release_limits",
+        "reservation",
         "response_started",
         "route",
         "session",
@@ -99,6 +101,8 @@ class ProxyExchange:
         self.response_started = False
         self.release_limits: Callable[[], None] | None = None
         self.metered: list[str] = []
+        self.capped: list[tuple[str, Limits]] = []
+        self.reservation: Any = None
         self.is_kept = False
         self.keep: Callable[[], None] = _nothing
         """Hand the answer to the recorder; to be called once it is whole, before its last byte goes to the client."""
@@ -153,7 +157,7 @@ class ProxyExchange:
         """Tokens that were used: read from the answer's end, where usage stands; estimated where it says none."""
         tail = b"".join(self.chunks[-3:])[-4096:]
         totals = _TOTAL_TOKENS.findall(tail)
-        if totals:
+        if totals and int(totals[-1]) <= len(self.body) + self.chunk_bytes + 2 * UNSEEN_TOKENS:
             return int(totals[-1])
         if self.answered_by is None or self.status >= 400:
             return 0

@@ -18,6 +18,7 @@ import msgspec
 
 from freehold.gateway.http.request import ClientDisconnect, Request
 from freehold.gateway.limits.keys import check_may, check_scope
+from freehold.gateway.proxy import spend
 from freehold.gateway.proxy.attempt import answer
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, BodyFields
@@ -26,7 +27,6 @@ from freehold.gateway.proxy.routing import decide
 from freehold.gateway.proxy.shadow import Shadows
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import ApiRoute
-from freehold.gateway.spending import charge_of
 from freehold.types.route import Limits
 from freehold.wire import openai
 from freehold.wire.errors import ApiError, HttpReply
@@ -65,6 +65,8 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
         if exchange.release_limits is not None:
             exchange.release_limits()
     _finish(state, shadows, exchange)
+    if exchange.reservation is not None:
+        spend.forfeit(state, exchange)
     exchange.held.release()
     if state.reporter is not None:
         state.reporter.add(exchange.summary(request.header("traceparent")))
@@ -139,6 +141,7 @@ async def _apply_limits(state: WorkerState, exchange: ProxyExchange) -> None:
         assert exchange.decision is not None
         paid = state.config.charges(exchange.decision.target.endpoint)
         exchange.release_limits = await state.limiter.admit(limited, paid=paid)
+        exchange.capped = [one for one in limited if one[1].caps_spending]
         exchange.metered = [name for name, limits in limited if limits.counts_tokens]
 
 
@@ -218,15 +221,6 @@ def _keep(state: WorkerState, exchange: ProxyExchange) -> None:
         state.limiter.add_tokens(exchange.metered, exchange.tokens())
         endpoint = exchange.answered_by
         if state.config.charges(endpoint.name):
-            state.bill(
-                charge_of(
-                    exchange.metered,
-                    endpoint.name,
-                    exchange.upstream_model,
-                    endpoint.api,
-                    exchange.body,
-                    exchange.chunks,
-                )
-            )
+            spend.bill(state, exchange, endpoint)
     if state.recorder is not None and (captured := exchange.captured()) is not None:
         state.recorder.offer(captured)

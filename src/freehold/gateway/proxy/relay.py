@@ -174,7 +174,7 @@ class ClientSink:
         exchange: ProxyExchange,
         stream_filter: StreamTranslation | None,
         request: Request,
-        length: str | None,
+        length: str | None = None,
     ) -> None:
         self._exchange = exchange
         self._stream_filter = stream_filter

@@ -8,7 +8,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,8 +21,9 @@ from freehold.gateway.http.circuit_breaker import CircuitBreaker
 from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.upstreams import Upstreams
 from freehold.gateway.limits.keys import KeyRing
+from freehold.gateway.limits.ledger import SpendLedger
 from freehold.gateway.limits.limiter import Limiter
-from freehold.gateway.messages import RING_FILE, Bill, TableMessage, UsageTotals
+from freehold.gateway.messages import RING_FILE, NumberedCharge, TableMessage, UsageTotals
 from freehold.gateway.proxy.checker import AnswerChecker
 from freehold.gateway.proxy.reading import BodyReader
 from freehold.gateway.proxy.routing import RouteTable
@@ -78,12 +79,16 @@ class WorkerState:
                 max_items=config.capture_queue,
                 max_bytes=config.capture_queue_bytes,
                 on_message=self._on_message,
+                on_charged=self._booked,
             )
         exporters: list[Exporter] = [LogExporter()] if config.log_requests else []
         if config.otel:
             exporters.append(SpanExporter())
         self.reporter = Reporter(exporters) if exporters else None
         self._bills = 0
+        self._reserved: deque[tuple[Sequence[str], int]] = deque()
+        self.ledger = SpendLedger(run_folder, self.meters.owner)
+        self.list_prices: dict[tuple[str, str], tuple[float, tuple[float, float] | None]] = {}
         self._unkept: deque[bytes] = deque()
         self.draw = random.Random().random
         self._foreign_hosts: set[str] = set()
@@ -136,14 +141,24 @@ class WorkerState:
         with contextlib.suppress(OSError):
             self.meters.write(self.run_folder)
 
-    def bill(self, charge: Charge) -> None:
-        """Keep what an answer cost; when this returns, the worker may die."""
+    def bill(self, charge: Charge, names: Sequence[str] = (), nano: int = 0) -> None:
+        """Keep what an answer cost; when this returns, the worker may die.
+
+        `nano` billionths of a dollar stay reserved for `names` until it is booked.
+        """
         if self.recorder is None:
             return
+        self._reserved.append((names, nano))
         self._bills += 1
-        bill = Bill(self.recorder.spool.id, self._bills, int(time.time() * 1000), charge)
+        bill = NumberedCharge(self.recorder.spool.id, self._bills, int(time.time() * 1000), charge, nano)
         self._unkept.append(msgspec.msgpack.encode(bill))
         self.keep_bills()
+
+    def _booked(self) -> None:
+        """The oldest bill is in the store, and in what the ledger says was spent."""
+        names, nano = self._reserved.popleft()
+        if nano:
+            self.ledger.change(names, -nano)
 
     def keep_bills(self) -> None:
         """Write bills to the spool; while the disk is full they wait in memory, for money must not be forgotten."""

@@ -23,6 +23,7 @@ import msgspec
 
 from freehold import __version__, logs
 from freehold.errors import MissingExtraError
+from freehold.gateway.telemetry.log_file import follow_log_file
 
 WAITING_MAX = 20_000
 _OPERATIONS = {"completions": "text_completion", "embeddings": "embeddings"}
@@ -210,3 +211,4 @@ class JsonFormatter(logging.Formatter):
 def log_as_json() -> None:
     """What this process logs as lines of JSON on stderr."""
     logs.configure(JsonFormatter())
+    follow_log_file()

@@ -1,0 +1,260 @@
+"""What capped keys and routes have spent and reserved, in memory that the processes of a gateway share.
+
+Before an endpoint that charges is asked, an upper estimate of the answer's cost is reserved; afterwards the true cost
+takes its place, and stays until the recorder has booked it in the store and said so here. Each name has a small file in
+the gateway's run folder: in front what the store says all gateways have spent, which only the recorder writes, then a
+cell for each worker with what it has reserved. A reservation is made under the file's lock after adding up all cells,
+so two workers never give out the same dollar.
+
+When the store's figures are older than `STALE_S`, because it is locked, full or gone or the recorder is stuck, nothing
+that is capped is let through. Gateways on one store take equal parts of what is left. The cells of a worker that was
+killed stay reserved until its spool is drained; what no bill accounts for is booked as spent.
+
+Bound: where nothing else is running, one request is let through however little is left, for the cost of an answer is
+known only at its end. So a cap is overrun by at most one answer a gateway, and by what answers cost beyond their
+estimates.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import mmap
+import os
+import struct
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import ROUND_CEILING, Decimal
+from pathlib import Path
+
+from freehold.types.route import Limits
+from freehold.wire.errors import ApiError
+
+log = logging.getLogger("freehold.gateway")
+STALE_S = 1.0
+NANO = 10**9
+_HEAD = struct.Struct(
+    "<QQII"
+)  # nanodollars of the day and of its month, the day's number, whether it is known
+_CELL = struct.Struct("<QQ")  # worker, nanodollars reserved
+_CELLS_AT, _CELLS = 64, 256
+_BEAT = struct.Struct("<QQ")  # monotonic nanoseconds, gateways on the store
+_LOCK_TRIES, _LOCK_PAUSE_S = 200, 0.0001
+
+
+class SpendFile:
+    """The file of one name."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        """Raises `OSError`."""
+        self._map, self._file = _open_map(_path_of(folder, name), _CELLS_AT + _CELL.size * _CELLS)
+        self._at: int | None = None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Raises `TimeoutError` when another process does not release the lock."""
+        for _ in range(_LOCK_TRIES):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(_LOCK_PAUSE_S)
+        else:
+            raise TimeoutError
+        try:
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def spent(self, now: datetime) -> tuple[int, int] | None:
+        """Nanodollars today and this month; None while they are not known."""
+        day, month, number, known = _HEAD.unpack_from(self._map, 0)
+        if not known:
+            return None
+        today = now.date()
+        if number != today.toordinal():
+            booked = datetime.fromordinal(number)
+            day, month = 0, month if (booked.year, booked.month) == (today.year, today.month) else 0
+        return day, month
+
+    def publish(self, day: int, month: int, at: datetime) -> None:
+        with self.locked():
+            _HEAD.pack_into(self._map, 0, day, month, at.date().toordinal(), 1)
+
+    def reserved(self) -> int:
+        """Nanodollars reserved by all workers of the gateway."""
+        return sum(nano for _, nano in _CELL.iter_unpack(self._map[_CELLS_AT:]))
+
+    def change(self, worker: int, nano: int) -> None:
+        """Add to this worker's cell. Only its first use needs the lock."""
+        if self._at is None:
+            self._at = self._own_cell(worker)
+        before = _CELL.unpack_from(self._map, self._at)[1]
+        _CELL.pack_into(self._map, self._at, worker, max(0, before + nano))
+
+    def take(self, worker: int) -> int:
+        """Free the cell of a worker that is gone; returns what it had reserved."""
+        with self.locked():
+            for number, (owner, nano) in enumerate(_CELL.iter_unpack(self._map[_CELLS_AT:])):
+                if owner == worker:
+                    _CELL.pack_into(self._map, _CELLS_AT + number * _CELL.size, 0, 0)
+                    return int(nano)
+        return 0
+
+    def _own_cell(self, worker: int) -> int:
+        for number, (owner, _) in enumerate(_CELL.iter_unpack(self._map[_CELLS_AT:])):
+            if owner in (0, worker):
+                return _CELLS_AT + number * _CELL.size
+        raise TimeoutError
+
+
+class SpendLedger:
+    """A worker's view: reserve, and say later what it came to."""
+
+    def __init__(self, folder: Path, worker: str) -> None:
+        self._folder = folder
+        self._worker = ledger_id(worker)
+        self._files: dict[str, SpendFile] = {}
+        self._beat: mmap.mmap | None = None
+        self._warned = False
+
+    def reserve(self, capped: Sequence[tuple[str, Limits]], nano: int) -> None:
+        """For all names or for none. Raises `ApiError`: 429 where a cap is reached, 503 where that is unknown."""
+        now = datetime.now(UTC)
+        reserved: list[str] = []
+        try:
+            gateways = self._gateways()
+            for name, limits in capped:
+                file = self._file(name)
+                with file.locked():
+                    _check(name, limits, file, nano, gateways, now)
+                    file.change(self._worker, nano)
+                reserved.append(name)
+        except (TimeoutError, OSError) as error:
+            self.change(reserved, -nano)
+            if not self._warned:
+                log.warning("what was spent is not known (%s): requests under a spend cap are refused", error)
+                self._warned = True
+            raise ApiError(
+                503,
+                "what this key or route has spent is not known at the moment; its spend cap lets nothing through",
+                code="spend_unknown",
+                retry_after_s=1,
+            ) from None
+        except ApiError:
+            self.change(reserved, -nano)
+            raise
+        if self._warned:
+            log.info("what was spent is known again")
+            self._warned = False
+
+    def change(self, names: Iterable[str], nano: int) -> None:
+        """Reserve more, or less, without asking."""
+        for name in names:
+            self._file(name).change(self._worker, nano)
+
+    def _file(self, name: str) -> SpendFile:
+        file = self._files.get(name)
+        if file is None:
+            file = self._files[name] = SpendFile(self._folder, name)
+        return file
+
+    def _gateways(self) -> int:
+        """How many gateways share the store. Raises `TimeoutError` when the recorder's word is too old."""
+        if self._beat is None:
+            self._beat, file = _open_map(self._folder / "spend-beat", _BEAT.size)
+            os.close(file)
+        at, gateways = _BEAT.unpack_from(self._beat, 0)
+        age_s = (time.monotonic_ns() - at) / 1e9
+        if not at or age_s > STALE_S:
+            raise TimeoutError(
+                f"the store was last heard of {age_s:.1f} s ago" if at else "nothing heard yet"
+            )
+        return max(1, int(gateways))
+
+
+class SpendPublisher:
+    """The recorder's view: write what the store says."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[str, SpendFile] = {}
+        self._published: dict[str, tuple[int, int, str]] = {}
+        self._beat: mmap.mmap | None = None
+
+    def publish(
+        self, names: Iterable[str], spent: Mapping[str, tuple[Decimal, Decimal]], *, at: datetime
+    ) -> None:
+        """What each of `names` has spent on the day and in the month of `at`. Raises `OSError`."""
+        today = at.strftime("%Y-%m-%d")
+        for name in names:
+            day, month = spent.get(name, (Decimal(0), Decimal(0)))
+            row = (nano_of(day), nano_of(month), today)
+            if self._published.get(name) != row:
+                if name not in self._files:
+                    self._files[name] = SpendFile(self._folder, name)
+                self._files[name].publish(row[0], row[1], at)
+                self._published[name] = row
+
+    def beat(self, gateways: int) -> None:
+        """The figures are those of now, and the store can be written to."""
+        if self._beat is None:
+            self._beat, file = _open_map(self._folder / "spend-beat", _BEAT.size)
+            os.close(file)
+        _BEAT.pack_into(self._beat, 0, time.monotonic_ns(), gateways)
+
+    def take(self, worker: str) -> dict[str, int]:
+        """Free the cells of a worker that is gone; returns the nanodollars it had reserved, by name."""
+        taken = {name: file.take(ledger_id(worker)) for name, file in self._files.items()}
+        return {name: nano for name, nano in taken.items() if nano}
+
+
+def nano_of(usd: Decimal) -> int:
+    """Billionths of a dollar, rounded up."""
+    return int((usd * NANO).to_integral_value(ROUND_CEILING))
+
+
+def ledger_id(worker: str) -> int:
+    """A worker's number in the cells, never 0."""
+    return int.from_bytes(hashlib.blake2b(worker.encode(), digest_size=8).digest(), "little") or 1
+
+
+def _check(name: str, limits: Limits, file: SpendFile, nano: int, gateways: int, now: datetime) -> None:
+    spent = file.spent(now)
+    if spent is None:
+        raise TimeoutError(f"nothing heard of {name} yet")
+    reserved = file.reserved()
+    for cap, used, what in (
+        (limits.usd_per_day, spent[0], "a day"),
+        (limits.usd_per_month, spent[1], "a month"),
+    ):
+        if cap is None:
+            continue
+        left = nano_of(cap) - used
+        if left > 0 and (not reserved or reserved + nano <= left // gateways):
+            continue
+        shown = f"{name.replace(':', ' ')} may spend {cap} USD {what} (UTC)"
+        if left <= 0:
+            shown, wait_s = f"{shown}, and has spent {Decimal(used) / NANO:.6f}", 60.0
+        else:
+            shown, wait_s = f"{shown}; what is left may be used up by the requests that are running", 1.0
+        raise ApiError(429, shown, code="spend_cap_reached", type="insufficient_quota", retry_after_s=wait_s)
+
+
+def _path_of(folder: Path, name: str) -> Path:
+    return folder / f"spend-{hashlib.blake2b(name.encode(), digest_size=12).hexdigest()}"
+
+
+def _open_map(path: Path, size: int) -> tuple[mmap.mmap, int]:
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if os.fstat(file).st_size < size:
+            # Written, not only made longer: a full disk must be an error here, not a signal at the first use.
+            os.pwrite(file, bytes(size - os.fstat(file).st_size), os.fstat(file).st_size)
+        return mmap.mmap(file, size), file
+    except BaseException:
+        os.close(file)
+        raise

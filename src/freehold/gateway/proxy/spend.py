@@ -1,0 +1,134 @@
+"""Money on the hot path: reserve before an endpoint that charges is asked, bill when it has answered.
+
+Only requests under a spend cap get here beyond the first line. What was asked and has no known outcome (a client that
+left before the answer, a timeout) is billed at its upper estimate: the endpoint may charge for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from freehold.gateway.limits.ledger import nano_of
+from freehold.gateway.proxy.exchange import ProxyExchange
+from freehold.gateway.proxy.state import WorkerState
+from freehold.gateway.spending import Charge, charge_of, usd_of
+from freehold.types.endpoint import Endpoint
+from freehold.wire.errors import ApiError
+
+_MOST = re.compile(rb'"(?:max_tokens|max_completion_tokens|max_output_tokens)" ?: ?(\d{1,7})')
+_CHOICES = re.compile(rb'"n" ?: ?(\d{1,3})')
+# A token of text has more bytes than this in every language; so a prompt has fewer tokens than half its bytes.
+_BYTES_PER_TOKEN = 2
+_COMPLETION_TOKENS = 4096
+_PRICED_FOR_S = 3600.0
+
+
+class Reservation(NamedTuple):
+    """What is reserved for a request that is under way, and the tokens it is reserved for."""
+
+    names: tuple[str, ...]
+    nano: int
+    most: Charge
+
+
+async def reserve(state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, model: str) -> None:
+    """Reserve the upper estimate of an answer's cost. Raises `ApiError` (429, 503)."""
+    if not exchange.capped or not state.config.charges(endpoint.name):
+        return
+    most = _most(exchange, endpoint, model)
+    nano = await _nano(state, most)
+    if nano is None:
+        shown = exchange.capped[0][0].replace(":", " ")
+        raise ApiError(
+            429,
+            f"{shown} has a spend cap, and no price of {model[:100]} is known",
+            code="price_unknown",
+            type="insufficient_quota",
+        )
+    state.ledger.reserve(exchange.capped, nano)
+    exchange.reservation = Reservation(tuple(name for name, _ in exchange.capped), nano, most)
+
+
+def release(state: WorkerState, exchange: ProxyExchange) -> None:
+    """The endpoint does not charge for what happened."""
+    reservation, exchange.reservation = exchange.reservation, None
+    if reservation is not None:
+        state.ledger.change(reservation.names, -reservation.nano)
+
+
+def forfeit(state: WorkerState, exchange: ProxyExchange) -> None:
+    """What the endpoint charges is not known: the whole reservation is billed."""
+    reservation, exchange.reservation = exchange.reservation, None
+    if reservation is not None:
+        state.bill(reservation.most, reservation.names, reservation.nano)
+
+
+def bill(state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint) -> None:
+    """NumberedCharge what an answer cost, in the place of what was reserved for it."""
+    if exchange.status >= 400:
+        release(state, exchange)
+        return
+    charge = charge_of(
+        exchange.metered,
+        endpoint.name,
+        exchange.upstream_model,
+        endpoint.api,
+        exchange.body,
+        exchange.chunks,
+    )
+    reservation, exchange.reservation = exchange.reservation, None
+    if reservation is None:
+        state.bill(charge)
+        return
+    # Until the recorder has booked it: the part of the reservation that was used.
+    tokens = reservation.most.prompt_tokens + reservation.most.completion_tokens
+    used = charge.prompt_tokens + charge.completion_tokens
+    nano = reservation.nano
+    flat = (
+        usd_of(charge, state.config, at=datetime.now(UTC)) if endpoint.name in state.config.prices else None
+    )
+    if flat is not None:
+        nano = nano_of(flat)
+    elif used > tokens:
+        nano = reservation.nano * used // max(1, tokens)
+    state.bill(charge, reservation.names, nano)
+    state.ledger.change(reservation.names, nano - reservation.nano)
+
+
+def _most(exchange: ProxyExchange, endpoint: Endpoint, model: str) -> Charge:
+    body = exchange.body
+    stated = [int(number) for number in _MOST.findall(body)] if b'"max_' in body else []
+    choices = _CHOICES.search(body) if b'"n"' in body else None
+    completion = (max(stated) if stated else _COMPLETION_TOKENS) * max(1, int(choices[1]) if choices else 1)
+    if exchange.api_route.kind == "embeddings":
+        completion = 0
+    prompt = len(body) // _BYTES_PER_TOKEN
+    return Charge(list(exchange.metered), endpoint.name, model, prompt, 0, completion, estimated=True)
+
+
+async def _nano(state: WorkerState, most: Charge) -> int | None:
+    """What a charge comes to at most, in billionths of a dollar; None where the price is unknown."""
+    if most.endpoint in state.config.prices:
+        usd = usd_of(most, state.config, at=datetime.now(UTC))
+        return None if usd is None else nano_of(usd)
+    key = (most.endpoint, most.model)
+    known = state.list_prices.get(key)
+    if known is None or time.monotonic() > known[0]:
+        # The list is large, and read once: not on the loop. Long prompts may cost more a token, so at that price.
+        one = Charge([], most.endpoint, most.model, 500_000, 0, 0)
+        other = Charge([], most.endpoint, most.model, 0, 0, 500_000)
+        at = datetime.now(UTC)
+        prices = await asyncio.to_thread(lambda: [usd_of(each, state.config, at=at) for each in (one, other)])
+        if len(state.list_prices) > 1000:
+            state.list_prices.clear()
+        per_token = None
+        if prices[0] is not None and prices[1] is not None:
+            per_token = (nano_of(prices[0]) / 500_000, nano_of(prices[1]) / 500_000)
+        known = state.list_prices[key] = (time.monotonic() + _PRICED_FOR_S, per_token)
+    if known[1] is None:
+        return None
+    return int(most.prompt_tokens * known[1][0] + most.completion_tokens * known[1][1]) + 1

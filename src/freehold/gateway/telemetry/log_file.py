@@ -1,0 +1,70 @@
+"""The file all processes of a gateway write their log to: rotated by size, and followed when something else renames it.
+
+Each process looks at the file once a second. One that finds it too long renames it (``gateway.log.1`` is the newest old
+one); all others then open the new file of that name, as they do after a rotation by another program.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+from pathlib import Path
+
+ENVIRONMENT_NAME = "FREEHOLD_GATEWAY_LOG_FILE"
+ROTATED_BYTES = 32 * 1024 * 1024
+KEPT = 3
+_LOOK_EVERY_S = 1.0
+_OUTPUTS = (1, 2)
+
+
+def follow_log_file() -> None:
+    """Look after the file that ``FREEHOLD_GATEWAY_LOG_FILE`` names, where it does, for as long as the process lives."""
+    path = os.environ.get(ENVIRONMENT_NAME)
+    if path:
+        threading.Thread(target=_follow, args=(Path(path),), name="log file", daemon=True).start()
+
+
+def _follow(path: Path) -> None:
+    pause = threading.Event()
+    while not pause.wait(_LOOK_EVERY_S):
+        # A full disk or a folder that is gone must not stop the process; the next look may do better.
+        with contextlib.suppress(OSError):
+            look(path)
+
+
+def look(path: Path, *, rotated_bytes: int = ROTATED_BYTES, outputs: tuple[int, ...] = _OUTPUTS) -> None:
+    """Rotate the file when it is too long, and write to the file of that name from here on. Raises `OSError`."""
+    if _is_open(path, outputs[-1]) and os.fstat(outputs[-1]).st_size > rotated_bytes:
+        _rotate(path)
+    if not _is_open(path, outputs[-1]):
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            for output in outputs:
+                os.dup2(file, output)
+        finally:
+            os.close(file)
+
+
+def _is_open(path: Path, output: int) -> bool:
+    """Whether `output` is the file of that name."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(output))
+    except FileNotFoundError:
+        return False
+
+
+def _rotate(path: Path) -> None:
+    """Rename the file, unless another process is doing so or has just done it."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        if not _is_open(path, file.fileno()):
+            return
+        for number in range(KEPT - 1, 0, -1):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(f"{path.name}.{number}").replace(path.with_name(f"{path.name}.{number + 1}"))
+        path.replace(path.with_name(f"{path.name}.1"))

@@ -1,0 +1,90 @@
+"""Dollars are given out once, and not at all when it is not known how many are left."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from freehold.gateway.limits import ledger
+from freehold.gateway.limits.ledger import NANO, SpendLedger, SpendPublisher
+from freehold.types.route import Limits
+from freehold.wire.errors import ApiError
+
+CAPPED = [("key:a", Limits(usd_per_day=Decimal(1)))]
+
+
+def published(folder, spent="0", *, gateways=1, at=None):
+    publisher = SpendPublisher(folder)
+    usd = Decimal(spent)
+    publisher.publish(["key:a"], {"key:a": (usd, usd)}, at=at or datetime.now(UTC))
+    publisher.beat(gateways)
+    return publisher
+
+
+def refusal(worker, nano=1, capped=CAPPED):
+    with pytest.raises(ApiError) as refused:
+        worker.reserve(capped, nano)
+    return refused.value.status, refused.value.code
+
+
+def test_what_one_worker_reserved_another_does_not_give_out(tmp_path):
+    published(tmp_path, "0.5")
+    one, other = SpendLedger(tmp_path, "one"), SpendLedger(tmp_path, "other")
+    one.reserve(CAPPED, NANO * 3 // 10)
+    assert refusal(other, NANO * 3 // 10) == (429, "spend_cap_reached")
+    other.reserve(CAPPED, NANO * 2 // 10)
+    one.change(["key:a"], -NANO * 3 // 10)
+    other.reserve(CAPPED, NANO * 3 // 10)
+
+
+def test_the_last_dollars_go_to_one_request_at_a_time(tmp_path):
+    published(tmp_path, "0.99")
+    one, other = SpendLedger(tmp_path, "one"), SpendLedger(tmp_path, "other")
+    one.reserve(CAPPED, 5 * NANO)
+    assert refusal(other) == refusal(one) == (429, "spend_cap_reached")
+    published(tmp_path, "1.00")
+    one.change(["key:a"], -5 * NANO)
+    assert refusal(other) == (429, "spend_cap_reached")
+
+
+def test_gateways_take_parts_of_what_is_left(tmp_path):
+    published(tmp_path, gateways=2)
+    worker = SpendLedger(tmp_path, "one")
+    worker.reserve(CAPPED, NANO * 4 // 10)
+    assert refusal(worker, NANO * 2 // 10) == (429, "spend_cap_reached")
+
+
+def test_an_unknown_or_old_figure_lets_nothing_through(tmp_path, monkeypatch, caplog):
+    worker = SpendLedger(tmp_path, "one")
+    assert refusal(worker) == (503, "spend_unknown")
+    publisher = SpendPublisher(tmp_path)
+    publisher.beat(1)
+    assert refusal(worker) == (503, "spend_unknown"), "nothing is known of this name"
+    published(tmp_path)
+    worker.reserve(CAPPED, 1)
+    later = ledger.time.monotonic_ns() + int(1.1e9)
+    monkeypatch.setattr(ledger.time, "monotonic_ns", lambda: later)
+    assert refusal(worker) == (503, "spend_unknown")
+    assert "refused" in caplog.text
+
+
+def test_a_name_that_is_refused_leaves_nothing_reserved_for_the_others(tmp_path):
+    publisher = published(tmp_path)
+    publisher.publish(["key:b"], {"key:b": (Decimal(9), Decimal(9))}, at=datetime.now(UTC))
+    worker = SpendLedger(tmp_path, "one")
+    both = [*CAPPED, ("key:b", Limits(usd_per_month=Decimal(5)))]
+    assert refusal(worker, NANO, both) == (429, "spend_cap_reached")
+    worker.reserve(CAPPED, NANO)
+
+
+def test_yesterday_does_not_count_today(tmp_path):
+    published(tmp_path, "5", at=datetime(2020, 1, 1, tzinfo=UTC))
+    SpendLedger(tmp_path, "one").reserve(CAPPED, 1)
+
+
+def test_the_cell_of_a_worker_that_is_gone_is_taken_and_free(tmp_path):
+    publisher = published(tmp_path)
+    SpendLedger(tmp_path, "gone").reserve(CAPPED, NANO // 2)
+    assert publisher.take("gone") == {"key:a": NANO // 2}
+    assert publisher.take("gone") == {}
+    SpendLedger(tmp_path, "one").reserve(CAPPED, NANO)

@@ -1,0 +1,128 @@
+"""Spend caps of a real gateway, while all goes well and while it does not."""
+
+import concurrent.futures
+import json
+import sqlite3
+import time
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from tests.gateway.asking import QUESTION, metric, post
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes
+
+from freehold.gateway.config import ApiKey
+from freehold.gateway.limits.keys import hash_of
+from freehold.store import open_store
+from freehold.store.usage import spent
+from freehold.types.config import PriceConfig
+from freehold.types.route import Limits
+
+PRICES = {"incumbent": PriceConfig(prompt=Decimal(1000), completion=Decimal(2000))}
+EACH = Decimal("0.015")  # 9 prompt and 3 completion tokens
+SHOWN = {"authorization": "Bearer k"}
+BRIEF = {**QUESTION, "max_tokens": 3}
+
+
+def key(cap):
+    limits = Limits() if cap is None else Limits(usd_per_day=Decimal(cap))
+    return ApiKey(name="app", hash=hash_of("k"), limits=limits)
+
+
+def ask(running, body=BRIEF, **more):
+    status, _, answer = post(running, body, headers=SHOWN, **more)
+    return status, json.loads(answer).get("error", {}).get("code")
+
+
+def capped(upstream, tmp_path, cap, **changes):
+    values = {"api_keys": (key(cap),), "prices": PRICES, "capture": "off", **changes}
+    return gateway(upstream, tmp_path, **values)
+
+
+def booked(tmp_path):
+    day = datetime.now(UTC).strftime("%Y-%m-%d")
+    with open_store(f"sqlite:///{tmp_path / 'freehold.sqlite3'}") as store:
+        rows = spent(store.database, day, day[:7])
+    return rows["key:app"].day_usd if "key:app" in rows else Decimal(0)
+
+
+def test_many_at_once_over_two_workers_overrun_a_cap_by_one_answer(upstream, tmp_path):
+    upstream.answer = lambda seen: plain(ANSWER, delay=0.05)
+    with capped(upstream, tmp_path, "0.10", workers=2) as running:
+        eventually(lambda: ask(running)[0] == 200)
+        with concurrent.futures.ThreadPoolExecutor(20) as pool:
+            for _ in range(6):
+                list(pool.map(lambda _: ask(running), range(20)))
+                time.sleep(0.3)
+        assert ask(running) == (429, "spend_cap_reached")
+        assert Decimal("0.10") <= EACH * len(upstream.seen) < Decimal("0.10") + EACH
+        eventually(lambda: booked(tmp_path) == EACH * len(upstream.seen))
+
+
+@pytest.mark.parametrize("fault", ["store locked", "recorder stopped", "recorder stopped, worker killed"])
+def test_what_was_spent_is_unknown_so_nothing_is_let_through(upstream, tmp_path, fault):
+    with capped(upstream, tmp_path, "0.10") as running:
+        eventually(lambda: ask(running)[0] == 200)
+        holder = sqlite3.connect(tmp_path / "freehold.sqlite3", isolation_level=None)
+        recorder = processes(running, "recorder")[0]
+        if fault == "store locked":
+            holder.execute("BEGIN IMMEDIATE")
+        else:
+            recorder.suspend()
+        if fault.endswith("killed"):
+            (worker,) = (
+                one for one in processes(running, "worker") if "freehold.gateway.worker" in one.cmdline()
+            )
+            worker.kill()
+        began, outcomes = time.monotonic(), []
+        while time.monotonic() - began < 3:
+            try:
+                outcomes.append(ask(running))
+            except OSError:
+                time.sleep(0.05)
+        assert outcomes[-1] == (503, "spend_unknown")
+        assert EACH * len(upstream.seen) < Decimal("0.10") + EACH
+        recorder.resume()
+        if fault == "store locked":
+            holder.execute("ROLLBACK")
+        holder.close()
+        assert metric(running, "freehold_refusals_total") > 0
+        eventually(lambda: ask(running)[1] != "spend_unknown")
+        eventually(lambda: booked(tmp_path) >= EACH * len(upstream.seen))
+
+
+def test_what_a_killed_worker_was_being_answered_counts_as_spent(upstream, tmp_path):
+    with capped(upstream, tmp_path, "100") as running:
+        eventually(lambda: ask(running)[0] == 200)
+        eventually(lambda: booked(tmp_path) == EACH)
+        upstream.answer = lambda seen: plain(ANSWER, delay=5)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(ask, running)
+            eventually(lambda: len(upstream.seen) == 2)
+            for worker in processes(running, "worker"):
+                if "freehold.gateway.worker" in worker.cmdline():
+                    worker.kill()
+            assert asked.exception(timeout=10) is not None
+        eventually(lambda: booked(tmp_path) > EACH)
+        assert metric(running, 'freehold_bills_total{outcome="orphaned"}') == 1
+
+
+def test_a_client_that_leaves_is_billed_what_was_reserved_and_an_error_nothing(upstream, tmp_path):
+    with capped(upstream, tmp_path, "100") as running:
+        upstream.answer = lambda seen: plain({"error": {"message": "no"}}, status=400)
+        eventually(lambda: ask(running)[0] == 400)
+        time.sleep(0.5)
+        assert booked(tmp_path) == 0
+        upstream.answer = lambda seen: plain(ANSWER, delay=3)
+        with pytest.raises(OSError):
+            ask(running, timeout=0.3)
+        eventually(lambda: booked(tmp_path) > EACH)
+
+
+def test_an_absurd_report_does_not_shut_the_key(upstream, tmp_path):
+    usage = {"prompt_tokens": 9, "completion_tokens": 10**8, "total_tokens": 10**8 + 9}
+    upstream.answer = lambda seen: plain({**ANSWER, "usage": usage})
+    with capped(upstream, tmp_path, "100") as running:
+        eventually(lambda: ask(running)[0] == 200)
+        eventually(lambda: metric(running, 'freehold_bills_total{outcome="implausible"}') == 1)
+        assert booked(tmp_path) < 1 and ask(running)[0] == 200

@@ -1,0 +1,43 @@
+"""The log of a gateway: bounded, and followed when it is renamed."""
+
+import os
+
+import pytest
+from tests.gateway.asking import QUESTION, post
+from tests.gateway.loopback import eventually, gateway
+
+from freehold.gateway.telemetry.log_file import KEPT, look
+
+
+@pytest.fixture
+def output(tmp_path):
+    file = os.open(tmp_path / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    yield file
+    os.close(file)
+
+
+def test_a_long_file_is_renamed_and_few_are_kept(tmp_path, output):
+    path = tmp_path / "log"
+    for turn in range(6):
+        os.write(output, b"%d" % turn * 100)
+        look(path, rotated_bytes=99, outputs=(output,))
+    names = sorted(each.name for each in tmp_path.iterdir())
+    assert names == ["log", *(f"log.{number}" for number in range(1, KEPT + 1))]
+    assert path.read_bytes() == b"" and (tmp_path / "log.1").read_bytes() == b"5" * 100
+    look(path, rotated_bytes=99, outputs=(output,))
+    assert not (tmp_path / "log.4").exists()
+
+
+def test_all_processes_of_a_gateway_follow_a_file_that_was_renamed(upstream, tmp_path):
+    log = tmp_path / "gateway.log"
+    with gateway(upstream, tmp_path, log_requests=True, workers=2) as running:
+        post(running, QUESTION)
+        eventually(lambda: '"request"' in log.read_text())
+        log.rename(tmp_path / "moved.log")
+        eventually(log.exists)
+
+        def goes_on():
+            post(running, QUESTION)
+            return '"request"' in log.read_text()
+
+        eventually(goes_on)
