@@ -36,3 +36,15 @@ def test_only_the_owner_may_read_the_file(tmp_path):
     with open_store(default_url(tmp_path)) as store:
         put(store)
     assert stat.S_IMODE((tmp_path / "freehold.sqlite3").stat().st_mode) == 0o600
+
+
+def test_deleted_bodies_are_overwritten_in_the_file(tmp_path):
+    with open_store(default_url(tmp_path)) as store:
+        for number in range(50):
+            store.put(Note(id=f"n{number}", text="SECRETWORD " * 30))
+        for number in range(50):
+            store.delete(Note, f"n{number}")
+    data = (tmp_path / "freehold.sqlite3").read_bytes()
+    assert b"SECRETWORD" not in data
+    with open_store(default_url(tmp_path)) as store, store.database.reading() as connection:
+        assert connection.exec_driver_sql("PRAGMA secure_delete").scalar() == 1

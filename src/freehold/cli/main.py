@@ -41,6 +41,9 @@ PARTS: dict[str, dict[str, Entry]] = {
         "import": Entry("freehold.cli.data.imports:command", "Bring logged traffic in as traces"),
         "traces": Entry("freehold.cli.data.traces:command", "Look at traces, and export them"),
         "store": Entry("freehold.cli.data.store:command", "Check, back up, restore and salvage the store"),
+        "forget": Entry(
+            "freehold.cli.data.forget:command", "Delete a person's words, wherever they are here"
+        ),
         "dataset": Entry("freehold.cli.data.dataset:command", "Turn traces into an immutable dataset"),
     },
     "Choose": {

@@ -158,6 +158,8 @@ def _prepare_sqlite(engine: Engine, busy_timeout_ms: int, *, as_is: bool) -> Non
         else:
             cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute("PRAGMA synchronous=NORMAL")
+            # Deleted rows hold customers' words: their bytes are overwritten, however SQLite was compiled.
+            cursor.execute("PRAGMA secure_delete=ON")
         cursor.close()
 
     @event.listens_for(engine, "begin")

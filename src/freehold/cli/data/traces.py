@@ -186,6 +186,28 @@ def export(
         click.echo(f"{made.traces:,} traces in {made.file}")
 
 
+@command.command("rm")
+@click.argument("id")
+@click.option("--dry-run", is_flag=True, help="Say what would go; change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@config_option
+@json_option
+def remove(id: str, dry_run: bool, yes: bool, config_path: Path | None, as_json: bool) -> None:
+    """Delete one trace, by its id or the beginning of it, and what was made from it: as `freehold forget --trace`.
+
+    \b
+    Example:
+      freehold traces rm 01a210d9
+    """
+    from freehold.cli.data.forget import carry_out
+    from freehold.workflows.data import traces
+    from freehold.workflows.data.forget import Whom
+
+    with _store(config_path) as (store, _):
+        trace = traces.find(store, id)
+    carry_out(Whom(trace=trace.id), dry_run, yes, config_path, as_json)
+
+
 def _line(trace: Trace) -> str:
     whole = "" if trace.completeness == "complete" else f" {trace.completeness}"
     mark = " mirrored" if trace.parent_id else ""

@@ -1,9 +1,9 @@
 """Old traces are forgotten, by a clock that is believed only when it agrees with what else is known.
 
 The retention clock goes on by the monotonic clock from the last moment that was believed, which is kept in the store.
-The system's clock sets it right within `TOLERANCE`. A larger lead is a step, or time in which nothing ran: it is
-believed after `CONFIRM` of running time in which it never was smaller. What is recorded while the clock is set back has
-a wrong date, so it is kept for the whole time from when the clock was right again.
+The system's clock sets it right within `TOLERANCE`. A larger lead is a step, or time in which nothing ran: it counts
+after `CONFIRM` of running time in which it never was smaller. What is recorded while the clock is set back has a wrong
+date, so it is kept for the whole time from when the clock was right again.
 """
 
 from __future__ import annotations

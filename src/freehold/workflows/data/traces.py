@@ -63,7 +63,7 @@ def trace_filter(
     if model is not None:
         found["model"] = model
     if since is not None:
-        found["since"] = _moment(since, now)
+        found["since"] = moment(since, now)
     return found
 
 
@@ -102,7 +102,8 @@ def _batches(traces: Iterator[Trace]) -> Iterator[list[Trace]]:
         yield batch
 
 
-def _moment(text: str, now: datetime) -> datetime:
+def moment(text: str, now: datetime) -> datetime:
+    """The time that was typed: ``30m``, ``12h``, ``7d`` before `now`, or a date. Raises `UsageError`."""
     units = {"m": 60, "h": 3600, "d": 86_400}
     if text[:-1].isdecimal() and text[-1] in units:
         return now - timedelta(seconds=int(text[:-1]) * units[text[-1]])

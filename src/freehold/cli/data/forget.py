@@ -1,0 +1,95 @@
+"""`freehold forget`: one person's words leave the project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from freehold.cli.options import caller, config_option, json_option, now, print_json
+from freehold.errors import UsageError
+
+if TYPE_CHECKING:
+    from freehold.workflows.data.forget import ForgetReceipt, Whom
+
+
+@click.command("forget")
+@click.option("--user", help="All of one user: as the request, its metadata or x-freehold-user names it.")
+@click.option("--trace", metavar="ID", help="One trace, and what was mirrored from it.")
+@click.option("--conversation", metavar="ID", help="All of one conversation.")
+@click.option("--older-than", metavar="TIME", help="All before: 90d, 12h, or a date.")
+@click.option("--dry-run", is_flag=True, help="Say what would go; change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@config_option
+@json_option
+def command(
+    user: str | None,
+    trace: str | None,
+    conversation: str | None,
+    older_than: str | None,
+    dry_run: bool,
+    yes: bool,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Delete a person's traces and every file made from them, and keep a receipt without their data.
+
+    Covers the store with its backups, datasets, evaluations, labels, reports, caches, rejects and logs in the project's
+    folders. A gateway may run. What has learned from it cannot unlearn: it is named.
+
+    \b
+    Example:
+      freehold forget --user u-4711 --dry-run
+      freehold forget --user u-4711
+      freehold forget --older-than 90d --yes
+    """
+    given = [value for value in (user, trace, conversation, older_than) if value]
+    if len(given) != 1:
+        raise UsageError(
+            "say what to forget, in one way",
+            hint="freehold forget --user X, --trace ID, --conversation ID or --older-than TIME",
+        )
+    from freehold.workflows.data.forget import Whom
+    from freehold.workflows.data.traces import moment
+
+    before = None if older_than is None else moment(older_than, now())
+    carry_out(
+        Whom(user=user, trace=trace, conversation=conversation, before=before),
+        dry_run,
+        yes,
+        config_path,
+        as_json,
+    )
+
+
+def carry_out(whom: Whom, dry_run: bool, yes: bool, config_path: Path | None, as_json: bool) -> None:
+    """Ask, forget, and print the receipt."""
+    from freehold.cli.progress import progress
+    from freehold.workflows.data.forget import forget
+    from freehold.workflows.project import open_project
+
+    project = open_project(config_path)
+    if not dry_run and not yes:
+        with progress() as shown:
+            _show(
+                forget(project, whom, who=caller(), at=now(), dry_run=True, progress=shown),
+                "would go",
+                err=True,
+            )
+        click.confirm("delete this? It cannot be undone", abort=True, err=True)
+    with progress() as shown:
+        made = forget(project, whom, who=caller(), at=now(), dry_run=dry_run, progress=shown)
+    if as_json:
+        print_json(made)
+    else:
+        _show(made, "would go" if dry_run else "deleted", err=False)
+
+
+def _show(made: ForgetReceipt, done: str, *, err: bool) -> None:
+    counts = {"traces": made.traces, **made.records}
+    rows = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "no rows"
+    kept = ", ".join(f"{count:,} {name}" for name, count in made.files.items()) or "none"
+    click.echo(f"{done}: {rows}; files: {kept}", err=err)
+    for note in made.notes:
+        click.echo(f"  {note}", err=err)

@@ -1,0 +1,105 @@
+"""Rows about a person leave a store, and their bytes its files."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from sqlalchemy import delete
+
+from freehold.store import bodies
+from freehold.store.care.rows import BATCH, SEALED, key_of, pages
+from freehold.store.damage import SEEN, DamagedBody
+from freehold.store.database import Database
+from freehold.store.tables import records, traces
+
+Mentions = Callable[[bytes], bool]
+KEPT_KINDS = ("api_key", "file_route", "forget_receipt", "retention_clock")
+"""Records that say nothing of requests."""
+_DERIVED = ("records", "rollout_windows", "pair_scores")
+_CHECKPOINT_WITHIN_S = 20.0
+
+
+def erase_traces(database: Database, ids: Iterable[str], *, dry_run: bool = False) -> int:
+    """Delete traces and what was mirrored from them. Returns how many there were; with `dry_run` they stay."""
+    names, gone = list(ids), 0
+    for start in range(0, len(names), BATCH):
+        some = names[start : start + BATCH]
+        where = traces.c.id.in_(some) | traces.c.parent_id.in_(some)
+        if dry_run:
+            with database.reading() as connection:
+                gone += len(
+                    connection.execute(traces.select().with_only_columns(traces.c.seq).where(where)).all()
+                )
+        else:
+            with database.writing() as connection:
+                gone += connection.execute(delete(traces).where(where)).rowcount
+    return gone
+
+
+def erase_mentions(
+    database: Database,
+    mentions: Mentions,
+    *,
+    steps: Mentions = lambda content: False,
+    dry_run: bool = False,
+) -> Counter[str]:
+    """Delete records, windows and scores that mention a person, and results of steps that `steps` says yes to.
+
+    Returns how many of each, by the kind of record or the table. A damaged row is noted and stays. With `dry_run` all
+    stay.
+    """
+    gone: Counter[str] = Counter()
+    for kind in SEALED:
+        if kind.name not in _DERIVED:
+            continue
+        after = None
+        while True:
+            with database.reading() as connection:
+                rows = next(pages(connection, kind.table, after=after), [])
+            if not rows:
+                break
+            after = key_of(kind.table, rows[-1])
+            for row in rows:
+                if kind.table is records and row.kind in KEPT_KINDS:
+                    continue
+                try:
+                    content = b"\n".join(
+                        bodies.unseal(getattr(row, column), *about)
+                        for column, about in kind.about(row).items()
+                    )
+                except DamagedBody as error:
+                    SEEN.note(kind.name, kind.key(row), str(error))
+                    continue
+                content += b"\n" + kind.key(row).encode()
+                step = kind.table is records and row.kind.startswith("step:")
+                if not mentions(content) and not (step and steps(content)):
+                    continue
+                gone[row.kind.partition(":")[0] if kind.table is records else kind.name] += 1
+                if not dry_run:
+                    same = [column == getattr(row, column.name) for column in kind.table.primary_key]
+                    with database.writing() as connection:
+                        connection.execute(delete(kind.table).where(*same))
+    return gone
+
+
+def scrub(database: Database) -> bool:
+    """Leave nothing of deleted rows in a SQLite store's files: they are written again, and the log is emptied.
+
+    False where a reader held the log for too long; PostgreSQL does this by itself (VACUUM), and says True.
+    """
+    if database.file is None:
+        return True
+    with database.reading() as connection:
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        connection.rollback()
+        raw.execute("PRAGMA secure_delete=ON")
+        raw.execute("VACUUM")
+        deadline = time.monotonic() + _CHECKPOINT_WITHIN_S
+        while raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+    return True

@@ -1,0 +1,295 @@
+"""`freehold forget`: one person's requests leave the store and every file that was made from them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+
+from freehold import files
+from freehold.errors import StorageError, UsageError
+from freehold.store import Store, open_store
+from freehold.store.care.erase import erase_mentions, erase_traces, scrub
+from freehold.types.dataset import Dataset
+from freehold.types.progress import Progress
+from freehold.types.record import Record, StoredRecord, event_id
+from freehold.types.trace import Trace
+from freehold.types.training import Adapter, TrainingResult, WholeModel
+from freehold.workflows.data.forget_files import (
+    Finder,
+    all_files,
+    clean,
+    content,
+    is_answer_cache,
+    is_sqlite,
+    remove_folder,
+)
+from freehold.workflows.project import Project
+
+SHORTEST_TEXT = 16
+"""Shorter texts ("yes", a label) say nothing about who wrote them, and stand in the files of others."""
+
+
+class Whom(Record, frozen=True, kw_only=True):
+    """Whose or which traces are meant; exactly one is given."""
+
+    user: str | None = None
+    trace: str | None = None
+    conversation: str | None = None
+    before: datetime | None = None
+
+    @property
+    def by(self) -> str:
+        return next(name for name in ("user", "trace", "conversation", "before") if getattr(self, name))
+
+    def means(self, trace: Trace) -> bool:
+        """Whether a trace is one of those. A user may stand in the request, its metadata or a header."""
+        if self.before is not None:
+            return trace.at < self.before
+        if self.trace is not None:
+            return trace.id == self.trace or trace.parent_id == self.trace
+        if self.conversation is not None:
+            return trace.conversation_id == self.conversation
+        metadata = [trace.metadata, trace.request.get("metadata")]
+        said = [trace.user, trace.request.get("user"), trace.request.get("safety_identifier")]
+        for one in metadata:
+            if isinstance(one, dict):
+                said.extend(
+                    one.get(name) for name in ("user", "user_id", "end_user", "customer", "customer_id")
+                )
+        return any(str(value) == self.user for value in said if value is not None)
+
+
+class ForgetReceipt(StoredRecord, frozen=True, kw_only=True):
+    """That something was forgotten: when, by whom, how much. Nothing in it says who was."""
+
+    kind: ClassVar[str] = "forget_receipt"
+
+    id: str
+    at: datetime
+    who: str
+    by: str
+    traces: int
+    records: dict[str, int] = {}
+    files: dict[str, int] = {}
+    datasets: tuple[str, ...] = ()
+    trained: tuple[str, ...] = ()
+    """Adapters that learned from a dataset that held it: they cannot unlearn, and must be trained again."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class _Found:
+    """What the traces in question hold that may stand elsewhere as well."""
+
+    ids: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+    texts: set[str] = field(default_factory=set)
+
+
+def forget(
+    project: Project, whom: Whom, *, who: str, at: datetime, dry_run: bool, progress: Progress
+) -> ForgetReceipt:
+    """Delete what is meant from the store and the project's folders, and keep a receipt.
+
+    With `dry_run` nothing changes and no receipt is kept. Raises `UsageError` where no trace is meant and no file
+    mentions it, `StorageError` for a file or store that cannot be changed; running it again goes on.
+    """
+    progress.step("look for traces")
+    folders = _folders(project)
+    with open_store(project.store_url) as store:
+        found = _find(store, whom, progress)
+        known = {dataset.id: dataset for dataset in store.records(Dataset)}
+        trained: list[TrainingResult] = [*store.records(Adapter), *store.records(WholeModel)]
+        places = [path for path in all_files(folders) if path != store.database.file]
+        finder, datasets = _with_samples(found, known.values())
+        progress.step("forget", note=f"{len(found.ids):,} traces")
+        work = _Work(finder, found.ids, dry_run=dry_run)
+        lost = {one.id for one in known.values() if Path(one.path) in datasets}
+        # Files first: what stands in them is known from the traces, so a run that is stopped can be repeated.
+        for folder in datasets:
+            work.folder(folder)
+        for path in places:
+            work.file(path, caches=bool(datasets))
+        work.in_store(store, lost)
+        adapters = [one for one in trained if one.dataset_id in lost]
+        if not (work.traces or work.records or work.files):
+            raise UsageError(
+                f"nothing here is of that {whom.by}",
+                hint="freehold traces list --json shows what traces hold",
+            )
+        receipt = ForgetReceipt(
+            id=event_id(int(at.timestamp() * 1000)),
+            at=at,
+            who=who,
+            by=whom.by,
+            traces=work.traces,
+            records=dict(work.records),
+            files=dict(work.files),
+            datasets=tuple(sorted(lost)),
+            trained=tuple(one.id for one in adapters),
+            notes=(*work.notes, *_advice(lost, adapters)),
+        )
+        if not dry_run:
+            keep_receipt(store, receipt)
+            if not scrub(store.database):
+                raise StorageError(
+                    "the rows are deleted, and a reader keeps their bytes in SQLite's log",
+                    hint="run the same command again in a moment, or after freehold down",
+                )
+    return receipt
+
+
+def keep_receipt(store: Store, receipt: ForgetReceipt) -> None:
+    """The one place where a deletion that was asked for is put on record."""
+    store.put(receipt)
+
+
+def _advice(lost: set[str], adapters: list[TrainingResult]) -> Iterator[str]:
+    if lost:
+        yield f"{len(lost)} datasets held it and are gone: freehold dataset build makes one without it"
+    for one in adapters:
+        name = f"{one.kind.replace('_', ' ')} {one.id[:12]}"
+        yield (
+            f"the {name} has learned from it and cannot unlearn: freehold train trains another, then "
+            f"freehold adapters rm {one.id[:12]}"
+        )
+    yield "copies outside the project's folders (exports, backups elsewhere) are not known here: delete them by hand"
+
+
+def _folders(project: Project) -> list[Path]:
+    both = {project.state.resolve(), (project.root / ".freehold").resolve()}
+    return [folder for folder in sorted(both) if folder.is_dir()]
+
+
+def _find(store: Store, whom: Whom, progress: Progress) -> _Found:
+    found = _Found(names={name for name in (whom.user, whom.trace, whom.conversation) if name})
+    meant: set[str] = set()
+    for count, trace in enumerate(store.traces(complete_only=False)):
+        if count % 1000 == 0:
+            progress.update(count, None, unit="traces")
+        if whom.means(trace) or trace.parent_id in found.ids:
+            found.ids.add(trace.id)
+            if whom.before is None:
+                meant.update(_texts(trace))
+            if whom.user is not None:
+                found.names.update(n for n in (trace.conversation_id, trace.assignment_key) if n)
+    if meant:
+        for trace in store.traces(complete_only=False):
+            if trace.id not in found.ids:
+                meant.difference_update(_texts(trace))
+    found.texts = meant
+    return found
+
+
+def _texts(trace: Trace) -> Iterator[str]:
+    """What was said in a trace, besides the instructions that all share."""
+    messages = [m for m in trace.request.get("messages") or () if isinstance(m, dict)]
+    messages = [m for m in messages if m.get("role") not in ("system", "developer")]
+    feedback = trace.metadata.get("feedback")
+    for value in (messages, trace.response, trace.gold, trace.rejected, feedback):
+        yield from (text for text in _strings(value) if len(text) >= SHORTEST_TEXT)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _strings(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _strings(one)
+
+
+def _with_samples(found: _Found, datasets: Any) -> tuple[Finder, list[Path]]:
+    """A finder that knows the samples made from the traces too, and the folders of the datasets they are in."""
+    first = Finder(found.ids | found.names, found.texts)
+    ids: set[str] = set()
+    folders = []
+    for dataset in datasets:
+        folder, holds = Path(dataset.path), False
+        for file in sorted(folder.glob("*")) if folder.is_dir() else ():
+            if not file.is_file():
+                continue
+            for line in content(file).splitlines():
+                if first(line):
+                    holds = True
+                    ids.update(_sample_id(line))
+        if holds:
+            folders.append(folder)
+    return Finder(found.ids | found.names | ids, found.texts), folders
+
+
+def _sample_id(line: bytes) -> Iterator[str]:
+    try:
+        sample = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return
+    if isinstance(sample, dict) and "trace_id" in sample and isinstance(sample.get("id"), str):
+        yield sample["id"]
+
+
+class _Work:
+    """Deletes, or with `dry_run` counts what would be."""
+
+    def __init__(self, finder: Finder, ids: set[str], *, dry_run: bool) -> None:
+        self._finder, self._ids, self._dry_run = finder, ids, dry_run
+        self.traces = 0
+        self.records: Counter[str] = Counter()
+        self.files: Counter[str] = Counter()
+        self.notes: list[str] = []
+
+    def in_store(self, store: Store, datasets: set[str]) -> None:
+        """Traces, records and scores; the records of datasets go with their folders, and steps that made them run
+        again."""
+        self.records += erase_mentions(
+            store.database, self._finder, steps=Finder(datasets, ()), dry_run=self._dry_run
+        )
+        for id in datasets:
+            self.records["dataset"] += self._dry_run or store.delete(Dataset, id)
+        self.traces += erase_traces(store.database, sorted(self._ids), dry_run=self._dry_run)
+
+    def folder(self, folder: Path) -> None:
+        """A dataset is named by its content: it goes whole."""
+        self.files["datasets"] += 1
+        if not self._dry_run:
+            with files.writing(f"{folder}: cannot be removed"):
+                remove_folder(folder, lambda path: None)
+
+    def file(self, path: Path, *, caches: bool) -> None:
+        """One file: a store of its own (a backup), or text."""
+        if not path.exists() or path.name.endswith(("-wal", "-shm")):
+            return
+        with files.writing(f"{path}: cannot be changed"):
+            if is_sqlite(path):
+                self._copy_of_store(path)
+            elif caches and is_answer_cache(path):
+                self.files["answer caches"] += 1
+                if not self._dry_run:
+                    path.unlink()
+            elif self._finder(content(path)):
+                done = "removed" if self._dry_run else clean(path, self._finder)
+                self.files["changed" if done != "removed" else "removed"] += 1
+
+    def _copy_of_store(self, path: Path) -> None:
+        try:
+            with open_store(f"sqlite:///{path}") as copy:
+                ids = [
+                    t.id
+                    for t in copy.traces(complete_only=False)
+                    if t.id in self._ids or t.parent_id in self._ids or self._finder(msgspec.json.encode(t))
+                ]
+                gone = erase_traces(copy.database, ids, dry_run=self._dry_run)
+                others = erase_mentions(copy.database, self._finder, dry_run=self._dry_run)
+                if gone or others:
+                    self.files["backups"] += 1
+                if not self._dry_run:
+                    scrub(copy.database)
+        except StorageError as error:
+            self.notes.append(f"{path} cannot be read and may hold it: delete it by hand ({error.message})")
