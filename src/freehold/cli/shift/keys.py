@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from freehold.cli.options import caller, config_option, json_option, now, print_json
+from freehold.cli.output import echo
 
 if TYPE_CHECKING:
     from freehold.types.route import Limits
@@ -57,10 +58,10 @@ def add(name: str, limits: tuple[str, ...], admin: bool, config_path: Path | Non
     if as_json:
         print_json(made)
         return
-    click.echo(made.secret)
-    click.echo("keep it now: only its hash is stored", err=True)
+    echo(made.secret)
+    echo("keep it now: only its hash is stored", err=True)
     if first:
-        click.echo("from now on the gateway asks everybody for a key", err=True)
+        echo("from now on the gateway asks everybody for a key", err=True)
 
 
 @command.command("limit")
@@ -84,7 +85,7 @@ def limit(name: str, limits: tuple[str, ...], config_path: Path | None, as_json:
     if as_json:
         print_json(changed.limits)
     else:
-        click.echo(f"{name}: {_limits(changed.limits)}")
+        echo(f"{name}: {_limits(changed.limits)}")
 
 
 @command.command("list")
@@ -105,9 +106,9 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
         print_json(lines)
         return
     if not lines:
-        click.echo("no keys: everybody who reaches the gateway may ask", err=True)
+        echo("no keys: everybody who reaches the gateway may ask", err=True)
         return
-    click.echo(f"{'key':<16} {'made (UTC)':<17} {'today':>12} {'this month':>12}  limits")
+    echo(f"{'key':<16} {'made (UTC)':<17} {'today':>12} {'this month':>12}  limits")
     for line in lines:
         made = "–" if line.made_at is None else f"{line.made_at:%Y-%m-%d %H:%M}"
         notes = [_limits(line.limits)]
@@ -116,7 +117,7 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
         if line.revoked_at is not None:
             notes = [f"revoked {line.revoked_at:%Y-%m-%d %H:%M}"]
         today, month = f"{line.spent_day_usd:.4f} USD", f"{line.spent_month_usd:.4f} USD"
-        click.echo(f"{line.name:<16} {made:<17} {today:>12} {month:>12}  {', '.join(notes)}")
+        echo(f"{line.name:<16} {made:<17} {today:>12} {month:>12}  {', '.join(notes)}")
 
 
 @command.command("revoke")
@@ -136,13 +137,11 @@ def revoke(name: str | None, forget_all: bool, config_path: Path | None) -> None
         raise click.UsageError("name a key, or say --forget-all")
     with _store(config_path) as (store, _):
         if name is None:
-            click.echo(
-                f"forgot {keys.forget_all(store)} keys: everybody who reaches the gateway may ask", err=True
-            )
+            echo(f"forgot {keys.forget_all(store)} keys: everybody who reaches the gateway may ask", err=True)
             return
         keys.revoke(store, name, at=now())
         left = [line for line in keys.listed(store, at=now()) if line.revoked_at is None]
-    click.echo(
+    echo(
         f"revoked {name}" + ("" if left else "; no key is left, the gateway refuses every request"), err=True
     )
 

@@ -112,6 +112,7 @@ def up(
         hosts=config.serve.hosts,
         store_url=project.store_url,
         capture=capture or config.capture.mode,
+        capture_opt_out=config.capture.opt_out,
         capture_queue=project.settings.capture_queue,
         retention_days=config.capture.retention_days,
         retention_bytes=None
