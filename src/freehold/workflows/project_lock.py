@@ -125,3 +125,9 @@ def _refusal(project: Project, owner: LockOwner | None) -> BusyError:
         hint="wait for it to end, or stop it: what it has finished stays finished"
         + (f" (kill {owner.pid})" if not where else ""),
     )
+
+
+def read_owner(note: Path) -> tuple[LockOwner | None, bool]:
+    """Who holds the lock by its note, and whether that owner has ended."""
+    owner = _read(note)
+    return owner, owner is not None and is_gone(owner, note)
