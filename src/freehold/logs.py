@@ -11,9 +11,10 @@ import logging
 import os
 import sys
 import time
-from typing import TextIO
+from typing import Any, TextIO
 
 from freehold.errors import ConfigError, did_you_mean
+from freehold.visible import one_line, visible
 
 VARIABLE = "FREEHOLD_LOG"
 LEVELS = ("debug", "info", "warning", "error")
@@ -28,6 +29,15 @@ class TextLines(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
         self.converter = time.gmtime
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """One line whatever is in the message: a line break in a stranger's words would forge the next entry."""
+        record.message = one_line(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:
+        """The traceback, with nothing in it that steers a terminal."""
+        return visible(super().formatException(ei))
 
 
 class StderrHandler(logging.StreamHandler[TextIO]):

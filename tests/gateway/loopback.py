@@ -173,6 +173,7 @@ def gateway(upstream, tmp_path, **changes):
         "port": free_port(),
         "store_url": f"sqlite:///{tmp_path / 'freehold.sqlite3'}",
         "capture": "raw",
+        "capture_opt_out": True,
         "drain_s": 5.0,
         "connect_timeout_s": 1.0,
         **changes,

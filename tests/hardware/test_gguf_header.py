@@ -90,6 +90,14 @@ def test_every_cut_is_noticed_and_none_is_a_traceback(small, tmp_path):
         ),
         (
             b"GGUF"
+            + struct.pack("<IQQ", 3, 0, 1)
+            + struct.pack("<Q1sI", 1, b"k", 9)
+            + struct.pack("<IQ", 9, 150_000)
+            + struct.pack("<IQ", 4, 0) * 150_000,
+            "arrays",
+        ),
+        (
+            b"GGUF"
             + struct.pack("<IQQ", 3, 1, 0)
             + struct.pack("<Q1sIqqIQ", 1, b"t", 2, -5, 4, 0, 0)
             + b"\0" * 40,

@@ -111,3 +111,58 @@ def test_the_state_folder_is_its_owners_only_and_one_of_an_older_freehold_become
     shared.chmod(0o755)
     monkeypatch.setenv("FREEHOLD_STATE", str(shared))
     assert open_project().state.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_strangers_file_is_not_used_unless_it_is_named(tmp_path, monkeypatch, caplog):
+    """It names programs that are run: only the caller's own and root's are taken without being named."""
+    file, below = tmp_path / "freehold.toml", tmp_path / "a" / "b"
+    file.write_text(FILE)
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    assert open_project().config.app.name == "shop" and f"the project is that of {file}" in caplog.text
+    mine = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
+    if mine != 0:
+        with pytest.raises(ConfigError, match="is not used: it belongs to"):
+            open_project()
+    monkeypatch.setattr(os, "geteuid", lambda: mine)
+    file.chmod(0o646)
+    with pytest.raises(ConfigError, match="is not used: others may write it") as refused:
+        open_project()
+    assert f"--config {file}" in refused.value.hint
+    assert open_project(file).config.app.name == "shop"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file away")
+def test_root_does_not_obey_a_file_of_nobody(tmp_path, monkeypatch):
+    (tmp_path / "freehold.toml").write_text(FILE)
+    os.chown(tmp_path / "freehold.toml", 65534, 65534)
+    with pytest.raises(ConfigError, match="is not used: it belongs to the user"):
+        open_project()
+    assert open_project(tmp_path).config.app.name == "shop"
+
+
+@pytest.mark.parametrize("border", ["repository", "home"])
+def test_the_search_ends_at_a_repository_and_at_home(tmp_path, monkeypatch, border):
+    (tmp_path / "freehold.toml").write_text(FILE)
+    inner = tmp_path / "inner"
+    (inner / "deep").mkdir(parents=True)
+    if border == "home":
+        monkeypatch.setenv("HOME", str(inner))
+    else:
+        (inner / ".git").mkdir()
+    monkeypatch.chdir(inner / "deep")
+    assert open_project().config_path is None
+
+
+@pytest.mark.parametrize("name", ["../../etc", "a/b", ".hidden", "a\\\\b", "a\\u0000b", ""])
+def test_an_applications_name_names_a_folder(tmp_path, name):
+    (tmp_path / "freehold.toml").write_text(f'[app]\nname = "{name}"\n')
+    with pytest.raises(ConfigError, match="cannot be the name of a folder"):
+        open_project()
+
+
+def test_a_file_nested_too_deep_is_an_error(tmp_path):
+    (tmp_path / "freehold.toml").write_text(FILE + "x = " + "[" * 100_000 + "]" * 100_000)
+    with pytest.raises(ConfigError, match="nested too deep"):
+        open_project()

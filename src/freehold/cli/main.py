@@ -11,7 +11,9 @@ from typing import NamedTuple
 import click
 
 from freehold import __version__
+from freehold.cli.output import echo
 from freehold.errors import FreeholdError, nearest
+from freehold.visible import visible
 
 
 class Entry(NamedTuple):
@@ -148,6 +150,9 @@ PARTS: dict[str, dict[str, Entry]] = {
         "machine": Entry(
             "freehold.cli.machine.machine:command", "What this machine is, and how each figure is known"
         ),
+        "doctor": Entry(
+            "freehold.cli.machine.doctor:command", "Is everything in order, and what to do if not"
+        ),
         "settings": Entry(
             "freehold.cli.machine.settings:command",
             "List the settings of this machine and where each comes from",
@@ -282,15 +287,16 @@ def main() -> None:
         if damaged:
             sys.exit(EXIT_DAMAGED)
     except FreeholdError as error:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True, color=color)
+        echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True, color=color)
         if error.hint:
-            click.echo(f"{click.style('hint:', fg='cyan', bold=True)} {error.hint}", err=True, color=color)
+            echo(f"{click.style('hint:', fg='cyan', bold=True)} {error.hint}", err=True, color=color)
         sys.exit(error.exit_code)
     except click.ClickException as error:
+        error.message = visible(error.message)  # type: ignore[misc]
         error.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped", err=True)
+        echo("stopped", err=True)
         sys.exit(128 + (ended or [signal.SIGINT])[0])
     except BrokenPipeError:
         sys.exit(141)

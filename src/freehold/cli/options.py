@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from freehold.cli.output import echo, json_escaped
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -49,8 +51,8 @@ def stated(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def print_json(value: Any) -> None:
-    """One indented JSON document on stdout."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
+    """One indented JSON document on stdout, the same to a reader; what could steer a terminal is escaped in it."""
+    echo(json_escaped(msgspec.json.format(msgspec.json.encode(value)).decode()))
 
 
 def hanging(text: str, first: str, rest: str | None = None) -> str:

@@ -7,8 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
-
+from freehold.cli.output import console, echo
 from freehold.types.progress import Progress
 
 PLAIN_INTERVAL_SECONDS = 15.0
@@ -24,7 +23,7 @@ class PlainProgress:
     def step(self, name: str, *, note: str = "") -> None:
         self._printed = time.monotonic()
         self._first = None
-        click.echo(f"· {name}" + (f" — {note}" if note else ""), err=True)
+        echo(f"· {name}" + (f" — {note}" if note else ""), err=True)
 
     def update(self, done: float, total: float | None, *, unit: str = "", note: str = "") -> None:
         now = time.monotonic()
@@ -38,17 +37,16 @@ class PlainProgress:
         if total and self._first is not None and self._first[1] < done < total:
             since, first = self._first
             left = f", about {duration((now - since) * (total - done) / (done - first))} left"
-        click.echo(f"    {part}{left}" + (f" — {note}" if note else ""), err=True)
+        echo(f"    {part}{left}" + (f" — {note}" if note else ""), err=True)
 
     def say(self, text: str) -> None:
-        click.echo(text, err=True)
+        echo(text, err=True)
 
 
 class BarProgress:
     """A live bar drawn by rich."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import (
             BarColumn,
             Progress,
@@ -58,16 +56,16 @@ class BarProgress:
             TimeRemainingColumn,
         )
 
-        self._console = Console(stderr=True)
+        self._console = console(stderr=True)
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(bar_width=28),
             TextColumn("{task.fields[amount]}"),
             TimeElapsedColumn(),
             TextColumn("[dim]left"),
             TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=self._console,
         )
         self._task: object | None = None

@@ -53,6 +53,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     store_url: str | None = None
     spool_folder: str | None = None
     capture: Capture = "off"
+    capture_opt_out: bool = False
     capture_queue: int = 10_000
     capture_queue_bytes: int = 64 * 1024 * 1024
     workers: int = 1

@@ -26,6 +26,7 @@ MAGIC = b"GGUF"
 MAX_DEPTH = 4
 MAX_DIMS = 8
 KEPT_ARRAY_VALUES = 4096
+MAX_ARRAYS = 100_000
 """Longer arrays (vocabularies) are walked over, not kept; only their length is."""
 
 TENSOR_TYPES: dict[int, str] = {
@@ -155,6 +156,7 @@ class _Reader:
         self.size = size
         self.path = path
         self.at = 0
+        self.arrays = 0
 
     def header(self) -> Header:
         if self._take(4) != MAGIC:
@@ -216,6 +218,9 @@ class _Reader:
             raise self._bad(f"has a metadata value of type {kind}")
         if depth >= MAX_DEPTH:
             raise self._bad("nests arrays too deeply")
+        self.arrays += 1
+        if self.arrays > MAX_ARRAYS:
+            raise self._bad(f"has more than {MAX_ARRAYS:,} arrays in its metadata")
         inner, length = self._scalar("<I"), self._scalar("<Q")
         if inner in _SCALARS:
             width = struct.calcsize(_SCALARS[inner])

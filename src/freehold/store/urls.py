@@ -8,6 +8,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from freehold.errors import ConfigError
+from freehold.visible import without_password
 
 DATABASE_FILE = "freehold.sqlite3"
 
@@ -26,7 +27,7 @@ def parsed(url: str) -> URL:
         result = make_url(url)
     except ArgumentError:
         raise ConfigError(
-            f"{url!r} is not a database URL",
+            f"{without_password(url)!r} is not a database URL",
             hint="write sqlite:///path/to/freehold.sqlite3 or postgresql://user@host/name",
         ) from None
     match result.get_backend_name():

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from freehold import files
-from freehold.errors import InputError
+from freehold.errors import InputError, UsageError
 from freehold.training import defaults
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset, Sample, SplitName
@@ -66,9 +66,14 @@ def make(
 ) -> Job:
     """A job whose folder is named by the adapter and the job, so that nothing is ever overwritten.
 
-    Options left to freehold are chosen here, so the manifest says what was trained with.
+    Options left to freehold are chosen here, so the manifest says what was trained with. Raises `UsageError` for a
+    name that would lead to another folder.
     """
     train = next((split.samples for split in dataset.splits if split.name == "train"), 0)
+    if Path(name).name != name:
+        raise UsageError(
+            f"{name!r} cannot name an adapter", hint="its folder is named by it: a name without slashes"
+        )
     config = defaults.resolved(config, base, train)
     identity = job_id(config, dataset, base)
     folder = out_dir / f"{name}-{identity[:8]}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,6 +17,7 @@ from freehold.settings import Settings
 from freehold.settings import load as load_settings
 from freehold.types.config import AppConfig, ProjectConfig, parse
 
+log = logging.getLogger(__name__)
 CONFIG_NAME = "freehold.toml"
 
 
@@ -80,11 +83,17 @@ class Project:
 def open_project(config: Path | None = None, *, must_exist: bool = False) -> Project:
     """Open the project around `config` (default: `freehold.toml` here or in a folder above).
 
-    Without a file a project with defaults is returned, named after the folder, unless `must_exist`.
-    Raises `ConfigError` for a file that is missing, unreadable or wrong.
+    Without a file a project with defaults is returned, named after the folder, unless `must_exist`. A file that was
+    found, not named, must be the caller's own or root's: it names programs that are run. The search ends at the home
+    folder, at the root of a repository, and where another file system begins.
+    Raises `ConfigError` for a file that is missing, unreadable, wrong or not to be trusted.
     """
     settings = load_settings()
-    path = config if config is not None else _find(Path.cwd())
+    path = config
+    if path is None and (path := _find(Path.cwd())) is not None:
+        _check_trusted(path)
+        if path.parent != Path.cwd():
+            log.warning("the project is that of %s", path)
     if path is not None and path.is_dir():
         path = path / CONFIG_NAME
     if path is None or not path.exists():
@@ -105,10 +114,46 @@ def open_project(config: Path | None = None, *, must_exist: bool = False) -> Pro
 
 
 def _find(folder: Path) -> Path | None:
+    device = folder.stat().st_dev
     for candidate in (folder, *folder.parents):
+        if candidate.stat().st_dev != device:
+            return None
         if (candidate / CONFIG_NAME).is_file():
             return candidate / CONFIG_NAME
+        if candidate == Path.home() or (candidate / ".git").exists():
+            return None
     return None
+
+
+def _check_trusted(path: Path) -> None:
+    """Raises `ConfigError` for a file that another user owns, or that another may write."""
+    if os.name != "posix":
+        return
+    status = path.stat()
+    why = None
+    if status.st_uid not in (os.geteuid(), 0):
+        why = f"it belongs to the user {_user(status.st_uid)}"
+    elif status.st_mode & 0o002 or (status.st_mode & 0o020 and not _is_own_group(status.st_gid)):
+        why = "others may write it"
+    if why is not None:
+        raise ConfigError(
+            f"{path} is not used: {why}, and a project's file names programs that are run",
+            hint=f"if you trust it, name it: --config {path}",
+        )
+
+
+def _is_own_group(group: int) -> bool:
+    """Whether a group is of one user, as where each has a group of the same number."""
+    return group == os.getegid() == os.geteuid()
+
+
+def _user(number: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
 
 
 def now() -> datetime:

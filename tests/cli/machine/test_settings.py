@@ -19,3 +19,10 @@ def test_each_setting_has_its_value_and_where_it_is_from(freehold, monkeypatch):
 def test_mistakes(refused, monkeypatch, variable, value, message):
     monkeypatch.setenv(variable, value)
     refused("settings", message=message)
+
+
+def test_the_databases_password_is_not_shown(freehold, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_DATABASE_URL", "postgresql://me:s3cret@host/db")
+    for asked in (("settings",), ("settings", "--json")):
+        told = freehold(*asked).out
+        assert "s3cret" not in told and "postgresql://me:***@host/db" in told

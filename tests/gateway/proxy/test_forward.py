@@ -4,7 +4,7 @@ import json
 
 import pytest
 from tests.gateway.asking import QUESTION, client, post
-from tests.gateway.loopback import ANSWER, plain, stream, stream_of, trace_of
+from tests.gateway.loopback import ANSWER, gateway, plain, stream, stream_of, trace_of
 
 
 def test_bytes_pass_unchanged_both_ways(shared, upstream):
@@ -116,3 +116,9 @@ def test_invalid_utf8_does_not_break_the_gateway(shared, upstream):
     status, _, _ = post(shared, b'{"model":"m","messages":[{"role":"user","content":"\xff\xfe"}]}')
     assert status in (200, 400)
     assert post(shared, QUESTION)[0] == 200
+
+
+def test_no_client_opts_out_unless_that_is_allowed(upstream, tmp_path):
+    with gateway(upstream, tmp_path, capture_opt_out=False) as running:
+        _, headers, _ = post(running, QUESTION, headers={"x-freehold-capture": "off"})
+        assert trace_of(running, headers["x-freehold-trace-id"]).model == "m"

@@ -170,7 +170,12 @@ def test_any_file_name_can_be_printed(tmp_path, git):
     if git:
         subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     found = scan(tmp_path, as_of=DAY)
-    assert sorted(one.path for one in found.findings) == ["a�b.py", "caf�.py", "größe 1.py", "�[31mred.py"]
+    assert sorted(one.path for one in found.findings) == [
+        r"\x1b[31mred.py",
+        r"a\nb.py",
+        "caf�.py",
+        "größe 1.py",
+    ]
     for shape in ([], ["--json"], ["--sarif"]):
         assert (
             CliRunner().invoke(cli, ["scan", str(tmp_path), "--as-of", "2026-11-24", *shape]).exit_code == 0
@@ -222,3 +227,28 @@ def test_command(tree):
     clean = CliRunner().invoke(cli, ["scan", str(tree), "--as-of", "2026-11-24", "--json"])
     assert clean.exit_code == 0
     assert json.loads(clean.stdout)["files"] == 1
+
+
+def test_scanning_a_folder_runs_none_of_its_programs(tmp_path, monkeypatch):
+    """Each program that the folder's own git configuration names, and one called git in the current folder."""
+    ran, planted = tmp_path / "ran", tmp_path / "planted"
+    planted.write_text(f"#!/bin/sh\necho $0 >> {ran}\n")
+    planted.chmod(0o755)
+    root = tmp_path / "theirs"
+    subprocess.run(["git", "init", "-q", str(root)], check=True)
+    (root / "a.py").write_text('m = "gpt-4o"\n')
+    (root / ".gitattributes").write_text("*.py filter=evil diff=evil\n")
+    hooks = root / ".git" / "hooks"
+    for name in ("post-checkout", "fsmonitor-watchman", "post-index-change"):
+        (hooks / name).write_bytes(planted.read_bytes())
+        (hooks / name).chmod(0o755)
+    names = "core.fsmonitor core.pager core.sshCommand filter.evil.clean diff.external diff.evil.textconv"
+    for key in names.split():
+        subprocess.run(["git", "-C", str(root), "config", key, str(planted)], check=True)
+    (root / "git").write_bytes(planted.read_bytes())
+    (root / "git").chmod(0o755)
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("PATH", f".{os.pathsep}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("GIT_EXTERNAL_DIFF", str(planted))
+    assert [one.path for one in scan(root, as_of=DAY).findings] == ["a.py"]
+    assert not ran.exists()

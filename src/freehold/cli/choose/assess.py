@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import config_option, hanging, json_option, print_json, short_count
+from freehold.cli.output import echo
 from freehold.types.units import GIB
 
 if TYPE_CHECKING:
@@ -121,33 +122,33 @@ def command(  # click passes each option
 
         chosen = tuple(row.model for row in found.shortlist[:written])
         put(project.config_path, chosen)
-        click.echo(f"wrote [candidates] of {project.config_path}: {', '.join(chosen)}", err=True)
+        echo(f"wrote [candidates] of {project.config_path}: {', '.join(chosen)}", err=True)
 
 
 def _show(found: Assessment, *, show_all: bool) -> None:
     work = found.workload
-    click.echo(f"{found.machine}: {work.context_tokens:,} tokens × {work.concurrency} at once")
+    echo(f"{found.machine}: {work.context_tokens:,} tokens × {work.concurrency} at once")
     for line in _needs(found):
-        click.echo(click.style(hanging(line, "  · "), dim=True))
-    click.echo(hanging(found.ranked_by, "ranked by ", "  "))
-    click.echo()
+        echo(click.style(hanging(line, "  · "), dim=True))
+    echo(hanging(found.ranked_by, "ranked by ", "  "))
+    echo()
     _rows([row for row in found.rows if row.outcome == "shortlisted" or show_all])
     counts = {
         outcome: sum(row.outcome == outcome for row in found.rows) for outcome in ("excluded", "unclear")
     }
     if not show_all:
-        click.echo(
+        echo(
             f"\n{counts['excluded']} excluded, {counts['unclear']} with an unclear licence: "
             "freehold assess --all shows why",
             err=True,
         )
     if found.money:
-        click.echo("\n" + hanging(found.money, ""))
+        echo("\n" + hanging(found.money, ""))
     if found.shortlist:
         names = ", ".join(f'"{row.model}"' for row in found.shortlist[:3])
-        click.echo("\n[candidates]\nmodels = [" + names + "]")
+        echo("\n[candidates]\nmodels = [" + names + "]")
     else:
-        click.echo("\nno model is left: a larger machine, fewer needs, or stay on the API")
+        echo("\nno model is left: a larger machine, fewer needs, or stay on the API")
 
 
 def _needs(found: Assessment) -> list[str]:
@@ -196,17 +197,17 @@ def _rows(rows: list[CandidateRow]) -> None:
     wide = shutil.get_terminal_size((120, 24)).columns > TABLE + 14
     money = any(row.usd_per_month is not None for row in rows)
     header = f"    {'model':<{NAMES}} {'size':>6} {'weights':<9} {'GiB':>6} {'tokens/s':>10}"
-    click.echo(click.style(header + (f" {'$/month':>13}" if money and wide else ""), dim=True))
+    echo(click.style(header + (f" {'$/month':>13}" if money and wide else ""), dim=True))
     for row in rows:
         mark = f"{row.rank:>3}" if row.rank else ("  ?" if row.outcome == "unclear" else "  –")
         memory = (row.total_bytes or 0) / GIB
         score = f"score {row.measured_score:.3f}" if row.measured_score is not None else ""
         dollars = _dollars(row)
-        click.echo(
+        echo(
             f"{mark} {row.model:<{NAMES}} {short_count(row.parameters):>6} {row.quantization or '':<9} "
             f"{memory:>6,.1f} {_speed(row):>10}{f' {dollars:>13}' if wide and money else ''} {score}".rstrip()
         )
         if dollars and not wide:
-            click.echo(click.style(f"      · ${dollars} a month", dim=True))
+            echo(click.style(f"      · ${dollars} a month", dim=True))
         for reason in row.reasons:
-            click.echo(click.style(hanging(reason, "      · "), dim=True))
+            echo(click.style(hanging(reason, "      · "), dim=True))

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.output import echo
 
 
 @click.command("bench-model")
@@ -49,6 +50,6 @@ def command(
         print_json(found)
         return
     read, write = found.speed.prefill_tokens_per_second, found.speed.decode_tokens_per_second
-    click.echo(f"{found.model} on {found.engine}, {found.machine}")
-    click.echo(f"  reads   {read[0]:,.1f} to {read[1]:,.1f} tokens a second")
-    click.echo(f"  writes  {write[0]:,.1f} to {write[1]:,.1f} tokens a second")
+    echo(f"{found.model} on {found.engine}, {found.machine}")
+    echo(f"  reads   {read[0]:,.1f} to {read[1]:,.1f} tokens a second")
+    echo(f"  writes  {write[0]:,.1f} to {write[1]:,.1f} tokens a second")

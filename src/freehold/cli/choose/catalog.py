@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import hanging, json_option, print_json, short_count
+from freehold.cli.output import echo
 from freehold.types.units import GIB, gib
 
 if TYPE_CHECKING:
@@ -48,19 +49,19 @@ def list_command(part: str | None, as_json: bool) -> None:
             raise SystemExit(1)
         return
     if shipped:
-        click.echo(click.style(f"{'model':<46}{'size':>7} {'context':>10}  checked", dim=True))
+        echo(click.style(f"{'model':<46}{'size':>7} {'context':>10}  checked", dim=True))
     for model in shipped:
         count = short_count(parameter_count(model.shape))
         context = f"{model.shape.context_tokens:,}"
-        click.echo(f"{model.id:<46}{count:>7} {context:>10}  {model.checked}")
+        echo(f"{model.id:<46}{count:>7} {context:>10}  {model.checked}")
     for one in own:
         count = short_count(parameter_count(one.shape)) if one.shape else "?"
         context = f"{one.shape.context_tokens:,}" if one.shape else "?"
-        click.echo(
+        echo(
             f"{one.id:<46}{count:>7} {context:>10}  synced {one.fetched}, {one.license or 'no licence stated'}"
         )
     if not shipped and not own:
-        click.echo(f"nothing known contains {part!r}: freehold catalog sync asks a hub", err=True)
+        echo(f"nothing known contains {part!r}: freehold catalog sync asks a hub", err=True)
         raise SystemExit(1)
 
 
@@ -126,13 +127,11 @@ def sync(models: tuple[str, ...], owners: tuple[str, ...], newest: int, as_json:
     if as_json:
         print_json(found)
         return
-    click.echo(
-        f"{found.endpoint}: {found.looked_at} repositories looked at, {len(found.changes)} differences"
-    )
+    echo(f"{found.endpoint}: {found.looked_at} repositories looked at, {len(found.changes)} differences")
     for change in found.changes:
-        click.echo(_difference(change))
+        echo(_difference(change))
     for repo, why in found.unread:
-        click.echo(f"! {repo}: {why}", err=True)
+        echo(f"! {repo}: {why}", err=True)
 
 
 def _difference(change: CatalogChange) -> str:
@@ -145,32 +144,32 @@ def _difference(change: CatalogChange) -> str:
 
 
 def _show_shipped(model: Model, more: ModelDetails) -> None:
-    click.echo(f"{model.id}  ({model.family}, {model.publisher})")
+    echo(f"{model.id}  ({model.family}, {model.publisher})")
     if model.aliases:
-        click.echo(f"  also         {', '.join(model.aliases)}")
+        echo(f"  also         {', '.join(model.aliases)}")
     _shape(model.shape)
     if model.published_parameters:
-        click.echo(f"  published    {model.published_parameters:,} parameters")
+        echo(f"  published    {model.published_parameters:,} parameters")
     tools = {
         True: "its chat template renders tools",
         False: "no tools in its chat template",
         None: "not looked up",
     }
     if model.chat_template:
-        click.echo(f"  chat         {model.chat_template} (llama.cpp's name for how turns are written)")
-    click.echo(f"  tools        {tools[model.tools]}")
+        echo(f"  chat         {model.chat_template} (llama.cpp's name for how turns are written)")
+    echo(f"  tools        {tools[model.tools]}")
     if model.vision:
-        click.echo("  images       yes")
+        echo("  images       yes")
     if model.languages:
-        click.echo(f"  languages    {', '.join(model.languages)}")
+        echo(f"  languages    {', '.join(model.languages)}")
     if model.gguf:
-        click.echo(f"  GGUF         {', '.join(model.gguf)}")
+        echo(f"  GGUF         {', '.join(model.gguf)}")
     _show_published(model, more)
     if model.released:
-        click.echo(f"  released     {model.released}")
-    click.echo(hanging(f"{model.source}, checked {model.checked}", "  source       "))
+        echo(f"  released     {model.released}")
+    echo(hanging(f"{model.source}, checked {model.checked}", "  source       "))
     if model.note:
-        click.echo(hanging(model.note, "  note         "))
+        echo(hanging(model.note, "  note         "))
 
 
 def _show_published(model: Model, more: ModelDetails) -> None:
@@ -179,8 +178,8 @@ def _show_published(model: Model, more: ModelDetails) -> None:
     for one in more.quantizations:
         files.setdefault((one.repo, one.model), []).append(f"{one.quantization} {one.bytes / GIB:.2f}")
     for (repo, of), sizes in files.items():
-        click.echo(f"  files        {repo}{'' if of == model.id else f', of {of}'}")
-        click.echo(f"               {', '.join(sizes)} GiB")
+        echo(f"  files        {repo}{'' if of == model.id else f', of {of}'}")
+        echo(f"               {', '.join(sizes)} GiB")
     scores: dict[tuple[str, str], dict[str, list[str]]] = {}
     for score in more.scores:
         tasks = scores.setdefault((score.source, score.model), {})
@@ -189,29 +188,27 @@ def _show_published(model: Model, more: ModelDetails) -> None:
             f"{score.score:g} ({score.setting}{recalled})"
         )
     for (source, name), tasks in scores.items():
-        click.echo(f"  scores       {source}, of {name}")
+        echo(f"  scores       {source}, of {name}")
         for task, values in tasks.items():
-            click.echo(f"               {task}: {', '.join(values)}")
+            echo(f"               {task}: {', '.join(values)}")
     if more.scores:
-        click.echo(
-            click.style("               across sources they do not compare: freehold gap TASK", dim=True)
-        )
+        echo(click.style("               across sources they do not compare: freehold gap TASK", dim=True))
 
 
 def _show_synced(model: SyncedModel) -> None:
-    click.echo(f"{model.id}  (synced, {model.publisher or 'not a publisher of the catalog'})")
-    click.echo(f"  licence      {model.license or 'none stated'} (as its card says: freehold license rules)")
+    echo(f"{model.id}  (synced, {model.publisher or 'not a publisher of the catalog'})")
+    echo(f"  licence      {model.license or 'none stated'} (as its card says: freehold license rules)")
     for relation, base in model.made_from:
-        click.echo(f"  made from    {base} ({relation})")
+        echo(f"  made from    {base} ({relation})")
     if model.shape is not None:
         _shape(model.shape)
     if model.parameters:
-        click.echo(f"  published    {model.parameters:,} parameters")
+        echo(f"  published    {model.parameters:,} parameters")
     for one in model.quantizations:
-        click.echo(f"  GGUF         {one.quantization:<10} {gib(one.bytes):>10}  {one.files[0]}")
-    click.echo(f"  source       {model.source}, read {model.fetched}")
+        echo(f"  GGUF         {one.quantization:<10} {gib(one.bytes):>10}  {one.files[0]}")
+    echo(f"  source       {model.source}, read {model.fetched}")
     for note in model.notes:
-        click.echo(hanging(note, "  note         "))
+        echo(hanging(note, "  note         "))
 
 
 def _shape(shape: Shape) -> None:
@@ -219,10 +216,10 @@ def _shape(shape: Shape) -> None:
     from freehold.hardware.tensors import active_parameter_count, parameter_count
 
     total, active = parameter_count(shape), active_parameter_count(shape)
-    click.echo(f"  parameters   {total:,}" + (f", {active:,} active per token" if active != total else ""))
-    click.echo(f"  {layers_in_words(shape).replace('layers: ', 'layers       ')}")
-    click.echo(
+    echo(f"  parameters   {total:,}" + (f", {active:,} active per token" if active != total else ""))
+    echo(f"  {layers_in_words(shape).replace('layers: ', 'layers       ')}")
+    echo(
         f"  sizes        hidden {shape.hidden:,}, {shape.heads} heads, {shape.kv_heads} for keys and values, "
         f"vocabulary {shape.vocabulary:,}"
     )
-    click.echo(f"  context      {shape.context_tokens:,} tokens")
+    echo(f"  context      {shape.context_tokens:,} tokens")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from freehold.cli.options import config_option, hanging, json_option, print_json
+from freehold.cli.output import echo
 from freehold.types.cost import Cost, Range
 
 
@@ -143,7 +144,7 @@ def command(  # click passes each option
         from freehold.workflows.choose.cost import write_page
 
         write_page(found, html_path)
-        click.echo(f"wrote {html_path}", err=True)
+        echo(f"wrote {html_path}", err=True)
     if as_json:
         print_json(found)
     else:
@@ -156,27 +157,27 @@ def _show(found: Cost) -> None:
     from freehold.costs.decision import money
 
     asked, meet = found.traffic, found.break_even_requests_per_month
-    click.echo(hanging(found.sentence, ""))
-    click.echo()
+    echo(hanging(found.sentence, ""))
+    echo()
     said = (
         f"{asked.requests_per_month:,.0f} requests a month, {asked.prompt_tokens:,.0f} prompt "
         f"({asked.cached_prompt_tokens:,.0f} cached) and {asked.completion_tokens:,.0f} completion tokens each"
     )
-    click.echo(hanging(said, "  traffic      "))
-    click.echo(f"  bill         {money(found.bill.usd_per_month)} a month for {found.bill.model}")
+    echo(hanging(said, "  traffic      "))
+    echo(f"  bill         {money(found.bill.usd_per_month)} a month for {found.bill.model}")
     low, high = found.self_host.machines
     count = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    click.echo(
+    echo(
         f"  holding      {money(found.self_host.usd_per_month)} a month, {count} × {found.self_host.machine}"
     )
-    click.echo(f"  break-even   {_requests(meet, found)}")
+    echo(f"  break-even   {_requests(meet, found)}")
     for who, usd in found.hosted_open[:3]:
-        click.echo(f"  hosted open  {who}: ${usd:,.2f} a month for {found.self_host.model}")
+        echo(f"  hosted open  {who}: ${usd:,.2f} a month for {found.self_host.model}")
     for at, (advice, cases) in enumerate(_by_advice(found)):
         first = f"  {'' if at else 'would be':<13}{advice:<10} with "
-        click.echo(hanging(cases, first))
+        echo(hanging(cases, first))
     for reason in found.reasons:
-        click.echo(hanging(reason, "  · "))
+        echo(hanging(reason, "  · "))
 
 
 def _by_advice(found: Cost) -> list[tuple[str, str]]:
@@ -218,7 +219,7 @@ def _plot(found: Cost) -> None:
 
     now = float(found.traffic.requests_per_month)
     here = min(range(len(points)), key=lambda at: abs(points[at].requests - now)) if now > 0 else None
-    click.echo()
+    echo()
     for line in range(PLOT_ROWS - 1, -1, -1):
         cells = []
         for at, point in enumerate(points):
@@ -229,8 +230,8 @@ def _plot(found: Cost) -> None:
             )
         usd = 10 ** (low + (high - low) * line / (PLOT_ROWS - 1))
         label = f"${usd:,.0f}" if line in (0, PLOT_ROWS // 2, PLOT_ROWS - 1) else ""
-        click.echo(f"  {label:>12} ┤{''.join(cells)}")
+        echo(f"  {label:>12} ┤{''.join(cells)}")
     ends = f"{points[0].requests:,.0f}", f"{points[-1].requests:,.0f}"
-    click.echo(f"  {'':>12} └{'─' * PLOT_COLUMNS}")
-    click.echo(f"  {'':>13}{ends[0]}{ends[1]:>{PLOT_COLUMNS - len(ends[0])}}")
-    click.echo(f"  {'':>13}requests a month   b bill   h holding   x both   │ you")
+    echo(f"  {'':>12} └{'─' * PLOT_COLUMNS}")
+    echo(f"  {'':>13}{ends[0]}{ends[1]:>{PLOT_COLUMNS - len(ends[0])}}")
+    echo(f"  {'':>13}requests a month   b bill   h holding   x both   │ you")

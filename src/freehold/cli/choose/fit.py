@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from freehold.cli.options import hanging, json_option, print_json
+from freehold.cli.output import echo
 from freehold.types.machine import Fit
 from freehold.types.units import gib
 
@@ -160,41 +161,41 @@ def _measured() -> tuple[MeasuredSpeed, ...]:
     try:
         return all_measured(open_project(None))
     except ConfigError as error:
-        click.echo(f"measured speeds are left out: {error.message}", err=True)
+        echo(f"measured speeds are left out: {error.message}", err=True)
         return ()
 
 
 def show(found: Fit) -> None:
     """The memory picture: a bar a part, then the answer with its reasons."""
     doing = f" trained ({found.training})" if found.training else f" {found.quantization}"
-    click.echo(f"{found.model}{doing} on {found.machine}")
+    echo(f"{found.model}{doing} on {found.machine}")
     scale = max(found.total_bytes, found.available_bytes, 1)
     for part in found.parts:
         bar = "█" * round(BAR_WIDTH * part.bytes / scale)
-        click.echo(f"  {part.name:<16} {gib(part.bytes):>10}  {bar or '▏'}")
-        click.echo(click.style(hanging(part.basis, f"  {'':<16} {'':>10}  "), dim=True))
-    click.echo(f"  {'total':<16} {gib(found.total_bytes):>10}")
-    click.echo(f"  {'available':<16} {gib(found.available_bytes):>10}")
-    click.echo("fits" if found.fits else "does not fit")
+        echo(f"  {part.name:<16} {gib(part.bytes):>10}  {bar or '▏'}")
+        echo(click.style(hanging(part.basis, f"  {'':<16} {'':>10}  "), dim=True))
+    echo(f"  {'total':<16} {gib(found.total_bytes):>10}")
+    echo(f"  {'available':<16} {gib(found.available_bytes):>10}")
+    echo("fits" if found.fits else "does not fit")
     for reason in found.reasons:
-        click.echo(hanging(reason, "  · "))
+        echo(hanging(reason, "  · "))
     if found.largest_context_tokens and found.training:
-        click.echo(f"  · longest sample that fits, alone: {found.largest_context_tokens:,} tokens")
+        echo(f"  · longest sample that fits, alone: {found.largest_context_tokens:,} tokens")
     elif found.largest_context_tokens:
-        click.echo(
+        echo(
             f"  · largest context at {found.workload.concurrency} at once: "
             f"{found.largest_context_tokens:,} tokens"
         )
     if found.largest_concurrency:
-        click.echo(
+        echo(
             f"  · most at once with {found.workload.context_tokens:,} tokens each: {found.largest_concurrency:,}"
         )
     for way in found.ways_out:
-        click.echo(hanging(way, "  → "))
+        echo(hanging(way, "  → "))
     if found.speed is not None:
         read, write = found.speed.prefill_tokens_per_second, found.speed.decode_all_tokens_per_second
         said = (
             f"{found.speed.how}: reads {read[0]:,.0f} to {read[1]:,.0f} tokens a second, writes {write[0]:,.0f} to "
             f"{write[1]:,.0f} for {found.speed.concurrency} at once"
         )
-        click.echo(hanging(said, "  · "))
+        echo(hanging(said, "  · "))

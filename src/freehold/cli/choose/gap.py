@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from freehold.cli.options import hanging, json_option, print_json
+from freehold.cli.output import echo
 
 
 @click.command("gap")
@@ -29,27 +30,25 @@ def command(task: str | None, as_json: bool) -> None:
     for one in found:
         # Scores up to 1 are shares and need their third place.
         digits = 3 if max(abs(one.open_score), abs(one.proprietary_score)) <= 1 else 1
-        click.echo(f"{click.style(one.task, bold=True)}, {one.metric}: open {one.difference:+.{digits}f}")
-        click.echo(
+        echo(f"{click.style(one.task, bold=True)}, {one.metric}: open {one.difference:+.{digits}f}")
+        echo(
             hanging(
                 f"{one.open_model} ({one.open_setting})", f"  open         {one.open_score:>7.{digits}f}  "
             )
         )
-        click.echo(
+        echo(
             hanging(
                 f"{one.proprietary_model} ({one.proprietary_setting})",
                 f"  proprietary  {one.proprietary_score:>7.{digits}f}  ",
             )
         )
         if one.like_score is not None and one.like_difference is not None:
-            click.echo(
+            echo(
                 f"  open, same   {one.like_score:>7.{digits}f}  {one.like_model} ({one.proprietary_setting}): "
                 f"{one.like_difference:+.{digits}f}"
             )
         unlike = "" if one.same_setting else "settings differ; "
         recalled = "" if one.all_seen else "partly recalled, not read; "
-        click.echo(
-            click.style(hanging(f"{unlike}{recalled}{one.source}, read {one.checked}", "  "), dim=True)
-        )
+        echo(click.style(hanging(f"{unlike}{recalled}{one.source}, read {one.checked}", "  "), dim=True))
     if not found:
-        click.echo("no source scored both an open and a proprietary model on it", err=True)
+        echo("no source scored both an open and a proprietary model on it", err=True)

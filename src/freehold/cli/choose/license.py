@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from freehold.cli.options import config_option, hanging, json_option, print_json
+from freehold.cli.output import echo
 
 if TYPE_CHECKING:
     from freehold.types.config import UseProfile
@@ -100,9 +101,7 @@ def rule_command(
         from freehold.workflows.license.rule import similar_models
 
         if near := similar_models(model):
-            click.echo(
-                f"{click.style('hint:', fg='cyan', bold=True)} did you mean {' or '.join(near)}?", err=True
-            )
+            echo(f"{click.style('hint:', fg='cyan', bold=True)} did you mean {' or '.join(near)}?", err=True)
     raise click.exceptions.Exit(EXIT_CODES[ruling.outcome])
 
 
@@ -118,13 +117,13 @@ def _answer_cases(path: Path, as_json: bool) -> None:
             answer = answer_case(case, path=str(path))
         except InputError as error:
             # One case that cannot be read must not cost the answers to the others.
-            click.echo(f"error: {error.message}", err=True)
+            echo(f"error: {error.message}", err=True)
             answer = unread_case(case, error.message)
             unread += 1
         if as_json:
-            click.echo(msgspec.json.encode(answer).decode())
+            echo(msgspec.json.encode(answer).decode())
         else:
-            click.echo(f"{answer.id}: {answer.verdict}  {', '.join(answer.obligations)}".rstrip())
+            echo(f"{answer.id}: {answer.verdict}  {', '.join(answer.obligations)}".rstrip())
     if unread:
         raise click.exceptions.Exit(2)
 
@@ -157,9 +156,9 @@ def comply_command(
         print_json({"outcome": ruling.outcome, "files": [str(path) for path in files]})
     else:
         for path in files:
-            click.echo(str(path))
+            echo(str(path))
         for text in ruling.details["violation_texts"]:
-            click.echo(f"mend first: {text}", err=True)
+            echo(f"mend first: {text}", err=True)
     raise click.exceptions.Exit(EXIT_CODES[ruling.outcome])
 
 
@@ -190,8 +189,8 @@ def init_command(settings: tuple[str, ...], config_path: Path | None) -> None:
                 answers.append(f"{key}={told}")
         use = with_settings(use, tuple(answers))
     write_use(path, use)
-    click.echo(use_table(use), nl=False)
-    click.echo(f"written to {path}", err=True)
+    echo(use_table(use), nl=False)
+    echo(f"written to {path}", err=True)
 
 
 @command.command("identify")
@@ -213,20 +212,18 @@ def identify_command(file: Path, as_json: bool) -> None:
         print_json(found)
     else:
         if found.answer == "same":
-            click.echo(f"{file}: {found.title} ({found.license_id})")
+            echo(f"{file}: {found.title} ({found.license_id})")
         elif found.answer == "changed":
-            click.echo(
-                f"{file}: changed from {found.title} ({found.nearest}), closeness {found.closeness:.2f}"
-            )
-            click.echo(f"  {len(found.added)} sentences are not the original's, {found.missing} are missing")
+            echo(f"{file}: changed from {found.title} ({found.nearest}), closeness {found.closeness:.2f}")
+            echo(f"  {len(found.added)} sentences are not the original's, {found.missing} are missing")
             for text in found.added[:8]:
-                click.echo(f"  + {text[:300]}")
+                echo(f"  + {text[:300]}")
         else:
-            click.echo(f"{file}: no known licence")
+            echo(f"{file}: no known licence")
         for title, closeness in found.twins:
-            click.echo(f"  not: {title} (closeness {closeness:.2f})")
+            echo(f"  not: {title} (closeness {closeness:.2f})")
         if found.note:
-            click.echo(f"  {found.note}")
+            echo(f"  {found.note}")
     raise click.exceptions.Exit(0 if found.answer == "same" else 3)
 
 
@@ -272,14 +269,14 @@ def matrix_command(
     }
     width = max(len(model) for model in table)
     heads = list(next(iter(table.values())))
-    click.echo(" " * width + "".join(f"  {head:<9}" for head in heads).rstrip())
+    echo(" " * width + "".join(f"  {head:<9}" for head in heads).rstrip())
     for model, row in table.items():
         cells = "".join(
             "  " + click.style(f"{short[one.outcome]:<9}", fg=_COLORS.get(one.outcome, "red"))
             for one in row.values()
         )
-        click.echo(f"{model:<{width}}{cells}".rstrip())
-    click.echo("duties: allowed if they are met; ask: a separate licence is needed", err=True)
+        echo(f"{model:<{width}}{cells}".rstrip())
+    echo("duties: allowed if they are met; ask: a separate licence is needed", err=True)
 
 
 @command.command("bom")
@@ -307,10 +304,10 @@ def bom_command(
     hashes = file_hashes(lineage_path) if lineage_path is not None else {}
     text = bill_of_materials(ruling, lineage, use, hashes=hashes)
     if out is None:
-        click.echo(text)
+        echo(text)
     else:
         out.write_text(text + "\n", encoding="utf-8")
-        click.echo(str(out))
+        echo(str(out))
 
 
 def _use(use_path: Path | None, settings: tuple[str, ...], config_path: Path | None) -> UseProfile:
@@ -355,7 +352,7 @@ def _show(ruling: Ruling, as_json: bool) -> None:
         print_json(ruling)
         return
     first, _, rest = explain(ruling).partition("\n")
-    click.echo(click.style(first, fg=_COLORS.get(ruling.outcome, "red"), bold=True))
+    echo(click.style(first, fg=_COLORS.get(ruling.outcome, "red"), bold=True))
     for line in rest.splitlines():
         start = line[: len(line) - len(line.lstrip(" -"))]
-        click.echo(hanging(line[len(start) :], start, " " * len(start)) if line.strip() else "")
+        echo(hanging(line[len(start) :], start, " " * len(start)) if line.strip() else "")

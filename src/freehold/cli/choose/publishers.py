@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from freehold.cli.options import hanging, json_option, print_json
+from freehold.cli.output import echo
 
 
 @click.command("publishers")
@@ -29,11 +30,11 @@ def command(name: str | None, as_json: bool) -> None:
     for one in found:
         span = f", {one.first} to {one.latest}" if one.first else ""
         pace = f", every {one.months_between:g} months" if one.months_between is not None else ""
-        click.echo(f"{click.style(one.name, bold=True)}  {one.models} models in the catalog{span}{pace}")
+        echo(f"{click.style(one.name, bold=True)}  {one.models} models in the catalog{span}{pace}")
         for license_id in one.licenses:
             named = known.get(license_id)
-            click.echo(f"  - {named.name if named else license_id}")
+            echo(f"  - {named.name if named else license_id}")
         if one.drift:
-            click.echo(hanging(one.drift, "  "))
-        click.echo(click.style(hanging(one.reliance, "  "), dim=True))
-        click.echo(click.style(f"  {one.source}, read {one.checked}", dim=True))
+            echo(hanging(one.drift, "  "))
+        echo(click.style(hanging(one.reliance, "  "), dim=True))
+        echo(click.style(f"  {one.source}, read {one.checked}", dim=True))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import config_option, hanging, json_option, print_json
+from freehold.cli.output import echo
 from freehold.types.units import GIB, gib
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def command(  # click passes each option
 
         with progress() as bar:
             weights = make(model, made, project.settings, progress=bar)
-        click.echo(f"{weights.model_id} {weights.quantization}: {weights.path}", err=True)
+        echo(f"{weights.model_id} {weights.quantization}: {weights.path}", err=True)
         model = weights.model_id if not Path(model).is_file() else model
     if measured:
         shown = _measure(project, model, quantizations, split, limit, margin)
@@ -149,12 +150,12 @@ def _measure(
 def _show_losses(found: QuantLosses) -> None:
 
     words = {"reference": "", "not_worse": "not worse", "worse": "worse", "not_proven": "not proven"}
-    click.echo(
+    echo(
         f"{found.model}: scorer {found.task.scorer}, margin {found.task.margin:g}, {found.split} samples of dataset "
         f"{found.dataset_id[:12]}"
     )
-    click.echo()
-    click.echo(f"  {'':<10} {'weights':>10} {'score':>7}  {'difference':<26} {'tokens/s':>8}")
+    echo()
+    echo(f"  {'':<10} {'weights':>10} {'score':>7}  {'difference':<26} {'tokens/s':>8}")
     for row in found.rows:
         difference = "compared with this one"
         pair = row.comparison
@@ -165,35 +166,35 @@ def _show_losses(found: QuantLosses) -> None:
         score = "–" if row.mean is None else f"{row.mean:.3f}"
         speed = "" if row.tokens_per_second is None else f"{row.tokens_per_second:,.0f}"
         mark = "→" if row.quantization == found.take else " "
-        click.echo(
+        echo(
             f"{mark} {row.quantization:<10} {_small(row.weights_bytes):>10} {score:>7}  {difference:<26} {speed:>8}  "
             f"{words[row.outcome]}".rstrip()
         )
     for name, why in found.skipped:
-        click.echo(f"  {name:<10} left out: {why}")
-    click.echo(f"\ntake {found.take}")
+        echo(f"  {name:<10} left out: {why}")
+    echo(f"\ntake {found.take}")
     for reason in found.reasons:
-        click.echo(hanging(reason, "  · "))
+        echo(hanging(reason, "  · "))
 
 
 def _show(found: Quants) -> None:
     work = found.workload
-    click.echo(
+    echo(
         f"{found.model} on {found.machine}: {work.context_tokens:,} tokens × {work.concurrency}, "
         f"{gib(found.available_bytes)} available"
     )
-    click.echo()
+    echo()
     tasked = any(row.loss is not None for row in found.rows)
     task = f"{'on your task':<18} " if tasked else ""
-    click.echo(
+    echo(
         f"  {'':<10} {'bits':>5} {'weights':>10} {'in all':>11} {'longest':>9}  {'tokens/s':<{SPEED}} {task}known"
     )
     for row in found.rows:
-        click.echo(_line(row, row.quantization == found.take, tasked))
-    click.echo()
-    click.echo(f"take {found.take}" if found.take else "none fits")
+        echo(_line(row, row.quantization == found.take, tasked))
+    echo()
+    echo(f"take {found.take}" if found.take else "none fits")
     for reason in found.reasons:
-        click.echo(hanging(reason, "  · "))
+        echo(hanging(reason, "  · "))
 
 
 def _small(count: int) -> str:

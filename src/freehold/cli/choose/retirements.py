@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import config_option, hanging, json_option, print_json
+from freehold.cli.output import echo
 
 if TYPE_CHECKING:
     from freehold.workflows.incumbent.retirements import RetirementNotice
@@ -74,7 +75,7 @@ def command(
         except UpstreamError as error:
             if ask:
                 raise
-            click.echo(f"{error.message}: dates are those of the catalog", err=True)
+            echo(f"{error.message}: dates are those of the catalog", err=True)
     if not models and project.config.incumbent is not None and within_days is None:
         models = (project.config.incumbent.model,)
     found = workflow.notices(models, as_of=day, within_days=within_days, platform=chosen, asked=asked)
@@ -85,9 +86,9 @@ def command(
             _line(notice)
         for model in models:
             if not workflow.notices((model,), as_of=day, platform=chosen, asked=asked):
-                click.echo(_unknown(model, workflow.elsewhere(model, as_of=day)), err=True)
+                echo(_unknown(model, workflow.elsewhere(model, as_of=day)), err=True)
         if not found and not models:
-            click.echo("none", err=True)
+            echo("none", err=True)
     if fail_within is not None and any(notice.days_left <= fail_within for notice in found):
         raise SystemExit(1)
 
@@ -106,11 +107,11 @@ def _line(notice: object) -> None:
     left = f"in {notice.days_left} days" if notice.days_left >= 0 else f"{-notice.days_left} days ago"
     color = "red" if notice.days_left < 30 else ("yellow" if notice.days_left < 120 else None)
     name = notice.model if notice.asked_as is None else f"{notice.asked_as} ({notice.model})"
-    click.echo(
+    echo(
         f"{notice.shutdown}  {click.style(f'{left:<14}', fg=color)} {notice.platform:<10} {name}"
         + (f" → {notice.replacement}" if notice.replacement else "")
     )
     if notice.fine_tunes:
-        click.echo(click.style(hanging(f"fine-tunes {notice.fine_tunes}", " " * 12), dim=True))
+        echo(click.style(hanging(f"fine-tunes {notice.fine_tunes}", " " * 12), dim=True))
     stale = "  STALE: read it again before relying on it" if notice.stale else ""
-    click.echo(click.style(hanging(f"{notice.source}, read {notice.checked}{stale}", " " * 12), dim=True))
+    echo(click.style(hanging(f"{notice.source}, read {notice.checked}{stale}", " " * 12), dim=True))

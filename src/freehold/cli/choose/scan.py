@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from freehold.cli.options import json_option, print_json
+from freehold.cli.output import echo
 
 COLORS = {"error": "red", "warning": "yellow", "note": None}
 
@@ -47,18 +48,18 @@ def command(
     else:
         for finding, level in zip(found.findings, levels, strict=True):
             place = click.style(f"{finding.path}:{finding.line}:{finding.column}", bold=True)
-            click.echo(f"{place} {click.style(level, fg=COLORS[level])} {workflow.sentence(finding)}")
+            echo(f"{place} {click.style(level, fg=COLORS[level])} {workflow.sentence(finding)}")
             if why:
-                click.echo(
+                echo(
                     click.style(
                         f"    {finding.how}; {finding.retirement_source or 'no date known'}", dim=True
                     )
                 )
         for name, reason in found.skipped:
-            click.echo(f"not read whole: {name}: {reason}", err=True)
+            echo(f"not read whole: {name}: {reason}", err=True)
         files = "1 file" if found.files == 1 else f"{found.files:,} files"
         findings = "1 finding" if len(found.findings) == 1 else f"{len(found.findings):,} findings"
         more = f", {len(found.skipped):,} not read whole" if found.skipped else ""
-        click.echo(f"{files} read, {findings}{more}", err=True)
+        echo(f"{files} read, {findings}{more}", err=True)
     if "error" in levels:
         raise SystemExit(1)

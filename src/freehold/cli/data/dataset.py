@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.output import echo
 from freehold.types.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def list_datasets(config_path: Path | None, as_json: bool) -> None:
         print_json(datasets)
         return
     if not datasets:
-        click.echo("no datasets yet; freehold dataset build makes one", err=True)
+        echo("no datasets yet; freehold dataset build makes one", err=True)
     for dataset in datasets:
         _show(dataset)
 
@@ -174,12 +175,12 @@ def show(dataset: str | None, config_path: Path | None, as_json: bool) -> None:
         return
     _show(found)
     for split in found.splits:
-        click.echo(f"  {split.name:<10} sha256 {split.sha256}")
+        echo(f"  {split.name:<10} sha256 {split.sha256}")
     for name, value in found.recipe.items():
         if value is not None:
-            click.echo(f"  recipe     {name} = {value}")
+            echo(f"  recipe     {name} = {value}")
     for source in found.made_from:
-        click.echo(f"  made from  {source}")
+        echo(f"  made from  {source}")
 
 
 @command.command("diff")
@@ -216,27 +217,27 @@ def _find(project: object, dataset: str | None) -> Dataset:
 
 
 def _show(dataset: Dataset) -> None:
-    click.echo(f"{dataset.name} {dataset.id}")
+    echo(f"{dataset.name} {dataset.id}")
     for split in dataset.splits:
-        click.echo(f"  {split.name:<10} {split.samples:>7,} samples in {split.groups:,} groups")
+        echo(f"  {split.name:<10} {split.samples:>7,} samples in {split.groups:,} groups")
     for reason, count in dataset.dropped.items():
-        click.echo(f"  left out   {count:>7,} {reason}")
-    click.echo(
+        echo(f"  left out   {count:>7,} {reason}")
+    echo(
         f"  targets    {dataset.targets_from.get('gold', 0):>7,} gold, "
         f"{dataset.targets_from.get('incumbent', 0):,} from the incumbent"
     )
-    click.echo(f"  {dataset.path}")
+    echo(f"  {dataset.path}")
 
 
 def _warn(card: DataCard | None) -> None:
     if card is None:
         return
     for kind, found in card.replaced.items():
-        click.echo(
+        echo(
             f"  replaced   {found.found:>7,} {kind} in {found.samples:,} samples, {found.different:,} different"
         )
     for warning in card.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
 
 
 def _print_card(card: DataCard, as_json: bool) -> None:
@@ -245,46 +246,46 @@ def _print_card(card: DataCard, as_json: bool) -> None:
     if as_json:
         print_json(card)
     else:
-        click.echo(card_markdown(card), nl=False)
+        echo(card_markdown(card), nl=False)
 
 
 def _show_doubts(found: Doubts) -> None:
     if found.labels:
-        click.echo(
+        echo(
             f"{found.found:,} of {found.samples:,} labels were less likely than 50% to the model that learned the rest"
         )
     else:
-        click.echo(f"the {found.found:,} of {found.samples:,} answers the model found least likely")
+        echo(f"the {found.found:,} of {found.samples:,} answers the model found least likely")
     if found.first_pass_only:
-        click.echo("warning: there was one pass only, in which much is unlikely; two tell more", err=True)
+        echo("warning: there was one pass only, in which much is unlikely; two tell more", err=True)
     elif found.labels and found.found > found.samples / 2:
-        click.echo(
+        echo(
             "warning: the model doubts most labels: it has learned too little for its doubts to say much; train longer",
             err=True,
         )
     for one in found.doubts:
         question = " ".join(one.question.split())
-        click.echo(f"  {one.probability:>6.1%}  {one.answer}")
-        click.echo(f"          {question[:100]}{'…' if len(question) > 100 else ''}  ({one.sample_id})")
+        echo(f"  {one.probability:>6.1%}  {one.answer}")
+        echo(f"          {question[:100]}{'…' if len(question) > 100 else ''}  ({one.sample_id})")
         if one.incumbent is not None:
-            click.echo(f"          the incumbent said: {one.incumbent}")
+            echo(f"          the incumbent said: {one.incumbent}")
     if found.found > len(found.doubts):
-        click.echo(f"  … and {found.found - len(found.doubts):,} more: --most {found.found}")
+        echo(f"  … and {found.found - len(found.doubts):,} more: --most {found.found}")
 
 
 def _show_diff(found: DatasetDiff) -> None:
-    click.echo(f"{found.old[:8]} → {found.new[:8]}")
+    echo(f"{found.old[:8]} → {found.new[:8]}")
     for name, split in found.splits.items():
         changed = f", {split.changed_gold:,} right answers changed" if split.changed_gold else ""
         if split.changed_incumbent:
             changed += f", {split.changed_incumbent:,} answers of the incumbent changed"
         if split.rewritten:
             changed += f", {split.rewritten:,} of the new ones are the same traces in other words"
-        click.echo(f"  {name:<10} +{split.added:,} −{split.removed:,}, {split.same:,} the same{changed}")
+        echo(f"  {name:<10} +{split.added:,} −{split.removed:,}, {split.same:,} the same{changed}")
         for sign, ids in (("+", split.first_added), ("−", split.first_removed), ("~", split.first_changed)):
             if ids:
-                click.echo(f"             {sign} {' '.join(id[:8] for id in ids)}")
+                echo(f"             {sign} {' '.join(id[:8] for id in ids)}")
     for way, count in found.moved.items():
-        click.echo(f"  moved      {count:,} {way.replace(': ', ' → ')}")
+        echo(f"  moved      {count:,} {way.replace(': ', ' → ')}")
     for name, (old, new) in found.recipe.items():
-        click.echo(f"  recipe     {name}: {old} → {new}")
+        echo(f"  recipe     {name}: {old} → {new}")

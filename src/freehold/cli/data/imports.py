@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from freehold.cli.options import config_option, json_option, print_json, stated
+from freehold.cli.output import echo
 from freehold.datasets.importing import FORMATS, OLD_NAMES
 from freehold.errors import InputError
 
@@ -86,44 +87,44 @@ def command(
 
 
 def _show(result: ImportResult) -> None:
-    click.echo(
+    echo(
         f"{result.file}: {result.read:,} records read as {result.format}, {result.new:,} new traces, "
         f"{result.rejected:,} rejected"
     )
     _show_mapping(result.mapping)
     if result.holds:
-        click.echo("  holds: " + ", ".join(f"{count:,} {name}" for name, count in result.holds.items()))
+        echo("  holds: " + ", ".join(f"{count:,} {name}" for name, count in result.holds.items()))
     for reason, count in result.passed_over.items():
-        click.echo(f"  passed over: {count:,} × {reason}")
+        echo(f"  passed over: {count:,} × {reason}")
     for line in result.first_rejects:
-        click.echo(f"  {line}", err=True)
+        echo(f"  {line}", err=True)
     if result.rejects_file:
-        click.echo(f"  all rejects: {result.rejects_file}", err=True)
+        echo(f"  all rejects: {result.rejects_file}", err=True)
 
 
 def _show_mapping(mapping: dict[str, str]) -> None:
     width = max(map(len, mapping), default=0)
     for name, source in mapping.items():
-        click.echo(f"  {name:<{width}}  ← {source}")
+        echo(f"  {name:<{width}}  ← {source}")
 
 
 def _show_preview(preview: Preview) -> None:
-    click.echo(f"{preview.file}: {preview.format}, {preview.container}; nothing stored")
+    echo(f"{preview.file}: {preview.format}, {preview.container}; nothing stored")
     _show_mapping(preview.mapping)
     for trace in preview.first:
-        click.echo(f"\n  {trace.source.rpartition('#')[2]:>5}  asked of {trace.model or 'a model not named'}")
+        echo(f"\n  {trace.source.rpartition('#')[2]:>5}  asked of {trace.model or 'a model not named'}")
         for message in trace.request["messages"]:
-            click.echo(f"         {message['role']}: {_short(message)}")
+            echo(f"         {message['role']}: {_short(message)}")
         if trace.response:
-            click.echo(f"         → {_short(trace.response['choices'][0]['message'])}")
+            echo(f"         → {_short(trace.response['choices'][0]['message'])}")
         if trace.rejected:
-            click.echo(f"         ✗ {_short(trace.rejected[0])}")
+            echo(f"         ✗ {_short(trace.rejected[0])}")
         for name in ("gold", "desirable", "conversation_id", "user"):
             value = getattr(trace, name)
             if value is not None:
-                click.echo(f"         {name}: {' '.join(str(value).split())[:100]}")
+                echo(f"         {name}: {' '.join(str(value).split())[:100]}")
     for line in preview.first_rejects:
-        click.echo(f"  reject, {line}", err=True)
+        echo(f"  reject, {line}", err=True)
 
 
 def _short(message: dict[str, object]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 import click
 
 from freehold.cli.options import config_option, json_option, now, print_json
+from freehold.cli.output import echo
 
 if TYPE_CHECKING:
     from freehold.store.traces import TraceFilter
@@ -101,14 +102,14 @@ def list_command(
         print_json(found)
         return
     if not found:
-        click.echo(
+        echo(
             "no trace matches: leave out a filter"
             if any(chosen)
             else "no traces: freehold up --capture patterns keeps some",
             err=True,
         )
     for trace in found:
-        click.echo(_line(trace))
+        echo(_line(trace))
 
 
 @command.command("show")
@@ -132,7 +133,7 @@ def show(id: str, config_path: Path | None, as_json: bool) -> None:
         return
     _describe(trace)
     for one in mirrored:
-        click.echo(f"\nmirrored  {one.id} to {one.endpoint} ({one.status}): {_answer(one)}")
+        echo(f"\nmirrored  {one.id} to {one.endpoint} ({one.status}): {_answer(one)}")
 
 
 @command.command("export")
@@ -183,7 +184,7 @@ def export(
     if as_json:
         print_json(made)
     else:
-        click.echo(f"{made.traces:,} traces in {made.file}")
+        echo(f"{made.traces:,} traces in {made.file}")
 
 
 @command.command("rm")
@@ -252,13 +253,13 @@ def _describe(trace: Trace) -> None:
     )
     for title, text in rows:
         if text:
-            click.echo(f"{title:<12} {text}")
+            echo(f"{title:<12} {text}")
     for message in trace.request.get("messages") or ():
         if isinstance(message, dict):
-            click.echo(f"\n{message.get('role')}: {_text(message.get('content'))}")
+            echo(f"\n{message.get('role')}: {_text(message.get('content'))}")
     if trace.request.get("tools"):
-        click.echo(f"\ntools: {len(trace.request['tools'])} (--json shows them)")
-    click.echo(f"\nassistant: {_full_answer(trace)}")
+        echo(f"\ntools: {len(trace.request['tools'])} (--json shows them)")
+    echo(f"\nassistant: {_full_answer(trace)}")
 
 
 def _full_answer(trace: Trace) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from freehold.cli.options import config_option
+from freehold.cli.output import echo
 
 
 @click.command("down")
@@ -22,4 +23,4 @@ def command(config_path: Path | None) -> None:
     from freehold.workflows.shift import background
 
     stopped = background.stop(open_project(config_path))
-    click.echo(f"stopped {stopped.url}", err=True)
+    echo(f"stopped {stopped.url}", err=True)

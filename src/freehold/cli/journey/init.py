@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from freehold.cli.options import hanging, json_option, print_json, stated
+from freehold.cli.output import echo
 from freehold.datasets.importing import FORMATS, OLD_NAMES
 from freehold.types.config import DataConfig
 
@@ -64,19 +65,17 @@ def command(
 def _show(drafted: Draft) -> None:
     for seen in drafted.seen:
         count = f"{seen.records:,} records" + ("" if seen.whole else " looked at, there are more")
-        click.echo(f"{seen.file}: {seen.format}, {count}, {seen.rejected:,} rejected")
+        echo(f"{seen.file}: {seen.format}, {count}, {seen.rejected:,} rejected")
         if seen.first_reject:
-            click.echo(f"  first reject, {seen.first_reject}")
+            echo(f"  first reject, {seen.first_reject}")
         width = max(map(len, seen.mapping), default=0)
         for people, source in seen.mapping.items():
-            click.echo(f"  {people:<{width}}  ← {source}")
+            echo(f"  {people:<{width}}  ← {source}")
     if drafted.seen:
-        click.echo(f"  model   {drafted.incumbent or 'not named in the files'}")
-        click.echo(
-            f"  scorer  {drafted.scorer}: {drafted.scorer_why}" if drafted.scorer else "  scorer  not known"
-        )
-    click.secho(f"\nwritten: {drafted.path}", bold=True)
-    click.echo("Still up to you:")
+        echo(f"  model   {drafted.incumbent or 'not named in the files'}")
+        echo(f"  scorer  {drafted.scorer}: {drafted.scorer_why}" if drafted.scorer else "  scorer  not known")
+    echo(click.style(f"\nwritten: {drafted.path}", bold=True))
+    echo("Still up to you:")
     for line in drafted.open:
-        click.echo(hanging(line, "  · "))
-    click.echo("Then: freehold migrate" if drafted.seen else "Then: freehold up")
+        echo(hanging(line, "  · "))
+    echo("Then: freehold migrate" if drafted.seen else "Then: freehold up")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.output import console as make_console
+from freehold.cli.output import echo
 from freehold.types.units import gib
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ def run(
                 bar.step("start the endpoint")
                 endpoint = background.start(project, progress=bar)
     except KeyboardInterrupt:
-        click.echo("stopped; nothing is lost, the same command goes on from here", err=True)
+        echo("stopped; nothing is lost, the same command goes on from here", err=True)
         sys.exit(130)
     if as_json:
         print_json({"migration": migration, "endpoint": endpoint})
@@ -76,17 +78,16 @@ def run(
 
 
 def _tell(project: Project, migration: Migration, endpoint: Background | None) -> None:
-    from rich.console import Console
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
     from freehold.workflows.journey.first_request import first_request
 
-    console = Console(highlight=False)
+    console = make_console(highlight=False, markup=False)
     console.print()
     for candidate in migration.report.candidates:
-        console.print(f"[bold]{candidate.model}[/]")
+        console.print(Text(candidate.model, style="bold"))
         if candidate.stopped is not None:
             console.print(f"  stopped: {candidate.stopped}")
         if candidate.ruling is not None:
@@ -115,7 +116,7 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
             )
         if candidate.verdict is not None:
             colour = {"promote": "green", "hold": "yellow", "reject": "red"}[candidate.verdict.outcome]
-            console.print(f"  verdict    [bold {colour}]{candidate.verdict.outcome}[/]")
+            console.print(Text.assemble("  verdict    ", (candidate.verdict.outcome, f"bold {colour}")))
             for reason in candidate.verdict.reasons:
                 console.print(Padding(Text(reason.text), (0, 0, 0, 13)))
         console.print()
@@ -127,7 +128,7 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
             f"endpoint   {endpoint.url}/v1   (runs in the background; stop it: {down})", soft_wrap=True
         )
         if (request := first_request(project, name)) is not None:
-            console.print("\n[bold]Try it[/]")
+            console.print(Text("\nTry it", style="bold"))
             console.print(Text(f"  asks: {request.asks[:160]}"), soft_wrap=True)
             console.print(
                 f"  curl {endpoint.url}/v1/chat/completions -H 'content-type: application/json' \\\n"

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.output import echo
 
 
 @click.command("report")
@@ -31,6 +32,6 @@ def command(report_id: str | None, open_it: bool, config_path: Path | None, as_j
     if as_json:
         print_json(report)
     else:
-        click.echo(written.html)
+        echo(written.html)
     if open_it:
         click.launch(written.html)

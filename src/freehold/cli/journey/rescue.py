@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from freehold.cli.options import json_option, print_json
+from freehold.cli.output import echo
 
 
 def _dollars(ctx: click.Context, param: click.Parameter, value: str | None) -> Decimal | None:
@@ -97,7 +98,7 @@ def command(only_list: bool, yes: bool, prepare: bool, serve: bool, as_json: boo
         if as_json:
             print_json(ready)
         else:
-            click.echo(f"ready: {ready.config_path}; run the same command without --prepare", err=True)
+            echo(f"ready: {ready.config_path}; run the same command without --prepare", err=True)
         return
     # --budget-usd is consent as long as the price is known to be under it, which `begin` has checked.
     agreed = yes or (
@@ -133,11 +134,11 @@ def _list(base_url: str, api_key_env: str | None, *, as_json: bool) -> None:
         print_json(found)
         return
     for one in found:
-        click.echo(describe(one))
+        echo(describe(one))
         if one.source:
-            click.echo(click.style(f"    {one.source}", dim=True))
+            echo(click.style(f"    {one.source}", dim=True))
     if not found:
-        click.echo("the account lists no fine-tuned model", err=True)
+        echo("the account lists no fine-tuned model", err=True)
 
 
 def _tell(ready: Any) -> None:
@@ -145,7 +146,7 @@ def _tell(ready: Any) -> None:
     from freehold.workflows.journey.rescue_config import dollars
 
     def say(text: str) -> None:
-        click.echo(text, err=True)
+        echo(text, err=True)
 
     say(f"\n{click.style(ready.model, bold=True)}")
     if ready.shutdown is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import json_option, print_json
+from freehold.cli.output import echo
 from freehold.types.units import gib
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def command(spec: str | None, as_json: bool) -> None:
 
 def _show(found: Machine) -> None:
     own = found.how.get("all")
-    click.echo(click.style(found.name, bold=True) + (f"  ({own})" if own else ""))
+    echo(click.style(found.name, bold=True) + (f"  ({own})" if own else ""))
     words = own is not None and found.cpu == "unknown"  # nothing is said of the host but its memory
     if not words:
         sets = ", ".join(found.isa) or "instruction sets not known"
@@ -76,4 +77,4 @@ def _device(device: Accelerator) -> None:
 
 
 def _line(name: str, value: str, how: str) -> None:
-    click.echo(f"  {name:<13} {value}" + (click.style(f"  ({how})", dim=True) if how else ""))
+    echo(f"  {name:<13} {value}" + (click.style(f"  ({how})", dim=True) if how else ""))

@@ -7,7 +7,9 @@ import os
 import click
 
 from freehold.cli.options import hanging, json_option, print_json
+from freehold.cli.output import echo
 from freehold.settings import SETTINGS, load
+from freehold.visible import without_password
 
 
 @click.command("settings")
@@ -23,7 +25,7 @@ def command(as_json: bool) -> None:
     rows = [
         {
             "variable": setting.variable,
-            "value": _as_written(getattr(values, setting.name)),
+            "value": _shown(setting.name, getattr(values, setting.name)),
             "from": "environment" if os.environ.get(setting.variable) else "default",
             "help": setting.help,
         }
@@ -33,8 +35,14 @@ def command(as_json: bool) -> None:
         print_json(rows)
         return
     for setting, row in zip(SETTINGS, rows, strict=True):
-        click.echo(f"{row['variable']}={row['value'] or ''}  ({row['from']})")
-        click.echo(hanging(setting.help, "    "))
+        echo(f"{row['variable']}={row['value'] or ''}  ({row['from']})")
+        echo(hanging(setting.help, "    "))
+
+
+def _shown(name: str, value: object) -> str | None:
+    """As `_as_written`; of an address with a password in it, the password is left out."""
+    written = _as_written(value)
+    return without_password(written) if name.endswith("_url") and written else written
 
 
 def _as_written(value: object) -> str | None:

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from freehold.cli.options import hanging, json_option, print_json
+from freehold.cli.output import echo
 from freehold.types.evaluation import PairedResult
 from freehold.types.verdict import EXIT_CODES
 
@@ -115,31 +116,31 @@ def show(result: PairedResult) -> None:
     """Verdict, interval against the margin, counts, slices, notes."""
     colour = {"promote": "green", "reject": "red", "hold": "yellow"}[result.verdict]
     head = click.style(result.verdict, fg=colour, bold=True)
-    click.echo(f"{head}  {', '.join(result.reasons)}")
+    echo(f"{head}  {', '.join(result.reasons)}")
     if result.difference is not None:
         line = f"  candidate - incumbent  {result.difference:+.4f}"
         if result.ci_low is not None and result.ci_high is not None:
             line += f"   {result.level:.0%} [{result.ci_low:+.4f}, {result.ci_high:+.4f}]"
-        click.echo(f"{line}   margin {result.margin:g}")
+        echo(f"{line}   margin {result.margin:g}")
     if result.ci_low is not None and result.ci_high is not None and result.difference is not None:
         picture, ruler = interval_picture(result.ci_low, result.difference, result.ci_high, result.margin)
-        click.echo(f"  {picture}\n  {click.style(ruler, dim=True)}")
+        echo(f"  {picture}\n  {click.style(ruler, dim=True)}")
     counts = f"  {result.n} pairs"
     if result.n_groups is not None:
         counts += f" in {result.n_groups} clusters"
     if result.a_only is not None:
         counts += f", only incumbent right {result.a_only}, only candidate right {result.b_only}"
     unscored = sum(result.unscored.values())
-    click.echo(counts + (f", {unscored} unscored" if unscored else ""))
-    click.echo(f"  method: {result.method}")
+    echo(counts + (f", {unscored} unscored" if unscored else ""))
+    echo(f"  method: {result.method}")
     if result.smallest_detectable is not None:
-        click.echo(f"  smallest margin this n could prove: {result.smallest_detectable:.4f}")
+        echo(f"  smallest margin this n could prove: {result.smallest_detectable:.4f}")
     for part in result.slices:
         flag = click.style("harmed", fg="red") if part.harmed else part.note or ""
         limits = f"[{part.ci_low:+.3f}, {part.ci_high:+.3f}]"
-        click.echo(f"  {part.name:<28} {part.n:>7}  {part.difference:+.3f}  {limits}  {flag}")
+        echo(f"  {part.name:<28} {part.n:>7}  {part.difference:+.3f}  {limits}  {flag}")
     for note in result.notes:
-        click.echo(hanging(note, "  · "))
+        echo(hanging(note, "  · "))
 
 
 def interval_picture(low: float, middle: float, high: float, margin: float) -> tuple[str, str]:

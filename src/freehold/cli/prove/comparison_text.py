@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from freehold.cli.options import hanging
+from freehold.cli.output import echo
 from freehold.stats.rules import REASONS
 from freehold.types.evaluated import Disagreement, LatencySummary
 from freehold.types.evaluation import Comparison
@@ -20,24 +21,24 @@ _COLORS = {"promote": "green", "hold": "yellow", "reject": "red"}
 def show_comparison(comparison: Comparison) -> None:
     """Print a comparison: the outcome first, then the numbers it rests on."""
     outcome = click.style(comparison.verdict.upper(), fg=_COLORS[comparison.verdict], bold=True)
-    click.echo(f"{outcome}  {comparison.candidate} against {comparison.incumbent}, task {comparison.task}")
+    echo(f"{outcome}  {comparison.candidate} against {comparison.incumbent}, task {comparison.task}")
     for code in comparison.reasons:
-        click.echo(hanging(f"{code}: {REASONS.get(code, code)}", "  ", "    "))
-    click.echo("")
+        echo(hanging(f"{code}: {REASONS.get(code, code)}", "  ", "    "))
+    echo("")
     for name, text in _numbers(comparison):
-        click.echo(f"  {name:<20} {text}")
+        echo(f"  {name:<20} {text}")
     if comparison.slices:
-        click.echo("\n  slices, worst first")
+        echo("\n  slices, worst first")
         for part in comparison.slices:
             mark = click.style("harmed", fg="red") if part.harmed else (part.note or "")
-            click.echo(
+            echo(
                 f"    {part.name:<36.36} n {part.n:>6,}  {_signed(part.difference)}  "
                 f"{_interval(part.ci_low, part.ci_high)}  {mark}".rstrip()
             )
     if comparison.notes:
-        click.echo("")
+        echo("")
     for note in comparison.notes:
-        click.echo(hanging(note, "  · "))
+        echo(hanging(note, "  · "))
 
 
 def show_latency(latency: LatencySummary) -> None:
@@ -49,32 +50,30 @@ def show_latency(latency: LatencySummary) -> None:
         if latency.ttft_p50_ms
         else ""
     )
-    click.echo(
+    echo(
         f"\n  latency              median / p95: total {latency.total_p50_ms:,.0f} / "
         f"{latency.total_p95_ms:,.0f} ms{first}, {latency.concurrency} at once"
     )
     if latency.completion_tokens is not None:
-        click.echo(
-            f"  tokens               {latency.prompt_tokens or 0:,} in, {latency.completion_tokens:,} out"
-        )
+        echo(f"  tokens               {latency.prompt_tokens or 0:,} in, {latency.completion_tokens:,} out")
 
 
 def show_items(items: Sequence[Disagreement], total: int) -> None:
     """Print disagreements, both answers one under the other with what differs between them."""
-    click.echo(f"\n{len(items)} of {total:,} items scored differently, the candidate's losses first")
+    echo(f"\n{len(items)} of {total:,} items scored differently, the candidate's losses first")
     for number, item in enumerate(items, 1):
-        click.echo(f"\n{click.style(f'{number}. {item.sample_id}', bold=True)}")
-        click.echo(f"   asked      {_line(item.question)}")
+        echo(f"\n{click.style(f'{number}. {item.sample_id}', bold=True)}")
+        echo(f"   asked      {_line(item.question)}")
         if item.reference is not None:
-            click.echo(f"   right      {_line(item.reference)}")
-        click.echo(f"   incumbent  {_score(item.incumbent_score)}  {_line(item.incumbent_answer)}")
-        click.echo(f"   candidate  {_score(item.candidate_score)}  {_line(item.candidate_answer)}")
+            echo(f"   right      {_line(item.reference)}")
+        echo(f"   incumbent  {_score(item.incumbent_score)}  {_line(item.incumbent_answer)}")
+        echo(f"   candidate  {_score(item.candidate_score)}  {_line(item.candidate_answer)}")
         wrong = [name for name, value in item.parts.items() if value < 1]
         if wrong:
-            click.echo(f"   wrong      {', '.join(wrong)}")
+            echo(f"   wrong      {', '.join(wrong)}")
         if item.incumbent_answer and item.candidate_answer:
             for text in _diff(item.incumbent_answer, item.candidate_answer):
-                click.echo(f"     {text}")
+                echo(f"     {text}")
 
 
 def _numbers(comparison: Comparison) -> Iterator[tuple[str, str]]:

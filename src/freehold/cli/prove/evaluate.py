@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.output import echo
 from freehold.errors import UsageError
 from freehold.types.verdict import EXIT_CODES
 
@@ -184,17 +185,17 @@ def _show(made: Evaluation, comparison: Comparison, items: int) -> None:
     show_comparison(comparison)
     show_latency(made.latency)
     if made.incumbent_cost_usd is not None:
-        click.echo(
+        echo(
             f"  the incumbent         about ${made.incumbent_cost_usd:.2f} for these requests at the list price"
         )
     if made.from_cache:
-        click.echo(f"\n  {made.from_cache:,} answers were kept from before; --fresh asks again")
+        echo(f"\n  {made.from_cache:,} answers were kept from before; --fresh asks again")
     if items:
         show_items(made.disagreements[:items], made.disagreements_total)
     elif made.disagreements_total:
-        click.echo(f"\n  {made.disagreements_total:,} items scored differently; --items 10 shows the first")
+        echo(f"\n  {made.disagreements_total:,} items scored differently; --items 10 shows the first")
     if made.results_file:
-        click.echo(f"  every answer and score: {made.results_file}")
+        echo(f"  every answer and score: {made.results_file}")
 
 
 def _parsed(options: tuple[str, ...]) -> dict[str, Any]:

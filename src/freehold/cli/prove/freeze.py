@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.output import echo
 
 
 @click.command("freeze")
@@ -87,18 +88,16 @@ def command(  # click passes each option
     if as_json:
         print_json(made)
         return
-    click.echo(f"{made.answered:,} answers of {made.model} to {made.samples:,} samples are frozen")
+    echo(f"{made.answered:,} answers of {made.model} to {made.samples:,} samples are frozen")
     if made.failed:
-        click.echo(f"  {made.failed:,} requests failed or were cut; run it again for those that did not come")
+        echo(f"  {made.failed:,} requests failed or were cut; run it again for those that did not come")
     if made.self_noise is not None:
-        click.echo(
-            f"  self-noise {made.self_noise:.3f}: the share of samples its own answers score differently on"
-        )
+        echo(f"  self-noise {made.self_noise:.3f}: the share of samples its own answers score differently on")
     if made.retires is not None and made.days_left is not None:
         left = f"in {made.days_left:,} days" if made.days_left > 0 else "already past"
-        click.echo(f"  its maker shuts it down on {made.retires}, {left}")
+        echo(f"  its maker shuts it down on {made.retires}, {left}")
     if made.completion_tokens is not None:
-        click.echo(f"  tokens {made.prompt_tokens or 0:,} in, {made.completion_tokens:,} out")
+        echo(f"  tokens {made.prompt_tokens or 0:,} in, {made.completion_tokens:,} out")
     if made.cost_usd is not None:
-        click.echo(f"  about ${made.cost_usd:.2f} at the list price")
-    click.echo(f"  {made.file}")
+        echo(f"  about ${made.cost_usd:.2f} at the list price")
+    echo(f"  {made.file}")

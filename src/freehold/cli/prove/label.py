@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import config_option
+from freehold.cli.output import echo
 from freehold.errors import UsageError
 
 if TYPE_CHECKING:
@@ -74,16 +75,16 @@ def command(
         raise UsageError("labelling needs a terminal to press keys on", hint="run freehold label in one")
     ask(session, show_reference=show_reference)
     done = session.progress
-    click.echo(f"{done.labelled:,} of {done.wanted:,} labelled: {path}")
+    echo(f"{done.labelled:,} of {done.wanted:,} labelled: {path}")
 
 
 def ask(session: LabelSession, *, show_reference: bool) -> None:
     """Show pairs and take keys until all are labelled or the person stops."""
     while (pair := session.next()) is not None:
         click.clear()
-        click.echo(_head(session))
+        echo(_head(session))
         show(pair, show_reference=show_reference)
-        click.echo(f"\n{_HELP}")
+        echo(f"\n{_HELP}")
         while True:
             key = click.getchar().lower()
             if key in ("q", "\x1b", "\x03", "\x04"):
@@ -110,23 +111,23 @@ def show(pair: BlindPair, *, show_reference: bool, width: int | None = None) -> 
     import shutil
 
     columns = width or shutil.get_terminal_size().columns
-    click.echo(click.style("asked", bold=True))
-    click.echo(textwrap.indent(pair.question.strip(), "  "))
+    echo(click.style("asked", bold=True))
+    echo(textwrap.indent(pair.question.strip(), "  "))
     if show_reference and pair.reference is not None:
-        click.echo(click.style("right", bold=True))
-        click.echo(textwrap.indent(pair.reference.strip(), "  "))
-    click.echo("")
+        echo(click.style("right", bold=True))
+        echo(textwrap.indent(pair.reference.strip(), "  "))
+    echo("")
     if columns < 80:
         for name, text in (("1 left", pair.left), ("2 right", pair.right)):
-            click.echo(click.style(name, bold=True))
-            click.echo(textwrap.indent(text.strip(), "  ") + "\n")
+            echo(click.style(name, bold=True))
+            echo(textwrap.indent(text.strip(), "  ") + "\n")
         return
     half = (columns - 3) // 2
     left, right = _wrapped(pair.left, half), _wrapped(pair.right, half)
     rows = max(len(left), len(right))
-    click.echo(click.style(f"{'1 left':<{half}} │ 2 right", bold=True))
+    echo(click.style(f"{'1 left':<{half}} │ 2 right", bold=True))
     for one, other in zip(left + [""] * (rows - len(left)), right + [""] * (rows - len(right)), strict=True):
-        click.echo(f"{one:<{half}} │ {other}")
+        echo(f"{one:<{half}} │ {other}")
 
 
 def _wrapped(text: str, width: int) -> list[str]:

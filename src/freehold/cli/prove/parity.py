@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from freehold.cli.options import config_option, hanging, json_option, print_json
+from freehold.cli.output import echo
 
 
 @click.command("parity")
@@ -51,24 +52,24 @@ def command(
         print_json(report)
     else:
         distance = "not told" if report.distance is None else f"{report.distance:.4f} nats"
-        click.echo(f"model      {report.model}")
-        click.echo(f"prompts    {report.prompts_equal} of {report.prompts} have equal token ids")
-        click.echo(f"greedy     {report.token_agreement:.1%} of {report.tokens} tokens agree")
-        click.echo(f"distance   {distance}")
+        echo(f"model      {report.model}")
+        echo(f"prompts    {report.prompts_equal} of {report.prompts} have equal token ids")
+        echo(f"greedy     {report.token_agreement:.1%} of {report.tokens} tokens agree")
+        echo(f"distance   {distance}")
         if report.base_distance is not None:
-            click.echo(f"           {report.base_distance:.4f} nats from the base without the adapter")
-        click.echo(f"ends       {report.stops_equal} of {report.stops} turns end in the same place")
+            echo(f"           {report.base_distance:.4f} nats from the base without the adapter")
+        echo(f"ends       {report.stops_equal} of {report.stops} turns end in the same place")
         if report.score is not None and report.score.trained_mean is not None:
             score = report.score
-            click.echo(
+            echo(
                 f"task score {score.served_mean:.1%} served, {score.trained_mean:.1%} trained, {score.n} prompts"
             )
             if score.ci_low is not None:
-                click.echo(
+                echo(
                     f"           difference {score.difference:+.1%}, {score.level:.0%} interval "
                     f"{score.ci_low:+.1%} to {score.ci_high:+.1%} ({score.method})"
                 )
-        click.echo("PASSED" if report.passed else f"FAILED     {', '.join(report.causes)}")
+        echo("PASSED" if report.passed else f"FAILED     {', '.join(report.causes)}")
         for reason in report.reasons:
-            click.echo(hanging(reason, "  "))
+            echo(hanging(reason, "  "))
     sys.exit(0 if report.passed else 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from freehold.cli.options import hanging, json_option, print_json
+from freehold.cli.output import echo
 
 
 @click.command("power")
@@ -67,13 +68,13 @@ def command(  # click passes each option
     if as_json:
         print_json(found)
         return
-    click.echo(f"margin {found.margin:g}, one-sided alpha {found.alpha:g}, power {found.power:.0%}")
-    click.echo("  discordance  true difference    items needed" + (f"   power at {n}" if n else ""))
+    echo(f"margin {found.margin:g}, one-sided alpha {found.alpha:g}, power {found.power:.0%}")
+    echo("  discordance  true difference    items needed" + (f"   power at {n}" if n else ""))
     for row in found.rows:
         psi = "not binary" if row.discordance is None else f"{row.discordance:.3f}"
         line = f"  {psi:>11}  {row.true_difference:>+15.4f}  {row.n:>14,}"
-        click.echo(line + (f"  {row.power_at_n:>12.1%}" if row.power_at_n is not None else ""))
+        echo(line + (f"  {row.power_at_n:>12.1%}" if row.power_at_n is not None else ""))
     if found.zero_loss_n is not None:
-        click.echo(f"  with not one item on which the two differ: {found.zero_loss_n:,}")
+        echo(f"  with not one item on which the two differ: {found.zero_loss_n:,}")
     for note in found.notes:
-        click.echo(hanging(note, "  · "))
+        echo(hanging(note, "  · "))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.output import echo
 
 if TYPE_CHECKING:
     from freehold.types.progress import Progress
@@ -90,7 +91,7 @@ def down_command(config_path: Path | None) -> None:
     from freehold.workflows.serve.cluster import cluster
 
     was_there = cluster.down(open_project(config_path))
-    click.echo("stopped" if was_there else "nothing of this project was running", err=True)
+    echo("stopped" if was_there else "nothing of this project was running", err=True)
 
 
 @command.command("render")
@@ -111,7 +112,7 @@ def render_command(target: str, model: str, adapters: tuple[str, ...], config_pa
 
     with progress() as shown:
         made = _plan(open_project(config_path), model, adapters, shown)
-    click.echo(render(made, target), nl=False)
+    echo(render(made, target), nl=False)
 
 
 def _plan(
@@ -140,12 +141,12 @@ def _tell(state: ClusterState, as_json: bool) -> None:
     if as_json:
         print_json(state)
         return
-    click.echo(f"{state.status.lower()}   {state.nodes} machine{'s' if state.nodes != 1 else ''}")
+    echo(f"{state.status.lower()}   {state.nodes} machine{'s' if state.nodes != 1 else ''}")
     for replica in state.replicas:
-        click.echo(f"replica   {replica.id}  {replica.state.lower():10} on {replica.node[:12]}")
+        echo(f"replica   {replica.id}  {replica.state.lower():10} on {replica.node[:12]}")
     if state.endpoint is not None:
-        click.echo(f"url       {state.endpoint.base_url}/v1")
+        echo(f"url       {state.endpoint.base_url}/v1")
         for model in state.endpoint.models:
-            click.echo(f"model     {model.name}")
+            echo(f"model     {model.name}")
     if state.message:
-        click.echo(state.message, err=True)
+        echo(state.message, err=True)

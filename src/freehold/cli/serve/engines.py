@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from freehold.cli.options import hanging, json_option, print_json
+from freehold.cli.output import echo
 from freehold.types.units import gib
 
 
@@ -37,7 +38,7 @@ def list_command(as_json: bool) -> None:
         print_json(lines)
         return
     for line in lines:
-        click.echo(hanging(line.note, f"{line.name:10} {'yes' if line.available else 'no':4} "))
+        echo(hanging(line.note, f"{line.name:10} {'yes' if line.available else 'no':4} "))
 
 
 @command.command("install")
@@ -70,9 +71,9 @@ def install_command(engine: str, is_native: bool, force: bool, as_json: bool) ->
         if as_json:
             print_json(installed)
             return
-        click.echo(f"{installed.flavour} {installed.version}  torch {installed.torch}  on {installed.device}")
-        click.echo(f"  python  {installed.python}")
-        click.echo(f"  size    {gib(installed.bytes, 1)}")
+        echo(f"{installed.flavour} {installed.version}  torch {installed.torch}  on {installed.device}")
+        echo(f"  python  {installed.python}")
+        echo(f"  size    {gib(installed.bytes, 1)}")
         return
     if not is_native:
         raise click.UsageError("llamacpp is prebuilt already; --native builds it for this very CPU")
@@ -83,11 +84,11 @@ def install_command(engine: str, is_native: bool, force: bool, as_json: bool) ->
         return
     for name, speed in (("built", built.speed), ("prebuilt", built.wheel_speed)):
         if speed is not None:
-            click.echo(
+            echo(
                 f"{name:9} {speed.prompt_tokens_per_second:8,.0f} prompt · "
                 f"{speed.completion_tokens_per_second:6,.0f} generated tokens/s"
             )
-    click.echo(f"used from now on: {'the build' if built.chosen else 'the prebuilt library'}")
+    echo(f"used from now on: {'the build' if built.chosen else 'the prebuilt library'}")
 
 
 @command.command("rm")
@@ -103,4 +104,4 @@ def rm_command(engine: str) -> None:
     from freehold.workflows.serve.engines import remove_vllm
 
     freed = remove_vllm(load(), engine)
-    click.echo(f"removed {engine}: {gib(freed, 1)} freed", err=True)
+    echo(f"removed {engine}: {gib(freed, 1)} freed", err=True)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.output import echo
 
 
 @click.command("load")
@@ -73,16 +74,16 @@ def command(
             progress=shown,
         )
     if html is not None:
-        click.echo(f"page    {load.write_page(report, html)}", err=True)
+        echo(f"page    {load.write_page(report, html)}", err=True)
     if as_json:
         print_json(report)
         return
-    click.echo(
+    echo(
         f"{'streams':>7} {'req/s':>8} {'prompt tok/s':>13} {'tok/s':>8} {'TTFT p50':>9} {'p95 ms':>8} "
         f"{'gap p50':>8} {'p95 ms':>8} {'total p50':>10} {'p95 ms':>8} {'errors':>7}"
     )
     for level in report.levels:
-        click.echo(
+        echo(
             f"{level.streams:7} {level.requests_per_second:8.2f} {level.prompt_tokens_per_second:13.0f} "
             f"{level.completion_tokens_per_second:8.1f} {level.ttft_ms.p50 or 0:9.0f} "
             f"{level.ttft_ms.p95 or 0:8.0f} {level.inter_token_ms.p50 or 0:8.1f} "
@@ -91,5 +92,5 @@ def command(
         )
     for level in report.levels:
         for kind, count in sorted(level.errors.items()):
-            click.echo(f"errors  {level.streams} streams: {count} × {kind}")
-    click.echo(f"knee    {report.knee_streams} streams give 90% of the best tokens/s")
+            echo(f"errors  {level.streams} streams: {count} × {kind}")
+    echo(f"knee    {report.knee_streams} streams give 90% of the best tokens/s")

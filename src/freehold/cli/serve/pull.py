@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from freehold.cli.options import json_option, print_json
+from freehold.cli.output import echo
 from freehold.types.units import gib, mib
 
 
@@ -35,9 +36,9 @@ def command(model: str, quantization: str | None, again: bool, as_json: bool) ->
     if as_json:
         print_json(weights)
         return
-    click.echo(f"{weights.model_id}  {weights.quantization}  {mib(weights.bytes, 1)}")
-    click.echo(f"  path    {weights.path}")
-    click.echo(f"  sha256  {weights.sha256}")
+    echo(f"{weights.model_id}  {weights.quantization}  {mib(weights.bytes, 1)}")
+    echo(f"  path    {weights.path}")
+    echo(f"  sha256  {weights.sha256}")
 
 
 @click.group("weights")
@@ -68,16 +69,16 @@ def list_command(as_json: bool) -> None:
         print_json(found)
         return
     if not found:
-        click.echo("no weights here yet; freehold pull MODEL gets some", err=True)
+        echo("no weights here yet; freehold pull MODEL gets some", err=True)
         return
     for stored in found:
         weights = stored.weights
         place = "" if stored.owned else "  (in place)"
         place += "  (converted)" if stored.converted_from else ""
         place += "  (pinned)" if stored.pinned else ""
-        click.echo(f"{weights.model_id:48} {weights.quantization:8} {mib(weights.bytes, 1):>14}{place}")
+        echo(f"{weights.model_id:48} {weights.quantization:8} {mib(weights.bytes, 1):>14}{place}")
     total = sum(stored.size for stored in found if stored.owned)
-    click.echo(f"{'in the store':48} {'':8} {mib(total, 1):>14}")
+    echo(f"{'in the store':48} {'':8} {mib(total, 1):>14}")
 
 
 @weights_group.command("show")
@@ -111,7 +112,7 @@ def show_command(model: str, quantization: str | None, as_json: bool) -> None:
     }
     for key, value in rows.items():
         if value:
-            click.echo(f"{key:8} {value}")
+            echo(f"{key:8} {value}")
 
 
 @weights_group.command("convert")
@@ -137,8 +138,8 @@ def convert_command(model: str, quantization: str | None, as_json: bool) -> None
     if as_json:
         print_json(weights)
         return
-    click.echo(f"{weights.model_id}  {weights.quantization}  {mib(weights.bytes, 1)}")
-    click.echo(f"  path    {weights.path}")
+    echo(f"{weights.model_id}  {weights.quantization}  {mib(weights.bytes, 1)}")
+    echo(f"  path    {weights.path}")
 
 
 @weights_group.command("prune")
@@ -160,10 +161,10 @@ def prune_command(to_gib: float | None, dry_run: bool, as_json: bool) -> None:
         print_json(found)
         return
     for name in found.removed:
-        click.echo(f"{'would remove' if dry_run else 'removed'}  {name}")
+        echo(f"{'would remove' if dry_run else 'removed'}  {name}")
     for name, why in found.kept.items():
-        click.echo(f"kept     {name}  ({why})")
-    click.echo(f"{gib(found.freed_bytes, 1)} freed, {gib(found.taken_bytes, 1)} left", err=True)
+        echo(f"kept     {name}  ({why})")
+    echo(f"{gib(found.freed_bytes, 1)} freed, {gib(found.taken_bytes, 1)} left", err=True)
 
 
 @weights_group.command("pin")
@@ -181,7 +182,7 @@ def pin_command(model: str, quantization: str | None, off: bool) -> None:
     from freehold.workflows.weights.prune import label, pin
 
     stored = pin(model, load(), quantization=quantization, pinned=not off)
-    click.echo(f"{label(stored)} is {'pinned' if stored.pinned else 'not pinned'}", err=True)
+    echo(f"{label(stored)} is {'pinned' if stored.pinned else 'not pinned'}", err=True)
 
 
 @weights_group.command("rm")
@@ -199,6 +200,6 @@ def rm_command(model: str, quantization: str | None) -> None:
 
     removed = remove_weights(model, load(), quantization=quantization)
     if removed.owned:
-        click.echo(f"removed {model}: {mib(removed.size, 1)} freed", err=True)
+        echo(f"removed {model}: {mib(removed.size, 1)} freed", err=True)
     else:
-        click.echo(f"forgot {model}; its files stay at {removed.weights.path}", err=True)
+        echo(f"forgot {model}; its files stay at {removed.weights.path}", err=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import allow_host_option, config_option, json_option, print_json
+from freehold.cli.output import echo
 from freehold.types.engine import ENGINE_KINDS
 
 if TYPE_CHECKING:
@@ -130,10 +131,10 @@ def tell(running: ServedAt, as_json: bool) -> None:
     if as_json:
         print_json({"url": running.url, "models": running.models, "logs": running.logs})
         return
-    click.echo(f"ready   {running.url}/v1")
+    echo(f"ready   {running.url}/v1")
     for name in running.models:
-        click.echo(f"model   {name}")
+        echo(f"model   {name}")
     for endpoint in running.remote:
         for served in endpoint.models:
-            click.echo(f"model   {served.name}   (passed on to {endpoint.name})")
-    click.echo(f"logs    {running.logs}   (Ctrl-C stops)", err=True)
+            echo(f"model   {served.name}   (passed on to {endpoint.name})")
+    echo(f"logs    {running.logs}   (Ctrl-C stops)", err=True)

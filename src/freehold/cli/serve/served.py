@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.output import echo
 from freehold.types.units import gib
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def list_command(port: int | None, config_path: Path | None, as_json: bool) -> N
     if as_json:
         print_json({"url": found.url, "models": models})
         return
-    click.echo(f"{found.url}/v1", err=True)
+    echo(f"{found.url}/v1", err=True)
     tell(models)
 
 
@@ -131,7 +132,7 @@ def _show(models: Sequence[ModelStatus], as_json: bool, said: str | None = None)
         print_json({"models": models})
         return
     if said is not None:
-        click.echo(said)
+        echo(said)
     tell(models)
 
 
@@ -144,8 +145,8 @@ def tell(models: Sequence[ModelStatus]) -> None:
         parts += [f"{one.restarts} restarts"] if one.restarts else []
         if one.state == "ready" and not one.pinned and one.idle_seconds is not None:
             parts.append(f"idle {one.idle_seconds:.0f} s")
-        click.echo(f"{one.state:10} {one.model}" + (f"   {', '.join(parts)}" if parts else ""))
+        echo(f"{one.state:10} {one.model}" + (f"   {', '.join(parts)}" if parts else ""))
         for adapter in one.adapters:
-            click.echo(f"{'':10} {adapter}")
+            echo(f"{'':10} {adapter}")
         if one.trouble:
-            click.echo(f"{'':10} last trouble: {one.trouble}")
+            echo(f"{'':10} last trouble: {one.trouble}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.output import echo
 
 if TYPE_CHECKING:
     from freehold.engines.llamacpp.tuning import TuningResult
@@ -94,7 +95,7 @@ def command(
 
 def tell(found: TuningResult) -> None:
     """The table of what was measured, and what is used from now on."""
-    click.echo(
+    echo(
         f"{'':2}{'step':15} {'way':42} {'prompt':>8} {'written':>8} {'s/request':>10} {'req/s':>7} {'same':>6}"
     )
     step, before = "", None
@@ -105,7 +106,7 @@ def tell(found: TuningResult) -> None:
                 says = "before all steps" if trial.step == "all steps" else "as before"
             step, before = trial.step, trial.settings
         speed = trial.speed
-        click.echo(
+        echo(
             f"{'✓' if trial.taken else '':2}{trial.step:15} "
             f"{says[:42]:42} "
             f"{f'{speed.prompt_tokens_per_second:,.0f}' if speed else '':>8} "
@@ -114,10 +115,10 @@ def tell(found: TuningResult) -> None:
             f"{f'{trial.requests_per_second:.2f}' if trial.requests_per_second else '':>7} "
             f"{f'{trial.agreement:.0%}' if trial.agreement is not None else '':>6}"
         )
-    click.echo(f"\nused from now on: {found.settings.describe()}")
-    click.echo(f"one request is {found.speedup:.2f} times as fast as before (both measured by turns)")
+    echo(f"\nused from now on: {found.settings.describe()}")
+    echo(f"one request is {found.speedup:.2f} times as fast as before (both measured by turns)")
     if found.load_average is not None and found.load_average > found.cores:
-        click.echo(
+        echo(
             f"the machine was busy (load {found.load_average:.1f} on {found.cores} cores): "
             "ratios hold, speeds are lower bounds",
             err=True,

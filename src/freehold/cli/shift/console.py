@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from freehold.cli.options import allow_host_option, config_option
+from freehold.cli.output import echo
 
 
 @click.command("console")
@@ -45,8 +46,8 @@ def command(
 
     def ready(url: str) -> None:
         address = f"{url}/?token={token}"
-        click.echo(address)
-        click.echo("Ctrl-C ends the console. Traffic goes on without it.", err=True)
+        echo(address)
+        echo("Ctrl-C ends the console. Traffic goes on without it.", err=True)
         if open_browser:
             click.launch(address)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from freehold.cli.options import caller, config_option, json_option, now, print_json
+from freehold.cli.output import echo
 
 if TYPE_CHECKING:
     from freehold.types.route import Limits, Role
@@ -89,10 +90,10 @@ def add(
     if as_json:
         print_json(made)
         return
-    click.echo(made.secret)
-    click.echo("keep it now: only its hash is stored", err=True)
+    echo(made.secret)
+    echo("keep it now: only its hash is stored", err=True)
     if first:
-        click.echo("from now on the gateway asks everybody for a key", err=True)
+        echo("from now on the gateway asks everybody for a key", err=True)
 
 
 @command.command("limit")
@@ -116,7 +117,7 @@ def limit(name: str, limits: tuple[str, ...], config_path: Path | None, as_json:
     if as_json:
         print_json(changed.limits)
     else:
-        click.echo(f"{name}: {_limits(changed.limits)}")
+        echo(f"{name}: {_limits(changed.limits)}")
 
 
 @command.command("list")
@@ -138,12 +139,12 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
         print_json(lines)
         return
     if not lines and required:
-        click.echo("no keys, and keys are required: the gateway refuses every request", err=True)
+        echo("no keys, and keys are required: the gateway refuses every request", err=True)
         return
     if not lines:
-        click.echo("no keys: everybody who reaches the gateway may ask", err=True)
+        echo("no keys: everybody who reaches the gateway may ask", err=True)
         return
-    click.echo(f"{'key':<16} {'made (UTC)':<17} {'today':>12} {'this month':>12}  limits")
+    echo(f"{'key':<16} {'made (UTC)':<17} {'today':>12} {'this month':>12}  limits")
     for line in lines:
         made = "–" if line.made_at is None else f"{line.made_at:%Y-%m-%d %H:%M}"
         notes = [_limits(line.limits)]
@@ -157,7 +158,7 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
         today, month = f"{line.spent_day_usd:.4f} USD", f"{line.spent_month_usd:.4f} USD"
         if not line.limits.caps_spending and not line.spent_month_usd:
             today = month = "not counted"  # without a cap it is not, and zero would be wrong
-        click.echo(f"{line.name:<16} {made:<17} {today:>12} {month:>12}  {', '.join(notes)}")
+        echo(f"{line.name:<16} {made:<17} {today:>12} {month:>12}  {', '.join(notes)}")
 
 
 @command.command("revoke")
@@ -178,11 +179,11 @@ def revoke(name: str | None, forget_all: bool, config_path: Path | None) -> None
     with _store(config_path) as (store, project):
         if name is None:
             count = keys.forget_all(store, project.keys_file, who=caller(), at=now())
-            click.echo(f"forgot {count} keys: everybody who reaches the gateway may ask", err=True)
+            echo(f"forgot {count} keys: everybody who reaches the gateway may ask", err=True)
             return
         keys.revoke(store, name, at=now(), who=caller())
         left = [line for line in keys.listed(store, at=now()) if line.revoked_at is None]
-    click.echo(
+    echo(
         f"revoked {name}" + ("" if left else "; no key is left, the gateway refuses every request"), err=True
     )
 
@@ -214,11 +215,11 @@ def accept(yes: bool, config_path: Path | None, as_json: bool) -> None:
         print_json(accepted)
         return
     which = "the same store" if accepted.same_store else "another store"
-    click.echo(
+    echo(
         f"accepted {which}: {accepted.keys_in_force} keys in force, {accepted.keys_revoked} revoked", err=True
     )
     if not accepted.keys_in_force:
-        click.echo("keys stay required, so the gateway refuses every request: freehold keys add", err=True)
+        echo("keys stay required, so the gateway refuses every request: freehold keys add", err=True)
 
 
 def _scopes(line: KeyLine) -> tuple[tuple[str, tuple[str, ...]], ...]:

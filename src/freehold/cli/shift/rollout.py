@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from freehold.cli.options import caller, config_option, json_option, now, print_json
+from freehold.cli.output import echo
 
 if TYPE_CHECKING:
     from freehold.types.serving.rollout import Rollout
@@ -186,7 +187,7 @@ def rollback(why: str, route_name: str | None, config_path: Path | None, as_json
     if as_json:
         print_json(route)
     else:
-        click.echo(f"route {name}: {route.state} ({why or 'asked for'})")
+        echo(f"route {name}: {route.state} ({why or 'asked for'})")
 
 
 @command.command("rehearse")
@@ -230,10 +231,10 @@ def rehearse(drop: float, fault: Fault, most_requests: int, config_path: Path | 
     if as_json:
         print_json(made)
     elif made.rolled_back:
-        click.echo(f"rolled back after {made.requests} requests, {made.seconds:.1f} s: {made.why}")
-        click.echo(f"requests the candidate got later than a second after that: {made.late_requests}")
+        echo(f"rolled back after {made.requests} requests, {made.seconds:.1f} s: {made.why}")
+        echo(f"requests the candidate got later than a second after that: {made.late_requests}")
     else:
-        click.echo(f"not rolled back within {made.requests} requests")
+        echo(f"not rolled back within {made.requests} requests")
     sys.exit(0 if made.passed else 3)
 
 
@@ -313,12 +314,12 @@ def simulate(  # click passes each option
 
 
 def _tell_simulation(made: Simulation) -> None:
-    click.echo(
+    echo(
         f"{made.log_users:,} users with {made.log_requests:,} requests in the log ({made.error_rate:.2%} failed), "
         f"{made.users:,} played, {made.runs:,} runs, seed {made.seed}; margin {made.margin}, "
         f"{made.shadow_share:.0%} mirrored, canary at {made.canary_share:.0%}"
     )
-    click.echo(
+    echo(
         f"{'test':<9}{'assumed':<34}{'acts':>7}{'95 %':>16}{'users: half':>13}{'90 %':>8}{'requests':>10}{'hours':>8}"
     )
     for row in made.rows:
@@ -327,11 +328,11 @@ def _tell_simulation(made: Simulation) -> None:
             "–" if value is None else f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
             for value in (row.users_median, row.users_90, row.requests_median, row.hours_median)
         ]
-        click.echo(
+        echo(
             f"{row.what:<9}{row.assumed:<34}{row.acted:>7.1%}{between:>16}{cells[0]:>13}{cells[1]:>8}{cells[2]:>10}"
             f"{cells[3]:>8}" + ("" if row.harmful else "  (would be a false alarm)")
         )
-    click.echo(
+    echo(
         f"nothing wrong: any test acts in {made.false_alarms:.1%} of runs (at most {made.false_alarms_high:.1%} "
         f"by these runs; 5 % is promised)"
     )
@@ -348,7 +349,7 @@ def _tell(rollout: Rollout, as_json: bool) -> None:
     if as_json:
         print_json(rollout)
     else:
-        click.echo(f"route {rollout.route}: {_place(rollout)}")
+        echo(f"route {rollout.route}: {_place(rollout)}")
 
 
 def _place(rollout: Rollout) -> str:
@@ -362,14 +363,14 @@ def _show(seen: Status, as_json: bool) -> None:
         print_json(seen)
         return
     _tell(seen.rollout, as_json=False)
-    click.echo(f"{'test':<10}{'users':>8}{'estimate':>10}{'e-value':>12}{'acts at':>9}")
+    echo(f"{'test':<10}{'users':>8}{'estimate':>10}{'e-value':>12}{'acts at':>9}")
     for state in seen.look.metrics:
         estimate = "–" if state.estimate is None else f"{state.estimate:+.4f}"
         flag = "  ROLL BACK" if state.rollback else ""
-        click.echo(
+        echo(
             f"{state.metric:<10}{state.units:>8,}{estimate:>10}{state.e_value:>12.4g}{state.acts_at:>9.0f}{flag}"
         )
     for line in seen.missing:
-        click.echo(f"not yet: {line}")
+        echo(f"not yet: {line}")
     if not seen.missing and seen.rollout.state not in ("promoted", "rolled_back"):
-        click.echo("the next step is allowed")
+        echo("the next step is allowed")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from freehold.cli.options import caller, config_option, json_option, now, print_json
+from freehold.cli.output import echo
 
 if TYPE_CHECKING:
     from freehold.types.route import Route
@@ -47,7 +48,7 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
         print_json(lines)
         return
     if not lines:
-        click.echo("no routes: models are reached by their own names", err=True)
+        echo("no routes: models are reached by their own names", err=True)
     _table([_row(line) for line in lines])
 
 
@@ -163,7 +164,7 @@ def remove(name: str, why: str, force: bool, config_path: Path | None) -> None:
 
     with _store(config_path) as (store, _):
         routes.remove(store, name, who=caller(), at=now(), why=why, force=force)
-    click.echo(f"removed the route {name}", err=True)
+    echo(f"removed the route {name}", err=True)
 
 
 @command.command("history")
@@ -262,7 +263,7 @@ def _table(rows: list[tuple[str, ...]], *, header: bool = True) -> None:
         rows = [("route", "asked for", "state", "incumbent", "candidate", "changed (UTC)"), *rows]
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))] if rows else []
     for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _describe(route: Route) -> None:
@@ -290,4 +291,4 @@ def _describe(route: Route) -> None:
             lines.append((title, ", ".join(f"{name} {str(value).lower()}" for name, value in values.items())))
     lines.append(("revision", str(route.revision)))
     for title, text in lines:
-        click.echo(f"{title:<10} {text}")
+        echo(f"{title:<10} {text}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from freehold.cli.options import config_option, hanging, json_option, now, print_json, stated
+from freehold.cli.output import echo
 
 if TYPE_CHECKING:
     from freehold.store import Store
@@ -104,7 +105,7 @@ def _keep_watching(
     from freehold.errors import FreeholdError
     from freehold.workflows.watch import watch
 
-    click.echo(f"watching the route {name} every {config.every_hours:g} hours (Ctrl-C stops)", err=True)
+    echo(f"watching the route {name} every {config.every_hours:g} hours (Ctrl-C stops)", err=True)
     retry_at = now()
     while True:
         due = max(watch.next_due(store, name, config, at=now()), retry_at)
@@ -115,9 +116,9 @@ def _keep_watching(
             _check(project, store, name, config, url, as_json)
         except FreeholdError as error:
             # It goes on: what could not be checked now may be checked later, and the hooks are told.
-            click.echo(f"{now():%Y-%m-%d %H:%M} not checked: {error.message}", err=True)
+            echo(f"{now():%Y-%m-%d %H:%M} not checked: {error.message}", err=True)
             for trouble in watch.failed(project, name, error, at=now()):
-                click.echo(trouble, err=True)
+                echo(trouble, err=True)
             retry_at = now() + timedelta(hours=min(1.0, config.every_hours))
 
 
@@ -129,13 +130,13 @@ def _check(
 
     def planned(plan: CheckPlan) -> None:
         if plan.against == "live":
-            click.echo(
+            echo(
                 f"asking the incumbent {len(plan.samples)} requests: about {plan.estimated_usd:.4f} USD at most, "
                 f"budget {config.budget_usd} USD",
                 err=True,
             )
         else:
-            click.echo(f"asking the candidate {len(plan.samples)} frozen requests: free", err=True)
+            echo(f"asking the candidate {len(plan.samples)} frozen requests: free", err=True)
 
     with progress() as shown:
         made = watch.check(
@@ -150,42 +151,40 @@ def _check(
 
 def _tell(made: Check) -> None:
     if made.difference is None:
-        click.echo("quality    not checked: no pairs")
+        echo("quality    not checked: no pairs")
     else:
         flag = "  ALARM" if made.alarm else ""
-        click.echo(
+        echo(
             f"quality    {made.pairs} pairs against the incumbent ({made.against}): difference "
             f"{made.difference:+.3f}, statistic {made.statistic:.3g} of 200{flag}"
         )
     if made.unscored:
-        click.echo(f"           {made.unscored} could not be scored")
+        echo(f"           {made.unscored} could not be scored")
     if made.spent_usd is not None:
-        click.echo(f"spent      {made.spent_usd:.4f} USD")
+        echo(f"spent      {made.spent_usd:.4f} USD")
     drop = "no drop at all" if made.smallest_drop is None else f"a drop of {made.smallest_drop:.3f} or more"
-    click.echo(f"power      such checks find {drop} within 8 periods (80 %)")
+    echo(f"power      such checks find {drop} within 8 periods (80 %)")
     for one in made.drift:
         flag = "  ALARM" if one.alarm else ""
-        click.echo(
+        echo(
             f"{one.side:<10} {one.name}: {one.share:.1%} of {one.users} users, {one.baseline:.1%} at promotion{flag}"
         )
     for note in made.notes:
-        click.echo(hanging(note, "note       "))
+        echo(hanging(note, "note       "))
     if made.action != "none":
-        click.echo(f"traffic    {made.action}")
+        echo(f"traffic    {made.action}")
 
 
 def _table(checks: list[Check]) -> None:
     if not checks:
-        click.echo("no checks yet: freehold watch --once makes one", err=True)
+        echo("no checks yet: freehold watch --once makes one", err=True)
         return
-    click.echo(
-        f"{'when (UTC)':<17}{'against':>9}{'pairs':>7}{'difference':>12}{'statistic':>11}{'USD':>9}  found"
-    )
+    echo(f"{'when (UTC)':<17}{'against':>9}{'pairs':>7}{'difference':>12}{'statistic':>11}{'USD':>9}  found")
     for one in checks:
         difference = "–" if one.difference is None else f"{one.difference:+.3f}"
         spent = "–" if one.spent_usd is None else f"{one.spent_usd:.4f}"
         found = [*(["quality"] if one.alarm else []), *(drift.name for drift in one.drift if drift.alarm)]
-        click.echo(
+        echo(
             f"{one.at:%Y-%m-%d %H:%M} {one.against:>9}{one.pairs:>7}{difference:>12}{one.statistic:>11.3g}"
             f"{spent:>9}  {', '.join(found) or '–'}"
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from freehold.cli.options import config_option, hanging, json_option, print_json
+from freehold.cli.output import echo
 from freehold.types.training import TrainingResult
 from freehold.types.units import gib, mib
 
@@ -41,9 +42,9 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
         print_json(adapters)
         return
     if not adapters:
-        click.echo("no adapters yet; freehold train makes one", err=True)
+        echo("no adapters yet; freehold train makes one", err=True)
     for adapter in adapters:
-        click.echo(
+        echo(
             f"{adapter.id[:12]}  {adapter.name}  {adapter.config.method}  {adapter.base_model}  "
             f"loss {adapter.final_loss:.4f}  {adapter.steps:,} steps"
         )
@@ -91,9 +92,9 @@ def diff(first: str, second: str, config_path: Path | None, as_json: bool) -> No
         print_json(found)
         return
     if not found.fields:
-        click.echo("the two were made alike")
+        echo("the two were made alike")
     for name, (one, two) in found.fields.items():
-        click.echo(f"{name}: {one} → {two}")
+        echo(f"{name}: {one} → {two}")
 
 
 @command.command("export")
@@ -172,10 +173,10 @@ def export(  # click passes each option
     if as_json:
         print_json(made)
         return
-    click.echo(f"{made.path}  ({mib(made.bytes, 1)}, {len(made.files)} files and a card)")
-    click.echo(f"  {made.usage}")
+    echo(f"{made.path}  ({mib(made.bytes, 1)}, {len(made.files)} files and a card)")
+    echo(f"  {made.usage}")
     for note in made.notes:
-        click.echo(hanging(note, "note: "), err=True)
+        echo(hanging(note, "note: "), err=True)
 
 
 @command.command("rm")
@@ -195,28 +196,28 @@ def remove(adapter: str, yes: bool, config_path: Path | None) -> None:
     found = workflow.find_adapter(open_project(config_path), adapter)
     if not yes:
         click.confirm(f"remove {found.name} ({found.path})?", abort=True, err=True)
-    click.echo(f"freed {mib(workflow.remove(found), 1)}")
+    echo(f"freed {mib(workflow.remove(found), 1)}")
 
 
 def print_adapter(adapter: TrainingResult) -> None:
     """An adapter for people."""
-    click.echo(f"{adapter.name} {adapter.id}")
-    click.echo(f"  base       {adapter.base_model} ({adapter.base_sha256[:12]})")
-    click.echo(f"  dataset    {adapter.dataset_id[:12]}")
+    echo(f"{adapter.name} {adapter.id}")
+    echo(f"  base       {adapter.base_model} ({adapter.base_sha256[:12]})")
+    echo(f"  dataset    {adapter.dataset_id[:12]}")
     config = adapter.config
-    click.echo(
+    echo(
         f"  method     {config.method}, r={config.r}, alpha={config.lora_alpha}, rate {config.learning_rate:g}, "
         f"{config.epochs:g} epochs of batches of {config.batch_size}, seed {adapter.seed}"
     )
     speed = adapter.train_tokens / adapter.train_seconds if adapter.train_seconds else 0.0
-    click.echo(
+    echo(
         f"  trained    {adapter.steps:,} steps, {adapter.train_tokens:,} tokens in "
         f"{adapter.train_seconds:,.0f} s ({speed:,.0f} tokens/s)"
     )
-    click.echo(f"  loss       {sparkline([loss for _, loss in adapter.curve])} {adapter.final_loss:.4f}")
+    echo(f"  loss       {sparkline([loss for _, loss in adapter.curve])} {adapter.final_loss:.4f}")
     if adapter.peak_memory_bytes is not None:
-        click.echo(f"  memory     {gib(adapter.peak_memory_bytes, 2)} at the peak")
-    click.echo(f"  {adapter.path}")
+        echo(f"  memory     {gib(adapter.peak_memory_bytes, 2)} at the peak")
+    echo(f"  {adapter.path}")
 
 
 def sparkline(values: list[float], width: int = 40) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from freehold.cli.options import config_option, json_option, print_json, stated
+from freehold.cli.output import console, echo
 from freehold.cli.train.adapters import print_adapter
 from freehold.types.training import Search
 
@@ -110,7 +111,6 @@ def command(  # click passes each option
 
 def print_search(search: Search) -> None:
     """All trials of a search as a table, the best marked."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2), header_style="dim")
@@ -130,6 +130,6 @@ def print_search(search: Search) -> None:
             f"{trial.steps:,}",
             f"{trial.seconds:,.0f}",
         )
-    Console(highlight=False).print(table)
+    console(highlight=False).print(table)
     if not search.complete:
-        click.echo("time ran out before all trials were made; the same command goes on", err=True)
+        echo("time ran out before all trials were made; the same command goes on", err=True)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import hanging, print_json
+from freehold.cli.output import console as make_console
+from freehold.cli.output import echo
 
 if TYPE_CHECKING:
     from freehold.types.config import FinetuneConfig
@@ -49,14 +51,12 @@ def tell(
 
 def show_preview(found: TrainingPreview) -> None:
     """Samples token by token: what is learned is green (without colour: in ⟦ ⟧), neighbours differ in shade."""
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console(highlight=False, soft_wrap=True)
     for sample in found.samples:
         _show_sample(console, sample)
     if not found.samples:
-        click.echo("no sample can be shown: none of the first can be trained on")
-    click.echo(f"{found.base_model}, template sha256 {found.template_sha256[:16]}…, method {found.method}")
+        echo("no sample can be shown: none of the first can be trained on")
+    echo(f"{found.base_model}, template sha256 {found.template_sha256[:16]}…, method {found.method}")
     _show_measured(found.train)
 
 
@@ -108,20 +108,20 @@ def _shortened(sample: PreviewSample) -> list[Piece | None]:
 
 def _show_measured(train: SplitMeasurement) -> None:
     looked = "" if train.looked_at == train.samples else f" ({train.looked_at:,} looked at)"
-    click.echo(f"  samples      {train.samples:,}{looked}, {train.usable:,} can be trained on")
+    echo(f"  samples      {train.samples:,}{looked}, {train.usable:,} can be trained on")
     for code, count in train.left_out.items():
         longest = f", the longest has {train.longest_over:,} tokens" if code == "over_long" else ""
         limit = f" (over max_tokens = {train.max_tokens:,}{longest})" if code == "over_long" else ""
-        click.echo(f"  left out     {count:,} {code}{limit}")
+        echo(f"  left out     {count:,} {code}{limit}")
     for one in train.first_left_out:
-        click.echo(click.style(f"               {one.sample_id[:8]}: {one.reason}", dim=True))
+        echo(click.style(f"               {one.sample_id[:8]}: {one.reason}", dim=True))
     if train.usable:
-        click.echo(
+        echo(
             f"  tokens       {train.median_tokens:,} median, {train.p95_tokens:,} at 95 %, "
             f"{train.longest_tokens:,} longest; the first {train.shared_tokens:,} are the same in all and "
             "computed once a batch"
         )
-        click.echo(f"  learned      {train.learned_tokens / train.tokens:.0%} of the tokens")
+        echo(f"  learned      {train.learned_tokens / train.tokens:.0%} of the tokens")
 
 
 def show_plan(plan: TrainingPlan) -> None:
@@ -129,15 +129,15 @@ def show_plan(plan: TrainingPlan) -> None:
     from freehold.cli.choose.fit import show
 
     config = plan.config
-    click.echo(f"plan for {plan.adapter_dir}")
+    echo(f"plan for {plan.adapter_dir}")
     if plan.done:
-        click.echo("  this very run is done already: freehold train returns its adapter")
+        echo("  this very run is done already: freehold train returns its adapter")
     elif plan.resumes:
-        click.echo("  a run of this job was interrupted: freehold train goes on from its checkpoint")
+        echo("  a run of this job was interrupted: freehold train goes on from its checkpoint")
     _show_measured(plan.train)
     rank = "" if config.method == "full" else f", rank {config.r}"
-    click.echo(f"  method       {config.method}{rank}, rate {config.learning_rate:g} ({config.lr_scheduler})")
-    click.echo(f"  steps        {plan.steps:,}: {config.epochs:g} passes, {config.batch_size} samples a step")
+    echo(f"  method       {config.method}{rank}, rate {config.learning_rate:g} ({config.lr_scheduler})")
+    echo(f"  steps        {plan.steps:,}: {config.epochs:g} passes, {config.batch_size} samples a step")
     parts = (
         "all at once"
         if plan.parts_per_step == 1
@@ -148,17 +148,17 @@ def show_plan(plan: TrainingPlan) -> None:
         True: "computed again, not kept",
         False: "kept",
     }[config.gradient_checkpointing]
-    click.echo(f"  a step       {parts} (pack_tokens = {config.pack_tokens:,}); activations {kept}")
-    click.echo(f"  tokens       {plan.train_tokens:,} in all")
+    echo(f"  a step       {parts} (pack_tokens = {config.pack_tokens:,}); activations {kept}")
+    echo(f"  tokens       {plan.train_tokens:,} in all")
     if plan.seconds_range is not None:
         short, long = map(_duration, plan.seconds_range)
         unit = long.partition(" ")[2]
         time = f"{short.removesuffix(' ' + unit)} to {long}"
     else:
         time = "not known" if plan.seconds is None else f"about {_duration(plan.seconds)}"
-    click.echo(f"  time         {time}: {plan.seconds_basis}")
+    echo(f"  time         {time}: {plan.seconds_basis}")
     for note in plan.notes:
-        click.echo(hanging(note, "  note         "))
+        echo(hanging(note, "  note         "))
     show(plan.fit)
 
 

@@ -56,7 +56,7 @@ def load(path: Path | None, kind: Literal["pairwise", "absolute"]) -> Rubric:
         rubric = msgspec.convert(tomllib.loads(text), Rubric)
     except OSError as error:
         raise ConfigError(f"{place}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, RecursionError, UnicodeDecodeError) as error:
         raise ConfigError(f"{place}: not valid TOML: {error}") from None
     except msgspec.ValidationError as error:
         raise ConfigError(f"{place}: {error}") from None

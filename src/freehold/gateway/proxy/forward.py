@@ -101,7 +101,9 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
     exchange.user = (
         header("x-freehold-user") or _text_or_none(peek.user) or _text_or_none(peek.safety_identifier)
     )
-    exchange.capturing = state.config.capture != "off" and header("x-freehold-capture") != "off"
+    exchange.capturing = state.config.capture != "off" and not (
+        state.config.capture_opt_out and header("x-freehold-capture") == "off"
+    )
     route = exchange.route = state.table.find(model, header, key.name if key is not None else None)
     if key is not None and (key.models or key.routes):
         check_scope(key, model, None if route is None else route.name)

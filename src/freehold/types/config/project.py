@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -144,7 +145,14 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: lists or tables are nested too deep to be read") from None
     config = strict.read(raw, ProjectConfig, path)
+    if re.search(r"[/\\\x00-\x1f\x7f]|^\.", config.app.name) or not config.app.name:
+        raise ConfigError(
+            f"{path}: app.name is {config.app.name!r}, which cannot be the name of a folder",
+            hint="adapters' folders are named by it: no slash, no dot at the beginning",
+        )
     if 0 < config.curate.near_duplicates < 0.3:
         raise ConfigError(
             f"{path}: curate.near_duplicates is {config.curate.near_duplicates}, expected 0 (off) or from 0.3 to 1"

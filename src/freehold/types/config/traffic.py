@@ -88,6 +88,8 @@ class CaptureConfig(Table, frozen=True, kw_only=True):
     mode: CaptureMode = "off"
     """`off`, `raw` (as they are), `patterns` (e-mail addresses, cards, phone numbers … replaced) or `pii` (a library
     looks for names as well)."""
+    opt_out: bool = False
+    """A client may leave a request out, by the header `x-freehold-capture: off`."""
     retention_days: RetentionDays | None = None
     """Older traces are forgotten. Left out: traces are kept for ever."""
     retention_mib: RetentionMib | None = None

@@ -157,7 +157,13 @@ def read_machine(path: Path) -> Machine:
         found = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), MachineFile)
     except FileNotFoundError:
         raise InputError("no such machine file", path=str(path)) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (
+        OSError,
+        UnicodeDecodeError,
+        tomllib.TOMLDecodeError,
+        RecursionError,
+        msgspec.ValidationError,
+    ) as error:
         raise InputError(f"not a machine file: {error}", path=str(path)) from None
     _plausible(path, "cores", found.cores, 1, 1 << 14)
     _plausible(path, "memory_gib", found.memory_gib, 0.05, 1 << 20)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from freehold.catalog import retirements
 from freehold.errors import InputError
 from freehold.types.planning.scan import ModelUse, Scan
 from freehold.types.progress import Progress, Silent
+from freehold.visible import one_line
 from freehold.workflows.incumbent.scanning.meaning import Meaning, meaning
 from freehold.workflows.incumbent.scanning.reading import (
     LANGUAGES,
@@ -99,10 +101,15 @@ def _files(root: Path, skipped: list[tuple[str, str]]) -> Iterator[Path]:
     """Plain files under a folder: reading a pipe would never end, and a link may lead anywhere."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607 (found by PATH on purpose)
+            [
+                *(_git(), *_NO_PROGRAMS),
+                *("-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"),
+            ],
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             check=True,
             timeout=60,
+            env=_git_environment(),
         )
     except (OSError, subprocess.SubprocessError):  # no git here, or no work tree
 
@@ -120,6 +127,33 @@ def _files(root: Path, skipped: list[tuple[str, str]]) -> Iterator[Path]:
     yield from (path for name in dict.fromkeys(names) if _is_plain(path := root / name))
 
 
+# A folder's own configuration names programs that git would run: none of them is needed to list files.
+_NO_PROGRAMS = (
+    "--no-pager",
+    *("-c", "core.fsmonitor=false"),
+    *("-c", f"core.hooksPath={os.devnull}"),
+    *("-c", "core.sshCommand=false"),
+    *("-c", "core.askPass=false"),
+    *("-c", "protocol.allow=never"),
+    *("-c", "submodule.recurse=false"),
+)
+
+
+def _git() -> str:
+    """The path of git, looked for in absolute folders only: the folder to scan may hold a program of that name."""
+    folders = [folder for folder in os.get_exec_path() if Path(folder).is_absolute()]
+    found = shutil.which("git", path=os.pathsep.join(folders))
+    if found is None:
+        raise FileNotFoundError("git")
+    return found
+
+
+def _git_environment() -> dict[str, str]:
+    """The environment without what points git elsewhere, and with no way to ask or fetch."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return {**kept, "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+
+
 def _is_plain(path: Path) -> bool:
     try:
         return stat.S_ISREG(path.lstat().st_mode)
@@ -128,9 +162,8 @@ def _is_plain(path: Path) -> bool:
 
 
 def _name(path: str) -> str:
-    """A path as it can be printed: bytes that are not UTF-8 and characters that control a terminal are replaced."""
-    text = os.fsencode(path).decode("utf-8", "replace")
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+    """A path as it can be printed: bytes that are not UTF-8 are replaced, what controls a terminal is made visible."""
+    return one_line(os.fsencode(path).decode("utf-8", "replace"))
 
 
 def _address(text: str) -> str:
@@ -147,7 +180,7 @@ def _finding(path: str, word: Word, use: Meaning, today: date) -> ModelUse:
         path=path,
         line=word.line,
         column=word.column,
-        text=_address(word.text.strip()) if use.kind == "endpoint" else word.text.strip(),
+        text=one_line(_address(word.text.strip()) if use.kind == "endpoint" else word.text.strip()),
         vendor=use.vendor,
         how=use.how,
         model=use.model,

@@ -77,7 +77,7 @@ def _load(path: Path) -> Any:
         if path.suffix == ".toml":
             return tomllib.loads(raw.decode())
         return msgspec.json.decode(raw)
-    except (tomllib.TOMLDecodeError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, RecursionError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"neither JSON nor TOML: {error}", path=str(path)) from None
 
 

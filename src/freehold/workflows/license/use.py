@@ -42,7 +42,7 @@ def read_use(path: Path) -> UseProfile:
         raw = path.read_bytes()
     try:
         data = msgspec.json.decode(raw) if path.suffix == ".json" else tomllib.loads(raw.decode())
-    except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, tomllib.TOMLDecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InputError(f"neither TOML nor JSON: {error}", path=str(path)) from None
     table: Any = data.get("use", data) if isinstance(data, dict) else None
     if not isinstance(table, dict):

@@ -18,6 +18,7 @@ from freehold.errors import EngineError, PortInUseError, UsageError
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.project import Project
+from freehold.workflows.serve.names import ENDPOINT_NAME
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ class Background(Record, frozen=True, kw_only=True):
     started: float
     url: str
     log: str
+    root: str = ""
+    """The folder of its project: a copy of the state folder elsewhere is not its owner."""
 
 
 def _file(project: Project) -> Path:
@@ -46,6 +49,8 @@ def running(project: Project) -> Background | None:
     try:
         gateway = msgspec.json.decode(_file(project).read_bytes(), type=Background)
     except (FileNotFoundError, msgspec.DecodeError):
+        return None
+    if gateway.root != str(project.root.resolve()):
         return None
     try:
         alive = abs(psutil.Process(gateway.pid).create_time() - gateway.started) < 1.0
@@ -97,7 +102,11 @@ def start(project: Project, *, progress: Progress, port: int | None = None) -> B
         progress.update(time.monotonic() - began, None, unit="s", note="starting the endpoint")
         time.sleep(0.2)
     background = Background(
-        pid=process.pid, started=psutil.Process(process.pid).create_time(), url=url, log=str(log_file)
+        pid=process.pid,
+        started=psutil.Process(process.pid).create_time(),
+        url=url,
+        log=str(log_file),
+        root=str(project.root.resolve()),
     )
     _file(project).write_bytes(msgspec.json.encode(background))
     return background
@@ -150,8 +159,13 @@ def _ready(host: str, port: int, *, over_tls: bool) -> bool:
         connection = http.client.HTTPSConnection(host, port, timeout=2, context=anyone)
     try:
         connection.request("GET", "/ready")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
+        told = msgspec.json.decode(connection.getresponse().read())
+        # An incumbent that cannot be asked now does not keep the model of this machine from serving. Where keys are asked
+        # for, endpoints are not told; the gateway is started when that model is loaded.
+        return bool(
+            "endpoints" not in told or told["endpoints"].get(ENDPOINT_NAME) or told["status"] == "ready"
+        )
+    except (OSError, msgspec.DecodeError, KeyError, TypeError, http.client.HTTPException):
         return False
     finally:
         connection.close()

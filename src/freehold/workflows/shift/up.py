@@ -183,6 +183,7 @@ def up(
         spool_folder=str((project.state / "spool").absolute()),
         keys_file=str(project.keys_file.absolute()),
         capture=capture or config.capture.mode,
+        capture_opt_out=config.capture.opt_out,
         capture_queue=project.settings.capture_queue,
         body_memory_bytes=round(project.settings.body_memory_mib * MIB),
         retention_days=config.capture.retention_days,

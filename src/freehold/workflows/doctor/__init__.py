@@ -1,0 +1,1 @@
+"""Is everything in order: the machine, the project, its store."""

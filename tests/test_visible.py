@@ -1,0 +1,50 @@
+"""What of strangers' words is shown, and what is made visible."""
+
+import pytest
+
+from freehold.visible import one_line, visible, without_password
+
+
+@pytest.mark.parametrize("text", ["plain", "Straße, 東京, naïve 📦", "two\nlines\tand a tab", "العربية"])
+def test_plain_words_stay(text):
+    assert visible(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b]52;c;cm0=\x07", "\\x1b]52;c;cm0=\\x07"),
+        ("\x1b[2J\x1b[1A", "\\x1b[2J\\x1b[1A"),
+        ("\x9b31m\x85", "\\x9b31m\\x85"),
+        ("a\rb\x08\x7f", "a\\x0db\\x08\\x7f"),
+        ("\u202eevil\u2069\u200f", "\\u202eevil\\u2069\\u200f"),
+        ("a\u200bb\ufeffc\u2028d", "a\\u200bb\\ufeffc\\u2028d"),
+        ("\U000e0041\ud800", "\\U000e0041\\ud800"),
+    ],
+)
+def test_what_steers_or_hides_is_made_visible(text, shown):
+    assert visible(text) == visible(text, styles=True) == shown
+    assert visible(shown) == shown and shown.isprintable()
+
+
+def test_styles_stay_where_they_are_wanted_and_concealed_text_does_not():
+    styled = "\x1b[31m\x1b[1mred\x1b[0m"
+    assert visible(styled, styles=True) == styled and "\x1b" not in visible(styled)
+    assert "\x1b" not in visible("\x1b[8mhidden\x1b[38;5;1m", styles=True)
+
+
+def test_a_line_of_its_own():
+    assert one_line("a\nb\tc") == "a\\nb\\tc"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://me:s3cr:et@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://host/db?user=me&password=s3cret", "postgresql://host/db?user=me&password=***"),
+        ("sqlite:///a/b.sqlite", "sqlite:///a/b.sqlite"),
+        ("postgresql://me@host/db", "postgresql://me@host/db"),
+    ],
+)
+def test_passwords_are_hidden(address, shown):
+    assert without_password(address) == shown
