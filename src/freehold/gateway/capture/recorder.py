@@ -187,8 +187,9 @@ class Recorder:
                         revision = self._poll(store, revision)
                     self._share_usage(store)
                 if stopping or now >= next_look:
-                    next_look = now + LEFTOVERS_EVERY_S
                     self._drain_leftovers(store)
+                    # Worker after worker without a pause, while there are any.
+                    next_look = now if self._dead is not None else now + LEFTOVERS_EVERY_S
                 self._write(store)
                 if stopping:
                     self._share_usage(store)
