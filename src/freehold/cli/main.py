@@ -258,8 +258,8 @@ def _tell_damage(color: bool | None) -> bool:
     more = f" and {count - len(named):,} more" if count > len(named) else ""
     rows = "1 damaged row" if count == 1 else f"{count:,} damaged rows"
     title = click.style("warning:", fg="yellow", bold=True)
-    click.echo(f"{title} {rows} left out: {', '.join(named)}{more}", err=True, color=color)
-    click.echo(f"{click.style('hint:', fg='cyan', bold=True)} {damage.CHECK_HINT}", err=True, color=color)
+    echo(f"{title} {rows} left out: {', '.join(named)}{more}", err=True, color=color)
+    echo(f"{click.style('hint:', fg='cyan', bold=True)} {damage.CHECK_HINT}", err=True, color=color)
     return True
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import caller, config_option, json_option, now, print_json
+from freehold.cli.output import echo
 from freehold.errors import UsageError
 
 if TYPE_CHECKING:
@@ -90,6 +91,6 @@ def _show(made: ForgetReceipt, done: str, *, err: bool) -> None:
     counts = {"traces": made.traces, **made.records}
     rows = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "no rows"
     kept = ", ".join(f"{count:,} {name}" for name, count in made.files.items()) or "none"
-    click.echo(f"{done}: {rows}; files: {kept}", err=err)
+    echo(f"{done}: {rows}; files: {kept}", err=err)
     for note in made.notes:
-        click.echo(f"  {note}", err=err)
+        echo(f"  {note}", err=err)

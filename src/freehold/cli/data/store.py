@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.options import config_option, json_option, now, print_json
+from freehold.cli.output import echo
 
 if TYPE_CHECKING:
     from freehold.store.care.check import StoreCheck
@@ -81,7 +82,7 @@ def seal(config_path: Path | None) -> None:
     with opened_store(open_project(config_path)) as (store, _), progress() as shown:
         shown.step("seal old rows")
         sealed = seal_old(store.database, lambda done: shown.update(done, None, unit="rows"))
-    click.echo(f"{sealed:,} rows got a checksum" if sealed else "every row has its checksum")
+    echo(f"{sealed:,} rows got a checksum" if sealed else "every row has its checksum")
 
 
 @command.command("backup")
@@ -108,7 +109,7 @@ def backup(file: Path | None, config_path: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(made)
     else:
-        click.echo(f"{made.file}: {made.size_bytes / (1 << 20):,.1f} MiB, {_counts(made.check.rows)}")
+        echo(f"{made.file}: {made.size_bytes / (1 << 20):,.1f} MiB, {_counts(made.check.rows)}")
         if not made.check.healthy:
             _describe(made.check)
     sys.exit(0 if made.check.healthy else EXIT_UNHEALTHY)
@@ -134,7 +135,7 @@ def restore(file: Path, yes: bool, config_path: Path | None, as_json: bool) -> N
     from freehold.workflows.project import open_project
 
     project = open_project(config_path)
-    click.echo(_loss(loss(project.store_url, file)), err=True)
+    echo(_loss(loss(project.store_url, file)), err=True)
     if not yes:
         click.confirm(f"put {file} in the store's place?", abort=True, err=True)
     with progress() as shown:
@@ -142,9 +143,9 @@ def restore(file: Path, yes: bool, config_path: Path | None, as_json: bool) -> N
     if as_json:
         print_json(made)
         return
-    click.echo(f"{file} is the store now")
+    echo(f"{file} is the store now")
     if made.replaced:
-        click.echo(f"the former store is kept: {made.replaced}")
+        echo(f"the former store is kept: {made.replaced}")
 
 
 @command.command("salvage")
@@ -173,14 +174,14 @@ def salvage(source: Path | None, file: Path | None, config_path: Path | None, as
         print_json(made)
     else:
         pages = f", {made.from_pages:,} of them from the file's pages alone" if made.from_pages else ""
-        click.echo(f"{made.file}: {_counts(made.rows)}{pages}")
+        echo(f"{made.file}: {_counts(made.rows)}{pages}")
         for line in made.broken:
-            click.echo(f"  not read to its end: {line}")
+            echo(f"  not read to its end: {line}")
         for row in made.damaged[:SHOWN]:
-            click.echo(f"  lost: {row.table} {row.key}: {row.reason}")
+            echo(f"  lost: {row.table} {row.key}: {row.reason}")
         if len(made.damaged) > SHOWN:
-            click.echo(f"  and {len(made.damaged) - SHOWN:,} more rows (--json lists them)")
-        click.echo(f"freehold store restore {made.file} puts it in the store's place", err=True)
+            echo(f"  and {len(made.damaged) - SHOWN:,} more rows (--json lists them)")
+        echo(f"freehold store restore {made.file} puts it in the store's place", err=True)
     sys.exit(EXIT_UNHEALTHY if made.damaged or made.broken else 0)
 
 
@@ -189,20 +190,20 @@ def _counts(rows: dict[str, int]) -> str:
 
 
 def _describe(found: StoreCheck) -> None:
-    click.echo(f"{found.store}: schema {found.schema or 'none'}, {_counts(found.rows)}")
+    echo(f"{found.store}: schema {found.schema or 'none'}, {_counts(found.rows)}")
     for line in found.problems:
-        click.echo(f"  problem: {line}")
+        echo(f"  problem: {line}")
     for row in found.damaged[:SHOWN]:
-        click.echo(f"  damaged: {row.table} {row.key}: {row.reason}")
+        echo(f"  damaged: {row.table} {row.key}: {row.reason}")
     if found.damaged_rows > SHOWN:
-        click.echo(f"  and {found.damaged_rows - SHOWN:,} more damaged rows (--json lists them)")
+        echo(f"  and {found.damaged_rows - SHOWN:,} more damaged rows (--json lists them)")
     for line in found.orphans:
-        click.echo(f"  left over: {line}")
+        echo(f"  left over: {line}")
     if found.unsealed:
-        click.echo(f"  {found.unsealed:,} rows are from before checksums: freehold store seal adds them")
-    click.echo("all is well" if found.healthy else "the store is damaged")
+        echo(f"  {found.unsealed:,} rows are from before checksums: freehold store seal adds them")
+    echo("all is well" if found.healthy else "the store is damaged")
     if not found.healthy:
-        click.echo(
+        echo(
             "hint: freehold store restore FILE puts a backup in its place; freehold store salvage keeps the rest",
             err=True,
         )

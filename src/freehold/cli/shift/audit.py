@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.output import echo
 
 DAY = "%Y-%m-%d"
 
@@ -69,9 +70,9 @@ def command(
                 print_json(found)
             else:
                 for fault in found.faults:
-                    click.echo(fault)
+                    echo(fault)
                 word = "whole" if not found.faults else "NOT WHOLE"
-                click.echo(f"{found.entries} entries, {word}; the last is {found.head}", err=True)
+                echo(f"{found.entries} entries, {word}; the last is {found.head}", err=True)
             raise SystemExit(1 if found.faults else 0)
         moment = None if since is None else since.replace(tzinfo=UTC)
         entries = audit.listed(store, who=who, action=action, subject=subject, since=moment)
@@ -80,11 +81,11 @@ def command(
         lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in shown)
         with files.writing(f"{export}: cannot be written"):
             files.write(export, lines, private=True)
-        click.echo(f"wrote {len(shown)} entries to {export}", err=True)
+        echo(f"wrote {len(shown)} entries to {export}", err=True)
     elif as_json:
         print_json(list(shown))
     else:
         for entry in shown:
             why = f"  ({entry.why})" if entry.why else ""
             line = f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.who}  {entry.action} {entry.subject}{why}  {entry.source}"
-            click.echo("".join(c if c.isprintable() else "?" for c in line))
+            echo(line)

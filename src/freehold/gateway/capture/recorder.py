@@ -168,7 +168,7 @@ class Recorder:
             share_usage=self._share_usage,
             write=self._write,
             learn_caps=self._learn_caps,
-            drain_leftovers=self._drain_leftovers,
+            drain_leftovers=self._drains_leftovers,
             apply_retention=self._retention.sweep,
             tell=lambda table: self._soon(self._broadcast_table, table),
             drop_excess=self._drop_excess,
@@ -192,6 +192,15 @@ class Recorder:
         now = datetime.now(UTC)
         known = spent(store.database, now.strftime("%Y-%m-%d"), now.strftime("%Y-%m"))
         self._ledger.publish(self._capped, known, at=now)
+
+    def _drains_leftovers(self, store: Store) -> bool:
+        self._drain_leftovers(store)
+        return self._dead is not None
+
+    def tell_what_stays(self) -> None:
+        """At the end: what the store did not take lies in the workers' files."""
+        if self._queue:
+            log.warning("%d traces stay in %s until the next start", len(self._queue), self._spools)
 
     def _soon(self, act: Callable[..., None], *arguments: Any) -> None:
         self._loop.call_soon_threadsafe(act, *arguments)
@@ -338,6 +347,7 @@ async def record(config: GatewayConfig, run_folder: Path) -> None:
         await asyncio.sleep(0.1)
     recorder.stop()
     await asyncio.to_thread(thread.join)
+    recorder.tell_what_stays()
 
 
 def _wait_for_eof() -> None:

@@ -40,8 +40,8 @@ class RecorderDuties(NamedTuple):
     write: Callable[[Store], None]
     learn_caps: Callable[[Store, bytes], None]
     """Keys and routes have changed, and with them who may spend how much: before the workers are told."""
-    drain_leftovers: Callable[[Store], None]
-    """Take over what workers that are gone have left."""
+    drain_leftovers: Callable[[Store], bool]
+    """Take over what workers that are gone have left; says whether there may be more."""
     apply_retention: Callable[[Store], None]
     tell: Callable[[bytes], None]
     """Routes and keys have changed."""
@@ -130,8 +130,9 @@ class Rounds:
             self._duties.share_usage(store)
         stopping = self._stopping.is_set()
         if stopping or now >= self._next_look_s:
-            self._next_look_s = now + LEFTOVERS_EVERY_S
-            self._duties.drain_leftovers(store)
+            # Worker after worker without a pause, while there are any.
+            more = self._duties.drain_leftovers(store)
+            self._next_look_s = now if more else now + LEFTOVERS_EVERY_S
         self._duties.write(store)
         if stopping:
             # Bills of the last answers, and the files of workers whose last messages were just written.

@@ -160,8 +160,8 @@ def _ready(host: str, port: int, *, over_tls: bool) -> bool:
     try:
         connection.request("GET", "/ready")
         told = msgspec.json.decode(connection.getresponse().read())
-        # An incumbent that cannot be asked now does not keep the model of this machine from serving. Where keys are asked
-        # for, endpoints are not told; the gateway is started when that model is loaded.
+        # An incumbent that cannot be asked now does not keep the model of this machine from serving. Where keys are
+        # asked for, endpoints are not told; the gateway is started when that model is loaded.
         return bool(
             "endpoints" not in told or told["endpoints"].get(ENDPOINT_NAME) or told["status"] == "ready"
         )
