@@ -74,7 +74,8 @@ def test_malformed_json_is_a_400_in_every_api(shared, upstream, path, body):
         "a\nb",
         'a"}{',
         "\u0000",
-        "m" * 1_000,
+        "m" * 100_000,
+        "m" * 300_000,
         "${jndi:x}",
     ],
 )
@@ -83,12 +84,6 @@ def test_model_names_are_names_and_nothing_else(upstream, named, model):
     assert status == 404 and json.loads(body)["error"]["code"] == "model_not_found" and len(body) < 1000
     assert post(named, {"model": model}, path="/api/show")[0] in (404, 413)
     assert get(named, "/metrics").decode().count("freehold_in_flight 0.0") == 1
-    assert not upstream.seen
-
-
-def test_a_model_name_without_end_is_refused(upstream, named):
-    status, _, body = post(named, {**QUESTION, "model": "m" * 100_000})
-    assert status == 400 and json.loads(body)["error"]["param"] == "model" and len(body) < 1000
     assert not upstream.seen
 
 

@@ -79,7 +79,7 @@ def test_names_that_were_said_work_and_the_log_tells_how(upstream, tmp_path):
 
 
 def test_with_keys_a_name_matters_only_where_no_key_is_asked_for_or_names_were_said(upstream, tmp_path):
-    keys = (ApiKey(name="a", hash=hash_of("k")),)
+    keys = (ApiKey(name="a", hash=hash_of("k")), ApiKey(name="b", hash=hash_of("look"), role="read"))
     for hosts, wanted in (((), 200), (("models.example.com",), 421)):
         folder = tmp_path / str(wanted)
         folder.mkdir()
@@ -88,4 +88,6 @@ def test_with_keys_a_name_matters_only_where_no_key_is_asked_for_or_names_were_s
             assert ask(running, "POST", POSTS[0], EVIL, **shown)[0] == wanted
             assert ask(running, "GET", "/v1/models", EVIL, **shown)[0] == wanted
             assert ask(running, "GET", "/metrics", EVIL)[0] == 421
-            assert ask(running, "GET", "/metrics", urllib.parse.urlsplit(running.base_url).netloc)[0] == 200
+            own = urllib.parse.urlsplit(running.base_url).netloc
+            assert ask(running, "GET", "/metrics", own)[0] == 401
+            assert ask(running, "GET", "/metrics", own, authorization="Bearer look")[0] == 200

@@ -181,6 +181,10 @@ audit = Table(
 )
 
 
+SEEDED = ("counters", "store_facts")
+"""Tables in which a new store has rows already: its identity, and counts of nothing."""
+
+
 def to_micros(at: datetime) -> int:
     """Microseconds since 1970; a time without a zone is taken as UTC."""
     if at.tzinfo is None:

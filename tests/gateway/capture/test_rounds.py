@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+import os
+import signal
 import threading
 import urllib.error
 
@@ -99,6 +101,8 @@ def test_a_recorder_that_is_not_alive_shows_in_ready_and_in_a_metric(upstream, t
         eventually(lambda: traces_of(one))
         (recorder,) = processes(one, "recorder")
         if stopped:
+            # Else the main process, which looks at it, would replace it before long.
+            os.kill(one.process.pid, signal.SIGSTOP)
             recorder.suspend()
             try:
                 eventually(lambda: metric(one, "freehold_recorder_alive") == 0, timeout_s=10)
@@ -108,6 +112,7 @@ def test_a_recorder_that_is_not_alive_shows_in_ready_and_in_a_metric(upstream, t
                     assert answer.code == 503 and b'"recorder":"silent"' in answer.read()
             finally:
                 recorder.resume()
+                os.kill(one.process.pid, signal.SIGCONT)
             eventually(lambda: metric(one, "freehold_recorder_alive") == 1)
         else:
             recorder.kill()

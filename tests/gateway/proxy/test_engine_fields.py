@@ -7,7 +7,7 @@ from tests.gateway.asking import QUESTION, post
 from tests.gateway.loopback import gateway
 
 from freehold.gateway.proxy.engine_fields import known_fields
-from freehold.types.endpoint import Endpoint, ServedModel
+from freehold.types.endpoint import ANY_SERVED, Endpoint, ServedModel
 from freehold.types.engine import ENGINE_KINDS
 from freehold.wire import openai
 from freehold.wire.errors import ApiError
@@ -99,7 +99,7 @@ def test_a_gateway_refuses_for_an_engine_and_passes_on_to_a_rented_endpoint(upst
             base_url=upstream.base_url,
             models=(ServedModel(name="own", upstream_name="own"),),
         ),
-        Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url),
+        Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url, models=ANY_SERVED),
     )
     with gateway(upstream, tmp_path, endpoints=endpoints) as running:
         body = {**QUESTION, "grammar": "root ::= x", "unknown": 1}

@@ -1,12 +1,14 @@
 """Spend caps of a real gateway, while all goes well and while it does not."""
 
 import concurrent.futures
+import contextlib
 import json
 import sqlite3
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import psutil
 import pytest
 from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes
@@ -35,7 +37,8 @@ def ask(running, body=BRIEF, **more):
 
 
 def capped(upstream, tmp_path, cap, **changes):
-    values = {"api_keys": (key(cap),), "prices": PRICES, "capture": "off", **changes}
+    keys = (key(cap), ApiKey(name="looks", hash=hash_of("looks"), role="read"))
+    values = {"api_keys": keys, "prices": PRICES, "capture": "off", **changes}
     return gateway(upstream, tmp_path, **values)
 
 
@@ -80,13 +83,15 @@ def test_what_was_spent_is_unknown_so_nothing_is_let_through(upstream, tmp_path,
                 outcomes.append(ask(running))
             except OSError:
                 time.sleep(0.05)
-        assert outcomes[-1] == (503, "spend_unknown")
+        # A recorder that is stopped is replaced before long, and what was spent is known again.
+        assert (503, "spend_unknown") in outcomes and outcomes[-1][0] in (429, 503)
         assert EACH * len(upstream.seen) < Decimal("0.10") + EACH
-        recorder.resume()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            recorder.resume()
         if fault == "store locked":
             holder.execute("ROLLBACK")
         holder.close()
-        assert metric(running, "freehold_refusals_total") > 0
+        assert metric(running, "freehold_refusals_total", key="looks") > 0
         eventually(lambda: ask(running)[1] != "spend_unknown")
         eventually(lambda: booked(tmp_path) >= EACH * len(upstream.seen))
 
@@ -104,7 +109,7 @@ def test_what_a_killed_worker_was_being_answered_counts_as_spent(upstream, tmp_p
                     worker.kill()
             assert asked.exception(timeout=10) is not None
         eventually(lambda: booked(tmp_path) > EACH)
-        assert metric(running, 'freehold_bills_total{outcome="orphaned"}') == 1
+        assert metric(running, 'freehold_bills_total{outcome="orphaned"}', key="looks") == 1
 
 
 def test_a_client_that_leaves_is_billed_what_was_reserved_and_an_error_nothing(upstream, tmp_path):
@@ -124,5 +129,5 @@ def test_an_absurd_report_does_not_shut_the_key(upstream, tmp_path):
     upstream.answer = lambda seen: plain({**ANSWER, "usage": usage})
     with capped(upstream, tmp_path, "100") as running:
         eventually(lambda: ask(running)[0] == 200)
-        eventually(lambda: metric(running, 'freehold_bills_total{outcome="implausible"}') == 1)
+        eventually(lambda: metric(running, 'freehold_bills_total{outcome="implausible"}', key="looks") == 1)
         assert booked(tmp_path) < 1 and ask(running)[0] == 200

@@ -3,6 +3,7 @@ import stat
 import threading
 
 import pytest
+from sqlalchemy import func, select
 from tests.store.care.test_check import change, fill
 from tests.store.examples import trace
 
@@ -11,7 +12,7 @@ from freehold.store import open_store
 from freehold.store.care.backup import backup, copy_all, copy_file, require_backup
 from freehold.store.care.check import check
 from freehold.store.database import Database
-from freehold.store.tables import traces
+from freehold.store.tables import metadata, store_facts, traces
 
 
 def test_a_backup_is_one_whole_private_file_that_reads_the_same(url, tmp_path):
@@ -87,6 +88,12 @@ def test_rows_go_from_one_database_to_another(url, tmp_path):
     connection.close()
     source, target = Database(url), Database(f"sqlite:///{tmp_path}/e.sqlite")
     with source.reading() as read, target.writing() as write:
-        assert copy_all(read, write, lambda done, total: None) == 46
+        rows = sum(
+            read.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in metadata.sorted_tables
+        )
+        assert copy_all(read, write, lambda done, total: None) == rows > 46
+        facts = select(store_facts).order_by(store_facts.c.name)
+        assert write.execute(facts).all() == read.execute(facts).all(), "it is the same store"
     source.close()
     target.close()

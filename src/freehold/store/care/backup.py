@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, delete, func, insert, select, text
 
 from freehold import files
 from freehold.errors import StoreError, UsageError
@@ -19,7 +19,7 @@ from freehold.store.care.check import StoreCheck, check
 from freehold.store.care.rows import pages
 from freehold.store.database import Database
 from freehold.store.faults import translated
-from freehold.store.tables import metadata
+from freehold.store.tables import SEEDED, metadata
 from freehold.types.record import Record
 
 Tell = Callable[[int, int | None], None]
@@ -108,6 +108,8 @@ def copy_all(source: Connection, target: Connection, tell: Tell) -> int:
     """Copy the rows of all tables into empty ones. Returns how many there were."""
     done = 0
     for table in metadata.sorted_tables:
+        if table.name in SEEDED:
+            target.execute(delete(table))
         for rows in pages(source, table):
             target.execute(insert(table), [dict(row._mapping) for row in rows])
             done += len(rows)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, Table, and_, select
+from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, Table, and_, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from freehold import files
@@ -23,8 +23,9 @@ from freehold.errors import StorageError, UsageError
 from freehold.store.care.check import Damaged
 from freehold.store.care.rows import BATCH, SEALED, key_of, pages
 from freehold.store.care.walk import Cell, PagesOfFile
+from freehold.store.counting import KEYS, ROUTES
 from freehold.store.database import Database
-from freehold.store.tables import metadata
+from freehold.store.tables import SEEDED, audit, metadata
 from freehold.types.record import Record
 
 Tell = Callable[[int, int | None], None]
@@ -106,6 +107,10 @@ class _Saver:
         self.damaged: dict[tuple[str, str], Damaged] = {}
         self.broken: list[str] = []
         self.from_pages = 0
+        with database.writing() as connection:
+            # Whose store it is, and what was counted, is the damaged store's to say.
+            for name in SEEDED:
+                connection.execute(delete(metadata.tables[name]))
 
     def table(self, source: Database, table: Table) -> None:
         """Take all rows of a table that can be read in the order of its key."""
@@ -156,6 +161,10 @@ class _Saver:
                 self._lose(table.name, kind.key(row), reason)
         kept = 0
         with self.database.writing() as connection:
+            if table.name == audit.name:
+                # It only grows, from number to number.
+                last = connection.execute(select(func.coalesce(func.max(audit.c.number), 0))).scalar_one()
+                whole = sorted((one for one in whole if one["number"] > last), key=lambda one: one["number"])
             for values in whole:
                 kept += connection.execute(insert(table).values(values).on_conflict_do_nothing()).rowcount
         self.rows[str(table.name)] += kept
@@ -175,7 +184,7 @@ class _Saver:
                 continue
             name, row = found
             batch.setdefault(name, []).append(row)
-            if len(batch[name]) >= BATCH:
+            if len(batch[name]) >= BATCH and name != audit.name:
                 self.from_pages += self._keep(metadata.tables[name], batch.pop(name))
         for name, rows in batch.items():
             self.from_pages += self._keep(metadata.tables[name], rows)
@@ -213,7 +222,7 @@ def _of_table(cell: Cell) -> tuple[str, Any] | None:
             if kind.problem(row) is None:
                 return table.name, row
         elif table.name != "spending" or _DAY.fullmatch(row.day):
-            if table.name == "counters" and row.name != "routes":
+            if table.name == "counters" and row.name not in (ROUTES, KEYS):
                 continue  # SQLite's own count of places has the same shape
             return table.name, row
     return None
@@ -247,8 +256,6 @@ def _fitted(table: Table, cell: Cell) -> SimpleNamespace | None:
 
 def _settle(database: Database) -> None:
     """The counter of route changes must not fall behind them, and the file must be whole without a log."""
-    from sqlalchemy import delete, func
-
     from freehold.store.tables import counters, route_history
 
     with database.writing() as connection:
