@@ -6,8 +6,7 @@
     ├── UsageError            what was asked for cannot be done as asked; change the request
     │   ├── ConfigError       freehold.toml: unknown key, wrong type, missing table
     │   ├── InputError        a file that was handed in: missing, unreadable, malformed (path, line)
-    │   ├── UnknownModelError a model id nothing here knows
-    │   └── BusyError         another command works at the same thing; wait for it
+    │   └── UnknownModelError a model id nothing here knows
     ├── MissingExtraError     an optional part is not installed; install the named extra
     ├── WeightsError          weights cannot be had or trusted
     │   └── HashMismatchError the bytes are not the ones that were promised
@@ -67,12 +66,6 @@ class InputError(UsageError):
 
 class UnknownModelError(UsageError):
     """A model id that is neither in the catalog nor readable from disk."""
-
-
-class BusyError(UsageError):
-    """Another command works at the same thing; the message names it."""
-
-    retryable = True
 
 
 class MissingExtraError(FreeholdError):

@@ -150,9 +150,6 @@ PARTS: dict[str, dict[str, Entry]] = {
         "machine": Entry(
             "freehold.cli.machine.machine:command", "What this machine is, and how each figure is known"
         ),
-        "doctor": Entry(
-            "freehold.cli.machine.doctor:command", "Is everything in order, and what to do if not"
-        ),
         "settings": Entry(
             "freehold.cli.machine.settings:command",
             "List the settings of this machine and where each comes from",

@@ -28,7 +28,6 @@ from freehold.workflows.journey.candidate import CandidateRunner, step_count
 from freehold.workflows.journey.methods import Bench, candidates
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project, now
-from freehold.workflows.project_lock import exclusive
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.tell.report import WrittenReport, write_report
 
@@ -60,7 +59,7 @@ class Migration(Record, frozen=True, kw_only=True):
 
 def prepare(project: Project, *, progress: Progress) -> Dataset:
     """Import and build the dataset, as `migrate` does first; `migrate` then finds both done."""
-    with exclusive(project), open_store(project.store_url) as store:
+    with open_store(project.store_url) as store:
         steps = Steps(store, progress, total=STEPS_BEFORE)
         _import(project, store, steps, progress)
         return _build(project, store, steps)
@@ -71,10 +70,9 @@ def migrate(
 ) -> Migration:
     """Run the journey for every candidate and write the report, which carries `notes` with its own.
 
-    Raises `BusyError` while another command works through the steps, and `FreeholdError`s of the rooms it joins; what
-    was finished before stays finished.
+    Raises `FreeholdError`s of the rooms it joins; what was finished before stays finished.
     """
-    with exclusive(project), open_store(project.store_url) as store:
+    with open_store(project.store_url) as store:
         known = candidates(project.config)
         total = STEPS_BEFORE + sum(map(step_count, known))
         steps = Steps(store, progress, total=total, fresh=fresh)

@@ -26,7 +26,6 @@ from freehold.types.units import gib
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.fit.training import SampleLengths, training_fit
 from freehold.workflows.project import Project
-from freehold.workflows.project_lock import exclusive
 from freehold.workflows.weights.pull import ensure_weights
 
 log = logging.getLogger(__name__)
@@ -169,18 +168,17 @@ def training_inputs(
 def train_project(
     project: Project, inputs: TrainingInputs, *, config: FinetuneConfig, progress: Progress
 ) -> TrainingResult:
-    """Train for a project and keep the record. Raises `BusyError` while another command works through its steps."""
-    with exclusive(project):
-        adapter = train(
-            config=config,
-            dataset=inputs.dataset,
-            base=inputs.base,
-            out_dir=project.state / "adapters",
-            name=inputs.name,
-            settings=project.settings,
-            progress=progress,
-            cluster=project.config.cluster,
-        )
+    """Train for a project and keep the record."""
+    adapter = train(
+        config=config,
+        dataset=inputs.dataset,
+        base=inputs.base,
+        out_dir=project.state / "adapters",
+        name=inputs.name,
+        settings=project.settings,
+        progress=progress,
+        cluster=project.config.cluster,
+    )
     with open_store(project.store_url) as store:
         store.put(adapter, made_from=adapter.made_from)
     return adapter

@@ -1,1 +1,0 @@
-"""Is everything in order: the machine, the project, its store."""
