@@ -23,3 +23,13 @@ def test_who_is_alive(store):
     alive = lambda owner, at: leases.alive(store.database, "gateway", owner, at=at, seconds=3)  # noqa: E731
     assert alive("a", NOON) == ["a"] and alive("b", later(1)) == ["a", "b"]
     assert alive("b", later(3.5)) == ["b"]
+
+
+def test_what_one_owner_holds_goes_to_one_other(store):
+    swap = lambda owner, former: leases.take_from(  # noqa: E731
+        store.database, "migration", owner, former, at=NOON, seconds=10
+    )
+    assert not swap("b", "a") and leases.held(store.database, "migration") is None
+    leases.take(store.database, "migration", "a", at=NOON, seconds=10)
+    assert swap("b", "a") and not swap("c", "a")
+    assert leases.held(store.database, "migration") == ("b", later(10))
