@@ -29,6 +29,17 @@ def test_it_is_found_again_and_stopped(tmp_path):
     assert background.running(project) is None
 
 
+def test_an_incumbent_without_its_key_does_not_keep_the_model_from_serving(tmp_path, monkeypatch):
+    monkeypatch.delenv("RENTED_KEY", raising=False)
+    (tmp_path / "freehold.toml").write_text(
+        '[app]\nname = "x"\n[serve]\nengine = "echo"\n[incumbent]\nmodel = "rented"\n'
+        'base_url = "http://127.0.0.1:9/v1"\napi_key_env = "RENTED_KEY"\n'
+    )
+    project = open_project(tmp_path / "freehold.toml")
+    assert background.start(project, progress=Silent()) == background.running(project)
+    background.stop(project)
+
+
 def test_a_copy_of_the_project_neither_stops_nor_replaces_the_originals(tmp_path):
     original = tmp_path / "original"
     original.mkdir()

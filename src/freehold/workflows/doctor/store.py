@@ -20,7 +20,7 @@ from freehold.store.schema import NEWEST
 from freehold.store.tables import from_micros
 from freehold.store.urls import parsed
 from freehold.types.record import Record
-from freehold.types.units import gib
+from freehold.types.units import GIB, gib, mib
 from freehold.workflows.doctor.finding import Finding, Site, fail, ok, warn
 
 LOCK_SECONDS, CHECK_SECONDS = 0.3, 0.7
@@ -208,7 +208,8 @@ def judge_store(facts: StoreFacts) -> Iterator[Finding]:
             f"{facts.where} has schema {facts.schema}, older than {NEWEST}",
             "copy it away first; the next command that opens it brings it forward",
         )
-    size = f"{facts.where}: {gib(facts.bytes, 2)}, schema {facts.schema}"
+    bytes_shown = gib(facts.bytes, 2) if facts.bytes >= GIB else mib(facts.bytes, 1)
+    size = f"{facts.where}: {bytes_shown}, schema {facts.schema}"
     if facts.is_file:
         size += ", pages sound" if facts.checked else ", too large to check here (freehold store check)"
     if facts.free_bytes is not None and facts.free_bytes < facts.bytes // 10:

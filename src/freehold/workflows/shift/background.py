@@ -18,7 +18,9 @@ from freehold import files
 from freehold.errors import EngineError, PortInUseError, UsageError
 from freehold.processes import RunningProcess, described, is_alive, standing
 from freehold.types.progress import Progress
+from freehold.types.record import Record
 from freehold.workflows.project import Project
+from freehold.workflows.serve.names import ENDPOINT_NAME
 
 log = logging.getLogger(__name__)
 
@@ -157,6 +159,13 @@ def _free_port(host: str, first: int) -> int:
     raise PortInUseError(host, first)
 
 
+class _Ready(Record, frozen=True, kw_only=True):
+    """What ``/ready`` answers."""
+
+    status: str
+    endpoints: dict[str, bool] = {}
+
+
 def _ready(host: str, port: int, *, over_tls: bool) -> bool:
     import http.client
     import ssl
@@ -169,8 +178,10 @@ def _ready(host: str, port: int, *, over_tls: bool) -> bool:
         connection = http.client.HTTPSConnection(host, port, timeout=2, context=anyone)
     try:
         connection.request("GET", "/ready")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
+        answer = msgspec.json.decode(connection.getresponse().read(), type=_Ready)
+        # An incumbent that cannot be asked now does not keep the model of this machine from serving.
+        return answer.status == "ready" or answer.endpoints.get(ENDPOINT_NAME, False)
+    except (OSError, msgspec.MsgspecError, http.client.HTTPException):
         return False
     finally:
         connection.close()
