@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from freehold.store.database import Database
 from freehold.store.tables import from_micros, leases, to_micros
@@ -16,7 +17,11 @@ def take(database: Database, name: str, owner: str, *, at: datetime, seconds: fl
     with database.writing() as connection:
         row = connection.execute(select(leases).where(leases.c.name == name)).one_or_none()
         if row is None:
-            connection.execute(insert(leases).values(name=name, owner=owner, until=until))
+            try:
+                with connection.begin_nested():
+                    connection.execute(insert(leases).values(name=name, owner=owner, until=until))
+            except IntegrityError:  # on PostgreSQL two may find it free; the other one was quicker
+                return False
             return True
         if row.owner != owner and row.until > to_micros(at):
             return False
