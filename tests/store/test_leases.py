@@ -1,4 +1,6 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 
 from freehold.store import leases
 
@@ -23,3 +25,25 @@ def test_who_is_alive(store):
     alive = lambda owner, at: leases.alive(store.database, "gateway", owner, at=at, seconds=3)  # noqa: E731
     assert alive("a", NOON) == ["a"] and alive("b", later(1)) == ["a", "b"]
     assert alive("b", later(3.5)) == ["b"]
+
+
+def test_what_one_owner_holds_goes_to_one_other(store):
+    swap = lambda owner, former: leases.take_from(  # noqa: E731
+        store.database, "migration", owner, former, at=NOON, seconds=10
+    )
+    assert not swap("b", "a") and leases.held(store.database, "migration") is None
+    leases.take(store.database, "migration", "a", at=NOON, seconds=10)
+    assert swap("b", "a") and not swap("c", "a")
+    assert leases.held(store.database, "migration") == ("b", later(10))
+
+
+def test_of_many_that_find_it_free_at_once_one_gets_it(store):
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(5):
+            start = Barrier(8)
+
+            def take(owner, name=f"lock {number}", start=start):
+                start.wait()
+                return leases.take(store.database, name, f"owner {owner}", at=NOON, seconds=10)
+
+            assert sum(pool.map(take, range(8))) == 1

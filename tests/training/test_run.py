@@ -1,9 +1,12 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 from tests.training.conftest import make_sample, task_samples, write_dataset
 from tests.training.jobs import CONFIG, make, weights_of
@@ -17,8 +20,6 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def _worker_pid(job):
-    import psutil
-
     return next(
         child.pid for child in psutil.Process().children(recursive=True) if job.run_dir in child.cmdline()
     )
@@ -39,6 +40,36 @@ def test_a_run_leaves_an_adapter_that_learned(tmp_path, tiny):
     assert adapter.dataset_id == job.dataset.id
     assert adapter.base_sha256 == tiny.sha256
     assert len(adapter.curve) == 120
+
+
+TRAIN = """
+import pathlib, sys
+import msgspec
+from freehold import training
+from freehold.training.job import Job
+for event in training.train(msgspec.json.decode(pathlib.Path(sys.argv[1]).read_bytes(), type=Job)):
+    print(event.kind, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_two_commands_do_not_train_the_same_and_a_killed_ones_worker_is_waited_for(tmp_path, tiny):
+    job = make(tmp_path, tiny, config=msgspec.structs.replace(CONFIG, epochs=200, checkpoint_steps=1000))
+    (tmp_path / "job.json").write_bytes(msgspec.json.encode(job))
+    command = [sys.executable, "-c", TRAIN, str(tmp_path / "job.json")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        assert next(line for line in first.stdout if line == "step\n")
+        with pytest.raises(TrainingError, match=f"is being trained by process {first.pid} on"):
+            next(training.train(job))
+        worker = _worker_pid(job)
+        first.kill()
+    events = training.train(job)
+    waits = next(events)
+    assert waits.kind == "warning" and "writes a checkpoint" in waits.message
+    begins = next(events)
+    assert not psutil.pid_exists(worker), "it began while the other worker still wrote"
+    assert "resumed at step" in begins.message
+    events.close()
 
 
 @pytest.mark.slow

@@ -150,6 +150,9 @@ PARTS: dict[str, dict[str, Entry]] = {
         "machine": Entry(
             "freehold.cli.machine.machine:command", "What this machine is, and how each figure is known"
         ),
+        "doctor": Entry(
+            "freehold.cli.machine.doctor:command", "What is wrong here, or soon will be, and the way out"
+        ),
         "settings": Entry(
             "freehold.cli.machine.settings:command",
             "List the settings of this machine and where each comes from",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from freehold.store.database import Database
-from freehold.store.tables import leases, to_micros
+from freehold.store.tables import from_micros, leases, to_micros
 
 
 def take(database: Database, name: str, owner: str, *, at: datetime, seconds: float) -> bool:
@@ -16,12 +17,30 @@ def take(database: Database, name: str, owner: str, *, at: datetime, seconds: fl
     with database.writing() as connection:
         row = connection.execute(select(leases).where(leases.c.name == name)).one_or_none()
         if row is None:
-            connection.execute(insert(leases).values(name=name, owner=owner, until=until))
+            try:
+                with connection.begin_nested():
+                    connection.execute(insert(leases).values(name=name, owner=owner, until=until))
+            except IntegrityError:  # on PostgreSQL two may find it free; the other one was quicker
+                return False
             return True
         if row.owner != owner and row.until > to_micros(at):
             return False
         connection.execute(update(leases).where(leases.c.name == name).values(owner=owner, until=until))
         return True
+
+
+def take_from(
+    database: Database, name: str, owner: str, former: str, *, at: datetime, seconds: float
+) -> bool:
+    """Hold what `former` holds, however long it still would; False when another owner was quicker."""
+    until = to_micros(at + timedelta(seconds=seconds))
+    with database.writing() as connection:
+        changed = connection.execute(
+            update(leases)
+            .where(leases.c.name == name, leases.c.owner == former)
+            .values(owner=owner, until=until)
+        )
+        return changed.rowcount > 0
 
 
 def give_back(database: Database, name: str, owner: str) -> None:
@@ -50,5 +69,12 @@ def alive(database: Database, kind: str, owner: str, *, at: datetime, seconds: f
 
 def holder(database: Database, name: str) -> str | None:
     """Who held `name` last; None when it was never held, or was given back."""
+    found = held(database, name)
+    return None if found is None else found[0]
+
+
+def held(database: Database, name: str) -> tuple[str, datetime] | None:
+    """Who held `name` last, and until when."""
     with database.reading() as connection:
-        return connection.execute(select(leases.c.owner).where(leases.c.name == name)).scalar()
+        row = connection.execute(select(leases).where(leases.c.name == name)).one_or_none()
+        return None if row is None else (row.owner, from_micros(row.until))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
 import os
 import signal
@@ -17,6 +19,7 @@ import msgspec
 from freehold import files
 from freehold.errors import InputError, TrainingError
 from freehold.hardware import cgroup
+from freehold.processes import RunningProcess, standing, this_process
 from freehold.training import job as jobs
 from freehold.training.output.artefacts import sha256_of
 from freehold.training.worker import STOPPED
@@ -27,6 +30,8 @@ log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 30.0
+_ORPHAN_SECONDS = 300.0
+"""How long a worker that lost its parent may take to its next step and its checkpoint."""
 
 # Turns of libgomp's waiting loop, a fraction of a millisecond.
 _BARRIER_SPINS = 20_000
@@ -69,11 +74,17 @@ def train(job: jobs.Job) -> Generator[TrainingEvent]:
     ran out, a new one goes on from the last checkpoint with half as many tokens at once, in the end with activations
     computed twice instead of kept. Closing the iterator
     stops the worker, which then writes a checkpoint. Raises `TrainingError` with the reason when the worker
-    does not finish.
+    does not finish, or where another process trains the same; a worker that outlived its parent is waited for.
     """
+    with _only_run(Path(job.run_dir)) as lock:
+        yield from lock.wait()
+        yield from _until_done(job, lock)
+
+
+def _until_done(job: jobs.Job, lock: _RunLock) -> Generator[TrainingEvent]:
     while True:
         kills_before = cgroup.oom_kills()
-        code, last_error = yield from _attempt(job)
+        code, last_error = yield from _attempt(job, lock)
         if code == 0:
             return
         oom_killed = code == -signal.SIGKILL and cgroup.oom_killed_since(kills_before)
@@ -102,7 +113,66 @@ def _with_less_memory(config: FinetuneConfig) -> FinetuneConfig | None:
     return None
 
 
-def _attempt(job: jobs.Job) -> Generator[TrainingEvent, None, tuple[int, str | None]]:
+class _RunLock:
+    """The lock of a run's folder: the parent holds it, and lets its worker inherit it.
+
+    So a worker whose parent was killed holds it until it has written its checkpoint and ended.
+    """
+
+    def __init__(self, file: IO[bytes], run: str) -> None:
+        self.file, self._run = file, run
+
+    def wait(self) -> Generator[TrainingEvent]:
+        """Take it. Raises `TrainingError` when its holder lives, or its worker does not end."""
+        began = time.monotonic()
+        while not self._take():
+            holder = self._holder()
+            if holder is not None and standing(holder) == "alive":
+                raise TrainingError(
+                    f"{self._run} is being trained by process {holder.pid} on {holder.host}",
+                    hint=f"wait for it, or stop it: kill {holder.pid}",
+                )
+            if time.monotonic() - began > _ORPHAN_SECONDS:
+                raise TrainingError(
+                    f"{self._run}: the trainer of a command that was killed still runs after "
+                    f"{_ORPHAN_SECONDS:.0f} s",
+                    hint="end it (freehold.training.worker with this run's folder in its arguments), then run again",
+                )
+            if time.monotonic() - began < _POLL_SECONDS:
+                yield TrainingEvent(
+                    kind="warning",
+                    message="an earlier command was killed; its trainer writes a checkpoint before this one begins",
+                )
+            time.sleep(_POLL_SECONDS)
+        self.file.truncate(0)
+        os.pwrite(self.file.fileno(), msgspec.json.encode(this_process()), 0)
+
+    def _take(self) -> bool:
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _holder(self) -> RunningProcess | None:
+        try:
+            return msgspec.json.decode(os.pread(self.file.fileno(), 4096, 0), type=RunningProcess)
+        except msgspec.MsgspecError:
+            return None
+
+
+@contextlib.contextmanager
+def _only_run(run_dir: Path) -> Iterator[_RunLock]:
+    with files.writing(f"cannot write to {run_dir}", hint="choose another folder, or free some space"):
+        run_dir.mkdir(parents=True, exist_ok=True)
+        path = run_dir / "lock"
+        path.touch(mode=0o600)
+        file = path.open("rb+", buffering=0)
+    with file:
+        yield _RunLock(file, run_dir.parent.name)
+
+
+def _attempt(job: jobs.Job, lock: _RunLock) -> Generator[TrainingEvent, None, tuple[int, str | None]]:
     """One worker from start to end; returns its exit code and its last error."""
     run_dir = Path(job.run_dir)
     with files.writing(f"cannot write to {run_dir}", hint="choose another folder, or free some space"):
@@ -120,6 +190,7 @@ def _attempt(job: jobs.Job) -> Generator[TrainingEvent, None, tuple[int, str | N
             stdout=sink,
             stderr=sink,
             env=_environment(job),
+            pass_fds=(lock.file.fileno(),),
             start_new_session=True,  # Ctrl-C reaches the parent, which then asks the worker to stop.
         )
         log.info("%s: worker started, pid %d, its log is %s", run_dir.name, worker.pid, run_dir / jobs.LOG)

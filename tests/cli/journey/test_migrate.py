@@ -1,3 +1,10 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 from tests.workflows.journey.test_migrate import project as rehearsed
 
@@ -30,6 +37,40 @@ def test_the_exit_code_is_the_verdicts_and_the_page_is_named(freehold, rehearsal
 def test_a_bad_candidate_ends_with_1_and_an_open_question_with_3(freehold, rehearsal, changes, code):
     rehearsal(**changes)
     assert freehold("migrate", "--no-serve").code == code
+
+
+def test_two_at_once_are_one_and_a_refusal_and_a_killed_one_is_taken_over(freehold, rehearsal, tmp_path):
+    rehearsal()
+    path = tmp_path / "freehold.toml"
+    quick = path.read_text()
+    path.write_text(
+        quick.replace("in_process = true", "delay_ms = 600_000")
+    )  # it asks, and waits, until it is killed
+    command = [sys.executable, "-m", "freehold", "migrate", "--no-serve"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as first:
+        try:
+            for line in first.stderr:
+                if line.startswith("· [4/4]"):
+                    break
+            began = time.monotonic()
+            second = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=100)
+            assert second.returncode == 2
+            lock = json.loads(second.stdout)["lock"]
+            assert lock["holder"]["pid"] == first.pid and lock["where"] == "alive" and not lock["free"]
+            assert 0 < lock["age_seconds"] < 600 and time.monotonic() - began < 100
+            assert lock["holder"]["command"] == "freehold migrate --no-serve"
+            assert f"process {first.pid} on " in second.stderr and f"kill {first.pid}" in second.stderr
+        finally:
+            os.kill(first.pid, signal.SIGKILL)
+    path.write_text(quick)
+    third = freehold("migrate", "--no-serve")
+    assert third.code == 0
+    assert (
+        "an earlier migration ended before it was done" in third.err and f"process {first.pid}" in third.err
+    )
+    assert third.err.count("unchanged since the last run") == 3, (
+        "what the killed one finished is not done again"
+    )
 
 
 def test_mistakes(refused, project):

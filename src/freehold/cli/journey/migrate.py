@@ -32,6 +32,7 @@ def command(config_path: Path | None, fresh: bool, serve: bool, as_json: bool) -
     """Run the whole journey: import, dataset, ruling, fit, training, proof, report, endpoint.
 
     Steps whose inputs have not changed are skipped, so a stopped run goes on where it was.
+    One migration of a project runs at a time: a second one is told who runs, and ends with 2.
     Exit code: 0 promote, 1 reject, 3 hold, 2 when something went wrong.
 
     \b
@@ -57,6 +58,7 @@ def run(
     ended."""
     from freehold.cli.progress import progress
     from freehold.workflows.journey.migrate import migrate
+    from freehold.workflows.project_lock import LockedError
     from freehold.workflows.shift import background
 
     journey = journey or migrate
@@ -67,6 +69,10 @@ def run(
             if serve and migration.plan is not None:
                 bar.step("start the endpoint")
                 endpoint = background.start(project, progress=bar)
+    except LockedError as error:
+        if as_json:
+            print_json({"error": error.message, "hint": error.hint, "lock": error.held})
+        raise
     except KeyboardInterrupt:
         echo("stopped; nothing is lost, the same command goes on from here", err=True)
         sys.exit(130)

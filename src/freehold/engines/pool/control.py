@@ -23,17 +23,16 @@ from aiohttp import web
 from freehold.engines.pool.model_slot import ModelStatus
 from freehold.engines.pool.pool import Pool
 from freehold.errors import FreeholdError
+from freehold.processes import RunningProcess
 from freehold.types.endpoint import AdapterMount
 from freehold.types.record import Record
 
 PREFIX = "/control/v1"
 
 
-class Served(Record, frozen=True, kw_only=True):
-    """The file that says where a running server is. `started` tells its process from a later one with its id."""
+class Served(RunningProcess, frozen=True, kw_only=True):
+    """The file that says where a running server is, and which process it is."""
 
-    pid: int
-    started: float
     url: str
     control_url: str
     token: str

@@ -2,7 +2,7 @@
 
 Read it from `migrate` downwards: import, dataset, then for each candidate ruling, weights, fit, training, parity,
 evaluation and verdict; last the report. Each step is skipped when its inputs have not changed (see `steps`), so a
-run that was stopped goes on where it was.
+run that was stopped goes on where it was. One runs at a time in a project (see `project_lock`).
 """
 
 from __future__ import annotations
@@ -28,10 +28,14 @@ from freehold.workflows.journey.candidate import CandidateRunner, step_count
 from freehold.workflows.journey.methods import Bench, candidates
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project, now
+from freehold.workflows.project_lock import one_at_a_time
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.tell.report import WrittenReport, write_report
 
 STEPS_BEFORE = 2
+
+LOCK = "migration"
+"""The lock that `migrate` and `prepare` hold: two at once would write the same steps, datasets and adapters."""
 
 
 class Imports(Record, frozen=True, kw_only=True):
@@ -59,8 +63,11 @@ class Migration(Record, frozen=True, kw_only=True):
 
 def prepare(project: Project, *, progress: Progress) -> Dataset:
     """Import and build the dataset, as `migrate` does first; `migrate` then finds both done."""
-    with open_store(project.store_url) as store:
-        steps = Steps(store, progress, total=STEPS_BEFORE)
+    with (
+        open_store(project.store_url) as store,
+        one_at_a_time(store, LOCK, say=progress.say) as lock,
+    ):
+        steps = Steps(store, progress, total=STEPS_BEFORE, check=lock.check)
         _import(project, store, steps, progress)
         return _build(project, store, steps)
 
@@ -70,12 +77,16 @@ def migrate(
 ) -> Migration:
     """Run the journey for every candidate and write the report, which carries `notes` with its own.
 
-    Raises `FreeholdError`s of the rooms it joins; what was finished before stays finished.
+    Raises `LockedError` while another migration of the project runs, and `FreeholdError`s of the rooms it joins; what
+    was finished before stays finished.
     """
-    with open_store(project.store_url) as store:
+    with (
+        open_store(project.store_url) as store,
+        one_at_a_time(store, LOCK, say=progress.say) as lock,
+    ):
         known = candidates(project.config)
         total = STEPS_BEFORE + sum(map(step_count, known))
-        steps = Steps(store, progress, total=total, fresh=fresh)
+        steps = Steps(store, progress, total=total, fresh=fresh, check=lock.check)
         _import(project, store, steps, progress)
         bench = Bench(
             project=project,

@@ -23,15 +23,24 @@ class Steps:
 
     A step's result is a record, kept under the step's name with the hash of its inputs. When the same step comes
     with the same hash again, and `still_there` finds what the record points at, the record is returned and nothing
-    runs.
+    runs. `check` is called before each step and before its result is kept; what it raises ends the workflow.
     """
 
-    def __init__(self, store: Store, progress: Progress, *, total: int, fresh: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        progress: Progress,
+        *,
+        total: int,
+        fresh: bool = False,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self.times: list[StepTime] = []
         self._store = store
         self._progress = progress
         self._total = total
         self._fresh = fresh
+        self._check = check
 
     def run(
         self,
@@ -44,6 +53,7 @@ class Steps:
         still_there: Callable[[R], bool] = lambda _: True,
     ) -> R:
         """The step's record: from the store when nothing changed, else from `work`."""
+        self._check()
         inputs_hash = content_id([name, inputs])
         kept = None if self._fresh else self._store.step_result(name, inputs_hash, kind)
         if kept is not None and still_there(kept):
@@ -57,6 +67,7 @@ class Steps:
         made = work()
         self.times.append(StepTime(name=title, seconds=time.monotonic() - began))
         log.info("step %s: done in %.1f s", name, self.times[-1].seconds)
+        self._check()
         self._store.finish_step(name, inputs_hash, made, now())
         return made
 

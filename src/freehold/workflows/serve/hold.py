@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
-import psutil
 
 from freehold.engines.engine import EngineHealth
 from freehold.engines.pool import HostedModel, Pool, PoolLimits
@@ -22,6 +21,7 @@ from freehold.engines.weights.store import storage_errors
 from freehold.errors import EngineError
 from freehold.gateway import serve as gateway
 from freehold.gateway.config import GatewayConfig
+from freehold.processes import described
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.record import Record
 from freehold.workflows.serve import servers
@@ -282,13 +282,8 @@ class _ServingHost:
 
     def _write_server_file(self, url: str) -> None:
         """Leave the address where `freehold served` finds it; only this user may read it."""
-        served = Served(
-            pid=os.getpid(),
-            started=psutil.Process().create_time(),
-            url=url,
-            control_url=self._front.base_url,
-            token=self._control.token,
-        )
+        values = {"url": url, "control_url": self._front.base_url, "token": self._control.token}
+        served = msgspec.convert({**described(os.getpid(), self._log_dir), **values}, Served)
         self._server_file.touch(mode=0o600)
         self._server_file.chmod(0o600)
         self._server_file.write_bytes(msgspec.json.encode(served))

@@ -5,22 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-import psutil
 
 from freehold.engines.pool.control import Served
 from freehold.errors import UsageError
+from freehold.processes import is_alive
 
 
 def live(log_dir: Path) -> list[Served]:
-    """The servers of a project that live, those of this process included."""
+    """The servers of a project that live, those of this process included; not those of a project it is a copy of."""
     servers = []
     for file in sorted(log_dir.glob("serving-*.json")):
         try:
             served = msgspec.json.decode(file.read_bytes(), type=Served)
-            is_alive = abs(psutil.Process(served.pid).create_time() - served.started) < 1.0
-        except (OSError, msgspec.MsgspecError, psutil.Error):
+        except (OSError, msgspec.MsgspecError):
             continue
-        if is_alive:
+        if is_alive(served, log_dir):
             servers.append(served)
     return servers
 

@@ -14,7 +14,9 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from freehold import files
 from freehold.errors import EngineError, PortInUseError, UsageError
+from freehold.processes import RunningProcess, described, is_alive, standing
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.project import Project
@@ -29,15 +31,11 @@ _detached: list[subprocess.Popen[bytes]] = []
 """Handles of what this process left running: they outlive it on purpose, so none may be garbage-collected."""
 
 
-class Background(Record, frozen=True, kw_only=True):
-    """A detached `freehold up`. `started` (seconds since 1970) tells it from a later process of the same pid."""
+class Background(RunningProcess, frozen=True, kw_only=True):
+    """A detached `freehold up`, as the project's state folder remembers it."""
 
-    pid: int
-    started: float
     url: str
     log: str
-    root: str = ""
-    """The folder of its project: a copy of the state folder elsewhere is not its owner."""
 
 
 def _file(project: Project) -> Path:
@@ -45,18 +43,16 @@ def _file(project: Project) -> Path:
 
 
 def running(project: Project) -> Background | None:
-    """The detached gateway of this project, if one lives."""
+    """The detached gateway of this project, if one lives. That of the project this one is a copy of is not."""
+    gateway = _remembered(project)
+    return gateway if gateway is not None and is_alive(gateway, project.state) else None
+
+
+def _remembered(project: Project) -> Background | None:
     try:
-        gateway = msgspec.json.decode(_file(project).read_bytes(), type=Background)
+        return msgspec.json.decode(_file(project).read_bytes(), type=Background)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
-    if gateway.root != str(project.root.resolve()):
-        return None
-    try:
-        alive = abs(psutil.Process(gateway.pid).create_time() - gateway.started) < 1.0
-    except psutil.NoSuchProcess:
-        alive = False
-    return gateway if alive else None
 
 
 def start(project: Project, *, progress: Progress, port: int | None = None) -> Background:
@@ -101,22 +97,20 @@ def start(project: Project, *, progress: Progress, port: int | None = None) -> B
             )
         progress.update(time.monotonic() - began, None, unit="s", note="starting the endpoint")
         time.sleep(0.2)
-    background = Background(
-        pid=process.pid,
-        started=psutil.Process(process.pid).create_time(),
-        url=url,
-        log=str(log_file),
-        root=str(project.root.resolve()),
-    )
-    _file(project).write_bytes(msgspec.json.encode(background))
+    values = {**described(process.pid, project.state), "url": url, "log": str(log_file)}
+    background = msgspec.convert(values, Background)
+    files.write(_file(project), msgspec.json.encode(background))
     return background
 
 
 def stop(project: Project, gateway: Background | None = None) -> Background:
-    """Stop the detached gateway; its streams get time to finish. Raises `UsageError` when none runs."""
+    """Stop the detached gateway; its streams get time to finish.
+
+    Raises `UsageError` when none runs, or when the one remembered is another folder's or another machine's.
+    """
     gateway = gateway or running(project)
     if gateway is None:
-        raise UsageError("nothing runs in the background here", hint="freehold up starts it")
+        raise _nothing_to_stop(project)
     process = psutil.Process(gateway.pid)
     os.kill(gateway.pid, signal.SIGTERM)
     try:
@@ -133,6 +127,24 @@ def stop(project: Project, gateway: Background | None = None) -> Background:
     return gateway
 
 
+def _nothing_to_stop(project: Project) -> UsageError:
+    """Why nothing can be stopped from here."""
+    gateway = _remembered(project)
+    where = None if gateway is None else standing(gateway, project.state)
+    if gateway is not None and where == "copied":
+        return UsageError(
+            f"nothing runs in the background here: {gateway.url} belongs to {gateway.folder}, "
+            "which this project was copied from",
+            hint="freehold down in that project stops it; freehold up starts one here",
+        )
+    if gateway is not None and where == "elsewhere":
+        return UsageError(
+            f"{gateway.url} was started on {gateway.host}, or before this machine was started again",
+            hint=f"freehold down on {gateway.host} stops it; freehold up starts one here",
+        )
+    return UsageError("nothing runs in the background here", hint="freehold up starts it")
+
+
 def _free_port(host: str, first: int) -> int:
     """The first free port of the twenty from `first` on."""
     for port in range(first, first + 20):
@@ -147,6 +159,14 @@ def _free_port(host: str, first: int) -> int:
     raise PortInUseError(host, first)
 
 
+class _Ready(Record, frozen=True, kw_only=True):
+    """What ``/ready`` answers."""
+
+    status: str
+    endpoints: dict[str, bool] | None = None
+    """Not told to those without a key, where keys are asked for."""
+
+
 def _ready(host: str, port: int, *, over_tls: bool) -> bool:
     import http.client
     import ssl
@@ -159,13 +179,13 @@ def _ready(host: str, port: int, *, over_tls: bool) -> bool:
         connection = http.client.HTTPSConnection(host, port, timeout=2, context=anyone)
     try:
         connection.request("GET", "/ready")
-        told = msgspec.json.decode(connection.getresponse().read())
-        # An incumbent that cannot be asked now does not keep the model of this machine from serving. Where keys are
-        # asked for, endpoints are not told; the gateway is started when that model is loaded.
-        return bool(
-            "endpoints" not in told or told["endpoints"].get(ENDPOINT_NAME) or told["status"] == "ready"
-        )
-    except (OSError, msgspec.DecodeError, KeyError, TypeError, http.client.HTTPException):
+        answer = msgspec.json.decode(connection.getresponse().read(), type=_Ready)
+        # An incumbent that cannot be asked now does not keep the model of this machine from serving.
+        if answer.status == "ready":
+            return True
+        # The gateway is started when that model is loaded, so that it answers at all tells enough.
+        return answer.endpoints is None or answer.endpoints.get(ENDPOINT_NAME, False)
+    except (OSError, msgspec.MsgspecError, http.client.HTTPException):
         return False
     finally:
         connection.close()

@@ -1,0 +1,110 @@
+"""Which process a state file means: told from a later one with its number, and from the process of a copied folder.
+
+A number alone names a process only until it ends. On Linux a process is known by the boot of its machine, its process
+namespace and its start in clock ticks since that boot, none of which a change of the clock moves; elsewhere by its
+start in seconds. Not covered: two machines with one host name and without ``/proc``.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import psutil
+
+Standing = Literal["alive", "ended", "elsewhere", "copied"]
+"""`elsewhere` is another machine or container, whose processes cannot be seen from here; `copied` is a file that came
+with a copy of the folder it was written in."""
+
+
+class RunningProcess(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that a state file names. `started` is in seconds since 1970; `birth` is what the system knows it by.
+
+    `folder` is where the file was written, and `folder_id` what that folder is called by its file system, which stays
+    when it is moved. Files of earlier versions have the number and the start only.
+    """
+
+    pid: int
+    started: float
+    host: str | None = None
+    birth: str | None = None
+    folder: str | None = None
+    folder_id: str | None = None
+
+
+def described(pid: int, folder: Path | None = None) -> dict[str, object]:
+    """The fields of a `RunningProcess`, for a process that lives. Raises `psutil.NoSuchProcess`."""
+    return {
+        "pid": pid,
+        "started": psutil.Process(pid).create_time(),
+        "host": socket.gethostname(),
+        "birth": _birth(pid),
+        "folder": None if folder is None else str(folder.resolve()),
+        "folder_id": None if folder is None else _folder_id(folder),
+    }
+
+
+def standing(process: RunningProcess, folder: Path | None = None) -> Standing:
+    """What has become of a process, as a file in `folder` (None: not in a folder of its own) names it."""
+    if folder is not None and process.folder is not None and not _is(folder, process):
+        return "copied"
+    if process.host is not None and process.host != socket.gethostname():
+        return "elsewhere"
+    if process.birth is not None and (place := _place()) is not None:
+        if process.birth.rpartition("/")[0] != place:
+            return "elsewhere"  # or this machine before it was started again, which looks the same in a container
+        return "alive" if _birth(process.pid) == process.birth else "ended"
+    try:
+        found = psutil.Process(process.pid)
+        same = abs(found.create_time() - process.started) < 1.0
+        return "alive" if same and found.status() != psutil.STATUS_ZOMBIE else "ended"
+    except psutil.NoSuchProcess:
+        return "ended"
+
+
+def is_alive(process: RunningProcess, folder: Path | None = None) -> bool:
+    """Whether it lives here, and is meant by the file in `folder`."""
+    return standing(process, folder) == "alive"
+
+
+def _is(folder: Path, process: RunningProcess) -> bool:
+    return str(folder.resolve()) == process.folder or _folder_id(folder) == process.folder_id
+
+
+def _folder_id(folder: Path) -> str | None:
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return f"{found.st_dev}:{found.st_ino}"
+
+
+def _place() -> str | None:
+    """This boot of this machine and this process namespace; None where the system does not say."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return None
+
+
+def _birth(pid: int) -> str | None:
+    """What tells a living process from all others of this machine; None for one that has ended, and without /proc."""
+    place = _place()
+    if place is None:
+        return None
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    # proc(5): the name is in brackets and may hold anything; after it come the state, and as the 20th the start.
+    state, *fields = stat.rpartition(")")[2].split()
+    return None if state in "ZX" else f"{place}/{fields[18]}"
+
+
+def this_process(folder: Path | None = None) -> RunningProcess:
+    """The process that asks."""
+    return msgspec.convert(described(os.getpid(), folder), RunningProcess)

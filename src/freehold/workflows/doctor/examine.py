@@ -1,0 +1,168 @@
+"""`freehold doctor`: every check of the table, each for itself, in a few seconds whatever is broken.
+
+A check is two functions: `look` gathers facts and changes nothing, `judge` is pure and says what they mean. One that
+fails, or that waits for a disk or a server for too long, is a finding itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from freehold import __version__
+from freehold.catalog import advisories, retirements
+from freehold.errors import ConfigError, FreeholdError
+from freehold.settings import load as load_settings
+from freehold.types.config import parse
+from freehold.types.record import Record
+from freehold.workflows.doctor import leftovers, machine, project, store
+from freehold.workflows.doctor.finding import SEVERITY, Finding, Outcome, Site, warn
+from freehold.workflows.project import CONFIG_NAME, open_project
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 8.0
+"""How long the slowest check is waited for. All take well under two seconds where nothing hangs."""
+
+
+class SiteCheck(NamedTuple):
+    """One row of the table."""
+
+    name: str
+    look: Callable[[Site], Any]
+    judge: Callable[[Any], Iterable[Finding]]
+
+
+def look_at_clock(site: Site) -> store.ClockFacts:
+    newest = store.look_at_store(site).newest_trace
+    try:
+        times = [entry.stat().st_mtime for entry in site.state.iterdir()]
+    except OSError:
+        times = []
+    days = [row.checked for row in retirements.rows()] + [row.checked for row in advisories.rows()]
+    return store.ClockFacts(
+        now=site.now,
+        newest_trace=newest,
+        newest_file=datetime.fromtimestamp(max(times), UTC) if times else None,
+        facts_read=_midnight(max(days)),
+    )
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+PARTS: dict[str, tuple[SiteCheck, ...]] = {
+    "This machine": (
+        SiteCheck("machine", machine.look_at_machine, machine.judge_machine),
+        SiteCheck("disk", machine.look_at_disk, machine.judge_disk),
+        SiteCheck("clock", look_at_clock, store.judge_clock),
+        SiteCheck("versions", machine.look_at_python, machine.judge_python),
+        SiteCheck("engines", machine.look_at_engines, machine.judge_engines),
+    ),
+    "This project": (
+        SiteCheck("configuration", project.look_at_config, project.judge_config),
+        SiteCheck("keys", project.look_at_keys, project.judge_keys),
+        SiteCheck("port", project.look_at_port, project.judge_port),
+        SiteCheck("facts", project.look_at_facts, project.judge_facts),
+    ),
+    "What it keeps": (
+        SiteCheck("store", store.look_at_store, store.judge_store),
+        SiteCheck("permissions", leftovers.look_at_files, leftovers.judge_files),
+        SiteCheck("left over", leftovers.look_at_leftovers, leftovers.judge_leftovers),
+    ),
+}
+
+
+class Diagnosis(Record, frozen=True, kw_only=True):
+    """All findings by part, and the worst outcome among them."""
+
+    version: str
+    at: datetime
+    outcome: Outcome
+    seconds: float
+    parts: dict[str, tuple[Finding, ...]]
+
+    @property
+    def exit_code(self) -> int:
+        """0 ok, 1 warn, 2 fail, as monitors read it."""
+        return SEVERITY[self.outcome]
+
+
+def site_of(config: Path | None, *, now: datetime) -> Site:
+    """Where to look; a broken `freehold.toml` or environment is part of what is told."""
+    problems: list[ConfigError] = []
+    try:
+        settings = load_settings()
+    except ConfigError as error:
+        problems.append(error)
+        settings = load_settings({})
+    path = _config_file(config)
+    root = path.resolve().parent if path is not None else Path.cwd()
+    read = None
+    try:
+        if problems and path is not None:  # opening the project would say the same of the environment again
+            read = parse(path.read_text(encoding="utf-8"), path=str(path))
+        elif not problems:
+            opened = open_project(config)
+            root, path, read = opened.root, opened.config_path, opened.config
+    except ConfigError as error:
+        problems.append(error)
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(ConfigError(f"{path}: cannot be read: {error}"))
+    return Site(root, path, read, settings, now, tuple(problems))
+
+
+def _config_file(config: Path | None) -> Path | None:
+    if config is not None:
+        return config / CONFIG_NAME if config.is_dir() else config
+    here = Path.cwd()
+    found = (folder / CONFIG_NAME for folder in (here, *here.parents))
+    return next((path for path in found if path.is_file()), None)
+
+
+def diagnose(site: Site, *, wait_seconds: float = WAIT_SECONDS) -> Diagnosis:
+    """Run all checks at once; `wait_seconds` bounds the whole."""
+    began = time.monotonic()
+    results: dict[str, tuple[Finding, ...]] = {}
+    threads = []
+    for check in (check for part in PARTS.values() for check in part):
+        # Daemons: one that hangs in a call to the system may not hold the command up.
+        thread = threading.Thread(target=_run, args=(check, site, results), daemon=True)
+        thread.start()
+        threads.append(thread)
+    for thread in threads:
+        thread.join(max(began + wait_seconds - time.monotonic(), 0.0))
+    parts = {
+        title: tuple(
+            finding for check in checks for finding in results.get(check.name, (_late(check, wait_seconds),))
+        )
+        for title, checks in PARTS.items()
+    }
+    worst = max((one.outcome for part in parts.values() for one in part), key=SEVERITY.__getitem__)
+    seconds = round(time.monotonic() - began, 3)
+    return Diagnosis(version=__version__, at=site.now, outcome=worst, seconds=seconds, parts=parts)
+
+
+def _run(check: SiteCheck, site: Site, results: dict[str, tuple[Finding, ...]]) -> None:
+    try:
+        results[check.name] = tuple(check.judge(check.look(site)))
+    except Exception as error:  # what is broken here is what the command is for
+        log.debug("the check %s failed", check.name, exc_info=True)
+        said = error.message if isinstance(error, FreeholdError) else f"{type(error).__name__}: {error}"
+        results[check.name] = (
+            warn(check.name, f"it could not be checked: {said}", "freehold -vv doctor says more"),
+        )
+
+
+def _late(check: SiteCheck, seconds: float) -> Finding:
+    return warn(
+        check.name,
+        f"it could not be checked within {seconds:g} s: a disk or a server does not answer",
+        "look at the disks and servers that freehold.toml and the environment name",
+    )

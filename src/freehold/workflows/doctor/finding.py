@@ -1,0 +1,73 @@
+"""What a check says, and what it is given to look at."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from freehold.errors import ConfigError
+from freehold.settings import Settings
+from freehold.types.config import ProjectConfig
+from freehold.types.record import Record
+
+Outcome = Literal["ok", "warn", "fail"]
+SEVERITY: dict[Outcome, int] = {"ok": 0, "warn": 1, "fail": 2}
+
+
+class Finding(Record, frozen=True, kw_only=True):
+    """One line of a diagnosis: `warn` may wait, `fail` should not. `fix` is the way out, a command where one helps."""
+
+    check: str
+    outcome: Outcome
+    text: str
+    fix: str | None = None
+
+
+def ok(check: str, text: str) -> Finding:
+    """Nothing to do."""
+    return Finding(check=check, outcome="ok", text=text)
+
+
+def warn(check: str, text: str, fix: str) -> Finding:
+    """Something to do before long."""
+    return Finding(check=check, outcome="warn", text=text, fix=fix)
+
+
+def fail(check: str, text: str, fix: str) -> Finding:
+    """Something that is wrong now."""
+    return Finding(check=check, outcome="fail", text=text, fix=fix)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the doctor looks. Nothing is made there: `state` may be missing.
+
+    With a broken `freehold.toml` or environment, `config` is None or `settings` the defaults, and `problems` says why.
+    """
+
+    root: Path
+    config_path: Path | None
+    config: ProjectConfig | None
+    settings: Settings
+    now: datetime
+    problems: tuple[ConfigError, ...] = ()
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def state(self) -> Path:
+        """The state folder, which is not made."""
+        return self.settings.state or self.root / ".freehold"
+
+    @property
+    def store_url(self) -> str:
+        """As `Project.store_url`."""
+        named = self.settings.database_url or (self.config.store.url if self.config else None)
+        return named or f"sqlite:///{(self.state / 'freehold.sqlite').absolute()}"
+
+    @property
+    def port(self) -> int:
+        """Where the gateway listens."""
+        return (self.config.serve.port if self.config else None) or self.settings.port

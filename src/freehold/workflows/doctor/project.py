@@ -1,0 +1,264 @@
+"""Checks of the project: its configuration, its keys, its port, the facts it relies on."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+from collections.abc import Iterator
+from datetime import date, datetime
+from importlib.resources import files
+from pathlib import Path
+
+from freehold.catalog.retirements import STALE_DAYS, retirement_of
+from freehold.errors import FreeholdError
+from freehold.store.records import decoded
+from freehold.types.record import Record
+from freehold.types.route import ApiKey
+from freehold.workflows.doctor.finding import Finding, Site, fail, ok, warn
+from freehold.workflows.doctor.leftovers import look_at_leftovers
+from freehold.workflows.doctor.store import rows_of
+
+SOON_DAYS = 90
+
+
+class ConfigFacts(Record, frozen=True, kw_only=True):
+    """What `freehold.toml` and the environment say. `problems` are messages and hints."""
+
+    file: str | None
+    problems: tuple[tuple[str, str | None], ...] = ()
+    missing_variables: dict[str, str] = {}
+    missing_files: tuple[str, ...] = ()
+
+
+def look_at_config(site: Site) -> ConfigFacts:
+    path = None if site.config_path is None else str(site.config_path)
+    problems = tuple((problem.message, problem.hint) for problem in site.problems)
+    config = site.config
+    if config is None or path is None:
+        return ConfigFacts(file=path, problems=problems)
+    named = {f"[[endpoints]] {one.name}": one.api_key_env for one in config.endpoints}
+    named["[watch]"] = config.watch.webhook_env
+    if config.incumbent is not None:
+        named["[incumbent]"] = config.incumbent.api_key_env
+    wanted = [*config.data.files, *config.data.held_out_files, config.serve.tls_cert, config.serve.tls_key]
+    return ConfigFacts(
+        file=path,
+        problems=problems,
+        missing_variables={
+            where: name for where, name in named.items() if name is not None and not os.environ.get(name)
+        },
+        missing_files=tuple(
+            name for name in wanted if name and not (site.root / Path(name).expanduser()).exists()
+        ),
+    )
+
+
+def judge_config(facts: ConfigFacts) -> Iterator[Finding]:
+    """A file that is read, and what it names is there."""
+    for message, hint in facts.problems:
+        yield fail("configuration", message, hint or "freehold.toml's keys: docs/reference/freehold-toml.md")
+    for where, name in facts.missing_variables.items():
+        yield warn(
+            "configuration",
+            f"{where} takes its key from {name}, which is not set in this environment",
+            f"export {name}=…  before the gateway starts",
+        )
+    for name in facts.missing_files:
+        yield warn(
+            "configuration",
+            f"{name} is named in {facts.file} and is not there",
+            "put it there, or name another",
+        )
+    if facts.problems or facts.missing_variables or facts.missing_files:
+        return
+    yield ok("configuration", facts.file or "no freehold.toml here or above: the defaults hold")
+
+
+class KeyFacts(Record, frozen=True, kw_only=True):
+    """Who may ask. `in_force` and `expired` are names; `unknown` says why the keys could not be read."""
+
+    host: str
+    tls: bool
+    in_force: tuple[str, ...] = ()
+    expired: tuple[str, ...] = ()
+    ended: int = 0
+    unknown: str | None = None
+
+
+def look_at_keys(site: Site) -> KeyFacts:
+    tls = site.config is not None and site.config.serve.tls_cert is not None
+    host = site.settings.host
+    try:
+        rows = rows_of(site, "SELECT id, body FROM records WHERE kind = 'api_key'")
+        keys = [decoded(body, ApiKey, "api_key", "records", f"api_key/{name}") for name, body in rows]
+    except FreeholdError as error:
+        return KeyFacts(host=host, tls=tls, unknown=error.message)
+    live = [key for key in keys if key.revoked_at is None]
+    expired = [key.name for key in live if _expired(key, site.now)]
+    return KeyFacts(
+        host=host,
+        tls=tls,
+        in_force=tuple(key.name for key in live if key.name not in expired),
+        expired=tuple(expired),
+        ended=len(keys) - len(live),
+    )
+
+
+def _expired(key: ApiKey, now: datetime) -> bool:
+    ends = getattr(key, "expires_at", None)
+    return isinstance(ends, datetime) and ends <= now
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def judge_keys(facts: KeyFacts) -> Iterator[Finding]:
+    """An address that others reach asks for keys, and over TLS."""
+    exposed = not is_loopback(facts.host)
+    if facts.unknown is not None:
+        yield warn("keys", f"they cannot be read: {facts.unknown}", "freehold keys list")
+        return
+    if facts.expired:
+        yield warn(
+            "keys",
+            f"{', '.join(facts.expired)} expired: the gateway refuses what still uses them",
+            "freehold keys add NAME, then freehold keys revoke the old one",
+        )
+    if facts.in_force:
+        if exposed and not facts.tls:
+            yield warn(
+                "keys",
+                f"{facts.host} is reached from other machines without TLS: keys can be read on the way",
+                "freehold up --tls-cert FILE --tls-key FILE, or a proxy with TLS in front",
+            )
+        count = "1 key is" if len(facts.in_force) == 1 else f"{len(facts.in_force)} keys are"
+        yield ok(
+            "keys", f"{count} in force: {', '.join(facts.in_force[:5])}{' …' * (len(facts.in_force) > 5)}"
+        )
+    elif facts.expired or facts.ended:
+        yield warn(
+            "keys", "none is in force, and keys are asked for: no client gets in", "freehold keys add NAME"
+        )
+    elif exposed:
+        yield fail(
+            "keys",
+            f"the gateway listens on {facts.host} without keys: every machine that reaches it may ask, and spend",
+            "freehold keys add NAME",
+        )
+    else:
+        yield ok(
+            "keys", f"none: every program on this machine may ask ({facts.host} is reached from here only)"
+        )
+
+
+class PortFacts(Record, frozen=True, kw_only=True):
+    """Whether something listens on the gateway's port, and the addresses of what freehold runs here."""
+
+    host: str
+    port: int
+    taken: bool
+    own: tuple[str, ...]
+
+
+def look_at_port(site: Site) -> PortFacts:
+    host = site.settings.host if is_loopback(site.settings.host) else "127.0.0.1"
+    taken = False
+    try:
+        with socket.create_connection((host, site.port), timeout=0.3):
+            taken = True
+    except OSError:
+        pass
+    own = tuple(one.url for one in look_at_leftovers(site).processes if one.url and one.standing == "alive")
+    return PortFacts(host=host, port=site.port, taken=taken, own=own)
+
+
+def judge_port(facts: PortFacts) -> Iterator[Finding]:
+    """A port that is free, or held by this project."""
+    mine = [url for url in facts.own if url.rstrip("/").endswith(f":{facts.port}")]
+    if mine:
+        yield ok("port", f"{mine[0]} is served by this project")
+    elif facts.taken:
+        yield warn(
+            "port",
+            f"another program listens on port {facts.port}, where the gateway would",
+            f"stop it (ss -ltnp 'sport = :{facts.port}' names it), or freehold up --port {facts.port + 1}",
+        )
+    else:
+        yield ok("port", f"{facts.port} is free")
+
+
+class FactDates(Record, frozen=True, kw_only=True):
+    """When the facts of a kind were last read; the oldest and the newest day."""
+
+    kind: str
+    oldest: date
+    newest: date
+    stale_days: int
+
+
+class FactFacts(Record, frozen=True, kw_only=True):
+    """How old the shipped facts are, and what is known of the incumbent's end."""
+
+    today: date
+    dates: tuple[FactDates, ...]
+    incumbent: str | None = None
+    shutdown: date | None = None
+
+
+SHIPPED = {
+    "retirement dates": ("retirements.toml", STALE_DAYS),
+    "prices of machines": ("rentals.toml", 90),
+    "models and sizes": ("quantizations.toml", 180),
+    "advisories": ("advisories.toml", 60),
+}
+"""Kind, file of the catalog, and the age at which what it says may no longer hold."""
+
+
+def look_at_facts(site: Site) -> FactFacts:
+    dates = []
+    for kind, (name, stale_days) in SHIPPED.items():
+        text = files("freehold.catalog").joinpath(name).read_text(encoding="utf-8")
+        found = [date.fromisoformat(day) for day in re.findall(r"(?m)^checked = (\d{4}-\d\d-\d\d)", text)]
+        dates.append(FactDates(kind=kind, oldest=min(found), newest=max(found), stale_days=stale_days))
+    incumbent = None if site.config is None or site.config.incumbent is None else site.config.incumbent.model
+    row = None if incumbent is None else retirement_of(incumbent)
+    return FactFacts(
+        today=site.now.date(),
+        dates=tuple(dates),
+        incumbent=incumbent,
+        shutdown=None if row is None else row.shutdown,
+    )
+
+
+def judge_facts(facts: FactFacts) -> Iterator[Finding]:
+    """Facts that were read not long ago, and an incumbent that lives on."""
+    stale = [one for one in facts.dates if (facts.today - one.newest).days > one.stale_days]
+    for one in stale:
+        yield warn(
+            "facts",
+            f"{one.kind} were last read on {one.newest}, {(facts.today - one.newest).days} days ago",
+            "pip install --upgrade freehold",
+        )
+    if not stale:
+        oldest = min(facts.dates, key=lambda one: one.newest)
+        yield ok("facts", f"{', '.join(one.kind for one in facts.dates)}: read on {oldest.newest} or later")
+    if facts.incumbent is None or facts.shutdown is None:
+        return
+    left = (facts.shutdown - facts.today).days
+    text = f"{facts.incumbent} stops on {facts.shutdown}"
+    fix = "freehold freeze records its answers while it gives any; freehold migrate replaces it"
+    if left < 0:
+        yield fail(
+            "incumbent", f"{text}, {-left} days ago", "freehold migrate; freehold retirements has the dates"
+        )
+    elif left <= SOON_DAYS:
+        yield warn("incumbent", f"{text}, in {left} days", fix)
+    else:
+        yield ok("incumbent", f"{text}, in {left} days")

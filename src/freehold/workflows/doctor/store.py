@@ -1,0 +1,247 @@
+"""Checks of the store, which is only read: it may be locked, damaged, of another version, or not be there."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from freehold.errors import FreeholdError, StoreError
+from freehold.store.schema import NEWEST
+from freehold.store.tables import from_micros
+from freehold.store.urls import parsed
+from freehold.types.record import Record
+from freehold.types.units import GIB, gib, mib
+from freehold.workflows.doctor.finding import Finding, Site, fail, ok, warn
+
+LOCK_SECONDS, CHECK_SECONDS = 0.3, 0.7
+_CHECK_STEPS = 20_000
+_DAMAGE = ("malformed", "not a database", "corrupt")
+
+
+class StoreFacts(Record, frozen=True, kw_only=True):
+    """What can be seen of a store without changing it. `checked` is False where the look at all pages took too long."""
+
+    where: str
+    is_file: bool
+    exists: bool = True
+    bytes: int = 0
+    free_bytes: int | None = None
+    schema: str | None = None
+    error: str | None = None
+    locked: bool = False
+    damage: tuple[str, ...] = ()
+    checked: bool = False
+    newest_trace: datetime | None = None
+    traces: int | None = None
+
+
+def look_at_store(site: Site) -> StoreFacts:
+    try:
+        url = parsed(site.store_url)
+    except FreeholdError:  # its message names the whole address, which may hold a password
+        return StoreFacts(where="the store", is_file=False, error="its address is not one of a database")
+    if url.get_backend_name() == "sqlite":
+        return _look_at_file(Path(url.database or ""))
+    where = url.set(drivername="postgresql").render_as_string(hide_password=True)
+    try:
+        engine = create_engine(url, connect_args={"connect_timeout": 2})
+        with engine.connect() as connection:
+            row = connection.execute(text("SELECT to_regclass('alembic_version')")).scalar()
+            if row is None:
+                return StoreFacts(where=where, is_file=False, exists=False)
+            version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            size = connection.execute(text("SELECT pg_database_size(current_database())")).scalar() or 0
+            newest = connection.execute(text("SELECT max(at) FROM traces")).scalar()
+        engine.dispose()
+    except ImportError:
+        return StoreFacts(where=where, is_file=False, error="the extra 'postgres' is not installed")
+    except SQLAlchemyError as error:
+        first = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        return StoreFacts(where=where, is_file=False, error=first[:200])
+    return StoreFacts(where=where, is_file=False, bytes=int(size), schema=version, newest_trace=_time(newest))
+
+
+def _look_at_file(path: Path) -> StoreFacts:
+    where = str(path)
+    if not path.exists():
+        return StoreFacts(where=where, is_file=True, exists=False)
+    size = sum(part.stat().st_size for part in (path, path.with_name(f"{path.name}-wal")) if part.exists())
+    facts: dict[str, object] = {"bytes": size, "free_bytes": shutil.disk_usage(path.parent).free}
+    try:
+        with closing(open_file(path)) as connection:
+            facts["schema"] = _one(connection, "SELECT version_num FROM alembic_version")
+            facts["newest_trace"] = _time(_one(connection, "SELECT max(at) FROM traces"))
+            deadline = time.monotonic() + CHECK_SECONDS
+            connection.set_progress_handler(lambda: int(time.monotonic() > deadline), _CHECK_STEPS)
+            try:
+                lines = [row[0] for row in connection.execute("PRAGMA quick_check(5)")]
+                facts["checked"], facts["damage"] = True, tuple(line for line in lines if line != "ok")
+            except sqlite3.OperationalError as error:
+                if "interrupted" not in str(error):
+                    raise
+    except (sqlite3.Error, OSError) as error:
+        said = str(error)
+        facts["locked"] = "locked" in said
+        if any(word in said for word in _DAMAGE):
+            facts["damage"] = (said,)
+        else:
+            facts["error"] = said
+    return StoreFacts(where=where, is_file=True, **facts)  # type: ignore[arg-type]
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """A SQLite file to read. On a file system that cannot be written, where no one writes either, also without
+    the index of its log."""
+    connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=LOCK_SECONDS)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if "unable to open" not in str(error) and "readonly" not in str(error):
+            raise
+        return sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def rows_of(site: Site, query: str) -> list[tuple[Any, ...]]:
+    """Rows of the store, read without changing it; none where there is no store, or no such table yet.
+
+    Raises `StoreError` with what the database said.
+    """
+    try:
+        url = parsed(site.store_url)
+    except FreeholdError:
+        raise StoreError("the store's address is not one of a database") from None
+    try:
+        if url.get_backend_name() != "sqlite":
+            engine = create_engine(url, connect_args={"connect_timeout": 2})
+            with engine.connect() as server:
+                return [tuple(row) for row in server.execute(text(query)).all()]
+        path = Path(url.database or "")
+        if not path.exists():
+            return []
+        with closing(open_file(path)) as connection:
+            return connection.execute(query).fetchall()
+    except ImportError:
+        raise StoreError("the extra 'postgres' is not installed") from None
+    except (sqlite3.Error, OSError, SQLAlchemyError) as error:
+        said = str(getattr(error, "orig", None) or error).strip().splitlines()[0][:200]
+        if "no such table" in said or "does not exist" in said:
+            return []
+        raise StoreError(said) from None
+
+
+def _one(connection: sqlite3.Connection, query: str) -> object:
+    try:
+        row = connection.execute(query).fetchone()
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return None
+        raise
+    return None if row is None else row[0]
+
+
+def _time(micros: object) -> datetime | None:
+    try:
+        return from_micros(micros) if isinstance(micros, int) else None
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def judge_store(facts: StoreFacts) -> Iterator[Finding]:
+    """Reachable, whole, of this version, with room to grow."""
+    if not facts.exists:
+        yield ok("store", f"{facts.where}: none yet, the first command that needs it makes it")
+        return
+    if facts.damage:
+        yield fail(
+            "store",
+            f"{facts.where} is damaged: {facts.damage[0]}",
+            "stop the gateway and copy the file away before anything else; then freehold store check",
+        )
+        return
+    if facts.locked:
+        yield warn(
+            "store",
+            f"{facts.where} is locked by another process, so it could not be looked at",
+            "run this again; if it stays locked, end the process that holds it",
+        )
+        return
+    if facts.error is not None:
+        fix = "check that the server runs and FREEHOLD_DATABASE_URL or [store] url is right"
+        if facts.is_file:
+            fix = "check who owns the file and its folder"
+        if "extra" in facts.error:
+            fix = "pip install 'freehold[postgres]'"
+        yield fail("store", f"{facts.where} cannot be read: {facts.error}", fix)
+        return
+    if facts.schema is None:
+        yield fail(
+            "store",
+            f"{facts.where} is not a store of freehold, or empty",
+            "restore it from a copy, or move it away",
+        )
+        return
+    if facts.schema > NEWEST:
+        yield fail(
+            "store",
+            f"{facts.where} has schema {facts.schema}, this freehold knows up to {NEWEST}",
+            "pip install --upgrade freehold",
+        )
+        return
+    if facts.schema < NEWEST:
+        yield warn(
+            "store",
+            f"{facts.where} has schema {facts.schema}, older than {NEWEST}",
+            "copy it away first; the next command that opens it brings it forward",
+        )
+    bytes_shown = gib(facts.bytes, 2) if facts.bytes >= GIB else mib(facts.bytes, 1)
+    size = f"{facts.where}: {bytes_shown}, schema {facts.schema}"
+    if facts.is_file:
+        size += ", pages sound" if facts.checked else ", too large to check here (freehold store check)"
+    if facts.free_bytes is not None and facts.free_bytes < facts.bytes // 10:
+        yield warn("store", f"{size}; {gib(facts.free_bytes)} left for it", "free some space on that disk")
+    elif facts.schema == NEWEST:
+        yield ok("store", size)
+
+
+class ClockFacts(Record, frozen=True, kw_only=True):
+    """What the time can be compared with: things that were written before now."""
+
+    now: datetime
+    newest_trace: datetime | None
+    newest_file: datetime | None
+    facts_read: datetime
+
+
+CLOCK_SLACK = timedelta(minutes=2)
+
+
+def judge_clock(facts: ClockFacts) -> Iterator[Finding]:
+    """A clock that is behind what was written is wrong, or was: retention, leases and spending trust it."""
+    fix = "set the clock (timedatectl set-ntp true), then look at the traces' times: freehold traces list"
+    seen = {
+        "the newest trace is from": facts.newest_trace,
+        "a file of the project is from": facts.newest_file,
+        "this freehold was made after": facts.facts_read,
+    }
+    for what, moment in seen.items():
+        if moment is not None and moment > facts.now + CLOCK_SLACK:
+            yield fail(
+                "clock", f"it is {facts.now:%Y-%m-%d %H:%M} UTC here, and {what} {moment:%Y-%m-%d %H:%M}", fix
+            )
+            return
+    yield ok("clock", f"{facts.now:%Y-%m-%d %H:%M:%S} UTC, not behind anything written here")

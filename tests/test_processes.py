@@ -1,0 +1,78 @@
+"""Which process a state file means: a living one, an ended one, one of another machine or of a copied folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import msgspec
+import psutil
+import pytest
+
+from freehold import processes
+from freehold.processes import RunningProcess, described, is_alive, standing, this_process
+
+
+@pytest.fixture
+def sleeper():
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_process_is_alive_until_it_ends_even_while_its_parent_has_not_noticed(sleeper, tmp_path):
+    found = msgspec.convert(described(sleeper.pid, tmp_path), RunningProcess)
+    assert standing(found, tmp_path) == "alive" and is_alive(this_process())
+    sleeper.kill()
+    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is a zombie now
+    assert psutil.Process(sleeper.pid).status() == psutil.STATUS_ZOMBIE
+    assert standing(found, tmp_path) == "ended"
+    sleeper.wait()
+    assert standing(found, tmp_path) == "ended"
+
+
+def test_a_later_process_of_the_same_number_is_another(sleeper):
+    found = this_process()
+    assert standing(msgspec.structs.replace(found, pid=sleeper.pid)) == "ended"
+
+
+def test_a_clock_that_is_set_does_not_make_it_another(sleeper):
+    found = msgspec.convert(described(sleeper.pid), RunningProcess)
+    if found.birth is None:
+        pytest.skip("this system has no /proc, so the start is known in seconds only")
+    assert is_alive(msgspec.structs.replace(found, started=found.started + 86_400))
+
+
+def test_without_proc_the_start_tells(sleeper, monkeypatch):
+    monkeypatch.setattr(processes, "_place", lambda: None)
+    found = msgspec.convert(described(sleeper.pid), RunningProcess)
+    assert found.birth is None and is_alive(found)
+    assert standing(msgspec.structs.replace(found, started=found.started - 60)) == "ended"
+    sleeper.kill()
+    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
+    assert standing(found) == "ended"
+
+
+def test_files_of_earlier_versions_are_understood(sleeper):
+    started = psutil.Process(sleeper.pid).create_time()
+    assert is_alive(RunningProcess(pid=sleeper.pid, started=started))
+    assert standing(RunningProcess(pid=sleeper.pid, started=started - 60)) == "ended"
+
+
+def test_another_host_and_another_boot_cannot_be_seen_from_here():
+    found = this_process()
+    assert standing(msgspec.structs.replace(found, host="elsewhere.example")) == "elsewhere"
+    if found.birth is not None:
+        assert standing(msgspec.structs.replace(found, birth="0-1-2/pid:[1]/55")) == "elsewhere"
+
+
+def test_a_copied_folder_is_told_from_a_moved_one(tmp_path):
+    here = tmp_path / "here"
+    here.mkdir()
+    found = this_process(here)
+    shutil.copytree(here, tmp_path / "copy")
+    assert standing(found, tmp_path / "copy") == "copied"
+    here.rename(tmp_path / "moved")
+    assert standing(found, tmp_path / "moved") == "alive"
+    assert standing(found, tmp_path / "gone") == "copied"

@@ -1,0 +1,73 @@
+"""The table as a whole: it ends whatever is broken, and the worst finding is its outcome."""
+
+import time
+
+import pytest
+
+from freehold.errors import StorageError
+from freehold.workflows.doctor import examine
+from freehold.workflows.doctor.examine import PARTS, SiteCheck, diagnose, site_of
+from freehold.workflows.doctor.finding import fail, ok
+from freehold.workflows.project import now
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    return site_of(None, now=now())
+
+
+def with_checks(monkeypatch, *checks):
+    monkeypatch.setattr(examine, "PARTS", {"part": checks})
+
+
+def test_every_check_says_something_about_an_empty_folder_and_makes_nothing(site, tmp_path):
+    found = diagnose(site)
+    for title, checks in PARTS.items():
+        assert {check.name for check in checks} <= {one.check for one in found.parts[title]}
+    assert list(tmp_path.iterdir()) == []
+    assert all(one.fix for part in found.parts.values() for one in part if one.outcome != "ok")
+
+
+def test_the_worst_decides(site, monkeypatch):
+    well = SiteCheck("a", lambda _: None, lambda _: [ok("a", "fine")])
+    with_checks(monkeypatch, well)
+    assert diagnose(site).exit_code == 0
+    with_checks(monkeypatch, well, SiteCheck("b", lambda _: None, lambda _: [fail("b", "bad", "mend")]))
+    assert diagnose(site).exit_code == 2
+
+
+def test_a_check_that_breaks_or_hangs_is_a_finding(site, monkeypatch):
+    def broken(_):
+        raise StorageError("the disk is gone")
+
+    with_checks(
+        monkeypatch,
+        SiteCheck("broken", broken, lambda _: []),
+        SiteCheck("bug", lambda _: 1 / 0, lambda _: []),
+        SiteCheck("hangs", lambda _: time.sleep(30), lambda _: []),
+    )
+    found = diagnose(site, wait_seconds=0.5)
+    assert found.seconds < 20 and found.exit_code == 1
+    broken, bug, hangs = found.parts["part"]
+    assert (
+        "the disk is gone" in broken.text and "ZeroDivisionError" in bug.text and "within 0.5 s" in hangs.text
+    )
+
+
+def test_the_clock_is_compared_with_the_projects_files(site, tmp_path):
+    assert examine.look_at_clock(site).newest_file is None
+    (site.state).mkdir()
+    (site.state / "x").touch()
+    assert examine.look_at_clock(site).newest_file is not None
+
+
+def test_a_broken_file_above_is_found_and_told(site, tmp_path, monkeypatch):
+    (tmp_path / "freehold.toml").write_text("[app\n")
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    found = site_of(None, now=now())
+    assert found.root == tmp_path and "not valid TOML" in found.problems[0].message
+    assert site_of(tmp_path, now=now()).config_path == tmp_path / "freehold.toml"
+    assert "no such file" in site_of(tmp_path / "gone.toml", now=now()).problems[0].message
