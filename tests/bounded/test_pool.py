@@ -5,6 +5,7 @@ import time
 
 import psutil
 import pytest
+import uvloop
 
 from freehold.bounded.pool import BoundedPool, OutOfBoundsError
 
@@ -43,6 +44,25 @@ def test_a_large_part_comes_back_whole_and_its_process_is_not_kept():
         assert await pool.run("say", [], **LIMITS) != first
 
     using(scenario, processes=1)
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_nursery_that_was_killed_while_it_waited_costs_no_job(run):
+    async def main():
+        pool = BoundedPool("tests.bounded.jobs", processes=1)
+        try:
+            assert await pool.run("turn", [b"ab"], **LIMITS) == [b"ba"]
+            before = children()
+            for child in before:
+                child.kill()
+            psutil.wait_procs(before, timeout=10)
+            await asyncio.sleep(0.05)
+            async with asyncio.timeout(20):
+                assert await pool.run("turn", [b"cd"], **LIMITS) == [b"dc"]
+        finally:
+            pool.close()
+
+    run(main())
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ import psutil
 from freehold.gateway import serve
 from freehold.gateway.config import GatewayConfig
 from freehold.store import open_store
-from freehold.types.endpoint import Endpoint
+from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Limits
 from freehold.workflows.shift import keys
 
@@ -51,7 +51,7 @@ class FaultWorld:
         self.faults = FAULTS if faults is None else faults
         self.injected = Counter()
         self._holder = None
-        endpoint = Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url)
+        endpoint = Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url, models=ANY_SERVED)
         values = {
             "endpoints": (endpoint,),
             "port": serve.free_port(),

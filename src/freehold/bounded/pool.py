@@ -36,6 +36,7 @@ class _Replies(asyncio.Protocol):
         self._reply: asyncio.Future[tuple[Head, list[bytes]]] | None = None
         self._begin()
         self.transport: Any = None
+        self.is_open = True
 
     def _begin(self) -> None:
         self._front = bytearray()
@@ -50,6 +51,7 @@ class _Replies(asyncio.Protocol):
         self.transport = transport
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.is_open = False
         if self._reply is not None and not self._reply.done():
             self._reply.set_exception(EOFError("the nursery has ended"))
 
@@ -101,13 +103,19 @@ class _Nursery:
         await asyncio.get_running_loop().create_connection(lambda: replies, sock=mine)
         return cls(process, replies)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its end was not seen yet: it may be ended from outside while it waits for a job."""
+        return self._replies.is_open
+
     async def ask(self, head: Head, parts: Sequence[bytes]) -> tuple[Head, list[bytes]]:
         reply = self._replies.expect()
         transport = self._replies.transport
-        transport.write(encoded(head))
-        for part in parts:
-            if part:
-                transport.write(part)
+        for piece in (encoded(head), *parts):
+            if piece and self.is_alive:
+                transport.write(piece)
+        if not self.is_alive:
+            raise EOFError("the nursery has ended")
         return await reply
 
     def end(self) -> None:
@@ -153,7 +161,7 @@ class BoundedPool:
             self._asked -= 1
 
     async def _ask(self, head: Head, parts: Sequence[bytes]) -> list[bytes]:
-        nursery = self._free.pop() if self._free else None
+        nursery = self._take_free()
         try:
             async with asyncio.timeout(head.wall_s + _STARTS_WITHIN_S):
                 if nursery is None:
@@ -173,6 +181,16 @@ class BoundedPool:
             log.warning("the job %s was not finished: %s %s", head.job, reply.outcome, reply.why)
             raise OutOfBoundsError(reply.outcome, reply.why)
         return results
+
+    def _take_free(self) -> _Nursery | None:
+        """One that waits for a job; those that have ended meanwhile are cleared away."""
+        while self._free:
+            nursery = self._free.pop()
+            if nursery.is_alive:
+                return nursery
+            self._all.discard(nursery)
+            nursery.end()
+        return None
 
     def close(self) -> None:
         """End all nurseries."""

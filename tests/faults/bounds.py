@@ -1,0 +1,82 @@
+"""What each fault may cost: the one table that the tests hold the measurements to.
+
+The times are wide, because they are held on busy machines. What is lost is not: `lost_s` is how many seconds' worth of
+traffic may end neither stored nor counted, for each fault.
+"""
+
+import math
+from typing import NamedTuple
+
+NOT_YET = math.inf
+"""Nothing bounds the loss today."""
+
+
+class Bound(NamedTuple):
+    """See above. `statuses` are those that clients may see besides 200."""
+
+    statuses: frozenset[str] = frozenset()
+    lost_s: float = 0.0
+    longest_s: float = 15.0
+    answers_again_s: float = 20.0
+    stores_again_s: float = 30.0
+    replaced_s: float = 20.0
+
+
+_BROKEN = frozenset({"connection", "cut"})
+_UPSTREAM = Bound(frozenset({"502", "503", "504"}))
+# What a worker has answered and the recorder has not taken from it yet dies with it.
+_WITH_A_WORKER = Bound(_BROKEN, lost_s=1.0)
+
+BOUNDS = {
+    "kill a worker": _WITH_A_WORKER,
+    "kill the recorder": Bound(),
+    "kill the main process": _WITH_A_WORKER,
+    "kill all processes": _WITH_A_WORKER,
+    "kill a reader of long bodies": Bound(frozenset({"503"})),
+    "renew the workers": Bound(),
+    "stop a worker": _WITH_A_WORKER,
+    "stop the recorder": Bound(),
+    "stop the main process": Bound(),
+    "store locked": Bound(),
+    "store locked for long": Bound(),
+    # The recorder goes on writing to a file that has no name any more.
+    "store removed": Bound(lost_s=NOT_YET),
+    "store full": Bound(),
+    "store read-only": Bound(),
+    "store slow": Bound(),
+    "disk errors": Bound(),
+    "one write without space": Bound(),
+    "one failed write": Bound(),
+    "one failed sync": Bound(),
+    # Retention believes the clock.
+    "clock forwards": Bound(lost_s=NOT_YET),
+    "clock backwards": Bound(lost_s=NOT_YET),
+    "upstream hangs": _UPSTREAM,
+    "upstream resets": _UPSTREAM,
+    "upstream breaks off": Bound(_UPSTREAM.statuses | {"cut"}),
+    "upstream sends garbage": _UPSTREAM,
+    "upstream drips": Bound(),
+    "few descriptors": Bound(_BROKEN),
+    "little memory": Bound(_BROKEN | {"500", "502", "503"}, lost_s=1.0),
+}
+
+
+def broken(one):
+    """What of a measurement is beyond its bound, in words."""
+    bound = BOUNDS[one.name]
+    told = [
+        f"clients saw {status}, {count} times"
+        for status, count in one.statuses.items()
+        if status != "200" and status not in bound.statuses
+    ]
+    seconds = {
+        "the longest wait": (one.longest_s, bound.longest_s),
+        "neither stored nor counted, in seconds of traffic": (one.silent_s, bound.lost_s),
+        "answers again": (one.answers_again_s, bound.answers_again_s),
+        "stores again": (one.stores_again_s, bound.stores_again_s),
+        "processes there again": (one.replaced_s or 0.0, bound.replaced_s),
+    }
+    for what, (value, most) in seconds.items():
+        if value is None or value > most:
+            told.append(f"{what}: {'never' if value is None else f'{value:.2f}'}, at most {most:g}")
+    return told
