@@ -1,7 +1,7 @@
 """``python -m tests.faults [NAME ...] --seed S --times N``: measure what faults do to a gateway.
 
 Real processes, a real store, clients that ask all the time. Without a name all faults are done. The same seed draws
-the same moments, victims and numbers.
+the same moments, victims and numbers. Exits with 1 when a fault costs more than its bound.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from tests.faults import shim
+from tests.faults.bounds import broken
 from tests.faults.measure import measure
 from tests.faults.page import terminal_line, write_page
 from tests.faults.table import FAULTS
@@ -63,12 +64,14 @@ def main() -> int:
             results.append(_one(name, given, upstream))
             line = json.dumps(results[-1]._asdict()) if given.json else terminal_line(results[-1])
             print(line, flush=True)
+            for told in broken(results[-1]):
+                print(f"{name}: beyond its bound: {told}", file=sys.stderr, flush=True)
     finally:
         upstream.close()
     if given.page:
         arguments = shlex.join(argument for argument in sys.argv[1:] if argument != "--json")
         write_page(results, command=f"python -m tests.faults {arguments}")
-    return 0
+    return 1 if any(map(broken, results)) else 0
 
 
 def _one(name, given, upstream):

@@ -42,6 +42,7 @@ BOUNDS = {
     # The recorder goes on writing to a file that has no name any more.
     "store removed": Bound(lost_s=NOT_YET),
     "store full": Bound(),
+    "store full, queue full": Bound(),
     "store read-only": Bound(),
     "store slow": Bound(),
     "disk errors": Bound(),

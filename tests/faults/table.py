@@ -144,6 +144,13 @@ FAULTS = {
     ),
     "store removed": Fault("its files; a copy is put back after 2 s", _remove, _put_back),
     "store full": Fault("ENOSPC at each write for 2 s", _failing(WRITE, errno.ENOSPC), _works),
+    "store full, queue full": Fault(
+        "ENOSPC for 4 s; there is room for 50 traces",
+        _failing(WRITE, errno.ENOSPC),
+        _works,
+        hold_s=4.0,
+        settings={"capture_queue": 50},
+    ),
     "store read-only": Fault("EROFS at each write for 2 s", _failing(WRITE | OPEN, errno.EROFS), _works),
     "store slow": Fault("50 ms more for each write for 4 s", _slow, _works, hold_s=4.0),
     "disk errors": Fault(

@@ -10,6 +10,7 @@ from tests.gateway.loopback import _upstream, upstream  # noqa: F401
 SEED = 13
 DISK = {
     "store full",
+    "store full, queue full",
     "store read-only",
     "disk errors",
     "one write without space",
