@@ -15,7 +15,7 @@ from freehold import files
 from freehold.errors import ConfigError
 from freehold.settings import Settings
 from freehold.settings import load as load_settings
-from freehold.types.config import AppConfig, ProjectConfig, parse
+from freehold.types.config import AppConfig, ProjectConfig, parse, usable_name
 
 log = logging.getLogger(__name__)
 CONFIG_NAME = "freehold.toml"
@@ -103,7 +103,7 @@ def open_project(config: Path | None = None, *, must_exist: bool = False) -> Pro
                 hint="freehold init TRAFFIC writes one; or name it: --config FILE",
             )
         here = Path.cwd()
-        return Project(here, ProjectConfig(app=AppConfig(name=here.name or "app")), settings, None)
+        return Project(here, ProjectConfig(app=AppConfig(name=usable_name(here.name))), settings, None)
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:

@@ -97,13 +97,16 @@ def stored(data: bytes) -> None:
     draw = Draw(data)
     text = text_of(draw, _TRACE)
     with contextlib.suppress(*_BODY_ERRORS):
-        trace = msgspec.json.decode(text, type=Trace)
-        packed = pack_trace(trace)
-        if unpack_trace(packed) != trace:
-            raise AssertionError("a sound body is not read as it was")
-        unpack_trace(flipped(draw, packed))
-    with contextlib.suppress(*_BODY_ERRORS):
         unpack_trace(zstandard.compress(text, 1))
+    try:
+        trace = msgspec.json.decode(text, type=Trace)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return
+    packed = pack_trace(trace)
+    if unpack_trace(packed) != trace:
+        raise AssertionError("a sound body is not read as it was")
+    with contextlib.suppress(*_BODY_ERRORS):
+        unpack_trace(flipped(draw, packed))
 
 
 _SENTENCES = (

@@ -80,9 +80,23 @@ def test_a_file_of_rejects_only_names_the_first(tmp_path):
 
 @pytest.mark.parametrize("name", ['a "b" \\ ü', "line\nbreak", "\x7f"])
 def test_odd_names_survive(tmp_path, name):
-    draft(DraftRequest(folder=tmp_path, name=name, incumbent=name, candidates=(name,)))
+    draft(DraftRequest(folder=tmp_path, name='a "b" ü', incumbent=name, candidates=(name,)))
     config = parse((tmp_path / "freehold.toml").read_text())
-    assert (config.app.name, config.incumbent.model, config.candidates.models) == (name, name, (name,))
+    assert (config.app.name, config.incumbent.model, config.candidates.models) == ('a "b" ü', name, (name,))
+
+
+@pytest.mark.parametrize(("name", "made"), [("..x", "-x"), ("a\\b", "a-b"), ("line\nbreak", "line-break")])
+def test_an_application_takes_its_folders_name_as_far_as_it_can(tmp_path, name, made):
+    folder = tmp_path / name
+    folder.mkdir()
+    draft(DraftRequest(folder=folder, incumbent="m", candidates=("m",)))
+    assert parse((folder / "freehold.toml").read_text()).app.name == made
+
+
+def test_a_name_that_cannot_name_a_folder_is_refused_before_a_file_is_written(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be the name of a folder"):
+        draft(DraftRequest(folder=tmp_path, name="../x", incumbent="m", candidates=("m",)))
+    assert not (tmp_path / "freehold.toml").exists()
 
 
 def test_what_makes_no_valid_file_is_not_written(tmp_path):

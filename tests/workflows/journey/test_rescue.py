@@ -141,7 +141,7 @@ def test_names_with_quotes_survive_the_written_file(tmp_path):
     rescue.begin(
         RescueRequest(folder=folder, file=training_file(tmp_path / "train.jsonl")), progress=Silent()
     )
-    assert parse((folder / "freehold.toml").read_text()).app.name == 'a "b" \\ ü'
+    assert parse((folder / "freehold.toml").read_text()).app.name == 'a "b" - ü'
 
 
 def test_paid_requests_need_a_yes(api, tmp_path):

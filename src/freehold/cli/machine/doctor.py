@@ -42,7 +42,6 @@ def command(config_path: Path | None, problems: bool, as_json: bool) -> None:
         print_json(diagnosis)
     else:
         _show(diagnosis, only_problems=problems)
-    sys.stdout.flush()
     sys.exit(diagnosis.exit_code)
 
 

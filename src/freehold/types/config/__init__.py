@@ -11,6 +11,7 @@ from freehold.types.config.project import (
     StoreConfig,
     TaskConfig,
     parse,
+    usable_name,
 )
 from freehold.types.config.table import Table
 from freehold.types.config.traffic import (
@@ -51,4 +52,5 @@ __all__ = [
     "UseProfile",
     "WatchConfig",
     "parse",
+    "usable_name",
 ]

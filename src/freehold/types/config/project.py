@@ -133,6 +133,11 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     store: StoreConfig = StoreConfig()
 
 
+def usable_name(text: str) -> str:
+    """A text made fit to be an application's name, which names a folder; ``app`` where nothing of it is left."""
+    return re.sub(r"[/\\\x00-\x1f\x7f]|^\.+", "-", text) or "app"
+
+
 def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
     """Parse and check the text of a `freehold.toml`.
 
@@ -148,7 +153,7 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
     except RecursionError:
         raise ConfigError(f"{path}: lists or tables are nested too deep to be read") from None
     config = strict.read(raw, ProjectConfig, path)
-    if re.search(r"[/\\\x00-\x1f\x7f]|^\.", config.app.name) or not config.app.name:
+    if config.app.name != usable_name(config.app.name):
         raise ConfigError(
             f"{path}: app.name is {config.app.name!r}, which cannot be the name of a folder",
             hint="adapters' folders are named by it: no slash, no dot at the beginning",

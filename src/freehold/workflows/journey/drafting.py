@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from freehold.types.config import usable_name
+
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The candidate where none is named."""
 CHARACTERS_PER_TOKEN = 3.0
@@ -83,7 +85,7 @@ def answer_tokens(longest: int) -> int:
 
 def name_of(folder: Path) -> str:
     """The application's name where none is given: its folder's."""
-    return folder.resolve().name or "app"
+    return usable_name(folder.resolve().name)
 
 
 def place(path: Path, folder: Path) -> str:
