@@ -4,12 +4,7 @@ The times are wide, because they are held on busy machines. What is lost is not:
 traffic may end neither stored nor counted, for each fault.
 """
 
-import math
 from typing import NamedTuple
-
-NOT_YET = math.inf
-"""Nothing bounds the loss today."""
-
 
 class Bound(NamedTuple):
     """See above. `statuses` are those that clients may see besides 200."""
@@ -24,8 +19,8 @@ class Bound(NamedTuple):
 
 _BROKEN = frozenset({"connection", "cut"})
 _UPSTREAM = Bound(frozenset({"502", "503", "504"}))
-# What a worker has answered and the recorder has not taken from it yet dies with it.
-_WITH_A_WORKER = Bound(_BROKEN, lost_s=1.0)
+# What a worker has answered lies in its file before the client has the end of it.
+_WITH_A_WORKER = Bound(_BROKEN)
 
 BOUNDS = {
     "kill a worker": _WITH_A_WORKER,
@@ -39,8 +34,8 @@ BOUNDS = {
     "stop the main process": Bound(),
     "store locked": Bound(),
     "store locked for long": Bound(),
-    # The recorder goes on writing to a file that has no name any more.
-    "store removed": Bound(lost_s=NOT_YET),
+    # What is written in the moment between the removal and the look that notices it.
+    "store removed": Bound(lost_s=0.5),
     "store full": Bound(),
     "store full, queue full": Bound(),
     "store read-only": Bound(),
@@ -49,16 +44,16 @@ BOUNDS = {
     "one write without space": Bound(),
     "one failed write": Bound(),
     "one failed sync": Bound(),
-    # Retention believes the clock.
-    "clock forwards": Bound(lost_s=NOT_YET),
-    "clock backwards": Bound(lost_s=NOT_YET),
+    "clock forwards": Bound(),
+    "clock backwards": Bound(),
     "upstream hangs": _UPSTREAM,
     "upstream resets": _UPSTREAM,
     "upstream breaks off": Bound(_UPSTREAM.statuses | {"cut"}),
     "upstream sends garbage": _UPSTREAM,
     "upstream drips": Bound(),
     "few descriptors": Bound(_BROKEN),
-    "little memory": Bound(_BROKEN | {"500", "502", "503"}, lost_s=1.0),
+    # A worker that is refused memory in the middle of keeping an answer.
+    "little memory": Bound(_BROKEN | {"500", "502", "503"}, lost_s=0.2),
 }
 
 

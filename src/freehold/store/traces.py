@@ -149,6 +149,12 @@ class TraceStore:
             place = connection.execute(select(func.max(traces.c.seq))).scalar()
             return NewestTrace(int(place or 0), connection.execute(recorded).scalar())
 
+    def backdated_traces(self, *, after: int, before: datetime) -> int:
+        """How many traces a gateway recorded after the place `after` that are dated earlier than `before`."""
+        found = and_(traces.c.seq > after, traces.c.at < to_micros(before), traces.c.source == "gateway")
+        with self.database.reading() as connection:
+            return int(connection.execute(select(func.count()).where(found)).scalar() or 0)
+
     def delete_traces(self, *, before: datetime, sparing: Iterable[tuple[int, int | None]] = ()) -> int:
         """Forget traces older than `before`, but not those whose places are in `sparing` (first, last or None for no
         end). Returns how many there were."""

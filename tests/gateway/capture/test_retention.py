@@ -200,3 +200,29 @@ def test_a_real_clock_that_jumps_deletes_nothing(tmp_path):
             assert count == 100
             assert abs(lead / 86_400 - int(step[:-1])) < 1, "the clock did jump"
         process.stdin.close()
+
+
+def test_what_came_while_the_clock_was_back_between_two_sweeps_is_spared(store, caplog):
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    clocks = {"now": now, "running": 0.0}
+    retention = Retention(30, None, now=lambda: clocks["now"], monotonic=lambda: clocks["running"])
+    store.add_traces([trace(1, id="a", at=now, source="gateway")])
+    retention.sweep(store)
+    store.add_traces([trace(2, id="b", at=now - timedelta(days=40), source="gateway")])
+    clocks.update(now=now + timedelta(minutes=1), running=60.0)
+    retention.sweep(store)
+    assert {one.id for one in store.traces()} == {"a", "b"} and "1 traces are dated before" in caplog.text
+    clocks.update(now=now + timedelta(days=31), running=31 * 86_400.0)
+    store.add_traces([trace(3, id="c", at=clocks["now"], source="gateway")])
+    retention.sweep(store)
+    assert {one.id for one in store.traces()} == {"c"}, "kept for the whole time, and not longer"
+
+
+def test_an_imported_trace_is_as_old_as_it_says(store):
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    retention = Retention(30, None, now=lambda: now)
+    store.add_traces([trace(1, id="a", at=now, source="gateway")])
+    retention.sweep(store)
+    store.add_traces([trace(2, id="b", at=now - timedelta(days=40), source="import:x")])
+    retention.sweep(store)
+    assert {one.id for one in store.traces()} == {"a"}

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from freehold.errors import KeysUnavailableError
+from freehold.errors import KeysUnavailableError, StoreError
 from freehold.gateway.capture import ring as rings
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits import key_requirement
@@ -71,3 +71,21 @@ def test_the_file_of_the_project_comes_first_and_a_change_of_it_is_news(config, 
     assert ring.requirement_changed() and not ring.requirement_changed()
     remote = msgspec.structs.replace(config, store_url="postgresql://db/x", keys_file=None)
     assert rings.requirement_file(remote) is None
+
+
+def test_a_store_that_goes_away_while_the_gateway_runs_is_waited_for(config, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    with rings.Ring(config, run).opened():
+        pass
+    away = tmp_path / "away"
+    away.mkdir()
+    for file in [*tmp_path.glob("s.sqlite3*")]:
+        file.rename(away / file.name)
+    # Also a recorder that is started again must not begin a new store, which the old one would replace.
+    with pytest.raises(StoreError, match="is gone: what is recorded waits"):
+        rings.Ring(config, run).opened()
+    assert not (tmp_path / "s.sqlite3").exists()
+    for file in [*away.iterdir()]:
+        file.rename(tmp_path / file.name)
+    rings.Ring(config, run).opened().close()

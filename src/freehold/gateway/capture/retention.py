@@ -125,6 +125,21 @@ class Retention:
             if gone:
                 log.info("%d traces were beyond the size to keep and are forgotten", gone)
 
+    def _with_backdated(
+        self, store: Store, clock: RetentionClock, moment: Moment, keep: timedelta
+    ) -> RetentionClock:
+        """With what came since the last sweep and is dated long before it: the clock was back in between, unseen."""
+        earliest = from_micros(clock.believed - TOLERANCE)
+        found = store.backdated_traces(after=clock.place, before=earliest)
+        if not found or any(undated.last is None for undated in clock.undated):
+            return clock
+        log.warning(
+            "%d traces are dated before they can have been recorded: they are kept for the whole time", found
+        )
+        until = clock.believed + moment.running + keep // timedelta(microseconds=1)
+        spared = Undated(first=clock.place + 1, last=moment.place, until=until)
+        return msgspec.structs.replace(clock, undated=(*clock.undated, spared))
+
     def _by_age(self, store: Store, keep: timedelta) -> None:
         wall, running = self._now(), self._monotonic()
         newest = store.newest_trace()
@@ -138,6 +153,8 @@ class Retention:
             # The newest trace is the only witness there is; where there is none, nothing can be deleted wrongly.
             witness = moment.wall if newest.at is None else min(moment.wall, newest.at)
             clock = RetentionClock(believed=witness, place=newest.place)
+        else:
+            clock = self._with_backdated(store, clock, moment, keep)
         clock, said = advance(clock, moment, keep // timedelta(microseconds=1))
         store.put(clock)
         self._swept = running

@@ -7,6 +7,7 @@ locked store goes on with the right keys instead of none.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from freehold import files
-from freehold.errors import KeysUnavailableError
+from freehold.errors import KeysUnavailableError, StoreError
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits import key_requirement
 from freehold.gateway.messages import RING_FILE, TableMessage
@@ -30,19 +31,40 @@ _BUSY_TIMEOUT_MS = 2000
 class Ring:
     """Follows routes and keys. Use it from one thread."""
 
-    def __init__(self, config: GatewayConfig, run_folder: Path) -> None:
+    def __init__(self, config: GatewayConfig, run_folder: Path | None = None) -> None:
         assert config.store_url is not None
         self._store_url = config.store_url
-        self._path = run_folder / RING_FILE
+        self._path = None if run_folder is None else run_folder / RING_FILE
+        # In the run folder, so that a recorder that is started again knows it as well.
+        self._opened = None if run_folder is None else run_folder / "store-opened"
         self._store_file = store_file(config.store_url)
         self._requirement = requirement_file(config)
         self._last: bytes | None = None
         self._seen: tuple[int, int] | None = None
 
     def opened(self) -> Store:
-        """The store. Where keys are required it is not made newly. Raises `StorageError`."""
+        """The store. Where keys are required, or a recorder of this run had it open, it is not made newly.
+
+        Raises `StorageError`.
+        """
         key_requirement.check_file(self._requirement, self._store_file)
-        return open_store(self._store_url, busy_timeout_ms=_BUSY_TIMEOUT_MS)
+        opened = self._opened
+        if (
+            self._store_file is not None
+            and opened is not None
+            and opened.exists()
+            and not self._store_file.exists()
+        ):
+            # A new one would take what is recorded now, and lose it when the old one is put back.
+            raise StoreError(
+                f"the store {self._store_file} is gone: what is recorded waits until it is back",
+                hint="put it back, or start the gateway again to begin a new one",
+            )
+        store = open_store(self._store_url, busy_timeout_ms=_BUSY_TIMEOUT_MS)
+        if opened is not None:
+            with contextlib.suppress(OSError):
+                opened.touch()
+        return store
 
     def requirement_changed(self) -> bool:
         """Whether the file that says that keys are required was written since it was last asked."""
@@ -71,6 +93,7 @@ class Ring:
         data = msgspec.json.encode(message)
         if data == self._last:
             return None
+        assert self._path is not None
         try:
             files.write(self._path, data, private=True)
         except OSError as error:
@@ -102,8 +125,7 @@ def requirement_file(config: GatewayConfig) -> Path | None:
 
 def check(config: GatewayConfig) -> None:
     """Before a gateway starts: the store is there, and is the one that holds the keys. Raises `StorageError`."""
-    ring = Ring(config, Path())
-    with ring.opened() as store:
+    with Ring(config).opened() as store:
         found = stored_keys(store.database)
     known = key_requirement.read(requirement_file(config))
     if known is not None:
