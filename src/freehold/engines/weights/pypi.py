@@ -158,11 +158,11 @@ def _download(pip: Pip, package: Package, folder: Path, progress: Progress) -> P
 
 def _bytes_in(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:  # pip moves files meanwhile
-            continue
+    # `os.walk` passes over folders that pip removes meanwhile; `rglob` does not.
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += (Path(parent) / name).stat().st_size
     return total
 
 
