@@ -3,17 +3,17 @@ import sys
 import textwrap
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from tests.store.care.test_check import change, fill
 from tests.store.examples import Note, trace
 from tests.store.released import TRACES, plant
 
-from freehold.errors import StoreError
+from freehold.errors import StorageError, StoreError
 from freehold.store import default_url, open_store
 from freehold.store.care.backup import backup
 from freehold.store.care.check import check
 from freehold.store.care.restore import loss, refuse_while_in_use, restore
-from freehold.store.tables import traces
+from freehold.store.tables import audit, traces
 
 HOLDER = """
     import sys
@@ -49,6 +49,11 @@ def test_a_restored_store_is_the_backup_and_the_former_one_is_kept(url, tmp_path
         assert store.get_trace("late") is None and store.count_traces() == 40
         store.add_traces([trace(901, id="next")])
         assert [one.id for one in store.traces()][-1] == "next"
+        with (
+            pytest.raises(StorageError, match="only grows"),
+            store.database.writing() as connection,
+        ):
+            connection.execute(delete(audit))
     with open_store(f"sqlite:///{tmp_path}/kept") as former:
         assert former.get_trace("late") is not None
     assert check(url).healthy
