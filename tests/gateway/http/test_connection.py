@@ -241,3 +241,21 @@ def test_nothing_follows_a_request_whose_end_a_proxy_may_see_elsewhere(shared, h
         client.sendall(head + SMUGGLED)
         said = file.read()
     assert said.startswith(b"HTTP/1.1 %d " % status) and said.count(b"HTTP/1.1 ") == 1
+
+
+def test_a_request_of_http_1_0_sent_ahead_does_not_change_the_answer_before_it():
+    async def handler(request):
+        await asyncio.sleep(0.1)
+        request.start_response(200, [])
+        request.send([b"answer"])
+
+    async def scenario(server, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /a HTTP/1.1\r\nhost: x\r\n\r\nGET /b HTTP/1.0\r\nhost: x\r\n\r\n")
+        received = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        first, _, second = received.partition(b"0\r\n\r\n")
+        assert b"transfer-encoding: chunked" in first and b"6\r\nanswer\r\n" in first
+        assert b"transfer-encoding" not in second and second.endswith(b"\r\n\r\nanswer")
+
+    serving(handler, scenario)

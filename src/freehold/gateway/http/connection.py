@@ -77,7 +77,6 @@ class Connection(asyncio.Protocol):
         "_url",
         "current",
         "server",
-        "supports_chunks",
         "writing_paused",
     )
 
@@ -101,7 +100,6 @@ class Connection(asyncio.Protocol):
         self._reading_paused = False
         self._since_s = server.loop.time()
         self.current: Request | None = None
-        self.supports_chunks = True
         self.writing_paused = False
 
     def write(self, data: bytes) -> None:
@@ -283,9 +281,9 @@ class Connection(asyncio.Protocol):
         if request.header("transfer-encoding") is not None and not _is_chunked(self._headers):
             # Another coding would be taken for the body itself, and a proxy before may see it end elsewhere.
             raise HttpParserError("a transfer coding that is not decoded here")
-        self.supports_chunks = version == "1.1"
+        request.supports_chunks = version == "1.1"
         request.keep_alive = self._parser.should_keep_alive() and (
-            self.supports_chunks or not _ends_connection(self._headers)
+            request.supports_chunks or not _ends_connection(self._headers)
         )
         if len(self._headers) > HEADERS_MAX:
             self._incoming = None

@@ -36,7 +36,6 @@ class ServerState(Protocol):
 class ClientTransport(Protocol):
     """A request's connection, as the request sees it."""
 
-    supports_chunks: bool
     writing_paused: bool
 
     def peer(self) -> str:
@@ -88,6 +87,7 @@ class Request:
         "path",
         "query_string",
         "response_started",
+        "supports_chunks",
     )
 
     def __init__(self, transport: ClientTransport, method: str, path: str, query_string: str) -> None:
@@ -110,6 +110,7 @@ class Request:
         self.disconnected = False
         self.cancel_on_disconnect = False
         self.response_started = False
+        self.supports_chunks = True
         self._chunked = False
         self._bytes_left: int | None = None
 
@@ -210,7 +211,7 @@ class Request:
         lines = _lines(headers)
         if status in _WITHOUT_BODY:
             self._bytes_left = 0
-        elif self._bytes_left is None and self._transport.supports_chunks:
+        elif self._bytes_left is None and self.supports_chunks:
             self._chunked = True
             lines += b"transfer-encoding: chunked\r\n"
         elif self._bytes_left is None:
@@ -257,7 +258,7 @@ class Request:
         self.keep_alive = self.keep_alive and self.complete and not server.draining
         if not self.keep_alive:
             lines += b"connection: close\r\n"
-        elif not self._transport.supports_chunks:
+        elif not self.supports_chunks:
             lines += b"connection: keep-alive\r\n"
         line = STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
         return b"%b%bdate: %b\r\n\r\n" % (line, lines, server.date)
