@@ -49,6 +49,18 @@ def test_a_store_that_is_gone_does_not_stop_traffic(upstream, tmp_path):
         assert post(running, QUESTION)[0] == 200
 
 
+def test_what_is_too_long_to_be_kept_is_answered_and_counted(upstream, tmp_path):
+    with gateway(upstream, tmp_path, body_memory_bytes=64 * 1024 * 1024) as running:
+        long = {**QUESTION, "user": "x" * (9 << 20)}
+        assert post(running, long)[0] == 200
+        upstream.answer = lambda seen: plain({**ANSWER, "id": "x" * (9 << 20)})
+        assert post(running, QUESTION)[0] == 200
+        eventually(lambda: metric(running, 'freehold_traces_dropped_total{why="size"}') == 2)
+        upstream.answer = lambda seen: plain(ANSWER)
+        assert post(running, QUESTION)[0] == 200
+        eventually(lambda: len(traces_of(running)) == 1)
+
+
 def test_a_store_that_is_full_does_not_stop_traffic_and_is_counted(upstream, tmp_path):
     with gateway(upstream, tmp_path, capture_queue=10) as running:
         post(running, QUESTION)

@@ -75,7 +75,7 @@ def test_a_full_disk_is_no_room_and_counted(tmp_path, monkeypatch):
 
     monkeypatch.setattr(spools, "_allocate", full)
     assert not client.offer(captured()) and not client.charge(b"bill")
-    assert spool.dropped == [0, 1] and client.captured == 0
+    assert spool.dropped == [0, 1, 0, 0] and client.captured == 0
     monkeypatch.undo()
     assert client.offer(captured()) and client.captured == 1
 
@@ -95,4 +95,4 @@ def test_the_queue_is_bounded_and_says_what_it_dropped(tmp_path, limit):
     values = {"max_items": 100, "max_bytes": 1 << 20, **limit}
     client = RecorderClient("nowhere", spool_in(tmp_path), on_message=lambda *_: None, **values)
     taken = sum(client.offer(captured()) for _ in range(5))
-    assert 0 < taken < 5 and client.spool.dropped == [5 - taken, 0]
+    assert 0 < taken < 5 and client.spool.dropped == [5 - taken, 0, 0, 0]

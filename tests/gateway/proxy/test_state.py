@@ -112,7 +112,12 @@ def test_numbers_are_left_in_the_run_folder_and_a_full_disk_is_no_matter(with_st
         state.reporter.dropped = 2
         state.write_meters()
         (snapshot,) = read_all(tmp_path)
-        assert snapshot.counters["freehold_traces_dropped"] == [(("queue",), 3.0), (("disk",), 0.0)]
+        assert snapshot.counters["freehold_traces_dropped"] == [
+            (("queue",), 3.0),
+            (("disk",), 0.0),
+            (("size",), 0.0),
+            (("memory",), 0.0),
+        ]
         assert snapshot.counters["freehold_requests_untold"] == [((), 2.0)]
 
         def full(*_):

@@ -97,8 +97,8 @@ class DeadSpool:
             ("freehold_traces_captured", ()): sum(self._settled),
             ("freehold_traces_stored", ()): self._settled[0],
         }
-        for why, count in zip(DROPS, self._dropped, strict=True):
-            counters["freehold_traces_dropped", (why,)] = count
+        for drop, count in zip(DROPS, self._dropped, strict=True):
+            counters["freehold_traces_dropped", (drop,)] = count
         for why, count in zip(OUTCOMES[1:], self._settled[1:], strict=True):
             counters["freehold_traces_lost", (why,)] = count
         settle_counters(run_folder, self.id, counters)

@@ -16,14 +16,13 @@ from typing import cast
 import msgspec
 
 from freehold.gateway.capture.frames import ACK, CHARGE, FRAME, TRACE, FrameReader, ack_counts, frame
-from freehold.gateway.capture.spool import DROPS, Spool, SpoolSegment
+from freehold.gateway.capture.spool import DROPS, Drop, Spool, SpoolSegment
 from freehold.gateway.messages import CapturedExchange
 
 FLUSH_EVERY_S = 0.05
 RECONNECT_EVERY_S = 0.5
 # Above this the recorder is behind: what follows waits in the spool, and in the end there is no room.
 _IN_FLIGHT_BYTES = 4 * 1024 * 1024
-_QUEUE_FULL, _DISK_FULL = range(len(DROPS))
 _encode_into = msgspec.msgpack.Encoder().encode_into
 Place = tuple[SpoolSegment, int, int]
 """Where a message stands in the spool: its segment, where it begins, and its size."""
@@ -72,17 +71,21 @@ class RecorderClient(asyncio.Protocol):
         """Keep one trace; False when there is no room. When this returns, the worker may die."""
         size = len(captured.request) + len(captured.response)
         if self._traces >= self._max_items or self._bytes + size > self._max_bytes:
-            self.spool.drop(_QUEUE_FULL)
+            self.drop("queue")
             return False
         # Encoded behind the room for its frame, so that nothing is copied.
         message = bytearray(FRAME.size)
         _encode_into(captured, message, FRAME.size)
         FRAME.pack_into(message, 0, len(message) - FRAME.size, TRACE)
         if not self._append(message):
-            self.spool.drop(_DISK_FULL)
+            self.drop("disk")
             return False
         self._traces += 1
         return True
+
+    def drop(self, why: Drop) -> None:
+        """Count a trace that is not kept."""
+        self.spool.drop(DROPS.index(why))
 
     def charge(self, payload: bytes) -> bool:
         """Keep one bill; False when there is no space on the disk. When this returns, the worker may die."""

@@ -25,6 +25,7 @@ import secrets
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, get_args
 
 from freehold.gateway.capture.frames import FRAME, TAG_AT
 
@@ -32,8 +33,9 @@ log = logging.getLogger("freehold.gateway")
 SEGMENT_BYTES = 1024 * 1024
 OUTCOMES = ("stored", "store", "redaction", "unreadable")
 """What became of a trace, by the code in its acknowledgement: stored, or why it was lost."""
-DROPS = ("queue", "disk")
-"""Why there was no room for a trace."""
+Drop = Literal["queue", "disk", "size", "memory"]
+"""Why a trace was not kept: no room in the queue, on the disk, for one so long at all, or in the worker's memory."""
+DROPS: tuple[Drop, ...] = get_args(Drop)
 WORKER_SUFFIX, _PART_SUFFIX = ".worker", ".part"
 _SPARES = 2
 _USED = struct.Struct("<Q")

@@ -48,6 +48,7 @@ class ProxyExchange:
         "error_code",
         "fallback",
         "first_byte_s",
+        "found_no_room",
         "held",
         "id",
         "is_kept",
@@ -94,6 +95,7 @@ class ProxyExchange:
         self.status = 0
         self.streamed = False
         self.capturing = False
+        self.found_no_room = False
         self.completeness: Completeness = "complete"
         self.content_encoding: str | None = None
         self.chunks: list[bytes] = []
@@ -142,7 +144,7 @@ class ProxyExchange:
                 # The client gets its answer; there is no room to remember it. Its end may still tell the usage.
                 self.chunk_bytes = CAPTURED_BYTES_MAX + 1
                 del self.chunks[:-3]
-                self.capturing = False
+                self.found_no_room = True
 
     def forget_answer(self) -> None:
         """Another target is tried: what came so far is not the answer."""
@@ -165,15 +167,18 @@ class ProxyExchange:
         charge = charge_of((), "", "", self.answered_by.api, self.body, self.chunks)
         return charge.prompt_tokens + charge.completion_tokens
 
-    def captured(self) -> CapturedExchange | None:
-        """What is sent to the recorder; None where nothing is captured."""
-        if (
-            not self.capturing
-            or self.api_route.kind == "count_tokens"
-            or self.chunk_bytes > CAPTURED_BYTES_MAX
-            or len(self.body) > CAPTURED_BYTES_MAX
-        ):
-            return None
+    @property
+    def is_captured(self) -> bool:
+        """Whether a trace of it is to be kept."""
+        return self.capturing and self.api_route.kind != "count_tokens"
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether it is too long to be kept, or there was no room to remember it (`found_no_room`)."""
+        return self.chunk_bytes > CAPTURED_BYTES_MAX or len(self.body) > CAPTURED_BYTES_MAX
+
+    def captured(self) -> CapturedExchange:
+        """What is sent to the recorder."""
         decision = self.decision
         return CapturedExchange(
             id=self.id,

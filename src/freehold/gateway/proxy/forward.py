@@ -224,5 +224,9 @@ def _keep(state: WorkerState, exchange: ProxyExchange) -> None:
         endpoint = exchange.answered_by
         if state.config.charges(endpoint.name):
             spend.bill(state, exchange, endpoint)
-    if state.recorder is not None and (captured := exchange.captured()) is not None:
-        state.recorder.offer(captured)
+    if state.recorder is None or not exchange.is_captured:
+        return
+    if exchange.is_too_long:
+        state.recorder.drop("memory" if exchange.found_no_room else "size")
+    else:
+        state.recorder.offer(exchange.captured())

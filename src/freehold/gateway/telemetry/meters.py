@@ -39,7 +39,10 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "freehold_requests_untold": ("Requests left out of the log or of OpenTelemetry", ()),
     "freehold_traces_captured": ("Traces handed to the recorder", ()),
-    "freehold_traces_dropped": ("Traces there was no room for: in the queue, on the disk", ("why",)),
+    "freehold_traces_dropped": (
+        "Traces there was no room for: in the queue, on the disk, in memory, or too long",
+        ("why",),
+    ),
     "freehold_traces_stored": ("Traces written to the store", ()),
     "freehold_traces_lost": ("Traces the store did not take", ("why",)),
     "freehold_recorder_failures": ("Failures of the recorder that nothing expected", ("what",)),
