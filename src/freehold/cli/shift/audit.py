@@ -85,6 +85,11 @@ def command(
     elif as_json:
         print_json(list(shown))
     else:
+        if not shown:
+            echo(
+                "no change was made here" if not any((who, action, subject, since)) else "no such change",
+                err=True,
+            )
         for entry in shown:
             why = f"  ({entry.why})" if entry.why else ""
             line = f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.who}  {entry.action} {entry.subject}{why}  {entry.source}"
