@@ -1,10 +1,23 @@
 """Through a real gateway: bytes, streams, errors, traces."""
 
+import asyncio
+import gc
+import http.client
 import json
+import socket
 
 import pytest
 from tests.gateway.asking import QUESTION, client, post
 from tests.gateway.loopback import ANSWER, gateway, plain, stream, stream_of, trace_of
+
+from freehold.gateway.app import running
+from freehold.gateway.config import GatewayConfig
+from freehold.gateway.http.connection import Connection
+from freehold.gateway.http.request import Request
+from freehold.gateway.http.server import HttpServer
+from freehold.gateway.limits.keys import KeyRing
+from freehold.gateway.proxy.exchange import ProxyExchange
+from freehold.types.endpoint import ANY_SERVED, Endpoint
 
 
 def test_bytes_pass_unchanged_both_ways(shared, upstream):
@@ -122,3 +135,41 @@ def test_no_client_opts_out_unless_that_is_allowed(upstream, tmp_path):
     with gateway(upstream, tmp_path, capture_opt_out=False) as running:
         _, headers, _ = post(running, QUESTION, headers={"x-freehold-capture": "off"})
         assert trace_of(running, headers["x-freehold-trace-id"]).model == "m"
+
+
+def test_nothing_of_a_request_waits_for_the_garbage_collector(upstream, tmp_path):
+    """It runs rarely, and a circle would hold each request's body until then, which no budget sees."""
+
+    async def scenario():
+        endpoint = Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url, models=ANY_SERVED)
+        config = GatewayConfig(
+            endpoints=(endpoint,), store_url=f"sqlite:///{tmp_path}/x.sqlite3", capture="raw"
+        )
+        async with running(config, tmp_path) as app:
+            app.state.keys = KeyRing(())
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                server = HttpServer(app)
+                await server.listen(listener)
+                gc.collect()
+                gc.disable()
+                try:
+                    for body in (QUESTION, {**QUESTION, "stream": True}, {**QUESTION, "model": 7}, b"{"):
+                        await asyncio.to_thread(ask, listener.getsockname()[1], body)
+                    await server.drain(2)
+                    left = [
+                        one
+                        for one in gc.get_objects()
+                        if isinstance(one, ProxyExchange | Request | Connection)
+                    ]
+                    assert left == []
+                finally:
+                    gc.enable()
+
+    def ask(port, body):
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        asked = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        asked.request("POST", "/v1/chat/completions", data, {"content-type": "application/json"})
+        asked.getresponse().read()
+        asked.close()
+
+    asyncio.run(scenario())

@@ -31,6 +31,7 @@ class ProxyExchange:
     """Mutable, lives for one request. Times are `time.perf_counter` seconds."""
 
     __slots__ = (
+        "_keeper",
         "answered_by",
         "api_route",
         "arm",
@@ -52,7 +53,6 @@ class ProxyExchange:
         "held",
         "id",
         "is_kept",
-        "keep",
         "key",
         "metered",
         "model",
@@ -69,7 +69,13 @@ class ProxyExchange:
         "wants_form",
     )
 
-    def __init__(self, api_route: ApiRoute, memory: MemoryBudget) -> None:
+    def __init__(
+        self,
+        api_route: ApiRoute,
+        memory: MemoryBudget,
+        keeper: Callable[[ProxyExchange], None] | None = None,
+    ) -> None:
+        # What keeps it must not hold it: a circle would keep each request's body until the garbage collector runs.
         self.api_route = api_route
         self.held = HeldBytes(memory)
         self.at_ms = int(time.time() * 1000)
@@ -106,8 +112,12 @@ class ProxyExchange:
         self.capped: list[tuple[str, Limits]] = []
         self.reservation: Any = None
         self.is_kept = False
-        self.keep: Callable[[], None] = _nothing
+        self._keeper = keeper
+
+    def keep(self) -> None:
         """Hand the answer to the recorder; to be called once it is whole, before its last byte goes to the client."""
+        if self._keeper is not None:
+            self._keeper(self)
 
     @property
     def route_name(self) -> str:
@@ -230,7 +240,3 @@ class ProxyExchange:
             key=None if self.key is None else self.key.name,
             traceparent=traceparent,
         )
-
-
-def _nothing() -> None:
-    """An exchange that is not handed on."""

@@ -37,8 +37,7 @@ _NO_LIMITS = Limits()
 
 async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, request: Request) -> None:
     """Answer one request for a model, whatever happens."""
-    exchange = ProxyExchange(api_route, state.memory)
-    exchange.keep = functools.partial(_keep, state, exchange)
+    exchange = ProxyExchange(api_route, state.memory, functools.partial(_keep, state))
     state.meters.in_flight += 1
     request.cancel_on_disconnect = True
     try:
@@ -206,7 +205,7 @@ def _finish(state: WorkerState, shadows: Shadows, exchange: ProxyExchange) -> No
     if exchange.first_byte_s is not None:
         meters.observe("freehold_first_byte_seconds", exchange.first_byte_s - exchange.started_s, route, arm)
     meters.observe("freehold_request_seconds", time.perf_counter() - exchange.started_s, route, arm)
-    _keep(state, exchange)
+    exchange.keep()
     if exchange.decision is not None and exchange.decision.shadow is not None:
         shadows.mirror(exchange, exchange.decision.shadow)
 
