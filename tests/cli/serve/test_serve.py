@@ -14,7 +14,8 @@ def test_mistakes(refused, project):
     refused(
         "serve", "echo", "--adapter", "x", message="adapter 'x' is not NAME=PATH", hint="--adapter support="
     )
-    refused("serve", "echo", "--host", "10.0.0.1", message="10.0.0.1")
+    refused("serve", "echo", "--host", "10.0.0.1", message="asks for no key", hint="--without-keys")
+    refused("serve", "echo", "--host", "10.0.0.1", "--without-keys", message="10.0.0.1")
 
 
 def endpoint(name, *models):

@@ -16,6 +16,7 @@ from tests.store.examples import NOON, Note, trace
 
 from freehold.errors import UsageError
 from freehold.store import open_store, rollouts
+from freehold.store.audit import entries
 from freehold.store.care.check import check
 from freehold.store.rollouts import WindowRow
 from freehold.types.config import FinetuneConfig
@@ -227,6 +228,8 @@ def test_a_receipt_says_nothing_of_the_person(project):
     with open_store(project.store_url) as store:
         keep_receipt(store, msgspec.structs.replace(made, id="again"))
         assert len(store.records(ForgetReceipt)) == 2
+        noted = [entry for entry in entries(store.database) if entry.action == "forget"]
+        assert [entry.subject for entry in noted] == [made.id, "again"]
 
 
 def test_a_user_is_not_another_whose_name_begins_alike():

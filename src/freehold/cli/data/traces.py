@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import click
 
-from freehold.cli.options import config_option, json_option, now, print_json
+from freehold.cli.options import caller, config_option, json_option, now, print_json
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
@@ -179,6 +179,7 @@ def export(
             filter,
             format=format_,
             content=content,
+            who=caller(),
             say=lambda count: shown.update(count, total, unit="traces"),
         )
     if as_json:

@@ -55,6 +55,11 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=0, min_open=True),
     help="The memory models share (default: what is available).",
 )
+@click.option(
+    "--without-keys",
+    is_flag=True,
+    help="Let everybody ask who reaches --host. Needed for an address beyond loopback.",
+)
 @click.option("--no-gateway", is_flag=True, help="Leave the gateway out: the engine's own API on the port.")
 @config_option
 @json_option
@@ -73,6 +78,7 @@ def command(  # click passes each option
     preload: tuple[str, ...],
     idle_minutes: float | None,
     memory_gib: float | None,
+    without_keys: bool,
     no_gateway: bool,
     config_path: Path | None,
     as_json: bool,
@@ -99,6 +105,7 @@ def command(  # click passes each option
 
     project = open_project(config_path).also_under(hosts)
     with progress() as shown:
+        serve.check_open(project, host, without_keys=without_keys)
         serve.check_address(project, host, port)  # before a pull that may take minutes
         told = of_config(project.config.serve)
         request = msgspec.structs.replace(

@@ -13,7 +13,7 @@ import msgspec
 
 from freehold import files
 from freehold.errors import StorageError, UsageError
-from freehold.store import Store, open_store
+from freehold.store import Store, audit, open_store
 from freehold.store.care.erase import erase_mentions, erase_traces, scrub
 from freehold.types.dataset import Dataset
 from freehold.types.progress import Progress
@@ -148,6 +148,19 @@ def forget(
 def keep_receipt(store: Store, receipt: ForgetReceipt) -> None:
     """The one place where a deletion that was asked for is put on record."""
     store.put(receipt)
+    audit.note(
+        store.database,
+        "forget",
+        receipt.id,
+        who=receipt.who,
+        at=receipt.at,
+        detail={
+            "by": receipt.by,
+            "traces": receipt.traces,
+            "files": receipt.files,
+            "records": receipt.records,
+        },
+    )
 
 
 def _advice(lost: set[str], adapters: list[TrainingResult]) -> Iterator[str]:

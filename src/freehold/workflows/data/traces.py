@@ -12,11 +12,12 @@ import msgspec
 
 from freehold import __version__, files
 from freehold.errors import UsageError
-from freehold.store import Store
+from freehold.store import Store, audit
 from freehold.store.traces import TraceFilter
 from freehold.types.record import Record
 from freehold.types.trace import Trace
 from freehold.wire.otlp import spans_document
+from freehold.workflows.project import now
 
 Format = Literal["jsonl", "otel"]
 BATCH = 200
@@ -74,9 +75,12 @@ def export(
     *,
     format: Format,
     content: bool,
+    who: str,
     say: Callable[[int], None],
 ) -> TraceExport:
     """Write traces to a file, in the order they came. Nothing is left behind when it fails half-way.
+
+    Who took how many goes into the audit record.
 
     Raises `StorageError` when the file cannot be written.
     """
@@ -94,6 +98,9 @@ def export(
                 out.write(msgspec.json.encode(document) + b"\n")
             count += len(batch)
             say(count)
+    # Not the file's name: the record only grows, and a name may be a person's.
+    detail = {"traces": count, "format": format}
+    audit.note(store.database, "export", "traces", who=who, at=now(), detail=detail)
     return TraceExport(file=str(file), traces=count, format=format)
 
 

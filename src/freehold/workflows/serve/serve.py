@@ -8,8 +8,8 @@ import anyio
 import msgspec
 
 from freehold.engines.engine import check as check_plan
-from freehold.engines.ports import require_loopback
-from freehold.errors import UsageError
+from freehold.engines.ports import is_loopback, require_loopback
+from freehold.errors import ConfigError, UsageError
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.serve import check_port
 from freehold.hardware.probes import probe_machine
@@ -20,6 +20,19 @@ from freehold.workflows.license.attributions import attributions
 from freehold.workflows.project import Project
 from freehold.workflows.serve import room
 from freehold.workflows.serve.hold import ServedAt, Sharing, hold
+
+
+def check_open(project: Project, host: str | None, *, without_keys: bool) -> None:
+    """What `freehold serve` starts asks for no key: an address that other machines reach must be meant to be open.
+
+    Raises `ConfigError`.
+    """
+    host = host or project.settings.host
+    if not (without_keys or is_loopback(host)):
+        raise ConfigError(
+            f"{host} can be reached from other machines, and freehold serve asks for no key",
+            hint="freehold up asks for keys; --without-keys says that the address is to be open",
+        )
 
 
 def check_address(project: Project, host: str | None, port: int | None) -> tuple[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from freehold.engines.ports import is_loopback
 from freehold.types.serving.cluster import ClusterPlan
 from freehold.types.units import GIB
 
@@ -23,6 +24,10 @@ def serve_command(plan: ClusterPlan, *, adapters: str, host: str = "0.0.0.0") ->
         "freehold", "serve", serve.model, "--engine", serve.engine, "--context", str(serve.context_tokens),
         "--parallel", str(serve.parallel), "--kv-type", serve.kv_type, "--host", host, "--port", str(GATEWAY_PORT),
     ]  # fmt: skip
+    if not is_loopback(host):
+        command.append(
+            "--without-keys"
+        )  # the cluster's network, or what stands in front of it, lets clients in
     for name, (full, _) in adapters_of(plan).items():
         command += ["--adapter", f"{full}={adapters}/{name}"]
     return command
