@@ -49,6 +49,8 @@ class EngineKind(Record, frozen=True, kw_only=True):
     """Whether it goes on with an assistant's turn that a request has begun, or may begin a turn of its own."""
     counts_tokens: Literal["count_tokens", "tokenize", "answer"] | None = None
     """How it counts a prompt's tokens: by Anthropic's own call, by ``/tokenize``, with an answer of no tokens."""
+    unread_fields: tuple[str, ...] = ()
+    """Fields of a chat request that it takes and does not follow."""
     schema_field: str | None = None
     """A field of its own that holds an answer to a JSON schema more firmly than ``response_format``."""
     tells_tokens: Literal["apply-template", "return_token_ids"] | None = None
@@ -98,6 +100,8 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             names_models=True,
             cuts_prompts=True,
             reads_tool_names=False,
+            # the fields it lists as supported (docs/openai.md, read 2026-11) hold neither
+            unread_fields=("tool_choice", "parallel_tool_calls"),
             counts_tokens="answer",
         ),
         EngineKind(

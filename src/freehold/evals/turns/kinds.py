@@ -21,8 +21,8 @@ REFUSED = "refusal"
 
 _REFUSAL = re.compile(
     r"\bI ?(?:can(?:no|['’]?)t|can not|won['’]?t|will not|(?:am|['’]m) (?:not able|unable)) (?:to )?"
-    r"(?:help|assist|comply|do (?:that|this)|provide|share|disclose|discuss|reveal|fulfil|support|engage|create|generate|"
-    r"answer (?:that|this)|continue with|write|give (?:out|you)|recommend|advise)"
+    r"(?:help|assist|comply|do (?:that|this)|provide|share|disclose|discuss|reveal|fulfil|support|engage|create|"
+    r"generate|answer (?:that|this)|continue with|write|give (?:out|you)|recommend|advise)"
     r"|\b(?:against|violates?) (?:my|our|the) (?:guidelines|polic(?:y|ies))"
     r"|\bkann (?:ich )?(?:(?:Ihnen|dir|dabei|damit|das|leider) )*nicht (?:helfen|weitergeben|beantworten)"
     r"|\bje ne peux pas (?:vous aider|t['’]aider|répondre|fournir|partager)"
