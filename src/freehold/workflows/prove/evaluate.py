@@ -31,6 +31,7 @@ from freehold.types.record import content_id
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.project import Project
+from freehold.workflows.prove.labels import label_notes
 from freehold.workflows.prove.results import (
     DISAGREEMENTS_KEPT,
     Looks,
@@ -145,7 +146,11 @@ async def evaluate(
             results,
             msgspec.structs.replace(task, alpha=task.alpha / plan.looks.planned),
             made_from=(plan.dataset.id,),
-            notes=(*reference_notes(samples, repeats), *asking_notes(samples, candidate.endpoint)),
+            notes=(
+                *reference_notes(samples, repeats),
+                *asking_notes(samples, candidate.endpoint),
+                *label_notes(task, candidate.endpoint, candidate.model),
+            ),
             context=context,
             patience=options.patience,
             on_progress=lambda done, of: progress.update(done, of, unit="judged"),
