@@ -57,6 +57,9 @@ class ServePlan(StoredRecord, frozen=True, kw_only=True):
     port: int = 0
     kv_type: str = "f16"
     options: dict[str, Any] = {}
+    labels: tuple[str, ...] = ()
+    """What its candidate may answer, and nothing else, where the engine can hold it to that. Requests with tools or a
+    response format cannot be held so."""
     memory: Fit | None = None
     """What it takes of this machine's memory, and the basis of that; None where it cannot be computed."""
 
@@ -98,6 +101,8 @@ class ServedModel(Record, frozen=True, kw_only=True):
     first_messages: tuple[dict[str, Any], ...] = ()
     """Turns that come before the client's own in a chat request, such as a prompt made for this model."""
     adapter_id: str | None = None
+    labels: tuple[str, ...] = ()
+    """What the engine lets it answer and nothing else, by what `extra_body` says; empty where it answers freely."""
 
     def changes(self, messages: Sequence[Any] | None = None) -> dict[str, Any]:
         """The fields of a request that differ at the endpoint. `messages` are the client's, in a chat request."""
