@@ -19,7 +19,7 @@ class Message(Record, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     role: str
-    content: Any
+    content: Any = None
     name: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
     tool_call_id: str | None = None

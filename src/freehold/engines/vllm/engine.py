@@ -171,6 +171,12 @@ class VllmRunning:
             raise UsageError(
                 f"{mount.name} is served already", hint="remove it first, or choose another name"
             )
+        if mount.chat_template not in (None, self._options.chat_template):
+            raise EngineError(
+                f"adapter {mount.name} was taught its calls with a chat template of its own, "
+                f"{self._name} runs with another",
+                hint="start it again with this adapter",
+            )
         if not self.has_room:
             raise EngineError(
                 f"{self._name} has room for {self._slots - 1} adapters, and they are all taken",
