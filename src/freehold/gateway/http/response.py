@@ -18,7 +18,12 @@ class TransportError(Exception):
 
 
 class ConnectError(TransportError):
-    """No connection was made: the endpoint cannot have seen the request."""
+    """No connection was made: the endpoint cannot have seen the request.
+
+    Unless it was sent it on a kept connection, which ended before (`after_break`).
+    """
+
+    after_break = False
 
 
 class ReadTimeout(TransportError):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.credentials import KEY_HEADERS, holds_own_key, is_credential
+from freehold.gateway.http.fatal_requests import DEATHS_MAX, FatalRequests, has_died
 from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.plain_client import Address, PlainClient
 from freehold.gateway.http.response import ConnectError, NoRoom, ReadTimeout, TransportError, UpstreamResponse
@@ -73,11 +76,34 @@ class UpstreamFailure(Exception):
         self.timed_out = timed_out
 
 
-class Upstreams:
-    """Keep-alive connections to all endpoints of a worker."""
+class FatalRequestError(UpstreamFailure):
+    """An endpoint has died on this request, and is not asked it again."""
 
-    def __init__(self, config: GatewayConfig, memory: MemoryBudget | None = None) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
+        message = (
+            f"endpoint {endpoint.name} died {DEATHS_MAX} times on this request and is not asked it again"
+        )
+        super().__init__(message, reached=False)
+
+
+class Upstreams:
+    """Keep-alive connections to all endpoints of a worker.
+
+    The workers of a gateway share in `run_folder` on which requests endpoints died. `on_death` is called with the name
+    of an endpoint for each request that it died on.
+    """
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        memory: MemoryBudget | None = None,
+        *,
+        run_folder: Path | None = None,
+        on_death: Callable[[str], None] = lambda name: None,
+    ) -> None:
         self._config = config
+        self._fatal = FatalRequests(run_folder)
+        self._on_death = on_death
         self._memory = memory or MemoryBudget(config.body_memory_bytes)
         self._plain = PlainClient(
             connect_timeout_s=config.connect_timeout_s,
@@ -92,6 +118,7 @@ class Upstreams:
 
     async def close(self) -> None:
         await self._plain.close()
+        self._fatal.close()
         if self._tls is not None:
             await self._tls.close()
 
@@ -155,9 +182,37 @@ class Upstreams:
         self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes
     ) -> UpstreamResponse:
         """Send a request and wait for the head of the answer. Raises `UpstreamFailure`."""
+        deaths = await self._deaths(endpoint, body)
+        if not deaths:
+            return await self._post(endpoint, path, headers, body)
+        if deaths >= DEATHS_MAX:
+            raise FatalRequestError(endpoint)
+        async with self._fatal.alone(endpoint.name):
+            if await self.is_fatal(endpoint, body):  # a copy of it was before this one
+                raise FatalRequestError(endpoint)
+            response = await self._post(endpoint, path, headers, body)
+            await self._fatal.clear(endpoint.name, body)
+            return response
+
+    async def is_fatal(self, endpoint: Endpoint, body: bytes) -> bool:
+        """Whether `post` would refuse a request, because the endpoint has died on it."""
+        return await self._deaths(endpoint, body) >= DEATHS_MAX
+
+    async def _deaths(self, endpoint: Endpoint, body: bytes) -> int:
+        return 0 if endpoint.engine_kind.is_rented else await self._fatal.deaths(endpoint.name, body)
+
+    async def _post(
+        self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes
+    ) -> UpstreamResponse:
+        sent_s = time.monotonic()
         try:
             return await self._send("POST", endpoint.base_url, path, headers, body)
         except TransportError as error:
+            address = self._addresses.get(endpoint.base_url)
+            if address is not None and not endpoint.engine_kind.is_rented and await has_died(*address, error):
+                self._on_death(endpoint.name)
+                if await self._fatal.add(endpoint.name, body, sent_s=sent_s) >= DEATHS_MAX:
+                    raise FatalRequestError(endpoint) from error
             raise upstream_failure(endpoint, error) from error
 
     async def get(self, endpoint: Endpoint, path: str, *, timeout_s: float) -> tuple[int, bytes]:

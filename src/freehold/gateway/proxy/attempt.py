@@ -11,12 +11,13 @@ import asyncio
 import logging
 import random
 import time
+from typing import NoReturn
 
 import msgspec
 
 from freehold.gateway.http.request import Request
 from freehold.gateway.http.response import TransportError, UpstreamResponse
-from freehold.gateway.http.upstreams import UpstreamFailure, upstream_failure
+from freehold.gateway.http.upstreams import FatalRequestError, UpstreamFailure, upstream_failure
 from freehold.gateway.proxy import guards, spend, structured_output
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.guards import CONTEXT_STATUSES, NextTarget, UpstreamRequest, read_all
@@ -109,12 +110,13 @@ async def _attempt(
     tries = state.config.retries + 1 if last else 1
     for attempt in range(tries):
         if not breaker.allows(time.monotonic()):
-            raise UpstreamFailure(
-                f"endpoint {endpoint.name} keeps failing and is given a pause", reached=False
-            )
+            await _refuse_in_a_pause(state, endpoint, body, last=last)
         await _reserve(state, exchange, endpoint, target, last=last)
         try:
             response = await _send(state, exchange, endpoint, path, headers, body, last=last)
+        except FatalRequestError as error:
+            spend.release(state, exchange)
+            raise _ends_engine(error, last=last) from None
         except UpstreamFailure as error:
             breaker.record_failure(time.monotonic(), reached=error.reached)
             (spend.forfeit if error.timed_out else spend.release)(state, exchange)
@@ -217,6 +219,8 @@ async def _handle_response(
         not last or not endpoint.engine_kind.is_rented or translation is not None
     ):
         data = await read_all(endpoint, response)
+        if not last and guards.ends_engine(response.status, data):
+            raise NextTarget("request_ends_engine")
         guards.check_context_error(state, exchange, response.status, data, last=last)
         await send_buffered(
             state.reader, exchange, endpoint, response, data, translation, request, hide_usage=False
@@ -252,6 +256,19 @@ def _refuse_redirect(state: WorkerState, endpoint: Endpoint, status: int, *, las
         f"endpoint {endpoint.name} answered with a redirect, which is not followed",
         code="upstream_redirect",
     )
+
+
+async def _refuse_in_a_pause(state: WorkerState, endpoint: Endpoint, body: bytes, *, last: bool) -> NoReturn:
+    """Raise what a request to an endpoint that keeps failing gets; one that made it so hears that it did."""
+    if await state.upstreams.is_fatal(endpoint, body):
+        raise _ends_engine(FatalRequestError(endpoint), last=last)
+    raise UpstreamFailure(f"endpoint {endpoint.name} keeps failing and is given a pause", reached=False)
+
+
+def _ends_engine(error: FatalRequestError, *, last: bool) -> ApiError | NextTarget:
+    """A status that clients do not repeat a request on; behind a route the next target answers it."""
+    code = "request_ends_engine"
+    return ApiError(422, str(error), code=code) if last else NextTarget(code)
 
 
 def _wants_a_long_wait(response: UpstreamResponse) -> bool:

@@ -25,6 +25,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_requests": ("Requests answered", ("route", "endpoint", "arm", "status")),
     "freehold_refusals": ("Requests refused by the gateway itself", ("code",)),
     "freehold_upstream_failures": ("Tries of an endpoint that failed", ("endpoint", "kind")),
+    "freehold_engine_deaths": ("Requests that an engine died on before an answer began", ("endpoint",)),
     "freehold_retries": ("Tries repeated on the same endpoint", ("endpoint",)),
     "freehold_fallbacks": ("Requests answered by another endpoint than the first", ("route", "why")),
     "freehold_client_aborts": ("Requests whose client went away before the end", ("route",)),
