@@ -79,10 +79,6 @@ class SpoolSegment:
     def has_room(self, size: int) -> bool:
         return self.used + size <= self.room
 
-    def tag_at(self, at: int) -> int:
-        """The kind of the message at `at`."""
-        return self.data[at + TAG_AT] & _TAG_MASK
-
     def mark(self, at: int, outcome: int) -> None:
         """Done with the message at `at`."""
         self.data[at + TAG_AT] |= _DONE | outcome << _OUTCOME_SHIFT

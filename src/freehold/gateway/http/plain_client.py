@@ -207,7 +207,8 @@ class PlainClient:
                     raise
             response = connection.send(data)
             try:
-                await response.wait_for_head()
+                while (event := response.until_head()) is not None:
+                    await event
             except RemoteProtocolError:
                 # An endpoint may close a connection while it waits; this request crossed with that.
                 if used and not connection.heard_anything:

@@ -6,9 +6,9 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from freehold.gateway.config import GatewayConfig
@@ -65,6 +65,28 @@ _NOT_RETURNED = _HOP_BY_HOP | {
     "set-cookie",
     "x-powered-by",
 }
+
+
+Kind = Literal["plain", "account", "key", "encoding", "dropped"]
+# By name; of strangers' names only few and short ones are remembered.
+_kinds: dict[str, Kind] = {}
+_KINDS_MAX, _REMEMBERED_LENGTH_MAX = 1024, 64
+
+
+def _kind_of(name: str) -> Kind:
+    """What a client's header is to an endpoint, by its name in lower case."""
+    kind: Kind = "plain"
+    if name == "accept-encoding":
+        kind = "encoding"
+    elif name in _NOT_FORWARDED or name.startswith("x-freehold-"):
+        kind = "dropped"
+    elif is_credential(name):
+        kind = "key" if name in KEY_HEADERS else "account"
+    if len(name) <= _REMEMBERED_LENGTH_MAX:
+        if len(_kinds) >= _KINDS_MAX:
+            _kinds.clear()
+        _kinds[name] = kind
+    return kind
 
 
 class UpstreamFailure(Exception):
@@ -141,13 +163,12 @@ class Upstreams:
         meant = endpoint.forward_client_key and endpoint.engine_kind.is_rented
         key_too = meant and endpoint.api_key_env is None and pass_credentials
         for name, value in client_headers:
-            if name in _NOT_FORWARDED:
-                if name == "accept-encoding":
-                    headers.append((name, "gzip" if compressed and "gzip" in value else "identity"))
-            elif is_credential(name) and not (key_too if name in KEY_HEADERS else meant):
-                continue
-            elif not name.startswith("x-freehold-") and not holds_own_key(value):
-                headers.append((name, value))
+            kind = _kinds.get(name) or _kind_of(name)
+            if kind == "plain" or (kind == "account" and meant) or (kind == "key" and key_too):
+                if not holds_own_key(value):
+                    headers.append((name, value))
+            elif kind == "encoding":
+                headers.append((name, "gzip" if compressed and "gzip" in value else "identity"))
         if endpoint.api_key_env is not None:
             headers.extend(self._secret(endpoint))
         if endpoint.api == "anthropic" and not any(name == "anthropic-version" for name, _ in headers):
@@ -206,7 +227,7 @@ class Upstreams:
     ) -> UpstreamResponse:
         sent_s = time.monotonic()
         try:
-            return await self._send("POST", endpoint.base_url, path, headers, body)
+            return await self._sending("POST", endpoint.base_url, path, headers, body)
         except TransportError as error:
             address = self._addresses.get(endpoint.base_url)
             if address is not None and not endpoint.engine_kind.is_rented and await has_died(*address, error):
@@ -220,7 +241,7 @@ class Upstreams:
         headers = self.request_headers(endpoint, (), pass_credentials=False)
         try:
             async with asyncio.timeout(timeout_s):
-                response = await self._send("GET", endpoint.base_url, path, headers, None)
+                response = await self._sending("GET", endpoint.base_url, path, headers, None)
                 try:
                     return response.status, await response.read_all()
                 finally:
@@ -230,14 +251,14 @@ class Upstreams:
         except TimeoutError as error:
             raise upstream_failure(endpoint, ReadTimeout("no answer")) from error
 
-    async def _send(
+    def _sending(
         self, method: str, base_url: str, path: str, headers: list[tuple[str, str]], body: bytes | None
-    ) -> UpstreamResponse:
+    ) -> Awaitable[UpstreamResponse]:
         if base_url not in self._addresses:
             self._addresses[base_url] = plain_address(base_url)
         address = self._addresses[base_url]
         if address is None:
-            return await self._tls_client().send(method, base_url.rstrip("/") + path, headers, body)
+            return self._tls_client().send(method, base_url.rstrip("/") + path, headers, body)
         start = self._starts.get((base_url, path))
         if start is None:
             parts = urlsplit(base_url)
@@ -246,7 +267,7 @@ class Upstreams:
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
         length = b"" if body is None else b"content-length: %d\r\n" % len(body)
         head = b"%b %b%b%b\r\n" % (method.encode(), start, lines, length)
-        return await self._plain.send(address, head, body or b"")
+        return self._plain.send(address, head, body or b"")
 
     def _tls_client(self) -> TlsClient:
         if self._tls is None:
