@@ -16,7 +16,7 @@ from freehold.gateway.config import GatewayConfig, TlsFiles
 from freehold.gateway.limits import key_requirement
 from freehold.gateway.spending import Charge, usd_of
 from freehold.privacy.library import LIBRARY
-from freehold.store import Store, open_store
+from freehold.store import Store, audit, open_store
 from freehold.store.urls import store_file
 from freehold.types.config import CaptureMode, PriceConfig
 from freehold.types.endpoint import ANY_MODEL, ServePlan
@@ -150,6 +150,21 @@ def _observer_config(project: Project) -> ObserverConfig:
     )
 
 
+def _note_start(store: Store, config: GatewayConfig, *, without_keys: bool) -> None:
+    """What the file, settings and options say of who may ask and of what is kept: they change with a start."""
+    detail = {
+        "host": config.host,
+        "hosts": config.hosts,
+        "without_keys": without_keys,
+        "capture": config.capture,
+        "capture_opt_out": config.capture_opt_out,
+        "retention_days": config.retention_days,
+        "retention_bytes": config.retention_bytes,
+        "tls": config.tls is not None,
+    }
+    audit.note(store.database, "gateway.start", "gateway", detail=detail)
+
+
 def up(
     project: Project,
     *,
@@ -212,6 +227,7 @@ def up(
         beyond_loopback = _check_address(
             project, store, gateway_config.host, listening.without_keys, say=progress.say
         )
+        _note_start(store, gateway_config, without_keys=listening.without_keys)
         gateway_config = msgspec.structs.replace(
             gateway_config,
             keys_required=beyond_loopback,
