@@ -124,6 +124,10 @@ def _check_address(
     return beyond_loopback
 
 
+def _bytes(mib: float | None) -> int | None:
+    return None if mib is None else round(mib * MIB)
+
+
 def _prices(project: Project) -> dict[str, PriceConfig]:
     """The prices that the file states, by endpoint."""
     config = project.config
@@ -202,9 +206,7 @@ def up(
         capture_queue=project.settings.capture_queue,
         body_memory_bytes=round(project.settings.body_memory_mib * MIB),
         retention_days=config.capture.retention_days,
-        retention_bytes=None
-        if config.capture.retention_mib is None
-        else round(config.capture.retention_mib * MIB),
+        retention_bytes=_bytes(config.capture.retention_mib),
         shadow_concurrency=config.capture.shadow_concurrency,
         shadow_per_minute=config.capture.shadow_per_minute,
         workers=listening.workers or 1,
