@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, TypedDict, Unpack
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 from sqlalchemy import Connection, Select, and_, delete, func, not_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
-from freehold.store import bodies
+from freehold.store import audit, bodies
 from freehold.store.damage import DamagedBody, or_error, unless_damaged
 from freehold.store.database import Database
 from freehold.store.tables import to_micros, traces
@@ -156,15 +156,26 @@ class TraceStore:
         with self.database.reading() as connection:
             return int(connection.execute(select(func.count()).where(found)).scalar() or 0)
 
-    def delete_traces(self, *, before: datetime, sparing: Iterable[tuple[int, int | None]] = ()) -> int:
+    def delete_traces(
+        self,
+        *,
+        before: datetime,
+        sparing: Iterable[tuple[int, int | None]] = (),
+        at: datetime | None = None,
+    ) -> int:
         """Forget traces older than `before`, but not those whose places are in `sparing` (first, last or None for no
-        end). Returns how many there were."""
+        end). Returns how many there were. `at` is the time that the audit record keeps; None is now."""
         where = [traces.c.at < to_micros(before)]
         for first, last in sparing:
             spared = traces.c.seq >= first
             where.append(not_(spared if last is None else and_(spared, traces.c.seq <= last)))
-        with self.database.writing(durable=False) as connection:
-            return connection.execute(delete(traces).where(*where)).rowcount
+        with self.database.writing() as connection:
+            gone = connection.execute(delete(traces).where(*where)).rowcount
+            if gone:
+                audit.tally(
+                    connection, "traces.expire", "traces", gone, at=at or datetime.now(UTC), why="age"
+                )
+            return gone
 
     def shrink_traces(self, keep_bytes: int) -> int:
         """Forget the oldest traces until the others take at most `keep_bytes`. Returns how many there were.
@@ -176,11 +187,13 @@ class TraceStore:
         last_to_go = select(func.max(sizes.c.seq)).where(sizes.c.total > keep_bytes)
         if self.traces_bytes() <= keep_bytes:
             return 0
-        with self.database.writing(durable=False) as connection:
+        with self.database.writing() as connection:
             seq = connection.execute(last_to_go).scalar()
-            return (
-                0 if seq is None else connection.execute(delete(traces).where(traces.c.seq <= seq)).rowcount
-            )
+            if seq is None:
+                return 0
+            gone = connection.execute(delete(traces).where(traces.c.seq <= seq)).rowcount
+            audit.tally(connection, "traces.shrink", "traces", gone, at=datetime.now(UTC), why="size")
+            return gone
 
 
 def _readable(rows: Iterable[Any]) -> Iterator[Trace]:

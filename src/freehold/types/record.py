@@ -18,6 +18,8 @@ class StoredRecord(Record, frozen=True, kw_only=True):
 
     kind: ClassVar[str]
     key_field: ClassVar[str] = "id"
+    unaudited: ClassVar[str | None] = None
+    """Why a change of such a record needs no entry in the audit record; None where it gets one."""
 
     @property
     def key(self) -> str:

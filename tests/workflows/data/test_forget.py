@@ -82,7 +82,7 @@ def project(tmp_path, monkeypatch):
         store.put(Note(id="ada", text=f"seen: {SECRET}, where is parcel 1?"))
         store.put(Note(id="bob", text="seen: bob-trace-1"))
     dataset.build(project)
-    make_backup(project, None, at=AT, progress=Silent())
+    make_backup(project, None, who="ada", at=AT, progress=Silent())
     state = project.state
     for name in ("evaluations", "labels", "reports", "rejects", "engines", "exports"):
         (state / name).mkdir()

@@ -20,8 +20,9 @@ from freehold.gateway.capture.ring import Ring
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.telemetry.meters import Meters
 from freehold.gateway.telemetry.pulse import Pulse
-from freehold.store import Store
+from freehold.store import Store, audit
 from freehold.store.database import ChangeWatch
+from freehold.types.audit import change_source
 
 log = logging.getLogger("freehold.gateway.recorder")
 
@@ -79,6 +80,7 @@ class Rounds:
 
     def run(self) -> None:
         """Until told to stop; then what is left is written in a last round."""
+        change_source.set(audit.this_machine("gateway"))
         while True:
             stopping = self._stopping.is_set()
             self._try_round()

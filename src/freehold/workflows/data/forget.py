@@ -15,6 +15,7 @@ from freehold import files
 from freehold.errors import StorageError, UsageError
 from freehold.store import Store, audit, open_store
 from freehold.store.care.erase import erase_mentions, erase_traces, scrub
+from freehold.types.audit import Change
 from freehold.types.dataset import Dataset
 from freehold.types.progress import Progress
 from freehold.types.record import Record, StoredRecord, event_id
@@ -110,6 +111,10 @@ def forget(
         finder, datasets = _with_samples(found, known.values())
         progress.step("forget", note=f"{len(found.ids):,} traces")
         work = _Work(finder, found.ids, dry_run=dry_run)
+        id = event_id(int(at.timestamp() * 1000))
+        if not dry_run:
+            # Before anything is gone: one that is stopped half-way is on record as well.
+            audit.note(store.database, "forget.begin", id, who=who, at=at, detail={"by": whom.by})
         lost = {one.id for one in known.values() if Path(one.path) in datasets}
         # Files first: what stands in them is known from the traces, so a run that is stopped can be repeated.
         for folder in datasets:
@@ -124,7 +129,7 @@ def forget(
                 hint="freehold traces list --json shows what traces hold",
             )
         receipt = ForgetReceipt(
-            id=event_id(int(at.timestamp() * 1000)),
+            id=id,
             at=at,
             who=who,
             by=whom.by,
@@ -147,20 +152,13 @@ def forget(
 
 def keep_receipt(store: Store, receipt: ForgetReceipt) -> None:
     """The one place where a deletion that was asked for is put on record."""
-    store.put(receipt)
-    audit.note(
-        store.database,
-        "forget",
-        receipt.id,
-        who=receipt.who,
-        at=receipt.at,
-        detail={
-            "by": receipt.by,
-            "traces": receipt.traces,
-            "files": receipt.files,
-            "records": receipt.records,
-        },
-    )
+    detail = {
+        "by": receipt.by,
+        "traces": receipt.traces,
+        "files": receipt.files,
+        "records": receipt.records,
+    }
+    store.put(receipt, change=Change(action="forget", who=receipt.who, at=receipt.at, detail=detail))
 
 
 def _advice(lost: set[str], adapters: list[TrainingResult]) -> Iterator[str]:

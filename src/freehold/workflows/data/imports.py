@@ -13,7 +13,7 @@ import msgspec
 from freehold import files
 from freehold.datasets import importing, sampling
 from freehold.datasets.importing import Imported, PassedOver, RejectedRecord
-from freehold.store import open_store
+from freehold.store import audit, open_store
 from freehold.types.config import DataConfig
 from freehold.types.progress import Progress
 from freehold.types.record import Record, content_id
@@ -126,7 +126,13 @@ def import_file(
                     holds.update(_holds(found))
                     yield _trace(found, path, held_out=held_out, model=_incumbent(project))
 
+        # Before the first batch: an import that is stopped half-way is on record as well. No name of a file, which may
+        # be a person's, in a record that only grows.
+        told: dict[str, Any] = {"format": source.importer.name, "held_out": held_out}
+        begun = audit.note(store.database, "import.begin", "traces", detail=told)
         new = store.add_traces(traces())
+        told |= {"begun": begun.number, "new": new, "read": read, "rejected": rejects.count}
+        audit.note(store.database, "import", "traces", detail=told)
     return ImportResult(
         file=str(path),
         format=source.importer.name,
