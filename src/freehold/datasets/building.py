@@ -1,7 +1,8 @@
 """From traces to samples in splits: groups, repeats, leaks, near duplicates.
 
-A split is decided by a hash of (seed, group), so the same group always lands in the same split, whatever else is
-in the data, and adding traces never moves old ones between splits. Samples lie in a spool on disk meanwhile; in
+A split is decided by a hash of (seed, group), where there is no group of (seed, question), so the same group always
+lands in the same split, whatever else is in the data and however it is asked, and adding traces never moves old ones
+between splits. Samples lie in a spool on disk meanwhile; in
 memory stand about 120 bytes each.
 """
 
@@ -11,6 +12,7 @@ import hashlib
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -18,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from freehold.datasets import near
+from freehold.datasets.identity import item_key, item_of, stated_at
 from freehold.datasets.recipe import Recipe as Recipe
 from freehold.datasets.sampling import answer_of as answer_of
 from freehold.datasets.sampling import sample_of as sample_of
@@ -66,13 +69,13 @@ def make_samples(
 ) -> Building:
     """Sort traces into splits and drop what must not be there.
 
-    Dropped, and counted by reason: traces without an answer, repeats of the same request (the first one with gold
-    wins, else the first), training or validation samples whose question also stands in the held-out split, exactly
+    Dropped, and counted by reason: traces without an answer, repeats of the same item (one with gold wins, of several
+    what was said last), training or validation samples whose question also stands in the held-out split, exactly
     or nearly (`Recipe.near_duplicates`), and near repeats within training and validation.
     A trace whose metadata has ``split = "held_out"`` (a file the owner keeps for evaluation) goes there whole.
 
     `change` is applied to each sample before it is compared (personal data replaced, for example); splits are decided
-    before it. The order of the traces decides nothing but which of equals is kept. `folder` takes the spool.
+    before it. The order of the traces decides only which of equals said at once is kept. `folder` takes the spool.
     """
     dropped: Counter[str] = Counter()
     spool = SampleSpool(folder)
@@ -87,12 +90,12 @@ def make_samples(
             dropped["no answer"] += 1
             continue
         forced = trace.metadata.get("split")
-        split: SplitName = forced if forced in SPLITS else split_of(sample.group or sample.id, recipe)
+        split: SplitName = forced if forced in SPLITS else split_of(sample.group or item_of(sample), recipe)
         if change is not None:
             changed = change(sample, split)
             sample = sample if changed is sample else with_id(changed)
         spool.append(sample)
-        index.add(sample, split, trace.id)
+        index.add(sample, split, stated_at(trace))
     conflicts = _Conflicts()
     rows = index.distinct(dropped, conflicts)
     rows = index.without_leaks(rows, dropped)
@@ -136,10 +139,11 @@ class _Index:
         self._bytes = bytearray()
         self._flags = array("B")
 
-    def add(self, sample: Sample, split: SplitName, trace_id: str) -> None:
+    def add(self, sample: Sample, split: SplitName, stated: datetime) -> None:
         gold, answers = sample.gold is not None, sample.rejected is not None or sample.desirable is not None
-        self._bytes += bytes.fromhex(sample.id)
-        self._bytes += _digest(trace_id) + _digest(normalized_question(sample)) + _digest(sample.group or "")
+        self._bytes += item_key(sample)
+        self._bytes += max(0, int(stated.timestamp() * 1e6)).to_bytes(8)
+        self._bytes += _digest(normalized_question(sample)) + _digest(sample.group or "")
         self._bytes += _digest(sample.gold or "")
         self._flags.append(_ORDER.index(split) | gold << 2 | answers << 3 | (sample.group is not None) << 4)
 
@@ -169,12 +173,15 @@ class _Index:
         return self._column(5)
 
     def distinct(self, dropped: Counter[str], conflicts: _Conflicts) -> npt.NDArray[np.int64]:
-        """Rows by id, one of each: of repeats the held-out one, else one with gold, else the one of the first trace
-        (by a hash of its id). Repeats with another right answer are conflicts."""
+        """Rows by item, one of each: of repeats the held-out one, else one with gold, else what was said last.
+
+        Repeats with another right answer are conflicts: what a later import replaced is not among the traces.
+        """
         if not len(self._flags):
             return np.empty(0, dtype=np.int64)
-        high, low, trace = self._column(0), self._column(1), self._column(2)
-        order = np.lexsort((trace, ~self.has_gold(), self.flags() & 3, low, high))
+        high, low, stated = self._column(0), self._column(1), self._column(2)
+        later = -np.arange(len(stated))
+        order = np.lexsort((later, ~stated, ~self.has_gold(), self.flags() & 3, low, high))
         same = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
         if same.any():
             before, after = order[:-1][same], order[1:][same]

@@ -181,7 +181,7 @@ def _folders(project: Project) -> list[Path]:
 def _find(store: Store, whom: Whom, progress: Progress) -> _Found:
     found = _Found(names={name for name in (whom.user, whom.trace, whom.conversation) if name})
     meant: set[str] = set()
-    for count, trace in enumerate(store.traces(complete_only=False)):
+    for count, trace in enumerate(store.traces(complete_only=False, replaced=True)):
         if count % 1000 == 0:
             progress.update(count, None, unit="traces")
         if whom.means(trace) or trace.parent_id in found.ids:
@@ -191,7 +191,7 @@ def _find(store: Store, whom: Whom, progress: Progress) -> _Found:
             if whom.user is not None:
                 found.names.update(n for n in (trace.conversation_id, trace.assignment_key) if n)
     if meant:
-        for trace in store.traces(complete_only=False):
+        for trace in store.traces(complete_only=False, replaced=True):
             if trace.id not in found.ids:
                 meant.difference_update(_texts(trace))
     found.texts = meant
@@ -293,7 +293,7 @@ class _Work:
             with open_store(f"sqlite:///{path}") as copy:
                 ids = [
                     t.id
-                    for t in copy.traces(complete_only=False)
+                    for t in copy.traces(complete_only=False, replaced=True)
                     if t.id in self._ids or t.parent_id in self._ids or self._finder(msgspec.json.encode(t))
                 ]
                 gone = erase_traces(copy.database, ids, dry_run=self._dry_run)

@@ -141,7 +141,7 @@ def _build(project: Project, store: Store, steps: Steps) -> Dataset:
         project.config.curate,
         [project.config.task.group_by, project.config.task.scorer, project.config.task.options],
         project.config.incumbent,
-        store.count_traces(),
+        store.traces_state(),
         [_sha256(project.path(n)) for n in (*project.config.data.files, *project.config.data.held_out_files)],
     ]
     return steps.run(
