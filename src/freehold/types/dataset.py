@@ -58,6 +58,8 @@ class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
     desirable: bool | None = None
     teacher: tuple[TeacherToken, ...] | None = None
     """What the incumbent thought of its answer, where its log-probabilities were recorded."""
+    refused: bool = False
+    """Whether the incumbent's answer is a refusal, by the API's own field; `incumbent` is then its text."""
 
     @property
     def target(self) -> str | None:
