@@ -60,9 +60,11 @@ def test_little_of_the_training_part_is_lost(seed):
 
 def test_refusals_are_answers_and_marked():
     made = make_samples(traces(agent_log()), CURATED)
-    refused = [sample for name in SPLITS for sample in made.by_split[name] if sample.refused]
+    refused = [
+        sample for name in SPLITS for sample in made.by_split[name] if sample.metadata.get("refusal") is True
+    ]
     assert refused and {sample.target for sample in refused} == {REFUSAL}
-    assert REFUSAL not in {s.target for n in SPLITS for s in made.by_split[n] if not s.refused}
+    assert REFUSAL not in {s.target for n in SPLITS for s in made.by_split[n] if "refusal" not in s.metadata}
 
 
 def test_no_conversation_is_torn():

@@ -16,6 +16,9 @@ from freehold.types.dataset import Message, Sample
 SAMPLE = Sample(id="s", messages=(Message(role="user", content="?"),))
 
 
+TURN = '[{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{\\"x\\": 1}"}}]'
+
+
 # name: (options, reference, right answer, wrong answer)
 CASES: dict[str, tuple[dict, str | None, str, str]] = {
     "label": ({"labels": ["a", "b"]}, "a", "A", "b"),
@@ -25,6 +28,7 @@ CASES: dict[str, tuple[dict, str | None, str, str]] = {
     "contains": ({}, "lamp", "The lamp is here", "The sofa is here"),
     "json_fields": ({}, '{"a": 1}', '{"a": 1}', '{"a": 2}'),
     "tool_call": ({}, '[{"name": "f", "arguments": {"x": 1}}]', "[f(x=1)]", "[f(x=2)]"),
+    "turn": ({}, '[{"name": "f", "arguments": {"x": 1}}]', TURN, TURN.replace("1", "2")),
     "code": ({"callable": "GRADER:grade"}, "yes", "yes", "no"),
     "semantic": ({"base_url": "URL", "model": "m"}, "a lamp", "a lamp", "zzz"),
     "judge": ({"base_url": "URL", "model": "m", "mode": "absolute"}, "a lamp", "a lamp", "a sofa"),

@@ -33,7 +33,7 @@ class Fault(NamedTuple):
     load: dict[str, Any] = {}
 
 
-def _kill_reader(world):
+def kill_reader(world):
     """One of the processes that read long bodies, wherever they are below the workers."""
     readers = []
     for process in world.main().children(recursive=True):
@@ -133,7 +133,7 @@ FAULTS = {
     "kill the recorder": Fault("SIGKILL", lambda world: world.kill("recorder")),
     "kill the main process": Fault("SIGKILL, and a start as `freehold up` does it", MeasuredWorld.kill_main),
     "kill all processes": Fault("SIGKILL at once, and a start", MeasuredWorld.kill_all),
-    "kill a reader of long bodies": Fault("SIGKILL", _kill_reader, load=_LONG),
+    "kill a reader of long bodies": Fault("SIGKILL", kill_reader, load=_LONG),
     "renew the workers": Fault("SIGUSR2", lambda world: world.main().send_signal(signal.SIGUSR2)),
     "stop a worker": Fault("SIGSTOP, not continued", lambda world: world.suspend("worker"), hold_s=6.0),
     "stop the recorder": Fault("SIGSTOP, not continued", lambda world: world.suspend("recorder"), hold_s=6.0),

@@ -13,9 +13,13 @@ import msgspec
 
 from freehold.datasets.messages import chat_message, chat_messages, message_text, refusal_of, response_message
 from freehold.datasets.recipe import Recipe
+from freehold.types.asking import Asking
 from freehold.types.dataset import Message, Sample, TeacherToken
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
+
+REFUSAL = "refusal"
+"""The field of a sample's metadata that marks the incumbent's answer as a refusal, where the API said so."""
 
 
 def answer_message(trace: Trace) -> dict[str, Any] | None:
@@ -48,12 +52,12 @@ def sample_of(trace: Trace, recipe: Recipe) -> Sample:
         tools=tools,
         response_format=response_format,
         trace_id=trace.id,
-        metadata=trace.metadata,
+        metadata={**trace.metadata, REFUSAL: True} if _refused(trace) else trace.metadata,
         completion=completion,
         rejected=preference.rejected,
         desirable=preference.desirable,
         teacher=_teacher(trace.response),
-        refused=_refused(trace),
+        asking=Asking.of(trace.request),
     )
     return with_id(sample)
 

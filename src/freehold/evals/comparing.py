@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from freehold import __version__
@@ -50,8 +50,10 @@ def compare(
     notes: tuple[str, ...] = (),
     scale: Scale = UNIT,
     context: ScoreContext = _NOTHING_KNOWN,
+    slices: Mapping[str, Sequence[str | None]] | None = None,
 ) -> Comparison:
-    """Compare two models' scores, clustered by the samples' groups, in the task's declared slices.
+    """Compare two models' scores, clustered by the samples' groups, in the task's declared slices and in `slices`, a
+    value for each sample.
 
     Raises `UsageError` when the results are not those of the samples, `ConfigError` for an unknown slice.
     """
@@ -60,13 +62,15 @@ def compare(
         if [one.sample_id for one in column] != [one.id for one in samples]:
             raise UsageError(f"the {name}'s results are not in the samples' order")
     groups = [sample.group for sample in samples]
+    own = slices or {}
+    declared = {name: slice_values(name, samples) for name in task.slices if name not in own}
     paired = compare_scores(
         [f"{sample.id}#{place}" for place, sample in enumerate(samples)],
         [one.score.value for one in incumbent],
         [one.score.value for one in candidate],
         DecisionRule(margin=task.margin, alpha=task.alpha, lo=scale.lo, hi=scale.hi),
         clusters=groups if any(group is not None for group in groups) else None,
-        slices={name: slice_values(name, samples) for name in task.slices},
+        slices={**declared, **own},
         context=context,
     )
     return Comparison.of(

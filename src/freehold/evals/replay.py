@@ -19,7 +19,6 @@ from freehold.types.evaluation import EvalResult, Task
 
 Reference = Callable[[Sample], str | None]
 OnProgress = Callable[[int, int], None]
-Parameters = Callable[[Sample], dict[str, Any]]
 
 _UNREACHABLE_LIMIT = 8
 
@@ -42,6 +41,8 @@ class ReplayOptions(NamedTuple):
     patience: Patience | None = None
     budget: Budget | None = None
     repeat: int = 0
+    as_live: bool = False
+    """Ask only with what a recorded request said, as the answer it is compared with was asked for."""
 
 
 class Replayed(NamedTuple):
@@ -92,14 +93,9 @@ async def answers(
     task: Task,
     *,
     options: ReplayOptions = _DEFAULTS,
-    parameters: Parameters | None = None,
     on_progress: OnProgress | None = None,
 ) -> list[Replayed]:
-    """The answers alone, in the samples' order. Raises as `replay` does.
-
-    `parameters` gives a sample's own request parameters (temperature, stop …), which then count instead of the
-    task's.
-    """
+    """The answers alone, in the samples' order. Raises as `replay` does."""
     if options.concurrency < 1:
         raise UsageError(f"concurrency is {options.concurrency}, expected at least 1")
     served = served_model(endpoint, model)
@@ -107,8 +103,8 @@ async def answers(
         async with ChatClient(endpoint, concurrency=options.concurrency, patience=options.patience) as client:
 
             def request(sample: Sample) -> tuple[str, dict[str, Any]]:
-                own = parameters(sample) if parameters is not None else {}
-                body = chat_request(sample, served, task, own)
+                asked_by = None if options.as_live else task
+                body = chat_request(sample, served, asked_by, endpoint, repeat=options.repeat)
                 return request_key(body, served, endpoint, options.repeat), body
 
             return await _Replay(client, cache, samples, request, options, on_progress).all()

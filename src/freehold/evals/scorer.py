@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
 from freehold.types import strict
 from freehold.types.dataset import Sample
-from freehold.types.evaluation import Score
+from freehold.types.evaluation import EvalResult, Score
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,6 +47,21 @@ class Scorer(Protocol):
     async def close(self) -> None:
         """Release what scoring holds open: a process, a connection. Nothing, unless a scorer says otherwise."""
         return
+
+    @classmethod
+    def own_slices(
+        cls, options: dict[str, Any], samples: Sequence[Sample], references: Sequence[str | None]
+    ) -> dict[str, list[str | None]]:
+        """Slices that belong to what is scored, by name, besides those a task declares. They know the samples and what
+        was wanted, never an answer: a slice chosen by answers would prove itself."""
+        return {}
+
+    @classmethod
+    def own_notes(
+        cls, options: dict[str, Any], incumbent: Sequence[EvalResult], candidate: Sequence[EvalResult]
+    ) -> list[str]:
+        """What a reader of the comparison must know about these scores."""
+        return []
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741

@@ -17,6 +17,7 @@ from freehold.evals.judging.judge import Judge, JudgeOptions
 from freehold.evals.judging.pairwise import calibrated, judge_pairs
 from freehold.evals.judging.rubric import load
 from freehold.evals.scorer import read_options
+from freehold.evals.scorers import SCORERS, scorer_class
 from freehold.stats.compare import ScoreContext
 from freehold.stats.judges import JudgeEvidence
 from freehold.types.evaluation import Comparison, EvalResult, Score, Task
@@ -71,7 +72,14 @@ async def compare_by_task(
         else:
             evidence, more = _graded(options, results, task)
         notes, context = (*notes, *more), replace(context, judge=evidence)
-    comparison = compare(results, task, made_from=made_from, notes=notes, scale=scale, context=context)
+    slices = {}
+    if task.scorer in SCORERS:  # scores that were given in files have no scorer
+        kind = scorer_class(task.scorer)
+        slices = kind.own_slices(task.options, results.samples, results.references)
+        notes = (*notes, *kind.own_notes(task.options, results.incumbent, results.candidate))
+    comparison = compare(
+        results, task, made_from=made_from, notes=notes, scale=scale, context=context, slices=slices
+    )
     return Compared(comparison, list(results.incumbent), list(results.candidate))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from freehold.evals.json_text import NotJson, parse_json
@@ -42,6 +43,22 @@ def read_calls(text: str) -> list[Call]:
     if not all(isinstance(one, dict) for one in values):
         return []
     return [_call(one) for one in values if one]
+
+
+def plain_name(name: str) -> str:
+    """A function's name as OpenAI's API allows it: dots are sent as underscores."""
+    return name.replace(".", "_")
+
+
+def declared_parameters(tools: Sequence[dict[str, Any]] | None) -> dict[str, dict[str, Any]]:
+    """The JSON schema of each offered tool's arguments, by plain name."""
+    found = {}
+    for tool in tools or ():
+        function = tool.get("function", tool) if isinstance(tool, dict) else None
+        if isinstance(function, dict) and isinstance(function.get("name"), str):
+            parameters = function.get("parameters")
+            found[plain_name(function["name"])] = parameters if isinstance(parameters, dict) else {}
+    return found
 
 
 def _call(value: dict[str, Any]) -> Call:

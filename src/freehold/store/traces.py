@@ -56,7 +56,8 @@ class TraceStore:
         added = 0
         stream = iter(new)
         while rows := [_trace_row(trace) for trace in islice(stream, TRACE_BATCH)]:
-            with self.database.writing() as connection:
+            # A power failure may take the last seconds of traces; a sync for each batch would cost all others.
+            with self.database.writing(durable=False) as connection:
                 if connection.dialect.name == "postgresql":
                     # One batch at a time, or a reader that goes on from the last place would miss what was given a
                     # lower place but committed later. SQLite has one writer anyway.
@@ -162,20 +163,20 @@ class TraceStore:
         for first, last in sparing:
             spared = traces.c.seq >= first
             where.append(not_(spared if last is None else and_(spared, traces.c.seq <= last)))
-        with self.database.writing() as connection:
+        with self.database.writing(durable=False) as connection:
             return connection.execute(delete(traces).where(*where)).rowcount
 
     def shrink_traces(self, keep_bytes: int) -> int:
         """Forget the oldest traces until the others take at most `keep_bytes`. Returns how many there were.
 
-        SQLite's file does not become smaller by this; the room is used again.
+        SQLite's file does not become smaller by this: `space.give_back` does that.
         """
         newest_first = func.sum(traces.c.size_bytes).over(order_by=traces.c.seq.desc())
         sizes = select(traces.c.seq, newest_first.label("total")).subquery()
         last_to_go = select(func.max(sizes.c.seq)).where(sizes.c.total > keep_bytes)
         if self.traces_bytes() <= keep_bytes:
             return 0
-        with self.database.writing() as connection:
+        with self.database.writing(durable=False) as connection:
             seq = connection.execute(last_to_go).scalar()
             return (
                 0 if seq is None else connection.execute(delete(traces).where(traces.c.seq <= seq)).rowcount

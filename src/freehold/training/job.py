@@ -22,7 +22,7 @@ LOG = "worker.txt"
 MANIFEST = "adapter.json"
 
 # Part of every job's id: raise it when the same job would train differently.
-_FORMAT = 1
+_FORMAT = 2
 
 
 class WorkerGroup(Record, frozen=True, kw_only=True):

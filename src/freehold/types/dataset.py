@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+from freehold.types.asking import Asking
 from freehold.types.record import Record, StoredRecord
 
 SplitName = Literal["train", "validation", "held_out"]
@@ -18,7 +19,7 @@ class Message(Record, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     role: str
-    content: Any
+    content: Any = None
     name: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
     tool_call_id: str | None = None
@@ -38,7 +39,8 @@ class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     `id` is the content id of `messages` and `tools` (of a preference: of its answers as well). `group` is the
     independent unit that must not be torn across splits (conversation, user). `gold` is None where it has not been said
-    what is right. `completion` is the target as messages where it is more than text (tool calls, a weight).
+    what is right. `completion` is the target as messages where it is more than text (tool calls, a weight). `metadata`
+    has ``refusal`` as true where the API marked the incumbent's answer as one; `incumbent` is then its text.
 
     Preferences: the target is the better answer and `rejected` the worse one (DPO); `desirable` says of a lone
     answer whether it was liked (KTO). Both are None for everything else.
@@ -58,8 +60,8 @@ class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
     desirable: bool | None = None
     teacher: tuple[TeacherToken, ...] | None = None
     """What the incumbent thought of its answer, where its log-probabilities were recorded."""
-    refused: bool = False
-    """Whether the incumbent's answer is a refusal, by the API's own field; `incumbent` is then its text."""
+    asking: Asking | None = None
+    """How the recorded request asked. It is no part of `id`."""
 
     @property
     def target(self) -> str | None:

@@ -49,6 +49,10 @@ class EngineKind(Record, frozen=True, kw_only=True):
     """Whether it goes on with an assistant's turn that a request has begun, or may begin a turn of its own."""
     counts_tokens: Literal["count_tokens", "tokenize", "answer"] | None = None
     """How it counts a prompt's tokens: by Anthropic's own call, by ``/tokenize``, with an answer of no tokens."""
+    unread_fields: tuple[str, ...] = ()
+    """Fields of a chat request that it takes and does not follow."""
+    holds_choices: Literal["grammar", "structured_outputs"] | None = None
+    """How it is told that an answer must be one of several texts: by a grammar of its own, or by a list of choices."""
     schema_field: str | None = None
     """A field of its own that holds an answer to a JSON schema more firmly than ``response_format``."""
     tells_tokens: Literal["apply-template", "return_token_ids"] | None = None
@@ -71,6 +75,7 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             takes_template=True,
             reads_tool_names=False,
             ignores_tools_unsaid=True,
+            holds_choices="grammar",
             counts_tokens="count_tokens",
             tells_tokens="apply-template",
             tunable=True,
@@ -84,6 +89,7 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             changes_adapters=True,
             reserves_accelerator=True,
             plain_kv_only=True,
+            holds_choices="structured_outputs",
             schema_field="structured_outputs",
             continues_answers="when_asked",
             counts_tokens="tokenize",
@@ -98,6 +104,8 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             names_models=True,
             cuts_prompts=True,
             reads_tool_names=False,
+            # the fields it lists as supported (docs/openai.md, read 2026-11) hold neither
+            unread_fields=("tool_choice", "parallel_tool_calls"),
             counts_tokens="answer",
         ),
         EngineKind(

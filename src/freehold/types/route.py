@@ -63,6 +63,11 @@ class Limits(Record, frozen=True, kw_only=True):
         return self.tokens_per_minute is not None or self.caps_spending
 
     @property
+    def counts_rates(self) -> bool:
+        """Whether what is used in a minute must be known."""
+        return self.requests_per_minute is not None or self.tokens_per_minute is not None
+
+    @property
     def caps_spending(self) -> bool:
         return self.usd_per_day is not None or self.usd_per_month is not None
 

@@ -1,7 +1,14 @@
 import msgspec
 import pytest
 
-from freehold.evals.chat.requests import chat_request, recorded_parameters, request_key
+from freehold.evals.chat.requests import (
+    asked_with,
+    asking_notes,
+    chat_request,
+    request_key,
+    unread_notes,
+)
+from freehold.types.asking import Asking
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.evaluation import Task
@@ -36,16 +43,55 @@ def test_a_request_is_the_sample_the_task_and_what_the_served_model_needs():
     assert (body["tools"], body["response_format"]) == ([{"t": 1}], {"type": "json_object"})
 
 
-def test_a_samples_own_parameters_stand_in_for_the_tasks():
-    body = chat_request(SAMPLE, SERVED, TASK, {"top_p": 0.3})
-    assert body["top_p"] == 0.3
-    assert "max_tokens" not in body
-    assert "temperature" not in body
+ASKED = Asking(
+    temperature=0.7,
+    top_p=0.3,
+    max_tokens=300,
+    stop=["x"],
+    seed=4,
+    tool_choice={"type": "function", "function": {"name": "f"}},
+    parallel_tool_calls=False,
+)
+TOOLS = [{"type": "function", "function": {"name": name}} for name in ("e", "f")]
 
 
-def test_of_a_recorded_request_everything_but_the_seed_is_asked_again():
-    request = {"model": "m", "messages": [], "seed": 4, "temperature": 0.0, "stop": None, "top_p": 0.9}
-    assert recorded_parameters(request) == {"temperature": 0.0, "top_p": 0.9}
+def test_how_a_request_was_recorded_stands_in_for_the_task():
+    sample = msgspec.structs.replace(SAMPLE, asking=ASKED, tools=TOOLS)
+    body = chat_request(sample, SERVED, TASK)
+    assert {name: body[name] for name in ASKED.said} == ASKED.said
+    few = msgspec.structs.replace(SAMPLE, asking=Asking(top_p=0.3))
+    assert asked_with(few, TASK) == {"max_tokens": 9, "temperature": 0.5, "top_p": 0.3}
+
+
+def test_what_belongs_to_tools_is_not_said_without_tools():
+    sample = msgspec.structs.replace(SAMPLE, asking=ASKED)
+    assert not {"tool_choice", "parallel_tool_calls"} & asked_with(sample, TASK).keys()
+
+
+def test_a_repeat_moves_a_recorded_seed_on():
+    sample = msgspec.structs.replace(SAMPLE, asking=ASKED)
+    assert [asked_with(sample, TASK, repeat=n)["seed"] for n in range(3)] == [4, 5, 6]
+    assert "seed" not in asked_with(SAMPLE, TASK, repeat=2)
+
+
+def test_one_tool_is_asked_for_in_the_way_an_engine_reads():
+    sample = msgspec.structs.replace(SAMPLE, asking=ASKED, tools=TOOLS)
+    body = chat_request(sample, SERVED, TASK, LOCAL)
+    assert (body["tools"], body["tool_choice"]) == (TOOLS[1:], "required")
+    assert chat_request(sample, SERVED, TASK, REMOTE)["tool_choice"] == ASKED.tool_choice
+    lost = msgspec.structs.replace(sample, tools=TOOLS[:1])
+    assert chat_request(lost, SERVED, TASK, LOCAL)["tool_choice"] == ASKED.tool_choice
+
+
+def test_the_notes_say_how_both_were_asked_and_what_an_engine_does_not_read():
+    two = [SAMPLE, msgspec.structs.replace(SAMPLE, asking=Asking(parallel_tool_calls=True), tools=TOOLS)]
+    ollama = Endpoint(name="o", engine="ollama", base_url="http://127.0.0.1:1")
+    first, second = asking_notes(two, ollama)
+    assert "parallel_tool_calls (1)" in first
+    assert second == "Ollama does not read parallel_tool_calls, which 1 of 2 requests say."
+    assert unread_notes(two, ollama) == [second]
+    assert unread_notes(two, LOCAL) == []
+    assert asking_notes([SAMPLE], ollama) == []
 
 
 @pytest.mark.parametrize(

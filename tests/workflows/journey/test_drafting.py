@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freehold.evals.scorers import make
 from freehold.workflows.journey.drafting import (
     Guess,
     answer_tokens,
@@ -26,6 +27,7 @@ from freehold.workflows.journey.drafting import (
     [
         (['{"a": 1, "b": 2}', '{"a": 3}'], "json_fields"),
         (['[{"function": {"name": "f", "arguments": "{}"}}]'] * 3, "tool_call"),
+        (['[{"function": {"name": "f", "arguments": "{}"}}]', "Thanks!", "It left."], "turn"),
         (["4", "5.5", "-1"], "numeric"),
         (["yes", "no"] * 9, "label"),
         ([f"a long story number {n}" for n in range(20)], "exact"),
@@ -40,6 +42,20 @@ def test_one_answer_in_twenty_may_be_of_another_kind():
     assert guess_scorer([*numbers, "a word"]).scorer == "numeric"
     assert guess_scorer([*numbers, "a word", "another"]).scorer == "label"
     assert guess_scorer(["true", "false"]).scorer == "label", "a truth value is not a number"
+
+
+def test_the_labels_of_a_closed_set_are_counted_and_written():
+    answers = ["card_lost"] * 5 + ["Card lost"] + ["top-up"] * 4
+    assert guess_scorer(answers).options == {"labels": ["card_lost", "top-up"]}
+    assert make("label", guess_scorer(answers).options).label_of("CARD LOST") == "card_lost"
+    many = [f"label {n}" for n in range(300)] * 4
+    assert guess_scorer(many) == Guess("label", {}, "the answers are 300 short texts again and again")
+
+
+def test_many_labels_are_written_one_a_line():
+    guess = guess_scorer([f"a label that is rather long {n}" for n in range(12)] * 4)
+    assert tomllib.loads(f"options = {options_text(guess)}")["options"] == guess.options
+    assert max(map(len, options_text(guess).splitlines())) < 60
 
 
 def test_only_fields_that_every_answer_has_are_compared():

@@ -10,11 +10,11 @@ from freehold.catalog.retirements import retirement_of
 from freehold.errors import UsageError
 from freehold.evals.frozen import read_frozen
 from freehold.store import open_store
+from freehold.types.asking import Asking
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import Endpoint
 from freehold.types.evaluated import Freeze
-from freehold.types.trace import Trace
-from freehold.workflows.project import now, open_project
+from freehold.workflows.project import open_project
 from freehold.workflows.prove.evaluate import ServedCandidate, evaluate_project
 from freehold.workflows.prove.freeze import IncumbentAddress, freeze
 from freehold.workflows.prove.results import frozen_file
@@ -29,24 +29,16 @@ def project(tmp_path, monkeypatch):
     )
     opened = open_project()
     samples = [
-        Sample(id=f"s{i:03}", messages=(Message(role="user", content=f"q {i}"),), trace_id=f"t{i}")
+        Sample(
+            id=f"s{i:03}",
+            messages=(Message(role="user", content=f"q {i}"),),
+            asking=Asking(temperature=0.7, stop=["x"], seed=3) if i == 0 else None,
+        )
         for i in range(40)
     ]
     dataset = make_dataset(tmp_path, samples, incumbent_model="gpt-4o-2024-08-06")
     with open_store(opened.store_url) as store:
         store.put(dataset)
-        store.add_traces(
-            [
-                Trace(
-                    id="t0",
-                    at=now(),
-                    source="gateway",
-                    model="m",
-                    request={"temperature": 0.7, "stop": ["x"], "seed": 3, "messages": []},
-                    response={},
-                )
-            ]
-        )
     return opened
 
 
@@ -102,8 +94,29 @@ def test_the_applications_own_parameters_are_asked_with(project):
     _, seen = with_endpoint(lambda body, number: "yes", lambda url: freeze(project, IncumbentAddress(url)))
     own = next(body for body in seen if body["messages"][-1]["content"] == "q 0")
     assert (own["temperature"], own["stop"]) == (0.7, ["x"])
-    assert "seed" not in own
-    assert "max_tokens" not in own
+    assert (own["seed"], own["max_tokens"]) == (3, 64)
+
+
+def test_both_sides_are_asked_alike(project):
+    """What the incumbent was asked with, field by field, is what the candidate is asked with."""
+
+    async def work(url):
+        await freeze(project, IncumbentAddress(url))
+        candidate = ServedCandidate(Endpoint(name=url, engine="remote", base_url=url), "cand")
+        return await evaluate_project(project, candidate, task_of(project))
+
+    made, seen = with_endpoint(lambda body, number: "yes", work)
+    by_model = {
+        model: {
+            body["messages"][-1]["content"]: {k: v for k, v in body.items() if k != "model"}
+            for body in seen
+            if body["model"] == model
+        }
+        for model in ("gpt-4o-2024-08-06", "cand")
+    }
+    assert len(by_model["cand"]) == 40
+    assert by_model["cand"] == by_model["gpt-4o-2024-08-06"]
+    assert any("seed (1), stop (1), temperature (1)" in note for note in made.comparison.notes)
 
 
 def test_more_repeats_only_add(project):

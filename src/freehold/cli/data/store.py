@@ -85,6 +85,34 @@ def seal(config_path: Path | None) -> None:
     echo(f"{sealed:,} rows got a checksum" if sealed else "every row has its checksum")
 
 
+@command.command("compact")
+@config_option
+@json_option
+def compact(config_path: Path | None, as_json: bool) -> None:
+    """Write the store's file again without the gaps that deleted traces left.
+
+    A store that an older freehold made needs this once; from then on its file shrinks by itself. It needs as much free
+    space as the file takes. A gateway may run: traces wait meanwhile.
+
+    \b
+    Example:
+      freehold store compact
+    """
+    from freehold.cli.progress import progress
+    from freehold.store.care.space import compact as written_again
+    from freehold.workflows.project import open_project
+    from freehold.workflows.project_store import opened_store
+
+    with opened_store(open_project(config_path)) as (store, _), progress() as shown:
+        shown.step("compact the store")
+        made = written_again(store.database)
+    if as_json:
+        print_json(made)
+    else:
+        before, after = made.before_bytes / (1 << 20), made.after_bytes / (1 << 20)
+        echo(f"the store took {before:,.1f} MiB and takes {after:,.1f} MiB")
+
+
 @command.command("backup")
 @click.argument("file", required=False, type=_file)
 @config_option

@@ -34,7 +34,8 @@ _ROLES = {
     "function": "function", "functionmessage": "function",
 }  # fmt: skip
 _KEPT = ("tools", "response_format", "parallel_tool_calls", "tool_choice", "temperature", "top_p", "max_tokens",
-         "max_completion_tokens", "stop", "reasoning_effort")  # fmt: skip
+         "max_completion_tokens", "stop", "reasoning_effort", "seed", "presence_penalty",
+         "frequency_penalty")  # fmt: skip
 
 
 class RecordedExchange(NamedTuple):

@@ -11,6 +11,7 @@ import msgspec
 
 from freehold.engines import ports, probe
 from freehold.engines.engine import Presence, RunningEngine
+from freehold.engines.held_labels import held
 from freehold.engines.llamacpp import adapters, native
 from freehold.engines.llamacpp.options import KV_TYPES, QUANTIZED_KV, LlamaOptions, check
 from freehold.engines.llamacpp.program import program
@@ -144,11 +145,14 @@ def _endpoint(
     # that says nothing from a cache that the adapter's request before it has filled.
     names = (plan.model, *(mount.name for mount in plan.adapters))
     served = [
-        ServedModel(
-            name=name,
-            upstream_name=plan.model,
-            extra_body=_scales(plan, name) if plan.adapters else {},
-            adapter_id=next((mount.adapter_id for mount in plan.adapters if mount.name == name), None),
+        held(
+            ServedModel(
+                name=name,
+                upstream_name=plan.model,
+                extra_body=_scales(plan, name) if plan.adapters else {},
+                adapter_id=next((mount.adapter_id for mount in plan.adapters if mount.name == name), None),
+            ),
+            plan,
         )
         for name in names
     ]

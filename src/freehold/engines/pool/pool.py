@@ -292,7 +292,7 @@ class Pool:
                     f"{mount.name} is served already", hint="remove it first, or choose another name"
                 )
             plan = slot.hosted.plan
-            plan = msgspec.structs.replace(plan, adapters=(*plan.adapters, mount))
+            plan = plan.with_adapters((*plan.adapters, mount))
             running: object = slot.session.running if slot.session is not None else None
             if isinstance(running, TakesAdapters) and running.has_room:
                 await running.add_adapter(mount)

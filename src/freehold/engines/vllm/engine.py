@@ -11,6 +11,7 @@ import msgspec
 
 from freehold.engines import ports
 from freehold.engines.engine import EngineHealth, Presence, RunningEngine
+from freehold.engines.held_labels import held
 from freehold.engines.options import read
 from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.engines.vllm import environment, program
@@ -121,17 +122,18 @@ class VllmRunning:
 
     @property
     def endpoint(self) -> Endpoint:
-        mounts = self._plan.adapters
-        names = (ServedModel(name=self._plan.model, upstream_name=self._plan.model),)
+        names = [
+            ServedModel(name=self._plan.model, upstream_name=self._plan.model),
+            *(
+                ServedModel(name=mount.name, upstream_name=mount.name, adapter_id=mount.adapter_id)
+                for mount in self._plan.adapters
+            ),
+        ]
         return Endpoint(
             name=self._name,
             engine="vllm",
             base_url=self._child.base_url,
-            models=names
-            + tuple(
-                ServedModel(name=mount.name, upstream_name=mount.name, adapter_id=mount.adapter_id)
-                for mount in mounts
-            ),
+            models=tuple(held(one, self._plan) for one in names),
             capabilities=Capabilities(
                 tools=self._options.tool_parser is not None,
                 json_schema=not self._options.embeddings,
@@ -168,6 +170,12 @@ class VllmRunning:
         if self.endpoint.served(mount.name) is not None:
             raise UsageError(
                 f"{mount.name} is served already", hint="remove it first, or choose another name"
+            )
+        if mount.chat_template not in (None, self._options.chat_template):
+            raise EngineError(
+                f"adapter {mount.name} was taught its calls with a chat template of its own, "
+                f"{self._name} runs with another",
+                hint="start it again with this adapter",
             )
         if not self.has_room:
             raise EngineError(

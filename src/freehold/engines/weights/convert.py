@@ -23,6 +23,7 @@ from pathlib import Path
 
 import msgspec
 
+from freehold.environment import inherited
 from freehold.errors import MissingExtraError, StorageError, WeightsError
 from freehold.types.record import Record
 
@@ -52,7 +53,7 @@ def convert(job: Conversion) -> None:
         input=msgspec.json.encode(job),
         capture_output=True,
         check=False,
-        env={**os.environ, **QUIET},
+        env={**inherited(os.environ), **QUIET},
     )
     if done.returncode == 0:
         return

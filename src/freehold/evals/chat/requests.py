@@ -1,7 +1,14 @@
-"""The chat request made from a sample, and the cache key of its answer."""
+"""The chat request made from a sample, and the cache key of its answer.
+
+Every model that is measured is asked by this one function, the incumbent too: what a recorded request said of how it
+wants to be answered (`Asking`) is said to both.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -10,33 +17,38 @@ from freehold.types.dataset import Sample
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.evaluation import Task
 from freehold.types.record import content_id
+from freehold.wire import openai
+from freehold.wire.errors import ApiError
 
-KEPT_PARAMETERS = (
-    "temperature",
-    "top_p",
-    "max_tokens",
-    "max_completion_tokens",
-    "stop",
-    "presence_penalty",
-    "frequency_penalty",
-    "reasoning_effort",
-    "tool_choice",
-    "parallel_tool_calls",
-)
-"""The parameters of a recorded request that are sent again. The seed is not: a repeat is there to measure noise."""
+_OF_TOOLS = ("tool_choice", "parallel_tool_calls")
 
 
-def recorded_parameters(request: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of a recorded request that belong to how the application asks."""
-    return {name: request[name] for name in KEPT_PARAMETERS if request.get(name) is not None}
+def asked_with(sample: Sample, task: Task | None, *, repeat: int = 0) -> dict[str, Any]:
+    """The parameters a sample is asked with: those of the recorded request; what it does not say is the task's.
+
+    A limit and a temperature are always sent, since the defaults of APIs and engines differ; not without a task, for an
+    answer that stands beside one of live traffic. A recorded seed is moved on by `repeat`: a repeat is there to measure
+    noise.
+    """
+    said = _said(sample)
+    if repeat and "seed" in said:
+        said["seed"] += repeat
+    if task is None:
+        return dict(said)
+    return {"max_tokens": task.max_tokens, "temperature": task.temperature} | said
 
 
 def chat_request(
-    sample: Sample, served: ServedModel, task: Task, parameters: dict[str, Any] | None = None
+    sample: Sample,
+    served: ServedModel,
+    task: Task | None,
+    endpoint: Endpoint | None = None,
+    *,
+    repeat: int = 0,
 ) -> dict[str, Any]:
     """The body of an OpenAI chat request for `sample`; what the served model asks for is merged in last.
 
-    `parameters` stand in for the task's: with any of them given, the task adds neither limit nor temperature.
+    With the `endpoint`, a choice of one tool is said in the way its engine reads.
     """
     body: dict[str, Any] = {
         "messages": [
@@ -47,13 +59,47 @@ def chat_request(
             }
             for message in sample.messages
         ],
-        **(parameters or {"max_tokens": task.max_tokens, "temperature": task.temperature}),
+        **asked_with(sample, task, repeat=repeat),
     }
     if sample.tools:
         body["tools"] = sample.tools
     if sample.response_format:
         body["response_format"] = sample.response_format
+    if (
+        endpoint is not None
+        and not endpoint.engine_kind.reads_tool_names
+        and isinstance(body.get("tool_choice"), dict)
+    ):
+        with suppress(ApiError):  # a choice the API itself would have refused is sent as it stands
+            body |= openai.one_tool(msgspec.json.encode(body))
     return served.apply(body)
+
+
+def unread_notes(samples: Sequence[Sample], endpoint: Endpoint) -> list[str]:
+    """What the recorded requests say that the endpoint's engine is known not to read."""
+    unread = Counter(
+        name for sample in samples for name in _said(sample) if name in endpoint.engine_kind.unread_fields
+    )
+    return [
+        f"{endpoint.engine_kind.title} does not read {name}, which {count:,} of {len(samples):,} requests say."
+        for name, count in sorted(unread.items())
+    ]
+
+
+def asking_notes(samples: Sequence[Sample], endpoint: Endpoint) -> list[str]:
+    """What a reader must know about how both models were asked."""
+    said = Counter(name for sample in samples for name in _said(sample))
+    told = ", ".join(f"{name} ({count:,})" for name, count in sorted(said.items()))
+    notes = (
+        [f"Asked as {len(samples):,} requests were recorded: {told}; else as the task says."] if told else []
+    )
+    return notes + unread_notes(samples, endpoint)
+
+
+def _said(sample: Sample) -> dict[str, Any]:
+    """The parameters its recorded request named. Those of tools go without tools: an API refuses them then."""
+    said = sample.asking.said if sample.asking is not None else {}
+    return said if sample.tools else {name: value for name, value in said.items() if name not in _OF_TOOLS}
 
 
 def request_key(body: dict[str, Any], served: ServedModel, endpoint: Endpoint, repeat: int = 0) -> str:

@@ -20,6 +20,7 @@ SCORERS: dict[str, str] = {
     "contains": "freehold.evals.scorers.contains:ContainsScorer",
     "json_fields": "freehold.evals.scorers.json_fields:JsonFieldsScorer",
     "tool_call": "freehold.evals.scorers.tool_call:ToolCallScorer",
+    "turn": "freehold.evals.scorers.turn:TurnScorer",
     "code": "freehold.evals.scorers.code:CodeScorer",
     "semantic": "freehold.evals.scorers.semantic:SemanticScorer",
     "judge": "freehold.evals.scorers.judge:JudgeScorer",

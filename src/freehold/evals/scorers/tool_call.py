@@ -14,12 +14,12 @@ Not covered: what the call does when it is run; declarations of Java and JavaScr
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from freehold.evals.json_text import NotJson, parse_json, same
+from freehold.evals.matching import Fault, first_unmatched
 from freehold.evals.scorer import NO_REFERENCE, Options, Scorer, malformed, read_options, right, wrong
-from freehold.evals.tool_calls import BrokenCall, Call, read_calls
+from freehold.evals.tool_calls import BrokenCall, Call, declared_parameters, plain_name, read_calls
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
 
@@ -36,12 +36,6 @@ class ToolCallOptions(Options, frozen=True, kw_only=True):
 class _Expected(NamedTuple):
     name: str
     accepted: dict[str, list[Any]]
-
-
-class _Fault(NamedTuple):
-    code: str
-    detail: str
-    name_right: bool = True
 
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -96,45 +90,29 @@ class ToolCallScorer(Scorer):
         if not calls:
             return wrong("no_call", function=0.0, arguments=0.0)
         lenient = listed if self.options.strings == "auto" else self.options.strings == "lenient"
-        fault = self._match(expected, calls, _declared(sample.tools), lenient)
+        fault = self._match(expected, calls, declared_parameters(sample.tools), lenient)
         if fault is None:
             return right(function=1.0, arguments=1.0)
         return wrong(f"{fault.code}: {fault.detail}", function=float(fault.name_right), arguments=0.0)
 
     def _match(
         self, expected: list[_Expected], calls: list[Call], declared: dict[str, dict[str, Any]], lenient: bool
-    ) -> _Fault | None:
-        """Pair every expected call with a call of its own (Kuhn's augmenting paths); what is in the way if none."""
+    ) -> Fault | None:
+        """Pair every expected call with a call of its own; what is in the way where that cannot be."""
         if len(calls) != len(expected):
-            return _Fault("wrong_count", f"{len(calls)} calls, expected {len(expected)}", False)
-        faults = [
-            [self._fault(wanted, call, declared.get(_plain(wanted.name)), lenient) for call in calls]
-            for wanted in expected
-        ]
-        taken: dict[int, int] = {}  # call -> expected call
-
-        def place(wanted: int, seen: set[int]) -> bool:
-            for call, fault in enumerate(faults[wanted]):
-                if fault is None and call not in seen:
-                    seen.add(call)
-                    if call not in taken or place(taken[call], seen):
-                        taken[call] = wanted
-                        return True
-            return False
-
-        for wanted in range(len(expected)):
-            if not place(wanted, set()):
-                free = [fault for call, fault in enumerate(faults[wanted]) if fault and call not in taken]
-                found = free or [fault for fault in faults[wanted] if fault]
-                # the call of the right name says best what went wrong
-                return next((fault for fault in found if fault.name_right), found[0])
-        return None
+            return Fault("wrong_count", f"{len(calls)} calls, expected {len(expected)}", False)
+        return first_unmatched(
+            [
+                [self._fault(wanted, call, declared.get(plain_name(wanted.name)), lenient) for call in calls]
+                for wanted in expected
+            ]
+        )
 
     def _fault(
         self, wanted: _Expected, call: Call, declaration: dict[str, Any] | None, lenient: bool
-    ) -> _Fault | None:
-        if _plain(call.name) != _plain(wanted.name):
-            return _Fault("wrong_function", f"{call.name}, expected {wanted.name}", False)
+    ) -> Fault | None:
+        if plain_name(call.name) != plain_name(wanted.name):
+            return Fault("wrong_function", f"{call.name}, expected {wanted.name}", False)
         properties = (declaration or {}).get("properties") or {}
         given = {name: value for name, value in call.arguments.items() if name not in self.options.ignore}
         accepted = {
@@ -142,22 +120,22 @@ class ToolCallScorer(Scorer):
         }
         for name in (declaration or {}).get("required") or ():
             if name not in given and name not in self.options.ignore and name in {*accepted, *properties}:
-                return _Fault("missing_required", name)
+                return Fault("missing_required", name)
         for name, value in given.items():
             if name not in accepted or (properties and name not in properties):
-                return _Fault("unexpected_argument", name)
+                return Fault("unexpected_argument", name)
             fault = _value_fault(name, value, accepted[name], properties.get(name), lenient)
             if fault is not None:
                 return fault
         for name, values in accepted.items():
             if name not in given and "" not in values:
-                return _Fault("missing_argument", name)
+                return Fault("missing_argument", name)
         return None
 
 
 def _value_fault(
     name: str, value: Any, accepted: list[Any], declaration: dict[str, Any] | None, lenient: bool
-) -> _Fault | None:
+) -> Fault | None:
     if isinstance(value, tuple):
         value = list(value)
     values = [one for one in accepted if not (isinstance(one, str) and one == "")] or accepted
@@ -165,9 +143,9 @@ def _value_fault(
     if kinds and type(value) not in kinds:
         # a variable named in place of a value: then the accepted values are text where the type is not
         if not values or type(value) is not type(values[0]) or type(values[0]) in kinds:
-            return _Fault("wrong_type", f"{name} is {type(value).__name__}, expected {_spelled(declaration)}")
+            return Fault("wrong_type", f"{name} is {type(value).__name__}, expected {_spelled(declaration)}")
     elif not kinds and values and not any(_same_kind(value, one) for one in values):
-        return _Fault("wrong_type", f"{name} is {type(value).__name__}, expected {type(values[0]).__name__}")
+        return Fault("wrong_type", f"{name} is {type(value).__name__}, expected {type(values[0]).__name__}")
     if not accepted:
         return None
     items = (declaration or {}).get("items")
@@ -177,12 +155,12 @@ def _value_fault(
     if isinstance(value, list) and inner and not all(type(one) in inner for one in value):
         known = [one for listed in values if isinstance(listed, list) for one in listed]
         if not all(any(type(one) is type(other) for other in known) for one in value):
-            return _Fault("wrong_item_type", f"{name} holds other than {_spelled(items)}")
+            return Fault("wrong_item_type", f"{name} holds other than {_spelled(items)}")
     if any(_meets(value, one, lenient) for one in values):
         return None
     if isinstance(value, dict) and all(isinstance(one, dict) and set(value) - set(one) for one in values):
-        return _Fault("wrong_key", f"{name} has {', '.join(value)}")
-    return _Fault("wrong_value", f"{name} is {value!r:.60}")
+        return Fault("wrong_key", f"{name} has {', '.join(value)}")
+    return Fault("wrong_value", f"{name} is {value!r:.60}")
 
 
 def _meets(value: Any, accepted: Any, lenient: bool) -> bool:
@@ -240,20 +218,6 @@ def _as_accepted(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: [_as_accepted(one)] for key, one in value.items()}
     return [_as_accepted(one) for one in value] if isinstance(value, list) else value
-
-
-def _declared(tools: Sequence[dict[str, Any]] | None) -> dict[str, dict[str, Any]]:
-    found = {}
-    for tool in tools or ():
-        function = tool.get("function", tool)
-        if isinstance(function, dict) and isinstance(function.get("name"), str):
-            found[_plain(function["name"])] = function.get("parameters") or {}
-    return found
-
-
-def _plain(name: str) -> str:
-    """OpenAI's API allows no dots in a function's name, so they are sent as underscores."""
-    return name.replace(".", "_")
 
 
 def _kinds(declaration: dict[str, Any] | None) -> tuple[type, ...]:

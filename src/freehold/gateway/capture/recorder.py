@@ -41,7 +41,7 @@ from freehold.gateway.child_process import freeze_heap, read_config, run_on_fast
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.heartbeat import Heartbeat
 from freehold.gateway.limits.ledger import SpendPublisher
-from freehold.gateway.limits.limiter import WINDOW_S
+from freehold.gateway.limits.rates import WINDOW_S
 from freehold.gateway.messages import CapturedExchange, TableMessage, UsageReport, UsageTotals
 from freehold.gateway.telemetry.meters import Meters
 from freehold.gateway.telemetry.request_log import log_as_json

@@ -17,6 +17,7 @@ from typing import ClassVar, NamedTuple
 import msgspec
 
 from freehold.store import Store
+from freehold.store.care import space
 from freehold.store.tables import from_micros, to_micros
 from freehold.types.record import Record, StoredRecord
 
@@ -124,6 +125,9 @@ class Retention:
             gone = store.shrink_traces(self._keep_bytes)
             if gone:
                 log.info("%d traces were beyond the size to keep and are forgotten", gone)
+        freed = space.give_back(store.database)
+        if freed:
+            log.info("the store's file is smaller by %.1f MiB", freed / (1 << 20))
 
     def _with_backdated(
         self, store: Store, clock: RetentionClock, moment: Moment, keep: timedelta

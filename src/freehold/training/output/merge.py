@@ -25,6 +25,7 @@ from typing import Any
 
 import msgspec
 
+from freehold.environment import inherited
 from freehold.errors import FreeholdError, StorageError, TrainingError
 from freehold.training import base as bases
 from freehold.training.output import merge_gguf
@@ -47,7 +48,7 @@ def merge(job: MergeJob) -> Merged:
         input=msgspec.json.encode(job),
         capture_output=True,
         check=False,
-        env={**os.environ, **_QUIET},
+        env={**inherited(os.environ), **_QUIET},
     )
     if done.returncode == 0:
         return msgspec.json.decode(done.stdout, type=Merged)

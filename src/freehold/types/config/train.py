@@ -15,6 +15,9 @@ probabilities where they are known. `dpo`: prefer the better of two answers. `kt
 what was not. `full`: imitate, moving every weight."""
 
 
+CallFormat = Literal["auto", "template", "tagged"]
+
+
 TrackerName = Literal["tensorboard", "wandb", "mlflow"]
 
 
@@ -67,6 +70,9 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     """CPU threads (default: FREEHOLD_THREADS, else all)."""
     train_on: Literal["last", "all"] = "last"
     """Which assistant messages are learned: a sample's target only, or earlier turns as well."""
+    call_format: CallFormat = "auto"
+    """How tools and calls are written: by the base's own chat template (template), in freehold's format for templates
+    that write none (tagged), or by whichever loses fewer samples (auto)."""
     pack_tokens: AtLeastOne = 4096
     """Most tokens computed at once; a batch over it is split, with the same gradient."""
     gradient_checkpointing: bool | None = None

@@ -23,6 +23,7 @@ from freehold.types.ruling import Ruling
 from freehold.workflows.journey.methods import METHODS, Bench, Candidate, Made, NotMadeError
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, evaluate
+from freehold.workflows.prove.labels import labels_held
 from freehold.workflows.prove.results import Looks, frozen_answers, keep
 
 UNTRAINED_SAMPLES = 40
@@ -71,7 +72,12 @@ class CandidateRunner:
         except NotMadeError as error:
             report = msgspec.structs.replace(report, weights=error.weights, fit=error.fit)
             return _stopped(report, error.message)
-        return self._judge(candidate, report, made)
+        labels = labels_held(self.bench.task, self.bench.dataset)
+        return self._judge(
+            candidate,
+            report,
+            msgspec.structs.replace(made, plan=msgspec.structs.replace(made.plan, labels=labels)),
+        )
 
     def _rule(self, candidate: Candidate, *, trains: bool) -> Ruling:
         bench, use = self.bench, self.bench.project.config.use

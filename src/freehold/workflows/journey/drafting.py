@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
+from freehold.evals.normalizing import normalized_label
 from freehold.types.config import usable_name
 
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -17,6 +19,11 @@ MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 CHARACTERS_PER_TOKEN = 3.0
 """Few on purpose (English has about four), so that an estimate is rather too high than too low."""
 _LONGEST_CONTEXT = 16384
+_FEW = 0.05
+"""This share of calls among other answers is an agent's log, not an accident."""
+_MOST_LABELS = 256
+"""More are not written out: a set as long as that is seldom closed."""
+_LINE = 100
 
 
 class Guess(NamedTuple):
@@ -28,7 +35,7 @@ class Guess(NamedTuple):
 
 
 def guess_scorer(answers: Sequence[str]) -> Guess:
-    """How such answers are best scored: tool calls, JSON, one of a few labels, numbers, else the exact text."""
+    """How such answers are best scored: tool calls, an agent's turns, JSON, one of a few labels, else the text."""
     objects, calls, numbers = [], 0, 0
     for text in answers:
         try:
@@ -41,6 +48,10 @@ def guess_scorer(answers: Sequence[str]) -> Guess:
     most = 0.95 * len(answers)
     if calls >= most:
         return Guess("tool_call", {}, "the answers are tool calls")
+    if calls >= _FEW * len(answers):
+        return Guess(
+            "turn", {}, f"{calls / len(answers):.0%} of the answers are tool calls, the others words"
+        )
     if len(objects) >= most:
         shared = sorted(set.intersection(*(set(one) for one in objects)))
         return Guess("json_fields", {"fields": shared} if shared else {}, "the answers are JSON objects")
@@ -48,10 +59,24 @@ def guess_scorer(answers: Sequence[str]) -> Guess:
         return Guess("numeric", {}, "the answers are numbers")
     kinds = {text.strip() for text in answers}
     if len(kinds) <= max(2, len(answers) // 3) and max(map(len, kinds)) <= 80:
-        return Guess("label", {}, f"the answers are {len(kinds)} short texts again and again")
+        labels = _labels(answers)
+        return Guess(
+            "label",
+            {"labels": labels} if len(labels) <= _MOST_LABELS else {},
+            f"the answers are {len(kinds)} short texts again and again",
+        )
     return Guess(
         "exact", {}, 'the answers are free text: exact is strict, consider scorer = "judge" or "semantic"'
     )
+
+
+def _labels(answers: Sequence[str]) -> list[str]:
+    """The answers as a closed set: of spellings that mean the same label, the most frequent one."""
+    spellings: dict[str, Counter[str]] = {}
+    for text in answers:
+        if normal := normalized_label(text):
+            spellings.setdefault(normal, Counter())[text.strip()] += 1
+    return sorted(counted.most_common(1)[0][0] for counted in spellings.values())
 
 
 def options_text(guess: Guess) -> str:
@@ -103,4 +128,9 @@ def quoted(text: str) -> str:
 
 def value(given: Any) -> str:
     """A TOML value: text, or a list of texts."""
-    return f"[{', '.join(map(quoted, given))}]" if isinstance(given, list) else quoted(str(given))
+    if not isinstance(given, list):
+        return quoted(str(given))
+    line = f"[{', '.join(map(quoted, given))}]"
+    if len(line) <= _LINE:
+        return line
+    return "[\n" + "".join(f"  {quoted(one)},\n" for one in given) + "]"

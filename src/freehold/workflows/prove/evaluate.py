@@ -12,6 +12,7 @@ import msgspec
 
 from freehold.datasets import building
 from freehold.errors import UsageError
+from freehold.evals.chat.requests import asking_notes, unread_notes
 from freehold.evals.comparing import SideBySide, disagreements
 from freehold.evals.frozen import frozen_answer, reference_notes, references_kind, self_noise, with_frozen
 from freehold.evals.latency import summarize
@@ -30,6 +31,7 @@ from freehold.types.record import content_id
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.project import Project
+from freehold.workflows.prove.labels import label_notes
 from freehold.workflows.prove.results import (
     DISAGREEMENTS_KEPT,
     Looks,
@@ -131,6 +133,8 @@ async def evaluate(
         candidate.answers_file(cache_dir).unlink(missing_ok=True)
     task = prepared(plan.task, cache_dir)
     name = plan.dataset.incumbent_model or "incumbent"
+    for note in unread_notes(samples, candidate.endpoint):
+        progress.say(note)
     answered = await _answered(candidate, name, samples, repeats, task, options, progress)
     results = answered.results
     id = evaluation_id(plan.dataset.id, task, results)
@@ -142,7 +146,11 @@ async def evaluate(
             results,
             msgspec.structs.replace(task, alpha=task.alpha / plan.looks.planned),
             made_from=(plan.dataset.id,),
-            notes=reference_notes(samples, repeats),
+            notes=(
+                *reference_notes(samples, repeats),
+                *asking_notes(samples, candidate.endpoint),
+                *label_notes(task, candidate.endpoint, candidate.model),
+            ),
             context=context,
             patience=options.patience,
             on_progress=lambda done, of: progress.update(done, of, unit="judged"),

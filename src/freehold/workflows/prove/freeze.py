@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from freehold.catalog.retirements import retirement_of
 from freehold.datasets import building
 from freehold.errors import UsageError
-from freehold.evals.chat.requests import recorded_parameters
 from freehold.evals.frozen import FrozenAnswers, self_noise, with_frozen, write_frozen
 from freehold.evals.replay import Replayed, ReplayOptions, answers
 from freehold.evals.scoring import scorer_of
-from freehold.store import Store, open_store
+from freehold.store import open_store
 from freehold.types.dataset import Dataset, Sample, SplitName
 from freehold.types.endpoint import Endpoint
 from freehold.types.evaluated import Freeze
@@ -50,9 +49,8 @@ async def freeze(
 ) -> Freeze:
     """Ask the incumbent every sample of a split `repeats` times and keep the answers with the dataset.
 
-    A sample whose request was captured is
-    asked with the request's own parameters. What was asked before is not asked again, so a stopped freeze
-    continues, and a higher `repeats` only adds.
+    A sample is asked as its request was recorded, as a candidate is. What was asked before is not asked again, so a
+    stopped freeze continues, and a higher `repeats` only adds.
     Raises `UsageError` without an address or model, and what `answers` raises.
     """
     progress = progress or Silent()
@@ -73,7 +71,6 @@ async def freeze(
         samples = list(building.samples(dataset, split))
         if not samples:
             raise UsageError(f"the {split} split is empty", hint="--split train, or freehold dataset build")
-        parameters = _captured_parameters(store, samples)
         endpoint = Endpoint(name=url, engine="remote", base_url=url, api_key_env=key)
         cache = project.state / "frozen" / f"asked-{content_id([url, model])[:12]}.jsonl"
         rounds: list[list[Replayed]] = []
@@ -87,7 +84,6 @@ async def freeze(
                     task,
                     options=options._replace(cache_path=cache, repeat=number),
                     on_progress=lambda done, of: progress.update(done, of, unit="samples"),
-                    parameters=lambda sample: parameters.get(sample.id, {}),
                 )
             )
         frozen_rows = _frozen_rows(samples, rounds)
@@ -99,15 +95,6 @@ async def freeze(
         made = _record(dataset, model, split, repeats, rounds, frozen_rows, path, noise)
         store.put(made, made_from=(dataset.id,))
     return made
-
-
-def _captured_parameters(store: Store, samples: Sequence[Sample]) -> dict[str, dict[str, Any]]:
-    found = {}
-    for sample in samples:
-        trace = store.get_trace(sample.trace_id) if sample.trace_id else None
-        if trace is not None and (own := recorded_parameters(trace.request)):
-            found[sample.id] = own
-    return found
 
 
 def _frozen_rows(samples: Sequence[Sample], rounds: Sequence[Sequence[Replayed]]) -> list[FrozenAnswers]:

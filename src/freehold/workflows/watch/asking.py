@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from freehold.evals.replay import Replayed, answers
+from freehold.evals.replay import Replayed, ReplayOptions, answers
 from freehold.evals.scoring import scorer_of
 from freehold.types.endpoint import Endpoint
 from freehold.types.evaluation import Task
@@ -38,8 +38,8 @@ async def ask(
         model,
         plan.samples,
         task,
+        options=ReplayOptions(as_live=plan.against == "live"),
         on_progress=lambda done, of: progress.update(done, of, unit="requests"),
-        parameters=lambda sample: plan.parameters.get(sample.id, {}),
     )
     differences, unscored = [], 0
     async with scorer_of(task) as scorer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,7 +13,6 @@ from freehold.costs.prices import TokenPrice, request_price
 from freehold.datasets import building
 from freehold.datasets.building import Recipe, answer_of, sample_of
 from freehold.errors import UsageError
-from freehold.evals.chat.requests import recorded_parameters
 from freehold.evals.frozen import with_frozen
 from freehold.store import Store
 from freehold.types.config import WatchConfig
@@ -36,8 +35,6 @@ class CheckPlan(NamedTuple):
     """One side's answers, which are not asked for: the candidate's (live), or the incumbent's (frozen)."""
     estimated_usd: Decimal | None
     notes: tuple[str, ...]
-    parameters: dict[str, dict[str, Any]] = {}
-    """A sample's own request parameters, where it was captured with some."""
 
 
 def plan_check(
@@ -81,10 +78,6 @@ def plan_check(
         [answer_of(trace) for trace in traces[:affordable]],
         total,
         tuple(notes),
-        {
-            sample.id: recorded_parameters(trace.request)
-            for sample, trace in zip(samples, traces, strict=False)
-        },
     )
 
 

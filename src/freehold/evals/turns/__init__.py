@@ -1,0 +1,1 @@
+"""What an assistant did next: calls, words or a refusal, and how the calls of two turns are compared."""

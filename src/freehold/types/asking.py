@@ -1,0 +1,50 @@
+"""How an application asks: the parameters of a recorded request besides what it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from freehold.types.record import Record
+
+
+class Asking(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """The parameters of a recorded chat request, as OpenAI's API spells them; None where it named none.
+
+    They belong to how a question is asked, never to which question it is. `max_tokens` is also what newer models call
+    ``max_completion_tokens``.
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    reasoning_effort: str | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+
+    @classmethod
+    def of(cls, request: dict[str, Any]) -> Asking | None:
+        """What a recorded request said; None where it said nothing. A value the API would not take is left out."""
+        told: dict[str, Any] = {}
+        for field in msgspec.structs.fields(cls):
+            value = request.get(field.name)
+            if value is None and field.name == "max_tokens":
+                value = request.get("max_completion_tokens")
+            if value is None:
+                continue
+            try:
+                told[field.name] = msgspec.convert(value, field.type)
+            except msgspec.ValidationError:
+                continue
+        return cls(**told) if told else None
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """The parameters it names."""
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return found
