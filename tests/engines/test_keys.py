@@ -11,8 +11,8 @@ import pytest
 
 from freehold import engines
 from freehold.engines import keys
-from freehold.engines.inherited import inherited
 from freehold.engines.transcript import transcript
+from freehold.environment import inherited
 from freehold.errors import UsageError
 from freehold.types.endpoint import Endpoint, ServePlan
 

@@ -1,7 +1,7 @@
 """The key of this run: every engine that freehold starts asks for it, so no other program of the machine is served.
 
 Each process of freehold that starts engines draws one and holds it in its own environment, under a name that
-`freehold.engines.inherited` keeps from engines. The gateway and whatever else this process starts find it there, as
+`freehold.environment` keeps from engines. The gateway and whatever else this process starts find it there, as
 they find the key of any endpoint: `Endpoint.api_key_env` names the variable. It is written to no file. An engine is
 told it on its stdin, or in its environment, which only this user and root can read; never on a command line.
 """

@@ -41,7 +41,8 @@ class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
     question, whatever the instructions around it, before personal data in it was replaced (see
     `freehold.datasets.identity`); None in datasets of earlier versions. `group` is the
     independent unit that must not be torn across splits (conversation, user). `gold` is None where it has not been said
-    what is right. `completion` is the target as messages where it is more than text (tool calls, a weight).
+    what is right. `completion` is the target as messages where it is more than text (tool calls, a weight). `metadata`
+    has ``refusal`` as true where the API marked the incumbent's answer as one; `incumbent` is then its text.
 
     Preferences: the target is the better answer and `rejected` the worse one (DPO); `desirable` says of a lone
     answer whether it was liked (KTO). Both are None for everything else.

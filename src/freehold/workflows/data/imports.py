@@ -14,7 +14,7 @@ from typing import IO, Any
 import msgspec
 
 from freehold import files
-from freehold.datasets import importing, sampling
+from freehold.datasets import importing, messages
 from freehold.datasets.identity import question_id
 from freehold.datasets.importing import Imported, PassedOver, RejectedRecord
 from freehold.store import audit, open_store
@@ -175,8 +175,8 @@ def _as_gold(record: Imported) -> Imported:
     """The record with its answer as gold instead of as the incumbent's."""
     if record.gold is not None or record.response is None:
         return record
-    message = sampling.response_message(record.response)
-    text = None if message is None else sampling.message_text(message)
+    message = messages.response_message(record.response)
+    text = None if message is None else messages.message_text(message)
     return record if text is None else msgspec.structs.replace(record, gold=text, response=None)
 
 

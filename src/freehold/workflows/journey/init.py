@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold import files
-from freehold.datasets import importing, sampling
+from freehold.datasets import importing, messages
 from freehold.datasets.importing import Imported, RejectedRecord
 from freehold.errors import InputError, UsageError
 from freehold.types.config import DataConfig, parse
@@ -92,8 +92,8 @@ class _Told:
             self.models[str(model)] += 1
         if found.gold is not None:
             self.gold.append(found.gold)
-        message = sampling.response_message(found.response) if found.response else None
-        if message is not None and (said := sampling.message_text(message)):
+        message = messages.response_message(found.response) if found.response else None
+        if message is not None and (said := messages.message_text(message)):
             self.said.append(said)
         size = prompt_size(found.request["messages"], found.request.get("tools"))
         self.longest_request = max(self.longest_request, size)
