@@ -85,7 +85,7 @@ def migrate(
         one_at_a_time(store, LOCK, say=progress.say) as lock,
     ):
         known = candidates(project.config)
-        total = STEPS_BEFORE + sum(map(step_count, known))
+        total = STEPS_BEFORE + sum(step_count(one, probe=project.config.train.probe) for one in known)
         steps = Steps(store, progress, total=total, fresh=fresh, check=lock.check)
         _import(project, store, steps, progress)
         bench = Bench(
