@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold.datasets.recipe import Recipe
-from freehold.types.asking import Asking
+from freehold.types.asking import RecordedAsking
 from freehold.types.dataset import Message, Sample, TeacherToken
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
@@ -74,7 +74,7 @@ def sample_of(trace: Trace, recipe: Recipe) -> Sample:
         rejected=preference.rejected,
         desirable=preference.desirable,
         teacher=_teacher(trace.response),
-        asking=Asking.of(trace.request),
+        asking=RecordedAsking.of(trace.request),
     )
     return with_id(sample)
 
