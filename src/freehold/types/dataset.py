@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from freehold.types.asking import Asking
+from freehold.types.asking import RecordedAsking
 from freehold.types.record import Record, StoredRecord
 
 SplitName = Literal["train", "validation", "held_out"]
@@ -63,8 +63,8 @@ class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
     item: str | None = None
     teacher: tuple[TeacherToken, ...] | None = None
     """What the incumbent thought of its answer, where its log-probabilities were recorded."""
-    asking: Asking | None = None
-    """How the recorded request asked. It is no part of `id`."""
+    asking: RecordedAsking | None = None
+    """How the recorded request asked. `id` does not depend on it."""
 
     @property
     def target(self) -> str | None:

@@ -16,7 +16,7 @@ from freehold.evals.comparing import SideBySide
 from freehold.evals.scorers import make
 from freehold.evals.scoring import score_all
 from freehold.evals.task_comparison import compare_by_task
-from freehold.types.dataset import Sample
+from freehold.types.dataset import Message, Sample
 from freehold.types.evaluation import Task
 
 SAMPLE = Sample(id="s", messages=(), tools=agent_log.TOOLS)
@@ -149,7 +149,9 @@ def test_a_model_that_calls_on_every_turn_stands_far_below_a_faithful_one():
     assert compared.n == compared.n_items == len(samples)
     assert compared.n_groups == len({one.group for one in samples})
     slices = {one.name: one for one in compared.slices}
-    assert set(slices) == {"turn=call", "turn=parallel calls", "turn=refusal", "turn=text"}
+    kinds = {name for name in slices if name.startswith("turn=")}
+    assert kinds == {"turn=call", "turn=parallel calls", "turn=refusal", "turn=text"}
+    assert slices["turn number=1"].n == sum(len(one.messages) == 2 for one in samples)
     assert slices["turn=text"].difference == -1.0
     assert slices["turn=call"].difference == 0.0
     assert any("unexpected_call" in note for note in compared.notes)
@@ -162,3 +164,5 @@ def test_slices_are_by_what_was_wanted_and_only_where_it_differs():
     assert own({}, two, [REFUND, "words"]) == {"turn": ["call", "text"]}
     assert own({}, two, [REFUND, REFUND]) == {}
     assert own({}, two, [REFUND, None]) == {}
+    later = msgspec.structs.replace(SAMPLE, messages=(Message(role="assistant", content="x"),))
+    assert own({}, [SAMPLE, later], ["a", "b"]) == {"turn number": ["1", "2"]}

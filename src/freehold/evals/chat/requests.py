@@ -1,7 +1,7 @@
 """The chat request made from a sample, and the cache key of its answer.
 
 Every model that is measured is asked by this one function, the incumbent too: what a recorded request said of how it
-wants to be answered (`Asking`) is said to both.
+wants to be answered (`RecordedAsking`) is said to both.
 """
 
 from __future__ import annotations
