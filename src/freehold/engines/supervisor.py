@@ -23,7 +23,7 @@ import aiohttp
 from freehold import files
 from freehold.engines import crash, ports, probe
 from freehold.engines.engine import EngineHealth, State
-from freehold.engines.inherited import inherited
+from freehold.environment import inherited
 from freehold.errors import EngineError, StorageError
 from freehold.hardware import cgroup
 from freehold.types.endpoint import Endpoint

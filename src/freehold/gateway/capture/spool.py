@@ -43,12 +43,13 @@ _DATA_AT = 64
 _DONE, _OUTCOME_SHIFT, _TAG_MASK = 0x80, 3, 0x07
 _COUNTS = struct.Struct(f"<{len(OUTCOMES) + len(DROPS)}Q")
 _COUNTS_BYTES = 4096
+_ZEROS = bytes(64 * 1024)
 
 
 class SpoolSegment:
     """One file of messages: a counter of the bytes used, then frames as they go over the socket.
 
-    A message that is done with has the bit `_DONE` in its tag, and its outcome next to it.
+    A message that is done with has the bit `_DONE` in its tag, its outcome next to it, and nothing of what it said.
     """
 
     __slots__ = ("data", "path", "pending", "room", "settled", "used")
@@ -85,7 +86,7 @@ class SpoolSegment:
 
     def mark(self, at: int, outcome: int) -> None:
         """Done with the message at `at`."""
-        self.data[at + TAG_AT] |= _DONE | outcome << _OUTCOME_SHIFT
+        mark_done(self.data, at, outcome)
         self.pending -= 1
 
     def close(self, *, remove: bool) -> None:
@@ -226,7 +227,13 @@ def counts_in(data: bytes | mmap.mmap) -> tuple[list[int], list[int]]:
 
 
 def mark_done(data: mmap.mmap, at: int, outcome: int) -> None:
-    """Mark a message in a segment of a worker that is gone."""
+    """Done with a message: what it said is overwritten, since the file is used again, and then it is marked."""
+    size, _ = FRAME.unpack_from(data, at)
+    begin = at + FRAME.size
+    # In small pieces: a worker that is short of memory must not fail here.
+    for start in range(begin, begin + size, len(_ZEROS)):
+        end = min(start + len(_ZEROS), begin + size)
+        data[start:end] = _ZEROS[: end - start]
     data[at + TAG_AT] |= _DONE | outcome << _OUTCOME_SHIFT
 
 
@@ -279,6 +286,6 @@ def _allocate(file: int, size: int) -> None:
                 raise
         else:
             return
-    zeros = bytes(64 * 1024)
+    zeros = _ZEROS
     for at in range(0, size, len(zeros)):
         os.pwrite(file, zeros[: size - at], at)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import msgspec
 
-from freehold import logs
+from freehold import files, logs
 from freehold.errors import ConfigError, FreeholdError, StorageError
 from freehold.store import Store, leases, open_store
 from freehold.workflows.project import open_project
@@ -136,6 +136,7 @@ class Observer:
 
 
 def main() -> None:
+    files.keep_private()
     logs.configure()
     # A Ctrl-C in the terminal is for the process that started this one, which passes it on by closing stdin.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -111,6 +111,9 @@ def merged(
         found = local.describe(target, mount.name, source, progress=progress)
         found = msgspec.structs.replace(found, chat_template=base.chat_template)
         store.record(
-            found, owned=True, origin=f"{base.model_id} {base.quantization} with the adapter {mount.path}"
+            found,
+            owned=True,
+            origin=f"{base.model_id} {base.quantization} with the adapter {mount.path}",
+            private=True,
         )
     return found
