@@ -70,8 +70,8 @@ class Limits(Record, frozen=True, kw_only=True):
 
     @property
     def problem(self) -> str | None:
-        """What is wrong with a limit: one that is no number, negative or beyond all measure limits nothing, or ends in
-        errors where it is compared."""
+        """What is wrong with a limit, if anything: NaN, infinity and what is beyond all measure limit nothing, or end in
+        errors where they are compared."""
         for name, most in _LARGEST_LIMITS.items():
             value = getattr(self, name)
             if value is not None and not _is_within(value, most):
