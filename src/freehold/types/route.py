@@ -70,8 +70,8 @@ class Limits(Record, frozen=True, kw_only=True):
 
     @property
     def problem(self) -> str | None:
-        """What is wrong with a limit, if anything: NaN, infinity and what is beyond all measure limit nothing, or end in
-        errors where they are compared."""
+        """What is wrong with a limit, if anything: NaN, infinity and what is beyond all measure limit nothing, or end
+        in errors where they are compared."""
         for name, most in _LARGEST_LIMITS.items():
             value = getattr(self, name)
             if value is not None and not _is_within(value, most):
