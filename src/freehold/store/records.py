@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import Connection, Select, delete, func, insert, select
 
-from freehold.errors import StoreError
+from freehold.errors import RevisionError, StoreError
 from freehold.store import audit, bodies, counting
 from freehold.store.damage import or_error, unless_damaged
 from freehold.store.database import Database
@@ -40,9 +40,18 @@ class RecordStore:
             if record.unaudited is None:
                 audit.append_change(connection, f"{record.kind}.save", record.key, change)
 
-    def put_key(self, key: ApiKey, action: str, *, who: str, at: datetime, detail: dict[str, Any]) -> None:
-        """Keep a key, and in the same transaction what was done to it and by whom."""
+    def put_key(
+        self, key: ApiKey, action: str, *, who: str, at: datetime, detail: dict[str, Any], new: bool = False
+    ) -> None:
+        """Keep a key, and in the same transaction what was done to it and by whom.
+
+        Raises `RevisionError` where it is to be `new` and another one of its name came into force meanwhile.
+        """
         with self.database.writing() as connection:
+            if new and _in_force(connection, key.name):
+                raise RevisionError(
+                    f"another key named {key.name} was made meanwhile", hint="freehold keys list"
+                )
             _write(connection, key.kind, key.key, key, ())
             _count_change(connection, key.kind)
             audit.append(connection, action, key.name, who=who, at=at, detail=detail)
@@ -138,6 +147,12 @@ class RecordStore:
         with self.database.reading() as connection:
             row = connection.execute(query).first()
         return None if row is None else or_error(*about_record(kind, row.id), partial(_read, row, type, kind))
+
+
+def _in_force(connection: Connection, name: str) -> bool:
+    where = (records.c.kind == ApiKey.kind, records.c.id == name)
+    row = connection.execute(select(records.c.id, records.c.body).where(*where)).one_or_none()
+    return row is not None and _read(row, ApiKey, ApiKey.kind).revoked_at is None
 
 
 def about_record(kind: str, key: str) -> tuple[str, str]:
