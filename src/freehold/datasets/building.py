@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from freehold.datasets import near
-from freehold.datasets.identity import item_key, item_of, stated_at
+from freehold.datasets.identity import item_key, question_id, stated_at
 from freehold.datasets.recipe import Recipe as Recipe
 from freehold.datasets.sampling import answer_of as answer_of
 from freehold.datasets.sampling import sample_of as sample_of
@@ -90,7 +90,9 @@ def make_samples(
             dropped["no answer"] += 1
             continue
         forced = trace.metadata.get("split")
-        split: SplitName = forced if forced in SPLITS else split_of(sample.group or item_of(sample), recipe)
+        split: SplitName = (
+            forced if forced in SPLITS else split_of(sample.group or question_id(sample.messages), recipe)
+        )
         if change is not None:
             changed = change(sample, split)
             sample = sample if changed is sample else with_id(changed)

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.datasets.identity import question_id
 from freehold.datasets.recipe import Recipe
 from freehold.types.dataset import Message, Sample, TeacherToken
 from freehold.types.record import content_id
@@ -73,7 +72,6 @@ def sample_of(trace: Trace, recipe: Recipe) -> Sample:
         completion=completion,
         rejected=preference.rejected,
         desirable=preference.desirable,
-        item=question_id(messages),
         teacher=_teacher(trace.response),
     )
     return with_id(sample)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Select, delete, func, insert, select
+from sqlalchemy import Connection, Select, delete, func, insert, select, text
 
 from freehold.errors import StoreError
 from freehold.store import audit, bodies, counting
@@ -17,6 +17,8 @@ from freehold.store.database import Database
 from freehold.store.tables import records, steps, to_micros
 from freehold.types.record import Record, StoredRecord
 from freehold.types.route import ApiKey
+
+_ONCE_LOCK = 0x7265636F726473  # "records"
 
 R = TypeVar("R", bound=Record)
 S = TypeVar("S", bound=StoredRecord)
@@ -33,6 +35,21 @@ class RecordStore:
         with self.database.writing() as connection:
             _write(connection, record.kind, record.key, record, made_from)
             _count_change(connection, record.kind)
+
+    def put_once(self, record: StoredRecord, *, made_from: Sequence[str] = ()) -> bool:
+        """Keep `record` unless one of its kind and key is there, which then keeps its place. Whether it was kept.
+
+        Whoever is kept later sees those kept before: one at a time.
+        """
+        with self.database.writing() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONCE_LOCK})
+            where = (records.c.kind == record.kind, records.c.id == record.key)
+            if connection.execute(select(records.c.seq).where(*where)).first() is not None:
+                return False
+            _write(connection, record.kind, record.key, record, made_from)
+            _count_change(connection, record.kind)
+            return True
 
     def put_key(self, key: ApiKey, action: str, *, who: str, at: datetime, detail: dict[str, Any]) -> None:
         """Keep a key, and in the same transaction what was done to it and by whom."""
