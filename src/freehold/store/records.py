@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Select, delete, func, insert, select
+from sqlalchemy import Connection, Select, delete, func, insert, select, text
 
 from freehold.errors import RevisionError, StoreError
 from freehold.store import audit, bodies, counting
@@ -18,6 +18,8 @@ from freehold.store.tables import records, steps, to_micros
 from freehold.types.audit import Change
 from freehold.types.record import Record, StoredRecord
 from freehold.types.route import ApiKey
+
+_ONCE_LOCK = 0x7265636F726473  # "records"
 
 R = TypeVar("R", bound=Record)
 S = TypeVar("S", bound=StoredRecord)
@@ -35,10 +37,21 @@ class RecordStore:
         """Keep `record` in place of what had its kind and key; it becomes the latest of its kind. With it goes an entry
         of the audit record, unless its kind needs none."""
         with self.database.writing() as connection:
-            _write(connection, record.kind, record.key, record, made_from)
-            _count_change(connection, record.kind)
-            if record.unaudited is None:
-                audit.append_change(connection, f"{record.kind}.save", record.key, change)
+            _put(connection, record, made_from, change)
+
+    def put_once(self, record: StoredRecord, *, made_from: Sequence[str] = ()) -> bool:
+        """Keep `record` unless one of its kind and key is there, which then keeps its place. Whether it was kept.
+
+        A record kept later sees those kept before: one at a time.
+        """
+        with self.database.writing() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONCE_LOCK})
+            where = (records.c.kind == record.kind, records.c.id == record.key)
+            if connection.execute(select(records.c.seq).where(*where)).first() is not None:
+                return False
+            _put(connection, record, made_from, None)
+            return True
 
     def put_key(
         self, key: ApiKey, action: str, *, who: str, at: datetime, detail: dict[str, Any], new: bool = False
@@ -172,6 +185,15 @@ def decoded(body: bytes, type: type[R], kind: str, *about: object) -> R:
             f"a stored {kind} is not what this version of freehold reads: {error}",
             hint="run the step that makes it again",
         ) from None
+
+
+def _put(
+    connection: Connection, record: StoredRecord, made_from: Sequence[str], change: Change | None
+) -> None:
+    _write(connection, record.kind, record.key, record, made_from)
+    _count_change(connection, record.kind)
+    if record.unaudited is None:
+        audit.append_change(connection, f"{record.kind}.save", record.key, change)
 
 
 def _write(connection: Connection, kind: str, key: str, value: Record, made_from: Sequence[str]) -> None:

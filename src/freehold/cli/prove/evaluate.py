@@ -130,9 +130,11 @@ def command(  # click passes each option
     import anyio
 
     from freehold.evals.replay import Budget, ReplayOptions
+    from freehold.store import open_store
     from freehold.types.endpoint import Endpoint
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate
+    from freehold.workflows.prove.looks import Looks
     from freehold.workflows.prove.outputs import GIVEN, evaluate_outputs
     from freehold.workflows.prove.task import task_of
 
@@ -146,7 +148,11 @@ def command(  # click passes each option
         scorer = GIVEN
     task = task_of(project, scorer=scorer, options=_parsed(options), margin=margin, alpha=alpha)
     if a is not None and b is not None:
-        made = anyio.run(partial(evaluate_outputs, a, b, task=task, gold=gold, intersect=intersect))
+        with open_store(project.store_url) as store:
+            looks = Looks(store, planned_looks)
+            made = anyio.run(
+                partial(evaluate_outputs, a, b, task=task, gold=gold, intersect=intersect, looks=looks)
+            )
         _tell(made, items, as_json=as_json)
     if model is None:
         raise UsageError(

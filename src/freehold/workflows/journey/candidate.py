@@ -27,7 +27,8 @@ from freehold.workflows.journey.methods import METHODS, Bench, Candidate, Made, 
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, evaluate
 from freehold.workflows.prove.labels import labels_held
-from freehold.workflows.prove.results import Looks, frozen_answers, keep
+from freehold.workflows.prove.looks import Looks
+from freehold.workflows.prove.results import frozen_answers, keep
 from freehold.workflows.prove.retained import retained
 
 UNTRAINED_SAMPLES = 40
@@ -114,7 +115,7 @@ class CandidateRunner:
             Evaluation,
             lambda: anyio.run(self._evaluate, made),
         )
-        keep(bench.store, evaluation, self._looks())
+        keep(bench.store, evaluation)
         kept_skills = self._retained(candidate, made)
         judged = None
         if evaluation.comparison is not None:
@@ -184,7 +185,7 @@ class CandidateRunner:
                     dataset=bench.dataset,
                     task=bench.task,
                     frozen=frozen_answers(bench.project, bench.dataset),
-                    looks=self._looks(),
+                    looks=Looks(bench.store, self.planned_looks),
                     without_incumbent=True,
                 ),
                 ServedCandidate(endpoint, plan.served_name, made.untrained_model, UNTRAINED_SAMPLES),
@@ -192,9 +193,6 @@ class CandidateRunner:
                 options=ReplayOptions(plan.parallel),
                 progress=bench.progress,
             )
-
-    def _looks(self) -> Looks:
-        return Looks.of(self.bench.store, self.bench.dataset, planned=self.planned_looks)
 
 
 def _stopped(report: CandidateReport, why: str) -> CandidateOutcome:
