@@ -162,7 +162,8 @@ class SessionLinks(NamedTuple):
 
 
 class SessionIndex:
-    """Collects requests one by one and links them at the end. 60 bytes of memory a request; hashes of turns on disk."""
+    """Collects requests one by one and links them at the end. Half a kilobyte of memory a request; hashes of turns lie
+    on disk."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """Raises `StorageError` when `folder` (None: the system's) takes no file."""
