@@ -80,9 +80,7 @@ def kept(folder: str) -> int:
 def interval(ratios: list[float]) -> tuple[float, float]:
     """The middle 95 % of the medians of resampled turns."""
     draw = random.Random(1)
-    medians = sorted(
-        statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(_RESAMPLES)
-    )
+    medians = sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(_RESAMPLES))
     return medians[int(0.025 * _RESAMPLES)], medians[int(0.975 * _RESAMPLES)]
 
 
@@ -103,7 +101,9 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=20)
     parser.add_argument("--seconds", type=int, default=1)
     parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument("--streams", action="store_true", help="streams of 100 chunks in place of plain answers")
+    parser.add_argument(
+        "--streams", action="store_true", help="streams of 100 chunks in place of plain answers"
+    )
     options = parser.parse_args()
     os.sched_setaffinity(0, {1})
     checkouts = (options.before.resolve(), options.after.resolve())
@@ -125,7 +125,9 @@ def main() -> None:
                     found[side].append(one)
         stored = [kept(f"{folder}/{side}") for side in SIDES]
     what = "a stream of 100 chunks" if options.streams else "a request"
-    print(f"| CPU ms {what}, median of {options.turns} turns | before | after | after / before |\n|---|---|---|---|")
+    print(
+        f"| CPU ms {what}, median of {options.turns} turns | before | after | after / before |\n|---|---|---|---|"
+    )
     for part in ("worker", "recorder", "all"):
         before, after = ([one[part] for one in found[side]] for side in SIDES)
         ratios = [late / early for early, late in zip(before, after, strict=True)]

@@ -22,6 +22,7 @@ import psutil
 import pytest
 import sqlalchemy
 import zstandard
+from tests.workflows.journey import rehearsal
 
 from freehold.gateway.serve import free_port
 
@@ -290,14 +291,11 @@ def _look_everywhere(world, tmp_path, capture):
     assert all(UPSTREAM_KEY in head and key not in head for head in Upstream.asked)
     assert capture == "off" or (world.project / "out.jsonl").stat().st_size > 0
     assert world.hits(planted) == []
-    report = [data for name, data in world.files() if name.endswith("report.html")]
-    assert report and all(b"shop" in page for page in report), "there was a report to look at"
     _check_environments(environments, planted)
 
 
 def _check_environments(environments, planted):
-    """Of the command itself, which has what it was given, its children's are looked at: gateway, workers, recorder, their
-    readers, the observer, the engine."""
+    """The command has what it was given; what it started has what it needs."""
     modules = ("gateway.serve", "gateway.worker", "capture.recorder", "shift.observer", "bounded.nursery")
     assert [m for m in modules if not any(m in command for command in environments)] == []
     knowing = {
@@ -322,6 +320,28 @@ def _await_ready(port, process, key):
                 return
         time.sleep(0.2)
     raise AssertionError("the gateway did not start")
+
+
+def test_no_secret_is_found_in_the_pages_of_a_report(tmp_path):
+    world = World(tmp_path, 1, "off")
+    rehearsal.project(world.project)
+    config = world.project / "freehold.toml"
+    config.write_text(
+        config.read_text().replace(
+            'model = "rented-1"',
+            'model = "rented-1"\nbase_url = "http://127.0.0.1:1"\napi_key_env = "SHOP_KEY"',
+        )
+        + '[curate]\npersonal_data = "patterns"\n'
+    )
+    traffic = world.project / "traffic.jsonl"
+    traffic.write_text(traffic.read_text().replace("about a", f"of {MAIL}, whose key is {BODY}, about a"))
+    assert b"verdict" in world.freehold("migrate", "--no-serve").encode()
+    world.freehold("report")
+    pages = [(name, data) for name, data in world.files() if "/reports/" in name]
+    assert any(b"about a" in data for name, data in pages if name.endswith(".html")), "it shows samples"
+    assert [name for name, data in pages for secret in PLANTED if secret.encode() in data] == []
+    elsewhere = (UPSTREAM_KEY, UNRELATED)
+    assert world.hits(elsewhere) == []
 
 
 def test_a_secret_in_a_file_would_be_found(tmp_path):

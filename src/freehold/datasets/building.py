@@ -1,7 +1,8 @@
 """From traces to samples in splits: groups, repeats, leaks, near duplicates.
 
-A split is decided by a hash of (seed, group), so the same group always lands in the same split, whatever else is
-in the data, and adding traces never moves old ones between splits. Samples lie in a spool on disk meanwhile; in
+A split is decided by a hash of (seed, group), where there is no group of (seed, question), so the same group always
+lands in the same split, whatever else is in the data and however it is asked, and adding traces never moves old ones
+between splits. Samples lie in a spool on disk meanwhile; in
 memory stand about 120 bytes each.
 """
 
@@ -20,6 +21,7 @@ from freehold.datasets import near
 from freehold.datasets.asked import all_asked as all_asked
 from freehold.datasets.asked import asked_context
 from freehold.datasets.asked import normalized_question as normalized_question
+from freehold.datasets.identity import item_key, item_of
 from freehold.datasets.last_turns import LastTurns
 from freehold.datasets.linking import linked_samples
 from freehold.datasets.recipe import Recipe as Recipe
@@ -59,25 +61,25 @@ def make_samples(
 ) -> Building:
     """Sort traces into splits and drop what must not be there.
 
-    Dropped, and counted by reason: traces without an answer, repeats of the same request (the first one with gold
-    wins, else the first), training or validation samples whose question also stands in the held-out split, exactly
+    Dropped, and counted by reason: traces without an answer, repeats of the same item (one with gold wins, of several
+    what was said last), training or validation samples whose question also stands in the held-out split, exactly
     or nearly (`Recipe.near_duplicates`), and near repeats within training and validation.
     A trace whose metadata has ``split = "held_out"`` (a file the owner keeps for evaluation) goes there whole.
 
     `change` is applied to each sample before it is compared (personal data replaced, for example); splits are decided
-    before it. The order of the traces decides nothing but which of equals is kept. `folder` takes the spool.
+    before it. The order of the traces decides only which of equals said at once is kept. `folder` takes the spool.
     """
     dropped: Counter[str] = Counter()
     spool = SampleSpool(folder)
     index = _Index()
-    for sample, step in linked_samples(traces, recipe, dropped, folder=folder):
+    for sample, step, stated_at_us in linked_samples(traces, recipe, dropped, folder=folder):
         forced = sample.metadata.get("split")
-        split: SplitName = forced if forced in SPLITS else split_of(sample.group or sample.id, recipe)
+        split: SplitName = forced if forced in SPLITS else split_of(sample.group or item_of(sample), recipe)
         if change is not None:
             changed = change(sample, split)
             sample = sample if changed is sample else with_id(changed)
         spool.append(sample)
-        index.add(sample, split, step=step)
+        index.add(sample, split, stated_at_us, step=step)
     conflicts = _Conflicts()
     rows = index.distinct(dropped, conflicts)
     if recipe.group_by in (None, "conversation_id"):
@@ -123,11 +125,12 @@ class _Index:
         self._bytes = bytearray()
         self._flags = array("B")
 
-    def add(self, sample: Sample, split: SplitName, *, step: bool) -> None:
+    def add(self, sample: Sample, split: SplitName, stated_at_us: int, *, step: bool) -> None:
         gold, answers = sample.gold is not None, sample.rejected is not None or sample.desirable is not None
-        self._bytes += bytes.fromhex(sample.id)
+        self._bytes += item_key(sample)
+        self._bytes += stated_at_us.to_bytes(8)
         question = normalized_question(sample, step=step)
-        self._bytes += _digest(sample.trace_id or "") + _digest(question) + _digest(sample.group or "")
+        self._bytes += _digest(question) + _digest(sample.group or "")
         self._bytes += _digest(sample.gold or "")
         grouped = sample.group is not None
         self._flags.append(_ORDER.index(split) | gold << 2 | answers << 3 | grouped << 4 | step << 5)
@@ -161,12 +164,15 @@ class _Index:
         return self._column(5)
 
     def distinct(self, dropped: Counter[str], conflicts: _Conflicts) -> npt.NDArray[np.int64]:
-        """Rows by id, one of each: of repeats the held-out one, else one with gold, else the one of the first trace
-        (by a hash of its id). Repeats with another right answer are conflicts."""
+        """Rows by item, one of each: of repeats the held-out one, else one with gold, else what was said last.
+
+        Repeats with another right answer are conflicts: what a later import replaced is not among the traces.
+        """
         if not len(self._flags):
             return np.empty(0, dtype=np.int64)
-        high, low, trace = self._column(0), self._column(1), self._column(2)
-        order = np.lexsort((trace, ~self.has_gold(), self.flags() & 3, low, high))
+        high, low, stated = self._column(0), self._column(1), self._column(2)
+        later = -np.arange(len(stated))
+        order = np.lexsort((later, ~stated, ~self.has_gold(), self.flags() & 3, low, high))
         same = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
         if same.any():
             before, after = order[:-1][same], order[1:][same]

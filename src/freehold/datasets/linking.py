@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from freehold.datasets.identity import item_of, stated_at
 from freehold.datasets.recipe import Recipe
 from freehold.datasets.sampling import recorded_answer, sample_of
 from freehold.datasets.sessions import SessionIndex, request_chain
@@ -19,10 +21,12 @@ from freehold.types.trace import Trace
 
 
 class LinkedSample(NamedTuple):
-    """A sample in its group, and whether it is known to be a step of a conversation."""
+    """A sample in its group, whether it is known to be a step of a conversation, and when what it says was said last
+    (microseconds since 1970)."""
 
     sample: Sample
     step: bool
+    stated_at_us: int
 
 
 def linked_samples(
@@ -30,10 +34,10 @@ def linked_samples(
 ) -> Iterator[LinkedSample]:
     """The samples that traces hold, in order; what holds none is counted in `dropped` by reason.
 
-    All traces are read before the first sample comes. A session found by its messages has the id of its first sample as
-    its group, so that it stays where it was when it goes on. `folder` takes the spool. Raises `StorageError`.
+    All traces are read before the first sample comes. A session found by its messages has the id of its first question
+    as its group, so that it stays where it was when it goes on. `folder` takes the spool. Raises `StorageError`.
     """
-    spool, sessions = SampleSpool(folder), SessionIndex(folder)
+    spool, sessions, stated = SampleSpool(folder), SessionIndex(folder), array("Q")
     for trace in traces:
         try:
             sample = sample_of(trace, recipe)
@@ -45,18 +49,19 @@ def linked_samples(
             dropped["no answer"] += 1
             continue
         spool.append(sample)
+        stated.append(max(0, int(stated_at(trace).timestamp() * 1e6)))
         chain = request_chain(sample.messages, answer)
-        sessions.add(chain, id=sample.group, key=sample.id, at=trace.at, tie=trace.id)
+        sessions.add(chain, id=sample.group, key=item_of(sample), at=trace.at, tie=trace.id)
     leaders = sessions.links().leader
 
     @lru_cache(maxsize=4096)
     def group_of(leader: int) -> str:
-        return spool[leader].group or spool[leader].id
+        return spool[leader].group or item_of(spool[leader])
 
     conversations = recipe.group_by in (None, "conversation_id")
     for row in range(len(spool)):
         sample, leader = spool[row], int(leaders[row])
         if leader >= 0:
-            yield LinkedSample(msgspec.structs.replace(sample, group=group_of(leader)), True)
+            yield LinkedSample(msgspec.structs.replace(sample, group=group_of(leader)), True, stated[row])
         else:
-            yield LinkedSample(sample, conversations and sample.group is not None)
+            yield LinkedSample(sample, conversations and sample.group is not None, stated[row])

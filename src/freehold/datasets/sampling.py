@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from freehold.datasets.identity import question_id
 from freehold.datasets.messages import chat_message, chat_messages, message_text, refusal_of, response_message
 from freehold.datasets.recipe import Recipe
 from freehold.types.asking import Asking
@@ -56,6 +57,7 @@ def sample_of(trace: Trace, recipe: Recipe) -> Sample:
         completion=completion,
         rejected=preference.rejected,
         desirable=preference.desirable,
+        item=question_id(messages),
         teacher=_teacher(trace.response),
         asking=Asking.of(trace.request),
     )

@@ -363,6 +363,7 @@ def main() -> None:
     """The child process of `start`: the configuration comes on stdin, which closes when the parent dies."""
     from freehold.gateway.config import from_json
 
+    files.keep_private()
     log_as_json()
     _sweep_left_over_folders()
     size = int.from_bytes(sys.stdin.buffer.read(8), "big")

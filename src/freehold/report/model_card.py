@@ -175,10 +175,16 @@ def _evaluation(facts: CardFacts) -> str:
                 + f", margin {100 * comparison.margin:g}"
             )
     if candidate.untrained is not None and candidate.untrained.mean is not None:
-        lines.append(f"- the base without it: {candidate.untrained.mean:.1%} of {candidate.untrained.n:,}")
+        lines.append(
+            f"- the base without it: {candidate.untrained.mean:.1%} of {candidate.untrained.n:,}, asked as the "
+            "application asks (without instruction or examples this is not a baseline)"
+        )
     if candidate.verdict is not None:
         lines.append(f"- verdict: {candidate.verdict.outcome}")
-    lines.append("\nIt was taught one narrow task. Nothing is known of how it does anything else.")
+    if candidate.retained is not None:
+        lines.append(f"\nIt was taught one narrow task. {candidate.retained.text}")
+    else:
+        lines.append("\nIt was taught one narrow task. Nothing is known of how it does anything else.")
     return "\n".join(lines)
 
 

@@ -59,6 +59,11 @@ class Database:
         be seen by no other process."""
         return self._file is not None and self._inode_now() != self._inode
 
+    def check_schema(self) -> None:
+        """Raises `StoreError` when a newer freehold has migrated the store since it was opened."""
+        with self.reading() as connection:
+            schema.check_not_newer(connection, self.where)
+
     def _inode_now(self) -> tuple[int, int] | None:
         if self._file is None:
             return None

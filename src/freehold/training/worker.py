@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold import logs
+from freehold import files, logs
 from freehold.errors import FreeholdError
 from freehold.training import job as jobs
 from freehold.training import loss_history
@@ -79,6 +79,7 @@ def peak_memory() -> int | None:
 
 def main(arguments: list[str]) -> int:
     """Run the job of a run directory; returns the exit code."""
+    files.keep_private()
     logs.configure()
     run_dir = Path(arguments[0])
     stop = _Stop()

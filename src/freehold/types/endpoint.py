@@ -163,4 +163,8 @@ class Endpoint(Record, frozen=True, kw_only=True):
 
     def served(self, name: str) -> ServedModel | None:
         """The served model of that name, if there is one."""
-        return next((model for model in self.models if model.name == name), None)
+        # A loop, not `next` of a generator: asked for each request.
+        for model in self.models:
+            if model.name == name:
+                return model
+        return None

@@ -126,6 +126,7 @@ class FileRoute(StoredRecord, frozen=True, kw_only=True):
     """A route as `freehold.toml` had it when it was last carried over."""
 
     kind: ClassVar[str] = "file_route"
+    unaudited: ClassVar[str | None] = "a copy of the file's line; the route that it changes has its entry"
 
     route: Route
 

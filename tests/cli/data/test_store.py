@@ -75,6 +75,8 @@ def test_seal_says_how_many_rows_were_old(freehold, store):
     holder.close()
     assert "1 rows are from before checksums" in freehold("store", "check").out
     assert "1 rows got a checksum" in freehold("store", "seal").out
+    (entry,) = freehold("audit", "--action", "store.seal", "--json").json
+    assert entry["detail"] == {"rows": 1}
 
 
 def test_compact_says_what_the_file_took_and_takes(freehold, store):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import config_option, json_option, now, print_json
+from freehold.cli.options import caller, config_option, json_option, now, print_json
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
@@ -75,13 +75,11 @@ def seal(config_path: Path | None) -> None:
       freehold store seal
     """
     from freehold.cli.progress import progress
-    from freehold.store.care.sealing import seal_old
+    from freehold.workflows.data import store_care
     from freehold.workflows.project import open_project
-    from freehold.workflows.project_store import opened_store
 
-    with opened_store(open_project(config_path)) as (store, _), progress() as shown:
-        shown.step("seal old rows")
-        sealed = seal_old(store.database, lambda done: shown.update(done, None, unit="rows"))
+    with progress() as shown:
+        sealed = store_care.seal(open_project(config_path), who=caller(), at=now(), progress=shown)
     echo(f"{sealed:,} rows got a checksum" if sealed else "every row has its checksum")
 
 
@@ -133,7 +131,7 @@ def backup(file: Path | None, config_path: Path | None, as_json: bool) -> None:
 
     project = open_project(config_path)
     with progress() as shown:
-        made = make_backup(project, file, at=now(), progress=shown)
+        made = make_backup(project, file, who=caller(), at=now(), progress=shown)
     if as_json:
         print_json(made)
     else:
@@ -167,7 +165,7 @@ def restore(file: Path, yes: bool, config_path: Path | None, as_json: bool) -> N
     if not yes:
         click.confirm(f"put {file} in the store's place?", abort=True, err=True)
     with progress() as shown:
-        made = put_back(project, file, at=now(), progress=shown)
+        made = put_back(project, file, who=caller(), at=now(), progress=shown)
     if as_json:
         print_json(made)
         return
@@ -197,7 +195,7 @@ def salvage(source: Path | None, file: Path | None, config_path: Path | None, as
 
     project = open_project(config_path)
     with progress() as shown:
-        made = save_what_can_be_read(project, source, file, at=now(), progress=shown)
+        made = save_what_can_be_read(project, source, file, who=caller(), at=now(), progress=shown)
     if as_json:
         print_json(made)
     else:

@@ -97,7 +97,9 @@ class OllamaEngine:
                         hint="freehold adapters export --as gguf merges it; ollama create makes a model of that",
                     )
 
-    async def start(self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str) -> RunningEngine:
+    async def start(
+        self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
+    ) -> RunningEngine:
         options = read(plan.options, OllamaOptions, "ollama")
         timeout = aiohttp.ClientTimeout(total=SECONDS)
         async with aiohttp.ClientSession(base_url=options.url, timeout=timeout) as http:

@@ -94,8 +94,6 @@ def main() -> None:
     raw = json.loads(config.read_text(encoding="utf-8"))
     raw.pop("quantization_config", None)
     config.write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
-    for file in target.iterdir():  # the library makes some of them readable for their owner only
-        file.chmod(0o644)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from typing import Any, cast
 
 import msgspec
 
+from freehold import files
 from freehold.errors import StorageError
 from freehold.gateway.capture.billing import Billing, MessageSource, capped_names
 from freehold.gateway.capture.frames import CHARGE, TABLE, TOTALS, TRACE, USE, FrameReader, ack, frame
@@ -356,6 +357,7 @@ def _wait_for_eof() -> None:
 
 
 def main() -> None:
+    files.keep_private()
     log_as_json()
     with contextlib.suppress(OSError):
         os.nice(5)

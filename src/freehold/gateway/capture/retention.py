@@ -46,6 +46,7 @@ class RetentionClock(StoredRecord, frozen=True, kw_only=True):
     `steady` microseconds of running; `place` is that of the newest trace at the last sweep."""
 
     kind: ClassVar[str] = "retention_clock"
+    unaudited: ClassVar[str | None] = "it goes on by itself; what is deleted by it has its entry"
 
     id: str = "traces"
     believed: int
@@ -166,7 +167,7 @@ class Retention:
             log.warning("%s", said)
         before = from_micros(min(clock.believed, moment.wall)) - keep
         sparing = [(undated.first, undated.last) for undated in clock.undated]
-        gone = store.delete_traces(before=before, sparing=sparing)
+        gone = store.delete_traces(before=before, sparing=sparing, at=wall)
         if gone:
             total = gone + store.count_traces(complete_only=False)
             large = gone >= LARGE_COUNT and gone > LARGE_SHARE * total

@@ -109,8 +109,6 @@ def _merge_safetensors(job: MergeJob) -> Merged:
     raw = json.loads(config.read_text(encoding="utf-8"))
     raw.pop("quantization_config", None)  # the numbers are plain now
     config.write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
-    for file in target.iterdir():  # the library makes some readable for their owner only
-        file.chmod(0o644)
     return Merged(files=tuple(sorted(file.name for file in target.iterdir())), changed=changed)
 
 

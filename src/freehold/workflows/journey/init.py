@@ -135,7 +135,10 @@ def draft(request: DraftRequest) -> Draft:
     guess = _guess(request, told)
     text = _text(request, told, incumbent, guess)
     parse(text, path=str(target))
-    with files.writing(f"{target}: cannot be written", hint="choose another folder with --dir"):
+    with (
+        files.writing(f"{target}: cannot be written", hint="choose another folder with --dir"),
+        files.shared(target),
+    ):
         request.folder.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
     return Draft(

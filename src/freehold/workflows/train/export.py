@@ -10,6 +10,7 @@ import msgspec
 from freehold import __version__
 from freehold.datasets import building
 from freehold.errors import FreeholdError, StorageError, UsageError, WeightsError
+from freehold.files import shared
 from freehold.report.model_card import CardFacts, model_card
 from freehold.store import open_store
 from freehold.training.output.artefacts import sha256_of
@@ -85,19 +86,20 @@ def export(
         options = msgspec.structs.replace(options, quantization=quantization.upper())
     try:
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        progress.step(f"export {adapter.name} as {kind}")
-        usage = WRITERS[kind](ExportTask(project, adapter, options, weights, partial))
-        if adapter.call_format == "tagged":
-            usage = usage._replace(notes=(TAGGED, *usage.notes))
-        licenses = copy_licenses(weights or _stored_base(project, adapter), partial)
-        files = {
-            str(path.relative_to(partial)): sha256_of(path)
-            for path in sorted(partial.rglob("*"))
-            if path.is_file()
-        }
-        card = model_card(_facts(project, adapter, options, files, usage, progress, licenses))
-        (partial / README).write_text(card, encoding="utf-8")
+        with shared(partial):  # other programs, and other users' servers, are to read it
+            partial.mkdir(parents=True)
+            progress.step(f"export {adapter.name} as {kind}")
+            usage = WRITERS[kind](ExportTask(project, adapter, options, weights, partial))
+            if adapter.call_format == "tagged":
+                usage = usage._replace(notes=(TAGGED, *usage.notes))
+            licenses = copy_licenses(weights or _stored_base(project, adapter), partial)
+            files = {
+                str(path.relative_to(partial)): sha256_of(path)
+                for path in sorted(partial.rglob("*"))
+                if path.is_file()
+            }
+            card = model_card(_facts(project, adapter, options, files, usage, progress, licenses))
+            (partial / README).write_text(card, encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
     except OSError as error:

@@ -110,6 +110,9 @@ def merged(
         found = local.describe(target, mount.name, source, progress=progress)
         found = msgspec.structs.replace(found, chat_template=template)
         store.record(
-            found, owned=True, origin=f"{base.model_id} {base.quantization} with the adapter {mount.path}"
+            found,
+            owned=True,
+            origin=f"{base.model_id} {base.quantization} with the adapter {mount.path}",
+            private=True,
         )
     return found
