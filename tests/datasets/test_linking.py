@@ -1,6 +1,7 @@
 from collections import Counter
 from datetime import UTC, datetime
 
+from freehold.datasets.identity import item_of
 from freehold.datasets.linking import linked_samples
 from freehold.datasets.recipe import Recipe
 from freehold.types.trace import Trace
@@ -29,8 +30,8 @@ def linked(*traces, **recipe):
 
 def test_a_session_is_named_after_its_first_sample():
     found, _ = linked(trace("2", ["a", "b", "c"], "d"), trace("1", ["a"], "b"), trace("3", ["x"], "y"))
-    first = found[1].sample
-    assert [one.sample.group for one in found] == [first.id, first.id, None]
+    first = item_of(found[1].sample)
+    assert [one.sample.group for one in found] == [first, first, None]
     assert [one.step for one in found] == [True, True, False]
 
 

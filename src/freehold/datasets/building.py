@@ -31,6 +31,7 @@ from freehold.datasets.sampling import with_id
 from freehold.datasets.spool import Rows, SampleSpool
 from freehold.datasets.writing import Building as Building
 from freehold.datasets.writing import load as load
+from freehold.datasets.writing import require as require
 from freehold.datasets.writing import samples as samples
 from freehold.datasets.writing import write as write
 from freehold.types.dataset import SPLITS, NearDuplicates, Sample, SplitName

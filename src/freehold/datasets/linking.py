@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from freehold.datasets.identity import stated_at
+from freehold.datasets.identity import item_of, stated_at
 from freehold.datasets.recipe import Recipe
 from freehold.datasets.sampling import recorded_answer, sample_of
 from freehold.datasets.sessions import SessionIndex, request_chain
@@ -34,8 +34,8 @@ def linked_samples(
 ) -> Iterator[LinkedSample]:
     """The samples that traces hold, in order; what holds none is counted in `dropped` by reason.
 
-    All traces are read before the first sample comes. A session found by its messages has the id of its first sample as
-    its group, so that it stays where it was when it goes on. `folder` takes the spool. Raises `StorageError`.
+    All traces are read before the first sample comes. A session found by its messages has the id of its first question
+    as its group, so that it stays where it was when it goes on. `folder` takes the spool. Raises `StorageError`.
     """
     spool, sessions, stated = SampleSpool(folder), SessionIndex(folder), array("Q")
     for trace in traces:
@@ -51,12 +51,12 @@ def linked_samples(
         spool.append(sample)
         stated.append(max(0, int(stated_at(trace).timestamp() * 1e6)))
         chain = request_chain(sample.messages, answer)
-        sessions.add(chain, id=sample.group, key=sample.id, at=trace.at, tie=trace.id)
+        sessions.add(chain, id=sample.group, key=item_of(sample), at=trace.at, tie=trace.id)
     leaders = sessions.links().leader
 
     @lru_cache(maxsize=4096)
     def group_of(leader: int) -> str:
-        return spool[leader].group or spool[leader].id
+        return spool[leader].group or item_of(spool[leader])
 
     conversations = recipe.group_by in (None, "conversation_id")
     for row in range(len(spool)):
