@@ -1,6 +1,9 @@
 """A file is the old one or the new one, and what the system refuses is told with its place."""
 
 import os
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -86,3 +89,72 @@ def test_an_error_without_the_systems_word_is_told_by_its_text():
 def test_other_errors_pass(tmp_path):
     with pytest.raises(UsageError, match="mine"), files.reading(Path("x")), files.writing("y"):
         raise UsageError("mine")
+
+
+@pytest.fixture
+def private(monkeypatch):
+    """A process of a user whose umask is 022, after `keep_private`."""
+    before = os.umask(0o022)
+    monkeypatch.setattr(files, "_users_umask", None)
+    files.keep_private()
+    yield
+    os.umask(before)
+
+
+def mode(path):
+    return oct(stat.S_IMODE(path.stat().st_mode))
+
+
+def test_a_private_process_makes_private_files_and_its_children_do(private, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").write_text("words")
+    subprocess.run([sys.executable, "-c", "open('b', 'w')"], cwd=tmp_path, check=True)
+    assert [mode(tmp_path / name) for name in ("folder", "folder/a", "b")] == ["0o700", "0o600", "0o600"]
+    files.keep_private()
+    assert files.user_umask() == 0o022, "the second time it is not the user's any more"
+
+
+def test_what_is_made_to_be_handed_round_is_as_the_user_has_it(private, tmp_path):
+    old = tmp_path / "out"
+    old.mkdir()
+    (old / "mine").write_text("x")
+    with files.shared(old / "new" / "export"):
+        (old / "new" / "export").mkdir(parents=True)
+        (old / "new" / "export" / "README").write_text("x")
+        (old / "new" / "program").write_text("#!")
+        (old / "new" / "export" / "run").write_text("#!")
+        (old / "new" / "export" / "run").chmod(0o700)
+    assert mode(old) == "0o700" and mode(old / "mine") == "0o600", "what was there keeps its rights"
+    assert mode(old / "new") == mode(old / "new" / "export") == "0o755"
+    assert mode(old / "new" / "export" / "README") == "0o644"
+    assert mode(old / "new" / "export" / "run") == "0o755"
+    assert mode(old / "new" / "program") == "0o600", "only what was named"
+    with files.shared(old / "mine"):
+        files.write(old / "mine", "y")
+    assert mode(old / "mine") == "0o600"
+
+
+def test_a_file_that_is_replaced_keeps_its_rights(private, tmp_path):
+    file = tmp_path / "freehold.toml"
+    file.write_text("a")
+    file.chmod(0o664)
+    files.write(file, "b")
+    assert mode(file) == "0o664"
+    files.write(file, "c", private=True)
+    assert mode(file) == "0o600"
+
+
+def test_without_a_private_process_nothing_is_changed(monkeypatch, tmp_path):
+    monkeypatch.setattr(files, "_users_umask", None)
+    with files.shared(tmp_path / "a"):
+        (tmp_path / "a").touch(mode=0o600)
+    assert mode(tmp_path / "a") == "0o600" and files.user_umask() == -1
+
+
+def test_what_is_there_already_can_be_shared(private, tmp_path):
+    folder = tmp_path / "home" / "weights" / "model"
+    folder.mkdir(parents=True)
+    (folder / "a.gguf").write_text("x")
+    files.share(folder, up_to=tmp_path / "home" / "weights")
+    assert mode(folder / "a.gguf") == "0o644" and mode(folder) == mode(folder.parent) == "0o755"
+    assert mode(tmp_path / "home") == "0o700"

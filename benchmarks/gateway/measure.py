@@ -77,7 +77,14 @@ def memory_mb(process: psutil.Process) -> float:
 
 
 def wrk(
-    folder: str, connections: int, seconds: int, model: str, *, stream: bool = False, extra: str = ""
+    folder: str,
+    connections: int,
+    seconds: int,
+    model: str,
+    *,
+    stream: bool = False,
+    extra: str = "",
+    port: int = PORT,
 ) -> tuple[int, float, float]:
     """Requests answered, requests per second, p50 in ms. Raises `RuntimeError` when any was not answered by 200."""
     body = load.request(model, stream=stream).partition(b"\r\n\r\n")[2].decode()
@@ -86,7 +93,7 @@ def wrk(
     said = subprocess.run(
         [
             *("taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency"),
-            *("--timeout", "30", "-s", str(script), f"http://127.0.0.1:{PORT}/v1/chat/completions"),
+            *("--timeout", "30", "-s", str(script), f"http://127.0.0.1:{port}/v1/chat/completions"),
         ],
         capture_output=True,
         text=True,

@@ -1,6 +1,12 @@
-"""Files written whole or not at all, and what an `OSError` becomes.
+"""Files written whole or not at all, for whose eyes they are, and what an `OSError` becomes.
 
-Covered: a reader sees the old content or the new, never a part; a full disk or a kill leaves the old file.
+Nearly all that freehold writes holds customers' words or was made from them: datasets, answers, reports, logs, caches.
+So it is the process that is private, not each writer: `keep_private` is the first thing that freehold's processes do,
+and what is written from then on, by libraries and child processes too, is for this user only. What a user asks for to
+hand it round (`freehold.toml`, an export, a page of costs, pulled weights) is written inside `shared`.
+
+Covered: a reader sees the old content or the new, never a part; a full disk or a kill leaves the old file; a file that
+is replaced keeps its rights.
 Not covered: `replacing` expects one writer of a file at a time; power loss, except where `durable` is asked for.
 """
 
@@ -8,14 +14,58 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from freehold.errors import InputError, StorageError
+
+_PRIVATE_UMASK = 0o077
+_users_umask: int | None = None
+
+
+def keep_private() -> None:
+    """Files and folders that this process and its children make from here on are for this user only."""
+    global _users_umask
+    before = os.umask(_PRIVATE_UMASK)
+    if _users_umask is None:
+        _users_umask = before
+
+
+@contextmanager
+def shared(target: Path) -> Iterator[None]:
+    """The file or folder `target` that is made in the block gets the rights that the user's umask gives, with the
+    folders above it that are made for it and all that is new in it. What was there before keeps its rights.
+
+    Where `keep_private` was never called nothing has to be done. Raises `OSError`.
+    """
+    before = {path: path.stat().st_mode for path in (target, *target.parents) if path.exists()}
+    before.update({path: path.lstat().st_mode for path in target.rglob("*")} if target.is_dir() else {})
+    yield
+    for path in (target, *target.parents, *(target.rglob("*") if target.is_dir() else ())):
+        if path not in before:
+            _share(path)
+
+
+def share(target: Path, *, up_to: Path) -> None:
+    """The same for what is there already: `target`, all in it, and the folders above it up to `up_to`. Raises
+    `OSError`."""
+    above = [path for path in target.parents if path == up_to or up_to in path.parents]
+    for path in (target, *above, *(target.rglob("*") if target.is_dir() else ())):
+        _share(path)
+
+
+def _share(path: Path) -> None:
+    if _users_umask is not None and path.exists() and not path.is_symlink():
+        most = 0o777 if path.is_dir() or path.stat().st_mode & 0o100 else 0o666
+        path.chmod(most & ~_users_umask)
+
+
+def user_umask() -> int:
+    """The umask of the user who started this process: for programs of theirs that it runs. -1 leaves it as it is."""
+    return -1 if _users_umask is None else _users_umask
 
 
 @contextmanager
@@ -34,7 +84,7 @@ def write(target: Path, content: bytes | str, *, private: bool = False, durable:
     Only this user may read a `private` one. `durable` waits until the content is on the disk.
     """
     partial_path = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    with _replacing(target, partial_path, durable=durable) as partial:
+    with _replacing(target, partial_path, private=private, durable=durable) as partial:
         if private:
             partial.touch(mode=0o600)
             partial.chmod(0o600)
@@ -46,17 +96,24 @@ def write(target: Path, content: bytes | str, *, private: bool = False, durable:
 
 def write_json(target: Path, value: Any) -> None:
     """Replace a file by `value` as indented JSON, in one step, and make its folder. Raises `OSError`."""
+    import msgspec  # late: the command line needs this module before anything else, and not msgspec
+
     target.parent.mkdir(parents=True, exist_ok=True)
     write(target, msgspec.json.format(msgspec.json.encode(value)) + b"\n")
 
 
 @contextmanager
-def _replacing(target: Path, partial: Path, *, durable: bool = False) -> Iterator[Path]:
+def _replacing(
+    target: Path, partial: Path, *, private: bool = False, durable: bool = False
+) -> Iterator[Path]:
     try:
         yield partial
         if durable:
             with partial.open("rb+") as file:
                 os.fsync(file.fileno())
+        if not private:
+            with contextlib.suppress(OSError):
+                partial.chmod(stat.S_IMODE(target.stat().st_mode))
         partial.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):

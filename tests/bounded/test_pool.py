@@ -114,3 +114,13 @@ def test_a_caller_that_leaves_ends_the_job_and_no_process_is_left():
     while children() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not children()
+
+
+def test_its_processes_know_no_secret_of_the_one_that_asks(monkeypatch):
+    monkeypatch.setenv("SHOP_KEY", "sk-secret")
+
+    async def scenario(pool):
+        await pool.run("say", [], **LIMITS)
+        assert children() and not any("SHOP_KEY" in child.environ() for child in children())
+
+    using(scenario)

@@ -1,14 +1,16 @@
 """Secrets planted everywhere they may lawfully be, then looked for everywhere else, on real processes.
 
-The one place for each: an upstream's key is in the environment of freehold's processes and in the requests to that
-upstream; a key of the gateway is with its client (the store has its hash); what a client sends goes to the upstream; an
-unrelated variable of the environment stays there.
+The one place for each: an upstream's key is in the environment of the processes that ask it, and of those that start
+them, and in the requests to that upstream; a key of the gateway is with its client (the store has its hash); what a
+client sends goes to the upstream; an unrelated variable of the environment, and a database's password, stay with the
+command that was given them.
 """
 
 import contextlib
 import http.client
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -18,6 +20,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psutil
 import pytest
+import sqlalchemy
+import zstandard
+from tests.workflows.journey import rehearsal
 
 from freehold.gateway.serve import free_port
 
@@ -30,7 +35,8 @@ MAIL = "cnry.body.mail@example.com"
 HEADER = "cnry-header-8Lr5Vc2Xm7"
 QUERY = "cnry-query-3Bg6Tf9Ra1"
 FOREIGN_KEY = "cnry-foreignkey-2Dw4Su8Ko5"
-PLANTED = (UPSTREAM_KEY, UNRELATED, BODY, MAIL, HEADER, QUERY, FOREIGN_KEY)
+DATABASE_PASSWORD = "cnry-database-9Ud4Ye7Pm2"
+PLANTED = (UPSTREAM_KEY, UNRELATED, BODY, MAIL, HEADER, QUERY, FOREIGN_KEY, DATABASE_PASSWORD)
 DOORS = {
     "/v1/chat/completions": {"messages": [{"role": "user", "content": f"{BODY} {MAIL}"}]},
     "/v1/completions": {"prompt": f"{BODY} {MAIL}"},
@@ -53,7 +59,7 @@ COMMANDS = (
     ("watch", "--once"),
     ("dataset", "build"),
 )
-_SETTINGS = ("FREEHOLD_", "OTEL_")
+KNOWS_THE_UPSTREAMS_KEY = ("freehold up", "freehold.gateway.serve", "freehold.gateway.worker")
 FAILURES = ("fine", "500", "401", "closes", "no JSON", "cut")
 SAID = {"role": "assistant", "content": "ok"}
 ANSWER = {
@@ -119,7 +125,8 @@ def upstream():
 class World:
     """A project, its environment, and what was said anywhere."""
 
-    def __init__(self, root, upstream, capture):
+    def __init__(self, root, upstream, capture, database=None):
+        self.database = database
         self.project, self.home, self.temporary = root / "project", root / "home", root / "tmp"
         for folder in (self.project, self.home, self.temporary):
             folder.mkdir()
@@ -140,6 +147,7 @@ class World:
             "FREEHOLD_LOG_REQUESTS": "true",
             "FREEHOLD_OTEL": "true",
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{upstream}",
+            **({"FREEHOLD_DATABASE_URL": database} if database else {}),
         }
         self.said = []
 
@@ -160,8 +168,29 @@ class World:
                         yield str(path), path.read_bytes()
 
     def hits(self, secrets):
-        places = [*self.said, *self.files(), *(("a span", span) for span in Upstream.spans)]
+        places = [*self.said, *self.files(), *(("a span", span) for span in Upstream.spans), *self.rows()]
         return [(name, secret) for name, data in places for secret in secrets if secret.encode() in data]
+
+    def rows(self):
+        """Every row of a database server, bodies unpacked as far as they are compressed."""
+        if self.database is None:
+            return
+        engine = sqlalchemy.create_engine(self.database)
+        with engine.connect() as connection:
+            for table in sqlalchemy.inspect(engine).get_table_names():
+                for row in connection.execute(sqlalchemy.text(f'SELECT * FROM "{table}"')):
+                    yield f"{table} {row[0]}", repr(tuple(map(_plain, row))).encode()
+        engine.dispose()
+
+
+def _plain(value):
+    """A value as it would be read by somebody who knows what compressed it."""
+    if isinstance(value, bytes | memoryview):
+        at = bytes(value).find(b"\x28\xb5\x2f\xfd")
+        if at >= 0:
+            return zstandard.ZstdDecompressor().decompressobj().decompress(bytes(value)[at:])
+        return bytes(value)
+    return value
 
 
 def ask(port, door, body, *, key, stream):
@@ -179,15 +208,47 @@ def ask(port, door, body, *, key, stream):
         connection.close()
 
 
+@pytest.fixture
+def postgres():
+    """A database of its own and the address with the password of its owner."""
+    server = os.environ.get("FREEHOLD_TEST_POSTGRES_URL")
+    if not server:
+        pytest.skip("FREEHOLD_TEST_POSTGRES_URL names no PostgreSQL server")
+    name = f"freehold_test_{secrets.token_hex(6)}"
+    address = sqlalchemy.make_url(server).set(drivername="postgresql+psycopg")
+    admin = sqlalchemy.create_engine(address, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(sqlalchemy.text(f"CREATE ROLE {name} LOGIN PASSWORD '{DATABASE_PASSWORD}'"))
+        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name} OWNER {name}"))
+    yield address.set(database=name, username=name, password=DATABASE_PASSWORD).render_as_string(
+        hide_password=False
+    )
+    with admin.connect() as connection:
+        connection.execute(sqlalchemy.text(f"DROP DATABASE {name} WITH (FORCE)"))
+        connection.execute(sqlalchemy.text(f"DROP ROLE {name}"))
+    admin.dispose()
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("capture", ["off", "patterns"])
 def test_no_secret_is_found_outside_its_place(tmp_path, upstream, capture):
+    _look_everywhere(World(tmp_path, upstream, capture), tmp_path, capture)
+
+
+@pytest.mark.postgres
+@pytest.mark.timeout(300)
+def test_no_secret_is_found_in_a_database_server_or_outside_its_place(tmp_path, upstream, postgres):
+    world = World(tmp_path, upstream, "patterns", postgres)
+    _look_everywhere(world, tmp_path, "patterns")
+    assert any(name.startswith("traces ") and b"messages" in row for name, row in world.rows())
+
+
+def _look_everywhere(world, tmp_path, capture):
     Upstream.asked, Upstream.spans = [], []
-    world = World(tmp_path, upstream, capture)
     made = json.loads(world.freehold("keys", "add", "till", "--json"))
     key = made["secret"]
     world.said.clear()  # where a key is told: once, when it is made
-    secrets = (*PLANTED, key)
+    planted = (*PLANTED, key)
     port = free_port()
     log = (tmp_path / "up.log").open("wb")
     command = [sys.executable, "-m", "freehold", "up", "--model", "mine", "--port", str(port)]
@@ -216,6 +277,7 @@ def test_no_secret_is_found_outside_its_place(tmp_path, upstream, capture):
             time.sleep(3)  # traces, spans and logs are written about once a second
             family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
             world.said += [(f"argv of {one.pid}", " ".join(one.cmdline()).encode()) for one in family]
+            environments = {" ".join(one.cmdline()): str(one.environ()) for one in family}
             # The run folder, gone when the gateway has ended.
             world.said += [(name, data) for name, data in world.files() if str(world.temporary) in name]
             for words in COMMANDS:
@@ -228,7 +290,22 @@ def test_no_secret_is_found_outside_its_place(tmp_path, upstream, capture):
     assert len(Upstream.asked) > 10 and Upstream.spans  # a breaker spares it the rest
     assert all(UPSTREAM_KEY in head and key not in head for head in Upstream.asked)
     assert capture == "off" or (world.project / "out.jsonl").stat().st_size > 0
-    assert world.hits(secrets) == []
+    assert world.hits(planted) == []
+    _check_environments(environments, planted)
+
+
+def _check_environments(environments, planted):
+    """The command has what it was given; what it started has what it needs."""
+    modules = ("gateway.serve", "gateway.worker", "capture.recorder", "shift.observer", "bounded.nursery")
+    assert [m for m in modules if not any(m in command for command in environments)] == []
+    knowing = {
+        (command, secret)
+        for command, environment in environments.items()
+        for secret in planted
+        if secret in environment and "freehold up" not in command
+    }
+    assert {secret for _, secret in knowing} == {UPSTREAM_KEY}
+    assert all(any(module in command for module in KNOWS_THE_UPSTREAMS_KEY) for command, _ in knowing)
 
 
 def _await_ready(port, process, key):
@@ -243,6 +320,28 @@ def _await_ready(port, process, key):
                 return
         time.sleep(0.2)
     raise AssertionError("the gateway did not start")
+
+
+def test_no_secret_is_found_in_the_pages_of_a_report(tmp_path):
+    world = World(tmp_path, 1, "off")
+    rehearsal.project(world.project)
+    config = world.project / "freehold.toml"
+    config.write_text(
+        config.read_text().replace(
+            'model = "rented-1"',
+            'model = "rented-1"\nbase_url = "http://127.0.0.1:1"\napi_key_env = "SHOP_KEY"',
+        )
+        + '[curate]\npersonal_data = "patterns"\n'
+    )
+    traffic = world.project / "traffic.jsonl"
+    traffic.write_text(traffic.read_text().replace("about a", f"of {MAIL}, whose key is {BODY}, about a"))
+    assert b"verdict" in world.freehold("migrate", "--no-serve").encode()
+    world.freehold("report")
+    pages = [(name, data) for name, data in world.files() if "/reports/" in name]
+    assert any(b"about a" in data for name, data in pages if name.endswith(".html")), "it shows samples"
+    assert [name for name, data in pages for secret in PLANTED if secret.encode() in data] == []
+    elsewhere = (UPSTREAM_KEY, UNRELATED)
+    assert world.hits(elsewhere) == []
 
 
 def test_a_secret_in_a_file_would_be_found(tmp_path):

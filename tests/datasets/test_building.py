@@ -64,7 +64,7 @@ def test_repeats_prefer_gold():
 def test_a_held_out_file_that_is_the_training_file_is_named_as_such(tmp_path):
     traces = [trace(n, f"question {n}") for n in range(20)]
     traces += [trace(100 + n, f"question {n}", split="held_out") for n in range(20)]
-    made = make([*traces, trace(99, gold=None, answer=None)], held_out=0.001)
+    made = make([*traces, trace(99, gold=None, answer=None)], held_out=0.001, validation=0.0)
     assert made.dropped == {"train question also held out": 20, "no answer": 1}
     assert len(made.by_split["held_out"]) == 20
     with pytest.raises(UsageError, match="train split would be empty") as caught:

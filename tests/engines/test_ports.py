@@ -28,6 +28,6 @@ def test_loopback_is_allowed(host):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "::", "example.org", ""])
 def test_anything_else_would_be_open_to_others(host):
-    with pytest.raises(UsageError, match="without a key") as caught:
+    with pytest.raises(UsageError, match="past the gateway") as caught:
         ports.require_loopback(host, "the engine")
     assert "freehold up --host" in caught.value.hint

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 import textwrap
 
 import aiohttp
+import psutil
 import pytest
 
 from freehold.engines import supervisor
@@ -131,3 +133,16 @@ async def test_listening_is_not_enough_it_has_to_answer(child, monkeypatch):
     one._ready_seconds = 1.0
     with pytest.raises(EngineError, match="was not ready after 1 s"):
         await one.start(0)
+
+
+async def test_a_started_engine_does_not_know_the_keys_of_its_user(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    program = Program(("sleep", "60"), {"OMP_WAIT_POLICY": "passive"})
+    child = await asyncio.create_subprocess_exec(
+        *program.arguments, env=SupervisedProcess.environment_of(program), stdout=asyncio.subprocess.DEVNULL
+    )
+    found = psutil.Process(child.pid).environ()
+    child.kill()
+    await child.wait()
+    assert found["PATH"] == os.environ["PATH"] and found["OMP_WAIT_POLICY"] == "passive"
+    assert "OPENAI_API_KEY" not in found

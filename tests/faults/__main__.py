@@ -7,6 +7,7 @@ the same moments, victims and numbers. Exits with 1 when a fault costs more than
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import shlex
@@ -14,10 +15,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.faults import shim
+from tests.faults import kills, shim
 from tests.faults.bounds import broken
 from tests.faults.measure import measure
-from tests.faults.page import terminal_line, write_page
+from tests.faults.page import kills_sentence, terminal_line, write_kills, write_page
 from tests.faults.table import FAULTS
 from tests.gateway.loopback import FakeUpstream
 
@@ -25,6 +26,7 @@ EXAMPLES = """examples:
   python -m tests.faults --list
   python -m tests.faults "kill a worker" "store full" --seed 7 --times 20
   python -m tests.faults --times 10 --page       # regenerates docs/reliability.md
+  python -m tests.faults --kills 1000 --page     # kills one process after the other
 """
 
 
@@ -38,6 +40,12 @@ def main() -> int:
     parser.add_argument("name", nargs="*", help="faults (default: all)")
     parser.add_argument("--seed", type=int, default=13, help="draws what is drawn (default: 13)")
     parser.add_argument("--times", type=int, default=1, help="how often each fault happens (default: 1)")
+    parser.add_argument(
+        "--kills",
+        type=int,
+        metavar="N",
+        help="kill N times, whichever process is drawn, instead of faults by name",
+    )
     parser.add_argument("--json", action="store_true", help="one line of JSON for each fault")
     parser.add_argument("--page", action="store_true", help="write the table of docs/reliability.md")
     parser.add_argument("--list", action="store_true", help="name the faults, and end")
@@ -52,11 +60,15 @@ def main() -> int:
         parser.error(f"--times is {given.times}, expected 1 or more")
     if given.page and given.name:
         parser.error("--page is of all faults: leave the names out")
+    if given.kills is not None and (given.kills < 1 or given.name):
+        parser.error("--kills takes a number of 1 or more, and no names")
     if why := shim.why_not():
         print(f"error: the faults cannot be done here: {why}", file=sys.stderr)
         return 1
     # An upstream that breaks off would be reported with a traceback each time.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    if given.kills is not None:
+        return _kill(given)
     results = []
     upstream = FakeUpstream()
     try:
@@ -72,6 +84,23 @@ def main() -> int:
         arguments = shlex.join(argument for argument in sys.argv[1:] if argument != "--json")
         write_page(results, command=f"python -m tests.faults {arguments}")
     return 1 if any(map(broken, results)) else 0
+
+
+def _kill(given):
+    """Round after round; what there was until an interrupt counts."""
+    total, upstream = kills.NONE, FakeUpstream()
+    with (
+        tempfile.TemporaryDirectory(prefix="freehold-kills-") as folder,
+        contextlib.suppress(KeyboardInterrupt),
+    ):
+        for one in kills.rounds(given.kills, seed=given.seed, folder=Path(folder), upstream=upstream):
+            total += one
+            print(json.dumps(one._asdict()) if given.json else kills_sentence(one), flush=True)
+    upstream.close()
+    print(json.dumps(total._asdict()) if given.json else f"In all: {kills_sentence(total)}", flush=True)
+    if given.page and total.kills:
+        write_kills(total, command=f"python -m tests.faults --kills {total.kills} --seed {given.seed}")
+    return 1 if total.silent else 0
 
 
 def _one(name, given, upstream):

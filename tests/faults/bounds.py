@@ -40,7 +40,11 @@ BOUNDS = {
     "store full": Bound(),
     "store full, queue full": Bound(),
     "store read-only": Bound(),
+    # A worker that starts then has no file to keep its answers in.
+    "file system read-only": _WITH_A_WORKER,
+    "store of a newer freehold": Bound(),
     "store slow": Bound(),
+    "store very slow": Bound(),
     "disk errors": Bound(),
     "one write without space": Bound(),
     "one failed write": Bound(),

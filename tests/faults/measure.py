@@ -63,7 +63,7 @@ def measure(name, *, seed, times, folder, upstream, progress=lambda number: None
         took_s = time.monotonic() - began_s
         outcomes = clients.outcomes
         answered = {one.trace_id for one in outcomes if one.is_answered}
-        _settle(world, answered)
+        settle(world, answered)
         counted = world.counted()
     missing = answered - (world.stored() or set())
     silent = max(0, len(missing) - counted)
@@ -125,7 +125,7 @@ def _recovered(world, clients, moments):
     return _Recovery(None, stores_s, whole_s)
 
 
-def _settle(world, answered):
+def settle(world, answered):
     """Wait until the store takes no more of what was answered."""
     left, changed_s = None, time.monotonic()
     while time.monotonic() < changed_s + _SETTLED_S:

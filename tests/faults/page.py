@@ -2,6 +2,7 @@
 
 import datetime
 import re
+import textwrap
 from pathlib import Path
 
 import psutil
@@ -9,6 +10,7 @@ from tests.faults.table import FAULTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- Made by python -m tests.faults --page -->", "<!-- The end of what is made -->"
+KILLS_BEGIN, KILLS_END = "<!-- Made by python -m tests.faults --kills -->", "<!-- The end of the kills -->"
 _HEADS = (
     "fault",
     "what happens",
@@ -85,13 +87,33 @@ def processor():
     return f"{name}, {psutil.cpu_count()} cores"
 
 
-def replaced(text, made):
+def replaced(text, made, marks=(BEGIN, END)):
     """The page with `made` in the place of what was made before. Raises `ValueError` where there is no such place."""
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
+    head, begin, rest = text.partition(marks[0])
+    _, end, tail = rest.partition(marks[1])
     if not begin or not end:
-        raise ValueError(f"the page lacks {BEGIN!r} and {END!r}")
+        raise ValueError(f"the page lacks {marks[0]!r} and {marks[1]!r}")
     return head + made + tail
+
+
+def kills_sentence(one):
+    """What kills came to, in a sentence."""
+    victims = ", ".join(f"{name} {count}" for name, count in one.victims.most_common())
+    unanswered = ", ".join(
+        f"{count:,} × {status}" for status, count in one.statuses.most_common() if status != "200"
+    )
+    return (
+        f"{one.kills:,} kills ({victims}) in {one.took_s / 60:.0f} minutes: {one.answered:,} answers, of which "
+        f"{one.missing:,} are not stored and {one.counted:,} counted; neither: {one.silent:,}. "
+        f"Not answered: {unanswered or 'none'}. The longest wait was {_seconds(one.longest_s)}."
+    )
+
+
+def write_kills(total, *, command):
+    at = datetime.datetime.now(datetime.UTC)
+    said = f"Measured on {at:%Y-%m-%d} with `{command}`, on {processor()}: {kills_sentence(total)}"
+    made = "\n".join([KILLS_BEGIN, "", *textwrap.wrap(said, 120, break_on_hyphens=False), "", KILLS_END])
+    PAGE.write_text(replaced(PAGE.read_text(), made, (KILLS_BEGIN, KILLS_END)))
 
 
 def write_page(results, *, command):

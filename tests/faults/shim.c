@@ -1,8 +1,8 @@
 /* Preloaded into every process of a gateway under test: disks that fail or are slow, and clocks that step.
 
-   What it does stands in a file of eight numbers that FREEHOLD_FAULT_CONTROL names and all processes map, so that a
+   What it does stands in a file of eight numbers that FREEHOLD_TEST_FAULT_CONTROL names and all processes map, so that a
    test switches it while they run, and the n-th call is the n-th of all of them together. Only files below one of the
-   paths in FREEHOLD_FAULT_PATHS (divided by colons; each is the beginning of a path) are touched. The layout is that
+   paths in FREEHOLD_TEST_FAULT_PATHS (divided by colons; each is the beginning of a path) are touched. The layout is that
    of `Control` in shim.py. */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -35,8 +35,8 @@ static volatile struct control *control;
 static const char *paths;
 
 __attribute__((constructor)) static void attach(void) {
-    const char *file = getenv("FREEHOLD_FAULT_CONTROL");
-    paths = getenv("FREEHOLD_FAULT_PATHS");
+    const char *file = getenv("FREEHOLD_TEST_FAULT_CONTROL");
+    paths = getenv("FREEHOLD_TEST_FAULT_PATHS");
     if (file == NULL || paths == NULL) return;
     int fd = (int)syscall(SYS_openat, AT_FDCWD, file, O_RDWR | O_CLOEXEC, 0);
     if (fd < 0) return;

@@ -47,8 +47,8 @@ class Shim:
             self._map = mmap.mmap(opened.fileno(), 0)
         self.environment = {
             "LD_PRELOAD": str(library()),
-            "FREEHOLD_FAULT_CONTROL": str(file),
-            "FREEHOLD_FAULT_PATHS": ":".join(map(str, paths)),
+            "FREEHOLD_TEST_FAULT_CONTROL": str(file),
+            "FREEHOLD_TEST_FAULT_PATHS": ":".join(map(str, paths)),
         }
 
     def _set(self, **values):

@@ -16,6 +16,8 @@ from tests.faults import upstream
 from tests.faults.measured_world import MeasuredWorld
 from tests.faults.shim import OPEN, SYNC, TRUNCATE, WRITE
 
+from freehold.store import schema
+
 _DAYS_S = 86_400.0
 _LONG = {"long_every": 4, "long_bytes": 600_000}
 # The store's log is synced once some megabytes are in it.
@@ -33,7 +35,7 @@ class Fault(NamedTuple):
     load: dict[str, Any] = {}
 
 
-def _kill_reader(world):
+def kill_reader(world):
     """One of the processes that read long bodies, wherever they are below the workers."""
     readers = []
     for process in world.main().children(recursive=True):
@@ -63,6 +65,26 @@ def _failing_once(kinds, error):
 
 def _slow(world):
     world.shim.slow(WRITE | SYNC, 0.05)
+
+
+def _very_slow(world):
+    world.shim.slow(WRITE | SYNC, 0.5)
+
+
+def _read_only_disk(world):
+    """Also what starts meanwhile finds it so."""
+    world.shim.fail(WRITE | SYNC | TRUNCATE | OPEN, errno.EROFS)
+    world.kill("recorder")
+    world.kill("worker")
+
+
+def _newer(world):
+    """As a newer freehold does that is started on the same store."""
+    world.set_schema("9999")
+
+
+def _as_it_was(world):
+    world.set_schema(schema.NEWEST)
 
 
 def _works(world):
@@ -133,7 +155,7 @@ FAULTS = {
     "kill the recorder": Fault("SIGKILL", lambda world: world.kill("recorder")),
     "kill the main process": Fault("SIGKILL, and a start as `freehold up` does it", MeasuredWorld.kill_main),
     "kill all processes": Fault("SIGKILL at once, and a start", MeasuredWorld.kill_all),
-    "kill a reader of long bodies": Fault("SIGKILL", _kill_reader, load=_LONG),
+    "kill a reader of long bodies": Fault("SIGKILL", kill_reader, load=_LONG),
     "renew the workers": Fault("SIGUSR2", lambda world: world.main().send_signal(signal.SIGUSR2)),
     "stop a worker": Fault("SIGSTOP, not continued", lambda world: world.suspend("worker"), hold_s=6.0),
     "stop the recorder": Fault("SIGSTOP, not continued", lambda world: world.suspend("recorder"), hold_s=6.0),
@@ -152,7 +174,12 @@ FAULTS = {
         settings={"capture_queue": 50},
     ),
     "store read-only": Fault("EROFS at each write for 2 s", _failing(WRITE | OPEN, errno.EROFS), _works),
+    "file system read-only": Fault(
+        "EROFS at each change for 3 s, the recorder and a worker killed", _read_only_disk, _works, hold_s=3.0
+    ),
+    "store of a newer freehold": Fault("its schema for 4 s", _newer, _as_it_was, hold_s=4.0),
     "store slow": Fault("50 ms more for each write for 4 s", _slow, _works, hold_s=4.0),
+    "store very slow": Fault("500 ms more for each write for 6 s", _very_slow, _works, hold_s=6.0),
     "disk errors": Fault(
         "EIO at each call for 2 s", _failing(WRITE | SYNC | TRUNCATE | OPEN, errno.EIO), _works
     ),

@@ -12,6 +12,7 @@ DISK = {
     "store full",
     "store full, queue full",
     "store read-only",
+    "file system read-only",
     "disk errors",
     "one write without space",
     "one failed write",

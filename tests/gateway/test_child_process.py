@@ -39,7 +39,9 @@ def child(tmp_path, monkeypatch):
 
     def start(code, config=CONFIG):
         (tmp_path / "a_child.py").write_text(code)
-        started.append(ChildProcess("a_child", [str(tmp_path / "report")], to_json(config)))
+        started.append(
+            ChildProcess("a_child", [str(tmp_path / "report")], to_json(config), environment=os.environ)
+        )
         return started[-1]
 
     yield start

@@ -1,13 +1,17 @@
-"""The audit record only grows, and a cut is noticed."""
+"""The audit record only grows, a cut is noticed, and no change of the store goes without an entry or a reason."""
 
-from datetime import UTC, datetime
+import ast
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy
+from tests.store.examples import trace
 
 from freehold.errors import StorageError
 from freehold.store import audit
-from freehold.types.audit import change_source
+from freehold.types.audit import Change, change_source
+from freehold.types.record import StoredRecord
 from freehold.types.route import Route, Target
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -100,3 +104,129 @@ def test_a_change_of_a_route_and_its_entry_are_one(store):
 def test_options_of_a_command_are_not_kept(monkeypatch):
     monkeypatch.setattr("sys.argv", ["freehold", "forget", "--user", "ada@example.com"])
     assert audit.this_process().endswith(": forget")
+
+
+class Counted(StoredRecord, frozen=True, kw_only=True):
+    kind = "counted"
+    id: str
+    unaudited = "a test's"
+
+
+class Judged(StoredRecord, frozen=True, kw_only=True):
+    kind = "judged"
+    id: str
+
+
+def test_a_record_and_its_entry_are_one_unless_its_kind_needs_none(store):
+    store.put(Counted(id="a"))
+    store.put(Judged(id="b"))
+    store.put(
+        Judged(id="c"), change=Change(action="judged.well", who="ada", at=AT, why="seen", detail={"n": 1})
+    )
+    store.delete(Judged, "b")
+    store.delete(Judged, "b")
+    first, second, third = audit.entries(store.database)
+    assert (first.action, first.subject, first.who) == ("judged.save", "b", audit.this_user())
+    assert (second.action, second.who, second.at, second.why, second.detail) == (
+        "judged.well",
+        "ada",
+        AT,
+        "seen",
+        {"n": 1},
+    )
+    assert (third.action, third.subject) == ("judged.delete", "b")
+    assert abs((datetime.now(UTC) - third.at).total_seconds()) < 60
+
+
+def count(store, number, at):
+    with store.database.writing() as connection:
+        audit.tally(connection, "traces.expire", "traces", number, at=at, why="age")
+
+
+def test_what_is_done_again_and_again_has_an_entry_a_day_and_much_of_it_at_once(store):
+    for number in (3, 4):
+        count(store, number, AT)
+    assert audit.check(store.database).entries == 0
+    count(store, 1, AT + timedelta(days=1))
+    count(store, audit.LARGE, AT + timedelta(days=1))
+    count(store, 2, AT + timedelta(days=1))
+    count(store, 5, AT + timedelta(days=9))
+    found = [(one.detail["day"], one.detail["count"]) for one in audit.entries(store.database)]
+    assert found == [("2026-03-01", 7), ("2026-03-02", audit.LARGE + 1), ("2026-03-02", 2)]
+
+
+def test_traces_that_expire_or_are_too_many_are_tallied(store):
+    store.add_traces([trace(number) for number in range(10)])
+    assert store.delete_traces(before=AT + timedelta(seconds=5), at=AT) == 5
+    assert store.shrink_traces(0) == 5
+    count(store, 0, AT + timedelta(days=1))
+    (entry,) = audit.entries(store.database)
+    assert (entry.action, entry.why, entry.detail) == (
+        "traces.expire",
+        "age",
+        {"day": "2026-03-01", "count": 5},
+    )
+
+
+SOURCE = Path(audit.__file__).parents[1]
+UNAUDITED_WRITERS = {
+    "store/audit.py:note": "it writes the entry",
+    "store/care/backup.py:_copy_rows": "a new file; the command that asked for it has an entry",
+    "store/care/erase.py:erase_mentions": "freehold forget has entries before and after",
+    "store/care/erase.py:erase_traces": "freehold forget has entries before and after",
+    "store/care/restore.py:_replace_rows": "the command has an entry in the store that it brought back",
+    "store/care/salvage.py:__init__": "a new file; the command has an entry in it",
+    "store/care/salvage.py:_keep": "a new file; the command has an entry in it",
+    "store/care/salvage.py:_settle": "a new file; the command has an entry in it",
+    "store/care/sealing.py:seal_old": "checksums only; the command has an entry",
+    "store/database.py:__init__": "a schema is brought forward: the log and the schema's number say so",
+    "store/leases.py:take": "which process looks just now: nothing that is kept",
+    "store/leases.py:take_from": "which process looks just now: nothing that is kept",
+    "store/leases.py:give_back": "which process looks just now: nothing that is kept",
+    "store/leases.py:alive": "which process looks just now: nothing that is kept",
+    "store/records.py:finish_step": "saves repeating; what comes of a step is a record that has its entry",
+    "store/rollouts.py:learn": "what tests took in of traces; what they decide has its entry",
+    "store/traces.py:add_traces": "traffic itself, thousands a second; an import has entries before and after",
+    "store/traces.py:replace_trace": "feedback of a client: the trace says whose key and when",
+    "store/usage.py:add_use": "what is counted of traffic",
+    "store/usage.py:book": "what is counted of traffic",
+}
+"""Functions that open a transaction to write and make no entry in it, and why not."""
+
+
+def writers():
+    """Every function that opens a transaction to write, and whether it makes an entry."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+            names = [ast.unparse(call.func) for call in calls]
+            if any(name.endswith(("database.writing", "self.writing", "copy.writing")) for name in names):
+                notes = any(name in NOTING for name in names)
+                yield f"{path.relative_to(SOURCE)}:{function.name}", notes
+
+
+NOTING = ("append", "audit.append", "audit.append_change", "audit.tally", "_note")
+
+
+def test_no_change_goes_without_an_entry_or_a_reason():
+    found = {name for name, notes in writers() if not notes or name == "store/audit.py:note"}
+    assert found == set(UNAUDITED_WRITERS)
+    assert sum(notes for _, notes in writers()) > 8
+
+
+def test_every_kind_of_record_without_an_entry_says_why():
+    kinds = {one.kind: one.unaudited for one in all_kinds(StoredRecord)}
+    without = {kind for kind, why in kinds.items() if why is not None} - {"counted"}
+    assert without == {"file_route", "retention_clock", "watch_state"}
+
+
+def all_kinds(base):
+    import freehold.gateway.capture.retention
+    import freehold.workflows.watch.watch  # noqa: F401
+
+    for one in base.__subclasses__():
+        yield from all_kinds(one)
+        if isinstance(getattr(one, "kind", None), str):
+            yield one

@@ -1,10 +1,13 @@
 import stat
+from decimal import Decimal
 
 import pytest
-from tests.store.examples import Note, put
+from sqlalchemy import event
+from tests.store.examples import NOON, Note, put, trace
 
 from freehold.errors import StorageError
-from freehold.store import default_url, open_store
+from freehold.store import audit, default_url, leases, open_store, usage
+from freehold.types.route import ApiKey, Route, Target
 
 
 def test_a_watch_tells_of_what_anybody_wrote_and_of_nothing_else(store):
@@ -48,3 +51,40 @@ def test_deleted_bodies_are_overwritten_in_the_file(tmp_path):
     assert b"SECRETWORD" not in data
     with open_store(default_url(tmp_path)) as store, store.database.reading() as connection:
         assert connection.exec_driver_sql("PRAGMA secure_delete").scalar() == 1
+
+
+def test_what_must_outlive_a_power_failure_is_synced_when_it_commits(tmp_path):
+    """Read where it counts: the level that is in force when each transaction commits."""
+    levels = []
+    with open_store(default_url(tmp_path)) as store:
+
+        @event.listens_for(store.database._engine, "commit")
+        def _read(connection):
+            levels.append(connection.exec_driver_sql("PRAGMA synchronous").scalar())
+
+        def level_of(act):
+            levels.clear()
+            act()
+            return set(levels)
+
+        key = ApiKey(name="till", hash="0" * 64)
+        route = Route(name="r", model="m", incumbent=Target(endpoint="e"))
+        durable = {
+            "a key": lambda: store.put_key(key, "key.add", who="me", at=NOON, detail={}),
+            "a revoked key": lambda: store.put_key(key, "key.revoke", who="me", at=NOON, detail={}),
+            "a route": lambda: store.save_route(route, at=NOON, who="me"),
+            "money": lambda: usage.book(
+                store.database, [usage.BilledCost("w", 1, "2026-03-01", ["key:till"], Decimal(1))], at=NOON
+            ),
+            "the audit record": lambda: audit.note(store.database, "export", "x", who="me", at=NOON),
+            "a record": lambda: store.put(Note(text="x")),
+        }
+        assert {name: level_of(act) for name, act in durable.items()} == {name: {2} for name in durable}
+        quick = {
+            "traces": lambda: store.add_traces([trace(1)]),
+            "use": lambda: usage.add_use(store.database, 1, {}),
+            "a lease": lambda: leases.take(store.database, "x", "me", at=NOON, seconds=1),
+        }
+        assert {name: level_of(act) for name, act in quick.items()} == {name: {1} for name in quick}
+        # The level is the transaction's, whichever connection of the pool it gets.
+        assert level_of(durable["a key"]) == {2}

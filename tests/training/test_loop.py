@@ -129,18 +129,55 @@ def test_a_run_without_a_step_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("max_minutes", "seconds", "left", "step", "steps", "affordable"),
+    ("left", "affordable"),
     [
-        (None, 1e9, 1e9, 5, 10, None),
-        (1.0, 30.0, None, 5, 10, None),  # no speed yet
-        (1.0, 30.0, 31.0, 5, 10, None),  # within the slack
-        (1.0, 30.0, 60.0, 5, 10, 7),  # 12 s a step, 30 s left
-        (1.0, 90.0, 60.0, 5, 10, 6),  # over the time already: one more
-        (1.0, 90.0, 0.0, 10, 10, None),
+        (66.0, None),  # 5 steps of 12 s and one validation of 6 s
+        (65.0, None),  # within the slack
+        (60.0, 9),
+        (30.0, 7),  # 24 s of steps and the validation at the end
+        (29.0, 6),
+        (-5.0, 6),  # over the time already: one more
     ],
 )
-def test_minutes_that_are_not_enough_buy_fewer_steps(max_minutes, seconds, left, step, steps, affordable):
-    assert loop.affordable_steps(max_minutes, seconds, left, step, steps) == affordable
+def test_minutes_that_are_not_enough_buy_fewer_steps(left, affordable):
+    def seconds_to(steps):
+        return 12.0 * (steps - 5) + 6.0 * loop.evaluations(5, steps, 10)
+
+    assert loop.affordable_steps(seconds_to, left, 1.0, 5, 10) == affordable
+    assert loop.affordable_steps(seconds_to, left, 1.0, 10, 10) is None
+
+
+@pytest.mark.parametrize(
+    ("step", "steps", "each", "count"),
+    [(1, 10, 5, 2), (1, 11, 5, 3), (5, 10, 5, 2), (4, 4, 5, 1), (5, 5, 5, 1), (6, 13, 5, 2)],
+)
+def test_validations_left_are_those_that_are_then_made(step, steps, each, count):
+    made = [at for at in range(step, steps + 1) if at % each == 0 or at == steps]
+    assert loop.evaluations(step, steps, each) == len(made) == count
+
+
+def test_the_time_of_validations_is_counted_and_is_not_a_steps(tmp_path, monkeypatch):
+    """A clock that the trainer moves: a step takes 10 s, a validation 30 s."""
+    clock = [0.0]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+
+    class Timed(CountingTrainer):
+        def step(self, samples, rate):
+            clock[0] += 10
+            return super().step(samples, rate)
+
+        def evaluate(self, samples):
+            clock[0] += 30
+            return super().evaluate(samples)
+
+    # 8 samples by 4: two steps an epoch. 8 minutes buy the most steps whose validations end in time as well.
+    config = FinetuneConfig(batch_size=4, epochs=30, learning_rate=0.1, max_minutes=8)
+    trainer = Timed(config, [ValidationResult(1.0, 0.5)] * 30)
+    outcome, events = run(tmp_path, trainer, validation=SAMPLES)
+    assert 440 <= clock[0] <= 480 * (1 + loop.SLACK)
+    assert outcome.steps == 18
+    last = [event for event in events if event.kind == "step"][-1]
+    assert last.seconds_left == 30, "the validation at the end"
 
 
 def test_a_run_over_its_minutes_is_shortened_and_says_so(tmp_path):

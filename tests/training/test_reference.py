@@ -10,6 +10,7 @@ from freehold.training import base as bases
 from freehold.training import reference
 from freehold.training.reference import ReferenceJob, ReferenceQuery
 from freehold.types.config import FinetuneConfig
+from freehold.types.dataset import Message
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -52,6 +53,23 @@ def test_an_adapter_is_compared_with_its_base(tiny, tmp_path):
     )
     assert scores.base_logprobs == pytest.approx(plain.logprobs, abs=1e-4)
     assert scores.logprobs != pytest.approx(plain.logprobs, abs=0.1)
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
+def test_prompts_are_written_with_the_template_that_was_trained_with(tiny, tmp_path):
+    adapter_on(tiny, tmp_path / "adapter")
+    template = "{{ tools | tojson }}{{ messages[0]['tool_calls'][0].function.arguments.order }}"
+    (tmp_path / "adapter" / "chat_template.jinja").write_text(template)
+    called = Message(
+        role="assistant", tool_calls=[{"function": {"name": "f", "arguments": '{"order": "A-1"}'}}]
+    )
+    job = ReferenceJob(
+        weights=tiny,
+        adapter_path=str(tmp_path / "adapter"),
+        queries=(query(messages=(called,), tools=[{"name": "f"}]),),
+    )
+    (scores,) = reference._judge(job)
+    assert bases.load_tokenizer(tiny).decode(scores.prompt_ids) == '[{"name": "f"}]A-1'
 
 
 def test_the_end_of_a_turn_is_not_part_of_the_answer_and_a_limit_bounds_the_models_own(tiny, tokenizer):

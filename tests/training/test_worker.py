@@ -6,11 +6,14 @@ import msgspec
 import psutil
 import pytest
 import torch
-from tests.training.conftest import task_samples
+from tests.training.conftest import task_samples, write_dataset
 from tests.training.jobs import CONFIG, make, weights_of
+from tests.training.templates.chats import sample
 
 from freehold.training import checkpoint, worker
 from freehold.training import job as jobs
+from freehold.training.methods import table
+from freehold.training.templates.tagged import is_tagged
 from freehold.types.training import TrainingEvent
 
 # Each worker imports torch and transformers: seconds on a quiet machine, a minute on a crowded one.
@@ -51,6 +54,29 @@ def test_what_is_foreseen_ends_with_an_error_event(tmp_path, tiny, monkeypatch):
     assert event.kind == "error"
     message, _, hint = event.message.partition("\n")
     assert "3 samples can be trained on" in message and "add samples" in hint
+
+
+def test_a_few_validation_samples_give_no_figure_and_tool_calls_their_format(tmp_path, tiny, tokenizer):
+    config = msgspec.structs.replace(CONFIG, patience=2)
+    few = make(tmp_path, tiny, config=config)
+    data = write_dataset(tmp_path / "more", [*task_samples(8), sample("call")], task_samples(7))
+    few = msgspec.structs.replace(few, dataset=data)
+    Path(few.run_dir).mkdir(parents=True)
+    own, events = tokenizer.chat_template, []
+    try:
+        found = worker._format(few, table.find("lora"), tokenizer, events.append)
+        assert is_tagged(tokenizer.chat_template)
+    finally:
+        tokenizer.chat_template = own
+    assert (len(found.train), found.validation, found.calls) == (9, [], "tagged")
+    said = [event.message for event in events]
+    assert "not validated (patience has no effect): 7 validation samples can be used, 8 are needed" in said[1]
+    assert "freehold's own format" in said[0]
+    more = write_dataset(tmp_path / "enough", task_samples(8), task_samples(8))
+    found = worker._format(
+        msgspec.structs.replace(few, dataset=more), table.find("lora"), tokenizer, events.append
+    )
+    assert (len(found.validation), found.calls) == (8, "template")
 
 
 def test_the_largest_memory_so_far_is_in_bytes():

@@ -1,4 +1,7 @@
-from freehold.types.endpoint import Endpoint, ServedModel, ServePlan
+import pytest
+
+from freehold.errors import UsageError
+from freehold.types.endpoint import AdapterMount, Endpoint, ServedModel, ServePlan
 from freehold.types.machine import Fit, Workload
 
 BODY = {"model": "asked", "messages": [{"role": "user", "content": "hi"}], "temperature": 0}
@@ -37,3 +40,16 @@ def test_memory_and_port_are_not_what_a_plan_is():
     assert plan.memory_bytes == 7 and ServePlan(engine="echo", model="m").memory_bytes == 0
     assert plan.identity == ServePlan(engine="llamacpp", model="m")
     assert plan.key == plan.identity.key
+
+
+def test_adapters_bring_the_template_they_were_taught_with():
+    plan = ServePlan(engine="llamacpp", model="m", options={"chat_template": "base's", "batch": 64})
+    plain = AdapterMount(name="m:a", path="a.gguf")
+    taught = AdapterMount(name="m:b", path="b.gguf", chat_template="with calls")
+    assert plan.with_adapters((plain,)).options == plan.options
+    both = plan.with_adapters((plain, taught))
+    assert both.options == {"chat_template": "with calls", "batch": 64}
+    assert both.adapters == (plain, taught)
+    other = AdapterMount(name="m:c", path="c.gguf", chat_template="otherwise")
+    with pytest.raises(UsageError, match="m:b and m:c were trained with different chat templates"):
+        plan.with_adapters((taught, other))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from freehold.bounded.frames import PREFIX_BYTES, Head, decoded, encoded, sizes_of
+from freehold.environment import inherited
 
 log = logging.getLogger("freehold.bounded")
 _STARTS_WITHIN_S = 30.0
@@ -129,7 +131,14 @@ class _Nursery:
 def start_nursery(module: str, link: socket.socket) -> subprocess.Popen[bytes]:
     """A nursery of a module's jobs, which talks over the other end of `link`."""
     command = [sys.executable, "-m", "freehold.bounded.nursery", module]
-    return subprocess.Popen(command, stdin=link.fileno(), stdout=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(
+        command,
+        stdin=link.fileno(),
+        stdout=subprocess.DEVNULL,
+        # What is read there is a stranger's: whoever takes it over finds no key.
+        env=inherited(os.environ),
+        start_new_session=True,
+    )
 
 
 class BoundedPool:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import click
 
-from freehold import __version__
+from freehold import __version__, files
 from freehold.cli.output import echo
 from freehold.errors import FreeholdError, nearest
 from freehold.visible import visible
@@ -269,6 +269,7 @@ def main() -> None:
     A command that left damaged rows of the store out says so at its end and exits with `EXIT_DAMAGED`. SIGTERM ends a
     command as Ctrl-C does, so that what it started and half wrote is put away. ``NO_COLOR`` is honoured.
     """
+    files.keep_private()
     color = False if os.environ.get("NO_COLOR") else None  # None: as the stream is
     ended: list[int] = []
 

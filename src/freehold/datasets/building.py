@@ -1,7 +1,8 @@
 """From traces to samples in splits: groups, repeats, leaks, near duplicates.
 
-A split is decided by a hash of (seed, group), so the same group always lands in the same split, whatever else is
-in the data, and adding traces never moves old ones between splits. Samples lie in a spool on disk meanwhile; in
+A split is decided by a hash of (seed, group), where there is no group of (seed, question), so the same group always
+lands in the same split, whatever else is in the data and however it is asked, and adding traces never moves old ones
+between splits. Samples lie in a spool on disk meanwhile; in
 memory stand about 120 bytes each.
 """
 
@@ -13,15 +14,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from freehold.datasets import near
+from freehold.datasets.asked import all_asked as all_asked
+from freehold.datasets.asked import asked_context
+from freehold.datasets.asked import normalized_question as normalized_question
+from freehold.datasets.identity import item_key, item_of
+from freehold.datasets.last_turns import LastTurns
+from freehold.datasets.linking import linked_samples
 from freehold.datasets.recipe import Recipe as Recipe
 from freehold.datasets.sampling import answer_of as answer_of
 from freehold.datasets.sampling import sample_of as sample_of
-from freehold.datasets.sampling import text_of, with_id
+from freehold.datasets.sampling import with_id
 from freehold.datasets.spool import Rows, SampleSpool
 from freehold.datasets.writing import Building as Building
 from freehold.datasets.writing import load as load
@@ -45,18 +51,6 @@ def split_of(key: str, recipe: Recipe) -> SplitName:
     return "validation" if place < recipe.held_out + (1 - recipe.held_out) * recipe.validation else "train"
 
 
-def normalized_question(sample: Sample) -> str:
-    """What is compared in the leak check: the last user message, lower case, spaces collapsed."""
-    asked = next((m.content for m in reversed(sample.messages) if m.role == "user"), "")
-    text = asked if isinstance(asked, str) else msgspec.json.encode(asked).decode()
-    return " ".join(text.lower().split())
-
-
-def all_asked(sample: Sample) -> str:
-    """What is compared for near duplicates: everything the user said."""
-    return "\n".join(text_of(one.content) or "" for one in sample.messages if one.role == "user")
-
-
 def make_samples(
     traces: Iterable[Trace],
     recipe: Recipe,
@@ -66,35 +60,29 @@ def make_samples(
 ) -> Building:
     """Sort traces into splits and drop what must not be there.
 
-    Dropped, and counted by reason: traces without an answer, repeats of the same request (the first one with gold
-    wins, else the first), training or validation samples whose question also stands in the held-out split, exactly
+    Dropped, and counted by reason: traces without an answer, repeats of the same item (one with gold wins, of several
+    what was said last), training or validation samples whose question also stands in the held-out split, exactly
     or nearly (`Recipe.near_duplicates`), and near repeats within training and validation.
     A trace whose metadata has ``split = "held_out"`` (a file the owner keeps for evaluation) goes there whole.
 
     `change` is applied to each sample before it is compared (personal data replaced, for example); splits are decided
-    before it. The order of the traces decides nothing but which of equals is kept. `folder` takes the spool.
+    before it. The order of the traces decides only which of equals said at once is kept. `folder` takes the spool.
     """
     dropped: Counter[str] = Counter()
     spool = SampleSpool(folder)
     index = _Index()
-    for trace in traces:
-        try:
-            sample = sample_of(trace, recipe)
-        except msgspec.ValidationError:
-            dropped["messages not as the chat API spells them"] += 1
-            continue
-        if sample.target is None:
-            dropped["no answer"] += 1
-            continue
-        forced = trace.metadata.get("split")
-        split: SplitName = forced if forced in SPLITS else split_of(sample.group or sample.id, recipe)
+    for sample, step, stated_at_us in linked_samples(traces, recipe, dropped, folder=folder):
+        forced = sample.metadata.get("split")
+        split: SplitName = forced if forced in SPLITS else split_of(sample.group or item_of(sample), recipe)
         if change is not None:
             changed = change(sample, split)
             sample = sample if changed is sample else with_id(changed)
         spool.append(sample)
-        index.add(sample, split, trace.id)
+        index.add(sample, split, stated_at_us, step=step)
     conflicts = _Conflicts()
     rows = index.distinct(dropped, conflicts)
+    if recipe.group_by in (None, "conversation_id"):
+        rows = index.without_torn(rows, dropped)
     rows = index.without_leaks(rows, dropped)
     found = None
     if recipe.near_duplicates:
@@ -136,12 +124,15 @@ class _Index:
         self._bytes = bytearray()
         self._flags = array("B")
 
-    def add(self, sample: Sample, split: SplitName, trace_id: str) -> None:
+    def add(self, sample: Sample, split: SplitName, stated_at_us: int, *, step: bool) -> None:
         gold, answers = sample.gold is not None, sample.rejected is not None or sample.desirable is not None
-        self._bytes += bytes.fromhex(sample.id)
-        self._bytes += _digest(trace_id) + _digest(normalized_question(sample)) + _digest(sample.group or "")
+        self._bytes += item_key(sample)
+        self._bytes += stated_at_us.to_bytes(8)
+        question = normalized_question(sample, step=step)
+        self._bytes += _digest(question) + _digest(sample.group or "")
         self._bytes += _digest(sample.gold or "")
-        self._flags.append(_ORDER.index(split) | gold << 2 | answers << 3 | (sample.group is not None) << 4)
+        grouped = sample.group is not None
+        self._flags.append(_ORDER.index(split) | gold << 2 | answers << 3 | grouped << 4 | step << 5)
 
     def _column(self, at: int) -> npt.NDArray[np.uint64]:
         table: npt.NDArray[np.uint64] = np.frombuffer(self._bytes, dtype=">u8").reshape(-1, 6)
@@ -161,6 +152,9 @@ class _Index:
     def is_preference(self) -> npt.NDArray[np.bool_]:
         return (self.flags() >> 3 & 1).astype(np.bool_)
 
+    def is_step(self) -> npt.NDArray[np.bool_]:
+        return (self.flags() >> 5 & 1).astype(np.bool_)
+
     def groups(self) -> npt.NDArray[np.uint64]:
         """A number for each group; a row without a group is one of its own (0)."""
         return np.where(self.flags() >> 4 & 1, self._column(4), np.uint64(0))
@@ -169,12 +163,15 @@ class _Index:
         return self._column(5)
 
     def distinct(self, dropped: Counter[str], conflicts: _Conflicts) -> npt.NDArray[np.int64]:
-        """Rows by id, one of each: of repeats the held-out one, else one with gold, else the one of the first trace
-        (by a hash of its id). Repeats with another right answer are conflicts."""
+        """Rows by item, one of each: of repeats the held-out one, else one with gold, else what was said last.
+
+        Repeats with another right answer are conflicts: what a later import replaced is not among the traces.
+        """
         if not len(self._flags):
             return np.empty(0, dtype=np.int64)
-        high, low, trace = self._column(0), self._column(1), self._column(2)
-        order = np.lexsort((trace, ~self.has_gold(), self.flags() & 3, low, high))
+        high, low, stated = self._column(0), self._column(1), self._column(2)
+        later = -np.arange(len(stated))
+        order = np.lexsort((later, ~stated, ~self.has_gold(), self.flags() & 3, low, high))
         same = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
         if same.any():
             before, after = order[:-1][same], order[1:][same]
@@ -194,6 +191,19 @@ class _Index:
             for first, second in zip(before[differ].tolist(), after[differ].tolist(), strict=True):
                 conflicts.add(first, second, 1.0)
         return order[np.concatenate(([True], ~same))]
+
+    def without_torn(self, rows: npt.NDArray[np.int64], dropped: Counter[str]) -> npt.NDArray[np.int64]:
+        """Rows of conversations that stand in one split: where a file that is kept for evaluation holds a step of one,
+        the others are not taught."""
+        groups, codes = self.groups()[rows], self.split_codes(rows)
+        _, of = np.unique(groups, return_inverse=True)
+        first = np.full(len(rows), 3, dtype=np.uint8)
+        np.minimum.at(first, of, codes)
+        torn = (groups != 0) & (codes > first[of])
+        for code in codes[torn].tolist():
+            dropped[f"{_ORDER[code]} step of a conversation that is held out"] += 1
+        kept: npt.NDArray[np.int64] = rows[~torn]
+        return kept
 
     def without_leaks(self, rows: npt.NDArray[np.int64], dropped: Counter[str]) -> npt.NDArray[np.int64]:
         """Rows whose question does not stand in a split that takes precedence over theirs."""
@@ -223,22 +233,31 @@ def _without_near(
     """Rows without near duplicates: of two in different splits the later one in `_ORDER` goes, of two in training or
     in validation the one without gold, else the later one. Held-out ones stay: traffic repeats.
 
-    Turns of one conversation are not compared, nor preferences within a split: one question may have many judged
-    answers. Two that are to be answered differently both stay and are a conflict.
+    Steps of one conversation are not compared; steps of different ones are alike where their last turns are, too
+    (`LastTurns`). Within a split preferences are not compared: one question may have many judged answers. Two that
+    are to be answered differently both stay and are a conflict.
     """
     looked = rows[:: max(1, len(rows) // _LOOKED_AT)]
-    common = near.common_pieces(all_asked(spool[row]) for row in looked.tolist())
+    common = near.common_pieces(asked_context(spool[row]) for row in looked.tolist())
     signed, there = near.signatures(
-        (near.pieces(all_asked(spool[row]), common) for row in rows.tolist()), len(rows)
+        (near.pieces(asked_context(spool[row]), common) for row in rows.tolist()), len(rows)
     )
     codes, golds, has_gold = index.split_codes(rows), index.golds()[rows], index.has_gold()[rows]
-    groups, preference = index.groups()[rows], index.is_preference()[rows]
+    groups, preference, steps = index.groups()[rows], index.is_preference()[rows], index.is_step()[rows]
     pairs = near.near_pairs(signed, there, threshold, codes == 0)
     gone = np.zeros(len(rows), dtype=np.bool_)
     across: Counter[str] = Counter()
     within: Counter[str] = Counter()
     repeated: set[int] = set()
-    places = list(zip(pairs.first.tolist(), pairs.second.tolist(), pairs.similarity.tolist(), strict=True))
+    turns = LastTurns(spool, rows, threshold)
+    places = [
+        (first, second, alike)
+        for first, second, alike in zip(
+            pairs.first.tolist(), pairs.second.tolist(), pairs.similarity.tolist(), strict=True
+        )
+        if not (steps[first] and steps[second] and groups[first] == groups[second])
+        and turns.alike(first, second)
+    ]
     for first, second, alike in places:
         differ = has_gold[first] and has_gold[second] and golds[first] != golds[second]
         if differ and not (preference[first] or preference[second]):

@@ -11,37 +11,21 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from freehold.datasets.identity import question_id
+from freehold.datasets.messages import chat_message, chat_messages, message_text, refusal_of, response_message
 from freehold.datasets.recipe import Recipe
 from freehold.types.asking import RecordedAsking
 from freehold.types.dataset import Message, Sample, TeacherToken
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
 
-
-def text_of(content: Any) -> str | None:
-    """A message's content as text: text parts joined, None where there is none."""
-    if isinstance(content, list):
-        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else None
+REFUSAL = "refusal"
+"""The field of a sample's metadata that marks the incumbent's answer as a refusal, where the API said so."""
 
 
 def answer_message(trace: Trace) -> dict[str, Any] | None:
     """The assistant's message in a trace, None when there is none."""
     return response_message(trace.response) if trace.response else None
-
-
-def response_message(response: dict[str, Any]) -> dict[str, Any] | None:
-    """The assistant's message in a response body, None when there is none."""
-    choices = response.get("choices") or []
-    message = choices[0].get("message") if choices and isinstance(choices[0], dict) else None
-    return message if isinstance(message, dict) else None
-
-
-def message_text(message: dict[str, Any]) -> str | None:
-    """A message as one string: tool calls as compact JSON, else its text."""
-    if message.get("tool_calls"):
-        return msgspec.json.encode(message["tool_calls"]).decode()
-    return text_of(message.get("content"))
 
 
 def answer_of(trace: Trace) -> str | None:
@@ -55,7 +39,7 @@ def sample_of(trace: Trace, recipe: Recipe) -> Sample:
 
     Raises `msgspec.ValidationError` when its messages are not as the chat API spells them.
     """
-    messages = msgspec.convert(trace.request.get("messages") or [], tuple[Message, ...])
+    messages = chat_messages(trace.request.get("messages") or [])
     tools, response_format = trace.request.get("tools"), trace.request.get("response_format")
     incumbent = answer_of(trace)
     preference = _preference(trace)
@@ -69,14 +53,20 @@ def sample_of(trace: Trace, recipe: Recipe) -> Sample:
         tools=tools,
         response_format=response_format,
         trace_id=trace.id,
-        metadata=trace.metadata,
+        metadata={**trace.metadata, REFUSAL: True} if _refused(trace) else trace.metadata,
         completion=completion,
         rejected=preference.rejected,
         desirable=preference.desirable,
+        item=question_id(messages),
         teacher=_teacher(trace.response),
         asking=RecordedAsking.of(trace.request),
     )
     return with_id(sample)
+
+
+def _refused(trace: Trace) -> bool:
+    message = answer_message(trace)
+    return message is not None and not message.get("tool_calls") and refusal_of(message) is not None
 
 
 def with_id(sample: Sample) -> Sample:
@@ -132,7 +122,7 @@ def _preference(trace: Trace) -> _Preference:
 
     A thumb down with a right answer is a pair: the right answer is better than the one given.
     """
-    rejected = None if trace.rejected is None else msgspec.convert(list(trace.rejected), tuple[Message, ...])
+    rejected = None if trace.rejected is None else chat_messages(trace.rejected)
     if rejected is not None or trace.desirable is not None:
         return _Preference(trace.gold, rejected, trace.desirable)
     feedback = trace.metadata.get("feedback")
@@ -161,7 +151,15 @@ def _completion(
 
 
 def _message(raw: dict[str, Any]) -> Message:
-    return msgspec.convert({"role": "assistant", "content": None, **raw}, Message)
+    return chat_message({"role": "assistant", "content": None, **raw})
+
+
+def recorded_answer(trace: Trace, sample: Sample) -> Message | None:
+    """The assistant's turn as a later request of the same conversation repeats it; None where none is known."""
+    message = answer_message(trace)
+    if message is not None:
+        return _message(message)
+    return next(iter(sample.answer), None)
 
 
 def _tool_calls(text: str) -> list[dict[str, Any]] | None:

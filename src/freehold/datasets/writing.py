@@ -88,7 +88,6 @@ def write(
             (partial / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(dataset)))
             if folder.exists():  # one without a manifest: its making was cut off
                 shutil.rmtree(folder)
-            partial.chmod(0o755)
             partial.rename(folder)
     return dataset
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from freehold.engines import keys
 from freehold.errors import UsageError
 from freehold.settings import Settings
 from freehold.settings import load as load_settings
@@ -87,8 +88,14 @@ class Engine(Protocol):
         model), `UsageError` (an option it does not know), `MissingExtraError`, `PortInUseError`.
         """
 
-    async def start(self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str) -> RunningEngine:
-        """Start and return once a real completion was answered. Raises `EngineError` with the reason."""
+    async def start(
+        self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
+    ) -> RunningEngine:
+        """Start and return once a real completion was answered. Raises `EngineError` with the reason.
+
+        A process that is started asks each request for the key that the environment variable `key_env` holds, and its
+        endpoint names that variable; None leaves it open. A connection to what others started has its own key, or none.
+        """
 
 
 # One line an engine: where its `ENGINE` lives.
@@ -118,11 +125,14 @@ def check(plan: ServePlan, settings: Settings | None = None) -> None:
 class Session:
     """An engine that is not started yet: ``async with`` it, or call `start` and later `stop`."""
 
-    def __init__(self, plan: ServePlan, settings: Settings, *, log_dir: Path, name: str) -> None:
+    def __init__(
+        self, plan: ServePlan, settings: Settings, *, log_dir: Path, name: str, key_env: str | None
+    ) -> None:
         self.plan = plan
         self._settings = settings
         self._log_dir = log_dir
         self._name = name
+        self._key_env = key_env
         self._running: RunningEngine | None = None
 
     @property
@@ -136,7 +146,11 @@ class Session:
         engine = load(self.plan.engine)
         engine.check(self.plan, self._settings)
         self._running = await engine.start(
-            self.plan, settings=self._settings, log_dir=self._log_dir, name=self._name
+            self.plan,
+            settings=self._settings,
+            log_dir=self._log_dir,
+            name=self._name,
+            key_env=self._key_env,
         )
         return self._running.endpoint
 
@@ -154,9 +168,18 @@ class Session:
         await self.stop()
 
 
-def start(plan: ServePlan, *, log_dir: Path, name: str, settings: Settings | None = None) -> Session:
+def start(
+    plan: ServePlan,
+    *,
+    log_dir: Path,
+    name: str,
+    settings: Settings | None = None,
+    key_env: str | None = keys.RUN_KEY_ENV,
+) -> Session:
     """An engine for `plan`: ``async with start(...) as endpoint``. Logs go to ``log_dir/name.log``.
 
-    Without `settings`, those of the environment count.
+    It answers who has the key that the environment variable `key_env` holds: that of this run, which `keys.headers` of
+    the endpoint carry. With None it answers everybody on this machine. Without `settings`, those of the environment
+    count.
     """
-    return Session(plan, settings or load_settings(), log_dir=log_dir, name=name)
+    return Session(plan, settings or load_settings(), log_dir=log_dir, name=name, key_env=key_env)

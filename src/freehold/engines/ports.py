@@ -36,9 +36,9 @@ def is_loopback(host: str) -> bool:
 
 
 def require_loopback(host: str, what: str) -> None:
-    """Raise `UsageError` unless `host` is a loopback address: engines have no keys, the gateway does."""
+    """Raise `UsageError` unless `host` is a loopback address: the gateway has TLS, limits and clients' keys."""
     if not is_loopback(host):
         raise UsageError(
-            f"{what} would listen on {host}, where others can reach it without a key",
+            f"{what} would listen on {host}, where other machines can reach it past the gateway",
             hint="leave engines on 127.0.0.1 and open the gateway instead: freehold up --host",
         )

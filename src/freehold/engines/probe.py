@@ -34,7 +34,14 @@ class ProbeError(Exception):
         self.retry = retry
 
 
-async def complete(base_url: str, model: str, *, path: str = "/v1/chat/completions", seconds: float) -> None:
+async def complete(
+    base_url: str,
+    model: str,
+    *,
+    path: str = "/v1/chat/completions",
+    seconds: float,
+    headers: dict[str, str] | None = None,
+) -> None:
     """Ask for one real token (or one embedding). Raises `ProbeError`, `aiohttp.ClientError` or `TimeoutError`."""
     body: dict[str, Any] = {"model": model, "input": "Hi"}
     if path != "/v1/embeddings":
@@ -42,7 +49,7 @@ async def complete(base_url: str, model: str, *, path: str = "/v1/chat/completio
     timeout = aiohttp.ClientTimeout(total=seconds)
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
-        session.post(f"{base_url}{path}", json=body) as reply,
+        session.post(f"{base_url}{path}", json=body, headers=headers) as reply,
     ):
         text = await reply.text()
         if reply.status != 200:

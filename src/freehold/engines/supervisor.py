@@ -21,9 +21,9 @@ from typing import BinaryIO, NamedTuple
 import aiohttp
 
 from freehold import files
-from freehold.engines import crash, ports, probe
+from freehold.engines import crash, keys, ports, probe
 from freehold.engines.engine import EngineHealth, State
-from freehold.engines.inherited import inherited
+from freehold.environment import inherited
 from freehold.errors import EngineError, StorageError
 from freehold.hardware import cgroup
 from freehold.types.endpoint import Endpoint
@@ -66,13 +66,16 @@ class SupervisedProcess:
         ready_seconds: float,
         probe_model: str,
         probe_path: str = "/v1/chat/completions",
+        key_env: str | None = None,
     ) -> None:
+        """`key_env` names the variable with the key that the program asks for; None where it asks for none."""
         self._program = program
         self._name = name
         self._host = host
         self._ready_seconds = ready_seconds
         self._probe_model = probe_model
         self._probe_path = probe_path
+        self._key_env = key_env
         self._port = 0
         self._process: asyncio.subprocess.Process | None = None
         self._state: State = "starting"
@@ -184,7 +187,13 @@ class SupervisedProcess:
                     hint=f"its log: {self.log}",
                 )
             try:
-                await probe.complete(self.base_url, self._probe_model, path=self._probe_path, seconds=left)
+                await probe.complete(
+                    self.base_url,
+                    self._probe_model,
+                    path=self._probe_path,
+                    seconds=left,
+                    headers=keys.bearer(self._key_env),
+                )
                 return
             except probe.ProbeError as answer:
                 if not answer.retry:

@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from freehold.engines import keys
 from freehold.errors import UpstreamError
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.record import Record
@@ -46,7 +47,8 @@ async def transcript(
         **({"logprobs": True, "top_logprobs": 1} if endpoint.capabilities.logprobs else {}),
         **({"return_token_ids": True} if endpoint.engine_kind.tells_tokens == "return_token_ids" else {}),
     }
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS)) as http:
+    timeout = aiohttp.ClientTimeout(total=SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout, headers=keys.headers(endpoint)) as http:
         answer = await _post(http, f"{endpoint.base_url}/v1/chat/completions", served.apply(body))
         ids = None
         if endpoint.engine_kind.tells_tokens == "apply-template":

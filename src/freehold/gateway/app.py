@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
 from freehold.gateway.admin import PREFIX as ADMIN_PREFIX
@@ -14,7 +14,7 @@ from freehold.gateway.pages import find_page
 from freehold.gateway.proxy.forward import check_host, check_origin, forward, send_reply
 from freehold.gateway.proxy.shadow import Shadows
 from freehold.gateway.proxy.state import WorkerState
-from freehold.gateway.proxy.translation import API_ROUTES
+from freehold.gateway.proxy.translation import API_ROUTES, ApiRoute
 from freehold.gateway.upkeep import upkeep
 from freehold.wire.errors import ApiError, HttpReply, anthropic_error, ollama_error, openai_error
 
@@ -29,11 +29,14 @@ class GatewayApp:
         self.shadows = Shadows(self.state)
         self._admin = Admin()
 
-    async def __call__(self, request: Request) -> None:
+    def __call__(self, request: Request) -> Awaitable[None]:
         api_route = API_ROUTES.get(request.path)
         if api_route is not None and request.method == "POST":
-            await forward(self.state, self.shadows, api_route, request)
-            return
+            return forward(self.state, self.shadows, api_route, request)
+        return self._other(request, api_route)
+
+    async def _other(self, request: Request, api_route: ApiRoute | None) -> None:
+        """Answer what is no request for a model."""
         error = openai_error if api_route is None else api_route.error
         if request.path.startswith("/api/"):
             error = ollama_error

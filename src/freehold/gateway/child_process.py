@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ _RESTART_AFTER_S = 0.5
 class ChildProcess:
     """One child process, which runs for as long as this object is not stopped.
 
-    `config` is what it reads first on stdin; the pipe then stays open as its lifeline. With a `heartbeat` folder it is
+    `config` is what it reads first on stdin; the pipe then stays open as its lifeline. `environment` is all it is given
+    of one. With a `heartbeat` folder it is
     killed and restarted when its loop stops turning; `busy_s` is how long it may be busy with one thing. `on_restart`
     is told the module and why.
     """
@@ -35,6 +36,7 @@ class ChildProcess:
         arguments: Sequence[str],
         config: bytes,
         *,
+        environment: Mapping[str, str],
         files: Sequence[int] = (),
         heartbeat: Path | None = None,
         busy_s: float = SILENT_S,
@@ -43,6 +45,7 @@ class ChildProcess:
         self._module = module
         self._command = [sys.executable, "-m", module, *arguments]
         self._config = config
+        self._environment = dict(environment)
         self._files = tuple(files)
         self._heartbeat = heartbeat
         self._busy_s = busy_s
@@ -61,6 +64,7 @@ class ChildProcess:
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
+            env=self._environment,
             pass_fds=self._files,
             # Ctrl-C reaches the parent only, which then stops its children.
             start_new_session=True,

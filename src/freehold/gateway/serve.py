@@ -24,6 +24,7 @@ import msgspec
 
 from freehold import files
 from freehold.errors import ConfigError, EngineError, PortInUseError
+from freehold.gateway import child_environment
 from freehold.gateway.child_process import ChildProcess
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, to_json
 from freehold.gateway.http.certificate import check_certificate
@@ -75,6 +76,7 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
                 "freehold.gateway.capture.recorder",
                 [run_folder],
                 config_json,
+                environment=child_environment.of_recorder(config),
                 heartbeat=Path(run_folder),
                 busy_s=_RECORDER_BUSY_S,
                 on_restart=count,
@@ -89,6 +91,7 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
                     "freehold.gateway.worker",
                     arguments,
                     config_json,
+                    environment=child_environment.of_worker(config),
                     files=[number],
                     heartbeat=Path(run_folder),
                     on_restart=count,
@@ -283,7 +286,7 @@ def start(
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
-            env=None if log is None else {**os.environ, LOG_FILE: str(log.absolute())},
+            env=child_environment.of_main(config) | ({} if log is None else {LOG_FILE: str(log.absolute())}),
             start_new_session=True,
         )
     finally:
@@ -360,6 +363,7 @@ def main() -> None:
     """The child process of `start`: the configuration comes on stdin, which closes when the parent dies."""
     from freehold.gateway.config import from_json
 
+    files.keep_private()
     log_as_json()
     _sweep_left_over_folders()
     size = int.from_bytes(sys.stdin.buffer.read(8), "big")

@@ -16,6 +16,7 @@ import socket
 import sys
 from pathlib import Path
 
+from freehold import files
 from freehold.gateway.app import running
 from freehold.gateway.child_process import freeze_heap, read_config, run_on_fast_loop
 from freehold.gateway.config import GatewayConfig
@@ -60,6 +61,7 @@ async def work(config: GatewayConfig, run_folder: Path, listener: socket.socket)
 
 
 def main() -> None:
+    files.keep_private()
     log_as_json()
     # Each client and each upstream is an open file.
     with contextlib.suppress(OSError, ValueError):

@@ -36,6 +36,8 @@ class CardFacts(Record, frozen=True, kw_only=True):
     incumbent: str | None = None
     quantization: str | None = None
     notes: tuple[str, ...] = ()
+    license_files: tuple[str, ...] = ()
+    """Texts of the base's terms that lie in the folder."""
 
 
 def model_card(facts: CardFacts) -> str:
@@ -49,7 +51,7 @@ def model_card(facts: CardFacts) -> str:
         "## How it was made\n\n" + _making(facts.adapter),
         "## Data\n\n" + _data(facts),
         "## How good it is\n\n" + _evaluation(facts),
-        "## Licence and duties\n\n" + _duties(facts.ruling, facts.passing_on),
+        "## Licence and duties\n\n" + _duties(facts.ruling, facts.passing_on) + _license_files(facts),
         "## Lineage\n\n" + _lineage(facts),
         "## Files\n\n" + "\n".join(f"- `{name}` sha256 `{digest}`" for name, digest in facts.files.items()),
     ]
@@ -104,9 +106,33 @@ def _making(adapter: TrainingResult) -> str:
         f"- {adapter.train_tokens:,} tokens in {adapter.train_seconds:,.0f} s, final training loss "
         f"{adapter.final_loss:.4f}" + (f", validation loss {loss:.4f}" if isinstance(loss, float) else ""),
         f"- chat template sha256 `{adapter.template_sha256}`; use no other",
+        *_trained_on(adapter),
         "- versions: " + ", ".join(f"{name} {version}" for name, version in adapter.versions.items()),
     ]
     return "\n".join(lines)
+
+
+def _trained_on(adapter: TrainingResult) -> list[str]:
+    """Which numbers the base had, and who wrote the calls."""
+    lines = []
+    base = adapter.metadata.get("base_weights")
+    if isinstance(base, dict) and base.get("format") == "gguf":
+        lines.append(
+            f"- trained on the dequantized numbers of {base.get('quantization')} weights (`{base.get('source')}`), "
+            "not on the model's 16-bit weights"
+        )
+    if adapter.call_format == "tagged":
+        lines.append(
+            "- tools and calls are written by freehold's preface to the base's chat template, which has none"
+        )
+    return lines
+
+
+def _license_files(facts: CardFacts) -> str:
+    if facts.license_files:
+        names = ", ".join(f"`{name}`" for name in facts.license_files)
+        return f"\n\nThe base's terms as they came with its weights: {names}."
+    return "\n\nNo licence text lay next to the base's weights: where a copy is a duty, add it."
 
 
 def _data(facts: CardFacts) -> str:
@@ -149,10 +175,16 @@ def _evaluation(facts: CardFacts) -> str:
                 + f", margin {100 * comparison.margin:g}"
             )
     if candidate.untrained is not None and candidate.untrained.mean is not None:
-        lines.append(f"- the base without it: {candidate.untrained.mean:.1%} of {candidate.untrained.n:,}")
+        lines.append(
+            f"- the base without it: {candidate.untrained.mean:.1%} of {candidate.untrained.n:,}, asked as the "
+            "application asks (without instruction or examples this is not a baseline)"
+        )
     if candidate.verdict is not None:
         lines.append(f"- verdict: {candidate.verdict.outcome}")
-    lines.append("\nIt was taught one narrow task. Nothing is known of how it does anything else.")
+    if candidate.retained is not None:
+        lines.append(f"\nIt was taught one narrow task. {candidate.retained.text}")
+    else:
+        lines.append("\nIt was taught one narrow task. Nothing is known of how it does anything else.")
     return "\n".join(lines)
 
 

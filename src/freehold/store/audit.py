@@ -13,7 +13,7 @@ import hashlib
 import socket
 import sys
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -21,10 +21,14 @@ from sqlalchemy import Connection, delete, insert, select, text
 
 from freehold.store.database import Database
 from freehold.store.tables import audit, from_micros, store_facts, to_micros
-from freehold.types.audit import AuditCheck, AuditEntry, change_source
+from freehold.types.audit import AuditCheck, AuditEntry, Change, change_source
 from freehold.types.record import canonical_json
 
+LARGE = 1000
+"""From this many deletions a day on, an entry is written at once."""
 _HEAD = "audit_head"
+_TALLY = "audit_tally_"
+_ITSELF = "freehold"
 _LOCK = 0x6175646974  # "audit"
 _PAGE = 500
 _WORDS_MAX = 2
@@ -35,13 +39,13 @@ def note(
     action: str,
     subject: str,
     *,
-    who: str,
-    at: datetime,
+    who: str | None = None,
+    at: datetime | None = None,
     why: str = "",
     detail: dict[str, Any] | None = None,
 ) -> AuditEntry:
     """Add an entry about a change that was made. `action` is ``key.add``, ``export`` …, `subject` its name, never a
-    person's words. Raises `StorageError`."""
+    person's words; `who` is None for this process's user, `at` for now. Raises `StorageError`."""
     with database.writing() as connection:
         return append(connection, action, subject, who=who, at=at, why=why, detail=detail)
 
@@ -51,8 +55,8 @@ def append(
     action: str,
     subject: str,
     *,
-    who: str,
-    at: datetime,
+    who: str | None = None,
+    at: datetime | None = None,
     why: str = "",
     detail: dict[str, Any] | None = None,
 ) -> AuditEntry:
@@ -62,8 +66,8 @@ def append(
     number, previous = _head(connection)
     entry = AuditEntry(
         number=number + 1,
-        at=from_micros(to_micros(at)),
-        who=who,
+        at=from_micros(to_micros(at or datetime.now(UTC))),
+        who=who or this_user(),
         source=change_source.get() or this_process(),
         action=action,
         subject=subject,
@@ -89,6 +93,46 @@ def append(
     connection.execute(delete(store_facts).where(store_facts.c.name == _HEAD))
     connection.execute(insert(store_facts).values(name=_HEAD, value=f"{entry.number}:{entry.hash}"))
     return entry
+
+
+def append_change(connection: Connection, action: str, subject: str, change: Change | None) -> AuditEntry:
+    """`append` of what the caller knows of a change; `action` where it names none."""
+    change = change or Change()
+    return append(
+        connection,
+        change.action or action,
+        subject,
+        who=change.who,
+        at=change.at,
+        why=change.why,
+        detail=change.detail,
+    )
+
+
+def tally(connection: Connection, action: str, subject: str, count: int, *, at: datetime, why: str) -> None:
+    """Count what is done again and again, by no person: one entry for each day, written with the first count of a later
+    one; from `LARGE` on at once. Call it inside the transaction of the change."""
+    name, today = f"{_TALLY}{action}", at.date().isoformat()
+    known = connection.execute(select(store_facts.c.value).where(store_facts.c.name == name)).scalar()
+    day, _, before = (known or f"{today} 0").partition(" ")
+    if day != today and int(before):
+        append(
+            connection,
+            action,
+            subject,
+            who=_ITSELF,
+            at=at,
+            why=why,
+            detail={"day": day, "count": int(before)},
+        )
+    total = count if day != today else int(before) + count
+    if total >= LARGE:
+        append(
+            connection, action, subject, who=_ITSELF, at=at, why=why, detail={"day": today, "count": total}
+        )
+        total = 0
+    connection.execute(delete(store_facts).where(store_facts.c.name == name))
+    connection.execute(insert(store_facts).values(name=name, value=f"{today} {total}"))
 
 
 def entries(database: Database, *, after: int = 0) -> Iterator[AuditEntry]:
@@ -146,11 +190,20 @@ def this_process() -> str:
         if word.startswith("-"):
             break
         words.append(word)
+    return this_machine(" ".join(words) or "freehold")
+
+
+def this_machine(doing: str) -> str:
+    """A source: user and host, and what they are doing (a command, ``observer``)."""
+    return f"{this_user()}@{socket.gethostname()}: {doing}"
+
+
+def this_user() -> str:
+    """Who runs this process."""
     try:
-        user = getpass.getuser()
+        return getpass.getuser()
     except (KeyError, OSError):
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}: {' '.join(words) or 'freehold'}"
+        return "unknown"
 
 
 def _head(connection: Connection) -> tuple[int, str]:

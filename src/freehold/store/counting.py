@@ -6,7 +6,8 @@ from sqlalchemy import Connection, insert, select, update
 
 from freehold.store.tables import counters
 
-ROUTES, KEYS = "routes", "keys"
+ROUTES, KEYS, TRACES = "routes", "keys", "traces"
+"""`TRACES` counts changes of traces that were there: additions are told by their places."""
 
 
 def raised(connection: Connection, name: str) -> int:

@@ -59,6 +59,11 @@ class Database:
         be seen by no other process."""
         return self._file is not None and self._inode_now() != self._inode
 
+    def check_schema(self) -> None:
+        """Raises `StoreError` when a newer freehold has migrated the store since it was opened."""
+        with self.reading() as connection:
+            schema.check_not_newer(connection, self.where)
+
     def _inode_now(self) -> tuple[int, int] | None:
         if self._file is None:
             return None
@@ -84,12 +89,25 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction that commits at the end, or leaves nothing behind."""
+    def writing(self, *, durable: bool = True) -> Iterator[Connection]:
+        """A transaction that commits at the end, or leaves nothing behind.
+
+        A `durable` one is on the disk when it has committed, so that a power failure cannot take back a key that was
+        revoked or money that was booked. Others may be lost with the last seconds before one. PostgreSQL syncs each.
+        """
         with translated(self.where), self._engine.connect() as connection:
-            connection = connection.execution_options(freehold_writes=True)
+            connection = connection.execution_options(freehold_writes=True, freehold_durable=durable)
             with connection.begin():
                 yield connection
+
+    @contextmanager
+    def raw_sqlite(self) -> Iterator[Any]:
+        """The driver's own connection to a SQLite file, outside any transaction: for what cannot be done in one."""
+        with self.reading() as connection:
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            connection.rollback()
+            yield raw
 
     def watch(self) -> ChangeWatch:
         """A watch that can be asked again and again whether there is news. Close it before the database."""
@@ -156,15 +174,22 @@ def _prepare_sqlite(engine: Engine, busy_timeout_ms: int, *, as_is: bool) -> Non
         if as_is:
             cursor.execute("PRAGMA query_only=ON")
         else:
+            if cursor.execute("PRAGMA page_count").fetchone()[0] == 0:
+                # So that the file shrinks when traces leave it. Said of a file that is not new, it would be a write.
+                cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
             cursor.execute("PRAGMA journal_mode=WAL")
-            cursor.execute("PRAGMA synchronous=NORMAL")
             # Deleted rows hold customers' words: their bytes are overwritten, however SQLite was compiled.
             cursor.execute("PRAGMA secure_delete=ON")
         cursor.close()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("freehold_writes", False)
+        options = connection.get_execution_options()
+        writes = options.get("freehold_writes", False)
+        if writes:
+            # Before BEGIN: within a transaction it cannot be changed.
+            level = "FULL" if options.get("freehold_durable", True) else "NORMAL"
+            connection.exec_driver_sql(f"PRAGMA synchronous={level}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

@@ -27,6 +27,9 @@ def translated(where: str) -> Iterator[None]:
         raise _ours(error, where) from error
     except PoolTimeoutError as error:
         raise _busy(where) from error
+    except UnicodeDecodeError as error:
+        # The driver cannot read SQLite's own message where that quotes a damaged file.
+        raise _damaged(where) from error
     except ResourceClosedError as error:
         raise StoreError(f"the store at {where} is closed") from error
     except OSError as error:
@@ -53,11 +56,7 @@ def _ours(error: BaseException, where: str) -> StorageError:
             hint="does its folder exist, and may you write there?",
         )
     if "not a database" in text or "malformed" in text:
-        return StoreError(
-            f"{where} is not a freehold store, or is damaged",
-            hint="freehold store check says what is wrong; freehold store restore FILE puts a backup in its place, "
-            "freehold store salvage keeps what can be read",
-        )
+        return _damaged(where)
     if "disk i/o error" in text:
         return StorageError(
             f"the disk under the store at {where} reports an error",
@@ -80,6 +79,14 @@ def _busy(where: str) -> StoreError:
     )
     error.retryable = True
     return error
+
+
+def _damaged(where: str) -> StoreError:
+    return StoreError(
+        f"{where} is not a freehold store, or is damaged",
+        hint="freehold store check says what is wrong; freehold store restore FILE puts a backup in its place, "
+        "freehold store salvage keeps what can be read",
+    )
 
 
 def _full(where: str) -> StorageError:

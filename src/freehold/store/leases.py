@@ -1,4 +1,7 @@
-"""Leases: who of several processes does a thing, and how many of a kind are alive."""
+"""Leases: who of several processes does a thing, and how many of a kind are alive.
+
+No process outlives a power failure, so leases are not synced to the disk.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from freehold.store.tables import from_micros, leases, to_micros
 def take(database: Database, name: str, owner: str, *, at: datetime, seconds: float) -> bool:
     """Hold `name` until `seconds` after `at`; False while another owner does. Taking it again prolongs it."""
     until = to_micros(at + timedelta(seconds=seconds))
-    with database.writing() as connection:
+    with database.writing(durable=False) as connection:
         row = connection.execute(select(leases).where(leases.c.name == name)).one_or_none()
         if row is None:
             try:
@@ -34,7 +37,7 @@ def take_from(
 ) -> bool:
     """Hold what `former` holds, however long it still would; False when another owner was quicker."""
     until = to_micros(at + timedelta(seconds=seconds))
-    with database.writing() as connection:
+    with database.writing(durable=False) as connection:
         changed = connection.execute(
             update(leases)
             .where(leases.c.name == name, leases.c.owner == former)
@@ -45,7 +48,7 @@ def take_from(
 
 def give_back(database: Database, name: str, owner: str) -> None:
     """Let another owner hold it at once."""
-    with database.writing() as connection:
+    with database.writing(durable=False) as connection:
         connection.execute(delete(leases).where(leases.c.name == name, leases.c.owner == owner))
 
 
@@ -53,7 +56,7 @@ def alive(database: Database, kind: str, owner: str, *, at: datetime, seconds: f
     """Say that `owner` lives for another `seconds`; the owners of that kind that do, sorted, and it among them."""
     now = to_micros(at)
     prefix = f"{kind}:"
-    with database.writing() as connection:
+    with database.writing(durable=False) as connection:
         mine = prefix + owner
         connection.execute(
             delete(leases).where(leases.c.name.startswith(prefix, autoescape=True), leases.c.until < now)

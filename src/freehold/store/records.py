@@ -15,6 +15,7 @@ from freehold.store import audit, bodies, counting
 from freehold.store.damage import or_error, unless_damaged
 from freehold.store.database import Database
 from freehold.store.tables import records, steps, to_micros
+from freehold.types.audit import Change
 from freehold.types.record import Record, StoredRecord
 from freehold.types.route import ApiKey
 
@@ -28,11 +29,16 @@ class RecordStore:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def put(self, record: StoredRecord, *, made_from: Sequence[str] = ()) -> None:
-        """Keep `record` in place of what had its kind and key; it becomes the latest of its kind."""
+    def put(
+        self, record: StoredRecord, *, made_from: Sequence[str] = (), change: Change | None = None
+    ) -> None:
+        """Keep `record` in place of what had its kind and key; it becomes the latest of its kind. With it goes an entry
+        of the audit record, unless its kind needs none."""
         with self.database.writing() as connection:
             _write(connection, record.kind, record.key, record, made_from)
             _count_change(connection, record.kind)
+            if record.unaudited is None:
+                audit.append_change(connection, f"{record.kind}.save", record.key, change)
 
     def put_key(self, key: ApiKey, action: str, *, who: str, at: datetime, detail: dict[str, Any]) -> None:
         """Keep a key, and in the same transaction what was done to it and by whom."""
@@ -83,7 +89,7 @@ class RecordStore:
         about = about_record(type.kind, key)
         return tuple(or_error(*about, lambda: bodies.read_json(body, list[str], *about, "made_from")))
 
-    def delete(self, type: type[StoredRecord], key: str) -> bool:
+    def delete(self, type: type[StoredRecord], key: str, *, change: Change | None = None) -> bool:
         """Forget a record; False when there was none."""
         with self.database.writing() as connection:
             result = connection.execute(
@@ -91,6 +97,8 @@ class RecordStore:
             )
             if result.rowcount > 0:
                 _count_change(connection, type.kind)
+                if type.unaudited is None:
+                    audit.append_change(connection, f"{type.kind}.delete", key, change)
             return result.rowcount > 0
 
     def step_result(self, name: str, inputs_hash: str, type: type[R]) -> R | None:

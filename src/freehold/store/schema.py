@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 # The revision number of the newest file in migrations/versions; a test holds the two together.
-NEWEST = "0006"
+NEWEST = "0007"
 _ADVISORY_LOCK = 0x66726565686F6C64  # "freehold"
 
 
@@ -27,11 +27,7 @@ def upgrade(connection: Connection, where: str) -> None:
     found = version(connection)
     if found == NEWEST:
         return
-    if found is not None and found > NEWEST:
-        raise StoreError(
-            f"the store at {where} has schema {found}, this freehold knows up to {NEWEST}",
-            hint="pip install --upgrade freehold",
-        )
+    check_not_newer(connection, where)
     log.info("migrating %s from schema %s to %s", where, found or "none", NEWEST)
     # Alembic takes a fifth of a second to import; most opens find nothing to do.
     from alembic import command
@@ -41,6 +37,16 @@ def upgrade(connection: Connection, where: str) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def check_not_newer(connection: Connection, where: str) -> None:
+    """Raises `StoreError` when a newer freehold has been here: its tables may mean something else by now."""
+    found = version(connection)
+    if found is not None and found > NEWEST:
+        raise StoreError(
+            f"the store at {where} has schema {found}, this freehold knows up to {NEWEST}",
+            hint="pip install --upgrade freehold",
+        )
 
 
 def version(connection: Connection) -> str | None:

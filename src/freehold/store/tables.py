@@ -20,12 +20,15 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
 
 # SQLite counts rows by itself only in a column of type INTEGER.
 _Sequence = BigInteger().with_variant(Integer(), "sqlite")
+
+_imported = text("origin IS NOT NULL")
 
 records = Table(
     "records",
@@ -52,9 +55,15 @@ traces = Table(
     Column("parent_id", String),
     Column("body", LargeBinary, nullable=False),
     Column("size_bytes", BigInteger),
+    Column("origin", String),
+    Column("row_key", String),
+    Column("replaced_at", BigInteger),
     Index("traces_at", "at"),
     Index("traces_route", "route", "seq"),
     Index("traces_parent", "parent_id"),
+    # Of imported traces only: what a gateway writes must not pay for them.
+    Index("traces_origin", "origin", sqlite_where=_imported, postgresql_where=_imported),
+    Index("traces_row_key", "row_key", sqlite_where=_imported, postgresql_where=_imported),
     sqlite_autoincrement=True,
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, TypedDict, Unpack
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 from sqlalchemy import Connection, Select, and_, delete, func, not_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
-from freehold.store import bodies
+from freehold.store import audit, bodies, counting
 from freehold.store.damage import DamagedBody, or_error, unless_damaged
 from freehold.store.database import Database
 from freehold.store.tables import to_micros, traces
@@ -25,7 +25,7 @@ _TRACES_LOCK = 0x747261636573  # "traces"
 class TraceFilter(TypedDict, total=False):
     """Which traces are wanted: those that meet everything given. Incomplete ones only when asked for.
 
-    `own_only` leaves out what was mirrored.
+    `own_only` leaves out what was mirrored. What a later import replaced is left out unless `replaced`.
     """
 
     route: str | None
@@ -36,6 +36,7 @@ class TraceFilter(TypedDict, total=False):
     until: datetime | None
     complete_only: bool
     own_only: bool
+    replaced: bool
 
 
 class NewestTrace(NamedTuple):
@@ -55,13 +56,11 @@ class TraceStore:
         """Keep traces, batch by batch; one whose id is known is left alone. Returns how many were new."""
         added = 0
         stream = iter(new)
-        while rows := [_trace_row(trace) for trace in islice(stream, TRACE_BATCH)]:
-            with self.database.writing() as connection:
-                if connection.dialect.name == "postgresql":
-                    # One batch at a time, or a reader that goes on from the last place would miss what was given a
-                    # lower place but committed later. SQLite has one writer anyway.
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TRACES_LOCK})
-                added += _insert_ignoring(connection, rows)
+        while rows := [trace_row(trace) for trace in islice(stream, TRACE_BATCH)]:
+            # A power failure may take the last seconds of traces; a sync for each batch would cost all others.
+            with self.database.writing(durable=False) as connection:
+                one_batch_at_a_time(connection)
+                added += insert_ignoring(connection, rows)
         return added
 
     def traces(self, **wanted: Unpack[TraceFilter]) -> Iterator[Trace]:
@@ -136,9 +135,19 @@ class TraceStore:
 
     def replace_trace(self, trace: Trace) -> bool:
         """Write a trace again (a right answer was given later); False when it is not here."""
-        row = _trace_row(trace)
+        row = trace_row(trace)
         with self.database.writing() as connection:
-            return connection.execute(update(traces).where(traces.c.id == trace.id).values(row)).rowcount > 0
+            changed = connection.execute(update(traces).where(traces.c.id == trace.id).values(row)).rowcount
+            if changed:
+                counting.raised(connection, counting.TRACES)
+            return changed > 0
+
+    def traces_state(self) -> tuple[int, int, int]:
+        """Numbers that change whenever a trace comes, goes or is written again: how many there are, the place of the
+        newest, and how many changes there were."""
+        with self.database.reading() as connection:
+            count, place = connection.execute(select(func.count(), func.max(traces.c.seq))).one()
+            return int(count), int(place or 0), counting.current(connection, counting.TRACES)
 
     def newest_trace(self) -> NewestTrace:
         """The place of the trace that arrived last, and the latest date of what a gateway recorded."""
@@ -155,20 +164,31 @@ class TraceStore:
         with self.database.reading() as connection:
             return int(connection.execute(select(func.count()).where(found)).scalar() or 0)
 
-    def delete_traces(self, *, before: datetime, sparing: Iterable[tuple[int, int | None]] = ()) -> int:
+    def delete_traces(
+        self,
+        *,
+        before: datetime,
+        sparing: Iterable[tuple[int, int | None]] = (),
+        at: datetime | None = None,
+    ) -> int:
         """Forget traces older than `before`, but not those whose places are in `sparing` (first, last or None for no
-        end). Returns how many there were."""
+        end). Returns how many there were. `at` is the time that the audit record keeps; None is now."""
         where = [traces.c.at < to_micros(before)]
         for first, last in sparing:
             spared = traces.c.seq >= first
             where.append(not_(spared if last is None else and_(spared, traces.c.seq <= last)))
         with self.database.writing() as connection:
-            return connection.execute(delete(traces).where(*where)).rowcount
+            gone = connection.execute(delete(traces).where(*where)).rowcount
+            if gone:
+                audit.tally(
+                    connection, "traces.expire", "traces", gone, at=at or datetime.now(UTC), why="age"
+                )
+            return gone
 
     def shrink_traces(self, keep_bytes: int) -> int:
         """Forget the oldest traces until the others take at most `keep_bytes`. Returns how many there were.
 
-        SQLite's file does not become smaller by this; the room is used again.
+        SQLite's file does not become smaller by this: `space.give_back` does that.
         """
         newest_first = func.sum(traces.c.size_bytes).over(order_by=traces.c.seq.desc())
         sizes = select(traces.c.seq, newest_first.label("total")).subquery()
@@ -177,9 +197,20 @@ class TraceStore:
             return 0
         with self.database.writing() as connection:
             seq = connection.execute(last_to_go).scalar()
-            return (
-                0 if seq is None else connection.execute(delete(traces).where(traces.c.seq <= seq)).rowcount
-            )
+            if seq is None:
+                return 0
+            gone = connection.execute(delete(traces).where(traces.c.seq <= seq)).rowcount
+            audit.tally(connection, "traces.shrink", "traces", gone, at=datetime.now(UTC), why="size")
+            return gone
+
+
+def one_batch_at_a_time(connection: Connection) -> None:
+    """Or a reader that goes on from the last place would miss what was given a lower place but committed later.
+
+    SQLite has one writer anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TRACES_LOCK})
 
 
 def _readable(rows: Iterable[Any]) -> Iterator[Trace]:
@@ -196,7 +227,8 @@ def _unpacked(row: Any) -> Trace:
     return trace
 
 
-def _trace_row(trace: Trace) -> dict[str, Any]:
+def trace_row(trace: Trace) -> dict[str, Any]:
+    """The columns of a trace, besides those that only an import writes."""
     body = bodies.pack_trace(trace)
     return {
         "id": trace.id,
@@ -211,7 +243,8 @@ def _trace_row(trace: Trace) -> dict[str, Any]:
     }
 
 
-def _insert_ignoring(connection: Connection, rows: list[dict[str, Any]]) -> int:
+def insert_ignoring(connection: Connection, rows: list[dict[str, Any]]) -> int:
+    """Insert rows that all have the same columns, but none whose id is there. Returns how many were inserted."""
     if connection.dialect.name == "sqlite":
         # Not through SQLAlchemy's handling of each parameter: a gateway writes thousands of rows a second.
         marks = ", ".join("?" * len(rows[0]))
@@ -232,6 +265,8 @@ def _filtered(query: Select[Any], wanted: TraceFilter) -> Select[Any]:
         query = query.where(traces.c.at >= to_micros(since))
     if (until := wanted.get("until")) is not None:
         query = query.where(traces.c.at < to_micros(until))
+    if not wanted.get("replaced", False):
+        query = query.where(traces.c.replaced_at.is_(None))
     if wanted.get("own_only", False):
         query = query.where(traces.c.parent_id.is_(None))
     if wanted.get("complete_only", True):

@@ -27,7 +27,8 @@ class Use(NamedTuple):
 def add_use(database: Database, window: int, more: Mapping[str, Use]) -> dict[tuple[str, int], Use]:
     """Add to a window, forget windows before the last, and return what all have used in these two."""
     table = usage_windows
-    with database.writing() as connection:
+    # Of the last two minutes: nothing that is worth a sync.
+    with database.writing(durable=False) as connection:
         connection.execute(delete(table).where(table.c.window < window - 1))
         for name, use in more.items():
             changed = connection.execute(

@@ -1,8 +1,11 @@
 """From samples to token ids and a mask, through the model's own chat template.
 
-Covered: system, user, assistant and tool messages; tool calls and tool schemas as far as the template knows
-them; text parts of content lists; loss on assistant tokens only.
+Covered: system, user, assistant and tool messages; tool calls and tool schemas, for templates that write none as
+`freehold.training.templates.tagged` does; text parts of content lists; loss on assistant tokens only.
 Not covered: images and audio (such samples are rejected, with the reason).
+
+Every answer is looked for again in the tokens it is learned from, and tools, calls and results in the prompt: a sample
+of which the template leaves something out is rejected, never taught as less than it is.
 
 A sample is tokenized in the pieces a server sees: the prompt on its own, then the answer up to and with the
 token that ends the turn. So the ids trained on are the ids served, whatever the tokenizer would have merged
@@ -14,13 +17,29 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, Literal, NamedTuple, Protocol
 
 from freehold.errors import TrainingError
+from freehold.training.templates.round_trip import (
+    LOSES_CALLS,
+    LOSES_TEXT,
+    lost_from_answer,
+    lost_from_prompt,
+)
+from freehold.training.templates.tagged import is_tagged, tagged_template
+from freehold.types.config.train import CallFormat
 from freehold.types.dataset import Message, Sample
 from freehold.types.record import Record
+from freehold.types.training import WrittenCalls
 
 TrainOn = Literal["last", "all"]
+
+
+TAGGED_NOTE = (
+    "the base's chat template leaves out tools or calls: they are written in freehold's own format, and what is "
+    "trained must be served with the template in its folder (freehold does so)"
+)
 
 
 class Tokenizer(Protocol):
@@ -61,8 +80,16 @@ REJECT_CODES = (
     "not_text",
     "broken_tool_call",
     "template",
+    LOSES_CALLS,
+    LOSES_TEXT,
     "over_long",
 )
+
+TRIED_SAMPLES = 256
+"""Samples with tools that are tried before a format is chosen."""
+TOLERATED_LOSS = 0.1
+"""A template that loses no more than this share of the samples with tools stays as it is: what it writes is what the
+base has learned to write."""
 
 
 class EncodedSamples(NamedTuple):
@@ -86,6 +113,41 @@ def template_sha256(tokenizer: Tokenizer) -> str:
             hint="use an instruction-tuned base, or one whose GGUF carries tokenizer.chat_template",
         )
     return hashlib.sha256(tokenizer.chat_template.encode()).hexdigest()
+
+
+def choose_calls(tokenizer: Tokenizer, samples: Iterable[Sample], wanted: CallFormat) -> WrittenCalls:
+    """How tools and calls are written for these samples; the tokenizer is given the template that does so.
+
+    ``template`` where no sample has tools, or where the model's own template writes them; else ``tagged``, if fewer
+    samples are lost that way. `samples` are those of the train split, so that all splits are written alike.
+    """
+    if wanted == "template" or not isinstance(tokenizer.chat_template, str):
+        return "template"
+    with_tools = list(islice(filter(_has_tools, samples), TRIED_SAMPLES))
+    if not with_tools:
+        return "template"
+    own = tokenizer.chat_template
+    lost = _lost(tokenizer, with_tools)
+    if wanted == "auto" and lost <= TOLERATED_LOSS * len(with_tools):
+        return "template"
+    tokenizer.chat_template = tagged_template(
+        own, lambda chat: str(tokenizer.apply_chat_template(chat, tokenize=False))
+    )
+    if wanted == "tagged" or _lost(tokenizer, with_tools) < lost:
+        return "tagged"
+    tokenizer.chat_template = own
+    return "template"
+
+
+def _has_tools(sample: Sample) -> bool:
+    turns = (*sample.messages, *(sample.completion or ()))
+    return bool(sample.tools) or any(turn.tool_calls or turn.role == "tool" for turn in turns)
+
+
+def _lost(tokenizer: Tokenizer, samples: list[Sample]) -> int:
+    """How many samples the tokenizer's template does not write whole."""
+    rejects = format_samples(tokenizer, samples, max_tokens=2**31).rejects
+    return sum(reject.code in ("template", LOSES_CALLS) for reject in rejects)
 
 
 def format_samples(
@@ -118,12 +180,13 @@ def _encode(tokenizer: Tokenizer, sample: Sample, train_on: TrainOn) -> Encoded:
         turns += sample.answer
     elif not (turns and turns[-1].role == "assistant"):  # else the conversation brings its own last answer
         raise _RejectError("no_target", "neither gold nor an incumbent's answer")
-    conversation = [_plain(message) for message in turns]
+    conversation = [plain_message(message) for message in turns]
     _check_order(conversation)
     trained = _trained_positions(turns, train_on)
     ids: list[int] = []
     mask: list[bool] = []
     done = ""
+    tagged = is_tagged(tokenizer.chat_template)
     for at in trained:
         before = _render(tokenizer, sample, conversation[:at], prompt=True)
         after = _render(tokenizer, sample, conversation[: at + 1], prompt=False)
@@ -133,6 +196,11 @@ def _encode(tokenizer: Tokenizer, sample: Sample, train_on: TrainOn) -> Encoded:
         prompt = _tokens(tokenizer, before[len(done) :])
         answer = _tokens(tokenizer, after[len(before) :])
         end = _end_of_turn(tokenizer, answer)
+        learned = tokenizer.decode(
+            answer[:end], skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        _check_whole(lost_from_answer(conversation[at], str(learned), tagged=tagged))
+        _check_whole(lost_from_prompt(sample.tools or (), conversation[:at], before))
         ids += prompt + answer
         mask += [False] * len(prompt) + [True] * end + [False] * (len(answer) - end)
         done = after
@@ -158,7 +226,13 @@ def _trained_positions(turns: list[Message], train_on: TrainOn) -> list[int]:
     return trained
 
 
-def _plain(message: Message) -> dict[str, Any]:
+def _check_whole(lost: tuple[str, str] | None) -> None:
+    if lost is not None:
+        raise _RejectError(*lost)
+
+
+def plain_message(message: Message) -> dict[str, Any]:
+    """A message as chat templates take it: text for content, arguments as objects."""
     content = message.content
     if isinstance(content, list):
         texts = []

@@ -22,7 +22,7 @@ LOG = "worker.txt"
 MANIFEST = "adapter.json"
 
 # Part of every job's id: raise it when the same job would train differently.
-_FORMAT = 1
+_FORMAT = 2
 
 
 class WorkerGroup(Record, frozen=True, kw_only=True):
@@ -50,7 +50,15 @@ class Job(Record, frozen=True, kw_only=True):
 def job_id(config: FinetuneConfig, dataset: Dataset, base: Weights) -> str:
     """Content id of what decides the result; threads, checkpoints and places do not."""
     decisive = msgspec.to_builtins(config)
-    for name in ("threads", "checkpoint_steps", "pack_tokens", "gradient_checkpointing", "trackers"):
+    for name in (
+        "threads",
+        "checkpoint_steps",
+        "pack_tokens",
+        "gradient_checkpointing",
+        "trackers",
+        "probe",
+        "retain",
+    ):
         del decisive[name]
     return content_id([_FORMAT, decisive, dataset.id, base.sha256, base.model_id, base.chat_template])
 

@@ -21,6 +21,9 @@ Emit = Callable[[TrainingEvent], None]
 # The first steps warm caches up; a speed measured over them would promise too little.
 _WARM_STEPS = 4
 
+SLACK = 0.02
+"""Share of `max_minutes` by which a run may seem too long and is not shortened yet."""
+
 
 class Outcome(NamedTuple):
     """What a finished run knows about itself. `tokens` counts the samples' tokens, prefix included."""
@@ -95,6 +98,7 @@ class _TrainingRun:
             self._restore(state)
         self._begin = time.monotonic()
         self._speed = _Speed(self.step)
+        self._validation_seconds: float | None = None
 
     def _restore(self, state: checkpoint.State) -> None:
         position = state.position
@@ -140,6 +144,7 @@ class _TrainingRun:
         self._tokens += tokens
         self._curve.append((self.step, loss))
         self._speed.measure(self.step, self.steps, self._tokens)
+        left = self._seconds_to(self.steps)
         self._emit(
             TrainingEvent(
                 kind="step",
@@ -151,16 +156,29 @@ class _TrainingRun:
                 tokens=self._tokens,
                 tokens_per_second=self._speed.tokens_per_second,
                 seconds=self._seconds,
-                seconds_left=self._speed.seconds_left,
+                seconds_left=left,
                 peak_memory_bytes=self._peak_memory(),
             )
         )
 
+    def _seconds_to(self, steps: int) -> float | None:
+        """Seconds until a run of `steps` is done, its validations included; None while no speed is known."""
+        each = self._speed.seconds_per_step
+        if each is None:
+            return None
+        count = evaluations(self.step, steps, self.steps_per_epoch) if self._validation else 0
+        validation = self._validation_seconds
+        if validation is None:  # Only forward: a third of a training step's work for each sample.
+            validation = each / 3 * len(self._validation) / min(self._config.batch_size, len(self._samples))
+        return (steps - self.step) * each + count * validation
+
     def shorten_schedule(self) -> None:
         """Plan fewer steps when `max_minutes` would run out first, by the first worker's clock."""
-        enough = affordable_steps(
-            self._config.max_minutes, self._seconds, self._speed.seconds_left, self.step, self.steps
-        )
+        enough = None
+        if self._config.max_minutes is not None and self._speed.seconds_per_step is not None:
+            left = self._config.max_minutes * 60 - self._seconds
+            slack = SLACK * self._config.max_minutes * 60
+            enough = affordable_steps(self._seconds_to, left, slack, self.step, self.steps)
         steps = group.from_first(enough)
         if steps is None:
             return
@@ -173,7 +191,10 @@ class _TrainingRun:
     def validate(self) -> None:
         """Answer the validation split; end the run when it has not become better for long enough."""
         shard = group.shard(self._validation)
+        began = time.monotonic()
         result = memory.retry_smaller(self._trainer, self._trainer.evaluate, shard, self._warn)
+        self._validation_seconds = time.monotonic() - began
+        self._speed.leave_out(self._validation_seconds)
         self._validated = result
         self._emit(
             TrainingEvent(
@@ -232,15 +253,22 @@ class _TrainingRun:
 
 
 class _Speed:
-    """How fast a run is once its first steps are made; None until then."""
+    """How fast steps are made once the first are over; None until then. Time spent otherwise is left out."""
 
     def __init__(self, step: int) -> None:
         self._started = step
         self._warm: tuple[float, int, int] | None = None  # time, step and tokens once warm
         self.tokens_per_second: float | None = None
-        self.seconds_left: float | None = None
+        self.seconds_per_step: float | None = None
+
+    def leave_out(self, seconds: float) -> None:
+        """Count these seconds not as training."""
+        if self._warm is not None:
+            began, step, tokens = self._warm
+            self._warm = (began + seconds, step, tokens)
 
     def measure(self, step: int, steps: int, tokens: int) -> None:
+        """Take the time at which `step` was made, with `tokens` since the run began."""
         now = time.monotonic()
         if self._warm is None:
             if step - self._started >= min(_WARM_STEPS, steps - self._started):
@@ -248,21 +276,24 @@ class _Speed:
             return
         began, first_step, first_tokens = self._warm
         self.tokens_per_second = (tokens - first_tokens) / (now - began)
-        self.seconds_left = (steps - step) * (now - began) / (step - first_step)
+        self.seconds_per_step = (now - began) / (step - first_step)
+
+
+def evaluations(step: int, steps: int, steps_per_epoch: int) -> int:
+    """Validations left in a run of `steps` of which `step` was just made: one an epoch, and one at the end."""
+    return steps // steps_per_epoch - (step - 1) // steps_per_epoch + (steps % steps_per_epoch > 0)
 
 
 def affordable_steps(
-    max_minutes: float | None, seconds: float, left: float | None, step: int, steps: int
+    seconds_to: Callable[[int], float | None], left: float, slack: float, step: int, steps: int
 ) -> int | None:
-    """A smaller total when `max_minutes` run out before the `left` seconds of a run that has taken `seconds`.
+    """The largest total of steps that ends in the `left` seconds, at least one more; None where all of them do.
 
-    None where the time is enough or no speed is measured yet.
+    `seconds_to` gives the seconds until a run of that many steps is done. With `slack` seconds more a run is left as it
+    is, so that noise in the speed does not shorten one that fits.
     """
-    if max_minutes is None or left is None or step >= steps:
+    if step >= steps or (seconds_to(steps) or 0.0) <= left + slack:
         return None
-    allowed = max_minutes * 60
-    # A little slack, so that noise in the speed does not shorten a run that fits.
-    if seconds + left <= allowed * 1.02:
-        return None
-    per_step = left / (steps - step)
-    return max(step + 1, step + int(max(0.0, allowed - seconds) / per_step))
+    return next(
+        (total for total in range(steps - 1, step, -1) if (seconds_to(total) or 0.0) <= left), step + 1
+    )

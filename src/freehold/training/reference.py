@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from freehold.errors import TrainingError
 from freehold.training import base
+from freehold.training.formatting import plain_message
+from freehold.training.output.artefacts import TEMPLATE
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Message
 from freehold.types.model import Weights
@@ -93,6 +96,10 @@ def _judge(job: ReferenceJob) -> list[ReferenceScores]:
     if job.adapter_path is not None:
         from peft import PeftModel
 
+        template = Path(job.adapter_path) / TEMPLATE
+        if template.is_file():  # the one that was trained with
+            loaded.tokenizer.chat_template = template.read_text(encoding="utf-8")
+
         model = PeftModel.from_pretrained(model, job.adapter_path)
         model.to(loaded.dtype)
     model.eval()
@@ -110,7 +117,7 @@ def _scores(
 
     tokenizer = loaded.tokenizer
     text = tokenizer.apply_chat_template(
-        [_plain(message) for message in query.messages],
+        [plain_message(message) for message in query.messages],
         tools=query.tools,
         tokenize=False,
         add_generation_prompt=True,
@@ -188,15 +195,6 @@ def _end_ids(tokenizer: Any, model: Any) -> set[int]:
         found.add(tokenizer.get_vocab().get(name))
     found.discard(None)
     return found
-
-
-def _plain(message: Message) -> dict[str, Any]:
-    plain: dict[str, Any] = {"role": message.role, "content": message.content or ""}
-    if message.tool_calls:
-        plain["tool_calls"] = message.tool_calls
-    if message.tool_call_id is not None:
-        plain["tool_call_id"] = message.tool_call_id
-    return plain
 
 
 if __name__ == "__main__":

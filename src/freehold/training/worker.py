@@ -20,13 +20,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold import logs
+from freehold import files, logs
 from freehold.errors import FreeholdError
 from freehold.training import job as jobs
 from freehold.training import loss_history
+from freehold.training.formatting import TAGGED_NOTE, choose_calls
 from freehold.training.methods import checks, table
 from freehold.training.output import export
-from freehold.types.training import TrainingEvent
+from freehold.types.training import TrainingEvent, WrittenCalls
 
 log = logging.getLogger("freehold.training.worker")
 
@@ -78,6 +79,7 @@ def peak_memory() -> int | None:
 
 def main(arguments: list[str]) -> int:
     """Run the job of a run directory; returns the exit code."""
+    files.keep_private()
     logs.configure()
     run_dir = Path(arguments[0])
     stop = _Stop()
@@ -142,12 +144,19 @@ def run_job(job: jobs.Job, emit: Callable[[TrainingEvent], None], stop: Callable
             "threads": torch.get_num_threads(),
             "layers": trainer.path,
             "base_weight_bytes": base.weight_bytes,
+            "base_weights": {
+                "format": job.base.format,
+                "quantization": job.base.quantization,
+                "source": job.base.source,
+            },
             "samples": len(data.train),
             "rejected": data.rejected,
             "validation_loss": outcome.validation_loss,
             "validation_score": outcome.validation_score,
+            "validation_samples": len(data.validation),
             "wall_seconds_of_last_process": time.monotonic() - begin,
         },
+        calls=data.calls,
     )
     loss_history.write(Path(job.adapter_dir), outcome.learned)
     emit(
@@ -172,6 +181,7 @@ class _Data(NamedTuple):
     train: Sequence[Any]
     validation: Sequence[Any]
     rejected: dict[str, int]
+    calls: WrittenCalls
 
 
 def _format(
@@ -179,6 +189,9 @@ def _format(
 ) -> _Data:
     from freehold.training import group
 
+    calls = choose_calls(tokenizer, jobs.read_samples(job.dataset, "train"), job.config.call_format)
+    if calls == "tagged":
+        emit(TrainingEvent(kind="warning", message=TAGGED_NOTE))
     train = approach.read(job, tokenizer, "train")
     validation = approach.read(job, tokenizer, "validation")
     rejects = train.rejects + validation.rejects
@@ -207,7 +220,19 @@ def _format(
                 "it whatever is asked",
             )
         )
-    return _Data(train.samples, validation.samples[:_VALIDATION_LIMIT], counts)
+    judged = validation.samples[:_VALIDATION_LIMIT]
+    if len(judged) < checks.FEWEST_VALIDATION:
+        # One answer more or less would be an eighth of all and more: no figure is better than that one.
+        waits = " (patience has no effect)" if job.config.patience is not None else ""
+        emit(
+            TrainingEvent(
+                kind="warning",
+                message=f"not validated{waits}: {len(judged)} validation samples can be used, "
+                f"{checks.FEWEST_VALIDATION} are needed; raise [data] validation, then freehold dataset build",
+            )
+        )
+        judged = []
+    return _Data(train.samples, judged, counts, calls)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,17 @@ change_source: ContextVar[str | None] = ContextVar("change_source", default=None
 """Where the changes of this context come from, where it is not this process's own command: a client's address."""
 
 
+class Change(Record, frozen=True, kw_only=True):
+    """What is known of a change where it is made. What is None is told by the process that makes it: its user, the
+    time, and an action made of the kind of what was changed."""
+
+    action: str | None = None
+    who: str | None = None
+    at: datetime | None = None
+    why: str = ""
+    detail: dict[str, Any] = {}
+
+
 class AuditEntry(Record, frozen=True, kw_only=True):
     """One change: who made it, when (UTC), from where (an address, or user, host and command), and why.
 

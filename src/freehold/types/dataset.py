@@ -19,7 +19,7 @@ class Message(Record, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     role: str
-    content: Any
+    content: Any = None
     name: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
     tool_call_id: str | None = None
@@ -37,9 +37,12 @@ class TeacherToken(Record, frozen=True, kw_only=True):
 class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One unit of a task: what is asked, what the incumbent answered, what is right.
 
-    `id` is the content id of `messages` and `tools` (of a preference: of its answers as well). `group` is the
+    `id` is the content id of `messages` and `tools` (of a preference: of its answers as well). `item` is the id of the
+    question, whatever the instructions around it, before personal data in it was replaced (see
+    `freehold.datasets.identity`); None in datasets of earlier versions. `group` is the
     independent unit that must not be torn across splits (conversation, user). `gold` is None where it has not been said
-    what is right. `completion` is the target as messages where it is more than text (tool calls, a weight).
+    what is right. `completion` is the target as messages where it is more than text (tool calls, a weight). `metadata`
+    has ``refusal`` as true where the API marked the incumbent's answer as one; `incumbent` is then its text.
 
     Preferences: the target is the better answer and `rejected` the worse one (DPO); `desirable` says of a lone
     answer whether it was liked (KTO). Both are None for everything else.
@@ -57,6 +60,7 @@ class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
     completion: tuple[Message, ...] | None = None
     rejected: tuple[Message, ...] | None = None
     desirable: bool | None = None
+    item: str | None = None
     teacher: tuple[TeacherToken, ...] | None = None
     """What the incumbent thought of its answer, where its log-probabilities were recorded."""
     asking: RecordedAsking | None = None

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from freehold.errors import UsageError
 from freehold.types.engine import ENGINE_KINDS, EngineKind, EngineName
 from freehold.types.machine import Fit
 from freehold.types.record import Record, StoredRecord, content_id
@@ -37,6 +38,8 @@ class AdapterMount(Record, frozen=True, kw_only=True):
     adapter_id: str | None = None
     base_sha256: str | None = None
     """Hash of the weights it was trained on; refused on weights that are known to be others."""
+    chat_template: str | None = None
+    """Jinja text it was trained with, where the base's own template loses tools and calls; None otherwise."""
 
 
 class ServePlan(StoredRecord, frozen=True, kw_only=True):
@@ -72,6 +75,20 @@ class ServePlan(StoredRecord, frozen=True, kw_only=True):
     def served_name(self) -> str:
         """The model name its candidate answers to: the adapter's where there is one."""
         return self.adapters[0].name if self.adapters else self.model
+
+    def with_adapters(self, adapters: tuple[AdapterMount, ...]) -> ServePlan:
+        """The plan with these adapters, and the chat template that they were taught with in place of the base's.
+
+        Where a conversation has no tools, both write the same. Raises `UsageError` for adapters of different templates.
+        """
+        taught = {one.chat_template: one.name for one in adapters if one.chat_template is not None}
+        if len(taught) > 1:
+            raise UsageError(
+                f"{' and '.join(sorted(taught.values()))} were trained with different chat templates",
+                hint="serve them apart: an engine has one template",
+            )
+        options = {**self.options, "chat_template": next(iter(taught))} if taught else self.options
+        return msgspec.structs.replace(self, adapters=adapters, options=options)
 
     @property
     def identity(self) -> ServePlan:
@@ -146,4 +163,8 @@ class Endpoint(Record, frozen=True, kw_only=True):
 
     def served(self, name: str) -> ServedModel | None:
         """The served model of that name, if there is one."""
-        return next((model for model in self.models if model.name == name), None)
+        # A loop, not `next` of a generator: asked for each request.
+        for model in self.models:
+            if model.name == name:
+                return model
+        return None

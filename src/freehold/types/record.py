@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
+import os
 from typing import Any, ClassVar
 
 import msgspec
@@ -18,6 +18,8 @@ class StoredRecord(Record, frozen=True, kw_only=True):
 
     kind: ClassVar[str]
     key_field: ClassVar[str] = "id"
+    unaudited: ClassVar[str | None] = None
+    """Why a change of such a record needs no entry in the audit record; None where it gets one."""
 
     @property
     def key(self) -> str:
@@ -36,11 +38,12 @@ def content_id(value: Any) -> str:
     return hashlib.sha256(data).hexdigest()[:32]
 
 
+# The bits of a UUIDv7 behind its time that are not drawn, version and variant, and what stands in them.
+_FIXED_BITS, _VERSION_7 = 0xF000_C000_0000_0000_0000, 0x7000_8000_0000_0000_0000
+
+
 def event_id(unix_ms: int) -> str:
     """UUIDv7 (RFC 9562, section 5.7) for something that happened at `unix_ms`: sorts by time."""
-    random = int.from_bytes(secrets.token_bytes(10), "big")
-    value = (unix_ms & ((1 << 48) - 1)) << 80
-    value |= 0x7 << 76 | ((random >> 62) & 0xFFF) << 64
-    value |= 0b10 << 62 | (random & ((1 << 62) - 1))
-    text = f"{value:032x}"
+    drawn = int.from_bytes(os.urandom(10), "big") & ~_FIXED_BITS | _VERSION_7
+    text = ((unix_ms & ((1 << 48) - 1)) << 80 | drawn).to_bytes(16, "big").hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

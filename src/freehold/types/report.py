@@ -14,6 +14,7 @@ from freehold.types.method import MethodName
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
 from freehold.types.record import Record, StoredRecord
+from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
 from freehold.types.training import TrainingResult
 from freehold.types.verdict import Verdict
@@ -36,6 +37,8 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     comparison: Comparison | None = None
     verdict: Verdict | None = None
     latency: LatencySummary | None = None
+    retained: RetainedSkills | None = None
+    """What it kept of what its base could do; None where it was not asked."""
     disagreements: tuple[Disagreement, ...] = ()
     served_as: str | None = None
     stopped: str | None = None

@@ -63,6 +63,11 @@ class Limits(Record, frozen=True, kw_only=True):
         return self.tokens_per_minute is not None or self.caps_spending
 
     @property
+    def counts_rates(self) -> bool:
+        """Whether what is used in a minute must be known."""
+        return self.requests_per_minute is not None or self.tokens_per_minute is not None
+
+    @property
     def caps_spending(self) -> bool:
         return self.usd_per_day is not None or self.usd_per_month is not None
 
@@ -121,6 +126,7 @@ class FileRoute(StoredRecord, frozen=True, kw_only=True):
     """A route as `freehold.toml` had it when it was last carried over."""
 
     kind: ClassVar[str] = "file_route"
+    unaudited: ClassVar[str | None] = "a copy of the file's line; the route that it changes has its entry"
 
     route: Route
 

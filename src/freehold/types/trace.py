@@ -24,11 +24,11 @@ class Trace(Record, frozen=True, kw_only=True):
     `request` is the request's JSON body; `response` the (for streams: reassembled) response body, both as
     the OpenAI chat API spells them, whatever API the client spoke. Only complete traces may become samples.
     `gold` is a right answer that was given later, `metadata` are the caller's own fields (user, language …).
-    `source` says how it came: ``gateway``, ``import:FILE#LINE``. `kind` is which API was asked. `arm` is where
-    the request was sent, `share` the probability with which this key was sent there, `assignment_key` a hash of
-    the key. `api_key` is the name of the gateway's key it was asked with. `fallback` says why another endpoint than the
-    arm's had to answer. `rejected` are the messages of a worse answer to compare this one with, `desirable` whether
-    this one was liked.
+    `source` says how it came: ``gateway``, ``import:FILE#LINE``, and `imported_at` when this version of a file's
+    record was brought in. `kind` is which API was asked. `arm` is where the request was sent, `share` the probability
+    with which this key was sent there, `assignment_key` a hash of the key. `api_key` is the name of the gateway's key
+    it was asked with. `fallback` says why another endpoint than the arm's had to answer. `rejected` are the messages of
+    a worse answer to compare this one with, `desirable` whether this one was liked.
     """
 
     id: str
@@ -60,3 +60,4 @@ class Trace(Record, frozen=True, kw_only=True):
     metadata: dict[str, Any] = {}
     rejected: tuple[dict[str, Any], ...] | None = None
     desirable: bool | None = None
+    imported_at: datetime | None = None

@@ -9,6 +9,8 @@ import msgspec
 from freehold.types.config.train import FinetuneConfig
 from freehold.types.record import Record, StoredRecord
 
+WrittenCalls = Literal["template", "tagged"]
+"""Who writes tools and calls: the base's own chat template, or freehold's preface to it."""
 EventKind = Literal["start", "step", "eval", "checkpoint", "warning", "end", "error"]
 
 
@@ -55,6 +57,7 @@ class TrainingResult(StoredRecord, frozen=True, kw_only=True):
     dataset_id: str
     config: FinetuneConfig
     template_sha256: str
+    """Of the template that was trained with, `call_format` included."""
     seed: int
     steps: int
     train_tokens: int
@@ -66,6 +69,8 @@ class TrainingResult(StoredRecord, frozen=True, kw_only=True):
     versions: dict[str, str]
     made_from: tuple[str, ...]
     curve: tuple[tuple[int, float], ...] = ()
+    call_format: WrittenCalls = "template"
+    """``tagged``: it must be served with its own ``chat_template.jinja``, the base's loses tools and calls."""
     metadata: dict[str, Any] = {}
 
     @property

@@ -8,7 +8,7 @@ from freehold.types.evaluation import VerdictOutcome
 from freehold.types.method import MethodName
 from freehold.types.record import Record, StoredRecord
 
-CheckKind = Literal["parity", "latency", "cost", "format"]
+CheckKind = Literal["parity", "latency", "cost", "format", "retained", "leak"]
 
 
 EXIT_CODES: dict[VerdictOutcome, int] = {"promote": 0, "reject": 1, "hold": 3}

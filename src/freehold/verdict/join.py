@@ -12,6 +12,8 @@ ruling                     unclear, or no ruling at all      hold: an unknown li
 fit                        does not fit                      hold: the model is fine, the machine is not
 fit                        fits, or not checked              none
 parity, latency, format    not ok                            hold: what was measured is not what is served
+retained                   a skill that must stay is lost    hold
+leak                       planted strings came out          none: it informs
 cost                       costs more                        none: the owner may pay for independence
 =========================  ================================  ===========================================
 """

@@ -19,7 +19,7 @@ from freehold.wire import sse
 from freehold.wire.errors import UNREADABLE, ApiError
 
 
-class Peek(msgspec.Struct, gc=False):
+class Peek(msgspec.Struct, frozen=True, gc=False):
     """What routing needs to know of a request; everything else stays unread."""
 
     model: Any = None

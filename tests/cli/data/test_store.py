@@ -75,3 +75,16 @@ def test_seal_says_how_many_rows_were_old(freehold, store):
     holder.close()
     assert "1 rows are from before checksums" in freehold("store", "check").out
     assert "1 rows got a checksum" in freehold("store", "seal").out
+    (entry,) = freehold("audit", "--action", "store.seal", "--json").json
+    assert entry["detail"] == {"rows": 1}
+
+
+def test_compact_says_what_the_file_took_and_takes(freehold, store):
+    with sqlite3.connect(store) as holder:
+        holder.execute("CREATE TABLE filler AS SELECT randomblob(3000000) AS x")
+        holder.execute("DROP TABLE filler")
+    holder.close()
+    made = freehold("store", "compact", "--json").json
+    assert made["after_bytes"] == store.stat().st_size < made["before_bytes"] - 2_000_000
+    assert freehold("store", "compact").out.startswith("the store took 0.")
+    assert freehold("store", "check").code == 0

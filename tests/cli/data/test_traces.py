@@ -21,8 +21,9 @@ def test_they_are_exported(freehold, traffic):
     assert (made["traces"], made["format"]) == (80, "jsonl")
     lines = (traffic / "out.jsonl").read_text().splitlines()
     assert len(lines) == 80 and all(json.loads(line)["id"] for line in lines)
-    (noted,) = freehold("audit", "--action", "export", "--json").json
-    assert (noted["subject"], noted["detail"]) == ("traces", {"traces": 80, "format": "jsonl"})
+    begun, noted = freehold("audit", "--action", "export", "--json").json
+    assert begun["action"] == "export.begin" and noted["detail"]["begun"] == begun["number"]
+    assert (noted["subject"], noted["detail"]["traces"], noted["detail"]["content"]) == ("traces", 80, True)
 
 
 def test_a_filter_that_fits_none_is_said_so(freehold, traffic, project):

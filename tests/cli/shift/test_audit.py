@@ -1,7 +1,13 @@
 """What the record holds is in tests/store/test_audit.py."""
 
+import getpass
 import json
+import socket
 import sqlite3
+
+import click
+
+from freehold.cli.main import COMMANDS, cli
 
 
 def test_changes_of_keys_are_shown_exported_and_checked(freehold, project):
@@ -26,3 +32,90 @@ def test_changes_of_keys_are_shown_exported_and_checked(freehold, project):
     cut = freehold("audit", "--check")
     assert cut.code == 1 and "entries 2 to 2 are missing" in cut.out and "NOT WHOLE" in cut.err
     assert "--head goes with --check" in freehold("audit", "--head", "1:a").err
+
+
+STORY = (
+    (("import", "traffic.jsonl"), ["import.begin", "import"]),
+    (("dataset", "build"), ["dataset.save"]),
+    (("traces", "export", "out.jsonl"), ["export.begin", "export"]),
+    (("traces", "rm", "{trace}", "--yes"), ["forget.begin", "dataset.delete", "forget"]),
+    (("forget", "--conversation", "c7", "--yes"), ["forget.begin", "forget"]),
+    (("keys", "add", "app"), ["key.add"]),
+    (("keys", "limit", "app", "concurrency=3"), ["key.limit"]),
+    (("keys", "accept", "--yes"), ["keys.accept"]),
+    (("keys", "revoke", "app"), ["key.revoke"]),
+    (("keys", "revoke", "--forget-all"), ["keys.forget"]),
+    (("routes", "set", "r", "--model", "m", "--incumbent", "incumbent"), ["route.save"]),
+    (("routes", "set", "r", "--limit", "requests_per_minute=5", "--why", "too busy"), ["route.save"]),
+    (("routes", "remove", "r"), ["route.delete"]),
+    (("rollout", "start", "--candidate", "local-model"), ["route.save", "rollout.shadow"]),
+    (("rollout", "pause"), ["route.save", "rollout.paused"]),
+    (("rollout", "advance"), ["route.save", "rollout.shadow"]),
+    (("rollout", "advance", "--force"), ["route.save", "rollout.canary"]),
+    (("rollout", "promote", "--force"), ["route.save", "rollout.promoted"]),
+    (("rollout", "rollback", "--why", "complaints"), ["route.save", "rollout.rolled_back"]),
+    (("store", "backup", "b.sqlite"), ["store.backup"]),
+    (("store", "restore", "b.sqlite", "--yes"), ["store.restore"]),
+)
+"""Commands that change the store, each with the entries it leaves."""
+ELSEWHERE = {
+    "up": "gateway.start: tests/workflows/shift/test_up.py",
+    "console": "its buttons are those of a rollout: tests/console/test_app.py",
+    "store salvage": "its entry is in the new store: tests/workflows/data/test_store_care.py",
+    "store seal": "tests/cli/data/test_store.py",
+}
+BY_RECORD = {
+    "demo", "migrate", "rescue", "train", "evaluate", "compare", "freeze", "parity", "quants", "load", "bench-model",
+    "watch",
+}  # fmt: skip
+"""Their results are records, each with its entry: tests/store/test_audit.py."""
+NOTHING_STORED = {
+    "init", "report", "down", "traces list", "traces show", "store check", "dataset check", "dataset card",
+    "dataset doubts", "dataset list", "dataset show", "dataset diff", "scan", "retirements", "license rule",
+    "license comply", "license init", "license identify", "license matrix", "license bom", "assess", "fit", "cost",
+    "catalog list", "catalog show", "catalog sync", "publishers", "gap", "adapters list", "adapters show",
+    "adapters diff", "adapters export", "pull", "weights list", "weights show", "weights convert", "weights prune",
+    "weights pin", "weights rm", "engines list", "engines install", "engines rm", "tune-engine", "serve",
+    "served list", "served load", "served unload", "served add-adapter", "served remove-adapter", "cluster up",
+    "cluster status", "cluster down", "cluster render", "power", "routes list", "routes show", "routes history",
+    "keys list", "label", "adapters rm",
+    "rollout status", "rollout rehearse", "rollout simulate", "audit", "machine", "doctor", "settings",
+}  # fmt: skip
+"""They look, or change files of weights and engines that no store knows of."""
+
+
+def leaves(name, command):
+    if not isinstance(command, click.Group):
+        return [name]
+    return [leaf for part, one in command.commands.items() for leaf in leaves(f"{name} {part}", one)]
+
+
+def test_every_command_that_changes_the_store_is_in_the_story_or_has_a_reason():
+    context = click.Context(cli)
+    found = {leaf for name in COMMANDS for leaf in leaves(name, cli.get_command(context, name))}
+    told = {" ".join(words[: 2 if " ".join(words[:2]) in found else 1]) for words, _ in STORY}
+    lists = [told, set(ELSEWHERE), BY_RECORD, NOTHING_STORED]
+    assert found == set().union(*lists)
+    assert sum(map(len, lists)) == len(found), "a command is on one list"
+
+
+def test_who_did_what_from_where_and_why(freehold, traffic, monkeypatch):
+    """Every command of the story leaves its entries and no other; the chain is whole at the end."""
+    monkeypatch.setattr(getpass, "getuser", lambda: "ada")
+    (trace,) = freehold("traces", "list", "-n", "1", "--json").json
+    known = len(freehold("audit", "--json").json)
+    for words, actions in STORY:
+        words = [word.format(trace=trace["id"]) for word in words]
+        ran = freehold(*words)
+        assert ran.code in (0, 3), (words, ran.err)
+        entries = freehold("audit", "--json").json
+        new = entries[known:]
+        assert [one["action"] for one in new] == actions, words
+        known = len(entries)
+        for one in new:
+            where = f"ada@{socket.gethostname()}: {' '.join(word for word in words[:2] if word[0] != '-')}"
+            assert (one["who"], one["source"]) == ("ada", where), words
+        if "--why" in words:
+            assert words[-1] in new[0]["why"]
+    assert freehold("audit", "--check").code == 0
+    assert "message" not in json.dumps(entries), "nothing a customer wrote"

@@ -118,6 +118,7 @@ async def running(kind, plan, log_dir):
             context_tokens=CONTEXT_TOKENS,
             options={
                 "base_url": endpoint.base_url,
+                "api_key_env": endpoint.api_key_env,
                 "capabilities": {"tools": True, "json_schema": True, "embeddings": True},
             },
         )
@@ -137,7 +138,7 @@ async def engine(request, tmp_path_factory, anyio_backend):
         # retries, which would hide an engine's own errors, each request has a connection of its own.
         openai.AsyncOpenAI(
             base_url=f"{endpoint.base_url}/v1",
-            api_key="none",
+            api_key=os.environ.get(endpoint.api_key_env or "", "none"),
             max_retries=0,
             default_headers={"connection": "close"},
         ) as client,

@@ -4,6 +4,7 @@ import aiohttp
 import pytest
 
 from freehold import engines
+from freehold.engines import keys
 from freehold.errors import PortInUseError, UsageError
 from freehold.types.endpoint import AdapterMount, ServePlan
 
@@ -21,7 +22,7 @@ async def test_in_process_it_answers_until_it_is_stopped(tmp_path, anyio_backend
     )
     session = engines.start(served, log_dir=tmp_path, name="near")
     async with session as endpoint, aiohttp.ClientSession() as http:
-        async with http.get(f"{endpoint.base_url}/v1/models") as reply:
+        async with http.get(f"{endpoint.base_url}/v1/models", headers=keys.headers(endpoint)) as reply:
             assert [one["id"] for one in (await reply.json())["data"]] == ["m", "m:shop"]
         assert endpoint.served("m:shop").adapter_id == "a1"
         running = session.running

@@ -5,6 +5,7 @@ import json
 
 import aiohttp
 
+from freehold.engines import keys
 from freehold.engines.pool import HostedModel, Pool, PoolLimits
 from freehold.engines.pool.control import Control
 from freehold.engines.pool.front import Front
@@ -36,7 +37,10 @@ def states(pool):
 
 @contextlib.asynccontextmanager
 async def served(pool):
-    async with Front(pool, Control(pool)).running() as front, aiohttp.ClientSession() as http:
+    async with (
+        Front(pool, Control(pool)).running() as front,
+        aiohttp.ClientSession(headers=keys.bearer(keys.RUN_KEY_ENV)) as http,
+    ):
         yield front, http
 
 

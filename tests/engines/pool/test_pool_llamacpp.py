@@ -6,6 +6,7 @@ import aiohttp
 import numpy
 import pytest
 
+from freehold.engines import keys
 from freehold.engines.pool import HostedModel, Pool, PoolLimits, drain
 from freehold.engines.pool.control import Control
 from freehold.engines.pool.front import Front
@@ -84,7 +85,10 @@ async def test_turns_and_adapters(weights, noise, tmp_path, monkeypatch):
         log_dir=tmp_path,
     )
     try:
-        async with Front(pool, Control(pool)).running() as front, aiohttp.ClientSession() as http:
+        async with (
+            Front(pool, Control(pool)).running() as front,
+            aiohttp.ClientSession(headers=keys.bearer(keys.RUN_KEY_ENV)) as http,
+        ):
             status, plain = await ask(http, front, "one")
             assert status == 200
             assert await ask(http, front, "two") == (200, plain), "same weights, same answer"

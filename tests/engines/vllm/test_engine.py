@@ -62,5 +62,5 @@ def test_a_port_in_use(plan):
         taken.listen()
         with pytest.raises(PortInUseError):
             engines.check(msgspec.structs.replace(plan, port=taken.getsockname()[1]))
-    with pytest.raises(UsageError, match="without a key"):
+    with pytest.raises(UsageError, match="past the gateway"):
         engines.check(msgspec.structs.replace(plan, host="0.0.0.0"))

@@ -4,31 +4,11 @@ from decimal import Decimal
 
 import pytest
 
-from freehold.gateway.limits import limiter
-from freehold.gateway.limits.limiter import Limiter, RateCounter, share_of
+from freehold.gateway.limits import limiter, shared_page
+from freehold.gateway.limits.limiter import Limiter, share_of
 from freehold.gateway.messages import UsageTotals
 from freehold.types.route import Limits
 from freehold.wire.errors import ApiError
-
-
-def test_a_minute_slides():
-    counter = RateCounter()
-    counter.add(60, 600, 120.0)
-    assert counter.used(0, 179.0) == 60
-    assert counter.used(0, 210.0) == pytest.approx(30), "half of the last minute still counts"
-    assert counter.used(1, 240.0) == 0
-
-
-def test_what_others_used_counts_and_never_lowers_ours():
-    counter = RateCounter()
-    counter.add(5, 0, 120.0)
-    assert counter.take_unreported() == (5, 0) and counter.take_unreported() == (0, 0)
-    counter.learn(2, 12, 0)
-    assert counter.used(0, 121.0) == 12
-    counter.learn(2, 7, 0)
-    assert counter.used(0, 121.0) == 12
-    counter.learn(1, 60, 0)
-    assert counter.used(0, 150.0) == pytest.approx(12 + 30)
 
 
 def test_the_wait_that_is_advised_is_enough(monkeypatch):
@@ -113,6 +93,80 @@ def test_who_waited_is_checked_again():
         (await waiting[0])()
         with pytest.raises(ApiError, match="may use 2 requests"):
             await waiting[1]
+
+    asyncio.run(run())
+
+
+def test_two_workers_let_in_what_one_would(tmp_path):
+    async def run():
+        workers = [Limiter() for _ in range(2)]
+        for worker in workers:
+            worker.share(tmp_path)
+        wanted = [("key:a", Limits(requests_per_minute=60)), ("route:r", Limits(tokens_per_minute=10**6))]
+
+        async def one(number):
+            try:
+                (await workers[number % 2].admit(wanted))()
+            except ApiError as error:
+                return error.status
+            return 200
+
+        started = int(limiter.time.time() // 60)
+        statuses = await asyncio.gather(*map(one, range(300)))
+        if int(limiter.time.time() // 60) == started:
+            assert statuses.count(200) == 60 and statuses.count(429) == 240
+
+    asyncio.run(run())
+
+
+def test_tokens_of_one_worker_are_known_to_the_other(tmp_path):
+    async def run():
+        one, other = Limiter(), Limiter()
+        for worker in (one, other):
+            worker.share(tmp_path)
+        wanted = [("key:a", Limits(tokens_per_minute=100))]
+        (await one.admit(wanted))()
+        one.add_tokens(["key:a", "key:unlimited"], 100)
+        with pytest.raises(ApiError, match="100 tokens a minute"):
+            await other.admit(wanted)
+        report = other.take_unreported()
+        assert report is None, "what it has not counted itself the one who has reports"
+        assert one.take_unreported().use == {"key:a": (1, 100)}
+
+    asyncio.run(run())
+
+
+def test_nothing_limited_is_let_in_without_the_shared_page(tmp_path, caplog):
+    async def run():
+        gate, folder = Limiter(), tmp_path / "run"
+        gate.share(folder)
+        for limits in (Limits(requests_per_minute=5), Limits(tokens_per_minute=5), Limits(concurrency=5)):
+            with pytest.raises(ApiError) as refused:
+                await gate.admit([("key:a", limits)])
+            assert (refused.value.status, refused.value.code) == (503, "limits_unknown")
+        await gate.admit([("key:a", Limits(usd_per_day=Decimal(1)))])
+        folder.mkdir()
+        (await gate.admit([("key:a", Limits(requests_per_minute=5, concurrency=5))]))()
+
+    asyncio.run(run())
+    assert caplog.text.count("requests under a limit are refused") == 1
+
+
+def test_tokens_that_cannot_be_counted_now_are_counted_with_the_next(tmp_path, monkeypatch):
+    async def run():
+        gate = Limiter()
+        gate.share(tmp_path)
+        wanted = [("key:a", Limits(tokens_per_minute=100))]
+        (await gate.admit(wanted))()
+        with monkeypatch.context() as stuck:
+
+            def refuse(*_):
+                raise BlockingIOError
+
+            stuck.setattr(shared_page.fcntl, "flock", refuse)
+            gate.add_tokens(["key:a"], 100)
+        with pytest.raises(ApiError, match="100 tokens a minute"):
+            await gate.admit(wanted)
 
     asyncio.run(run())
 

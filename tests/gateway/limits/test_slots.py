@@ -40,3 +40,17 @@ def test_places_alone(make, tmp_path):
     slots.wait(-1)
     slots.release()
     assert slots.acquire(1)
+
+
+def test_a_page_that_was_tidied_away_keeps_what_runs(tmp_path):
+    mine = SharedSlots(tmp_path, "key:a")
+    assert mine.acquire(2)
+    for file in tmp_path.iterdir():
+        file.unlink()
+    other = SharedSlots(tmp_path, "key:a")
+    assert mine.acquire(2) and not mine.acquire(2)
+    mine.release()
+    mine.release()
+    assert other.acquire(2)
+    with pytest.raises(OSError):
+        SharedSlots(tmp_path / "nowhere", "key:a")

@@ -3,13 +3,13 @@
 import pytest
 
 from freehold.gateway.http.memory import MemoryBudget
-from freehold.gateway.proxy.exchange import ProxyExchange
+from freehold.gateway.proxy.exchange import new_exchange
 from freehold.gateway.proxy.translation import API_ROUTES
 from freehold.types.endpoint import Endpoint
 
 
 def counted(*kept, api="openai", status=200):
-    exchange = ProxyExchange(API_ROUTES["/v1/chat/completions"], MemoryBudget())
+    exchange = new_exchange(API_ROUTES["/v1/chat/completions"], MemoryBudget())
     exchange.body = b"x" * 40
     exchange.status = status
     exchange.answered_by = Endpoint(name="e", engine="remote", api=api, base_url="http://127.0.0.1:1")

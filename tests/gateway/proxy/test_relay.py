@@ -24,7 +24,7 @@ from tests.gateway.loopback import (
 )
 
 from freehold.gateway.http.memory import MemoryBudget
-from freehold.gateway.proxy.exchange import ProxyExchange
+from freehold.gateway.proxy.exchange import new_exchange
 from freehold.gateway.proxy.relay import ClientSink
 from freehold.gateway.proxy.translation import API_ROUTES
 from freehold.types.endpoint import Endpoint
@@ -283,7 +283,7 @@ class Upper:
 
 
 def sink_of(stream_filter=None, **changes):
-    exchange = ProxyExchange(API_ROUTES["/v1/chat/completions"], MemoryBudget())
+    exchange = new_exchange(API_ROUTES["/v1/chat/completions"], MemoryBudget())
     for name, value in changes.items():
         setattr(exchange, name, value)
     request = Client()

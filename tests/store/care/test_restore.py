@@ -42,7 +42,11 @@ def test_a_restored_store_is_the_backup_and_the_former_one_is_kept(url, tmp_path
         store.add_traces([trace(900, id="late")])
         store.put(Note(id="late", text="x"))
     lost = loss(url, tmp_path / "b")
-    assert lost.rows == {"traces": 1, "records": 1} and lost.until.second == 39 and lost.unknown is None
+    assert (
+        lost.rows == {"audit": 1, "traces": 1, "records": 1}
+        and lost.until.second == 39
+        and lost.unknown is None
+    )
     made = restore(url, tmp_path / "b", tmp_path / "kept")
     assert made.loss == lost and made.replaced == str(tmp_path / "kept")
     with open_store(url) as store:

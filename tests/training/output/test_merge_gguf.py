@@ -24,6 +24,7 @@ def test_merged_gguf_has_the_changed_rows_where_llama_cpp_looks(
     plain = AutoModelForCausalLM.from_pretrained(tiny.path)
     gguf_of(plain, tmp_path / "base.gguf")
     _, adapted = adapter_on(tiny, tmp_path / "adapter", **options)
+    (tmp_path / "adapter" / "chat_template.jinja").write_text("as trained")
     weights = msgspec.structs.replace(tiny, format="gguf", path=str(tmp_path / "base.gguf"))
     job = MergeJob(
         weights=weights,
@@ -45,6 +46,7 @@ def test_merged_gguf_has_the_changed_rows_where_llama_cpp_looks(
         assert np.abs(ours - theirs).max() <= tolerance + np.abs(theirs).max() / 60, name
     reader = gguf.GGUFReader(str(tmp_path / "out" / "merged.gguf"))
     assert reader.get_field("tokenizer.ggml.tokens").contents() == ["a", "b"]
+    assert reader.get_field("tokenizer.chat_template").contents() == "as trained"
     assert reader.get_field("general.name").contents() == "tiny"
     assert found["blk.0.attn_q.weight"].tensor_type == gguf.GGMLQuantizationType[quantization]
     assert found["token_embd.weight"].tensor_type == gguf.GGMLQuantizationType.Q8_0  # as it was

@@ -3,24 +3,35 @@
 import contextlib
 import gzip
 import os
+import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 import zstandard
+from tests.gateway.asking import post
+from tests.gateway.loopback import FakeUpstream, eventually
 from tests.store.examples import NOON, Note, trace
 
-from freehold.errors import UsageError
+from freehold.errors import StorageError, UsageError
+from freehold.gateway import serve
+from freehold.gateway.capture.frames import TRACE, frame
+from freehold.gateway.capture.in_flight import in_flight
+from freehold.gateway.capture.spool import Spool, store_digest
+from freehold.gateway.config import GatewayConfig
 from freehold.store import open_store, rollouts
 from freehold.store.audit import entries
 from freehold.store.care.check import check
 from freehold.store.rollouts import WindowRow
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset
+from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.progress import Silent
 from freehold.types.trace import Trace
 from freehold.types.training import Adapter
@@ -82,7 +93,7 @@ def project(tmp_path, monkeypatch):
         store.put(Note(id="ada", text=f"seen: {SECRET}, where is parcel 1?"))
         store.put(Note(id="bob", text="seen: bob-trace-1"))
     dataset.build(project)
-    make_backup(project, None, at=AT, progress=Silent())
+    make_backup(project, None, who="ada", at=AT, progress=Silent())
     state = project.state
     for name in ("evaluations", "labels", "reports", "rejects", "engines", "exports"):
         (state / name).mkdir()
@@ -235,3 +246,71 @@ def test_a_receipt_says_nothing_of_the_person(project):
 def test_a_user_is_not_another_whose_name_begins_alike():
     other = Trace(id="x", at=AT, source="x", model="m", request={}, response=None, user="user-47110")
     assert not Whom(user="user-4711").means(other)
+
+
+@contextlib.contextmanager
+def serving(project):
+    """A gateway as `freehold up` starts it."""
+    upstream = FakeUpstream()
+    endpoint = Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url, models=ANY_SERVED)
+    config = GatewayConfig(
+        endpoints=(endpoint,),
+        port=serve.free_port(),
+        store_url=project.store_url,
+        spool_folder=str(project.state / "spool"),
+        keys_file=str(project.keys_file),
+        capture="raw",
+    )
+    try:
+        with serve.started(config, log=project.state / "engines" / "serving.log") as running:
+            yield running
+    finally:
+        upstream.close()
+
+
+def test_what_is_on_its_way_into_the_store_is_forgotten_too(project):
+    """While another process holds the store, a person's request lies in the spool only."""
+    question = {"model": "m", "user": "user-4711", "messages": [{"role": "user", "content": SECRET}]}
+    with open_store(project.store_url) as store:
+        known = store.count_traces(complete_only=False)
+    with serving(project) as running:
+        holder = sqlite3.connect(
+            project.store_url.removeprefix("sqlite:///"), isolation_level=None, timeout=20
+        )
+        holder.execute("BEGIN IMMEDIATE")
+        for _ in range(5):
+            assert post(running, question)[0] == 200
+        assert len(in_flight(project.state / "spool", project.store_url)) == 5
+        made = []
+        thread = threading.Thread(target=lambda: made.append(run(project, Whom(user="user-4711"))))
+        thread.start()
+        time.sleep(1.0)
+        assert not made, "it waits"
+        holder.execute("COMMIT")
+        holder.close()
+        thread.join(90)
+        assert made[0].traces == 4 + 5
+        eventually(lambda: not in_flight(project.state / "spool", project.store_url))
+        assert hits(*folders(project)) == []
+        with open_store(project.store_url) as store:
+            assert store.count_traces(complete_only=False) == known - 4
+
+
+def test_with_something_that_nobody_writes_nothing_is_deleted(project, monkeypatch):
+    monkeypatch.setattr("freehold.workflows.data.forget.IN_FLIGHT_WITHIN_S", 0.2)
+    left = Spool(project.state / "spool", store_digest(project.store_url), max_bytes=1 << 20)
+    left.append(frame(TRACE, b"of user-4711"))
+    left.close()
+    with pytest.raises(StorageError, match="nothing was deleted: 1 traces") as caught:
+        run(project, Whom(user="user-4711"))
+    assert "freehold up" in caught.value.hint
+    planned = run(project, Whom(user="user-4711"), dry_run=True)
+    assert planned.traces == 4 and any("1 traces are on their way" in note for note in planned.notes)
+
+
+def test_a_spool_of_another_store_is_named(project):
+    left = Spool(project.state / "spool", store_digest("sqlite:///elsewhere"), max_bytes=1 << 20)
+    left.append(frame(TRACE, b"of user-4711"))
+    left.close()
+    made = run(project, Whom(user="user-4711"))
+    assert made.traces == 4 and any("1 traces in" in note and "another store" in note for note in made.notes)

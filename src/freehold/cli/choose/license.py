@@ -297,6 +297,7 @@ def bom_command(
     Example:
       freehold license bom --lineage .freehold/adapters/support --out support.cdx.json
     """
+    from freehold.files import shared
     from freehold.workflows.license.bom import bill_of_materials
     from freehold.workflows.license.lineage import file_hashes
 
@@ -306,7 +307,8 @@ def bom_command(
     if out is None:
         echo(text)
     else:
-        out.write_text(text + "\n", encoding="utf-8")
+        with shared(out):
+            out.write_text(text + "\n", encoding="utf-8")
         echo(str(out))
 
 

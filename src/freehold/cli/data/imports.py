@@ -45,7 +45,7 @@ def command(
 
     Reads OpenAI fine-tuning files, stored completions and Evals, preferences, exports of Langfuse, LangSmith, LiteLLM
     and Helicone, OpenTelemetry spans, Hugging Face datasets on disk, CSV, Parquet and JSON lines, compressed or not,
-    files or folders. Importing twice adds nothing.
+    files or folders. Importing a file again replaces what changed in it; rows that are gone from it are left out.
 
     \b
     Examples:
@@ -87,8 +87,10 @@ def command(
 
 
 def _show(result: ImportResult) -> None:
+    changed = f", {result.replaced:,} replaced" if result.replaced else ""
+    changed += f", {result.gone:,} gone from the file" if result.gone else ""
     echo(
-        f"{result.file}: {result.read:,} records read as {result.format}, {result.new:,} new traces, "
+        f"{result.file}: {result.read:,} records read as {result.format}, {result.new:,} new traces{changed}, "
         f"{result.rejected:,} rejected"
     )
     _show_mapping(result.mapping)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import config_option, json_option, now, print_json
+from freehold.cli.options import caller, config_option, json_option, now, print_json
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
@@ -75,14 +75,40 @@ def seal(config_path: Path | None) -> None:
       freehold store seal
     """
     from freehold.cli.progress import progress
-    from freehold.store.care.sealing import seal_old
+    from freehold.workflows.data import store_care
+    from freehold.workflows.project import open_project
+
+    with progress() as shown:
+        sealed = store_care.seal(open_project(config_path), who=caller(), at=now(), progress=shown)
+    echo(f"{sealed:,} rows got a checksum" if sealed else "every row has its checksum")
+
+
+@command.command("compact")
+@config_option
+@json_option
+def compact(config_path: Path | None, as_json: bool) -> None:
+    """Write the store's file again without the gaps that deleted traces left.
+
+    A store that an older freehold made needs this once; from then on its file shrinks by itself. It needs as much free
+    space as the file takes. A gateway may run: traces wait meanwhile.
+
+    \b
+    Example:
+      freehold store compact
+    """
+    from freehold.cli.progress import progress
+    from freehold.store.care.space import compact as written_again
     from freehold.workflows.project import open_project
     from freehold.workflows.project_store import opened_store
 
     with opened_store(open_project(config_path)) as (store, _), progress() as shown:
-        shown.step("seal old rows")
-        sealed = seal_old(store.database, lambda done: shown.update(done, None, unit="rows"))
-    echo(f"{sealed:,} rows got a checksum" if sealed else "every row has its checksum")
+        shown.step("compact the store")
+        made = written_again(store.database)
+    if as_json:
+        print_json(made)
+    else:
+        before, after = made.before_bytes / (1 << 20), made.after_bytes / (1 << 20)
+        echo(f"the store took {before:,.1f} MiB and takes {after:,.1f} MiB")
 
 
 @command.command("backup")
@@ -105,7 +131,7 @@ def backup(file: Path | None, config_path: Path | None, as_json: bool) -> None:
 
     project = open_project(config_path)
     with progress() as shown:
-        made = make_backup(project, file, at=now(), progress=shown)
+        made = make_backup(project, file, who=caller(), at=now(), progress=shown)
     if as_json:
         print_json(made)
     else:
@@ -139,7 +165,7 @@ def restore(file: Path, yes: bool, config_path: Path | None, as_json: bool) -> N
     if not yes:
         click.confirm(f"put {file} in the store's place?", abort=True, err=True)
     with progress() as shown:
-        made = put_back(project, file, at=now(), progress=shown)
+        made = put_back(project, file, who=caller(), at=now(), progress=shown)
     if as_json:
         print_json(made)
         return
@@ -169,7 +195,7 @@ def salvage(source: Path | None, file: Path | None, config_path: Path | None, as
 
     project = open_project(config_path)
     with progress() as shown:
-        made = save_what_can_be_read(project, source, file, at=now(), progress=shown)
+        made = save_what_can_be_read(project, source, file, who=caller(), at=now(), progress=shown)
     if as_json:
         print_json(made)
     else:

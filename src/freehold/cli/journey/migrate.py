@@ -175,6 +175,8 @@ def comparison_rows(candidate: object) -> list[tuple[str, str]]:
         rows.append(
             ("untrained base", f"{_percent(candidate.untrained.mean)} (on {candidate.untrained.n} samples)")
         )
+    if candidate.retained is not None:
+        rows += [(f"kept {one.skill}", one.text.partition(" ")[2]) for one in candidate.retained.skills]
     if comparison.difference is not None and comparison.ci_low is not None and comparison.ci_high is not None:
         rows.append(
             (

@@ -60,7 +60,17 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Let everybody ask who reaches --host. Needed for an address beyond loopback.",
 )
-@click.option("--no-gateway", is_flag=True, help="Leave the gateway out: the engine's own API on the port.")
+@click.option(
+    "--no-gateway",
+    is_flag=True,
+    help="Leave the gateway out: the engine's own API on the port. It asks for no key without --api-key-env.",
+)
+@click.option(
+    "--api-key-env",
+    "key_env",
+    metavar="NAME",
+    help="With --no-gateway: answer only to clients with the key in this environment variable.",
+)
 @config_option
 @json_option
 def command(  # click passes each option
@@ -80,6 +90,7 @@ def command(  # click passes each option
     memory_gib: float | None,
     without_keys: bool,
     no_gateway: bool,
+    key_env: str | None,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -106,6 +117,7 @@ def command(  # click passes each option
     project = open_project(config_path).also_under(hosts)
     with progress() as shown:
         serve.check_open(project, host, without_keys=without_keys)
+        serve.check_key(key_env, with_gateway=not no_gateway)
         serve.check_address(project, host, port)  # before a pull that may take minutes
         told = of_config(project.config.serve)
         request = msgspec.structs.replace(
@@ -122,6 +134,7 @@ def command(  # click passes each option
             host=host,
             port=port,
             with_gateway=not no_gateway,
+            key_env=key_env,
             sharing=Sharing(
                 budget_bytes=None if memory_gib is None else round(memory_gib * GIB),
                 idle_seconds=None if idle_minutes is None else idle_minutes * 60,

@@ -57,6 +57,8 @@ def show_preview(found: TrainingPreview) -> None:
     if not found.samples:
         echo("no sample can be shown: none of the first can be trained on")
     echo(f"{found.base_model}, template sha256 {found.template_sha256[:16]}…, method {found.method}")
+    if found.call_format == "tagged":
+        echo("tools and calls: in freehold's format, the base's chat template leaves them out")
     _show_measured(found.train)
 
 

@@ -25,7 +25,7 @@ from freehold.datasets.importing.records import (
     moment,
     text_or_none,
 )
-from freehold.datasets.sampling import message_text
+from freehold.datasets.messages import message_text
 from freehold.types.config import DataConfig
 
 _SESSIONS = ("session_id", "thread_id", "conversation_id")

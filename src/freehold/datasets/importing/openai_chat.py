@@ -19,8 +19,8 @@ from freehold.datasets.importing.records import (
     as_json,
     check_exchange,
     completion,
-    modern,
 )
+from freehold.datasets.messages import modern
 from freehold.types.config import DataConfig
 
 _RIGHT = ("gold", "reference_answer", "expected", "ideal", "label", "answer")

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from freehold.datasets.messages import modern
 from freehold.types.record import Record
 from freehold.types.trace import Usage
 from freehold.types.units import MIB
@@ -127,7 +128,7 @@ def _checked(message: Any, where: str) -> str:
     elif role == "assistant":
         if not _says(content) and not message.get("refusal"):
             raise BadRecord(f"{where}: the assistant's message is empty")
-    elif content is None:
+    elif content is None and role not in ("tool", "function"):  # a function may give nothing back
         raise BadRecord(f"{where} has no content")
     weight = message.get("weight")
     if weight is not None and (isinstance(weight, bool) or not isinstance(weight, int | float)):
@@ -154,28 +155,6 @@ def _check_calls(calls: Any, where: str) -> None:
                 msgspec.json.decode(arguments or "{}")
             except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
                 raise BadRecord(f"{where}: arguments of {function['name']} are not JSON: {error}") from None
-
-
-def modern(messages: list[Any]) -> list[dict[str, Any]]:
-    """`function_call` and role ``function`` (OpenAI's API before November 2023) as tool calls and role ``tool``."""
-    if not any(
-        isinstance(m, dict) and (m.get("function_call") or m.get("role") == "function") for m in messages
-    ):
-        return messages
-    turns: list[dict[str, Any]] = []
-    made = 0
-    for message in messages:
-        turn = message
-        if isinstance(message, dict) and message.get("function_call"):
-            made += 1
-            turn = {key: value for key, value in message.items() if key != "function_call"}
-            turn["tool_calls"] = [
-                {"id": f"call_{made}", "type": "function", "function": message["function_call"]}
-            ]
-        elif isinstance(message, dict) and message.get("role") == "function":
-            turn = {"role": "tool", "tool_call_id": f"call_{made}", "content": message.get("content")}
-        turns.append(turn)
-    return turns
 
 
 def completion(

@@ -21,11 +21,20 @@ import aiohttp
 import msgspec
 
 from freehold import engines
+from freehold.engines import keys
 from freehold.errors import EngineError
 from freehold.types.endpoint import Endpoint, ServePlan
 
 DROPPED = frozenset(
-    {"host", "content-length", "connection", "keep-alive", "transfer-encoding", "accept-encoding"}
+    {
+        "host",
+        "authorization",
+        "content-length",
+        "connection",
+        "keep-alive",
+        "transfer-encoding",
+        "accept-encoding",
+    }
 )
 """Headers of one hop, which the next hop writes itself."""
 REPLICA_HEADER = "x-freehold-replica"
@@ -80,6 +89,7 @@ class EngineReplica:
             return JSONResponse(error.body(endpoint), status_code=404, headers={REPLICA_HEADER: self._name})
         assert self._http is not None
         headers = {key: value for key, value in request.headers.items() if key.lower() not in DROPPED}
+        headers |= keys.headers(endpoint)
         url = f"{endpoint.base_url}{request.url.path}"
         try:
             reply = await self._http.request(request.method, url, data=body, headers=headers)

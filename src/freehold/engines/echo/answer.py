@@ -46,17 +46,17 @@ def prompt_tokens(messages: list[dict[str, Any]]) -> int:
     return sum(3 + len(tokens(text_of(message.get("content")))) for message in messages)
 
 
+def last_user_text(messages: list[dict[str, Any]]) -> str:
+    """The text of the last message of the user; empty where there is none."""
+    return next(
+        (text_of(message.get("content")) for message in reversed(messages) if message["role"] == "user"), ""
+    )
+
+
 def reply(body: dict[str, Any], options: EchoOptions, answers: dict[str, dict[str, str]]) -> EchoReply:
     """The answer to a chat request. `answers` maps a model's name to its table of answers."""
     model = str(body.get("model"))
-    asked = next(
-        (
-            text_of(message.get("content"))
-            for message in reversed(body["messages"])
-            if message["role"] == "user"
-        ),
-        "",
-    )
+    asked = last_user_text(body["messages"])
     if (call := _tool_call(body)) is not None:
         return EchoReply([], "tool_calls", call)
     text = _text(asked, model, options, answers)

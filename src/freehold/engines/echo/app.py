@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import random
+import signal
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -14,7 +16,7 @@ from aiohttp import web
 
 from freehold.engines.echo import answer
 from freehold.engines.echo.options import EchoOptions, read_answers
-from freehold.engines.hosts import own_hosts_only
+from freehold.engines.guard import keyed, own_hosts_only
 from freehold.types.endpoint import ServePlan
 
 CREATED = 1_700_000_000
@@ -24,10 +26,11 @@ _encode = msgspec.json.encode
 
 
 class EchoApp:
-    """One plan's server. `answers` maps model name to table; the empty name is for all models."""
+    """One plan's server, which asks for `key`. `answers` maps model name to table; the empty name is for all models."""
 
-    def __init__(self, plan: ServePlan, options: EchoOptions) -> None:
+    def __init__(self, plan: ServePlan, options: EchoOptions, key: str | None = None) -> None:
         self._plan = plan
+        self._key = key
         self._options = options
         self._models = [plan.model, *(mount.name for mount in plan.adapters)]
         self._answers: dict[str, dict[str, str]] = {"": dict(options.answers)}
@@ -43,7 +46,9 @@ class EchoApp:
 
     def application(self) -> web.Application:
         """The aiohttp application."""
-        app = web.Application(client_max_size=64 << 20, middlewares=[own_hosts_only, self._counted])
+        app = web.Application(
+            client_max_size=64 << 20, middlewares=[own_hosts_only, keyed(self._key), self._counted]
+        )
         app.router.add_get("/health", self._health)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/v1/models", self._list)
@@ -95,6 +100,10 @@ class EchoApp:
         async with self._turns:
             if self._options.delay_ms:
                 await asyncio.sleep(self._options.delay_ms / 1000)
+            if self._options.crash_on is not None and self._options.crash_on in answer.last_user_text(
+                messages
+            ):
+                os.kill(os.getpid(), signal.SIGKILL)
             if self._chance.random() < self._options.failure_rate:
                 return _error(self._options.failure_status, "a failure that was asked for", "echo_failure")
             reply = answer.reply(body, self._options, self._answers)

@@ -1,4 +1,7 @@
-"""Echo as a process: the plan and the port come on the first line of stdin, whose closing ends the process."""
+"""Echo as a process: plan and port come on the first line of stdin, the key it asks for on the second.
+
+The closing of stdin ends the process.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,9 @@ from freehold.engines.lifeline import watch_parent
 from freehold.types.endpoint import ServePlan
 
 
-async def serve(plan: ServePlan) -> None:
+async def serve(plan: ServePlan, key: str | None) -> None:
     """Serve `plan` on its host and port until the parent closes stdin or sends SIGTERM."""
-    app = EchoApp(plan, msgspec.convert(plan.options, EchoOptions)).application()
+    app = EchoApp(plan, msgspec.convert(plan.options, EchoOptions), key).application()
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, plan.host, plan.port).start()
@@ -33,4 +36,5 @@ async def serve(plan: ServePlan) -> None:
 
 if __name__ == "__main__":
     logs.configure()
-    asyncio.run(serve(msgspec.json.decode(sys.stdin.buffer.readline(), type=ServePlan)))
+    given = msgspec.json.decode(sys.stdin.buffer.readline(), type=ServePlan)
+    asyncio.run(serve(given, sys.stdin.buffer.readline().decode().strip() or None))

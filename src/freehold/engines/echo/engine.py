@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.engines import ports
+from freehold.engines import keys, ports
 from freehold.engines.echo.options import EchoOptions, read_answers
 from freehold.engines.engine import EngineHealth, Presence, RunningEngine
 from freehold.engines.options import read
@@ -40,19 +40,23 @@ class EchoEngine:
         options = read(plan.options, EchoOptions, "echo")
         if not 0 <= options.failure_rate <= 1:
             raise UsageError(f"engine echo: failure_rate is {options.failure_rate}, expected 0 to 1")
+        if options.in_process and options.crash_on is not None:
+            raise UsageError("engine echo: crash_on would end this process", hint="leave in_process out")
         if options.answers_file is not None:
             read_answers(options.answers_file)
         if plan.port:
             ports.claim(plan.host, plan.port)
 
-    async def start(self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str) -> RunningEngine:
+    async def start(
+        self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
+    ) -> RunningEngine:
         if read(plan.options, EchoOptions, "echo").in_process:
-            return await InProcessEcho.start(plan, name)
+            return await InProcessEcho.start(plan, name, key_env)
 
         def program(port: int) -> Program:
             ported = msgspec.structs.replace(plan, port=port)
             return Program(
-                (sys.executable, "-m", "freehold.engines.echo.child"), {}, msgspec.json.encode(ported) + b"\n"
+                (sys.executable, "-m", "freehold.engines.echo.child"), {}, keys.first_lines(ported, key_env)
             )
 
         running = SupervisedProcess(
@@ -62,13 +66,14 @@ class EchoEngine:
             log_dir=log_dir,
             ready_seconds=READY_SECONDS,
             probe_model=plan.model,
+            key_env=key_env,
         )
         await running.start(plan.port)
-        running.endpoint = _endpoint(plan, name, running.base_url)
+        running.endpoint = _endpoint(plan, name, running.base_url, key_env)
         return running
 
 
-def _endpoint(plan: ServePlan, name: str, base_url: str) -> Endpoint:
+def _endpoint(plan: ServePlan, name: str, base_url: str, key_env: str | None) -> Endpoint:
     served = [ServedModel(name=plan.model, upstream_name=plan.model)]
     served += [
         ServedModel(name=mount.name, upstream_name=mount.name, adapter_id=mount.adapter_id)
@@ -80,6 +85,7 @@ def _endpoint(plan: ServePlan, name: str, base_url: str) -> Endpoint:
         base_url=base_url,
         models=tuple(served),
         capabilities=CAPABILITIES,
+        api_key_env=key_env,
         context_tokens=plan.context_tokens,
     )
 
@@ -93,18 +99,19 @@ class InProcessEcho:
         self._stopped = False
 
     @classmethod
-    async def start(cls, plan: ServePlan, name: str) -> InProcessEcho:
+    async def start(cls, plan: ServePlan, name: str, key_env: str | None) -> InProcessEcho:
         from aiohttp import web
 
         from freehold.engines.echo.app import EchoApp
 
-        app = EchoApp(plan, read(plan.options, EchoOptions, "echo")).application()
+        options = read(plan.options, EchoOptions, "echo")
+        app = EchoApp(plan, options, keys.value_of(key_env)).application()
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
         port = ports.claim(plan.host, plan.port)
         await web.TCPSite(runner, plan.host, port).start()
         host = f"[{plan.host}]" if ":" in plan.host else plan.host
-        return cls(_endpoint(plan, name, f"http://{host}:{port}"), runner)
+        return cls(_endpoint(plan, name, f"http://{host}:{port}", key_env), runner)
 
     def health(self) -> EngineHealth:
         return EngineHealth(state="stopped" if self._stopped else "ready")

@@ -35,7 +35,8 @@ class EchoOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `delay_ms` passes before the first byte, `token_delay_ms` for each piece of the answer, streamed or not.
     `failure_rate` is the share of requests answered with `failure_status` (a fixed sequence from `seed`).
-    With `in_process` the server lives in the caller's event loop instead of a child process.
+    With `in_process` the server lives in the caller's event loop instead of a child process. `crash_on` ends the child
+    as a crash would, without an answer, at a last user message that contains it.
     """
 
     answers: dict[str, str] = {}
@@ -48,6 +49,7 @@ class EchoOptions(msgspec.Struct, frozen=True, kw_only=True):
     failure_status: int = 500
     seed: int = 0
     in_process: bool = False
+    crash_on: str | None = None
 
 
 def read_answers(path: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
+from freehold.engines import keys
 from freehold.engines.engine import start
 from freehold.errors import EngineError
 from freehold.types.endpoint import Endpoint, ServePlan
@@ -50,7 +51,9 @@ async def next_tokens(plan: ServePlan, *, log_dir: Path) -> list[int]:
 
 async def _next(http: aiohttp.ClientSession, endpoint: Endpoint, text: str) -> int:
     body = {"prompt": text, "n_predict": 1, "n_probs": 1, "temperature": 0, "cache_prompt": True}
-    async with http.post(f"{endpoint.base_url}/completion", json=body) as reply:
+    async with http.post(
+        f"{endpoint.base_url}/completion", json=body, headers=keys.headers(endpoint)
+    ) as reply:
         answer = await reply.json()
     try:
         return int(answer["completion_probabilities"][0]["id"])

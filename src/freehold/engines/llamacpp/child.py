@@ -1,4 +1,6 @@
-"""llama.cpp's server as a child process: the plan comes on the first line of stdin, whose closing ends it.
+"""llama.cpp's server as a child process: the plan comes on the first line of stdin, the key it asks for on the second.
+
+The closing of stdin ends it.
 
 Set so that freehold's promises hold: no context shift (a prompt over the context is an error, never cut), no
 shrinking of the context to fit memory, a cache per slot (each has the full context), adapters at scale 0
@@ -20,8 +22,8 @@ from freehold.engines.llamacpp.options import KV_TYPES, POOLING, LlamaOptions
 from freehold.types.endpoint import ServePlan
 
 
-def parameters(plan: ServePlan, options: LlamaOptions) -> Any:
-    """The library's parameters for a plan."""
+def parameters(plan: ServePlan, options: LlamaOptions, key: str | None = None) -> Any:
+    """The library's parameters for a plan, whose server asks for `key`."""
     import xllamacpp
 
     found = xllamacpp.CommonParams()
@@ -60,6 +62,7 @@ def parameters(plan: ServePlan, options: LlamaOptions) -> Any:
     found.endpoint_metrics = True
     found.cors_origins = ""
     found.cors_credentials = False
+    found.api_keys = [] if key is None else [key]
     found.offline = True
     found.verbosity = 2
     return found
@@ -90,11 +93,12 @@ def main() -> None:
     """Load the model and serve until the parent lets go of stdin."""
     logs.configure()
     plan = msgspec.json.decode(sys.stdin.buffer.readline(), type=ServePlan)
+    key = sys.stdin.buffer.readline().decode().strip() or None
     gone = threading.Event()
     watch_parent(gone)
     import xllamacpp
 
-    server = xllamacpp.Server(parameters(plan, msgspec.convert(plan.options, LlamaOptions)))
+    server = xllamacpp.Server(parameters(plan, msgspec.convert(plan.options, LlamaOptions), key))
     print(f"llama.cpp listens on {server.listening_address}", file=sys.stderr, flush=True)  # noqa: T201
     gone.wait()
     # Requests under way when the parent has gone have no reader; a hard exit also skips the

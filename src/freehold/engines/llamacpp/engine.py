@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.engines import ports, probe
+from freehold.engines import keys, ports, probe
 from freehold.engines.engine import Presence, RunningEngine
 from freehold.engines.held_labels import held
 from freehold.engines.llamacpp import adapters, native
@@ -92,7 +92,9 @@ class LlamaEngine:
         if plan.port:
             ports.claim(plan.host, plan.port)
 
-    async def start(self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str) -> RunningEngine:
+    async def start(
+        self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
+    ) -> RunningEngine:
         options = _with_pooling(plan, read(plan.options, LlamaOptions, "llamacpp"))
         base = read_header(Path(plan.weights_path or "")).metadata if plan.adapters else {}
         plan = msgspec.structs.replace(
@@ -108,7 +110,7 @@ class LlamaEngine:
         chosen = which(options, settings)
 
         def command(port: int) -> Program:
-            return program(msgspec.structs.replace(plan, port=port), options, chosen)
+            return program(msgspec.structs.replace(plan, port=port), options, chosen, key_env)
 
         running = SupervisedProcess(
             command,
@@ -118,10 +120,12 @@ class LlamaEngine:
             ready_seconds=options.ready_seconds,
             probe_model=plan.model,
             probe_path="/v1/embeddings" if options.embeddings else "/v1/chat/completions",
+            key_env=key_env,
         )
         await running.start(plan.port)
-        properties = await probe.get_json(f"{running.base_url}/props")
-        running.endpoint = _endpoint(plan, name, running.base_url, properties, options)
+        properties = await probe.get_json(f"{running.base_url}/props", headers=keys.bearer(key_env))
+        endpoint = _endpoint(plan, name, running.base_url, properties, options)
+        running.endpoint = msgspec.structs.replace(endpoint, api_key_env=key_env)
         return running
 
 

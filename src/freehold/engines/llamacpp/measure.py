@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import aiohttp
 import msgspec
 
+from freehold.engines import keys
 from freehold.engines.engine import start
 from freehold.engines.llamacpp.native import StreamSpeed
 from freehold.engines.traffic import synthetic
@@ -84,7 +85,9 @@ async def _ask(
     http: aiohttp.ClientSession, endpoint: Endpoint, model: str, body: dict[str, Any]
 ) -> dict[str, float]:
     asked = {**body, "model": model, "cache_prompt": False}
-    async with http.post(f"{endpoint.base_url}/v1/chat/completions", json=asked) as reply:
+    async with http.post(
+        f"{endpoint.base_url}/v1/chat/completions", json=asked, headers=keys.headers(endpoint)
+    ) as reply:
         answer = await reply.json()
     timings = answer.get("timings") if isinstance(answer, dict) else None
     if not isinstance(timings, dict):

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import sys
 
-import msgspec
-
+from freehold.engines import keys
 from freehold.engines.llamacpp.options import LlamaOptions
 from freehold.engines.supervisor import Program
 from freehold.types.endpoint import ServePlan
 
+KEY_VARIABLE = "LLAMA_API_KEY"
+"""Where ``llama-server`` looks for the key it is to ask for; on its command line every user would see it."""
 
-def program(plan: ServePlan, options: LlamaOptions, binary: str | None) -> Program:
-    """What to run for a plan whose port and threads are set. Both ways give the same server, set the same."""
+
+def program(
+    plan: ServePlan, options: LlamaOptions, binary: str | None, key_env: str | None = None
+) -> Program:
+    """What to run for a plan whose port and threads are set. Both ways give the same server, set the same.
+
+    It asks for the key that the environment variable `key_env` holds.
+    """
     if binary is None:
         return Program(
             (sys.executable, "-m", "freehold.engines.llamacpp.child"),
             quiet_threads(options.spin),
-            msgspec.json.encode(plan) + b"\n",
+            keys.first_lines(plan, key_env),
         )
+    key = keys.value_of(key_env)
     return Program(
         (sys.executable, "-m", "freehold.engines.lifeline", binary, *arguments(plan, options)),
-        quiet_threads(options.spin),
+        {**quiet_threads(options.spin), **({KEY_VARIABLE: key} if key is not None else {})},
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from freehold.engines.weights.check import sha256_of
 from freehold.engines.weights.store import WeightsStore, storage_errors
+from freehold.environment import inherited
 from freehold.errors import EngineError
 from freehold.types.model import Weights
 from freehold.types.progress import Progress, Silent
@@ -52,7 +53,12 @@ def run(
     if threads is not None:
         command.append(str(threads))
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=inherited(os.environ),
+        text=True,
+        errors="replace",
     ) as process:
         assert process.stdout is not None
         last = "it said nothing"

@@ -80,6 +80,12 @@ class OllamaEngine:
         read(options, OllamaOptions, "ollama")
 
     def check(self, plan: ServePlan, settings: Settings) -> None:
+        taught = next((one.name for one in plan.adapters if one.chat_template is not None), None)
+        if taught is not None:
+            raise EngineError(
+                f"adapter {taught} was taught its calls with a chat template of its own, which Ollama is not given",
+                hint="serve it with llama.cpp or vLLM",
+            )
         read(plan.options, OllamaOptions, "ollama")
         for mount in plan.adapters:
             for file in adapter_files(mount):
@@ -91,7 +97,9 @@ class OllamaEngine:
                         hint="freehold adapters export --as gguf merges it; ollama create makes a model of that",
                     )
 
-    async def start(self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str) -> RunningEngine:
+    async def start(
+        self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
+    ) -> RunningEngine:
         options = read(plan.options, OllamaOptions, "ollama")
         timeout = aiohttp.ClientTimeout(total=SECONDS)
         async with aiohttp.ClientSession(base_url=options.url, timeout=timeout) as http:

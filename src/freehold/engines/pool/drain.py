@@ -8,6 +8,7 @@ import time
 
 import aiohttp
 
+from freehold.engines import keys
 from freehold.types.endpoint import Endpoint
 
 FOLLOW_SECONDS = 2.0
@@ -44,7 +45,7 @@ async def requests_in_flight(endpoint: Endpoint) -> int | None:
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as http,
-            http.get(f"{endpoint.base_url}/metrics") as reply,
+            http.get(f"{endpoint.base_url}/metrics", headers=keys.headers(endpoint)) as reply,
         ):
             text = await reply.text()
     except aiohttp.ClientConnectorError:

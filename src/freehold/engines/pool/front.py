@@ -5,7 +5,7 @@
 ``GET  /health``                   alive
 ``…    /control/v1/…``             see `freehold.engines.pool.control`; needs the token
 
-Only for loopback: this server checks no keys, the gateway in front does.
+Only for loopback. All but ``/health`` needs the key of this run, which the gateway has, unless it was left open.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from freehold.engines.hosts import own_hosts_only
-from freehold.engines.pool.control import Control
+from freehold.engines import keys
+from freehold.engines.guard import keyed, own_hosts_only
+from freehold.engines.pool.control import PREFIX, Control
+from freehold.engines.pool.deadly_requests import DeadlyRequestError, DeadlyRequests
 from freehold.engines.pool.model_slot import PoolBusyError
 from freehold.engines.pool.pool import Pool
 from freehold.errors import EngineError, UsageError
@@ -37,16 +39,19 @@ _RETURNED_HEADERS = ("content-type", "retry-after", "cache-control", "x-request-
 
 
 class Front:
-    """The application. `base_url` is set once it runs."""
+    """The application, which asks for the key in `key_env`. `base_url` is set once it runs."""
 
-    def __init__(self, pool: Pool, control: Control) -> None:
+    def __init__(self, pool: Pool, control: Control, key_env: str | None = keys.RUN_KEY_ENV) -> None:
         self._pool = pool
         self._control = control
+        self._key_env = key_env
+        self._fatal = DeadlyRequests()
         self.base_url = ""
 
     def application(self, http: aiohttp.ClientSession) -> web.Application:
         """The aiohttp application; `http` is its client to the engines."""
-        app = web.Application(client_max_size=64 << 20, middlewares=[own_hosts_only])
+        guard = keyed(keys.value_of(self._key_env), other_keys_under=f"{PREFIX}/")
+        app = web.Application(client_max_size=64 << 20, middlewares=[own_hosts_only, guard])
         app[_HTTP] = http
         app.router.add_get("/health", self._health)
         app.router.add_get("/v1/models", self._models)
@@ -82,17 +87,25 @@ class Front:
             return await self._answer(request, name, body)
         except PoolBusyError as error:
             return error_response(503, error.message, "model_loading", retry_after="5")
+        except DeadlyRequestError as error:
+            return error_response(422, error.message, "request_ends_engine")
         except UsageError as error:
             return error_response(404, error.message, "model_not_found")
         except EngineError as error:
             return error_response(503, error.message, "model_unavailable", retry_after="30")
 
     async def _answer(self, request: web.Request, name: str, body: dict[str, Any]) -> web.StreamResponse:
-        """Ask the engine, once more where it was down and nothing has been answered yet."""
+        """Ask the engine, once more where it was down and nothing has been answered yet.
+
+        One that dies twice on a request is not asked it again.
+        """
         for attempt in range(TRIES):
-            async with self._pool.use(name) as endpoint:
+            async with self._pool.use(name) as endpoint, self._fatal.turn(name, body):
+                before = self._process_of(name)
                 try:
-                    return await self._forward(request, endpoint, name, body)
+                    answer = await self._forward(request, endpoint, name, body)
+                    self._fatal.clear(name, body)
+                    return answer
                 except TimeoutError:
                     return error_response(
                         504, f"{name} did not answer in {READ_SECONDS:g} s", "upstream_timeout"
@@ -103,7 +116,15 @@ class Front:
                         raise EngineError(f"the engine of {name} is down: {error}") from None
                     log.debug("the engine of %s is down: the request is tried again", name)
                 await self._wait_for_restart(name)
+                if before is not None and self._process_of(name) != before:
+                    self._fatal.add(name, body, process_id=before)
         raise AssertionError("unreachable")
+
+    def _process_of(self, name: str) -> int | None:
+        """The process that answers a name now."""
+        model = self._pool.model_of(name)
+        health = self._pool.health(model) if model is not None else None
+        return health.process_id if health is not None else None
 
     async def _wait_for_restart(self, name: str) -> None:
         """Wait for an engine that crashed, as long as it is being restarted."""
@@ -123,8 +144,9 @@ class Front:
         if served is None:
             raise UsageError(f"the model '{name}' was just removed")
         data = msgspec.json.encode(served.apply(body))
+        sent = {"content-type": "application/json", **keys.headers(endpoint)}
         async with request.app[_HTTP].post(
-            f"{endpoint.base_url}{request.path}", data=data, headers={"content-type": "application/json"}
+            f"{endpoint.base_url}{request.path}", data=data, headers=sent
         ) as response:
             headers = {key: response.headers[key] for key in _RETURNED_HEADERS if key in response.headers}
             if not response.content_type.startswith("text/event-stream"):

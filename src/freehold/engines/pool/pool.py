@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from freehold.engines import crash
+from freehold.engines import crash, keys
 from freehold.engines.engine import EngineHealth, Session, TakesAdapters, check
 from freehold.engines.engine import start as start_engine
 from freehold.engines.pool.changes import Changes
@@ -45,10 +45,11 @@ class Pool:
         on_change: Callable[[], None] = lambda: None,
         on_memory: Callable[[ServePlan, int, str], None] = lambda plan, bytes, why: None,
         clock: Callable[[], float] = time.monotonic,
+        key_env: str | None = keys.RUN_KEY_ENV,
     ) -> None:
         """`names` are the engines' names in logs and endpoints, in the order of `hosted`. `on_change` is called when
         an endpoint came, went or has other adapters; `on_memory` with plan, bytes now assumed and reason when a model
-        did not fit though it should have.
+        did not fit though it should have. Engines ask for the key in `key_env` (see `engines.start`).
 
         Raises `UsageError` for two models of one name, and for pinned ones that do not fit together.
         """
@@ -64,6 +65,7 @@ class Pool:
         self._on_change = on_change
         self._on_memory = on_memory
         self._clock = clock
+        self._key_env = key_env
         self._changes = Changes()
         self._load_lock = asyncio.Lock()
         self._adapters_lock = asyncio.Lock()
@@ -203,7 +205,8 @@ class Pool:
         """An engine for a plan; the first of a model has the bare name, those that replace it a number."""
         number = f"-{slot.engines_started}" if slot.engines_started else ""
         slot.engines_started += 1
-        return start_engine(plan, log_dir=self._log_dir, name=f"{self._names[slot.name]}{number}")
+        name = f"{self._names[slot.name]}{number}"
+        return start_engine(plan, log_dir=self._log_dir, name=name, key_env=self._key_env)
 
     def _correct_memory(self, slot: ModelSlot, why: str) -> None:
         """The estimate was wrong: the model needs more memory than was assumed."""
@@ -292,7 +295,7 @@ class Pool:
                     f"{mount.name} is served already", hint="remove it first, or choose another name"
                 )
             plan = slot.hosted.plan
-            plan = msgspec.structs.replace(plan, adapters=(*plan.adapters, mount))
+            plan = plan.with_adapters((*plan.adapters, mount))
             running: object = slot.session.running if slot.session is not None else None
             if isinstance(running, TakesAdapters) and running.has_room:
                 await running.add_adapter(mount)

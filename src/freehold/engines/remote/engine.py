@@ -67,7 +67,9 @@ class RemoteEngine:
                 "a remote endpoint cannot be given adapters", hint="name its own models instead of mounting"
             )
 
-    async def start(self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str) -> RunningEngine:
+    async def start(
+        self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
+    ) -> RunningEngine:
         options = read(plan.options, RemoteOptions, "remote")
         listed = await _models(options)
         upstream = options.upstream_name or plan.model

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from freehold.engines import keys
 from freehold.engines.traffic.workload import RequestBodies
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.serving.load import LoadLevel, Quantiles
@@ -86,9 +86,7 @@ async def drive(
 
 
 def _session(endpoint: Endpoint, timeout_seconds: float) -> aiohttp.ClientSession:
-    headers = {"Content-Type": "application/json"}
-    if endpoint.api_key_env and (key := os.environ.get(endpoint.api_key_env)):
-        headers["Authorization"] = f"Bearer {key}"
+    headers = {"Content-Type": "application/json", **keys.headers(endpoint)}
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
         headers=headers,

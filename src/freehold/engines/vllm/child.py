@@ -5,6 +5,7 @@ starts its engine in processes of their own; they are in this process's group an
 """
 
 import contextlib
+import hmac
 import os
 import signal
 import sys
@@ -12,6 +13,38 @@ import threading
 import time
 
 GRACE_SECONDS = 6.0
+_GUARD_MODULE = "freehold_guard"
+GUARD = f"{_GUARD_MODULE}.KeyGuard"
+"""What ``--middleware`` is given: this module, under a name that vLLM can import."""
+OPEN_PATHS = ("/health", "/ping")
+
+
+class KeyGuard:
+    """Asks for the key at every path but the one that says whether the engine is alive.
+
+    vLLM's own check (0.32, `AuthenticationMiddleware`) covers ``/v1`` alone: ``/invocations``, ``/tokenize``,
+    ``/metrics`` and ``/sleep`` are answered to everybody.
+    """
+
+    def __init__(self, app):  # type: ignore[no-untyped-def]
+        self._app = app
+        self._expected = b"Bearer " + os.environ["VLLM_API_KEY"].encode()
+
+    async def __call__(self, scope, receive, send):  # type: ignore[no-untyped-def]
+        said = b"".join(value for name, value in scope.get("headers", ()) if name == b"authorization")
+        is_open = scope["type"] == "lifespan" or scope.get("path") in OPEN_PATHS
+        if is_open or hmac.compare_digest(said, self._expected):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            body = (
+                b'{"error":{"message":"this engine answers to the program that started it; ask the gateway",'
+                b'"type":"authentication_error","code":"invalid_api_key"}}'
+            )
+            headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+            await send({"type": "http.response.start", "status": 401, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
 
 
 def watch_parent() -> None:
@@ -59,6 +92,7 @@ def main() -> None:
     watch_parent()
     from vllm.entrypoints.cli.main import main as serve  # type: ignore[import-not-found,unused-ignore]
 
+    sys.modules[_GUARD_MODULE] = sys.modules["__main__"]
     sys.argv = ["vllm", "serve", *sys.argv[1:]]
     serve()
 

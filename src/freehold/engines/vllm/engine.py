@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from freehold.engines import ports
+from freehold.engines import keys, ports
 from freehold.engines.engine import EngineHealth, Presence, RunningEngine
 from freehold.engines.held_labels import held
 from freehold.engines.options import read
@@ -69,12 +69,14 @@ class VllmEngine:
         if plan.port:
             ports.claim(plan.host, plan.port)
 
-    async def start(self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str) -> RunningEngine:
+    async def start(
+        self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
+    ) -> RunningEngine:
         options = read(plan.options, VllmOptions, "vllm")
         found = which(options, settings)
         template = template_of(plan.weights_path)
         options = with_parser(options, template, version=found.version)
-        running = VllmRunning(plan, options, found, log_dir=log_dir, name=name)
+        running = VllmRunning(plan, options, found, log_dir=log_dir, name=name, key_env=key_env)
         await running.start()
         return running
 
@@ -86,8 +88,16 @@ class VllmRunning:
     """
 
     def __init__(
-        self, plan: ServePlan, options: VllmOptions, found: Installation, *, log_dir: Path, name: str
+        self,
+        plan: ServePlan,
+        options: VllmOptions,
+        found: Installation,
+        *,
+        log_dir: Path,
+        name: str,
+        key_env: str | None = None,
     ) -> None:
+        self._key_env = key_env
         self._plan = _with_folders(plan)
         self._options = options
         self._found = found
@@ -103,6 +113,7 @@ class VllmRunning:
             ready_seconds=options.ready_seconds,
             probe_model=plan.model,
             probe_path="/v1/embeddings" if options.embeddings else "/v1/chat/completions",
+            key_env=key_env,
         )
 
     def _program(self, port: int) -> Program:
@@ -114,6 +125,7 @@ class VllmRunning:
             shape=self._shape,
             rank=self._rank,
             slots=self._slots,
+            key=keys.value_of(self._key_env),
         )
 
     async def start(self) -> None:
@@ -141,6 +153,7 @@ class VllmRunning:
                 adapters=self._rank > 0,
                 embeddings=self._options.embeddings,
             ),
+            api_key_env=self._key_env,
             context_tokens=self._plan.context_tokens,
         )
 
@@ -170,6 +183,12 @@ class VllmRunning:
         if self.endpoint.served(mount.name) is not None:
             raise UsageError(
                 f"{mount.name} is served already", hint="remove it first, or choose another name"
+            )
+        if mount.chat_template not in (None, self._options.chat_template):
+            raise EngineError(
+                f"adapter {mount.name} was taught its calls with a chat template of its own, "
+                f"{self._name} runs with another",
+                hint="start it again with this adapter",
             )
         if not self.has_room:
             raise EngineError(
@@ -219,7 +238,9 @@ class VllmRunning:
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as http,
-                http.post(f"{self._child.base_url}{path}", json=body) as reply,
+                http.post(
+                    f"{self._child.base_url}{path}", json=body, headers=keys.bearer(self._key_env)
+                ) as reply,
             ):
                 said = await reply.text()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

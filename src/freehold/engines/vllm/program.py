@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 from freehold.engines.supervisor import Program
+from freehold.engines.vllm.child import GUARD
 from freehold.engines.vllm.environment import QUIET
 from freehold.engines.vllm.options import KV_TYPES, VllmOptions
 from freehold.engines.vllm.weights import CacheShape
@@ -22,6 +23,10 @@ SPARE_BLOCKS = 1.1
 SMALLEST_CACHE_BYTES = 64 << 20
 
 
+KEY_VARIABLE = "VLLM_API_KEY"
+"""Where vLLM looks for the key it is to ask for; on its command line every user would see it."""
+
+
 def program(
     plan: ServePlan,
     options: VllmOptions,
@@ -31,17 +36,24 @@ def program(
     shape: CacheShape,
     rank: int,
     slots: int,
+    key: str | None = None,
 ) -> Program:
-    """What to run for a plan whose port is set. `rank` is the largest adapter's, 0 for none; `slots` how many fit."""
+    """What to run for a plan whose port is set. `rank` is the largest adapter's, 0 for none; `slots` how many fit.
+
+    It asks for `key`: vLLM itself below ``/v1``, and `child.KeyGuard` at every other path.
+    """
     child = Path(__file__).with_name("child.py")
+    keyed = {} if key is None else {KEY_VARIABLE: key}
+    guard = () if key is None else ("--middleware", GUARD)
     return Program(
         (
             python,
             "-P",
             str(child),
             *arguments(plan, options, device=device, shape=shape, rank=rank, slots=slots),
+            *guard,
         ),
-        environment(plan, options, device=device),
+        {**environment(plan, options, device=device), **keyed},
     )
 
 

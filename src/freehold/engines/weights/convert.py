@@ -23,6 +23,7 @@ from pathlib import Path
 
 import msgspec
 
+from freehold.environment import inherited
 from freehold.errors import MissingExtraError, StorageError, WeightsError
 from freehold.types.record import Record
 
@@ -52,7 +53,7 @@ def convert(job: Conversion) -> None:
         input=msgspec.json.encode(job),
         capture_output=True,
         check=False,
-        env={**os.environ, **QUIET},
+        env={**inherited(os.environ), **QUIET},
     )
     if done.returncode == 0:
         return
@@ -93,8 +94,6 @@ def main() -> None:
     raw = json.loads(config.read_text(encoding="utf-8"))
     raw.pop("quantization_config", None)
     config.write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
-    for file in target.iterdir():  # the library makes some of them readable for their owner only
-        file.chmod(0o644)
 
 
 if __name__ == "__main__":

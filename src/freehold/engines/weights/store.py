@@ -137,8 +137,10 @@ class WeightsStore:
         owned: bool,
         origin: str | None = None,
         converted_from: str | None = None,
+        private: bool = False,
     ) -> StoredWeights:
-        """Write the record of weights that are at `weights.path`."""
+        """Write the record of weights that are at `weights.path`. The store's own are for other users of the machine as
+        well, unless they are `private`: made from what customers said."""
         size, changed_ns = fingerprint(Path(weights.path or ""))
         stored = StoredWeights(
             weights=weights,
@@ -149,11 +151,14 @@ class WeightsStore:
             converted_from=converted_from,
         )
         self._write(stored)
+        if owned and not private:
+            with storage_errors(self.root):
+                files.share(Path(weights.path or ""), up_to=self.root)
         return stored
 
     def _write(self, stored: StoredWeights) -> None:
         target = self._record_file(stored)
-        with storage_errors(target):
+        with storage_errors(target), files.shared(target):
             files.write_json(target, stored)
 
     def _record_file(self, stored: StoredWeights) -> Path:
@@ -211,7 +216,8 @@ class WeightsStore:
         """Hold the store's lock: one pull at a time, so that two servers never fetch the same twice."""
         import filelock
 
-        with storage_errors(self.root):
+        # Pulled weights are public; several users of a machine may share them.
+        with storage_errors(self.root), files.shared(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(self.root / ".lock", timeout=3600)
             try:

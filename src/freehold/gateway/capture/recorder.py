@@ -28,6 +28,7 @@ from typing import Any, cast
 
 import msgspec
 
+from freehold import files
 from freehold.errors import StorageError
 from freehold.gateway.capture.billing import Billing, MessageSource, capped_names
 from freehold.gateway.capture.frames import CHARGE, TABLE, TOTALS, TRACE, USE, FrameReader, ack, frame
@@ -41,7 +42,7 @@ from freehold.gateway.child_process import freeze_heap, read_config, run_on_fast
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.heartbeat import Heartbeat
 from freehold.gateway.limits.ledger import SpendPublisher
-from freehold.gateway.limits.limiter import WINDOW_S
+from freehold.gateway.limits.rates import WINDOW_S
 from freehold.gateway.messages import CapturedExchange, TableMessage, UsageReport, UsageTotals
 from freehold.gateway.telemetry.meters import Meters
 from freehold.gateway.telemetry.request_log import log_as_json
@@ -356,6 +357,7 @@ def _wait_for_eof() -> None:
 
 
 def main() -> None:
+    files.keep_private()
     log_as_json()
     with contextlib.suppress(OSError):
         os.nice(5)

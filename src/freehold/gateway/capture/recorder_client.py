@@ -24,8 +24,8 @@ RECONNECT_EVERY_S = 0.5
 # Above this the recorder is behind: what follows waits in the spool, and in the end there is no room.
 _IN_FLIGHT_BYTES = 4 * 1024 * 1024
 _encode_into = msgspec.msgpack.Encoder().encode_into
-Place = tuple[SpoolSegment, int, int]
-"""Where a message stands in the spool: its segment, where it begins, and its size."""
+Place = tuple[SpoolSegment, int, int, int]
+"""Where a message stands in the spool: its segment, where it begins, its size; and its tag."""
 
 
 class RecorderClient(asyncio.Protocol):
@@ -77,7 +77,7 @@ class RecorderClient(asyncio.Protocol):
         message = bytearray(FRAME.size)
         _encode_into(captured, message, FRAME.size)
         FRAME.pack_into(message, 0, len(message) - FRAME.size, TRACE)
-        if not self._append(message):
+        if not self._append(message, TRACE):
             self.drop("disk")
             return False
         self._traces += 1
@@ -89,7 +89,7 @@ class RecorderClient(asyncio.Protocol):
 
     def charge(self, payload: bytes) -> bool:
         """Keep one bill; False when there is no space on the disk. When this returns, the worker may die."""
-        return self._append(frame(CHARGE, payload))
+        return self._append(frame(CHARGE, payload), CHARGE)
 
     @property
     def can_send(self) -> bool:
@@ -102,11 +102,11 @@ class RecorderClient(asyncio.Protocol):
         assert self._transport is not None
         self._transport.write(frame(tag, payload))
 
-    def _append(self, message: bytes | bytearray) -> bool:
+    def _append(self, message: bytes | bytearray, tag: int) -> bool:
         place = self.spool.append(message)
         if place is None:
             return False
-        self._queue.append((*place, len(message)))
+        self._queue.append((*place, len(message), tag))
         self._bytes += len(message)
         return True
 
@@ -147,15 +147,20 @@ class RecorderClient(asyncio.Protocol):
             return
         room = _IN_FLIGHT_BYTES - transport.get_write_buffer_size()
         batch = []
+        # Messages that stand one behind the other are taken in one piece.
+        current, begun, ended = self._queue[0][0], self._queue[0][1], self._queue[0][1]
         while self._queue and room > 0:
             place = self._queue.popleft()
-            segment, at, size = place
+            segment, at, size, tag = place
             room -= size
-            message = segment.data[at : at + size]
-            self._unacknowledged[segment.tag_at(at)].append(place)
-            batch.append(message)
-        if batch:
-            transport.write(b"".join(batch))
+            if segment is not current or at != ended:
+                batch.append(current.data[begun:ended])
+                current, begun = segment, at
+            ended = at + size
+            self._unacknowledged[tag].append(place)
+        if ended > begun:
+            batch.append(current.data[begun:ended])
+            transport.write(batch[0] if len(batch) == 1 else b"".join(batch))
 
     # asyncio.Protocol
 
@@ -174,7 +179,7 @@ class RecorderClient(asyncio.Protocol):
     def _acknowledged(self, tag: int, outcome: int, count: int) -> None:
         places = self._unacknowledged[tag]
         for _ in range(min(count, len(places))):
-            segment, at, size = places.popleft()
+            segment, at, size, _ = places.popleft()
             self.spool.done(segment, at, outcome=outcome, counts=tag == TRACE)
             self._bytes -= size
             if tag == TRACE:

@@ -17,6 +17,7 @@ from typing import ClassVar, NamedTuple
 import msgspec
 
 from freehold.store import Store
+from freehold.store.care import space
 from freehold.store.tables import from_micros, to_micros
 from freehold.types.record import Record, StoredRecord
 
@@ -45,6 +46,7 @@ class RetentionClock(StoredRecord, frozen=True, kw_only=True):
     `steady` microseconds of running; `place` is that of the newest trace at the last sweep."""
 
     kind: ClassVar[str] = "retention_clock"
+    unaudited: ClassVar[str | None] = "it goes on by itself; what is deleted by it has its entry"
 
     id: str = "traces"
     believed: int
@@ -124,6 +126,9 @@ class Retention:
             gone = store.shrink_traces(self._keep_bytes)
             if gone:
                 log.info("%d traces were beyond the size to keep and are forgotten", gone)
+        freed = space.give_back(store.database)
+        if freed:
+            log.info("the store's file is smaller by %.1f MiB", freed / (1 << 20))
 
     def _with_backdated(
         self, store: Store, clock: RetentionClock, moment: Moment, keep: timedelta
@@ -162,7 +167,7 @@ class Retention:
             log.warning("%s", said)
         before = from_micros(min(clock.believed, moment.wall)) - keep
         sparing = [(undated.first, undated.last) for undated in clock.undated]
-        gone = store.delete_traces(before=before, sparing=sparing)
+        gone = store.delete_traces(before=before, sparing=sparing, at=wall)
         if gone:
             total = gone + store.count_traces(complete_only=False)
             large = gone >= LARGE_COUNT and gone > LARGE_SHARE * total

@@ -20,8 +20,9 @@ from freehold.gateway.capture.ring import Ring
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.telemetry.meters import Meters
 from freehold.gateway.telemetry.pulse import Pulse
-from freehold.store import Store
+from freehold.store import Store, audit
 from freehold.store.database import ChangeWatch
+from freehold.types.audit import change_source
 
 log = logging.getLogger("freehold.gateway.recorder")
 
@@ -79,6 +80,7 @@ class Rounds:
 
     def run(self) -> None:
         """Until told to stop; then what is left is written in a last round."""
+        change_source.set(audit.this_machine("gateway"))
         while True:
             stopping = self._stopping.is_set()
             self._try_round()
@@ -121,7 +123,11 @@ class Rounds:
         store, now = self._store, time.monotonic()
         if now >= self._next_poll_s:
             self._next_poll_s = now + POLL_EVERY_S
-            if self._watch.has_news() or self._ring.requirement_changed():
+            has_news = self._watch.has_news()
+            if has_news:
+                # A newer freehold may have migrated the store meanwhile: what it means by now, this one does not know.
+                store.database.check_schema()
+            if has_news or self._ring.requirement_changed():
                 self._untold = self._ring.read(store) or self._untold
                 if self._untold is not None:
                     self._duties.learn_caps(store, self._untold)

@@ -48,7 +48,7 @@ _COUNTS_BYTES = 4096
 class SpoolSegment:
     """One file of messages: a counter of the bytes used, then frames as they go over the socket.
 
-    A message that is done with has the bit `_DONE` in its tag, and its outcome next to it.
+    A message that is done with has the bit `_DONE` in its tag, its outcome next to it, and nothing of what it said.
     """
 
     __slots__ = ("data", "path", "pending", "room", "settled", "used")
@@ -79,13 +79,9 @@ class SpoolSegment:
     def has_room(self, size: int) -> bool:
         return self.used + size <= self.room
 
-    def tag_at(self, at: int) -> int:
-        """The kind of the message at `at`."""
-        return self.data[at + TAG_AT] & _TAG_MASK
-
     def mark(self, at: int, outcome: int) -> None:
         """Done with the message at `at`."""
-        self.data[at + TAG_AT] |= _DONE | outcome << _OUTCOME_SHIFT
+        mark_done(self.data, at, outcome)
         self.pending -= 1
 
     def close(self, *, remove: bool) -> None:
@@ -226,7 +222,9 @@ def counts_in(data: bytes | mmap.mmap) -> tuple[list[int], list[int]]:
 
 
 def mark_done(data: mmap.mmap, at: int, outcome: int) -> None:
-    """Mark a message in a segment of a worker that is gone."""
+    """Done with a message: what it said is overwritten, since the file is used again, and then it is marked."""
+    size, _ = FRAME.unpack_from(data, at)
+    data[at + FRAME.size : at + FRAME.size + size] = bytes(size)
     data[at + TAG_AT] |= _DONE | outcome << _OUTCOME_SHIFT
 
 

@@ -51,18 +51,22 @@ class BufferedResponse(UpstreamResponse):
         self._sink_error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
-    async def wait_for_head(self) -> None:
-        """Wait for the status and the headers. Raises `TransportError`."""
-        while not self.status:
-            if self._exception is not None:
-                raise self._exception
-            await self._wait()
+    def until_head(self) -> asyncio.Future[None] | None:
+        """What to wait for before the next look; None once status and headers are here. Raises `TransportError`.
+
+        No coroutine: every request waits here, and each one on the way to it would be entered twice.
+        """
+        if self.status:
+            return None
+        if self._exception is not None:
+            raise self._exception
+        return self._next_event()
 
     async def wait_for_body(self) -> None:
         while not self._chunks and not self._ended:
             if self._exception is not None:
                 raise self._exception
-            await self._wait()
+            await self._next_event()
 
     async def read(self) -> list[bytes]:
         if not self._chunks and not self._ended:
@@ -88,7 +92,7 @@ class BufferedResponse(UpstreamResponse):
                 elif self._exception is not None:
                     raise self._exception
                 else:
-                    await self._wait()
+                    await self._next_event()
             if self._sink_error is not None:
                 raise self._sink_error
         finally:
@@ -108,7 +112,7 @@ class BufferedResponse(UpstreamResponse):
                 for chunk in chunks:
                     long += chunk
                 self._transport.resume_reading()
-            await self._wait()
+            await self._next_event()
         chunks, self._chunks = self._chunks, []
         if long is not None:
             for chunk in chunks:
@@ -121,12 +125,10 @@ class BufferedResponse(UpstreamResponse):
         if self._transport is not None:
             self._transport.abort()
 
-    async def _wait(self) -> None:
+    def _next_event(self) -> asyncio.Future[None]:
+        """Done as soon as the connection has something to tell."""
         waiter = self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await waiter
-        finally:
-            self._waiter = None
+        return waiter
 
     # The connection's side
 

@@ -264,26 +264,31 @@ class Connection(asyncio.Protocol):
             self._incoming, self._upgrade_declined = self._upgrade_declined, None
             return
         path, _, query = self._url.decode("latin-1").partition("?")
-        if "://" in path and not path.startswith("/"):
+        if not path.startswith("/") and "://" in path:
             path = "/" + path.partition("://")[2].partition("/")[2]
-        request = self._incoming = Request(self, self._parser.get_method().decode("latin-1"), path, query)
-        request.headers = self._headers
-        request.expects_continue = (request.header("expect") or "").lower() == "100-continue"
+        parser, headers = self._parser, self._headers
+        first_values = dict(reversed(headers))
+        request = self._incoming = Request(
+            self, parser.get_method().decode("latin-1"), path, query, headers, first_values
+        )
+        expected = first_values.get("expect")
+        if expected is not None:
+            request.expects_continue = expected.lower() == "100-continue"
         if request.has_two_hosts:
             # Which of them a proxy in front looked at cannot be known.
             self._incoming = None
             self._two_hosts = True
             raise ValueError("two Host headers")
-        version = self._parser.get_http_version()
+        version = parser.get_http_version()
         if version not in ("1.1", "1.0"):
             # llhttp takes a line without a version for HTTP/0.9, and one of HTTP/2 as it stands.
             raise HttpParserError(f"HTTP/{version}")
-        if request.header("transfer-encoding") is not None and not _is_chunked(self._headers):
+        if "transfer-encoding" in first_values and not _is_chunked(headers):
             # Another coding would be taken for the body itself, and a proxy before may see it end elsewhere.
             raise HttpParserError("a transfer coding that is not decoded here")
         request.supports_chunks = version == "1.1"
-        request.keep_alive = self._parser.should_keep_alive() and (
-            request.supports_chunks or not _ends_connection(self._headers)
+        request.keep_alive = parser.should_keep_alive() and (
+            request.supports_chunks or not _ends_connection(headers)
         )
         if len(self._headers) > HEADERS_MAX:
             self._incoming = None

@@ -6,7 +6,6 @@ one that is sent to a stranger costs a key. A key of this gateway is left out ev
 
 from __future__ import annotations
 
-import functools
 import re
 
 KEY_HEADERS = frozenset(("authorization", "x-api-key", "api-key", "x-goog-api-key"))
@@ -20,7 +19,6 @@ _HARMLESS = frozenset(("idempotency-key", "x-idempotency-key", "sec-websocket-ke
 _OWN_KEY = re.compile(r"(?<![A-Za-z0-9_-])fh-[A-Za-z0-9_-]{32}(?![A-Za-z0-9_-])")
 
 
-@functools.lru_cache(maxsize=1024)
 def is_credential(name: str) -> bool:
     """Whether a header, by its name in lower case, carries a key or names the account that pays."""
     return name not in _HARMLESS and _NAMES.search(name) is not None

@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 from typing import Protocol
 
+import msgspec
+
 DEFAULT_BYTES = 192 * 1024 * 1024
 # Up to this a body is an ordinary one.
 _ORDINARY_BYTES_MAX = 1024 * 1024
@@ -93,31 +95,28 @@ class MemoryBudget:
             _return_to_system()
 
 
-class HeldBytes:
+class HeldBytes(msgspec.Struct, eq=False):
     """What one owner holds of a budget, returned at once when it lets go."""
 
-    __slots__ = ("_budget", "size_bytes")
-
-    def __init__(self, budget: MemoryBudget) -> None:
-        self._budget = budget
-        self.size_bytes = 0
+    budget: MemoryBudget
+    size_bytes: int = 0
 
     def take(self, size: int) -> bool:
         """Hold more; False where there is no room."""
-        if not self._budget.take(size):
+        if not self.budget.take(size):
             return False
         self.size_bytes += size
         return True
 
     def force(self, size: int) -> None:
         """Hold more in any case."""
-        self._budget.force(size)
+        self.budget.force(size)
         self.size_bytes += size
 
     def release(self) -> None:
         """Hold nothing any more."""
         if self.size_bytes:
-            self._budget.give(self.size_bytes)
+            self.budget.give(self.size_bytes)
             self.size_bytes = 0
 
 

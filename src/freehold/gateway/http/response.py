@@ -18,7 +18,12 @@ class TransportError(Exception):
 
 
 class ConnectError(TransportError):
-    """No connection was made: the endpoint cannot have seen the request."""
+    """No connection was made: the endpoint cannot have seen the request.
+
+    Unless it was sent it on a kept connection, which ended before (`after_break`).
+    """
+
+    after_break = False
 
 
 class ReadTimeout(TransportError):
@@ -54,7 +59,7 @@ class UpstreamResponse(ABC):
     until it is closed.
     """
 
-    __slots__ = ("_held", "_whole_bytes")
+    __slots__ = ("_first_values", "_held", "_whole_bytes")
 
     status: int
     headers: list[tuple[str, str]]
@@ -62,6 +67,7 @@ class UpstreamResponse(ABC):
     def __init__(self, memory: MemoryBudget) -> None:
         self._held = HeldBytes(memory)
         self._whole_bytes = 0
+        self._first_values: dict[str, str] | None = None
 
     def _hold(self, size: int) -> None:
         """Count more bytes of an answer that is held whole.
@@ -75,11 +81,10 @@ class UpstreamResponse(ABC):
             raise NoRoom("no room for the answer")
 
     def header(self, name: str) -> str | None:
-        """The first value of a header."""
-        for known, value in self.headers:
-            if known == name:
-                return value
-        return None
+        """The first value of a header. Ask only once the headers are all here."""
+        if self._first_values is None:
+            self._first_values = dict(reversed(self.headers))
+        return self._first_values.get(name)
 
     @property
     def is_stream(self) -> bool:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.credentials import KEY_HEADERS, holds_own_key, is_credential
+from freehold.gateway.http.fatal_requests import DEATHS_MAX, FatalRequests, has_died
 from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.plain_client import Address, PlainClient
 from freehold.gateway.http.response import ConnectError, NoRoom, ReadTimeout, TransportError, UpstreamResponse
@@ -64,6 +67,28 @@ _NOT_RETURNED = _HOP_BY_HOP | {
 }
 
 
+Kind = Literal["plain", "account", "key", "encoding", "dropped"]
+# By name; of strangers' names only few and short ones are remembered.
+_kinds: dict[str, Kind] = {}
+_KINDS_MAX, _REMEMBERED_LENGTH_MAX = 1024, 64
+
+
+def _kind_of(name: str) -> Kind:
+    """What a client's header is to an endpoint, by its name in lower case."""
+    kind: Kind = "plain"
+    if name == "accept-encoding":
+        kind = "encoding"
+    elif name in _NOT_FORWARDED or name.startswith("x-freehold-"):
+        kind = "dropped"
+    elif is_credential(name):
+        kind = "key" if name in KEY_HEADERS else "account"
+    if len(name) <= _REMEMBERED_LENGTH_MAX:
+        if len(_kinds) >= _KINDS_MAX:
+            _kinds.clear()
+        _kinds[name] = kind
+    return kind
+
+
 class UpstreamFailure(Exception):
     """An endpoint gave no answer. `reached` is False when it cannot have seen the request."""
 
@@ -73,11 +98,34 @@ class UpstreamFailure(Exception):
         self.timed_out = timed_out
 
 
-class Upstreams:
-    """Keep-alive connections to all endpoints of a worker."""
+class FatalRequestError(UpstreamFailure):
+    """An endpoint has died on this request, and is not asked it again."""
 
-    def __init__(self, config: GatewayConfig, memory: MemoryBudget | None = None) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
+        message = (
+            f"endpoint {endpoint.name} died {DEATHS_MAX} times on this request and is not asked it again"
+        )
+        super().__init__(message, reached=False)
+
+
+class Upstreams:
+    """Keep-alive connections to all endpoints of a worker.
+
+    The workers of a gateway share in `run_folder` on which requests endpoints died. `on_death` is called with the name
+    of an endpoint for each request that it died on.
+    """
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        memory: MemoryBudget | None = None,
+        *,
+        run_folder: Path | None = None,
+        on_death: Callable[[str], None] = lambda name: None,
+    ) -> None:
         self._config = config
+        self._fatal = FatalRequests(run_folder)
+        self._on_death = on_death
         self._memory = memory or MemoryBudget(config.body_memory_bytes)
         self._plain = PlainClient(
             connect_timeout_s=config.connect_timeout_s,
@@ -92,6 +140,7 @@ class Upstreams:
 
     async def close(self) -> None:
         await self._plain.close()
+        self._fatal.close()
         if self._tls is not None:
             await self._tls.close()
 
@@ -114,13 +163,12 @@ class Upstreams:
         meant = endpoint.forward_client_key and endpoint.engine_kind.is_rented
         key_too = meant and endpoint.api_key_env is None and pass_credentials
         for name, value in client_headers:
-            if name in _NOT_FORWARDED:
-                if name == "accept-encoding":
-                    headers.append((name, "gzip" if compressed and "gzip" in value else "identity"))
-            elif is_credential(name) and not (key_too if name in KEY_HEADERS else meant):
-                continue
-            elif not name.startswith("x-freehold-") and not holds_own_key(value):
-                headers.append((name, value))
+            kind = _kinds.get(name) or _kind_of(name)
+            if kind == "plain" or (kind == "account" and meant) or (kind == "key" and key_too):
+                if not holds_own_key(value):
+                    headers.append((name, value))
+            elif kind == "encoding":
+                headers.append((name, "gzip" if compressed and "gzip" in value else "identity"))
         if endpoint.api_key_env is not None:
             headers.extend(self._secret(endpoint))
         if endpoint.api == "anthropic" and not any(name == "anthropic-version" for name, _ in headers):
@@ -155,9 +203,37 @@ class Upstreams:
         self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes
     ) -> UpstreamResponse:
         """Send a request and wait for the head of the answer. Raises `UpstreamFailure`."""
+        deaths = await self._deaths(endpoint, body)
+        if not deaths:
+            return await self._post(endpoint, path, headers, body)
+        if deaths >= DEATHS_MAX:
+            raise FatalRequestError(endpoint)
+        async with self._fatal.alone(endpoint.name):
+            if await self.is_fatal(endpoint, body):  # a copy of it was before this one
+                raise FatalRequestError(endpoint)
+            response = await self._post(endpoint, path, headers, body)
+            await self._fatal.clear(endpoint.name, body)
+            return response
+
+    async def is_fatal(self, endpoint: Endpoint, body: bytes) -> bool:
+        """Whether `post` would refuse a request, because the endpoint has died on it."""
+        return await self._deaths(endpoint, body) >= DEATHS_MAX
+
+    async def _deaths(self, endpoint: Endpoint, body: bytes) -> int:
+        return 0 if endpoint.engine_kind.is_rented else await self._fatal.deaths(endpoint.name, body)
+
+    async def _post(
+        self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes
+    ) -> UpstreamResponse:
+        sent_s = time.monotonic()
         try:
-            return await self._send("POST", endpoint.base_url, path, headers, body)
+            return await self._sending("POST", endpoint.base_url, path, headers, body)
         except TransportError as error:
+            address = self._addresses.get(endpoint.base_url)
+            if address is not None and not endpoint.engine_kind.is_rented and await has_died(*address, error):
+                self._on_death(endpoint.name)
+                if await self._fatal.add(endpoint.name, body, sent_s=sent_s) >= DEATHS_MAX:
+                    raise FatalRequestError(endpoint) from error
             raise upstream_failure(endpoint, error) from error
 
     async def get(self, endpoint: Endpoint, path: str, *, timeout_s: float) -> tuple[int, bytes]:
@@ -165,7 +241,7 @@ class Upstreams:
         headers = self.request_headers(endpoint, (), pass_credentials=False)
         try:
             async with asyncio.timeout(timeout_s):
-                response = await self._send("GET", endpoint.base_url, path, headers, None)
+                response = await self._sending("GET", endpoint.base_url, path, headers, None)
                 try:
                     return response.status, await response.read_all()
                 finally:
@@ -175,14 +251,14 @@ class Upstreams:
         except TimeoutError as error:
             raise upstream_failure(endpoint, ReadTimeout("no answer")) from error
 
-    async def _send(
+    def _sending(
         self, method: str, base_url: str, path: str, headers: list[tuple[str, str]], body: bytes | None
-    ) -> UpstreamResponse:
+    ) -> Awaitable[UpstreamResponse]:
         if base_url not in self._addresses:
             self._addresses[base_url] = plain_address(base_url)
         address = self._addresses[base_url]
         if address is None:
-            return await self._tls_client().send(method, base_url.rstrip("/") + path, headers, body)
+            return self._tls_client().send(method, base_url.rstrip("/") + path, headers, body)
         start = self._starts.get((base_url, path))
         if start is None:
             parts = urlsplit(base_url)
@@ -191,7 +267,7 @@ class Upstreams:
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
         length = b"" if body is None else b"content-length: %d\r\n" % len(body)
         head = b"%b %b%b%b\r\n" % (method.encode(), start, lines, length)
-        return await self._plain.send(address, head, body or b"")
+        return self._plain.send(address, head, body or b"")
 
     def _tls_client(self) -> TlsClient:
         if self._tls is None:

@@ -1,83 +1,47 @@
 """Request and token rates, and concurrency, of keys and routes.
 
 Rates are counted over a sliding minute: all of the current clock minute plus the share of the last one that
-still lies within sixty seconds. Workers decide at once, on what they have counted themselves and what the
-recorder last reported of all others (every quarter of a second); so several workers together may run
-over a limit by what they let through in that time, and a single one never does. Libraries that ask a shared
-storage for every request would put a database round trip on the hot path.
+still lies within sixty seconds. The workers of a gateway count in one page of memory (`rates`), so that a rate of
+requests is never run over by them; what other gateways on the store used is known as of the recorder's last report
+(every quarter of a second). Libraries that ask a shared storage for every request would put a database round trip on
+the hot path. Where the page is not to be had, requests that have such a limit are refused.
 
 Covered: rates and money per key and route over all workers and machines of one store; concurrency, exactly over
 the workers of a gateway (`slots`) and by equal shares over gateways; a queue with a deadline.
-Not covered: the price of an answer is known only at its end. A cap may be overrun by the answers that are being
-written when it is reached and by those of the half second until all workers know of it.
+Not covered: the tokens and the price of an answer are known only at its end. A rate of tokens is overrun by the answers
+that were running when it was reached, which a limit of concurrency bounds. Several gateways together overrun a rate
+by what each lets in within half a second.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from freehold.gateway.limits.rates import (
+    WINDOW_S,
+    Counted,
+    LocalRates,
+    RateCounter,
+    Rates,
+    SharedRates,
+)
 from freehold.gateway.limits.slots import LocalSlots, SharedSlots, Slots
 from freehold.gateway.messages import UsageReport, UsageTotals
 from freehold.types.route import Limits
 from freehold.wire.errors import ApiError
 
-WINDOW_S = 60
+log = logging.getLogger("freehold.gateway")
 _POLL_EVERY_S = 0.01
-
-
-class RateCounter:
-    """What one key or route used in this minute and the last, of all workers as far as it is known here."""
-
-    __slots__ = ("_last", "_now", "_unreported", "window")
-
-    def __init__(self) -> None:
-        self.window = 0
-        self._now = [0.0, 0.0]
-        self._last = [0.0, 0.0]
-        self._unreported = [0, 0]
-
-    def used(self, kind: int, now_s: float) -> float:
-        """Requests (0) or tokens (1) in the sliding minute before `now_s`."""
-        self._turn(now_s)
-        share = 1 - (now_s % WINDOW_S) / WINDOW_S
-        return self._last[kind] * share + self._now[kind] + self._unreported[kind]
-
-    def add(self, requests: int, tokens: int, now_s: float) -> None:
-        self._turn(now_s)
-        self._unreported[0] += requests
-        self._unreported[1] += tokens
-
-    def take_unreported(self) -> tuple[int, int]:
-        """What the other workers do not know yet; counted as known from now on."""
-        requests, tokens = self._unreported
-        self._now[0] += requests
-        self._now[1] += tokens
-        self._unreported = [0, 0]
-        return requests, tokens
-
-    def learn(self, window: int, requests: int, tokens: int) -> None:
-        """What all have used, as the store says; it lags behind, so it never lowers what is known here."""
-        if window == self.window:
-            self._now = [max(self._now[0], requests), max(self._now[1], tokens)]
-        elif window == self.window - 1:
-            self._last = [max(self._last[0], requests), max(self._last[1], tokens)]
-
-    def _turn(self, now_s: float) -> None:
-        window = int(now_s // WINDOW_S)
-        if window != self.window:
-            ended = [self._now[0] + self._unreported[0], self._now[1] + self._unreported[1]]
-            self._last = ended if window == self.window + 1 else [0.0, 0.0]
-            self._now = [0.0, 0.0]
-            self._unreported = [0, 0]
-            self.window = window
 
 
 class Limiter:
@@ -85,15 +49,20 @@ class Limiter:
 
     def __init__(self) -> None:
         self._folder: Path | None = None
-        self._counters: dict[str, RateCounter] = {}
+        self._rates: Rates | None = LocalRates()
+        self._names: set[str] = set()
+        self._learned: dict[tuple[str, int], tuple[int, int]] = {}
+        self._uncounted: dict[str, int] = {}
+        self._warned = self._shares_slots = False
         self._slots: dict[str, Slots] = {}
         self._waiting: dict[str, deque[asyncio.Event]] = {}
         self._totals = UsageTotals(use=[], day="")
         self._spent: dict[str, tuple[Decimal, Decimal]] = {}
 
     def share(self, folder: Path) -> None:
-        """Count concurrency together with all workers that name the same folder."""
+        """Count together with all workers that name the same folder."""
         self._folder = folder
+        self._rates = None
 
     async def admit(self, limited: Sequence[tuple[str, Limits]], *, paid: bool = False) -> Callable[[], None]:
         """Let a request in, perhaps after a wait; call what is returned when it is over.
@@ -103,67 +72,113 @@ class Limiter:
         """
         acquired: list[str] = []
         try:
-            for name, limits in limited:
-                self._check(name, limits, paid)
+            if any(limits.concurrency is not None for _, limits in limited):
+                # Who is over a rate need not wait for a slot.
+                self._check(limited, paid, count=False)
             for name, limits in limited:
                 if limits.concurrency is not None:
-                    waited = await self._acquire_slot(name, limits.concurrency, limits.wait_ms)
+                    await self._acquire_slot(name, limits.concurrency, limits.wait_ms)
                     acquired.append(name)
-                    if waited:
-                        # Others were let in meanwhile.
-                        self._check(name, limits, paid)
+            self._check(limited, paid, count=True)
+        except OSError as error:
+            self._release(acquired)
+            raise self._unknown(error) from None
         except BaseException:
             self._release(acquired)
             raise
-        now = time.time()
-        for name, _ in limited:
-            self._counter(name).add(1, 0, now)
+        if self._warned:
+            log.info("what keys and routes have used is known again")
+            self._warned = False
         return lambda: self._release(acquired)
 
     def add_tokens(self, names: Iterable[str], tokens: int) -> None:
-        """An answer used tokens."""
-        now = time.time()
-        for name in names:
-            self._counter(name).add(0, tokens, now)
+        """An answer used tokens. Names whose rates are not limited are left out."""
+        rated = [name for name in names if name in self._names]
+        for name in rated:
+            self._uncounted[name] = self._uncounted.get(name, 0) + tokens
+        if not rated:
+            return
+        # What can't be counted now is counted with the next.
+        with contextlib.suppress(OSError), self._counting() as counted:
+            self._count_tokens(counted, time.time())
 
     def take_unreported(self) -> UsageReport | None:
-        """What was used since the last call, None when nothing was."""
+        """What was used since the last call of any worker, None when nothing was."""
         window = int(time.time() // WINDOW_S)
         use = {}
-        for name, counter in self._counters.items():
-            if counter.window == window and (unreported := counter.take_unreported()) != (0, 0):
-                use[name] = unreported
-        return UsageReport(window, use) if use else None
+        if self._names:
+            with contextlib.suppress(OSError), self._counting() as counted:
+                for name in self._names:
+                    counter = counted(name)
+                    if counter.window == window and (unreported := counter.take_unreported()) != (0, 0):
+                        use[name] = unreported
+        # Once it has heard of use, the recorder counts the gateways on the store, which share a concurrency.
+        report = UsageReport(window, use) if use or self._shares_slots else None
+        self._shares_slots = False
+        return report
 
     def learn(self, totals: UsageTotals) -> None:
         """What all workers and gateways used and spent."""
         self._totals = totals
         self._spent = {name: (day, month) for name, day, month in totals.spent}
-        for name, window, requests, tokens in totals.use:
-            if name in self._counters:
-                self._counters[name].learn(window, requests, tokens)
+        news = {(name, window): (requests, tokens) for name, window, requests, tokens in totals.use}
+        known, self._learned = self._learned, news
+        changed = [(name, used) for name, used in news.items() if known.get(name) != used]
+        if not changed:
+            return
+        try:
+            with self._counting() as counted:
+                now_s = time.time()
+                for (name, window), used in changed:
+                    counted(name).learn(window, *used, now_s)
+        except OSError:
+            self._learned = known  # the next report says it again
 
-    def _counter(self, name: str) -> RateCounter:
-        existing = self._counters.get(name)
-        if existing is None:
-            existing = self._counters[name] = RateCounter()
-        return existing
+    def _counting(self) -> AbstractContextManager[Counted]:
+        """The counters. Raises `OSError`, here and when it is entered."""
+        if self._rates is None:
+            assert self._folder is not None
+            self._rates = SharedRates(self._folder)
+        return self._rates.counting()
 
-    def _check_rates(self, name: str, limits: Limits, now_s: float) -> None:
-        counter = self._counter(name)
-        for kind, most, what in (
-            (0, limits.requests_per_minute, "requests"),
-            (1, limits.tokens_per_minute, "tokens"),
-        ):
-            # Tokens are known afterwards: what was used must be below the limit when the next request comes.
-            if most is not None and counter.used(kind, now_s) + (1 - kind) > most:
-                raise ApiError(
-                    429,
-                    f"{name.replace(':', ' ')} may use {most} {what} a minute",
-                    code="rate_limit_exceeded",
-                    type="tokens" if kind else "requests",
-                    retry_after_s=_until_free(counter, kind, most, now_s),
-                )
+    def _count_tokens(self, counted: Counted, now_s: float) -> None:
+        for name, tokens in list(self._uncounted.items()):
+            counted(name).add(0, tokens, now_s)
+            del self._uncounted[name]
+
+    def _check(self, limited: Sequence[tuple[str, Limits]], paid: bool, *, count: bool) -> None:
+        """Whether all limits have room; with `count`, the request is counted, for all names or for none."""
+        if paid:
+            for name, limits in limited:
+                if limits.caps_spending:
+                    self._check_money(name, limits, datetime.now(UTC))
+        rated = [(name, limits) for name, limits in limited if limits.counts_rates]
+        if not rated:
+            return
+        with self._counting() as counted:
+            # Inside: a worker that waited for the others must not reckon with a time from before.
+            now_s = time.time()
+            if self._uncounted:
+                self._count_tokens(counted, now_s)
+            for name, limits in rated:
+                _check_rates(name, limits, counted(name), now_s)
+            if count:
+                for name, _ in rated:
+                    self._names.add(name)
+                    counted(name).add(1, 0, now_s)
+
+    def _unknown(self, error: OSError) -> ApiError:
+        if not self._warned:
+            log.warning(
+                "what keys and routes have used is not known (%s): requests under a limit are refused", error
+            )
+            self._warned = True
+        return ApiError(
+            503,
+            "what this key or route has used is not known at the moment; its limits let nothing through",
+            code="limits_unknown",
+            retry_after_s=1,
+        )
 
     def _check_money(self, name: str, limits: Limits, now: datetime) -> None:
         shown = name.replace(":", " ")
@@ -193,20 +208,16 @@ class Limiter:
                     retry_after_s=(ends - now).total_seconds(),
                 )
 
-    def _check(self, name: str, limits: Limits, paid: bool) -> None:
-        self._check_rates(name, limits, time.time())
-        if paid and limits.caps_spending:
-            self._check_money(name, limits, datetime.now(UTC))
-
-    async def _acquire_slot(self, name: str, concurrency: int, wait_ms: float) -> bool:
-        """Take a place; says whether it had to wait for it."""
+    async def _acquire_slot(self, name: str, concurrency: int, wait_ms: float) -> None:
+        """Take a place, perhaps after a wait."""
+        self._shares_slots = True
         most = share_of(concurrency, self._totals.gateways, self._totals.rank)
         slots = self._slots_of(name)
         queue = self._waiting.setdefault(name, deque())
         if not queue and slots.acquire(most):
-            return False
+            return
         if wait_ms > 0 and await self._queue(slots, queue, most, wait_ms / 1000):
-            return True
+            return
         raise ApiError(
             429,
             f"{name.replace(':', ' ')} has {concurrency} requests running, as many as it may",
@@ -266,16 +277,29 @@ def _next_month(now: datetime) -> datetime:
     return (first + timedelta(days=32)).replace(day=1)
 
 
+def _check_rates(name: str, limits: Limits, counter: RateCounter, now_s: float) -> None:
+    for kind, most, what in (
+        (0, limits.requests_per_minute, "requests"),
+        (1, limits.tokens_per_minute, "tokens"),
+    ):
+        if most is not None and not _has_room(kind, counter.used(kind, now_s), most):
+            raise ApiError(
+                429,
+                f"{name.replace(':', ' ')} may use {most} {what} a minute",
+                code="rate_limit_exceeded",
+                type="tokens" if kind else "requests",
+                retry_after_s=_until_free(counter, kind, most, now_s),
+            )
+
+
 def _until_free(counter: RateCounter, kind: int, most: int, now_s: float) -> float:
     """Seconds until the sliding minute has room again if no request comes in between; at most two minutes."""
-    for ahead in range(1, 2 * WINDOW_S):
-        later = now_s + ahead
-        if int(later // WINDOW_S) == counter.window:
-            share = 1 - (later % WINDOW_S) / WINDOW_S
-            used = counter.used(kind, now_s) - counter._last[kind] * (1 - (now_s % WINDOW_S) / WINDOW_S)
-            used += counter._last[kind] * share
-        else:
-            used = (counter._now[kind] + counter._unreported[kind]) * (1 - (later % WINDOW_S) / WINDOW_S)
-        if used + (1 - kind) <= most:
-            return float(ahead)
+    for ahead_s in range(1, 2 * WINDOW_S):
+        if _has_room(kind, counter.used_later(kind, now_s, ahead_s), most):
+            return float(ahead_s)
     return 2.0 * WINDOW_S
+
+
+def _has_room(kind: int, used: float, most: int) -> bool:
+    """Tokens are known afterwards: what was used must be below the limit when the next request comes."""
+    return used < most if kind else used + 1 <= most

@@ -11,16 +11,17 @@ import asyncio
 import logging
 import random
 import time
+from typing import NoReturn
 
 import msgspec
 
 from freehold.gateway.http.request import Request
 from freehold.gateway.http.response import TransportError, UpstreamResponse
-from freehold.gateway.http.upstreams import UpstreamFailure, upstream_failure
+from freehold.gateway.http.upstreams import FatalRequestError, UpstreamFailure, upstream_failure
 from freehold.gateway.proxy import guards, spend, structured_output
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.guards import CONTEXT_STATUSES, NextTarget, UpstreamRequest, read_all
-from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, UpstreamBody
+from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, UpstreamBody, is_sent_as_it_came
 from freehold.gateway.proxy.relay import relay, send_buffered
 from freehold.gateway.proxy.routing import targets_in_turn
 from freehold.gateway.proxy.state import WorkerState
@@ -84,7 +85,7 @@ async def _attempt(
     """Ask one endpoint; returns when the client has an answer. Raises `UpstreamFailure` or `NextTarget`."""
     try:
         translation = translation_for(exchange.api_route, endpoint)
-        body, hide_usage = await _upstream_body(state, exchange, endpoint, target)
+        body, hide_usage = await _upstream_body(state, exchange, endpoint, target, translation)
     except ApiError:
         # What this endpoint's API cannot express, the next one's may.
         if last:
@@ -109,12 +110,17 @@ async def _attempt(
     tries = state.config.retries + 1 if last else 1
     for attempt in range(tries):
         if not breaker.allows(time.monotonic()):
-            raise UpstreamFailure(
-                f"endpoint {endpoint.name} keeps failing and is given a pause", reached=False
-            )
-        await _reserve(state, exchange, endpoint, target, last=last)
+            await _refuse_in_a_pause(state, endpoint, body, last=last)
+        if exchange.capped:
+            await _reserve(state, exchange, endpoint, target, last=last)
         try:
-            response = await _send(state, exchange, endpoint, path, headers, body, last=last)
+            if _first_byte_ms(exchange, last=last) is None:
+                response = await state.upstreams.post(endpoint, path, headers, body)
+            else:
+                response = await _send_in_time(state, exchange, endpoint, path, headers, body)
+        except FatalRequestError as error:
+            spend.release(state, exchange)
+            raise _ends_engine(error, last=last) from None
         except UpstreamFailure as error:
             breaker.record_failure(time.monotonic(), reached=error.reached)
             (spend.forfeit if error.timed_out else spend.release)(state, exchange)
@@ -156,8 +162,6 @@ async def _reserve(
     state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, target: Target, *, last: bool
 ) -> None:
     """Reserve what asking may cost. What a cap does not let this endpoint do, the next one may do for nothing."""
-    if not exchange.capped:
-        return
     try:
         await spend.reserve(state, exchange, endpoint, target.model or exchange.model)
     except ApiError:
@@ -166,20 +170,23 @@ async def _reserve(
         raise NextTarget("spend_cap") from None
 
 
-async def _send(
+def _first_byte_ms(exchange: ProxyExchange, *, last: bool) -> float | None:
+    """How long an endpoint may take until its first byte: a candidate, where another endpoint can still answer."""
+    route = exchange.route
+    return None if last or route is None or exchange.arm != "candidate" else route.guard.ttft_ms
+
+
+async def _send_in_time(
     state: WorkerState,
     exchange: ProxyExchange,
     endpoint: Endpoint,
     path: str,
     headers: list[tuple[str, str]],
     body: bytes,
-    *,
-    last: bool,
 ) -> UpstreamResponse:
-    """The response's head; with a deadline where another endpoint can still answer."""
+    """A response that has begun, within its deadline. Raises `UpstreamFailure`."""
     route = exchange.route
-    if last or route is None or route.guard.ttft_ms is None or exchange.arm != "candidate":
-        return await state.upstreams.post(endpoint, path, headers, body)
+    assert route is not None and route.guard.ttft_ms is not None
     response = None
     try:
         async with asyncio.timeout(route.guard.ttft_ms / 1000):
@@ -217,6 +224,8 @@ async def _handle_response(
         not last or not endpoint.engine_kind.is_rented or translation is not None
     ):
         data = await read_all(endpoint, response)
+        if not last and guards.ends_engine(response.status, data):
+            raise NextTarget("request_ends_engine")
         guards.check_context_error(state, exchange, response.status, data, last=last)
         await send_buffered(
             state.reader, exchange, endpoint, response, data, translation, request, hide_usage=False
@@ -254,16 +263,35 @@ def _refuse_redirect(state: WorkerState, endpoint: Endpoint, status: int, *, las
     )
 
 
+async def _refuse_in_a_pause(state: WorkerState, endpoint: Endpoint, body: bytes, *, last: bool) -> NoReturn:
+    """Raise what a request to an endpoint that keeps failing gets; one that made it so hears that it did."""
+    if await state.upstreams.is_fatal(endpoint, body):
+        raise _ends_engine(FatalRequestError(endpoint), last=last)
+    raise UpstreamFailure(f"endpoint {endpoint.name} keeps failing and is given a pause", reached=False)
+
+
+def _ends_engine(error: FatalRequestError, *, last: bool) -> ApiError | NextTarget:
+    """A status that clients do not repeat a request on; behind a route the next target answers it."""
+    code = "request_ends_engine"
+    return ApiError(422, str(error), code=code) if last else NextTarget(code)
+
+
 def _wants_a_long_wait(response: UpstreamResponse) -> bool:
     wait = response.header("retry-after")
     return wait is not None and (not wait.isdecimal() or int(wait) > 1)
 
 
 async def _upstream_body(
-    state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, target: Target
+    state: WorkerState,
+    exchange: ProxyExchange,
+    endpoint: Endpoint,
+    target: Target,
+    translation: Translation | None,
 ) -> tuple[bytes, bool]:
     """The body for an endpoint, and whether it requests usage that the client did not."""
     peek = exchange.peek
+    if is_sent_as_it_came(endpoint, target.model or exchange.model, peek, translation):
+        return exchange.body, False
     how = UpstreamBody(
         exchange.api_route.path,
         endpoint,

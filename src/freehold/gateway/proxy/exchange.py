@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
+import msgspec
+
 from freehold.gateway.http.memory import HeldBytes, MemoryBudget
 from freehold.gateway.messages import CapturedExchange
 from freehold.gateway.proxy.translation import ApiRoute
@@ -24,100 +26,59 @@ NAME_LENGTH_MAX = 200
 # What is remembered of an answer takes room of the budget from here on, in steps of as much.
 _STEP_BYTES = 256 * 1024
 
+_NOTHING_SEEN = Peek()
+
 _TOTAL_TOKENS = re.compile(rb'"total_tokens" ?: ?(\d{1,9})')
 
 
-class ProxyExchange:
-    """Mutable, lives for one request. Times are `time.perf_counter` seconds."""
+class ProxyExchange(msgspec.Struct, eq=False):
+    """Mutable, lives for one request. Times are `time.perf_counter` seconds. Made by `new_exchange`.
 
-    __slots__ = (
-        "_keeper",
-        "answered_by",
-        "api_route",
-        "arm",
-        "asked",
-        "assignment_key",
-        "at_ms",
-        "body",
-        "capped",
-        "capturing",
-        "chunk_bytes",
-        "chunks",
-        "completeness",
-        "content_encoding",
-        "decision",
-        "error_code",
-        "fallback",
-        "first_byte_s",
-        "found_no_room",
-        "held",
-        "id",
-        "is_kept",
-        "key",
-        "metered",
-        "model",
-        "peek",
-        "release_limits",
-        "reservation",
-        "response_started",
-        "route",
-        "session",
-        "started_s",
-        "status",
-        "streamed",
-        "user",
-        "wants_form",
-    )
+    A struct for its speed alone: forty fields set one by one cost every request two microseconds.
+    """
 
-    def __init__(
-        self,
-        api_route: ApiRoute,
-        memory: MemoryBudget,
-        keeper: Callable[[ProxyExchange], None] | None = None,
-    ) -> None:
-        # What keeps it must not hold it: a circle would keep each request's body until the garbage collector runs.
-        self.api_route = api_route
-        self.held = HeldBytes(memory)
-        self.at_ms = int(time.time() * 1000)
-        self.id = event_id(self.at_ms)
-        self.started_s = time.perf_counter()
-        self.first_byte_s: float | None = None
-        self.body = b""
-        # What an answer in the client's API repeats of its request: the body itself, or of a long one its short fields.
-        self.asked = b""
-        self.wants_form = True
-        self.peek = Peek()
-        self.model = ""
-        self.key: ApiKey | None = None
-        self.user: str | None = None
-        self.session: str | None = None
-        self.route: Route | None = None
-        self.decision: RouteDecision | None = None
-        self.assignment_key: str | None = None
-        self.answered_by: Endpoint | None = None
-        self.arm = "incumbent"
-        self.fallback: str | None = None
-        self.error_code: str | None = None
-        self.status = 0
-        self.streamed = False
-        self.capturing = False
-        self.found_no_room = False
-        self.completeness: Completeness = "complete"
-        self.content_encoding: str | None = None
-        self.chunks: list[bytes] = []
-        self.chunk_bytes = 0
-        self.response_started = False
-        self.release_limits: Callable[[], None] | None = None
-        self.metered: list[str] = []
-        self.capped: list[tuple[str, Limits]] = []
-        self.reservation: Any = None
-        self.is_kept = False
-        self._keeper = keeper
+    api_route: ApiRoute
+    held: HeldBytes
+    at_ms: int
+    id: str
+    started_s: float
+    keeper: Callable[[ProxyExchange], None] | None = None
+    first_byte_s: float | None = None
+    body: bytes = b""
+    asked: bytes = b""
+    """What an answer in the client's API repeats of its request: the body itself, or of a long one its short fields."""
+    wants_form: bool = True
+    peek: Peek = _NOTHING_SEEN
+    model: str = ""
+    key: ApiKey | None = None
+    user: str | None = None
+    session: str | None = None
+    route: Route | None = None
+    decision: RouteDecision | None = None
+    assignment_key: str | None = None
+    answered_by: Endpoint | None = None
+    arm: str = "incumbent"
+    fallback: str | None = None
+    error_code: str | None = None
+    status: int = 0
+    streamed: bool = False
+    capturing: bool = False
+    found_no_room: bool = False
+    completeness: Completeness = "complete"
+    content_encoding: str | None = None
+    chunks: list[bytes] = []
+    chunk_bytes: int = 0
+    response_started: bool = False
+    release_limits: Callable[[], None] | None = None
+    metered: list[str] = []
+    capped: list[tuple[str, Limits]] = []
+    reservation: Any = None
+    is_kept: bool = False
 
     def keep(self) -> None:
         """Hand the answer to the recorder; to be called once it is whole, before its last byte goes to the client."""
-        if self._keeper is not None:
-            self._keeper(self)
+        if self.keeper is not None:
+            self.keeper(self)
 
     @property
     def route_name(self) -> str:
@@ -240,3 +201,14 @@ class ProxyExchange:
             key=None if self.key is None else self.key.name,
             traceparent=traceparent,
         )
+
+
+def new_exchange(
+    api_route: ApiRoute, memory: MemoryBudget, keeper: Callable[[ProxyExchange], None] | None = None
+) -> ProxyExchange:
+    """An exchange that begins now.
+
+    What keeps it must not hold it: a circle would keep each request's body until the garbage collector runs.
+    """
+    at_ms = int(time.time() * 1000)
+    return ProxyExchange(api_route, HeldBytes(memory), at_ms, event_id(at_ms), time.perf_counter(), keeper)

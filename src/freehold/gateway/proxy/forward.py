@@ -20,7 +20,7 @@ from freehold.gateway.http.request import ClientDisconnect, Request
 from freehold.gateway.limits.keys import check_may, check_scope
 from freehold.gateway.proxy import spend
 from freehold.gateway.proxy.attempt import answer
-from freehold.gateway.proxy.exchange import ProxyExchange
+from freehold.gateway.proxy.exchange import ProxyExchange, new_exchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, BodyFields
 from freehold.gateway.proxy.relay import REQUEST_HEADER
 from freehold.gateway.proxy.routing import decide
@@ -37,12 +37,13 @@ _NO_LIMITS = Limits()
 
 async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, request: Request) -> None:
     """Answer one request for a model, whatever happens."""
-    exchange = ProxyExchange(api_route, state.memory, functools.partial(_keep, state))
+    exchange = new_exchange(api_route, state.memory, functools.partial(_keep, state))
     state.meters.in_flight += 1
     request.cancel_on_disconnect = True
     try:
         await _admit(state, exchange, request)
-        await _apply_limits(state, exchange)
+        if limited := _limits_of(exchange):
+            await _apply_limits(state, exchange, limited)
         await answer(state, exchange, request)
     except ApiError as error:
         _send_error(state, exchange, request, error)
@@ -73,7 +74,7 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
 
 async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) -> None:
     """Key, body, peek, route. Raises `ApiError`."""
-    header = request.header
+    header = request.first_values.get
     host = header("host")
     if host not in state.hosts.known and (state.hosts.says or not state.keys.required):
         check_host(state, host)
@@ -103,13 +104,15 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
     exchange.capturing = state.config.capture != "off" and not (
         state.config.capture_opt_out and header("x-freehold-capture") == "off"
     )
-    route = exchange.route = state.table.find(model, header, key.name if key is not None else None)
+    route = exchange.route = state.table.find(model, header, None if key is None else key.name)
     if key is not None and (key.models or key.routes):
         check_scope(key, model, None if route is None else route.name)
     if route is None:
         exchange.decision = state.table.direct(model)
+    elif (settled := state.table.settled.get(route.name)) is not None:
+        exchange.decision = settled
     else:
-        sticky_key = _assignment_key(exchange, header, start) if route.candidate is not None else None
+        sticky_key = _assignment_key(exchange, header, start)
         exchange.decision = decide(route, sticky_key, state.draw())
         if sticky_key is not None:
             exchange.assignment_key = hash_key(route.name, sticky_key)
@@ -132,18 +135,25 @@ def check_origin(origin: str, host: str | None) -> None:
         raise ApiError(403, "pages of other origins may not ask", code="origin_not_allowed")
 
 
-async def _apply_limits(state: WorkerState, exchange: ProxyExchange) -> None:
+def _limits_of(exchange: ProxyExchange) -> list[tuple[str, Limits]]:
+    """The limits of the key and of the route, each with its name in the counters."""
+    key, route = exchange.key, exchange.route
     limited = []
-    if exchange.key is not None and exchange.key.limits != _NO_LIMITS:
-        limited.append((f"key:{exchange.key.name}", exchange.key.limits))
-    if exchange.route is not None and exchange.route.limits != _NO_LIMITS:
-        limited.append((f"route:{exchange.route.name}", exchange.route.limits))
-    if limited:
-        assert exchange.decision is not None
-        paid = state.config.charges(exchange.decision.target.endpoint)
-        exchange.release_limits = await state.limiter.admit(limited, paid=paid)
-        exchange.capped = [one for one in limited if one[1].caps_spending]
-        exchange.metered = [name for name, limits in limited if limits.counts_tokens]
+    if key is not None and key.limits is not _NO_LIMITS and key.limits != _NO_LIMITS:
+        limited.append((f"key:{key.name}", key.limits))
+    if route is not None and route.limits is not _NO_LIMITS and route.limits != _NO_LIMITS:
+        limited.append((f"route:{route.name}", route.limits))
+    return limited
+
+
+async def _apply_limits(
+    state: WorkerState, exchange: ProxyExchange, limited: list[tuple[str, Limits]]
+) -> None:
+    assert exchange.decision is not None
+    paid = state.config.charges(exchange.decision.target.endpoint)
+    exchange.release_limits = await state.limiter.admit(limited, paid=paid)
+    exchange.capped = [one for one in limited if one[1].caps_spending]
+    exchange.metered = [name for name, limits in limited if limits.counts_tokens]
 
 
 def _text_or_none(value: Any) -> str | None:
@@ -199,12 +209,15 @@ def _finish(state: WorkerState, shadows: Shadows, exchange: ProxyExchange) -> No
     endpoint = exchange.answered_by
     if endpoint is None:
         return
-    meters = state.meters
-    route, arm = exchange.route_name, exchange.arm
-    meters.count("freehold_requests", route, endpoint.name, arm, str(exchange.status))
-    if exchange.first_byte_s is not None:
-        meters.observe("freehold_first_byte_seconds", exchange.first_byte_s - exchange.started_s, route, arm)
-    meters.observe("freehold_request_seconds", time.perf_counter() - exchange.started_s, route, arm)
+    started_s, first_s = exchange.started_s, exchange.first_byte_s
+    state.meters.count_answer(
+        exchange.route_name,
+        endpoint.name,
+        exchange.arm,
+        exchange.status,
+        None if first_s is None else first_s - started_s,
+        time.perf_counter() - started_s,
+    )
     exchange.keep()
     if exchange.decision is not None and exchange.decision.shadow is not None:
         shadows.mirror(exchange, exchange.decision.shadow)

@@ -113,6 +113,11 @@ def is_context_error(status: int, body: bytes) -> bool:
     return status in CONTEXT_STATUSES and any(sign in head for sign in _CONTEXT_SIGNS)
 
 
+def ends_engine(status: int, body: bytes) -> bool:
+    """Whether the common address of several engines says that one of them dies on this request."""
+    return status == 422 and b'"request_ends_engine"' in body[:_ERROR_BYTES_MAX]
+
+
 def check_context_error(
     state: WorkerState, exchange: ProxyExchange, status: int, body: bytes, *, last: bool
 ) -> None:

@@ -18,7 +18,13 @@ from freehold.gateway.messages import ApiKind
 from freehold.gateway.proxy import structured_output
 from freehold.gateway.proxy.engine_fields import known_fields
 from freehold.gateway.proxy.routing import upstream_changes
-from freehold.gateway.proxy.translation import API_ROUTES, UNREADABLE, translation_for, unreadable_answer
+from freehold.gateway.proxy.translation import (
+    API_ROUTES,
+    UNREADABLE,
+    Translation,
+    translation_for,
+    unreadable_answer,
+)
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Target
 from freehold.wire import ollama, openai
@@ -117,6 +123,23 @@ def _echo(body: bytes) -> bytes:
             for name, value in fields.items()
             if name not in _NOT_ECHOED and len(bytes(value)) <= _ECHO_BYTES_MAX
         }
+    )
+
+
+def is_sent_as_it_came(endpoint: Endpoint, model: str, peek: Peek, translation: Translation | None) -> bool:
+    """Whether `upstream_body` would change nothing, whatever else a body holds: so for most of those to rented models.
+
+    `model` is its name there. A stream may have usage requested.
+    """
+    kind = endpoint.engine_kind
+    return (
+        translation is None
+        and kind.is_rented
+        and kind.reads_tool_names
+        and not kind.ignores_tools_unsaid
+        and model == peek.model
+        and peek.stream is not True
+        and endpoint.served(model) is None
     )
 
 

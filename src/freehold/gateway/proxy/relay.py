@@ -41,7 +41,7 @@ async def relay(
 ) -> None:
     """Send a response to the client as it comes."""
     headers = _start(exchange, endpoint, response)
-    if response.is_stream:
+    if exchange.streamed:
         stream_filter, headers = _stream_filter(exchange, translation, headers, hide_usage)
         await _stream(exchange, response, headers, stream_filter, request)
         return
@@ -57,7 +57,10 @@ async def relay(
             ) from None
         exchange.first_byte_s = time.perf_counter()
         exchange.add_chunk(data)
-        await _send_complete(reader, exchange, response, headers, data, translation, request)
+        if translation is None:
+            _send_as_it_is(exchange, response, headers, data, request)
+        else:
+            await _send_complete(reader, exchange, response, headers, data, translation, request)
     else:
         await _stream(exchange, response, headers, None, request)
 
@@ -77,8 +80,11 @@ async def send_buffered(
     headers = [header for header in _start(exchange, endpoint, response) if header[0] != "content-length"]
     exchange.first_byte_s = time.perf_counter()
     exchange.add_chunk(data)
-    if not response.is_stream:
+    if not response.is_stream and translation is not None:
         await _send_complete(reader, exchange, response, headers, data, translation, request)
+        return
+    if not response.is_stream:
+        _send_as_it_is(exchange, response, headers, data, request)
         return
     stream_filter, headers = _stream_filter(exchange, translation, headers, hide_usage)
     if translation is not None:
@@ -89,9 +95,7 @@ async def send_buffered(
             data = stream_filter.feed(data) + stream_filter.rest()
         except UNREADABLE:
             raise unreadable_answer() from None
-    exchange.response_started = True
-    exchange.keep()
-    request.respond(response.status, headers, data)
+    _send_as_it_is(exchange, response, headers, data, request)
 
 
 def _start(exchange: ProxyExchange, endpoint: Endpoint, response: UpstreamResponse) -> Headers:
@@ -100,8 +104,7 @@ def _start(exchange: ProxyExchange, endpoint: Endpoint, response: UpstreamRespon
     exchange.streamed = response.is_stream
     exchange.content_encoding = response.header("content-encoding")
     headers = response_headers(response)
-    headers.append(("server", "freehold"))
-    headers.append((REQUEST_HEADER, exchange.id))
+    headers += (("server", "freehold"), (REQUEST_HEADER, exchange.id))
     if exchange.capturing:
         headers.append((_TRACE_HEADER, exchange.id))
     return headers
@@ -124,19 +127,24 @@ async def _send_complete(
     response: UpstreamResponse,
     headers: Headers,
     data: bytes,
-    translation: Translation | None,
+    translation: Translation,
     request: Request,
 ) -> None:
-    if translation is not None:
-        if response.status >= 400:
-            short = data if len(data) <= INLINE_BYTES_MAX else b""
-            error = ApiError(response.status, anthropic.complaint(short))
-            data = exchange.api_route.error(error).body
-        else:
-            assert exchange.answered_by is not None
-            form = AnswerForm(exchange.api_route.path, exchange.answered_by)
-            _, (data,) = await reader.do("answer", form, data, exchange.asked)
-        headers = [(name, value) for name, value in headers if name != "content-length"]
+    """Send an answer that is whole, in the client's API."""
+    if response.status >= 400:
+        short = data if len(data) <= INLINE_BYTES_MAX else b""
+        error = ApiError(response.status, anthropic.complaint(short))
+        data = exchange.api_route.error(error).body
+    else:
+        assert exchange.answered_by is not None
+        form = AnswerForm(exchange.api_route.path, exchange.answered_by)
+        _, (data,) = await reader.do("answer", form, data, exchange.asked)
+    _send_as_it_is(exchange, response, headers, data, request)
+
+
+def _send_as_it_is(
+    exchange: ProxyExchange, response: UpstreamResponse, headers: Headers, data: bytes, request: Request
+) -> None:
     exchange.response_started = True
     exchange.keep()
     request.respond(response.status, headers, data)

@@ -18,7 +18,7 @@ _UNIT = 2**64
 class RouteTable:
     """All routes and endpoints at one moment, arranged for quick look-up; replaced whole, never changed."""
 
-    __slots__ = ("_catch_all", "_direct", "default_model", "endpoints", "routes")
+    __slots__ = ("_catch_all", "_direct", "default_model", "endpoints", "routes", "settled")
 
     def __init__(
         self, routes: Iterable[Route], endpoints: Iterable[Endpoint], *, default_model: str | None = None
@@ -29,6 +29,13 @@ class RouteTable:
             self.routes.setdefault(route.model, []).append(route)
         for same_model in self.routes.values():
             same_model.sort(key=lambda route: (-_narrowness(route), route.name))
+        self.settled = {
+            route.name: decide(route, None, 0.0)
+            for same_model in self.routes.values()
+            for route in same_model
+            if route.candidate is None
+        }
+        """By a route's name, the decision that is the same for all its requests."""
         self._direct: dict[str, RouteDecision] = {}
         self._catch_all: Endpoint | None = None
         for endpoint in self.endpoints.values():
@@ -57,8 +64,9 @@ class RouteTable:
         """The narrowest route for a request; None when no route matches."""
         for name in (model, ANY_MODEL):
             for route in self.routes.get(name, ()):
-                if (not route.match_keys or key_name in route.match_keys) and all(
-                    header(wanted) == value for wanted, value in route.match_headers.items()
+                if (not route.match_keys or key_name in route.match_keys) and (
+                    not route.match_headers
+                    or all(header(wanted) == value for wanted, value in route.match_headers.items())
                 ):
                     return route
         return None

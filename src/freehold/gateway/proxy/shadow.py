@@ -12,7 +12,7 @@ from typing import Literal
 
 from freehold.gateway.http.memory import HeldBytes
 from freehold.gateway.http.response import TransportError
-from freehold.gateway.http.upstreams import UpstreamFailure
+from freehold.gateway.http.upstreams import FatalRequestError, UpstreamFailure
 from freehold.gateway.messages import CapturedExchange
 from freehold.gateway.proxy.exchange import CAPTURED_BYTES_MAX, ProxyExchange
 from freehold.gateway.proxy.reading import UpstreamBody
@@ -99,9 +99,11 @@ class Shadows:
                     answer_body = await response.read_all()
                 finally:
                     await response.close()
+        except FatalRequestError:
+            status, outcome = 599, "ends_engine"
         except (UpstreamFailure, TransportError, TimeoutError):
             status, outcome = status or 599, "failed"
-        if status >= 400:
+        if status >= 400 and outcome == "answered":
             outcome = "failed"
         state.meters.count("freehold_shadows", exchange.route_name, outcome)
         if state.recorder is None or not exchange.capturing or len(answer_body) > CAPTURED_BYTES_MAX:

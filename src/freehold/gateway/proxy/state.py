@@ -53,7 +53,6 @@ class WorkerState:
         self.table = self._new_table()
         self.hosts = HostPolicy(config.hosts, listens=config.host)
         self.memory = MemoryBudget(config.body_memory_bytes)
-        self.upstreams = Upstreams(config, self.memory)
         self.reader = BodyReader()
         self.checker = AnswerChecker()
         # A client that asks before the keys are known is not let in, whether there will be keys or not.
@@ -63,6 +62,12 @@ class WorkerState:
         self.ring_known = asyncio.Event()
         self._read_ring()
         self.meters = Meters()
+        self.upstreams = Upstreams(
+            config,
+            self.memory,
+            run_folder=run_folder,
+            on_death=lambda name: self.meters.count("freehold_engine_deaths", name),
+        )
         self.limiter = Limiter()
         self.limiter.share(run_folder)
         self.recorder: RecorderClient | None = None

@@ -25,6 +25,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_requests": ("Requests answered", ("route", "endpoint", "arm", "status")),
     "freehold_refusals": ("Requests refused by the gateway itself", ("code",)),
     "freehold_upstream_failures": ("Tries of an endpoint that failed", ("endpoint", "kind")),
+    "freehold_engine_deaths": ("Requests that an engine died on before an answer began", ("endpoint",)),
     "freehold_retries": ("Tries repeated on the same endpoint", ("endpoint",)),
     "freehold_fallbacks": ("Requests answered by another endpoint than the first", ("route", "why")),
     "freehold_client_aborts": ("Requests whose client went away before the end", ("route",)),
@@ -68,16 +69,30 @@ class Snapshot(msgspec.Struct):
     histograms: dict[str, list[tuple[Labels, list[int], float]]] = {}
 
 
+class _Answers(msgspec.Struct):
+    """Those of one status on one way: their number, and where their seconds are counted."""
+
+    first_byte: list[float]
+    whole: list[float]
+    count: int = 0
+
+
+def _add(cells: list[float], seconds: float) -> None:
+    cells[bisect_left(BUCKETS_S, seconds)] += 1
+    cells[-1] += seconds
+
+
 class Meters:
     """The numbers of this process."""
 
-    __slots__ = ("_histograms", "counters", "held_bytes", "in_flight", "owner")
+    __slots__ = ("_answers", "_histograms", "counters", "held_bytes", "in_flight", "owner")
 
     def __init__(self, owner: str = "") -> None:
         # Process ids are given again: a file's name must be of one process only.
         self.owner = owner or secrets.token_hex(8)
         self.counters: dict[tuple[str, Labels], float] = {}
         self._histograms: dict[tuple[str, Labels], list[float]] = {}
+        self._answers: dict[tuple[str, str, str, int], _Answers] = {}
         self.in_flight = 0
         self.held_bytes = 0
 
@@ -90,12 +105,27 @@ class Meters:
         self.counters[name, labels] = value
 
     def observe(self, name: str, seconds: float, *labels: str) -> None:
-        key = (name, labels)
-        cells = self._histograms.get(key)
-        if cells is None:
-            cells = self._histograms[key] = [0] * (len(BUCKETS_S) + 1) + [0.0]
-        cells[bisect_left(BUCKETS_S, seconds)] += 1
-        cells[-1] += seconds
+        _add(self._cells(name, labels), seconds)
+
+    def count_answer(
+        self, route: str, endpoint: str, arm: str, status: int, first_byte_s: float | None, whole_s: float
+    ) -> None:
+        """Count a request that was answered, and the seconds to its first byte and to its end: one look-up for all."""
+        key = (route, endpoint, arm, status)
+        answers = self._answers.get(key)
+        if answers is None:
+            answers = self._answers[key] = _Answers(
+                self._cells("freehold_first_byte_seconds", (route, arm)),
+                self._cells("freehold_request_seconds", (route, arm)),
+            )
+        answers.count += 1
+        if first_byte_s is not None:
+            _add(answers.first_byte, first_byte_s)
+        _add(answers.whole, whole_s)
+
+    def _cells(self, name: str, labels: Labels) -> list[float]:
+        """A histogram's counts by bucket, and behind them the sum of all seconds."""
+        return self._histograms.setdefault((name, labels), [0] * (len(BUCKETS_S) + 1) + [0.0])
 
     def snapshot(self) -> Snapshot:
         taken = Snapshot(
@@ -106,6 +136,8 @@ class Meters:
         )
         for (name, labels), value in self.counters.items():
             taken.counters.setdefault(name, []).append((labels, value))
+        for (*where, status), answers in self._answers.items():
+            taken.counters.setdefault("freehold_requests", []).append(((*where, str(status)), answers.count))
         for (name, labels), cells in self._histograms.items():
             taken.histograms.setdefault(name, []).append(
                 (labels, [int(cell) for cell in cells[:-1]], cells[-1])

@@ -95,10 +95,7 @@ def _copy_rows(database: Database, target: Path, tell: Tell) -> None:
             source.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
             with copy.writing() as connection:
                 copy_all(source, connection, tell)
-        with copy.reading() as connection:
-            raw = connection.connection.driver_connection
-            assert raw is not None
-            connection.rollback()
+        with copy.raw_sqlite() as raw:
             raw.execute("PRAGMA journal_mode=DELETE")
     finally:
         copy.close()

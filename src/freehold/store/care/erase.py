@@ -91,11 +91,11 @@ def scrub(database: Database) -> bool:
     """
     if database.file is None:
         return True
-    with database.reading() as connection:
-        raw = connection.connection.driver_connection
-        assert raw is not None
-        connection.rollback()
+    with database.raw_sqlite() as raw:
         raw.execute("PRAGMA secure_delete=ON")
+        raw.execute(
+            "PRAGMA auto_vacuum=INCREMENTAL"
+        )  # a store of an older freehold shrinks by itself from here on
         raw.execute("VACUUM")
         deadline = time.monotonic() + _CHECKPOINT_WITHIN_S
         while raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:

@@ -8,6 +8,9 @@ from freehold.types.config import FinetuneConfig
 FEWEST_SAMPLES = 4
 """Fewer can't say anything about a task."""
 
+FEWEST_VALIDATION = 8
+"""Validation samples below which nothing is said about how well answers were learned."""
+
 
 def check_rank(config: FinetuneConfig, smallest: int) -> None:
     """Raise `TrainingError` for a rank above the narrowest side of the layers it adapts."""

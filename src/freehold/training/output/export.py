@@ -28,7 +28,7 @@ from freehold.training.output.artefacts import (
     sha256_of,
 )
 from freehold.types.record import content_id
-from freehold.types.training import TrainingResult, as_made
+from freehold.types.training import TrainingResult, WrittenCalls, as_made
 
 if TYPE_CHECKING:
     import torch
@@ -49,6 +49,7 @@ def write(
     *,
     peak_memory_bytes: int | None,
     metadata: dict[str, Any],
+    calls: WrittenCalls = "template",
 ) -> TrainingResult:
     """Write all files of what was trained, the manifest last; returns the manifest.
 
@@ -93,6 +94,7 @@ def write(
         },
         made_from=(job.dataset.id, job.base.sha256),
         curve=outcome.curve,
+        call_format=calls,
         metadata={
             **metadata,
             "job": job.id,

@@ -25,6 +25,7 @@ from typing import Any
 
 import msgspec
 
+from freehold.environment import inherited
 from freehold.errors import FreeholdError, StorageError, TrainingError
 from freehold.training import base as bases
 from freehold.training.output import merge_gguf
@@ -47,7 +48,7 @@ def merge(job: MergeJob) -> Merged:
         input=msgspec.json.encode(job),
         capture_output=True,
         check=False,
-        env={**os.environ, **_QUIET},
+        env={**inherited(os.environ), **_QUIET},
     )
     if done.returncode == 0:
         return msgspec.json.decode(done.stdout, type=Merged)
@@ -108,8 +109,6 @@ def _merge_safetensors(job: MergeJob) -> Merged:
     raw = json.loads(config.read_text(encoding="utf-8"))
     raw.pop("quantization_config", None)  # the numbers are plain now
     config.write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
-    for file in target.iterdir():  # the library makes some readable for their owner only
-        file.chmod(0o644)
     return Merged(files=tuple(sorted(file.name for file in target.iterdir())), changed=changed)
 
 

@@ -1,9 +1,10 @@
 """An adapter merged into a GGUF: the base's file again, with the adapted tensors replaced.
 
-Everything else (metadata, tokenizer, template, tensors without an adapter) is copied as it stands, so what llama.cpp
-made of the base it makes of the result. Adapted tensors are dequantized, get ``scale · B·A`` added in float32 and are
-written in the wanted type; a type whose blocks don't divide a row becomes F16 for that tensor. DoRA then brings each
-row to the length it learned (https://arxiv.org/abs/2402.09353, eq. 5), which llama.cpp could not do at run time.
+Everything else (metadata, tokenizer, tensors without an adapter) is copied as it stands, so what llama.cpp made of the
+base it makes of the result; the chat template is the one that was trained with. Adapted tensors are dequantized, get
+``scale · B·A`` added in float32 and are written in the wanted type; a type whose blocks don't divide a row becomes F16
+for that tensor. DoRA then brings each row to the length it learned (https://arxiv.org/abs/2402.09353, eq. 5), which
+llama.cpp could not do at run time.
 
 Covered: GGUF bases in one file whose adapter layers llama.cpp has names for; LoRA, rsLoRA and DoRA.
 Not covered: split files, K-quants (their encoder is llama.cpp's `llama-quantize`), biases trained along with an
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from freehold.errors import TrainingError
-from freehold.training.output.artefacts import PEFT_CONFIG, PEFT_WEIGHTS, WHOLE_WEIGHTS, permuted
+from freehold.training.output.artefacts import PEFT_CONFIG, PEFT_WEIGHTS, TEMPLATE, WHOLE_WEIGHTS, permuted
 from freehold.training.output.merge_job import Merged, MergeJob
 from freehold.training.output.whole_tensors import WholeTensors
 
@@ -171,7 +172,7 @@ def merge(job: MergeJob) -> Merged:
     target = Path(job.target)
     target.parent.mkdir(parents=True, exist_ok=True)
     writer = gguf.GGUFWriter(str(target), architecture)
-    _copy_metadata(reader, writer, wanted)
+    _copy_metadata(reader, writer, wanted, _template(folder))
     changed = 0
     for tensor in reader.tensors:
         if tensor.name not in names:
@@ -209,11 +210,19 @@ def _value(reader: Any, key: str) -> Any:
     return None if field is None else field.contents()
 
 
-def _copy_metadata(reader: Any, writer: Any, wanted: str) -> None:
-    """Every key of the base, with the file type of what is written now."""
+def _template(folder: Path) -> str | None:
+    file = folder / TEMPLATE
+    return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
+def _copy_metadata(reader: Any, writer: Any, wanted: str, template: str | None) -> None:
+    """Every key of the base, with the file type of what is written now and the template that was trained with."""
     import gguf
 
     own = {gguf.Keys.General.ARCHITECTURE, gguf.Keys.General.FILE_TYPE}
+    if template is not None:
+        own.add(gguf.Keys.Tokenizer.CHAT_TEMPLATE)
+        writer.add_chat_template(template)
     for field in reader.fields.values():
         # The writer makes these itself.
         if field.name in own or field.name.startswith("GGUF."):

@@ -145,10 +145,17 @@ def go_template(pieces: Pieces) -> str:
 
 
 def modelfile(
-    source: str, *, adapter: str | None, template: str | None, stops: tuple[str, ...], context: int
+    source: str,
+    *,
+    adapter: str | None,
+    template: str | None,
+    stops: tuple[str, ...],
+    context: int,
+    comment: str | None = None,
 ) -> str:
-    """The text of a Modelfile for ``ollama create NAME -f Modelfile``."""
-    lines = [f"FROM {source}"]
+    """The text of a Modelfile for ``ollama create NAME -f Modelfile``. `comment` is one line without its sign."""
+    lines = [f"# {comment}"] if comment is not None else []
+    lines.append(f"FROM {source}")
     if adapter is not None:
         lines.append(f"ADAPTER {adapter}")
     if template is not None:

@@ -44,7 +44,4 @@ def write(folder: Path, job: Job, base: Base) -> list[str]:
             )
         )
     wanted = (".safetensors", ".json", ".gguf", ".jinja", ".model", ".txt")
-    for file in folder.iterdir():
-        if file.is_file():
-            file.chmod(0o644)
     return sorted(file.name for file in folder.iterdir() if file.is_file() and file.suffix in wanted)

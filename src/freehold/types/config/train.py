@@ -9,10 +9,17 @@ from msgspec import Meta
 from freehold.types.config.table import AtLeastOne, NotNegative, Positive
 from freehold.types.record import Record
 
+Skill = Literal["no_tool", "refusal", "format", "chat"]
+"""What a base can do and should not unlearn: not to call a tool where none is wanted, to refuse, to keep to a format,
+to answer a plain question."""
+
 Method = Literal["lora", "qlora", "distill", "dpo", "kto", "full"]
 """`lora`, and on a 4-bit base `qlora`: imitate the answers. `distill`: imitate the incumbent, with its own
 probabilities where they are known. `dpo`: prefer the better of two answers. `kto`: more like what was liked, less like
 what was not. `full`: imitate, moving every weight."""
+
+
+CallFormat = Literal["auto", "template", "tagged"]
 
 
 TrackerName = Literal["tensorboard", "wandb", "mlflow"]
@@ -67,6 +74,9 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     """CPU threads (default: FREEHOLD_THREADS, else all)."""
     train_on: Literal["last", "all"] = "last"
     """Which assistant messages are learned: a sample's target only, or earlier turns as well."""
+    call_format: CallFormat = "auto"
+    """How tools and calls are written: by the base's own chat template (template), in freehold's format for templates
+    that write none (tagged), or by whichever loses fewer samples (auto)."""
     pack_tokens: AtLeastOne = 4096
     """Most tokens computed at once; a batch over it is split, with the same gradient."""
     gradient_checkpointing: bool | None = None
@@ -80,6 +90,11 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     """AdamW, or bitsandbytes' paged one that moves its state off a full GPU; auto: paged for qlora on CUDA."""
     trackers: tuple[TrackerName, ...] = ()
     """Tools that get the numbers as well; they write into the run's folder."""
+    probe: Annotated[int, Meta(ge=0, le=200)] = 80
+    """Probes of other skills that a candidate and its base are asked after the evaluation; 0 asks none. Slices by skill
+    need 20 each."""
+    retain: tuple[Skill, ...] = ()
+    """Skills (no_tool, refusal, format, chat) whose proven loss holds the verdict; of others it only tells."""
     patience: AtLeastOne | None = None
     """Stop after this many evaluations (one an epoch) that are no better on the validation split, and keep the
     best adapter. Better is more answers right to the letter; among equals, a lower loss. None trains to the

@@ -5,6 +5,7 @@ from __future__ import annotations
 from freehold.types.config import FinetuneConfig
 from freehold.types.machine import Fit
 from freehold.types.record import Record
+from freehold.types.training import WrittenCalls
 
 
 class Piece(Record, frozen=True, kw_only=True):
@@ -63,6 +64,8 @@ class TrainingPreview(Record, frozen=True, kw_only=True):
     dataset_id: str
     method: str
     template_sha256: str
+    call_format: WrittenCalls
+    """Who writes tools and calls: the base's chat template, or freehold's preface to it."""
     samples: tuple[PreviewSample, ...]
     train: SplitMeasurement
 

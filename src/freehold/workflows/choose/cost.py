@@ -138,7 +138,7 @@ def write_page(found: Cost, path: Path) -> None:
     """Write the page with the picture. Raises `StorageError` when it cannot be written."""
     from freehold.report.cost_page import render_cost
 
-    with files.writing(str(path), hint="name a file in a folder that exists"):
+    with files.writing(str(path), hint="name a file in a folder that exists"), files.shared(path):
         path.write_text(render_cost(found), encoding="utf-8")
 
 

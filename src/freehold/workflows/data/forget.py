@@ -13,8 +13,10 @@ import msgspec
 
 from freehold import files
 from freehold.errors import StorageError, UsageError
+from freehold.gateway.capture.in_flight import await_written, in_flight, of_other_stores
 from freehold.store import Store, audit, open_store
 from freehold.store.care.erase import erase_mentions, erase_traces, scrub
+from freehold.types.audit import Change
 from freehold.types.dataset import Dataset
 from freehold.types.progress import Progress
 from freehold.types.record import Record, StoredRecord, event_id
@@ -31,6 +33,9 @@ from freehold.workflows.data.forget_files import (
 )
 from freehold.workflows.project import Project
 
+SPOOL = "spool"
+"""The folder, in the state folder, of what gateways have answered and the store does not have yet."""
+IN_FLIGHT_WITHIN_S = 30.0
 SHORTEST_TEXT = 16
 """Shorter texts ("yes", a label) say nothing about who wrote them, and stand in the files of others."""
 
@@ -97,19 +102,27 @@ def forget(
 ) -> ForgetReceipt:
     """Delete what is meant from the store and the project's folders, and keep a receipt.
 
-    With `dry_run` nothing changes and no receipt is kept. Raises `UsageError` where no trace is meant and no file
-    mentions it, `StorageError` for a file or store that cannot be changed; running it again goes on.
+    With `dry_run` nothing changes and no receipt is kept. What a running gateway has answered and not yet written is
+    waited for. Raises `UsageError` where no trace is meant and no file mentions it, `StorageError` for a file or store
+    that cannot be changed, and for traces that stay on their way; running it again goes on.
     """
+    spool_notes = _await_spool(project, dry_run=dry_run, progress=progress)
     progress.step("look for traces")
     folders = _folders(project)
     with open_store(project.store_url) as store:
         found = _find(store, whom, progress)
         known = {dataset.id: dataset for dataset in store.records(Dataset)}
         trained: list[TrainingResult] = [*store.records(Adapter), *store.records(WholeModel)]
-        places = [path for path in all_files(folders) if path != store.database.file]
+        spool = project.state.resolve() / SPOOL
+        # A spool is its worker's: what was on its way there is written and overwritten by now.
+        places = [p for p in all_files(folders) if p != store.database.file and spool not in p.parents]
         finder, datasets = _with_samples(found, known.values())
         progress.step("forget", note=f"{len(found.ids):,} traces")
         work = _Work(finder, found.ids, dry_run=dry_run)
+        id = event_id(int(at.timestamp() * 1000))
+        if not dry_run:
+            # Before anything is gone: one that is stopped half-way is on record as well.
+            audit.note(store.database, "forget.begin", id, who=who, at=at, detail={"by": whom.by})
         lost = {one.id for one in known.values() if Path(one.path) in datasets}
         # Files first: what stands in them is known from the traces, so a run that is stopped can be repeated.
         for folder in datasets:
@@ -124,7 +137,7 @@ def forget(
                 hint="freehold traces list --json shows what traces hold",
             )
         receipt = ForgetReceipt(
-            id=event_id(int(at.timestamp() * 1000)),
+            id=id,
             at=at,
             who=who,
             by=whom.by,
@@ -133,7 +146,7 @@ def forget(
             files=dict(work.files),
             datasets=tuple(sorted(lost)),
             trained=tuple(one.id for one in adapters),
-            notes=(*work.notes, *_advice(lost, adapters)),
+            notes=(*work.notes, *spool_notes, *_advice(lost, adapters)),
         )
         if not dry_run:
             keep_receipt(store, receipt)
@@ -145,22 +158,45 @@ def forget(
     return receipt
 
 
+def _await_spool(project: Project, *, dry_run: bool, progress: Progress) -> list[str]:
+    """Wait until nothing that was answered before is still on its way: it would be written after the deletion.
+
+    Returns what a person should know. Raises `StorageError` when something stays on its way.
+    """
+    folder, url = project.state / SPOOL, project.store_url
+    with files.writing(f"{folder}: cannot be looked through"):
+        others = of_other_stores(folder, url)
+        if dry_run:
+            left = len(in_flight(folder, url))
+            notes = [f"{left:,} traces are on their way into the store and not looked at yet"] if left else []
+        else:
+            progress.step("wait for traces on their way")
+            left = await_written(
+                folder,
+                url,
+                within_s=IN_FLIGHT_WITHIN_S,
+                tell=lambda n: progress.update(n, None, unit="traces"),
+            )
+            if left:
+                raise StorageError(
+                    f"nothing was deleted: {left:,} traces in {folder} are not in the store yet, and may be meant",
+                    hint="freehold up writes them; then run the same command again",
+                )
+            notes = []
+    if others:
+        notes.append(f"{others:,} traces in {folder} are of another store: delete them by hand")
+    return notes
+
+
 def keep_receipt(store: Store, receipt: ForgetReceipt) -> None:
     """The one place where a deletion that was asked for is put on record."""
-    store.put(receipt)
-    audit.note(
-        store.database,
-        "forget",
-        receipt.id,
-        who=receipt.who,
-        at=receipt.at,
-        detail={
-            "by": receipt.by,
-            "traces": receipt.traces,
-            "files": receipt.files,
-            "records": receipt.records,
-        },
-    )
+    detail = {
+        "by": receipt.by,
+        "traces": receipt.traces,
+        "files": receipt.files,
+        "records": receipt.records,
+    }
+    store.put(receipt, change=Change(action="forget", who=receipt.who, at=receipt.at, detail=detail))
 
 
 def _advice(lost: set[str], adapters: list[TrainingResult]) -> Iterator[str]:
@@ -183,7 +219,7 @@ def _folders(project: Project) -> list[Path]:
 def _find(store: Store, whom: Whom, progress: Progress) -> _Found:
     found = _Found(names={name for name in (whom.user, whom.trace, whom.conversation) if name})
     meant: set[str] = set()
-    for count, trace in enumerate(store.traces(complete_only=False)):
+    for count, trace in enumerate(store.traces(complete_only=False, replaced=True)):
         if count % 1000 == 0:
             progress.update(count, None, unit="traces")
         if whom.means(trace) or trace.parent_id in found.ids:
@@ -193,7 +229,7 @@ def _find(store: Store, whom: Whom, progress: Progress) -> _Found:
             if whom.user is not None:
                 found.names.update(n for n in (trace.conversation_id, trace.assignment_key) if n)
     if meant:
-        for trace in store.traces(complete_only=False):
+        for trace in store.traces(complete_only=False, replaced=True):
             if trace.id not in found.ids:
                 meant.difference_update(_texts(trace))
     found.texts = meant
@@ -295,7 +331,7 @@ class _Work:
             with open_store(f"sqlite:///{path}") as copy:
                 ids = [
                     t.id
-                    for t in copy.traces(complete_only=False)
+                    for t in copy.traces(complete_only=False, replaced=True)
                     if t.id in self._ids or t.parent_id in self._ids or self._finder(msgspec.json.encode(t))
                 ]
                 gone = erase_traces(copy.database, ids, dry_run=self._dry_run)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
 from freehold import files
-from freehold.datasets import importing, sampling
+from freehold.datasets import importing, messages
+from freehold.datasets.identity import question_id
 from freehold.datasets.importing import Imported, PassedOver, RejectedRecord
-from freehold.store import open_store
+from freehold.store import audit, open_store
+from freehold.store.versions import FileRow, bring_in
 from freehold.types.config import DataConfig
 from freehold.types.progress import Progress
-from freehold.types.record import Record, content_id
+from freehold.types.record import Record, canonical_json, content_id
 from freehold.types.trace import Trace
 from freehold.workflows.project import Project, now
 
@@ -27,7 +32,8 @@ FIRST = 5
 
 
 class ImportResult(Record, frozen=True, kw_only=True):
-    """What one import did. `new` counts traces that were not in the store before.
+    """What one import did. `new` counts traces that were not in the store before, `replaced` rows whose content is
+    another than at the last import of the file, `gone` rows that the file does not hold any more.
 
     `mapping` says what of a trace comes from which field, `holds` how many records have what (tools, several turns,
     a right answer …), `passed_over` counts sound records that are not calls of a model, by reason.
@@ -37,6 +43,8 @@ class ImportResult(Record, frozen=True, kw_only=True):
     format: str
     read: int
     new: int
+    replaced: int = 0
+    gone: int = 0
     rejected: int
     rejects_file: str | None
     first_rejects: tuple[str, ...]
@@ -69,7 +77,8 @@ def preview_file(
     for found in importing.read(path, data):
         if isinstance(found, Imported):
             found = _as_gold(found) if data.answers == "gold" else found
-            first.append(_trace(found, path, held_out=held_out, model=_incumbent(project)))
+            origin = source_of(project, path)
+            first.append(_trace(found, origin, at=now(), held_out=held_out, model=_incumbent(project)))
         elif isinstance(found, RejectedRecord):
             rejects.append(_line(found))
         if len(first) >= count or len(rejects) >= 10 * FIRST:
@@ -92,10 +101,11 @@ def import_file(
     held_out: bool = False,
     progress: Progress,
 ) -> ImportResult:
-    """Read `path` (a file or a folder) and add its records to the store as traces, a batch at a time.
+    """Read `path` (a file or a folder) and make what the store holds of it the same, a batch at a time.
 
-    The id of a trace is the content id of what it holds, so importing a file twice adds nothing. With `held_out`
-    all its traces are kept for evaluation. Raises `InputError` when the file cannot be read at all.
+    Importing a file again replaces what changed: a row is known by its own id, else by its question within its
+    conversation, whatever instructions stand around it. Rows that are gone from the file are left out from then on.
+    With `held_out` all its traces are kept for evaluation. Raises `InputError` when the file cannot be read at all.
     """
     data = data or project.config.data
     size = importing.size_bytes(path)
@@ -104,11 +114,12 @@ def import_file(
     log.info("importing %s, %d bytes, as %s", path, size, source.importer.name)
     holds: Counter[str] = Counter()
     passed: Counter[str] = Counter()
-    read = new = 0
+    read = 0
+    origin, at, keys = source_of(project, path), now(), _RowKeys()
     rejects = _Rejects(project.state / "rejects" / f"{path.stem}.rejects.jsonl")
     with open_store(project.store_url) as store, rejects:
 
-        def traces() -> Iterator[Trace]:
+        def rows() -> Iterator[FileRow]:
             nonlocal read
             for found in importing.read(path, data):
                 if isinstance(found, RejectedRecord):
@@ -124,9 +135,17 @@ def import_file(
                     if data.answers == "gold":
                         found = _as_gold(found)
                     holds.update(_holds(found))
-                    yield _trace(found, path, held_out=held_out, model=_incumbent(project))
+                    trace = _trace(found, origin, at=at, held_out=held_out, model=_incumbent(project))
+                    yield FileRow(keys.key(found, origin), trace)
 
-        new = store.add_traces(traces())
+        # Before the first batch: an import that is stopped half-way is on record as well. No name of a file, which may
+        # be a person's, in a record that only grows.
+        told: dict[str, Any] = {"format": source.importer.name, "held_out": held_out}
+        begun = audit.note(store.database, "import.begin", "traces", detail=told)
+        done = bring_in(store.database, origin, rows(), at=at, old_source=f"import:{path.name}")
+        told |= {"begun": begun.number, "new": done.new, "replaced": done.replaced, "gone": done.gone}
+        told |= {"read": read, "rejected": rejects.count}
+        audit.note(store.database, "import", "traces", detail=told)
     return ImportResult(
         file=str(path),
         format=source.importer.name,
@@ -135,7 +154,9 @@ def import_file(
         holds=dict(holds.most_common()),
         passed_over=dict(passed.most_common()),
         read=read,
-        new=new,
+        new=done.new,
+        replaced=done.replaced,
+        gone=done.gone,
         rejected=rejects.count,
         rejects_file=str(rejects.path) if rejects.count else None,
         first_rejects=tuple(rejects.first),
@@ -154,8 +175,8 @@ def _as_gold(record: Imported) -> Imported:
     """The record with its answer as gold instead of as the incumbent's."""
     if record.gold is not None or record.response is None:
         return record
-    message = sampling.response_message(record.response)
-    text = None if message is None else sampling.message_text(message)
+    message = messages.response_message(record.response)
+    text = None if message is None else messages.message_text(message)
     return record if text is None else msgspec.structs.replace(record, gold=text, response=None)
 
 
@@ -191,7 +212,31 @@ def _holds(found: Imported) -> Iterator[str]:
             yield {"conversation_id": "conversation", "user": "user", "at": "time"}[name]
 
 
-def _trace(record: Imported, path: Path, *, held_out: bool, model: str) -> Trace:
+def source_of(project: Project, path: Path) -> str:
+    """How traces of a file or folder name it: by its path from the project, so that both can be moved together.
+
+    A link counts by its own name, not by what it points to.
+    """
+    named = Path(os.path.abspath(path))  # noqa: PTH100 (Path.resolve would follow the link)
+    return f"import:{Path(os.path.relpath(named.parent.resolve() / named.name, project.root.resolve())).as_posix()}"
+
+
+class _RowKeys:
+    """Names the rows of one file so that a changed row keeps its name. About 100 bytes of memory a row."""
+
+    def __init__(self) -> None:
+        self._met: Counter[bytes] = Counter()
+
+    def key(self, record: Imported, origin: str) -> str:
+        """From the row's own id, else from its question within its conversation; of several alike, which one it is."""
+        row = record.id if record.id is not None else question_id(record.request["messages"])
+        name = [origin, record.file, record.id is not None, row, record.conversation_id]
+        short = hashlib.blake2b(canonical_json(name), digest_size=8).digest()
+        self._met[short] += 1
+        return content_id([name, self._met[short]])
+
+
+def _trace(record: Imported, origin: str, *, at: datetime, held_out: bool, model: str) -> Trace:
     metadata = {**record.metadata, "split": "held_out"} if held_out else record.metadata
     identity: list[Any] = [
         record.id, record.request, record.response, record.gold, record.conversation_id, metadata
@@ -202,8 +247,9 @@ def _trace(record: Imported, path: Path, *, held_out: bool, model: str) -> Trace
     inside = f"/{record.file}" if record.file else ""
     return Trace(
         id=content_id(identity),
-        at=record.at or now(),
-        source=f"import:{path.name}{inside}#{record.line}",
+        at=record.at or at,
+        imported_at=at,
+        source=f"{origin}{inside}#{record.line}",
         model=record.request.get("model") or model,
         request=record.request,
         response=record.response,

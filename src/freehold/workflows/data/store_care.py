@@ -5,11 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from freehold.errors import StorageError
+from freehold.store import audit, open_store
 from freehold.store.care.backup import Backup, backup
 from freehold.store.care.restore import Restored, restore
 from freehold.store.care.salvage import Salvage, salvage
+from freehold.store.care.sealing import seal_old
+from freehold.store.database import Database
+from freehold.store.schema import NEWEST, version
 from freehold.types.progress import Progress
 from freehold.workflows.project import Project
+from freehold.workflows.project_store import opened_store
 
 BACKUPS = "backups"
 
@@ -25,25 +31,81 @@ def _place(project: Project, what: str, at: datetime) -> Path:
     return folder / f"{what}-{at:%Y%m%d-%H%M%S}.sqlite"
 
 
-def make_backup(project: Project, file: Path | None, *, at: datetime, progress: Progress) -> Backup:
+def make_backup(project: Project, file: Path | None, *, who: str, at: datetime, progress: Progress) -> Backup:
     """Back the store up to `file`, else to a file with the time in its name in the state folder."""
     progress.step("back up the store")
-    return backup(
-        project.store_url, file or _place(project, "store", at), tell=lambda n, of: progress.update(n, of)
-    )
+    target = file or _place(project, "store", at)
+    if not target.exists():
+        _note_backup(project, who, at, progress)
+    return backup(project.store_url, target, tell=lambda n, of: progress.update(n, of))
 
 
-def put_back(project: Project, file: Path, *, at: datetime, progress: Progress) -> Restored:
-    """Put a backup in the store's place; the former store is kept among the backups."""
+def _note_backup(project: Project, who: str, at: datetime, progress: Progress) -> None:
+    """Before the copy, so that it holds its own entry. A store that cannot be written to is backed up all the same."""
+    try:
+        if _schema_of(project.store_url) != NEWEST:
+            return  # opened to be written to it would be brought forward, which a backup must not do
+        with open_store(project.store_url) as store:
+            audit.note(store.database, "store.backup", "store", who=who, at=at)
+    except StorageError as error:
+        progress.say(f"the audit record of the store has no entry of this backup: {error.message}")
+
+
+def _schema_of(url: str) -> str | None:
+    database = Database(url, as_is=True)
+    try:
+        with database.reading() as connection:
+            return version(connection)
+    finally:
+        database.close()
+
+
+def put_back(project: Project, file: Path, *, who: str, at: datetime, progress: Progress) -> Restored:
+    """Put a backup in the store's place; the former store is kept among the backups.
+
+    The audit record of the store goes on from the backup's, with the last entry of the former one in what it says of
+    the restore: so what happened in between is in the store that is kept, and it can be told whether that is whole.
+    """
     progress.step("restore the store")
     kept = _place(project, "replaced", at)
-    return restore(project.store_url, file, kept, tell=lambda n, of: progress.update(n, of))
+    former = _head_of(project.store_url)
+    made = restore(project.store_url, file, kept, tell=lambda n, of: progress.update(n, of))
+    detail = {"lost": made.loss.rows, "former_head": former}
+    with open_store(project.store_url) as store:
+        audit.note(store.database, "store.restore", "store", who=who, at=at, detail=detail)
+    return made
+
+
+def _head_of(url: str) -> str | None:
+    """``NUMBER:HASH`` of the last audit entry of a store; None where there is none, or it cannot be read."""
+    try:
+        database = Database(url, as_is=True)
+        try:
+            return audit.check(database).head
+        finally:
+            database.close()
+    except StorageError:
+        return None
 
 
 def save_what_can_be_read(
-    project: Project, source: Path | None, file: Path | None, *, at: datetime, progress: Progress
+    project: Project, source: Path | None, file: Path | None, *, who: str, at: datetime, progress: Progress
 ) -> Salvage:
     """Write what can be read of the store, or of the file `source`, to a new store `file`."""
     progress.step("salvage the store")
     target = file or _place(project, "salvaged", at)
-    return salvage(url_of(project, source), target, tell=lambda n, of: progress.update(n, of, unit="rows"))
+    made = salvage(url_of(project, source), target, tell=lambda n, of: progress.update(n, of, unit="rows"))
+    detail = {"rows": made.rows, "lost": len(made.damaged), "broken": len(made.broken)}
+    with open_store(f"sqlite:///{target.absolute()}") as store:
+        audit.note(store.database, "store.salvage", "store", who=who, at=at, detail=detail)
+    return made
+
+
+def seal(project: Project, *, who: str, at: datetime, progress: Progress) -> int:
+    """Give rows of an older freehold their checksum; returns how many."""
+    progress.step("seal old rows")
+    with opened_store(project) as (store, _):
+        sealed = seal_old(store.database, lambda done: progress.update(done, None, unit="rows"))
+        if sealed:
+            audit.note(store.database, "store.seal", "store", who=who, at=at, detail={"rows": sealed})
+    return sealed

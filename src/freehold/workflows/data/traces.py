@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -85,6 +85,8 @@ def export(
     Raises `StorageError` when the file cannot be written.
     """
     count = 0
+    detail: dict[str, Any] = {"format": format, "content": content or format == "jsonl"}
+    begun = audit.note(store.database, "export.begin", "traces", who=who, at=now(), detail=detail)
     with (
         files.writing(f"{file}: cannot be written"),
         files.replacing(file) as partial,
@@ -99,7 +101,7 @@ def export(
             count += len(batch)
             say(count)
     # Not the file's name: the record only grows, and a name may be a person's.
-    detail = {"traces": count, "format": format}
+    detail |= {"begun": begun.number, "traces": count}
     audit.note(store.database, "export", "traces", who=who, at=now(), detail=detail)
     return TraceExport(file=str(file), traces=count, format=format)
 

@@ -6,6 +6,7 @@ weights cannot be had, the machine is too small.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,12 +20,15 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import Evaluation
 from freehold.types.record import content_id
 from freehold.types.report import CandidateReport
+from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
+from freehold.types.verdict import CheckResult
 from freehold.workflows.journey.methods import METHODS, Bench, Candidate, Made, NotMadeError
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, evaluate
 from freehold.workflows.prove.labels import labels_held
 from freehold.workflows.prove.results import Looks, frozen_answers, keep
+from freehold.workflows.prove.retained import retained
 
 UNTRAINED_SAMPLES = 40
 """Held-out samples the base is asked without its adapter: enough to show what training brought."""
@@ -40,9 +44,10 @@ class CandidateOutcome(NamedTuple):
     plan: ServePlan | None
 
 
-def step_count(candidate: Candidate) -> int:
-    """Steps of one candidate's way."""
-    return STEPS_OF_ALL + METHODS[candidate.method].step_count
+def step_count(candidate: Candidate, *, probe: int = 0) -> int:
+    """Steps of one candidate's way; an adapter is asked what it kept of other skills where there are probes."""
+    asks_probes = probe > 0 and candidate.method == "adapter"
+    return STEPS_OF_ALL + METHODS[candidate.method].step_count + asks_probes
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,7 @@ class CandidateRunner:
             lambda: anyio.run(self._evaluate, made),
         )
         keep(bench.store, evaluation, self._looks())
+        kept_skills = self._retained(candidate, made)
         judged = None
         if evaluation.comparison is not None:
             judged = verdict.join(
@@ -117,7 +123,7 @@ class CandidateRunner:
                 ruling=report.ruling,
                 fit=made.fit,
                 method=candidate.method,
-                checks=[made.parity.check_result()] if made.parity is not None else [],
+                checks=self._checks(made, kept_skills),
                 version=__version__,
             )
             bench.store.put(judged, made_from=judged.made_from)
@@ -133,9 +139,41 @@ class CandidateRunner:
             verdict=judged,
             latency=evaluation.latency,
             disagreements=evaluation.disagreements,
+            retained=kept_skills,
             served_as=made.plan.served_name,
         )
         return CandidateOutcome(report, made.plan)
+
+    def _checks(self, made: Made, kept_skills: RetainedSkills | None) -> list[CheckResult]:
+        checks = [made.parity.check_result()] if made.parity is not None else []
+        if kept_skills is not None:
+            checks.append(kept_skills.check_result(self.bench.project.config.train.retain))
+        return checks
+
+    def _retained(self, candidate: Candidate, made: Made) -> RetainedSkills | None:
+        """Ask probes of other skills, where the base answers next to what was trained on it."""
+        bench, trained = self.bench, made.trained
+        count = bench.project.config.train.probe
+        if not count or trained is None or made.untrained_model is None:
+            return None
+        found = bench.steps.run(
+            f"retained:{candidate.key}",
+            f"{candidate.short_name}: what did it keep of other skills?",
+            [made.plan.identity, trained.id, count, __version__],
+            RetainedSkills,
+            lambda: anyio.run(
+                functools.partial(
+                    retained,
+                    bench.project,
+                    made.plan,
+                    trained_id=trained.id,
+                    count=count,
+                    progress=bench.progress,
+                )
+            ),
+        )
+        bench.store.put(found, made_from=found.made_from)
+        return found
 
     async def _evaluate(self, made: Made) -> Evaluation:
         """Replay the held-out samples against the candidate, and a few against the base without its adapter."""

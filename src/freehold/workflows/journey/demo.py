@@ -33,9 +33,12 @@ def prepare(folder: Path) -> Path:
     Files that were changed there are left alone, so that a person can try things. Raises `StorageError`.
     """
     source = example_folder()
-    with files.writing(
-        f"{folder}: the example cannot be copied there",
-        hint="choose another folder: freehold demo --dir FOLDER",
+    with (
+        files.writing(
+            f"{folder}: the example cannot be copied there",
+            hint="choose another folder: freehold demo --dir FOLDER",
+        ),
+        files.shared(folder),
     ):
         folder.mkdir(parents=True, exist_ok=True)
         for file in sorted(source.iterdir()):

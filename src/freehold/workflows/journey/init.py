@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold import files
-from freehold.datasets import importing, sampling
+from freehold.datasets import importing, messages
 from freehold.datasets.importing import Imported, RejectedRecord
 from freehold.errors import InputError, UsageError
 from freehold.types.config import DataConfig, parse
@@ -92,8 +92,8 @@ class _Told:
             self.models[str(model)] += 1
         if found.gold is not None:
             self.gold.append(found.gold)
-        message = sampling.response_message(found.response) if found.response else None
-        if message is not None and (said := sampling.message_text(message)):
+        message = messages.response_message(found.response) if found.response else None
+        if message is not None and (said := messages.message_text(message)):
             self.said.append(said)
         size = prompt_size(found.request["messages"], found.request.get("tools"))
         self.longest_request = max(self.longest_request, size)
@@ -134,7 +134,10 @@ def draft(request: DraftRequest) -> Draft:
     guess = _guess(request, told)
     text = _text(request, told, incumbent, guess)
     parse(text, path=str(target))
-    with files.writing(f"{target}: cannot be written", hint="choose another folder with --dir"):
+    with (
+        files.writing(f"{target}: cannot be written", hint="choose another folder with --dir"),
+        files.shared(target),
+    ):
         request.folder.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
     return Draft(

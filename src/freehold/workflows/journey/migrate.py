@@ -85,7 +85,7 @@ def migrate(
         one_at_a_time(store, LOCK, say=progress.say) as lock,
     ):
         known = candidates(project.config)
-        total = STEPS_BEFORE + sum(map(step_count, known))
+        total = STEPS_BEFORE + sum(step_count(one, probe=project.config.train.probe) for one in known)
         steps = Steps(store, progress, total=total, fresh=fresh, check=lock.check)
         _import(project, store, steps, progress)
         bench = Bench(
@@ -141,7 +141,7 @@ def _build(project: Project, store: Store, steps: Steps) -> Dataset:
         project.config.curate,
         [project.config.task.group_by, project.config.task.scorer, project.config.task.options],
         project.config.incumbent,
-        store.count_traces(),
+        store.traces_state(),
         [_sha256(project.path(n)) for n in (*project.config.data.files, *project.config.data.held_out_files)],
     ]
     return steps.run(

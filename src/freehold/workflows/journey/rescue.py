@@ -126,7 +126,10 @@ def _files(request: RescueRequest, tune: FineTune | None, progress: Progress) ->
 
 
 def _write(path: Path, text: str) -> None:
-    with files.writing(f"{path}: cannot be written", hint="choose another folder with --dir"):
+    with (
+        files.writing(f"{path}: cannot be written", hint="choose another folder with --dir"),
+        files.shared(path),
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 

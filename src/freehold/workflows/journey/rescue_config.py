@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from freehold.datasets import importing, sampling
+from freehold.datasets import importing, messages
 from freehold.datasets.importing import Imported
 from freehold.errors import InputError, UsageError
 from freehold.types.config import DataConfig
@@ -76,8 +76,8 @@ def _look(path: Path) -> _Seen:
     for record in importing.read(path, DataConfig(format="auto")):
         if not isinstance(record, Imported):
             continue
-        message = sampling.response_message(record.response) if record.response else None
-        said = record.gold or (sampling.message_text(message) if message else None)
+        message = messages.response_message(record.response) if record.response else None
+        said = record.gold or (messages.message_text(message) if message else None)
         if said:
             answers.append(said)
             sizes.append(prompt_size(record.request["messages"], record.request.get("tools")))

@@ -146,7 +146,7 @@ def comply(ruling: Ruling, folder: Path) -> tuple[Path, ...]:
         "ruling.json": msgspec.json.format(msgspec.json.encode(ruling)).decode() + "\n",
     }
     written = []
-    with files.writing(f"{folder}: cannot be written"):
+    with files.writing(f"{folder}: cannot be written"), files.shared(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             if text:

@@ -9,6 +9,7 @@ import aiohttp
 import anyio
 
 from freehold import __version__
+from freehold.engines import keys
 from freehold.engines.engine import start
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UpstreamError, UsageError
@@ -163,7 +164,9 @@ async def _request(
     }
     start_time = time.perf_counter()
     try:
-        async with client.post(f"{endpoint.base_url}/v1/chat/completions", json=body) as response:
+        async with client.post(
+            f"{endpoint.base_url}/v1/chat/completions", json=body, headers=keys.headers(endpoint)
+        ) as response:
             answer = await response.json()
     except (aiohttp.ClientError, ValueError, TimeoutError) as error:
         raise UpstreamError(f"{endpoint.base_url} did not answer: {error}") from None

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from freehold.engines import keys
 from freehold.engines.engine import EngineHealth
 from freehold.engines.pool import HostedModel, Pool, PoolLimits
 from freehold.engines.pool.control import Control, Served
@@ -85,18 +86,25 @@ async def hold(
     companion: Callable[[Path], Companion] | None = None,
     sharing: Sharing = Sharing(),  # noqa: B008 (frozen)
     on_memory: Callable[[ServePlan, int, str], None] = lambda plan, bytes, why: None,
+    key_env: str | None = None,
 ) -> None:
     """Serve until SIGINT, SIGTERM or `stop`; `ready` is called once, when all that is loaded first answers.
 
     One plan is served by its engine at once. Several models share one address, each loaded when it is asked for.
     `gateway_config` comes without the engines' endpoints, which are added; with None one engine answers alone at its
     plan's address, and several behind the first plan's. `companion` starts what runs next to them and is given the
-    folder of the logs. Raises what starting raises, and `EngineError` when the only engine cannot be restarted.
+    folder of the logs. Engines ask for the key of this run, which the gateway has; without a gateway, the address asks
+    for the key in the environment variable `key_env`, or for none. Raises what starting raises, and `EngineError` when
+    the only engine cannot be restarted. It has many parameters because it is where all parts of a server meet.
     """
     stop = stop or asyncio.Event()
     if gateway_config is not None:
         gateway.check_port(gateway_config.host, gateway_config.port)
-    await _ServingHost(plans, gateway_config, log_dir, sharing, on_memory, companion).run(ready, stop)
+    if gateway_config is not None:
+        key_env = keys.RUN_KEY_ENV
+    await _ServingHost(plans, gateway_config, log_dir, sharing, on_memory, companion, key_env).run(
+        ready, stop
+    )
 
 
 class _ServingHost:
@@ -110,6 +118,7 @@ class _ServingHost:
         sharing: Sharing,
         on_memory: Callable[[ServePlan, int, str], None],
         companion: Callable[[Path], Companion] | None,
+        key_env: str | None,
     ) -> None:
         first = plans[0]
         self._gateway_config = gateway_config
@@ -120,6 +129,7 @@ class _ServingHost:
         stays = sharing.idle_seconds is None or first.model in sharing.pinned
         self._alone = len(plans) == 1 and stays  # it is never unloaded, so nothing need be in between
         self._address = (first.host, first.port)
+        self._key_env = key_env
         if gateway_config is None and not self._alone:  # the port is that of all of them, not of one engine
             plans = [msgspec.structs.replace(plan, port=0) for plan in plans]
         self._gateway: gateway.RunningGateway | None = None
@@ -144,9 +154,11 @@ class _ServingHost:
             names=[f"{name}{suffix}" for name in self._names],
             on_change=self._updates.set,
             on_memory=on_memory,
+            # Of several, and of what a gateway is in front of, the engines themselves are asked by freehold alone.
+            key_env=key_env if self._alone else keys.RUN_KEY_ENV,
         )
         self._control = Control(self._pool)
-        self._front = Front(self._pool, self._control)
+        self._front = Front(self._pool, self._control, keys.RUN_KEY_ENV if self._alone else key_env)
 
     async def run(self, ready: Callable[[ServedAt], None], stop: asyncio.Event) -> None:
         with storage_errors(self._log_dir):  # no engine may have started that would have made it
@@ -239,6 +251,7 @@ class _ServingHost:
                     models=tuple(ServedModel(name=each, upstream_name=each) for each in names),
                     # What a model can do is known for sure once it was loaded; before, little is promised.
                     capabilities=self._capabilities.get(plan.model, Capabilities()),
+                    api_key_env=self._key_env,
                     context_tokens=plan.context_tokens,
                 )
             )

@@ -163,7 +163,7 @@ def is_here(url: str) -> bool:
 
 def write_page(report: LoadReport, path: Path) -> Path:
     """Write the report's page. Raises `StorageError`."""
-    with files.writing(str(path)):
+    with files.writing(str(path)), files.shared(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(render_load(report), encoding="utf-8")
     return path

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from freehold import files
 from freehold.errors import EngineError, InputError, UsageError
-from freehold.training.output.artefacts import WHOLE_GGUF
+from freehold.training.output.artefacts import TEMPLATE, WHOLE_GGUF
 from freehold.types.endpoint import AdapterMount
 from freehold.types.engine import EngineKind
 from freehold.types.model import Weights
@@ -44,6 +45,7 @@ def mount(text: str, model: str) -> AdapterMount:
         path=str(path.absolute()),
         adapter_id=manifest.id if manifest is not None else None,
         base_sha256=manifest.base_sha256 if manifest is not None else None,
+        chat_template=taught_template(manifest, path if path.is_dir() else path.parent),
     )
 
 
@@ -62,7 +64,24 @@ def trained_adapter(adapter: TrainingResult, name: str, kind: EngineKind) -> Ada
                 hint="train it again: freehold migrate --fresh",
             )
         path /= gguf
-    return AdapterMount(name=name, path=str(path), adapter_id=adapter.id, base_sha256=adapter.base_sha256)
+    return AdapterMount(
+        name=name,
+        path=str(path),
+        adapter_id=adapter.id,
+        base_sha256=adapter.base_sha256,
+        chat_template=taught_template(adapter, Path(adapter.path)),
+    )
+
+
+def taught_template(manifest: TrainingResult | None, folder: Path) -> str | None:
+    """The chat template that must be served with what training left in `folder`; None where the base's own does.
+
+    Raises `InputError` where it is missing: with another template, calls would be answered as text.
+    """
+    if manifest is None or manifest.call_format == "template":
+        return None
+    with files.reading(folder / TEMPLATE):
+        return (folder / TEMPLATE).read_text(encoding="utf-8")
 
 
 def trained_weights(base: Weights, result: TrainingResult, name: str) -> Weights:
@@ -73,6 +92,7 @@ def trained_weights(base: Weights, result: TrainingResult, name: str) -> Weights
         path=str((Path(result.path) / WHOLE_GGUF).absolute()),
         sha256=result.files[WHOLE_GGUF],
         quantization="Q8_0",
+        chat_template=taught_template(result, Path(result.path)) or base.chat_template,
     )
 
 

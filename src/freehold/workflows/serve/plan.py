@@ -128,6 +128,7 @@ def plan(
         if request.engine == "auto" and progress is not None:
             progress.say(f"{kind.title} serves {weights.model_id}: {why} (--engine llamacpp for the other)")
     weights, mounts = _as_read(weights, adapters, kind, settings, progress)
+    _check_template(request, adapters)
     options = dict(request.options)
     if kind.takes_template and weights.chat_template is not None:
         options.setdefault("chat_template", weights.chat_template)
@@ -136,13 +137,12 @@ def plan(
         model=name or weights.model_id,
         weights_path=weights.path,
         weights_sha256=weights.sha256,
-        adapters=mounts,
         context_tokens=request.context_tokens,
         parallel=request.parallel,
         kv_type=request.kv_type,
         threads=settings.threads,
         options=options,
-    )
+    ).with_adapters(mounts)
     if request.tuned:
         serve_plan = as_tuned(serve_plan, settings, may_requantize=request.quantization is None)
     return msgspec.structs.replace(serve_plan, memory=room.fit_of(serve_plan, settings))
@@ -242,6 +242,17 @@ def _as_read(
     if kind.reads == "safetensors":
         weights = to_safetensors(weights, settings, progress=progress)
     return weights, tuple(adapters)
+
+
+def _check_template(request: ServeRequest, adapters: Sequence[AdapterMount]) -> None:
+    """Raise `UsageError` where a template is asked for and an adapter was taught its calls with another."""
+    asked = request.options.get("chat_template")
+    other = next((one for one in adapters if one.chat_template not in (None, asked)), None)
+    if asked is not None and other is not None:
+        raise UsageError(
+            f"{other.name} was trained with a chat template of its own, another is asked for",
+            hint="leave chat_template out of [serve] options",
+        )
 
 
 def _kind(engine: str) -> EngineKind:

@@ -8,6 +8,7 @@ import anyio
 import msgspec
 
 from freehold.engines.engine import check as check_plan
+from freehold.engines.keys import value_of
 from freehold.engines.ports import is_loopback, require_loopback
 from freehold.errors import ConfigError, UsageError
 from freehold.gateway.config import GatewayConfig
@@ -35,6 +36,16 @@ def check_open(project: Project, host: str | None, *, without_keys: bool) -> Non
         )
 
 
+def check_key(key_env: str | None, *, with_gateway: bool) -> None:
+    """Raises `UsageError` for a key that is not set, or that a gateway would be asked for: it has keys of its own."""
+    if key_env is not None and with_gateway:
+        raise UsageError(
+            "a key in the environment is for an engine without the gateway",
+            hint="--no-gateway, or freehold up, and freehold keys add NAME",
+        )
+    value_of(key_env)
+
+
 def check_address(project: Project, host: str | None, port: int | None) -> tuple[str, int]:
     """Where a server of this project will listen, before weights are fetched for it. Raises `PortInUseError`."""
     host = host or project.settings.host
@@ -50,6 +61,7 @@ def serve(
     host: str | None = None,
     port: int | None = None,
     with_gateway: bool = True,
+    key_env: str | None = None,
     sharing: Sharing = Sharing(),  # noqa: B008 (frozen)
     ready: Callable[[ServedAt], None],
     progress: Progress,
@@ -59,9 +71,11 @@ def serve(
     One model is loaded at once, and stays loaded unless `sharing` has `idle_seconds`. Several share the machine's
     memory (`budget_bytes` of it, else all that is available): each is loaded when it is asked for or in `preload`, is
     unloaded when it has been idle or another needs its memory, and stays loaded when it is `pinned`. `sharing` may name
-    ``org/SmolLM2`` as ``smollm2``. Raises `PortInUseError`, `UsageError` (pinned ones that do not fit) and
-    `EngineError`.
+    ``org/SmolLM2`` as ``smollm2``. Without the gateway, clients need the key in the environment variable `key_env`, or
+    none. Raises `PortInUseError`, `UsageError` (pinned ones that do not fit) and `EngineError`. Its parameters are the
+    command's choices.
     """
+    check_key(key_env, with_gateway=with_gateway)
     host, port = check_address(project, host, port)
     if with_gateway:
         gateway_config = GatewayConfig(
@@ -97,6 +111,7 @@ def serve(
             ready=ready,
             sharing=sharing,
             on_memory=on_memory,
+            key_env=key_env,
         )
 
     anyio.run(run)

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from freehold import files
 from freehold.types.config import WatchConfig
 from freehold.types.record import Record
 
@@ -62,7 +63,14 @@ def _post(variable: str, body: bytes) -> str | None:
 
 def _run(command: tuple[str, ...], body: bytes) -> str | None:
     try:
-        done = subprocess.run(command, input=body, capture_output=True, timeout=TIMEOUT_S, check=False)
+        done = subprocess.run(
+            command,
+            input=body,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            umask=files.user_umask(),
+            check=False,
+        )
     except FileNotFoundError:
         return f"the alarm's command {command[0]} is not there"
     except subprocess.TimeoutExpired:

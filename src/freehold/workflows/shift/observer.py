@@ -23,9 +23,10 @@ from pathlib import Path
 
 import msgspec
 
-from freehold import logs
+from freehold import files, logs
 from freehold.errors import ConfigError, FreeholdError, StorageError
-from freehold.store import Store, leases, open_store
+from freehold.store import Store, audit, leases, open_store
+from freehold.types.audit import change_source
 from freehold.workflows.project import open_project
 from freehold.workflows.shift import alerts, rollout_records, routes
 from freehold.workflows.shift.observer_process import LEASE, ObserverConfig
@@ -136,6 +137,7 @@ class Observer:
 
 
 def main() -> None:
+    files.keep_private()
     logs.configure()
     # A Ctrl-C in the terminal is for the process that started this one, which passes it on by closing stdin.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -145,6 +147,7 @@ def main() -> None:
     if not line:
         return
     stopping = threading.Event()
+    change_source.set(audit.this_machine("observer"))
 
     def until_hung_up() -> None:
         while os.read(0, 4096):

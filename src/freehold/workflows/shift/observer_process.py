@@ -1,17 +1,28 @@
-"""The observer (`freehold.workflows.shift.observer`) as a child process that is kept running."""
+"""The observer (`freehold.workflows.shift.observer`) as a child process that is kept running.
+
+It is given the part of the environment that its work needs, which `freehold.toml` says: where alarms go, the keys of
+endpoints that a scorer asks. So it is started again when another part is needed; everything it learns is in the store.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from freehold.environment import PROXIES, inherited
+from freehold.errors import ConfigError
+from freehold.types.config import ProjectConfig
 from freehold.types.record import Record
+from freehold.workflows.project import open_project
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +39,38 @@ class ObserverConfig(Record, frozen=True, kw_only=True):
     look_seconds: float = 2.0
 
 
+def environment_of(store_url: str, config: ProjectConfig) -> dict[str, str]:
+    """What an observer of this project is given. A command of the user's own that takes alarms gets all of it: only the
+    user knows what it needs."""
+    if config.watch.command:
+        return dict(os.environ)
+    named = [*_named(config.task.options)]
+    if config.watch.webhook_env is not None:
+        named.append(config.watch.webhook_env)
+    database = ("PG*",) if store_url.startswith("postgres") else ()
+    return inherited(os.environ, also=(*named, *PROXIES, *database))
+
+
+def _named(value: Any) -> Iterator[str]:
+    """The variables that a scorer's options name, at any depth: a jury has several judges."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if isinstance(inner, str) and key.endswith("_env"):
+                yield inner
+            else:
+                yield from _named(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _named(inner)
+
+
 class ObserverProcess:
     """The observer as a child process that is started again when it dies."""
 
     def __init__(self, config: ObserverConfig, log_file: Path) -> None:
+        self._config = config
+        self._file_state: tuple[int, int] | None = None
+        self._environment = inherited(os.environ)
         self._data = msgspec.json.encode(config) + b"\n"
         self._log = log_file
         self._process: subprocess.Popen[bytes] | None = None
@@ -39,8 +78,12 @@ class ObserverProcess:
         self.tend()
 
     def tend(self) -> None:
-        """Start it when it does not run, at most once in `RESTART_PAUSE_S`."""
+        """Start it when it does not run or needs another environment, at most once in `RESTART_PAUSE_S`."""
+        changed = self._environment_changed()
         if self._process is not None and self._process.poll() is None:
+            if changed:
+                log.info("freehold.toml names other variables, starting the observer again")
+                self._close_input()  # it ends by itself when its look is over
             return
         if time.monotonic() - self._started_at < RESTART_PAUSE_S and self._started_at:
             return
@@ -54,6 +97,7 @@ class ObserverProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=sink,
+                env=self._environment,
                 start_new_session=True,
             )
         log.info("observer started, pid %d, its log is %s", self._process.pid, self._log)
@@ -61,6 +105,23 @@ class ObserverProcess:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(self._data)
             self._process.stdin.flush()
+
+    def _environment_changed(self) -> bool:
+        """Whether the file, if it was written since the last look, asks for another environment."""
+        path = Path(self._config.config_path) if self._config.config_path is not None else None
+        try:
+            state = None if path is None else (path.stat().st_mtime_ns, path.stat().st_size)
+        except OSError:
+            return False  # it is being written again
+        if path is None or state == self._file_state:
+            return False
+        try:
+            config = open_project(path).config
+        except ConfigError:
+            return False  # the observer says so
+        self._file_state = state
+        before, self._environment = self._environment, environment_of(self._config.store_url, config)
+        return before != self._environment
 
     @property
     def pid(self) -> int | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from freehold.errors import UsageError
 from freehold.store import Store
+from freehold.types.audit import Change
 from freehold.types.serving.rollout import Rollout
 
 
@@ -37,7 +40,9 @@ def is_live(store: Store, route_name: str) -> bool:
     return rollout is not None and rollout.is_live
 
 
-def keep(store: Store, rollout: Rollout) -> None:
+def keep(store: Store, rollout: Rollout, *, who: str, at: datetime, why: str) -> None:
     """Store a rollout as it is now."""
     verdict = (rollout.verdict_id,) if rollout.verdict_id else ()
-    store.put(rollout, made_from=verdict)
+    detail = {"number": rollout.number, "stage": rollout.stage, "verdict_id": rollout.verdict_id}
+    change = Change(action=f"rollout.{rollout.state}", who=who, at=at, why=why, detail=detail)
+    store.put(rollout, made_from=verdict, change=change)

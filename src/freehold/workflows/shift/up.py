@@ -16,7 +16,7 @@ from freehold.gateway.config import GatewayConfig, TlsFiles
 from freehold.gateway.limits import key_requirement
 from freehold.gateway.spending import Charge, usd_of
 from freehold.privacy.library import LIBRARY
-from freehold.store import Store, open_store
+from freehold.store import Store, audit, open_store
 from freehold.store.urls import store_file
 from freehold.types.config import CaptureMode, PriceConfig
 from freehold.types.endpoint import ANY_MODEL, ServePlan
@@ -124,6 +124,10 @@ def _check_address(
     return beyond_loopback
 
 
+def _bytes(mib: float | None) -> int | None:
+    return None if mib is None else round(mib * MIB)
+
+
 def _prices(project: Project) -> dict[str, PriceConfig]:
     """The prices that the file states, by endpoint."""
     config = project.config
@@ -148,6 +152,21 @@ def _observer_config(project: Project) -> ObserverConfig:
         config_path=None if project.config_path is None else str(project.config_path.absolute()),
         look_seconds=project.config.rollout.look_seconds,
     )
+
+
+def _note_start(store: Store, config: GatewayConfig, *, without_keys: bool) -> None:
+    """What the file, settings and options say of who may ask and of what is kept: they change with a start."""
+    detail = {
+        "host": config.host,
+        "hosts": config.hosts,
+        "without_keys": without_keys,
+        "capture": config.capture,
+        "capture_opt_out": config.capture_opt_out,
+        "retention_days": config.retention_days,
+        "retention_bytes": config.retention_bytes,
+        "tls": config.tls is not None,
+    }
+    audit.note(store.database, "gateway.start", "gateway", detail=detail)
 
 
 def up(
@@ -187,9 +206,7 @@ def up(
         capture_queue=project.settings.capture_queue,
         body_memory_bytes=round(project.settings.body_memory_mib * MIB),
         retention_days=config.capture.retention_days,
-        retention_bytes=None
-        if config.capture.retention_mib is None
-        else round(config.capture.retention_mib * MIB),
+        retention_bytes=_bytes(config.capture.retention_mib),
         shadow_concurrency=config.capture.shadow_concurrency,
         shadow_per_minute=config.capture.shadow_per_minute,
         workers=listening.workers or 1,
@@ -212,6 +229,7 @@ def up(
         beyond_loopback = _check_address(
             project, store, gateway_config.host, listening.without_keys, say=progress.say
         )
+        _note_start(store, gateway_config, without_keys=listening.without_keys)
         gateway_config = msgspec.structs.replace(
             gateway_config,
             keys_required=beyond_loopback,

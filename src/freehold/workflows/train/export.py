@@ -10,6 +10,7 @@ import msgspec
 from freehold import __version__
 from freehold.datasets import building
 from freehold.errors import FreeholdError, StorageError, UsageError, WeightsError
+from freehold.files import shared
 from freehold.report.model_card import CardFacts, model_card
 from freehold.store import open_store
 from freehold.training.output.artefacts import sha256_of
@@ -24,8 +25,17 @@ from freehold.types.training import TrainingResult
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.project import Project
-from freehold.workflows.train.export_kinds import WRITERS, ExportOptions, ExportTask, ExportUsage, Kind
+from freehold.workflows.train.export_kinds import (
+    TAGGED,
+    WRITERS,
+    ExportOptions,
+    ExportTask,
+    ExportUsage,
+    Kind,
+    copy_licenses,
+)
 from freehold.workflows.weights.pull import ensure_weights
+from freehold.workflows.weights.pull import open_store as open_weights
 
 README = "README.md"
 
@@ -76,16 +86,20 @@ def export(
         options = msgspec.structs.replace(options, quantization=quantization.upper())
     try:
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        progress.step(f"export {adapter.name} as {kind}")
-        usage = WRITERS[kind](ExportTask(project, adapter, options, weights, partial))
-        files = {
-            str(path.relative_to(partial)): sha256_of(path)
-            for path in sorted(partial.rglob("*"))
-            if path.is_file()
-        }
-        card = model_card(_facts(project, adapter, options, files, usage, progress))
-        (partial / README).write_text(card, encoding="utf-8")
+        with shared(partial):  # other programs, and other users' servers, are to read it
+            partial.mkdir(parents=True)
+            progress.step(f"export {adapter.name} as {kind}")
+            usage = WRITERS[kind](ExportTask(project, adapter, options, weights, partial))
+            if adapter.call_format == "tagged":
+                usage = usage._replace(notes=(TAGGED, *usage.notes))
+            licenses = copy_licenses(weights or _stored_base(project, adapter), partial)
+            files = {
+                str(path.relative_to(partial)): sha256_of(path)
+                for path in sorted(partial.rglob("*"))
+                if path.is_file()
+            }
+            card = model_card(_facts(project, adapter, options, files, usage, progress, licenses))
+            (partial / README).write_text(card, encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
     except OSError as error:
@@ -140,6 +154,7 @@ def _facts(
     files: Files,
     usage: ExportUsage,
     progress: Progress,
+    licenses: list[str],
 ) -> CardFacts:
     dataset = _dataset(project, adapter)
     candidate = _candidate(project, adapter)
@@ -163,7 +178,14 @@ def _facts(
         incumbent=incumbent.model if incumbent is not None else None,
         quantization=options.quantization,
         notes=usage.notes,
+        license_files=tuple(licenses),
     )
+
+
+def _stored_base(project: Project, adapter: TrainingResult) -> Weights | None:
+    """The base's weights where they are in the store; kinds that do not hold it fetch nothing for its licence."""
+    stored = open_weights(project.settings).find(adapter.base_model)
+    return stored.weights if stored is not None else None
 
 
 def _dataset(project: Project, adapter: TrainingResult) -> Dataset | None:

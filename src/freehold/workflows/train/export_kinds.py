@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import shutil
 from collections.abc import Callable
@@ -81,10 +82,44 @@ class ExportTask(NamedTuple):
             shutil.copyfile(self.source(name), self.folder / name)
 
 
+LICENSE_NAMES = ("license*", "licence*", "copying*", "notice*", "use_policy*")
+"""Files of a model's folder in which its terms stand."""
+
+
+def copy_licenses(weights: Weights | None, folder: Path) -> list[str]:
+    """Copy the licence texts that lie next to the base's weights; returns their names, none where there are none."""
+    if weights is None or weights.path is None:
+        return []
+    place = Path(weights.path)
+    place = place if place.is_dir() else place.parent
+    texts = [
+        file
+        for file in sorted(place.iterdir())
+        if file.is_file() and any(fnmatch.fnmatch(file.name.lower(), name) for name in LICENSE_NAMES)
+    ]
+    for file in texts:
+        shutil.copyfile(file, folder / file.name)
+    return [file.name for file in texts]
+
+
+TAGGED = (
+    "Tools and calls are written in freehold's format (calls as JSON between <tool_call> tags): the base's own chat "
+    "template leaves them out."
+)
+
+
 def _peft(task: ExportTask) -> ExportUsage:
     task.copy("adapter_model.safetensors", "adapter_config.json", "chat_template.jinja")
+    notes: tuple[str, ...] = ()
+    trained_on = task.adapter.metadata.get("base_weights")
+    if isinstance(trained_on, dict) and trained_on.get("format") == "gguf":
+        notes = (
+            f"It was trained on the dequantized numbers of {trained_on.get('quantization')} weights; the command loads "
+            f"what the hub has as {task.adapter.base_model}, which are others, so answers may differ.",
+        )
     return ExportUsage(
-        f"""python -c "from peft import AutoPeftModelForCausalLM as M; M.from_pretrained('{task.folder.stem}')\""""
+        f"""python -c "from peft import AutoPeftModelForCausalLM as M; M.from_pretrained('{task.folder.stem}')\"""",
+        notes=notes,
     )
 
 
@@ -158,12 +193,17 @@ def _ollama(task: ExportTask) -> ExportUsage:
         task.copy("adapter.gguf")
         adapter = "./adapter.gguf"
     template, stops, notes = _ollama_template(task)
+    comment = None
+    if task.adapter.call_format == "tagged":
+        comment = TAGGED + " This TEMPLATE writes conversations without tools only."
+        notes = (*notes, "Ollama's template here has no tools: serve calls with llama.cpp or vLLM.")
     text = modelfile(
         f"./{source}",
         adapter=adapter,
         template=template,
         stops=stops,
         context=task.options.context_tokens or task.project.config.serve.context_tokens,
+        comment=comment,
     )
     (task.folder / "Modelfile").write_text(text, encoding="utf-8")
     return ExportUsage(f"ollama create {task.name} -f Modelfile", changed, notes)
@@ -215,6 +255,8 @@ def _vllm(task: ExportTask) -> ExportUsage:
     merged = _merged(task)
     context = task.options.context_tokens or task.project.config.serve.context_tokens
     lines = ["model: .", f"served-model-name: {task.name}", f"max-model-len: {context}", "dtype: auto"]
+    if task.adapter.call_format == "tagged":
+        lines += ["enable-auto-tool-choice: true", "tool-call-parser: hermes"]
     (task.folder / "vllm.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return ExportUsage("vllm serve --config vllm.yaml", merged.changed)
 

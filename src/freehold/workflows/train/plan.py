@@ -21,7 +21,7 @@ from freehold.types.config import FinetuneConfig
 from freehold.types.machine import MeasuredSpeed
 from freehold.types.model import Shape
 from freehold.types.planning.training_plan import SplitMeasurement, TrainingPlan, TrainingPreview
-from freehold.types.training import Adapter, WholeModel
+from freehold.types.training import Adapter, WholeModel, WrittenCalls
 from freehold.workflows.fit.sizes import size_model
 from freehold.workflows.fit.training import SampleLengths, training_fit
 from freehold.workflows.project import Project
@@ -43,6 +43,7 @@ class _TokenizedSplit(NamedTuple):
     job: training.Job
     tokenizer: Any
     train: SplitMeasurement
+    calls: WrittenCalls
 
 
 def preview_run(
@@ -52,13 +53,14 @@ def preview_run(
 
     Only the tokenizer is loaded. Raises `MissingExtraError`, `WeightsError`, `TrainingError`, `InputError`.
     """
-    job, tokenizer, train = _tokenize(project, inputs, config)
+    job, tokenizer, train, calls = _tokenize(project, inputs, config)
     samples = training.read_samples(inputs.dataset, "train")
     return TrainingPreview(
         base_model=inputs.base.model_id,
         dataset_id=inputs.dataset.id,
         method=config.method,
         template_sha256=formatting.template_sha256(tokenizer),
+        call_format=calls,
         samples=tuple(preview.preview_samples(tokenizer, samples, job.config, count)),
         train=train,
     )
@@ -69,7 +71,7 @@ def plan_run(project: Project, inputs: TrainingInputs, *, config: FinetuneConfig
 
     Raises what `preview_run` raises, and `TrainingError` when no sample could be trained on.
     """
-    job, _, train = _tokenize(project, inputs, config)
+    job, _, train, calls = _tokenize(project, inputs, config)
     config = job.config
     if not train.usable:
         first = train.first_left_out[0].reason if train.first_left_out else "the split is empty"
@@ -104,6 +106,8 @@ def plan_run(project: Project, inputs: TrainingInputs, *, config: FinetuneConfig
         work = probe.TokenCounts(tokens * unshared, tokens * train.learned_tokens / train.tokens)
         time = _probed_time(project, inputs, config, shape, work)
     notes = list(_notes(config, train, fit.fits, time))
+    if calls == "tagged":
+        notes.append(formatting.TAGGED_NOTE)
     return TrainingPlan(
         job_id=job.id,
         base_model=inputs.base.model_id,
@@ -138,9 +142,13 @@ def _tokenize(project: Project, inputs: TrainingInputs, config: FinetuneConfig) 
     )
     tokenizer = bases.load_tokenizer(inputs.base)
     formatting.template_sha256(tokenizer)  # a base without a template is reported at once
+    calls = formatting.choose_calls(
+        tokenizer, training.read_samples(inputs.dataset, "train"), job.config.call_format
+    )
     total = inputs.dataset.split("train").samples
     samples = training.read_samples(inputs.dataset, "train")
-    return _TokenizedSplit(job, tokenizer, preview.measure_split(tokenizer, samples, job.config, total))
+    measured = preview.measure_split(tokenizer, samples, job.config, total)
+    return _TokenizedSplit(job, tokenizer, measured, calls)
 
 
 def _memory_method(config: FinetuneConfig) -> Any:

@@ -40,6 +40,7 @@ class WatchState(StoredRecord, frozen=True, kw_only=True):
     """What the checks of a route have learned. An action starts it over."""
 
     kind: ClassVar[str] = "watch_state"
+    unaudited: ClassVar[str | None] = "the check that it was learned from has its entry"
     key_field: ClassVar[str] = "route"
 
     route: str

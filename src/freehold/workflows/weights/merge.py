@@ -70,9 +70,8 @@ def merged(
             f"llama.cpp reads GGUF, and {base.model_id} is {base.format}",
             hint="serve it with the vllm engine, or name a GGUF of the base",
         )
-    digest = hashlib.sha256(
-        f"{base.sha256} {'gguf' if as_gguf else 'safetensors'} {base.chat_template}".encode()
-    )
+    template = mount.chat_template or base.chat_template
+    digest = hashlib.sha256(f"{base.sha256} {'gguf' if as_gguf else 'safetensors'} {template}".encode())
     for name in (PEFT_WEIGHTS, PEFT_CONFIG):
         with files.reading(Path(mount.path) / name):
             digest.update((Path(mount.path) / name).read_bytes())
@@ -109,8 +108,11 @@ def merged(
                 partial.unlink(missing_ok=True)
             raise
         found = local.describe(target, mount.name, source, progress=progress)
-        found = msgspec.structs.replace(found, chat_template=base.chat_template)
+        found = msgspec.structs.replace(found, chat_template=template)
         store.record(
-            found, owned=True, origin=f"{base.model_id} {base.quantization} with the adapter {mount.path}"
+            found,
+            owned=True,
+            origin=f"{base.model_id} {base.quantization} with the adapter {mount.path}",
+            private=True,
         )
     return found

@@ -151,12 +151,12 @@ def endpoint_of(config: ClusterConfig) -> Endpoint:
         endpoint = anyio.run(ask)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, msgspec.ValidationError) as error:
         raise EngineError(f"no server of freehold answers at {base_url(config)}: {error}") from None
-    # Names are turned into the engine's by the replica; a client uses the plain ones.
+    # Names are turned into the engine's by the replica, which has the engine's key; a client uses the plain ones.
     models = tuple(
         ServedModel(name=model.name, upstream_name=model.name, adapter_id=model.adapter_id)
         for model in endpoint.models
     )
-    return msgspec.structs.replace(endpoint, base_url=base_url(config), models=models)
+    return msgspec.structs.replace(endpoint, base_url=base_url(config), models=models, api_key_env=None)
 
 
 def llm_endpoint(cluster_plan: ClusterPlan) -> Endpoint:

@@ -235,7 +235,7 @@ def _move(
     store.save_route(
         changed, who=who, at=at, why=why, verdict_id=rollout.verdict_id, expected_revision=route.revision
     )
-    rollout_records.keep(store, rollout)
+    rollout_records.keep(store, rollout, who=who, at=at, why=why)
 
 
 def _end(

@@ -1,11 +1,11 @@
-"""Engines of freehold's own answer under this machine's names only."""
+"""Who may ask engines of freehold's own."""
 
 import asyncio
 
 import pytest
 from aiohttp import ClientSession, web
 
-from freehold.engines.hosts import own_hosts_only
+from freehold.engines.guard import own_hosts_only
 
 
 @pytest.mark.parametrize(("host", "status"), [(None, 200), ("localhost:1", 200), ("evil.example", 421)])

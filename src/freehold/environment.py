@@ -1,14 +1,14 @@
-"""What an engine inherits of the environment: what it needs to run, and no secret.
+"""What child processes inherit of the environment: what they need to run, and no secret but those they are there for.
 
-An engine reads strangers' prompts and strangers' weights in a program of millions of lines. Keys of rented models, of
-hubs and of databases are of no use to it. A variable is passed on by its name or the beginning of it, unless its name
-says that it is a secret.
+An engine reads strangers' prompts and strangers' weights in a program of millions of lines, a recorder takes apart what
+strangers sent: keys of rented models, of hubs and of databases are of no use to them. A variable is passed on by its
+name or the beginning of it, unless its name says that it is a secret.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 NAMES = frozenset(
     (
@@ -50,10 +50,22 @@ _SECRET = re.compile(
 )
 
 
-def inherited(environment: Mapping[str, str]) -> dict[str, str]:
-    """The part of an environment that an engine is given."""
+PROXIES = tuple(
+    form for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy") for form in (name, name.upper())
+)
+"""For processes that ask other hosts. They may hold a proxy's password."""
+
+
+def inherited(environment: Mapping[str, str], *, also: Iterable[str] = ()) -> dict[str, str]:
+    """The part of an environment that a child process is given. `also` are variables that it gets whatever they hold; a
+    name with a ``*`` at its end stands for all that begin so."""
+    also = tuple(also)
+    names = {name for name in also if not name.endswith("*")}
+    beginnings = tuple(name[:-1] for name in also if name.endswith("*"))
     return {
         name: value
         for name, value in environment.items()
-        if (name in NAMES or name.startswith(BEGINNINGS)) and not _SECRET.search(name)
+        if name in names
+        or (beginnings and name.startswith(beginnings))
+        or ((name in NAMES or name.startswith(BEGINNINGS)) and not _SECRET.search(name))
     }

@@ -1,0 +1,143 @@
+"""Two checkouts of freehold by turns: the processor time a request costs one and the other, process by process.
+
+    git worktree add --detach /tmp/before COMMIT
+    python benchmarks/gateway/turns.py /tmp/before [AFTER] [--turns N] [--seconds N] [--streams]
+
+Needs Linux with two cores, nginx and wrk. Both gateways run all the time on core 0, each before the same fake upstream,
+and are asked in turns with `measure.wrk`; load and upstream have core 1. Processor time is read from the kernel's
+scheduler in nanoseconds (`/proc/PID/task/*/schedstat`), not in its ticks of ten milliseconds. After a turn the clock
+runs on until the recorder has written what came. Other work on the machine makes both dearer: what counts is the ratio
+within a turn, told as the median over the turns with a bootstrap interval of 95 %. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import peers
+import psutil
+from measure import HERE, PLAIN, STREAMS, family, running, wrk
+from upstream import ANSWER
+
+PORTS = (9521, 9522)
+SIDES = ("before", "after")
+PARTS = ("worker", "recorder", "rest", "all")
+_SETTLED_MS = 2.0
+_RESAMPLES = 2000
+
+
+def spent_ms(process: psutil.Process) -> dict[str, float]:
+    """Milliseconds of processor time of a gateway's processes so far, by what they are, and of all."""
+    found = dict.fromkeys(PARTS, 0.0)
+    for one in family(process):
+        command = " ".join(one.cmdline())
+        part = next((name for name in PARTS[:2] if f".{name}" in command), "rest")
+        for task in Path(f"/proc/{one.pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # a thread that has just ended
+                found[part] += int((task / "schedstat").read_text().split()[0]) / 1e6
+    found["all"] = sum(found.values())
+    return found
+
+
+def settle(process: psutil.Process) -> None:
+    """Wait until what came is written: until the recorder uses next to nothing for a fifth of a second."""
+    deadline = time.monotonic() + 30
+    before = spent_ms(process)["recorder"]
+    while time.monotonic() < deadline:
+        time.sleep(0.2)
+        now = spent_ms(process)["recorder"]
+        if now - before < _SETTLED_MS:
+            return
+        before = now
+
+
+def turn(folder: str, process: psutil.Process, port: int, options: argparse.Namespace) -> dict[str, float]:
+    """Milliseconds a request (or a stream of 100 chunks) of each part."""
+    model = "stream-5" if options.streams else "gpt-4o"
+    before = spent_ms(process)
+    count = wrk(folder, options.connections, options.seconds, model, stream=options.streams, port=port)[0]
+    settle(process)
+    after = spent_ms(process)
+    return {part: (after[part] - before[part]) / count for part in PARTS}
+
+
+def kept(folder: str) -> int:
+    """Traces in a gateway's store."""
+    with contextlib.closing(sqlite3.connect(f"{folder}/freehold.sqlite3")) as store:
+        return int(store.execute("SELECT count(*) FROM traces").fetchone()[0])
+
+
+def interval(ratios: list[float]) -> tuple[float, float]:
+    """The middle 95 % of the medians of resampled turns."""
+    draw = random.Random(1)
+    medians = sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(_RESAMPLES))
+    return medians[int(0.025 * _RESAMPLES)], medians[int(0.975 * _RESAMPLES)]
+
+
+@contextlib.contextmanager
+def gateway(checkout: Path, port: int, upstream: int, folder: str) -> Iterator[psutil.Process]:
+    """The gateway of a checkout as its own benchmark starts it, but with its own source."""
+    Path(folder).mkdir()
+    product = checkout / "benchmarks" / "gateway" / "product.py"
+    command = ["env", f"PYTHONPATH={checkout / 'src'}", sys.executable, str(product)]
+    with running([*command, str(port), f"http://127.0.0.1:{upstream}", folder], 0, port) as process:
+        yield process
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="See the file's first lines.")
+    parser.add_argument("before", type=Path)
+    parser.add_argument("after", type=Path, nargs="?", default=HERE.parent.parent)
+    parser.add_argument("--turns", type=int, default=20)
+    parser.add_argument("--seconds", type=int, default=1)
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument(
+        "--streams", action="store_true", help="streams of 100 chunks in place of plain answers"
+    )
+    options = parser.parse_args()
+    os.sched_setaffinity(0, {1})
+    checkouts = (options.before.resolve(), options.after.resolve())
+    upstream = STREAMS if options.streams else PLAIN
+    found: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        conf = Path(folder) / "upstream.conf"
+        conf.write_text(peers.UPSTREAM_CONF.format(folder=folder, answer=ANSWER.decode()))
+        stack.enter_context(running(["nginx", "-c", str(conf)], 1, PLAIN))
+        stack.enter_context(running([sys.executable, "upstream.py", str(STREAMS)], 1, STREAMS))
+        processes = {
+            side: (stack.enter_context(gateway(checkout, port, upstream, f"{folder}/{side}")), port)
+            for side, checkout, port in zip(SIDES, checkouts, PORTS, strict=True)
+        }
+        for number in range(-1, options.turns):
+            for side in SIDES if number % 2 else SIDES[::-1]:
+                one = turn(folder, *processes[side], options)
+                if number >= 0:  # the first warms up
+                    found[side].append(one)
+        stored = [kept(f"{folder}/{side}") for side in SIDES]
+    what = "a stream of 100 chunks" if options.streams else "a request"
+    print(
+        f"| CPU ms {what}, median of {options.turns} turns | before | after | after / before |\n|---|---|---|---|"
+    )
+    for part in ("worker", "recorder", "all"):
+        before, after = ([one[part] for one in found[side]] for side in SIDES)
+        ratios = [late / early for early, late in zip(before, after, strict=True)]
+        low, high = interval(ratios)
+        print(
+            f"| {part} | {statistics.median(before):.4f} | {statistics.median(after):.4f} | "
+            f"{statistics.median(ratios):.3f} ({low:.3f} to {high:.3f}) |"
+        )
+    print(f"\nTraces kept: {stored[0]:,} and {stored[1]:,}; load {os.getloadavg()[0]:.1f}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""A small file in the gateway's run folder that all workers map into their memory, and its lock.
+
+Run folders lie where programs that tidy up remove what looks old. A page whose file was removed is made newly with what
+the old one held, under the old one's lock, so no worker counts by itself; where that cannot be done, an error says so
+and the caller refuses.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_LOCK_TRIES, _LOCK_PAUSE_S = 200, 0.0001
+
+
+class SharedPage:
+    """A page of `size` bytes, zeros at first. Read and write `map` inside `locked`."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        """Raises `OSError`."""
+        self._path = path
+        self._size = size
+        self._file, self.map = self._opened(bytes(size))
+
+    @contextmanager
+    def locked(self) -> Iterator[mmap.mmap]:
+        """Alone with the page. Raises what `lock` does."""
+        page = self.lock()
+        try:
+            yield page
+        finally:
+            self.unlock()
+
+    def lock(self) -> mmap.mmap:
+        """The page, which no other process changes until `unlock`. Raises `TimeoutError` when another process does not
+        release it within 20 ms, `OSError` when it is gone and no new one can be made."""
+        _lock(self._file)
+        try:
+            self._follow()
+        except BaseException:
+            self.unlock()
+            raise
+        return self.map
+
+    def unlock(self) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _follow(self) -> None:
+        """Where the file was removed, go on with a new one; leaves the one that is in use locked."""
+        found = os.fstat(self._file)
+        if found.st_size < self._size:
+            raise OSError(f"{self._path} was cut short")
+        if found.st_nlink:
+            return
+        # The old lock is held: all writes to the old page have ended.
+        file, page = self._opened(self.map[:])
+        try:
+            _lock(file)
+        except BaseException:
+            page.close()
+            os.close(file)
+            raise
+        self.map.close()
+        os.close(self._file)
+        self._file, self.map = file, page
+
+    def _opened(self, content: bytes) -> tuple[int, mmap.mmap]:
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock(file)
+            try:
+                # Written, not only made longer: a full disk must be an error here, not a signal at the first use.
+                if os.fstat(file).st_size < self._size:
+                    os.pwrite(file, content, 0)
+            finally:
+                fcntl.flock(file, fcntl.LOCK_UN)
+            return file, mmap.mmap(file, self._size)
+        except BaseException:
+            os.close(file)
+            raise
+
+    def close(self) -> None:
+        """Let go of the file; the page stays for the others."""
+        self.map.close()
+        os.close(self._file)
+
+
+def _lock(file: int) -> None:
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(_LOCK_PAUSE_S)
+    raise TimeoutError("another process does not release the page")

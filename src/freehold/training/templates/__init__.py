@@ -1,0 +1,1 @@
+"""What a chat template writes, and what is done where it leaves out tools and calls."""

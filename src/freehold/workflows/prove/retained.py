@@ -1,0 +1,136 @@
+"""What a trained model kept of what its base could do: both are asked the same probes, and compared pair by pair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from freehold.engines import start
+from freehold.evals.replay import ReplayOptions, answers
+from freehold.evals.retained import Probe, passes, probes
+from freehold.stats.compare import compare_scores
+from freehold.stats.rules import DecisionRule
+from freehold.types.config.train import Skill
+from freehold.types.endpoint import Endpoint, ServePlan
+from freehold.types.evaluation import Task
+from freehold.types.progress import Progress
+from freehold.types.record import content_id
+from freehold.types.retained import SKILLS, RetainedSkills, SkillResult
+from freehold.workflows.project import Project
+
+MARGIN = 0.1
+"""The largest drop of a skill that does not count as lost: one answer in ten."""
+ANSWER_TOKENS = 64
+"""Enough for every probe; an answer that runs on is cut, which fails probes of form only."""
+
+
+async def ask_retained(
+    endpoint: Endpoint,
+    plan: ServePlan,
+    *,
+    trained: str,
+    base: str,
+    trained_id: str,
+    count: int,
+    folder: Path,
+    progress: Progress,
+) -> RetainedSkills:
+    """Ask `count` probes of the trained model and of its base, both served by `endpoint` under these names.
+
+    Answers are kept in `folder` as they come and never asked for twice: the base's for every adapter on it, as long as
+    the weights and the template stay. Raises what `answers` raises.
+    """
+    asked = probes(count)
+    left_out: tuple[Skill, ...] = ()
+    if not endpoint.capabilities.tools:
+        asked, left_out = [probe for probe in asked if probe.tools is None], ("no_tool",)
+    identity = content_id([plan.weights_sha256, plan.engine, plan.options, plan.kv_type, plan.context_tokens])
+    options = ReplayOptions(plan.parallel, cache_path=folder / f"answers-{identity[:12]}.jsonl")
+
+    async def rights(model: str, done_before: int) -> list[float | None]:
+        replies = await answers(
+            endpoint,
+            model,
+            [probe.sample() for probe in asked],
+            Task(name="retained", scorer="exact", max_tokens=ANSWER_TOKENS),
+            options=options,
+            on_progress=lambda done, of: progress.update(done_before + done, 2 * of, unit="probes"),
+        )
+        return [
+            None if one.answer.fault == "infrastructure" else float(passes(probe.check, one.answer))
+            for probe, one in zip(asked, replies, strict=True)
+        ]
+
+    return compared(
+        asked,
+        await rights(base, 0),
+        await rights(trained, len(asked)),
+        base=base,
+        trained_id=trained_id,
+        left_out=left_out,
+    )
+
+
+def compared(
+    asked: Sequence[Probe],
+    base_rights: Sequence[float | None],
+    trained_rights: Sequence[float | None],
+    *,
+    base: str,
+    trained_id: str,
+    left_out: tuple[Skill, ...] = (),
+) -> RetainedSkills:
+    """The record: paired statistics over all probes, and by skill, where harm is adjusted for their number."""
+    result = compare_scores(
+        [probe.id for probe in asked],
+        base_rights,
+        trained_rights,
+        DecisionRule(margin=MARGIN, slice_margin=MARGIN),
+        slices={"skill": [probe.skill for probe in asked]},
+    )
+    harmed = {part.name.rpartition("=")[2] for part in result.slices if part.harmed}
+    skills = []
+    for skill in SKILLS:
+        pairs = [
+            (before, after)
+            for probe, before, after in zip(asked, base_rights, trained_rights, strict=True)
+            if probe.skill == skill and before is not None and after is not None
+        ]
+        if pairs:
+            skills.append(
+                SkillResult(
+                    skill=skill,
+                    n=len(pairs),
+                    base_right=round(sum(before for before, _ in pairs)),
+                    trained_right=round(sum(after for _, after in pairs)),
+                    lost=skill in harmed,
+                )
+            )
+    return RetainedSkills(
+        id=content_id(
+            [trained_id, base, [probe.id for probe in asked], list(base_rights), list(trained_rights)]
+        ),
+        base_model=base,
+        trained_id=trained_id,
+        skills=tuple(skills),
+        result=result,
+        left_out=left_out,
+        made_from=(trained_id,),
+    )
+
+
+async def retained(
+    project: Project, plan: ServePlan, *, trained_id: str, count: int, progress: Progress
+) -> RetainedSkills:
+    """`ask_retained` of a plan that serves one adapter on its base."""
+    async with start(plan, log_dir=project.state / "engines", name="retained") as endpoint:
+        return await ask_retained(
+            endpoint,
+            plan,
+            trained=plan.served_name,
+            base=plan.model,
+            trained_id=trained_id,
+            count=count,
+            folder=project.state / "retained",
+            progress=progress,
+        )

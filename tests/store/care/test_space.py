@@ -1,0 +1,106 @@
+"""A store's file shrinks when rows leave it, and so does its log."""
+
+import random
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+from tests.store.examples import NOON, trace
+
+from freehold.errors import StoreError
+from freehold.gateway.capture.retention import Retention, RetentionClock
+from freehold.store import default_url, open_store
+from freehold.store.care import space
+from freehold.store.tables import to_micros
+
+NAME = "freehold.sqlite3"
+
+
+def fill(store, count=300):
+    """With what hardly compresses: 300 are some 6 MB."""
+    drawn = random.Random(1)
+    texts = (drawn.randbytes(20_000).hex() for _ in range(count))
+    said = ([{"role": "user", "content": text}] for text in texts)
+    store.add_traces(trace(n, id=f"t{n}", request={"messages": one}) for n, one in enumerate(said))
+
+
+def sizes(folder):
+    log = folder / f"{NAME}-wal"
+    return (folder / NAME).stat().st_size, log.stat().st_size if log.exists() else 0
+
+
+def test_after_retention_the_file_is_smaller_and_its_log_is_empty(tmp_path):
+    with open_store(default_url(tmp_path)) as store:
+        fill(store)
+        with store.database.raw_sqlite() as raw:
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        before, _ = sizes(tmp_path)
+        assert before > 5_000_000
+        Retention(None, 300_000).sweep(store)
+        after, log = sizes(tmp_path)
+        assert after < 1_800_000 + 300_000 and log == 0
+        assert 0 < store.count_traces() < 30
+        assert list(store.traces()), "what is left can be read"
+        with store.database.raw_sqlite() as raw:
+            assert raw.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+
+
+def test_by_age_too(tmp_path):
+    with open_store(default_url(tmp_path)) as store:
+        fill(store)
+        before, _ = sizes(tmp_path)
+        now = NOON + timedelta(days=60)
+        retention = Retention(30.0, None, now=lambda: now, monotonic=lambda: 0.0)
+        store.put(retention_clock(now))
+        retention.sweep(store)
+        assert store.count_traces(complete_only=False) == 0
+        assert sizes(tmp_path)[0] < before / 2
+
+
+def retention_clock(now):
+    return RetentionClock(believed=to_micros(now), place=300)
+
+
+def test_a_little_room_stays_for_what_is_written_next(tmp_path):
+    with open_store(default_url(tmp_path)) as store:
+        fill(store, 20)
+        store.delete_traces(before=NOON + timedelta(days=60))
+        assert space.give_back(store.database) == 0
+
+
+def test_a_reader_that_holds_the_log_does_not_keep_the_room(tmp_path):
+    with open_store(default_url(tmp_path), busy_timeout_ms=100) as store:
+        fill(store)
+        with closing(sqlite3.connect(tmp_path / NAME, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM traces").fetchone()
+            store.shrink_traces(300_000)
+            assert space.give_back(store.database) > 3_000_000
+        store.put(retention_clock(NOON))
+    assert sizes(tmp_path)[0] < 2_000_000
+
+
+def old_store(folder):
+    """As an older freehold made it, which did not keep track of free pages."""
+    with closing(sqlite3.connect(folder / NAME)) as made:
+        made.execute("PRAGMA auto_vacuum=NONE")
+        made.execute("CREATE TABLE before_freehold (x)")
+
+
+def test_an_older_store_shrinks_by_itself_once_it_was_compacted(tmp_path):
+    old_store(tmp_path)
+    with open_store(default_url(tmp_path)) as store:
+        fill(store)
+        store.shrink_traces(3_000_000)
+        assert space.give_back(store.database) == 0
+        made = space.compact(store.database)
+        assert made.after_bytes < made.before_bytes / 1.5
+        assert made.after_bytes == sum(sizes(tmp_path))
+        store.shrink_traces(100_000)
+        assert space.give_back(store.database) > 1_000_000
+
+
+def test_a_store_without_a_file_cannot_be_compacted():
+    with open_store("sqlite://") as store, pytest.raises(StoreError, match="not a SQLite file"):
+        space.compact(store.database)
