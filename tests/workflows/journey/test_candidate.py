@@ -20,6 +20,7 @@ from freehold.workflows.journey import candidate as journey
 from freehold.workflows.journey.candidate import CandidateRunner, step_count
 from freehold.workflows.journey.methods import candidates
 from freehold.workflows.journey.migrate import migrate
+from freehold.workflows.project import open_project
 
 WHOLE_WAY = 6
 
@@ -34,6 +35,22 @@ def test_a_candidate_on_the_fake_is_ruled_on_judged_and_kept(tmp_path):
     assert (report.stopped, report.verdict.outcome, report.verdict.method) == (None, "promote", "as_is")
     assert report.served_as == outcome.plan.served_name
     assert len(told.steps) == step_count(candidate_of(ready.project, "as_is")) == 2
+
+
+def test_a_candidate_for_a_closed_set_is_planned_to_answer_nothing_else(tmp_path):
+    opened = project(tmp_path)
+    config = opened.config_path
+    config.write_text(
+        config.read_text().replace(
+            'scorer = "label"', 'scorer = "label"\noptions = { labels = ["refund", "lamp"] }'
+        )
+    )
+    with bench(open_project(config)) as ready:
+        outcome = CandidateRunner(ready, count=1).run(candidate_of(ready.project, "as_is"))
+    assert set(outcome.plan.labels) == {"refund", "lamp"}
+    assert any("answered freely" in note for note in outcome.report.comparison.notes), (
+        "the fake holds nothing"
+    )
 
 
 def test_methods_that_train_have_steps_of_their_own(tmp_path, monkeypatch):

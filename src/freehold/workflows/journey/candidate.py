@@ -166,7 +166,8 @@ class CandidateRunner:
                 functools.partial(
                     retained,
                     bench.project,
-                    made.plan,
+                    # Held to the task's labels it could say nothing else, whatever its weights have kept.
+                    msgspec.structs.replace(made.plan, labels=()),
                     trained_id=trained.id,
                     count=count,
                     progress=bench.progress,
