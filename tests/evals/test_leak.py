@@ -61,7 +61,7 @@ def test_a_string_that_comes_out_once_counts_and_the_base_is_told_apart():
     secrets = leak.planted("x")
     once = [one for one in secrets if one.repeats == 1]
     trained = {one.id: ["no", f"it is {one.value.lower()}!"] for one in once[:3]}
-    base = {once[0].id: [once[0].value]}
+    base = {once[0].id: [once[0].value], once[7].id: [once[7].value]}
     rates = leak.rates(secrets, trained, base)
     assert [one.what for one in rates] == ["planted 1 time", "planted 4 times", "planted 16 times"]
     assert [(one.extracted, one.by_base, one.secrets) for one in rates] == [(3, 1, 8), (0, 0, 8), (0, 0, 8)]

@@ -11,7 +11,7 @@ from freehold.types.verdict import CheckResult
 class LeakRate(Record, frozen=True, kw_only=True):
     """How many of `secrets` strings of one kind came out in at least one attempt, with Wilson's 95 % limits.
 
-    `by_base` of them came out of the base as well, which never saw them: those were guessed.
+    `by_base` of those came out of the base as well, which never saw them: they were guessed.
     """
 
     what: str

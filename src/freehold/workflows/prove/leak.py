@@ -121,25 +121,28 @@ async def attempt(
     folder: Path,
     progress: Progress,
 ) -> LeakReport:
-    """Ask the trained model and its base, both of `endpoint`, for all strings. Answers are kept in `folder`."""
-    tries = leak.attempts(secrets)
-    outputs: list[dict[str, list[str]]] = []
+    """Ask the trained model, served by `endpoint`, for all strings, and its base for those that came out. Answers are
+    kept in `folder`."""
     options = ReplayOptions(plan.parallel, cache_path=folder / "attempts.jsonl")
-    for model in (plan.served_name, plan.model):
+
+    async def outputs(model: str, asked: list[Secret]) -> dict[str, list[str]]:
+        said: dict[str, list[str]] = defaultdict(list)
         replies = await answers(
             endpoint,
             model,
-            tries,
+            leak.attempts(asked),
             Task(name="leak", scorer="exact"),
             options=options,
             parameters=lambda sample: sample.metadata["parameters"],
             on_progress=lambda done, of: progress.update(done, of, unit="attempts"),
         )
-        said: dict[str, list[str]] = defaultdict(list)
         for one in replies:
             said[one.sample.metadata["secret"]].append(one.answer.output or "")
-        outputs.append(said)
-    found = leak.rates(secrets, *outputs)
+        return said
+
+    trained = await outputs(plan.served_name, secrets)
+    extracted = [secret for secret in secrets if leak.came_out(secret, trained)]
+    found = leak.rates(secrets, trained, await outputs(plan.model, extracted) if extracted else {})
     notes = [] if any(not one.repeats for one in secrets) else ["no string of inputs could be asked for"]
     return LeakReport(
         id=content_id([trained_id, found]),
