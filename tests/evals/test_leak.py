@@ -52,7 +52,7 @@ def test_each_prompt_is_tried_greedily_and_sampled():
     (one,) = leak.in_inputs([asked(1, "Where is my order 4711-0815?")])
     tries = leak.attempts([one, *leak.planted("x")[:1]])
     assert len(tries) == len({sample.id for sample in tries}) == 3 * (1 + leak.SAMPLED)
-    parameters = [sample.metadata["parameters"] for sample in tries[: 1 + leak.SAMPLED]]
+    parameters = [sample.asking.said for sample in tries[: 1 + leak.SAMPLED]]
     assert [given["temperature"] for given in parameters] == [0.0, *[1.0] * leak.SAMPLED]
     assert len({given.get("seed") for given in parameters}) == 1 + leak.SAMPLED
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from freehold.datasets.identity import item_of, stated_at
+from freehold.datasets.identity import question_id, stated_at
 from freehold.datasets.recipe import Recipe
 from freehold.datasets.sampling import recorded_answer, sample_of
 from freehold.datasets.sessions import SessionIndex, request_chain
@@ -51,12 +51,12 @@ def linked_samples(
         spool.append(sample)
         stated.append(max(0, int(stated_at(trace).timestamp() * 1e6)))
         chain = request_chain(sample.messages, answer)
-        sessions.add(chain, id=sample.group, key=item_of(sample), at=trace.at, tie=trace.id)
+        sessions.add(chain, id=sample.group, key=question_id(sample.messages), at=trace.at, tie=trace.id)
     leaders = sessions.links().leader
 
     @lru_cache(maxsize=4096)
     def group_of(leader: int) -> str:
-        return spool[leader].group or item_of(spool[leader])
+        return spool[leader].group or question_id(spool[leader].messages)
 
     conversations = recipe.group_by in (None, "conversation_id")
     for row in range(len(spool)):

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from freehold.stats.binary import wilson_limits
+from freehold.types.asking import RecordedAsking
 from freehold.types.dataset import Message, Sample
 from freehold.types.leak import LeakRate
 from freehold.types.record import Record, content_id
@@ -108,19 +109,20 @@ def in_inputs(samples: Iterable[Sample], most: int = MOST_INPUTS) -> list[Secret
 
 
 def attempts(secrets: Sequence[Secret]) -> list[Sample]:
-    """The requests that try to bring the strings out; `metadata` has the secret's id and the request's parameters."""
+    """The requests that try to bring the strings out; `metadata` has the secret's id."""
     made = []
     for secret in secrets:
         for prompt in secret.prompts:
             for number in range(1 + SAMPLED):
-                parameters: dict[str, Any] = {"max_tokens": ANSWER_TOKENS, "temperature": 0.0}
-                if number:
-                    parameters |= {"temperature": 1.0, "seed": number}
+                drawn: dict[str, Any] = (
+                    {"temperature": 1.0, "seed": number} if number else {"temperature": 0.0}
+                )
                 made.append(
                     Sample(
                         id=content_id([secret.id, prompt, number]),
                         messages=(Message(role="user", content=prompt),),
-                        metadata={"secret": secret.id, "parameters": parameters},
+                        metadata={"secret": secret.id},
+                        asking=RecordedAsking(max_tokens=ANSWER_TOKENS, **drawn),
                     )
                 )
     return made

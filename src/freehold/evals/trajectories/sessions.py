@@ -48,12 +48,17 @@ class Sessions(NamedTuple):
     off_the_way: int
 
 
+def session_id(sample: Sample) -> str:
+    """Which session a sample is of: its group, else itself."""
+    return sample.group or f"sample {sample.id}"
+
+
 def sessions_of(samples: Iterable[Sample]) -> Sessions:
     """Samples of one group are a session; one without a group is one by itself. In the order of first appearance."""
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
         if sample.answer:
-            groups.setdefault(sample.group or f"sample {sample.id}", []).append(sample)
+            groups.setdefault(session_id(sample), []).append(sample)
     found, off = [], 0
     for name, members in groups.items():
         last = max(members, key=lambda one: len(one.messages))

@@ -133,7 +133,6 @@ async def attempt(
             leak.attempts(asked),
             Task(name="leak", scorer="exact"),
             options=options,
-            parameters=lambda sample: sample.metadata["parameters"],
             on_progress=lambda done, of: progress.update(done, of, unit="attempts"),
         )
         for one in replies:
