@@ -11,7 +11,7 @@ from tests.gateway.loopback import gateway, trace_of
 
 from freehold.gateway.proxy import reading
 from freehold.gateway.proxy.reading import AnswerForm, BodyReader, UpstreamBody
-from freehold.types.endpoint import Endpoint
+from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.route import Route, Target
 from freehold.wire import openai
 from freehold.wire.errors import ApiError
@@ -63,6 +63,22 @@ def test_a_body_becomes_the_same_wherever_it_is_read(path, monkeypatch):
     )
     _, (body,) = in_both_places(monkeypatch, "upstream", how, json.dumps(asked).encode())
     assert json.loads(body)["model"] == "other"
+
+
+@pytest.mark.parametrize("engine", ["remote", "vllm", "llamacpp", "ollama"])
+@pytest.mark.parametrize("served", [(), ("m",)])
+@pytest.mark.parametrize("target", [None, "m", "other"])
+@pytest.mark.parametrize("extra", [{}, {"stream": True}, {"tools": [], "tool_choice": "auto", "odd": 1}])
+def test_what_is_said_to_go_out_as_it_came_would_not_have_been_changed(engine, served, target, extra):
+    models = tuple(ServedModel(name=name, upstream_name="there", extra_body={"a": 1}) for name in served)
+    where = Endpoint(name="e", engine=engine, base_url="http://x", models=models)
+    body = json.dumps({"model": "m", "messages": QUESTION["messages"], **extra}).encode()
+    peek = openai.peek(body)
+    as_it_came = reading.is_sent_as_it_came(where, target or "m", peek, None)
+    to = Target(endpoint="e", model=target)
+    how = UpstreamBody("/v1/chat/completions", where, to, "m", "m", True, peek.stream is True, b"", True)
+    assert not as_it_came or reading.upstream_body(how, body) == (False, [b""])
+    assert as_it_came == (engine == "remote" and not served and target != "other" and not peek.stream)
 
 
 def test_an_answer_becomes_the_same_wherever_it_is_read(monkeypatch):
