@@ -54,6 +54,16 @@ def test_a_file_kept_for_evaluation_stays_whole():
     assert len([s for s in made.by_split["held_out"] if s.metadata.get("split")]) == 50
 
 
+def test_of_a_conversation_that_is_held_out_no_other_step_is_taught():
+    kept = [trace(n, f"kept {n}", group=f"g{n}", split="held_out") for n in range(5)]
+    others = [trace(10 + n, f"other {n}", group=f"g{n}") for n in range(8)]
+    made = make([*kept, *others], held_out=0.0, validation=0.0)
+    assert {sample.group for sample in made.by_split["train"]} == {"g5", "g6", "g7"}
+    assert made.dropped == {"train step of a conversation that is held out": 5}
+    by_user = make([*kept, *others], held_out=0.0, validation=0.0, group_by="style")
+    assert len(by_user.by_split["train"]) == 8
+
+
 def test_repeats_prefer_gold():
     made = make([trace(1, "same", gold=None), trace(2, "same", gold="right"), trace(3, "same", gold=None)])
     (sample,) = [s for name in SPLITS for s in made.by_split[name]]

@@ -83,9 +83,9 @@ def make_samples(
         spool.append(sample)
         index.add(sample, split, stated_at_us, step=step)
     conflicts = _Conflicts()
-    rows = index.distinct(dropped, conflicts)
-    if recipe.group_by in (None, "conversation_id"):
-        rows = index.without_torn(rows, dropped)
+    torn = index.torn(by_conversation=recipe.group_by in (None, "conversation_id"))
+    rows = index.distinct(torn, dropped, conflicts)
+    rows = index.without_torn(rows, torn, dropped)
     rows = index.without_leaks(rows, dropped)
     found = None
     if recipe.near_duplicates:
@@ -165,8 +165,11 @@ class _Index:
     def golds(self) -> npt.NDArray[np.uint64]:
         return self._column(5)
 
-    def distinct(self, dropped: Counter[str], conflicts: _Conflicts) -> npt.NDArray[np.int64]:
-        """Rows by item, one of each: of repeats the held-out one, else one with gold, else what was said last.
+    def distinct(
+        self, torn: npt.NDArray[np.bool_], dropped: Counter[str], conflicts: _Conflicts
+    ) -> npt.NDArray[np.int64]:
+        """Rows by item, one of each: of repeats the held-out one, one that is not `torn`, one with gold, else what was
+        said last.
 
         Repeats with another right answer are conflicts: what a later import replaced is not among the traces.
         """
@@ -174,7 +177,7 @@ class _Index:
             return np.empty(0, dtype=np.int64)
         high, low, stated = self._column(0), self._column(1), self._column(2)
         later = -np.arange(len(stated))
-        order = np.lexsort((later, ~stated, ~self.has_gold(), self.flags() & 3, low, high))
+        order = np.lexsort((later, ~stated, ~self.has_gold(), torn, self.flags() & 3, low, high))
         same = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
         if same.any():
             before, after = order[:-1][same], order[1:][same]
@@ -195,17 +198,25 @@ class _Index:
                 conflicts.add(first, second, 1.0)
         return order[np.concatenate(([True], ~same))]
 
-    def without_torn(self, rows: npt.NDArray[np.int64], dropped: Counter[str]) -> npt.NDArray[np.int64]:
-        """Rows of conversations that stand in one split: where a file that is kept for evaluation holds a step of one,
-        the others are not taught."""
-        groups, codes = self.groups()[rows], self.split_codes(rows)
+    def torn(self, *, by_conversation: bool) -> npt.NDArray[np.bool_]:
+        """Which rows are of a conversation that stands in a split with precedence over theirs: where a file that is
+        kept for evaluation holds a step of one, the others are not taught."""
+        groups, codes = self.groups(), self.flags() & 3
+        if not by_conversation or not len(codes):
+            return np.zeros(len(codes), dtype=np.bool_)
         _, of = np.unique(groups, return_inverse=True)
-        first = np.full(len(rows), 3, dtype=np.uint8)
+        first = np.full(len(codes), 3, dtype=np.uint8)
         np.minimum.at(first, of, codes)
-        torn = (groups != 0) & (codes > first[of])
-        for code in codes[torn].tolist():
+        found: npt.NDArray[np.bool_] = (groups != 0) & (codes > first[of])
+        return found
+
+    def without_torn(
+        self, rows: npt.NDArray[np.int64], torn: npt.NDArray[np.bool_], dropped: Counter[str]
+    ) -> npt.NDArray[np.int64]:
+        """Rows that are not `torn`."""
+        for code in self.split_codes(rows[torn[rows]]).tolist():
             dropped[f"{_ORDER[code]} step of a conversation that is held out"] += 1
-        kept: npt.NDArray[np.int64] = rows[~torn]
+        kept: npt.NDArray[np.int64] = rows[~torn[rows]]
         return kept
 
     def without_leaks(self, rows: npt.NDArray[np.int64], dropped: Counter[str]) -> npt.NDArray[np.int64]:
