@@ -32,7 +32,7 @@ from freehold.workflows.weights.pull import ensure_weights
 
 MARGIN = 0.1
 """The largest drop of a skill that does not count as lost: one answer in ten."""
-ANSWER_TOKENS = 64
+ANSWER_TOKENS = 40
 """Enough for every probe; an answer that runs on is cut, which fails probes of form only."""
 
 
