@@ -39,7 +39,7 @@ class RecordStore:
     def put_once(self, record: StoredRecord, *, made_from: Sequence[str] = ()) -> bool:
         """Keep `record` unless one of its kind and key is there, which then keeps its place. Whether it was kept.
 
-        Whoever is kept later sees those kept before: one at a time.
+        One at a time, so that who keeps one later sees those kept before.
         """
         with self.database.writing() as connection:
             if connection.dialect.name == "postgresql":
