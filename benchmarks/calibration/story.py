@@ -29,7 +29,7 @@ from freehold.workflows.prove.looks import look_at
 ALPHA, MARGIN, WIN = 0.025, 0.05, 0.03
 QUESTIONS, ADDED, EDITS, CANDIDATES = 600, 120, 10, 6
 KEEPS = 0.7
-"""Share of answers that stay right or wrong when the prompt is edited; the others are drawn anew."""
+"""Share of answers that stay right or wrong when the prompt is edited; the others are drawn again."""
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -64,7 +64,7 @@ def _held_out(count: int, system: str, seed: int) -> list[Sample]:
 
 
 def _story() -> list[_Step]:
-    """Evaluate, edit the prompt ten times, add data, split anew, try five more candidates; look each time."""
+    """Evaluate, edit the prompt ten times, add data, split again, try five more candidates; look each time."""
     steps = [
         _Step(_held_out(QUESTIONS, "Answer" + ", please" * edit, 0), edit > 0, f"edit {edit}")
         for edit in range(EDITS + 1)
@@ -72,8 +72,8 @@ def _story() -> list[_Step]:
     last = "Answer" + ", please" * EDITS
     steps.append(_Step(_held_out(QUESTIONS + ADDED, last, 0), True, "more data"))
     split_anew = _held_out(QUESTIONS + ADDED, last, 1)
-    steps.append(_Step(split_anew, True, "split anew"))
-    steps += [_Step(split_anew, False, "split anew")] * (CANDIDATES - 1)
+    steps.append(_Step(split_anew, True, "split again"))
+    steps += [_Step(split_anew, False, "split again")] * (CANDIDATES - 1)
     return steps
 
 

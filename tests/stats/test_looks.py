@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.stats.looks import count
-from freehold.types.evaluated import Look
+from freehold.types.evaluated import ItemLook
 
 ALPHA = 0.025
 
 
 def look(id, items, *, golds=None, alpha=ALPHA, dataset="d", day=1):
     golds = [0] * len(items) if golds is None else golds
-    return Look(
+    return ItemLook(
         id=id,
         at=datetime(2026, 11, day, tzinfo=UTC),
         dataset_id=dataset,

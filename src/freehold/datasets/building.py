@@ -39,6 +39,7 @@ from freehold.types.trace import Trace
 
 _ORDER: tuple[SplitName, ...] = ("held_out", "validation", "train")
 """Who keeps a question that stands in several splits: the first of these."""
+SAME_QUESTION = "same question again, with other instructions or spacing"
 _LOOKED_AT = 2000
 """This many questions decide which pieces of text all have in common."""
 
@@ -133,12 +134,12 @@ class _Index:
         self._bytes += stated_at_us.to_bytes(8)
         question = normalized_question(sample, step=step)
         self._bytes += _digest(question) + _digest(sample.group or "")
-        self._bytes += _digest(sample.gold or "")
+        self._bytes += _digest(sample.gold or "") + bytes.fromhex(sample.id[:16])
         grouped = sample.group is not None
         self._flags.append(_ORDER.index(split) | gold << 2 | answers << 3 | grouped << 4 | step << 5)
 
     def _column(self, at: int) -> npt.NDArray[np.uint64]:
-        table: npt.NDArray[np.uint64] = np.frombuffer(self._bytes, dtype=">u8").reshape(-1, 6)
+        table: npt.NDArray[np.uint64] = np.frombuffer(self._bytes, dtype=">u8").reshape(-1, 7)
         return table[:, at].astype(np.uint64)
 
     def flags(self) -> npt.NDArray[np.uint8]:
@@ -187,8 +188,11 @@ class _Index:
             )
             kept = order[starts][1:][same]
             codes = self.flags() & 3
-            for code in np.where(codes[kept] == 0, codes[after], 0).tolist():
-                dropped[f"{_ORDER[code]} question also held out" if code else "same request again"] += 1
+            alike = self._column(6)[kept] == self._column(6)[after]
+            leaks = np.where(codes[kept] == 0, codes[after], 0)
+            for code, exactly in zip(leaks.tolist(), alike.tolist(), strict=True):
+                again = "same request again" if exactly else SAME_QUESTION
+                dropped[f"{_ORDER[code]} question also held out" if code else again] += 1
             differ = (
                 self.has_gold()[before]
                 & self.has_gold()[after]

@@ -101,6 +101,8 @@ def _way_out(dropped: Counter[str]) -> str:
     reason = dropped.most_common(1)[0][0] if dropped else ""
     if "also held out" in reason:
         return "what is held out is what would be taught: name a held-out file that shares nothing with the others"
+    if "other instructions" in reason:
+        return "they differ only in their instructions: what is asked must stand in a user's message"
     if any("nearly the same" in one for one in dropped):
         return "your questions differ in little: raise [curate] near_duplicates, 0 compares only exactly"
     return "import more traces, or change [data] held_out; freehold dataset build needs some of both"

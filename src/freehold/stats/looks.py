@@ -1,8 +1,8 @@
 """How often the same items were looked at: each look spends some of the error that was allowed.
 
 Looks belong to one story when they share an item, directly or through others between them: after data were added or
-split anew, the first and the last may share none. Any item in common counts. That errs on the side of care: two looks
-that share a tenth of their items are nearly independent, and count as two looks at the same.
+given a new split, the first and the last may share none. Any item in common counts. That errs on the side of care: two
+looks that share a tenth of their items are nearly independent, and count as two looks at the same.
 
 The looks of a story share alpha (Bonferroni): one may promote while what all of them were allowed, itself included, is
 at most alpha. Then the probability that a story promotes a candidate that is worse by the margin is at most alpha,
@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from freehold.types.evaluated import Look
+from freehold.types.evaluated import ItemLook
 from freehold.types.evaluation import LookCount
 
 _ROUNDING = 1e-9
@@ -34,7 +34,7 @@ class _Items(NamedTuple):
     golds: Ids
 
 
-def count(earlier: Sequence[Look], this: Look, *, allowed: float, planned: int = 1) -> LookCount:
+def count(earlier: Sequence[ItemLook], this: ItemLook, *, allowed: float, planned: int = 1) -> LookCount:
     """Which look of its story `this` is. `earlier` are all looks the store knows, oldest first.
 
     A look that is among them is counted at its place: the same evaluation again is the same look. `allowed` is the
@@ -60,7 +60,7 @@ def count(earlier: Sequence[Look], this: Look, *, allowed: float, planned: int =
     )
 
 
-def _story(before: Sequence[Look], this: Look) -> list[int]:
+def _story(before: Sequence[ItemLook], this: ItemLook) -> list[int]:
     """Places of the earlier looks that `this` is connected with, in their order."""
     found: list[int] = []
     left = {place: _items(look) for place, look in enumerate(before)}
@@ -73,7 +73,7 @@ def _story(before: Sequence[Look], this: Look) -> list[int]:
     return sorted(found)
 
 
-def _joined(one: Look, mine: _Items, other: Look, theirs: _Items) -> bool:
+def _joined(one: ItemLook, mine: _Items, other: ItemLook, theirs: _Items) -> bool:
     """Whether two looks were at the same: a question in common, or the same dataset where one does not say which.
 
     Where most of the questions they share have other right answers, they are two tasks on the same texts.
@@ -88,6 +88,6 @@ def _joined(one: Look, mine: _Items, other: Look, theirs: _Items) -> bool:
     return int(differ.sum()) * 2 <= len(shared)
 
 
-def _items(look: Look) -> _Items:
+def _items(look: ItemLook) -> _Items:
     ids, first = np.unique(np.frombuffer(look.items, dtype="<u8").astype(np.uint64), return_index=True)
     return _Items(ids, np.frombuffer(look.golds, dtype="<u8").astype(np.uint64)[first])

@@ -92,7 +92,7 @@ class Evaluation(StoredRecord, frozen=True, kw_only=True):
     """What the incumbent's maker would charge for these requests at the list price, by the candidate's token counts."""
 
 
-class Look(StoredRecord, frozen=True, kw_only=True):
+class ItemLook(StoredRecord, frozen=True, kw_only=True):
     """That an evaluation looked at items, kept before its result is shown. It holds no word of them.
 
     `id` is the evaluation's. `items` are the ids of the questions, 8 bytes each, `golds` as many of 8 bytes for what is

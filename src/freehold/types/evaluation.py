@@ -164,7 +164,7 @@ class Comparison(PairedResult, StoredRecord, frozen=True, kw_only=True):
     made_from: tuple[str, ...] = ()
     version: str = ""
     look: LookCount | None = None
-    """Which look at these items this is; None where nobody counted."""
+    """Which look at these items this is; None where looks are not counted."""
 
     @classmethod
     def of(cls, result: PairedResult, *, notes: tuple[str, ...] = (), **names: Any) -> Comparison:

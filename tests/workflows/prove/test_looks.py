@@ -9,7 +9,7 @@ from freehold.evals.comparing import compare
 from freehold.store import open_store
 from freehold.store.care.erase import erase_mentions
 from freehold.types.dataset import Message
-from freehold.types.evaluated import Look
+from freehold.types.evaluated import ItemLook
 from freehold.types.evaluation import Task
 from freehold.workflows.prove.looks import Looks, known_looks, look_at
 from freehold.workflows.prove.results import keep
@@ -106,7 +106,7 @@ def test_a_look_outlives_what_is_forgotten_and_holds_no_word(store, tmp_path):
     keep(store, made)
     gone = erase_mentions(store.database, lambda content: True)
     assert gone["evaluation"] == 1 and "look" not in gone
-    (kept,) = store.records(Look)
+    (kept,) = store.records(ItemLook)
     assert (len(kept.items), len(kept.golds)) == (320, 320) and b"q 1" not in msgspec.json.encode(kept)
 
 

@@ -12,7 +12,7 @@ from freehold.datasets.identity import answer_id, looked_at
 from freehold.stats import looks
 from freehold.store import Store
 from freehold.types.dataset import Sample
-from freehold.types.evaluated import Evaluation, ItemResult, Look
+from freehold.types.evaluated import Evaluation, ItemLook, ItemResult
 from freehold.types.evaluation import Comparison, LookCount
 from freehold.workflows.project import now
 
@@ -27,7 +27,7 @@ class Looks:
     store: Store | None = None
     planned: int = 1
 
-    def take(self, look: Look) -> LookCount:
+    def take(self, look: ItemLook) -> LookCount:
         """Keep a look and say which one it is. What was seen cannot be unseen: it counts from here on.
 
         `look.alpha` is what the task allows for all planned looks together; each gets its share. An evaluation that is
@@ -35,7 +35,7 @@ class Looks:
         """
         allowed = look.alpha
         look = msgspec.structs.replace(look, alpha=allowed / self.planned)
-        earlier: list[Look] = []
+        earlier: list[ItemLook] = []
         if self.store is not None:
             self.store.put_once(look)
             earlier = known_looks(self.store)
@@ -52,11 +52,11 @@ def look_at(
     names: tuple[str, str],
     alpha: float,
     items: Sequence[str] | None = None,
-) -> Look:
+) -> ItemLook:
     """That `samples` were looked at now. `names` are the incumbent's and the candidate's, `alpha` is one-sided, `items`
     are the samples' ids where those do not follow from their questions."""
     items = [looked_at(sample) for sample in samples] if items is None else items
-    return Look(
+    return ItemLook(
         id=evaluation_id,
         at=now(),
         dataset_id=dataset_id,
@@ -68,15 +68,15 @@ def look_at(
     )
 
 
-def known_looks(store: Store) -> list[Look]:
+def known_looks(store: Store) -> list[ItemLook]:
     """All looks, oldest first. Those of versions that kept none are told from their evaluations: by their results,
     else by their dataset."""
-    kept = store.records(Look)
+    kept = store.records(ItemLook)
     ids = {look.id for look in kept}
     return [*(_earlier(one) for one in store.records(Evaluation) if one.id not in ids), *kept]
 
 
-def _earlier(made: Evaluation) -> Look:
+def _earlier(made: Evaluation) -> ItemLook:
     samples: list[Sample] = []
     if made.results_file is not None:
         decoder = msgspec.json.Decoder(ItemResult)

@@ -55,26 +55,10 @@ async def evaluate_outputs(
         intersect=intersect,
     )
     references = _references(pairing, gold, required=task.scorer != GIVEN)
-    samples = [
-        Sample(
-            id=one.id,
-            messages=(Message(role="user", content=one.question or other.question or ""),),
-            incumbent=one.output,
-            gold=reference,
-            group=one.group or other.group,
-            metadata=other.metadata | one.metadata,
-        )
-        for (one, other), reference in zip(pairing.pairs, references, strict=True)
-    ]
+    samples = _samples(pairing, references)
     task = prepared(task, cache_dir)
     first, second = names or (_name_of(file_a), _name_of(file_b))
     lines_a, lines_b = [one for one, _ in pairing.pairs], [other for _, other in pairing.pairs]
-    notes = []
-    if pairing.only_a or pairing.only_b:
-        notes.append(
-            f"Left out: {len(pairing.only_a):,} items only in {file_a.path.name}, "
-            f"{len(pairing.only_b):,} only in {file_b.path.name}."
-        )
     results = SideBySide(
         samples,
         references,
@@ -104,7 +88,7 @@ async def evaluate_outputs(
         results,
         msgspec.structs.replace(task, alpha=look.alpha),
         made_from=tuple(f"sha256:{item}" for item in items),
-        notes=tuple(notes),
+        notes=_notes(pairing, file_a.path, file_b.path),
         context=ScoreContext(looks=1 if look.may_promote else look.number),
     )
     results = results._replace(incumbent=incumbent, candidate=candidate)
@@ -124,6 +108,27 @@ async def evaluate_outputs(
         disagreements_total=len(differing),
         results_file=None if cache_dir is None else str(write_results(cache_dir / f"{id}.jsonl", results)),
     )
+
+
+def _notes(pairing: Pairing, a: Path, b: Path) -> tuple[str, ...]:
+    if not pairing.only_a and not pairing.only_b:
+        return ()
+    counts = f"{len(pairing.only_a):,} items only in {a.name}, {len(pairing.only_b):,} only in {b.name}"
+    return (f"Left out: {counts}.",)
+
+
+def _samples(pairing: Pairing, references: Sequence[str | None]) -> list[Sample]:
+    return [
+        Sample(
+            id=one.id,
+            messages=(Message(role="user", content=one.question or other.question or ""),),
+            incumbent=one.output,
+            gold=reference,
+            group=one.group or other.group,
+            metadata=other.metadata | one.metadata,
+        )
+        for (one, other), reference in zip(pairing.pairs, references, strict=True)
+    ]
 
 
 def _item(sample: Sample) -> str:
