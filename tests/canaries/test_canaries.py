@@ -240,7 +240,7 @@ def test_no_secret_is_found_outside_its_place(tmp_path, upstream, capture):
 def test_no_secret_is_found_in_a_database_server_or_outside_its_place(tmp_path, upstream, postgres):
     world = World(tmp_path, upstream, "patterns", postgres)
     _look_everywhere(world, tmp_path, "patterns")
-    assert any(name.startswith("traces ") and b"messages" in row for name, row in world.rows())
+    assert any(name.startswith("traces ") and b"messages" in row for name, row in list(world.rows()))
 
 
 def _look_everywhere(world, tmp_path, capture):
@@ -274,6 +274,9 @@ def _look_everywhere(world, tmp_path, capture):
                 connection.request("GET", f"{door}?k={QUERY}", headers={"authorization": f"Bearer {key}"})
                 world.said.append((door, connection.getresponse().read()))
                 connection.close()
+            # So long that it is read in a process of its own.
+            long = {"model": "m", "messages": [{"role": "user", "content": f"{BODY} " + "x " * 300_000}]}
+            world.said.append(("long", ask(port, "/v1/chat/completions", long, key=key, stream=False)))
             time.sleep(3)  # traces, spans and logs are written about once a second
             family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
             world.said += [(f"argv of {one.pid}", " ".join(one.cmdline()).encode()) for one in family]

@@ -1,7 +1,7 @@
 from collections import Counter
 from datetime import UTC, datetime
 
-from freehold.datasets.identity import item_of
+from freehold.datasets.identity import question_id
 from freehold.datasets.linking import linked_samples
 from freehold.datasets.recipe import Recipe
 from freehold.types.trace import Trace
@@ -30,7 +30,7 @@ def linked(*traces, **recipe):
 
 def test_a_session_is_named_after_its_first_sample():
     found, _ = linked(trace("2", ["a", "b", "c"], "d"), trace("1", ["a"], "b"), trace("3", ["x"], "y"))
-    first = item_of(found[1].sample)
+    first = question_id(found[1].sample.messages)
     assert [one.sample.group for one in found] == [first, first, None]
     assert [one.step for one in found] == [True, True, False]
 

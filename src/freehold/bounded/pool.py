@@ -135,7 +135,7 @@ def start_nursery(module: str, link: socket.socket) -> subprocess.Popen[bytes]:
         command,
         stdin=link.fileno(),
         stdout=subprocess.DEVNULL,
-        # What is read there is a stranger's: whoever takes it over finds no key.
+        # What is read there is a stranger's: if that takes the process over, it finds no key.
         env=inherited(os.environ),
         start_new_session=True,
     )

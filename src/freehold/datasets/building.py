@@ -21,7 +21,7 @@ from freehold.datasets import near
 from freehold.datasets.asked import all_asked as all_asked
 from freehold.datasets.asked import asked_context
 from freehold.datasets.asked import normalized_question as normalized_question
-from freehold.datasets.identity import item_key, item_of
+from freehold.datasets.identity import item_key, question_id
 from freehold.datasets.last_turns import LastTurns
 from freehold.datasets.linking import linked_samples
 from freehold.datasets.recipe import Recipe as Recipe
@@ -74,7 +74,9 @@ def make_samples(
     index = _Index()
     for sample, step, stated_at_us in linked_samples(traces, recipe, dropped, folder=folder):
         forced = sample.metadata.get("split")
-        split: SplitName = forced if forced in SPLITS else split_of(sample.group or item_of(sample), recipe)
+        split: SplitName = (
+            forced if forced in SPLITS else split_of(sample.group or question_id(sample.messages), recipe)
+        )
         if change is not None:
             changed = change(sample, split)
             sample = sample if changed is sample else with_id(changed)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from freehold.datasets.identity import item_of, stated_at
+from freehold.datasets.identity import question_id, stated_at
 from freehold.datasets.recipe import Recipe
 from freehold.datasets.sampling import PERIODS, recorded_answer, sample_of
 from freehold.datasets.sessions import SessionIndex, request_chain
@@ -55,7 +55,7 @@ def linked_samples(
         id = trace.conversation_id if by_time else sample.group
         if by_time:
             ids.append(id)
-        sessions.add(chain, id=id, key=item_of(sample), at=trace.at, tie=trace.id)
+        sessions.add(chain, id=id, key=question_id(sample.messages), at=trace.at, tie=trace.id)
     leaders = sessions.links().leader
     if by_time:
         yield from _by_period(spool, _names(leaders.tolist(), ids), stated)
@@ -63,7 +63,7 @@ def linked_samples(
 
     @lru_cache(maxsize=4096)
     def group_of(leader: int) -> str:
-        return spool[leader].group or item_of(spool[leader])
+        return spool[leader].group or question_id(spool[leader].messages)
 
     conversations = recipe.group_by in (None, "conversation_id")
     for row in range(len(spool)):

@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.datasets.identity import question_id
 from freehold.datasets.messages import chat_message, chat_messages, message_text, refusal_of, response_message
 from freehold.datasets.recipe import Recipe
-from freehold.types.asking import Asking
+from freehold.types.asking import RecordedAsking
 from freehold.types.dataset import Message, Sample, TeacherToken
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
@@ -57,9 +56,8 @@ def sample_of(trace: Trace, recipe: Recipe) -> Sample:
         completion=completion,
         rejected=preference.rejected,
         desirable=preference.desirable,
-        item=question_id(messages),
         teacher=_teacher(trace.response),
-        asking=Asking.of(trace.request),
+        asking=RecordedAsking.of(trace.request),
     )
     return with_id(sample)
 

@@ -12,7 +12,7 @@ from freehold.types.endpoint import ServedModel, ServePlan
 
 def held(model: ServedModel, plan: ServePlan) -> ServedModel:
     """A served model as it answers: with the plan's labels, where it is the plan's candidate and the engine can hold
-    answers to a set. Whoever asks by `ServedModel.apply`, the gateway too, asks so."""
+    answers to a set. Every request made by `ServedModel.apply`, by the gateway too, asks so."""
     fields = label_fields(plan.labels, plan.engine_kind.holds_choices)
     if not fields or model.name != plan.served_name:
         return model

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from freehold.errors import UpstreamError, UsageError
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat.answer_cache import AnswerCache
+from freehold.evals.chat.asker import Asker
+from freehold.evals.chat.asker import Budget as Budget
 from freehold.evals.chat.chat_client import ChatClient, Patience
 from freehold.evals.chat.requests import chat_request, request_key
 from freehold.evals.scoring import score_all, scorer_of
@@ -19,15 +21,6 @@ from freehold.types.evaluation import EvalResult, Task
 
 Reference = Callable[[Sample], str | None]
 OnProgress = Callable[[int, int], None]
-
-_UNREACHABLE_LIMIT = 8
-
-
-class Budget(NamedTuple):
-    """The most a replay may spend. None means no limit. Counted in tokens as the endpoint reports them."""
-
-    requests: int | None = None
-    tokens: int | None = None
 
 
 class ReplayOptions(NamedTuple):
@@ -137,14 +130,13 @@ class _Replay:
         on_progress: OnProgress | None,
     ) -> None:
         self._client = client
-        self._cache = cache
+        self._asker = Asker(client, cache, options.budget, len(samples))
         self._samples = samples
         self._request = request
         self._options = options
         self._on_progress = on_progress
         self._results: list[Replayed | None] = [None] * len(samples)
-        self._done = self._asked = self._tokens = 0
-        self._unreachable_in_a_row = 0
+        self._done = 0
 
     async def all(self) -> list[Replayed]:
         todo = iter(range(len(self._samples)))
@@ -166,40 +158,11 @@ class _Replay:
         for row in todo:
             sample = self._samples[row]
             key, body = self._request(sample)
-            answer, cached = self._cache.get(key), True
-            if answer is None:
-                cached = False
-                answer = self._over_budget() or await self._client.ask(body)
-                self._count(answer)
-                self._cache.put(key, answer)
+            answer, cached = await self._asker.ask(key, body)
             self._results[row] = Replayed(sample, answer, cached)
             self._done += 1
             if self._on_progress is not None:
                 self._on_progress(self._done, len(self._samples))
-
-    def _over_budget(self) -> ChatAnswer | None:
-        budget = self._options.budget or Budget()
-        for name, spent, limit in (
-            ("requests", self._asked, budget.requests),
-            ("tokens", self._tokens, budget.tokens),
-        ):
-            if limit is not None and spent >= limit:
-                return ChatAnswer(
-                    fault="infrastructure", error=f"budget_spent: {spent:,} of {limit:,} {name}", attempts=0
-                )
-        return None
-
-    def _count(self, answer: ChatAnswer) -> None:
-        self._asked += answer.attempts
-        if answer.usage is not None:
-            self._tokens += (answer.usage.prompt_tokens or 0) + (answer.usage.completion_tokens or 0)
-        unreachable = answer.fault == "infrastructure" and (answer.error or "").startswith("unreachable")
-        self._unreachable_in_a_row = self._unreachable_in_a_row + 1 if unreachable else 0
-        if self._unreachable_in_a_row >= min(_UNREACHABLE_LIMIT, len(self._samples)):
-            raise UpstreamError(
-                f"{self._client.endpoint.base_url} can't be reached: {(answer.error or '').partition(': ')[2]}",
-                hint="start it, then run the same command again: answers so far are kept",
-            )
 
     def _check_refusals(self, results: list[Replayed]) -> None:
         refused = [

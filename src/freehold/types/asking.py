@@ -9,7 +9,7 @@ import msgspec
 from freehold.types.record import Record
 
 
-class Asking(Record, frozen=True, kw_only=True, omit_defaults=True):
+class RecordedAsking(Record, frozen=True, kw_only=True, omit_defaults=True):
     """The parameters of a recorded chat request, as OpenAI's API spells them; None where it named none.
 
     They belong to how a question is asked, never to which question it is. `max_tokens` is also what newer models call
@@ -28,7 +28,7 @@ class Asking(Record, frozen=True, kw_only=True, omit_defaults=True):
     parallel_tool_calls: bool | None = None
 
     @classmethod
-    def of(cls, request: dict[str, Any]) -> Asking | None:
+    def of(cls, request: dict[str, Any]) -> RecordedAsking | None:
         """What a recorded request said; None where it said nothing. A value the API would not take is left out."""
         told: dict[str, Any] = {}
         for field in msgspec.structs.fields(cls):

@@ -29,6 +29,29 @@ class Peek(msgspec.Struct, frozen=True, gc=False):
     stream_options: msgspec.Raw = msgspec.Raw()
     response_format: msgspec.Raw = msgspec.Raw()
     tools: msgspec.Raw = msgspec.Raw()
+    max_tokens: Any = None
+    max_completion_tokens: Any = None
+    max_output_tokens: Any = None
+    n: Any = None
+
+    def asks_tokens(self, usual: int) -> int:
+        """Tokens that may be answered: of all names and choices together, `usual` where none is stated."""
+        named = (self.max_tokens, self.max_completion_tokens, self.max_output_tokens)
+        stated = [count for value in named if (count := _whole(value)) is not None]
+        return (max(stated) if stated else usual) * max(1, _whole(self.n) or 1)
+
+
+def _whole(value: Any) -> int | None:
+    """A number as an upstream may read it, be it written as 1e3 or as a text; at most a billion."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return max(0, min(int(float(value)), _TOKENS_MOST))
+    except (ValueError, OverflowError):
+        return None
+
+
+_TOKENS_MOST = 10**9
 
 
 class _Conversation(msgspec.Struct, gc=False):
@@ -36,6 +59,18 @@ class _Conversation(msgspec.Struct, gc=False):
 
 
 _NAME_LENGTH_MAX = 1000
+# Fields that decide who answers, what it may cost, and what is kept.
+_DECIDING = (
+    b'"model"',
+    b'"messages"',
+    b'"prompt"',
+    b'"input"',
+    b'"stream"',
+    b'"n"',
+    b'"max_tokens"',
+    b'"max_completion_tokens"',
+    b'"max_output_tokens"',
+)
 # A conversation is known by this much of its beginning.
 _START_BYTES_MAX = 64 * 1024
 _JSON_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[][{},]', re.DOTALL)
@@ -63,6 +98,21 @@ def peek(body: bytes) -> Peek:
             param="model",
         )
     return seen
+
+
+def unambiguous(body: bytes) -> bytes:
+    """The body with each top-level field once, the last of its name; a body that is no JSON object as it is.
+
+    An upstream may take the first of two fields, or not read an escaped name as this does: a key would then be checked
+    for one model and answered by another, and a trace would show other messages than were asked. The bytes of values
+    stay as they are.
+    """
+    if b"\\u00" not in body and all(body.count(name) < 2 for name in _DECIDING):
+        return body
+    try:
+        return msgspec.json.encode(_fields.decode(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return body
 
 
 def stopped_with(chunk: dict[str, Any]) -> ApiError:

@@ -1,6 +1,8 @@
 import json
 
 import pytest
+from tests.evals import agent_log
+from tests.evals.agent_server import agent, recorded
 
 
 @pytest.fixture
@@ -88,3 +90,79 @@ def test_a_task_may_be_a_file(freehold, files, tmp_path):
     assert status == 2
     assert "triage.toml: unknown key task.scorr" in err
     assert "did you mean scorer?" in err
+
+
+@pytest.fixture
+def agent_project(freehold, tmp_path):
+    """A project with the sessions of an agent's log, all held out."""
+    lines = [
+        json.dumps(
+            {
+                "messages": [*one["request"]["messages"], one["response"]["choices"][0]["message"]],
+                "tools": one["request"]["tools"],
+                "conversation_id": one["session"],
+            }
+        )
+        for one in agent_log.records(20)
+        if not one["response"]["choices"][0]["message"].get("refusal")
+    ]
+    (tmp_path / "agent.jsonl").write_text("\n".join(lines))
+    (tmp_path / "freehold.toml").write_text(
+        '[app]\nname = "t"\n[data]\nfiles = ["agent.jsonl"]\nheld_out = 0.5\n[task]\nscorer = "turn"\nmargin = 0.1\n'
+    )
+    assert freehold("import", "agent.jsonl")[0] == 0
+    assert freehold("dataset", "build")[0] == 0
+
+
+def test_whole_sessions_are_played(freehold, agent_project):
+    with agent(recorded(20)) as (url, _):
+        played = ("evaluate", "--endpoint", url, "--model", "m", "--trajectories", "state:refund")
+        status, out, err = freehold(*played)
+        assert status == 3, err
+        assert "decisions as recorded" in out
+        status, out, _ = freehold(*played, "--json")
+    record = json.loads(out)
+    assert (status, record["success"], record["ended"]) == (
+        3,
+        "state:refund",
+        {"finished": record["sessions"]},
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--a", "x", "--b", "y", "--trajectories", "final_calls"), "say what to compare"),
+        (("--endpoint", "u", "--model", "m", "--trajectories", "won"), "unknown success won"),
+        (
+            ("--endpoint", "u", "--model", "m", "--trajectories", "final_calls", "--user-model", "x"),
+            "needs an address and a name",
+        ),
+    ],
+)
+def test_mistakes_about_trajectories(freehold, arguments, message):
+    status, _, err = freehold("evaluate", *arguments)
+    assert status == 2
+    assert message in err
+
+
+def test_files_count_their_looks_too(freehold, files):
+    first = json.loads(freehold("evaluate", *files(200, 200), "--json").out)["comparison"]
+    assert (first["look"]["number"], first["look"]["items"], first["verdict"]) == (1, 200, "promote")
+    status, out, _ = freehold("evaluate", *files(200, 199), "--json")
+    second = json.loads(out)["comparison"]
+    assert (status, second["verdict"], second["reasons"][-1]) == (3, "hold", "repeated_look")
+    assert (second["look"]["number"], second["look"]["shared"]) == (2, 200)
+    assert second["look"]["first_at"] and not second["look"]["may_promote"]
+    status, out, _ = freehold("evaluate", *files(200, 200))
+    assert status == 0, "the first once more is the first look"
+    _, out, _ = freehold("evaluate", *files(200, 198))
+    assert "Look 3 of items first looked at on" in " ".join(out.split())
+    assert "200 of 200 items shared" in " ".join(out.split())
+
+
+def test_planned_looks_at_files_share_alpha(freehold, files):
+    for right, status in ((200, 0), (199, 0), (198, 3)):
+        ran = freehold("evaluate", *files(200, right), "--planned-looks", "2", "--json")
+        found = json.loads(ran.out)["comparison"]
+        assert (ran.code, found["alpha"], found["look"]["planned"]) == (status, 0.0125, 2)

@@ -8,7 +8,7 @@ from freehold.evals.chat.requests import (
     request_key,
     unread_notes,
 )
-from freehold.types.asking import Asking
+from freehold.types.asking import RecordedAsking
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.evaluation import Task
@@ -43,7 +43,7 @@ def test_a_request_is_the_sample_the_task_and_what_the_served_model_needs():
     assert (body["tools"], body["response_format"]) == ([{"t": 1}], {"type": "json_object"})
 
 
-ASKED = Asking(
+ASKED = RecordedAsking(
     temperature=0.7,
     top_p=0.3,
     max_tokens=300,
@@ -59,7 +59,7 @@ def test_how_a_request_was_recorded_stands_in_for_the_task():
     sample = msgspec.structs.replace(SAMPLE, asking=ASKED, tools=TOOLS)
     body = chat_request(sample, SERVED, TASK)
     assert {name: body[name] for name in ASKED.said} == ASKED.said
-    few = msgspec.structs.replace(SAMPLE, asking=Asking(top_p=0.3))
+    few = msgspec.structs.replace(SAMPLE, asking=RecordedAsking(top_p=0.3))
     assert asked_with(few, TASK) == {"max_tokens": 9, "temperature": 0.5, "top_p": 0.3}
 
 
@@ -84,7 +84,10 @@ def test_one_tool_is_asked_for_in_the_way_an_engine_reads():
 
 
 def test_the_notes_say_how_both_were_asked_and_what_an_engine_does_not_read():
-    two = [SAMPLE, msgspec.structs.replace(SAMPLE, asking=Asking(parallel_tool_calls=True), tools=TOOLS)]
+    two = [
+        SAMPLE,
+        msgspec.structs.replace(SAMPLE, asking=RecordedAsking(parallel_tool_calls=True), tools=TOOLS),
+    ]
     ollama = Endpoint(name="o", engine="ollama", base_url="http://127.0.0.1:1")
     first, second = asking_notes(two, ollama)
     assert "parallel_tool_calls (1)" in first

@@ -10,7 +10,7 @@ from freehold.catalog.retirements import retirement_of
 from freehold.errors import UsageError
 from freehold.evals.frozen import read_frozen
 from freehold.store import open_store
-from freehold.types.asking import Asking
+from freehold.types.asking import RecordedAsking
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import Endpoint
 from freehold.types.evaluated import Freeze
@@ -32,7 +32,7 @@ def project(tmp_path, monkeypatch):
         Sample(
             id=f"s{i:03}",
             messages=(Message(role="user", content=f"q {i}"),),
-            asking=Asking(temperature=0.7, stop=["x"], seed=3) if i == 0 else None,
+            asking=RecordedAsking(temperature=0.7, stop=["x"], seed=3) if i == 0 else None,
         )
         for i in range(40)
     ]

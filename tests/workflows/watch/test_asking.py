@@ -5,7 +5,7 @@ import pytest
 from tests.workflows.prove.test_evaluate import sample
 from tests.workflows.shift.shifting import ROUTE
 
-from freehold.types.asking import Asking
+from freehold.types.asking import RecordedAsking
 from freehold.types.progress import Silent
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.watch.asking import PeriodScores, ask
@@ -37,7 +37,7 @@ def test_live_the_incumbent_is_asked_and_paid(scores, incumbent):
 
 
 def test_a_sample_asks_with_its_own_parameters(scores, incumbent):
-    own = [sample(0, gold=None, asking=Asking(temperature=0.25)), *LIVE.samples[1:]]
+    own = [sample(0, gold=None, asking=RecordedAsking(temperature=0.25)), *LIVE.samples[1:]]
     scores(LIVE._replace(samples=own))
     assert [one.get("temperature") for one in incumbent.seen].count(0.25) == 1
     assert not any("max_tokens" in one for one in incumbent.seen), "the live answer had no limit either"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from freehold.types.evaluation import Comparison, Task
     from freehold.workflows.project import Project
     from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate
+    from freehold.workflows.prove.trajectories import TrajectoryRequest
 
 
 @click.command("evaluate")
@@ -68,6 +69,23 @@ if TYPE_CHECKING:
 )
 @click.option("--margin", type=float, help="Largest drop you accept, on the score's scale.")
 @click.option("--alpha", type=float, help="One-sided error rate of the verdict.")
+@click.option(
+    "--trajectories",
+    "success",
+    metavar="SUCCESS",
+    help="Play whole held-out sessions, tools answered from the recording. SUCCESS: final_calls, "
+    "state:TOOL,TOOL (those that change something) or FILE.py:FUNCTION.",
+)
+@click.option(
+    "--turns",
+    type=click.IntRange(min=1),
+    help="Decisions of a trajectory (default: twice the recorded, and two).",
+)
+@click.option(
+    "--user-endpoint", metavar="URL", help="Address of a model that plays the user of trajectories."
+)
+@click.option("--user-model", help="Its name there.")
+@click.option("--user-seed", type=int, default=0, show_default=True, help="Its seed.")
 @click.option("--items", type=click.IntRange(min=0), default=0, help="Show this many disagreements.")
 @config_option
 @json_option
@@ -90,6 +108,11 @@ def command(  # click passes each option
     options: tuple[str, ...],
     margin: float | None,
     alpha: float | None,
+    success: str | None,
+    turns: int | None,
+    user_endpoint: str | None,
+    user_model: str | None,
+    user_seed: int,
     items: int,
     config_path: Path | None,
     as_json: bool,
@@ -101,18 +124,21 @@ def command(  # click passes each option
     \b
     Example:
       freehold evaluate --endpoint http://127.0.0.1:8420 --model smollm2:helpdesk
+      freehold evaluate --endpoint http://127.0.0.1:8420 --model agent --trajectories state:refund,escalate
       freehold evaluate --a gpt4o.jsonl --b smollm2.jsonl --task label --margin 0.02 --items 10
     """
     import anyio
 
     from freehold.evals.replay import Budget, ReplayOptions
+    from freehold.store import open_store
     from freehold.types.endpoint import Endpoint
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate
+    from freehold.workflows.prove.looks import Looks
     from freehold.workflows.prove.outputs import GIVEN, evaluate_outputs
     from freehold.workflows.prove.task import task_of
 
-    if (a is None) != (b is None) or (a is None) == (url is None):
+    if (a is None) != (b is None) or (a is None) == (url is None) or (success is not None and url is None):
         raise UsageError(
             "say what to compare: an endpoint, or two files of outputs",
             hint="--endpoint URL --model NAME, or --a FILE --b FILE",
@@ -122,23 +148,91 @@ def command(  # click passes each option
         scorer = GIVEN
     task = task_of(project, scorer=scorer, options=_parsed(options), margin=margin, alpha=alpha)
     if a is not None and b is not None:
-        made = anyio.run(partial(evaluate_outputs, a, b, task=task, gold=gold, intersect=intersect))
-    else:
-        assert url is not None
-        if model is None:
-            raise UsageError(
-                "no model of the endpoint is named", hint=f"--model NAME; curl {url}/v1/models lists them"
+        with open_store(project.store_url) as store:
+            looks = Looks(store, planned_looks)
+            made = anyio.run(
+                partial(evaluate_outputs, a, b, task=task, gold=gold, intersect=intersect, looks=looks)
             )
-        made = _replayed(
-            project,
-            ServedCandidate(
-                Endpoint(name=url, engine="remote", base_url=url, api_key_env=api_key_env), model
-            ),
-            task,
-            HeldOutSelection(dataset_id, limit, planned_looks),
-            ReplayOptions(concurrency, budget=Budget(max_requests, max_tokens_total)),
-            fresh=fresh,
+        _tell(made, items, as_json=as_json)
+    if model is None:
+        raise UsageError(
+            "no model of the endpoint is named", hint=f"--model NAME; curl {url}/v1/models lists them"
         )
+    asking = _Asking(
+        project,
+        ServedCandidate(
+            Endpoint(name=str(url), engine="remote", base_url=str(url), api_key_env=api_key_env), model
+        ),
+        task,
+        HeldOutSelection(dataset_id, limit, planned_looks),
+        ReplayOptions(concurrency, budget=Budget(max_requests, max_tokens_total)),
+        fresh,
+    )
+    if success is not None:
+        request = _request(success, turns, user_endpoint, user_model, user_seed)
+        _tell_trajectories(asking, request, as_json=as_json)
+    _tell(_replayed(asking), items, as_json=as_json)
+
+
+class _Asking(NamedTuple):
+    """What is put to a candidate, and how."""
+
+    project: Project
+    candidate: ServedCandidate
+    task: Task
+    selection: HeldOutSelection
+    options: ReplayOptions
+    fresh: bool
+
+
+def _request(
+    success: str, turns: int | None, user_endpoint: str | None, user_model: str | None, seed: int
+) -> TrajectoryRequest:
+    from freehold.types.endpoint import Endpoint
+    from freehold.workflows.prove.trajectories import SyntheticUser, TrajectoryRequest
+
+    if (user_endpoint is None) != (user_model is None):
+        raise UsageError(
+            "a model that plays the user needs an address and a name",
+            hint="--user-endpoint URL --user-model NAME",
+        )
+    user = None
+    if user_endpoint is not None and user_model is not None:
+        endpoint = Endpoint(name=user_endpoint, engine="remote", base_url=user_endpoint)
+        user = SyntheticUser(endpoint, user_model, seed)
+    return TrajectoryRequest(success, turns, user)
+
+
+def _tell_trajectories(asking: _Asking, request: TrajectoryRequest, *, as_json: bool) -> NoReturn:
+    import anyio
+
+    from freehold.cli.progress import progress
+    from freehold.cli.prove.trajectories_text import show_trajectories
+    from freehold.workflows.prove.trajectories import evaluate_trajectories
+
+    with progress() as shown:
+        shown.step("play the held-out sessions")
+        made = anyio.run(
+            partial(
+                evaluate_trajectories,
+                asking.project,
+                asking.candidate,
+                asking.task,
+                request,
+                selection=asking.selection,
+                options=asking.options,
+                fresh=asking.fresh,
+                progress=shown,
+            )
+        )
+    if as_json:
+        print_json(made)
+    else:
+        show_trajectories(made)
+    sys.exit(EXIT_CODES[made.comparison.verdict])
+
+
+def _tell(made: Evaluation, items: int, *, as_json: bool) -> NoReturn:
     comparison = made.comparison
     assert comparison is not None  # only a journey may do without an incumbent
     if as_json:
@@ -148,15 +242,7 @@ def command(  # click passes each option
     sys.exit(EXIT_CODES[comparison.verdict])
 
 
-def _replayed(
-    project: Project,
-    candidate: ServedCandidate,
-    task: Task,
-    selection: HeldOutSelection,
-    options: ReplayOptions,
-    *,
-    fresh: bool,
-) -> Evaluation:
+def _replayed(asking: _Asking) -> Evaluation:
     """The candidate asked the held-out samples."""
     import anyio
 
@@ -168,12 +254,12 @@ def _replayed(
         return anyio.run(
             partial(
                 evaluate_project,
-                project,
-                candidate,
-                task,
-                selection=selection,
-                options=options,
-                fresh=fresh,
+                asking.project,
+                asking.candidate,
+                asking.task,
+                selection=asking.selection,
+                options=asking.options,
+                fresh=asking.fresh,
                 progress=shown,
             )
         )

@@ -1,7 +1,7 @@
 """The chat request made from a sample, and the cache key of its answer.
 
 Every model that is measured is asked by this one function, the incumbent too: what a recorded request said of how it
-wants to be answered (`Asking`) is said to both.
+wants to be answered (`RecordedAsking`) is said to both.
 """
 
 from __future__ import annotations
@@ -53,9 +53,8 @@ def chat_request(
     body: dict[str, Any] = {
         "messages": [
             {
-                key: value
-                for key, value in msgspec.to_builtins(message).items()
-                if (value is not None and key != "weight") or key == "content"
+                "content": None,  # a turn that only calls says so: not every engine takes a message without it
+                **{k: v for k, v in msgspec.to_builtins(message).items() if v is not None and k != "weight"},
             }
             for message in sample.messages
         ],

@@ -183,7 +183,7 @@ class TurnScorer(Scorer):
     def own_slices(
         cls, options: dict[str, Any], samples: Sequence[Sample], references: Sequence[str | None]
     ) -> dict[str, list[str | None]]:
-        """``turn``: what was wanted. Only where there are several kinds."""
+        """``turn``: what was wanted; ``turn number``: how far into its conversation. Each only where it differs."""
         pattern = _refusals(read_options(cls.name, options, TurnOptions))
         kinds: list[str | None] = [
             None
@@ -191,7 +191,9 @@ class TurnScorer(Scorer):
             else reference_turn(reference, sample, frozenset(declared_parameters(sample.tools)), pattern).kind
             for sample, reference in zip(samples, references, strict=True)
         ]
-        return {"turn": kinds} if len(set(kinds) - {None}) > 1 else {}
+        numbers: list[str | None] = [_number(sample) for sample in samples]
+        found = {"turn": kinds, "turn number": numbers}
+        return {name: values for name, values in found.items() if len(set(values) - {None}) > 1}
 
     @classmethod
     def own_notes(
@@ -211,6 +213,12 @@ class TurnScorer(Scorer):
         elif text == ANY:
             notes.append("What texts say was not scored, only that a text was wanted and given.")
         return notes
+
+
+def _number(sample: Sample) -> str:
+    """Which turn of the assistant is asked for, as far as its request tells."""
+    number = 1 + sum(message.role == "assistant" for message in sample.messages)
+    return str(number) if number < 4 else "4 to 6" if number < 7 else "7 and later"
 
 
 def _wrongs(results: Sequence[EvalResult]) -> str:

@@ -25,7 +25,7 @@ def in_flight(folder: Path, store_url: str) -> frozenset[Message]:
 
 
 def of_other_stores(folder: Path, store_url: str) -> int:
-    """How many traces wait there for a store of another address: nobody who serves this one writes them."""
+    """How many traces wait there for a store of another address: no gateway of this one writes them."""
     return len(set(_messages(folder, "*.worker"))) - len(in_flight(folder, store_url))
 
 

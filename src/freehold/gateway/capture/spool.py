@@ -43,6 +43,7 @@ _DATA_AT = 64
 _DONE, _OUTCOME_SHIFT, _TAG_MASK = 0x80, 3, 0x07
 _COUNTS = struct.Struct(f"<{len(OUTCOMES) + len(DROPS)}Q")
 _COUNTS_BYTES = 4096
+_ZEROS = bytes(64 * 1024)
 
 
 class SpoolSegment:
@@ -224,7 +225,11 @@ def counts_in(data: bytes | mmap.mmap) -> tuple[list[int], list[int]]:
 def mark_done(data: mmap.mmap, at: int, outcome: int) -> None:
     """Done with a message: what it said is overwritten, since the file is used again, and then it is marked."""
     size, _ = FRAME.unpack_from(data, at)
-    data[at + FRAME.size : at + FRAME.size + size] = bytes(size)
+    begin = at + FRAME.size
+    # In small pieces: a worker that is short of memory must not fail here.
+    for start in range(begin, begin + size, len(_ZEROS)):
+        end = min(start + len(_ZEROS), begin + size)
+        data[start:end] = _ZEROS[: end - start]
     data[at + TAG_AT] |= _DONE | outcome << _OUTCOME_SHIFT
 
 
@@ -277,6 +282,6 @@ def _allocate(file: int, size: int) -> None:
                 raise
         else:
             return
-    zeros = bytes(64 * 1024)
+    zeros = _ZEROS
     for at in range(0, size, len(zeros)):
         os.pwrite(file, zeros[: size - at], at)

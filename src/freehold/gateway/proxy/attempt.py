@@ -122,10 +122,7 @@ async def _attempt(
             spend.release(state, exchange)
             raise _ends_engine(error, last=last) from None
         except UpstreamFailure as error:
-            breaker.record_failure(time.monotonic(), reached=error.reached)
-            (spend.forfeit if error.timed_out else spend.release)(state, exchange)
-            kind = "timeout" if error.timed_out else "connection"
-            state.meters.count("freehold_upstream_failures", endpoint.name, kind)
+            _count_failure(state, exchange, endpoint, error)
             if attempt + 1 == tries or error.timed_out:
                 raise
         else:
@@ -156,6 +153,15 @@ async def _attempt(
         log.debug("request %s is tried again on endpoint %s", exchange.id, endpoint.name)
         state.meters.count("freehold_retries", endpoint.name)
         await asyncio.sleep(_BACKOFF_S * 2**attempt * random.uniform(0.5, 1.5))
+
+
+def _count_failure(
+    state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, error: UpstreamFailure
+) -> None:
+    state.breaker(endpoint.name).record_failure(time.monotonic(), reached=error.reached)
+    (spend.forfeit if error.timed_out else spend.release)(state, exchange)
+    kind = "timeout" if error.timed_out else "connection"
+    state.meters.count("freehold_upstream_failures", endpoint.name, kind)
 
 
 async def _reserve(

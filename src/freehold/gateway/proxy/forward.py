@@ -89,6 +89,7 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
     if len(body) > INLINE_BYTES_MAX:
         start = await _read_long(state, exchange)
     else:
+        body = exchange.body = openai.unambiguous(body)
         if exchange.api_route.read is not None:
             body = exchange.body = exchange.api_route.read(body)
         exchange.asked = body

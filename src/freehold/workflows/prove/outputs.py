@@ -6,6 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
+from freehold.datasets.identity import looked_at, question_id
 from freehold.errors import UsageError
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.comparing import SideBySide, disagreements
@@ -14,11 +17,14 @@ from freehold.evals.latency import summarize
 from freehold.evals.outputs import OutputLine, Pairing, listed, pair, unique
 from freehold.evals.scoring import score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
+from freehold.stats.compare import ScoreContext
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import Evaluation
 from freehold.types.evaluation import EvalResult, Score, Task
+from freehold.workflows.prove.looks import Looks, look_at, with_look
 from freehold.workflows.prove.results import DISAGREEMENTS_KEPT, evaluation_id, measured, write_results
 
+ALONE = Looks()
 GIVEN = "given"
 """Scorer name that stands for the scores the files carry."""
 
@@ -32,12 +38,14 @@ async def evaluate_outputs(
     intersect: bool = False,
     cache_dir: Path | None = None,
     names: tuple[str, str] | None = None,
+    looks: Looks = ALONE,
 ) -> Evaluation:
     """Compare the outputs in file `b` (candidate) with those in `a` (incumbent), item by item.
 
     Files of other tools are read too (`freehold.evals.imports`); ``FILE::NAME`` names one of several sets in a file.
     The right answers stand in the lines' ``gold`` or in the file `gold`. A task with the scorer ``given`` uses the
     scores in the files. Ids that are not in both files are an error unless `intersect`.
+    The items that `looks` counts are the lines' questions, of lines without one their ids.
     Raises `InputError` and `UsageError` for files that do not fit, `ConfigError` for the scorer.
     """
     file_a, file_b = source(str(a)), source(str(b))
@@ -80,20 +88,35 @@ async def evaluate_outputs(
         for path in (file_a.path, file_b.path, source(str(gold)).path if gold else None)
         if path is not None
     ]
+    id = evaluation_id(items[0], task, results)
+    dataset_id = f"sha256:{items[0]}"
+    look = looks.take(
+        look_at(
+            samples,
+            evaluation_id=id,
+            dataset_id=dataset_id,
+            names=(first, second),
+            alpha=task.alpha,
+            items=[_item(sample) for sample in samples],
+        )
+    )
     comparison, incumbent, candidate = await compare_by_task(
-        results, task, made_from=tuple(f"sha256:{item}" for item in items), notes=tuple(notes)
+        results,
+        msgspec.structs.replace(task, alpha=look.alpha),
+        made_from=tuple(f"sha256:{item}" for item in items),
+        notes=tuple(notes),
+        context=ScoreContext(looks=1 if look.may_promote else look.number),
     )
     results = results._replace(incumbent=incumbent, candidate=candidate)
     differing = disagreements(samples, incumbent, candidate, references)
-    id = evaluation_id(items[0], task, results)
     return Evaluation(
         id=id,
         task=task,
-        dataset_id=f"sha256:{items[0]}",
+        dataset_id=dataset_id,
         incumbent=first,
         candidate=second,
         endpoint="files",
-        comparison=comparison,
+        comparison=with_look(comparison, look),
         measured=measured(candidate, task.alpha),
         references="gold",
         latency=summarize(candidate, concurrency=1),
@@ -101,6 +124,12 @@ async def evaluate_outputs(
         disagreements_total=len(differing),
         results_file=None if cache_dir is None else str(write_results(cache_dir / f"{id}.jsonl", results)),
     )
+
+
+def _item(sample: Sample) -> str:
+    """What the item is: its question as datasets know it, or its id, which is all that is known then."""
+    asked = any(message.content for message in sample.messages)
+    return looked_at(sample) if asked else question_id([{"role": "id", "content": sample.id}])
 
 
 def _references(pairing: Pairing, gold: str | Path | None, *, required: bool) -> list[str | None]:

@@ -230,7 +230,7 @@ def project_parity(
         # engine has to be given.
         request = msgspec.structs.replace(of_config(project.config.serve), parallel=1)
         plan = serving.plan(weights, request, settings, adapters=mounts, progress=progress)
-    # The trainer's model answers freely, so the served one must: what holds its answers is no part of what it learned.
+    # The trainer's model answers freely, so the served one must: what holds its answers was not learned.
     plan = msgspec.structs.replace(plan, port=0, labels=())
     return parity(
         project,

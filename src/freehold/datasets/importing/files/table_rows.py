@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
-from collections.abc import Iterable, Iterator
+import secrets
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
+from freehold.bounded.caller import BoundedCaller
+from freehold.bounded.pool import OutOfBoundsError
 from freehold.datasets.importing.files.reading import DAMAGED, opened, unreadable
-from freehold.datasets.importing.files.row import SourceRow, json_or_none, shown
+from freehold.datasets.importing.files.row import SourceRow, shown
 from freehold.datasets.importing.records import MAX_RECORD_BYTES, SHOWN_CHARACTERS
 from freehold.errors import InputError, MissingExtraError
+from freehold.unpacking import check_ratio
 
 Columnar = Literal["parquet", "arrow"]
 
@@ -86,62 +94,59 @@ def _delimiter(path: Path, text: io.TextIOWrapper) -> str:
 
 
 def arrow_rows(path: Path, container: Columnar) -> Iterator[SourceRow]:
-    """The rows of a Parquet or Arrow file. Raises `MissingExtraError` and `InputError`."""
+    """The rows of a Parquet or Arrow file. Raises `MissingExtraError`, and `InputError` also for one that unpacks to
+    more than an honest file does."""
     import importlib.util
 
     if importlib.util.find_spec("pyarrow") is None:
         raise MissingExtraError(f"reading {container} files", "parquet")
-    import pyarrow
-
-    number = 0
-    labels: dict[str, list[str]] | None = None
     try:
-        for batch in _batches(path, container):
-            labels = _class_names(batch.schema.metadata) if labels is None else labels
-            for value in batch.to_pylist():
+        packed_bytes = path.stat().st_size
+    except OSError as error:
+        raise unreadable(path, error) from None
+    token, number, unpacked_bytes = secrets.token_bytes(8), 0, 0
+    given = (token, str(path.absolute()).encode("utf-8", "surrogateescape"), container.encode())
+    try:
+        while True:
+            standing, encoded, why = _asked("rows", (*given, b"%d" % number), path)
+            unpacked_bytes += len(encoded)
+            if standing == b"packed":
+                unpacked_bytes = int(why)
+            for value in msgspec.msgpack.decode(encoded, type=list[dict[str, Any]]):
                 number += 1
+                unpacked_bytes += _ROW_BYTES
+                check_ratio(packed_bytes, unpacked_bytes, str(path))
                 plain = {key: one for key, one in value.items() if one is not None}
-                for name, names in labels.items():
-                    if isinstance(plain.get(name), int) and 0 <= plain[name] < len(names):
-                        plain[name] = names[plain[name]]
-                yield SourceRow(
-                    number, plain, 0, shown(repr(value)[:SHOWN_CHARACTERS].encode("utf-8", "replace"))
-                )
-    except OSError as error:  # pyarrow's errors of input and output are OSErrors too
-        if number == 0:
-            raise unreadable(path, error) from None
-        yield SourceRow(number + 1, None, 0, "", f"the file is damaged from here on: {error}")
-    except (pyarrow.ArrowException, UnicodeDecodeError, RecursionError) as error:
-        if number == 0:
-            raise InputError(f"cannot be read as {container}: {error}", path=str(path)) from None
-        yield SourceRow(number + 1, None, 0, "", f"the file is damaged from here on: {error}")
+                text = shown(repr(value)[:SHOWN_CHARACTERS].encode("utf-8", "replace"))
+                yield SourceRow(number, plain, 0, text)
+            check_ratio(packed_bytes, unpacked_bytes, str(path))
+            if standing == b"damaged":
+                words = why.decode("utf-8", "replace")
+                if number == 0:
+                    raise InputError(f"cannot be read as {container}: {words}", path=str(path))
+                yield SourceRow(number + 1, None, 0, "", f"the file is damaged from here on: {words}")
+            if standing != b"rows":
+                return
+    finally:
+        with contextlib.suppress(InputError):
+            _asked("close", (token,), path)
 
 
-def _batches(path: Path, container: Columnar) -> Iterable[Any]:
-    if container == "parquet":
-        import pyarrow.parquet
-
-        yield from pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=1000)
-        return
-    import pyarrow
-
-    with path.open("rb") as file:
-        start = file.read(6)
-    if start == b"ARROW1":
-        with pyarrow.ipc.open_file(str(path)) as reader:
-            for index in range(reader.num_record_batches):
-                yield reader.get_batch(index)
-    else:  # Hugging Face's datasets writes streams
-        with pyarrow.OSFile(str(path)) as source, pyarrow.ipc.open_stream(source) as stream:
-            yield from stream
+# What a row takes of memory besides its cells: rows without any are bounded, too.
+_ROW_BYTES = 64
+_CPU_S, _WALL_S = 120.0, 600.0
+_reader = BoundedCaller("freehold.datasets.importing.files.columnar_job")
+_reader_turn = threading.Lock()
 
 
-def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
-    """Names of Hugging Face's `ClassLabel` columns, whose cells are numbers."""
-    noted = json_or_none((metadata or {}).get(b"huggingface", b"{}"))
-    features = ((noted or {}).get("info") or {}).get("features") or {}
-    return {
-        name: feature["names"]
-        for name, feature in features.items()
-        if isinstance(feature, dict) and isinstance(feature.get("names"), list)
-    }
+def _asked(job: str, parts: Sequence[bytes], path: Path) -> list[bytes]:
+    """What the process that reads such files answers. Raises `InputError` where a file is too much for it."""
+    try:
+        with _reader_turn:
+            return _reader.run(job, parts, cpu_s=_CPU_S, wall_s=_WALL_S)
+    except OutOfBoundsError as error:
+        raise InputError(
+            f"cannot be read within bounds of memory and time ({error.why})",
+            path=str(path),
+            hint="its pages or cells unpack to gigabytes: look at it with the tool that wrote it",
+        ) from None
