@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.wire import openai
+from freehold.wire.ambiguity import unambiguous
 from freehold.wire.errors import ApiError
 
 VALUES = st.recursive(
@@ -214,28 +215,6 @@ def test_a_conversations_beginning_is_bounded_and_the_same_however_it_goes_on():
 
 
 @pytest.mark.parametrize(
-    "body",
-    [
-        b'{"model":"cheap","model":"dear"}',
-        b'{"model":"cheap","mod\\u0065l":"dear"}',
-        b'{ "messages": [], "model": "cheap", "mod\\u0065l" : "dear" }',
-    ],
-)
-def test_a_field_that_is_there_twice_is_sent_on_once_as_it_was_read_here(body):
-    once = openai.unambiguous(body)
-    assert once.count(b"dear") == 1 and b"cheap" not in once and json.loads(once)["model"] == "dear"
-    assert openai.peek(body).model == openai.peek(once).model == "dear"
-
-
-def test_an_unambiguous_body_keeps_its_bytes():
-    body = b'{ "model" : "m", "messages": [{"role": "user", "content": "1.0"}], "x": 1e999 }'
-    assert openai.unambiguous(body) is body
-    assert openai.unambiguous(b"[1, 2, \\u00e9]") == b"[1, 2, \\u00e9]"
-    kept = openai.unambiguous(b'{"model":"m","metadata":{"model":1.50},"x":1e999}')
-    assert kept == b'{"model":"m","metadata":{"model":1.50},"x":1e999}'
-
-
-@pytest.mark.parametrize(
     ("fields", "tokens"),
     [
         ("", 100),
@@ -255,4 +234,4 @@ def test_an_unambiguous_body_keeps_its_bytes():
 )
 def test_the_tokens_that_are_asked_for_however_they_are_written(fields, tokens):
     body = f'{{"model": "m"{"," if fields else ""}{fields}}}'.encode()
-    assert openai.peek(openai.unambiguous(body)).asks_tokens(100) == tokens
+    assert openai.peek(unambiguous(body)).asks_tokens(100) == tokens

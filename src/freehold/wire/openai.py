@@ -59,18 +59,6 @@ class _Conversation(msgspec.Struct, gc=False):
 
 
 _NAME_LENGTH_MAX = 1000
-# Fields that decide who answers, what it may cost, and what is kept.
-_DECIDING = (
-    b'"model"',
-    b'"messages"',
-    b'"prompt"',
-    b'"input"',
-    b'"stream"',
-    b'"n"',
-    b'"max_tokens"',
-    b'"max_completion_tokens"',
-    b'"max_output_tokens"',
-)
 # A conversation is known by this much of its beginning.
 _START_BYTES_MAX = 64 * 1024
 _JSON_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[][{},]', re.DOTALL)
@@ -98,21 +86,6 @@ def peek(body: bytes) -> Peek:
             param="model",
         )
     return seen
-
-
-def unambiguous(body: bytes) -> bytes:
-    """The body with each top-level field once, the last of its name; a body that is no JSON object as it is.
-
-    An upstream may take the first of two fields, or not read an escaped name as this does: a key would then be checked
-    for one model and answered by another, and a trace would show other messages than were asked. The bytes of values
-    stay as they are.
-    """
-    if b"\\u00" not in body and all(body.count(name) < 2 for name in _DECIDING):
-        return body
-    try:
-        return msgspec.json.encode(_fields.decode(body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return body
 
 
 def stopped_with(chunk: dict[str, Any]) -> ApiError:

@@ -28,6 +28,7 @@ from freehold.gateway.proxy.translation import (
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Target
 from freehold.wire import ollama, openai
+from freehold.wire.ambiguity import unambiguous
 from freehold.wire.errors import ApiError
 from freehold.wire.openai import Peek
 
@@ -102,7 +103,7 @@ class _Result(msgspec.Struct, array_like=True):
 def read_body(path: str, body: bytes) -> tuple[BodyFields, list[bytes]]:
     """A long body's fields; with it the body in OpenAI's words where it changed, what is echoed, its beginning."""
     read = API_ROUTES[path].read
-    once = openai.unambiguous(body)
+    once = unambiguous(body)
     read_as = once if read is None else read(once)
     peek = openai.peek(read_as)
     seen = BodyFields(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from freehold.errors import KeysUnavailableError, UsageError
+from freehold.errors import ConfigError, KeysUnavailableError, UsageError
 from freehold.gateway.limits import key_requirement
 from freehold.gateway.limits.key_changes import (
     KeyLine,
@@ -22,10 +22,12 @@ from freehold.gateway.limits.key_changes import (
     required,
     revoke,
 )
+from freehold.gateway.limits.keys import hash_of
 from freehold.store import Store, audit
 from freehold.store.keys import forget_keys, stored_keys
 from freehold.store.urls import store_file
 from freehold.types.record import Record
+from freehold.types.route import ApiKey
 from freehold.workflows.project import Project, now
 from freehold.workflows.project_store import opened_store
 
@@ -36,6 +38,8 @@ __all__ = [
     "MadeKey",
     "accept",
     "add",
+    "by_hash",
+    "check_login",
     "expiry",
     "find",
     "forget_all",
@@ -44,6 +48,7 @@ __all__ = [
     "opened_keys",
     "required",
     "revoke",
+    "shown",
 ]
 
 
@@ -114,6 +119,31 @@ def forget_all(
     count = forget_keys(store.database, who=who, at=at or now())
     key_requirement.forget(keys_file)
     return count
+
+
+def shown(store: Store, secret: str, *, at: datetime) -> ApiKey | None:
+    """The key in force that has this secret."""
+    return by_hash(store, hash_of(secret), at=at)
+
+
+def by_hash(store: Store, hash: str, *, at: datetime) -> ApiKey | None:
+    """The key in force that has this hash: not revoked, not expired."""
+    for key in stored_keys(store.database).keys:
+        if key.hash == hash and key.revoked_at is None and (key.expires_at is None or key.expires_at > at):
+            return key
+    return None
+
+
+def check_login(project: Project, *, at: datetime) -> None:
+    """Raises `ConfigError` where no key opens a console."""
+    with opened_keys(project) as (store, _):
+        for key in stored_keys(store.database).keys:
+            if key.revoked_at is None and (key.expires_at is None or key.expires_at > at) and key.may("look"):
+                return
+    raise ConfigError(
+        "a console that others reach asks for a key, and no key opens it",
+        hint="freehold keys add NAME --role read (to look) or operate (to move traffic)",
+    )
 
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
