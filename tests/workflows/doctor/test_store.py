@@ -47,7 +47,8 @@ def test_damage(look, file):
     data[4096 : len(data)] = b"\xff" * (len(data) - 4096)
     file.write_bytes(data)
     one = judged(look())
-    assert one.outcome == "fail" and "damaged" in one.text and "copy the file away" in one.fix
+    assert one.outcome == "fail" and "damaged" in one.text
+    assert "freehold store salvage" in one.fix and "restore FILE" in one.fix
 
 
 def test_text_in_its_place_and_nothing_in_it(look, tmp_path):

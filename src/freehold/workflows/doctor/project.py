@@ -164,7 +164,7 @@ def judge_keys(facts: KeyFacts) -> Iterator[Finding]:
         yield fail("keys", f"no client gets in: {message}", way_out)
         return
     if facts.unknown is not None:
-        yield warn("keys", f"they cannot be read: {facts.unknown}", "freehold keys list")
+        yield warn("keys", f"they cannot be read: {facts.unknown}", "freehold store check")
         return
     if facts.expired:
         yield warn(

@@ -170,7 +170,7 @@ def judge_store(facts: StoreFacts) -> Iterator[Finding]:
         yield fail(
             "store",
             f"{facts.where} is damaged: {facts.damage[0]}",
-            "stop the gateway and copy the file away before anything else; then freehold store check",
+            "freehold store salvage keeps what can be read; freehold store restore FILE puts a backup in its place",
         )
         return
     if facts.locked:
@@ -192,7 +192,7 @@ def judge_store(facts: StoreFacts) -> Iterator[Finding]:
         yield fail(
             "store",
             f"{facts.where} is not a store of freehold, or empty",
-            "restore it from a copy, or move it away",
+            "freehold store restore FILE puts a backup in its place; without one, move it away",
         )
         return
     if facts.schema > NEWEST:
