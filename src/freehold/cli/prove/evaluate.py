@@ -127,15 +127,11 @@ def command(  # click passes each option
       freehold evaluate --endpoint http://127.0.0.1:8420 --model agent --trajectories state:refund,escalate
       freehold evaluate --a gpt4o.jsonl --b smollm2.jsonl --task label --margin 0.02 --items 10
     """
-    import anyio
-
     from freehold.evals.replay import Budget, ReplayOptions
-    from freehold.store import open_store
     from freehold.types.endpoint import Endpoint
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate
-    from freehold.workflows.prove.looks import Looks
-    from freehold.workflows.prove.outputs import GIVEN, evaluate_outputs
+    from freehold.workflows.prove.outputs import GIVEN
     from freehold.workflows.prove.task import task_of
 
     if (a is None) != (b is None) or (a is None) == (url is None) or (success is not None and url is None):
@@ -148,11 +144,7 @@ def command(  # click passes each option
         scorer = GIVEN
     task = task_of(project, scorer=scorer, options=_parsed(options), margin=margin, alpha=alpha)
     if a is not None and b is not None:
-        with open_store(project.store_url) as store:
-            looks = Looks(store, planned_looks)
-            made = anyio.run(
-                partial(evaluate_outputs, a, b, task=task, gold=gold, intersect=intersect, looks=looks)
-            )
+        made = _of_files(project, planned_looks, a, b, task=task, gold=gold, intersect=intersect)
         _tell(made, items, as_json=as_json)
     if model is None:
         raise UsageError(
@@ -172,6 +164,18 @@ def command(  # click passes each option
         request = _request(success, turns, user_endpoint, user_model, user_seed)
         _tell_trajectories(asking, request, as_json=as_json)
     _tell(_replayed(asking), items, as_json=as_json)
+
+
+def _of_files(project: Project, planned_looks: int, *files: str, **how: Any) -> Evaluation:
+    """Two files of outputs compared; `how` goes to `evaluate_outputs`."""
+    import anyio
+
+    from freehold.store import open_store
+    from freehold.workflows.prove.looks import Looks
+    from freehold.workflows.prove.outputs import evaluate_outputs
+
+    with open_store(project.store_url) as store:
+        return anyio.run(partial(evaluate_outputs, *files, looks=Looks(store, planned_looks), **how))
 
 
 class _Asking(NamedTuple):
