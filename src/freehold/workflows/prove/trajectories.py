@@ -1,6 +1,6 @@
 """`freehold evaluate --trajectories`: does the candidate bring whole sessions to the same end as the recorded ones?
 
-RecordedSessions of the held-out split are played from their opening: the candidate's own decisions, the recorded results of
+Sessions of the held-out split are played from their opening: the candidate's own decisions, the recorded results of
 tools, the recorded user. No tool is run. A session is one item: its turns depend on each other.
 """
 
