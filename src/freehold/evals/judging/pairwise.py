@@ -16,12 +16,14 @@ import numpy as np
 from freehold.evals.comparing import SideBySide
 from freehold.evals.judging.families import family, same_family
 from freehold.evals.judging.judge import Judge, PairJudgement
+from freehold.evals.judging.told import same_answer, told_answer
 from freehold.evals.slicing import question
 from freehold.stats.judges import JudgeEvidence, length_controlled, order_swap, ppi_mean
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import EvalResult, Score
 
 _LEAST_LABELS = 5
+_SAME = "same_answer"
 
 
 class PairwiseResult(NamedTuple):
@@ -78,6 +80,8 @@ async def judge_pairs(
         checks_agree=checks_agree,
     )
     notes = (
+        _equal_note(scores),
+        _told_note(results),
         _bias_note(swap.consistency, swap.first_position_share, swap.p_position, len(judged)),
         length_note,
         _family_note(judge.options.model, results.incumbent_name) if related else "",
@@ -98,18 +102,17 @@ async def _judgements(
 ) -> list[Score | PairJudgement]:
     """A judgement of every pair, or the score of one that needs none; at most `concurrency` pairs at a time."""
     limit = asyncio.Semaphore(judge.options.concurrency)
-    columns = zip(results.samples, results.references, results.incumbent, results.candidate, strict=True)
+    columns = zip(results.samples, results.incumbent, results.candidate, strict=True)
     done = 0
 
-    async def judged(
-        sample: Sample, reference: str | None, incumbent: EvalResult, candidate: EvalResult
-    ) -> Score | PairJudgement:
+    async def judged(sample: Sample, incumbent: EvalResult, candidate: EvalResult) -> Score | PairJudgement:
         nonlocal done
         judgement: Score | PairJudgement | None = _settled(incumbent, candidate)
         if judgement is None:
             async with limit:
+                told = told_answer(sample, incumbent.output, candidate.output)
                 judgement = await judge.compare(
-                    question(sample), candidate.output or "", incumbent.output or "", reference
+                    question(sample), candidate.output or "", incumbent.output or "", told
                 )
         done += 1
         if on_progress is not None:
@@ -152,8 +155,8 @@ def _settled(incumbent: EvalResult, candidate: EvalResult) -> Score | None:
             reason=candidate.error or incumbent.error,
             format_ok=not faults[1],
         )
-    if (incumbent.output or "").strip() == (candidate.output or "").strip():
-        return Score(value=0.0, reason="same_answer")
+    if same_answer(incumbent.output, candidate.output):
+        return Score(value=0.0, reason=_SAME)
     return None
 
 
@@ -176,6 +179,29 @@ def _with(result: EvalResult, score: Score) -> EvalResult:
 
 def _length_ratio(candidate: str | None, incumbent: str | None) -> float:
     return math.log((len(candidate or "") + 1) / (len(incumbent or "") + 1))
+
+
+def _equal_note(scores: Sequence[Score]) -> str:
+    equal = sum(score.reason == _SAME for score in scores)
+    return (
+        f"{equal:,} of {len(scores):,} pairs are equal answers: ties, not shown to the judge."
+        if equal
+        else ""
+    )
+
+
+def _told_note(results: SideBySide) -> str:
+    known = [
+        told_answer(sample, one.output, other.output) is not None
+        for sample, one, other in zip(results.samples, results.incumbent, results.candidate, strict=True)
+        if sample.gold is not None and not same_answer(one.output, other.output)
+    ]
+    if all(known):
+        return ""
+    return (
+        f"On {len(known) - sum(known):,} of {len(known):,} pairs with a right answer it is one of the two answers, "
+        "and the judge was not told."
+    )
 
 
 def _bias_note(consistency: float | None, first: float | None, p: float, judged: int) -> str:

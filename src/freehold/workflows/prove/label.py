@@ -14,6 +14,7 @@ import msgspec
 
 from freehold import files
 from freehold.errors import InputError, UsageError
+from freehold.evals.judging.told import same_answer, told_answer
 from freehold.evals.slicing import question
 from freehold.store import open_store
 from freehold.types.evaluated import Evaluation, ItemResult
@@ -85,7 +86,9 @@ class LabelSession:
         self._labels = _read(path)
         self._shown_at: datetime | None = None
         for item in self._items:
-            if item.sample.id not in self._labels and _same(item):
+            if item.sample.id not in self._labels and same_answer(
+                item.candidate.output, item.incumbent.output
+            ):
                 self._write(item, "tie", shown=False, seconds=0.0)
 
     @property
@@ -104,7 +107,8 @@ class LabelSession:
         candidate, incumbent = item.candidate.output or "", item.incumbent.output or ""
         left_is_candidate = self._candidate_left[item.sample.id]
         left, right = (candidate, incumbent) if left_is_candidate else (incumbent, candidate)
-        return BlindPair(item.sample.id, question(item.sample), item.sample.gold, left, right)
+        told = told_answer(item.sample, candidate, incumbent)
+        return BlindPair(item.sample.id, question(item.sample), told, left, right)
 
     def record(self, choice: Choice) -> None:
         """Label the pair that is shown."""
@@ -197,10 +201,6 @@ def read_results(path: Path) -> list[ItemResult]:
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise InputError(f"not a result: {error}", path=str(path), line=number) from None
     return items
-
-
-def _same(item: ItemResult) -> bool:
-    return (item.candidate.output or "").strip() == (item.incumbent.output or "").strip()
 
 
 def _read(path: Path) -> dict[str, Label]:
