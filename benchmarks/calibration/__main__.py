@@ -50,6 +50,7 @@ def blocks(*, full: bool) -> list[Block]:
         looking.anytime(1000 if full else 100, 20_000 if full else 2000, seed=10),
         looking.delays(400 if full else 150, seed=11, full=full),
         looking.drift(1000 if full else 200, 2000 if full else 600, seed=12),
+        looking.ends(4000 if full else 400, seed=13),
     ]
 
 

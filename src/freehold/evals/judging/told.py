@@ -1,6 +1,6 @@
 """What a judge may be told besides the answers it judges: nothing that is one of them.
 
-A judge that reads "the right answer is ..." prefers what equals it. Where nobody said what is right, the incumbent's
+A judge that reads "the right answer is ..." prefers what equals it. Where no right answer is known, the incumbent's
 answer is what other scorers compare with; told to a judge it would decide the judgement.
 """
 
