@@ -97,9 +97,11 @@ def _graded(options: JudgeOptions, results: SideBySide, task: Task) -> tuple[Jud
         else Score(value=other.score.value - one.score.value)
         for one, other in zip(results.incumbent, results.candidate, strict=True)
     ]
-    labels, low, notes = calibrated(results.samples, differences, human, task.alpha)
+    found, notes = calibrated(results.samples, differences, human, task.alpha)
     related = same_family(options.model, results.incumbent_name)
     if related:
         notes.append(f"The judge {options.model} is of the incumbent's own family and may favour it.")
-    evidence = JudgeEvidence(human_labels=labels, calibrated_low=low, margin=task.margin, same_family=related)
+    evidence = JudgeEvidence(
+        human_labels=0 if found is None else found.labels, calibrated=found, same_family=related
+    )
     return evidence, tuple(notes)

@@ -18,7 +18,15 @@ from freehold.evals.judging.families import family, same_family
 from freehold.evals.judging.judge import Judge, PairJudgement
 from freehold.evals.judging.told import same_answer, told_answer
 from freehold.evals.slicing import question
-from freehold.stats.judges import JudgeEvidence, length_controlled, order_swap, ppi_mean
+from freehold.stats.clustered import encode_clusters
+from freehold.stats.judges import (
+    MIN_HUMAN_LABELS,
+    JudgeEvidence,
+    Ppi,
+    length_controlled,
+    order_swap,
+    ppi_mean,
+)
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import EvalResult, Score
 
@@ -70,11 +78,10 @@ async def judge_pairs(
     ]
     checks_agree, length_note = _length_check(swap.scores, ratios, margin=margin, alpha=alpha)
     related = same_family(judge.options.model, results.incumbent_name)
-    labels, calibrated_low, calibration = calibrated(results.samples, scores, human or {}, alpha)
+    found, calibration = calibrated(results.samples, scores, human or {}, alpha)
     evidence = JudgeEvidence(
-        human_labels=labels,
-        calibrated_low=calibrated_low,
-        margin=margin,
+        human_labels=0 if found is None else found.labels,
+        calibrated=found,
         consistency=swap.consistency,
         same_family=related,
         checks_agree=checks_agree,
@@ -129,6 +136,11 @@ def _length_check(
     if len(scores) < 10 or len(set(ratios)) < 2:
         return True, ""
     length = length_controlled(np.array(scores, dtype=float), np.array(ratios), alpha=alpha)
+    if length.estimate is None:
+        return (
+            True,
+            "What the difference would be at equal length can't be told: hardly a pair comes near it.",
+        )
     agree = (length.raw > -margin) == (length.estimate > -margin)
     return agree, (
         f"At equal length the difference is {length.estimate:+.3f} [{length.lower:+.3f}, {length.upper:+.3f}], "
@@ -217,35 +229,38 @@ def _bias_note(consistency: float | None, first: float | None, p: float, judged:
 
 def calibrated(
     samples: Sequence[Sample], scores: Sequence[Score], human: Mapping[str, float], alpha: float
-) -> tuple[int, float | None, list[str]]:
-    """Prediction-powered difference from human labels and the judge's scores (statistics: PPI++)."""
-    labelled, judge_there, rest = [], [], []
-    for sample, score in zip(samples, scores, strict=True):
-        if score.value is None:
-            continue
-        if sample.id in human:
-            labelled.append(human[sample.id])
-            judge_there.append(score.value)
-        else:
-            rest.append(score.value)
+) -> tuple[Ppi | None, list[str]]:
+    """Prediction-powered difference from human labels and the judge's scores (statistics: PPI++), clustered by the
+    samples' groups; None where labels are too few, and what a reader must know."""
+    judged = [
+        (sample, score.value)
+        for sample, score in zip(samples, scores, strict=True)
+        if score.value is not None
+    ]
+    labelled = [(sample, value) for sample, value in judged if sample.id in human]
+    rest = [(sample, value) for sample, value in judged if sample.id not in human]
     if not human:
-        return (
-            0,
-            None,
-            ["The judge is not calibrated: label about 100 pairs, at least 50, with freehold label."],
-        )
+        return None, ["The judge is not calibrated: label about 100 pairs, at least 50, with freehold label."]
     if len(labelled) < _LEAST_LABELS or len(rest) < 2:
-        return (
-            len(labelled),
-            None,
-            [f"{len(labelled)} human labels meet judged pairs: too few to calibrate the judge."],
-        )
-    ppi = ppi_mean(labelled, judge_there, rest, alpha=alpha)
-    return (
-        len(labelled),
-        ppi.lower,
-        [
-            f"Calibrated with {len(labelled)} human labels: difference {ppi.estimate:+.3f} "
-            f"[{ppi.lower:+.3f}, {ppi.upper:+.3f}], weight of the judge {ppi.lam:.2f}."
-        ],
+        return None, [f"{len(labelled)} human labels meet judged pairs: too few to calibrate the judge."]
+    codes = None
+    if any(sample.group is not None for sample, _ in judged):
+        every = encode_clusters([sample.group or f"\0{sample.id}" for sample, _ in (*labelled, *rest)])
+        codes = every[: len(labelled)], every[len(labelled) :]
+    found = ppi_mean(
+        [human[sample.id] for sample, _ in labelled],
+        [value for _, value in labelled],
+        [value for _, value in rest],
+        alpha=alpha,
+        codes=codes,
     )
+    weight = f"weight of the judge {found.lam:.2f}"
+    if len(labelled) >= MIN_HUMAN_LABELS:
+        return found, [
+            f"Calibrated with {len(labelled)} human labels, {weight}: the difference is corrected by them."
+        ]
+    return found, [
+        f"The judge is not calibrated: {len(labelled)} human labels meet judged pairs, {MIN_HUMAN_LABELS} are needed. "
+        f"Corrected by these the difference would be {found.estimate:+.3f} [{found.lower:+.3f}, {found.upper:+.3f}], "
+        f"{weight}."
+    ]
