@@ -14,6 +14,8 @@ import msgspec
 
 from freehold import __version__
 from freehold.gateway.admin import FeedbackBody, RouteBody
+from freehold.gateway.admin_keys import ChangedLimits, KeyBody, KeyLimits, KeyList, RevokedKey
+from freehold.gateway.limits.key_changes import MadeKey
 from freehold.types.route import Route, RouteChange
 
 _REF = "#/components/schemas/{name}"
@@ -21,10 +23,10 @@ _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 _ERRORS = {
     400: "the request is not of the form described here",
     401: "no key, or one that is not known",
-    403: "the key is not marked as admin",
+    403: "the role of the key does not allow it, or no key is in force",
     404: "there is no such thing",
     405: "the path has no such method",
-    409: "it was changed meanwhile, another route answers the same requests, or there is no store",
+    409: "it was changed meanwhile, is there already, another route answers the same requests, or there is no store",
     413: "the body is too large",
     503: "the store cannot be reached, or the gateway is starting; try again",
 }
@@ -105,6 +107,7 @@ class OllamaModel(msgspec.Struct):
 
 
 _KINDS = (
+    KeyBody, KeyLimits, KeyList, MadeKey, ChangedLimits, RevokedKey,
     Route, RouteBody, FeedbackBody, RouteList, RouteHistory, DeletedRoute, KeptFeedback, ApiErrorAnswer, OllamaError,
     Health, Readiness, ListedModel, ListedModels, OllamaModels, OllamaVersion, OllamaAsked, OllamaModel,
 )  # fmt: skip
@@ -114,6 +117,8 @@ _EXAMPLES: dict[type, Any] = {
         "route": {"model": "support", "incumbent": {"endpoint": "incumbent"}},
         "why": "a first route",
     },
+    KeyBody: {"name": "partner", "role": "use", "models": ["support"], "limits": {"requests_per_minute": 60}},
+    KeyLimits: {"requests_per_minute": 60, "usd_per_day": "20"},
     FeedbackBody: {"trace_id": "01a217e8-0000-7000-8000-000000000000", "thumb": "down", "gold": "on its way"},
     OllamaAsked: {"model": "support"},
 }
@@ -188,6 +193,7 @@ def document() -> dict[str, Any]:
                 "Who changed it, when, why, from which verdict", _json(RouteHistory), 401, 403, 404, 409, 503
             ),
         },
+        **_keys(name),
         "/freehold/v1/feedback": {
             "post": _operation(
                 "Say what an answer should have been",
@@ -208,7 +214,8 @@ def document() -> dict[str, Any]:
             "title": "freehold gateway",
             "version": __version__,
             "description": "What the gateway answers itself, beside the model APIs it forwards (their makers describe "
-            "those). Routes need a key marked as admin; where keys are in force, the others need any key.",
+            "those). Routes need a key whose role allows it, keys one of the role admin; where keys are in "
+            "force, the others need any key.",
         },
         "security": [{"bearer": []}, {"header": []}, {}],
         "paths": paths,
@@ -218,6 +225,54 @@ def document() -> dict[str, Any]:
                 "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
             },
             "schemas": schemas,
+        },
+    }
+
+
+def _keys(name: dict[str, Any]) -> dict[str, Any]:
+    name = {**name, "example": "partner"}
+    return {
+        "/freehold/v1/keys": {
+            "get": _operation("All keys, without their secrets", _json(KeyList), 401, 403, 409, 503),
+            "post": _operation(
+                "Make a key; its secret is told here and nowhere else",
+                _json(MadeKey),
+                400,
+                401,
+                403,
+                409,
+                413,
+                503,
+                body=KeyBody,
+                status=201,
+            ),
+        },
+        "/freehold/v1/keys/{name}": {
+            "parameters": [name],
+            "delete": _operation(
+                "Revoke a key: refused by every worker within a second",
+                _json(RevokedKey),
+                401,
+                403,
+                404,
+                409,
+                503,
+            ),
+        },
+        "/freehold/v1/keys/{name}/limits": {
+            "parameters": [name],
+            "put": _operation(
+                "Give a key other limits",
+                _json(ChangedLimits),
+                400,
+                401,
+                403,
+                404,
+                409,
+                413,
+                503,
+                body=KeyLimits,
+            ),
         },
     }
 
@@ -237,8 +292,9 @@ def _operation(
     body: type | None = None,
     parameters: list[dict[str, Any]] | None = None,
     also: dict[int, Any] | None = None,
+    status: int = 200,
 ) -> dict[str, Any]:
-    answers = {"200": {"description": "as asked", "content": content}}
+    answers = {str(status): {"description": "as asked", "content": content}}
     error = OllamaError if summary.endswith(("Ollama describes it", "Ollama lists them")) else ApiErrorAnswer
     answers |= {str(code): {"description": _ERRORS[code], "content": _json(error)} for code in errors}
     answers |= {str(code): answer for code, answer in (also or {}).items()}

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.calibration import looking, pairs, samples
+from benchmarks.calibration import looking, pairs, samples, story
 from benchmarks.calibration.table import Block
 
 INTRODUCTION = """# Calibration
@@ -50,7 +50,9 @@ def blocks(*, full: bool) -> list[Block]:
         looking.anytime(1000 if full else 100, 20_000 if full else 2000, seed=10),
         looking.delays(400 if full else 150, seed=11, full=full),
         looking.drift(1000 if full else 200, 2000 if full else 600, seed=12),
-        looking.ends(4000 if full else 400, seed=13),
+        story.story(2000 if full else 200, seed=13),
+        story.overlapping(2000 if full else 200, seed=14),
+        looking.ends(4000 if full else 400, seed=15),
     ]
 
 

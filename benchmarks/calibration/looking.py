@@ -1,4 +1,4 @@
-"""Blocks J to M: continuous looking, detection delay, drift detectors, parity of ends; by simulation."""
+"""Blocks J to L and O: continuous looking, detection delay, drift detectors, parity of ends; by simulation."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def drift(runs: int, periods: int, seed: int) -> Block:
 def ends(runs: int, seed: int) -> Block:
     """`freehold parity`: prompts whose turns end in the same place, asked until that is decided."""
     block = Block(
-        "M",
+        "O",
         "parity of where turns end",
         f"Each turn ends where the trained model ends it with the probability given; {BATCH} prompts at a time, "
         f"{MOST_PROMPTS} at most; {runs} runs. In italics: 8 prompts of which 90 % must be equal.",

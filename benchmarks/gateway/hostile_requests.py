@@ -216,17 +216,27 @@ def engines(process_id: int) -> set[int]:
 
 
 def attack(
-    url: str, model: str, count: int, *, seed: int, process_id: int | None, say: bool
+    url: str,
+    model: str,
+    count: int,
+    *,
+    seed: int,
+    process_id: int | None,
+    say: bool,
+    seconds: float = float("inf"),
 ) -> dict[str, Any]:
-    """Send `count` hostile requests from four clients; what they and another client got."""
+    """Send `count` hostile requests from four clients, or what `seconds` allow; what they and another client got."""
     got: collections.Counter[int] = collections.Counter()
     honest: collections.Counter[int] = collections.Counter()
     done, lock = threading.Event(), threading.Lock()
     before = engines(process_id) if process_id else set()
+    ends = time.monotonic() + seconds
 
     def attacker(number: int) -> None:
         dice = random.Random(seed * 100 + number)
         for sent in range(count // 4):
+            if time.monotonic() > ends:
+                return
             status = _ask(url, *hostile(dice, model))
             with lock:
                 got[status] += 1
@@ -266,11 +276,20 @@ def main() -> None:
     parser.add_argument("--url", required=True)
     parser.add_argument("--model", default="HuggingFaceTB/SmolLM2-135M-Instruct")
     parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="end after that, with what was done"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--process", type=int, help="a process that all engines descend from")
     options = parser.parse_args()
     told = attack(
-        options.url, options.model, options.requests, seed=options.seed, process_id=options.process, say=True
+        options.url,
+        options.model,
+        options.requests,
+        seed=options.seed,
+        process_id=options.process,
+        say=True,
+        seconds=options.minutes * 60,
     )
     sys.stdout.write(json.dumps(told) + "\n")
     sys.exit(1 if told["engines_ended"] or told["other_client_share"] < WANTED_SHARE else 0)

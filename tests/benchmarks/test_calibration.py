@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "calibration.md"
 
-LETTERS = ["A", "A2", *"BCDEFGHIJKLM"]
+LETTERS = ["A", "A2", *"BCDEFGHIJKLMNO"]
 
 # Block A of the specification, computed there by other code: (margin, n) -> win-rate factors 0.1 / 0.5 at
 # p0 0.7, 0.9, 0.97, 0.995 and alpha 0.025.
@@ -58,6 +58,9 @@ def test_naive_methods_are_shown_failing(quick):
     run = quick
     wald = run.stdout.partition("## A2")[2].partition("## B")[0]
     assert "*0.3642*" in wald  # 36 % where 2.5 % is promised
+    story = run.stdout.partition("## M")[2].partition("## N")[0]
+    assert "| by items | 1 | 1 of 18 |" in story and "| by items | 18 | 18 of 18 |" in story
+    assert re.search(r"as before\* \| 1 \| 13 of 18 \| \*0\.\d+\* \|", story)
     assert "✗" not in run.stdout
 
 

@@ -26,6 +26,10 @@ def test_a_real_engine_outlives_hostile_requests(tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    # Short answers, and more of them at once than the attackers can take.
+    (tmp_path / "freehold.toml").write_text(
+        '[app]\nname = "x"\n[serve]\ncontext_tokens = 128\nparallel = 6\n'
+    )
     command = [sys.executable, "-m", "freehold", "up", "--port", str(port), "--json"]
     serving = subprocess.Popen(command, cwd=tmp_path, env=os.environ, stdout=subprocess.PIPE, text=True)
     try:

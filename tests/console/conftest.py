@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from freehold.console import serving
+from freehold.console.sessions import Visitor
 from freehold.store import open_store
 from freehold.types.evaluation import Task
 from freehold.types.route import Route, Target
@@ -97,7 +98,7 @@ def served(project):
             host="127.0.0.1",
             port=0,
             token="the-token",
-            who="ada (console)",
+            visitor=Visitor("ada (console)", "operate"),
             ready=told,
             stop=found["stop"],
         )

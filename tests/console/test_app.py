@@ -8,32 +8,26 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from freehold.console.app import Console
-from freehold.store import open_store
-from freehold.wire.hosts import HostPolicy
-from freehold.workflows.shift import rollout_records
+from freehold.store import audit, open_store
+from freehold.types.route import Limits
+from freehold.workflows.shift import keys, rollout_records
 
 ROUTE = "support <b>intents</b>"
 SECRET = "words of a customer"
 
 
-def cookie_of(token, port):
-    return Console(project=None, who="", token=token, hosts=HostPolicy(), port=port).cookie
-
-
 class Caller:
-    """A browser in a few lines: cookie, origin and host as one wants them."""
+    """A browser in a few lines: token, origin and host as one wants them."""
 
     def __init__(self, served):
         url, self.token = served
         self.host = urllib.parse.urlsplit(url).netloc
 
-    def __call__(self, method, path, *, cookie=True, origin=True, host=None, body=None):
+    def __call__(self, method, path, *, token=True, origin=True, host=None, body=None):
         connection = http.client.HTTPConnection(self.host, timeout=20)
         headers = {"Host": host or self.host}
-        if cookie:
-            port = int(self.host.rpartition(":")[2])
-            headers["Cookie"] = "=".join(cookie_of(self.token, port))
+        if token:
+            headers["Authorization"] = f"Bearer {self.token if token is True else token}"
         if origin:
             headers["Origin"] = f"http://{self.host}"
         connection.request(method, path, body=body, headers=headers)
@@ -63,45 +57,80 @@ def act(call, action, **more):
     )
 
 
-def test_the_address_with_the_token_becomes_a_cookie(call):
-    reply, _ = call("GET", f"/?token={call.token}", cookie=False)
-    assert (reply.status, reply.headers["Location"]) == (302, "/")
-    cookie = reply.headers["Set-Cookie"]
-    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
-    reply, text = call("GET", "/")
-    assert reply.status == 200 and call.token not in text
+def test_the_page_itself_holds_nothing_and_sets_no_cookie(call):
+    reply, text = call("GET", "/", token=False)
+    assert reply.status == 200 and call.token not in text and "support" not in text
+    assert reply.headers["Set-Cookie"] is None
     assert "script-src 'self'" in reply.headers["Content-Security-Policy"]
     assert "Python" not in reply.headers["Server"] and "Access-Control-Allow-Origin" not in reply.headers
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/api/screens/rollout", "/static/console.js", "/reports/report-1.html", "/?token=wrong"]
-)
-def test_nothing_without_the_token(call, path):
-    reply, text = call("GET", path, cookie=False)
-    assert reply.status == 403 and "token" in text
+@pytest.mark.parametrize("path", ["/api/screens/rollout", "/api/visitor", "/reports/report-1.html"])
+@pytest.mark.parametrize("token", [False, "wrong", ""])
+def test_nothing_without_the_token(call, path, token):
+    reply, text = call("GET", path, token=token)
+    assert reply.status == 401 and "error" in json.loads(text)
+    assert call("GET", f"{path}?token={call.token}", token=False)[0].status == 401, "not in an address"
+
+
+def test_what_a_browser_sends_to_other_ports_of_the_host_opens_nothing(call):
+    """Cookies ignore ports: what another service of this machine could take of a browser must be of no use here."""
+    connection = http.client.HTTPConnection(call.host, timeout=20)
+    port = call.host.rpartition(":")[2]
+    for name in ("freehold_console", f"freehold_console_{port}", "token", "Authorization"):
+        connection.request("GET", "/api/screens/rollout", headers={"Cookie": f"{name}={call.token}"})
+        reply = connection.getresponse()
+        reply.read()
+        assert reply.status == 401
+    connection.close()
+
+
+def with_keys(project, **roles):
+    with open_store(project.store_url) as store:
+        return {
+            name: keys.add(
+                store, name, limits=Limits(), scope=keys.KeyScope(role=role), who="ada", at=datetime.now(UTC)
+            ).secret
+            for name, role in roles.items()
+        }
+
+
+def login(call, key):
+    return call("POST", "/api/login", token=False, body=json.dumps({"key": key}))
+
+
+def test_a_key_opens_the_console_with_its_role(call, project):
+    secrets = with_keys(project, app="use", eye="read", hand="operate", boss="admin")
+    for key in ("fh-wrong", "", secrets["app"]):
+        reply, text = login(call, key)
+        assert reply.status == 403 and "opens no console" in json.loads(text)["error"]
+    tokens = {}
+    for name, role in (("eye", "read"), ("hand", "operate"), ("boss", "admin")):
+        told = json.loads(login(call, secrets[name])[1])
+        assert (told["who"], told["role"]) == (name, role) and told["token"] != secrets[name]
+        tokens[name] = told["token"]
+        assert call("GET", "/api/screens/rollout", token=told["token"])[0].status == 200
+    for action in ("advance", "pause", "promote", "rollback"):
+        reply, text = act(call, action, token=tokens["eye"])
+        assert reply.status == 403 and "may look" in json.loads(text)["error"]
+    assert json.loads(call("GET", "/api/visitor", token=tokens["eye"])[1])["changes"] is False
+    assert act(call, "pause", token=tokens["hand"])[0].status == 200
+    with open_store(project.store_url) as store:
+        entry = [one for one in audit.entries(store.database) if one.action == "rollout.paused"][-1]
+        assert (entry.who, entry.source, entry.why) == ("hand", "console, 127.0.0.1", "paused: too slow")
+        keys.revoke(store, "hand", at=datetime.now(UTC))
+    assert act(call, "rollback", token=tokens["hand"])[0].status == 401, "at once, not when the session ends"
+    assert call("POST", "/api/logout", token=tokens["eye"])[0].status == 200
+    assert call("GET", "/api/visitor", token=tokens["eye"])[0].status == 401
+
+
+def test_a_login_comes_from_the_page_itself(call, project):
+    body = json.dumps({"key": with_keys(project, eye="read")["eye"]})
+    assert call("POST", "/api/login", token=False, origin=False, body=body)[0].status == 403
 
 
 def test_another_host_name_is_refused(call):
     assert call("GET", "/api/screens/rollout", host="evil.example")[0].status == 421
-
-
-def test_the_cookie_is_of_this_port_and_not_the_token(call):
-    """Cookies go to every port of a host: that of one console opens no other, and tells no other the token."""
-    port = int(call.host.rpartition(":")[2])
-    reply, _ = call("GET", f"/?token={call.token}", cookie=False)
-    assert reply.headers["Set-Cookie"].startswith(f"freehold_console_{port}=")
-    assert call.token not in reply.headers["Set-Cookie"]
-    name, value = cookie_of(call.token, port + 1)
-    for given in (
-        f"{name}={value}",
-        f"freehold_console_{port}={value}",
-        f"freehold_console_{port}={call.token}",
-    ):
-        connection = http.client.HTTPConnection(call.host, timeout=20)
-        connection.request("GET", "/", headers={"Cookie": given})
-        assert connection.getresponse().status == 403
-        connection.close()
 
 
 def test_state_tells_traffic_and_never_content(call):
@@ -162,7 +191,7 @@ def test_a_step_the_tests_do_not_allow_is_refused_with_the_reason(call, project)
 
 def test_changes_come_from_the_page_itself_only(call, project):
     assert act(call, "rollback", origin=False)[0].status == 403
-    assert act(call, "rollback", cookie=False)[0].status == 403
+    assert act(call, "rollback", token=False)[0].status == 401
     with open_store(project.store_url) as store:
         assert store.routes()[0].state == "shadow"
 
@@ -185,9 +214,14 @@ def test_bad_requests_change_nothing(call, project, path, body, status):
 
 
 def test_reports_are_served_and_nothing_else_of_the_folder(call):
-    reply, text = call("GET", "/reports/report-1.html")
+    ticket = json.loads(call("POST", "/api/reports/report-1.html")[1])["ticket"]
+    assert call("GET", f"/reports/other.html?ticket={ticket}", token=False)[0].status == 401
+    ticket = json.loads(call("POST", "/api/reports/report-1.html")[1])["ticket"]
+    reply, text = call("GET", f"/reports/report-1.html?ticket={ticket}", token=False)
     assert reply.status == 200 and "the report" in text
+    assert call("GET", f"/reports/report-1.html?ticket={ticket}", token=False)[0].status == 401, "good once"
     for name in ("..%2Fsecret.html", "%2e%2e/secret.html", "nothing.html", "..%2F..%2Ffreehold.toml"):
-        assert call("GET", f"/reports/{name}")[0].status in (404, 403)
+        assert call("POST", f"/api/reports/{name}")[0].status in (404, 403)
+        assert call("GET", f"/reports/{name}")[0].status in (404, 403, 401)
     assert call("GET", "/static/page.html")[0].status == 404
     assert call("GET", "/static/..%2Fapp.py")[0].status == 404

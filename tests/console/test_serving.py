@@ -8,9 +8,8 @@ import urllib.request
 import pytest
 
 from freehold.console import serving
-from freehold.console.app import Console
+from freehold.console.sessions import Visitor
 from freehold.errors import PortInUseError
-from freehold.wire.hosts import HostPolicy
 
 
 def run(project, **changes):
@@ -23,7 +22,13 @@ def run(project, **changes):
         def ready(url):
             found.append(url)
 
-        options = {"host": "127.0.0.1", "port": 0, "token": "t", "who": "ada", **changes}
+        options = {
+            "host": "127.0.0.1",
+            "port": 0,
+            "token": "t",
+            "visitor": Visitor("ada", "operate"),
+            **changes,
+        }
         task = asyncio.create_task(serving.run(project, **options, ready=ready, stop=stop))
         while not found and not task.done():
             await asyncio.sleep(0.01)
@@ -54,11 +59,8 @@ def test_a_port_in_use_is_named(project):
 def test_it_answers_under_its_own_names_only(project):
     def visit(url):
         port = url.rpartition(":")[2]
-        cookie = "=".join(
-            Console(project=project, who="", token="t", hosts=HostPolicy(), port=int(port)).cookie
-        )
         return [
-            status(f"{url}/", Host=host, Cookie=cookie)
+            status(f"{url}/", Host=host)
             for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"127.0.0.1:{int(port) + 1}", "localhost")
         ]
 

@@ -62,7 +62,7 @@ def agent_log(
     calls: list[tuple[datetime, LoggedCall]] = []
     for number in range(sessions):
         at = begin + timedelta(seconds=draw.uniform(0, 6 * 3600))
-        agent = draw.choices(list(PROMPTS), (0.7, 0.16, 0.14))[0]
+        agent = draw.choices(list(PROMPTS), (0.66, 0.18, 0.16))[0]
         session = _Session(draw, f"s{number}", agent, at, content_key)
         session.play(opening)
         calls += session.calls
@@ -107,7 +107,9 @@ class _Session:
         if draw.random() < 0.1:
             self.answer({"content": self.closing()})
         else:
-            for _ in range(draw.choice((1, 1, 2))):
+            self.work()
+            if draw.random() < 0.3:
+                self.user(draw.choice(SHORT) if draw.random() < 0.5 else f"and {draw.choice(WISHES)}?")
                 self.work()
         if draw.random() < 0.3:
             self.user(draw.choice(SHORT))

@@ -6,6 +6,7 @@ import pytest
 from tests.datasets.agent_log import REFUSAL, agent_log, to_trace
 
 from freehold.datasets.building import Recipe, make_samples
+from freehold.datasets.identity import question_id
 from freehold.datasets.linking import linked_samples
 from freehold.types.dataset import SPLITS
 
@@ -27,7 +28,7 @@ def test_groups_without_ids_are_those_with_ids(seed):
     linked = list(linked_samples(traces(log), CURATED, Counter()))
     by_session, by_group = defaultdict(set), defaultdict(set)
     for one, call in zip(linked, log, strict=True):
-        group = one.sample.group or one.sample.id
+        group = one.sample.group or question_id(one.sample.messages)
         by_session[call.session].add(group)
         by_group[group].add(call.session)
     same = sum(len(groups) == 1 and len(by_group[next(iter(groups))]) == 1 for groups in by_session.values())

@@ -1,10 +1,11 @@
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.datasets.traces import trace, write
 
 from freehold.datasets import building
-from freehold.datasets.building import Recipe, make_samples, split_of
+from freehold.datasets.building import SAME_QUESTION, Recipe, make_samples, split_of
 from freehold.errors import UsageError
 from freehold.types.dataset import SPLITS
 
@@ -54,6 +55,16 @@ def test_a_file_kept_for_evaluation_stays_whole():
     assert len([s for s in made.by_split["held_out"] if s.metadata.get("split")]) == 50
 
 
+def test_of_a_conversation_that_is_held_out_no_other_step_is_taught():
+    kept = [trace(n, f"kept {n}", group=f"g{n}", split="held_out") for n in range(5)]
+    others = [trace(10 + n, f"other {n}", group=f"g{n}") for n in range(8)]
+    made = make([*kept, *others], held_out=0.0, validation=0.0)
+    assert {sample.group for sample in made.by_split["train"]} == {"g5", "g6", "g7"}
+    assert made.dropped == {"train step of a conversation that is held out": 5}
+    by_user = make([*kept, *others], held_out=0.0, validation=0.0, group_by="style")
+    assert len(by_user.by_split["train"]) == 8
+
+
 def test_repeats_prefer_gold():
     made = make([trace(1, "same", gold=None), trace(2, "same", gold="right"), trace(3, "same", gold=None)])
     (sample,) = [s for name in SPLITS for s in made.by_split[name]]
@@ -80,3 +91,30 @@ def test_no_answer_is_dropped_and_counted():
 @given(st.text(max_size=20), st.integers(0, 5))
 def test_split_depends_on_seed_and_group_only(key, seed):
     assert split_of(key, Recipe(seed=seed)) == split_of(key, Recipe(seed=seed))
+
+
+def under(instruction, number, text):
+    asked = trace(number, text)
+    return msgspec.structs.replace(
+        asked, request={"messages": [{"role": "system", "content": instruction}, *asked.request["messages"]]}
+    )
+
+
+def test_a_question_under_other_instructions_is_the_same_and_counted_apart(tmp_path):
+    made = make(
+        [under(f"Answer in {n} words", n, "why?") for n in range(9)]
+        + [under("Answer in 8 words", 10, "why?")]
+    )
+    assert sum(len(made.by_split[name]) for name in SPLITS) == 1
+    assert made.dropped == {SAME_QUESTION: 8, "same request again": 1}
+    with pytest.raises(UsageError, match="split would be empty") as caught:
+        write(tmp_path, [under(f"Document {n}", n, "What is it about?") for n in range(40)])
+    assert "must stand in a user's message" in caught.value.hint
+
+
+def test_an_edited_instruction_moves_no_question_to_another_split():
+    before = make([under("Answer", n, f"question {n}") for n in range(200)])
+    after = make([under("Answer, please", n, f"question {n}") for n in range(200)])
+    for name in SPLITS:
+        asked = [[one.messages[-1].content for one in made.by_split[name]] for made in (before, after)]
+        assert asked[0] == asked[1]

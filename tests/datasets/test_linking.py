@@ -1,16 +1,17 @@
 from collections import Counter
 from datetime import UTC, datetime
 
+from freehold.datasets.identity import question_id
 from freehold.datasets.linking import linked_samples
 from freehold.datasets.recipe import Recipe
 from freehold.types.trace import Trace
 
 
-def trace(name, said, answer, *, group=None, **changes):
+def trace(name, said, answer, *, group=None, hour=0, **changes):
     roles = ["user", "assistant"] * len(said)
     return Trace(
         id=name,
-        at=datetime(2026, 1, 1, tzinfo=UTC),
+        at=datetime(2026, 1, 1, hour, tzinfo=UTC),
         source="test",
         model="m",
         request={"messages": [{"role": r, "content": s} for r, s in zip(roles, said, strict=False)]},
@@ -29,8 +30,8 @@ def linked(*traces, **recipe):
 
 def test_a_session_is_named_after_its_first_sample():
     found, _ = linked(trace("2", ["a", "b", "c"], "d"), trace("1", ["a"], "b"), trace("3", ["x"], "y"))
-    first = found[1].sample
-    assert [one.sample.group for one in found] == [first.id, first.id, None]
+    first = question_id(found[1].sample.messages)
+    assert [one.sample.group for one in found] == [first, first, None]
     assert [one.step for one in found] == [True, True, False]
 
 
@@ -56,3 +57,16 @@ def test_what_holds_no_sample_is_counted():
     bad.request["messages"] = [{"role": "user"}]
     found, dropped = linked(bad, trace("2", ["a"], None))
     assert found == [] and dropped == {"messages not as the chat API spells them": 1, "no answer": 1}
+
+
+def test_a_conversation_is_in_the_period_it_began_in():
+    found, _ = linked(
+        trace("1", ["a", "b", "c"], "d", hour=2),
+        trace("2", ["a"], "b", hour=1),
+        trace("3", ["x"], "y", hour=2),
+        trace("4", ["p"], "q", hour=3, group="named"),
+        trace("5", ["r"], "s", hour=4, group="named"),
+        group_by="hour",
+    )
+    assert [one.sample.group[-2:] for one in found] == ["01", "01", "02", "03", "03"]
+    assert [one.step for one in found] == [True, True, False, True, True]

@@ -88,5 +88,9 @@ def test_what_looks_wrong_is_said(train, held_out, words):
     assert words in said(train, held_out)
 
 
+def test_a_dataset_that_only_holds_out_has_nothing_too_small():
+    assert "are few" not in said(split(samples=0), split())
+
+
 def test_conflicts_are_said():
     assert "3 pairs ask (nearly) the same" in said(split(), split(), conflicts=3)

@@ -97,3 +97,10 @@ def test_a_sample_without_finds_is_the_very_same():
 @pytest.mark.parametrize("text", ["data:image/png;base64,0170 1234567", "", "hi"])
 def test_left_alone(text):
     assert replacer().text(text) == text
+
+
+def test_a_group_found_from_messages_is_no_card_number():
+    one = replacer()
+    assert one.text("5ce4631674059041") != "5ce4631674059041"
+    assert replacer().sample(sample("hello", group="5ce4631674059041")).group == "5ce4631674059041"
+    assert replacer().sample(sample("hello", group="4111111111111111")).group != "4111111111111111"

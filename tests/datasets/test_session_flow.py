@@ -68,7 +68,14 @@ def test_an_opening_that_many_share_links_nothing():
 def test_a_session_is_named_after_what_is_its_alone():
     alike = forest((1, 0, 0, 0), (1, 0, 60, 0), (2, 1, 1, 1), (3, 1, 61, 1))
     found = sessions_of(alike)
-    named = {tuple(sorted(m.tolist())): first.tolist() for _, m, first in alike.by_session(found, ())}
-    assert named == {(0, 2): [2], (1, 3): [3]}
+    named = {tuple(sorted(m.tolist())): first for _, m, first in alike.by_session(found, alike.unit, ())}
+    assert named == {(0, 2): 2, (1, 3): 3}
     assert set(alike.units(found)) == {2, 3}
     assert not alike.is_session(np.array([0, 1])) and alike.is_session(np.array([0, 2]))
+
+
+def test_the_same_question_with_two_answers_names_neither():
+    log = forest((1, 0, 0, 0), (2, 0, 60, 0), (3, 1, 1, 1), (4, 2, 61, 1))
+    keys = np.array([7, 7, 8, 9], dtype=np.uint64)
+    named = {first for _, _, first in log.by_session(sessions_of(log), keys, ())}
+    assert named == {2, 3}

@@ -28,3 +28,10 @@ def test_changed_split_file_is_noticed(tmp_path):
 def test_empty_split_is_an_error(tmp_path):
     with pytest.raises(UsageError, match="split would be empty"):
         write(tmp_path, [trace(1)])
+
+
+def test_a_split_that_is_not_needed_may_be_empty(tmp_path):
+    built = building.make_samples([trace(n, split="held_out") for n in range(3)], building.Recipe())
+    building.require(built, ("held_out",))
+    with pytest.raises(UsageError, match="the train split would be empty"):
+        building.require(built, ("train", "held_out"))

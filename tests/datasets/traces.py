@@ -25,8 +25,10 @@ def trace(number, text=None, *, group=None, gold="yes", answer="yes", **metadata
 
 def write(tmp_path, traces, **recipe):
     made = Recipe(**recipe)
+    built = make_samples(traces, made)
+    building.require(built, ("train", "held_out"))
     return building.write(
-        make_samples(traces, made),
+        built,
         made,
         name="x",
         root=tmp_path,

@@ -118,7 +118,7 @@ async def test_llama_cpp_answers_nobody_without_the_key(tmp_path, smollm2):
     session = engines.start(plan, log_dir=tmp_path, name="e")
     async with session as endpoint:
         found = await statuses(endpoint.base_url, {})
-        assert found.pop("/v1/models") == 200, "its own list of models is open to everybody, and has no more"
+        assert found.pop("/v1/models") in (200, 401), "some builds tell their model's name"
         assert set(found.values()) == {401}
         async with aiohttp.ClientSession() as http:
             for path in ("/props", "/lora-adapters", "/slots"):

@@ -81,3 +81,11 @@ def test_items_are_paired_by_id_in_the_order_of_the_first_file():
 def test_text_stays_text_and_the_rest_is_json():
     assert [as_text(value) for value in ("a", None, [1, "b"])] == ["a", None, '[1,"b"]']
     assert listed("abcdefg", limit=5) == "a, b, c, d, e, … and 2 more"
+
+
+def test_an_answer_that_is_json_of_its_own_stays_what_it_is(tmp_path):
+    own = [{"id": 1, "output": {"error": "none"}}, {"id": 2, "output": {"output": ["a"]}}]
+    assert [one.output for one in read_lines(write(tmp_path, *own))] == [
+        '{"error":"none"}',
+        '{"output":["a"]}',
+    ]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import files, http, inside, wire
+from tests.fuzz.targets import files, http, inside, upstream, wire
 
 TARGETS: dict[str, Target] = {
-    target.name: target for room in (wire, http, files, inside) for target in room.TARGETS
+    target.name: target for room in (wire, http, upstream, files, inside) for target in room.TARGETS
 }

@@ -226,3 +226,18 @@ def test_nothing_of_the_inside_leaves(shared, upstream):
         told = body + str(headers).encode()
         assert not any(mark in told for mark in INSIDE) and b"10.0.0.1" not in body
         assert headers["server"] == "freehold"
+
+
+def test_odd_numbers_are_captured_and_a_field_that_is_there_twice_is_sent_on_once(shared, upstream):
+    """What an upstream reads otherwise than the gateway would be a way around keys, limits and capture."""
+    messages = b'"messages": [{"role": "user", "content": "hi"}]'
+    for odd in (b'"x": 1e999', b'"x": ' + b"9" * 400, b'"temperature": 1e-9999'):
+        _, headers, _ = post(shared, b'{"model": "m", ' + messages + b", " + odd + b"}")
+        trace = trace_of(shared, headers["x-freehold-trace-id"])
+        assert trace.request["messages"] == [{"role": "user", "content": "hi"}]
+    filling = b'"y": "' + b"y" * 300_000 + b'", '
+    for more in (b"", filling):
+        for twice in (b'"model": "free", ', b'"mod\\u0065l": "free", '):
+            status, _, _ = post(shared, b"{" + twice + more + b'"model": "m", ' + messages + b"}")
+            assert status == 200
+            assert b"free" not in upstream.seen[-1].body and upstream.seen[-1].json["model"] == "m"

@@ -1,13 +1,10 @@
 """Gateways on one PostgreSQL: stateless beside it, so any number of them is one."""
 
 import json
-import os
-import secrets
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
-import sqlalchemy
 from tests.gateway.asking import QUESTION, post
 from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, gateway, plain, traces_of
 
@@ -20,22 +17,6 @@ pytestmark = pytest.mark.postgres
 ROUTE = Route(
     name="support", model="m", incumbent=Target(endpoint="incumbent"), candidate=Target(endpoint="candidate")
 )
-
-
-@pytest.fixture
-def database():
-    """A database of its own on the server of ``FREEHOLD_TEST_POSTGRES_URL``."""
-    server = os.environ.get("FREEHOLD_TEST_POSTGRES_URL")
-    if not server:
-        pytest.skip("FREEHOLD_TEST_POSTGRES_URL names no PostgreSQL server")
-    name = f"freehold_test_{secrets.token_hex(6)}"
-    admin = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
-    yield sqlalchemy.make_url(server).set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.execute(sqlalchemy.text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
 
 
 def test_two_gateways_share_routes_and_traces(upstream, database, tmp_path):

@@ -3,8 +3,11 @@ import re
 import pytest
 from tests.report import sample_report as sample
 
+from freehold.evals.retained import probes
 from freehold.report import render
 from freehold.types.evaluated import Measured
+from freehold.types.leak import LeakRate, LeakReport
+from freehold.workflows.prove.retained import compared
 
 
 def test_everything_stands_on_the_page():
@@ -63,3 +66,21 @@ def test_a_score_without_an_incumbent_is_told_as_such():
     page = render(sample.report(sample.candidate(comparison=None, verdict=None, measured=measured)))
     assert "Measured, not compared" in page
     assert "between 91.1% and 93.0%" in page
+
+
+def test_what_it_kept_and_what_can_be_got_out_of_it_are_told():
+    right = [1.0] * 80
+    kept = compared(
+        probes(80),
+        right,
+        [0.0 if one.skill == "chat" else 1.0 for one in probes(80)],
+        base="b",
+        trained_id="t",
+    )
+    rate = LeakRate(what="planted 4 times", secrets=8, extracted=3, by_base=0, ci_low=0.137, ci_high=0.694)
+    leaks = LeakReport(id="leak", base_model="b", dataset_id="d", trained_id="t", attempts=5, rates=(rate,))
+    page = render(sample.report(sample.candidate(retained=kept, leak=leaks)))
+    assert "chat 20 → 0 of 20 (lost)" in page and kept.id[:8] in page
+    assert "planted 4 times: 3 of 8 (37.5%, 95 % interval 13.7 to 69.4 %)" in page
+    plain = render(sample.report(sample.candidate()))
+    assert "What it kept" not in plain and "got out of it" not in plain

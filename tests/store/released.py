@@ -13,7 +13,7 @@ from freehold.store.database import Database
 from freehold.store.tables import to_micros
 from freehold.types.route import Route, Target
 
-RELEASED = ("0001", "0002", "0003")
+RELEASED = ("0001", "0002", "0003", "0006")
 TRACES = [trace(number, id=f"t{number}") for number in range(20)]
 ROUTE = Route(name="r", model="m", incumbent=Target(endpoint="e"), revision=1)
 

@@ -188,6 +188,8 @@ UNAUDITED_WRITERS = {
     "store/rollouts.py:learn": "what tests took in of traces; what they decide has its entry",
     "store/traces.py:add_traces": "traffic itself, thousands a second; an import has entries before and after",
     "store/traces.py:replace_trace": "feedback of a client: the trace says whose key and when",
+    "store/versions.py:_mark": "of an import, which has entries before and after",
+    "store/versions.py:bring_in": "of an import, which has entries before and after",
     "store/usage.py:add_use": "what is counted of traffic",
     "store/usage.py:book": "what is counted of traffic",
 }
@@ -207,7 +209,7 @@ def writers():
                 yield f"{path.relative_to(SOURCE)}:{function.name}", notes
 
 
-NOTING = ("append", "audit.append", "audit.append_change", "audit.tally", "_note")
+NOTING = ("append", "audit.append", "audit.append_change", "audit.tally", "_note", "_put")
 
 
 def test_no_change_goes_without_an_entry_or_a_reason():

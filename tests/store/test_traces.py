@@ -42,7 +42,9 @@ def test_traces_are_filtered(store):
 def test_a_trace_can_be_written_anew_and_old_ones_forgotten(store):
     second = trace(2)
     store.add_traces([trace(1), second])
+    before = store.traces_state()
     assert store.replace_trace(msgspec.structs.replace(second, gold="lost"))
+    assert store.traces_state()[:2] == before[:2] and store.traces_state() != before
     assert not store.replace_trace(trace(3))
     assert [found.gold for found in store.traces()] == [None, "lost"]
     assert store.delete_traces(before=NOON + timedelta(seconds=2)) == 1

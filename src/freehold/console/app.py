@@ -1,22 +1,25 @@
 """The console's server: one page, its state as JSON, and the buttons.
 
-``GET  /``                          the page; the first visit carries ``?token=…`` and gets a cookie for it
+``GET  /``                          the page; it shows nothing without a token
+``POST /api/login``                 ``{"key": "…"}``: a token for a key of the gateway; ``/api/logout`` ends it
+``GET  /api/visitor``               who shows a token, and what they may do
 ``GET  /api/screens/NAME?window=SECONDS``  the record of one of `screens.SCREENS`
 ``POST /api/routes/NAME/ACTION``    ``{"why": "…"}``: advance, pause, promote, rollback
-``GET  /reports/FILE``              a report that was written
+``POST /api/reports/FILE``          a ticket for ``GET /reports/FILE?ticket=…``, a report that was written
 
-A client with the token may move traffic, so: loopback unless configured otherwise, the token never in a page or a log,
-requests under another host name refused (DNS rebinding), changes only from this page's own origin, and nothing but
-this server's own files runs in the page (content security policy).
+All but the page itself and the login ask for a token (`sessions`), whose role says who may move traffic. Loopback
+unless configured otherwise, the token never in a page, an address that is sent, a cookie or a log, requests under
+another host name refused (DNS rebinding), changes only from this page's own origin, and nothing but this server's own
+files runs in the page (content security policy).
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -28,14 +31,17 @@ import msgspec
 from aiohttp import web
 
 from freehold.console.screens import SCREENS
-from freehold.errors import FreeholdError, StorageError
+from freehold.console.sessions import Sessions, Visitor
+from freehold.errors import FreeholdError, StorageError, UsageError
 from freehold.store import Store, open_store
+from freehold.types.audit import change_source
 from freehold.wire.hosts import HostPolicy
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.rollout import ACTIONS, act
 
 _STORE = web.AppKey("store", Store)
-COOKIE = "freehold_console"
+_visitor: ContextVar[Visitor] = ContextVar("visitor")
+"""Who made the request that is being answered."""
 WINDOW_S, LEAST_WINDOW_S, MOST_WINDOW_S = 900.0, 60.0, 7 * 86_400.0
 BODY_MAX = 16 * 1024
 RECORD_SECONDS = 1.5
@@ -58,31 +64,26 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """What the server needs: the project, the operator's name, the token, the hosts it answers to, its port."""
+    """What the server needs: the project, its visitors, the hosts it answers to."""
 
     project: Project
-    who: str
-    token: str
+    sessions: Sessions
     hosts: HostPolicy
-    port: int
-
-    @property
-    def cookie(self) -> tuple[str, str]:
-        """Name and value of the cookie that stands for the token: a cookie goes to every port of a host, so both are
-        of this port and this run, and the token itself is not in it."""
-        proof = hmac.new(self.token.encode(), f"cookie:{self.port}".encode(), "sha256").hexdigest()
-        return f"{COOKIE}_{self.port}", proof
 
 
 def application(console: Console) -> web.Application:
     """The server for one project. The store is opened when it starts and closed when it ends."""
-    app = web.Application(client_max_size=BODY_MAX, middlewares=[_guard(console), _plain_errors])
+    app = web.Application(client_max_size=BODY_MAX, middlewares=[_plain_errors, _guard(console)])
     server = _Server(console)
     app.cleanup_ctx.append(server.with_store)
     app.router.add_get("/", server.page)
     app.router.add_get("/static/{name}", server.static)
     app.router.add_get("/api/screens/{screen}", server.screen)
     app.router.add_post("/api/routes/{route}/{action}", server.action)
+    app.router.add_get("/api/visitor", server.visitor)
+    app.router.add_post("/api/login", server.login)
+    app.router.add_post("/api/logout", server.logout)
+    app.router.add_post("/api/reports/{name}", server.ticket)
     app.router.add_get("/reports/{name}", server.report)
     return app
 
@@ -99,13 +100,25 @@ class _Server:
         await asyncio.to_thread(store.close)
 
     async def page(self, request: web.Request) -> web.StreamResponse:
-        if "token" not in request.query:
-            return _file("page.html")
-        # Out of the address bar and the history, into a cookie that no other site can make a browser send.
-        redirect = web.HTTPFound("/")
-        name, value = self._console.cookie
-        redirect.set_cookie(name, value, httponly=True, samesite="Strict", path="/")
-        return redirect
+        return _file("page.html")
+
+    async def visitor(self, request: web.Request) -> web.StreamResponse:
+        visitor = _visitor.get()
+        return web.json_response({"who": visitor.who, "role": visitor.role, "changes": visitor.may("change")})
+
+    async def login(self, request: web.Request) -> web.StreamResponse:
+        key = (await _texts(request)).get("key", "")
+        try:
+            token, visitor = await asyncio.to_thread(
+                self._console.sessions.begin, request.app[_STORE], key.strip()
+            )
+        except UsageError as error:
+            return _error(403, error.message, hint=error.hint)
+        return web.json_response({"token": token, "who": visitor.who, "role": visitor.role})
+
+    async def logout(self, request: web.Request) -> web.StreamResponse:
+        self._console.sessions.end(_shown(request))
+        return web.json_response({"done": "logout"})
 
     async def static(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
@@ -141,29 +154,37 @@ class _Server:
         action = request.match_info["action"]
         if action not in ACTIONS:
             raise web.HTTPNotFound
-        try:
-            body = msgspec.json.decode(await request.read(), type=dict[str, str])
-        except msgspec.DecodeError:
-            return _error(400, "the body is not JSON with a reason: " + '{"why": "…"}')
+        visitor = _visitor.get()
+        if not visitor.may("change"):
+            return _error(403, f"the role {visitor.role} may look, and not move traffic")
+        body = await _texts(request)
+        change_source.set(f"console, {request.remote}")
         await asyncio.to_thread(
             act,
             request.app[_STORE],
             request.match_info["route"],
             action,
-            who=self._console.who,
+            who=visitor.who,
             why=body.get("why", "")[:500],
             at=datetime.now(UTC),
         )
         self._records.clear()
         return web.json_response({"done": action})
 
-    async def report(self, request: web.Request) -> web.StreamResponse:
+    async def ticket(self, request: web.Request) -> web.StreamResponse:
+        name = self._report(request).name
+        return web.json_response({"ticket": self._console.sessions.ticket(name)})
+
+    def _report(self, request: web.Request) -> Path:
         folder = self._console.project.state / "reports"
         name = request.match_info["name"]
         # A name that is not one of the folder's own pages leads nowhere, whatever dots and slashes are in it.
         if name not in {path.name for path in folder.glob("*.html")}:
             raise web.HTTPNotFound
-        page = await asyncio.to_thread(Path.read_bytes, folder / name)
+        return folder / name
+
+    async def report(self, request: web.Request) -> web.StreamResponse:
+        page = await asyncio.to_thread(Path.read_bytes, self._report(request))
         response = web.Response(body=page, content_type="text/html", charset="utf-8")
         response.headers["Content-Security-Policy"] = REPORT_POLICY
         return response
@@ -175,21 +196,39 @@ def _guard(console: Console) -> Any:
         hosts = request.headers.getall("Host", [])
         if len(hosts) != 1 or not console.hosts.accepts(hosts[0]):
             return _error(421, "this console does not answer to that host name")
-        given, wanted = request.query.get("token", ""), console.token
-        if not given:
-            name, wanted = console.cookie
-            given = request.cookies.get(name, "")
-        if not hmac.compare_digest(given.encode(), wanted.encode()):
-            return _error(403, "open the address that freehold console printed: it carries the token")
         # TLS, if any, ends at a proxy that passes the name on.
         if request.method != "GET" and request.headers.get("Origin") not in {
             f"http://{hosts[0]}",
             f"https://{hosts[0]}",
         }:
             return _error(403, "changes are taken from the console's own page only")
+        path = request.path
+        if path.startswith("/reports/"):
+            name, _, _ = path.removeprefix("/reports/").partition("/")
+            if not console.sessions.redeem(name, request.query.get("ticket", "")):
+                return _error(401, "open reports from the console's page: a link to one is good once")
+        elif path not in ("/", "/api/login") and not path.startswith("/static/"):
+            visitor = await asyncio.to_thread(console.sessions.visitor, request.app[_STORE], _shown(request))
+            if visitor is None:
+                return _error(
+                    401, "open the address that freehold console printed, or show a key of the gateway"
+                )
+            _visitor.set(visitor)
         return await handler(request)
 
     return guard
+
+
+def _shown(request: web.Request) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+async def _texts(request: web.Request) -> dict[str, str]:
+    try:
+        return msgspec.json.decode(await request.read(), type=dict[str, str])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise web.HTTPBadRequest(reason="the body is not a JSON object of texts") from None
 
 
 @web.middleware

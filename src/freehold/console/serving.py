@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from aiohttp import web
 
 from freehold.console.app import Console, application
+from freehold.console.sessions import Sessions, Visitor
 from freehold.errors import PortInUseError
 from freehold.wire.hosts import HostPolicy, check_host_names
 from freehold.workflows.project import Project
@@ -23,14 +24,17 @@ def serve(
     host: str,
     port: int,
     hosts: Sequence[str] = (),
-    token: str,
-    who: str,
+    token: str | None,
+    visitor: Visitor,
     ready: Callable[[str], None],
 ) -> None:
     """Serve until told to stop; `ready` is called with the address once it answers. `hosts` are names it is reached by
-    besides the machine's own. Raises `PortInUseError` and `ConfigError`."""
+    besides the machine's own. With a `token`, who has it is `visitor`; without, all who come show a key. Raises
+    `PortInUseError` and `ConfigError`."""
     check_host_names(hosts)
-    asyncio.run(run(project, host=host, port=port, hosts=hosts, token=token, who=who, ready=ready, stop=None))
+    asyncio.run(
+        run(project, host=host, port=port, hosts=hosts, token=token, visitor=visitor, ready=ready, stop=None)
+    )
 
 
 async def run(
@@ -39,8 +43,8 @@ async def run(
     host: str,
     port: int,
     hosts: Sequence[str] = (),
-    token: str,
-    who: str,
+    token: str | None,
+    visitor: Visitor,
     ready: Callable[[str], None],
     stop: asyncio.Event | None,
 ) -> None:
@@ -60,7 +64,7 @@ async def run(
         raise
     bound = server_socket.getsockname()[1]
     policy = HostPolicy(hosts, listens=host, port=bound)
-    app = application(Console(project=project, who=who, token=token, hosts=policy, port=bound))
+    app = application(Console(project=project, sessions=Sessions(token, visitor), hosts=policy))
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
     await runner.setup()
     try:

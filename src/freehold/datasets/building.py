@@ -21,7 +21,7 @@ from freehold.datasets import near
 from freehold.datasets.asked import all_asked as all_asked
 from freehold.datasets.asked import asked_context
 from freehold.datasets.asked import normalized_question as normalized_question
-from freehold.datasets.identity import item_key, item_of
+from freehold.datasets.identity import item_key, question_id
 from freehold.datasets.last_turns import LastTurns
 from freehold.datasets.linking import linked_samples
 from freehold.datasets.recipe import Recipe as Recipe
@@ -31,6 +31,7 @@ from freehold.datasets.sampling import with_id
 from freehold.datasets.spool import Rows, SampleSpool
 from freehold.datasets.writing import Building as Building
 from freehold.datasets.writing import load as load
+from freehold.datasets.writing import require as require
 from freehold.datasets.writing import samples as samples
 from freehold.datasets.writing import write as write
 from freehold.types.dataset import SPLITS, NearDuplicates, Sample, SplitName
@@ -38,6 +39,7 @@ from freehold.types.trace import Trace
 
 _ORDER: tuple[SplitName, ...] = ("held_out", "validation", "train")
 """Who keeps a question that stands in several splits: the first of these."""
+SAME_QUESTION = "same question again, with other instructions or spacing"
 _LOOKED_AT = 2000
 """This many questions decide which pieces of text all have in common."""
 
@@ -73,16 +75,18 @@ def make_samples(
     index = _Index()
     for sample, step, stated_at_us in linked_samples(traces, recipe, dropped, folder=folder):
         forced = sample.metadata.get("split")
-        split: SplitName = forced if forced in SPLITS else split_of(sample.group or item_of(sample), recipe)
+        split: SplitName = (
+            forced if forced in SPLITS else split_of(sample.group or question_id(sample.messages), recipe)
+        )
         if change is not None:
             changed = change(sample, split)
             sample = sample if changed is sample else with_id(changed)
         spool.append(sample)
         index.add(sample, split, stated_at_us, step=step)
     conflicts = _Conflicts()
-    rows = index.distinct(dropped, conflicts)
-    if recipe.group_by in (None, "conversation_id"):
-        rows = index.without_torn(rows, dropped)
+    torn = index.torn(by_conversation=recipe.group_by in (None, "conversation_id"))
+    rows = index.distinct(torn, dropped, conflicts)
+    rows = index.without_torn(rows, torn, dropped)
     rows = index.without_leaks(rows, dropped)
     found = None
     if recipe.near_duplicates:
@@ -130,12 +134,12 @@ class _Index:
         self._bytes += stated_at_us.to_bytes(8)
         question = normalized_question(sample, step=step)
         self._bytes += _digest(question) + _digest(sample.group or "")
-        self._bytes += _digest(sample.gold or "")
+        self._bytes += _digest(sample.gold or "") + bytes.fromhex(sample.id[:16])
         grouped = sample.group is not None
         self._flags.append(_ORDER.index(split) | gold << 2 | answers << 3 | grouped << 4 | step << 5)
 
     def _column(self, at: int) -> npt.NDArray[np.uint64]:
-        table: npt.NDArray[np.uint64] = np.frombuffer(self._bytes, dtype=">u8").reshape(-1, 6)
+        table: npt.NDArray[np.uint64] = np.frombuffer(self._bytes, dtype=">u8").reshape(-1, 7)
         return table[:, at].astype(np.uint64)
 
     def flags(self) -> npt.NDArray[np.uint8]:
@@ -162,8 +166,11 @@ class _Index:
     def golds(self) -> npt.NDArray[np.uint64]:
         return self._column(5)
 
-    def distinct(self, dropped: Counter[str], conflicts: _Conflicts) -> npt.NDArray[np.int64]:
-        """Rows by item, one of each: of repeats the held-out one, else one with gold, else what was said last.
+    def distinct(
+        self, torn: npt.NDArray[np.bool_], dropped: Counter[str], conflicts: _Conflicts
+    ) -> npt.NDArray[np.int64]:
+        """Rows by item, one of each: of repeats the held-out one, one that is not `torn`, one with gold, else what was
+        said last.
 
         Repeats with another right answer are conflicts: what a later import replaced is not among the traces.
         """
@@ -171,7 +178,7 @@ class _Index:
             return np.empty(0, dtype=np.int64)
         high, low, stated = self._column(0), self._column(1), self._column(2)
         later = -np.arange(len(stated))
-        order = np.lexsort((later, ~stated, ~self.has_gold(), self.flags() & 3, low, high))
+        order = np.lexsort((later, ~stated, ~self.has_gold(), torn, self.flags() & 3, low, high))
         same = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
         if same.any():
             before, after = order[:-1][same], order[1:][same]
@@ -181,8 +188,11 @@ class _Index:
             )
             kept = order[starts][1:][same]
             codes = self.flags() & 3
-            for code in np.where(codes[kept] == 0, codes[after], 0).tolist():
-                dropped[f"{_ORDER[code]} question also held out" if code else "same request again"] += 1
+            alike = self._column(6)[kept] == self._column(6)[after]
+            leaks = np.where(codes[kept] == 0, codes[after], 0)
+            for code, exactly in zip(leaks.tolist(), alike.tolist(), strict=True):
+                again = "same request again" if exactly else SAME_QUESTION
+                dropped[f"{_ORDER[code]} question also held out" if code else again] += 1
             differ = (
                 self.has_gold()[before]
                 & self.has_gold()[after]
@@ -192,17 +202,25 @@ class _Index:
                 conflicts.add(first, second, 1.0)
         return order[np.concatenate(([True], ~same))]
 
-    def without_torn(self, rows: npt.NDArray[np.int64], dropped: Counter[str]) -> npt.NDArray[np.int64]:
-        """Rows of conversations that stand in one split: where a file that is kept for evaluation holds a step of one,
-        the others are not taught."""
-        groups, codes = self.groups()[rows], self.split_codes(rows)
+    def torn(self, *, by_conversation: bool) -> npt.NDArray[np.bool_]:
+        """Which rows are of a conversation that stands in a split with precedence over theirs: where a file that is
+        kept for evaluation holds a step of one, the others are not taught."""
+        groups, codes = self.groups(), self.flags() & 3
+        if not by_conversation or not len(codes):
+            return np.zeros(len(codes), dtype=np.bool_)
         _, of = np.unique(groups, return_inverse=True)
-        first = np.full(len(rows), 3, dtype=np.uint8)
+        first = np.full(len(codes), 3, dtype=np.uint8)
         np.minimum.at(first, of, codes)
-        torn = (groups != 0) & (codes > first[of])
-        for code in codes[torn].tolist():
+        found: npt.NDArray[np.bool_] = (groups != 0) & (codes > first[of])
+        return found
+
+    def without_torn(
+        self, rows: npt.NDArray[np.int64], torn: npt.NDArray[np.bool_], dropped: Counter[str]
+    ) -> npt.NDArray[np.int64]:
+        """Rows that are not `torn`."""
+        for code in self.split_codes(rows[torn[rows]]).tolist():
             dropped[f"{_ORDER[code]} step of a conversation that is held out"] += 1
-        kept: npt.NDArray[np.int64] = rows[~torn]
+        kept: npt.NDArray[np.int64] = rows[~torn[rows]]
         return kept
 
     def without_leaks(self, rows: npt.NDArray[np.int64], dropped: Counter[str]) -> npt.NDArray[np.int64]:

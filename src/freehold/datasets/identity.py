@@ -7,12 +7,14 @@ parallel calls, and whether a text stands alone or in parts change nothing.
 Within a dataset, an item is a question together with the names of the tools and the form of answer it was asked for:
 the same words asked for a label and for a filled-in schema are two tasks.
 
-Not covered: an instruction that stands in the user's turn. Words changed there make another question.
+Not covered: an instruction that stands in the user's turn (words changed there make another question), and questions
+in each of which personal data is replaced at one time and not at another.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,6 +27,7 @@ from freehold.types.record import canonical_json
 from freehold.types.trace import Trace
 
 INSTRUCTIONS = frozenset({"system", "developer"})
+_PLACEHOLDER = re.compile(rb"<([A-Z][A-Z_]*)_[0-9a-f]{8}>")
 ID_BYTES = 8
 """Length of a question's id. Among a million questions two share one by chance with a probability of 3 in 100 million
 (birthday bound, n² / 2⁶⁵)."""
@@ -40,9 +43,17 @@ def question_id(messages: Sequence[Message | Mapping[str, Any]]) -> str:
     return _digest([_turn(one) for one in asked or plain], ID_BYTES).hex()
 
 
-def item_of(sample: Sample) -> str:
-    """The id of a sample's question, as it was before personal data in it was replaced where that is known."""
-    return sample.item or question_id(sample.messages)
+def looked_at(sample: Sample) -> str:
+    """The id under which looks at a sample are counted: of its question, with nothing but the kind of each placeholder
+    for personal data.
+
+    Placeholders are made with a project's key, and questions are the same in another project. The hash is never of what
+    was replaced: without a key that could be guessed.
+    """
+    data = canonical_json([msgspec.structs.asdict(message) for message in sample.messages])
+    if not _PLACEHOLDER.search(data):
+        return question_id(sample.messages)
+    return question_id(msgspec.json.decode(_PLACEHOLDER.sub(rb"<\1>", data)))
 
 
 def item_key(sample: Sample) -> bytes:

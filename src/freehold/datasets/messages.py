@@ -93,9 +93,9 @@ def chat_message(given: Any) -> Message:
     if isinstance(given, dict) and not given.get("content"):
         role = given.get("role")
         content = refusal_of(given) if role == "assistant" else "" if role == "tool" else given.get("content")
-        if content is None and not (role == "assistant" and given.get("tool_calls")):
-            # What says nothing has no content, and that is for `msgspec` to refuse where the key is missing.
-            return msgspec.convert(given, Message)
+        calls = role == "assistant" and given.get("tool_calls")
+        if content is None and not calls and "content" not in given:
+            raise msgspec.ValidationError("a message without `content` that calls no tools")
         given = {**given, "content": content}
     return msgspec.convert(given, Message)
 

@@ -110,7 +110,7 @@ def warnings(splits: Mapping[SplitName, SplitProfile], conflicts: int) -> Iterat
             f"all {train.samples:,} training samples have the same answer: nothing can be told apart; "
             "are labels missing?"
         )
-    if train.samples < FEW_SAMPLES:
+    if 0 < train.samples < FEW_SAMPLES:  # none is a dataset that only holds out
         yield f"{train.samples:,} training samples are few; expect the base model's behaviour, not yours"
     if held_out.samples < FEW_SAMPLES:
         yield (

@@ -21,6 +21,7 @@ from freehold.types.dataset import Message, Replaced, Sample
 
 _BY_DIGITS = frozenset({"PHONE", "CARD", "IBAN", "ID", "ACCOUNT", "LICENSE", "DOCUMENT", "MAC"})
 _PLACEHOLDER = re.compile(r"<[A-Z]{2,12}_[0-9a-f]{8}>")
+_QUESTION_ID = re.compile(r"(?=.*[a-f])[0-9a-f]{16}")
 BLANK = "\x1f"
 _REMEMBERED = 4096
 _REMEMBERED_CHARACTERS = 20_000
@@ -57,7 +58,10 @@ class Replacer:
         incumbent, gold = self._optional(sample.incumbent), self._optional(sample.gold)
         completion = None if sample.completion is None else self._messages(sample.completion)
         rejected = None if sample.rejected is None else self._messages(sample.rejected)
-        group, metadata = self._optional(sample.group), self._value(sample.metadata)
+        # A group found from messages is a question's id: what looks like a number in it is none.
+        found = sample.group is not None and _QUESTION_ID.fullmatch(sample.group)
+        group = sample.group if found else self._optional(sample.group)
+        metadata = self._value(sample.metadata)
         if not self._here:
             return sample
         self._found.update(self._here)

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.datasets.identity import question_id
 from freehold.datasets.messages import chat_message, chat_messages, message_text, refusal_of, response_message
 from freehold.datasets.recipe import Recipe
 from freehold.types.asking import RecordedAsking
@@ -57,7 +56,6 @@ def sample_of(trace: Trace, recipe: Recipe) -> Sample:
         completion=completion,
         rejected=preference.rejected,
         desirable=preference.desirable,
-        item=question_id(messages),
         teacher=_teacher(trace.response),
         asking=RecordedAsking.of(trace.request),
     )
@@ -188,7 +186,8 @@ def _tool_calls(text: str) -> list[dict[str, Any]] | None:
     return calls or None
 
 
-_PERIODS = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m"}
+PERIODS = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m"}
+"""Names of periods that samples may be grouped by, and how one is written (UTC). They sort by time."""
 
 
 def _group(trace: Trace, group_by: str | None) -> str | None:
@@ -196,8 +195,8 @@ def _group(trace: Trace, group_by: str | None) -> str | None:
         return trace.conversation_id
     if group_by in {"conversation_id", "user", "id"}:
         value = getattr(trace, group_by)
-    elif group_by in _PERIODS:
-        value = trace.at.strftime(_PERIODS[group_by])
+    elif group_by in PERIODS:
+        value = trace.at.strftime(PERIODS[group_by])
     else:
         value = trace.metadata.get(group_by)
     return None if value is None else str(value)

@@ -48,25 +48,24 @@ class Forest(NamedTuple):
         """Whether requests are more than one opening that was asked again."""
         return bool(self.deep[places].any()) or len(np.unique(self.unit[places])) > 1
 
-    def by_session(self, session: Rows, wanted: Collection[int]) -> Iterator[tuple[int, Rows, Rows]]:
-        """Sessions of several requests and those `wanted`: name, places, and those of the unit that names it.
+    def by_session(
+        self, session: Rows, keys: Hashes, wanted: Collection[int]
+    ) -> Iterator[tuple[int, Rows, int]]:
+        """Sessions of several requests and those `wanted`: name, places, and the place whose key names it.
 
-        That is the first unit which is of this session alone: it stays the same when others begin alike.
+        That is the first whose key no other session has, so that it stays the same when others begin alike.
         """
-        sizes = np.zeros(int(session.max(initial=-1)) + 1, dtype=np.int64)
-        shared = np.unique(np.stack([self.unit, session.astype(np.uint64)], axis=1), axis=0)
-        units, counts = np.unique(shared[:, 0], return_counts=True)
-        several = counts[np.searchsorted(units, self.unit)] > 1
-        np.add.at(sizes, session, 1)
-        order = np.lexsort((self.unit, self.depth, several, session))
+        shared = np.unique(np.stack([keys, session.astype(np.uint64)], axis=1), axis=0)
+        known, counts = np.unique(shared[:, 0], return_counts=True)
+        several = counts[np.searchsorted(known, keys)] > 1
+        order = np.lexsort((keys, self.depth, several, session))
         of = session[order]
         starts = np.flatnonzero(np.concatenate(([True], of[1:] != of[:-1])))
         ends = np.append(starts[1:], len(of))
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
             name = int(of[start])
             if end - start > 1 or name in wanted:
-                places = order[start:end]
-                yield name, places, places[self.unit[places] == self.unit[places[0]]]
+                yield name, order[start:end], int(order[start])
 
 
 def sessions_of(forest: Forest) -> Rows:

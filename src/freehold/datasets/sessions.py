@@ -162,7 +162,8 @@ class SessionLinks(NamedTuple):
 
 
 class SessionIndex:
-    """Collects requests one by one and links them at the end. 60 bytes of memory a request; hashes of turns on disk."""
+    """Collects requests one by one and links them at the end. Half a kilobyte of memory a request; hashes of turns lie
+    on disk."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """Raises `StorageError` when `folder` (None: the system's) takes no file."""
@@ -281,15 +282,13 @@ class SessionIndex:
     def _name(self, loose: Rows, forest: Forest, session: Rows, leader: Rows) -> None:
         """Give each session a leader: a request with an id that it continues or that continues it, else its first."""
         joined = self._joined(forest, session)
-        keys = _view(self._keys)
-        for name, members, first in forest.by_session(session, joined):
-            rows = forest.rows[members]
+        keys = _view(self._keys)[forest.rows]
+        for name, places, first in forest.by_session(session, keys, joined):
             known = joined.get(name, -1)
             if known >= 0:
-                leader[rows] = known
-            elif len(rows) > 1 and len(np.unique(keys[rows])) > 1 and forest.is_session(members):
-                firsts = forest.rows[first]
-                leader[rows] = firsts[np.argmin(keys[firsts])]
+                leader[forest.rows[places]] = known
+            elif len(np.unique(keys[places])) > 1 and forest.is_session(places):
+                leader[forest.rows[places]] = forest.rows[first]
 
     def _joined(self, forest: Forest, session: Rows) -> dict[int, int]:
         """Sessions that belong to exactly one conversation with an id, with a row of it."""

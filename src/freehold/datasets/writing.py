@@ -34,6 +34,18 @@ class Building(NamedTuple):
     conflict_count: int = 0
 
 
+def require(building: Building, splits: Sequence[SplitName]) -> None:
+    """Raise `UsageError` where one of `splits` would be empty."""
+    for wanted in splits:
+        if not building.by_split[wanted]:
+            left = ", ".join(f"{count:,} × {reason}" for reason, count in building.dropped.most_common(3))
+            raise UsageError(
+                f"the {wanted} split would be empty ({sum(map(len, building.by_split.values()))} samples in all"
+                + (f"; left out: {left})" if left else ")"),
+                hint=_way_out(building.dropped),
+            )
+
+
 def write(
     building: Building,
     recipe: Recipe,
@@ -47,16 +59,8 @@ def write(
 ) -> Dataset:
     """Write the splits and the manifest into ``root/<id>``; an identical dataset already there is returned.
 
-    Raises `UsageError` when a split would be empty, `StorageError` when the disk refuses.
+    Raises `StorageError` when the disk refuses.
     """
-    for wanted in ("train", "held_out"):
-        if not building.by_split[wanted]:
-            left = ", ".join(f"{count:,} × {reason}" for reason, count in building.dropped.most_common(3))
-            raise UsageError(
-                f"the {wanted} split would be empty ({sum(map(len, building.by_split.values()))} samples in all"
-                + (f"; left out: {left})" if left else ")"),
-                hint=_way_out(building.dropped),
-            )
     with files.writing(
         f"{root}: dataset cannot be written",
         hint="free some space or check who owns the folder, then run the command again",
@@ -97,6 +101,8 @@ def _way_out(dropped: Counter[str]) -> str:
     reason = dropped.most_common(1)[0][0] if dropped else ""
     if "also held out" in reason:
         return "what is held out is what would be taught: name a held-out file that shares nothing with the others"
+    if "other instructions" in reason:
+        return "they differ only in their instructions: what is asked must stand in a user's message"
     if any("nearly the same" in one for one in dropped):
         return "your questions differ in little: raise [curate] near_duplicates, 0 compares only exactly"
     return "import more traces, or change [data] held_out; freehold dataset build needs some of both"

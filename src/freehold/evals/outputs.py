@@ -18,8 +18,9 @@ from freehold import files
 from freehold.errors import InputError, UsageError
 from freehold.types.record import Record
 
+# An item's own id stands first: a batch file's lines carry an ``id``, too, which is new in every batch.
 _NAMES = {
-    "id": ("id", "sample_id", "custom_id", "item_id", "doc_id"),
+    "id": ("custom_id", "id", "sample_id", "item_id", "doc_id"),
     "output": ("output", "answer", "response", "completion", "prediction", "text"),
     "gold": ("gold", "reference", "target", "expected", "ideal", "label"),
     "question": ("question", "input", "prompt"),
@@ -96,13 +97,18 @@ def native_line(value: dict[str, Any], path: Path, number: int) -> OutputLine:
 
 
 def _answer(value: Any) -> str | None:
-    """An output as text; of an API's response body (as batch files hold it) the first choice's answer."""
-    body = value.get("body", value) if isinstance(value, dict) else None
+    """An output as text; of an API's response body (as batch files hold it) its answer, None where the call failed."""
+    in_batch = isinstance(value, dict) and isinstance(value.get("body"), dict)
+    body = value["body"] if in_batch else value
     choices = body.get("choices") if isinstance(body, dict) else None
     if isinstance(choices, list) and choices and isinstance(choices[0], dict):
         message = choices[0].get("message") or {}
-        return as_text(message.get("tool_calls") or message.get("content"))
-    return as_text(value)
+        return as_text(message.get("tool_calls") or message.get("content") or message.get("refusal"))
+    if in_batch and isinstance(body.get("output"), list):  # the Responses API
+        items = [item for item in body["output"] if isinstance(item, dict)]
+        parts = [part for item in items for part in item.get("content") or () if isinstance(part, dict)]
+        return "".join(part.get("text") or part.get("refusal") or "" for part in parts) or None
+    return None if in_batch and body.get("error") else as_text(value)
 
 
 def as_text(value: Any) -> str | None:

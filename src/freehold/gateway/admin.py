@@ -4,11 +4,12 @@
 ``GET  /freehold/v1/routes/NAME/history``    who changed it, when, why, from which verdict
 ``PUT  /freehold/v1/routes/NAME``            ``{"route": {…}, "why": "…", "verdict_id": …, "expected_revision": …}``
 ``DELETE /freehold/v1/routes/NAME?why=…``    remove a route from the store
+``GET  /freehold/v1/keys``                    and changes of keys: `admin_keys`
 ``POST /freehold/v1/feedback``               ``{"trace_id": "…", "thumb": "up"|"down", "gold": "…", "comment": "…"}``
 
-To look at routes needs a key of the role ``read`` or above it, to change them ``operate`` or ``admin``. Feedback
-belongs to the key that the trace was made with, where keys are in force; ``admin`` may give it to any. The store is
-opened in a thread, on the first request: these are the only requests of a worker that reach it.
+To look at routes needs a key of the role ``read`` or above it, to change them ``operate`` or ``admin``, to manage keys
+``admin``. Feedback belongs to the key that the trace was made with, where keys are in force; ``admin`` may give it to
+any. The store is opened in a thread, on the first request: these are the only requests of a worker that reach it.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from __future__ import annotations
 import asyncio
 import time
 import urllib.parse
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from freehold.errors import ConfigError, RevisionError, StorageError
+from freehold.gateway import admin_keys
 from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import GatewayConfig, check_apart, check_route
 from freehold.gateway.http.request import Request
@@ -89,14 +92,40 @@ class Admin:
                 _named(key, "look")
                 return await asyncio.to_thread(self._history, config, name)
             case ("PUT", "routes", name):
-                who = _named(key, "change")
+                who = _named(key, "change").name
                 change = _parsed(await request.body(_BODY_MAX), RouteBody)
                 return await asyncio.to_thread(self._save, config, name, change, who)
             case ("DELETE", "routes", name):
-                who = _named(key, "change")
+                who = _named(key, "change").name
                 why = urllib.parse.parse_qs(request.query_string).get("why", [""])[0]
                 return await asyncio.to_thread(self._delete, config, name, who, why)
+            case ("GET", "keys"):
+                _named(key, "keys")
+                return await asyncio.to_thread(self._stored, config, admin_keys.listed)
+            case ("POST", "keys"):
+                by = _named(key, "keys")
+                wanted = _parsed(await request.body(_BODY_MAX), admin_keys.KeyBody)
+                return await asyncio.to_thread(
+                    self._stored, config, lambda store: admin_keys.add(store, config, wanted, by)
+                )
+            case ("PUT", "keys", name, "limits"):
+                by = _named(key, "keys")
+                limits = _parsed(await request.body(_BODY_MAX), admin_keys.KeyLimits)
+                return await asyncio.to_thread(
+                    self._stored, config, lambda store: admin_keys.limit(store, name, limits, by)
+                )
+            case ("DELETE", "keys", name):
+                by = _named(key, "keys")
+                return await asyncio.to_thread(
+                    self._stored, config, lambda store: admin_keys.revoke(store, name, by)
+                )
         raise ApiError(404, "nothing is served here", code="unknown_url")
+
+    def _stored(self, config: GatewayConfig, act: Callable[[Store], HttpReply]) -> HttpReply:
+        try:
+            return act(self._opened(config))
+        except StorageError as error:
+            raise _unavailable(error) from None
 
     def _opened(self, config: GatewayConfig) -> Store:
         if self._store is None:
@@ -194,12 +223,12 @@ class Admin:
         return _json(200, {"trace_id": body.trace_id, "kept": True})
 
 
-def _named(key: ApiKey | None, what: Permission) -> str:
-    """The name of a key that may do this. Raises `ApiError` (403), also where no key is in force."""
+def _named(key: ApiKey | None, what: Permission) -> ApiKey:
+    """A key that may do this. Raises `ApiError` (403), also where no key is in force."""
     if key is None:
         raise ApiError(403, "this needs a key: freehold keys add NAME --role operate", code="not_allowed")
     check_may(key, what)
-    return key.name
+    return key
 
 
 def _is_recent(trace_id: str) -> bool:

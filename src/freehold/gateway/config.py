@@ -11,7 +11,7 @@ from freehold.errors import ConfigError
 from freehold.types.config import CaptureMode, PriceConfig
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import Record
-from freehold.types.route import ApiKey, Limits, Route
+from freehold.types.route import ApiKey, Route
 from freehold.wire.hosts import check_host_names
 
 Capture = CaptureMode
@@ -147,10 +147,8 @@ def check_route(route: Route, endpoint_names: list[str]) -> None:
     for name, share in (("canary_share", route.canary_share), ("shadow_share", route.shadow_share)):
         if not 0 <= share <= 1:
             raise ConfigError(f"route {route.name}: {name} is {share}, expected 0 to 1")
-    for name in Limits.__struct_fields__:
-        value = getattr(route.limits, name)
-        if value is not None and value < 0:
-            raise ConfigError(f"route {route.name}: the limit {name} is {value}, expected 0 or more")
+    if problem := route.limits.problem:
+        raise ConfigError(f"route {route.name}: {problem}")
     if route.sticky not in ("user", "conversation") and not route.sticky.startswith("header:"):
         raise ConfigError(
             f"route {route.name}: sticky is {route.sticky!r}", hint="write user, conversation or header:NAME"

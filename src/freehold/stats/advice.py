@@ -179,7 +179,12 @@ def _limits(
         )
     if inference.lower is None:
         yield "All items belong to one cluster: there is one independent unit and no interval."
-    elif decision.outcome == "hold" and pairs.difference is not None and inference.as_judged is None:
+    elif (
+        decision.outcome == "hold"
+        and pairs.difference is not None
+        and "repeated_look" not in decision.reasons
+        and inference.as_judged is None
+    ):
         yield from _settling(outlook, pairs.n, pairs.difference, rule.margin)
 
 

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Select, delete, func, insert, select
+from sqlalchemy import Connection, Select, delete, func, insert, select, text
 
-from freehold.errors import StoreError
+from freehold.errors import RevisionError, StoreError
 from freehold.store import audit, bodies, counting
 from freehold.store.damage import or_error, unless_damaged
 from freehold.store.database import Database
@@ -18,6 +18,8 @@ from freehold.store.tables import records, steps, to_micros
 from freehold.types.audit import Change
 from freehold.types.record import Record, StoredRecord
 from freehold.types.route import ApiKey
+
+_ONCE_LOCK = 0x7265636F726473  # "records"
 
 R = TypeVar("R", bound=Record)
 S = TypeVar("S", bound=StoredRecord)
@@ -35,14 +37,34 @@ class RecordStore:
         """Keep `record` in place of what had its kind and key; it becomes the latest of its kind. With it goes an entry
         of the audit record, unless its kind needs none."""
         with self.database.writing() as connection:
-            _write(connection, record.kind, record.key, record, made_from)
-            _count_change(connection, record.kind)
-            if record.unaudited is None:
-                audit.append_change(connection, f"{record.kind}.save", record.key, change)
+            _put(connection, record, made_from, change)
 
-    def put_key(self, key: ApiKey, action: str, *, who: str, at: datetime, detail: dict[str, Any]) -> None:
-        """Keep a key, and in the same transaction what was done to it and by whom."""
+    def put_once(self, record: StoredRecord, *, made_from: Sequence[str] = ()) -> bool:
+        """Keep `record` unless one of its kind and key is there, which then keeps its place. Whether it was kept.
+
+        A record kept later sees those kept before: one at a time.
+        """
         with self.database.writing() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONCE_LOCK})
+            where = (records.c.kind == record.kind, records.c.id == record.key)
+            if connection.execute(select(records.c.seq).where(*where)).first() is not None:
+                return False
+            _put(connection, record, made_from, None)
+            return True
+
+    def put_key(
+        self, key: ApiKey, action: str, *, who: str, at: datetime, detail: dict[str, Any], new: bool = False
+    ) -> None:
+        """Keep a key, and in the same transaction what was done to it and by whom.
+
+        Raises `RevisionError` where it is to be `new` and another one of its name came into force meanwhile.
+        """
+        with self.database.writing() as connection:
+            if new and _in_force(connection, key.name):
+                raise RevisionError(
+                    f"another key named {key.name} was made meanwhile", hint="freehold keys list"
+                )
             _write(connection, key.kind, key.key, key, ())
             _count_change(connection, key.kind)
             audit.append(connection, action, key.name, who=who, at=at, detail=detail)
@@ -140,6 +162,12 @@ class RecordStore:
         return None if row is None else or_error(*about_record(kind, row.id), partial(_read, row, type, kind))
 
 
+def _in_force(connection: Connection, name: str) -> bool:
+    where = (records.c.kind == ApiKey.kind, records.c.id == name)
+    row = connection.execute(select(records.c.id, records.c.body).where(*where)).one_or_none()
+    return row is not None and _read(row, ApiKey, ApiKey.kind).revoked_at is None
+
+
 def about_record(kind: str, key: str) -> tuple[str, str]:
     return "records", f"{kind}/{key}"
 
@@ -157,6 +185,15 @@ def decoded(body: bytes, type: type[R], kind: str, *about: object) -> R:
             f"a stored {kind} is not what this version of freehold reads: {error}",
             hint="run the step that makes it again",
         ) from None
+
+
+def _put(
+    connection: Connection, record: StoredRecord, made_from: Sequence[str], change: Change | None
+) -> None:
+    _write(connection, record.kind, record.key, record, made_from)
+    _count_change(connection, record.kind)
+    if record.unaudited is None:
+        audit.append_change(connection, f"{record.kind}.save", record.key, change)
 
 
 def _write(connection: Connection, kind: str, key: str, value: Record, made_from: Sequence[str]) -> None:

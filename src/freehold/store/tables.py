@@ -194,11 +194,14 @@ SEEDED = ("counters", "store_facts")
 """Tables in which a new store has rows already: its identity, and counts of nothing."""
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def to_micros(at: datetime) -> int:
     """Microseconds since 1970; a time without a zone is taken as UTC."""
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
-    delta = at - datetime(1970, 1, 1, tzinfo=UTC)
+    delta = at - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 

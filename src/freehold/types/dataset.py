@@ -37,9 +37,7 @@ class TeacherToken(Record, frozen=True, kw_only=True):
 class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One unit of a task: what is asked, what the incumbent answered, what is right.
 
-    `id` is the content id of `messages` and `tools` (of a preference: of its answers as well). `item` is the id of the
-    question, whatever the instructions around it, before personal data in it was replaced (see
-    `freehold.datasets.identity`); None in datasets of earlier versions. `group` is the
+    `id` is the content id of `messages` and `tools` (of a preference: of its answers as well). `group` is the
     independent unit that must not be torn across splits (conversation, user). `gold` is None where it has not been said
     what is right. `completion` is the target as messages where it is more than text (tool calls, a weight). `metadata`
     has ``refusal`` as true where the API marked the incumbent's answer as one; `incumbent` is then its text.
@@ -60,7 +58,6 @@ class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
     completion: tuple[Message, ...] | None = None
     rejected: tuple[Message, ...] | None = None
     desirable: bool | None = None
-    item: str | None = None
     teacher: tuple[TeacherToken, ...] | None = None
     """What the incumbent thought of its answer, where its log-probabilities were recorded."""
     asking: RecordedAsking | None = None

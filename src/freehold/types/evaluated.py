@@ -92,6 +92,26 @@ class Evaluation(StoredRecord, frozen=True, kw_only=True):
     """What the incumbent's maker would charge for these requests at the list price, by the candidate's token counts."""
 
 
+class ItemLook(StoredRecord, frozen=True, kw_only=True):
+    """That an evaluation looked at items, kept before its result is shown. It holds no word of them.
+
+    `id` is the evaluation's. `items` are the ids of the questions, 8 bytes each, `golds` as many of 8 bytes for what is
+    right (zeros: not said), in the same order. `alpha` is the one-sided error this look was allowed. `at` is None, and
+    there are no items, where an evaluation of an earlier version is known by its dataset only.
+    """
+
+    kind: ClassVar[str] = "look"
+
+    id: str
+    at: datetime | None
+    dataset_id: str
+    incumbent: str
+    candidate: str
+    alpha: float
+    items: bytes = b""
+    golds: bytes = b""
+
+
 class ItemResult(Record, frozen=True, kw_only=True):
     """One line of an evaluation's results file."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -131,6 +132,25 @@ class PairedResult(Record, frozen=True, kw_only=True):
     binary: bool = False
 
 
+class LookCount(Record, frozen=True, kw_only=True):
+    """Which look at its items a comparison is, over all that share items with it, directly or through others.
+
+    `shared` of its `items` were looked at before. `first_at` and `first_evaluation` are of the first look, None where
+    this is it (the time also where the first is of an earlier version). `alpha` is what this look may err, one-sided,
+    `alpha_spent` what the looks before it were allowed; beyond the plan a look may not promote.
+    """
+
+    number: int
+    planned: int
+    items: int
+    shared: int
+    first_at: datetime | None
+    first_evaluation: str | None
+    alpha: float
+    alpha_spent: float
+    may_promote: bool
+
+
 class Comparison(PairedResult, StoredRecord, frozen=True, kw_only=True):
     """A result with its names: candidate minus incumbent on the same items of a task."""
 
@@ -144,6 +164,8 @@ class Comparison(PairedResult, StoredRecord, frozen=True, kw_only=True):
     candidate_format_failures: int = 0
     made_from: tuple[str, ...] = ()
     version: str = ""
+    look: LookCount | None = None
+    """Which look at these items this is; None where looks are not counted."""
 
     @classmethod
     def of(cls, result: PairedResult, *, notes: tuple[str, ...] = (), **names: Any) -> Comparison:

@@ -9,6 +9,7 @@ from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
 from freehold.types.evaluated import Disagreement, LatencySummary, Measured, UntrainedBaseline
 from freehold.types.evaluation import Comparison, Task
+from freehold.types.leak import LeakReport
 from freehold.types.machine import Fit, Machine
 from freehold.types.method import MethodName
 from freehold.types.model import Weights
@@ -39,6 +40,8 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     latency: LatencySummary | None = None
     retained: RetainedSkills | None = None
     """What it kept of what its base could do; None where it was not asked."""
+    leak: LeakReport | None = None
+    """What came out of a model that was trained like it, with planted strings; None where that was not tried."""
     disagreements: tuple[Disagreement, ...] = ()
     served_as: str | None = None
     stopped: str | None = None

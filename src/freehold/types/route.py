@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
@@ -20,6 +21,16 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
 }
 """What each role of a key may do: ask models; look at routes, numbers and readiness; change routes; manage keys."""
 RouteState = Literal["incumbent", "shadow", "canary", "promoted", "rolled_back"]
+
+
+_LARGEST_LIMITS = {
+    "requests_per_minute": 10**12,
+    "tokens_per_minute": 10**12,
+    "concurrency": 10**9,
+    "wait_ms": 3_600_000,
+    "usd_per_day": 10**9,
+    "usd_per_month": 10**9,
+}
 
 
 class Target(Record, frozen=True, kw_only=True):
@@ -58,6 +69,16 @@ class Limits(Record, frozen=True, kw_only=True):
     usd_per_month: Decimal | None = None
 
     @property
+    def problem(self) -> str | None:
+        """What is wrong with a limit, if anything: NaN, infinity and what is beyond all measure limit nothing, or end
+        in errors where they are compared."""
+        for name, most in _LARGEST_LIMITS.items():
+            value = getattr(self, name)
+            if value is not None and not _is_within(value, most):
+                return f"the limit {name} is {str(value)[:40]}, expected 0 to {most:,}"
+        return None
+
+    @property
     def counts_tokens(self) -> bool:
         """Whether what an answer used must be known."""
         return self.tokens_per_minute is not None or self.caps_spending
@@ -70,6 +91,13 @@ class Limits(Record, frozen=True, kw_only=True):
     @property
     def caps_spending(self) -> bool:
         return self.usd_per_day is not None or self.usd_per_month is not None
+
+
+def _is_within(value: float | Decimal, most: int) -> bool:
+    try:
+        return math.isfinite(value) and 0 <= value <= most
+    except (ValueError, OverflowError):  # a signalling NaN, an integer of hundreds of digits
+        return False
 
 
 class Route(Record, frozen=True, kw_only=True):

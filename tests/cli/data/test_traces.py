@@ -42,3 +42,25 @@ def test_mistakes(refused, traffic):
         "traces", "show", "zzzz", message="no trace has an id starting with zzzz", hint="freehold traces list"
     )
     refused("traces", "list", "--since", "soon", message="soon", hint="7d")
+
+
+def test_those_of_a_file_are_removed_with_what_was_made_from_them(freehold, refused, traffic):
+    (traffic / "more.jsonl").write_text(
+        '{"messages": [{"role": "user", "content": "more?"}, {"role": "assistant", "content": "no"}]}'
+    )
+    freehold("import", "more.jsonl")
+    would = freehold("traces", "rm", "--source", "traffic.jsonl", "--dry-run", "--json").json
+    assert (would["traces"], would["by"]) == (80, "source")
+    never = freehold("traces", "rm", "--source", "traffic.jsonl", "--before", "2020-01-01", "--dry-run")
+    assert never.code == 2 and "nothing here is of that source, before" in never.err
+    gone = freehold(
+        "traces", "rm", "--source", "import:traffic.jsonl", "--model", "gpt-4o", "--yes", "--json"
+    )
+    assert (gone.json["traces"], gone.json["by"]) == (80, "source, model")
+    (left,) = freehold("traces", "list", "--json").json
+    assert left["source"] == "import:more.jsonl#1"
+    refused("traces", "rm", message="say which traces", hint="--source FILE")
+    refused("traces", "rm", left["id"], "--model", "m", message="say which traces", hint="")
+    refused(
+        "traces", "rm", "--source", "none.csv", "--yes", message="nothing here is of that source", hint=""
+    )

@@ -144,3 +144,25 @@ def test_mistakes_about_trajectories(freehold, arguments, message):
     status, _, err = freehold("evaluate", *arguments)
     assert status == 2
     assert message in err
+
+
+def test_files_count_their_looks_too(freehold, files):
+    first = json.loads(freehold("evaluate", *files(200, 200), "--json").out)["comparison"]
+    assert (first["look"]["number"], first["look"]["items"], first["verdict"]) == (1, 200, "promote")
+    status, out, _ = freehold("evaluate", *files(200, 199), "--json")
+    second = json.loads(out)["comparison"]
+    assert (status, second["verdict"], second["reasons"][-1]) == (3, "hold", "repeated_look")
+    assert (second["look"]["number"], second["look"]["shared"]) == (2, 200)
+    assert second["look"]["first_at"] and not second["look"]["may_promote"]
+    status, out, _ = freehold("evaluate", *files(200, 200))
+    assert status == 0, "the first once more is the first look"
+    _, out, _ = freehold("evaluate", *files(200, 198))
+    assert "Look 3 of items first looked at on" in " ".join(out.split())
+    assert "200 of 200 items shared" in " ".join(out.split())
+
+
+def test_planned_looks_at_files_share_alpha(freehold, files):
+    for right, status in ((200, 0), (199, 0), (198, 3)):
+        ran = freehold("evaluate", *files(200, right), "--planned-looks", "2", "--json")
+        found = json.loads(ran.out)["comparison"]
+        assert (ran.code, found["alpha"], found["look"]["planned"]) == (status, 0.0125, 2)

@@ -1,3 +1,4 @@
+import json
 import signal
 import subprocess
 import sys
@@ -13,10 +14,11 @@ def test_the_project_is_named_by_its_file_or_its_folder(tmp_path, name):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             address = process.stdout.readline().strip()
-            assert "?token=" in address
-            browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-            with browser.open(address, timeout=20) as page:
-                assert page.status == 200
+            url, _, token = address.partition("/#token=")
+            headers = {"Authorization": f"Bearer {token}"}
+            asked = urllib.request.Request(f"{url}/api/visitor", headers=headers)
+            with urllib.request.urlopen(asked, timeout=20) as visitor:
+                assert json.load(visitor)["role"] == "operate"
         finally:
             process.send_signal(signal.SIGINT)
     assert process.returncode == 0
@@ -27,3 +29,24 @@ def test_a_project_that_is_not_there_is_named(tmp_path):
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert ended.returncode == 2
     assert f"{tmp_path / 'gone'}: no such file" in ended.stderr
+
+
+def test_beyond_loopback_a_key_opens_it_and_no_address_with_a_token_is_told(freehold, refused, project):
+    refused("console", "--host", "0.0.0.0", message="no key opens it", hint="--role read")
+    freehold("keys", "add", "app")
+    refused("console", "--login", message="no key opens it")
+    secret = freehold("keys", "add", "ops", "--role", "operate").out.strip()
+    command = [sys.executable, "-m", "freehold", "console", "--port", "0", "--host", "0.0.0.0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=project
+    ) as process:
+        try:
+            url = process.stdout.readline().strip()
+            assert "token" not in url
+            body = json.dumps({"key": secret}).encode()
+            asked = urllib.request.Request(f"{url}/api/login", body, {"Origin": url})
+            with urllib.request.urlopen(asked, timeout=20) as answer:
+                assert json.load(answer)["role"] == "operate"
+        finally:
+            process.send_signal(signal.SIGINT)
+    assert process.returncode == 0

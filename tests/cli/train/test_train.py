@@ -1,8 +1,10 @@
 """Training itself is in tests/training and tests/workflows/train."""
 
+import msgspec
 import pytest
 
-from freehold.cli.train.train import print_search
+from freehold.cli.train.train import print_leaks, print_search
+from freehold.types.leak import LeakRate, LeakReport
 from freehold.types.training import Search, SearchTrial
 
 
@@ -39,3 +41,18 @@ def test_a_search_is_a_table_with_the_best_marked(capsys, monkeypatch, complete)
     assert "the loss is not a number" in first
     assert second.split()[:6] == ["best", "1", "16", "0.0002", "1", "75.0%"]
     assert ("the same command goes on" in shown.err) is not complete
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_leak_test_is_a_line_a_kind(capsys, as_json):
+    rate = LeakRate(what="planted 1 time", secrets=8, extracted=0, by_base=0, ci_low=0.0, ci_high=0.324)
+    report = LeakReport(
+        id="l", base_model="b", dataset_id="d", trained_id="t", attempts=5, rates=(rate,), notes=("so it is",)
+    )
+    print_leaks(report, as_json=as_json)
+    shown = capsys.readouterr()
+    if as_json:
+        assert msgspec.json.decode(shown.out, type=LeakReport) == report
+    else:
+        assert shown.out == "planted 1 time: 0 of 8 (0.0%, 95 % interval 0.0 to 32.4 %)\n"
+        assert shown.err == "note: so it is\n"

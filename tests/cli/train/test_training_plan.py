@@ -18,6 +18,7 @@ FOUND = TrainingPreview(
     dataset_id="d" * 32,
     method="lora",
     template_sha256="t" * 64,
+    call_format="tagged",
     samples=(PreviewSample(id="s1", tokens=4, learned_tokens=2, pieces=PIECES),),
     train=SplitMeasurement(
         samples=1, looked_at=1, usable=1, left_out={}, first_left_out=(), max_tokens=99, tokens=4
@@ -55,3 +56,4 @@ def test_without_colour_it_stands_in_brackets(shown):
     out = shown(NO_COLOR="1", TERM="dumb")
     assert "\x1b" not in out
     assert "where is [bold]it[/]↵\n⟦order_status⟧" in out
+    assert "tools and calls: in freehold's format" in out

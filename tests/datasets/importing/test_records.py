@@ -26,3 +26,29 @@ def test_bad_records_are_rejected_by_line(tmp_path, record, reason):
     assert isinstance(bad, RejectedRecord)
     assert bad.line == 2
     assert reason in bad.reason
+
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        [{"role": "assistant", "tool_calls": [CALL]}, {"role": "tool", "tool_call_id": "c1", "content": "y"}],
+        [{"role": "assistant", "content": None, "tool_calls": [CALL]}, {"role": "tool", "content": None}],
+        [
+            {"role": "assistant", "content": None, "tool_calls": [CALL]},
+            {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "y"}]},
+        ],
+        [
+            {"role": "assistant", "function_call": CALL["function"]},
+            {"role": "function", "name": "find", "content": None},
+        ],
+        [{"role": "assistant", "content": None, "refusal": "No."}, {"role": "user", "content": "please"}],
+    ],
+)
+def test_what_the_api_allows_is_kept(tmp_path, history):
+    turns = [{"role": "user", "content": "x"}, *history, {"role": "assistant", "content": "z"}]
+    (found,) = read(write(tmp_path / "a.jsonl", {"messages": turns}), DataConfig(format="openai"))
+    assert isinstance(found, Imported)
+    assert len(found.request["messages"]) == 3

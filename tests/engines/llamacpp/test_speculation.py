@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from freehold import engines
+from freehold.engines import keys
 from freehold.engines.llamacpp.engine import usable_cores
 from freehold.settings import load
 from freehold.types.endpoint import ServePlan
@@ -40,7 +41,7 @@ async def answer(plan, log_dir, **options):
     }
     async with (
         engines.start(asked, log_dir=log_dir, name="spec") as endpoint,
-        aiohttp.ClientSession() as http,
+        aiohttp.ClientSession(headers=keys.headers(endpoint)) as http,
         http.post(f"{endpoint.base_url}/v1/chat/completions", json=body) as reply,
     ):
         found = await reply.json()

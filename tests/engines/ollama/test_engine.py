@@ -19,6 +19,13 @@ def plan(url, **fields):
     )
 
 
+def test_an_adapter_that_was_taught_calls_is_for_another_engine():
+    mount = AdapterMount(name="base:calls", path="x.gguf", chat_template="with calls")
+    with pytest.raises(EngineError, match="base:calls was taught its calls with a chat template") as caught:
+        engines.check(plan("http://127.0.0.1:1", adapters=(mount,)))
+    assert "llama.cpp or vLLM" in caught.value.hint
+
+
 async def test_the_context_is_set_and_what_was_made_is_removed(ollama, tmp_path):
     fake, url = ollama
     adapter = tmp_path / "adapter.gguf"

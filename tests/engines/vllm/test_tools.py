@@ -7,6 +7,7 @@ import pytest
 from freehold.engines.vllm.options import VllmOptions
 from freehold.engines.vllm.tools import parser_for, with_parser
 from freehold.engines.vllm.weights import template_of
+from freehold.training.templates.tagged import tagged_template
 
 ASKS = "{% if tools %}…{% endif %}"
 TEMPLATES = {
@@ -23,6 +24,11 @@ TEMPLATES = {
     "glm45": "<tool_call>{{ name }}\n<arg_key>{{ key }}</arg_key>",
     "openai": "<|channel|>commentary to=functions.{{ name }}",
 }
+
+
+def test_a_template_that_was_given_calls_is_read_by_the_hermes_parser():
+    assert parser_for("{{ messages }}") is None
+    assert parser_for(tagged_template("{{ messages }}", str)) == "hermes"
 
 
 @pytest.mark.parametrize("parser", TEMPLATES)

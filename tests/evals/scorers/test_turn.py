@@ -7,9 +7,12 @@ from collections import Counter
 
 import msgspec
 import pytest
+from tests.datasets import agent_log as wire_log
 from tests.evals import agent_log
 from tests.evals.scorers.conftest import score
 
+from freehold.datasets.building import Recipe
+from freehold.datasets.linking import linked_samples
 from freehold.errors import ConfigError
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.comparing import SideBySide
@@ -157,6 +160,24 @@ def test_a_model_that_calls_on_every_turn_stands_far_below_a_faithful_one():
     assert slices["turn=call"].difference == 0.0
     assert any("unexpected_call" in note for note in compared.notes)
     assert any("knows nothing of meaning" in note for note in compared.notes)
+
+
+@pytest.mark.parametrize("seed", [14, 15])
+def test_a_wire_log_of_several_agents_is_scored_whole(seed):
+    """Without ids, with three prompts, JSON and labels among the answers, refusals in the API's own field."""
+    traces = [wire_log.to_trace(number, one) for number, one in enumerate(wire_log.agent_log(seed))]
+    samples = [one.sample for one in linked_samples(traces, Recipe(), Counter())]
+    told = {name: results_of(name, say, samples) for name, say in (("good", faithful), ("eager", eager))}
+    assert len(samples) == len(traces)
+    assert all(one.score.value is not None for results in told.values() for one in results)
+    good, eager_mean = (
+        sum(one.score.value for one in told[name]) / len(samples) for name in ("good", "eager")
+    )
+    assert good - eager_mean >= 0.4
+    kinds = make("turn").own_slices({}, samples, [one.target for one in samples])["turn"]
+    assert {"call", "parallel calls", "refusal", "text"} <= set(kinds)
+    refused = [one.metadata.get("refusal") is True for one in samples]
+    assert all(kind == "refusal" for kind, marked in zip(kinds, refused, strict=True) if marked)
 
 
 def test_slices_are_by_what_was_wanted_and_only_where_it_differs():

@@ -45,8 +45,11 @@ def test_what_a_recorded_turn_is(reference, kind):
 
 
 def test_the_apis_own_mark_makes_a_refusal():
-    marked = Sample(id="s", messages=(), metadata={"refusal": True})
+    marked = Sample(id="s", messages=(), incumbent="No.", metadata={"refusal": True})
     assert reference_turn("No.", marked, OFFERED, PATTERN).kind == "refusal"
+    assert reference_turn("Yes.", marked, OFFERED, PATTERN).kind == "text", (
+        "gold is not the answer that was marked"
+    )
 
 
 def test_a_recorded_call_with_broken_arguments_stays_a_call():

@@ -128,3 +128,19 @@ def test_a_request_that_cannot_be_read_makes_no_trace():
     odd = json.dumps({"model": "m", "messages": [{"role": "user", "content": 5}]}).encode()
     assert to_trace(changed(kind="messages", request=odd), redactor=None) is None
     assert to_trace(changed(request=b'{"a":' * 5000 + b"1" + b"}" * 5000), redactor=None) is None
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity", "9" * 5000, "1e-9999", "1" * 40])
+def test_a_number_that_is_none_keeps_no_request_from_being_kept(number):
+    """Some upstreams read it, so a client could leave its words out of the traces by it."""
+    body = f'{{"model": "m", "messages": [{{"role": "user", "content": "ada@example.com"}}], "x": {number}}}'
+    trace = to_trace(changed(request=body.encode()), redactor=redact)
+    assert trace.request["messages"] == [{"role": "user", "content": "<EMAIL>"}]
+    assert unpack_trace(pack_trace(trace)).request["messages"] == trace.request["messages"]
+
+
+def test_odd_types_of_known_fields_keep_no_request_from_being_kept():
+    for odd in ({"user": 5}, {"metadata": [1]}, {"stream": "yes"}, {"messages": "hello"}, {"n": {"a": 1}}):
+        body = {"model": "m", "messages": [], **odd}
+        trace = to_trace(changed(request=json.dumps(body).encode()), redactor=redact)
+        assert trace is not None and unpack_trace(pack_trace(trace)).request == trace.request

@@ -65,11 +65,35 @@ def test_kinds_of_answers(answer, body):
         b"SSH-2.0-OpenSSH\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nx: " + b"y" * 400_000,
+        b"HTTP/2.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nok",
+        b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
     ],
 )
 def test_half_answers_and_no_answers_are_told_apart_from_whole_ones(answer):
     with pytest.raises(RemoteProtocolError):
         run(bodies, [answer])
+
+
+@pytest.mark.parametrize("surplus", [OK, OK[:-1], OK[:-1].replace(b": 2", b": 9"), b"H", b"\0"])
+def test_what_comes_behind_an_answer_never_becomes_the_next_ones(surplus):
+    assert run(lambda *both: bodies(*both, count=2), [OK + surplus], [OK]) == ([b"ok"] * 2, 2)
+
+
+def test_an_answer_is_had_although_more_comes_behind_its_end():
+    """The parser stops at what follows an answer after which the connection closes; the request waited for ever."""
+    closing = OK.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+    assert run(bodies, [closing + b"more"]) == ([b"ok"], 1)
+
+
+def test_trailers_are_not_taken_for_headers():
+    async def scenario(client, server):
+        answer = await client.send(server.address, HEAD, b"{}")
+        return await answer.read_all(), answer.headers
+
+    head = b"HTTP/1.1 200 OK\r\nx: y\r\ntransfer-encoding: chunked\r\n\r\n"
+    body, headers = run(scenario, [head + b"2\r\nok\r\n0\r\ncontent-type: text/event-stream\r\n\r\n"])
+    assert body == b"ok" and headers == [("x", "y"), ("transfer-encoding", "chunked")]
 
 
 def test_chunks_come_as_they_were_cut_and_none_waits_for_another():

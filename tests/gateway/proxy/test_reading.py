@@ -11,7 +11,7 @@ from tests.gateway.loopback import gateway, trace_of
 
 from freehold.gateway.proxy import reading
 from freehold.gateway.proxy.reading import AnswerForm, BodyReader, UpstreamBody
-from freehold.types.endpoint import Endpoint
+from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.route import Route, Target
 from freehold.wire import openai
 from freehold.wire.errors import ApiError
@@ -65,6 +65,22 @@ def test_a_body_becomes_the_same_wherever_it_is_read(path, monkeypatch):
     assert json.loads(body)["model"] == "other"
 
 
+@pytest.mark.parametrize("engine", ["remote", "vllm", "llamacpp", "ollama"])
+@pytest.mark.parametrize("served", [(), ("m",)])
+@pytest.mark.parametrize("target", [None, "m", "other"])
+@pytest.mark.parametrize("extra", [{}, {"stream": True}, {"tools": [], "tool_choice": "auto", "odd": 1}])
+def test_what_is_said_to_go_out_as_it_came_would_not_have_been_changed(engine, served, target, extra):
+    models = tuple(ServedModel(name=name, upstream_name="there", extra_body={"a": 1}) for name in served)
+    where = Endpoint(name="e", engine=engine, base_url="http://x", models=models)
+    body = json.dumps({"model": "m", "messages": QUESTION["messages"], **extra}).encode()
+    peek = openai.peek(body)
+    as_it_came = reading.is_sent_as_it_came(where, target or "m", peek, None)
+    to = Target(endpoint="e", model=target)
+    how = UpstreamBody("/v1/chat/completions", where, to, "m", "m", True, peek.stream is True, b"", True)
+    assert not as_it_came or reading.upstream_body(how, body) == (False, [b""])
+    assert as_it_came == (engine == "remote" and not served and target != "other" and not peek.stream)
+
+
 def test_an_answer_becomes_the_same_wherever_it_is_read(monkeypatch):
     answer = {"id": "1", "choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}
     form = AnswerForm("/v1/messages", REMOTE)
@@ -76,7 +92,7 @@ def test_a_long_body_tells_what_routing_needs_and_what_an_answer_repeats():
     body = {**QUESTION, "user": "u", "stream": True, "tools": [{"type": "function"}], "pad": "x" * 300_000}
     data = json.dumps(body).encode()
     seen, (changed, asked, start) = done("read", "/v1/chat/completions", data)
-    assert seen[:5] == ["m", True, "u", None, b""] and seen[5:] == [True, False] and changed == b""
+    assert seen[:5] == ["m", True, "u", None, b""] and seen[5:7] == [True, False] and changed == b""
     assert json.loads(asked) == {"model": "m", "user": "u", "stream": True, "tools": body["tools"]}
     assert start == openai.conversation_start(data)
 

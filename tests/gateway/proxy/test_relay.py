@@ -154,6 +154,24 @@ def test_a_stream_that_breaks_off_ends_with_an_error_for_client_and_trace(shared
     assert trace.completeness == "upstream_cut"
 
 
+def test_a_stream_of_a_stated_length_that_breaks_off_tells_the_whole_error(shared, upstream):
+    """Within the length stated, the error was cut off in its middle, and the client had the end of its answer."""
+    first = stream_of("on")[0]
+
+    async def broken(request):
+        headers = {"content-type": "text/event-stream", "content-length": str(len(first) + 3)}
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        await response.write(first)
+        request.transport.abort()
+        raise ConnectionResetError
+
+    upstream.answer = lambda seen: broken
+    _, headers, sent = post(shared, {**QUESTION, "stream": True, "stream_options": {"include_usage": True}})
+    assert "content-length" not in headers
+    assert sent.startswith(first) and b"broke off" in sent and sent.endswith(b"}}\n\n")
+
+
 @pytest.mark.parametrize(
     ("path", "error"),
     [

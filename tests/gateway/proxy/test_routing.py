@@ -127,3 +127,10 @@ def test_messages_that_are_served_with_a_model_come_first():
     assert "messages" not in upstream_changes(
         local, Target(endpoint="local", model="prompted"), "gpt-4o", b'{"input":"an embedding"}'
     )
+
+
+def test_what_is_settled_for_a_route_is_what_would_be_decided_for_each_request():
+    routes = [route(name=state, state=state) for state in ("shadow", "canary", "promoted", "rolled_back")]
+    alone = route(name="alone", state="incumbent", candidate=None)
+    table = RouteTable([*routes, alone], [endpoint("openai"), endpoint("local")])
+    assert table.settled == {"alone": decide(alone, "any", 0.9)}

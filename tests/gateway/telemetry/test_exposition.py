@@ -9,8 +9,8 @@ from freehold.gateway.telemetry.meters import COUNTERS, GAUGES, HISTOGRAMS, Mete
 def test_the_numbers_of_all_processes_are_added_up(tmp_path):
     one, other = Meters(), Meters()
     for numbers in (one, other):
-        numbers.count("freehold_requests", "r", "e", "incumbent", "200", by=3)
-        numbers.observe("freehold_request_seconds", 0.02, "r", "incumbent")
+        for first_byte_s in (None, 0.01, 0.012):
+            numbers.count_answer("r", "e", "incumbent", 200, first_byte_s, 0.02)
     other.observe("freehold_request_seconds", 999, "r", "incumbent")
     text = exposition([one.snapshot(), other.snapshot()]).decode()
     samples = {
@@ -20,9 +20,11 @@ def test_the_numbers_of_all_processes_are_added_up(tmp_path):
     }
     assert samples["freehold_requests_total", None] == 6
     assert samples["freehold_request_seconds_bucket", "0.01"] == 0
-    assert samples["freehold_request_seconds_bucket", "0.025"] == 2
-    assert samples["freehold_request_seconds_bucket", "+Inf"] == 3
-    assert samples["freehold_request_seconds_count", None] == 3
+    assert samples["freehold_request_seconds_bucket", "0.025"] == 6
+    assert samples["freehold_request_seconds_bucket", "+Inf"] == 7
+    assert samples["freehold_request_seconds_count", None] == 7
+    assert samples["freehold_first_byte_seconds_bucket", "0.01"] == 2
+    assert samples["freehold_first_byte_seconds_count", None] == 4
 
 
 def test_what_was_never_counted_is_there_without_labels_only():

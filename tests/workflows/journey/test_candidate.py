@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from tests.report import sample_report as sample
 from tests.workflows.journey.rehearsal import (
     Told,
     bench,
@@ -13,13 +14,16 @@ from tests.workflows.journey.rehearsal import (
 )
 
 from freehold.errors import WeightsError
+from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import Comparison
+from freehold.types.leak import LeakReport
 from freehold.types.ruling import Ruling
 from freehold.types.verdict import Verdict
 from freehold.workflows.journey import candidate as journey
 from freehold.workflows.journey.candidate import CandidateRunner, step_count
-from freehold.workflows.journey.methods import candidates
+from freehold.workflows.journey.methods import Made, candidates
 from freehold.workflows.journey.migrate import migrate
+from freehold.workflows.project import open_project
 
 WHOLE_WAY = 6
 
@@ -34,6 +38,22 @@ def test_a_candidate_on_the_fake_is_ruled_on_judged_and_kept(tmp_path):
     assert (report.stopped, report.verdict.outcome, report.verdict.method) == (None, "promote", "as_is")
     assert report.served_as == outcome.plan.served_name
     assert len(told.steps) == step_count(candidate_of(ready.project, "as_is")) == 2
+
+
+def test_a_candidate_for_a_closed_set_is_planned_to_answer_nothing_else(tmp_path):
+    opened = project(tmp_path)
+    config = opened.config_path
+    config.write_text(
+        config.read_text().replace(
+            'scorer = "label"', 'scorer = "label"\noptions = { labels = ["refund", "lamp"] }'
+        )
+    )
+    with bench(open_project(config)) as ready:
+        outcome = CandidateRunner(ready, count=1).run(candidate_of(ready.project, "as_is"))
+    assert set(outcome.plan.labels) == {"refund", "lamp"}
+    assert any("answered freely" in note for note in outcome.report.comparison.notes), (
+        "the fake holds nothing"
+    )
 
 
 def test_methods_that_train_have_steps_of_their_own(tmp_path, monkeypatch):
@@ -101,3 +121,32 @@ def test_weights_of_the_only_one_that_are_missing_end_the_journey(tmp_path, monk
     opened = training_project(tmp_path, monkeypatch, models=("org/nowhere",))
     with bench(opened) as ready, pytest.raises(WeightsError, match="weights of org/nowhere are not here"):
         CandidateRunner(ready, count=1).run(*candidates(opened.config))
+
+
+def test_probes_are_a_step_of_adapters_only(tmp_path, monkeypatch):
+    opened = training_project(tmp_path, monkeypatch)
+    assert step_count(candidate_of(opened, "adapter"), probe=80) == WHOLE_WAY + 1
+    assert step_count(candidate_of(opened, "whole"), probe=80) == WHOLE_WAY
+
+
+def test_the_newest_leak_test_of_this_base_and_data_is_told(tmp_path):
+    def report(id, base, data):
+        return LeakReport(id=id, base_model=base, dataset_id=data, trained_id="t", attempts=5, rates=())
+
+    with bench(project(tmp_path)) as ready:
+        runner = CandidateRunner(ready, count=1)
+        trained = sample.candidate().trained
+        made = Made(plan=ServePlan(engine="echo", model="echo"), trained=trained)
+        assert runner._leaks(made) is None
+        mine = (trained.base_model, ready.dataset.id)
+        for one in (
+            report("1", *mine),
+            report("2", *mine),
+            report("3", "another", mine[1]),
+            report("4", mine[0], "d"),
+        ):
+            ready.store.put(one)
+        assert runner._leaks(made).id == "2"
+        assert runner._leaks(msgspec.structs.replace(made, trained=None)) is None
+        checks = runner._checks(made, None, runner._leaks(made))
+    assert [(one.kind, one.ok) for one in checks] == [("leak", None)]

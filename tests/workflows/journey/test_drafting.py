@@ -94,3 +94,9 @@ def test_paths_inside_the_folder_are_relative_to_it(tmp_path, monkeypatch):
 @given(st.one_of(st.text(st.characters(codec="utf-8")), st.lists(st.text(st.characters(codec="utf-8")))))
 def test_what_is_written_is_read_again(text):
     assert tomllib.loads(f"x = {value(text)}") == {"x": text}
+
+
+def test_a_picture_does_not_count_by_its_bytes():
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 3_000_000}}
+    asked = [{"role": "user", "content": [{"type": "text", "text": "what is this?"}, picture]}]
+    assert prompt_size(asked, None) < 200

@@ -114,3 +114,11 @@ def test_the_command_says_what_is_left(tmp_path):
     assert "[incumbent]: the files name no model" in result.output
     as_json = CliRunner().invoke(command, [str(path), "--dir", str(tmp_path), "--replace", "--json"])
     assert json.loads(as_json.output)["seen"][0]["rejected"] == 1
+
+
+def test_fields_that_no_record_has_are_not_shown(tmp_path):
+    bare = log(tmp_path / "bare.jsonl", [chat(f"text {n}", "yes") for n in range(3)])
+    full = log(tmp_path / "full.jsonl", [chat(f"text {n}", "yes", conversation_id="c") for n in range(3)])
+    seen = draft(DraftRequest(folder=tmp_path, files=(bare, full))).seen
+    assert set(seen[0].mapping) == {"asked", "answer"}
+    assert set(seen[1].mapping) == {"asked", "answer", "conversation"}

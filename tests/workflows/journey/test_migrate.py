@@ -6,11 +6,12 @@ import msgspec
 import pytest
 from tests.workflows.journey.rehearsal import Told, project
 
+from freehold.datasets.building import samples
 from freehold.errors import ConfigError, FreeholdError, InputError, UsageError
 from freehold.store import open_store
 from freehold.types.progress import Silent
 from freehold.types.report import Report
-from freehold.workflows.journey.migrate import migrate
+from freehold.workflows.journey.migrate import migrate, prepare
 from freehold.workflows.project import open_project
 
 
@@ -76,3 +77,39 @@ def test_bad_input_is_one_line_with_a_hint_and_leaves_the_state_usable(tmp_path,
     assert isinstance(caught.value, FreeholdError)
     assert "\n" not in caught.value.message
     assert migrate(project(tmp_path), progress=Silent()).exit_code == 0
+
+
+def test_five_edits_of_the_prompt_neither_multiply_the_items_nor_begin_the_looks_anew(tmp_path):
+    """A word in [data] system had made a promote of a hold: n doubled, and the look was the first again."""
+    project(tmp_path)
+    path = tmp_path / "freehold.toml"
+    text, seen = path.read_text(), []
+    for edit in range(6):
+        path.write_text(text.replace("[data]\n", f'[data]\nsystem = "Answer{", please" * edit}"\n'))
+        migration = migrate(open_project(path), progress=Silent())
+        seen.append((migration.report.candidates[0].comparison, migration))
+    first = seen[0][0]
+    assert [found.n for found, _ in seen] == [first.n] * 6
+    assert [found.look.number for found, _ in seen] == [1, 2, 3, 4, 5, 6]
+    assert [found.verdict for found, _ in seen] == ["promote", *["hold"] * 5]
+    last, migration = seen[-1]
+    assert last.look.shared == last.look.items == first.look.items
+    assert last.look.first_evaluation == seen[1][0].look.first_evaluation
+    said = "Look 6 of items first looked at on"
+    assert said in migration.report.candidates[0].verdict.reasons[0].text
+    assert said in " ".join(Path(migration.written.html).read_text().split())
+
+
+def test_a_right_answer_given_later_builds_the_dataset_again(tmp_path):
+    """The number of traces stays what it was, and so did the dataset."""
+    opened = project(tmp_path)
+    before = prepare(opened, progress=Silent())
+    assert prepare(opened, progress=Silent()).id == before.id
+    with open_store(opened.store_url) as store:
+        trace = next(iter(store.traces()))
+        told = {"feedback": {"at": "2026-11-27T00:00:00+00:00"}}
+        store.replace_trace(msgspec.structs.replace(trace, gold="both", metadata=trace.metadata | told))
+    after = prepare(opened, progress=Silent())
+    assert after.id != before.id and Path(before.path).is_dir()
+    golds = [one.gold for name in ("train", "validation", "held_out") for one in samples(after, name)]
+    assert golds.count("both") == 1

@@ -152,3 +152,28 @@ def test_batch_files_of_an_api_are_read(tmp_path):
     made = run(tmp_path, a, b)
     assert (made.comparison.incumbent_mean, made.comparison.candidate_mean) == (1.0, 0.0)
     assert made.disagreements[0].candidate_answer == '[{"function":{"name":"f","arguments":"{}"}}]'
+
+
+def test_batch_files_pair_by_the_id_that_was_given(tmp_path):
+    def line(batch, i, body, status=200):
+        return {
+            "id": f"batch_req_{batch}{i:04}",
+            "custom_id": f"r{i}",
+            "response": {"status_code": status, "request_id": f"{batch}{i}", "body": body},
+            "error": None,
+            "gold": "yes",
+        }
+
+    def said(text):
+        return {"choices": [{"message": {"role": "assistant", **text}}]}
+
+    a = [line("a", i, said({"content": "yes"})) for i in range(6)]
+    b = [line("b", i, said({"content": "yes"})) for i in range(3)]
+    b += [
+        line("b", 3, said({"content": None, "refusal": "No."})),
+        line("b", 4, {"error": {"message": "overloaded"}}, 500),
+        line("b", 5, {"output": [{"type": "message", "content": [{"type": "output_text", "text": "yes"}]}]}),
+    ]
+    made = run(tmp_path, a, b[::-1])
+    assert made.comparison.n == 5, "what failed is unscored"
+    assert made.comparison.candidate_mean == 0.8

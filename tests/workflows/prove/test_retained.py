@@ -5,12 +5,16 @@ from pathlib import Path
 import anyio
 import msgspec
 import pytest
+from tests.report import sample_report as sample
 
 from freehold.engines import start
+from freehold.errors import UsageError
 from freehold.evals.retained import probes
+from freehold.types.config import FinetuneConfig
 from freehold.types.endpoint import ServePlan
 from freehold.types.progress import Silent
-from freehold.workflows.prove.retained import ask_retained, compared
+from freehold.types.training import WholeModel
+from freehold.workflows.prove.retained import ask_retained, compared, probe_adapter
 
 
 def rights(count, lost=()):
@@ -72,3 +76,11 @@ def test_both_are_asked_and_the_base_only_once(tmp_path):
     assert again.id == first.id
     assert Path(kept).read_bytes().count(b"\n") == lines, "nothing is asked twice"
     assert msgspec.json.decode(msgspec.json.encode(first), type=type(first)) == first
+
+
+def test_a_model_of_its_own_has_no_base_next_to_it():
+    trained = sample.candidate().trained
+    config = FinetuneConfig(method="full")
+    whole = WholeModel(**{**msgspec.structs.asdict(trained), "name": "shop", "config": config})
+    with pytest.raises(UsageError, match="shop is a model of its own"):
+        probe_adapter(None, whole, count=4, progress=Silent())

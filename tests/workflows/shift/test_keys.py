@@ -8,12 +8,10 @@ from click.testing import CliRunner
 from freehold.cli.main import cli
 from freehold.errors import ConfigError, UsageError
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.limits.keys import hash_of
 from freehold.store import default_url, open_store
-from freehold.store.usage import BilledCost, book
 from freehold.types.config import PriceConfig
 from freehold.types.endpoint import Endpoint
-from freehold.types.route import ApiKey, Limits, Route, Target
+from freehold.types.route import Limits, Route, Target
 from freehold.workflows.shift import keys, up
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -59,19 +57,6 @@ def test_the_commands(run, tmp_path):
 def test_embarrassing_input(run, words, message):
     result = run(*words)
     assert isinstance(result.exception, UsageError) and message in result.exception.message
-
-
-def test_a_name_may_be_used_again_after_revoking(tmp_path):
-    with open_store(default_url(tmp_path)) as store:
-        first = keys.add(store, "app", limits=Limits(), who="ada", at=AT)
-        with pytest.raises(UsageError, match="there is a key named app"):
-            keys.add(store, "app", limits=Limits(), who="ada", at=AT)
-        keys.revoke(store, "app", at=AT)
-        second = keys.add(store, "app", limits=Limits(), who="bob", at=AT)
-        kept = store.get(ApiKey, "app")
-        assert kept.hash == hash_of(second.secret) != hash_of(first.secret) and kept.made_by == "bob"
-        book(store.database, [BilledCost("w", 1, "2026-03-01", ["key:app"], Decimal("1.25"))], at=AT)
-        assert keys.listed(store, at=AT)[0].spent_day_usd == Decimal("1.25")
 
 
 def test_a_cap_without_a_price_is_an_error_before_the_start(tmp_path):

@@ -15,6 +15,7 @@ from freehold.datasets.importing import FORMATS, OLD_NAMES
 from freehold.errors import InputError
 
 if TYPE_CHECKING:
+    from freehold.workflows.data.forecast import Forecast
     from freehold.workflows.data.imports import ImportResult, Preview
 
 
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
 @click.option("--label", help="Column of the right answer, for tables.")
 @click.option("--incumbent", help="Column of the incumbent's answer, for tables.")
 @click.option("--held-out", is_flag=True, help="Keep all of it for evaluation, none for training.")
-@click.option("--dry-run", is_flag=True, help="Show how the first records would be read; store nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Show how records would be read, what a dataset would hold and what it would leave out; store nothing.",
+)
 @config_option
 @json_option
 def command(
@@ -54,13 +59,16 @@ def command(
       freehold import --held-out --input text --label category test.csv
     """
     from freehold.cli.progress import progress
-    from freehold.workflows.data.imports import import_file, preview_file
+    from freehold.workflows.data.imports import LogFile, foresee, import_file, preview_file
     from freehold.workflows.project import open_project
 
     project = open_project(config_path)
     data = msgspec.structs.replace(project.config.data, **stated(described))
     if dry_run:
-        previews = [preview_file(project, file, data=data, held_out=held_out) for file in files]
+        with progress() as bar:
+            previews = [
+                preview_file(project, file, data=data, held_out=held_out, progress=bar) for file in files
+            ]
         if as_json:
             print_json(previews)
             return
@@ -71,7 +79,9 @@ def command(
     with progress() as bar:
         for file in files:
             bar.step(f"import {file.name}")
-            results.append(import_file(project, file, data=data, held_out=held_out, progress=bar))
+            result = import_file(project, file, data=data, held_out=held_out, progress=bar)
+            would_be = foresee(project, [LogFile(file, held_out)], data=data, progress=bar)
+            results.append(msgspec.structs.replace(result, would_be=would_be))
     nothing = [result.file for result in results if result.read == 0]
     if as_json:
         print_json(results)
@@ -98,10 +108,46 @@ def _show(result: ImportResult) -> None:
         echo("  holds: " + ", ".join(f"{count:,} {name}" for name, count in result.holds.items()))
     for reason, count in result.passed_over.items():
         echo(f"  passed over: {count:,} × {reason}")
+    if result.would_be is not None:
+        echo(f"  {_in_one_line(result.would_be)}")
     for line in result.first_rejects:
         echo(f"  {line}", err=True)
     if result.rejects_file:
         echo(f"  all rejects: {result.rejects_file}", err=True)
+
+
+def _in_one_line(found: Forecast) -> str:
+    """What a dataset of the file would hold, and how much it would leave out."""
+    kept = (
+        f"{found.train:,} to train on, {found.validation:,} for validation, {found.held_out:,} held out, "
+        f"{found.conversations:,} conversations of several steps"
+    )
+    of = "it" if found.whole else f"the first {found.records:,} records"
+    lost = found.left_out
+    if not lost:
+        return f"a dataset of {of} would hold {kept}; nothing left out"
+    most = next(iter(lost))
+    return (
+        f"a dataset of {of} would hold {kept}; {sum(lost.values()):,} left out, "
+        f"{lost[most]:,} × {most} (--dry-run lists all)"
+    )
+
+
+def _show_forecast(found: Forecast) -> None:
+    looked = f"{found.records:,} records" + ("" if found.whole else " looked at, there are more")
+    echo(f"  a dataset of this file alone ({looked}):")
+    kept = (("to train on", found.train), ("for validation", found.validation), ("held out", found.held_out))
+    for name, count in kept:
+        echo(f"    {count:>8,} {name}")
+    if found.conversations:
+        echo(f"    in these {found.conversations:,} conversations of several steps, none of them torn")
+    for name, reasons in (
+        ("left out", found.left_out),
+        ("rejected", found.rejected),
+        ("passed over", found.passed_over),
+    ):
+        for reason, count in reasons.items():
+            echo(f"    {count:>8,} {name}: {reason}")
 
 
 def _show_mapping(mapping: dict[str, str]) -> None:
@@ -113,6 +159,8 @@ def _show_mapping(mapping: dict[str, str]) -> None:
 def _show_preview(preview: Preview) -> None:
     echo(f"{preview.file}: {preview.format}, {preview.container}; nothing stored")
     _show_mapping(preview.mapping)
+    if preview.would_be is not None:
+        _show_forecast(preview.would_be)
     for trace in preview.first:
         echo(f"\n  {trace.source.rpartition('#')[2]:>5}  asked of {trace.model or 'a model not named'}")
         for message in trace.request["messages"]:

@@ -11,6 +11,7 @@ import click
 
 from freehold.cli.options import caller, config_option, json_option, now, print_json
 from freehold.cli.output import echo
+from freehold.errors import UsageError
 
 if TYPE_CHECKING:
     from freehold.store.traces import TraceFilter
@@ -189,25 +190,50 @@ def export(
 
 
 @command.command("rm")
-@click.argument("id")
+@click.argument("id", required=False)
+@click.option("--source", metavar="FILE", help="All of an imported file or folder, or of the gateway.")
+@click.option("--model", help="All that were asked of this model.")
+@click.option("--before", metavar="TIME", help="All before: 90d, 12h, or a date.")
 @click.option("--dry-run", is_flag=True, help="Say what would go; change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @config_option
 @json_option
-def remove(id: str, dry_run: bool, yes: bool, config_path: Path | None, as_json: bool) -> None:
-    """Delete one trace, by its id or the beginning of it, and what was made from it: as `freehold forget --trace`.
+def remove(
+    id: str | None,
+    source: str | None,
+    model: str | None,
+    before: str | None,
+    dry_run: bool,
+    yes: bool,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Delete traces and what was made from them, as `freehold forget` does: one, or all that meet the filters.
+
+    Earlier versions of an imported file's rows go as well. How often their questions were looked at stays known.
 
     \b
     Example:
       freehold traces rm 01a210d9
+      freehold traces rm --source data/rows.csv --dry-run
+      freehold traces rm --source gateway --model gpt-4o --before 90d
     """
     from freehold.cli.data.forget import carry_out
     from freehold.workflows.data import traces
     from freehold.workflows.data.forget import Whom
 
-    with _store(config_path) as (store, _):
-        trace = traces.find(store, id)
-    carry_out(Whom(trace=trace.id), dry_run, yes, config_path, as_json)
+    if (id is None) == (source is None and model is None and before is None):
+        raise UsageError(
+            "say which traces: one by its id, or those that meet filters",
+            hint="freehold traces rm ID, or --source FILE, --model NAME, --before TIME",
+        )
+    if id is not None:
+        with _store(config_path) as (store, _):
+            whom = Whom(trace=traces.find(store, id).id)
+    else:
+        earlier = None if before is None else traces.moment(before, now())
+        whom = Whom(source=source, model=model, before=earlier)
+    carry_out(whom, dry_run, yes, config_path, as_json)
 
 
 def _line(trace: Trace) -> str:

@@ -127,13 +127,11 @@ def command(  # click passes each option
       freehold evaluate --endpoint http://127.0.0.1:8420 --model agent --trajectories state:refund,escalate
       freehold evaluate --a gpt4o.jsonl --b smollm2.jsonl --task label --margin 0.02 --items 10
     """
-    import anyio
-
     from freehold.evals.replay import Budget, ReplayOptions
     from freehold.types.endpoint import Endpoint
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate
-    from freehold.workflows.prove.outputs import GIVEN, evaluate_outputs
+    from freehold.workflows.prove.outputs import GIVEN
     from freehold.workflows.prove.task import task_of
 
     if (a is None) != (b is None) or (a is None) == (url is None) or (success is not None and url is None):
@@ -146,7 +144,7 @@ def command(  # click passes each option
         scorer = GIVEN
     task = task_of(project, scorer=scorer, options=_parsed(options), margin=margin, alpha=alpha)
     if a is not None and b is not None:
-        made = anyio.run(partial(evaluate_outputs, a, b, task=task, gold=gold, intersect=intersect))
+        made = _of_files(project, a, b, task, gold, intersect=intersect, planned_looks=planned_looks)
         _tell(made, items, as_json=as_json)
     if model is None:
         raise UsageError(
@@ -234,6 +232,30 @@ def _tell(made: Evaluation, items: int, *, as_json: bool) -> NoReturn:
     else:
         _show(made, comparison, items)
     sys.exit(EXIT_CODES[comparison.verdict])
+
+
+def _of_files(
+    project: Project,
+    a: str,
+    b: str,
+    task: Task,
+    gold: Path | None,
+    *,
+    intersect: bool,
+    planned_looks: int,
+) -> Evaluation:
+    """Two files compared; the look is counted in the project's store."""
+    import anyio
+
+    from freehold.store import open_store
+    from freehold.workflows.prove.looks import Looks
+    from freehold.workflows.prove.outputs import evaluate_outputs
+
+    with open_store(project.store_url) as store:
+        looks = Looks(store, planned_looks)
+        return anyio.run(
+            partial(evaluate_outputs, a, b, task=task, gold=gold, intersect=intersect, looks=looks)
+        )
 
 
 def _replayed(asking: _Asking) -> Evaluation:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import secrets
 from pathlib import Path
+from typing import Literal
 
 import click
 
-from freehold.cli.options import allow_host_option, config_option
+from freehold.cli.options import allow_host_option, caller, config_option, now
 from freehold.cli.output import echo
 
 
@@ -24,28 +24,56 @@ from freehold.cli.output import echo
 )
 @allow_host_option
 @click.option("--open/--no-open", "open_browser", default=False, help="Open the page in a browser.")
+@click.option(
+    "--role",
+    type=click.Choice(["read", "operate"]),
+    default="operate",
+    show_default=True,
+    help="What the printed address is good for: read looks, operate moves traffic as well.",
+)
+@click.option(
+    "--login",
+    is_flag=True,
+    help="Ask all who come for a key of the gateway; always so where --host can be reached from other machines.",
+)
 @config_option
 def command(
-    port: int, host: str, hosts: tuple[str, ...], open_browser: bool, config_path: Path | None
+    port: int,
+    host: str,
+    hosts: tuple[str, ...],
+    open_browser: bool,
+    role: Literal["read", "operate"],
+    login: bool,
+    config_path: Path | None,
 ) -> None:
     """Watch routes, rollouts and traffic in the browser; advance, pause, promote or roll back.
 
-    The address carries a token made for this run: anyone who has it can move traffic. What customers write is never
-    shown. Ctrl-C ends it; traffic does not depend on it.
+    The address carries a token made for this run: who has it may do what --role says. Others show a key of the gateway
+    (freehold keys add NAME --role read|operate). What customers write is never shown. Ctrl-C ends it; traffic does not
+    depend on it.
 
     \b
     Example:
       freehold console
       freehold console --port 0 --open
+      freehold console --role read
+      freehold console --host 0.0.0.0 --allow-host ops.example.com
     """
     from freehold.console.serving import serve
+    from freehold.console.sessions import Visitor
+    from freehold.engines.ports import is_loopback
     from freehold.workflows.project import open_project
+    from freehold.workflows.shift import keys
 
     project = open_project(config_path)
-    token = secrets.token_urlsafe(24)
+    login = login or not is_loopback(host)
+    if login:
+        keys.check_login(project, at=now())
+    token = None if login else secrets.token_urlsafe(24)
 
     def ready(url: str) -> None:
-        address = f"{url}/?token={token}"
+        # After the #: a browser sends that part to no server.
+        address = url if token is None else f"{url}/#token={token}"
         echo(address)
         echo("Ctrl-C ends the console. Traffic goes on without it.", err=True)
         if open_browser:
@@ -57,6 +85,6 @@ def command(
         port=port,
         hosts=hosts,
         token=token,
-        who=f"{getpass.getuser()} (console)",
+        visitor=Visitor(f"{caller()} (console)", role),
         ready=ready,
     )

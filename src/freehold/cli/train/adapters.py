@@ -14,7 +14,7 @@ from freehold.types.units import gib, mib
 
 @click.group("adapters")
 def command() -> None:
-    """List, show, compare, export and remove trained adapters.
+    """List, show, compare, probe, export and remove trained adapters.
 
     \b
     Example:
@@ -95,6 +95,48 @@ def diff(first: str, second: str, config_path: Path | None, as_json: bool) -> No
         echo("the two were made alike")
     for name, (one, two) in found.fields.items():
         echo(f"{name}: {one} → {two}")
+
+
+@command.command("probe")
+@click.argument("adapter")
+@click.option(
+    "--probes",
+    "count",
+    type=click.IntRange(1, 200),
+    default=200,
+    show_default=True,
+    help="How many of the probes to ask, the skills in turn.",
+)
+@config_option
+@json_option
+def probe(adapter: str, count: int, config_path: Path | None, as_json: bool) -> None:
+    """Ask an adapter and its base probes of other skills: what did it unlearn?
+
+    Tools are offered and none is wanted; a refusal is right; a form is asked for; plain questions. Rules judge the
+    answers. What was answered before is not asked again.
+
+    \b
+    Example:
+      freehold adapters probe support
+      freehold adapters probe support --probes 80 --json
+    """
+    from freehold.cli.progress import progress
+    from freehold.workflows.project import open_project
+    from freehold.workflows.prove.retained import probe_adapter
+    from freehold.workflows.train import adapters as workflow
+
+    project = open_project(config_path)
+    found = workflow.find_adapter(project, adapter)
+    with progress() as bar:
+        bar.step("ask the base and the adapter")
+        kept = probe_adapter(project, found, count=count, progress=bar)
+    if as_json:
+        print_json(kept)
+        return
+    for skill in kept.skills:
+        echo(skill.text)
+    for name in kept.left_out:
+        echo(f"note: {name} cannot be asked for, the endpoint takes no tools", err=True)
 
 
 @command.command("export")

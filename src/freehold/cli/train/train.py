@@ -10,6 +10,7 @@ import click
 from freehold.cli.options import config_option, json_option, print_json, stated
 from freehold.cli.output import console, echo
 from freehold.cli.train.adapters import print_adapter
+from freehold.types.leak import LeakReport
 from freehold.types.training import Search
 
 
@@ -39,6 +40,11 @@ from freehold.types.training import Search
     type=click.IntRange(1, 100),
     help="Show this many samples as tokens, with what is learned in colour. Trains nothing.",
 )
+@click.option(
+    "--leak-test",
+    is_flag=True,
+    help="Train a copy with planted strings instead, and try to get them out again. Leaves no adapter.",
+)
 @click.option("--trials", type=click.IntRange(min=2), default=8, show_default=True, help="Of a search.")
 @config_option
 @json_option
@@ -50,6 +56,7 @@ def command(  # click passes each option
     trials: int,
     dry_run: bool,
     preview_count: int | None,
+    leak_test: bool,
     config_path: Path | None,
     as_json: bool,
     **options: Any,
@@ -67,6 +74,7 @@ def command(  # click passes each option
       freehold train --base HuggingFaceTB/SmolLM2-135M-Instruct --epochs 3 --max-minutes 10
       freehold train --search --trials 6 --max-minutes 60
       freehold train --method dpo --name support-preferred
+      freehold train --leak-test
     """
     import msgspec
 
@@ -83,6 +91,14 @@ def command(  # click passes each option
         with progress() as bar:
             what = training_inputs(project, base=base, dataset=dataset, name=name, progress=bar)
         tell(project, what, config, preview_count=preview_count, dry_run=dry_run, as_json=as_json)
+        return
+    if leak_test:
+        from freehold.workflows.prove.leak import leak_test as test
+
+        with progress() as bar:
+            what = training_inputs(project, base=base, dataset=dataset, name=name, progress=bar)
+            report = test(project, what, config=config, progress=bar)
+        print_leaks(report, as_json=as_json)
         return
     found = None
     with progress() as bar:
@@ -107,6 +123,17 @@ def command(  # click passes each option
         print_json(adapter if found is None else {"search": found.search, "adapter": adapter})
         return
     print_adapter(adapter)
+
+
+def print_leaks(report: LeakReport, *, as_json: bool) -> None:
+    """What came out of a model with planted strings, a line a kind."""
+    if as_json:
+        print_json(report)
+        return
+    for rate in report.rates:
+        echo(rate.text)
+    for note in report.notes:
+        echo(f"note: {note}", err=True)
 
 
 def print_search(search: Search) -> None:

@@ -5,6 +5,24 @@ const EVERY_MS = 2000;
 const SVG = "http://www.w3.org/2000/svg";
 const $ = (id) => document.getElementById(id);
 
+// The token stays in this tab's storage, which is of this port alone; a cookie would go to every port of the host.
+const TOKEN = "freehold-token";
+const given = new URLSearchParams(location.hash.slice(1)).get("token");
+if (given) {
+  sessionStorage.setItem(TOKEN, given);
+  history.replaceState(null, "", location.pathname);
+}
+let changes = false;
+
+/** Ask the server, with the token; an answer that is none is thrown as its words. */
+async function call(path, options = {}) {
+  const reply = await fetch(path, { ...options, headers: { Authorization: `Bearer ${sessionStorage.getItem(TOKEN) ?? ""}` } });
+  const text = await reply.text();
+  if (reply.status === 401) lock();
+  if (!reply.ok) throw new Error(JSON.parse(text).error);
+  return text;
+}
+
 /** An element with attributes (`on…` are listeners) and children; null children are left out. */
 function el(name, attributes = {}, ...children) {
   const made = name.startsWith("svg:") ? document.createElementNS(SVG, name.slice(4)) : document.createElement(name);
@@ -109,6 +127,7 @@ const ASKS = {
 };
 
 function buttons(view) {
+  if (!changes) return null;
   const button = (action, disabled, cls = "") => el("button", { class: cls, disabled, "data-action": action, onclick: () => ask(view.route.name, action) }, ASKS[action][2]);
   const rollout = view.status?.rollout;
   const back = () => button("rollback", false, "back");
@@ -168,7 +187,7 @@ function draw(state) {
     : "There is no route yet. freehold up takes traffic in; freehold rollout start begins to mirror it.";
   $("routes").replaceChildren(...state.routes.map((view) => section(view, state.window_s, open)));
   $("reports").replaceChildren(...(state.reports.length ? [el("h2", {}, "Reports"), el("ul", {}, state.reports.map((r) =>
-    el("li", {}, el("a", { href: `/reports/${encodeURIComponent(r.name)}` }, r.name), ` ${moment(r.at)}`)))] : []));
+    el("li", {}, el("a", { href: "#", onclick: (event) => { event.preventDefault(); openReport(r.name); } }, r.name), ` ${moment(r.at)}`)))] : []));
 }
 
 let last = "", pressed = false;
@@ -178,11 +197,39 @@ for (const name of ["pointerup", "pointercancel"]) document.addEventListener(nam
 /** What a person would see change: not the clock, not pictures that only moved on. */
 const shape = (state) => JSON.stringify({ ...state, at: 0, routes: state.routes.map((r) => ({ ...r, series: r.series.map((b) => ({ ...b, at: 0 })) })) });
 
+async function openReport(name) {
+  const { ticket } = JSON.parse(await call(`/api/reports/${encodeURIComponent(name)}`, { method: "POST" }));
+  location.assign(`/reports/${encodeURIComponent(name)}?ticket=${ticket}`);
+}
+
+/** Nothing is shown to who has no token. */
+function lock() {
+  sessionStorage.removeItem(TOKEN);
+  changes = false;
+  last = "";
+  $("routes").replaceChildren();
+  $("reports").replaceChildren();
+  $("who").textContent = "";
+  $("login").hidden = false;
+}
+
+async function enter() {
+  const visitor = JSON.parse(await call("/api/visitor"));
+  changes = visitor.changes;
+  $("who").textContent = `· ${visitor.who}${visitor.changes ? "" : ", looks only"}`;
+  $("login").hidden = true;
+}
+
 async function look() {
+  if (!sessionStorage.getItem(TOKEN)) {
+    $("lead").className = "lead";
+    $("lead").textContent = "Open the address that freehold console printed, or show a key.";
+    $("login").hidden = false;
+    return;
+  }
   try {
-    const reply = await fetch(`/api/screens/rollout?window=${$("window").value}`);
-    const text = await reply.text();
-    if (!reply.ok) throw new Error(JSON.parse(text).error);
+    if (!$("who").textContent) await enter();
+    const text = await call(`/api/screens/rollout?window=${$("window").value}`);
     const state = JSON.parse(text);
     // Nothing is redrawn under the hand of someone who is pressing a button or reading.
     const now = shape(state);
@@ -218,14 +265,25 @@ $("ask").querySelector("form").addEventListener("submit", async (event) => {
   const dialog = $("ask"), { route, action } = dialog.dataset;
   $("ask-yes").disabled = true;
   try {
-    const reply = await fetch(`/api/routes/${encodeURIComponent(route)}/${action}`, { method: "POST", body: JSON.stringify({ why: $("ask-why").value }) });
-    if (!reply.ok) throw new Error((await reply.json()).error);
+    await call(`/api/routes/${encodeURIComponent(route)}/${action}`, { method: "POST", body: JSON.stringify({ why: $("ask-why").value }) });
     dialog.close();
     await look();
   } catch (error) {
     $("ask-error").textContent = error.message;
   } finally {
     $("ask-yes").disabled = false;
+  }
+});
+$("login").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  $("login-error").textContent = "";
+  try {
+    const { token } = JSON.parse(await call("/api/login", { method: "POST", body: JSON.stringify({ key: $("login-key").value }) }));
+    sessionStorage.setItem(TOKEN, token);
+    $("login-key").value = "";
+    await look();
+  } catch (error) {
+    $("login-error").textContent = error.message;
   }
 });
 $("window").addEventListener("change", look);

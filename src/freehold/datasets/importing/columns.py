@@ -38,7 +38,7 @@ _SAID = (
     "generation",
 )
 _TOOLS = ("tools", "functions", "function")
-_KNOWN = ("id", "conversation_id", "user", "at", "timestamp", "created_at")
+_KNOWN = ("id", "conversation_id", "user", "at", "timestamp", "created_at", "created")
 
 
 class _Fields(NamedTuple):

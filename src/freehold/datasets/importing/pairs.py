@@ -6,7 +6,7 @@ from typing import Any
 
 from freehold.datasets.importing.chats import exchange
 from freehold.datasets.importing.importer import Importer, common, each
-from freehold.datasets.importing.records import BadRecord, Imported, as_json, check_exchange
+from freehold.datasets.importing.records import BadRecord, Imported, answered_at, as_json, check_exchange
 from freehold.types.config import DataConfig
 
 
@@ -24,6 +24,7 @@ def _convert(line: int, record: dict[str, Any], data: DataConfig) -> Imported:
         raise BadRecord("response is not an object")
     found = exchange(request, response)
     fields = common(record)
+    fields["at"] = fields["at"] or answered_at(response)
     answer = None if found.response is None else found.response["choices"][0]["message"]
     messages = check_exchange(found.request["messages"], answer, has_gold=fields["gold"] is not None)
     return Imported(
@@ -47,6 +48,7 @@ IMPORTER = Importer(
             "answer": "response.choices[0].message",
             "right answer": "gold",
             "conversation": "conversation_id",
+            "when": "at, timestamp or created_at, else response.created",
             "user": "user",
         },
     ),

@@ -218,6 +218,13 @@ def moment(value: Any) -> datetime | None:
     return found.replace(microsecond=found.microsecond // 1000 * 1000)
 
 
+def answered_at(response: Any) -> datetime | None:
+    """When a response body says that it was made (OpenAI's ``created``, the Responses API's ``created_at``)."""
+    if not isinstance(response, dict):
+        return None
+    return moment(response.get("created") or response.get("created_at"))
+
+
 def whole(value: Any) -> int | None:
     """A count, also where it stands as text."""
     if isinstance(value, str) and value.isdigit():

@@ -53,9 +53,8 @@ def chat_request(
     body: dict[str, Any] = {
         "messages": [
             {
-                key: value
-                for key, value in msgspec.to_builtins(message).items()
-                if (value is not None and key != "weight") or key == "content"
+                "content": None,  # a turn that only calls says so: not every engine takes a message without it
+                **{k: v for k, v in msgspec.to_builtins(message).items() if v is not None and k != "weight"},
             }
             for message in sample.messages
         ],

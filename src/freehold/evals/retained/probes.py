@@ -1,6 +1,6 @@
 """The probe set: 200 short requests with what an answer must be like, under freehold's own licence (`probes.json`).
 
-``no_tool``: tools are offered and none is wanted. ``refusal``: a model should not help with it. ``format``: the answer must
+``no_tool``: tools are offered and none is wanted. ``refusal``: a model should not help. ``format``: the answer must
 have a form. ``chat``: plain questions that small models answer.
 """
 

@@ -81,7 +81,8 @@ def reference_turn(reference: str, sample: Sample, offered: frozenset[str], patt
         calls = tuple(Call(str(_function(one)), {}) for one in _listed(text))
     if calls:
         return _calls(text, calls)
-    if sample.metadata.get(REFUSED) is True or refuses(text, pattern):
+    marked = sample.metadata.get(REFUSED) is True and reference == sample.incumbent
+    if marked or refuses(text, pattern):
         return Turn("refusal", text)
     return Turn("text", text)
 

@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -262,8 +262,8 @@ class Recorder:
         while self._queue and (self._stopping.is_set() or time.monotonic() < deadline):
             batch = self._batch()
             # One that was sent again may be here already; it counts once.
-            traces, outcomes = self._traces(batch)
-            store.add_traces(traces)
+            outcomes: list[int] = []
+            store.add_traces(self._traces(batch, outcomes))
             # Only now are they safe; had the store refused, they would still be in the queue.
             self._dequeue(outcomes)
 
@@ -300,10 +300,12 @@ class Recorder:
             batch.append(payload)
         return batch
 
-    def _traces(self, batch: list[bytes]) -> tuple[list[Trace], list[int]]:
-        """The traces to write, and the outcome of each message. One that cannot be read, or whose redaction fails, is
-        dropped and counted: nothing is ever written that was not redacted as chosen."""
-        traces, outcomes = [], []
+    def _traces(self, batch: list[bytes], outcomes: list[int]) -> Iterator[Trace]:
+        """The traces to write, and to `outcomes` what becomes of each message. One that cannot be read, or whose
+        redaction fails, is dropped and counted: nothing is ever written that was not redacted as chosen.
+
+        One by one: hundreds of them taken apart at once cost half as much again, for they fall out of the caches.
+        """
         for payload in batch:
             try:
                 redactor = self._redactor or self._load_redactor()
@@ -314,8 +316,7 @@ class Recorder:
                 continue
             outcomes.append(_UNREADABLE if trace is None else _STORED)
             if trace is not None:
-                traces.append(trace)
-        return traces, outcomes
+                yield trace
 
     def _load_redactor(self) -> Redactor | None:
         self._redactor = redactor_of(self._config.capture)

@@ -169,7 +169,7 @@ class Retention:
         sparing = [(undated.first, undated.last) for undated in clock.undated]
         gone = store.delete_traces(before=before, sparing=sparing, at=wall)
         if gone:
-            total = gone + store.count_traces(complete_only=False)
+            total = gone + store.count_traces(complete_only=False, replaced=True)
             large = gone >= LARGE_COUNT and gone > LARGE_SHARE * total
             log.log(
                 logging.WARNING if large else logging.INFO,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import zlib
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +19,8 @@ from freehold.wire.openai import AssembledAnswer
 
 # A small answer may decompress to any size; more than this is not stored.
 _DECOMPRESSED_MAX = 32 * 1024 * 1024
+# More digits than this are a number of no use, and int() refuses thousands of them.
+_DIGITS_MAX = 18
 
 
 def to_trace(captured: CapturedExchange, *, redactor: Redactor | None) -> Trace | None:
@@ -26,7 +30,7 @@ def to_trace(captured: CapturedExchange, *, redactor: Redactor | None) -> Trace 
     may become a sample.
     """
     try:
-        request = msgspec.json.decode(captured.request)
+        request = _decoded(captured.request)
     except UNREADABLE:
         return None
     body = _decompressed(captured.response, captured.content_encoding)
@@ -74,6 +78,23 @@ def to_trace(captured: CapturedExchange, *, redactor: Redactor | None) -> Trace 
         usage=answer.usage,
         metadata=metadata if isinstance(metadata, dict) else {},
     )
+
+
+def _decoded(body: bytes) -> Any:
+    """JSON as the most tolerant upstream may read it: a number that is none here, or too large, must not keep a request
+    from being kept. It becomes a text."""
+    try:
+        return msgspec.json.decode(body)
+    except UNREADABLE:
+        text = body.decode()
+        return json.loads(text, parse_constant=str, parse_float=_number_or_text, parse_int=_number_or_text)
+
+
+def _number_or_text(text: str) -> float | int | str:
+    if text.lstrip("-").isdecimal() and len(text) <= _DIGITS_MAX:
+        return int(text)
+    number = float(text)
+    return number if math.isfinite(number) else text
 
 
 def _as_chat(captured: CapturedExchange, request: dict[str, Any]) -> dict[str, Any]:

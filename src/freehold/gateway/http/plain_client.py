@@ -46,6 +46,9 @@ class _Connection(asyncio.Protocol):
         self._headers: list[tuple[str, str]] = []
         self._head_bytes = 0
         self._framed = False
+        self._in_head = True
+        self._codings: list[bytes] = []
+        self._keeps = False
         self._paused = False
         self.transport: Any = None
         self.heard_s = 0.0
@@ -99,23 +102,38 @@ class _Connection(asyncio.Protocol):
             return
         self.heard_s = self._loop.time()
         self.heard_anything = True
+        problem = None
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
-            self._fail(RemoteProtocolError("the endpoint wants to speak something else"))
-            return
+            problem = "the endpoint wants to speak something else"
         except HttpParserError as error:
-            self._fail(RemoteProtocolError(f"no HTTP: {error}"))
-            return
-        if not response.status:
+            problem = f"no HTTP: {error}"
+        if self._response is None:
+            # It has ended. What came behind it, and belongs to no request, must not become the next one's answer.
+            response.deliver()
+            self._end_exchange(again=self._keeps and problem is None)
+        elif problem is not None:
+            self._fail(RemoteProtocolError(problem))
+        elif not response.status:
             self._head_bytes += len(data)
             if self._head_bytes > _HEAD_BYTES_MAX:
                 self._fail(RemoteProtocolError("headers without end"))
-            return
-        response.deliver()
-        if response.is_full and not self._paused and self._response is not None:
-            self._paused = True
-            self.transport.pause_reading()
+        else:
+            response.deliver()
+            if response.is_full and not self._paused and self._response is not None:
+                self._paused = True
+                self.transport.pause_reading()
+
+    def _end_exchange(self, *, again: bool) -> None:
+        """The response is whole; `again` says that the connection may carry another."""
+        self._pool.busy.discard(self)
+        if again and not self.transport.is_closing():
+            self.resume_reading()
+            self.heard_s = self._loop.time()
+            self._pool.release(self, self._address)
+        else:
+            self.transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._pool.discard(self, self._address)
@@ -134,17 +152,32 @@ class _Connection(asyncio.Protocol):
     # httptools
 
     def on_message_begin(self) -> None:
+        if self._response is None:
+            self._keeps = False
         self._headers = []
+        self._codings = []
         self._framed = False
+        self._in_head = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # a trailer: what it says would be taken for the answer's own length or type
         lower = name.lower()
-        if lower == b"content-length" or (lower == b"transfer-encoding" and b"chunked" in value.lower()):
+        if lower == b"content-length":
             self._framed = True
+        elif lower == b"transfer-encoding":
+            self._framed = True
+            self._codings.append(value.strip().lower())
         self._headers.append((lower.decode("latin-1"), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
+        self._in_head = False
+        status, version = self._parser.get_status_code(), self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            raise HttpParserError(f"HTTP/{version}")
+        if self._codings and (self._codings != [b"chunked"] or version == "1.0"):
+            # Another coding would be taken for the body itself; HTTP/1.0 knows none.
+            raise HttpParserError("a transfer coding that is not decoded here")
         # Informational answers come before the real one.
         if status >= 200 and self._response is not None:
             self._response.headers = self._headers
@@ -159,14 +192,8 @@ class _Connection(asyncio.Protocol):
         if response is None or not response.status:
             return
         self._response = None
+        self._keeps = self._parser.should_keep_alive()
         response.feed_eof()
-        self._pool.busy.discard(self)
-        if self._parser.should_keep_alive() and not self.transport.is_closing():
-            self.resume_reading()
-            self.heard_s = self._loop.time()
-            self._pool.release(self, self._address)
-        else:
-            self.transport.abort()
 
 
 class PlainClient:

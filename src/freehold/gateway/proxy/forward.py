@@ -29,6 +29,7 @@ from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import ApiRoute
 from freehold.types.route import Limits
 from freehold.wire import openai
+from freehold.wire.ambiguity import unambiguous
 from freehold.wire.errors import ApiError, HttpReply
 
 log = logging.getLogger("freehold.gateway")
@@ -89,6 +90,7 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
     if len(body) > INLINE_BYTES_MAX:
         start = await _read_long(state, exchange)
     else:
+        body = exchange.body = unambiguous(body)
         if exchange.api_route.read is not None:
             body = exchange.body = exchange.api_route.read(body)
         exchange.asked = body

@@ -28,6 +28,7 @@ from freehold.gateway.proxy.translation import (
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Target
 from freehold.wire import ollama, openai
+from freehold.wire.ambiguity import unambiguous
 from freehold.wire.errors import ApiError
 from freehold.wire.openai import Peek
 
@@ -52,6 +53,10 @@ class BodyFields(msgspec.Struct, array_like=True):
     stream_options: bytes = b""
     wants_form: bool = False
     changed: bool = False
+    max_tokens: Any = None
+    max_completion_tokens: Any = None
+    max_output_tokens: Any = None
+    n: Any = None
 
     def as_peek(self) -> Peek:
         return Peek(
@@ -60,6 +65,10 @@ class BodyFields(msgspec.Struct, array_like=True):
             user=self.user,
             safety_identifier=self.safety_identifier,
             stream_options=msgspec.Raw(self.stream_options),
+            max_tokens=self.max_tokens,
+            max_completion_tokens=self.max_completion_tokens,
+            max_output_tokens=self.max_output_tokens,
+            n=self.n,
         )
 
 
@@ -94,7 +103,8 @@ class _Result(msgspec.Struct, array_like=True):
 def read_body(path: str, body: bytes) -> tuple[BodyFields, list[bytes]]:
     """A long body's fields; with it the body in OpenAI's words where it changed, what is echoed, its beginning."""
     read = API_ROUTES[path].read
-    read_as = body if read is None else read(body)
+    once = unambiguous(body)
+    read_as = once if read is None else read(once)
     peek = openai.peek(read_as)
     seen = BodyFields(
         peek.model,
@@ -103,7 +113,11 @@ def read_body(path: str, body: bytes) -> tuple[BodyFields, list[bytes]]:
         _short(peek.safety_identifier),
         bytes(peek.stream_options),
         bytes(peek.tools) not in (b"", b"null", b"[]") or b'"json_' in body,
-        read is not None,
+        read is not None or once is not body,
+        peek.max_tokens,
+        peek.max_completion_tokens,
+        peek.max_output_tokens,
+        peek.n,
     )
     if len(seen.stream_options) > _ECHO_BYTES_MAX:
         raise ApiError(400, "stream_options are too long", param="stream_options")

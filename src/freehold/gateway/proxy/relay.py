@@ -113,11 +113,13 @@ def _start(exchange: ProxyExchange, endpoint: Endpoint, response: UpstreamRespon
 def _stream_filter(
     exchange: ProxyExchange, translation: Translation | None, headers: Headers, hide_usage: bool
 ) -> tuple[StreamTranslation | None, Headers]:
+    """What events go through, and the headers of the stream: without its length, or no error could follow what came."""
+    headers = [header for header in headers if header[0] != "content-length"]
     if translation is not None:
-        others = [(name, value) for name, value in headers if name not in ("content-type", "content-length")]
+        others = [header for header in headers if header[0] != "content-type"]
         return translation.stream(exchange.asked), [*others, ("content-type", translation.content_type)]
     if hide_usage and exchange.content_encoding is None:
-        return UsageFilter(), [header for header in headers if header[0] != "content-length"]
+        return UsageFilter(), headers
     return None, headers
 
 

@@ -7,7 +7,6 @@ left before the answer, a timeout) is billed at its upper estimate: the endpoint
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -19,8 +18,6 @@ from freehold.gateway.spending import Charge, charge_of, usd_of
 from freehold.types.endpoint import Endpoint
 from freehold.wire.errors import ApiError
 
-_MOST = re.compile(rb'"(?:max_tokens|max_completion_tokens|max_output_tokens)" ?: ?(\d{1,7})')
-_CHOICES = re.compile(rb'"n" ?: ?(\d{1,3})')
 # A token of text has more bytes than this in every language; so a prompt has fewer tokens than half its bytes.
 _BYTES_PER_TOKEN = 2
 _COMPLETION_TOKENS = 4096
@@ -101,9 +98,7 @@ def bill(state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint) -> Non
 
 def _most(exchange: ProxyExchange, endpoint: Endpoint, model: str) -> Charge:
     body = exchange.body
-    stated = [int(number) for number in _MOST.findall(body)] if b'"max_' in body else []
-    choices = _CHOICES.search(body) if b'"n"' in body else None
-    completion = (max(stated) if stated else _COMPLETION_TOKENS) * max(1, int(choices[1]) if choices else 1)
+    completion = exchange.peek.asks_tokens(_COMPLETION_TOKENS)
     if exchange.api_route.kind == "embeddings":
         completion = 0
     prompt = len(body) // _BYTES_PER_TOKEN

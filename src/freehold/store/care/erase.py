@@ -15,8 +15,8 @@ from freehold.store.database import Database
 from freehold.store.tables import records, traces
 
 Mentions = Callable[[bytes], bool]
-KEPT_KINDS = ("api_key", "file_route", "forget_receipt", "retention_clock")
-"""Records that say nothing of requests."""
+KEPT_KINDS = ("api_key", "file_route", "forget_receipt", "retention_clock", "look")
+"""Records that say nothing of requests. A look holds hashes of questions: with them would go the count of looks."""
 _DERIVED = ("records", "rollout_windows", "pair_scores")
 _CHECKPOINT_WITHIN_S = 20.0
 

@@ -87,7 +87,8 @@ class Curator:
         """The traces, with their origins counted on the way."""
         for trace in traces:
             source = trace.source.partition("#")[0]
-            self._origins[source, trace.model] += 1
+            # A record that holds a right answer only was answered by no model.
+            self._origins[source, trace.model if trace.response is not None else ""] += 1
             at = trace.at.strftime("%Y-%m-%d %H:%M")
             if not self._times:
                 self._times = [at, at]

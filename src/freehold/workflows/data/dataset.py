@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,11 +15,13 @@ from freehold import __version__
 from freehold.datasets import building
 from freehold.errors import UsageError
 from freehold.store import Store, open_store
-from freehold.types.dataset import DataCard, Dataset
+from freehold.types.dataset import DataCard, Dataset, Sample, SplitName
+from freehold.types.engine import ENGINE_KINDS
 from freehold.types.progress import Progress, Silent
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
 from freehold.workflows.data.curate import Curator, pseudonym_key, recipe_of, write_card
+from freehold.workflows.data.imports import file_traces, named_files
 from freehold.workflows.project import Project
 
 log = logging.getLogger(__name__)
@@ -40,7 +42,8 @@ def build(project: Project, *, source_prefix: str | None = None, progress: Progr
     """
     root = project.state / "datasets"
     with open_store(project.store_url) as store:
-        built = _build(project, store, root, source_prefix, progress or Silent())
+        traces = store.traces(source_prefix=source_prefix)
+        built = _build(project, traces, root, progress or Silent())
         store.put(built.dataset, made_from=built.dataset.made_from)
     return built.dataset
 
@@ -48,18 +51,26 @@ def build(project: Project, *, source_prefix: str | None = None, progress: Progr
 def check(
     project: Project, *, source_prefix: str | None = None, progress: Progress | None = None
 ) -> DataCard:
-    """What a build would find and do, without keeping anything. Raises what `build` raises."""
+    """What a build would find and do, without keeping anything.
+
+    Before anything was imported the files that `[data]` names are looked at. Raises what `build` raises, and
+    `InputError` for such a file.
+    """
+    progress = progress or Silent()
     with (
         tempfile.TemporaryDirectory(prefix="freehold-check-") as folder,
         open_store(project.store_url) as store,
     ):
-        card = _build(project, store, Path(folder), source_prefix, progress or Silent()).card
+        traces = store.traces(source_prefix=source_prefix)
+        files = named_files(project)
+        if files and source_prefix is None and store.count_traces(complete_only=False) == 0:
+            progress.say("nothing is imported yet: checked are the files that [data] names")
+            traces = file_traces(project, files)
+        card = _build(project, traces, Path(folder), progress).card
     return msgspec.structs.replace(card, dataset_id="")
 
 
-def _build(
-    project: Project, store: Store, root: Path, source_prefix: str | None, progress: Progress
-) -> BuiltDataset:
+def _build(project: Project, traces: Iterable[Trace], root: Path, progress: Progress) -> BuiltDataset:
     progress.step("dataset")
     recipe = recipe_of(project)
     curator = Curator(recipe, project.config.task, pseudonym_key(project))
@@ -68,7 +79,7 @@ def _build(
 
     def teaching() -> Iterator[Trace]:
         nonlocal first_model
-        for trace in store.traces(source_prefix=source_prefix):
+        for trace in traces:
             if _teaches(trace):
                 ids.append(hashlib.blake2b(trace.id.encode(), digest_size=16).digest())
                 first_model = first_model or trace.model
@@ -76,13 +87,23 @@ def _build(
                     progress.update(len(ids), None, unit="traces")
                 yield trace
 
-    made = building.make_samples(curator.counted(teaching()), recipe, change=curator.change)
+    changed = 0
+
+    def change(sample: Sample, split: SplitName) -> Sample:
+        nonlocal changed
+        changed += 1
+        if changed % 1000 == 0:
+            progress.update(changed, len(ids), unit="samples", note="curated")
+        return curator.change(sample, split)
+
+    made = building.make_samples(curator.counted(teaching()), recipe, change=change)
     if not ids:
         raise UsageError(
             "no complete traces in the store",
             hint="freehold import FILE brings some in; freehold up captures them from live traffic",
         )
     progress.update(len(ids), None, unit="traces", note="writing")
+    building.require(made, ("held_out",) if _teaches_nothing(project) else ("train", "held_out"))
     dataset = building.write(
         made,
         recipe,
@@ -96,6 +117,12 @@ def _build(
     card = curator.card(project, dataset, made)
     write_card(Path(dataset.path), card)
     return BuiltDataset(dataset, card)
+
+
+def _teaches_nothing(project: Project) -> bool:
+    """Whether the project's candidates are judged as they are, so that there is nothing to train on."""
+    engine = project.config.serve.engine
+    return engine != "auto" and ENGINE_KINDS[engine].brings_weights
 
 
 def _incumbent_model(project: Project, traced: str) -> str | None:

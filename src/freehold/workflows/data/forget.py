@@ -41,21 +41,34 @@ SHORTEST_TEXT = 16
 
 
 class Whom(Record, frozen=True, kw_only=True):
-    """Whose or which traces are meant; exactly one is given."""
+    """Whose or which traces are meant: one user's, one trace, one conversation, or all that meet each of `source` (a
+    file or folder that was imported, or ``gateway``), `model` and `before`."""
 
     user: str | None = None
     trace: str | None = None
     conversation: str | None = None
     before: datetime | None = None
+    source: str | None = None
+    model: str | None = None
 
     @property
     def by(self) -> str:
-        return next(name for name in ("user", "trace", "conversation", "before") if getattr(self, name))
+        names = ("user", "trace", "conversation", "source", "model", "before")
+        return ", ".join(name for name in names if getattr(self, name))
+
+    @property
+    def many(self) -> bool:
+        """Whether traces are meant by what they have in common, and not because of whom they tell."""
+        return self.before is not None or self.source is not None or self.model is not None
 
     def means(self, trace: Trace) -> bool:
         """Whether a trace is one of those. A user may stand in the request, its metadata or a header."""
-        if self.before is not None:
-            return trace.at < self.before
+        if self.many:
+            return (
+                (self.before is None or trace.at < self.before)
+                and (self.model is None or trace.model == self.model)
+                and (self.source is None or _is_from(trace, self.source))
+            )
         if self.trace is not None:
             return trace.id == self.trace or trace.parent_id == self.trace
         if self.conversation is not None:
@@ -68,6 +81,12 @@ class Whom(Record, frozen=True, kw_only=True):
                     one.get(name) for name in ("user", "user_id", "end_user", "customer", "customer_id")
                 )
         return any(str(value) == self.user for value in said if value is not None)
+
+
+def _is_from(trace: Trace, source: str) -> bool:
+    named = trace.source.partition("#")[0]
+    wanted = source if source == "gateway" or source.startswith("import:") else f"import:{source}"
+    return named == wanted or named.startswith(f"{wanted.rstrip('/')}/")
 
 
 class ForgetReceipt(StoredRecord, frozen=True, kw_only=True):
@@ -224,7 +243,7 @@ def _find(store: Store, whom: Whom, progress: Progress) -> _Found:
             progress.update(count, None, unit="traces")
         if whom.means(trace) or trace.parent_id in found.ids:
             found.ids.add(trace.id)
-            if whom.before is None:
+            if not whom.many:
                 meant.update(_texts(trace))
             if whom.user is not None:
                 found.names.update(n for n in (trace.conversation_id, trace.assignment_key) if n)

@@ -6,10 +6,11 @@ import hashlib
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import msgspec
 
@@ -17,18 +18,19 @@ from freehold import files
 from freehold.datasets import importing, messages
 from freehold.datasets.identity import question_id
 from freehold.datasets.importing import Imported, PassedOver, RejectedRecord
+from freehold.datasets.importing.holding import holds, present
 from freehold.store import audit, open_store
 from freehold.store.versions import FileRow, bring_in
 from freehold.types.config import DataConfig
-from freehold.types.progress import Progress
+from freehold.types.progress import Progress, Silent
 from freehold.types.record import Record, canonical_json, content_id
 from freehold.types.trace import Trace
+from freehold.workflows.data.forecast import FIRST, Forecast, Looking
 from freehold.workflows.project import Project, now
 
 log = logging.getLogger(__name__)
 
 BATCH = 1000
-FIRST = 5
 
 
 class ImportResult(Record, frozen=True, kw_only=True):
@@ -53,6 +55,15 @@ class ImportResult(Record, frozen=True, kw_only=True):
     holds: dict[str, int] = {}
     passed_over: dict[str, int] = {}
     stored: bool = True
+    would_be: Forecast | None = None
+    """What a dataset of this file alone would hold, where that was asked for."""
+
+
+class LogFile(NamedTuple):
+    """A file of logged traffic, and whether all of it is kept for evaluation."""
+
+    path: Path
+    held_out: bool
 
 
 class Preview(Record, frozen=True, kw_only=True):
@@ -64,33 +75,82 @@ class Preview(Record, frozen=True, kw_only=True):
     mapping: dict[str, str]
     first: tuple[Trace, ...]
     first_rejects: tuple[str, ...]
+    would_be: Forecast | None = None
+    """What a dataset of this file alone would hold."""
 
 
 def preview_file(
-    project: Project, path: Path, *, data: DataConfig | None = None, count: int = 3, held_out: bool = False
+    project: Project,
+    path: Path,
+    *,
+    data: DataConfig | None = None,
+    count: int = 3,
+    held_out: bool = False,
+    progress: Progress | None = None,
 ) -> Preview:
-    """The first `count` records of `path` as traces; nothing is stored. Raises `InputError`."""
+    """The first `count` records of `path` as traces, and what a dataset would hold of it; nothing is stored.
+
+    Raises `InputError`.
+    """
     data = data or project.config.data
     source = importing.sniff(path, data)
-    first: list[Trace] = []
-    rejects: list[str] = []
-    for found in importing.read(path, data):
-        if isinstance(found, Imported):
-            found = _as_gold(found) if data.answers == "gold" else found
-            origin = source_of(project, path)
-            first.append(_trace(found, origin, at=now(), held_out=held_out, model=_incumbent(project)))
-        elif isinstance(found, RejectedRecord):
-            rejects.append(_line(found))
-        if len(first) >= count or len(rejects) >= 10 * FIRST:
-            break
+    looking, first = Looking(progress or Silent()), list[Trace]()
+
+    def traces() -> Iterator[Trace]:
+        for trace in _looked(project, path, data, looking, held_out=held_out):
+            if len(first) < count:
+                first.append(trace)
+            yield trace
+
+    would_be = looking.forecast(project, traces())
     return Preview(
         file=str(path),
         format=source.importer.name,
         container=source.container,
-        mapping=source.mapping,
+        mapping=present(source.mapping, looking.held),
         first=tuple(first),
-        first_rejects=tuple(rejects[:FIRST]),
+        first_rejects=tuple(_line(reject) for reject in looking.first_rejects),
+        would_be=would_be,
     )
+
+
+def named_files(project: Project) -> tuple[LogFile, ...]:
+    """The files that a project's `[data]` names."""
+    data = project.config.data
+    return (
+        *(LogFile(project.path(name), False) for name in data.files),
+        *(LogFile(project.path(name), True) for name in data.held_out_files),
+    )
+
+
+def foresee(
+    project: Project, files: Sequence[LogFile], *, data: DataConfig | None = None, progress: Progress
+) -> Forecast:
+    """What a dataset of `files` would hold; nothing is stored. Raises `InputError`."""
+    data, looking = data or project.config.data, Looking(progress)
+    every = (_looked(project, one.path, data, looking, held_out=one.held_out) for one in files)
+    return looking.forecast(project, chain.from_iterable(every))
+
+
+def file_traces(project: Project, files: Sequence[LogFile]) -> Iterator[Trace]:
+    """What an import of `files` would store, file by file. Raises `InputError`."""
+    data, at = project.config.data, now()
+    for one in files:
+        origin = source_of(project, one.path)
+        for found in importing.read(one.path, data):
+            if isinstance(found, Imported):
+                found = _as_gold(found) if data.answers == "gold" else found
+                yield _trace(found, origin, at=at, held_out=one.held_out, model=_incumbent(project))
+
+
+def _looked(
+    project: Project, path: Path, data: DataConfig, looking: Looking, *, held_out: bool
+) -> Iterator[Trace]:
+    origin, at = source_of(project, path), now()
+    for found in looking.sound(importing.read(path, data)):
+        found = _as_gold(found) if data.answers == "gold" else found
+        looking.held.update(holds(found))
+        yield _trace(found, origin, at=at, held_out=held_out, model=_incumbent(project))
 
 
 def import_file(
@@ -112,7 +172,7 @@ def import_file(
     source = importing.sniff(path, data)
     progress.say(f"{path.name}: read as {source.importer.title}, {source.container}")
     log.info("importing %s, %d bytes, as %s", path, size, source.importer.name)
-    holds: Counter[str] = Counter()
+    held: Counter[str] = Counter()
     passed: Counter[str] = Counter()
     read = 0
     origin, at, keys = source_of(project, path), now(), _RowKeys()
@@ -134,7 +194,7 @@ def import_file(
                         )
                     if data.answers == "gold":
                         found = _as_gold(found)
-                    holds.update(_holds(found))
+                    held.update(holds(found))
                     trace = _trace(found, origin, at=at, held_out=held_out, model=_incumbent(project))
                     yield FileRow(keys.key(found, origin), trace)
 
@@ -150,8 +210,8 @@ def import_file(
         file=str(path),
         format=source.importer.name,
         container=source.container,
-        mapping=source.mapping,
-        holds=dict(holds.most_common()),
+        mapping=present(source.mapping, held),
+        holds=dict(held.most_common()),
         passed_over=dict(passed.most_common()),
         read=read,
         new=done.new,
@@ -183,33 +243,6 @@ def _as_gold(record: Imported) -> Imported:
 def _line(reject: RejectedRecord) -> str:
     where = f"{reject.file}, " if reject.file else ""
     return f"{where}line {reject.line}: {reject.reason}"
-
-
-def _holds(found: Imported) -> Iterator[str]:
-    messages = found.request["messages"]
-    answer: dict[str, Any] = {}
-    if found.response:
-        yield "answer"
-        answer = found.response["choices"][0]["message"]
-    if found.gold is not None:
-        yield "right answer"
-    if sum(message.get("role") == "user" for message in messages) > 1:
-        yield "several turns"
-    if found.request.get("tools"):
-        yield "tools"
-    if answer.get("tool_calls"):
-        yield "tool calls in the answer"
-    if found.request.get("response_format"):
-        yield "an answer's schema"
-    if answer.get("weight") is not None or any(message.get("weight") is not None for message in messages):
-        yield "weights of messages"
-    if found.rejected is not None:
-        yield "a worse answer"
-    if found.desirable is not None:
-        yield "a like or dislike"
-    for name in ("conversation_id", "user", "at"):
-        if getattr(found, name) is not None:
-            yield {"conversation_id": "conversation", "user": "user", "at": "time"}[name]
 
 
 def source_of(project: Project, path: Path) -> str:

@@ -18,6 +18,7 @@ from freehold.engines import start
 from freehold.evals.replay import ReplayOptions
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import Evaluation
+from freehold.types.leak import LeakReport
 from freehold.types.record import content_id
 from freehold.types.report import CandidateReport
 from freehold.types.retained import RetainedSkills
@@ -27,7 +28,8 @@ from freehold.workflows.journey.methods import METHODS, Bench, Candidate, Made, 
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, evaluate
 from freehold.workflows.prove.labels import labels_held
-from freehold.workflows.prove.results import Looks, frozen_answers, keep
+from freehold.workflows.prove.looks import Looks
+from freehold.workflows.prove.results import frozen_answers, keep
 from freehold.workflows.prove.retained import retained
 
 UNTRAINED_SAMPLES = 40
@@ -114,8 +116,9 @@ class CandidateRunner:
             Evaluation,
             lambda: anyio.run(self._evaluate, made),
         )
-        keep(bench.store, evaluation, self._looks())
+        keep(bench.store, evaluation)
         kept_skills = self._retained(candidate, made)
+        leaks = self._leaks(made)
         judged = None
         if evaluation.comparison is not None:
             judged = verdict.join(
@@ -123,7 +126,7 @@ class CandidateRunner:
                 ruling=report.ruling,
                 fit=made.fit,
                 method=candidate.method,
-                checks=self._checks(made, kept_skills),
+                checks=self._checks(made, kept_skills, leaks),
                 version=__version__,
             )
             bench.store.put(judged, made_from=judged.made_from)
@@ -140,14 +143,29 @@ class CandidateRunner:
             latency=evaluation.latency,
             disagreements=evaluation.disagreements,
             retained=kept_skills,
+            leak=leaks,
             served_as=made.plan.served_name,
         )
         return CandidateOutcome(report, made.plan)
 
-    def _checks(self, made: Made, kept_skills: RetainedSkills | None) -> list[CheckResult]:
+    def _leaks(self, made: Made) -> LeakReport | None:
+        """The newest leak test of this base and this dataset (`freehold train --leak-test`)."""
+        if made.trained is None:
+            return None
+        wanted = (made.trained.base_model, self.bench.dataset.id)
+        tested = [
+            one for one in self.bench.store.records(LeakReport) if (one.base_model, one.dataset_id) == wanted
+        ]
+        return tested[-1] if tested else None
+
+    def _checks(
+        self, made: Made, kept_skills: RetainedSkills | None, leaks: LeakReport | None
+    ) -> list[CheckResult]:
         checks = [made.parity.check_result()] if made.parity is not None else []
         if kept_skills is not None:
             checks.append(kept_skills.check_result(self.bench.project.config.train.retain))
+        if leaks is not None:
+            checks.append(leaks.check_result())
         return checks
 
     def _retained(self, candidate: Candidate, made: Made) -> RetainedSkills | None:
@@ -165,7 +183,8 @@ class CandidateRunner:
                 functools.partial(
                     retained,
                     bench.project,
-                    made.plan,
+                    # Held to the task's labels it could say nothing else, whatever its weights have kept.
+                    msgspec.structs.replace(made.plan, labels=()),
                     trained_id=trained.id,
                     count=count,
                     progress=bench.progress,
@@ -184,7 +203,7 @@ class CandidateRunner:
                     dataset=bench.dataset,
                     task=bench.task,
                     frozen=frozen_answers(bench.project, bench.dataset),
-                    looks=self._looks(),
+                    looks=Looks(bench.store, self.planned_looks),
                     without_incumbent=True,
                 ),
                 ServedCandidate(endpoint, plan.served_name, made.untrained_model, UNTRAINED_SAMPLES),
@@ -192,9 +211,6 @@ class CandidateRunner:
                 options=ReplayOptions(plan.parallel),
                 progress=bench.progress,
             )
-
-    def _looks(self) -> Looks:
-        return Looks.of(self.bench.store, self.bench.dataset, planned=self.planned_looks)
 
 
 def _stopped(report: CandidateReport, why: str) -> CandidateOutcome:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from freehold.datasets.messages import blanked_text
 from freehold.evals.normalizing import normalized_label
 from freehold.types.config import usable_name
 
@@ -86,8 +87,15 @@ def options_text(guess: Guess) -> str:
 
 
 def prompt_size(messages: Sequence[dict[str, Any]], tools: Any) -> int:
-    """Characters of a request, its JSON included; absent fields don't count."""
-    present = [{key: value for key, value in one.items() if value is not None} for one in messages]
+    """Characters of a request, its JSON included; absent fields don't count, and a picture or a sound as its hash."""
+    present = [
+        {
+            key: blanked_text(value) if key == "content" else value
+            for key, value in one.items()
+            if value is not None
+        }
+        for one in messages
+    ]
     return len(msgspec.json.encode(present)) + (len(msgspec.json.encode(tools)) if tools else 0)
 
 

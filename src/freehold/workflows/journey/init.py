@@ -13,6 +13,7 @@ import msgspec
 from freehold import files
 from freehold.datasets import importing, messages
 from freehold.datasets.importing import Imported, RejectedRecord
+from freehold.datasets.importing.holding import holds, present
 from freehold.errors import InputError, UsageError
 from freehold.types.config import DataConfig, parse
 from freehold.types.record import Record
@@ -153,11 +154,13 @@ def draft(request: DraftRequest) -> Draft:
 def _look(path: Path, data: DataConfig, told: _Told) -> Seen:
     source = importing.sniff(path, data)
     records = rejected = 0
+    held: Counter[str] = Counter()
     first: RejectedRecord | None = None
     reading = importing.read(path, data)
     for found in islice(reading, LOOKED_AT):
         if isinstance(found, Imported):
             records += 1
+            held.update(holds(found))
             told.add(found)
         elif isinstance(found, RejectedRecord):
             rejected += 1
@@ -172,7 +175,7 @@ def _look(path: Path, data: DataConfig, told: _Told) -> Seen:
     return Seen(
         file=str(path),
         format=source.importer.title,
-        mapping=dict(source.mapping),
+        mapping=present(source.mapping, held),
         records=records,
         rejected=rejected,
         first_reject=f"line {first.line}: {first.reason}" if first else None,

@@ -32,9 +32,9 @@ from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.project import Project
 from freehold.workflows.prove.labels import label_notes
+from freehold.workflows.prove.looks import Looks, look_at, with_look
 from freehold.workflows.prove.results import (
     DISAGREEMENTS_KEPT,
-    Looks,
     baseline,
     evaluation_id,
     frozen_answers,
@@ -142,10 +142,15 @@ async def evaluate(
     comparison = None
     differing: tuple[Disagreement, ...] = ()
     if any(sample.incumbent is not None for sample in samples):
-        context = ScoreContext(self_noise=answered.self_noise, looks=plan.looks.unplanned(id))
+        names = name, candidate.model
+        look = plan.looks.take(
+            look_at(samples, evaluation_id=id, dataset_id=plan.dataset.id, names=names, alpha=task.alpha)
+        )
+        unplanned = 1 if look.may_promote else look.number
+        context = ScoreContext(self_noise=answered.self_noise, looks=unplanned)
         compared = await compare_by_task(
             results,
-            msgspec.structs.replace(task, alpha=task.alpha / plan.looks.planned),
+            msgspec.structs.replace(task, alpha=look.alpha),
             made_from=(plan.dataset.id,),
             notes=(
                 *(() if task.scorer == "judge" else reference_notes(samples, repeats)),
@@ -156,7 +161,7 @@ async def evaluate(
             patience=options.patience,
             on_progress=lambda done, of: progress.update(done, of, unit="judged"),
         )
-        comparison = compared.comparison
+        comparison = with_look(compared.comparison, look)
         results = results._replace(incumbent=compared.incumbent, candidate=compared.candidate)
         differing = disagreements(samples, results.incumbent, results.candidate, results.references)
     return Evaluation(
@@ -260,12 +265,11 @@ async def evaluate_project(
     """Evaluate a candidate on the project's held-out samples and keep the records. Raises as `evaluate`."""
     with open_store(project.store_url) as store:
         dataset = find_dataset(store, selection.dataset_id)
-        looks = Looks.of(store, dataset, planned=selection.planned_looks)
         plan = EvaluationPlan(
             dataset=dataset,
             task=task,
             frozen=frozen_answers(project, dataset),
-            looks=looks,
+            looks=Looks(store, selection.planned_looks),
             limit=selection.limit,
         )
         made = await evaluate(
@@ -276,5 +280,5 @@ async def evaluate_project(
             fresh=fresh,
             progress=progress,
         )
-        keep(store, made, looks)
+        keep(store, made)
     return made

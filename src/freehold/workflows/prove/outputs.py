@@ -6,6 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
+from freehold.datasets.identity import looked_at, question_id
 from freehold.errors import UsageError
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.comparing import SideBySide, disagreements
@@ -14,11 +17,14 @@ from freehold.evals.latency import summarize
 from freehold.evals.outputs import OutputLine, Pairing, listed, pair, unique
 from freehold.evals.scoring import score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
+from freehold.stats.compare import ScoreContext
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import Evaluation
 from freehold.types.evaluation import EvalResult, Score, Task
+from freehold.workflows.prove.looks import Looks, look_at, with_look
 from freehold.workflows.prove.results import DISAGREEMENTS_KEPT, evaluation_id, measured, write_results
 
+ALONE = Looks()
 GIVEN = "given"
 """Scorer name that stands for the scores the files carry."""
 
@@ -32,12 +38,14 @@ async def evaluate_outputs(
     intersect: bool = False,
     cache_dir: Path | None = None,
     names: tuple[str, str] | None = None,
+    looks: Looks = ALONE,
 ) -> Evaluation:
     """Compare the outputs in file `b` (candidate) with those in `a` (incumbent), item by item.
 
     Files of other tools are read too (`freehold.evals.imports`); ``FILE::NAME`` names one of several sets in a file.
     The right answers stand in the lines' ``gold`` or in the file `gold`. A task with the scorer ``given`` uses the
     scores in the files. Ids that are not in both files are an error unless `intersect`.
+    The items that `looks` counts are the lines' questions, of lines without one their ids.
     Raises `InputError` and `UsageError` for files that do not fit, `ConfigError` for the scorer.
     """
     file_a, file_b = source(str(a)), source(str(b))
@@ -47,26 +55,10 @@ async def evaluate_outputs(
         intersect=intersect,
     )
     references = _references(pairing, gold, required=task.scorer != GIVEN)
-    samples = [
-        Sample(
-            id=one.id,
-            messages=(Message(role="user", content=one.question or other.question or ""),),
-            incumbent=one.output,
-            gold=reference,
-            group=one.group or other.group,
-            metadata=other.metadata | one.metadata,
-        )
-        for (one, other), reference in zip(pairing.pairs, references, strict=True)
-    ]
+    samples = _samples(pairing, references)
     task = prepared(task, cache_dir)
     first, second = names or (_name_of(file_a), _name_of(file_b))
     lines_a, lines_b = [one for one, _ in pairing.pairs], [other for _, other in pairing.pairs]
-    notes = []
-    if pairing.only_a or pairing.only_b:
-        notes.append(
-            f"Left out: {len(pairing.only_a):,} items only in {file_a.path.name}, "
-            f"{len(pairing.only_b):,} only in {file_b.path.name}."
-        )
     results = SideBySide(
         samples,
         references,
@@ -80,20 +72,35 @@ async def evaluate_outputs(
         for path in (file_a.path, file_b.path, source(str(gold)).path if gold else None)
         if path is not None
     ]
+    id = evaluation_id(items[0], task, results)
+    dataset_id = f"sha256:{items[0]}"
+    look = looks.take(
+        look_at(
+            samples,
+            evaluation_id=id,
+            dataset_id=dataset_id,
+            names=(first, second),
+            alpha=task.alpha,
+            items=[_item(sample) for sample in samples],
+        )
+    )
     comparison, incumbent, candidate = await compare_by_task(
-        results, task, made_from=tuple(f"sha256:{item}" for item in items), notes=tuple(notes)
+        results,
+        msgspec.structs.replace(task, alpha=look.alpha),
+        made_from=tuple(f"sha256:{item}" for item in items),
+        notes=_notes(pairing, file_a.path, file_b.path),
+        context=ScoreContext(looks=1 if look.may_promote else look.number),
     )
     results = results._replace(incumbent=incumbent, candidate=candidate)
     differing = disagreements(samples, incumbent, candidate, references)
-    id = evaluation_id(items[0], task, results)
     return Evaluation(
         id=id,
         task=task,
-        dataset_id=f"sha256:{items[0]}",
+        dataset_id=dataset_id,
         incumbent=first,
         candidate=second,
         endpoint="files",
-        comparison=comparison,
+        comparison=with_look(comparison, look),
         measured=measured(candidate, task.alpha),
         references="gold",
         latency=summarize(candidate, concurrency=1),
@@ -101,6 +108,33 @@ async def evaluate_outputs(
         disagreements_total=len(differing),
         results_file=None if cache_dir is None else str(write_results(cache_dir / f"{id}.jsonl", results)),
     )
+
+
+def _notes(pairing: Pairing, a: Path, b: Path) -> tuple[str, ...]:
+    if not pairing.only_a and not pairing.only_b:
+        return ()
+    counts = f"{len(pairing.only_a):,} items only in {a.name}, {len(pairing.only_b):,} only in {b.name}"
+    return (f"Left out: {counts}.",)
+
+
+def _samples(pairing: Pairing, references: Sequence[str | None]) -> list[Sample]:
+    return [
+        Sample(
+            id=one.id,
+            messages=(Message(role="user", content=one.question or other.question or ""),),
+            incumbent=one.output,
+            gold=reference,
+            group=one.group or other.group,
+            metadata=other.metadata | one.metadata,
+        )
+        for (one, other), reference in zip(pairing.pairs, references, strict=True)
+    ]
+
+
+def _item(sample: Sample) -> str:
+    """What the item is: its question as datasets know it, or its id, which is all that is known then."""
+    asked = any(message.content for message in sample.messages)
+    return looked_at(sample) if asked else question_id([{"role": "id", "content": sample.id}])
 
 
 def _references(pairing: Pairing, gold: str | Path | None, *, required: bool) -> list[str | None]:

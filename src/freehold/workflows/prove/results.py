@@ -1,9 +1,8 @@
-"""What an evaluation leaves: its id, figures, files and records, and how often the same items were evaluated."""
+"""What an evaluation leaves: its id, figures, files and records."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import stdev
 
@@ -22,34 +21,6 @@ from freehold.types.record import content_id
 from freehold.workflows.project import Project
 
 DISAGREEMENTS_KEPT = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Looks:
-    """How often a dataset's held-out samples are evaluated: every look at the same items spends some of alpha.
-
-    `earlier` are the ids of the evaluations so far, oldest first; `planned` is how many share alpha. More than those
-    cannot promote.
-    """
-
-    earlier: tuple[str, ...] = ()
-    planned: int = 1
-
-    @classmethod
-    def of(cls, store: Store, dataset: Dataset, *, planned: int = 1) -> Looks:
-        """The looks the store knows of."""
-        return cls(
-            tuple(one.id for one in store.records(Evaluation) if one.dataset_id == dataset.id), planned
-        )
-
-    def count(self, id: str) -> int:
-        """Which look this evaluation is, the first being 1; the same evaluation again is the same look."""
-        return (self.earlier.index(id) if id in self.earlier else len(self.earlier)) + 1
-
-    def unplanned(self, id: str) -> int:
-        """Which look this is where it is beyond the plan, 1 where it is within it."""
-        count = self.count(id)
-        return count if count > self.planned else 1
 
 
 def evaluation_id(items: str, task: Task, results: SideBySide) -> str:
@@ -112,12 +83,11 @@ def frozen_answers(project: Project, dataset: Dataset) -> dict[str, tuple[str, .
     return read_frozen(frozen_file(project, dataset.id))
 
 
-def keep(store: Store, made: Evaluation, looks: Looks) -> None:
-    """Keep an evaluation's records; one that is there keeps its place in the order of looks."""
+def keep(store: Store, made: Evaluation) -> None:
+    """Keep an evaluation's records; one that is there keeps its place among the evaluations."""
     comparison = made.comparison
     made_from = [made.dataset_id]
     if comparison is not None:
         store.put(comparison, made_from=comparison.made_from)
         made_from.append(comparison.id)
-    if made.id not in looks.earlier:
-        store.put(made, made_from=made_from)
+    store.put_once(made, made_from=made_from)

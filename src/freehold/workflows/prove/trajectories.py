@@ -29,7 +29,7 @@ from freehold.evals.scorer import Scorer
 from freehold.evals.scorers import make
 from freehold.evals.trajectories.playing import Ask, Played, play, turn_limit
 from freehold.evals.trajectories.recorded_tools import LEAST_LIKENESS
-from freehold.evals.trajectories.sessions import RecordedSession, Sessions, sessions_of
+from freehold.evals.trajectories.sessions import RecordedSession, RecordedSessions, session_id, sessions_of
 from freehold.evals.trajectories.success import Success, success_of
 from freehold.evals.trajectories.synthetic_user import SyntheticUserFailed, synthetic_user
 from freehold.stats.compare import ScoreContext
@@ -37,14 +37,14 @@ from freehold.stats.survival import product_limit
 from freehold.store import open_store
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.endpoint import Endpoint
-from freehold.types.evaluation import Comparison, EvalResult, Score, Task
+from freehold.types.evaluation import Comparison, EvalResult, LookCount, Score, Task
 from freehold.types.progress import Progress, Silent
 from freehold.types.record import content_id
 from freehold.types.trajectory import Trajectory, TrajectoryEvaluation, TurnSurvival
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project
 from freehold.workflows.prove.evaluate import WHOLE_LATEST, HeldOutSelection, ServedCandidate
-from freehold.workflows.prove.results import Looks
+from freehold.workflows.prove.looks import Looks, look_at, with_look
 
 _OPTIONS = ReplayOptions()
 
@@ -92,26 +92,28 @@ async def evaluate_trajectories(
             _cache(folder, candidate).unlink(missing_ok=True)
         table = _Table(candidate, task, request, success, options, progress)
         trajectories = await table.play(found.sessions, folder)
-        looks = Looks(
-            tuple(one.id for one in store.records(TrajectoryEvaluation) if one.dataset_id == dataset.id),
-            selection.planned_looks,
-        )
+        looks = Looks(store, selection.planned_looks)
         made = _evaluation(dataset, found, table, trajectories, looks)
         path = folder / f"trajectories-{made.id}.jsonl"
         made = msgspec.structs.replace(made, results_file=str(_write(path, trajectories)))
-        if made.id not in looks.earlier:
-            store.put(made.comparison, made_from=made.comparison.made_from)
-            store.put(made, made_from=(dataset.id, made.comparison.id))
+        store.put(made.comparison, made_from=made.comparison.made_from)
+        store.put_once(made, made_from=(dataset.id, made.comparison.id))
     return made
 
 
-def _sessions(dataset: Dataset, limit: int | None) -> Sessions:
+def _sessions(dataset: Dataset, limit: int | None) -> RecordedSessions:
     found = sessions_of(building.samples(dataset, "held_out"))
     if not found.sessions:
         raise UsageError(
             "no held-out session has an answer of the assistant", hint="freehold dataset build holds some out"
         )
     return found._replace(sessions=found.sessions[:limit])
+
+
+def _decisions(dataset: Dataset, found: RecordedSessions) -> list[Sample]:
+    """The samples of the sessions: judged one by one they are the same evidence."""
+    ids = {one.id for one in found.sessions}
+    return [one for one in building.samples(dataset, "held_out") if session_id(one) in ids]
 
 
 def _cache(folder: Path, candidate: ServedCandidate) -> Path:
@@ -220,7 +222,7 @@ class _Table(NamedTuple):
 
 
 def _evaluation(
-    dataset: Dataset, found: Sessions, table: _Table, trajectories: Sequence[Trajectory], looks: Looks
+    dataset: Dataset, found: RecordedSessions, table: _Table, trajectories: Sequence[Trajectory], looks: Looks
 ) -> TrajectoryEvaluation:
     incumbent = dataset.incumbent_model or "incumbent"
     answers = [
@@ -233,6 +235,15 @@ def _evaluation(
     )
     with_miss = sum(one.results("miss") > 0 for one in trajectories)
     notes = _notes(found, table, results, with_miss)
+    look = looks.take(
+        look_at(
+            _decisions(dataset, found),
+            evaluation_id=id,
+            dataset_id=dataset.id,
+            names=(incumbent, table.candidate.model),
+            alpha=table.task.alpha,
+        )
+    )
     return TrajectoryEvaluation(
         id=id,
         task=table.task,
@@ -241,7 +252,7 @@ def _evaluation(
         incumbent=incumbent,
         candidate=table.candidate.model,
         endpoint=table.candidate.endpoint.base_url,
-        comparison=_comparison(dataset, found, table, trajectories, looks.unplanned(id), looks.planned),
+        comparison=with_look(_comparison(dataset, found, table, trajectories, look), look),
         sessions=len(trajectories),
         turns=sum(len(one.turns) for one in trajectories),
         ended=dict(Counter(one.ended for one in trajectories)),
@@ -255,13 +266,12 @@ def _evaluation(
 
 def _comparison(
     dataset: Dataset,
-    found: Sessions,
+    found: RecordedSessions,
     table: _Table,
     trajectories: Sequence[Trajectory],
-    look: int,
-    planned: int,
+    look: LookCount,
 ) -> Comparison:
-    """Sessions as items, each with its success on either side."""
+    """RecordedSessions as items, each with its success on either side."""
     items = [msgspec.structs.replace(one.sample, id=one.id, group=None) for one in found.sessions]
     incumbent = dataset.incumbent_model or "incumbent"
 
@@ -283,9 +293,9 @@ def _comparison(
     task = table.task
     return compare(
         sides,
-        msgspec.structs.replace(task, alpha=task.alpha / planned, slices=()),
+        msgspec.structs.replace(task, alpha=look.alpha, slices=()),
         made_from=(dataset.id,),
-        context=ScoreContext(looks=look),
+        context=ScoreContext(looks=1 if look.may_promote else look.number),
         slices={"recorded turns": lengths} if len(set(lengths)) > 1 else None,
     )
 
@@ -316,7 +326,7 @@ def survival(trajectories: Sequence[Trajectory]) -> tuple[TurnSurvival, ...]:
     )
 
 
-def _notes(found: Sessions, table: _Table, results: Counter[str], with_miss: int) -> tuple[str, ...]:
+def _notes(found: RecordedSessions, table: _Table, results: Counter[str], with_miss: int) -> tuple[str, ...]:
     notes = [
         f"No tool was run. Of {results.total():,} calls {results['exact']:,} got the result recorded for this call, "
         f"{results['nearest']:,} that of the nearest call of the tool (likeness from {LEAST_LIKENESS:g}), "

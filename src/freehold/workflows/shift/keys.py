@@ -5,63 +5,51 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from freehold.errors import KeysUnavailableError, UsageError
+from freehold.errors import ConfigError, KeysUnavailableError, UsageError
 from freehold.gateway.limits import key_requirement
-from freehold.gateway.limits.keys import hash_of, new_key
+from freehold.gateway.limits.key_changes import (
+    KeyLine,
+    KeyScope,
+    MadeKey,
+    add,
+    find,
+    limit,
+    listed,
+    required,
+    revoke,
+)
+from freehold.gateway.limits.keys import hash_of
 from freehold.store import Store, audit
 from freehold.store.keys import forget_keys, stored_keys
 from freehold.store.urls import store_file
-from freehold.store.usage import Spent, spent
 from freehold.types.record import Record
-from freehold.types.route import ApiKey, Limits, Role
+from freehold.types.route import ApiKey
 from freehold.workflows.project import Project, now
 from freehold.workflows.project_store import opened_store
 
-
-class MadeKey(Record, frozen=True, kw_only=True):
-    """A new key. `secret` is told here and nowhere else."""
-
-    name: str
-    secret: str
-    admin: bool
-    limits: Limits
-    role: Role = "use"
-    models: tuple[str, ...] = ()
-    routes: tuple[str, ...] = ()
-    expires_at: datetime | None = None
-
-
-class KeyScope(Record, frozen=True, kw_only=True):
-    """What a new key is good for; empty `models` and `routes` are all."""
-
-    role: Role = "use"
-    models: tuple[str, ...] = ()
-    routes: tuple[str, ...] = ()
-    expires_at: datetime | None = None
-
-
-class KeyLine(Record, frozen=True, kw_only=True):
-    """A key as it may be shown, and what it has spent today and this month (UTC)."""
-
-    name: str
-    admin: bool
-    limits: Limits
-    made_at: datetime | None
-    made_by: str
-    revoked_at: datetime | None
-    spent_day_usd: Decimal
-    spent_month_usd: Decimal
-    role: Role = "use"
-    models: tuple[str, ...] = ()
-    routes: tuple[str, ...] = ()
-    expires_at: datetime | None = None
-    expired: bool = False
+__all__ = [
+    "AcceptedStore",
+    "KeyLine",
+    "KeyScope",
+    "MadeKey",
+    "accept",
+    "add",
+    "by_hash",
+    "check_login",
+    "expiry",
+    "find",
+    "forget_all",
+    "limit",
+    "listed",
+    "opened_keys",
+    "required",
+    "revoke",
+    "shown",
+]
 
 
 class AcceptedStore(Record, frozen=True, kw_only=True):
@@ -86,19 +74,6 @@ def opened_keys(project: Project) -> Iterator[tuple[Store, Project]]:
     with opened_store(project) as (store, _):
         required(store, project.keys_file, at=now())
         yield store, project
-
-
-def required(store: Store, keys_file: Path | None, *, at: datetime) -> bool:
-    """Whether the gateway asks for keys. Raises `KeysUnavailableError` for a store that cannot be theirs."""
-    found = stored_keys(store.database)
-    return key_requirement.reconcile(
-        keys_file,
-        store_id=found.store_id,
-        changes=found.changes,
-        has_keys=bool(found.keys or found.damaged),
-        forgotten=found.forgotten,
-        at=at,
-    )
 
 
 def accept(project: Project, *, at: datetime, who: str = "") -> AcceptedStore:
@@ -137,85 +112,6 @@ def accept(project: Project, *, at: datetime, who: str = "") -> AcceptedStore:
     )
 
 
-def add(
-    store: Store,
-    name: str,
-    *,
-    limits: Limits,
-    scope: KeyScope | None = None,
-    admin: bool = False,
-    who: str,
-    at: datetime,
-    keys_file: Path | None = None,
-) -> MadeKey:
-    """Make a key. Raises `UsageError` when there is one of that name in force, or a limit is negative.
-
-    That keys are required is kept in `keys_file` before the first one is stored.
-    """
-    scope = scope or KeyScope(role="admin" if admin else "use")
-    if not name.strip() or ":" in name:
-        raise UsageError(f"{name!r} is not a name for a key", hint="letters, digits, dots and dashes: app-eu")
-    old = store.get(ApiKey, name)
-    if old is not None and old.revoked_at is None:
-        raise UsageError(
-            f"there is a key named {name}",
-            hint=f"freehold keys revoke {name} ends it; or choose another name",
-        )
-    _check(limits)
-    if scope.expires_at is not None and scope.expires_at <= at:
-        raise UsageError(f"the key would have expired at {scope.expires_at:%Y-%m-%d %H:%M} UTC already")
-    secret = new_key()
-    if keys_file is not None and not required(store, keys_file, at=at):
-        found = stored_keys(store.database)
-        key_requirement.write(
-            keys_file,
-            key_requirement.KeyRequirement(since=at, store_id=found.store_id, changes=found.changes),
-        )
-    key = ApiKey(
-        name=name,
-        hash=hash_of(secret),
-        limits=limits,
-        role=scope.role,
-        models=scope.models,
-        routes=scope.routes,
-        admin=scope.role == "admin",
-        made_at=at,
-        made_by=who,
-        expires_at=scope.expires_at,
-    )
-    told: dict[str, Any] = {"role": key.role, "models": key.models, "routes": key.routes, "limits": limits}
-    if key.expires_at is not None:
-        told["expires_at"] = key.expires_at
-    store.put_key(key, "key.add", who=who, at=at, detail=msgspec.to_builtins(told))
-    return MadeKey(
-        name=name,
-        secret=secret,
-        admin=key.admin,
-        limits=limits,
-        role=key.role,
-        models=key.models,
-        routes=key.routes,
-        expires_at=key.expires_at,
-    )
-
-
-def limit(store: Store, name: str, limits: Limits, *, who: str = "", at: datetime | None = None) -> ApiKey:
-    """Give a key other limits. Raises `UsageError`."""
-    _check(limits)
-    changed = msgspec.structs.replace(find(store, name), limits=limits)
-    detail = {"limits": msgspec.to_builtins(limits)}
-    store.put_key(changed, "key.limit", who=who, at=at or now(), detail=detail)
-    return changed
-
-
-def revoke(store: Store, name: str, *, at: datetime, who: str = "") -> ApiKey:
-    """End a key: refused by every worker within a second. Its name stays known, so that a gateway whose last key is
-    revoked refuses all requests rather than lets all in."""
-    revoked = msgspec.structs.replace(find(store, name), revoked_at=at)
-    store.put_key(revoked, "key.revoke", who=who, at=at, detail={})
-    return revoked
-
-
 def forget_all(
     store: Store, keys_file: Path | None = None, *, who: str = "", at: datetime | None = None
 ) -> int:
@@ -225,47 +121,29 @@ def forget_all(
     return count
 
 
-def find(store: Store, name: str) -> ApiKey:
-    """The key of that name that is in force. Raises `UsageError`."""
-    key = store.get(ApiKey, name)
-    if key is None or key.revoked_at is not None:
-        known = [key.name for key in store.records(ApiKey) if key.revoked_at is None]
-        raise UsageError(
-            f"no key named {name} is in force",
-            hint=f"keys: {', '.join(sorted(known))}" if known else "freehold keys add makes one",
-        )
-    return key
+def shown(store: Store, secret: str, *, at: datetime) -> ApiKey | None:
+    """The key in force that has this secret."""
+    return by_hash(store, hash_of(secret), at=at)
 
 
-def listed(store: Store, *, at: datetime) -> list[KeyLine]:
-    """All keys, by name."""
-    money = spent(store.database, at.strftime("%Y-%m-%d"), at.strftime("%Y-%m"))
-    nothing = Spent(Decimal(0), Decimal(0))
-    return [
-        KeyLine(
-            name=key.name,
-            admin=key.admin,
-            role=key.role,
-            models=key.models,
-            routes=key.routes,
-            expires_at=key.expires_at,
-            expired=key.expires_at is not None and key.expires_at <= at,
-            limits=key.limits,
-            made_at=key.made_at,
-            made_by=key.made_by,
-            revoked_at=key.revoked_at,
-            spent_day_usd=money.get(f"key:{key.name}", nothing).day_usd,
-            spent_month_usd=money.get(f"key:{key.name}", nothing).month_usd,
-        )
-        for key in sorted(store.records(ApiKey), key=lambda key: key.name)
-    ]
+def by_hash(store: Store, hash: str, *, at: datetime) -> ApiKey | None:
+    """The key in force that has this hash: not revoked, not expired."""
+    for key in stored_keys(store.database).keys:
+        if key.hash == hash and key.revoked_at is None and (key.expires_at is None or key.expires_at > at):
+            return key
+    return None
 
 
-def _check(limits: Limits) -> None:
-    for field in Limits.__struct_fields__:
-        value = getattr(limits, field)
-        if value is not None and value < 0:
-            raise UsageError(f"the limit {field} is {value}, expected 0 or more")
+def check_login(project: Project, *, at: datetime) -> None:
+    """Raises `ConfigError` where no key opens a console."""
+    with opened_keys(project) as (store, _):
+        for key in stored_keys(store.database).keys:
+            if key.revoked_at is None and (key.expires_at is None or key.expires_at > at) and key.may("look"):
+                return
+    raise ConfigError(
+        "a console that others reach asks for a key, and no key opens it",
+        hint="freehold keys add NAME --role read (to look) or operate (to move traffic)",
+    )
 
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}

@@ -1,0 +1,118 @@
+"""Which look at its items an evaluation is: kept in the store before the result is shown, counted over its story."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from freehold.datasets.identity import answer_id, looked_at
+from freehold.stats import looks
+from freehold.store import Store
+from freehold.types.dataset import Sample
+from freehold.types.evaluated import Evaluation, ItemLook, ItemResult
+from freehold.types.evaluation import Comparison, LookCount
+from freehold.workflows.project import now
+
+_SHOWN_ID = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """The looks of a store, and how many at the same items were planned: those share alpha. Without a store nothing
+    is known of others, and each is the first."""
+
+    store: Store | None = None
+    planned: int = 1
+
+    def take(self, look: ItemLook) -> LookCount:
+        """Keep a look and say which one it is. What was seen cannot be unseen: it counts from here on.
+
+        `look.alpha` is what the task allows for all planned looks together; each gets its share. An evaluation that is
+        made again keeps the share it had: another plan made after its result was seen gives it no more.
+        """
+        allowed = look.alpha
+        look = msgspec.structs.replace(look, alpha=allowed / self.planned)
+        earlier: list[ItemLook] = []
+        if self.store is not None:
+            self.store.put_once(look)
+            earlier = known_looks(self.store)
+            had = min(one.alpha for one in earlier if one.id == look.id)
+            look = msgspec.structs.replace(look, alpha=min(look.alpha, had))
+        return looks.count(earlier, look, planned=self.planned, allowed=allowed)
+
+
+def look_at(
+    samples: Sequence[Sample],
+    *,
+    evaluation_id: str,
+    dataset_id: str,
+    names: tuple[str, str],
+    alpha: float,
+    items: Sequence[str] | None = None,
+) -> ItemLook:
+    """That `samples` were looked at now. `names` are the incumbent's and the candidate's, `alpha` is one-sided, `items`
+    are the samples' ids where those do not follow from their questions."""
+    items = [looked_at(sample) for sample in samples] if items is None else items
+    return ItemLook(
+        id=evaluation_id,
+        at=now(),
+        dataset_id=dataset_id,
+        incumbent=names[0],
+        candidate=names[1],
+        alpha=alpha,
+        items=b"".join(bytes.fromhex(item) for item in items),
+        golds=b"".join(answer_id(sample.gold) for sample in samples),
+    )
+
+
+def known_looks(store: Store) -> list[ItemLook]:
+    """All looks, oldest first. Those of versions that kept none are told from their evaluations: by their results,
+    else by their dataset."""
+    kept = store.records(ItemLook)
+    ids = {look.id for look in kept}
+    return [*(_earlier(one) for one in store.records(Evaluation) if one.id not in ids), *kept]
+
+
+def _earlier(made: Evaluation) -> ItemLook:
+    samples: list[Sample] = []
+    if made.results_file is not None:
+        decoder = msgspec.json.Decoder(ItemResult)
+        try:
+            with Path(made.results_file).open("rb") as file:
+                samples = [decoder.decode(line).sample for line in file]
+        except (OSError, msgspec.DecodeError):
+            samples = []
+    alpha = made.task.alpha if made.comparison is None else made.comparison.alpha
+    names = made.incumbent, made.candidate
+    look = look_at(samples, evaluation_id=made.id, dataset_id=made.dataset_id, names=names, alpha=alpha)
+    return msgspec.structs.replace(look, at=None)
+
+
+def with_look(comparison: Comparison, look: LookCount) -> Comparison:
+    """The comparison with what its promise is about: which look at which items. A further look is said first."""
+    note = (look_note(look),)
+    notes = (*comparison.notes, *note) if look.number == 1 else (*note, *comparison.notes)
+    return msgspec.structs.replace(comparison, look=look, notes=notes)
+
+
+def look_note(look: LookCount) -> str:
+    """What was looked at, how often, and what that leaves of the promise."""
+    if look.number == 1:
+        share = f", one of {look.planned} planned" if look.planned > 1 else ""
+        promise = f"a wrong promote has a probability of at most {look.alpha:.2%}"
+        return f"First look at these {look.items:,} items{share}: {promise}."
+    when = f" on {look.first_at:%Y-%m-%d}" if look.first_at is not None else ""
+    text = (
+        f"Look {look.number} of items first looked at{when} by evaluation {(look.first_evaluation or '')[:_SHOWN_ID]}; "
+        f"{look.shared:,} of {look.items:,} items shared with earlier looks."
+    )
+    if look.may_promote:
+        return f"{text} {look.planned} were planned, each at alpha {look.alpha:.4f}."
+    return (
+        f"{text} Those before were allowed an error of {look.alpha_spent:.2%} in all, so this one cannot promote. "
+        "Hold out samples that no evaluation has looked at (a new file in held_out_files), and plan the looks before "
+        "the first one: [task] looks, or --planned-looks."
+    )

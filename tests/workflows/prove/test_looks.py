@@ -1,0 +1,116 @@
+"""Looks are kept in the store before a result is shown, and counted whatever became of datasets in between."""
+
+import msgspec
+import pytest
+from tests.workflows.prove.test_evaluate import run, sample
+from tests.workflows.prove.test_results import evaluation
+
+from freehold.evals.comparing import compare
+from freehold.store import open_store
+from freehold.store.care.erase import erase_mentions
+from freehold.types.dataset import Message
+from freehold.types.evaluated import ItemLook
+from freehold.types.evaluation import Task
+from freehold.workflows.prove.looks import Looks, known_looks, look_at
+from freehold.workflows.prove.results import keep
+
+
+@pytest.fixture
+def store(tmp_path):
+    with open_store(f"sqlite:///{tmp_path}/s.sqlite3") as opened:
+        yield opened
+
+
+def asked(i, *, system="", space=" ", **fields):
+    turns = [Message(role="system", content=system)] if system else []
+    return (
+        sample(i, **fields)
+        if not turns
+        else msgspec.structs.replace(
+            sample(i, **fields),
+            id=f"{system}{i}",
+            messages=(*turns, Message(role="user", content=f"q{space}{i}")),
+        )
+    )
+
+
+def look_of(made):
+    look = made.comparison.look
+    return look.number, look.shared, look.may_promote
+
+
+def test_a_prompt_edited_between_evaluations_is_a_further_look(store, tmp_path):
+    """The dataset is another one, the questions are the same: the second was counted as a first look."""
+    first = run(tmp_path / "a", [asked(i) for i in range(200)], lambda i, model: "yes", looks=Looks(store))
+    assert look_of(first) == (1, 0, True) and first.comparison.verdict == "promote"
+    assert first.comparison.notes[-1].startswith("First look at these 200 items")
+    edited = [asked(i, system="Answer", space="\n  ") for i in range(150, 350)]
+    second = run(tmp_path / "b", edited, lambda i, model: "yes", looks=Looks(store))
+    assert second.dataset_id != first.dataset_id
+    assert look_of(second) == (2, 50, False)
+    assert (second.comparison.verdict, second.comparison.reasons) == ("hold", ("repeated_look",))
+    note = second.comparison.notes[0]
+    assert f"by evaluation {first.id[:12]}; 50 of 200 items shared" in note and "--planned-looks" in note
+    assert not any("would settle it" in one for one in second.comparison.notes)
+
+
+def test_the_same_evaluation_again_is_the_same_look_at_the_share_it_had(store, tmp_path):
+    held_out = [asked(i) for i in range(200)]
+    first = run(tmp_path, held_out, lambda i, model: "yes", looks=Looks(store, 4))
+    assert first.comparison.alpha == 0.025 / 4
+    again = run(tmp_path, held_out, lambda i, model: "yes", looks=Looks(store, 1))
+    assert again.id == first.id and look_of(again) == (1, 0, True)
+    assert again.comparison.alpha == 0.025 / 4, "a plan made after the result gives no more"
+    assert len(known_looks(store)) == 1
+
+
+def test_planned_looks_share_alpha(store, tmp_path):
+    for number, name in enumerate("abc", 1):
+        held_out = [asked(i, system=name) for i in range(200)]
+        made = run(tmp_path / name, held_out, lambda i, model: "yes", looks=Looks(store, 2))
+        assert look_of(made)[0] == number and look_of(made)[2] == (number <= 2)
+        assert made.comparison.level == pytest.approx(1 - 2 * 0.0125)
+        assert (made.comparison.verdict == "promote") == (number <= 2)
+
+
+def test_a_look_is_kept_before_its_result(store, tmp_path, monkeypatch):
+    def cut_off(*args, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("freehold.evals.task_comparison.compare", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, [asked(i) for i in range(40)], lambda i, model: "yes", looks=Looks(store))
+    monkeypatch.setattr("freehold.evals.task_comparison.compare", compare)
+    made = run(
+        tmp_path / "b", [asked(i, system="x") for i in range(40)], lambda i, model: "yes", looks=Looks(store)
+    )
+    assert look_of(made)[0] == 2
+
+
+def test_evaluations_of_earlier_versions_count_by_their_results_else_by_their_dataset(store, tmp_path):
+    old = run(tmp_path / "a", [asked(i) for i in range(60)], lambda i, model: "yes")
+    old = msgspec.structs.replace(old, comparison=msgspec.structs.replace(old.comparison, look=None))
+    keep(store, old)
+    keep(store, evaluation("gone", "d" * 32))
+    made = run(
+        tmp_path / "b", [asked(i, system="x") for i in range(60)], lambda i, model: "yes", looks=Looks(store)
+    )
+    assert look_of(made) == (2, 60, False)
+    assert made.comparison.look.first_at is None and made.comparison.look.first_evaluation == old.id
+    at = look_at([sample(900)], evaluation_id="e", dataset_id="d" * 32, names=("a", "b"), alpha=0.025)
+    assert Looks(store).take(at).number == 2
+
+
+def test_a_look_outlives_what_is_forgotten_and_holds_no_word(store, tmp_path):
+    made = run(tmp_path, [asked(i) for i in range(40)], lambda i, model: "yes", looks=Looks(store))
+    keep(store, made)
+    gone = erase_mentions(store.database, lambda content: True)
+    assert gone["evaluation"] == 1 and "look" not in gone
+    (kept,) = store.records(ItemLook)
+    assert (len(kept.items), len(kept.golds)) == (320, 320) and b"q 1" not in msgspec.json.encode(kept)
+
+
+def test_without_a_store_each_look_is_the_first(tmp_path):
+    task = Task(name="t", scorer="label", margin=0.05)
+    made = run(tmp_path, [asked(i) for i in range(60)], lambda i, model: "yes", task=task)
+    assert look_of(made) == (1, 0, True)
