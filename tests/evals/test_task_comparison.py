@@ -50,6 +50,15 @@ def test_the_corrected_difference_is_the_one_that_counts(serve, tmp_path):
     assert "disagree by more than chance" in notes and "would settle it" not in notes
 
 
+def test_a_calibration_with_hasty_labels_says_so(serve, tmp_path):
+    path = tmp_path / "labels.jsonl"
+    path.write_text(
+        "".join(json.dumps({"id": f"s{i}", "winner": "tie", "seconds": 0.25}) + "\n" for i in range(60))
+    )
+    made, _ = run(serve, honest, *CANDIDATE_BETTER, human_labels=str(path))
+    assert any("took 0.2 s each (median), too little to read" in note for note in made.comparison.notes)
+
+
 def test_too_few_labels_leave_the_judges_number_and_say_so(serve, tmp_path):
     labels = labels_file(tmp_path, ["incumbent"] * 20)
     made, _ = run(serve, honest, *CANDIDATE_BETTER, human_labels=labels)
