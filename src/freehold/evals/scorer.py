@@ -22,6 +22,8 @@ class Scorer(Protocol):
 
     `binary` says that every score is 0 or 1, which decides the test the comparison uses.
     `needs_reference` says that without a right answer to compare with nothing can be scored.
+    `right_by_agreement` says that an answer equal to the reference is right whatever it says, so that the incumbent's
+    own needs no scoring where it is the reference: not where answers are scored by themselves.
     `at_once` answers are scored at a time: 1 where scoring only computes and gains nothing from waiting.
     `checks_parity` says that a served model's answers may be compared with the trainer's by it: not where each
     score costs a model call, or where the engine parses the answer before it is scored.
@@ -30,6 +32,7 @@ class Scorer(Protocol):
     name: str
     binary: bool
     needs_reference: bool
+    right_by_agreement: bool = True
     at_once: int = 1
     checks_parity: bool = True
 

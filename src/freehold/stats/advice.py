@@ -145,6 +145,7 @@ def notes(
     return (
         *_imbalance(pairs.unscored),
         reason,
+        *_correction(pairs, rule, inference),
         *_limits(pairs, rule, inference, decision, outlook),
         *_units(pairs, inference),
         *_scale(pairs, rule),
@@ -182,8 +183,25 @@ def _limits(
         decision.outcome == "hold"
         and pairs.difference is not None
         and "repeated_look" not in decision.reasons
+        and inference.as_judged is None
     ):
         yield from _settling(outlook, pairs.n, pairs.difference, rule.margin)
+
+
+def _correction(pairs: ScoredPairs, rule: DecisionRule, inference: Inference) -> Iterator[str]:
+    if inference.as_judged is None or pairs.difference is None:
+        return
+    low, high = inference.as_judged
+    yield (
+        f"As judged, before human labels corrected it: incumbent {pairs.incumbent_mean:.4f}, candidate "
+        f"{pairs.candidate_mean:.4f}, difference {pairs.difference:+.4f} [{low:+.4f}, {high:+.4f}]."
+    )
+    if (
+        inference.upper is not None
+        and inference.lower is not None
+        and (high < inference.lower or inference.upper < low)
+    ):
+        yield "Judge and people disagree by more than chance: read some of the pairs they see differently."
 
 
 def _units(pairs: ScoredPairs, inference: Inference) -> Iterator[str]:

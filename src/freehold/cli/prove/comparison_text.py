@@ -84,7 +84,11 @@ def _numbers(comparison: Comparison) -> Iterator[tuple[str, str]]:
             f"{_interval(comparison.ci_low, comparison.ci_high)}  margin {comparison.margin:g}"
         ),
     )
-    yield "incumbent, candidate", f"{_mean(comparison.incumbent_mean)}, {_mean(comparison.candidate_mean)}"
+    if comparison.incumbent_mean is not None or comparison.candidate_mean is not None:
+        yield (
+            "incumbent, candidate",
+            f"{_mean(comparison.incumbent_mean)}, {_mean(comparison.candidate_mean)}",
+        )
     groups = f" in {comparison.n_groups:,} groups" if comparison.n_groups is not None else ""
     yield "pairs", f"{comparison.n:,} of {comparison.n_items:,} items{groups}"
     if comparison.a_only is not None:

@@ -54,6 +54,7 @@ class CodeScorer(Scorer):
 
     name = "code"
     needs_reference = False
+    right_by_agreement = False
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = read_options(self.name, options, CodeOptions)

@@ -121,7 +121,8 @@ async def evaluate(
     """Replay the held-out samples against the candidate and compare with the incumbent's frozen answers.
 
     Both are scored by the task's scorer against gold. A sample without gold is scored against the incumbent's own
-    answer; the incumbent is then right by construction and the notes say so. Answers are kept in `cache_dir` (whatever
+    answer; the incumbent is then right by construction and the notes say so. Not so by a judge: it sees the two
+    answers and no other. Answers are kept in `cache_dir` (whatever
     `options` say) and used again unless `fresh`.
 
     Raises `UsageError` when there is nothing to compare with, and what `answers` raises.
@@ -152,7 +153,7 @@ async def evaluate(
             msgspec.structs.replace(task, alpha=look.alpha),
             made_from=(plan.dataset.id,),
             notes=(
-                *reference_notes(samples, repeats),
+                *(() if task.scorer == "judge" else reference_notes(samples, repeats)),
                 *asking_notes(samples, candidate.endpoint),
                 *label_notes(task, candidate.endpoint, candidate.model),
             ),
