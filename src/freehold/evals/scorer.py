@@ -41,9 +41,9 @@ class Scorer(Protocol):
     async def score(self, sample: Sample, answer: str, reference: str | None) -> Score:
         """Score `answer` to `sample` against `reference`.
 
-        Never raises for what an answer says: a wrong form scores 0 with `format_ok` false and a reason; what
-        could not be scored, by no fault of the answer, has no value and a reason. A reason starts with a stable
-        code, details follow after ``: ``.
+        Never raises for what an answer says, only where a function of the user's own is at fault: a wrong form scores
+        0 with `format_ok` false and a reason; what could not be scored, by no fault of the answer, has no value and a
+        reason. A reason starts with a stable code, details follow after ``: ``.
         """
         ...
 
@@ -65,6 +65,11 @@ class Scorer(Protocol):
     ) -> list[str]:
         """What a reader of the comparison must know about these scores."""
         return []
+
+    @classmethod
+    def own_sandbox(cls, options: dict[str, Any]) -> str | None:
+        """What held the user's code while it scored, as records say it; None where none is run."""
+        return None
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741

@@ -28,6 +28,13 @@ def test_what_differs_is_shown_by_words(capsys):
     assert lines[-2:] == ["     - shipping", "     + billing"]
 
 
+def test_what_the_scorer_said_is_shown(capsys):
+    lines = shown(capsys, item(candidate_reason="answer_raised: ValueError: no SQL (score.py:4)"))
+    after = lines.index("   candidate  0.00  it is billing now")
+    assert lines[after + 1] == "   because          answer_raised: ValueError: no SQL (score.py:4)"
+    assert not any(line.startswith("   because") for line in lines[:after])
+
+
 def test_json_differs_key_by_key(capsys):
     lines = shown(capsys, item(incumbent_answer='{"a": 1, "b": 2}', candidate_answer='{"b": 3, "a": 1}'))
     assert lines[-2:] == ["     - b: 2", "     + b: 3"]

@@ -67,7 +67,11 @@ def show_items(items: Sequence[Disagreement], total: int) -> None:
         if item.reference is not None:
             echo(f"   right      {_line(item.reference)}")
         echo(f"   incumbent  {_score(item.incumbent_score)}  {_line(item.incumbent_answer)}")
+        if item.incumbent_reason:
+            echo(f"   because          {_line(item.incumbent_reason)}")
         echo(f"   candidate  {_score(item.candidate_score)}  {_line(item.candidate_answer)}")
+        if item.candidate_reason:
+            echo(f"   because          {_line(item.candidate_reason)}")
         wrong = [name for name, value in item.parts.items() if value < 1]
         if wrong:
             echo(f"   wrong      {', '.join(wrong)}")

@@ -290,6 +290,8 @@ def _show(made: Evaluation, comparison: Comparison, items: int) -> None:
         echo(
             f"  the incumbent         about ${made.incumbent_cost_usd:.2f} for these requests at the list price"
         )
+    if made.sandbox is not None:
+        echo(f"  sandbox              {made.sandbox}, for your scorer")
     if made.from_cache:
         echo(f"\n  {made.from_cache:,} answers were kept from before; --fresh asks again")
     if items:

@@ -20,7 +20,7 @@ from freehold.errors import ConfigError, FreeholdError
 from freehold.settings import load as load_settings
 from freehold.types.config import parse
 from freehold.types.record import Record
-from freehold.workflows.doctor import leftovers, machine, project, store
+from freehold.workflows.doctor import leftovers, machine, project, sandbox, store
 from freehold.workflows.doctor.finding import SEVERITY, Finding, Outcome, Site, warn
 from freehold.workflows.project import CONFIG_NAME, open_project
 
@@ -64,6 +64,7 @@ PARTS: dict[str, tuple[SiteCheck, ...]] = {
         SiteCheck("clock", look_at_clock, store.judge_clock),
         SiteCheck("versions", machine.look_at_python, machine.judge_python),
         SiteCheck("engines", machine.look_at_engines, machine.judge_engines),
+        SiteCheck("sandbox", sandbox.look_at_sandbox, sandbox.judge_sandbox),
     ),
     "This project": (
         SiteCheck("configuration", project.look_at_config, project.judge_config),

@@ -18,7 +18,7 @@ from freehold.evals.frozen import frozen_answer, reference_notes, references_kin
 from freehold.evals.latency import summarize
 from freehold.evals.replay import ReplayOptions, answers
 from freehold.evals.scorer import Scorer
-from freehold.evals.scoring import score_all, scorer_of
+from freehold.evals.scoring import sandbox_of, score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
 from freehold.stats.compare import ScoreContext
 from freehold.store import open_store
@@ -182,6 +182,7 @@ async def evaluate(
         untrained=answered.untrained,
         results_file=str(write_results(cache_dir / f"{id}.jsonl", results)),
         from_cache=answered.from_cache,
+        sandbox=sandbox_of(task),
         incumbent_cost_usd=asking_cost(name, [one.usage for one in results.candidate]),
     )
 
