@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import caller, config_option, json_option, now, print_json
+from freehold.cli.options import caller, config_option, json_option, now, print_json, why_option
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
@@ -144,6 +144,7 @@ def backup(file: Path | None, config_path: Path | None, as_json: bool) -> None:
 @command.command("restore")
 @click.argument("file", type=_file)
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@why_option
 @config_option
 @json_option
 def restore(file: Path, yes: bool, config_path: Path | None, as_json: bool) -> None:
