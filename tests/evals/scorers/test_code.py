@@ -108,6 +108,13 @@ def test_without_a_right_answer_it_is_told_by_other_answers(tmp_path):
     assert (fine.value, later.value) == (1.0, 0.0)
 
 
+def test_a_scorer_may_be_used_in_one_loop_after_the_other(tmp_path):
+    scorer = make("code", {"callable": grader(tmp_path, "    return 1")})
+    for _ in range(2):
+        assert asyncio.run(scorer.score(SAMPLE, "a", None)).value == 1.0
+    asyncio.run(scorer.close())
+
+
 def test_mistakes_are_named(tmp_path):
     with pytest.raises(ConfigError, match="callable is 'nonsense'"):
         make("code", {"callable": "nonsense"})

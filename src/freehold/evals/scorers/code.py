@@ -2,7 +2,8 @@
 
 Whose fault it is when the callable raises, crashes, hangs or goes beyond a limit is found out by putting the right
 answer of the same sample to it. Where it fails on that as well, or gives it no points, the callable is at fault and
-scoring stops; where it scores it, the answer is wrong. A return that cannot be a score (text, NaN, 2) is always the callable's fault.
+scoring stops; where it scores it, the answer is wrong. A return that cannot be a score (text, NaN, 2) is always a fault
+of the callable.
 
 Not covered: code that the callable runs *within its own process* may forge the score of its own answer. Run what a
 model wrote in a process of its own (`subprocess`).

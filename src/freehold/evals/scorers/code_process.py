@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +58,16 @@ class EndedError(Exception):
 
 
 class CodeProcess:
-    """One process with one callable, for one event loop. Not for use by two callers at once."""
+    """One process with one callable, for one event loop at a time. Not for use by two callers at once."""
 
     def __init__(
         self, target: str, limits: CodeLimits, sandbox: SandboxState, visible: Sequence[Path]
     ) -> None:
         self._target, self._limits, self._sandbox, self._visible = target, limits, sandbox, visible
         self._process: subprocess.Popen[bytes] | None = None
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
-        self._output = _Output()
+        self._link: socket.socket | None = None
+        self._received = bytearray()
+        self._output: _Output | None = None
         self._temporary: str | None = None
         self._number = 0
 
@@ -78,37 +78,39 @@ class CodeProcess:
 
     async def start(self) -> CodeReply:
         """Start it and load the callable; the reply says whether it is `ready`. Raises `EndedError`."""
-        mine, its = socket.socketpair()
+        self._link, its = socket.socketpair()
+        self._link.setblocking(False)
+        self._received.clear()
         read, write = os.pipe()
+        self._output = _Output(read)
         try:
             self._process = await asyncio.to_thread(self._open, its, write)
         finally:
             its.close()
             os.close(write)
-        loop = asyncio.get_running_loop()
-        self._output = _Output()
-        await loop.connect_read_pipe(lambda: self._output, os.fdopen(read, "rb", 0))
-        self._reader, self._writer = await asyncio.open_connection(sock=mine, limit=_REPLY_BYTES)
         return await self._watched(self._read(), _STARTING_SECONDS)
 
     async def ask(self, question: dict[str, Any]) -> CodeReply:
         """Have one answer scored. Raises `EndedError` when the process did not survive it."""
-        assert self._writer is not None
+        assert self._output is not None
         self._number += 1
         self._output.written = 0
-        self._writer.write(msgspec.json.encode(question | {"number": self._number}) + b"\n")
-        reply = await self._watched(self._read(), self._limits.seconds)
+        message = msgspec.json.encode(question | {"number": self._number}) + b"\n"
+        reply = await self._watched(self._exchange(message), self._limits.seconds)
         if reply.number != self._number:
-            await self._end("crashed: the reply is not to the question")
+            self.close()
+            raise EndedError("crashed: the reply is not to the question")
         return reply
 
     def close(self) -> None:
         """End it with all that it started."""
         process, self._process = self._process, None
-        if self._writer is not None:
-            self._writer.transport.abort()
-            self._writer = None
-        self._output.close()
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+        if self._output is not None:
+            self._output.close()
+            self._output = None
         if process is not None:
             _kill(process)
         if self._temporary is not None:
@@ -139,34 +141,46 @@ class CodeProcess:
             start_new_session=True,
         )
 
+    async def _exchange(self, message: bytes) -> CodeReply:
+        assert self._link is not None
+        with contextlib.suppress(ConnectionError):  # it has ended, which reading finds out
+            await asyncio.get_running_loop().sock_sendall(self._link, message)
+        return await self._read()
+
     async def _read(self) -> CodeReply:
-        assert self._reader is not None
+        assert self._link is not None
+        loop = asyncio.get_running_loop()
+        while b"\n" not in self._received:
+            if len(self._received) > _REPLY_BYTES:
+                raise EndedError(f"over_limit: a reply of more than {_REPLY_BYTES:,} bytes")
+            try:
+                piece = await loop.sock_recv(self._link, 65536)
+            except ConnectionError:
+                piece = b""
+            if not piece:
+                raise EndedError(await self._crash())
+            self._received += piece
+        line, _, rest = bytes(self._received).partition(b"\n")
+        self._received[:] = rest
         try:
-            line = await self._reader.readuntil(b"\n")
             return msgspec.json.decode(line, type=CodeReply)
-        except asyncio.LimitOverrunError:
-            await self._end(f"over_limit: a reply of more than {_REPLY_BYTES:,} bytes")
         except msgspec.DecodeError as error:
             return CodeReply(number=self._number, nonsense=f"what can't be read: {error}")
-        except (asyncio.IncompleteReadError, ConnectionError):
-            await self._end("crashed")
-        raise AssertionError("unreachable")
 
-    async def _watched(self, reading: Any, seconds: float) -> CodeReply:
+    async def _watched(self, exchange: Coroutine[Any, Any, CodeReply], seconds: float) -> CodeReply:
         """The reply, unless it takes too long or the process takes too much meanwhile."""
-        task = asyncio.ensure_future(reading)
+        task = asyncio.ensure_future(exchange)
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         try:
             while not task.done():
                 left = until - loop.time()
                 if left <= 0:
-                    await self._end(f"timeout: longer than {seconds:g} s")
+                    raise EndedError(f"timeout: longer than {seconds:g} s")
                 await asyncio.wait([task], timeout=min(left, _LOOK_SECONDS))
                 if not task.done() and (excess := await asyncio.to_thread(self._excess)) is not None:
-                    await self._end(f"over_limit: {excess}")
-            reply: CodeReply = task.result()
-            return reply
+                    raise EndedError(f"over_limit: {excess}")
+            return task.result()
         except BaseException:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, EndedError):
@@ -177,7 +191,7 @@ class CodeProcess:
     def _excess(self) -> str | None:
         """Which limit the process and those below it are beyond."""
         process, limits = self._process, self._limits
-        if self._output.written > _OUTPUT_BYTES:
+        if self._output is not None and self._output.written > _OUTPUT_BYTES:
             return f"more than {_OUTPUT_BYTES >> 20} MiB printed"
         if process is None:
             return None
@@ -195,40 +209,42 @@ class CodeProcess:
                 used += one.memory_info().rss
         return f"more than {limits.memory_mib} MiB of memory" if used > limits.memory_mib << 20 else None
 
-    async def _end(self, why: str) -> None:
-        process = self._process
-        if why == "crashed" and process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                await asyncio.to_thread(process.wait, 2.0)
-            code = process.returncode
-            # Bubblewrap passes a signal on as 128 and its number, as shells do.
-            number = -code if code is not None and code < 0 else (code or 0) - 128
-            named = f"signal {signal.Signals(number).name}" if number in _SIGNALS else f"exit code {code}"
-            why = f"crashed: the process ended with {named}" + self._output.tail()
-        self.close()
-        raise EndedError(why)
+    async def _crash(self) -> str:
+        """How the process has ended, and the last that it printed."""
+        assert self._process is not None
+        assert self._output is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(self._process.wait, 2.0)
+        code = self._process.returncode
+        # Bubblewrap passes a signal on as 128 and its number, as shells do.
+        number = -code if code is not None and code < 0 else (code or 0) - 128
+        named = f"signal {signal.Signals(number).name}" if number in _SIGNALS else f"exit code {code}"
+        return f"crashed: the process ended with {named}{self._output.tail()}"
 
 
 _SIGNALS = {int(one) for one in signal.Signals}
 
 
-class _Output(asyncio.Protocol):
+class _Output:
     """What the process prints: counted, its end kept for messages, and not read on beyond the limit."""
 
-    def __init__(self) -> None:
+    def __init__(self, pipe: int) -> None:
         self.written = 0
         self._end = b""
-        self._transport: asyncio.ReadTransport | None = None
+        self._pipe = pipe
+        self._loop = asyncio.get_running_loop()
+        os.set_blocking(pipe, False)
+        self._loop.add_reader(pipe, self._take)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.ReadTransport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
+    def _take(self) -> None:
+        try:
+            data = os.read(self._pipe, 65536)
+        except BlockingIOError:
+            return
         self.written += len(data)
         self._end = (self._end + data)[-500:]
-        if self.written > _OUTPUT_BYTES and self._transport is not None:
-            self._transport.pause_reading()
+        if not data or self.written > _OUTPUT_BYTES:
+            self._loop.remove_reader(self._pipe)
 
     def tail(self) -> str:
         """The last that was printed, for a message."""
@@ -236,8 +252,9 @@ class _Output(asyncio.Protocol):
         return f" ({last[-1]})" if last else ""
 
     def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
+            self._loop.remove_reader(self._pipe)
+        os.close(self._pipe)
 
 
 def _kernel() -> tuple[int, ...]:

@@ -260,6 +260,7 @@ def _evaluation(
         sessions_with_a_miss=with_miss,
         survival=survival(trajectories),
         synthetic_user=table.request.user.model if table.request.user else None,
+        sandbox=table.success.sandbox,
         notes=notes,
     )
 
