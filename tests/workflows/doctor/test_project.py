@@ -74,15 +74,11 @@ def test_a_store_that_the_gateway_would_not_believe_is_told_with_the_way_out(sit
     file = here.state / "freehold.sqlite"
     with keys.opened_keys(open_project()) as (store, project):
         keys.add(store, "app", limits=Limits(), who="t", at=now(), keys_file=project.keys_file)
-    with keys.opened_keys(open_project()):
-        pass
     assert [one.outcome for one in checks.judge_keys(checks.look_at_keys(here))] == ["ok"]
     copy = tmp_path / "copy.sqlite"
     shutil.copy(file, copy)
     with keys.opened_keys(open_project()) as (store, project):
         keys.revoke(store, "app", at=now())
-    with keys.opened_keys(open_project()):
-        pass
     for part in here.state.glob("freehold.sqlite*"):
         part.unlink()
     if loss == "empty":
