@@ -154,6 +154,14 @@ def compare_arrays(
     )
 
 
+def outcome_of(x: Floats, y: Floats, rule: DecisionRule, *, codes: Codes | None = None) -> rules.Outcome:
+    """The outcome `compare_arrays` comes to without slices, and nothing of what stands beside it."""
+    pairs = scored_pairs(x, y, codes=codes, reach=rule.reach)
+    inference = infer(pairs.d, pairs.codes, rule, binary=pairs.binary, resampling=_RESAMPLING)
+    worst = worst_case(pairs, rule, seed=_RESAMPLING.seed)
+    return rules.decide(_evidence(pairs, rule, inference, worst, (), _NOTHING_KNOWN)).outcome
+
+
 def _evidence(
     pairs: ScoredPairs,
     rule: DecisionRule,

@@ -14,10 +14,11 @@ from pathlib import Path
 from freehold.catalog.retirements import STALE_DAYS, retirement_of
 from freehold.errors import FreeholdError
 from freehold.store.records import decoded
+from freehold.types.finding import Finding, fail, ok, warn
 from freehold.types.record import Record
 from freehold.types.route import ApiKey
-from freehold.workflows.doctor.finding import Finding, Site, fail, ok, warn
 from freehold.workflows.doctor.leftovers import look_at_leftovers
+from freehold.workflows.doctor.site import Site
 from freehold.workflows.doctor.store import rows_of
 
 SOON_DAYS = 90
