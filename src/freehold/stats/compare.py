@@ -111,7 +111,7 @@ def compare_arrays(
         rule,
         design_effect=inference.design_effect,
         self_noise=context.self_noise,
-        outcome=decision.outcome,
+        decision=decision,
     )
     counts = pairs.binary and pairs.n > 0
     return PairedResult(

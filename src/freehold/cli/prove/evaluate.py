@@ -287,7 +287,12 @@ def _replayed(asking: _Asking) -> Evaluation:
 
 
 def _show(made: Evaluation, comparison: Comparison, items: int) -> None:
-    from freehold.cli.prove.comparison_text import show_comparison, show_items, show_latency
+    from freehold.cli.prove.comparison_text import (
+        differing_text,
+        show_comparison,
+        show_items,
+        show_latency,
+    )
 
     show_comparison(comparison)
     show_latency(made.latency)
@@ -297,10 +302,11 @@ def _show(made: Evaluation, comparison: Comparison, items: int) -> None:
         )
     if made.from_cache:
         echo(f"\n  {made.from_cache:,} answers were kept from before; --fresh asks again")
+    differing = differing_text(made.disagreements_total, comparison)
     if items:
-        show_items(made.disagreements[:items], made.disagreements_total)
+        show_items(made.disagreements[:items], differing)
     elif made.disagreements_total:
-        echo(f"\n  {made.disagreements_total:,} items scored differently; --items 10 shows the first")
+        echo(f"\n  {differing}; --items 10 shows the first")
     if made.results_file:
         echo(f"  every answer and score: {made.results_file}")
 
