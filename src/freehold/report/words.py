@@ -112,7 +112,7 @@ def sentence(report: Report, candidate: CandidateReport) -> str:
         return text + f"The true difference lies {limits}, which rules out a drop of more than {margin}."
     if comparison.verdict == "reject":
         return text + f"The true difference lies {limits}: it is worse by more than the {margin} you accept."
-    more = f" About {comparison.needed_n:,} samples would settle it." if comparison.needed_n else ""
+    more = f" About {comparison.needed_n:,} held-out samples would settle it." if comparison.needed_n else ""
     return (
         text
         + f"The true difference lies {limits}, so a drop of {margin} is neither shown nor ruled out.{more}"

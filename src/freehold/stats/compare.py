@@ -119,7 +119,7 @@ def compare_arrays(
             rule,
             design_effect=inference.design_effect,
             self_noise=context.self_noise,
-            outcome=decision.outcome,
+            decision=decision,
         )
     )
     counts = pairs.binary and pairs.n > 0
@@ -161,6 +161,14 @@ def compare_arrays(
         error_ratio=advice.error_ratio(pairs.incumbent_mean, rule) if pairs.binary else None,
         binary=pairs.binary,
     )
+
+
+def outcome_of(x: Floats, y: Floats, rule: DecisionRule, *, codes: Codes | None = None) -> rules.Outcome:
+    """The outcome `compare_arrays` comes to without slices, and nothing of what stands beside it."""
+    pairs = scored_pairs(x, y, codes=codes, reach=rule.reach)
+    inference = infer(pairs.d, pairs.codes, rule, binary=pairs.binary, resampling=_RESAMPLING)
+    worst = worst_case(pairs, rule, seed=_RESAMPLING.seed)
+    return rules.decide(_evidence(pairs, rule, inference, worst, (), _NOTHING_KNOWN)).outcome
 
 
 def _evidence(

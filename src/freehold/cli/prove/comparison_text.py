@@ -58,9 +58,19 @@ def show_latency(latency: LatencySummary) -> None:
         echo(f"  tokens               {latency.prompt_tokens or 0:,} in, {latency.completion_tokens:,} out")
 
 
-def show_items(items: Sequence[Disagreement], total: int) -> None:
-    """Print disagreements, both answers one under the other with what differs between them."""
-    echo(f"\n{len(items)} of {total:,} items scored differently, the candidate's losses first")
+def differing_text(total: int, comparison: Comparison) -> str:
+    """How many items were not scored alike; those with one score only are no part of what the models differ on."""
+    text = f"{total:,} items scored differently"
+    if comparison.a_only is None or comparison.b_only is None:
+        return text
+    lonely = total - comparison.a_only - comparison.b_only
+    return f"{text}, {lonely:,} of them scored for one model only" if lonely > 0 else text
+
+
+def show_items(items: Sequence[Disagreement], differing: str) -> None:
+    """Print disagreements, both answers one under the other with what differs between them. `differing` says how many
+    there are."""
+    echo(f"\n{len(items)} of {differing}, the candidate's losses first")
     for number, item in enumerate(items, 1):
         echo(f"\n{click.style(f'{number}. {item.sample_id}', bold=True)}")
         echo(f"   asked      {_line(item.question)}")
@@ -116,7 +126,7 @@ def _numbers(comparison: Comparison) -> Iterator[tuple[str, str]]:
     if comparison.smallest_detectable is not None:
         yield "this n could see", f"a margin of {comparison.smallest_detectable:.3f} with 80% power"
     if comparison.needed_n is not None and comparison.verdict == "hold":
-        yield "would settle it", f"about {comparison.needed_n:,} items"
+        yield "would settle it", f"about {comparison.needed_n:,} held-out items"
 
 
 def _signed(value: float | None) -> str:

@@ -19,9 +19,10 @@ from freehold.catalog import advisories, retirements
 from freehold.errors import ConfigError, FreeholdError
 from freehold.settings import load as load_settings
 from freehold.types.config import parse
+from freehold.types.finding import SEVERITY, Finding, Outcome, warn
 from freehold.types.record import Record
 from freehold.workflows.doctor import leftovers, machine, project, sandbox, store
-from freehold.workflows.doctor.finding import SEVERITY, Finding, Outcome, Site, warn
+from freehold.workflows.doctor.site import Site
 from freehold.workflows.project import CONFIG_NAME, open_project
 
 log = logging.getLogger(__name__)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from freehold.bounded.sandbox import SandboxState, sandbox_state
+from freehold.types.finding import Finding, ok, warn
 from freehold.types.record import Record
-from freehold.workflows.doctor.finding import Finding, Site, ok, warn
+from freehold.workflows.doctor.site import Site
 
 
 class SandboxFacts(Record, frozen=True, kw_only=True):

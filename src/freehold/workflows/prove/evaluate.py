@@ -33,6 +33,8 @@ from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.project import Project
 from freehold.workflows.prove.labels import label_notes
 from freehold.workflows.prove.looks import Looks, look_at, with_look
+from freehold.workflows.prove.preflight.address import AskedEndpoint
+from freehold.workflows.prove.preflight.check import PreflightRequest, preflight, require
 from freehold.workflows.prove.results import (
     DISAGREEMENTS_KEPT,
     baseline,
@@ -95,6 +97,11 @@ class ServedCandidate(NamedTuple):
         """Where its answers are kept."""
         identity = content_id([self.endpoint.name, self.endpoint.engine, self.model])
         return folder / f"answers-{identity[:12]}.jsonl"
+
+    def address(self, *, kept: bool) -> AskedEndpoint:
+        """Where it is asked; `kept` says that some of its answers are here."""
+        url, key = self.endpoint.base_url, self.endpoint.api_key_env
+        return AskedEndpoint("the candidate", url, self.model, key, cached=kept)
 
 
 class HeldOutSelection(NamedTuple):
@@ -261,9 +268,15 @@ async def evaluate_project(
     selection: HeldOutSelection = WHOLE_LATEST,
     options: ReplayOptions = _OPTIONS,
     fresh: bool = False,
+    anyway: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Evaluate a candidate on the project's held-out samples and keep the records. Raises as `evaluate`."""
+    """Evaluate a candidate on the project's held-out samples and keep the records.
+
+    Raises as `evaluate`, and before anything is asked `PreflightError` where no good end is possible (with `anyway` it
+    is only told).
+    """
+    cache_dir = project.state / "evaluations"
     with open_store(project.store_url) as store:
         dataset = find_dataset(store, selection.dataset_id)
         plan = EvaluationPlan(
@@ -273,10 +286,22 @@ async def evaluate_project(
             looks=Looks(store, selection.planned_looks),
             limit=selection.limit,
         )
+        address = candidate.address(kept=not fresh and candidate.answers_file(cache_dir).exists())
+        found = await preflight(
+            PreflightRequest(
+                dataset=dataset,
+                task=task,
+                held_out=plan.held_out()[0],
+                frozen=plan.frozen,
+                planned_looks=selection.planned_looks,
+                addresses=(address,),
+            )
+        )
+        require(found, anyway=anyway, progress=progress or Silent())
         made = await evaluate(
             plan,
             candidate,
-            cache_dir=project.state / "evaluations",
+            cache_dir=cache_dir,
             options=options,
             fresh=fresh,
             progress=progress,
