@@ -83,6 +83,16 @@ def frozen_answers(project: Project, dataset: Dataset) -> dict[str, tuple[str, .
     return read_frozen(frozen_file(project, dataset.id))
 
 
+def harvest_folder(project: Project) -> Path:
+    """Where what was harvested of the incumbent is."""
+    return project.state / "harvest"
+
+
+def own_repeats(project: Project) -> dict[str, tuple[str, ...]]:
+    """The incumbent's answers at the application's own temperature that were harvested, by sample id."""
+    return read_frozen(harvest_folder(project) / "repeats.jsonl")
+
+
 def keep(store: Store, made: Evaluation) -> None:
     """Keep an evaluation's records; one that is there keeps its place among the evaluations."""
     comparison = made.comparison
