@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.workflows.incumbent.fine_tuning_api import KEY, Api
-from tests.workflows.journey.test_rescue import training_file
+from tests.workflows.journey.test_rescue import rehearsed, training_file
 
+from freehold.datasets import building
 from freehold.errors import StorageError, UpstreamError, UsageError
 from freehold.evals.chat.chat_client import Patience
 from freehold.types.harvest import Harvest
@@ -22,7 +23,9 @@ from freehold.types.progress import Silent
 from freehold.workflows.journey import rescue
 from freehold.workflows.journey.harvest import harvest, paid
 from freehold.workflows.journey.harvest.harvest import HarvestOptions
+from freehold.workflows.journey.migrate import prepare
 from freehold.workflows.journey.rescue_config import RescueRequest
+from freehold.workflows.project import open_project
 from freehold.workflows.prove.results import frozen_answers, own_repeats
 
 QUICK = Patience(attempts=3, first_wait_seconds=0.01)
@@ -243,3 +246,41 @@ def test_without_an_address_nothing_can_be_harvested(tmp_path):
     project, _ = rescue.begin(request, progress=Silent())
     with pytest.raises(UsageError, match="no incumbent that can be asked"):
         harvest.plan(project, HarvestOptions())
+
+
+def test_a_dataset_to_distill_has_the_distributions_and_stays_so(api, ready):
+    path = ready.root / "freehold.toml"
+    path.write_text(path.read_text().replace("[train]\n", '[train]\nmethod = "distill"\n'))
+    project = open_project(path)
+    take(project)
+    asked = len(api.asked)
+    dataset = prepare(project, progress=Silent())
+    train = list(building.samples(dataset, "train"))
+    assert train and all(sample.teacher is not None for sample in train)
+    again = take(project)
+    assert len(api.asked) == asked
+    assert prepare(project, progress=Silent()).id == dataset.id
+    assert "log-probabilities are here" in again.part("train").not_taken
+    request = RescueRequest(folder=ready.root, base_url=api.url, api_key_env=KEY)
+    assert rescue.begin(request, progress=Silent())[1].why_not_asked == "its answers are frozen already"
+
+
+def test_repeats_give_the_noise_of_a_comparison(api, ready):
+    turns = iter(range(10_000))
+
+    def of_two_minds(body):
+        body["messages"][-1]["content"] += " refund" if next(turns) % 2 else ""
+
+    take(ready)
+    lamps = [one for one in own_repeats(ready).values() if one[0] == "lamp"]
+    (ready.state / "harvest" / "asked.jsonl").unlink()
+    api.on_post = of_two_minds
+    taken = take(ready)
+    different = [one["different"] for one in lines(Path(taken.folder) / "repeats.jsonl")]
+    assert max(different) == 2
+    rehearsed(ready.root / "freehold.toml")
+    migration = rescue.finish(open_project(ready.root / "freehold.toml"), progress=Silent())
+    (candidate,) = migration.report.candidates
+    assert candidate.comparison.self_noise > 0
+    assert any("harvested answers" in note for note in candidate.comparison.notes)
+    assert lamps

@@ -26,6 +26,7 @@ from freehold.types.harvest import Harvest, HarvestPart, HarvestTerms
 from freehold.types.progress import Progress
 from freehold.types.ruling import Lineage, LineageEdge
 from freehold.workflows.data.dataset import find_dataset
+from freehold.workflows.data.harvested import harvest_folder, taught_digest
 from freehold.workflows.incumbent.account_files import AccountCopy
 from freehold.workflows.incumbent.fine_tunes import Account, AccountError
 from freehold.workflows.journey.harvest.asking import TITLES, Sender
@@ -41,12 +42,12 @@ from freehold.workflows.journey.harvest.paid import PaidAnswers
 from freehold.workflows.journey.harvest.parts import Ask, Asked, PlannedPart, answers_to, repeats_of
 from freehold.workflows.journey.harvest.unlabelled import unlabelled
 from freehold.workflows.journey.harvest.written import critiques_part, paraphrases_part, rubric_part
-from freehold.workflows.journey.migrate import LOCK
+from freehold.workflows.journey.migrate import LOCK, prepare
 from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.project import Project, now
 from freehold.workflows.project_lock import one_at_a_time
 from freehold.workflows.prove.freeze import asked_file, freeze
-from freehold.workflows.prove.results import frozen_answers, harvest_folder
+from freehold.workflows.prove.results import frozen_answers
 from freehold.workflows.prove.task import task_of
 
 _TO_TRAIN = frozenset({"train", "unlabelled", "paraphrases"})
@@ -172,8 +173,11 @@ def run(planned: HarvestPlan, *, progress: Progress, patience: Patience | None =
             raise
         finally:
             made = _write(planned, paid, folder, lacks, stopped, failed)
+    dataset = planned.dataset
+    if taught_digest(project) is not None:  # a dataset to distill from takes in what was harvested
+        dataset = prepare(project, progress=progress)
     if made.part("held_out").answered:
-        _freeze(planned)
+        _freeze(project, dataset)
     return made
 
 
@@ -313,13 +317,12 @@ def _write(
     )
 
 
-def _freeze(planned: HarvestPlan) -> None:
+def _freeze(project: Project, dataset: Dataset) -> None:
     """Have the held-out answers stand as frozen ones: everything is kept already, so nothing is asked."""
-    there = frozen_answers(planned.project, planned.dataset)
-    most = max((len(some) for some in there.values()), default=1)
+    most = max((len(some) for some in frozen_answers(project, dataset).values()), default=1)
 
     async def work() -> None:
         options = ReplayOptions(budget=Budget(requests=0))
-        await freeze(planned.project, dataset_id=planned.dataset.id, repeats=most, options=options)
+        await freeze(project, dataset_id=dataset.id, repeats=most, options=options)
 
     anyio.run(work)

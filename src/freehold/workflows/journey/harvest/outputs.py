@@ -13,7 +13,7 @@ from freehold import files
 from freehold.datasets.identity import question_id
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat.answer_cache import AnswerCache
-from freehold.evals.frozen import FrozenAnswers
+from freehold.evals.frozen import FrozenAnswers, read_frozen
 from freehold.types.dataset import Message, SplitName
 from freehold.types.harvest import Harvest, HarvestedAnswer, HarvestFile
 from freehold.workflows.journey.harvest.parts import Ask, PlannedPart
@@ -29,6 +29,14 @@ WHAT = {
     "critiques.jsonl": "what the incumbent says of the candidate's errors, with a grade",
     "paraphrases.jsonl": "made-up messages of rare classes, marked as made by a model: for freehold import",
 }
+
+
+class HarvestedRepeats(FrozenAnswers, frozen=True, kw_only=True):
+    """One line of ``repeats.jsonl``: all answers to a sample, and how many `different` texts are among them."""
+
+    different: int
+
+
 _FULL = "free some space, then run the same command again: what was answered is not asked again"
 Answers = Mapping[str, ChatAnswer]
 
@@ -50,8 +58,20 @@ def write_outputs(
     Raises `StorageError`.
     """
     by_name = {part.name: [ask for ask in part.asks if usable(answers.get(ask.key))] for part in parts}
-    _write(folder / "answers.jsonl", _answers([*by_name["held_out"], *by_name["train"]], answers, splits))
-    _write(folder / "repeats.jsonl", _repeats(by_name["repeats"], answers))
+    # What an earlier dataset was answered stays: its samples may come again.
+    told = {one.sample_id: one for one in _lines(folder / "answers.jsonl")}
+    told |= {
+        one.sample_id: one for one in _answers([*by_name["held_out"], *by_name["train"]], answers, splits)
+    }
+    _write(folder / "answers.jsonl", told.values())
+    repeats = read_frozen(folder / "repeats.jsonl") | _repeats(by_name["repeats"], answers)
+    _write(
+        folder / "repeats.jsonl",
+        (
+            HarvestedRepeats(sample_id=id, answers=some, different=len(set(some)))
+            for id, some in repeats.items()
+        ),
+    )
     _write(folder / "traffic.jsonl", (_exchange(ask, answers[ask.key]) for ask in by_name["unlabelled"]))
     _write(
         folder / "critiques.jsonl",
@@ -106,11 +126,18 @@ def _answers(
         )
 
 
-def _repeats(asks: Iterable[Ask], answers: Answers) -> Iterable[FrozenAnswers]:
+def _lines(path: Path) -> list[HarvestedAnswer]:
+    if not path.exists():
+        return []
+    with files.reading(path):
+        return [msgspec.json.decode(line, type=HarvestedAnswer) for line in path.read_bytes().splitlines()]
+
+
+def _repeats(asks: Iterable[Ask], answers: Answers) -> dict[str, tuple[str, ...]]:
     told: dict[str, list[str]] = {}
     for ask in asks:
         told.setdefault(ask.about, []).append(answers[ask.key].output or "")
-    return (FrozenAnswers(sample_id=id, answers=tuple(some)) for id, some in told.items())
+    return {id: tuple(some) for id, some in told.items()}
 
 
 def _exchange(ask: Ask, answer: ChatAnswer) -> dict[str, Any]:
