@@ -25,6 +25,7 @@ from freehold.types.report import CandidateReport, Report
 from freehold.types.verdict import SEVERITY
 from freehold.workflows.data import dataset as dataset_workflow
 from freehold.workflows.data.curate import data_in_short
+from freehold.workflows.data.harvested import taught_digest
 from freehold.workflows.data.imports import ImportResult, import_file
 from freehold.workflows.journey.before import look_first, reported
 from freehold.workflows.journey.candidate import CandidateRunner, step_count
@@ -173,7 +174,7 @@ def _import(project: Project, store: Store, steps: Steps, progress: Progress) ->
 
 
 def _build(project: Project, store: Store, steps: Steps) -> Dataset:
-    inputs = [
+    inputs: list[Any] = [
         project.config.data,
         project.config.curate,
         [project.config.task.group_by, project.config.task.scorer, project.config.task.options],
@@ -181,6 +182,8 @@ def _build(project: Project, store: Store, steps: Steps) -> Dataset:
         store.traces_state(),
         [_sha256(project.path(n)) for n in (*project.config.data.files, *project.config.data.held_out_files)],
     ]
+    if (digest := taught_digest(project)) is not None:
+        inputs.append(digest)
     return steps.run(
         "dataset",
         "build the dataset",

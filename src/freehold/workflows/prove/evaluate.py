@@ -14,7 +14,14 @@ from freehold.datasets import building
 from freehold.errors import UsageError
 from freehold.evals.chat.requests import asking_notes, unread_notes
 from freehold.evals.comparing import SideBySide, disagreements
-from freehold.evals.frozen import frozen_answer, reference_notes, references_kind, self_noise, with_frozen
+from freehold.evals.frozen import (
+    frozen_answer,
+    reference_notes,
+    references_kind,
+    self_noise,
+    with_frozen,
+    with_own_repeats,
+)
 from freehold.evals.latency import summarize
 from freehold.evals.replay import ReplayOptions, answers
 from freehold.evals.scorer import Scorer
@@ -42,6 +49,7 @@ from freehold.workflows.prove.results import (
     frozen_answers,
     keep,
     measured,
+    own_repeats,
     write_results,
 )
 
@@ -55,14 +63,16 @@ class EvaluationPlan:
 
     `frozen` holds answers of the incumbent by sample id, several of one sample where it was asked repeatedly: they
     stand in where the dataset has none, give the incumbent's own noise, and let a sample without gold be scored fairly
-    (the incumbent's second answer against its first). `limit` takes the first samples only. With `without_incumbent`,
-    samples that have only gold are measured by themselves, without a comparison. More than the planned looks cannot
-    promote; planned ones share alpha among them.
+    (the incumbent's second answer against its first). `own_repeats` are answers at the application's own temperature:
+    they give the noise where `frozen` has one answer each. `limit` takes the first samples only. With
+    `without_incumbent`, samples that have only gold are measured by themselves, without a comparison. More than the
+    planned looks cannot promote; planned ones share alpha among them.
     """
 
     dataset: Dataset
     task: Task
     frozen: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    own_repeats: Mapping[str, Sequence[str]] = field(default_factory=dict)
     looks: Looks = FIRST_LOOK
     limit: int | None = None
     without_incumbent: bool = False
@@ -143,7 +153,7 @@ async def evaluate(
     name = plan.dataset.incumbent_model or "incumbent"
     for note in unread_notes(samples, candidate.endpoint):
         progress.say(note)
-    answered = await _answered(candidate, name, samples, repeats, task, options, progress)
+    answered = await _answered(candidate, name, samples, repeats, plan.own_repeats, task, options, progress)
     results = answered.results
     id = evaluation_id(plan.dataset.id, task, results)
     comparison = None
@@ -163,6 +173,7 @@ async def evaluate(
                 *(() if task.scorer == "judge" else reference_notes(samples, repeats)),
                 *asking_notes(samples, candidate.endpoint),
                 *label_notes(task, candidate.endpoint, candidate.model),
+                *filter(None, [answered.noise_note]),
             ),
             context=context,
             patience=options.patience,
@@ -199,6 +210,7 @@ class _ScoredAnswers(NamedTuple):
 
     results: SideBySide
     self_noise: float | None
+    noise_note: str | None
     untrained: UntrainedBaseline | None
     from_cache: int
     wall_seconds: float | None
@@ -209,6 +221,7 @@ async def _answered(
     incumbent: str,
     samples: Sequence[Sample],
     repeats: Mapping[str, Sequence[str]],
+    own: Mapping[str, Sequence[str]],
     task: Task,
     options: ReplayOptions,
     progress: Progress,
@@ -236,10 +249,17 @@ async def _answered(
             incumbent,
             candidate.model,
         )
-        noise = await self_noise(scorer, samples, repeats)
+        noise, noise_note = await self_noise(scorer, samples, repeats), None
+        if noise is None and own:
+            noise = await self_noise(scorer, *with_own_repeats(samples, own))
+            if noise is not None:
+                noise_note = (
+                    "The incumbent's own noise is of harvested answers, at the application's own temperature."
+                )
         untrained = await _untrained(candidate, samples, task, scorer, options, progress)
     from_cache = sum(reply.cached for reply in replies)
-    return _ScoredAnswers(results, noise, untrained, from_cache, None if from_cache else round(wall, 3))
+    seconds = None if from_cache else round(wall, 3)
+    return _ScoredAnswers(results, noise, noise_note, untrained, from_cache, seconds)
 
 
 async def _untrained(
@@ -283,6 +303,7 @@ async def evaluate_project(
             dataset=dataset,
             task=task,
             frozen=frozen_answers(project, dataset),
+            own_repeats=own_repeats(project),
             looks=Looks(store, selection.planned_looks),
             limit=selection.limit,
         )
