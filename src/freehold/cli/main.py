@@ -41,6 +41,9 @@ PARTS: dict[str, dict[str, Entry]] = {
     },
     "Your traffic, as data": {
         "import": Entry("freehold.cli.data.imports:command", "Bring logged traffic in as traces"),
+        "tasks": Entry(
+            "freehold.cli.data.tasks:command", "Which tasks are in a log, and which to move first"
+        ),
         "traces": Entry("freehold.cli.data.traces:command", "Look at traces, and export them"),
         "store": Entry("freehold.cli.data.store:command", "Check, back up, restore and salvage the store"),
         "forget": Entry(

@@ -62,6 +62,15 @@ def why_option(command: F) -> F:
     )(command)
 
 
+def anyway_option(command: F) -> F:
+    """``--anyway``: begin although the look before has found that no good end is possible."""
+    return click.option(
+        "--anyway",
+        is_flag=True,
+        help="Begin also where what is looked at first says that it cannot end well.",
+    )(command)
+
+
 def json_option(command: F) -> F:
     """``--json``: print the record instead of text for people."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)

@@ -17,6 +17,7 @@ from freehold.types.asking import RecordedAsking
 from freehold.types.dataset import Message, Sample, TeacherToken
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
+from freehold.wire.logprobs import teacher_tokens
 
 REFUSAL = "refusal"
 """The field of a sample's metadata that marks the incumbent's answer as a refusal, where the API said so."""
@@ -89,24 +90,8 @@ def _identity(message: Message) -> dict[str, Any]:
 
 
 def _teacher(response: dict[str, Any] | None) -> tuple[TeacherToken, ...] | None:
-    """The log-probabilities of an answer, as the chat API gives them (``logprobs`` with ``top_logprobs``)."""
     choices = (response or {}).get("choices") or []
-    told = choices[0].get("logprobs") if choices and isinstance(choices[0], dict) else None
-    content = told.get("content") if isinstance(told, dict) else None
-    if not isinstance(content, list):
-        return None
-    found = []
-    for token in content:
-        if not isinstance(token, dict) or not isinstance(token.get("token"), str):
-            return None
-        listed = token.get("top_logprobs") or [token]
-        top = tuple(
-            (str(one["token"]), float(one["logprob"]))
-            for one in listed
-            if isinstance(one, dict) and isinstance(one.get("logprob"), int | float) and "token" in one
-        )
-        found.append(TeacherToken(text=token["token"], top=top))
-    return tuple(found) or None
+    return teacher_tokens(choices[0].get("logprobs")) if choices and isinstance(choices[0], dict) else None
 
 
 class _Preference(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from freehold.types.dataset import TeacherToken
 from freehold.types.record import Record
 from freehold.types.trace import Usage
 
@@ -27,6 +28,8 @@ class ChatAnswer(Record, frozen=True, kw_only=True):
     fault: Fault | None = None
     error: str | None = None
     attempts: int = 1
+    teacher: tuple[TeacherToken, ...] | None = None
+    """Its tokens with their log-probabilities, where those were asked for and given."""
 
     @property
     def keepable(self) -> bool:

@@ -5,7 +5,7 @@ from aiohttp import web
 from tests.evals.chat.conftest import run, said
 
 from freehold.errors import UpstreamError, UsageError
-from freehold.evals.chat.chat_client import Patience
+from freehold.evals.chat.chat_client import ChatClient, Patience
 from freehold.types.endpoint import Endpoint
 
 
@@ -110,3 +110,33 @@ def test_a_missing_key_is_named(serve, samples, monkeypatch):
 
     with pytest.raises(UsageError, match="NO_SUCH_KEY is not set"):
         run(serve, said, samples(1), endpoint=keyed)
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "asked"),
+    [
+        ("logprobs is not supported with this model", 400, [20, None]),
+        ("You are not allowed to request logprobs from this model", 403, [20, None]),
+        ("top_logprobs must be at most 5", 400, [20, 5]),
+    ],
+)
+def test_a_model_that_gives_fewer_or_no_log_probabilities_is_asked_for_what_it_gives(
+    serve, message, status, asked
+):
+    def picky(body, attempt):
+        if body.get("top_logprobs", 0) > 5 or ("logprobs" in body and "top" not in message):
+            return web.json_response({"error": {"message": message}}, status=status)
+        told = {"content": [{"token": "yes", "logprob": -0.2}]} if "logprobs" in body else None
+        said = {"message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop", "logprobs": told}
+        return web.json_response({"choices": [said]})
+
+    async def ask():
+        async with serve(picky) as server:
+            async with ChatClient(server.endpoint, concurrency=1, stream=False) as client:
+                body = {"model": "m", "messages": [], "logprobs": True, "top_logprobs": 20}
+                answers = [await client.ask(body) for _ in range(2)]
+            return answers, [one.get("top_logprobs") for one in server.seen]
+
+    answers, seen = asyncio.run(ask())
+    assert seen == [*asked, asked[-1]]
+    assert [one.teacher is not None for one in answers] == [asked[-1] == 5] * 2

@@ -5,12 +5,16 @@ from __future__ import annotations
 import sys
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from freehold.cli.options import json_option, print_json
+from freehold.cli.options import anyway_option, json_option, print_json
 from freehold.cli.output import echo
+from freehold.errors import UsageError
+
+if TYPE_CHECKING:
+    from freehold.types.finding import Preflight
 
 
 def _dollars(ctx: click.Context, param: click.Parameter, value: str | None) -> Decimal | None:
@@ -43,13 +47,24 @@ def _dollars(ctx: click.Context, param: click.Parameter, value: str | None) -> D
     "--samples", type=click.IntRange(min=1), default=400, show_default=True, help="Held-out samples at most."
 )
 @click.option(
-    "--repeats", type=click.IntRange(min=1), default=1, show_default=True, help="Answers to freeze for each."
+    "--repeats",
+    type=click.IntRange(min=1),
+    help="Answers to freeze for each (default: 1); with --harvest, at the application's own temperature (default: 3).",
 )
 @click.option(
     "--budget-usd",
     metavar="DOLLARS",
     callback=_dollars,
-    help="Spend at most this much; fewer samples are asked then.",
+    help="Spend at most this much; fewer samples are asked then. With --harvest it covers all its runs.",
+)
+@click.option("--harvest", is_flag=True, help="Take what only the living model can give, and train nothing.")
+@click.option(
+    "--unlabelled",
+    type=click.Path(path_type=Path),
+    help="With --harvest: requests without answers (JSON lines of chat requests), to have answered.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="With --harvest: say what it would ask and cost, and send nothing."
 )
 @click.option("--max-minutes", type=float, help="Shorten the training of each candidate to end in this time.")
 @click.option("--yes", is_flag=True, help="Do not ask before paid requests are sent.")
@@ -67,8 +82,11 @@ def _dollars(ctx: click.Context, param: click.Parameter, value: str | None) -> D
 @click.option(
     "--serve/--no-serve", default=False, help="Leave the endpoint running at the end (default: no)."
 )
+@anyway_option
 @json_option
-def command(only_list: bool, yes: bool, prepare: bool, serve: bool, as_json: bool, **asked: Any) -> None:
+def command(
+    only_list: bool, yes: bool, prepare: bool, serve: bool, anyway: bool, as_json: bool, **asked: Any
+) -> None:
     """My fine-tuned GPT stops on a date: train a model of my own on the same file, and prove it.
 
     FILE is the fine-tuning file (OpenAI's JSON lines). With --api-key-env the account's fine-tunes and their dates
@@ -76,12 +94,17 @@ def command(only_list: bool, yes: bool, prepare: bool, serve: bool, as_json: boo
     compare with; what that costs is said first. A freehold.toml is written, then everything freehold migrate does is
     done. Stopped, the same command goes on. Exit code: 0 promote, 1 reject, 3 hold, 2 when something went wrong.
 
+    With --harvest nothing is trained: answers with log-probabilities, repeats, a rubric, critiques, paraphrases and
+    what the account holds are taken into .freehold/harvest, as far as the model's terms and the budget allow. Exit
+    code 3 then means that the budget ended it.
+
     \b
     Example:
       freehold rescue --list --api-key-env OPENAI_API_KEY
       freehold rescue training.jsonl
       freehold rescue training.jsonl --model ft:gpt-4o-mini-2024-07-18:acme::abc123 \\
           --api-key-env OPENAI_API_KEY --budget-usd 5
+      freehold rescue training.jsonl --api-key-env OPENAI_API_KEY --harvest --budget-usd 20
     """
     from freehold.cli.progress import progress
     from freehold.workflows.journey import rescue as workflow
@@ -90,7 +113,16 @@ def command(only_list: bool, yes: bool, prepare: bool, serve: bool, as_json: boo
     if only_list:
         _list(asked["base_url"], asked["api_key_env"], as_json=as_json)
         return
-    request = RescueRequest(**asked)
+    harvest = {name: asked.pop(name) for name in ("harvest", "unlabelled", "dry_run")}
+    if harvest["harvest"]:
+        from freehold.cli.journey.harvest import take
+
+        sys.exit(take(asked, harvest["unlabelled"], dry_run=harvest["dry_run"], yes=yes, as_json=as_json))
+    if harvest["dry_run"] or harvest["unlabelled"]:
+        raise UsageError(
+            "--dry-run and --unlabelled belong to --harvest", hint="without it there is --prepare"
+        )
+    request = RescueRequest(**{**asked, "repeats": asked["repeats"] or 1})
     with progress() as bar:
         project, ready = workflow.begin(request, progress=bar)
     _tell(ready)
@@ -100,14 +132,14 @@ def command(only_list: bool, yes: bool, prepare: bool, serve: bool, as_json: boo
         else:
             echo(f"ready: {ready.config_path}; run the same command without --prepare", err=True)
         return
+    if ready.preflight.failed and not anyway:
+        _refuse(ready.preflight, as_json=as_json)
     # --budget-usd is consent as long as the price is known to be under it, which `begin` has checked.
     agreed = yes or (
         request.budget_usd is not None and ready.asking is not None and ready.asking.cost_usd is not None
     )
     if ready.asking is not None and not agreed:
         if not sys.stdin.isatty():
-            from freehold.errors import UsageError
-
             raise UsageError("paid requests need your consent", hint="give --yes, or --budget-usd DOLLARS")
         click.confirm("Send these requests?", abort=True, err=True)
     from freehold.cli.journey.migrate import run
@@ -120,8 +152,17 @@ def command(only_list: bool, yes: bool, prepare: bool, serve: bool, as_json: boo
     sys.exit(migration.exit_code)
 
 
+def _refuse(found: Preflight, *, as_json: bool) -> NoReturn:
+    """Before anything is paid for."""
+    from freehold.workflows.prove.preflight.check import PreflightError
+
+    error = PreflightError(found)
+    if as_json:
+        print_json({"error": error.message, "hint": error.hint, "preflight": found})
+    raise error
+
+
 def _list(base_url: str, api_key_env: str | None, *, as_json: bool) -> None:
-    from freehold.errors import UsageError
     from freehold.workflows.incumbent.fine_tunes import Account
     from freehold.workflows.journey.rescue import describe
 
@@ -173,4 +214,10 @@ def _tell(ready: Any) -> None:
             f"  freezing   {asking.requests:,} requests, about {asking.prompt_tokens:,} tokens in and "
             f"{asking.completion_tokens:,} out, {cost}"
         )
+    doubted = ready.preflight.doubted
+    if doubted:
+        from freehold.cli.findings import show_findings
+
+        say("")
+        show_findings(doubted, err=True)
     say("")

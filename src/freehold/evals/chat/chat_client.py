@@ -24,6 +24,8 @@ from freehold.types.endpoint import Endpoint
 
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 _HOPELESS = frozenset({401, 402, 403, 404, 405, 407})
+FEWER_LOGPROBS = 5
+"""Alternatives of a token that APIs give whose limit is below OpenAI's 20."""
 
 
 class Patience(NamedTuple):
@@ -72,6 +74,7 @@ class ChatClient:
         self._paused_until = 0.0
         self._stream = endpoint.capabilities.streaming if stream is None else stream
         self._renamed: dict[str, str | None] = {}
+        self._fewer_logprobs = False
 
     async def __aenter__(self) -> ChatClient:
         headers = {"content-type": "application/json"}
@@ -146,6 +149,8 @@ class ChatClient:
                 body = {key: kept for key, kept in body.items() if key != name}
                 if other is not None:
                     body[other] = value
+        if self._fewer_logprobs and "top_logprobs" in body:
+            body = {**body, "top_logprobs": FEWER_LOGPROBS}
         began = time.perf_counter()
         text = ChatText()
         ttft: float | None = None
@@ -187,6 +192,9 @@ class ChatClient:
         self, response: aiohttp.ClientResponse, data: bytes, began: float, body: dict[str, Any]
     ) -> ChatAnswer:
         status, said = response.status, _error_text(data)
+        # Some models refuse log-probabilities with 403, as if the key were wrong.
+        if status in {400, 403} and self._learns_logprobs(said, body):
+            raise _Again(f"http_{status}: {said}", 0.0)
         if status in _HOPELESS:
             raise UpstreamError(
                 f"{self._url} answered {status}: {said}",
@@ -212,6 +220,16 @@ class ChatClient:
                 return True
         return False
 
+    def _learns_logprobs(self, said: str, body: dict[str, Any]) -> bool:
+        """Ask for fewer alternatives first, then for no log-probabilities: True when that may help."""
+        if "logprobs" not in body or "logprobs" not in said:
+            return False
+        if "top_logprobs" in said and body.get("top_logprobs", 0) > FEWER_LOGPROBS:
+            self._fewer_logprobs = True
+        else:
+            self._renamed |= {"logprobs": None, "top_logprobs": None}
+        return True
+
 
 def _finished(text: ChatText, ttft_ms: float | None, total_ms: float) -> ChatAnswer:
     fault, error = None, None
@@ -227,6 +245,7 @@ def _finished(text: ChatText, ttft_ms: float | None, total_ms: float) -> ChatAns
         usage=text.usage,
         fault="candidate" if fault else None,
         error=error,
+        teacher=tuple(text.teacher) or None,
     )
 
 

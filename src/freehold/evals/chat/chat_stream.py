@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
+from freehold.types.dataset import TeacherToken
 from freehold.types.trace import Usage
+from freehold.wire.logprobs import teacher_tokens
 
 
 class _Function(msgspec.Struct):
@@ -31,6 +33,7 @@ class _Choice(msgspec.Struct):
     delta: _Message | None = None
     message: _Message | None = None
     finish_reason: str | None = None
+    logprobs: Any = None
 
 
 class _Details(msgspec.Struct):
@@ -64,6 +67,7 @@ class ChatText:
         self.tool_calls: dict[int, dict[str, Any]] = {}
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
+        self.teacher: list[TeacherToken] = []
         self.error: str | None = None
         self.done = False
         self._rest = b""
@@ -117,6 +121,7 @@ class ChatText:
             )
         for choice in body.choices[:1]:
             self.finish_reason = choice.finish_reason or self.finish_reason
+            self.teacher += teacher_tokens(choice.logprobs) or ()
             message = choice.delta or choice.message
             if message is not None:
                 self._add(message)

@@ -72,6 +72,11 @@ class Curator:
 
         Held-out samples keep the incumbent's answer: it is what candidates are compared with.
         """
+        sample = self.judged(sample, split)
+        return sample if self._replacer is None else self._replacer.sample(sample)
+
+    def judged(self, sample: Sample, split: SplitName) -> Sample:
+        """The sample without an incumbent's answer that is wrong, where that would be learned."""
         if self._scorer is not None and sample.gold is not None and sample.incumbent is not None:
             value = _finished(self._scorer.score(sample, sample.incumbent, sample.gold)).value
             if value is not None:
@@ -80,8 +85,8 @@ class Curator:
                 preference = sample.rejected is not None or sample.desirable is not None
                 if value < self.recipe.incumbent_min_score and split != "held_out" and not preference:
                     self._right["not_learned"] += 1
-                    sample = msgspec.structs.replace(sample, incumbent=None, teacher=None)
-        return sample if self._replacer is None else self._replacer.sample(sample)
+                    return msgspec.structs.replace(sample, incumbent=None, teacher=None)
+        return sample
 
     def counted(self, traces: Iterable[Trace]) -> Iterator[Trace]:
         """The traces, with their origins counted on the way."""

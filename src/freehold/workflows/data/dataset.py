@@ -13,6 +13,7 @@ import msgspec
 
 from freehold import __version__
 from freehold.datasets import building
+from freehold.datasets.sampling import with_id
 from freehold.errors import UsageError
 from freehold.store import Store, open_store
 from freehold.types.dataset import DataCard, Dataset, Sample, SplitName
@@ -21,6 +22,7 @@ from freehold.types.progress import Progress, Silent
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
 from freehold.workflows.data.curate import Curator, pseudonym_key, recipe_of, write_card
+from freehold.workflows.data.harvested import to_teach, with_harvested
 from freehold.workflows.data.imports import file_traces, named_files
 from freehold.workflows.project import Project
 
@@ -74,6 +76,7 @@ def _build(project: Project, traces: Iterable[Trace], root: Path, progress: Prog
     progress.step("dataset")
     recipe = recipe_of(project)
     curator = Curator(recipe, project.config.task, pseudonym_key(project))
+    harvested = to_teach(project)
     ids: list[bytes] = []
     first_model = ""
 
@@ -94,7 +97,11 @@ def _build(project: Project, traces: Iterable[Trace], root: Path, progress: Prog
         changed += 1
         if changed % 1000 == 0:
             progress.update(changed, len(ids), unit="samples", note="curated")
-        return curator.change(sample, split)
+        replaced = curator.change(sample, split)
+        if not harvested or split == "held_out":
+            return replaced
+        filled = with_harvested(replaced, harvested.get(with_id(replaced).id))
+        return filled if replaced.incumbent is not None else curator.judged(filled, split)
 
     made = building.make_samples(curator.counted(teaching()), recipe, change=change)
     if not ids:

@@ -17,10 +17,11 @@ from freehold.gateway.limits import key_requirement
 from freehold.store import counting
 from freehold.store.records import decoded
 from freehold.store.urls import store_file
+from freehold.types.finding import Finding, fail, ok, warn
 from freehold.types.record import Record
 from freehold.types.route import ApiKey
-from freehold.workflows.doctor.finding import Finding, Site, fail, ok, warn
 from freehold.workflows.doctor.leftovers import look_at_leftovers
+from freehold.workflows.doctor.site import Site
 from freehold.workflows.doctor.store import rows_of
 
 SOON_DAYS = 90

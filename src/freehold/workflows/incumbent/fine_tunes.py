@@ -26,6 +26,8 @@ from freehold.types.record import Record
 from freehold.workflows.incumbent.retirements import dates_in
 
 TIMEOUT_SECONDS = 30.0
+LONGEST_WAIT_SECONDS = 120.0
+"""The longest that an API's own ``Retry-After`` is waited for."""
 _ATTEMPTS = 3
 _PAGE = 100
 _CHUNK_BYTES = 1 << 20
@@ -46,6 +48,14 @@ class FineTune(Record, frozen=True, kw_only=True):
     shutdown: date | None = None
     days_left: int | None = None
     source: str | None = None
+
+
+class AccountError(UpstreamError):
+    """The API refused. `status` is the HTTP status, None where it could not be reached."""
+
+    def __init__(self, message: str, *, status: int | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
 
 
 class Account:
@@ -74,7 +84,7 @@ class Account:
         stated = dates_in(models)
         listed = {entry["id"] for entry in _entries(models) if isinstance(entry.get("id"), str)}
         found: dict[str, FineTune] = {}
-        for job in self._jobs():
+        for job in self.pages("/fine_tuning/jobs"):
             model = job.get("fine_tuned_model")
             if isinstance(model, str) and model and job.get("status") == "succeeded":
                 found[model] = FineTune(
@@ -96,14 +106,15 @@ class Account:
         dated = [_dated(one, stated, today) for one in found.values()]
         return sorted(dated, key=lambda one: (one.shutdown or date.max, one.model))
 
-    def _jobs(self) -> Iterator[dict[str, Any]]:
+    def pages(self, path: str, **query: str) -> Iterator[dict[str, Any]]:
+        """Every entry of a list of the API, page by page: ``/fine_tuning/jobs``. Raises `AccountError`."""
         after: str | None = None
         while True:
-            query = {"limit": str(_PAGE)} | ({"after": after} if after else {})
-            page = self._json(f"/fine_tuning/jobs?{urllib.parse.urlencode(query)}")
-            jobs = _entries(page)
-            yield from jobs
-            last = _text(jobs[-1].get("id")) if jobs else None
+            asked = {"limit": str(_PAGE), **query} | ({"after": after} if after else {})
+            page = self._json(f"{path}?{urllib.parse.urlencode(asked)}")
+            found = _entries(page)
+            yield from found
+            last = _text(found[-1].get("id")) if found else None
             if not page.get("has_more") or last is None or last == after:
                 return
             after = last
@@ -145,11 +156,15 @@ class Account:
             except urllib.error.HTTPError as error:
                 error.close()
                 if last or error.code not in (429, 500, 502, 503, 504):
-                    raise UpstreamError(f"{url} answered {error.code}", hint=_hint(error.code)) from None
+                    raise AccountError(
+                        f"{url} answered {error.code}", status=error.code, hint=_hint(error.code)
+                    ) from None
+                asked = error.headers.get("Retry-After", "")
             except OSError as error:
                 if last:
-                    raise UpstreamError(f"{url} cannot be reached: {error}", hint="try again later") from None
-            self._wait(2.0**attempt)
+                    raise AccountError(f"{url} cannot be reached: {error}", hint="try again later") from None
+                asked = ""
+            self._wait(min(float(asked), LONGEST_WAIT_SECONDS) if asked.isdecimal() else 2.0**attempt)
         raise AssertionError("the last attempt returns or raises")
 
 

@@ -29,7 +29,7 @@ from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, evaluate
 from freehold.workflows.prove.labels import labels_held
 from freehold.workflows.prove.looks import Looks
-from freehold.workflows.prove.results import frozen_answers, keep
+from freehold.workflows.prove.results import frozen_answers, keep, own_repeats
 from freehold.workflows.prove.retained import retained
 
 UNTRAINED_SAMPLES = 40
@@ -88,7 +88,8 @@ class CandidateRunner:
 
     def _rule(self, candidate: Candidate, *, trains: bool) -> Ruling:
         bench, use = self.bench, self.bench.project.config.use
-        lineage = lineage_of(candidate.model, bench.dataset) if trains else None
+        distilled = bench.project.config.train.method == "distill"
+        lineage = lineage_of(candidate.model, bench.dataset, distilled=distilled) if trains else None
         ruling = bench.steps.run(
             f"ruling:{candidate.key}",
             f"{candidate.short_name}: is this use allowed?",
@@ -111,6 +112,7 @@ class CandidateRunner:
                 bench.task,
                 self.planned_looks,
                 frozen_answers(bench.project, bench.dataset),
+                *filter(None, [own_repeats(bench.project)]),
                 __version__,
             ],
             Evaluation,
@@ -203,6 +205,7 @@ class CandidateRunner:
                     dataset=bench.dataset,
                     task=bench.task,
                     frozen=frozen_answers(bench.project, bench.dataset),
+                    own_repeats=own_repeats(bench.project),
                     looks=Looks(bench.store, self.planned_looks),
                     without_incumbent=True,
                 ),

@@ -44,10 +44,13 @@ def similar_models(model_id: str) -> tuple[str, ...]:
     return () if releases_of(model_id) else models.nearest_all(model_id)
 
 
-def lineage_of(model: str, dataset: Dataset) -> Lineage:
-    """What the candidate will be made of: the base, and the incumbent's answers where they are training targets."""
+def lineage_of(model: str, dataset: Dataset, *, distilled: bool = False) -> Lineage:
+    """What the candidate will be made of: the base, and the incumbent's answers where they are training targets.
+
+    `distilled`: it imitates the incumbent, so that those are the targets whatever is right.
+    """
     edges = [LineageEdge(kind="base", model=model)]
-    learned = dataset.targets_from.get("incumbent", 0)
+    learned = sum(dataset.targets_from.values()) if distilled else dataset.targets_from.get("incumbent", 0)
     if learned and dataset.incumbent_model:
         edges.append(
             LineageEdge(

@@ -14,11 +14,18 @@ from freehold.datasets import building
 from freehold.errors import UsageError
 from freehold.evals.chat.requests import asking_notes, unread_notes
 from freehold.evals.comparing import SideBySide, disagreements
-from freehold.evals.frozen import frozen_answer, reference_notes, references_kind, self_noise, with_frozen
+from freehold.evals.frozen import (
+    frozen_answer,
+    reference_notes,
+    references_kind,
+    self_noise,
+    with_frozen,
+    with_own_repeats,
+)
 from freehold.evals.latency import summarize
 from freehold.evals.replay import ReplayOptions, answers
 from freehold.evals.scorer import Scorer
-from freehold.evals.scoring import score_all, scorer_of
+from freehold.evals.scoring import sandbox_of, score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
 from freehold.stats.compare import ScoreContext
 from freehold.store import open_store
@@ -33,6 +40,8 @@ from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.project import Project
 from freehold.workflows.prove.labels import label_notes
 from freehold.workflows.prove.looks import Looks, look_at, with_look
+from freehold.workflows.prove.preflight.address import AskedEndpoint
+from freehold.workflows.prove.preflight.check import PreflightRequest, preflight, require
 from freehold.workflows.prove.results import (
     DISAGREEMENTS_KEPT,
     baseline,
@@ -40,6 +49,7 @@ from freehold.workflows.prove.results import (
     frozen_answers,
     keep,
     measured,
+    own_repeats,
     write_results,
 )
 
@@ -53,14 +63,16 @@ class EvaluationPlan:
 
     `frozen` holds answers of the incumbent by sample id, several of one sample where it was asked repeatedly: they
     stand in where the dataset has none, give the incumbent's own noise, and let a sample without gold be scored fairly
-    (the incumbent's second answer against its first). `limit` takes the first samples only. With `without_incumbent`,
-    samples that have only gold are measured by themselves, without a comparison. More than the planned looks cannot
-    promote; planned ones share alpha among them.
+    (the incumbent's second answer against its first). `own_repeats` are answers at the application's own temperature:
+    they give the noise where `frozen` has one answer each. `limit` takes the first samples only. With
+    `without_incumbent`, samples that have only gold are measured by themselves, without a comparison. More than the
+    planned looks cannot promote; planned ones share alpha among them.
     """
 
     dataset: Dataset
     task: Task
     frozen: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    own_repeats: Mapping[str, Sequence[str]] = field(default_factory=dict)
     looks: Looks = FIRST_LOOK
     limit: int | None = None
     without_incumbent: bool = False
@@ -96,6 +108,11 @@ class ServedCandidate(NamedTuple):
         identity = content_id([self.endpoint.name, self.endpoint.engine, self.model])
         return folder / f"answers-{identity[:12]}.jsonl"
 
+    def address(self, *, kept: bool) -> AskedEndpoint:
+        """Where it is asked; `kept` says that some of its answers are here."""
+        url, key = self.endpoint.base_url, self.endpoint.api_key_env
+        return AskedEndpoint("the candidate", url, self.model, key, cached=kept)
+
 
 class HeldOutSelection(NamedTuple):
     """Which held-out samples are evaluated: of which dataset (None: the latest), the first how many, and how often
@@ -121,7 +138,8 @@ async def evaluate(
     """Replay the held-out samples against the candidate and compare with the incumbent's frozen answers.
 
     Both are scored by the task's scorer against gold. A sample without gold is scored against the incumbent's own
-    answer; the incumbent is then right by construction and the notes say so. Answers are kept in `cache_dir` (whatever
+    answer; the incumbent is then right by construction and the notes say so. Not so by a judge: it sees the two
+    answers and no other. Answers are kept in `cache_dir` (whatever
     `options` say) and used again unless `fresh`.
 
     Raises `UsageError` when there is nothing to compare with, and what `answers` raises.
@@ -135,7 +153,7 @@ async def evaluate(
     name = plan.dataset.incumbent_model or "incumbent"
     for note in unread_notes(samples, candidate.endpoint):
         progress.say(note)
-    answered = await _answered(candidate, name, samples, repeats, task, options, progress)
+    answered = await _answered(candidate, name, samples, repeats, plan.own_repeats, task, options, progress)
     results = answered.results
     id = evaluation_id(plan.dataset.id, task, results)
     comparison = None
@@ -152,9 +170,10 @@ async def evaluate(
             msgspec.structs.replace(task, alpha=look.alpha),
             made_from=(plan.dataset.id,),
             notes=(
-                *reference_notes(samples, repeats),
+                *(() if task.scorer == "judge" else reference_notes(samples, repeats)),
                 *asking_notes(samples, candidate.endpoint),
                 *label_notes(task, candidate.endpoint, candidate.model),
+                *filter(None, [answered.noise_note]),
             ),
             context=context,
             patience=options.patience,
@@ -181,6 +200,7 @@ async def evaluate(
         untrained=answered.untrained,
         results_file=str(write_results(cache_dir / f"{id}.jsonl", results)),
         from_cache=answered.from_cache,
+        sandbox=sandbox_of(task),
         incumbent_cost_usd=asking_cost(name, [one.usage for one in results.candidate]),
     )
 
@@ -190,6 +210,7 @@ class _ScoredAnswers(NamedTuple):
 
     results: SideBySide
     self_noise: float | None
+    noise_note: str | None
     untrained: UntrainedBaseline | None
     from_cache: int
     wall_seconds: float | None
@@ -200,6 +221,7 @@ async def _answered(
     incumbent: str,
     samples: Sequence[Sample],
     repeats: Mapping[str, Sequence[str]],
+    own: Mapping[str, Sequence[str]],
     task: Task,
     options: ReplayOptions,
     progress: Progress,
@@ -227,10 +249,17 @@ async def _answered(
             incumbent,
             candidate.model,
         )
-        noise = await self_noise(scorer, samples, repeats)
+        noise, noise_note = await self_noise(scorer, samples, repeats), None
+        if noise is None and own:
+            noise = await self_noise(scorer, *with_own_repeats(samples, own))
+            if noise is not None:
+                noise_note = (
+                    "The incumbent's own noise is of harvested answers, at the application's own temperature."
+                )
         untrained = await _untrained(candidate, samples, task, scorer, options, progress)
     from_cache = sum(reply.cached for reply in replies)
-    return _ScoredAnswers(results, noise, untrained, from_cache, None if from_cache else round(wall, 3))
+    seconds = None if from_cache else round(wall, 3)
+    return _ScoredAnswers(results, noise, noise_note, untrained, from_cache, seconds)
 
 
 async def _untrained(
@@ -259,22 +288,41 @@ async def evaluate_project(
     selection: HeldOutSelection = WHOLE_LATEST,
     options: ReplayOptions = _OPTIONS,
     fresh: bool = False,
+    anyway: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Evaluate a candidate on the project's held-out samples and keep the records. Raises as `evaluate`."""
+    """Evaluate a candidate on the project's held-out samples and keep the records.
+
+    Raises as `evaluate`, and before anything is asked `PreflightError` where no good end is possible (with `anyway` it
+    is only told).
+    """
+    cache_dir = project.state / "evaluations"
     with open_store(project.store_url) as store:
         dataset = find_dataset(store, selection.dataset_id)
         plan = EvaluationPlan(
             dataset=dataset,
             task=task,
             frozen=frozen_answers(project, dataset),
+            own_repeats=own_repeats(project),
             looks=Looks(store, selection.planned_looks),
             limit=selection.limit,
         )
+        address = candidate.address(kept=not fresh and candidate.answers_file(cache_dir).exists())
+        found = await preflight(
+            PreflightRequest(
+                dataset=dataset,
+                task=task,
+                held_out=plan.held_out()[0],
+                frozen=plan.frozen,
+                planned_looks=selection.planned_looks,
+                addresses=(address,),
+            )
+        )
+        require(found, anyway=anyway, progress=progress or Silent())
         made = await evaluate(
             plan,
             candidate,
-            cache_dir=project.state / "evaluations",
+            cache_dir=cache_dir,
             options=options,
             fresh=fresh,
             progress=progress,

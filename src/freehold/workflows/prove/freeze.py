@@ -72,7 +72,7 @@ async def freeze(
         if not samples:
             raise UsageError(f"the {split} split is empty", hint="--split train, or freehold dataset build")
         endpoint = Endpoint(name=url, engine="remote", base_url=url, api_key_env=key)
-        cache = project.state / "frozen" / f"asked-{content_id([url, model])[:12]}.jsonl"
+        cache = asked_file(project, url, model)
         rounds: list[list[Replayed]] = []
         for number in range(repeats):
             progress.step(f"ask {model}", note=f"round {number + 1} of {repeats}")
@@ -95,6 +95,11 @@ async def freeze(
         made = _record(dataset, model, split, repeats, rounds, frozen_rows, path, noise)
         store.put(made, made_from=(dataset.id,))
     return made
+
+
+def asked_file(project: Project, url: str, model: str) -> Path:
+    """Where the answers of the incumbent at this address are kept as they come."""
+    return project.state / "frozen" / f"asked-{content_id([url, model])[:12]}.jsonl"
 
 
 def _frozen_rows(samples: Sequence[Sample], rounds: Sequence[Sequence[Replayed]]) -> list[FrozenAnswers]:

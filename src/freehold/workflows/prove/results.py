@@ -18,6 +18,7 @@ from freehold.types.dataset import Dataset, SplitName
 from freehold.types.evaluated import Evaluation, ItemResult, Measured, UntrainedBaseline
 from freehold.types.evaluation import EvalResult, Task
 from freehold.types.record import content_id
+from freehold.workflows.data.harvested import harvest_folder
 from freehold.workflows.project import Project
 
 DISAGREEMENTS_KEPT = 50
@@ -81,6 +82,11 @@ def frozen_file(project: Project, dataset_id: str, split: SplitName = "held_out"
 def frozen_answers(project: Project, dataset: Dataset) -> dict[str, tuple[str, ...]]:
     """The incumbent's answers to held-out samples that `freehold freeze` recorded, by sample id."""
     return read_frozen(frozen_file(project, dataset.id))
+
+
+def own_repeats(project: Project) -> dict[str, tuple[str, ...]]:
+    """The incumbent's answers at the application's own temperature that were harvested, by sample id."""
+    return read_frozen(harvest_folder(project) / "repeats.jsonl")
 
 
 def keep(store: Store, made: Evaluation) -> None:

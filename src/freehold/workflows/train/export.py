@@ -212,7 +212,8 @@ def _rule(
     use: UseProfile, adapter: TrainingResult, dataset: Dataset | None, progress: Progress
 ) -> Ruling | None:
     try:
-        lineage = lineage_of(adapter.base_model, dataset) if dataset is not None else None
+        distilled = adapter.config.method == "distill"
+        lineage = None if dataset is None else lineage_of(adapter.base_model, dataset, distilled=distilled)
         return rule_for_model(adapter.base_model, use, lineage=lineage)
     except FreeholdError as error:
         progress.say(f"warning: the card has no ruling: {error.message}")

@@ -1,0 +1,50 @@
+"""Whether a request is of a project's task: `[[data.match]]` of `freehold.toml`, applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from freehold.datasets.tasks.asked import AskedTask, asked_task
+from freehold.datasets.tasks.grouping import ANY_TOOLS
+from freehold.datasets.tasks.pieces import stand_in_order
+from freehold.types.config.matching import MatchConfig
+from freehold.types.trace import Trace
+
+
+def selected(traces: Iterable[Trace], wanted: Sequence[MatchConfig]) -> Iterator[Trace]:
+    """The traces that one of `wanted` fits; all of them where none is wanted."""
+    return (trace for trace in traces if not wanted or is_selected(trace, wanted))
+
+
+def is_selected(trace: Trace, wanted: Sequence[MatchConfig]) -> bool:
+    """Whether one of `wanted` fits a trace. Pure."""
+    asked = asked_task(trace.request, model=trace.model, kind=trace.kind)
+    return any(fits(one, asked) for one in wanted)
+
+
+def fits(wanted: MatchConfig, asked: AskedTask) -> bool:
+    """Whether a request is one of those that `wanted` selects. Pure."""
+    shape = asked.shape
+    if wanted.kind != shape.kind or (wanted.model is not None and wanted.model != shape.model):
+        return False
+    if wanted.form is not None and wanted.form != shape.form:
+        return False
+    if (wanted.system is not None) != shape.instructed or not _tools_fit(wanted.tools, asked):
+        return False
+    if not stand_in_order(wanted.system or (), asked.system) or not stand_in_order(wanted.user, asked.user):
+        return False
+    return not any(_holds(asked, pieces) for pieces in wanted.without)
+
+
+def _tools_fit(wanted: tuple[str, ...] | None, asked: AskedTask) -> bool:
+    offered = asked.shape.tools
+    if wanted is None or wanted == offered:
+        return True
+    if wanted == ANY_TOOLS:
+        return bool(offered or asked.called)
+    return not offered and bool(asked.called) and asked.called <= set(wanted)
+
+
+def _holds(asked: AskedTask, pieces: Sequence[str]) -> bool:
+    """Whether the instructions or the first user turn hold all pieces, in order."""
+    return stand_in_order(pieces, asked.system) or stand_in_order(pieces, asked.user)
