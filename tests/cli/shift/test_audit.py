@@ -79,7 +79,7 @@ NOTHING_STORED = {
     "weights pin", "weights rm", "engines list", "engines install", "engines rm", "tune-engine", "serve",
     "served list", "served load", "served unload", "served add-adapter", "served remove-adapter", "cluster up",
     "cluster status", "cluster down", "cluster render", "power", "routes list", "routes show", "routes history",
-    "keys list", "label", "adapters rm",
+    "keys list", "label", "adapters rm", "tasks",
     "rollout status", "rollout rehearse", "rollout simulate", "audit", "machine", "doctor", "settings",
 }  # fmt: skip
 """They look, or change files of weights and engines that no store knows of."""
