@@ -135,6 +135,7 @@ def document() -> dict[str, Any]:
         "schema": {"type": "string"},
         "description": "for the route's history",
     }
+    reason = {**why, "description": "for the audit record"}
     paths = {
         "/": {"get": _operation("A line that says where to ask", _TEXT)},
         "/health": {"get": _operation("The process is alive", _json(Health))},
@@ -193,7 +194,7 @@ def document() -> dict[str, Any]:
                 "Who changed it, when, why, from which verdict", _json(RouteHistory), 401, 403, 404, 409, 503
             ),
         },
-        **_keys(name),
+        **_keys(name, reason),
         "/freehold/v1/feedback": {
             "post": _operation(
                 "Say what an answer should have been",
@@ -229,7 +230,7 @@ def document() -> dict[str, Any]:
     }
 
 
-def _keys(name: dict[str, Any]) -> dict[str, Any]:
+def _keys(name: dict[str, Any], why: dict[str, Any]) -> dict[str, Any]:
     name = {**name, "example": "partner"}
     return {
         "/freehold/v1/keys": {
@@ -244,6 +245,7 @@ def _keys(name: dict[str, Any]) -> dict[str, Any]:
                 413,
                 503,
                 body=KeyBody,
+                parameters=[why],
                 status=201,
             ),
         },
@@ -257,6 +259,7 @@ def _keys(name: dict[str, Any]) -> dict[str, Any]:
                 404,
                 409,
                 503,
+                parameters=[why],
             ),
         },
         "/freehold/v1/keys/{name}/limits": {
@@ -272,6 +275,7 @@ def _keys(name: dict[str, Any]) -> dict[str, Any]:
                 413,
                 503,
                 body=KeyLimits,
+                parameters=[why],
             ),
         },
     }

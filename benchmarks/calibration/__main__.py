@@ -52,6 +52,7 @@ def blocks(*, full: bool) -> list[Block]:
         looking.drift(1000 if full else 200, 2000 if full else 600, seed=12),
         story.story(2000 if full else 200, seed=13),
         story.overlapping(2000 if full else 200, seed=14),
+        looking.ends(4000 if full else 400, seed=15),
     ]
 
 

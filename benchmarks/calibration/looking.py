@@ -1,4 +1,4 @@
-"""Blocks J to L: continuous looking, detection delay, drift detectors; by simulation."""
+"""Blocks J to L and O: continuous looking, detection delay, drift detectors, parity of ends; by simulation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 from benchmarks.calibration.table import Block, Cell
 from freehold.stats.binary import tango_statistic, z_quantile
 from freehold.stats.sequential import AipwCanary, Exposure, paired_grid_e_process
+from freehold.workflows.prove.parity import BATCH, MOST_PROMPTS
+from freehold.workflows.prove.parity_judging import ENDS
 
 _POWERS = 2.0 ** -np.arange(10)
 
@@ -222,3 +224,55 @@ def drift(runs: int, periods: int, seed: int) -> Block:
     for name, times in zip(("CUSUM", "Shiryaev-Roberts"), first, strict=True):
         block.rows.append((name, Cell(float(times.mean()), threshold, "at least", digits=0)))
     return block
+
+
+def ends(runs: int, seed: int) -> Block:
+    """`freehold parity`: prompts whose turns end in the same place, asked until that is decided."""
+    block = Block(
+        "O",
+        "parity of where turns end",
+        f"Each turn ends where the trained model ends it with the probability given; {BATCH} prompts at a time, "
+        f"{MOST_PROMPTS} at most; {runs} runs. In italics: 8 prompts of which 90 % must be equal.",
+        f"held at {ENDS.wanted} or above, passed at {ENDS.least} or below: at most {ENDS.error}",
+        (
+            "probability",
+            "held",
+            "passed",
+            "not decided",
+            "prompts asked",
+            "8 prompts: held",
+            "8 prompts: passed",
+        ),
+    )
+    rng = np.random.default_rng(seed)
+    for share in (1.0, 0.99, 0.98, 0.95, 0.9, 0.8, 0.5):
+        found = {"enough": 0, "too few": 0, "undecided": 0}
+        asked, eight = 0, 0
+        for equal in rng.random((runs, MOST_PROMPTS)) < share:
+            shown: str = "undecided"
+            for n in range(BATCH, MOST_PROMPTS + 1, BATCH):
+                shown = ENDS.shown(equal[:n].tolist())
+                if shown != "undecided":
+                    break
+            found[shown] += 1
+            asked += n
+            eight += equal[:8].sum() >= 0.9 * 8
+        held, passed = found["too few"] / runs, found["enough"] / runs
+        promised = ENDS.error if share >= ENDS.wanted else None
+        refused = ENDS.error if share <= ENDS.least else None
+        block.rows.append(
+            (
+                f"{share:g}",
+                Cell(held, promised, runs=runs),
+                Cell(passed, refused, runs=runs),
+                Cell(found["undecided"] / runs),
+                Cell(asked / runs, digits=1),
+                _eight(1 - eight / runs, promised),
+                _eight(eight / runs, refused),
+            )
+        )
+    return block
+
+
+def _eight(value: float, target: float | None) -> Cell:
+    return Cell(value, target, naive=target is not None and value > target)

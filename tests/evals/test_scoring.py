@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from freehold.errors import InputError
 from freehold.evals import scoring
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.scorer import Scorer, right
@@ -79,3 +80,23 @@ def test_a_tasks_scorer_is_closed_whatever_happens(monkeypatch):
     with pytest.raises(KeyError):
         asyncio.run(go())
     assert scorer.closed
+
+
+class Breaking(Counting):
+    """Fails on the second answer."""
+
+    async def score(self, sample, answer, reference):
+        if answer == "b":
+            raise InputError("at fault")
+        return await super().score(sample, answer, reference)
+
+
+def test_what_a_scorer_raises_ends_the_scoring():
+    async def go():
+        scorer = Breaking({"at_once": 1})
+        answers = [ChatAnswer(output=one) for one in "abcd"]
+        with pytest.raises(InputError, match="at fault"):
+            await score_all(scorer, "m", [SAMPLE] * 4, answers, [None] * 4)
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(go()) == 1

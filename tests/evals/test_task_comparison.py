@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from tests.evals.judging.conftest import honest, run
 
 
@@ -10,16 +11,63 @@ def test_an_uncalibrated_judge_never_promotes(serve):
     assert any("not calibrated" in note for note in made.comparison.notes)
 
 
-def test_a_calibrated_judge_may_promote(serve, tmp_path):
-    labels = tmp_path / "labels.jsonl"
-    labels.write_text("".join(json.dumps({"id": f"s{i}", "winner": "candidate"}) + "\n" for i in range(60)))
-    texts = (
-        [f"good {i}" if i % 5 else "so" for i in range(200)],
-        [f"bad {i}" if i % 5 else "la" for i in range(200)],
+def labels_file(folder, winners):
+    path = folder / "labels.jsonl"
+    path.write_text(
+        "".join(json.dumps({"id": f"s{i}", "winner": one}) + "\n" for i, one in enumerate(winners))
     )
-    made, _ = run(serve, honest, *texts, human_labels=str(labels))
+    return str(path)
+
+
+CANDIDATE_BETTER = (
+    [f"good {i}" if i % 5 else "so" for i in range(200)],
+    [f"bad {i}" if i % 5 else "la" for i in range(200)],
+)
+
+
+def test_a_calibrated_judge_may_promote(serve, tmp_path):
+    labels = labels_file(tmp_path, ["candidate"] * 60)
+    made, _ = run(serve, honest, *CANDIDATE_BETTER, human_labels=labels)
     assert any("Calibrated with 60 human labels" in note for note in made.comparison.notes)
     assert made.comparison.verdict == "promote"
+
+
+def test_the_corrected_difference_is_the_one_that_counts(serve, tmp_path):
+    """Judge and people disagree: what people say is the headline, of one sign everywhere; the judge's is a note."""
+    labels = labels_file(tmp_path, ["incumbent" if i % 4 else "tie" for i in range(60)])
+    made, _ = run(serve, honest, *CANDIDATE_BETTER, human_labels=labels)
+    found = made.comparison
+    assert found.method == "prediction-powered, 60 human labels"
+    assert found.difference == pytest.approx(-0.75, abs=0.05)
+    assert -1 <= found.ci_low < found.difference < found.ci_high < 0 and found.verdict == "reject"
+    assert found.intervals["as_judged"][0] > 0.7 and found.intervals["calibrated"] == (
+        found.ci_low,
+        found.ci_high,
+    )
+    assert (found.incumbent_mean, found.candidate_mean, found.needed_n) == (None, None, None)
+    notes = " ".join(found.notes)
+    assert "As judged, before human labels corrected it: incumbent 0.0000, candidate 0.8000" in notes
+    assert "disagree by more than chance" in notes and "would settle it" not in notes
+
+
+def test_a_calibration_with_hasty_labels_says_so(serve, tmp_path):
+    path = tmp_path / "labels.jsonl"
+    path.write_text(
+        "".join(json.dumps({"id": f"s{i}", "winner": "tie", "seconds": 0.25}) + "\n" for i in range(60))
+    )
+    made, _ = run(serve, honest, *CANDIDATE_BETTER, human_labels=str(path))
+    assert any("took 0.2 s each (median), too little to read" in note for note in made.comparison.notes)
+
+
+def test_too_few_labels_leave_the_judges_number_and_say_so(serve, tmp_path):
+    labels = labels_file(tmp_path, ["incumbent"] * 20)
+    made, _ = run(serve, honest, *CANDIDATE_BETTER, human_labels=labels)
+    found = made.comparison
+    assert found.difference == pytest.approx(0.8) and found.verdict == "hold"
+    assert "judge_uncalibrated" in found.reasons
+    assert any(
+        "not calibrated: 20 human labels meet judged pairs, 50 are needed" in note for note in found.notes
+    )
 
 
 def test_people_who_disagree_stop_it(serve, tmp_path):

@@ -55,18 +55,19 @@ def test_a_key_is_made_used_limited_and_revoked(running, upstream):
         lambda: post(running, QUESTION, headers=shown)[0] == 429
     )  # no price is known, and the cap holds
     assert post(running, {**QUESTION, "model": "other"}, headers=shown)[0] == 403
-    assert ask(running, "PUT", "keys/app/limits", {"concurrency": 5})[0] == 200
+    assert ask(running, "PUT", "keys/app/limits?why=more%20load", {"concurrency": 5})[0] == 200
     eventually(lambda: post(running, QUESTION, headers=shown)[0] == 200)
     _, listed = ask(running, "GET", "keys")
     (line,) = [one for one in listed["keys"] if one["name"] == "app"]
     assert (line["limits"]["concurrency"], line["limits"]["usd_per_day"]) == (5, None)
     assert line["made_by"] == "admin"
     assert told["secret"] not in json.dumps(listed) and hash_of(told["secret"]) not in json.dumps(listed)
-    assert ask(running, "DELETE", "keys/app") == (200, {"revoked": "app"})
+    assert ask(running, "DELETE", "keys/app?why=leaked") == (200, {"revoked": "app"})
     eventually(lambda: post(running, QUESTION, headers=shown)[0] == 401)
     assert ask(running, "DELETE", "keys/app")[0] == 404
     own = [one for one in entries(running) if one.subject == "app"]
     assert [one.action for one in own] == ["key.add", "key.limit", "key.revoke"]
+    assert [one.why for one in own] == ["", "more load", "leaked"]
     assert {one.who for one in own} == {"admin"} and own[0].source.startswith("gateway, 127.0.0.1")
     assert told["secret"] not in str(own)
 
@@ -92,6 +93,8 @@ def test_only_the_role_admin_may(running, key, method, path, body):
         ({}, "name"),
         ({"name": ""}, "not a name for a key"),
         ({"name": "a:b"}, "not a name for a key"),
+        ({"name": "a/../b"}, "not a name for a key"),
+        ({"name": ".."}, "not a name for a key"),
         ({"name": "a\u001b[2J"}, "printable"),
         ({"name": "x" * 201}, "at most 200"),
         ({"name": "a", "role": "root"}, "role"),

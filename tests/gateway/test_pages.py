@@ -11,7 +11,10 @@ import pytest
 from tests.gateway.asking import QUESTION, client, get, post
 from tests.gateway.loopback import gateway
 
+from freehold.gateway.config import ApiKey
+from freehold.gateway.limits.keys import hash_of
 from freehold.types.endpoint import Endpoint, ServedModel
+from freehold.types.route import Route, Target
 
 
 def test_what_licences_ask_to_be_shown_is_a_page(upstream, tmp_path):
@@ -62,3 +65,25 @@ def test_who_opens_the_address_is_told_where_to_ask(shared):
         with urllib.request.urlopen(request, timeout=10) as answer:
             assert answer.status == 200
             assert (b"/v1" in answer.read()) == (method == "GET")
+
+
+def test_a_key_is_told_of_the_models_it_may_ask_for_only(upstream, tmp_path):
+    served = tuple(ServedModel(name=name, upstream_name=name) for name in ("one", "two"))
+    endpoint = Endpoint(name="e", engine="remote", base_url=upstream.base_url, models=served)
+    routes = tuple(
+        Route(name=f"to-{name}", model=name, incumbent=Target(endpoint="e")) for name in ("three", "four")
+    )
+    scopes = {"all": {}, "model": {"models": ("two", "three")}, "route": {"routes": ("to-four",)}}
+    keys = tuple(ApiKey(name=name, hash=hash_of(name), **scope) for name, scope in scopes.items())
+    with gateway(upstream, tmp_path, endpoints=(endpoint,), routes=routes, api_keys=keys) as running:
+        told = {}
+        for name in scopes:
+            with openai.OpenAI(base_url=f"{running.base_url}/v1", api_key=name, max_retries=0) as client:
+                told[name] = {one.id for one in client.models.list()}
+                seen = told[name] & {"one"}
+                if seen:
+                    assert client.models.retrieve("one").id == "one"
+                else:
+                    with pytest.raises(openai.PermissionDeniedError):
+                        client.models.retrieve("one")
+    assert told == {"all": {"one", "two", "three", "four"}, "model": {"two", "three"}, "route": {"four"}}

@@ -13,7 +13,7 @@ from freehold.workflows.prove.retained import compared
 def test_everything_stands_on_the_page():
     page = render(sample.report(sample.candidate()))
     for wanted in (
-        "Not proven yet", "90.2%", "94.3%", "About 1,400 samples would settle it", "Apache-2.0, 4(d)",
+        "Not proven yet", "90.2%", "94.3%", "About 1,400 held-out samples would settle it", "Apache-2.0, 4(d)",
         "Built with it", "not legal advice", "0.09 GiB", "58", "4 min 04 s", "too small to test",
         "keep the NOTICE file", "2 same request again",
     ):  # fmt: skip

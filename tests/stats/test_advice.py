@@ -1,6 +1,9 @@
 import pytest
 from tests.stats.conftest import counted, run
 
+from freehold.stats.advice import SETTLED_BY_ITEMS, WAYS_OUT
+from freehold.stats.rules import REASONS
+
 
 def test_self_noise_gives_the_power_ceiling():
     result = run(counted(both=190, wins=5, losses=5), margin=0.02, self_noise=0.2)
@@ -31,12 +34,58 @@ def test_nothing_scored_has_nothing_more_to_say():
 def test_a_hold_says_how_many_pairs_would_settle_it():
     result = run(counted(both=90, wins=3, losses=3), margin=0.05)
     assert result.verdict == "hold"
-    assert any(
-        note.startswith(f"About {result.needed_n} pairs ({result.needed_n - 96} more)")
-        for note in result.notes
-    )
-    hopeless = run(counted(both=60, losses=40), margin=0.35)
-    assert any("more items will probably not help" in note for note in hopeless.notes)
+    (asked,) = [note for note in result.notes if "would settle it" in note]
+    assert asked.startswith(f"About {result.needed_n} held-out items ({result.needed_n - 96} more)")
+    assert asked.endswith("They are for the proof; training samples do not count.")
+
+
+HELD = {
+    "too few": (counted(both=90, wins=3, losses=3), {}),
+    "a little behind": (counted(both=180, wins=3, losses=9), {}),
+    "measurably worse": (counted(both=380, losses=16), {}),
+    "as far behind as the margin": (counted(both=60, losses=40), {"margin": 0.35}),
+    "looked at before": (counted(both=990, wins=5, losses=5), {"looks": 2}),
+    "looked at before, and too few": (counted(both=90, wins=3, losses=3), {"looks": 2}),
+    "looked at before, and behind": (counted(both=180, wins=3, losses=15), {"looks": 2, "margin": 0.055}),
+    "unscored": (counted(both=290, wins=5, losses=5) + [(1.0, None)] * 30, {}),
+    "harmed slice": (
+        counted(both=960, losses=40),
+        {"margin": 0.08, "slices": {"language": ["de" if i >= 900 else "en" for i in range(1000)]}},
+    ),
+    "one large cluster": (
+        counted(both=400),
+        {"clusters": ["big" if i < 120 else str(i) for i in range(400)]},
+    ),
+    "margin above the incumbent": (counted(both=2, neither=98), {"margin": 0.05}),
+    "few clusters": (counted(both=190, losses=10), {"clusters": [str(i // 5) for i in range(200)]}),
+    "not binary": ([(0.5, 0.5 + 0.1 * (i % 3 - 1)) for i in range(40)], {"margin": 0.01}),
+    "not binary, and behind": ([(0.5, 0.3 + 0.1 * (i % 3 - 1)) for i in range(8)], {"margin": 0.19}),
+}
+
+
+@pytest.mark.parametrize("case", HELD)
+def test_no_text_says_two_things_at_once(case):
+    """ "More items will probably not help" had been followed by how many would settle it."""
+    pairs, options = HELD[case]
+    result = run(pairs, **options)
+    assert result.verdict == "hold", result.reasons
+    text = "\n".join(result.notes)
+    settled, hopeless = "would settle it" in text, "will probably not help" in text
+    others = [reason for reason in result.reasons if reason in WAYS_OUT]
+    assert settled + hopeless + bool(others) <= 1, text
+    assert settled == (result.needed_n is not None), "the table of numbers and the sentences say the same"
+    assert all(WAYS_OUT[reason] in text for reason in others), "each obstacle has a way out"
+    if settled:
+        assert result.needed_n > result.n
+    for note in result.notes:
+        if " more" in note and ("settle" in note or "help" in note):
+            assert "held-out items" in note and "training samples" in note
+
+
+def test_each_obstacle_is_settled_by_items_or_has_another_way_out():
+    decided = {"superior", "noninferior", "noninferior_but_measurably_worse", "worse_than_margin"}
+    assert SETTLED_BY_ITEMS | set(WAYS_OUT) | decided == set(REASONS)
+    assert not SETTLED_BY_ITEMS & set(WAYS_OUT)
 
 
 def test_a_margin_wider_than_the_incumbents_errors_is_pointed_out():

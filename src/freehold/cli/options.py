@@ -40,6 +40,37 @@ def allow_host_option(command: F) -> F:
     )(command)
 
 
+def why_option(command: F) -> F:
+    """``--why TEXT``: the reason, for the entries of the audit record that the command makes."""
+
+    def remember(context: click.Context, _: click.Parameter, value: str | None) -> None:
+        from freehold.types.audit import WHY_LENGTH_MAX, change_why
+
+        if value is None or context.resilient_parsing:
+            return
+        if len(value) > WHY_LENGTH_MAX:
+            raise click.BadParameter(f"at most {WHY_LENGTH_MAX} characters")
+        token = change_why.set(value)
+        context.call_on_close(lambda: change_why.reset(token))
+
+    return click.option(
+        "--why",
+        metavar="TEXT",
+        expose_value=False,
+        callback=remember,
+        help="Kept in the audit record, which nothing is ever taken out of: name no person.",
+    )(command)
+
+
+def anyway_option(command: F) -> F:
+    """``--anyway``: begin although the look before has found that no good end is possible."""
+    return click.option(
+        "--anyway",
+        is_flag=True,
+        help="Begin also where what is looked at first says that it cannot end well.",
+    )(command)
+
+
 def json_option(command: F) -> F:
     """``--json``: print the record instead of text for people."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)

@@ -18,7 +18,8 @@ SECONDS = 300.0
 class Transcript(Record, frozen=True, kw_only=True):
     """A greedy answer. Ids and log-probabilities are None where the engine does not tell them.
 
-    `prompt_tokens` is the engine's own count, which `prompt_ids` must agree with.
+    `prompt_tokens` is the engine's own count, which `prompt_ids` must agree with. `called`: the engine read tool
+    calls from the answer, which are then not in `text`.
     """
 
     prompt_ids: tuple[int, ...] | None
@@ -27,6 +28,7 @@ class Transcript(Record, frozen=True, kw_only=True):
     answer_ids: tuple[int, ...] | None
     logprobs: tuple[float, ...] | None
     finish_reason: str | None
+    called: bool = False
 
 
 async def transcript(
@@ -72,6 +74,7 @@ async def transcript(
         answer_ids=tuple(entry["id"] for entry in entries) if has_ids else _ids(choice.get("token_ids")),
         logprobs=tuple(entry["logprob"] for entry in entries) if entries else None,
         finish_reason=choice.get("finish_reason"),
+        called=bool(choice["message"].get("tool_calls")),
     )
 
 

@@ -144,6 +144,8 @@ def disagreements(
                     incumbent_score=one.score.value,
                     candidate_score=other.score.value,
                     parts=other.score.parts,
+                    incumbent_reason=one.score.reason,
+                    candidate_reason=other.score.reason,
                 ),
             )
         )

@@ -22,6 +22,8 @@ class Scorer(Protocol):
 
     `binary` says that every score is 0 or 1, which decides the test the comparison uses.
     `needs_reference` says that without a right answer to compare with nothing can be scored.
+    `right_by_agreement` says that an answer equal to the reference is right whatever it says, so that the incumbent's
+    own needs no scoring where it is the reference: not where answers are scored by themselves.
     `at_once` answers are scored at a time: 1 where scoring only computes and gains nothing from waiting.
     `checks_parity` says that a served model's answers may be compared with the trainer's by it: not where each
     score costs a model call, or where the engine parses the answer before it is scored.
@@ -30,6 +32,7 @@ class Scorer(Protocol):
     name: str
     binary: bool
     needs_reference: bool
+    right_by_agreement: bool = True
     at_once: int = 1
     checks_parity: bool = True
 
@@ -38,9 +41,9 @@ class Scorer(Protocol):
     async def score(self, sample: Sample, answer: str, reference: str | None) -> Score:
         """Score `answer` to `sample` against `reference`.
 
-        Never raises for what an answer says: a wrong form scores 0 with `format_ok` false and a reason; what
-        could not be scored, by no fault of the answer, has no value and a reason. A reason starts with a stable
-        code, details follow after ``: ``.
+        Never raises for what an answer says, only where a function of the user's own is at fault: a wrong form scores
+        0 with `format_ok` false and a reason; what could not be scored, by no fault of the answer, has no value and a
+        reason. A reason starts with a stable code, details follow after ``: ``.
         """
         ...
 
@@ -62,6 +65,11 @@ class Scorer(Protocol):
     ) -> list[str]:
         """What a reader of the comparison must know about these scores."""
         return []
+
+    @classmethod
+    def own_sandbox(cls, options: dict[str, Any]) -> str | None:
+        """What held the user's code while it scored, as records say it; None where none is run."""
+        return None
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741

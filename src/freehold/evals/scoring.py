@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.scorer import Scorer
-from freehold.evals.scorers import for_task
+from freehold.evals.scorers import for_task, scorer_class
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import EvalResult, Score, Task
 
@@ -21,6 +21,11 @@ async def scorer_of(task: Task) -> AsyncIterator[Scorer]:
         yield scorer
     finally:
         await scorer.close()
+
+
+def sandbox_of(task: Task) -> str | None:
+    """What holds the user's own code while the task's scorer runs it; None where it runs none."""
+    return scorer_class(task.scorer).own_sandbox(task.options)
 
 
 async def scored(
@@ -52,11 +57,21 @@ async def score_all(
     answers: Sequence[ChatAnswer],
     references: Sequence[str | None],
 ) -> list[EvalResult]:
-    """Results in the samples' order; `Scorer.at_once` answers are scored at a time."""
+    """Results in the samples' order; `Scorer.at_once` answers are scored at a time.
+
+    Raises what the scorer raises, and scores nothing further then.
+    """
     limit = asyncio.Semaphore(scorer.at_once)
 
     async def one(sample: Sample, answer: ChatAnswer, reference: str | None) -> EvalResult:
         async with limit:
             return await scored(scorer, model, sample, answer, reference)
 
-    return await asyncio.gather(*(one(*triple) for triple in zip(samples, answers, references, strict=True)))
+    tasks = [asyncio.ensure_future(one(*triple)) for triple in zip(samples, answers, references, strict=True)]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise

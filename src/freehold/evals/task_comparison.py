@@ -12,7 +12,7 @@ import msgspec
 from freehold.evals.chat.chat_client import Patience
 from freehold.evals.comparing import UNIT, Scale, SideBySide, compare
 from freehold.evals.judging.families import same_family
-from freehold.evals.judging.human_labels import read_differences, read_labels
+from freehold.evals.judging.human_labels import haste_note, read_differences, read_labels
 from freehold.evals.judging.judge import Judge, JudgeOptions
 from freehold.evals.judging.pairwise import calibrated, judge_pairs
 from freehold.evals.judging.rubric import load
@@ -71,7 +71,9 @@ async def compare_by_task(
             evidence, more = judged.evidence, judged.notes
         else:
             evidence, more = _graded(options, results, task)
-        notes, context = (*notes, *more), replace(context, judge=evidence)
+        haste = haste_note(Path(options.human_labels)) if options.human_labels else ""
+        notes = (*notes, *more, *([haste] if haste else []))
+        context = replace(context, judge=evidence)
     slices = {}
     if task.scorer in SCORERS:  # scores that were given in files have no scorer
         kind = scorer_class(task.scorer)
@@ -97,9 +99,11 @@ def _graded(options: JudgeOptions, results: SideBySide, task: Task) -> tuple[Jud
         else Score(value=other.score.value - one.score.value)
         for one, other in zip(results.incumbent, results.candidate, strict=True)
     ]
-    labels, low, notes = calibrated(results.samples, differences, human, task.alpha)
+    found, notes = calibrated(results.samples, differences, human, task.alpha)
     related = same_family(options.model, results.incumbent_name)
     if related:
         notes.append(f"The judge {options.model} is of the incumbent's own family and may favour it.")
-    evidence = JudgeEvidence(human_labels=labels, calibrated_low=low, margin=task.margin, same_family=related)
+    evidence = JudgeEvidence(
+        human_labels=0 if found is None else found.labels, calibrated=found, same_family=related
+    )
     return evidence, tuple(notes)

@@ -29,7 +29,7 @@ from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import GatewayConfig, check_apart, check_route
 from freehold.gateway.http.request import Request
 from freehold.gateway.limits.keys import KeyRing, check_may
-from freehold.types.audit import change_source
+from freehold.types.audit import WHY_LENGTH_MAX, change_source, change_why
 from freehold.types.record import Record
 from freehold.types.route import ApiKey, Permission, Route
 from freehold.types.trace import Trace
@@ -80,6 +80,8 @@ class Admin:
         """Raises `ApiError` and `ClientDisconnect`. `config`, `keys` and `routes` are those in force."""
         key = keys.check(request.header("authorization"), request.header("x-api-key"))
         change_source.set(f"gateway, {request.peer()}")
+        why = urllib.parse.parse_qs(request.query_string).get("why", [""])[0]
+        change_why.set(why[:WHY_LENGTH_MAX])
         parts = [urllib.parse.unquote(part) for part in request.path.removeprefix(PREFIX).split("/")]
         match (request.method, *parts):
             case ("POST", "feedback"):
@@ -97,7 +99,6 @@ class Admin:
                 return await asyncio.to_thread(self._save, config, name, change, who)
             case ("DELETE", "routes", name):
                 who = _named(key, "change").name
-                why = urllib.parse.parse_qs(request.query_string).get("why", [""])[0]
                 return await asyncio.to_thread(self._delete, config, name, who, why)
             case ("GET", "keys"):
                 _named(key, "keys")

@@ -5,8 +5,8 @@
 ``PUT    /freehold/v1/keys/NAME/limits``  other limits
 ``DELETE /freehold/v1/keys/NAME``         revoke it; its name stays known
 
-The first key of a gateway is made by `freehold keys add`. A key that is narrowed to models or routes, or that ends,
-makes no key that may do more or lasts longer.
+Each change takes ``?why=…`` for the audit record. The first key of a gateway is made by `freehold keys add`. A key that
+is narrowed to models or routes, or that ends, makes no key that may do more or lasts longer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from freehold.types.record import Record
 from freehold.types.route import ApiKey, Limits, Role
 from freehold.wire.errors import ApiError, HttpReply
 
-_NAME_LENGTH_MAX = 200
 _HEADERS = [("content-type", "application/json"), ("cache-control", "no-store")]
 
 
@@ -72,8 +71,6 @@ def listed(store: Store) -> HttpReply:
 
 def add(store: Store, config: GatewayConfig, body: KeyBody, by: ApiKey) -> HttpReply:
     """Make a key. Raises `ApiError` and `StorageError`."""
-    if len(body.name) > _NAME_LENGTH_MAX or not body.name.isprintable():
-        raise ApiError(400, f"a name is printable and of at most {_NAME_LENGTH_MAX} characters", param="name")
     if body.expires_at is not None and body.expires_at.tzinfo is None:
         raise ApiError(400, "expires_at needs its zone: 2027-01-31T00:00:00Z", param="expires_at")
     _check_not_wider(body, by)

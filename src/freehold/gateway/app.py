@@ -36,7 +36,7 @@ class GatewayApp:
         return self._other(request, api_route)
 
     async def _other(self, request: Request, api_route: ApiRoute | None) -> None:
-        """Answer what is not a request for a model."""
+        """Answer anything but a request for a model."""
         error = openai_error if api_route is None else api_route.error
         if request.path.startswith("/api/"):
             error = ollama_error

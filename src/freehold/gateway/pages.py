@@ -12,9 +12,11 @@ import msgspec
 
 from freehold.gateway.http.request import Request
 from freehold.gateway.http.upstreams import UpstreamFailure
-from freehold.gateway.limits.keys import check_may
+from freehold.gateway.limits.keys import check_may, check_scope
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.telemetry import meters, pulse
+from freehold.types.endpoint import ANY_MODEL
+from freehold.types.route import ApiKey
 from freehold.wire import anthropic, ollama
 from freehold.wire.errors import ApiError, HttpReply
 
@@ -81,8 +83,7 @@ async def endpoint_answers(state: WorkerState, name: str) -> bool:
 
 async def models(state: WorkerState, request: Request) -> HttpReply:
     """The names a client may ask for."""
-    _check_key(state, request)
-    listed = [_listed_model(state, name, request) for name in state.table.model_names()]
+    listed = [_listed_model(state, name, request) for name in _names(state, _check_key(state, request))]
     if request.header("anthropic-version"):
         return HttpReply(200, _JSON, msgspec.json.encode(anthropic.listed_models(listed)))
     return HttpReply(200, _JSON, msgspec.json.encode({"object": "list", "data": listed}))
@@ -90,16 +91,16 @@ async def models(state: WorkerState, request: Request) -> HttpReply:
 
 async def model(state: WorkerState, request: Request) -> HttpReply:
     """One of these names. Raises `ApiError` (404) for others, unless an endpoint takes any name."""
-    _check_key(state, request)
+    key = _check_key(state, request)
     name = urllib.parse.unquote(request.path.removeprefix(MODEL_PREFIX))
-    _check_model(state, name)
+    _check_model(state, name, key)
     return HttpReply(200, _JSON, msgspec.json.encode(_listed_model(state, name, request)))
 
 
 async def ollama_tags(state: WorkerState, request: Request) -> HttpReply:
     """The same names, as Ollama lists them."""
-    _check_key(state, request)
-    listed = [ollama.tag(name, state.started_at) for name in state.table.model_names()]
+    names = _names(state, _check_key(state, request))
+    listed = [ollama.tag(name, state.started_at) for name in names]
     return HttpReply(200, _JSON, msgspec.json.encode({"models": listed}))
 
 
@@ -110,9 +111,9 @@ async def ollama_version(_state: WorkerState, _request: Request) -> HttpReply:
 
 async def ollama_show(state: WorkerState, request: Request) -> HttpReply:
     """One model, as Ollama describes it."""
-    _check_key(state, request)
+    key = _check_key(state, request)
     name = ollama.shown_model(await request.body(_SHOW_BODY_MAX))
-    _check_model(state, name)
+    _check_model(state, name, key)
     return HttpReply(200, _JSON, msgspec.json.encode(ollama.show(name)))
 
 
@@ -144,12 +145,28 @@ def _check_look(state: WorkerState, request: Request) -> None:
     check_may(key, "look")
 
 
-def _check_key(state: WorkerState, request: Request) -> None:
-    state.keys.check(request.header("authorization"), request.header("x-api-key"))
+def _check_key(state: WorkerState, request: Request) -> ApiKey | None:
+    return state.keys.check(request.header("authorization"), request.header("x-api-key"))
 
 
-def _check_model(state: WorkerState, name: str) -> None:
-    if name not in state.table.model_names():
+def _names(state: WorkerState, key: ApiKey | None) -> list[str]:
+    """What the key may ask for: one that is made for some models or routes is not told of the others."""
+    names = state.table.model_names()
+    if key is None:
+        return names
+    if key.models:
+        names = [name for name in names if name in key.models]
+    if key.routes:
+        routes = state.table.routes
+        own = {model for model, same in routes.items() if any(route.name in key.routes for route in same)}
+        names = [name for name in names if (name if name in routes else ANY_MODEL) in own]
+    return names
+
+
+def _check_model(state: WorkerState, name: str, key: ApiKey | None) -> None:
+    if name not in _names(state, key):
+        if key is not None:
+            check_scope(key, name, None)
         state.table.direct(name)
 
 

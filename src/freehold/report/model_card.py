@@ -168,12 +168,12 @@ def _evaluation(facts: CardFacts) -> str:
         )
     if comparison is not None and comparison.incumbent_mean is not None:
         lines.append(f"- {comparison.incumbent} on the same samples: {comparison.incumbent_mean:.1%}")
-        if comparison.difference is not None:
-            lines.append(
-                f"- difference {100 * comparison.difference:+.1f} points"
-                + _interval(comparison.ci_low, comparison.ci_high, comparison.level, points=True)
-                + f", margin {100 * comparison.margin:g}"
-            )
+    if comparison is not None and comparison.difference is not None:
+        lines.append(
+            f"- difference {100 * comparison.difference:+.1f} points"
+            + _interval(comparison.ci_low, comparison.ci_high, comparison.level, points=True)
+            + f", margin {100 * comparison.margin:g}"
+        )
     if candidate.untrained is not None and candidate.untrained.mean is not None:
         lines.append(
             f"- the base without it: {candidate.untrained.mean:.1%} of {candidate.untrained.n:,}, asked as the "

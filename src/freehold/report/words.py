@@ -98,11 +98,13 @@ def sentence(report: Report, candidate: CandidateReport) -> str:
     incumbent = report.incumbent or "the incumbent"
     if comparison.difference is None:
         return f"{short} could not be compared with {incumbent}: {'; '.join(comparison.notes) or 'no pairs'}."
-    worse = comparison.difference < 0
+    gap = f"{abs(100 * comparison.difference):.1f} points {'below' if comparison.difference < 0 else 'above'}"
     text = (
         f"On {comparison.n:,} held-out samples {short} scored {percent(comparison.candidate_mean)} and {incumbent} "
-        f"{percent(comparison.incumbent_mean)}: {abs(100 * comparison.difference):.1f} points "
-        f"{'below' if worse else 'above'}. "
+        f"{percent(comparison.incumbent_mean)}: {gap}. "
+        if comparison.candidate_mean is not None
+        else f"On {comparison.n:,} held-out samples, by a model judge that people's labels corrected, {short} is {gap} "
+        f"{incumbent}. "
     )
     limits = f"between {points(comparison.ci_low)} and {points(comparison.ci_high)} points"
     margin = f"{100 * comparison.margin:g} points"
@@ -110,7 +112,7 @@ def sentence(report: Report, candidate: CandidateReport) -> str:
         return text + f"The true difference lies {limits}, which rules out a drop of more than {margin}."
     if comparison.verdict == "reject":
         return text + f"The true difference lies {limits}: it is worse by more than the {margin} you accept."
-    more = f" About {comparison.needed_n:,} samples would settle it." if comparison.needed_n else ""
+    more = f" About {comparison.needed_n:,} held-out samples would settle it." if comparison.needed_n else ""
     return (
         text
         + f"The true difference lies {limits}, so a drop of {margin} is neither shown nor ruled out.{more}"

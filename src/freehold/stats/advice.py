@@ -1,4 +1,8 @@
-"""What stands next to a comparison's limits: what this n could see, how many items are needed, warnings."""
+"""What stands next to a comparison's limits: what this n could see, how many items are needed, warnings.
+
+*Held-out items* prove, *training samples* teach. A sentence that asks for more says of which; held-out items are asked
+for only where their number is what stands in the way.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +25,31 @@ _MAX_NEEDED = 10_000_000
 _POWER = 0.8  # of the plans; the notes say 80 %
 
 
+SETTLED_BY_ITEMS = frozenset(
+    {
+        "interval_spans_margin",
+        "measurably_worse_margin_not_excluded",
+        "too_few_pairs",
+        "exact_test_not_passed",
+        "no_scored_pairs",
+    }
+)
+"""Obstacles that more held-out items remove."""
+
+WAYS_OUT: dict[str, str] = {
+    "unscored_pairs_could_hide_harm": "Score the unscored items: others beside them leave them as they are.",
+    "slice_harm": "Look at the losses in the harmed slice; training samples like them may mend it.",
+    "judge_uncalibrated": "Label some items yourself (freehold label): a number of items does not calibrate a judge.",
+    "judge_inconsistent": "Take another judge or a clearer rubric: this one says nothing sure of any number of items.",
+    "cluster_dominates": "Hold out items of other clusters: more of the largest one count little.",
+    "repeated_look": "Items that no evaluation has looked at lift that; more beside these do not.",
+    "margin_not_below_incumbent": "Choose a margin well below the incumbent's score.",
+}
+"""What to do about each obstacle that more held-out items leave where it is."""
+
+
 class Outlook(NamedTuple):
-    """What this n could see and what would settle it. None: cannot be computed or will not help."""
+    """What this n could see and what would settle it, in held-out items. None: cannot be computed or will not help."""
 
     smallest_detectable: float | None = None
     needed_n: int | None = None
@@ -38,13 +65,14 @@ def outlook(
     *,
     design_effect: float,
     self_noise: float | None,
-    outcome: rules.Outcome,
+    decision: rules.Decision,
 ) -> Outlook:
     """Plan from the pairs at hand as a pilot.
 
     The discordance is its upper 80 % Clopper-Pearson limit (the standard deviation as seen, where scores
-    are not binary), the assumed truth is "equal". When as many pairs as that are there already, the
-    difference as seen is assumed instead, if it lies above -margin.
+    are not binary), the assumed truth is "equal". When as many pairs as that are there already, or the candidate is
+    measurably worse, the difference as seen is assumed instead. Nothing is planned where it lies below -margin, or
+    where something else than the number of items stands in the way.
     """
     d, n = pairs.d, pairs.n
     if n < 2:
@@ -74,9 +102,12 @@ def outlook(
     equal = enough(0.0)
     as_seen = enough(estimate) if estimate < 0 else equal
     slightly = enough(-margin / 4)
-    needed = equal if equal is not None and (outcome == "promote" or equal > n) else as_seen
-    if outcome == "hold" and needed is not None and needed <= n:
-        needed = None
+    needed = equal if decision.outcome == "promote" else None
+    if decision.outcome == "hold" and SETTLED_BY_ITEMS.issuperset(decision.reasons) and estimate > -margin:
+        worse = "measurably_worse_margin_not_excluded" in decision.reasons
+        needed = equal if equal is not None and equal > n and not worse else as_seen
+        if needed is not None and needed <= n:
+            needed = None
     ceiling = clone = None
     if self_noise is not None:
         noise, options = min(max(self_noise, 0.0), 1.0), {"margin": rule.unit_margin, "alpha": rule.alpha}
@@ -145,6 +176,7 @@ def notes(
     return (
         *_imbalance(pairs.unscored),
         reason,
+        *_correction(pairs, rule, inference),
         *_limits(pairs, rule, inference, decision, outlook),
         *_units(pairs, inference),
         *_scale(pairs, rule),
@@ -178,12 +210,24 @@ def _limits(
         )
     if inference.lower is None:
         yield "All items belong to one cluster: there is one independent unit and no interval."
-    elif (
-        decision.outcome == "hold"
-        and pairs.difference is not None
-        and "repeated_look" not in decision.reasons
+    elif decision.outcome == "hold" and pairs.difference is not None and inference.as_judged is None:
+        yield from _settling(outlook, decision, pairs.n, pairs.difference, rule.margin)
+
+
+def _correction(pairs: ScoredPairs, rule: DecisionRule, inference: Inference) -> Iterator[str]:
+    if inference.as_judged is None or pairs.difference is None:
+        return
+    low, high = inference.as_judged
+    yield (
+        f"As judged, before human labels corrected it: incumbent {pairs.incumbent_mean:.4f}, candidate "
+        f"{pairs.candidate_mean:.4f}, difference {pairs.difference:+.4f} [{low:+.4f}, {high:+.4f}]."
+    )
+    if (
+        inference.upper is not None
+        and inference.lower is not None
+        and (high < inference.lower or inference.upper < low)
     ):
-        yield from _settling(outlook, pairs.n, pairs.difference, rule.margin)
+        yield "Judge and people disagree by more than chance: read some of the pairs they see differently."
 
 
 def _units(pairs: ScoredPairs, inference: Inference) -> Iterator[str]:
@@ -224,17 +268,29 @@ def _noise(pairs: ScoredPairs, outlook: Outlook) -> Iterator[str]:
         )
 
 
-def _settling(outlook: Outlook, n: int, difference: float, margin: float) -> Iterator[str]:
+def _settling(
+    outlook: Outlook, decision: rules.Decision, n: int, difference: float, margin: float
+) -> Iterator[str]:
+    """The way on from a hold: one of other measures, other training, or more items."""
+    others = [WAYS_OUT[reason] for reason in decision.reasons if reason in WAYS_OUT]
+    if others:
+        yield from others
+        return
     if difference <= -margin:
-        yield "The estimate is below minus the margin: more items will probably not help."
-    if outlook.needed_n is not None and outlook.needed_n > n:
-        equal = outlook.needed_n != outlook.needed_n_if_as_seen or difference >= 0
-        truth = "as good as the incumbent" if equal else "as far behind as seen"
         yield (
-            f"About {outlook.needed_n} pairs ({outlook.needed_n - n} more) would settle it with 80% power "
-            f"if the candidate is {truth}."
+            "The estimate is below minus the margin: more held-out items will probably not help. "
+            "Better or more training samples may, or another base model."
         )
-    if outlook.needed_n_if_slightly_worse is not None and outlook.needed_n_if_slightly_worse > n:
-        yield (
-            f"If it is worse by a quarter of the margin: about {outlook.needed_n_if_slightly_worse} pairs."
-        )
+        return
+    if outlook.needed_n is None:
+        return
+    worse = "measurably_worse_margin_not_excluded" in decision.reasons
+    equal = not worse and (outlook.needed_n != outlook.needed_n_if_as_seen or difference >= 0)
+    truth = "as good as the incumbent" if equal else "as far behind as seen"
+    yield (
+        f"About {outlook.needed_n:,} held-out items ({outlook.needed_n - n:,} more) would settle it with 80% power "
+        f"if the candidate is {truth}. They are for the proof; training samples do not count."
+    )
+    slightly = outlook.needed_n_if_slightly_worse
+    if equal and slightly is not None and slightly > n:
+        yield f"If it is worse by a quarter of the margin: about {slightly:,} held-out items."

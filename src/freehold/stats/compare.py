@@ -102,16 +102,25 @@ def compare_arrays(
 ) -> PairedResult:
     """`compare_scores` on checked columns: float arrays in which NaN stands for unscored."""
     pairs = scored_pairs(x, y, codes=codes, reach=rule.reach)
-    inference = infer(pairs.d, pairs.codes, rule, binary=pairs.binary, resampling=resampling)
+    headline = None if context.judge is None else context.judge.headline
+    inference = infer(pairs.d, pairs.codes, rule, binary=pairs.binary, resampling=resampling).calibrated(
+        headline
+    )
+    corrected = headline if inference.as_judged is not None else None
     worst = worst_case(pairs, rule, seed=resampling.seed)
     sliced = compare_slices(pairs, slices or {}, rule)
     decision = rules.decide(_evidence(pairs, rule, inference, worst, sliced, context))
-    outlook = advice.outlook(
-        pairs,
-        rule,
-        design_effect=inference.design_effect,
-        self_noise=context.self_noise,
-        outcome=decision.outcome,
+    # What a judge's scores would need says nothing about what labels need.
+    outlook = (
+        advice.Outlook()
+        if corrected is not None
+        else advice.outlook(
+            pairs,
+            rule,
+            design_effect=inference.design_effect,
+            self_noise=context.self_noise,
+            decision=decision,
+        )
     )
     counts = pairs.binary and pairs.n > 0
     return PairedResult(
@@ -119,9 +128,9 @@ def compare_arrays(
         n_items=len(pairs.scored),
         n_groups=inference.clusters,
         unscored=pairs.unscored._asdict(),
-        incumbent_mean=pairs.incumbent_mean,
-        candidate_mean=pairs.candidate_mean,
-        difference=pairs.difference,
+        incumbent_mean=None if corrected else pairs.incumbent_mean,
+        candidate_mean=None if corrected else pairs.candidate_mean,
+        difference=pairs.difference if corrected is None else corrected.estimate,
         ci_low=inference.lower,
         ci_high=inference.upper,
         level=1 - 2 * rule.alpha,
@@ -152,6 +161,14 @@ def compare_arrays(
         error_ratio=advice.error_ratio(pairs.incumbent_mean, rule) if pairs.binary else None,
         binary=pairs.binary,
     )
+
+
+def outcome_of(x: Floats, y: Floats, rule: DecisionRule, *, codes: Codes | None = None) -> rules.Outcome:
+    """The outcome `compare_arrays` comes to without slices, and nothing of what stands beside it."""
+    pairs = scored_pairs(x, y, codes=codes, reach=rule.reach)
+    inference = infer(pairs.d, pairs.codes, rule, binary=pairs.binary, resampling=_RESAMPLING)
+    worst = worst_case(pairs, rule, seed=_RESAMPLING.seed)
+    return rules.decide(_evidence(pairs, rule, inference, worst, (), _NOTHING_KNOWN)).outcome
 
 
 def _evidence(
@@ -189,7 +206,9 @@ def _evidence(
         enough_to_reject=pairs.binary or n >= MIN_PAIRS_REJECT
         if clusters is None
         else clusters >= MIN_CLUSTERS_REJECT,
-        unscored_harmless=(unscored / items if items else 0.0) <= rule.unit_margin / 4 or worst.holds,
+        # The worst case is of the judge's scores: where labels correct them it says nothing.
+        unscored_harmless=(unscored / items if items else 0.0) <= rule.unit_margin / 4
+        or (worst.holds and inference.as_judged is None),
         vetoes=tuple(vetoes),
         blocks=tuple(blocks),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from freehold.stats.clustered import (
 )
 from freehold.stats.continuous import Resampling, continuous_limits, sign_flip_permutation
 from freehold.stats.exact import GUARD_UP_TO_N, noninferiority_test, p_reject
+from freehold.stats.judges import Ppi
 from freehold.stats.pairs import ScoredPairs
 from freehold.stats.rules import DecisionRule
 
@@ -46,6 +47,27 @@ class Inference:
     mean: ClusterMean | None = None
     design_effect: float = 1.0
     naive: tuple[float, float] | None = None
+    as_judged: tuple[float, float] | None = None
+    """The limits of a judge's own scores, where human labels corrected them."""
+
+    def calibrated(self, by: Ppi | None) -> Inference:
+        """With the limits that human labels give in place of a judge's; as it is without labels or an interval."""
+        if by is None or self.lower is None or self.upper is None:
+            return self
+        raw = self.lower, self.upper
+        return replace(
+            self,
+            method=f"prediction-powered, {by.labels} human labels",
+            lower=by.lower,
+            upper=by.upper,
+            p_noninferiority=None,
+            p_exact=None,
+            p_reject=None,
+            p_sign_flip=None,
+            parts={**self.parts, "as_judged": raw, "calibrated": (by.lower, by.upper)},
+            naive=None,
+            as_judged=raw,
+        )
 
     @property
     def clusters(self) -> int | None:

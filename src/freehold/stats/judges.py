@@ -3,8 +3,11 @@
 A judge's score is a measurement with its own error. Prediction-powered inference corrects it with a few
 human labels and still says how sure the result is.
 
+Limits stay on the scale: they are t limits of the log odds of where an estimate lies between the ends.
+
 Sources: Angelopoulos, Duchi & Zrnic 2023 (PPI++, arXiv 2311.01453); Dubois et al. 2024 (length-controlled AlpacaEval,
-arXiv 2404.04475).
+arXiv 2404.04475); Newcombe 2001, The American Statistician 55:200 (limits on the log odds); Hall 1992, The Bootstrap
+and Edgeworth Expansion (skewness); Zou & Donner 2008, Statistics in Medicine 27:1693 (square-and-add).
 """
 
 from __future__ import annotations
@@ -15,43 +18,54 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+from scipy import special
 
 from freehold.stats.binary import Floats, sign_test_p
 from freehold.stats.clustered import Codes, cluster_robust_mean, dense_codes
-from freehold.stats.continuous import t_quantile
+from freehold.stats.continuous import expansion_limits, t_quantile
 
 Call = Literal["C", "I", "T"]
 """One judgement: candidate, incumbent or tie."""
 
 MIN_CONSISTENCY = 0.7
 MIN_HUMAN_LABELS = 50
-_CROSSFIT_BELOW = 50
+_SKEWNESS_FROM_N = 10
+_WINS = (-1.0, 1.0)
+
+
+class Ppi(NamedTuple):
+    """Prediction-powered mean with its limits, the weight the judge got, and the human labels it rests on."""
+
+    lam: float
+    estimate: float
+    lower: float
+    upper: float
+    se: float
+    labels: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeEvidence:
     """What is known about the model judge that scored. A judge may promote only when it is calibrated.
 
-    `human_labels` counts the items people labelled blindly, `calibrated_low` is the lower limit of the
-    prediction-powered difference, `same_family` says that the judge is of the incumbent's own family.
+    `human_labels` counts the items people labelled blindly, `calibrated` is the prediction-powered difference,
+    `same_family` says that the judge is of the incumbent's own family.
     """
 
     human_labels: int = 0
-    calibrated_low: float | None = None
-    margin: float = 0.0
+    calibrated: Ppi | None = None
     consistency: float | None = None
     same_family: bool = False
     checks_agree: bool = True
 
+    @property
+    def headline(self) -> Ppi | None:
+        """The difference that counts in place of the judge's own; None where labels are too few for that."""
+        return self.calibrated if self.human_labels >= MIN_HUMAN_LABELS else None
+
     def objections(self) -> tuple[list[str], list[str]]:
         """Codes that veto a promote, and codes that allow neither promote nor reject."""
-        calibrated = (
-            self.human_labels >= MIN_HUMAN_LABELS
-            and self.calibrated_low is not None
-            and self.calibrated_low > -self.margin
-            and self.checks_agree
-        )
-        vetoes = [] if calibrated else ["judge_uncalibrated"]
+        vetoes = [] if self.headline is not None and self.checks_agree else ["judge_uncalibrated"]
         blocks = []
         if self.consistency is not None and self.consistency < MIN_CONSISTENCY:
             blocks.append("judge_inconsistent")
@@ -75,23 +89,17 @@ class OrderSwap(NamedTuple):
 
 
 class LengthControlled(NamedTuple):
-    """Raw difference and difference at equal length with limits; `slope` is per standard deviation."""
+    """Raw difference and difference at equal length with limits; `slope` is per standard deviation.
+
+    Estimate and limits are None where the scores don't reach that far: the line through them leaves the scale before
+    it comes to equal length.
+    """
 
     raw: float
-    estimate: float
-    lower: float
-    upper: float
+    estimate: float | None
+    lower: float | None
+    upper: float | None
     slope: float
-
-
-class Ppi(NamedTuple):
-    """Prediction-powered mean with its limits and the weight the judge got."""
-
-    lam: float
-    estimate: float
-    lower: float
-    upper: float
-    se: float
 
 
 def order_swap(candidate_first: Sequence[Call], candidate_second: Sequence[Call]) -> OrderSwap:
@@ -130,8 +138,11 @@ def length_controlled(
     groups = np.arange(len(y)) if codes is None else dense_codes(codes)
     k = int(groups.max()) + 1
     if spread == 0 or k < 3:
-        mean = cluster_robust_mean(groups, y, alpha=alpha)
-        return LengthControlled(raw, raw, mean.lower, mean.upper, 0.0)
+        if k < 2:
+            return LengthControlled(raw, None, None, None, 0.0)
+        se = cluster_robust_mean(groups, y, alpha=alpha).se
+        lower, upper = on_scale(raw, se, t_quantile(alpha, k - 1), _WINS) or (raw, raw)
+        return LengthControlled(raw, raw, lower, upper, 0.0)
     design = np.column_stack([np.ones(len(y)), ratio / spread])
     bread = np.linalg.inv(design.T @ design)
     beta = bread @ design.T @ y
@@ -139,8 +150,28 @@ def length_controlled(
     meat = np.zeros((k, 2))
     np.add.at(meat, groups, design * residuals[:, None])
     variance = k / (k - 1) * (bread @ (meat.T @ meat) @ bread)[0, 0]
-    half = t_quantile(alpha, k - 2) * math.sqrt(max(float(variance), 0.0))
-    return LengthControlled(raw, float(beta[0]), float(beta[0]) - half, float(beta[0]) + half, float(beta[1]))
+    estimate, se = float(beta[0]), math.sqrt(max(float(variance), 0.0))
+    limits = on_scale(estimate, se, t_quantile(alpha, k - 2), _WINS)
+    if limits is None:
+        return LengthControlled(raw, None, None, None, float(beta[1]))
+    return LengthControlled(raw, estimate, *limits, float(beta[1]))
+
+
+def on_scale(estimate: float, se: float, t: float, scale: tuple[float, float]) -> tuple[float, float] | None:
+    """Limits that stay on the scale: t limits of the log odds, ``(x - lo) / (hi - x)``, by the delta method.
+
+    None for an estimate at an end of the scale or beyond: its log odds are infinite. Without variance both limits are
+    the estimate.
+    """
+    lo, hi = scale
+    if se == 0 and lo <= estimate <= hi:
+        return estimate, estimate
+    if not lo < estimate < hi:
+        return None
+    center = math.log((estimate - lo) / (hi - estimate))
+    half = t * se * (hi - lo) / ((estimate - lo) * (hi - estimate))
+    lower, upper = (lo + (hi - lo) * float(special.expit(one)) for one in (center - half, center + half))
+    return lower, upper
 
 
 def _variance_of_mean(values: Floats, codes: Codes | None) -> float:
@@ -166,17 +197,23 @@ def ppi_mean(
     *,
     alpha: float = 0.025,
     lam: float | None = None,
-    reach: float = 2.0,
+    scale: tuple[float, float] = _WINS,
     codes: tuple[Codes, Codes] | None = None,
     seed: int = 0,
 ) -> Ppi:
     """Mean difference from n human-labelled items and N further items that only the judge scored.
 
-    ``estimate = lam mean(U) + mean(Y - lam F)`` with t (n - 1 degrees of freedom) and sample variances. `lam`
-    None tunes it, by two-fold cross-fitting below 50 labels. `reach` is the width of the range of scores: when
-    judge and humans agree on every label the correction has no variance, and the limits move outwards by
-    ``reach (1 - alpha^(1/n))`` instead of believing in a perfect judge. `codes` are the clusters of the labelled
-    and of the further items. The labelled items must be drawn at random.
+    ``estimate = lam mean(U) + mean(Y - lam F)`` with sample variances and t (labelled units less one degrees of
+    freedom), on the log odds within `scale`, the range of the differences. `lam` None tunes it, by two-fold
+    cross-fitting: tuned on the labels it corrects, it makes them agree too well. Where the estimate leaves the scale,
+    the labels alone count (``lam = 0``). Rare losses among the labels skew their mean: the skewness-corrected limits
+    count where they are wider (independent labels, at least 10), joined with the judge's by square-and-add. When
+    judge and humans agree on every label, or all labels are alike, the correction has no variance: a share of items
+    that may still be unlike the labelled ones, ``1 - alpha^(1/n)``, then counts from end to end of the scale, so that
+    no judge is believed to be perfect. `codes` are the clusters of the labelled and of the further items. The labelled
+    items must be drawn at random.
+
+    Raises `ValueError` for fewer than two labels or further items.
     """
     y, f, u = (np.asarray(values, dtype=float) for values in (human, judge_on_human, judge_on_rest))
     n = len(y)
@@ -184,21 +221,37 @@ def ppi_mean(
         raise ValueError(
             "at least two human labels with the judge's scores, and two further items, are needed"
         )
-    if lam is None and n < _CROSSFIT_BELOW:
+    if lam is None:
         order = np.random.default_rng(seed).permutation(n)
         halves = order[: n // 2], order[n // 2 :]
         weights = np.empty(n)
         weights[halves[0]] = _tuned(y[halves[1]], f[halves[1]], u)
         weights[halves[1]] = _tuned(y[halves[0]], f[halves[0]], u)
     else:
-        weights = np.full(n, _tuned(y, f, u) if lam is None else lam)
+        weights = np.full(n, lam)
     used = float(weights.mean())
     residuals = y - weights * (f - u.mean())
     estimate = float(residuals.mean())
     corrected = y - weights * f if np.ptp(weights) == 0 else residuals
     labelled_codes, rest_codes = codes or (None, None)
     variance = used**2 * _variance_of_mean(u, rest_codes) + _variance_of_mean(corrected, labelled_codes)
-    half = t_quantile(alpha, n - 1) * math.sqrt(variance)
-    if bool((y == f).all()):
-        half += reach * (1 - alpha ** (1 / n))
-    return Ppi(used, estimate, estimate - half, estimate + half, math.sqrt(variance))
+    units = n if labelled_codes is None else len(np.unique(labelled_codes))
+    limits = on_scale(estimate, math.sqrt(variance), t_quantile(alpha, max(units - 1, 1)), scale)
+    if limits is None and lam != 0:
+        return ppi_mean(human, judge_on_human, judge_on_rest, alpha=alpha, lam=0.0, scale=scale, codes=codes)
+    # Labels alone leave the scale by rounding only, where all of them stand at its end.
+    end = min(max(estimate, scale[0]), scale[1])
+    lower, upper = limits or (end, end)
+    if codes is None and n >= _SKEWNESS_FROM_N and float(np.ptp(corrected)) > 0:
+        of_labels = expansion_limits(corrected, alpha=alpha)
+        of_judge = t_quantile(alpha, n - 1) * used * math.sqrt(_variance_of_mean(u, None))
+        center = float(corrected.mean())
+        low = estimate - math.hypot(center - of_labels[0], of_judge)
+        high = estimate + math.hypot(of_labels[1] - center, of_judge)
+        lower = min(lower, low) if low >= scale[0] else lower
+        upper = max(upper, high) if high <= scale[1] else upper
+    if bool((y == f).all()) or float(np.ptp(corrected)) == 0:
+        unlike = (scale[1] - scale[0]) * (1 - alpha ** (1 / units))
+        # The mean cannot move by more than its distance from the end, however unlike those items are.
+        lower, upper = lower - min(unlike, lower - scale[0]), upper + min(unlike, scale[1] - upper)
+    return Ppi(used, estimate, lower, upper, math.sqrt(variance), n)

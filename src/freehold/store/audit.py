@@ -21,7 +21,7 @@ from sqlalchemy import Connection, delete, insert, select, text
 
 from freehold.store.database import Database
 from freehold.store.tables import audit, from_micros, store_facts, to_micros
-from freehold.types.audit import AuditCheck, AuditEntry, Change, change_source
+from freehold.types.audit import AuditCheck, AuditEntry, Change, change_source, change_why
 from freehold.types.record import canonical_json
 
 LARGE = 1000
@@ -45,7 +45,8 @@ def note(
     detail: dict[str, Any] | None = None,
 ) -> AuditEntry:
     """Add an entry about a change that was made. `action` is ``key.add``, ``export`` …, `subject` its name, never a
-    person's words; `who` is None for this process's user, `at` for now. Raises `StorageError`."""
+    person's words; `who` is None for this process's user, `at` for now, and `why` is what `change_why` has
+    where it is empty. Raises `StorageError`."""
     with database.writing() as connection:
         return append(connection, action, subject, who=who, at=at, why=why, detail=detail)
 
@@ -71,7 +72,7 @@ def append(
         source=change_source.get() or this_process(),
         action=action,
         subject=subject,
-        why=why,
+        why=why or change_why.get(),
         detail=detail or {},
         previous=previous,
     )

@@ -11,6 +11,11 @@ from freehold.types.record import Record
 change_source: ContextVar[str | None] = ContextVar("change_source", default=None)
 """Where the changes of this context come from, where it is not this process's own command: a client's address."""
 
+change_why: ContextVar[str] = ContextVar("change_why", default="")
+"""The reason that was given for the changes of this context, where a change has none of its own: ``--why``."""
+
+WHY_LENGTH_MAX = 500
+
 
 class Change(Record, frozen=True, kw_only=True):
     """What is known of a change where it is made. What is None is told by the process that makes it: its user, the

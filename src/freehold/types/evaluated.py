@@ -40,6 +40,9 @@ class Disagreement(Record, frozen=True, kw_only=True):
     candidate_score: float | None
     parts: dict[str, float] = {}
     """The candidate's score by part (JSON field), where the scorer has parts."""
+    incumbent_reason: str | None = None
+    candidate_reason: str | None = None
+    """Why the scorer gave these scores, where it says so."""
 
 
 class UntrainedBaseline(Record, frozen=True, kw_only=True):
@@ -90,6 +93,8 @@ class Evaluation(StoredRecord, frozen=True, kw_only=True):
     from_cache: int = 0
     incumbent_cost_usd: Decimal | None = None
     """What the incumbent's maker would charge for these requests at the list price, by the candidate's token counts."""
+    sandbox: str | None = None
+    """What held the user's own scorer: ``bubblewrap``, or ``limits only`` and what was open then; None for others."""
 
 
 class ItemLook(StoredRecord, frozen=True, kw_only=True):

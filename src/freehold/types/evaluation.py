@@ -82,7 +82,8 @@ class PairedResult(Record, frozen=True, kw_only=True):
     """What `stats.compare` makes of two columns of scores, without names and an id.
 
     Differences are candidate minus incumbent, positive when the candidate is better. A number that cannot be
-    computed is None and `notes` say why.
+    computed is None and `notes` say why. Where human labels corrected a judge, the difference and its interval are
+    the corrected ones, there are no means, and `notes` and `intervals` (``as_judged``) have the judge's own.
     `reasons` are codes, the deciding one first; `freehold.stats.rules.REASONS` has their sentences.
     """
 

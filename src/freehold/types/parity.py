@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from freehold.types.record import Record, StoredRecord
 from freehold.types.verdict import CheckResult
 
+Ends = Literal["enough", "too few", "undecided"]
 Cause = Literal["template", "bos", "stop", "adapter_not_applied", "adapter_scale", "numbers", "score"]
 
 
@@ -16,7 +17,8 @@ class ParityItem(Record, frozen=True, kw_only=True):
     `agreeing` of `tokens` answer tokens are the trainer's most likely ones too, given what came before.
     Distances are means of the absolute difference in log-probability (nats) of the served tokens: with the
     adapter on the trainer's side, and without it. `stops` says whether the trainer's model would have ended
-    where the served one did (None: the served one was cut by the limit).
+    where the served one did (None: the served one was cut by the limit). `silent`: both said nothing at all;
+    `wants_call`: a tool call was the wanted answer.
     """
 
     sample_id: str
@@ -29,6 +31,8 @@ class ParityItem(Record, frozen=True, kw_only=True):
     distance: float | None
     base_distance: float | None = None
     stops: bool | None = None
+    silent: bool = False
+    wants_call: bool = False
 
 
 class ScoreParity(Record, frozen=True, kw_only=True):
@@ -69,16 +73,26 @@ class ParityReport(StoredRecord, frozen=True, kw_only=True):
     base_distance: float | None
     stops: int
     stops_equal: int
+    ends: Ends | None = None
+    """Whether enough turns end where the trainer's model would end them; None in reports of earlier versions."""
     score: ScoreParity | None = None
     """None where the prompts have no reference to score against."""
     items: tuple[ParityItem, ...]
     made_from: tuple[str, ...] = ()
 
+    @property
+    def undecided(self) -> str:
+        """What could not be decided, to be put behind a sentence; empty where all was."""
+        if self.ends != "undecided":
+            return ""
+        ended = f"{self.stops_equal} of {self.stops} ends are equal" if self.stops else "no answer ended"
+        return f"; where turns end is not decided ({ended})"
+
     def check_result(self) -> CheckResult:
         """What the verdict is told."""
         text = (
             f"served as trained: {self.prompts_equal} of {self.prompts} prompts have equal token ids, "
-            f"{self.token_agreement:.1%} of {self.tokens} greedy tokens agree"
+            f"{self.token_agreement:.1%} of {self.tokens} greedy tokens agree{self.undecided}"
             if self.passed
             else f"not served as trained: {'; '.join(self.reasons)}"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 # Fields that decide who answers, what it may cost, and what is kept.
@@ -16,6 +18,8 @@ _DECIDING = (
     b'"max_completion_tokens"',
     b'"max_output_tokens"',
 )
+# A letter or underscore that names of fields are made of: accented ones, which JSON often escapes, are none of these.
+_ESCAPED_LETTER = re.compile(rb"\\u00[4-7][0-9a-fA-F]")
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -26,7 +30,9 @@ def unambiguous(body: bytes) -> bytes:
     for one model and answered by another, and a trace would show other messages than were asked. The bytes of values
     stay as they are.
     """
-    if b"\\u00" not in body and all(body.count(name) < 2 for name in _DECIDING):
+    if not (b"\\u00" in body and _ESCAPED_LETTER.search(body)) and all(
+        body.count(name) < 2 for name in _DECIDING
+    ):
         return body
     try:
         return msgspec.json.encode(_fields.decode(body))

@@ -44,3 +44,19 @@ def test_what_to_forget_is_said_in_one_way(refused, traces):
 def test_one_trace_goes_by_the_beginning_of_its_id(freehold, refused, traces):
     assert freehold("traces", "rm", "t-a", "--yes").code == 0 and left(traces) == ["t-bob-1"]
     refused("traces", "rm", "zzz", "--yes", message="no trace has an id starting with zzz")
+
+
+def test_the_reason_is_kept_and_names_nobody(freehold, refused, traces):
+    refused(
+        "forget",
+        "--user",
+        "ada@x.org",
+        "--yes",
+        "--why",
+        "as Ada@x.org asked",
+        message="--why names the user",
+    )
+    assert len(left(traces)) == 2
+    assert freehold("forget", "--user", "ada@x.org", "--yes", "--why", "request 17").code == 0
+    entries = freehold("audit", "--action", "forget", "--json").json
+    assert {one["why"] for one in entries} == {"request 17"} and "ada" not in str(entries).casefold()

@@ -88,3 +88,20 @@ def test_compact_says_what_the_file_took_and_takes(freehold, store):
     assert made["after_bytes"] == store.stat().st_size < made["before_bytes"] - 2_000_000
     assert freehold("store", "compact").out.startswith("the store took 0.")
     assert freehold("store", "check").code == 0
+
+
+def test_an_older_copy_does_not_bring_a_revoked_key_back(freehold, refused, project):
+    """No gateway runs in between, which would have seen the change, and the file beside the store is not up to date."""
+    freehold("keys", "add", "app")
+    kept = project / ".freehold" / "keys.json"
+    backup = freehold("store", "backup", "--json").json["file"]
+    before = kept.read_bytes()
+    freehold("keys", "revoke", "app")
+    assert kept.read_bytes() != before, "a change is known at once"
+    kept.write_bytes(before)  # as if the process was killed between the change and this file
+    ran = freehold("store", "restore", backup, "--yes", "--json")
+    assert ran.code == 0 and "no client gets in until you say so" in ran.err and "keys accept" in ran.err
+    for command in (("keys", "list"), ("up", "--model", "m")):
+        refused(*command, message="an older copy", hint="freehold keys accept")
+    freehold("keys", "accept", "--yes")
+    assert "app" in freehold("keys", "list").out

@@ -36,7 +36,30 @@ def test_the_exit_code_is_the_verdicts_and_the_page_is_named(freehold, rehearsal
 @pytest.mark.parametrize(("changes", "code"), [({"lamp": "sofa"}, 1), ({"margin": 0.01, "rows": 60}, 3)])
 def test_a_bad_candidate_ends_with_1_and_an_open_question_with_3(freehold, rehearsal, changes, code):
     rehearsal(**changes)
-    assert freehold("migrate", "--no-serve").code == code
+    assert freehold("migrate", "--no-serve", "--anyway").code == code
+
+
+def test_what_cannot_end_well_is_not_begun(freehold, rehearsal):
+    rehearsal(margin=0.01, rows=60)
+    dry = freehold("migrate", "--dry-run")
+    assert dry.code == 2
+    assert "  ok    scorer         label finds the right answer right\n" in dry.out
+    assert "  fail  margin         with n = 31 you can prove 11.4 points at best" in dry.out
+    assert "→ hold out 384 items at least" in dry.out
+    assert dry.out.endswith("it would not begin; nothing was asked, trained or paid for\n")
+    assert freehold("migrate", "--dry-run", "--json").json["preflight"]["items"] == 31
+    ran = freehold("migrate", "--no-serve", "--json")
+    assert ran.code == 2
+    assert "error: not begun, nothing was spent: with n = 31" in ran.err
+    (found,) = [one for one in ran.json["preflight"]["findings"] if one["outcome"] == "fail"]
+    assert found["check"] == "margin" and found["fix"]
+
+
+def test_a_rehearsal_of_what_can_end_well_ends_with_0(freehold, rehearsal):
+    rehearsal()
+    ran = freehold("migrate", "--dry-run")
+    assert ran.code == 0, ran.out
+    assert "ready: freehold migrate" in ran.out and "fail" not in ran.out
 
 
 def test_two_at_once_are_one_and_a_refusal_and_a_killed_one_is_taken_over(freehold, rehearsal, tmp_path):

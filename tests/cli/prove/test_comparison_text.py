@@ -1,4 +1,7 @@
-from freehold.cli.prove.comparison_text import show_items, show_latency
+import pytest
+from tests.report.sample_report import comparison
+
+from freehold.cli.prove.comparison_text import differing_text, show_items, show_latency
 from freehold.types.report import Disagreement, LatencySummary
 
 
@@ -16,7 +19,7 @@ def item(**changes):
 
 
 def shown(capsys, *items, total=1):
-    show_items(items, total)
+    show_items(items, f"{total:,} items scored differently")
     return capsys.readouterr().out.splitlines()
 
 
@@ -26,6 +29,26 @@ def test_what_differs_is_shown_by_words(capsys):
     assert "   asked      where is my order?" in lines
     assert "   right      shipping" in lines
     assert lines[-2:] == ["     - shipping", "     + billing"]
+
+
+def test_what_the_scorer_said_is_shown(capsys):
+    lines = shown(capsys, item(candidate_reason="answer_raised: ValueError: no SQL (score.py:4)"))
+    after = lines.index("   candidate  0.00  it is billing now")
+    assert lines[after + 1] == "   because          answer_raised: ValueError: no SQL (score.py:4)"
+    assert not any(line.startswith("   because") for line in lines[:after])
+
+
+@pytest.mark.parametrize(
+    ("total", "only", "text"),
+    [
+        (21, (13, 8), "21 items scored differently"),
+        (25, (13, 8), "25 items scored differently, 4 of them scored for one model only"),
+        (25, (None, None), "25 items scored differently"),
+    ],
+)
+def test_items_with_one_score_only_are_no_part_of_what_the_models_differ_on(total, only, text):
+    made = comparison(a_only=only[0], b_only=only[1])
+    assert differing_text(total, made) == text
 
 
 def test_json_differs_key_by_key(capsys):

@@ -63,10 +63,11 @@ ELSEWHERE = {
     "console": "its buttons are those of a rollout: tests/console/test_app.py",
     "store salvage": "its entry is in the new store: tests/workflows/data/test_store_care.py",
     "store seal": "tests/cli/data/test_store.py",
+    "store compact": "rewrites the file, not what is in it: tests/cli/data/test_store.py",
 }
 BY_RECORD = {
     "demo", "migrate", "rescue", "train", "evaluate", "compare", "freeze", "parity", "quants", "load", "bench-model",
-    "watch",
+    "watch", "adapters probe",
 }  # fmt: skip
 """Their results are records, each with its entry: tests/store/test_audit.py."""
 NOTHING_STORED = {

@@ -1,5 +1,7 @@
 """What a key may use is in tests/workflows/shift/test_keys.py."""
 
+import pytest
+
 
 def test_a_key_is_shown_once(freehold, project):
     made = freehold("keys", "add", "app", "--limit", "concurrency=2", "--json").json
@@ -66,3 +68,23 @@ def test_roles_scopes_and_ends_are_set_and_shown(freehold, refused, project):
     refused("keys", "add", "a", "--expires", "soon", message="'soon' says no time", hint="90d")
     refused("keys", "add", "a", "--expires", "2020-01-01", message="expired at 2020-01-01")
     assert "contradict" in freehold("keys", "add", "a", "--admin", "--role", "read").err
+
+
+def test_a_reason_goes_into_the_audit_record_and_no_further(freehold, refused, project):
+    freehold("keys", "add", "app", "--why", "for the shop")
+    freehold("keys", "limit", "app", "concurrency=2", "--why", "it grew")
+    freehold("keys", "add", "other")
+    freehold("keys", "revoke", "app", "--why", "found in a log")
+    reasons = [(one["action"], one["why"]) for one in freehold("audit", "--json").json]
+    assert reasons == [
+        ("key.add", "for the shop"),
+        ("key.limit", "it grew"),
+        ("key.add", ""),
+        ("key.revoke", "found in a log"),
+    ]
+    assert "at most 500" in freehold("keys", "add", "long", "--why", "x" * 501).err
+
+
+@pytest.mark.parametrize("name", ["", " ", "a:b", "a/b", "..", "a\x1b[2J", "a\u202eb", "x" * 201])
+def test_a_name_that_paths_logs_and_terminals_could_misread_is_refused(refused, project, name):
+    refused("keys", "add", "--", name, message="is not a name for a key", hint="app-eu")

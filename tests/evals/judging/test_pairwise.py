@@ -12,7 +12,7 @@ from freehold.evals.comparing import SideBySide
 from freehold.evals.judging.families import same_family
 from freehold.evals.task_comparison import compare_by_task
 from freehold.stats.judges import order_swap
-from freehold.types.dataset import Sample
+from freehold.types.dataset import Message, Sample
 from freehold.types.evaluation import EvalResult, Score, Task
 
 
@@ -85,6 +85,55 @@ def test_equal_answers_and_faults_need_no_judge(serve):
     made, server = asyncio.run(go())
     assert [one.score.value for one in made.candidate] == [0.0, -1.0, None]
     assert not server.seen
+
+
+def parrot(body, attempt):
+    """Prefers the answer that it was told is right, as a judge that is told one does."""
+    text = body["messages"][-1]["content"]
+    told = text.split("# Right answer, where one is known\n")[1].split("\n")[0]
+    return {(True, False): "[[A]]", (False, True): "[[B]]"}.get(
+        tuple(told == one for one in shown(body)), "[[C]]"
+    )
+
+
+@pytest.mark.parametrize("gold", [None, "i {}", "c {}"])
+def test_a_judge_that_prefers_what_equals_the_reference_decides_nothing(serve, gold):
+    """Two answers of one worth: whatever copy of either is called gold, the difference is 0."""
+    samples = [
+        Sample(
+            id=f"s{n}",
+            messages=(Message(role="user", content="?"),),
+            incumbent=f"i {n}",
+            gold=gold and gold.format(n),
+        )
+        for n in range(20)
+    ]
+
+    async def go():
+        async with serve(parrot, streaming=False) as server:
+            return await compare_by_task(
+                SideBySide(
+                    samples,
+                    [one.target for one in samples],
+                    [answer(n, "i", f"i {n}") for n in range(20)],
+                    [answer(n, "c", f"c {n}" if n < 15 else f" i  {n}\n") for n in range(20)],
+                    "i",
+                    "c",
+                ),
+                Task(
+                    name="t",
+                    scorer="judge",
+                    margin=0.1,
+                    options={"base_url": server.endpoint.base_url, "model": "j"},
+                ),
+            ), server
+
+    made, server = asyncio.run(go())
+    assert made.comparison.difference == 0
+    assert len(server.seen) == 30, "15 pairs in both orders; 5 are equal"
+    notes = " ".join(made.comparison.notes)
+    assert "5 of 20 pairs are equal answers: ties, not shown to the judge." in notes
+    assert ("On 15 of 15 pairs with a right answer it is one of the two" in notes) == (gold is not None)
 
 
 @pytest.fixture(scope="module")

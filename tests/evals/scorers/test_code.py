@@ -1,10 +1,15 @@
 import asyncio
 
+import msgspec
 import pytest
 from tests.evals.scorers.conftest import SAMPLE, score
 
-from freehold.errors import ConfigError
+from freehold.bounded import sandbox
+from freehold.errors import ConfigError, InputError
 from freehold.evals.scorers import make
+from freehold.evals.scorers.code import CodeScorer
+
+GOLD = msgspec.structs.replace(SAMPLE, gold="a")
 
 
 def grader(tmp_path, body):
@@ -13,49 +18,128 @@ def grader(tmp_path, body):
     return f"{path}:grade"
 
 
+def given(tmp_path, body, *answers, sample=GOLD, **options):
+    async def go():
+        scorer = make("code", {"callable": grader(tmp_path, body), "seconds": 2, **options})
+        try:
+            return [await scorer.score(sample, answer, sample.gold) for answer in answers]
+        finally:
+            await scorer.close()
+
+    return asyncio.run(go())
+
+
 @pytest.mark.parametrize(
-    ("body", "given_value", "code"),
+    ("body", "value", "code"),
     [
         ("    return len(answer) <= sample['metadata']['limit']", 1.0, None),
         ("    return 0.25", 0.25, None),
         ("    return {'value': 0, 'reason': 'bad', 'format_ok': False}", 0.0, "bad"),
         ("    return None", None, "unscored"),
-        ("    return 'good'", None, "grader_failed"),
-        ("    return float('nan')", None, "grader_failed"),
-        ("    return 1.5", None, "grader_failed"),
-        ("    raise ValueError('oops')", None, "grader_failed"),
-        ("    os._exit(7)", None, "grader_crashed"),
-        ("    time.sleep(30)", None, "timeout"),
-        ("    return bool('x' * 10**10)", None, "grader_failed"),
     ],
 )
-def test_code(tmp_path, body, given_value, code):
-    given = score("code", "yes", None, callable=grader(tmp_path, body), seconds=0.7)
-    assert given.value == given_value
-    assert code is None or given.reason.startswith(code)
+def test_what_a_function_says(tmp_path, body, value, code):
+    made = score("code", "yes", None, callable=grader(tmp_path, body))
+    assert made.value == value
+    assert code is None or made.reason.startswith(code)
 
 
-def test_code_goes_on_after_a_crash_and_a_hang(tmp_path):
-    body = "    if answer == 'die': os._exit(1)\n    if answer == 'hang': time.sleep(30)\n"
-    body += "    return answer == reference"
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("    return 'good'", "returned str"),
+        ("    return float('nan')", "returned nan"),
+        ("    return 1.5", "returned 1.5"),
+        ("    return {'score': 1}", "returned a dict without value"),
+        ("    return {'value': 1, 'parts': {'a': float('nan')}}", "returned what can't be read"),
+        ("    return {'value': 1, 'reason': 'x' * 2**21}", "over_limit|a reply of more than"),
+        ("    raise ValueError('oops')", r"grader.py:4: .*right answer as well: ValueError: oops"),
+        ("    os._exit(7)", "right answer as well: the process ended with exit code 7"),
+        ("    os.abort()", "right answer as well: the process ended with signal SIGABRT"),
+        ("    sys.exit(3)", "right answer as well: SystemExit: 3"),
+        ("    time.sleep(30)", "right answer as well: longer than 2 s"),
+        (
+            "    if answer != 'a': raise ValueError('oops')\n    return 0",
+            "and gives 0 points to the right one",
+        ),
+    ],
+)
+def test_a_function_that_is_at_fault_stops_it(tmp_path, body, said):
+    with pytest.raises(InputError, match=said):
+        given(tmp_path, body, "odd")
 
-    async def go():
-        scorer = make("code", {"callable": grader(tmp_path, body), "seconds": 0.7, "timeout": "wrong"})
-        given = [
-            (await scorer.score(SAMPLE, answer, "a")).value for answer in ("a", "die", "a", "hang", "b", "a")
-        ]
-        await scorer.close()
-        return given
 
-    assert asyncio.run(go()) == [1.0, None, 1.0, 0.0, 0.0, 1.0]
+def test_a_promise_of_0_or_1_is_held(tmp_path):
+    with pytest.raises(InputError, match="promises 0 or 1"):
+        given(tmp_path, "    return 0.5", "a", binary=True)
 
 
-def test_code_mistakes_are_named(tmp_path):
+@pytest.mark.parametrize(
+    ("failing", "code"),
+    [
+        ("int(answer)", "answer_raised: ValueError: invalid literal"),
+        ("os._exit(1)", "answer_crashed: the process ended with exit code 1"),
+        ("time.sleep(30)", "answer_timeout: longer than 2 s"),
+    ],
+)
+def test_an_answer_that_the_right_one_is_scored_beside_is_wrong(tmp_path, failing, code):
+    body = f"    if answer == 'odd': {failing}\n    return answer == reference"
+    right, odd, again = given(tmp_path, body, "a", "odd", "a")
+    assert (right.value, odd.value, again.value) == (1.0, 0.0, 1.0)
+    assert odd.reason.startswith(code)
+    if "ValueError" in code:
+        assert odd.reason.endswith("(grader.py:4)")
+        assert not odd.format_ok
+
+
+def test_an_answer_is_not_blamed_for_what_an_earlier_one_left_behind(tmp_path):
+    body = """    if answer == 'poison': open(os.environ['TMPDIR'] + '/left', 'w').close()
+    elif os.path.exists(os.environ['TMPDIR'] + '/left'): os._exit(1)
+    return 1
+"""
+    assert [one.value for one in given(tmp_path, body, "poison", "fine")] == [1.0, 1.0]
+
+
+def test_without_a_right_answer_it_is_told_by_other_answers(tmp_path):
+    body = "    return 1 / (answer != 'odd')"
+    first, fine, later = given(tmp_path, body, "odd", "b", "odd", sample=SAMPLE)
+    assert first.value is None
+    assert first.reason.startswith("not_decided: raised: ZeroDivisionError")
+    assert (fine.value, later.value) == (1.0, 0.0)
+
+
+def test_a_scorer_may_be_used_in_one_loop_after_the_other(tmp_path):
+    scorer = make("code", {"callable": grader(tmp_path, "    return 1")})
+    for _ in range(2):
+        assert asyncio.run(scorer.score(SAMPLE, "a", None)).value == 1.0
+    asyncio.run(scorer.close())
+
+
+def test_mistakes_are_named(tmp_path):
     with pytest.raises(ConfigError, match="callable is 'nonsense'"):
         make("code", {"callable": "nonsense"})
     with pytest.raises(ConfigError, match="no such file"):
         make("code", {"callable": "none.py:grade"})
-    with pytest.raises(ConfigError, match=r"can't be loaded: AttributeError"):
+    with pytest.raises(ConfigError, match="there is no module nowhere_to_be_found"):
+        make("code", {"callable": "nowhere_to_be_found:grade"})
+    with pytest.raises(ConfigError, match=r"can't be loaded: AttributeError: there is no other"):
         score("code", "a", None, callable=grader(tmp_path, "    return 1")[:-5] + "other")
     with pytest.raises(ConfigError, match="callable"):
         make("code", {})
+
+
+def test_a_module_that_raises_is_named_with_its_line(tmp_path):
+    (tmp_path / "broken.py").write_text("import os\n\nraise ValueError('oops')\n")
+    with pytest.raises(ConfigError, match=r"ValueError: oops \(.*broken.py:3\)"):
+        score("code", "a", None, callable=f"{tmp_path / 'broken.py'}:grade")
+
+
+def test_what_is_required_is_refused_where_it_is_not_there(tmp_path, monkeypatch):
+    place = grader(tmp_path, "    return 1")
+    monkeypatch.setattr(
+        "freehold.evals.scorers.code.sandbox_state",
+        lambda: sandbox.SandboxState(kind="limits", why="it is not installed", fix="install it"),
+    )
+    with pytest.raises(ConfigError, match="sandbox is required, and it is not installed"):
+        make("code", {"callable": place, "sandbox": "required"})
+    assert CodeScorer.own_sandbox({"callable": place}) == sandbox.LIMITS_ONLY

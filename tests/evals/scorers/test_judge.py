@@ -8,7 +8,9 @@ from freehold.errors import ConfigError
 from freehold.evals.scorers import make
 from freehold.types.dataset import Message, Sample
 
-SAMPLE = Sample(id="s", messages=(Message(role="user", content="Where is my lamp?"),))
+SAMPLE = Sample(
+    id="s", messages=(Message(role="user", content="Where is my lamp?"),), gold="In the lamp box."
+)
 
 
 def graded(serve, reply, *answers, **options):
@@ -19,7 +21,7 @@ def graded(serve, reply, *answers, **options):
             )
             given = []
             for answer in answers:
-                given.append(await scorer.score(SAMPLE, answer, "In the lamp box."))
+                given.append(await scorer.score(SAMPLE, answer, "Whatever it is compared with."))
                 await scorer.close()
             return given, server
 
@@ -33,7 +35,7 @@ def test_a_grade_becomes_a_share_of_the_scale(serve):
     assert given[1].reason == "graded: 3 of 5"
     asked = server.seen[0]["messages"][-1]["content"]
     assert "Where is my lamp?" in asked
-    assert "In the lamp box." in asked
+    assert "In the lamp box." in asked and "Whatever" not in asked
 
 
 @pytest.mark.parametrize(("said", "code"), [("Fine!", "judge_unreadable"), ("[[11]]", "judge_unreadable")])

@@ -90,6 +90,7 @@ def test_texts_by_a_scorer_of_ones_choice():
     assert not make("turn").binary
     judge = make("turn", {"text": "judge", "text_options": {"base_url": "http://x", "model": "m"}})
     assert judge.at_once == 4
+    assert not judge.right_by_agreement, "the judge grades the recorded text as it does any other"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 from tests.evals.trajectories.conftest import as_recorded, calls, played
 
+from freehold.bounded.sandbox import sandbox_state
 from freehold.errors import ConfigError
 from freehold.evals.trajectories.sessions import RecordedSession
 from freehold.evals.trajectories.success import success_of
@@ -59,6 +60,8 @@ def test_a_function_of_ones_own_sees_the_whole_session(sessions, tmp_path):
     session = refunded(sessions)
     name = f"{tmp_path}/grade.py:grade"
     assert not success_of(name).by_recording
+    assert success_of(name).sandbox == sandbox_state().name
+    assert success_of("final_calls").sandbox is None
     assert check(name, session, session.transcript).value == 1.0
     silent = played(session, lambda sample, number: "words")
     assert (check(name, session, silent.messages).value, check(name, session, silent.messages).reason) == (

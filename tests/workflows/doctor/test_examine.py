@@ -5,9 +5,9 @@ import time
 import pytest
 
 from freehold.errors import StorageError
+from freehold.types.finding import fail, ok
 from freehold.workflows.doctor import examine
 from freehold.workflows.doctor.examine import PARTS, SiteCheck, diagnose, site_of
-from freehold.workflows.doctor.finding import fail, ok
 from freehold.workflows.project import now
 
 

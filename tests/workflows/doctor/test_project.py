@@ -1,5 +1,6 @@
 """The project's checks: variables and files it names, who may ask, its port, the age of facts."""
 
+import shutil
 import socket
 from datetime import UTC, date, datetime
 
@@ -9,7 +10,7 @@ from freehold.store import open_store
 from freehold.types.route import Limits
 from freehold.workflows.doctor import project as checks
 from freehold.workflows.doctor.examine import site_of
-from freehold.workflows.project import now
+from freehold.workflows.project import now, open_project
 from freehold.workflows.shift import keys
 
 TODAY = date(2026, 11, 26)
@@ -67,10 +68,38 @@ def test_keys_are_read_from_the_store(site):
     assert [one.outcome for one in checks.judge_keys(facts)] == ["warn"]
 
 
+@pytest.mark.parametrize("loss", ["gone", "empty", "another", "older"])
+def test_a_store_that_the_gateway_would_not_believe_is_told_with_the_way_out(site, tmp_path, loss):
+    here = site()
+    file = here.state / "freehold.sqlite"
+    with keys.opened_keys(open_project()) as (store, project):
+        keys.add(store, "app", limits=Limits(), who="t", at=now(), keys_file=project.keys_file)
+    assert [one.outcome for one in checks.judge_keys(checks.look_at_keys(here))] == ["ok"]
+    copy = tmp_path / "copy.sqlite"
+    shutil.copy(file, copy)
+    with keys.opened_keys(open_project()) as (store, project):
+        keys.revoke(store, "app", at=now())
+    for part in here.state.glob("freehold.sqlite*"):
+        part.unlink()
+    if loss == "empty":
+        file.touch()
+    elif loss == "another":
+        open_store(f"sqlite:///{file}").close()
+    elif loss == "older":
+        shutil.copy(copy, file)
+    (one,) = checks.judge_keys(checks.look_at_keys(here))
+    assert one.outcome == "fail" and "no client gets in" in one.text and "freehold keys accept" in one.fix
+    keys.accept(open_project(), at=now())
+    (one,) = checks.judge_keys(checks.look_at_keys(here))
+    assert one.outcome == ("ok" if loss == "older" else "warn")
+
+
 @pytest.mark.parametrize(
     ("facts", "outcomes"),
     [
         ({"host": "127.0.0.1"}, ["ok"]),
+        ({"host": "127.0.0.1", "required": True}, ["warn"]),
+        ({"host": "127.0.0.1", "refused": ("the store is gone", "bring it back")}, ["fail"]),
         ({"host": "::1"}, ["ok"]),
         ({"host": "0.0.0.0"}, ["fail"]),
         ({"host": "gateway.example"}, ["fail"]),

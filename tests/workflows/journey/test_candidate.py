@@ -111,7 +111,7 @@ def test_one_that_does_not_fit_stops_with_its_weights_and_fit(tmp_path, monkeypa
 
 def test_weights_of_one_among_several_that_are_missing_let_the_others_go_on(tmp_path, monkeypatch):
     opened = training_project(tmp_path, monkeypatch, models=("org/nowhere", "org/elsewhere"))
-    migration = migrate(opened, progress=Told())
+    migration = migrate(opened, progress=Told(), beginning="anyway")
     assert [report.model for report in migration.report.candidates] == ["org/nowhere", "org/elsewhere"]
     assert all("weights of org/" in report.stopped for report in migration.report.candidates)
     assert (migration.best, migration.exit_code) == (None, 1)

@@ -11,8 +11,9 @@ from freehold.errors import ConfigError, FreeholdError, InputError, UsageError
 from freehold.store import open_store
 from freehold.types.progress import Silent
 from freehold.types.report import Report
-from freehold.workflows.journey.migrate import migrate, prepare
+from freehold.workflows.journey.migrate import migrate, prepare, rehearse
 from freehold.workflows.project import open_project
+from freehold.workflows.prove.preflight.check import PreflightError
 
 
 def test_a_good_candidate_is_promoted_and_everything_is_written(tmp_path):
@@ -36,9 +37,33 @@ def test_a_bad_candidate_is_rejected(tmp_path):
     assert migration.report.candidates[0].verdict.outcome == "reject"
 
 
-def test_too_few_items_are_held(tmp_path):
-    migration = migrate(project(tmp_path, margin=0.01, rows=60), progress=Silent())
-    assert migration.exit_code == 3
+def test_too_few_items_are_refused_before_the_first_candidate_and_held_anyway(tmp_path):
+    opened, told = project(tmp_path, margin=0.01, rows=60), Told()
+    with pytest.raises(PreflightError, match="with n = 31 you can prove") as caught:
+        migrate(opened, progress=told)
+    assert [name[:5] for name, _ in told.steps] == ["[1/4]", "[2/4]"]
+    assert "hold out 384 items at least" in caught.value.hint and "--anyway" in caught.value.hint
+    assert migrate(opened, progress=told, beginning="anyway").exit_code == 3
+    assert any(line.startswith("margin: with n = 31") for line in told.said)
+    assert migrate(opened, progress=Silent()).exit_code == 3, "the same again spends nothing"
+
+
+def test_a_rehearsal_finds_the_same_and_begins_nothing(tmp_path):
+    told = Told()
+    prepared = rehearse(project(tmp_path, margin=0.01, rows=60), progress=told)
+    assert [one.check for one in prepared.preflight.failed] == ["margin"]
+    assert prepared.preflight.items == prepared.dataset.split("held_out").samples == 31
+    assert prepared.preflight.seconds < 10
+    assert len(told.steps) == 2
+
+
+def test_a_scorer_without_its_options_is_told_before_files_are_read(tmp_path):
+    project(tmp_path)
+    path = tmp_path / "freehold.toml"
+    path.write_text(path.read_text().replace('scorer = "label"', 'scorer = "judge"'))
+    (tmp_path / "traffic.jsonl").unlink()
+    with pytest.raises(ConfigError, match=r"scorer judge: .*base_url"):
+        migrate(open_project(path), progress=Silent())
 
 
 def test_second_run_skips_every_step_and_a_change_runs_what_depends_on_it(tmp_path):

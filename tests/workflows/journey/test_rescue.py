@@ -14,6 +14,7 @@ from freehold.types.config import parse
 from freehold.types.progress import Silent
 from freehold.workflows.journey import rescue
 from freehold.workflows.journey.rescue_config import RescueRequest
+from freehold.workflows.prove.preflight.check import PreflightError
 
 LABELS = ("refund", "lamp")
 
@@ -99,6 +100,24 @@ def test_with_a_key_the_file_is_fetched_and_answers_are_frozen_within_the_budget
     assert (ready.asking, ready.why_not_asked) == (None, "its answers are frozen already")
     assert rescue.freeze_answers(project, ready, repeats=1, budget_usd=None, progress=Silent()) is None
     assert len(api.asked) == asked
+
+
+def test_a_validation_file_too_small_for_the_margin_is_told_before_anything_is_paid(api, tmp_path):
+    """60 rows and a margin of three points: it paid, trained, and then said that 815 pairs were needed."""
+    rows = training_file(tmp_path / "more.jsonl", 360).read_bytes().splitlines(True)
+    (tmp_path / "train.jsonl").write_bytes(b"".join(rows[:300]))
+    (tmp_path / "unseen.jsonl").write_bytes(b"".join(rows[300:]))
+    arguments = [
+        str(tmp_path / "train.jsonl"), "--held-out", str(tmp_path / "unseen.jsonl"), "--base-url", api.url,
+        "--api-key-env", KEY, "--dir", str(tmp_path / "out"), "--yes",
+    ]  # fmt: skip
+    ran = CliRunner().invoke(command, arguments)
+    assert isinstance(ran.exception, PreflightError)
+    assert (
+        "with n = 60 you can prove 6.7 points at best, and your margin is 3 points" in ran.exception.message
+    )
+    assert not api.asked
+    assert not (tmp_path / "out" / ".freehold" / "frozen").exists()
 
 
 def test_a_small_budget_means_fewer_samples(api, tmp_path):

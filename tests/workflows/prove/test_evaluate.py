@@ -223,3 +223,42 @@ def test_frozen_answers_stand_in_for_missing_ones(tmp_path):
     made = run(tmp_path, held_out, lambda i, model: "yes", frozen=frozen)
     assert made.comparison.incumbent_mean == 1.0
     assert made.comparison.self_noise == 1.0
+
+
+def test_without_gold_a_judge_is_told_of_no_right_answer(tmp_path):
+    """One endpoint is candidate and judge here; what the judge gets is read from its requests."""
+    heard = []
+
+    async def handle(request):
+        text = (await request.json())["messages"][-1]["content"]
+        if "# Answer A" in text:
+            heard.append(text)
+            return web.json_response(
+                {"choices": [{"message": {"content": "[[C]]"}, "finish_reason": "stop"}]}
+            )
+        return web.json_response({"choices": [{"message": {"content": "theirs"}, "finish_reason": "stop"}]})
+
+    async def go():
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", handle)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        endpoint = Endpoint(name="e", engine="echo", base_url=url, capabilities=Capabilities(streaming=False))
+        held_out = [sample(i, gold=None, incumbent="the recorded words") for i in range(3)]
+        task = Task(name="t", scorer="judge", margin=0.05, options={"base_url": url, "model": "j"})
+        try:
+            return await evaluate(
+                EvaluationPlan(dataset=make_dataset(tmp_path, held_out), task=task),
+                ServedCandidate(endpoint, "cand"),
+                cache_dir=tmp_path / "evaluations",
+                options=ReplayOptions(1, patience=QUICK),
+            )
+        finally:
+            await runner.cleanup()
+
+    made = asyncio.run(go())
+    assert len(heard) == 6
+    assert [text.count("the recorded words") for text in heard] == [1] * 6
+    assert not any("right by construction" in note for note in made.comparison.notes)

@@ -103,7 +103,7 @@ def test_both_sides_are_asked_alike(project):
     async def work(url):
         await freeze(project, IncumbentAddress(url))
         candidate = ServedCandidate(Endpoint(name=url, engine="remote", base_url=url), "cand")
-        return await evaluate_project(project, candidate, task_of(project))
+        return await evaluate_project(project, candidate, task_of(project), anyway=True)
 
     made, seen = with_endpoint(lambda body, number: "yes", work)
     by_model = {
@@ -133,7 +133,7 @@ def test_evaluations_use_frozen_answers(project):
     async def work(url):
         await freeze(project, IncumbentAddress(url), repeats=2)
         candidate = ServedCandidate(Endpoint(name=url, engine="remote", base_url=url), "cand")
-        return await evaluate_project(project, candidate, task_of(project))
+        return await evaluate_project(project, candidate, task_of(project), anyway=True)
 
     made, _ = with_endpoint(lambda body, number: "yes", work)
     assert made.comparison.incumbent_mean == 1.0

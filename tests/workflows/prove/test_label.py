@@ -6,7 +6,7 @@ import pytest
 from tests.workflows.prove.test_results import evaluation
 
 from freehold.errors import InputError, UsageError
-from freehold.evals.judging.human_labels import read_labels
+from freehold.evals.judging.human_labels import haste_note, read_labels, typical_seconds
 from freehold.settings import load
 from freehold.store import open_store
 from freehold.types.config import parse
@@ -31,14 +31,16 @@ def item(i, *, candidate=None, incumbent=None):
 
 @pytest.fixture
 def session(tmp_path):
-    at = datetime(2026, 1, 1, tzinfo=UTC)
+    at, step = datetime(2026, 1, 1, tzinfo=UTC), 5.0
 
     def clock():
         nonlocal at
-        at += timedelta(seconds=5)
+        at += timedelta(seconds=step)
         return at
 
-    def make(n=30, *, items=None, wanted=100, seed=0):
+    def make(n=30, *, items=None, wanted=100, seed=0, seconds=5.0):
+        nonlocal step
+        step = seconds
         made = LabelSession(
             items or [item(i) for i in range(n)],
             tmp_path / "labels.jsonl",
@@ -155,3 +157,39 @@ def test_a_session_opens_over_the_latest_evaluation_or_a_named_one(tmp_path):
     assert open_session(project, results=results, out=tmp_path / "mine.jsonl")[1] == tmp_path / "mine.jsonl"
     with pytest.raises(UsageError, match="no evaluation cc"):
         open_session(project, evaluation_id="cc")
+
+
+def take(made, count):
+    for _ in range(count):
+        made.next()
+        made.record("left")
+
+
+def test_labels_too_fast_to_have_read_anything_are_questioned(session):
+    made, path = session(seconds=0.25)
+    take(made, 4)
+    assert made.hasty is None, "a few say nothing"
+    take(made, 20)
+    assert made.hasty == (24, pytest.approx(24 * 0.25))
+    assert made.state.hasty and made.state.median_seconds == 0.25
+    assert typical_seconds(path) == 0.25 and "took 0.2 s each" in haste_note(path)
+    assert made.forget() == 24 and read_labels(path) == {}
+    assert made.hasty is None and made.state.median_seconds is None and haste_note(path) == ""
+    take(made, 1)
+    assert made.progress.labelled == 1, "their pairs come again"
+
+
+def test_labels_that_took_their_time_are_not(session):
+    made, path = session()
+    take(made, 20)
+    assert made.hasty is None and haste_note(path) == ""
+    assert (made.state.labelled, made.state.median_seconds, made.state.hasty) == (20, 5.0, False)
+
+
+def test_only_this_sessions_labels_are_taken_back(session):
+    made, path = session()
+    take(made, 6)
+    again, _ = session(seconds=0.2)
+    take(again, 10)
+    again.undo()
+    assert again.forget() == 9 and len(read_labels(path)) == 6

@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from freehold.errors import InputError, UsageError
+from freehold.bounded.sandbox import sandbox_state
+from freehold.errors import ConfigError, InputError, UsageError
 from freehold.types.evaluation import Task
 from freehold.workflows.prove.outputs import evaluate_outputs
 
@@ -177,3 +178,43 @@ def test_batch_files_pair_by_the_id_that_was_given(tmp_path):
     made = run(tmp_path, a, b[::-1])
     assert made.comparison.n == 5, "what failed is unscored"
     assert made.comparison.candidate_mean == 0.8
+
+
+GRADER = """
+def grade(answer, reference, sample):
+    right = int(answer) == int(reference)
+    return right if right else {"value": 0, "reason": f"off by {abs(int(answer) - int(reference))}"}
+
+def broken(answer, reference, sample):
+    return answer.value == reference
+"""
+
+
+def code(tmp_path, function):
+    (tmp_path / "grader.py").write_text(GRADER)
+    return Task(
+        name="t", scorer="code", margin=0.05, options={"callable": f"{tmp_path}/grader.py:{function}"}
+    )
+
+
+def test_a_scorer_of_ones_own_leaves_reasons_and_what_held_it(tmp_path):
+    b = [*rows(3, "7", "7"), *rows(1, "9", "7", 3), *rows(1, "nine", "7", 4)]
+    made = run(tmp_path, rows(5, "7", "7"), b, code(tmp_path, "grade"), cache_dir=tmp_path / "e")
+    assert made.sandbox == sandbox_state().name
+    assert any("limits only" in note for note in made.comparison.notes) is (made.sandbox != "bubblewrap")
+    assert not any(made.comparison.unscored.values())
+    said = [one.candidate_reason for one in made.disagreements]
+    assert said[0] == "off by 2"
+    assert said[1].startswith("answer_raised: ValueError: invalid literal for int()")
+    lines = [json.loads(line) for line in (tmp_path / "e" / f"{made.id}.jsonl").read_text().splitlines()]
+    assert [line["candidate"]["score"]["reason"] for line in lines][3] == "off by 2"
+
+
+def test_a_scorer_at_fault_stops_it_with_its_line(tmp_path):
+    with pytest.raises(InputError, match=r"grader.py:7: .*broken\(\) fails on sample .*AttributeError"):
+        run(tmp_path, rows(20), rows(20), code(tmp_path, "broken"))
+
+
+def test_a_function_that_is_missing_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="there is no nope in it"):
+        run(tmp_path, rows(20), rows(20), code(tmp_path, "nope"))

@@ -14,6 +14,7 @@ from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import Task
 from freehold.types.model import Weights
+from freehold.types.parity import ParityReport
 from freehold.types.progress import Silent
 from freehold.workflows.project import open_project
 from freehold.workflows.prove import parity as workflow
@@ -45,6 +46,43 @@ def test_what_was_merged_is_compared_with_what_was_trained(tmp_path, monkeypatch
     workflow.project_parity(project, model=None, adapter=None, count=2, progress=Silent())
     assert asked["model"] == "test/tiny", "the base, for there is nothing to pull under the other name"
     assert (asked["plan"].model, asked["adapter_path"]) == ("test/tiny:shop", adapter.path)
+
+
+@pytest.mark.parametrize(
+    ("unlike", "asked", "ends"),
+    [
+        ((), 40, "enough"),
+        ((3,), 80, "enough"),
+        (range(7, 120, 18), 120, "undecided"),
+        ((0, 1), 40, "too few"),
+    ],
+)
+def test_prompts_are_asked_until_it_is_decided_where_turns_end(tmp_path, monkeypatch, unlike, asked, ends):
+    """One of eight that ends elsewhere was a hold; now it asks for more."""
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    batches = []
+
+    def both(project, plan, weights, adapter_path, samples, scored, progress):
+        batches.append(len(samples))
+        return [served()] * len(samples), [trained(ends=int(one.id) not in unlike) for one in samples]
+
+    monkeypatch.setattr(workflow, "_both", both)
+    project = open_project()
+    report = workflow.parity(
+        project,
+        plan=ServePlan(engine="llamacpp", model="test/tiny", weights_path="/x.gguf"),
+        weights=Weights(
+            model_id="test/tiny", format="gguf", quantization="Q8_0", bytes=1, sha256="b" * 64, source="file:"
+        ),
+        adapter_path=None,
+        samples=[Sample(id=str(n), messages=()) for n in range(workflow.MOST_PROMPTS)],
+        progress=Silent(),
+    )
+    assert (sum(batches), report.prompts, report.ends) == (asked, asked, ends)
+    assert report.passed == (ends != "too few")
+    with open_store(project.store_url) as store:
+        assert store.latest(ParityReport) == report
 
 
 LABELS = Task(name="t", scorer="label", margin=0.02, alpha=0.025, options={"labels": ["a", "b"]})

@@ -5,7 +5,7 @@ import pytest
 
 from freehold.engines.transcript import Transcript
 from freehold.training.reference import ReferenceScores
-from freehold.workflows.prove.parity_judging import ServedAs, compare, summarize
+from freehold.workflows.prove.parity_judging import ENDS, ServedAs, compare, summarize, undecided
 
 
 def served(**changes):
@@ -105,8 +105,58 @@ def test_a_few_near_ties_are_no_other_numbers():
     assert report(*[silent] * 32, *[untold] * 5).causes == ("numbers",), "nothing else speaks for them"
 
 
+def ends(text):
+    """A report of turns that end in the same place (=) or elsewhere (x)."""
+    return report(*[(served(), trained(ends=one == "=")) for one in text])
+
+
 def test_turns_that_end_elsewhere():
-    assert report((served(), trained(ends=False))).causes == ("stop",)
+    assert ends("xx").causes == ("stop",)
+    assert "2 of 2 answers end where the trainer's model goes on" in ends("xx").reasons[0]
+    assert ends("======x=" + "=x" * 6).causes == ("stop",)
+
+
+def test_one_turn_of_eight_that_ends_elsewhere_is_no_hold_and_no_proof():
+    found = ends("===x====")
+    assert found.passed and found.ends == "undecided"
+    check = found.check_result()
+    assert check.ok and check.text.endswith("where turns end is not decided (7 of 8 ends are equal)")
+    assert undecided(found.items), "more prompts are asked"
+
+
+def test_enough_turns_decide():
+    assert ENDS.fewest == 36
+    assert ends("=" * 35).ends == "undecided" and ends("=" * 36).ends == "enough"
+    assert (
+        ends("=" * 8 + "x" + "=" * 40).ends == "undecided" and ends("=" * 8 + "x" + "=" * 47).ends == "enough"
+    )
+    assert not undecided(ends("=" * 36).items) and ends("=" * 36).check_result().text.endswith("tokens agree")
+
+
+def test_more_prompts_are_not_asked_where_they_could_not_decide():
+    assert not undecided(report(*[(served(finish_reason="length"), trained())] * 8).items), "none ended"
+    assert not undecided(report((served(prompt_ids=(1, 9, 6)), trained())).items), "another template"
+
+
+def test_a_call_that_the_engine_read_says_nothing_of_where_it_ended():
+    call = served(text="", answer_ids=None, logprobs=None, finish_reason="tool_calls", called=True)
+    nothing = trained(answer_ids=(), logprobs=(), best_ids=(), ends=False)
+    assert compare(call, nothing).stops is None and not compare(call, nothing).silent
+    assert compare(served(finish_reason="tool_calls", called=True), trained()).stops is True
+
+
+def test_calls_that_both_sides_keep_to_themselves_are_no_parity():
+    """A template that writes no calls teaches silence: served as trained, and useless."""
+    nothing = served(answer_ids=(), logprobs=None, text=""), trained(answer_ids=(), logprobs=(), best_ids=())
+    silent = compare(*nothing, wants_call=True)
+    words = compare(served(), trained())
+    as_served = ServedAs("m", "llamacpp")
+    found = summarize(
+        [words] * 40 + [silent] * 3 + [compare(served(), trained(), wants_call=True)] * 2, as_served
+    )
+    assert found.causes == ("template",)
+    assert "3 of 5 answers to prompts that want a tool call are empty" in found.reasons[0]
+    assert summarize([words] * 40 + [compare(*nothing)] * 3, as_served).passed, "a few empty answers"
 
 
 def test_silence_is_no_parity():

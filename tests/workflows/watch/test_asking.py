@@ -6,6 +6,7 @@ from tests.workflows.prove.test_evaluate import sample
 from tests.workflows.shift.shifting import ROUTE
 
 from freehold.types.asking import RecordedAsking
+from freehold.types.evaluation import Task
 from freehold.types.progress import Silent
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.watch.asking import PeriodScores, ask
@@ -34,6 +35,13 @@ def test_live_the_incumbent_is_asked_and_paid(scores, incumbent):
     assert found.differences == [0.0, -1.0, -1.0, 0.0], "a missing answer of the candidate counts as wrong"
     assert found.spent_usd == 4 * (100 * Decimal(10) + 10 * Decimal(100)) / 1_000_000
     assert {one["model"] for one in incumbent.seen} == {"gpt-4o"}
+
+
+def test_the_incumbent_is_scored_too_where_the_scorer_looks_at_answers_alone(project, incumbent):
+    task = Task(name="support", scorer="regex", options={"pattern": "paid"})
+    plan = LIVE._replace(known=["refund", "paid", "paid", "refund"])
+    found = asyncio.run(ask(project, ROUTE, plan, task, url=incumbent.url, progress=Silent()))
+    assert found.differences == [0.0, 1.0, 1.0, 0.0]
 
 
 def test_a_sample_asks_with_its_own_parameters(scores, incumbent):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import caller, config_option, json_option, now, print_json
+from freehold.cli.options import caller, config_option, json_option, now, print_json, why_option
 from freehold.cli.output import echo
 from freehold.errors import UsageError
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--older-than", metavar="TIME", help="All before: 90d, 12h, or a date.")
 @click.option("--dry-run", is_flag=True, help="Say what would go; change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@why_option
 @config_option
 @json_option
 def command(
@@ -51,9 +52,16 @@ def command(
             "say what to forget, in one way",
             hint="freehold forget --user X, --trace ID, --conversation ID or --older-than TIME",
         )
+    from freehold.types.audit import change_why
     from freehold.workflows.data.forget import Whom
     from freehold.workflows.data.traces import moment
 
+    named = user or conversation
+    if named and named.casefold() in change_why.get().casefold():
+        raise UsageError(
+            f"--why names the {'user' if user else 'conversation'} that is to be forgotten, and is kept for ever",
+            hint="give a reason without it: the number of the request, say",
+        )
     before = None if older_than is None else moment(older_than, now())
     carry_out(
         Whom(user=user, trace=trace, conversation=conversation, before=before),

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import caller, config_option, json_option, now, print_json
+from freehold.cli.options import caller, config_option, json_option, now, print_json, why_option
 from freehold.cli.output import echo
+from freehold.errors import KeysUnavailableError
 
 if TYPE_CHECKING:
     from freehold.store.care.check import StoreCheck
@@ -144,6 +145,7 @@ def backup(file: Path | None, config_path: Path | None, as_json: bool) -> None:
 @command.command("restore")
 @click.argument("file", type=_file)
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@why_option
 @config_option
 @json_option
 def restore(file: Path, yes: bool, config_path: Path | None, as_json: bool) -> None:
@@ -159,6 +161,7 @@ def restore(file: Path, yes: bool, config_path: Path | None, as_json: bool) -> N
     from freehold.store.care.restore import loss
     from freehold.workflows.data.store_care import put_back
     from freehold.workflows.project import open_project
+    from freehold.workflows.shift.keys import opened_keys
 
     project = open_project(config_path)
     echo(_loss(loss(project.store_url, file)), err=True)
@@ -166,6 +169,12 @@ def restore(file: Path, yes: bool, config_path: Path | None, as_json: bool) -> N
         click.confirm(f"put {file} in the store's place?", abort=True, err=True)
     with progress() as shown:
         made = put_back(project, file, who=caller(), at=now(), progress=shown)
+    try:
+        with opened_keys(project):
+            pass
+    except KeysUnavailableError as error:
+        echo(f"no client gets in until you say so: {error.message}", err=True)
+        echo("hint: freehold keys accept takes this store with the keys it has", err=True)
     if as_json:
         print_json(made)
         return

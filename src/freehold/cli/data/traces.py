@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import click
 
-from freehold.cli.options import caller, config_option, json_option, now, print_json
+from freehold.cli.options import caller, config_option, json_option, now, print_json, why_option
 from freehold.cli.output import echo
 from freehold.errors import UsageError
 
@@ -151,6 +151,7 @@ def show(id: str, config_path: Path | None, as_json: bool) -> None:
     "--content", is_flag=True, help="With otel: messages and tools too; otherwise only numbers and names."
 )
 @filter_options(complete="Only whole exchanges.")
+@why_option
 @config_option
 @json_option
 def export(
@@ -196,6 +197,7 @@ def export(
 @click.option("--before", metavar="TIME", help="All before: 90d, 12h, or a date.")
 @click.option("--dry-run", is_flag=True, help="Say what would go; change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@why_option
 @config_option
 @json_option
 def remove(

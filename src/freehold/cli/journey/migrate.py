@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.options import anyway_option, config_option, json_option, print_json
 from freehold.cli.output import console as make_console
 from freehold.cli.output import echo
 from freehold.types.units import gib
@@ -27,23 +28,50 @@ if TYPE_CHECKING:
 @click.option(
     "--serve/--no-serve", default=True, help="Leave the endpoint running at the end (default: yes)."
 )
+@click.option("--dry-run", is_flag=True, help="Build the dataset, say what stands in the way, and stop.")
+@anyway_option
 @json_option
-def command(config_path: Path | None, fresh: bool, serve: bool, as_json: bool) -> None:
+def command(
+    config_path: Path | None, fresh: bool, serve: bool, dry_run: bool, anyway: bool, as_json: bool
+) -> None:
     """Run the whole journey: import, dataset, ruling, fit, training, proof, report, endpoint.
 
     Steps whose inputs have not changed are skipped, so a stopped run goes on where it was.
+    Before anything takes long it looks whether a good end is possible: scorer, lengths, labels, endpoints, and what
+    margin that many held-out samples can prove. Where it is not, it ends with 2; --anyway begins all the same.
     One migration of a project runs at a time: a second one is told who runs, and ends with 2.
     Exit code: 0 promote, 1 reject, 3 hold, 2 when something went wrong.
 
     \b
     Examples:
       freehold migrate
+      freehold migrate --dry-run
       freehold migrate --config examples/banking77/freehold.toml --no-serve
     """
     from freehold.workflows.project import open_project
 
-    migration = run(open_project(config_path, must_exist=True), fresh=fresh, serve=serve, as_json=as_json)
+    project = open_project(config_path, must_exist=True)
+    if dry_run:
+        _rehearse(project, as_json=as_json)
+    migration = run(project, fresh=fresh, serve=serve, as_json=as_json, anyway=anyway)
     sys.exit(migration.exit_code)
+
+
+def _rehearse(project: Project, *, as_json: bool) -> NoReturn:
+    from freehold.cli.findings import show_findings
+    from freehold.cli.progress import progress
+    from freehold.workflows.journey.migrate import rehearse
+
+    with progress() as bar:
+        prepared = rehearse(project, progress=bar)
+    found = prepared.preflight
+    if as_json:
+        print_json(prepared)
+    else:
+        show_findings(found.findings)
+        ready = "it would not begin" if found.failed else "ready: freehold migrate"
+        echo(f"\n{ready}; nothing was asked, trained or paid for")
+    sys.exit(2 if found.failed else 0)
 
 
 def run(
@@ -52,16 +80,18 @@ def run(
     fresh: bool,
     serve: bool,
     as_json: bool,
+    anyway: bool = False,
     journey: Callable[..., Migration] | None = None,
 ) -> Migration:
-    """Migrate (by `journey`, where another one leads there), leave the endpoint running if wanted, tell how it
-    ended."""
+    """Migrate (by `journey`, where another one leads there and has looked), leave the endpoint running if wanted, tell
+    how it ended."""
     from freehold.cli.progress import progress
     from freehold.workflows.journey.migrate import migrate
     from freehold.workflows.project_lock import LockedError
+    from freehold.workflows.prove.preflight.check import PreflightError
     from freehold.workflows.shift import background
 
-    journey = journey or migrate
+    journey = journey or partial(migrate, beginning="anyway" if anyway else "careful")
     endpoint = None
     try:
         with progress() as bar:
@@ -72,6 +102,10 @@ def run(
     except LockedError as error:
         if as_json:
             print_json({"error": error.message, "hint": error.hint, "lock": error.held})
+        raise
+    except PreflightError as error:
+        if as_json:
+            print_json({"error": error.message, "hint": error.hint, "preflight": error.preflight})
         raise
     except KeyboardInterrupt:
         echo("stopped; nothing is lost, the same command goes on from here", err=True)

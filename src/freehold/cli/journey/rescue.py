@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from freehold.cli.options import json_option, print_json
+from freehold.cli.options import anyway_option, json_option, print_json
 from freehold.cli.output import echo
 from freehold.errors import UsageError
+
+if TYPE_CHECKING:
+    from freehold.types.finding import Preflight
 
 
 def _dollars(ctx: click.Context, param: click.Parameter, value: str | None) -> Decimal | None:
@@ -79,8 +82,11 @@ def _dollars(ctx: click.Context, param: click.Parameter, value: str | None) -> D
 @click.option(
     "--serve/--no-serve", default=False, help="Leave the endpoint running at the end (default: no)."
 )
+@anyway_option
 @json_option
-def command(only_list: bool, yes: bool, prepare: bool, serve: bool, as_json: bool, **asked: Any) -> None:
+def command(
+    only_list: bool, yes: bool, prepare: bool, serve: bool, anyway: bool, as_json: bool, **asked: Any
+) -> None:
     """My fine-tuned GPT stops on a date: train a model of my own on the same file, and prove it.
 
     FILE is the fine-tuning file (OpenAI's JSON lines). With --api-key-env the account's fine-tunes and their dates
@@ -126,6 +132,8 @@ def command(only_list: bool, yes: bool, prepare: bool, serve: bool, as_json: boo
         else:
             echo(f"ready: {ready.config_path}; run the same command without --prepare", err=True)
         return
+    if ready.preflight.failed and not anyway:
+        _refuse(ready.preflight, as_json=as_json)
     # --budget-usd is consent as long as the price is known to be under it, which `begin` has checked.
     agreed = yes or (
         request.budget_usd is not None and ready.asking is not None and ready.asking.cost_usd is not None
@@ -142,6 +150,16 @@ def command(only_list: bool, yes: bool, prepare: bool, serve: bool, as_json: boo
         )
     migration = run(project, fresh=False, serve=serve, as_json=as_json, journey=workflow.finish)
     sys.exit(migration.exit_code)
+
+
+def _refuse(found: Preflight, *, as_json: bool) -> NoReturn:
+    """Before anything is paid for."""
+    from freehold.workflows.prove.preflight.check import PreflightError
+
+    error = PreflightError(found)
+    if as_json:
+        print_json({"error": error.message, "hint": error.hint, "preflight": found})
+    raise error
 
 
 def _list(base_url: str, api_key_env: str | None, *, as_json: bool) -> None:
@@ -196,4 +214,10 @@ def _tell(ready: Any) -> None:
             f"  freezing   {asking.requests:,} requests, about {asking.prompt_tokens:,} tokens in and "
             f"{asking.completion_tokens:,} out, {cost}"
         )
+    doubted = ready.preflight.doubted
+    if doubted:
+        from freehold.cli.findings import show_findings
+
+        say("")
+        show_findings(doubted, err=True)
     say("")

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import config_option, hanging, json_option, now, print_json
+from freehold.cli.findings import COLOURS, show_findings
+from freehold.cli.options import config_option, json_option, now, print_json
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
     from freehold.workflows.doctor.examine import Diagnosis
-
-_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 @click.command("doctor")
@@ -46,23 +45,13 @@ def command(config_path: Path | None, problems: bool, as_json: bool) -> None:
 
 
 def _show(diagnosis: Diagnosis, *, only_problems: bool) -> None:
-    counts = dict.fromkeys(_COLOURS, 0)
+    counts = dict.fromkeys(COLOURS, 0)
     for part, findings in diagnosis.parts.items():
         shown = [one for one in findings if one.outcome != "ok" or not only_problems]
         if shown:
             echo(click.style(part, bold=True))
         for one in findings:
             counts[one.outcome] += 1
-        for one in shown:
-            mark = click.style(f"{one.outcome:<4}", fg=_COLOURS[one.outcome], bold=one.outcome != "ok")
-            text = hanging(_plain(one.text), f"  xxxx  {one.check:<14} ")
-            echo(text.replace("xxxx", mark, 1))
-            if one.fix:
-                echo(click.style(hanging(_plain(one.fix), f"{'':<23}→ "), fg="cyan"))
+        show_findings(shown)
     line = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     echo(f"\n{line}")
-
-
-def _plain(text: str) -> str:
-    """Text that cannot steer the terminal: names of files, keys and models are what others made them."""
-    return "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text)

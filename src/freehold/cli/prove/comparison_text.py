@@ -58,16 +58,30 @@ def show_latency(latency: LatencySummary) -> None:
         echo(f"  tokens               {latency.prompt_tokens or 0:,} in, {latency.completion_tokens:,} out")
 
 
-def show_items(items: Sequence[Disagreement], total: int) -> None:
-    """Print disagreements, both answers one under the other with what differs between them."""
-    echo(f"\n{len(items)} of {total:,} items scored differently, the candidate's losses first")
+def differing_text(total: int, comparison: Comparison) -> str:
+    """How many items were not scored alike; those with one score only are no part of what the models differ on."""
+    text = f"{total:,} items scored differently"
+    if comparison.a_only is None or comparison.b_only is None:
+        return text
+    lonely = total - comparison.a_only - comparison.b_only
+    return f"{text}, {lonely:,} of them scored for one model only" if lonely > 0 else text
+
+
+def show_items(items: Sequence[Disagreement], differing: str) -> None:
+    """Print disagreements, both answers one under the other with what differs between them. `differing` says how many
+    there are."""
+    echo(f"\n{len(items)} of {differing}, the candidate's losses first")
     for number, item in enumerate(items, 1):
         echo(f"\n{click.style(f'{number}. {item.sample_id}', bold=True)}")
         echo(f"   asked      {_line(item.question)}")
         if item.reference is not None:
             echo(f"   right      {_line(item.reference)}")
         echo(f"   incumbent  {_score(item.incumbent_score)}  {_line(item.incumbent_answer)}")
+        if item.incumbent_reason:
+            echo(f"   because          {_line(item.incumbent_reason)}")
         echo(f"   candidate  {_score(item.candidate_score)}  {_line(item.candidate_answer)}")
+        if item.candidate_reason:
+            echo(f"   because          {_line(item.candidate_reason)}")
         wrong = [name for name, value in item.parts.items() if value < 1]
         if wrong:
             echo(f"   wrong      {', '.join(wrong)}")
@@ -84,7 +98,11 @@ def _numbers(comparison: Comparison) -> Iterator[tuple[str, str]]:
             f"{_interval(comparison.ci_low, comparison.ci_high)}  margin {comparison.margin:g}"
         ),
     )
-    yield "incumbent, candidate", f"{_mean(comparison.incumbent_mean)}, {_mean(comparison.candidate_mean)}"
+    if comparison.incumbent_mean is not None or comparison.candidate_mean is not None:
+        yield (
+            "incumbent, candidate",
+            f"{_mean(comparison.incumbent_mean)}, {_mean(comparison.candidate_mean)}",
+        )
     groups = f" in {comparison.n_groups:,} groups" if comparison.n_groups is not None else ""
     yield "pairs", f"{comparison.n:,} of {comparison.n_items:,} items{groups}"
     if comparison.a_only is not None:
@@ -108,7 +126,7 @@ def _numbers(comparison: Comparison) -> Iterator[tuple[str, str]]:
     if comparison.smallest_detectable is not None:
         yield "this n could see", f"a margin of {comparison.smallest_detectable:.3f} with 80% power"
     if comparison.needed_n is not None and comparison.verdict == "hold":
-        yield "would settle it", f"about {comparison.needed_n:,} items"
+        yield "would settle it", f"about {comparison.needed_n:,} held-out items"
 
 
 def _signed(value: float | None) -> str:

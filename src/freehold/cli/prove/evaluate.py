@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.options import anyway_option, config_option, json_option, print_json
 from freehold.cli.output import echo
 from freehold.errors import UsageError
 from freehold.types.verdict import EXIT_CODES
@@ -88,6 +88,7 @@ if TYPE_CHECKING:
 @click.option("--user-seed", type=int, default=0, show_default=True, help="Its seed.")
 @click.option("--items", type=click.IntRange(min=0), default=0, help="Show this many disagreements.")
 @config_option
+@anyway_option
 @json_option
 def command(  # click passes each option
     url: str | None,
@@ -115,6 +116,7 @@ def command(  # click passes each option
     user_seed: int,
     items: int,
     config_path: Path | None,
+    anyway: bool,
     as_json: bool,
 ) -> None:
     """Is the candidate good enough, on your items, against the model you pay for?
@@ -159,6 +161,7 @@ def command(  # click passes each option
         HeldOutSelection(dataset_id, limit, planned_looks),
         ReplayOptions(concurrency, budget=Budget(max_requests, max_tokens_total)),
         fresh,
+        anyway,
     )
     if success is not None:
         request = _request(success, turns, user_endpoint, user_model, user_seed)
@@ -175,6 +178,7 @@ class _Asking(NamedTuple):
     selection: HeldOutSelection
     options: ReplayOptions
     fresh: bool
+    anyway: bool
 
 
 def _request(
@@ -276,13 +280,19 @@ def _replayed(asking: _Asking) -> Evaluation:
                 selection=asking.selection,
                 options=asking.options,
                 fresh=asking.fresh,
+                anyway=asking.anyway,
                 progress=shown,
             )
         )
 
 
 def _show(made: Evaluation, comparison: Comparison, items: int) -> None:
-    from freehold.cli.prove.comparison_text import show_comparison, show_items, show_latency
+    from freehold.cli.prove.comparison_text import (
+        differing_text,
+        show_comparison,
+        show_items,
+        show_latency,
+    )
 
     show_comparison(comparison)
     show_latency(made.latency)
@@ -290,12 +300,15 @@ def _show(made: Evaluation, comparison: Comparison, items: int) -> None:
         echo(
             f"  the incumbent         about ${made.incumbent_cost_usd:.2f} for these requests at the list price"
         )
+    if made.sandbox is not None:
+        echo(f"  sandbox              {made.sandbox}, for your scorer")
     if made.from_cache:
         echo(f"\n  {made.from_cache:,} answers were kept from before; --fresh asks again")
+    differing = differing_text(made.disagreements_total, comparison)
     if items:
-        show_items(made.disagreements[:items], made.disagreements_total)
+        show_items(made.disagreements[:items], differing)
     elif made.disagreements_total:
-        echo(f"\n  {made.disagreements_total:,} items scored differently; --items 10 shows the first")
+        echo(f"\n  {differing}; --items 10 shows the first")
     if made.results_file:
         echo(f"  every answer and score: {made.results_file}")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import config_option
+from freehold.cli.options import config_option, json_option, print_json
 from freehold.cli.output import echo
 from freehold.errors import UsageError
 
@@ -42,6 +42,7 @@ _HELP = "1 left is better   2 right is better   = equal   s skip   u undo   q st
 )
 @click.option("--show-reference", is_flag=True, help="Show the right answer too, where one is known.")
 @config_option
+@json_option
 def command(
     evaluation_id: str | None,
     results: Path | None,
@@ -50,10 +51,13 @@ def command(
     seed: int,
     show_reference: bool,
     config_path: Path | None,
+    as_json: bool,
 ) -> None:
     """Say which answer is better, blind and in random order, to calibrate a judge.
 
     50 labels are the least for a judge to promote, 100 are better. Each label is kept at once; stop when you like.
+    Labels that took less than a second each are asked about at the end. With --json nothing is labelled: it prints
+    how many labels there are, how long they took, and whether that is too fast (hasty).
 
     \b
     Example:
@@ -71,9 +75,13 @@ def command(
         wanted=count,
         seed=seed,
     )
+    if as_json:
+        print_json(session.state)
+        return
     if not sys.stdin.isatty():
         raise UsageError("labelling needs a terminal to press keys on", hint="run freehold label in one")
     ask(session, show_reference=show_reference)
+    ask_about_haste(session)
     done = session.progress
     echo(f"{done.labelled:,} of {done.wanted:,} labelled: {path}")
 
@@ -96,6 +104,21 @@ def ask(session: LabelSession, *, show_reference: bool) -> None:
             if key in _KEYS:
                 session.record(_KEYS[key])
                 break
+
+
+def ask_about_haste(session: LabelSession) -> None:
+    """Ask whether labels that came too fast are to be kept; only ``n`` takes them back."""
+    hasty = session.hasty
+    if hasty is None:
+        return
+    echo(
+        f"\n{hasty.labels:,} labels in {hasty.seconds:.0f} s: too fast to have read two answers each. Keep them?\n"
+        "y keep (what they calibrate will say so)   n take them back, the pairs come again"
+    )
+    while (key := click.getchar().lower()) not in ("y", "n", "q", "\x1b", "\x03", "\x04"):
+        pass
+    if key == "n":
+        echo(f"{session.forget():,} labels taken back")
 
 
 def _head(session: LabelSession) -> str:

@@ -10,6 +10,8 @@ import click
 from freehold.cli.options import config_option, hanging, json_option, print_json
 from freehold.cli.output import echo
 
+_LATER = "more where some differ; give more held-out samples, or a higher limit of tokens"
+
 
 @click.command("parity")
 @click.argument("model", required=False)
@@ -22,9 +24,9 @@ from freehold.cli.output import echo
     "--samples",
     "count",
     type=click.IntRange(min=1),
-    default=16,
+    default=120,
     show_default=True,
-    help="Prompts to compare.",
+    help="The most prompts to compare: as many are asked as show where turns end.",
 )
 @config_option
 @json_option
@@ -33,8 +35,8 @@ def command(
 ) -> None:
     """Put the same prompts to the trainer's model and the served one.
 
-    Without MODEL, what freehold migrate chose last. Exit code 0: they agree. Exit code 1: they do not, and the
-    likely cause is named.
+    Without MODEL, what freehold migrate chose last. Exit code 0: they agree, as far as the prompts could decide
+    it. Exit code 1: they do not, and the likely cause is named.
 
     \b
     Example:
@@ -44,6 +46,7 @@ def command(
     from freehold.cli.progress import progress
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.parity import project_parity
+    from freehold.workflows.prove.parity_judging import ENDS
 
     project = open_project(config_path)
     with progress() as shown:
@@ -59,6 +62,10 @@ def command(
         if report.base_distance is not None:
             echo(f"           {report.base_distance:.4f} nats from the base without the adapter")
         echo(f"ends       {report.stops_equal} of {report.stops} turns end in the same place")
+        if report.undecided:
+            echo(
+                hanging(f"not decided: {ENDS.fewest} equal ends in a row decide it, {_LATER}", "           ")
+            )
         if report.score is not None and report.score.trained_mean is not None:
             score = report.score
             echo(

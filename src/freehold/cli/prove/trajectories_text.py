@@ -22,6 +22,8 @@ def show_trajectories(made: TrajectoryEvaluation) -> None:
         f"\n  sessions              {made.sessions:,} with {made.turns:,} decisions, success by {made.success}"
     )
     echo(f"  ended                 {ended}")
+    if made.sandbox is not None:
+        echo(f"  sandbox               {made.sandbox}, for your function")
     if made.survival:
         echo("\n  decisions as recorded, among sessions that were so until then")
         echo("    turn      n  as recorded   survived  if independent")

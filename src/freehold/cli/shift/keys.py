@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from freehold.cli.options import caller, config_option, json_option, now, print_json
+from freehold.cli.options import caller, config_option, json_option, now, print_json, why_option
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def command() -> None:
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model; may be repeated.")
 @click.option("--route", "routes", multiple=True, metavar="NAME", help="Only this route; may be repeated.")
 @click.option("--expires", metavar="WHEN", help="Good until then (UTC): 12h, 90d, 2w, or 2027-01-31.")
+@why_option
 @config_option
 @json_option
 def add(
@@ -99,6 +100,7 @@ def add(
 @command.command("limit")
 @click.argument("name")
 @click.argument("limits", nargs=-1, required=True, metavar="NAME=VALUE…")
+@why_option
 @config_option
 @json_option
 def limit(name: str, limits: tuple[str, ...], config_path: Path | None, as_json: bool) -> None:
@@ -164,13 +166,14 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
 @command.command("revoke")
 @click.argument("name", required=False)
 @click.option("--forget-all", is_flag=True, help="Forget every key: the gateway then asks for none.")
+@why_option
 @config_option
 def revoke(name: str | None, forget_all: bool, config_path: Path | None) -> None:
     """End a key: every worker refuses it within a second.
 
     \b
     Example:
-      freehold keys revoke app-eu
+      freehold keys revoke app-eu --why "found in a public log"
     """
     from freehold.workflows.shift import keys
 
@@ -190,6 +193,7 @@ def revoke(name: str | None, forget_all: bool, config_path: Path | None) -> None
 
 @command.command("accept")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@why_option
 @config_option
 @json_option
 def accept(yes: bool, config_path: Path | None, as_json: bool) -> None:

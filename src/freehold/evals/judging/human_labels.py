@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import msgspec
 
 from freehold import files
 from freehold.errors import InputError
+
+HASTY_SECONDS = 1.0
+"""Two answers can't be read in less."""
 
 _WINNERS = {"candidate": 1.0, "incumbent": -1.0, "tie": 0.0, "equal": 0.0}
 
@@ -46,6 +50,27 @@ def read_differences(path: Path, reach: float) -> dict[str, float]:
         if grades is not None:
             differences[str(value["id"])] = (grades[0] - grades[1]) / reach
     return differences
+
+
+def typical_seconds(path: Path) -> float | None:
+    """Median seconds that a label took, of those whose pair was shown; None where no time was kept."""
+    took = {
+        str(value["id"]): value["seconds"]
+        for _, value in _lines(path)
+        if isinstance(value.get("seconds"), int | float) and value.get("shown", True) is True
+    }
+    return statistics.median(took.values()) if took else None
+
+
+def haste_note(path: Path) -> str:
+    """What a reader of a calibration must know about how its labels were taken; empty where nothing."""
+    median = typical_seconds(path)
+    if median is None or median >= HASTY_SECONDS:
+        return ""
+    return (
+        f"The human labels took {median:.1f} s each (median), too little to read two answers: the correction is "
+        "worth no more than they are. Label again, or have it done by other people."
+    )
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

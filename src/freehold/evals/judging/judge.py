@@ -6,6 +6,7 @@ list): put it into the rubric or the reference.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple
@@ -14,6 +15,7 @@ from freehold.errors import ConfigError
 from freehold.evals.chat.answer_cache import AnswerCache
 from freehold.evals.chat.chat_client import ChatClient, Patience
 from freehold.evals.judging.rubric import Rubric, load
+from freehold.evals.normalizing import collapsed
 from freehold.evals.scorer import Options
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import content_id
@@ -72,6 +74,7 @@ class Judge:
             endpoint, concurrency=options.concurrency, patience=patience, stream=options.streaming
         )
         self._cache = AnswerCache(Path(options.cache) if options.cache else None)
+        self._grades: dict[tuple[str, str, str | None], asyncio.Task[Grade]] = {}
 
     async def __aenter__(self) -> Judge:
         self._cache.__enter__()
@@ -87,7 +90,16 @@ class Judge:
             self._cache.__exit__(kind, error, trace)
 
     async def grade(self, question: str, answer: str, reference: str | None) -> Grade:
-        """One answer on the rubric's scale, as a share from 0 to 1."""
+        """One answer on the rubric's scale, as a share from 0 to 1.
+
+        Answers that differ only in white space get one grade between them: a judge need not repeat itself.
+        """
+        asked = question, collapsed(answer), reference
+        if asked not in self._grades:
+            self._grades[asked] = asyncio.create_task(self._grade(question, answer, reference))
+        return await self._grades[asked]
+
+    async def _grade(self, question: str, answer: str, reference: str | None) -> Grade:
         text, error = await self._ask(
             self.rubric.messages(question=question, answer=answer, reference=reference or "–")
         )

@@ -16,12 +16,22 @@ import numpy as np
 from freehold.evals.comparing import SideBySide
 from freehold.evals.judging.families import family, same_family
 from freehold.evals.judging.judge import Judge, PairJudgement
+from freehold.evals.judging.told import same_answer, told_answer
 from freehold.evals.slicing import question
-from freehold.stats.judges import JudgeEvidence, length_controlled, order_swap, ppi_mean
+from freehold.stats.clustered import encode_clusters
+from freehold.stats.judges import (
+    MIN_HUMAN_LABELS,
+    JudgeEvidence,
+    Ppi,
+    length_controlled,
+    order_swap,
+    ppi_mean,
+)
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import EvalResult, Score
 
 _LEAST_LABELS = 5
+_SAME = "same_answer"
 
 
 class PairwiseResult(NamedTuple):
@@ -68,16 +78,17 @@ async def judge_pairs(
     ]
     checks_agree, length_note = _length_check(swap.scores, ratios, margin=margin, alpha=alpha)
     related = same_family(judge.options.model, results.incumbent_name)
-    labels, calibrated_low, calibration = calibrated(results.samples, scores, human or {}, alpha)
+    found, calibration = calibrated(results.samples, scores, human or {}, alpha)
     evidence = JudgeEvidence(
-        human_labels=labels,
-        calibrated_low=calibrated_low,
-        margin=margin,
+        human_labels=0 if found is None else found.labels,
+        calibrated=found,
         consistency=swap.consistency,
         same_family=related,
         checks_agree=checks_agree,
     )
     notes = (
+        _equal_note(scores),
+        _told_note(results),
         _bias_note(swap.consistency, swap.first_position_share, swap.p_position, len(judged)),
         length_note,
         _family_note(judge.options.model, results.incumbent_name) if related else "",
@@ -98,18 +109,17 @@ async def _judgements(
 ) -> list[Score | PairJudgement]:
     """A judgement of every pair, or the score of one that needs none; at most `concurrency` pairs at a time."""
     limit = asyncio.Semaphore(judge.options.concurrency)
-    columns = zip(results.samples, results.references, results.incumbent, results.candidate, strict=True)
+    columns = zip(results.samples, results.incumbent, results.candidate, strict=True)
     done = 0
 
-    async def judged(
-        sample: Sample, reference: str | None, incumbent: EvalResult, candidate: EvalResult
-    ) -> Score | PairJudgement:
+    async def judged(sample: Sample, incumbent: EvalResult, candidate: EvalResult) -> Score | PairJudgement:
         nonlocal done
         judgement: Score | PairJudgement | None = _settled(incumbent, candidate)
         if judgement is None:
             async with limit:
+                told = told_answer(sample, incumbent.output, candidate.output)
                 judgement = await judge.compare(
-                    question(sample), candidate.output or "", incumbent.output or "", reference
+                    question(sample), candidate.output or "", incumbent.output or "", told
                 )
         done += 1
         if on_progress is not None:
@@ -126,6 +136,11 @@ def _length_check(
     if len(scores) < 10 or len(set(ratios)) < 2:
         return True, ""
     length = length_controlled(np.array(scores, dtype=float), np.array(ratios), alpha=alpha)
+    if length.estimate is None:
+        return (
+            True,
+            "What the difference would be at equal length can't be told: hardly a pair comes near it.",
+        )
     agree = (length.raw > -margin) == (length.estimate > -margin)
     return agree, (
         f"At equal length the difference is {length.estimate:+.3f} [{length.lower:+.3f}, {length.upper:+.3f}], "
@@ -152,8 +167,8 @@ def _settled(incumbent: EvalResult, candidate: EvalResult) -> Score | None:
             reason=candidate.error or incumbent.error,
             format_ok=not faults[1],
         )
-    if (incumbent.output or "").strip() == (candidate.output or "").strip():
-        return Score(value=0.0, reason="same_answer")
+    if same_answer(incumbent.output, candidate.output):
+        return Score(value=0.0, reason=_SAME)
     return None
 
 
@@ -178,6 +193,29 @@ def _length_ratio(candidate: str | None, incumbent: str | None) -> float:
     return math.log((len(candidate or "") + 1) / (len(incumbent or "") + 1))
 
 
+def _equal_note(scores: Sequence[Score]) -> str:
+    equal = sum(score.reason == _SAME for score in scores)
+    return (
+        f"{equal:,} of {len(scores):,} pairs are equal answers: ties, not shown to the judge."
+        if equal
+        else ""
+    )
+
+
+def _told_note(results: SideBySide) -> str:
+    known = [
+        told_answer(sample, one.output, other.output) is not None
+        for sample, one, other in zip(results.samples, results.incumbent, results.candidate, strict=True)
+        if sample.gold is not None and not same_answer(one.output, other.output)
+    ]
+    if all(known):
+        return ""
+    return (
+        f"On {len(known) - sum(known):,} of {len(known):,} pairs with a right answer it is one of the two answers, "
+        "and the judge was not told."
+    )
+
+
 def _bias_note(consistency: float | None, first: float | None, p: float, judged: int) -> str:
     if consistency is None or not judged:
         return ""
@@ -191,35 +229,38 @@ def _bias_note(consistency: float | None, first: float | None, p: float, judged:
 
 def calibrated(
     samples: Sequence[Sample], scores: Sequence[Score], human: Mapping[str, float], alpha: float
-) -> tuple[int, float | None, list[str]]:
-    """Prediction-powered difference from human labels and the judge's scores (statistics: PPI++)."""
-    labelled, judge_there, rest = [], [], []
-    for sample, score in zip(samples, scores, strict=True):
-        if score.value is None:
-            continue
-        if sample.id in human:
-            labelled.append(human[sample.id])
-            judge_there.append(score.value)
-        else:
-            rest.append(score.value)
+) -> tuple[Ppi | None, list[str]]:
+    """Prediction-powered difference from human labels and the judge's scores (statistics: PPI++), clustered by the
+    samples' groups; None where labels are too few, and what a reader must know."""
+    judged = [
+        (sample, score.value)
+        for sample, score in zip(samples, scores, strict=True)
+        if score.value is not None
+    ]
+    labelled = [(sample, value) for sample, value in judged if sample.id in human]
+    rest = [(sample, value) for sample, value in judged if sample.id not in human]
     if not human:
-        return (
-            0,
-            None,
-            ["The judge is not calibrated: label about 100 pairs, at least 50, with freehold label."],
-        )
+        return None, ["The judge is not calibrated: label about 100 pairs, at least 50, with freehold label."]
     if len(labelled) < _LEAST_LABELS or len(rest) < 2:
-        return (
-            len(labelled),
-            None,
-            [f"{len(labelled)} human labels meet judged pairs: too few to calibrate the judge."],
-        )
-    ppi = ppi_mean(labelled, judge_there, rest, alpha=alpha)
-    return (
-        len(labelled),
-        ppi.lower,
-        [
-            f"Calibrated with {len(labelled)} human labels: difference {ppi.estimate:+.3f} "
-            f"[{ppi.lower:+.3f}, {ppi.upper:+.3f}], weight of the judge {ppi.lam:.2f}."
-        ],
+        return None, [f"{len(labelled)} human labels meet judged pairs: too few to calibrate the judge."]
+    codes = None
+    if any(sample.group is not None for sample, _ in judged):
+        every = encode_clusters([sample.group or f"\0{sample.id}" for sample, _ in (*labelled, *rest)])
+        codes = every[: len(labelled)], every[len(labelled) :]
+    found = ppi_mean(
+        [human[sample.id] for sample, _ in labelled],
+        [value for _, value in labelled],
+        [value for _, value in rest],
+        alpha=alpha,
+        codes=codes,
     )
+    weight = f"weight of the judge {found.lam:.2f}"
+    if len(labelled) >= MIN_HUMAN_LABELS:
+        return found, [
+            f"Calibrated with {len(labelled)} human labels, {weight}: the difference is corrected by them."
+        ]
+    return found, [
+        f"The judge is not calibrated: {len(labelled)} human labels meet judged pairs, {MIN_HUMAN_LABELS} are needed. "
+        f"Corrected by these the difference would be {found.estimate:+.3f} [{found.lower:+.3f}, {found.upper:+.3f}], "
+        f"{weight}."
+    ]

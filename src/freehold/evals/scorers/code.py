@@ -1,27 +1,31 @@
-"""`code`: the user's own Python callable scores, in a process of its own with limits.
+"""`code`: the user's own Python callable scores, in a sandboxed process of its own.
 
-Covered: time, memory and CPU limits (where the platform has them), output of the callable kept away from the
-answer, a new process after a crash. Not covered: a callable that means harm; it runs with the user's rights.
+Whose fault it is when the callable raises, crashes, hangs or goes beyond a limit is found out by putting the right
+answer of the same sample to it. Where it fails on that as well, or gives it no points, the callable is at fault and
+scoring stops; where it scores it, the answer is wrong. A return that cannot be a score (text, NaN, 2) is always a fault
+of the callable.
+
+Not covered: code that the callable runs *within its own process* may forge the score of its own answer. Run what a
+model wrote in a process of its own (`subprocess`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import sys
+import importlib.machinery
+import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-import msgspec
-
-from freehold.errors import ConfigError
-from freehold.evals.scorer import Options, Scorer, read_options, shortened
+from freehold.bounded.sandbox import LIMITS, SandboxState, sandbox_state
+from freehold.errors import ConfigError, InputError
+from freehold.evals.scorer import Options, Scorer, malformed, read_options, shortened, wrong
+from freehold.evals.scorers.code_process import CodeLimits, CodeProcess, CodeReply, EndedError
 from freehold.types.dataset import Sample
-from freehold.types.evaluation import Score
+from freehold.types.evaluation import EvalResult, Score
 
-_WORKER = Path(__file__).with_name("code_worker.py")
-_STARTING_SECONDS = 60.0
+_REASON_CHARACTERS = 300
 
 
 class CodeOptions(Options, frozen=True, kw_only=True):
@@ -29,31 +33,39 @@ class CodeOptions(Options, frozen=True, kw_only=True):
     sample)`` with `sample` a dict. It returns a number in [0, 1], a bool, None (unscored), or a dict with
     ``value`` and maybe ``reason``, ``format_ok`` and ``parts``.
 
-    `seconds` is the time for one answer, `memory_mib` the address space of the process. A `timeout` is
-    ``unscored``, or ``wrong`` where hanging is the answer's own fault.
+    `seconds` is the time for one answer by the clock, `memory_mib` the memory of each process and of all together,
+    `processes` how many there may be. In the sandbox the callable sees its own file or package and what `files` names.
+    `sandbox`: ``auto`` takes what this machine has, ``required`` refuses without bubblewrap, ``limits`` does without.
     """
 
     callable: str
+    files: tuple[str, ...] = ()
     seconds: float = 10.0
     memory_mib: int = 1024
-    timeout: Literal["unscored", "wrong"] = "unscored"
+    processes: int = 32
+    sandbox: Literal["auto", "required", "limits"] = "auto"
     binary: bool = False
 
 
-class _Reply(msgspec.Struct):
-    ready: bool = False
-    value: float | None = None
-    reason: str | None = None
-    format_ok: bool = True
-    parts: dict[str, float] = {}
-    error: str | None = None
+class _Failed(NamedTuple):
+    """That there is no score: `kind` is ``raised``, ``crashed``, ``timeout``, ``over_limit`` or ``nonsense``."""
+
+    kind: str
+    what: str
+    path: str | None = None
+    line: int | None = None
+
+    @property
+    def place(self) -> str:
+        return "" if self.path is None else f" ({Path(self.path).name}:{self.line})"
 
 
 class CodeScorer(Scorer):
-    """What the callable says. What it can't say (it raises, crashes, returns no number) is unscored."""
+    """What the callable says."""
 
     name = "code"
     needs_reference = False
+    right_by_agreement = False
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = read_options(self.name, options, CodeOptions)
@@ -63,99 +75,184 @@ class CodeScorer(Scorer):
                 f"scorer code: callable is {self.options.callable!r}",
                 hint="write module:function or path/to/file.py:function",
             )
-        if place.endswith(".py") and not Path(place).is_file():
-            raise ConfigError(
-                f"scorer code: {place}: no such file", hint="the path is relative to where you are"
-            )
         self.binary = self.options.binary
-        self._process: asyncio.subprocess.Process | None = None
+        self._state = _state(self.options)
+        visible = [*_files_of(place), *(_there(one) for one in self.options.files)]
+        limits = CodeLimits(
+            seconds=self.options.seconds,
+            memory_mib=self.options.memory_mib,
+            processes=self.options.processes,
+        )
+        self._process = CodeProcess(self.options.callable, limits, self._state, visible)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn: asyncio.Lock | None = None
+        self._has_scored = False
+        self._fair: set[str] = set()
+        """The samples whose right answer the callable scored after it had failed on another one."""
 
     async def score(self, sample: Sample, answer: str, reference: str | None) -> Score:
+        """Raises `InputError` with the place where the callable itself is at fault, `ConfigError` where it can't be
+        loaded."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop or self._turn is None:
-            self._loop, self._turn, self._process = loop, asyncio.Lock(), None
+            self._process.close()
+            self._loop, self._turn = loop, asyncio.Lock()
         async with self._turn:
-            try:
-                reply = await self._ask({"sample": sample, "answer": answer, "reference": reference})
-            except TimeoutError:
-                await self.close()
-                said = f"timeout: the callable took longer than {self.options.seconds:g} s"
-                return Score(value=0.0 if self.options.timeout == "wrong" else None, reason=said)
-            except (EOFError, ConnectionError, BrokenPipeError):
-                code = await self._ended()
-                return Score(value=None, reason=f"grader_crashed: the callable's process ended with {code}")
-            except BaseException:
-                await self.close()
-                raise
-        if reply.error is not None:
-            return Score(value=None, reason=f"grader_failed: {shortened(reply.error, 200)}")
-        if reply.value is not None and not 0.0 <= reply.value <= 1.0:
-            return Score(value=None, reason=f"grader_failed: {reply.value} is not between 0 and 1")
-        if self.binary and reply.value not in (0.0, 1.0, None):
-            return Score(
-                value=None, reason=f"grader_failed: {reply.value} where options.binary promises 0 or 1"
+            said = await self._put(sample, answer, reference)
+            if isinstance(said, Score):
+                return said
+            if said.kind == "nonsense":
+                raise self._fault(said, f"returned {said.what} for an answer to sample {sample.id}")
+            return await self._blamed(said, sample, reference)
+
+    async def _blamed(self, failed: _Failed, sample: Sample, reference: str | None) -> Score:
+        """The score of an answer on which the callable failed, by what it makes of the right one."""
+        if sample.gold is None:
+            if not self._has_scored:
+                return Score(
+                    value=None,
+                    reason=f"not_decided: {failed.kind}: {shortened(failed.what, 200)}{failed.place}; there is no "
+                    "right answer to try the function on, and it has scored nothing yet",
+                )
+        elif (fault := await self._fault_on_the_right_one(failed, sample, reference)) is not None:
+            raise fault
+        reason = f"answer_{failed.kind}: {shortened(failed.what, 200)}{failed.place}"
+        return malformed(reason) if failed.kind == "raised" else wrong(reason)
+
+    async def _fault_on_the_right_one(
+        self, failed: _Failed, sample: Sample, reference: str | None
+    ) -> InputError | None:
+        """The fault of the callable where it does not score the right answer either; asked once a sample."""
+        assert sample.gold is not None
+        if sample.id in self._fair:
+            return None
+        made = await self._put(sample, sample.gold, reference)
+        if isinstance(made, _Failed):
+            return self._fault(made, f"fails on sample {sample.id} with its right answer as well")
+        if not made.value:
+            points = "no score" if made.value is None else "0 points"
+            return self._fault(
+                failed,
+                f"fails on an answer to sample {sample.id}, and gives {points} to the right one",
             )
-        if reply.value is None and reply.reason is None:
-            return Score(value=None, reason="unscored: the callable returned None")
-        return Score(value=reply.value, reason=reply.reason, format_ok=reply.format_ok, parts=reply.parts)
+        self._fair.add(sample.id)
+        return None
+
+    def _fault(self, failed: _Failed, what: str) -> InputError:
+        path, _, function = self.options.callable.rpartition(":")
+        said = "" if failed.kind == "nonsense" else f": {failed.what}"
+        return InputError(
+            f"scorer code: {function}() {what}{said}",
+            path=failed.path or path,
+            line=failed.line,
+            hint=self._hint(failed.what) or "mend the function; it has to score every right answer",
+        )
+
+    def _hint(self, what: str) -> str | None:
+        closed = ("FileNotFoundError", "ModuleNotFoundError", "PermissionError")
+        if self._state.kind == "bubblewrap" and what.startswith((*closed, "OSError: [Errno 30]", "gaierror")):
+            return (
+                "in the sandbox a function sees its own file or package, read-only, and no network; name what else it "
+                'reads: [task.options] files = ["PATH"]'
+            )
+        return None
+
+    async def _put(self, sample: Sample, answer: str, reference: str | None) -> Score | _Failed:
+        """What the callable makes of one answer. Where the process ended on it and had scored others before, it is
+        tried once more in a new one: what an earlier answer left behind is not its fault."""
+        is_new = not self._process.is_running
+        try:
+            if is_new:
+                await self._start()
+            reply = await self._process.ask({"sample": sample, "answer": answer, "reference": reference})
+        except EndedError as error:
+            if not is_new:
+                return await self._put(sample, answer, reference)
+            kind, _, what = str(error).partition(": ")
+            return _Failed(kind, what)
+        except BaseException:
+            self._process.close()
+            raise
+        return self._read(reply)
+
+    def _read(self, reply: CodeReply) -> Score | _Failed:
+        if reply.error is not None:
+            return _Failed("raised", reply.error, reply.path, reply.line)
+        if reply.nonsense is not None:
+            return _Failed("nonsense", reply.nonsense)
+        if self.binary and reply.value not in (0.0, 1.0, None):
+            return _Failed("nonsense", f"{reply.value} where options.binary promises 0 or 1")
+        if reply.value is not None:
+            self._has_scored = True
+        reason = None if reply.reason is None else shortened(reply.reason, _REASON_CHARACTERS)
+        if reply.value is None and reason is None:
+            reason = "unscored: the function returned None"
+        return Score(value=reply.value, reason=reason, format_ok=reply.format_ok, parts=reply.parts)
+
+    async def _start(self) -> None:
+        what, where = "", ""
+        try:
+            reply = await self._process.start()
+            if reply.ready:
+                return
+            what = reply.error or ""
+            where = "" if reply.path is None else f" ({reply.path}:{reply.line})"
+        except EndedError as error:
+            what = str(error)
+        self._process.close()
+        raise ConfigError(
+            f"scorer code: {self.options.callable} can't be loaded: {what}{where}",
+            hint=self._hint(what) or "import it in Python the same way to see where it fails",
+        )
 
     async def close(self) -> None:
         """End the process."""
-        process, self._process = self._process, None
-        if process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
-            transport = getattr(process, "_transport", None)
-            if transport is not None:
-                transport.close()
+        self._process.close()
 
-    async def _ended(self) -> int:
-        process = self._process
-        assert process is not None
-        code = await process.wait()
-        await self.close()
-        return code
+    @classmethod
+    def own_notes(
+        cls, options: dict[str, Any], incumbent: Sequence[EvalResult], candidate: Sequence[EvalResult]
+    ) -> list[str]:
+        held = cls.own_sandbox(options)
+        return [] if held == "bubblewrap" else [f"Your scorer ran with {held}."]
 
-    async def _ask(self, question: dict[str, Any]) -> _Reply:
-        if self._process is None:
-            await self._start()
-        return await asyncio.wait_for(self._exchange(question), self.options.seconds)
+    @classmethod
+    def own_sandbox(cls, options: dict[str, Any]) -> str | None:
+        return _state(read_options(cls.name, options, CodeOptions)).name
 
-    async def _start(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(_WORKER),
-            self.options.callable,
-            str(self.options.memory_mib),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=2**24,
-            start_new_session=os.name == "posix",
+
+def _state(options: CodeOptions) -> SandboxState:
+    """What holds the callable. Raises `ConfigError` where more is required than there is."""
+    state = LIMITS if options.sandbox == "limits" else sandbox_state()
+    if options.sandbox == "required" and state.kind != "bubblewrap":
+        raise ConfigError(f"scorer code: sandbox is required, and {state.why}", hint=state.fix)
+    return state
+
+
+def _files_of(place: str) -> list[Path]:
+    """The file or package of a callable. Raises `ConfigError` where it is not to be found."""
+    if place.endswith(".py"):
+        return [_there(place)]
+    top = place.partition(".")[0]
+    spec = importlib.machinery.PathFinder.find_spec(top, [str(Path.cwd())]) or _found(top)
+    if spec is None:
+        raise ConfigError(
+            f"scorer code: there is no module {top}",
+            hint="write path/to/file.py:function, or run freehold in the folder of the module",
         )
-        reply = await asyncio.wait_for(self._read(), _STARTING_SECONDS)
-        if not reply.ready:
-            await self.close()
-            raise ConfigError(
-                f"scorer code: {self.options.callable} can't be loaded: {reply.error}",
-                hint="import it in Python the same way to see where it fails",
-            )
+    folders = [Path(one) for one in spec.submodule_search_locations or ()]
+    return folders or ([Path(spec.origin)] if spec.has_location and spec.origin else [])
 
-    async def _exchange(self, question: dict[str, Any]) -> _Reply:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        self._process.stdin.write(msgspec.json.encode(question) + b"\n")
-        await self._process.stdin.drain()
-        return await self._read()
 
-    async def _read(self) -> _Reply:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        line = await self._process.stdout.readline()
-        if not line:
-            raise EOFError
-        return msgspec.json.decode(line, type=_Reply)
+def _found(top: str) -> importlib.machinery.ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(top)
+    except ValueError:  # loaded from nowhere, such as __main__
+        return None
+
+
+def _there(name: str) -> Path:
+    path = Path(name)
+    if not path.exists():
+        raise ConfigError(f"scorer code: {name}: no such file", hint="the path is relative to where you are")
+    return path

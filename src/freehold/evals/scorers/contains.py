@@ -45,6 +45,7 @@ class ContainsScorer(Scorer):
         if any(not text.strip() for text in (*self.options.all, *self.options.any, *self.options.none)):
             raise ConfigError("scorer contains: an empty text is in every answer", hint="leave it out")
         self.needs_reference = not (self.options.all or self.options.any)
+        self.right_by_agreement = self.needs_reference
 
     async def score(self, sample: Sample, answer: str, reference: str | None) -> Score:
         if self.needs_reference and not (reference or "").strip():

@@ -2,6 +2,7 @@
 
 In mode ``absolute`` it is a scorer like the others. In mode ``pairwise`` the two models' answers are compared
 with each other (`freehold.evals.judging.pairwise`), which needs both; asked for a single answer it abstains.
+The reference other scorers compare with may be the incumbent's own answer: the judge is told gold alone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from freehold.evals.judging.judge import Judge, JudgeOptions
+from freehold.evals.judging.told import told_answer
 from freehold.evals.scorer import EMPTY, Scorer, read_options
 from freehold.evals.slicing import question
 from freehold.types.dataset import Sample
@@ -21,6 +23,7 @@ class JudgeScorer(Scorer):
     name = "judge"
     binary = False
     needs_reference = False
+    right_by_agreement = False
     checks_parity = False
 
     def __init__(self, options: dict[str, Any]) -> None:
@@ -37,7 +40,7 @@ class JudgeScorer(Scorer):
         if self._open is None:
             self._open = self._judge
             await self._open.__aenter__()
-        grade = await self._open.grade(question(sample), answer, reference)
+        grade = await self._open.grade(question(sample), answer, told_answer(sample))
         return Score(value=grade.value, reason=grade.reason)
 
     async def close(self) -> None:

@@ -62,6 +62,7 @@ class RegexScorer(Scorer):
         self._caller = BoundedCaller("freehold.evals.scorers.pattern_job")
         compiled = None if self.options.pattern is None else self._compiled(self.options.pattern)
         self.needs_reference = compiled is None or self.options.group is not None
+        self.right_by_agreement = self.needs_reference
         if self.options.group is not None:
             if compiled is None:
                 raise ConfigError("scorer regex: group needs a pattern", hint="set task.options.pattern")

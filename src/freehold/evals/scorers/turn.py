@@ -91,6 +91,7 @@ class TurnScorer(Scorer):
         self._refusal = _refusals(self.options)
         self._text = _text_scorer(self.options)
         self.binary = self.options.text == ANY or (self._text is not None and self._text.binary)
+        self.right_by_agreement = self._text is None or self._text.right_by_agreement
         self.at_once = 1 if self._text is None else self._text.at_once
 
     async def score(self, sample: Sample, answer: str, reference: str | None) -> Score:
@@ -153,7 +154,7 @@ class TurnScorer(Scorer):
         if wanted.calls:
             code = "call_as_text" if written else "refused" if refused else "no_call"
             return wrong(f"{code}: {shortened(answer)}", decision=0.0)
-        if wanted.kind == "no call" or answer.strip() == wanted.text:
+        if wanted.kind == "no call" or (self.right_by_agreement and answer.strip() == wanted.text):
             return right(decision=1.0)
         if wanted.kind == "refusal":
             return (

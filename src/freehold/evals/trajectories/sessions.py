@@ -41,7 +41,7 @@ class RecordedSession(NamedTuple):
         return self.decisions[-1].answer
 
 
-class Sessions(NamedTuple):
+class RecordedSessions(NamedTuple):
     """The sessions of some samples, and how many samples lie off the longest way of theirs."""
 
     sessions: tuple[RecordedSession, ...]
@@ -53,7 +53,7 @@ def session_id(sample: Sample) -> str:
     return sample.group or f"sample {sample.id}"
 
 
-def sessions_of(samples: Iterable[Sample]) -> Sessions:
+def sessions_of(samples: Iterable[Sample]) -> RecordedSessions:
     """Samples of one group are a session; one without a group is one by itself. In the order of first appearance."""
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
@@ -68,7 +68,7 @@ def sessions_of(samples: Iterable[Sample]) -> Sessions:
         ]
         off += len(members) - len(chain)
         found.append(_session(name, last, chain))
-    return Sessions(tuple(found), off)
+    return RecordedSessions(tuple(found), off)
 
 
 def answer_text(message: Message) -> str:

@@ -33,6 +33,11 @@ class Success(Protocol):
         """Whether the recorded session is right by construction."""
         ...
 
+    @property
+    def sandbox(self) -> str | None:
+        """What holds the user's own function, as records say it; None where none is run."""
+        ...
+
     async def check(self, session: RecordedSession, messages: Sequence[Message]) -> Score:
         """`messages` are the whole session as it was played, the opening included."""
         ...
@@ -64,6 +69,7 @@ class FinalCalls:
 
     name = "final_calls"
     by_recording = True
+    sandbox = None
 
     async def check(self, session: RecordedSession, messages: Sequence[Message]) -> Score:
         made, wanted = (
@@ -80,6 +86,7 @@ class SameState:
     """The same changes were made: the calls of `tools` are the recorded ones, in any order, none more and none less."""
 
     by_recording = True
+    sandbox = None
 
     def __init__(self, tools: Sequence[str]) -> None:
         self._tools = {plain_name(one) for one in tools}
@@ -104,7 +111,9 @@ class ByFunction:
 
     def __init__(self, place: str) -> None:
         self.name = place
-        self._scorer = CodeScorer({"callable": place})
+        options = {"callable": place}
+        self._scorer = CodeScorer(options)
+        self.sandbox = CodeScorer.own_sandbox(options)
 
     async def check(self, session: RecordedSession, messages: Sequence[Message]) -> Score:
         played = msgspec.structs.replace(session.sample, messages=tuple(messages))

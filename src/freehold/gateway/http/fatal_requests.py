@@ -87,11 +87,16 @@ class FatalRequests:
             os.close(self._file)
             self._file = None
 
+    def may_know(self, body: bytes) -> bool:
+        """Whether a body has the length of one that is remembered, which is as good as never. Only then is a digest
+        made of it."""
+        self._refresh()
+        return len(body) in self._sizes
+
     async def deaths(self, endpoint: str, body: bytes) -> int:
         """On how many deaths of an endpoint a request was under way."""
-        self._refresh()
-        if len(body) not in self._sizes:
-            return 0  # as good as always: no digest is made of other requests
+        if not self.may_know(body):
+            return 0
         known = self._known.get(await _digest(endpoint, body))
         return 0 if known is None or _is_old(known) else known.deaths
 

@@ -199,11 +199,19 @@ class Upstreams:
             self._secrets[endpoint.name] = credentials
         return credentials
 
-    async def post(
+    def post(
+        self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes
+    ) -> Awaitable[UpstreamResponse]:
+        """Send a request and wait for the head of the answer. Raises `UpstreamFailure`, or `FatalRequestError` for one
+        that the endpoint has died on."""
+        if endpoint.engine_kind.is_rented or not self._fatal.may_know(body):
+            return self._post(endpoint, path, headers, body)
+        return self._post_suspect(endpoint, path, headers, body)
+
+    async def _post_suspect(
         self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes
     ) -> UpstreamResponse:
-        """Send a request and wait for the head of the answer. Raises `UpstreamFailure`."""
-        deaths = await self._deaths(endpoint, body)
+        deaths = await self._fatal.deaths(endpoint.name, body)
         if not deaths:
             return await self._post(endpoint, path, headers, body)
         if deaths >= DEATHS_MAX:
@@ -217,10 +225,9 @@ class Upstreams:
 
     async def is_fatal(self, endpoint: Endpoint, body: bytes) -> bool:
         """Whether `post` would refuse a request, because the endpoint has died on it."""
-        return await self._deaths(endpoint, body) >= DEATHS_MAX
-
-    async def _deaths(self, endpoint: Endpoint, body: bytes) -> int:
-        return 0 if endpoint.engine_kind.is_rented else await self._fatal.deaths(endpoint.name, body)
+        if endpoint.engine_kind.is_rented:
+            return False
+        return await self._fatal.deaths(endpoint.name, body) >= DEATHS_MAX
 
     async def _post(
         self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes

@@ -21,6 +21,8 @@ from freehold.store.usage import Spent, spent
 from freehold.types.record import Record
 from freehold.types.route import ApiKey, Limits, Role
 
+NAME_LENGTH_MAX = 200
+
 
 class MadeKey(Record, frozen=True, kw_only=True):
     """A new key. `secret` is told here and nowhere else."""
@@ -91,8 +93,11 @@ def add(
     That keys are required is kept in `keys_file` before the first one is stored.
     """
     scope = scope or KeyScope(role="admin" if admin else "use")
-    if not name.strip() or ":" in name:
-        raise UsageError(f"{name!r} is not a name for a key", hint="letters, digits, dots and dashes: app-eu")
+    if not _is_name(name):
+        raise UsageError(
+            f"{name[:100]!r} is not a name for a key: printable, without : and /, at most {NAME_LENGTH_MAX} characters",
+            hint="letters, digits, dots and dashes: app-eu",
+        )
     old = store.get(ApiKey, name)
     if old is not None and old.revoked_at is None:
         raise UsageError(
@@ -135,6 +140,13 @@ def add(
         routes=key.routes,
         expires_at=key.expires_at,
     )
+
+
+def _is_name(name: str) -> bool:
+    """A name stands in paths of the admin API, in labels of metrics, in logs and on the terminal."""
+    if not 0 < len(name) <= NAME_LENGTH_MAX or name != name.strip() or name in (".", ".."):
+        return False
+    return name.isprintable() and not set(name) & set(":/\\")
 
 
 def limit(store: Store, name: str, limits: Limits, *, who: str, at: datetime) -> ApiKey:

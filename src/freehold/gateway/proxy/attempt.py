@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Awaitable
 from typing import NoReturn
 
 import msgspec
@@ -114,10 +115,7 @@ async def _attempt(
         if exchange.capped:
             await _reserve(state, exchange, endpoint, target, last=last)
         try:
-            if _first_byte_ms(exchange, last=last) is None:
-                response = await state.upstreams.post(endpoint, path, headers, body)
-            else:
-                response = await _send_in_time(state, exchange, endpoint, path, headers, body)
+            response = await _sending(state, exchange, endpoint, path, headers, body, last=last)
         except FatalRequestError as error:
             spend.release(state, exchange)
             raise _ends_engine(error, last=last) from None
@@ -176,10 +174,24 @@ async def _reserve(
         raise NextTarget("spend_cap") from None
 
 
-def _first_byte_ms(exchange: ProxyExchange, *, last: bool) -> float | None:
-    """How long an endpoint may take until its first byte: a candidate, where another endpoint can still answer."""
+def _sending(
+    state: WorkerState,
+    exchange: ProxyExchange,
+    endpoint: Endpoint,
+    path: str,
+    headers: list[tuple[str, str]],
+    body: bytes,
+    *,
+    last: bool,
+) -> Awaitable[UpstreamResponse]:
+    """The response's head; with a deadline for a candidate, where another endpoint can still answer.
+
+    No coroutine of its own: each one on the way to an endpoint is entered again when it answers.
+    """
     route = exchange.route
-    return None if last or route is None or exchange.arm != "candidate" else route.guard.ttft_ms
+    if last or route is None or route.guard.ttft_ms is None or exchange.arm != "candidate":
+        return state.upstreams.post(endpoint, path, headers, body)
+    return _send_in_time(state, exchange, endpoint, path, headers, body)
 
 
 async def _send_in_time(

@@ -6,12 +6,14 @@ from datetime import datetime
 from pathlib import Path
 
 from freehold.errors import StorageError
+from freehold.gateway.limits import key_requirement
 from freehold.store import audit, open_store
 from freehold.store.care.backup import Backup, backup
 from freehold.store.care.restore import Restored, restore
 from freehold.store.care.salvage import Salvage, salvage
 from freehold.store.care.sealing import seal_old
 from freehold.store.database import Database
+from freehold.store.keys import stored_keys
 from freehold.store.schema import NEWEST, version
 from freehold.types.progress import Progress
 from freehold.workflows.project import Project
@@ -69,11 +71,35 @@ def put_back(project: Project, file: Path, *, who: str, at: datetime, progress: 
     progress.step("restore the store")
     kept = _place(project, "replaced", at)
     former = _head_of(project.store_url)
+    _remember_keys(project, at)
     made = restore(project.store_url, file, kept, tell=lambda n, of: progress.update(n, of))
     detail = {"lost": made.loss.rows, "former_head": former}
     with open_store(project.store_url) as store:
         audit.note(store.database, "store.restore", "store", who=who, at=at, detail=detail)
     return made
+
+
+def _remember_keys(project: Project, at: datetime) -> None:
+    """Keep how many changes of keys the store has seen before it is replaced: in an older copy a key that was revoked
+    since may be good. A store that cannot be read, or is not the one that held the keys, says nothing about them."""
+    try:
+        if _schema_of(project.store_url) != NEWEST:
+            return
+        database = Database(project.store_url, as_is=True)
+        try:
+            found = stored_keys(database)
+        finally:
+            database.close()
+        key_requirement.reconcile(
+            project.keys_file,
+            store_id=found.store_id,
+            changes=found.changes,
+            has_keys=bool(found.keys or found.damaged),
+            forgotten=found.forgotten,
+            at=at,
+        )
+    except StorageError:
+        return
 
 
 def _head_of(url: str) -> str | None:

@@ -19,9 +19,10 @@ from freehold.catalog import advisories, retirements
 from freehold.errors import ConfigError, FreeholdError
 from freehold.settings import load as load_settings
 from freehold.types.config import parse
+from freehold.types.finding import SEVERITY, Finding, Outcome, warn
 from freehold.types.record import Record
-from freehold.workflows.doctor import leftovers, machine, project, store
-from freehold.workflows.doctor.finding import SEVERITY, Finding, Outcome, Site, warn
+from freehold.workflows.doctor import leftovers, machine, project, sandbox, store
+from freehold.workflows.doctor.site import Site
 from freehold.workflows.project import CONFIG_NAME, open_project
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ PARTS: dict[str, tuple[SiteCheck, ...]] = {
         SiteCheck("clock", look_at_clock, store.judge_clock),
         SiteCheck("versions", machine.look_at_python, machine.judge_python),
         SiteCheck("engines", machine.look_at_engines, machine.judge_engines),
+        SiteCheck("sandbox", sandbox.look_at_sandbox, sandbox.judge_sandbox),
     ),
     "This project": (
         SiteCheck("configuration", project.look_at_config, project.judge_config),

@@ -16,9 +16,10 @@ from freehold.processes import RunningProcess, Standing, standing
 from freehold.store.urls import parsed
 from freehold.training import checkpoint
 from freehold.training.job import MANIFEST
+from freehold.types.finding import Finding, fail, ok, warn
 from freehold.types.record import Record
 from freehold.types.units import gib
-from freehold.workflows.doctor.finding import Finding, Site, fail, ok, warn
+from freehold.workflows.doctor.site import Site
 from freehold.workflows.doctor.store import rows_of
 
 MOST_FILES = 20_000

@@ -18,10 +18,11 @@ from freehold.engines.llamacpp import native
 from freehold.engines.vllm import environment as vllm
 from freehold.errors import FreeholdError
 from freehold.hardware.probes.machine import probe_machine
+from freehold.types.finding import Finding, fail, ok, warn
 from freehold.types.machine import Machine
 from freehold.types.record import Record
 from freehold.types.units import gib
-from freehold.workflows.doctor.finding import Finding, Site, fail, ok, warn
+from freehold.workflows.doctor.site import Site
 
 LEAST_MEMORY = 1 << 30
 LEAST_DISK, LITTLE_DISK = 512 << 20, 5 << 30

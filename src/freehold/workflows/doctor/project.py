@@ -12,12 +12,16 @@ from importlib.resources import files
 from pathlib import Path
 
 from freehold.catalog.retirements import STALE_DAYS, retirement_of
-from freehold.errors import FreeholdError
+from freehold.errors import FreeholdError, KeysUnavailableError
+from freehold.gateway.limits import key_requirement
+from freehold.store import counting
 from freehold.store.records import decoded
+from freehold.store.urls import store_file
+from freehold.types.finding import Finding, fail, ok, warn
 from freehold.types.record import Record
 from freehold.types.route import ApiKey
-from freehold.workflows.doctor.finding import Finding, Site, fail, ok, warn
 from freehold.workflows.doctor.leftovers import look_at_leftovers
+from freehold.workflows.doctor.site import Site
 from freehold.workflows.doctor.store import rows_of
 
 SOON_DAYS = 90
@@ -77,22 +81,31 @@ def judge_config(facts: ConfigFacts) -> Iterator[Finding]:
 
 
 class KeyFacts(Record, frozen=True, kw_only=True):
-    """Who may ask. `in_force` and `expired` are names; `unknown` says why the keys could not be read."""
+    """Who may ask. `in_force` and `expired` are names; `unknown` says why the keys could not be read, `refused` why the
+    gateway does not believe this store's."""
 
     host: str
     tls: bool
     in_force: tuple[str, ...] = ()
     expired: tuple[str, ...] = ()
     ended: int = 0
+    required: bool = False
+    """Whether the project says, outside the store, that keys are asked for."""
     unknown: str | None = None
+    refused: tuple[str, str] | None = None
+    """What is the matter, and the way out."""
 
 
 def look_at_keys(site: Site) -> KeyFacts:
     tls = site.config is not None and site.config.serve.tls_cert is not None
     host = site.settings.host
+    required = False
     try:
+        required = _required(site)
         rows = rows_of(site, "SELECT id, body FROM records WHERE kind = 'api_key'")
         keys = [decoded(body, ApiKey, "api_key", "records", f"api_key/{name}") for name, body in rows]
+    except KeysUnavailableError as error:
+        return KeyFacts(host=host, tls=tls, refused=(error.message, error.hint or ""))
     except FreeholdError as error:
         return KeyFacts(host=host, tls=tls, unknown=error.message)
     live = [key for key in keys if key.revoked_at is None]
@@ -103,7 +116,32 @@ def look_at_keys(site: Site) -> KeyFacts:
         in_force=tuple(key.name for key in live if key.name not in expired),
         expired=tuple(expired),
         ended=len(keys) - len(live),
+        required=required,
     )
+
+
+def _required(site: Site) -> bool:
+    """Whether the project requires keys, as every gateway of it finds out before it starts.
+
+    Raises `KeysUnavailableError` where it does and this store is not the one that held them, `StoreError` for a store
+    that cannot be read.
+    """
+    kept = site.state / key_requirement.KEYS_FILE
+    key_requirement.check_file(kept, _file_of(site))
+    known = key_requirement.read(kept)
+    if known is None:
+        return False
+    facts = dict(rows_of(site, "SELECT name, value FROM store_facts"))
+    changes = dict(rows_of(site, "SELECT name, value FROM counters")).get(counting.KEYS, 0)
+    key_requirement.check_store(known, store_id=facts.get("id", ""), changes=changes)
+    return True
+
+
+def _file_of(site: Site) -> Path | None:
+    try:
+        return store_file(site.store_url)
+    except FreeholdError:  # the check of the store says what is wrong with its address
+        return None
 
 
 def _expired(key: ApiKey, now: datetime) -> bool:
@@ -122,6 +160,10 @@ def is_loopback(host: str) -> bool:
 def judge_keys(facts: KeyFacts) -> Iterator[Finding]:
     """An address that others reach asks for keys, and over TLS."""
     exposed = not is_loopback(facts.host)
+    if facts.refused is not None:
+        message, way_out = facts.refused
+        yield fail("keys", f"no client gets in: {message}", way_out)
+        return
     if facts.unknown is not None:
         yield warn("keys", f"they cannot be read: {facts.unknown}", "freehold keys list")
         return
@@ -142,7 +184,7 @@ def judge_keys(facts: KeyFacts) -> Iterator[Finding]:
         yield ok(
             "keys", f"{count} in force: {', '.join(facts.in_force[:5])}{' …' * (len(facts.in_force) > 5)}"
         )
-    elif facts.expired or facts.ended:
+    elif facts.expired or facts.ended or facts.required:
         yield warn(
             "keys", "none is in force, and keys are asked for: no client gets in", "freehold keys add NAME"
         )

@@ -19,9 +19,10 @@ from freehold.errors import FreeholdError, StoreError
 from freehold.store.schema import NEWEST
 from freehold.store.tables import from_micros
 from freehold.store.urls import parsed
+from freehold.types.finding import Finding, fail, ok, warn
 from freehold.types.record import Record
 from freehold.types.units import GIB, gib, mib
-from freehold.workflows.doctor.finding import Finding, Site, fail, ok, warn
+from freehold.workflows.doctor.site import Site
 
 LOCK_SECONDS, CHECK_SECONDS = 0.3, 0.7
 _CHECK_STEPS = 20_000

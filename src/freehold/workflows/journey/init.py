@@ -233,9 +233,13 @@ def _text(request: DraftRequest, told: _Told, incumbent: str | None, guess: Gues
     ]
     if told.answers:
         longest = tokens_in(told.longest_request + max(map(len, told.answers)))
+        context = context_for(longest)
         lines += [
+            "[train]",
+            f"max_tokens = {context}   # longer samples are left out; the longest has {longest:,} or fewer",
+            "",
             "[serve]",
-            f"context_tokens = {context_for(longest)}   # the longest request holds {longest:,} or fewer",
+            f"context_tokens = {context}   # question and answer together",
             "",
         ]
     return "\n".join(lines)

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from freehold import __version__
 from freehold.errors import InputError, UsageError
+from freehold.evals.scorers import for_task
 from freehold.hardware.probes.machine import probe_machine
 from freehold.store import Store, open_store
 from freehold.types.dataset import Dataset
 from freehold.types.endpoint import ServePlan
+from freehold.types.finding import Preflight
 from freehold.types.progress import Progress
 from freehold.types.record import Record, content_id
 from freehold.types.report import CandidateReport, Report
@@ -25,11 +27,13 @@ from freehold.workflows.data import dataset as dataset_workflow
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.data.harvested import taught_digest
 from freehold.workflows.data.imports import ImportResult, import_file
+from freehold.workflows.journey.before import look_first, reported
 from freehold.workflows.journey.candidate import CandidateRunner, step_count
 from freehold.workflows.journey.methods import Bench, candidates
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project, now
 from freehold.workflows.project_lock import one_at_a_time
+from freehold.workflows.prove.preflight.check import require
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.tell.report import WrittenReport, write_report
 
@@ -37,6 +41,11 @@ STEPS_BEFORE = 2
 
 LOCK = "migration"
 """The lock that `migrate` and `prepare` hold: two at once would write the same steps, datasets and adapters."""
+
+
+Beginning = Literal["careful", "anyway", "looked_at"]
+"""`careful`: what stands in the way ends the journey before it begins. `anyway`: it is only told. `looked_at`: the
+caller has looked."""
 
 
 class Imports(Record, frozen=True, kw_only=True):
@@ -62,8 +71,16 @@ class Migration(Record, frozen=True, kw_only=True):
         return self.best.verdict.exit_code if self.best.verdict is not None else 3
 
 
+class Prepared(Record, frozen=True, kw_only=True):
+    """What stands before the first step that takes long: the dataset, and what speaks against going on."""
+
+    dataset: Dataset
+    preflight: Preflight
+
+
 def prepare(project: Project, *, progress: Progress) -> Dataset:
     """Import and build the dataset, as `migrate` does first; `migrate` then finds both done."""
+    for_task(task_of(project))  # a wrong option is told before files are read
     with (
         open_store(project.store_url) as store,
         one_at_a_time(store, LOCK, say=progress.say) as lock,
@@ -73,14 +90,29 @@ def prepare(project: Project, *, progress: Progress) -> Dataset:
         return _build(project, store, steps)
 
 
+def rehearse(project: Project, *, progress: Progress) -> Prepared:
+    """Prepare, and look at everything that could stop the journey. Nothing is paid for or trained."""
+    dataset = prepare(project, progress=progress)
+    with open_store(project.store_url) as store:
+        looks = not reported(store, project, dataset)
+        return Prepared(dataset=dataset, preflight=look_first(project, dataset, store, looks=looks))
+
+
 def migrate(
-    project: Project, *, progress: Progress, fresh: bool = False, notes: tuple[str, ...] = ()
+    project: Project,
+    *,
+    progress: Progress,
+    fresh: bool = False,
+    beginning: Beginning = "careful",
+    notes: tuple[str, ...] = (),
 ) -> Migration:
     """Run the journey for every candidate and write the report, which carries `notes` with its own.
 
-    Raises `LockedError` while another migration of the project runs, and `FreeholdError`s of the rooms it joins; what
+    Raises `PreflightError` before the first step that takes long where no good end is possible and `beginning` is
+    careful, `LockedError` while another migration of the project runs, and `FreeholdError`s of the rooms it joins; what
     was finished before stays finished.
     """
+    for_task(task_of(project))  # a wrong option is told before files are read
     with (
         open_store(project.store_url) as store,
         one_at_a_time(store, LOCK, say=progress.say) as lock,
@@ -89,12 +121,17 @@ def migrate(
         total = STEPS_BEFORE + sum(step_count(one, probe=project.config.train.probe) for one in known)
         steps = Steps(store, progress, total=total, fresh=fresh, check=lock.check)
         _import(project, store, steps, progress)
+        dataset = _build(project, store, steps)
+        if beginning != "looked_at":
+            again = reported(store, project, dataset)
+            found = look_first(project, dataset, store, looks=not again)
+            require(found, anyway=again or beginning == "anyway", progress=progress)
         bench = Bench(
             project=project,
             store=store,
             steps=steps,
             progress=progress,
-            dataset=_build(project, store, steps),
+            dataset=dataset,
             task=task_of(project),
             machine=probe_machine(project.state),
         )

@@ -17,11 +17,14 @@ from freehold import files
 from freehold.datasets import building, importing
 from freehold.errors import UsageError
 from freehold.evals.replay import Budget, ReplayOptions
+from freehold.store import open_store
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.evaluated import Freeze
+from freehold.types.finding import Preflight
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.incumbent.fine_tunes import Account, FineTune
+from freehold.workflows.journey.before import look_first
 from freehold.workflows.journey.drafting import prompt_size, tokens_in
 from freehold.workflows.journey.migrate import Migration, migrate, prepare
 from freehold.workflows.journey.rescue_config import (
@@ -53,6 +56,7 @@ class Rescue(Record, frozen=True, kw_only=True):
     scorer: str
     candidates: tuple[str, ...]
     asking: Asking | None
+    preflight: Preflight
     why_not_asked: str | None = None
 
 
@@ -162,6 +166,8 @@ def _described(
                 f"freezing costs about {dollars(asking.cost_usd)}, the budget is {dollars(request.budget_usd)}",
                 hint=f"set held_out_limit = {max(1, fewer)} in [data] of {path}",
             )
+    with open_store(project.store_url) as store:
+        found = look_first(project, dataset, store, freezes=asking is not None)
     return Rescue(
         config_path=str(path),
         model=model,
@@ -171,6 +177,7 @@ def _described(
         scorer=project.config.task.scorer,
         candidates=project.config.candidates.models,
         asking=asking,
+        preflight=found,
         why_not_asked=why_not,
     )
 
@@ -214,7 +221,8 @@ def freeze_answers(
 
 
 def finish(project: Project, *, progress: Progress, fresh: bool = False) -> Migration:
-    """Train the candidates, judge them against the frozen answers, write the report."""
+    """Train the candidates, judge them against the frozen answers, write the report. `Rescue.preflight` was looked at
+    before."""
     data = project.config.data
     notes = () if data.held_out_files else (_SEEN,)
-    return migrate(project, progress=progress, fresh=fresh, notes=notes)
+    return migrate(project, progress=progress, fresh=fresh, beginning="looked_at", notes=notes)

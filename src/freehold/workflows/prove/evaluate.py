@@ -25,7 +25,7 @@ from freehold.evals.frozen import (
 from freehold.evals.latency import summarize
 from freehold.evals.replay import ReplayOptions, answers
 from freehold.evals.scorer import Scorer
-from freehold.evals.scoring import score_all, scorer_of
+from freehold.evals.scoring import sandbox_of, score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
 from freehold.stats.compare import ScoreContext
 from freehold.store import open_store
@@ -40,6 +40,8 @@ from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.project import Project
 from freehold.workflows.prove.labels import label_notes
 from freehold.workflows.prove.looks import Looks, look_at, with_look
+from freehold.workflows.prove.preflight.address import AskedEndpoint
+from freehold.workflows.prove.preflight.check import PreflightRequest, preflight, require
 from freehold.workflows.prove.results import (
     DISAGREEMENTS_KEPT,
     baseline,
@@ -106,6 +108,11 @@ class ServedCandidate(NamedTuple):
         identity = content_id([self.endpoint.name, self.endpoint.engine, self.model])
         return folder / f"answers-{identity[:12]}.jsonl"
 
+    def address(self, *, kept: bool) -> AskedEndpoint:
+        """Where it is asked; `kept` says that some of its answers are here."""
+        url, key = self.endpoint.base_url, self.endpoint.api_key_env
+        return AskedEndpoint("the candidate", url, self.model, key, cached=kept)
+
 
 class HeldOutSelection(NamedTuple):
     """Which held-out samples are evaluated: of which dataset (None: the latest), the first how many, and how often
@@ -131,7 +138,8 @@ async def evaluate(
     """Replay the held-out samples against the candidate and compare with the incumbent's frozen answers.
 
     Both are scored by the task's scorer against gold. A sample without gold is scored against the incumbent's own
-    answer; the incumbent is then right by construction and the notes say so. Answers are kept in `cache_dir` (whatever
+    answer; the incumbent is then right by construction and the notes say so. Not so by a judge: it sees the two
+    answers and no other. Answers are kept in `cache_dir` (whatever
     `options` say) and used again unless `fresh`.
 
     Raises `UsageError` when there is nothing to compare with, and what `answers` raises.
@@ -162,7 +170,7 @@ async def evaluate(
             msgspec.structs.replace(task, alpha=look.alpha),
             made_from=(plan.dataset.id,),
             notes=(
-                *reference_notes(samples, repeats),
+                *(() if task.scorer == "judge" else reference_notes(samples, repeats)),
                 *asking_notes(samples, candidate.endpoint),
                 *label_notes(task, candidate.endpoint, candidate.model),
                 *filter(None, [answered.noise_note]),
@@ -192,6 +200,7 @@ async def evaluate(
         untrained=answered.untrained,
         results_file=str(write_results(cache_dir / f"{id}.jsonl", results)),
         from_cache=answered.from_cache,
+        sandbox=sandbox_of(task),
         incumbent_cost_usd=asking_cost(name, [one.usage for one in results.candidate]),
     )
 
@@ -279,9 +288,15 @@ async def evaluate_project(
     selection: HeldOutSelection = WHOLE_LATEST,
     options: ReplayOptions = _OPTIONS,
     fresh: bool = False,
+    anyway: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Evaluate a candidate on the project's held-out samples and keep the records. Raises as `evaluate`."""
+    """Evaluate a candidate on the project's held-out samples and keep the records.
+
+    Raises as `evaluate`, and before anything is asked `PreflightError` where no good end is possible (with `anyway` it
+    is only told).
+    """
+    cache_dir = project.state / "evaluations"
     with open_store(project.store_url) as store:
         dataset = find_dataset(store, selection.dataset_id)
         plan = EvaluationPlan(
@@ -292,10 +307,22 @@ async def evaluate_project(
             looks=Looks(store, selection.planned_looks),
             limit=selection.limit,
         )
+        address = candidate.address(kept=not fresh and candidate.answers_file(cache_dir).exists())
+        found = await preflight(
+            PreflightRequest(
+                dataset=dataset,
+                task=task,
+                held_out=plan.held_out()[0],
+                frozen=plan.frozen,
+                planned_looks=selection.planned_looks,
+                addresses=(address,),
+            )
+        )
+        require(found, anyway=anyway, progress=progress or Silent())
         made = await evaluate(
             plan,
             candidate,
-            cache_dir=project.state / "evaluations",
+            cache_dir=cache_dir,
             options=options,
             fresh=fresh,
             progress=progress,

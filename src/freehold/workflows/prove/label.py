@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import statistics
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -14,6 +15,8 @@ import msgspec
 
 from freehold import files
 from freehold.errors import InputError, UsageError
+from freehold.evals.judging.human_labels import HASTY_SECONDS
+from freehold.evals.judging.told import same_answer, told_answer
 from freehold.evals.slicing import question
 from freehold.store import open_store
 from freehold.types.evaluated import Evaluation, ItemResult
@@ -22,6 +25,8 @@ from freehold.workflows.project import Project, now
 
 Choice = Literal["left", "right", "equal", "skip"]
 Winner = Literal["candidate", "incumbent", "tie"]
+
+_FEW = 5
 
 
 class Label(Record, frozen=True, kw_only=True):
@@ -56,6 +61,27 @@ class LabelProgress(NamedTuple):
     seconds_each: float | None
 
 
+class HastyLabels(NamedTuple):
+    """Labels of one session that came too fast for anyone to have read the answers: how many, in how many seconds."""
+
+    labels: int
+    seconds: float
+
+
+class LabelState(Record, frozen=True, kw_only=True):
+    """Where labels stand: `labelled` of `wanted` pairs, equal answers included.
+
+    `median_seconds` is of the labels whose pair was shown (None: there are none); `hasty` where that is too little to
+    read two answers.
+    """
+
+    path: str
+    labelled: int
+    wanted: int
+    median_seconds: float | None
+    hasty: bool
+
+
 class LabelSession:
     """Pairs in random order; each label is on disk before the next pair is shown, so any stop can be resumed.
 
@@ -84,8 +110,11 @@ class LabelSession:
         self._clock = clock
         self._labels = _read(path)
         self._shown_at: datetime | None = None
+        self._taken: list[str] = []
         for item in self._items:
-            if item.sample.id not in self._labels and _same(item):
+            if item.sample.id not in self._labels and same_answer(
+                item.candidate.output, item.incumbent.output
+            ):
                 self._write(item, "tie", shown=False, seconds=0.0)
 
     @property
@@ -104,7 +133,8 @@ class LabelSession:
         candidate, incumbent = item.candidate.output or "", item.incumbent.output or ""
         left_is_candidate = self._candidate_left[item.sample.id]
         left, right = (candidate, incumbent) if left_is_candidate else (incumbent, candidate)
-        return BlindPair(item.sample.id, question(item.sample), item.sample.gold, left, right)
+        told = told_answer(item.sample, candidate, incumbent)
+        return BlindPair(item.sample.id, question(item.sample), told, left, right)
 
     def record(self, choice: Choice) -> None:
         """Label the pair that is shown."""
@@ -120,6 +150,40 @@ class LabelSession:
         }
         took = (self._clock() - self._shown_at).total_seconds() if self._shown_at else 0.0
         self._write(item, winners[choice], shown=True, seconds=took)
+        self._taken.append(item.sample.id)
+
+    @property
+    def state(self) -> LabelState:
+        """Where the labels of this session's pairs stand, earlier ones included."""
+        median = self._median([item.sample.id for item in self._items])
+        return LabelState(
+            path=str(self._path),
+            labelled=self.progress.labelled,
+            wanted=len(self._items),
+            median_seconds=median,
+            hasty=median is not None and median < HASTY_SECONDS,
+        )
+
+    @property
+    def hasty(self) -> HastyLabels | None:
+        """The labels taken since this session began, where they came too fast; None where they did not, or are few."""
+        median = self._median(self._taken)
+        if median is None or median >= HASTY_SECONDS or len(self._taken) < _FEW:
+            return None
+        return HastyLabels(len(self._taken), sum(self._labels[id].seconds for id in self._taken))
+
+    def forget(self) -> int:
+        """Take back all labels taken since this session began; returns how many. Their pairs come again."""
+        gone = len(self._taken)
+        for id in self._taken:
+            del self._labels[id]
+        self._taken.clear()
+        self._rewrite()
+        return gone
+
+    def _median(self, ids: Sequence[str]) -> float | None:
+        took = [self._labels[id].seconds for id in ids if id in self._labels and self._labels[id].shown]
+        return round(statistics.median(took), 2) if took else None
 
     def undo(self) -> bool:
         """Take the last shown label back, so that its pair comes next; False when there is none."""
@@ -130,15 +194,19 @@ class LabelSession:
         if last is None:
             return False
         del self._labels[last]
+        self._taken = [id for id in self._taken if id != last]
         self._items.sort(key=lambda item: item.sample.id != last)
-        with _writing(self._path):
-            files.write(
-                self._path, b"".join(msgspec.json.encode(label) + b"\n" for label in self._labels.values())
-            )
+        self._rewrite()
         return True
 
     def _current(self) -> ItemResult | None:
         return next((item for item in self._items if item.sample.id not in self._labels), None)
+
+    def _rewrite(self) -> None:
+        with _writing(self._path):
+            files.write(
+                self._path, b"".join(msgspec.json.encode(label) + b"\n" for label in self._labels.values())
+            )
 
     def _write(self, item: ItemResult, winner: Winner | None, *, shown: bool, seconds: float) -> None:
         label = Label(
@@ -197,10 +265,6 @@ def read_results(path: Path) -> list[ItemResult]:
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise InputError(f"not a result: {error}", path=str(path), line=number) from None
     return items
-
-
-def _same(item: ItemResult) -> bool:
-    return (item.candidate.output or "").strip() == (item.incumbent.output or "").strip()
 
 
 def _read(path: Path) -> dict[str, Label]:

@@ -15,7 +15,7 @@ from freehold.evals.comparing import SideBySide, disagreements
 from freehold.evals.imports import OutputSource, read_outputs, source
 from freehold.evals.latency import summarize
 from freehold.evals.outputs import OutputLine, Pairing, listed, pair, unique
-from freehold.evals.scoring import score_all, scorer_of
+from freehold.evals.scoring import sandbox_of, score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
 from freehold.stats.compare import ScoreContext
 from freehold.types.dataset import Message, Sample
@@ -104,6 +104,7 @@ async def evaluate_outputs(
         measured=measured(candidate, task.alpha),
         references="gold",
         latency=summarize(candidate, concurrency=1),
+        sandbox=None if task.scorer == GIVEN else sandbox_of(task),
         disagreements=differing[:DISAGREEMENTS_KEPT],
         disagreements_total=len(differing),
         results_file=None if cache_dir is None else str(write_results(cache_dir / f"{id}.jsonl", results)),

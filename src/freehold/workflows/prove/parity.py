@@ -2,7 +2,8 @@
 
 The served model answers greedily. The trainer's model then reads the same prompt and, token by token, the
 served answer: its token ids of the prompt must be equal, its most likely tokens the served ones, its
-log-probabilities close. One pass for each prompt, so an early difference does not drag the rest along.
+log-probabilities close. One pass for each prompt, so an early difference does not drag the rest along. More prompts are
+asked until it is decided where turns end, or all were.
 
 Covered: chat template, BOS, end of turn, adapter applied and scaled, quantization and numbers, KV type.
 Where the prompts have a reference, both sides' answers are scored by the task and compared in pairs.
@@ -12,7 +13,7 @@ Not covered: sampling, tools the template does not render.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,13 @@ from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import Task
 from freehold.types.model import Weights
-from freehold.types.parity import ParityReport, ScoreParity
+from freehold.types.parity import ParityItem, ParityReport, ScoreParity
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
 from freehold.types.training import Adapter, TrainingResult, WholeModel
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project, now
-from freehold.workflows.prove.parity_judging import ServedAs, compare, summarize
+from freehold.workflows.prove.parity_judging import ServedAs, compare, summarize, undecided
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.serve import plan as serving
 from freehold.workflows.serve.mounts import mount
@@ -48,6 +49,9 @@ from freehold.workflows.serve.plan import of_config
 from freehold.workflows.weights.pull import ensure_weights
 
 MAX_TOKENS = 48
+BATCH = 40
+"""Prompts at a time: a few more than show that turns end as they should, where all of them do."""
+MOST_PROMPTS = 3 * BATCH
 
 GENERAL = (
     "Where is my order 4711? It should have been here on Monday.",
@@ -73,14 +77,65 @@ def parity(
 ) -> ParityReport:
     """Serve `plan`, compare its last model (the adapter where there is one) with the trainer's, keep the report.
 
+    `samples` are the most that are asked: as soon as it is decided where turns end, the rest is not.
     With `task`, answers to samples that have a reference are scored too.
 
     Raises what starting an engine and loading the trainer's model raise.
     """
-    model = plan.adapters[-1].name if plan.adapters else plan.model
     scored = task if any(sample.target is not None for sample in samples) else None
     if scored is not None and not scorer_class(scored.scorer).checks_parity:
         scored = None
+    asked: list[Sample] = []
+    served: list[Transcript] = []
+    trained: list[ReferenceScores] = []
+    items: list[ParityItem] = []
+    for batch in _batches(samples):
+        more, judged = _both(project, plan, weights, adapter_path, batch, scored, progress)
+        asked += batch
+        served += more
+        trained += judged
+        items += [
+            compare(one, other, wants_call=any(message.tool_calls for message in sample.answer))
+            for sample, one, other in zip(batch, more, judged, strict=True)
+        ]
+        if not undecided(items):
+            break
+    adapter_id = plan.adapters[-1].adapter_id if plan.adapters else None
+    draft = summarize(
+        items,
+        ServedAs(_model(plan), plan.engine, adapter_id, has_adapter=adapter_path is not None),
+        score=anyio.run(score_parity, scored, asked, served, trained) if scored is not None else None,
+    )
+    report = msgspec.structs.replace(
+        draft, at=now().isoformat(), made_from=tuple(one for one in (weights.sha256, adapter_id) if one)
+    )
+    report = msgspec.structs.replace(report, id=content_id(report))
+    with open_store(project.store_url) as store:
+        store.put(report, made_from=report.made_from)
+    return report
+
+
+def _model(plan: ServePlan) -> str:
+    return plan.adapters[-1].name if plan.adapters else plan.model
+
+
+def _batches(samples: Sequence[Sample]) -> Iterator[Sequence[Sample]]:
+    """Engine and trainer's model are loaded once a batch, never together: the first decides where all is well."""
+    for first in range(0, max(len(samples), 1), BATCH):
+        yield samples[first : first + BATCH]
+
+
+def _both(
+    project: Project,
+    plan: ServePlan,
+    weights: Weights,
+    adapter_path: str | None,
+    samples: Sequence[Sample],
+    scored: Task | None,
+    progress: Progress,
+) -> tuple[list[Transcript], list[ReferenceScores]]:
+    """The served answers to `samples`, and what the trainer's model makes of them."""
+    model = _model(plan)
     max_tokens = scored.max_tokens if scored is not None else MAX_TOKENS
     progress.say(f"{len(samples)} prompts to {model}, served")
 
@@ -118,21 +173,7 @@ def parity(
             max_tokens=max_tokens if scored is not None else None,
         )
     )
-    items = tuple(compare(t, r) for t, r in zip(served, trained, strict=True))
-    adapter_id = plan.adapters[-1].adapter_id if plan.adapters else None
-    score = anyio.run(score_parity, scored, samples, served, trained) if scored is not None else None
-    draft = summarize(
-        items,
-        ServedAs(model, plan.engine, adapter_id, has_adapter=adapter_path is not None),
-        score=score,
-    )
-    report = msgspec.structs.replace(
-        draft, at=now().isoformat(), made_from=tuple(one for one in (weights.sha256, adapter_id) if one)
-    )
-    report = msgspec.structs.replace(report, id=content_id(report))
-    with open_store(project.store_url) as store:
-        store.put(report, made_from=report.made_from)
-    return report
+    return served, trained
 
 
 async def score_parity(

@@ -11,6 +11,7 @@ import msgspec
 
 from freehold import __version__
 from freehold.engines.transcript import Transcript
+from freehold.stats.share_test import ShareTest
 from freehold.training.reference import ReferenceScores
 from freehold.types.parity import Cause, ParityItem, ParityReport, ScoreParity
 
@@ -20,11 +21,13 @@ more than chance: among a few dozen tokens some are near ties, which rounding de
 CHANCE = 0.05
 MOST_DISTANCE = 0.15
 """Nats. The same weights served by llama.cpp with 8-bit activations stay well below; see docs/guides/parity.md."""
-LEAST_STOPS = 0.9
+ENDS = ShareTest(wanted=0.98, least=0.9, error=0.05)
+"""Equal weights end a turn elsewhere at a near tie now and then; a lost end of turn shows in far more than one in
+ten."""
 
 
-def compare(served: Transcript, trained: ReferenceScores) -> ParityItem:
-    """One prompt's two sides."""
+def compare(served: Transcript, trained: ReferenceScores, *, wants_call: bool = False) -> ParityItem:
+    """One prompt's two sides. `wants_call`: the right answer is a tool call."""
     at, trainer_token, served_token = _difference(served, trained)
     count = len(trained.answer_ids)
     distance = base_distance = None
@@ -45,8 +48,31 @@ def compare(served: Transcript, trained: ReferenceScores) -> ParityItem:
         agreeing=sum(a == b for a, b in zip(trained.answer_ids, trained.best_ids, strict=True)),
         distance=distance,
         base_distance=base_distance,
-        stops=trained.ends if served.finish_reason == "stop" else None,
+        stops=trained.ends if _ended(served, count) else None,
+        silent=trained.ends and not (count or served.text.strip() or served.called),
+        wants_call=wants_call,
     )
+
+
+def _ended(served: Transcript, tokens: int) -> bool:
+    """Whether the model ended its turn where it can be compared: a call that only the engine read has no tokens."""
+    if served.called and not tokens:
+        return False
+    return served.finish_reason in ("stop", "tool_calls")
+
+
+def undecided(items: Sequence[ParityItem]) -> bool:
+    """Whether more prompts could decide where turns end: not where other faults explain the difference, or where the
+    limit cuts every answer."""
+    return (
+        ENDS.shown(_ends(items)) == "undecided"
+        and any(item.stops is not None for item in items)
+        and all(item.difference_at is None for item in items)
+    )
+
+
+def _ends(items: Sequence[ParityItem]) -> list[bool]:
+    return [item.stops for item in items if item.stops is not None]
 
 
 def _difference(served: Transcript, trained: ReferenceScores) -> tuple[int | None, str | None, str | None]:
@@ -96,7 +122,7 @@ def summarize(
 ) -> ParityReport:
     """Join items into a report: passed, or failed with the likely causes. Pure; id and time are added later."""
     tokens = sum(item.tokens for item in items)
-    stops = [item.stops for item in items if item.stops is not None]
+    stops = _ends(items)
     draft = ParityReport(
         id="",
         at="",
@@ -115,6 +141,7 @@ def summarize(
         base_distance=_mean([(item.base_distance, item.tokens) for item in items]),
         stops=len(stops),
         stops_equal=sum(stops),
+        ends=ENDS.shown(stops),
         score=score,
         items=tuple(items),
     )
@@ -137,6 +164,8 @@ def _faults(found: ParityReport, *, has_adapter: bool) -> list[_Fault]:
     faults = []
     if not found.tokens:
         faults.append(_Fault("template", "the served model answered nothing"))
+    elif silence := _silence(found.items):
+        faults.append(_Fault("template", silence))
     first = next((item for item in found.items if item.difference_at is not None), None)
     if first is not None:
         bos = first.difference_at == 0 and "BOS" in (first.trainer_token, first.served_token)
@@ -151,7 +180,7 @@ def _faults(found: ParityReport, *, has_adapter: bool) -> list[_Fault]:
         sum(item.agreeing for item in found.items), found.tokens, close=found.distance is not None
     ):
         faults.append(_numbers_fault(found, has_adapter=has_adapter))
-    if found.stops and found.stops_equal < LEAST_STOPS * found.stops and not faults:
+    if found.ends == "too few" and not faults:
         unequal = found.stops - found.stops_equal
         faults.append(
             _Fault("stop", f"{unequal} of {found.stops} answers end where the trainer's model goes on")
@@ -166,6 +195,18 @@ def _faults(found: ParityReport, *, has_adapter: bool) -> list[_Fault]:
             )
         )
     return faults
+
+
+def _silence(items: Sequence[ParityItem]) -> str:
+    """What is wrong where most answers of a kind are empty on both sides: two silent models are equal, and useless."""
+    for wants_call, kind in ((True, "prompts that want a tool call"), (False, "prompts that want words")):
+        of_kind = [item.silent for item in items if item.wants_call is wants_call]
+        if 2 * sum(of_kind) > len(of_kind):
+            return (
+                f"{sum(of_kind)} of {len(of_kind)} answers to {kind} are empty, served and trained alike: "
+                "the chat template may have lost what was taught"
+            )
+    return ""
 
 
 def _numbers_fault(found: ParityReport, *, has_adapter: bool) -> _Fault:

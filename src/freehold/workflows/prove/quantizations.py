@@ -245,7 +245,11 @@ def _reasons(rows: list[QuantLoss], take: QuantLoss, task: Task, split: SplitNam
         found.append(f"{last.quantization} is worse, so nothing smaller was tried")
     elif last.outcome == "not_proven":
         needed = last.comparison.needed_n if last.comparison is not None else None
-        more = f" (about {needed:,} samples would show it, there are {n:,})" if needed and needed > n else ""
+        more = (
+            f" (about {needed:,} {split} samples would show it, there are {n:,})"
+            if needed and needed > n
+            else ""
+        )
         found.append(f"{last.quantization} is not shown to be no worse{more}, so nothing smaller was tried")
     if reference.quantization not in UNQUANTIZED:
         found.append(

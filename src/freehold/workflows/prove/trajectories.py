@@ -29,7 +29,7 @@ from freehold.evals.scorer import Scorer
 from freehold.evals.scorers import make
 from freehold.evals.trajectories.playing import Ask, Played, play, turn_limit
 from freehold.evals.trajectories.recorded_tools import LEAST_LIKENESS
-from freehold.evals.trajectories.sessions import RecordedSession, Sessions, session_id, sessions_of
+from freehold.evals.trajectories.sessions import RecordedSession, RecordedSessions, session_id, sessions_of
 from freehold.evals.trajectories.success import Success, success_of
 from freehold.evals.trajectories.synthetic_user import SyntheticUserFailed, synthetic_user
 from freehold.stats.compare import ScoreContext
@@ -101,7 +101,7 @@ async def evaluate_trajectories(
     return made
 
 
-def _sessions(dataset: Dataset, limit: int | None) -> Sessions:
+def _sessions(dataset: Dataset, limit: int | None) -> RecordedSessions:
     found = sessions_of(building.samples(dataset, "held_out"))
     if not found.sessions:
         raise UsageError(
@@ -110,7 +110,7 @@ def _sessions(dataset: Dataset, limit: int | None) -> Sessions:
     return found._replace(sessions=found.sessions[:limit])
 
 
-def _decisions(dataset: Dataset, found: Sessions) -> list[Sample]:
+def _decisions(dataset: Dataset, found: RecordedSessions) -> list[Sample]:
     """The samples of the sessions: judged one by one they are the same evidence."""
     ids = {one.id for one in found.sessions}
     return [one for one in building.samples(dataset, "held_out") if session_id(one) in ids]
@@ -222,7 +222,7 @@ class _Table(NamedTuple):
 
 
 def _evaluation(
-    dataset: Dataset, found: Sessions, table: _Table, trajectories: Sequence[Trajectory], looks: Looks
+    dataset: Dataset, found: RecordedSessions, table: _Table, trajectories: Sequence[Trajectory], looks: Looks
 ) -> TrajectoryEvaluation:
     incumbent = dataset.incumbent_model or "incumbent"
     answers = [
@@ -260,18 +260,19 @@ def _evaluation(
         sessions_with_a_miss=with_miss,
         survival=survival(trajectories),
         synthetic_user=table.request.user.model if table.request.user else None,
+        sandbox=table.success.sandbox,
         notes=notes,
     )
 
 
 def _comparison(
     dataset: Dataset,
-    found: Sessions,
+    found: RecordedSessions,
     table: _Table,
     trajectories: Sequence[Trajectory],
     look: LookCount,
 ) -> Comparison:
-    """Sessions as items, each with its success on either side."""
+    """RecordedSessions as items, each with its success on either side."""
     items = [msgspec.structs.replace(one.sample, id=one.id, group=None) for one in found.sessions]
     incumbent = dataset.incumbent_model or "incumbent"
 
@@ -326,7 +327,7 @@ def survival(trajectories: Sequence[Trajectory]) -> tuple[TurnSurvival, ...]:
     )
 
 
-def _notes(found: Sessions, table: _Table, results: Counter[str], with_miss: int) -> tuple[str, ...]:
+def _notes(found: RecordedSessions, table: _Table, results: Counter[str], with_miss: int) -> tuple[str, ...]:
     notes = [
         f"No tool was run. Of {results.total():,} calls {results['exact']:,} got the result recorded for this call, "
         f"{results['nearest']:,} that of the nearest call of the tool (likeness from {LEAST_LIKENESS:g}), "

@@ -74,6 +74,8 @@ def opened_keys(project: Project) -> Iterator[tuple[Store, Project]]:
     with opened_store(project) as (store, _):
         required(store, project.keys_file, at=now())
         yield store, project
+        # What was changed is known at once, also where no gateway runs: an older copy would bring a revoked key back.
+        required(store, project.keys_file, at=now())
 
 
 def accept(project: Project, *, at: datetime, who: str = "") -> AcceptedStore:

@@ -55,7 +55,9 @@ async def ask(
                 (await scorer.score(sample, candidate, reference)).value if candidate is not None else 0.0
             )
             incumbent_score = (
-                1.0 if sample.gold is None else (await scorer.score(sample, incumbent, reference)).value
+                1.0
+                if sample.gold is None and scorer.right_by_agreement
+                else (await scorer.score(sample, incumbent, reference)).value
             )
             if candidate_score is None or incumbent_score is None:
                 unscored += 1

@@ -19,8 +19,9 @@ from freehold.errors import UsageError
 from freehold.types.machine import Fit
 from freehold.types.training import Adapter
 from freehold.workflows.journey.methods import METHODS, NotMadeError
-from freehold.workflows.journey.methods.training import PARITY_PROMPTS, STEP_COUNT, learn, request_of
+from freehold.workflows.journey.methods.training import STEP_COUNT, learn, request_of
 from freehold.workflows.project import open_project
+from freehold.workflows.prove.parity import MOST_PROMPTS
 
 
 def make(opened, *, progress=None):
@@ -50,8 +51,8 @@ def test_it_learns_from_the_dataset_by_the_configuration(tmp_path, monkeypatch):
     (checked,) = asked["parity"]
     with bench(opened) as ready:
         assert given["dataset"] == ready.dataset
-        held_out = list(islice(building.samples(ready.dataset, "held_out"), PARITY_PROMPTS))
-    assert checked["samples"] == held_out and len(held_out) == PARITY_PROMPTS
+        held_out = list(islice(building.samples(ready.dataset, "held_out"), MOST_PROMPTS))
+    assert checked["samples"] == held_out and len(held_out) >= 8
     assert (checked["plan"].port, checked["weights"]) == (0, made.weights)
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.workflows.shift.shifting import LATER, START, begun, mirrored
 
 from freehold.store import rollouts
+from freehold.types.evaluation import Task
 from freehold.workflows.shift.rollout import rollout, scoring
 
 
@@ -18,6 +19,14 @@ def test_a_corrected_answer_counts_for_both(store):
     store.add_traces([msgspec.structs.replace(own, gold="other"), mirror])
     seen = rollout.step(store, "support").look
     assert seen.pairs == 1 and seen.state("quality").estimate == 1.0
+
+
+def test_an_incumbent_is_scored_too_where_the_scorer_looks_at_answers_alone(store):
+    """Its own answer as the reference would make it right by construction, and a judge or a pattern may not agree."""
+    begun(store, task=Task(name="support", scorer="regex", margin=0.1, options={"pattern": "paid"}))
+    store.add_traces(mirrored(1, wrong=True))
+    seen = rollout.step(store, "support").look
+    assert seen.pairs == 1 and seen.state("quality").estimate == 0.0, "neither has it"
 
 
 def test_a_pair_is_scored_once_and_its_score_is_kept(store, monkeypatch):

@@ -20,14 +20,10 @@ from freehold.types.parity import ParityReport
 from freehold.types.training import Adapter, WholeModel
 from freehold.workflows.fit.fit import fit_model
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
-from freehold.workflows.prove.parity import parity
+from freehold.workflows.prove.parity import MOST_PROMPTS, parity
 from freehold.workflows.serve.plan import ServeRequest, of_config
 from freehold.workflows.train.train import train
 from freehold.workflows.weights.pull import ensure_weights
-
-PARITY_PROMPTS = 8
-"""Held-out prompts put to the trainer's model and to the served one: a wrong template or a missing adapter shows in
-the first few."""
 
 STEP_COUNT = 4
 
@@ -95,7 +91,7 @@ def parity_of(candidate: Candidate, bench: Bench, plan: ServePlan, learned: Trai
             plan=msgspec.structs.replace(plan, port=0),
             weights=weights,
             adapter_path=result.path,
-            samples=list(islice(building.samples(bench.dataset, "held_out"), PARITY_PROMPTS)),
+            samples=list(islice(building.samples(bench.dataset, "held_out"), MOST_PROMPTS)),
             progress=bench.progress,
             task=bench.task,
         ),

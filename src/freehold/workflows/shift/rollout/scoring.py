@@ -146,7 +146,8 @@ async def _score_pairs(task: Task, pairs: list[tuple[Trace, Trace]]) -> dict[str
 
 async def _score_pair(scorer: Scorer, recipe: Recipe, own: Trace, mirror: Trace) -> PairScore | None:
     """Both against the corrected answer if there is one; else the incumbent's own answer is the reference:
-    agreement, which the incumbent has by itself. None when the incumbent has no whole answer."""
+    agreement, which the incumbent has by itself unless the scorer looks at answers alone. None when the incumbent
+    has no whole answer."""
     incumbent_answer = answer_of(own)
     if incumbent_answer is None or own.completeness != "complete" or own.status >= 400:
         return None
@@ -160,7 +161,8 @@ async def _score_pair(scorer: Scorer, recipe: Recipe, own: Trace, mirror: Trace)
     else:
         score = await scorer.score(sample, candidate_answer, reference)
         candidate, reason = score.value, score.reason
-    incumbent = 1.0 if own.gold is None else (await scorer.score(sample, incumbent_answer, reference)).value
+    by_agreement = own.gold is None and scorer.right_by_agreement
+    incumbent = 1.0 if by_agreement else (await scorer.score(sample, incumbent_answer, reference)).value
     return PairScore(
         incumbent_trace=own.id,
         unit=unit_of(mirror),

@@ -4,16 +4,8 @@ import pytest
 
 from freehold.settings import load
 from freehold.types.config import parse
-from freehold.workflows.doctor.finding import Site, fail, ok, warn
+from freehold.workflows.doctor.site import Site
 from freehold.workflows.project import open_project
-
-
-def test_the_three_outcomes():
-    assert [one.outcome for one in (ok("a", "b"), warn("a", "b", "c"), fail("a", "b", "c"))] == [
-        "ok",
-        "warn",
-        "fail",
-    ]
 
 
 @pytest.mark.parametrize("more", ["", '[store]\nurl = "sqlite:///other.sqlite"\n[serve]\nport = 9000\n'])

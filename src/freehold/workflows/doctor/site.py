@@ -1,4 +1,4 @@
-"""What a check says, and what it is given to look at."""
+"""What a check of the doctor is given to look at."""
 
 from __future__ import annotations
 
@@ -6,39 +6,10 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 from freehold.errors import ConfigError
 from freehold.settings import Settings
 from freehold.types.config import ProjectConfig
-from freehold.types.record import Record
-
-Outcome = Literal["ok", "warn", "fail"]
-SEVERITY: dict[Outcome, int] = {"ok": 0, "warn": 1, "fail": 2}
-
-
-class Finding(Record, frozen=True, kw_only=True):
-    """One line of a diagnosis: `warn` may wait, `fail` should not. `fix` is the way out, a command where one helps."""
-
-    check: str
-    outcome: Outcome
-    text: str
-    fix: str | None = None
-
-
-def ok(check: str, text: str) -> Finding:
-    """Nothing to do."""
-    return Finding(check=check, outcome="ok", text=text)
-
-
-def warn(check: str, text: str, fix: str) -> Finding:
-    """Something to do before long."""
-    return Finding(check=check, outcome="warn", text=text, fix=fix)
-
-
-def fail(check: str, text: str, fix: str) -> Finding:
-    """Something that is wrong now."""
-    return Finding(check=check, outcome="fail", text=text, fix=fix)
 
 
 @dataclass(frozen=True, slots=True)

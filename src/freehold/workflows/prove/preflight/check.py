@@ -1,0 +1,168 @@
+"""Everything that is looked at before the first step, in one record; seconds, and nothing is spent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import anyio
+
+from freehold.errors import FreeholdError, UsageError
+from freehold.evals.frozen import frozen_answer, with_frozen
+from freehold.evals.judging.judge import JudgeOptions
+from freehold.evals.scorer import read_options
+from freehold.evals.scorers import for_task
+from freehold.evals.scoring import score_all, scorer_of
+from freehold.stats.clustered import encode_clusters
+from freehold.store import Store
+from freehold.types.config import ProjectConfig
+from freehold.types.dataset import Dataset, Sample
+from freehold.types.evaluation import Task
+from freehold.types.finding import Finding, Preflight, warn
+from freehold.types.progress import Progress
+from freehold.workflows.prove.preflight.address import AskedEndpoint, address_findings
+from freehold.workflows.prove.preflight.data import label_findings, length_findings
+from freehold.workflows.prove.preflight.reach import Items, reach_findings
+from freehold.workflows.prove.preflight.scorer import scorer_findings
+from freehold.workflows.prove.preflight.spent import look_findings
+
+_SCORED_AT_ONCE = frozenset(
+    {"label", "exact", "numeric", "regex", "contains", "json_fields", "tool_call", "turn"}
+)
+"""Scorers that only compute: all of the incumbent's answers are scored in a moment."""
+_SCORING_SECONDS = 2.0
+
+
+class PreflightError(UsageError):
+    """What was found speaks against beginning. `preflight` is all of it."""
+
+    def __init__(self, preflight: Preflight) -> None:
+        first, count = preflight.failed[0], len(preflight.failed)
+        more = f" (and {count - 1} more)" if count > 1 else ""
+        super().__init__(
+            f"not begun, nothing was spent: {first.text}{more}",
+            hint=f"{first.fix}. --anyway begins all the same",
+        )
+        self.preflight = preflight
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreflightRequest:
+    """What is about to begin. `config` is None where only a served candidate is asked. `frozen` are answers of the
+    incumbent by sample id; with `freezes` the rest of the held-out samples will be asked of it. `addresses` are those
+    that will be asked, besides a judge's."""
+
+    dataset: Dataset
+    task: Task
+    held_out: Sequence[Sample]
+    config: ProjectConfig | None = None
+    frozen: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    planned_looks: int = 1
+    trains: bool = False
+    freezes: bool = False
+    addresses: tuple[AskedEndpoint, ...] = ()
+    store: Store | None = None
+    """Where looks are kept; None leaves them out."""
+
+
+async def preflight(request: PreflightRequest, *, more: Sequence[Finding] = ()) -> Preflight:
+    """Look at everything; `more` are findings of those who know more. Ten seconds at most, in which nothing is paid."""
+    began = time.monotonic()
+    findings = [*await scorer_findings(request.task, request.held_out), *more]
+    async with anyio.create_task_group() as group:
+        for address in (*request.addresses, *_judge(request.task)):
+            group.start_soon(_ask, address, findings)
+    if request.config is not None:
+        findings += length_findings(
+            request.config, request.dataset, request.held_out, trains=request.trains, serves=request.trains
+        )
+    if request.trains and not any(one.check == "scorer" and one.outcome == "fail" for one in findings):
+        findings += label_findings(request.task, request.dataset, request.held_out)
+    findings += await _reach(request, findings)
+    if request.store is not None:
+        findings += look_findings(
+            request.store, request.dataset, request.task, request.held_out, planned=request.planned_looks
+        )
+    return Preflight(
+        findings=tuple(findings), items=len(request.held_out), seconds=round(time.monotonic() - began, 3)
+    )
+
+
+def require(found: Preflight, *, anyway: bool, progress: Progress) -> None:
+    """Say what was found. Raises `PreflightError` where something failed, unless `anyway`."""
+    if found.failed and not anyway:
+        for one in found.doubted[1:]:
+            progress.say(line(one))
+        raise PreflightError(found)
+    for one in found.doubted:
+        progress.say(line(one))
+
+
+def line(one: Finding) -> str:
+    """A finding in a sentence, with the way out."""
+    return f"{one.check}: {one.text}" + (f". {one.fix[:1].upper()}{one.fix[1:]}" if one.fix else "")
+
+
+async def _ask(address: AskedEndpoint, findings: list[Finding]) -> None:
+    findings += await address_findings(address)
+
+
+def _judge(task: Task) -> Iterator[AskedEndpoint]:
+    if task.scorer != "judge":
+        return
+    try:
+        options = read_options("judge", task.options, JudgeOptions)
+    except FreeholdError:
+        return  # the scorer's finding says it
+    yield AskedEndpoint(
+        "the judge", options.base_url, options.model, options.api_key_env, cached=options.cache is not None
+    )
+
+
+async def _reach(request: PreflightRequest, findings: Sequence[Finding]) -> list[Finding]:
+    filled, repeats = with_frozen(request.held_out, request.frozen)
+    compared = filled if request.freezes else [one for one in filled if one.incumbent is not None]
+    if not compared or any(one.check == "scorer" and one.outcome == "fail" for one in findings):
+        return []
+    groups = [one.group for one in compared]
+    codes = None
+    if any(group is not None for group in groups):
+        codes = encode_clusters([f"\0{row}" if name is None else name for row, name in enumerate(groups)])
+    items = Items(
+        len(compared),
+        for_task(request.task).binary,
+        codes,
+        None if request.freezes else await _scores(request.task, compared, repeats),
+    )
+    try:
+        return list(
+            reach_findings(
+                items,
+                margin=request.task.margin,
+                alpha=request.task.alpha,
+                planned_looks=request.planned_looks,
+            )
+        )
+    except FreeholdError as error:
+        return [warn("margin", error.message, error.hint or "look at [task] margin and alpha")]
+
+
+async def _scores(
+    task: Task, samples: Sequence[Sample], repeats: Mapping[str, Sequence[str]]
+) -> list[float] | None:
+    """The incumbent's scores against what is right; None where that takes long, or where nothing says what is right."""
+    if task.scorer not in _SCORED_AT_ONCE or any(one.gold is None for one in samples):
+        return None
+    with anyio.move_on_after(_SCORING_SECONDS):
+        async with scorer_of(task) as scorer:
+            results = await score_all(
+                scorer,
+                "incumbent",
+                samples,
+                [frozen_answer(one, repeats) for one in samples],
+                [one.gold for one in samples],
+            )
+        scores = [one.score.value for one in results]
+        return [value for value in scores if value is not None] if None not in scores else None
+    return None

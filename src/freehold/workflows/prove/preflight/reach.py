@@ -1,0 +1,122 @@
+"""What margin that many items can prove, and whether *promote* is possible at all.
+
+Nothing is estimated here: the rule of the verdict itself is put to the best that could happen. Two cases are asked: a
+candidate that scores like the incumbent on every item, and, where the incumbent's scores are known, one that is right
+everywhere. Where the first is not promoted, no candidate that is merely as good can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from freehold.stats import power as planner
+from freehold.stats.compare import outcome_of
+from freehold.stats.rules import MIN_PAIRS_PROMOTE, DecisionRule
+from freehold.types.finding import Finding, fail, ok, warn
+
+CHECK = "margin"
+PLANNED = 0.05
+"""Share of items that exactly one of two equally good models gets right, with which is planned: that of a good
+candidate on a closed task. A larger share needs more items."""
+_STEP = 0.001
+_EVEN = 0.5
+
+
+class Items(NamedTuple):
+    """Held-out items that will be compared. `binary` says that each scores 0 or 1. `groups` are codes of independent
+    units, None where each item is one; `incumbent` its scores, None where they are not known yet."""
+
+    size: int
+    binary: bool = True
+    groups: npt.NDArray[np.int64] | None = None
+    incumbent: Sequence[float] | None = None
+
+
+def reach_findings(items: Items, *, margin: float, alpha: float, planned_looks: int = 1) -> Iterator[Finding]:
+    """Whether `items` can promote at `margin` (share of the scale) and one-sided `alpha`, which planned looks share."""
+    n, share = items.size, alpha / planned_looks
+    if n == 0:
+        return
+    if not items.binary:  # how far such scores scatter is not known before there are some
+        if n < MIN_PAIRS_PROMOTE:
+            text = f"{_count(items)}: fewer than {MIN_PAIRS_PROMOTE} items are never promoted on, whatever they show"
+            yield fail(CHECK, text, f"hold out {MIN_PAIRS_PROMOTE} items at least")
+        return
+    rule = DecisionRule(margin=margin, alpha=share)
+    looks = f" with alpha shared by {planned_looks} looks" if planned_looks > 1 else ""
+    if _promoted(items, rule, _equal(items)):
+        chance = planner.power_at(n, discordance=PLANNED, margin=margin, alpha=share)
+        text = (
+            f"{_count(items)}{looks}: a margin of {_points(margin)} can be proven; an equally good candidate that "
+            f"differs on {PLANNED:.0%} of the items is promoted with a probability of {chance:.0%}"
+        )
+        if chance >= _EVEN:
+            yield ok(CHECK, text)
+        else:
+            yield warn(
+                CHECK, text, f"hold out about {_settling(margin, share):,} items, or accept a wider margin"
+            )
+        return
+    best = _smallest(items, share)
+    needed = planner.zero_loss_n(margin, share)
+    can = "nothing can be proven" if best is None else f"you can prove {_points(best)} at best"
+    fix = (
+        f"hold out {max(needed, MIN_PAIRS_PROMOTE):,} items at least, about {_settling(margin, share):,} for a good "
+        f"chance" + ("" if best is None else f"; or accept a margin of {best:g} ([task] margin)")
+    )
+    said = f"with {_count(items)}{looks} {can}, and your margin is {_points(margin)}"
+    if items.incumbent is None:
+        yield fail(CHECK, f"{said}: a candidate that is as good as the incumbent cannot be promoted", fix)
+    elif _promoted(items, rule, np.ones(n)):
+        yield warn(
+            CHECK, f"{said}: only a candidate that is clearly better than the incumbent can be promoted", fix
+        )
+    else:
+        yield fail(
+            CHECK, f"{said}: promote is impossible, even for a candidate that is right on every item", fix
+        )
+
+
+def _equal(items: Items) -> npt.NDArray[np.float64]:
+    return np.ones(items.size) if items.incumbent is None else np.asarray(items.incumbent, dtype=np.float64)
+
+
+def _promoted(items: Items, rule: DecisionRule, candidate: npt.NDArray[np.float64]) -> bool:
+    return outcome_of(_equal(items), candidate, rule, codes=items.groups) == "promote"
+
+
+def _smallest(items: Items, alpha: float) -> float | None:
+    """The smallest margin, in thousandths, at which an equal candidate is promoted; None below a half."""
+    low, high = 0, 500
+    if not _promoted(items, DecisionRule(margin=high * _STEP, alpha=alpha), _equal(items)):
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _promoted(items, DecisionRule(margin=middle * _STEP, alpha=alpha), _equal(items)):
+            high = middle
+        else:
+            low = middle
+    return round(high * _STEP, 3)
+
+
+def _settling(margin: float, alpha: float) -> int:
+    """Items for 80 % power at the planned discordance, by the normal formula."""
+    return max(
+        planner.noninferiority_n_normal(discordance=PLANNED, margin=margin, alpha=alpha),
+        planner.zero_loss_n(margin, alpha),
+        MIN_PAIRS_PROMOTE,
+    )
+
+
+def _count(items: Items) -> str:
+    groups = items.size if items.groups is None else len(np.unique(items.groups))
+    return f"n = {items.size:,}" + (f" in {groups:,} groups" if groups < items.size else "")
+
+
+def _points(margin: float) -> str:
+    points = round(100 * margin, 1)
+    return f"{points:g} point" + ("" if points == 1 else "s")

@@ -1,0 +1,41 @@
+"""Were these items looked at before, and is the error that was planned for spent?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from freehold.stats import looks
+from freehold.store import Store
+from freehold.types.dataset import Dataset, Sample
+from freehold.types.evaluation import Task
+from freehold.types.finding import Finding, ok, warn
+from freehold.types.record import content_id
+from freehold.workflows.prove.looks import known_looks, look_at
+
+CHECK = "looks"
+
+
+def look_findings(
+    store: Store, dataset: Dataset, task: Task, samples: Sequence[Sample], *, planned: int = 1
+) -> Iterator[Finding]:
+    """What one more evaluation of `samples` would be. It never fails: the same evaluation again adds no look, and
+    whether it will be the same is not known before."""
+    if not samples:
+        return
+    look = look_at(
+        samples,
+        evaluation_id=content_id(["preflight", dataset.id, task]),
+        dataset_id=dataset.id,
+        names=("incumbent", "candidate"),
+        alpha=task.alpha / planned,
+    )
+    found = looks.count(known_looks(store), look, allowed=task.alpha, planned=planned)
+    if found.may_promote:
+        yield ok(CHECK, f"look {found.number} at these items, {planned} planned")
+        return
+    yield warn(
+        CHECK,
+        f"{found.shared:,} of {found.items:,} held-out items were evaluated before, which spent an error of "
+        f"{found.alpha_spent:.2%}: another evaluation of them cannot promote",
+        "hold out items that no evaluation has looked at (held_out_files); plan looks before the first ([task] looks)",
+    )

@@ -1,0 +1,60 @@
+"""Has the base a chat template? Looked up where its weights are here; nothing is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from freehold.errors import FreeholdError
+from freehold.hardware.gguf_header import read_header
+from freehold.settings import Settings
+from freehold.types.finding import Finding, fail, ok
+from freehold.types.model import Weights
+from freehold.workflows.weights.pull import show_weights
+
+CHECK = "template"
+_GGUF_KEY = "tokenizer.chat_template"
+
+
+def template_findings(model: str, settings: Settings) -> Iterator[Finding]:
+    """Whether `model` can be put a conversation. Weights that are not here yet are not judged."""
+    try:
+        weights = _here(model, settings)
+        found = weights is None or _has_template(weights)
+    except (FreeholdError, OSError, msgspec.DecodeError):
+        return  # not here, or unreadable: fetching and loading say it better
+    if found:
+        yield ok(
+            CHECK,
+            f"{model}: a chat template is there" if weights else f"{model}: not here yet, not looked at",
+        )
+    else:
+        yield fail(
+            CHECK,
+            f"{model}: its weights carry no chat template, so no conversation can be written for it",
+            "use an instruction-tuned base, or one whose files carry a chat template",
+        )
+
+
+def _here(model: str, settings: Settings) -> Weights | None:
+    path = Path(model)
+    if path.suffix == ".gguf" and path.is_file():
+        return Weights(
+            model_id=model, format="gguf", quantization="", bytes=0, sha256="", source="", path=str(path)
+        )
+    return show_weights(model, settings).weights
+
+
+def _has_template(weights: Weights) -> bool:
+    if weights.chat_template is not None or weights.path is None:
+        return True
+    path = Path(weights.path)
+    if weights.format == "gguf":
+        return isinstance(read_header(path).metadata.get(_GGUF_KEY), str)
+    folder = path if path.is_dir() else path.parent
+    if (folder / "chat_template.jinja").is_file():
+        return True
+    written = folder / "tokenizer_config.json"
+    return not written.is_file() or "chat_template" in msgspec.json.decode(written.read_bytes())

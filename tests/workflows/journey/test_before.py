@@ -1,0 +1,56 @@
+import pytest
+from tests.workflows.journey.rehearsal import project, training_project
+
+from freehold.store import open_store
+from freehold.types.progress import Silent
+from freehold.workflows.journey.before import look_first, reported
+from freehold.workflows.journey.migrate import migrate, prepare
+from freehold.workflows.project import open_project
+
+
+def look(opened, **options):
+    dataset = prepare(opened, progress=Silent())
+    with open_store(opened.store_url) as store:
+        return look_first(opened, dataset, store, **options)
+
+
+def outcomes(found):
+    return {one.check: one.outcome for one in found.findings}
+
+
+def test_a_model_that_is_asked_as_it_is_needs_no_template_and_teaches_no_labels(tmp_path):
+    found = look(project(tmp_path))
+    assert outcomes(found) == {"scorer": "ok", "margin": "ok", "looks": "ok"}
+    assert found.seconds < 10
+
+
+def test_a_base_that_is_trained_is_looked_at_with_its_lengths_and_labels(tmp_path, monkeypatch):
+    opened = training_project(tmp_path, monkeypatch)
+    found = outcomes(look(opened))
+    assert set(found) == {"scorer", "template", "lengths", "labels", "margin", "looks"}
+    assert found["margin"] == "fail", "20 items"
+
+
+def test_a_remote_candidate_and_an_incumbent_that_will_be_paid_are_asked_for_their_models(tmp_path):
+    project(tmp_path)
+    path = tmp_path / "freehold.toml"
+    text = path.read_text().partition("[serve]")[0]
+    text = text.replace('model = "rented-1"', 'model = "rented-1"\nbase_url = "http://127.0.0.1:9/v1"')
+    path.write_text(f'{text}[serve]\nengine = "remote"\noptions = {{ base_url = "http://127.0.0.1:9" }}\n')
+    opened = open_project(path)
+    said = [one.text for one in look(opened).failed]
+    assert said == ["the candidate SmolLM2-135M-Instruct: nothing answers at http://127.0.0.1:9 within 4 s"]
+    said = [one.text.partition(":")[0] for one in look(opened, freezes=True).failed]
+    assert sorted(said) == ["the candidate SmolLM2-135M-Instruct", "the incumbent"]
+
+
+@pytest.mark.parametrize(("margin", "same"), [(0.1, True), (0.12, False)])
+def test_the_same_journey_again_is_known_by_its_report(tmp_path, margin, same):
+    opened = project(tmp_path)
+    migrate(opened, progress=Silent())
+    again = project(tmp_path, margin=margin)
+    dataset = prepare(again, progress=Silent())
+    with open_store(again.store_url) as store:
+        assert reported(store, again, dataset) == same
+        assert outcomes(look_first(again, dataset, store))["looks"] == "warn"
+        assert "looks" not in outcomes(look_first(again, dataset, store, looks=False))

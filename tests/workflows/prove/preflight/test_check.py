@@ -1,0 +1,75 @@
+import time
+
+import anyio
+import pytest
+from tests.workflows.journey.rehearsal import Told
+from tests.workflows.prove.preflight.held_out import dataset, sample
+
+from freehold.types.evaluation import Task
+from freehold.workflows.prove.preflight.address import AskedEndpoint
+from freehold.workflows.prove.preflight.check import (
+    PreflightError,
+    PreflightRequest,
+    line,
+    preflight,
+    require,
+)
+
+
+def look(tmp_path, *, scorer="label", options=None, size=200, incumbent="yes", **fields):
+    answers = [incumbent] if incumbent is None or isinstance(incumbent, str) else incumbent
+    held_out = [sample(number, incumbent=answers[number % len(answers)]) for number in range(size)]
+    request = PreflightRequest(
+        dataset=dataset(tmp_path, train=held_out[:2], held_out=held_out),
+        task=Task(name="t", scorer=scorer, margin=0.03, options=options or {}),
+        held_out=held_out,
+        **fields,
+    )
+    began = time.monotonic()
+    found = anyio.run(preflight, request)
+    assert time.monotonic() - began < 30, "it is told in seconds, also on a busy machine"
+    return found
+
+
+def outcomes(found):
+    return {one.check: one.outcome for one in found.findings}
+
+
+def test_all_is_well(tmp_path):
+    found = look(tmp_path, size=1_000, trains=True)
+    assert outcomes(found) == {"scorer": "ok", "labels": "ok", "margin": "ok"}
+    assert not found.failed and not found.doubted and found.items == 1_000
+
+
+def test_every_address_is_asked_the_judges_too(tmp_path):
+    found = look(
+        tmp_path,
+        scorer="judge",
+        options={"base_url": "http://127.0.0.1:9", "model": "m"},
+        addresses=(AskedEndpoint("the candidate", "http://127.0.0.1:9"),),
+    )
+    assert sorted(one.text.partition(":")[0] for one in found.failed) == ["the candidate", "the judge"]
+
+
+def test_a_broken_scorer_is_the_one_thing_that_is_said(tmp_path):
+    found = look(tmp_path, scorer="judge", trains=True)
+    assert [one.check for one in found.findings] == ["scorer"]
+
+
+def test_without_answers_of_the_incumbent_no_margin_is_asked_unless_they_will_be_frozen(tmp_path):
+    assert "margin" not in outcomes(look(tmp_path, incumbent=None, size=60))
+    assert outcomes(look(tmp_path / "b", incumbent=None, size=60, freezes=True))["margin"] == "fail"
+
+
+def test_the_incumbents_own_errors_count(tmp_path):
+    assert outcomes(look(tmp_path, size=60))["margin"] == "fail"
+    assert outcomes(look(tmp_path / "b", size=60, incumbent=["no", "yes"]))["margin"] == "warn"
+
+
+def test_what_failed_stops_it_and_anyway_only_tells(tmp_path):
+    found, told = look(tmp_path, size=60), Told()
+    with pytest.raises(PreflightError, match="not begun, nothing was spent: with n = 60") as caught:
+        require(found, anyway=False, progress=told)
+    assert caught.value.preflight is found and "--anyway" in caught.value.hint
+    require(found, anyway=True, progress=told)
+    assert told.said == [line(found.failed[0])]

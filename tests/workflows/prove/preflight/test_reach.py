@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from freehold.stats.compare import outcome_of
+from freehold.stats.rules import DecisionRule
+from freehold.workflows.prove.preflight.reach import Items, reach_findings
+
+
+def find(size, margin, *, looks=1, **items):
+    (found,) = reach_findings(Items(size, **items), margin=margin, alpha=0.025, planned_looks=looks)
+    return found
+
+
+def test_too_few_items_for_the_margin_say_what_they_can_prove_and_what_is_needed():
+    found = find(60, 0.03)
+    assert found.outcome == "fail"
+    assert found.text == (
+        "with n = 60 you can prove 6.7 points at best, and your margin is 3 points: a candidate that is as good as the "
+        "incumbent cannot be promoted"
+    )
+    assert found.fix.startswith(
+        "hold out 126 items at least, about 437 for a good chance; or accept a margin of 0.067"
+    )
+
+
+@pytest.mark.parametrize(("size", "margin"), [(60, 0.061), (60, 0.06), (126, 0.03), (125, 0.03), (29, 0.4)])
+def test_what_it_says_is_what_the_verdict_does(size, margin):
+    both_right = np.ones(size)
+    promoted = outcome_of(both_right, both_right, DecisionRule(margin=margin)) == "promote"
+    assert (find(size, margin).outcome != "fail") == promoted
+
+
+def test_where_the_incumbent_errs_a_better_candidate_may_still_be_promoted():
+    poor = [0.0] * 30 + [1.0] * 30
+    found = find(60, 0.03, incumbent=poor)
+    assert found.outcome == "warn" and "only a candidate that is clearly better" in found.text
+    found = find(60, 0.03, incumbent=[1.0] * 60)
+    assert found.outcome == "fail"
+    assert "promote is impossible, even for a candidate that is right on every item" in found.text
+
+
+def test_planned_looks_share_alpha_and_need_more_items():
+    assert find(126, 0.03).outcome == "warn"
+    found = find(126, 0.03, looks=3)
+    assert found.outcome == "fail" and "with alpha shared by 3 looks" in found.text
+
+
+def test_many_items_are_fine_and_the_chance_is_said():
+    found = find(1_000, 0.03)
+    assert found.outcome == "ok"
+    assert "promoted with a probability of 9" in found.text
+
+
+def test_groups_count_where_items_belong_together():
+    groups = np.arange(200) // 10
+    assert find(200, 0.03).outcome == "warn"
+    found = find(200, 0.03, groups=groups)
+    assert found.outcome == "fail" and "n = 200 in 20 groups" in found.text
+
+
+def test_scores_between_0_and_1_are_only_held_to_the_least_number():
+    assert not list(reach_findings(Items(60, binary=False), margin=0.03, alpha=0.025))
+    assert find(20, 0.03, binary=False).outcome == "fail"
+    assert not list(reach_findings(Items(0), margin=0.03, alpha=0.025))

@@ -1,0 +1,27 @@
+from tests.workflows.prove.preflight.held_out import dataset, sample
+
+from freehold.store import open_store
+from freehold.types.evaluation import Task
+from freehold.workflows.prove.looks import Looks, look_at
+from freehold.workflows.prove.preflight.spent import look_findings
+
+TASK = Task(name="t", scorer="label", margin=0.05)
+
+
+def test_a_spent_error_is_told_and_a_planned_look_is_not(tmp_path):
+    samples = [sample(number) for number in range(40)]
+    made = dataset(tmp_path, train=samples[:1], held_out=samples)
+    with open_store(f"sqlite:///{tmp_path / 's.sqlite'}") as store:
+        (found,) = look_findings(store, made, TASK, samples)
+        assert (found.outcome, found.text) == ("ok", "look 1 at these items, 1 planned")
+        Looks(store, 2).take(
+            look_at(samples, evaluation_id="e1", dataset_id=made.id, names=("i", "c"), alpha=TASK.alpha)
+        )
+        (found,) = look_findings(store, made, TASK, samples, planned=2)
+        assert found.outcome == "ok"
+        (found,) = look_findings(store, made, TASK, samples)
+        assert found.outcome == "warn"
+        assert (
+            "40 of 40 held-out items were evaluated before" in found.text and "cannot promote" in found.text
+        )
+        assert not list(look_findings(store, made, TASK, []))
