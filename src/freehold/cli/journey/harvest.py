@@ -75,8 +75,8 @@ def _tell(plan: Harvest) -> None:
             left = part.requests - part.kept
             cost = "price not known" if part.estimate_usd is None else f"about {dollars(part.estimate_usd)}"
             told = (
-                f"{left:,} request{'' if left == 1 else 's'} to {part.model}, about {part.estimate_prompt_tokens:,} tokens "
-                f"in and {part.estimate_completion_tokens:,} out, {cost}"
+                f"{left:,} request{'' if left == 1 else 's'} to {part.model}, about "
+                f"{part.estimate_prompt_tokens:,} tokens in and {part.estimate_completion_tokens:,} out, {cost}"
             )
             told += f" ({part.kept:,} are here already)" if part.kept else ""
         say(f"  {TITLES[part.name]}: {told}")

@@ -242,6 +242,13 @@ def test_terms_that_forbid_training_leave_those_parts_out(api, tmp_path):
     assert taken.part("held_out").answered == taken.part("held_out").requests > 0
 
 
+def test_another_api_is_refused_before_anything_is_counted(api, ready):
+    path = ready.root / "freehold.toml"
+    path.write_text(path.read_text().replace("[incumbent]\n", '[incumbent]\napi = "anthropic"\n'))
+    with pytest.raises(UsageError, match="anthropic API"):
+        harvest.plan(open_project(path), HarvestOptions())
+
+
 def test_without_an_address_nothing_can_be_harvested(tmp_path):
     request = RescueRequest(folder=tmp_path / "out", file=training_file(tmp_path / "train.jsonl", 60))
     project, _ = rescue.begin(request, progress=Silent())

@@ -91,6 +91,11 @@ def plan(project: Project, options: HarvestOptions) -> HarvestPlan:
             hint="freehold rescue FILE --model NAME --api-key-env OPENAI_API_KEY --harvest, or base_url and "
             "api_key_env in [incumbent]",
         )
+    if incumbent.api != "openai":
+        raise UsageError(
+            f"the incumbent speaks the {incumbent.api} API, which a harvest does not speak",
+            hint="put the gateway in front of it (freehold up) and name its address in [incumbent] base_url",
+        )
     endpoint = Endpoint(
         name=incumbent.base_url,
         engine="remote",
