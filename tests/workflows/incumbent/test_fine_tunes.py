@@ -3,7 +3,7 @@
 from datetime import date
 
 import pytest
-from tests.workflows.incumbent.fine_tuning_api import KEY, MODEL, OTHER, Api, job
+from tests.workflows.incumbent.fine_tuning_api import KEY, MODEL, OTHER, Api, Handler, job
 
 from freehold.errors import UpstreamError, UsageError
 from freehold.workflows.incumbent.fine_tunes import Account
@@ -50,6 +50,22 @@ def test_errors_of_the_api_are_one_line_with_a_way_out(api, tmp_path, monkeypatc
         Account(api.url, KEY).download("file-gone", tmp_path / "x")
     with pytest.raises(UpstreamError, match="cannot be reached"):
         Account("http://127.0.0.1:9", KEY, wait=lambda seconds: None).fine_tunes()
+
+
+def test_a_rate_limit_is_waited_for_as_long_as_the_api_says(api, monkeypatch):
+    waited = []
+    limits = iter(["7", "99999", None])
+
+    def limited(handler):
+        after = next(limits)
+        if after is None:
+            handler.send(200, {"object": "list", "data": []})
+        else:
+            handler.send(429, {"error": {"message": "slow down"}}, Retry_After=after)
+
+    monkeypatch.setattr(Handler, "do_GET", limited)
+    assert list(Account(api.url, KEY, wait=waited.append).pages("/files")) == []
+    assert waited == [7.0, 120.0]
 
 
 def test_a_file_is_written_whole(api, tmp_path):

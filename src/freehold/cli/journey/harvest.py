@@ -72,10 +72,11 @@ def _tell(plan: Harvest) -> None:
         elif part.name == "account":
             told = "free of charge, only read"
         else:
+            left = part.requests - part.kept
             cost = "price not known" if part.estimate_usd is None else f"about {dollars(part.estimate_usd)}"
             told = (
-                f"{part.requests - part.kept:,} requests to {part.model}, about {part.estimate_prompt_tokens:,} tokens "
-                f"in and {part.estimate_completion_tokens:,} out, {cost}"
+                f"{left:,} request{'' if left == 1 else 's'} to {part.model}, about "
+                f"{part.estimate_prompt_tokens:,} tokens in and {part.estimate_completion_tokens:,} out, {cost}"
             )
             told += f" ({part.kept:,} are here already)" if part.kept else ""
         say(f"  {TITLES[part.name]}: {told}")
@@ -94,6 +95,8 @@ def _show(taken: Harvest) -> None:
     for part in taken.parts:
         if part.requests:
             echo(f"{TITLES[part.name]}: {_counted(part)}")
+            for note in part.notes:
+                echo(f"    {note}")
     for lack in taken.not_to_be_had:
         echo(f"not to be had: {lack}")
     echo(

@@ -20,12 +20,13 @@ from freehold.errors import StorageError, UpstreamError, UsageError
 from freehold.evals.chat.chat_client import Patience
 from freehold.types.harvest import Harvest
 from freehold.types.progress import Silent
+from freehold.workflows.data.forget import Whom, forget
 from freehold.workflows.journey import rescue
 from freehold.workflows.journey.harvest import harvest, paid
 from freehold.workflows.journey.harvest.harvest import HarvestOptions
 from freehold.workflows.journey.migrate import prepare
 from freehold.workflows.journey.rescue_config import RescueRequest
-from freehold.workflows.project import open_project
+from freehold.workflows.project import now, open_project
 from freehold.workflows.prove.results import frozen_answers, own_repeats
 
 QUICK = Patience(attempts=3, first_wait_seconds=0.01)
@@ -193,7 +194,7 @@ def test_a_kill_at_any_request_pays_no_kept_answer_twice(api, ready):
         "from pathlib import Path\n"
         "from freehold.types.progress import Silent\n"
         "from freehold.workflows.journey.harvest import harvest\n"
-        "from freehold.workflows.project import open_project\n"
+        "from freehold.workflows.project import now, open_project\n"
         f"project = open_project(Path({str(ready.root / 'freehold.toml')!r}))\n"
         "harvest.run(harvest.plan(project, harvest.HarvestOptions()), progress=Silent())\n"
     )
@@ -241,6 +242,13 @@ def test_terms_that_forbid_training_leave_those_parts_out(api, tmp_path):
     assert taken.part("held_out").answered == taken.part("held_out").requests > 0
 
 
+def test_another_api_is_refused_before_anything_is_counted(api, ready):
+    path = ready.root / "freehold.toml"
+    path.write_text(path.read_text().replace("[incumbent]\n", '[incumbent]\napi = "anthropic"\n'))
+    with pytest.raises(UsageError, match="anthropic API"):
+        harvest.plan(open_project(path), HarvestOptions())
+
+
 def test_without_an_address_nothing_can_be_harvested(tmp_path):
     request = RescueRequest(folder=tmp_path / "out", file=training_file(tmp_path / "train.jsonl", 60))
     project, _ = rescue.begin(request, progress=Silent())
@@ -260,7 +268,7 @@ def test_a_dataset_to_distill_has_the_distributions_and_stays_so(api, ready):
     again = take(project)
     assert len(api.asked) == asked
     assert prepare(project, progress=Silent()).id == dataset.id
-    assert "log-probabilities are here" in again.part("train").not_taken
+    assert "log-probabilities are here already" in again.part("train").not_taken
     request = RescueRequest(folder=ready.root, base_url=api.url, api_key_env=KEY)
     assert rescue.begin(request, progress=Silent())[1].why_not_asked == "its answers are frozen already"
 
@@ -278,9 +286,51 @@ def test_repeats_give_the_noise_of_a_comparison(api, ready):
     taken = take(ready)
     different = [one["different"] for one in lines(Path(taken.folder) / "repeats.jsonl")]
     assert max(different) == 2
+    told = f"on {different.count(2)} of {len(different)} samples the answers are not all the same"
+    assert told in taken.part("repeats").notes
     rehearsed(ready.root / "freehold.toml")
     migration = rescue.finish(open_project(ready.root / "freehold.toml"), progress=Silent())
     (candidate,) = migration.report.candidates
     assert candidate.comparison.self_noise > 0
     assert any("harvested answers" in note for note in candidate.comparison.notes)
     assert lamps
+
+
+def test_a_person_who_is_forgotten_leaves_the_harvest_too(api, tmp_path):
+    path = training_file(tmp_path / "train.jsonl", 60)
+    rows = [
+        json.loads(line) | {"user": f"person-{number}"}
+        for number, line in enumerate(path.read_text().splitlines())
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    request = RescueRequest(
+        folder=tmp_path / "out", file=path, base_url=api.url, api_key_env=KEY, model="gpt-4o-mini"
+    )
+    project, _ = rescue.begin(request, progress=Silent())
+    planned = harvest.plan(project, HarvestOptions())
+    folder = Path(harvest.run(planned, progress=Silent(), patience=QUICK).folder)
+    samples = [one for name in ("train", "held_out") for one in building.samples(planned.dataset, name)]
+    gone = next(one for one in samples if one.messages[-1].content.startswith("number 7 "))
+    before = len(lines(folder / "asked.jsonl"))
+    mentioned = [one.name for one in folder.rglob("*") if one.is_file() and gone.id in one.read_text()]
+    assert {"asked.jsonl", "answers.jsonl"} <= set(mentioned)
+    forget(project, Whom(user="person-7"), who="op", at=now(), dry_run=False, progress=Silent())
+    assert not [one.name for one in folder.rglob("*") if one.is_file() and gone.id in one.read_text()]
+    assert before - 10 < len(lines(folder / "asked.jsonl")) < before
+
+
+def test_a_candidate_s_errors_are_criticized(api, ready):
+    path = ready.root / "freehold.toml"
+    rehearsed(path)
+    path.write_text(path.read_text().replace('answer = "lamp"', 'answer = "refund"'))
+    project = open_project(path)
+    request = RescueRequest(folder=ready.root, base_url=api.url, api_key_env=KEY)
+    project, told = rescue.begin(request, progress=Silent())
+    rescue.freeze_answers(project, told, repeats=1, budget_usd=None, progress=Silent())
+    rescue.finish(project, progress=Silent())
+    taken = take(project)
+    found = lines(Path(taken.folder) / "critiques.jsonl")
+    assert len(found) == taken.part("critiques").requests > 0
+    assert {(one["reference"], one["answer"], one["score"], one["made_by"]) for one in found} == {
+        ("lamp", "refund", 2.0, "gpt-4o-mini-2024-07-18")
+    }

@@ -106,7 +106,8 @@ class Sender:
                 )
                 return None
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)  # what is under way will cost less than it can
-        self._paid.ask(ask.key, part.name, most)
+        trace = ask.sample.trace_id if ask.sample is not None and part.name == "unlabelled" else None
+        self._paid.ask(ask.key, part.name, most, about=trace or ask.about)
         self._under_way += 1
         try:
             answer = await client.ask(ask.body)

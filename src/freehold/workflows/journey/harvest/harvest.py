@@ -91,6 +91,11 @@ def plan(project: Project, options: HarvestOptions) -> HarvestPlan:
             hint="freehold rescue FILE --model NAME --api-key-env OPENAI_API_KEY --harvest, or base_url and "
             "api_key_env in [incumbent]",
         )
+    if incumbent.api != "openai":
+        raise UsageError(
+            f"the incumbent speaks the {incumbent.api} API, which a harvest does not speak",
+            hint="put the gateway in front of it (freehold up) and name its address in [incumbent] base_url",
+        )
     endpoint = Endpoint(
         name=incumbent.base_url,
         engine="remote",
@@ -243,6 +248,8 @@ def _told(part: PlannedPart, paid: PaidAnswers, prices: Prices, failed: int = 0)
     without = sum(answer.teacher is None for answer in answers)
     if part.name in ("held_out", "train", "unlabelled") and without:
         notes.append(f"{without:,} of {len(answers):,} answers came without log-probabilities")
+    if part.name == "repeats":
+        notes += _different(part, paid)
     return HarvestPart(
         name=part.name,
         model=part.model,
@@ -258,6 +265,22 @@ def _told(part: PlannedPart, paid: PaidAnswers, prices: Prices, failed: int = 0)
         spent_usd=spent.usd,
         not_taken=part.not_taken,
         notes=tuple(notes),
+    )
+
+
+def _different(part: PlannedPart, paid: PaidAnswers) -> list[str]:
+    """How often the model differs from itself, word for word; how often that matters is for a scorer to say."""
+    texts: dict[str, list[str | None]] = {}
+    for ask in part.asks:
+        answer = paid.get(ask.key)
+        if answer is not None and usable(answer):
+            texts.setdefault(ask.about, []).append(answer.output)
+    repeated = [set(some) for some in texts.values() if len(some) > 1]
+    differing = sum(len(some) > 1 for some in repeated)
+    return (
+        [f"on {differing:,} of {len(repeated):,} samples the answers are not all the same"]
+        if repeated
+        else []
     )
 
 

@@ -24,11 +24,15 @@ from freehold.types.record import Record
 
 
 class _Line(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """With an answer: what it cost. Without: a request about to be sent, and the most it can cost."""
+    """With an answer: what it cost. Without: a request about to be sent, and the most it can cost.
+
+    `about` names the sample or trace, by which `freehold forget` finds the lines of a person.
+    """
 
     key: str
     part: HarvestPartName
     usd: Decimal
+    about: str = ""
     answer: ChatAnswer | None = None
 
 
@@ -49,7 +53,7 @@ class PaidAnswers:
         self._reading = reading
         self._file: int | None = None
         self._answers: dict[str, ChatAnswer] = {}
-        self._under_way: dict[str, tuple[HarvestPartName, Decimal]] = {}
+        self._under_way: dict[str, _Line] = {}
         self._spent: dict[HarvestPartName, PartSpent] = defaultdict(lambda: PartSpent(0, 0, Decimal(0)))
 
     def __enter__(self) -> PaidAnswers:
@@ -62,8 +66,8 @@ class PaidAnswers:
                     os.write(self._file, b"\n")
         except OSError as error:
             raise self._fault(error) from None
-        for part, most in self._under_way.values():  # of a run that was killed
-            self._add(part, None, most)
+        for line in self._under_way.values():  # of a run that was killed
+            self._add(line.part, None, line.usd)
         self._under_way.clear()
         return self
 
@@ -82,7 +86,7 @@ class PaidAnswers:
     @property
     def committed_usd(self) -> Decimal:
         """Dollars so far, and the most that requests under way can cost."""
-        return self.spent_usd + sum((most for _, most in self._under_way.values()), Decimal(0))
+        return self.spent_usd + sum((one.usd for one in self._under_way.values()), Decimal(0))
 
     def of(self, part: HarvestPartName) -> PartSpent:
         """What a part took."""
@@ -92,17 +96,18 @@ class PaidAnswers:
         """The answer kept under `key`."""
         return self._answers.get(key)
 
-    def ask(self, key: str, part: HarvestPartName, most_usd: Decimal) -> None:
+    def ask(self, key: str, part: HarvestPartName, most_usd: Decimal, *, about: str = "") -> None:
         """A request is about to be sent."""
-        self._write(_Line(key=key, part=part, usd=most_usd))
-        self._under_way[key] = (part, most_usd)
+        line = _Line(key=key, part=part, usd=most_usd, about=about)
+        self._write(line)
+        self._under_way[key] = line
 
     def answer(self, key: str, answer: ChatAnswer, usd: Decimal) -> None:
         """It came back, and cost `usd`. An answer that could be better when asked again is paid and not kept."""
-        part, _ = self._under_way[key]
-        self._write(_Line(key=key, part=part, usd=usd, answer=answer))
+        asked = self._under_way[key]
+        self._write(msgspec.structs.replace(asked, usd=usd, answer=answer))
         del self._under_way[key]
-        self._take(key, part, answer, usd)
+        self._take(key, asked.part, answer, usd)
 
     def _take(self, key: str, part: HarvestPartName, answer: ChatAnswer, usd: Decimal) -> None:
         if answer.keepable:
@@ -129,9 +134,8 @@ class PaidAnswers:
                 continue  # the line that a crash cut short: its request still counts as under way
             if line.answer is None:
                 if line.key in self._under_way:  # asked again by a run that was killed as well
-                    part, most = self._under_way[line.key]
-                    self._add(part, None, most)
-                self._under_way[line.key] = (line.part, line.usd)
+                    self._add(line.part, None, self._under_way[line.key].usd)
+                self._under_way[line.key] = line
             else:
                 self._under_way.pop(line.key, None)
                 self._take(line.key, line.part, line.answer, line.usd)

@@ -83,7 +83,9 @@ def answers_to(name: HarvestPartName, asked: Asked, samples: Iterable[Sample]) -
         )
     if pictures:
         notes.append(PICTURES.format(count=pictures))
-    empty = None if asks else "there are no such requests, or their log-probabilities are here"
+    empty = None
+    if not asks:
+        empty = "their log-probabilities are here already" if whole else "there are no such requests"
     return PlannedPart(name, asked.model, tuple(asks), empty, tuple(notes))
 
 
