@@ -2,7 +2,7 @@ import json
 from collections import Counter
 
 import pytest
-from tests.datasets.tasks.mixed_log import as_record, mixed_log
+from benchmarks.mixed_log import as_record, mixed_log
 
 from freehold.errors import UsageError
 from freehold.types.progress import Silent

@@ -13,6 +13,7 @@ import click
 from freehold.cli.options import config_option, json_option, print_json
 from freehold.cli.output import console as make_console
 from freehold.cli.output import echo
+from freehold.errors import UsageError
 from freehold.types.units import gib
 
 if TYPE_CHECKING:
@@ -27,19 +28,40 @@ if TYPE_CHECKING:
 @click.option(
     "--serve/--no-serve", default=True, help="Leave the endpoint running at the end (default: yes)."
 )
+@click.option(
+    "--all", "every", is_flag=True, help="Every project in a folder right below, one after another."
+)
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=".",
+    help="With --all: where the projects are.",
+)
 @json_option
-def command(config_path: Path | None, fresh: bool, serve: bool, as_json: bool) -> None:
+def command(
+    config_path: Path | None, fresh: bool, serve: bool, every: bool, folder: Path, as_json: bool
+) -> None:
     """Run the whole journey: import, dataset, ruling, fit, training, proof, report, endpoint.
 
     Steps whose inputs have not changed are skipped, so a stopped run goes on where it was.
     One migration of a project runs at a time: a second one is told who runs, and ends with 2.
-    Exit code: 0 promote, 1 reject, 3 hold, 2 when something went wrong.
+    Exit code: 0 promote, 1 reject, 3 hold, 2 when something went wrong; with --all the worst of all.
 
     \b
     Examples:
       freehold migrate
       freehold migrate --config examples/banking77/freehold.toml --no-serve
+      freehold migrate --all --dir tasks
     """
+    if every:
+        from freehold.cli.journey.migrate_all import run_all
+
+        if config_path is not None:
+            raise UsageError(
+                "--all and --config exclude each other", hint="--dir names the folder of the projects"
+            )
+        sys.exit(run_all(folder, fresh=fresh, as_json=as_json).exit_code)
     from freehold.workflows.project import open_project
 
     migration = run(open_project(config_path, must_exist=True), fresh=fresh, serve=serve, as_json=as_json)
