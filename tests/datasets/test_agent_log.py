@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 import pytest
 from tests.datasets.agent_log import REFUSAL, agent_log, to_trace
 
-from freehold.datasets.building import Recipe, make_samples
+from freehold.datasets.building import SAME_QUESTION, Recipe, make_samples
 from freehold.datasets.identity import question_id
 from freehold.datasets.linking import linked_samples
 from freehold.types.dataset import SPLITS

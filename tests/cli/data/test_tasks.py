@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from tests.datasets.tasks.mixed_log import as_record, mixed_log
+from benchmarks.mixed_log import as_record, mixed_log
 
 
 @pytest.fixture

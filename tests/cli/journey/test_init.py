@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from benchmarks.mixed_log import as_record, mixed_log
 
 
 @pytest.fixture
@@ -39,3 +40,16 @@ def test_mistakes(refused, freehold, log):
     freehold("init", "traffic.jsonl")
     refused("init", "traffic.jsonl", message="freehold.toml is there already", hint="--replace")
     assert freehold("init", "traffic.jsonl", "--replace").code == 0
+
+
+def test_a_task_of_several_is_a_project_and_so_is_each(freehold, refused, tmp_path):
+    log = mixed_log(6, requests=200, tasks=4)
+    (tmp_path / "mixed.jsonl").write_text("".join(json.dumps(as_record(one)) + "\n" for one in log))
+    (best, *_) = freehold("tasks", "mixed.jsonl", "--json").json["tasks"]
+    one = freehold("init", "mixed.jsonl", "--task", best["name"], "--dir", "one", "--json").json
+    assert (one["task"], one["requests"]) == (best["name"], best["requests"])
+    every = freehold("init", "mixed.jsonl", "--all", "--dir", "tasks")
+    assert "written: 4 projects" in every.out
+    assert len(list((tmp_path / "tasks").glob("*/freehold.toml"))) == 4
+    refused("init", "mixed.jsonl", "--all", "--task", "x", message="--task and --all exclude each other")
+    refused("init", "--all", message="no log to find tasks in", hint="freehold init FILE --task NAME")

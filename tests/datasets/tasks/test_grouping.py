@@ -2,8 +2,8 @@ import random
 from collections import Counter
 
 import pytest
+from benchmarks.mixed_log import complaint, mixed_log
 from tests.datasets.agent_log import agent_log
-from tests.datasets.tasks.mixed_log import complaint, mixed_log
 
 from freehold.datasets.tasks.asked import asked_task
 from freehold.datasets.tasks.grouping import ANY_TOOLS, MOST_SHAPES, Grouper

@@ -1,6 +1,6 @@
 import random
 
-from tests.datasets.tasks.mixed_log import complaint
+from benchmarks.mixed_log import complaint
 
 from freehold.datasets.tasks.learning import AT_ONCE, AskedPair, PromptBucket
 

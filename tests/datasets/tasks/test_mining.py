@@ -1,6 +1,6 @@
 import random
 
-from tests.datasets.tasks.mixed_log import COMPANY, complaint, passage
+from benchmarks.mixed_log import COMPANY, complaint, passage
 
 from freehold.datasets.tasks.mining import templates
 

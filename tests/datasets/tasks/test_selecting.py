@@ -1,7 +1,10 @@
 from datetime import UTC, datetime
 
+from msgspec import structs
+
 from freehold.datasets.tasks.asked import asked_task
-from freehold.datasets.tasks.selecting import fits, is_selected, selected
+from freehold.datasets.tasks.selecting import fits, is_selected
+from freehold.types.config import DataConfig
 from freehold.types.config.matching import MatchConfig
 from freehold.types.trace import Trace
 
@@ -35,10 +38,24 @@ def test_any_tools_or_none_at_all():
     assert not fits(MatchConfig(tools=("*",)), asked_task(asks()))
 
 
-def test_one_of_several_is_enough_and_none_selects_all():
-    trace = Trace(
-        id="1", at=datetime(2026, 1, 1, tzinfo=UTC), source="test", model="m", request=asks(), response=None
+def trace(**more):
+    return Trace(
+        id="1",
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        source="test",
+        model="m",
+        request=asks(**more),
+        response=None,
     )
-    assert is_selected(trace, [MatchConfig(user=("bye",)), MatchConfig(user=("hello",))])
-    assert list(selected([trace], ())) == [trace]
-    assert not list(selected([trace], [MatchConfig(model="other")]))
+
+
+def test_one_of_several_is_enough_and_none_selects_all():
+    assert is_selected(trace(), DataConfig())
+    assert is_selected(trace(), DataConfig(match=(MatchConfig(user=("bye",)), MatchConfig(user=("hello",)))))
+    assert not is_selected(trace(), DataConfig(match=(MatchConfig(model="other"),)))
+
+
+def test_the_projects_own_instruction_does_not_count():
+    data = DataConfig(match=(MatchConfig(user=("hello",)),))
+    assert not is_selected(trace(system="Sort  it."), data)
+    assert is_selected(trace(system="Sort  it."), structs.replace(data, system="Sort it."))

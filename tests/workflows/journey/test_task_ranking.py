@@ -1,7 +1,7 @@
 import random
 
 import pytest
-from tests.datasets.tasks.mixed_log import complaint
+from benchmarks.mixed_log import complaint
 
 from freehold.datasets.tasks.grouping import Grouper
 from freehold.types.trace import Usage

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.datasets.tasks.mixed_log import as_record, mixed_log
+from benchmarks.mixed_log import as_record, mixed_log
 
 from freehold.datasets.tasks.asked import asked_task
 from freehold.datasets.tasks.selecting import fits

@@ -54,6 +54,7 @@ def command(
     Examples:
       freehold tasks traffic.jsonl
       freehold tasks --captured --json
+      freehold init traffic.jsonl --task NAME
     """
     from freehold.cli.progress import progress
     from freehold.workflows.journey.tasks import tasks_captured, tasks_of_files
@@ -91,6 +92,7 @@ def _show(found: LogTasks, *, full: bool) -> None:
     if not full and len(found.tasks) > _SHOWN:
         echo(f"\nand {len(found.tasks) - _SHOWN} more: --full shows all")
     echo("\nScore: mean of narrow, frequent, checkable and costly. {…} is a slot.")
+    echo("Next: freehold init FILE --task NAME, or --all")
 
 
 def _show_task(number: int, task: LogTask, *, full: bool) -> None:

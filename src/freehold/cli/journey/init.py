@@ -10,10 +10,11 @@ import click
 from freehold.cli.options import hanging, json_option, print_json, stated
 from freehold.cli.output import echo
 from freehold.datasets.importing import FORMATS, OLD_NAMES
+from freehold.errors import UsageError
 from freehold.types.config import DataConfig
 
 if TYPE_CHECKING:
-    from freehold.workflows.journey.init import Draft
+    from freehold.workflows.journey.init import Draft, DraftRequest
 
 
 @click.command("init")
@@ -36,11 +37,20 @@ if TYPE_CHECKING:
 @click.option("--input", "asked", help="Column of the question, for tables.")
 @click.option("--label", help="Column of the right answer, for tables.")
 @click.option("--answers", type=click.Choice(["incumbent", "gold"]), help="What a recorded answer is.")
+@click.option("--task", metavar="NAME", help="Only the requests of this task, as freehold tasks names it.")
+@click.option("--all", "every", is_flag=True, help="One project for each task, in a folder of its name.")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=".", help="Folder to write into.")
 @click.option("--replace", is_flag=True, help="Overwrite a freehold.toml that is already there.")
 @json_option
 def command(
-    kind: str | None, asked: str | None, label: str | None, answers: str | None, as_json: bool, **request: Any
+    kind: str | None,
+    asked: str | None,
+    label: str | None,
+    answers: str | None,
+    task: str | None,
+    every: bool,
+    as_json: bool,
+    **request: Any,
 ) -> None:
     """Write a first freehold.toml from what your traffic log tells: format, model, scorer, sizes.
 
@@ -51,15 +61,47 @@ def command(
       freehold init traffic.jsonl
       freehold init train.csv --held-out test.csv --input text --label category
       freehold init --incumbent gpt-4o-2024-08-06
+      freehold init traffic.jsonl --all --dir tasks
     """
     from freehold.workflows.journey.init import DraftRequest, draft
 
     given = stated({"format": kind, "input": asked, "label": label, "answers": answers})
-    drafted = draft(DraftRequest(data=DataConfig(**given), **request))
+    wanted = DraftRequest(data=DataConfig(**given), **request)
+    if task is not None or every:
+        _init_tasks(wanted, task, every=every, as_json=as_json)
+        return
+    drafted = draft(wanted)
     if as_json:
         print_json(drafted)
         return
     _show(drafted)
+
+
+def _init_tasks(wanted: DraftRequest, task: str | None, *, every: bool, as_json: bool) -> None:
+    from freehold.cli.progress import progress
+    from freehold.workflows.journey.init_tasks import draft_all, draft_task
+
+    if task is not None and every:
+        raise UsageError("--task and --all exclude each other", hint="name one task, or take all")
+    with progress() as bar:
+        if task is not None:
+            one = draft_task(wanted, task, progress=bar)
+        else:
+            made = draft_all(wanted, progress=bar)
+    if as_json:
+        print_json(one if task is not None else made)
+    elif task is not None:
+        _show(one.draft)
+    else:
+        width = max(len(written.task) for written in made.drafts)
+        for written in made.drafts:
+            scorer = written.draft.scorer or "no scorer"
+            echo(f"{written.task:<{width}}  {written.requests:>9,} requests  {scorer}")
+            echo(f"  {written.draft.path}")
+        for name, why in made.left_out.items():
+            echo(hanging(why, f"{name:<{width}}  left out: "))
+        plural = "" if len(made.drafts) == 1 else "s"
+        echo(click.style(f"\nwritten: {len(made.drafts)} project{plural}", bold=True))
 
 
 def _show(drafted: Draft) -> None:

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
-from freehold.datasets.tasks.asked import AskedTask, asked_task
+from freehold.datasets.tasks.asked import AskedTask, asked_task, collapsed
 from freehold.datasets.tasks.grouping import ANY_TOOLS
 from freehold.datasets.tasks.pieces import stand_in_order
+from freehold.types.config.data import DataConfig
 from freehold.types.config.matching import MatchConfig
 from freehold.types.trace import Trace
 
-
-def selected(traces: Iterable[Trace], wanted: Sequence[MatchConfig]) -> Iterator[Trace]:
-    """The traces that one of `wanted` fits; all of them where none is wanted."""
-    return (trace for trace in traces if not wanted or is_selected(trace, wanted))
+ANOTHER_TASK = "another task's request ([[data.match]])"
+"""The reason for which a record is passed over."""
 
 
-def is_selected(trace: Trace, wanted: Sequence[MatchConfig]) -> bool:
-    """Whether one of `wanted` fits a trace. Pure."""
-    asked = asked_task(trace.request, model=trace.model, kind=trace.kind)
+def is_selected(trace: Trace, data: DataConfig) -> bool:
+    """Whether a trace is of the task that `[[data.match]]` selects; all are where there is none. Pure.
+
+    The instruction that `[data] system` puts before an input is not the log's: it does not count.
+    """
+    return not data.match or any_fits(
+        data.match, asked_task(trace.request, model=trace.model, kind=trace.kind), own_system=data.system
+    )
+
+
+def any_fits(wanted: Sequence[MatchConfig], asked: AskedTask, *, own_system: str | None = None) -> bool:
+    """Whether one of `wanted` selects a request, whose instructions do not count where they are `own_system`. Pure."""
+    if own_system is not None and asked.system == collapsed(own_system):
+        asked = asked._replace(shape=asked.shape._replace(instructed=False), system="")
     return any(fits(one, asked) for one in wanted)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from freehold.types.config.matching import MatchConfig
 from freehold.types.config.table import Share, ShareBelowOne, Table
 
 
@@ -44,6 +45,8 @@ class DataConfig(Table, frozen=True, kw_only=True):
     """At most this many training samples."""
     held_out_limit: int | None = None
     """At most this many held-out samples."""
+    match: tuple[MatchConfig, ...] = ()
+    """Which requests of the files and of captured traffic are this project's task (default: all)."""
 
 
 PersonalData = Literal["auto", "library", "patterns", "off"]

@@ -11,7 +11,7 @@ class MatchConfig(Table, frozen=True, kw_only=True):
     """`[[data.match]]`: what selects the requests of one task; with several tables, one that fits is enough.
 
     Texts are compared with their white space collapsed; of a long one the first 6,000 and the last 2,000 characters.
-    Pieces are compared as they stand, case included.
+    `freehold init --task` writes it.
     """
 
     kind: Literal["chat", "completions", "embeddings"] = "chat"

@@ -14,6 +14,7 @@ import msgspec
 from freehold import __version__
 from freehold.datasets import building
 from freehold.datasets.sampling import with_id
+from freehold.datasets.tasks.selecting import is_selected
 from freehold.errors import UsageError
 from freehold.store import Store, open_store
 from freehold.types.dataset import DataCard, Dataset, Sample, SplitName
@@ -79,11 +80,15 @@ def _build(project: Project, traces: Iterable[Trace], root: Path, progress: Prog
     harvested = to_teach(project)
     ids: list[bytes] = []
     first_model = ""
+    others = 0
 
     def teaching() -> Iterator[Trace]:
-        nonlocal first_model
+        nonlocal first_model, others
         for trace in traces:
             if _teaches(trace):
+                if not is_selected(trace, project.config.data):
+                    others += 1
+                    continue
                 ids.append(hashlib.blake2b(trace.id.encode(), digest_size=16).digest())
                 first_model = first_model or trace.model
                 if len(ids) % 1000 == 0:
@@ -104,11 +109,18 @@ def _build(project: Project, traces: Iterable[Trace], root: Path, progress: Prog
         return filled if replaced.incumbent is not None else curator.judged(filled, split)
 
     made = building.make_samples(curator.counted(teaching()), recipe, change=change)
+    if others and not ids:
+        raise UsageError(
+            f"none of {others:,} complete traces is of this project's task",
+            hint="[[data.match]] selects its requests; freehold tasks --captured shows which there are",
+        )
     if not ids:
         raise UsageError(
             "no complete traces in the store",
             hint="freehold import FILE brings some in; freehold up captures them from live traffic",
         )
+    if others:
+        progress.say(f"{others:,} traces are of other tasks ([[data.match]])")
     progress.update(len(ids), None, unit="traces", note="writing")
     building.require(made, ("held_out",) if _teaches_nothing(project) else ("train", "held_out"))
     dataset = building.write(

@@ -77,6 +77,11 @@ class Looking:
                 reason = _AT.sub("[…]", one.reason)[:120]
                 self._rejected[reason if len(self._rejected) < _MOST_REASONS else "other reasons"] += 1
 
+    def pass_over(self, reason: str) -> None:
+        """Count a record that `sound` gave as passed over."""
+        self._traces -= 1
+        self._passed[reason] += 1
+
     def forecast(self, project: Project, traces: Iterable[Trace]) -> Forecast:
         """Build of `traces`, which were made of what `sound` gave, and count."""
         curate = msgspec.structs.replace(project.config.curate, personal_data="off", secrets=False)

@@ -19,6 +19,7 @@ from freehold.datasets import importing, messages
 from freehold.datasets.identity import question_id
 from freehold.datasets.importing import Imported, PassedOver, RejectedRecord
 from freehold.datasets.importing.holding import holds, present
+from freehold.datasets.tasks.selecting import ANOTHER_TASK, is_selected
 from freehold.store import audit, open_store
 from freehold.store.versions import FileRow, bring_in
 from freehold.types.config import DataConfig
@@ -149,8 +150,12 @@ def _looked(
     origin, at = source_of(project, path), now()
     for found in looking.sound(importing.read(path, data)):
         found = _as_gold(found) if data.answers == "gold" else found
+        trace = _trace(found, origin, at=at, held_out=held_out, model=_incumbent(project))
+        if not is_selected(trace, data):
+            looking.pass_over(ANOTHER_TASK)
+            continue
         looking.held.update(holds(found))
-        yield _trace(found, origin, at=at, held_out=held_out, model=_incumbent(project))
+        yield trace
 
 
 def import_file(
@@ -194,8 +199,12 @@ def import_file(
                         )
                     if data.answers == "gold":
                         found = _as_gold(found)
-                    held.update(holds(found))
                     trace = _trace(found, origin, at=at, held_out=held_out, model=_incumbent(project))
+                    if not is_selected(trace, data):
+                        read -= 1
+                        passed[ANOTHER_TASK] += 1
+                        continue
+                    held.update(holds(found))
                     yield FileRow(keys.key(found, origin), trace)
 
         # Before the first batch: an import that is stopped half-way is on record as well. No name of a file, which may

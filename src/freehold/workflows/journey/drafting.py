@@ -14,6 +14,7 @@ import msgspec
 from freehold.datasets.messages import blanked_text
 from freehold.evals.normalizing import normalized_label
 from freehold.types.config import usable_name
+from freehold.types.config.matching import MatchConfig
 
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The candidate where none is named."""
@@ -134,11 +135,19 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
+def match_lines(match: MatchConfig) -> list[str]:
+    """The keys of a `[[data.match]]` table, without those that are as they would be anyway."""
+    given: dict[str, Any] = msgspec.to_builtins(match)
+    default: dict[str, Any] = msgspec.to_builtins(MatchConfig())
+    return [f"{key} = {value(said)}" for key, said in given.items() if said != default[key]]
+
+
 def value(given: Any) -> str:
-    """A TOML value: text, or a list of texts."""
-    if not isinstance(given, list):
+    """A TOML value: text, or a list of texts, or of such lists."""
+    if not isinstance(given, list | tuple):
         return quoted(str(given))
-    line = f"[{', '.join(map(quoted, given))}]"
+    parts = [value(one) for one in given]
+    line = f"[{', '.join(parts)}]"
     if len(line) <= _LINE:
         return line
-    return "[\n" + "".join(f"  {quoted(one)},\n" for one in given) + "]"
+    return "[\n" + "".join(f"  {part},\n" for part in parts) + "]"

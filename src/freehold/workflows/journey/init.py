@@ -12,8 +12,10 @@ import msgspec
 
 from freehold import files
 from freehold.datasets import importing, messages
-from freehold.datasets.importing import Imported, RejectedRecord
+from freehold.datasets.importing import Imported, RecordOutcome, RejectedRecord
 from freehold.datasets.importing.holding import holds, present
+from freehold.datasets.tasks.asked import asked_task
+from freehold.datasets.tasks.selecting import any_fits
 from freehold.errors import InputError, UsageError
 from freehold.types.config import DataConfig, parse
 from freehold.types.record import Record
@@ -23,6 +25,7 @@ from freehold.workflows.journey.drafting import (
     answer_tokens,
     context_for,
     guess_scorer,
+    match_lines,
     name_of,
     options_text,
     place,
@@ -156,7 +159,7 @@ def _look(path: Path, data: DataConfig, told: _Told) -> Seen:
     records = rejected = 0
     held: Counter[str] = Counter()
     first: RejectedRecord | None = None
-    reading = importing.read(path, data)
+    reading = (one for one in importing.read(path, data) if _is_wanted(one, data))
     for found in islice(reading, LOOKED_AT):
         if isinstance(found, Imported):
             records += 1
@@ -181,6 +184,14 @@ def _look(path: Path, data: DataConfig, told: _Told) -> Seen:
         first_reject=f"line {first.line}: {first.reason}" if first else None,
         whole=next(reading, None) is None,
     )
+
+
+def _is_wanted(one: RecordOutcome, data: DataConfig) -> bool:
+    """Whether a record is of the task that the file will select."""
+    if not data.match or not isinstance(one, Imported):
+        return True
+    model = one.request.get("model") or (one.response or {}).get("model")
+    return any_fits(data.match, asked_task(one.request, model=str(model or "")), own_system=data.system)
 
 
 def _guess(request: DraftRequest, told: _Told) -> Guess | None:
@@ -275,6 +286,12 @@ def _data_lines(request: DraftRequest) -> list[str]:
         for key in ("format", "input", "label", "incumbent", "answers", "system")
         if given.get(key) is not None and given[key] != getattr(DataConfig(), key)
     ]
+    for one in request.data.match:
+        lines += [
+            "",
+            "[[data.match]]   # which requests of the log are this task (freehold tasks)",
+            *match_lines(one),
+        ]
     return lines
 
 

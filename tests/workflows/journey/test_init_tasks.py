@@ -1,0 +1,72 @@
+import json
+from collections import Counter
+
+import pytest
+from benchmarks.mixed_log import as_record, mixed_log
+
+from freehold.errors import UsageError
+from freehold.types.progress import Silent
+from freehold.workflows.data import dataset
+from freehold.workflows.data.imports import foresee, import_file, named_files
+from freehold.workflows.journey.init import DraftRequest
+from freehold.workflows.journey.init_tasks import draft_all, draft_task
+from freehold.workflows.journey.tasks import tasks_of_files
+from freehold.workflows.project import open_project
+
+LOG = mixed_log(6, requests=300, tasks=5)
+MEANT = Counter(one.task for one in LOG)
+
+
+@pytest.fixture
+def log(tmp_path):
+    file = tmp_path / "log.jsonl"
+    file.write_text("".join(json.dumps(as_record(one)) + "\n" for one in LOG))
+    return file
+
+
+def test_each_project_imports_and_builds_its_own_tasks_requests(log, tmp_path):
+    made = draft_all(DraftRequest(tmp_path / "tasks", files=(log,)), progress=Silent())
+    read = Counter()
+    for one in made.drafts:
+        project = open_project(tmp_path / "tasks" / one.task / "freehold.toml")
+        (file,) = named_files(project)
+        would_be = foresee(project, [file], progress=Silent())
+        assert would_be.passed_over == {"another task's request ([[data.match]])": len(LOG) - one.requests}
+        result = import_file(project, file.path, progress=Silent())
+        assert result.read == one.requests and result.passed_over == would_be.passed_over
+        built = dataset.build(project)
+        assert 0 < samples_in(built) <= one.requests
+        read[one.requests] += 1
+    assert read == Counter(MEANT.values()) and made.left_out == {}
+
+
+def test_a_build_leaves_out_what_other_tasks_say_in_the_same_store(log, tmp_path):
+    """As with captured traffic, which holds all tasks."""
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "all"\n')
+    everything = open_project(tmp_path / "freehold.toml")
+    import_file(everything, log, progress=Silent())
+    whole = dataset.build(everything)
+    one = draft_task(DraftRequest(tmp_path, files=(log,), replace=True), _best(log), progress=Silent())
+    project = open_project(tmp_path / "freehold.toml")
+    part = dataset.build(project)
+    assert samples_in(part) <= one.requests < len(LOG)
+    assert samples_in(part) < samples_in(whole)
+
+
+def samples_in(built):
+    return sum(split.samples for split in built.splits)
+
+
+def _best(log):
+    return tasks_of_files([log], data=DraftRequest(log.parent).data).tasks[0].name
+
+
+def test_unknown_names_and_projects_that_are_there_are_refused(log, tmp_path):
+    request = DraftRequest(tmp_path / "tasks", files=(log,))
+    with pytest.raises(UsageError, match="no task is called nothing-like-it"):
+        draft_task(request, "nothing-like-it", progress=Silent())
+    draft_all(request, progress=Silent())
+    with pytest.raises(UsageError, match="is there already"):
+        draft_all(request, progress=Silent())
+    with pytest.raises(UsageError, match="no log to find tasks in"):
+        draft_all(DraftRequest(tmp_path), progress=Silent())
