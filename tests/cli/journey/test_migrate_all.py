@@ -11,6 +11,8 @@ def test_all_projects_of_a_folder_are_migrated(freehold, refused, tmp_path):
     told = freehold("migrate", "--all", "--dir", "tasks", "--json").json
     assert {one["outcome"] for one in told["projects"]} == {"promote", "reject"}
     refused("migrate", "--all", "--config", "x.toml", message="--all and --config exclude each other")
+    for option in ("--dry-run", "--anyway"):
+        refused("migrate", "--all", option, message="--all takes neither")
     refused(
         "migrate", "--all", message="no project in a folder right below it", hint="freehold init FILE --all"
     )
