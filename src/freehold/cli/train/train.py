@@ -120,20 +120,18 @@ def command(  # click passes each option
                 config=config,
                 dataset=what.dataset,
                 base=what.base,
-                name=what.name,
-                trials=trials,
-                progress=bar,
-            )
+                name=what.name, trials=trials, progress=bar,
+            )  # fmt: skip
             adapter = found.adapter
         else:
             bar.step("train")
             adapter = train_project(project, what, config=config, progress=bar)
     if as_json:
         print_json(adapter if found is None else {"search": found.search, "adapter": adapter})
-        return
-    if found is not None:
-        print_search(found.search)
-    print_adapter(adapter)
+    else:
+        if found is not None:
+            print_search(found.search)
+        print_adapter(adapter)
 
 
 def print_leaks(report: LeakReport, *, as_json: bool) -> None:
