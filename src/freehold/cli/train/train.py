@@ -30,6 +30,11 @@ from freehold.types.training import Search
     help="Imitate (lora, on a 4-bit base qlora, all weights full), be taught (distill), prefer (dpo, kto).",
 )
 @click.option("--seed", type=int, help="Seed of initial weights and sample order.")
+@click.option(
+    "--curve",
+    is_flag=True,
+    help="Train on an eighth, a quarter, half and all samples, and foretell what twice of them would bring.",
+)
 @click.option("--search", is_flag=True, help="Search rank, rate and epochs on the validation split.")
 @click.option(
     "--dry-run", is_flag=True, help="Say what the run would take: memory, time, steps. Trains nothing."
@@ -53,6 +58,7 @@ def command(  # click passes each option
     dataset: str | None,
     name: str | None,
     search: bool,
+    curve: bool,
     trials: int,
     dry_run: bool,
     preview_count: int | None,
@@ -74,11 +80,13 @@ def command(  # click passes each option
       freehold train --base HuggingFaceTB/SmolLM2-135M-Instruct --epochs 3 --max-minutes 10
       freehold train --search --trials 6 --max-minutes 60
       freehold train --method dpo --name support-preferred
+      freehold train --curve
       freehold train --leak-test
     """
     import msgspec
 
     from freehold.cli.progress import progress
+    from freehold.cli.train.training_curve import tell_curve
     from freehold.workflows.project import open_project
     from freehold.workflows.train import search as searching
     from freehold.workflows.train.train import train_project, training_inputs
@@ -100,6 +108,9 @@ def command(  # click passes each option
             report = test(project, what, config=config, progress=bar)
         print_leaks(report, as_json=as_json)
         return
+    if curve:
+        tell_curve(project, (base, dataset, name), config, as_json=as_json)
+        return
     found = None
     with progress() as bar:
         what = training_inputs(project, base=base, dataset=dataset, name=name, progress=bar)
@@ -109,20 +120,18 @@ def command(  # click passes each option
                 config=config,
                 dataset=what.dataset,
                 base=what.base,
-                name=what.name,
-                trials=trials,
-                progress=bar,
-            )
+                name=what.name, trials=trials, progress=bar,
+            )  # fmt: skip
             adapter = found.adapter
         else:
             bar.step("train")
             adapter = train_project(project, what, config=config, progress=bar)
-    if found is not None and not as_json:
-        print_search(found.search)
     if as_json:
         print_json(adapter if found is None else {"search": found.search, "adapter": adapter})
-        return
-    print_adapter(adapter)
+    else:
+        if found is not None:
+            print_search(found.search)
+        print_adapter(adapter)
 
 
 def print_leaks(report: LeakReport, *, as_json: bool) -> None:

@@ -1,0 +1,147 @@
+"""How accuracy grows with training samples: a learning curve, and what twice the samples would bring.
+
+The error falls as an inverse power of the number of samples towards a floor, ``1 - accuracy = floor + scale n^-rate``
+(Hestness et al. 2017, arXiv 1712.00409; for which curves this is a good description, and for which not: Viering & Loog
+2021, arXiv 2103.10948). It is fitted by least squares weighted with the binomial variance of each point, with all three
+numbers bounded, over a grid of rates; for each rate the other two follow in closed form. The interval is a parametric
+bootstrap: the counts are drawn again from the fitted curve, which is fitted to them again.
+
+Not covered: curves that fall, and steps (a skill that appears at once): where the points lie off the fitted curve by
+more than chance, `fits` is false.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from freehold.errors import UsageError
+
+Floats = npt.NDArray[np.float64]
+
+FEWEST_POINTS = 3
+_RATES = np.linspace(0.05, 2.0, 79)
+_DRAWS = 400
+_LEVEL = 0.95
+_MISFIT_P = 0.001
+
+
+class LearnedPoint(NamedTuple):
+    """Of `asked` validation items, `right` were right after training on `samples`."""
+
+    samples: int
+    right: int
+    asked: int
+
+    @property
+    def accuracy(self) -> float:
+        """Share of items that were right."""
+        return self.right / self.asked
+
+
+class LearningCurve(NamedTuple):
+    """``accuracy(n) = ceiling - scale n^-rate``. `fits`: the points lie on it as far as chance goes."""
+
+    ceiling: float
+    scale: float
+    rate: float
+    fits: bool
+
+    def accuracy(self, samples: float) -> float:
+        """Expected accuracy after training on `samples`."""
+        return float(np.clip(self.ceiling - self.scale * samples**-self.rate, 0.0, 1.0))
+
+
+class Foretold(NamedTuple):
+    """Expected accuracy after training on `samples`, with its interval. It is of items like the validation items."""
+
+    samples: int
+    accuracy: float
+    low: float
+    high: float
+
+
+def fit(points: Sequence[LearnedPoint]) -> LearningCurve:
+    """The curve through `points`. Raises `UsageError` for fewer than three numbers of samples or impossible counts."""
+    n, right, asked = _columns(points)
+    floor, scale, rate, misfit = (column[0] for column in _fitted(n, right[None, :], asked))
+    freedom = max(1, len(points) - 3)
+    return LearningCurve(
+        ceiling=float(1 - floor),
+        scale=float(scale),
+        rate=float(rate),
+        fits=bool(special.gammaincc(freedom / 2, misfit / 2) >= _MISFIT_P),
+    )
+
+
+def foretell(points: Sequence[LearnedPoint], samples: int, *, seed: int = 0) -> Foretold:
+    """What training on `samples` would bring, with a 95 % interval. Raises `UsageError` as `fit`."""
+    n, _, asked = _columns(points)
+    curve = fit(points)
+    random = np.random.default_rng(seed)
+    expected = np.array([curve.accuracy(one) for one in n])
+    drawn = random.binomial(asked.astype(np.int64), expected, size=(_DRAWS, len(n))).astype(np.float64)
+    floor, scale, rate, _ = _fitted(n, drawn, asked)
+    again = np.clip(1 - floor - scale * float(samples) ** -rate, 0.0, 1.0)
+    low, high = np.quantile(again, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    return Foretold(samples, curve.accuracy(samples), float(low), float(high))
+
+
+def _columns(points: Sequence[LearnedPoint]) -> tuple[Floats, Floats, Floats]:
+    if len({one.samples for one in points}) < FEWEST_POINTS:
+        raise UsageError(
+            f"a learning curve needs {FEWEST_POINTS} different numbers of training samples, here are "
+            f"{len({one.samples for one in points})}",
+            hint="train on a quarter, a half and all of them, and ask the same validation items each time",
+        )
+    for one in points:
+        if one.samples < 1 or not 0 <= one.right <= one.asked or one.asked < 1:
+            raise UsageError(f"{one.right} of {one.asked} right after {one.samples} samples is impossible")
+    ordered = sorted(points)
+    columns = np.array(ordered, dtype=np.float64).T
+    return columns[0], columns[1], columns[2]
+
+
+def _fitted(n: Floats, right: Floats, asked: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Floor, scale, rate and weighted squared misfit for each row of `right`."""
+    error = 1 - right / asked
+    smooth = (right + 1) / (asked + 2)
+    weight = asked / (smooth * (1 - smooth))
+    best: tuple[Floats, Floats, Floats, Floats] | None = None
+    for rate in _RATES:
+        floor, scale, misfit = _line(n**-rate, error, weight)
+        rates = np.full_like(floor, rate)
+        if best is None:
+            best = (floor, scale, rates, misfit)
+            continue
+        better = misfit < best[3] - 1e-12
+        new = (floor, scale, rates, misfit)
+        best = (
+            np.where(better, new[0], best[0]),
+            np.where(better, new[1], best[1]),
+            np.where(better, new[2], best[2]),
+            np.where(better, new[3], best[3]),
+        )
+    assert best is not None
+    return best
+
+
+def _line(x: Floats, y: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
+    """The weighted line ``y = floor + scale x`` of each row with both numbers at least 0, and its misfit.
+
+    Where the free line leaves the bounds, the better of the two lines on them is taken.
+    """
+    total = weight.sum(axis=1)
+    mean_x, mean_y = (weight * x).sum(axis=1) / total, (weight * y).sum(axis=1) / total
+    spread = (weight * (x - mean_x[:, None]) ** 2).sum(axis=1)
+    slope = (weight * (x - mean_x[:, None]) * (y - mean_y[:, None])).sum(axis=1) / spread
+    level = mean_y - slope * mean_x
+    through_zero = (weight * x * y).sum(axis=1) / (weight * x * x).sum(axis=1)
+    floor = np.where(slope < 0, mean_y, np.where(level < 0, 0.0, level))
+    scale = np.where(slope < 0, 0.0, np.where(level < 0, through_zero, slope))
+    misfit = (weight * (y - floor[:, None] - scale[:, None] * x) ** 2).sum(axis=1)
+    return floor, scale, misfit

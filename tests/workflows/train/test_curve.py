@@ -1,0 +1,107 @@
+"""A learning curve over accuracies that are known; the trainings themselves are stood in for."""
+
+import itertools
+
+import pytest
+
+from freehold.datasets import building
+from freehold.errors import UsageError
+from freehold.store import open_store
+from freehold.types.config import FinetuneConfig
+from freehold.types.dataset import Message, Sample
+from freehold.types.model import Weights
+from freehold.types.progress import Silent
+from freehold.types.training import Adapter, TrainingCurve
+from freehold.workflows.project import open_project
+from freehold.workflows.train import curve as curves
+from freehold.workflows.train.train import TrainingInputs
+
+BASE = Weights(
+    model_id="test/tiny", format="gguf", quantization="F16", bytes=1, sha256="b" * 64, source="file:x"
+)
+
+
+def truth(samples):
+    return 0.95 - 4.0 * samples**-0.6
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "inbox"\n')
+    return open_project(tmp_path / "freehold.toml")
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Stands in for training; returns what each run was given."""
+    made = []
+
+    def train(*, config, dataset, base, out_dir, name, settings, progress):
+        taught = [one.id for one in building.samples(dataset, "train")]
+        validation = [one.id for one in building.samples(dataset, "validation")]
+        made.append((taught, validation, config, out_dir))
+        return Adapter(
+            id=f"a{len(taught)}", name=name, path=str(out_dir / name), base_model=base.model_id,
+            base_sha256=base.sha256, dataset_id=dataset.id, config=config, template_sha256="t", seed=0, steps=1,
+            train_tokens=1, train_seconds=1.0, final_loss=0.1, peak_memory_bytes=None, files={}, versions={},
+            made_from=(), metadata={"validation_score": truth(len(taught)), "validation_samples": len(validation)},
+        )  # fmt: skip
+
+    monkeypatch.setattr(curves, "train", train)
+    return made
+
+
+def inputs(tmp_path, *, train=800, validation=200):
+    def samples(kind, count):
+        return [
+            Sample(id=f"{kind}{n:04}", messages=(Message(role="user", content=f"{kind} {n}"),), gold="yes")
+            for n in range(count)
+        ]
+
+    made = building.write(
+        building.Building(
+            by_split={
+                "train": samples("t", train),
+                "validation": samples("v", validation),
+                "held_out": samples("h", 20),
+            },
+            dropped=building.Counter(),
+        ),
+        building.Recipe(), name="d", root=tmp_path / "datasets", made_from=(), version="0", incumbent_model=None,
+    )  # fmt: skip
+    return TrainingInputs(made, BASE, "inbox")
+
+
+def test_nested_parts_are_trained_alike_and_twice_is_foretold(project, trained, tmp_path):
+    found = curves.training_curve(project, inputs(tmp_path), config=FinetuneConfig(), progress=Silent())
+    assert [len(taught) for taught, *_ in trained] == [100, 200, 400, 800]
+    for (fewer, *_), (more, *_) in itertools.pairwise(trained):
+        assert set(fewer) < set(more)
+    assert len({tuple(validation) for _, validation, *_ in trained}) == 1
+    assert len({config for _, _, config, _ in trained}) == 1
+    assert trained[-1][3] == project.state / "adapters"
+    assert found.fits and found.twice_samples == 1600
+    assert found.twice_accuracy == pytest.approx(truth(1600), abs=0.02)
+    assert found.twice_low < found.twice_accuracy < found.twice_high
+    with open_store(project.store_url) as store:
+        assert store.latest(TrainingCurve) == found
+        assert store.latest(Adapter).id == "a800"
+
+
+def test_the_same_seed_takes_the_same_parts(project, trained, tmp_path):
+    for seed in (1, 1, 2):
+        curves.training_curve(project, inputs(tmp_path), config=FinetuneConfig(seed=seed), progress=Silent())
+    first, again, other = (trained[place][0] for place in (0, 4, 8))
+    assert first == again != other
+
+
+@pytest.mark.parametrize(("train", "validation"), [(40, 200), (800, 12)])
+def test_splits_that_are_too_small_are_refused_before_anything_is_trained(
+    project, trained, tmp_path, train, validation
+):
+    with pytest.raises(UsageError, match="a learning curve needs 64 training and 50 validation samples"):
+        curves.training_curve(
+            project, inputs(tmp_path, train=train, validation=validation), config=FinetuneConfig(),
+            progress=Silent(),
+        )  # fmt: skip
+    assert not trained
