@@ -4,7 +4,7 @@
     python -m benchmarks.tasks --requests 1000000 --no-peer
 
 The log is `benchmarks.mixed_log`'s, one model for all tasks, so that only prompts tell them apart. The command's work
-is measured in a process of its own. drain3 (pip install drain3) gets the same texts, instructions and first user turn, with
+is measured in a process of its own. drain3 (pip install drain3) gets the same texts (instructions, first user turn), with
 a miner for each shape of request, as it comes.
 """
 
