@@ -4,7 +4,7 @@
     python -m benchmarks.tasks --requests 1000000 --no-peer
 
 The log is `benchmarks.mixed_log`'s, one model for all tasks, so that only prompts tell them apart. The command's work
-is measured in a process of its own. drain3 (pip install drain3) gets the same texts (instructions, first user turn), with
+is measured in a process of its own. drain3 (pip install drain3) gets the same texts, instructions and first user turn,
 a miner for each shape of request, as it comes.
 """
 
@@ -70,7 +70,9 @@ def by_drain3(asked: Sequence[AskedTask]) -> list[Hashable]:
     miners: dict[TaskShape, TemplateMiner] = {}
     told: list[Hashable] = []
     for one in asked:
-        miner = miners.setdefault(one.shape, TemplateMiner())
+        if one.shape not in miners:
+            miners[one.shape] = TemplateMiner()
+        miner = miners[one.shape]
         found = miner.add_log_message(f"{one.system} {one.user}".replace("\n", " "))
         told.append((one.shape, found["cluster_id"]))
     return told

@@ -15,20 +15,19 @@ from freehold.errors import InputError
 from freehold.types.config import DataConfig
 from freehold.workflows.journey.tasks import tasks_of_files
 
-PUBLIC = os.environ.get("PUBLIC_TASK_DATA")
+PUBLIC = Path(os.environ.get("FREEHOLD_TEST_SHARED") or Path(__file__).parents[4] / "shared") / "data"
 """A folder with Banking77 (``train.csv``), SNIPS and GSM8K as they are published."""
 SEEDS = range(20)
 
 
 def public_texts():
-    folder = Path(PUBLIC)
-    with (folder / "banking77/train.csv").open(encoding="utf-8", newline="") as file:
+    with (PUBLIC / "banking77/train.csv").open(encoding="utf-8", newline="") as file:
         bank = [row["text"] for row in csv.DictReader(file)]
     snips = []
-    for file in sorted((folder / "snips").glob("validate_*.json")):
+    for file in sorted((PUBLIC / "snips").glob("validate_*.json")):
         for rows in json.loads(file.read_text(encoding="latin-1")).values():
             snips += ["".join(part["text"] for part in row["data"]) for row in rows]
-    lines = (folder / "gsm8k/test.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (PUBLIC / "gsm8k/test.jsonl").read_text(encoding="utf-8").splitlines()
     sums = [json.loads(line)["question"] for line in lines]
     return {
         "": bank, "ticket": snips, "rewrite": snips, "travel": snips,
@@ -78,7 +77,7 @@ def test_records_of_a_mixed_log_are_told_their_task(seed, tmp_path):
     check(mixed_log(seed, requests=400), tmp_path)
 
 
-@pytest.mark.skipif(PUBLIC is None, reason="PUBLIC_TASK_DATA names no folder with public task data")
+@pytest.mark.skipif(not PUBLIC.exists(), reason="no shared folder: set FREEHOLD_TEST_SHARED")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_records_with_public_questions_are_told_their_task(seed, tmp_path):
     check(mixed_log(seed, requests=600, texts=public_texts()), tmp_path)

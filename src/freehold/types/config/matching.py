@@ -11,7 +11,7 @@ class MatchConfig(Table, frozen=True, kw_only=True):
     """`[[data.match]]`: what selects the requests of one task; with several tables, one that fits is enough.
 
     Texts are compared with their white space collapsed; of a long one the first 6,000 and the last 2,000 characters.
-    `freehold init --task` writes it.
+    `init --task` writes it.
     """
 
     kind: Literal["chat", "completions", "embeddings"] = "chat"
@@ -19,8 +19,8 @@ class MatchConfig(Table, frozen=True, kw_only=True):
     model: str | None = None
     """The model that is asked, as the requests spell it (default: any)."""
     tools: tuple[str, ...] | None = None
-    """Names of the tools that are offered, all of them; an empty list is none (default: any). A later step of an agent
-    that offers none counts by what its history calls."""
+    """Names of the tools that are offered, all of them; an empty list is none, `["*"]` any but none (default: any or
+    none). A later step of an agent that offers none counts by what its history calls."""
     form: str | None = None
     """Form of answer asked for: a schema's name, `json_object`, or `text` (default: any)."""
     system: tuple[str, ...] | None = None
