@@ -1,5 +1,6 @@
 import random
 
+import pytest
 from benchmarks.mixed_log import COMPANY, complaint, passage
 
 from freehold.datasets.tasks.mining import templates
@@ -59,3 +60,18 @@ def test_instructions_in_the_users_turn_are_found_among_free_text():
 def test_rare_and_empty_texts_make_no_template():
     assert pieces(["Sort the message into a queue."] * 4, least=5) == []
     assert pieces(["", ""]) == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "found"),
+    [
+        ("Q: {}\nA:", ("Q:", "A:")),
+        ("Proofread: {}", ("Proofread:",)),
+        ("Write a product description for {}", ("Write a product description for",)),
+        ("{} Explain it to a child of five, please.", ("Explain it to a child of five, please.",)),
+    ],
+)
+def test_short_instructions_of_users_are_found_too(prompt, found):
+    draw = random.Random(5)
+    texts = [complaint(draw) for _ in range(100)] + [prompt.format(complaint(draw)) for _ in range(60)]
+    assert pieces(texts, user_turns=True) == [found]

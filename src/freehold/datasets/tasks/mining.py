@@ -39,7 +39,10 @@ _OPENS_SLOT = frozenset(':>`"=“«|')
 _MOST_DEEP = 40
 _CHECKED = 200
 _OFTEN = 0.1
-_LEAST_PIECE = 4
+_LEAST_PIECE = 2
+_LEAST_STRETCH, _LEAST_OPENING, _LEAST_CLOSING = 2, 5, 8
+"""Words at an end of a user's turn that instruct: with a mark among them, and without one at its beginning and
+its end."""
 
 
 class Template(NamedTuple):
@@ -176,7 +179,7 @@ class _Miner:
         own = int(branch.core.sum())
         if not self.user_turns:
             return own >= _LEAST_CORE and (own >= _LONG_CORE or self._has_end(branch))
-        return own >= _LEAST_TURN and len(branch.rows) >= self.least and self._instructs(branch)
+        return own > 0 and len(branch.rows) >= self.least and self._instructs(branch)
 
     def _has_end(self, branch: _Branch) -> bool:
         """Whether the template begins or ends the texts: a few words in their middle are a phrase."""
@@ -195,10 +198,17 @@ class _Miner:
             word for word, one in zip(words, constant, strict=True) if one
         )
         often = len(branch.rows) >= _OFTEN * len(self.texts)
-        for stretch in (_leading(words, constant), _leading(words[::-1], constant[::-1])):
-            if len(stretch) >= _LEAST_TURN and (marked or not _MARKS.isdisjoint(stretch)):
+        # People end alike more often than they begin alike ("who do I ask").
+        ends = (
+            (_leading(words, constant), _LEAST_OPENING),
+            (_leading(words[::-1], constant[::-1]), _LEAST_CLOSING),
+        )
+        for stretch, least_plain in ends:
+            if len(stretch) >= _LEAST_TURN and marked:
                 return True
-            if len(stretch) > _LEAST_PLAIN_TURN and often:
+            if len(stretch) >= _LEAST_STRETCH and not _MARKS.isdisjoint(stretch):
+                return True
+            if len(stretch) >= least_plain and often:
                 return True
         return False
 
