@@ -151,7 +151,7 @@ def test_a_memory_bomb_ends(tmp_path, kind):
 
 
 def test_an_endless_loop_ends(tmp_path, kind):
-    assert said(tmp_path, "[0 for _ in iter(int, 1)]", kind=kind, seconds=1) == "timeout: longer than 1 s"
+    assert said(tmp_path, "any(iter(int, 1))", kind=kind, seconds=1) == "timeout: longer than 1 s"
 
 
 def test_a_huge_file_ends(tmp_path, kind):
