@@ -30,6 +30,20 @@ def test_the_file_is_looked_for_here_and_above(tmp_path, monkeypatch):
     assert open_project(tmp_path).config.app.name == "shop", "a folder means the file in it"
 
 
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="not a file"):
+        open_project(tmp_path / "pipe")
+
+
+def test_a_current_folder_that_is_gone_is_named(tmp_path):
+    (tmp_path / "gone").mkdir()
+    os.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(ConfigError, match="current folder has been deleted"):
+        open_project()
+
+
 def test_without_a_file_there_are_defaults_unless_one_must_exist(tmp_path):
     made = open_project()
     assert (made.config.app.name, made.config_path) == (tmp_path.name, None)
@@ -45,7 +59,7 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path):
         open_project()
     (tmp_path / "folder.toml").mkdir()
     (tmp_path / "folder.toml" / "freehold.toml").mkdir()
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="not a file"):
         open_project(tmp_path / "folder.toml")
 
 

@@ -90,9 +90,9 @@ def open_project(config: Path | None = None, *, must_exist: bool = False) -> Pro
     """
     settings = load_settings()
     path = config
-    if path is None and (path := _find(Path.cwd())) is not None:
+    if path is None and (path := _find(current_folder())) is not None:
         _check_trusted(path)
-        if path.parent != Path.cwd():
+        if path.parent != current_folder():
             log.warning("the project is that of %s", path)
     if path is not None and path.is_dir():
         path = path / CONFIG_NAME
@@ -102,8 +102,10 @@ def open_project(config: Path | None = None, *, must_exist: bool = False) -> Pro
                 f"{path or CONFIG_NAME}: no such file",
                 hint="freehold init TRAFFIC writes one; or name it: --config FILE",
             )
-        here = Path.cwd()
+        here = current_folder()
         return Project(here, ProjectConfig(app=AppConfig(name=usable_name(here.name))), settings, None)
+    if not path.is_file():  # a pipe would be waited for without end
+        raise ConfigError(f"{path}: not a file")
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -111,6 +113,14 @@ def open_project(config: Path | None = None, *, must_exist: bool = False) -> Pro
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not valid UTF-8") from None
     return Project(path.resolve().parent, parse(text, path=str(path)), settings, path)
+
+
+def current_folder() -> Path:
+    """Where the command runs. Raises `ConfigError` where that folder is gone."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise ConfigError("the current folder has been deleted", hint="cd to the project's folder") from None
 
 
 def _find(folder: Path) -> Path | None:

@@ -23,7 +23,7 @@ from freehold.types.finding import SEVERITY, Finding, Outcome, warn
 from freehold.types.record import Record
 from freehold.workflows.doctor import leftovers, machine, project, sandbox, store
 from freehold.workflows.doctor.site import Site
-from freehold.workflows.project import CONFIG_NAME, open_project
+from freehold.workflows.project import CONFIG_NAME, current_folder, open_project
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def site_of(config: Path | None, *, now: datetime) -> Site:
         problems.append(error)
         settings = load_settings({})
     path = _config_file(config)
-    root = path.resolve().parent if path is not None else Path.cwd()
+    root = path.resolve().parent if path is not None else current_folder()
     read = None
     try:
         if problems and path is not None:  # opening the project would say the same of the environment again
@@ -123,7 +123,7 @@ def site_of(config: Path | None, *, now: datetime) -> Site:
 def _config_file(config: Path | None) -> Path | None:
     if config is not None:
         return config / CONFIG_NAME if config.is_dir() else config
-    here = Path.cwd()
+    here = current_folder()
     found = (folder / CONFIG_NAME for folder in (here, *here.parents))
     return next((path for path in found if path.is_file()), None)
 
