@@ -4,8 +4,8 @@
     python -m benchmarks.training.learning_curve --data ../shared/data --encoder DIR
 
 A frozen encoder (mean of the last layer, length 1) with logistic regression stands in for training, since it takes
-seconds. For each number of samples N a curve goes through N/8, N/4, N/2 and N, as `train --curve` trains them; then 2N
-samples are taken and the same 1,000 validation samples are asked.
+seconds. For each number of samples N a curve goes through the parts that `train --curve` takes (N/8, N/4, N/2 and N,
+none smaller than the number of labels); then 2N samples are taken and the same 1,000 validation samples are asked.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from pathlib import Path
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from freehold.stats.learning_curve import LearnedPoint, fit, foretell
+from freehold.stats.learning_curve import LearnedPoint, fit, foretell, sizes
 
 ASKED = 1000
-PARTS = (8, 4, 2, 1)
 _BATCH = 64
 _L2 = 1e-3
 
@@ -82,7 +81,7 @@ def main() -> None:
     parser.add_argument("--encoder", type=Path, required=True, help="the folder of a sentence encoder")
     parser.add_argument("--draws", type=int, default=2)
     given = parser.parse_args()
-    for name, rows, sizes in (
+    for name, rows, totals in (
         ("SNIPS", snips(given.data), (512, 1024, 2048)),
         ("Banking77", banking77(given.data), (512, 1024, 2048, 4096)),
     ):
@@ -95,8 +94,8 @@ def main() -> None:
             order = list(range(len(rows)))
             random.Random(draw).shuffle(order)
             asked, taught = torch.tensor(order[:ASKED]), torch.tensor(order[ASKED:])
-            for size in sizes:
-                counts = [size // part for part in PARTS] + [2 * size]
+            for size in totals:
+                counts = [*sizes(size, len(labels)), 2 * size]
                 if counts[-1] > len(taught):
                     continue
                 *points, truth = (

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from freehold.errors import UsageError
-from freehold.stats.learning_curve import LearnedPoint, fit, foretell
+from freehold.stats.learning_curve import LearnedPoint, fit, foretell, sizes
 
 
 def points(ceiling, scale, rate, sizes=(125, 250, 500, 1000), asked=100_000):
@@ -61,3 +61,17 @@ def test_no_curve_through_two_numbers_or_impossible_counts():
         fit([LearnedPoint(100, 5, 10), LearnedPoint(200, 6, 10), LearnedPoint(200, 7, 10)])
     with pytest.raises(UsageError, match="11 of 10 right"):
         fit([LearnedPoint(100, 11, 10), LearnedPoint(200, 6, 10), LearnedPoint(300, 7, 10)])
+
+
+@pytest.mark.parametrize(
+    ("samples", "answers", "expected"),
+    [
+        (512, 7, (64, 128, 256, 512)),
+        (512, 77, (128, 256, 512)),
+        (512, 128, (128, 256, 512)),
+        (512, 500, (64, 128, 256, 512)),
+        (1024, 77, (128, 256, 512, 1024)),
+    ],
+)
+def test_no_part_is_smaller_than_a_closed_set_of_labels(samples, answers, expected):
+    assert sizes(samples, answers) == expected

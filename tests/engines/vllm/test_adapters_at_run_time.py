@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.weights, pytest.mark.slow, pytest.m
 
 async def ask(endpoint, name):
     async with openai.AsyncOpenAI(
-        base_url=f"{endpoint.base_url}/v1", api_key="none", max_retries=0
+        base_url=f"{endpoint.base_url}/v1", api_key=os.environ[endpoint.api_key_env], max_retries=0
     ) as client:
         messages = [{"role": "user", "content": "Where is my order?"}]
         answer = await client.chat.completions.create(

@@ -139,6 +139,13 @@ def test_a_number_that_is_none_keeps_no_request_from_being_kept(number):
     assert unpack_trace(pack_trace(trace)).request["messages"] == trace.request["messages"]
 
 
+def test_half_of_a_surrogate_pair_is_kept_as_a_question_mark():
+    body = rb'{"model": "m", "messages": [{"role": "user", "content": "a\ud800b \ud83d\ude00"}], "\udfff": 1}'
+    trace = to_trace(changed(request=body), redactor=None)
+    assert trace.request["messages"] == [{"role": "user", "content": "a?b \U0001f600"}]
+    assert unpack_trace(pack_trace(trace)) == trace
+
+
 def test_odd_types_of_known_fields_keep_no_request_from_being_kept():
     for odd in ({"user": 5}, {"metadata": [1]}, {"stream": "yes"}, {"messages": "hello"}, {"n": {"a": 1}}):
         body = {"model": "m", "messages": [], **odd}

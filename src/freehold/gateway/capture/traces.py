@@ -82,12 +82,14 @@ def to_trace(captured: CapturedExchange, *, redactor: Redactor | None) -> Trace 
 
 def _decoded(body: bytes) -> Any:
     """JSON as the most tolerant upstream may read it: a number that is none here, or too large, must not keep a request
-    from being kept. It becomes a text."""
+    from being kept. It becomes a text. Half of a surrogate pair, which cannot be written, becomes a question mark."""
     try:
         return msgspec.json.decode(body)
     except UNREADABLE:
-        text = body.decode()
-        return json.loads(text, parse_constant=str, parse_float=_number_or_text, parse_int=_number_or_text)
+        value = json.loads(
+            body.decode(), parse_constant=str, parse_float=_number_or_text, parse_int=_number_or_text
+        )
+        return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def _number_or_text(text: str) -> float | int | str:

@@ -1,9 +1,9 @@
 """`freehold train --curve`: would more training samples help, and how much?
 
-The same training is run on an eighth, a quarter, half and all of the train split, each part within the next, and each
-is asked the same validation samples. A curve through the points foretells accuracy at twice the samples. The held-out
-split is never looked at. Every run is a training job like any other, so a stopped curve goes on where it was, and the
-last of them is the adapter that `freehold train` makes.
+The same training is run on an eighth (not of few samples of many labels), a quarter, half and all of the train split,
+each part within the next, and each is asked the same validation samples. A curve through the points foretells accuracy
+at twice the samples. The held-out split is never looked at. Every run is a training job like any other, so a stopped
+curve goes on where it was, and the last of them is the adapter that `freehold train` makes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from freehold import __version__
 from freehold.datasets import building
 from freehold.errors import UsageError
-from freehold.stats.learning_curve import LearnedPoint, fit, foretell
+from freehold.stats.learning_curve import LearnedPoint, fit, foretell, sizes
 from freehold.store import open_store
 from freehold.training import defaults
 from freehold.types.config import FinetuneConfig
@@ -26,8 +26,6 @@ from freehold.types.training import CurveRun, TrainingCurve, TrainingResult
 from freehold.workflows.project import Project
 from freehold.workflows.train.train import TrainingInputs, train
 
-PARTS = (8, 4, 2, 1)
-"""The train split is divided by these."""
 FEWEST_SAMPLES = 64
 FEWEST_VALIDATION = 50
 """Fewer validation samples leave an interval that says nothing."""
@@ -53,11 +51,11 @@ def training_curve(
     order = list(range(total))
     random.Random(config.seed).shuffle(order)
     runs = []
-    for number, part in enumerate(PARTS, 1):
-        size = total // part
-        progress.step(f"train on {size:,} of {total:,} samples", note=f"{number} of {len(PARTS)}")
-        smaller = dataset if part == 1 else _part(project, dataset, order[:size])
-        out = project.state / ("adapters" if part == 1 else "curves")
+    parts = sizes(total, len({one.target for one in building.samples(dataset, "train")}))
+    for number, size in enumerate(parts, 1):
+        progress.step(f"train on {size:,} of {total:,} samples", note=f"{number} of {len(parts)}")
+        smaller = dataset if size == total else _part(project, dataset, order[:size])
+        out = project.state / ("adapters" if size == total else "curves")
         made = train(
             config=config,
             dataset=smaller,
