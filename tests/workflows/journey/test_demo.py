@@ -68,7 +68,7 @@ def trainer_pids(folder):
 
 
 def test_a_killed_trainer_is_told_plainly_and_nothing_is_lost(folder):
-    migrate = run(folder, "migrate", "--no-serve")
+    migrate = run(folder, "migrate", "--no-serve", "--anyway")
     deadline = time.monotonic() + 400
     while not checkpoints(folder) and migrate.poll() is None and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -83,7 +83,7 @@ def test_a_killed_trainer_is_told_plainly_and_nothing_is_lost(folder):
 
 
 def test_the_same_command_goes_on_and_ends_with_a_report(folder):
-    migrate = run(folder, "migrate", "--no-serve")
+    migrate = run(folder, "migrate", "--no-serve", "--anyway")
     out, said = migrate.communicate(timeout=800)
     assert migrate.returncode in {0, 1, 3}, said
     assert "Traceback" not in said
@@ -95,7 +95,7 @@ def test_the_same_command_goes_on_and_ends_with_a_report(folder):
     assert candidate.fit.fits
     assert candidate.trained.steps == 12
     assert candidate.parity.passed, candidate.parity.reasons
-    assert candidate.parity.score.n == 8
+    assert candidate.parity.score.n >= 8
     assert "parity_ok" in {reason.code for reason in candidate.verdict.reasons}
     assert candidate.comparison.n == 16
     assert candidate.untrained.n > 0
