@@ -7,6 +7,7 @@ import pytest
 from tests.training.templates.chats import TOOLS, TURNS, sample
 
 from freehold import engines
+from freehold.engines import keys
 from freehold.training import base as bases
 from freehold.training.formatting import choose_calls, plain_message
 from freehold.types.endpoint import AdapterMount, ServePlan
@@ -39,8 +40,9 @@ async def test_prompts_are_the_ones_trained_with(smollm2, tmp_path):
                     {key: value for key, value in vars_of(message).items() if value is not None}
                     for message in messages
                 ]
+                url = f"{endpoint.base_url}/apply-template"
                 body = {"messages": chat} | ({"tools": tools} if tools else {})
-                async with http.post(f"{endpoint.base_url}/apply-template", json=body) as reply:
+                async with http.post(url, json=body, headers=keys.headers(endpoint)) as reply:
                     prompt = (await reply.json())["prompt"]
                 wanted = tokenizer.apply_chat_template(
                     [plain_message(message) for message in messages],

@@ -12,6 +12,7 @@ import pytest
 from tests.training.conftest import write_dataset
 
 from freehold import engines, training
+from freehold.engines import keys
 from freehold.settings import load
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Message, Sample
@@ -133,7 +134,7 @@ async def test_taught_calls_come_back_through_the_tools_api(taught, tmp_path):
     right, limit = [], anyio.Semaphore(4)
     async with (
         engines.start(served, log_dir=tmp_path, name="calls") as endpoint,
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(600)) as http,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(600), headers=keys.headers(endpoint)) as http,
     ):
         assert endpoint.capabilities.tools
         url = f"{endpoint.base_url}/v1/chat/completions"
