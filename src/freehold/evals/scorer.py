@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -14,6 +14,16 @@ from freehold.types.evaluation import EvalResult, Score
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of a scorer's options, the `[task.options]` of `freehold.toml`. Strict: people write them."""
+
+
+class AskedModel(NamedTuple):
+    """The model whose API a scorer asks for its scores; `api_key_env` names the variable with the key, `kept` says that
+    answers are kept, so that it may not have to be asked."""
+
+    base_url: str
+    model: str
+    api_key_env: str | None = None
+    kept: bool = False
 
 
 @runtime_checkable
@@ -27,6 +37,7 @@ class Scorer(Protocol):
     `at_once` answers are scored at a time: 1 where scoring only computes and gains nothing from waiting.
     `checks_parity` says that a served model's answers may be compared with the trainer's by it: not where each
     score costs a model call, or where the engine parses the answer before it is scored.
+    `asks` is the model that scoring asks and pays for; None where it only computes.
     """
 
     name: str
@@ -35,6 +46,7 @@ class Scorer(Protocol):
     right_by_agreement: bool = True
     at_once: int = 1
     checks_parity: bool = True
+    asks: AskedModel | None = None
 
     def __init__(self, options: dict[str, Any]) -> None: ...
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from freehold.evals.judging.judge import Judge, JudgeOptions
 from freehold.evals.judging.told import told_answer
-from freehold.evals.scorer import EMPTY, Scorer, read_options
+from freehold.evals.scorer import EMPTY, AskedModel, Scorer, read_options
 from freehold.evals.slicing import question
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
@@ -29,6 +29,8 @@ class JudgeScorer(Scorer):
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = read_options(self.name, options, JudgeOptions)
         self.at_once = self.options.concurrency
+        kept = self.options.cache is not None
+        self.asks = AskedModel(self.options.base_url, self.options.model, self.options.api_key_env, kept)
         self._judge = Judge(self.options)
         self._open: Judge | None = None
 

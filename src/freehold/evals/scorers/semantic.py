@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 
 from freehold.errors import ConfigError, UpstreamError, UsageError
-from freehold.evals.scorer import EMPTY, NO_REFERENCE, Options, Scorer, read_options, right, wrong
+from freehold.evals.scorer import EMPTY, NO_REFERENCE, AskedModel, Options, Scorer, read_options, right, wrong
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
 
@@ -55,6 +55,7 @@ class SemanticScorer(Scorer):
         if self.options.threshold is not None and not -1 < self.options.threshold <= 1:
             raise ConfigError(f"scorer semantic: threshold is {self.options.threshold}, expected in (-1, 1]")
         self.binary = self.options.threshold is not None
+        self.asks = AskedModel(self.options.base_url, self.options.model, self.options.api_key_env)
 
     async def score(self, sample: Sample, answer: str, reference: str | None) -> Score:
         if reference is None or not reference.strip():

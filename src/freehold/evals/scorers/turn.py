@@ -93,6 +93,7 @@ class TurnScorer(Scorer):
         self.binary = self.options.text == ANY or (self._text is not None and self._text.binary)
         self.right_by_agreement = self._text is None or self._text.right_by_agreement
         self.at_once = 1 if self._text is None else self._text.at_once
+        self.asks = None if self._text is None else self._text.asks
 
     async def score(self, sample: Sample, answer: str, reference: str | None) -> Score:
         if reference is None:

@@ -1,4 +1,6 @@
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import anyio
 import pytest
@@ -49,6 +51,42 @@ def test_every_address_is_asked_the_judges_too(tmp_path):
         addresses=(AskedEndpoint("the candidate", "http://127.0.0.1:9"),),
     )
     assert sorted(one.text.partition(":")[0] for one in found.failed) == ["the candidate", "the judge"]
+
+
+class _Models(BaseHTTPRequestHandler):
+    def do_GET(self):
+        data = b'{"data": [{"id": "m"}]}'
+        self.send_response(200)
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_POST(self):
+        self.server.paid.append(self.path)
+        self.send_error(500)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("scorer", "fixed"),
+    [
+        ("judge", lambda model: model),
+        ("semantic", lambda model: model | {"threshold": 0.8}),
+        ("turn", lambda model: {"text": "judge", "text_options": model}),
+        ("turn", lambda model: {"text": "semantic", "text_options": model | {"threshold": 0.8}}),
+    ],
+)
+def test_a_model_that_scores_is_found_but_paid_for_nothing(tmp_path, scorer, fixed):
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Models) as server:
+        server.paid = []
+        Thread(target=server.serve_forever, daemon=True).start()
+        options = fixed({"base_url": f"http://127.0.0.1:{server.server_port}", "model": "m"})
+        found = look(tmp_path, scorer=scorer, options=options, incumbent=["yes", "no"])
+        server.shutdown()
+    assert server.paid == []
+    assert outcomes(found)["scorer"] == outcomes(found)["endpoint"] == "ok"
 
 
 def test_a_broken_scorer_is_the_one_thing_that_is_said(tmp_path):

@@ -10,8 +10,6 @@ import anyio
 
 from freehold.errors import FreeholdError, UsageError
 from freehold.evals.frozen import frozen_answer, with_frozen
-from freehold.evals.judging.judge import JudgeOptions
-from freehold.evals.scorer import read_options
 from freehold.evals.scorers import for_task
 from freehold.evals.scoring import score_all, scorer_of
 from freehold.stats.clustered import encode_clusters
@@ -21,16 +19,15 @@ from freehold.types.dataset import Dataset, Sample
 from freehold.types.evaluation import Task
 from freehold.types.finding import Finding, Preflight, warn
 from freehold.types.progress import Progress
+from freehold.workflows.data.curate import SCORERS_AT_ONCE
 from freehold.workflows.prove.preflight.address import AskedEndpoint, address_findings
 from freehold.workflows.prove.preflight.data import label_findings, length_findings
 from freehold.workflows.prove.preflight.reach import Items, reach_findings
 from freehold.workflows.prove.preflight.scorer import scorer_findings
 from freehold.workflows.prove.preflight.spent import look_findings
 
-_SCORED_AT_ONCE = frozenset(
-    {"label", "exact", "numeric", "regex", "contains", "json_fields", "tool_call", "turn"}
-)
-"""Scorers that only compute: all of the incumbent's answers are scored in a moment."""
+_SCORED_AT_ONCE = SCORERS_AT_ONCE | {"turn"}
+"""Scorers that only compute (unless they ask a model): all of the incumbent's answers are scored in a moment."""
 _SCORING_SECONDS = 2.0
 
 
@@ -51,7 +48,7 @@ class PreflightError(UsageError):
 class PreflightRequest:
     """What is about to begin. `config` is None where only a served candidate is asked. `frozen` are answers of the
     incumbent by sample id; with `freezes` the rest of the held-out samples will be asked of it. `addresses` are those
-    that will be asked, besides a judge's."""
+    that will be asked, besides that of a model which scores."""
 
     dataset: Dataset
     task: Task
@@ -71,7 +68,7 @@ async def preflight(request: PreflightRequest, *, more: Sequence[Finding] = ()) 
     began = time.monotonic()
     findings = [*await scorer_findings(request.task, request.held_out), *more]
     async with anyio.create_task_group() as group:
-        for address in (*request.addresses, *_judge(request.task)):
+        for address in (*request.addresses, *_of_scorer(request.task)):
             group.start_soon(_ask, address, findings)
     if request.config is not None:
         findings += length_findings(
@@ -108,16 +105,14 @@ async def _ask(address: AskedEndpoint, findings: list[Finding]) -> None:
     findings += await address_findings(address)
 
 
-def _judge(task: Task) -> Iterator[AskedEndpoint]:
-    if task.scorer != "judge":
-        return
+def _of_scorer(task: Task) -> Iterator[AskedEndpoint]:
     try:
-        options = read_options("judge", task.options, JudgeOptions)
+        asks = for_task(task).asks
     except FreeholdError:
         return  # the scorer's finding says it
-    yield AskedEndpoint(
-        "the judge", options.base_url, options.model, options.api_key_env, cached=options.cache is not None
-    )
+    if asks is not None:
+        who = "the judge" if task.scorer == "judge" else f"the model that scores ({task.scorer})"
+        yield AskedEndpoint(who, asks.base_url, asks.model, asks.api_key_env, cached=asks.kept)
 
 
 async def _reach(request: PreflightRequest, findings: Sequence[Finding]) -> list[Finding]:
@@ -156,6 +151,8 @@ async def _scores(
         return None
     with anyio.move_on_after(_SCORING_SECONDS):
         async with scorer_of(task) as scorer:
+            if scorer.asks is not None:
+                return None
             results = await score_all(
                 scorer,
                 "incumbent",

@@ -19,8 +19,6 @@ SECONDS = 6.0
 _ENDING_SECONDS = 2.0
 _TRIED = 3
 """Samples whose right answer is put to the scorer: one may be odd."""
-_ASKS_A_MODEL = frozenset({"judge"})
-"""Scorers whose every score costs a call: their options are read, their address is asked elsewhere."""
 
 
 class _Tried(NamedTuple):
@@ -37,7 +35,7 @@ async def scorer_findings(
         scorer = for_task(task)
     except FreeholdError as error:
         return [fail(CHECK, error.message, error.hint or "docs/reference/scorers.md lists its options")]
-    if task.scorer in _ASKS_A_MODEL:
+    if scorer.asks is not None:  # its address is looked at elsewhere
         return [
             ok(CHECK, f"{task.scorer}: its options are complete; it is not tried, since that costs a call")
         ]
