@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 from tests.datasets.importing.files.written import CHATS, asked
@@ -33,6 +34,13 @@ def test_a_folder_without_data_is_an_error(tmp_path):
     (tmp_path / "README.md").write_text("x")
     with pytest.raises(InputError, match="no data files"):
         importing.sniff(tmp_path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "log.jsonl")
+    with pytest.raises(InputError, match="not a file") as caught:
+        importing.sniff(tmp_path / "log.jsonl")
+    assert caught.value.hint == "write it to a file first"
 
 
 def test_a_file_of_no_use_costs_its_folder_nothing(tmp_path):

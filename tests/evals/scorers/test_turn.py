@@ -11,12 +11,14 @@ from tests.datasets import agent_log as wire_log
 from tests.evals import agent_log
 from tests.evals.scorers.conftest import score
 
+from freehold.bounded import sandbox
 from freehold.datasets.building import Recipe
 from freehold.datasets.linking import linked_samples
 from freehold.errors import ConfigError
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.comparing import SideBySide
 from freehold.evals.scorers import make
+from freehold.evals.scorers.turn import TurnScorer
 from freehold.evals.scoring import score_all
 from freehold.evals.task_comparison import compare_by_task
 from freehold.types.dataset import Message, Sample
@@ -91,6 +93,16 @@ def test_texts_by_a_scorer_of_ones_choice():
     judge = make("turn", {"text": "judge", "text_options": {"base_url": "http://x", "model": "m"}})
     assert judge.at_once == 4
     assert not judge.right_by_agreement, "the judge grades the recorded text as it does any other"
+
+
+def test_a_function_of_ones_own_for_texts_says_what_held_it(tmp_path):
+    (tmp_path / "own.py").write_text("def grade(sample, answer, reference):\n    return 1\n")
+    given = {"callable": f"{tmp_path / 'own.py'}:grade", "sandbox": "limits"}
+    options = {"text": "code", "text_options": given}
+    assert TurnScorer.own_sandbox(options) == sandbox.LIMITS_ONLY
+    assert f"Your scorer ran with {sandbox.LIMITS_ONLY}." in TurnScorer.own_notes(options, [], [])
+    assert TurnScorer.own_sandbox({"text": "exact"}) is None
+    assert TurnScorer.own_sandbox({}) is None
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,10 @@ class Part(NamedTuple):
 def parts(path: Path) -> Iterator[Part]:
     """The data files of `path`, which may be a file itself. Raises `InputError` when there are none."""
     if not path.is_dir():
+        if path.is_fifo() or path.is_socket():
+            raise InputError(
+                "not a file: a log is read more than once", path=str(path), hint="write it to a file first"
+            )
         yield Part(path, None)
         return
     found = [one for one in sorted(path.rglob("*")) if one.is_file() and _is_data(one)]

@@ -206,7 +206,8 @@ class TurnScorer(Scorer):
         for name, results in (("incumbent", incumbent), ("candidate", candidate)):
             if told := _wrongs(results):
                 notes.append(f"The {name}'s wrong turns: {told}.")
-        text = read_options(cls.name, options, TurnOptions).text
+        given = read_options(cls.name, options, TurnOptions)
+        text = given.text
         if text == WORDS:
             notes.append(
                 "Texts are scored by the words they share with the recorded one, which knows nothing of meaning: "
@@ -214,7 +215,15 @@ class TurnScorer(Scorer):
             )
         elif text == ANY:
             notes.append("What texts say was not scored, only that a text was wanted and given.")
+        elif (texts := _text_scorer(given)) is not None:
+            notes += texts.own_notes(given.text_options, incumbent, candidate)
         return notes
+
+    @classmethod
+    def own_sandbox(cls, options: dict[str, Any]) -> str | None:
+        given = read_options(cls.name, options, TurnOptions)
+        texts = _text_scorer(given)
+        return None if texts is None else texts.own_sandbox(given.text_options)
 
 
 def _number(sample: Sample) -> str:
