@@ -25,13 +25,15 @@ _TEMPLATE = """<!doctype html>
 <p class="lead">{{ lead }}</p>
 <div class="scroll"><table>
 <thead><tr><th>Task</th><th>Outcome</th><th>Incumbent</th><th>Candidate</th><th class="number">Score, from → to</th>
-<th class="number">Items</th><th>Why</th></tr></thead>
+<th class="number">Items</th></tr></thead>
 <tbody>{% for one in projects %}
 <tr><td>{% if one.page %}<a href="{{ one.page | link }}">{{ one.name }}</a>{% else %}{{ one.name }}{% endif %}</td>
-<td><strong>{{ one.outcome }}</strong></td><td>{{ one.incumbent or "" }}</td><td>{{ one.candidate or "" }}</td>
-<td class="number">{{ one | scores }}</td><td class="number">{{ one.items or "" }}</td><td>{{ one.why or "" }}</td></tr>
+<td><strong class="{{ one.outcome }}">{{ one.outcome }}</strong></td><td>{{ one.incumbent or "" }}</td><td>{{ one.candidate or "" }}</td>
+<td class="number">{{ one | scores }}</td><td class="number">{{ one.items or "" }}</td></tr>
 {% endfor %}</tbody></table></div>
-<p class="small soft">{{ foot }}</p>
+{% for one in projects if one.why %}<h3>{{ one.name }}: {{ one.outcome }}</h3>
+<p>{{ one.why }}{% if one.hint %}<br><span class="soft">{{ one.hint }}</span>{% endif %}</p>
+{% endfor %}<p class="small soft">{{ foot }}</p>
 </main></body></html>
 """
 
