@@ -200,3 +200,27 @@ def test_a_reply_to_another_question_ends_it(tmp_path, kind):
         "if os.path.exists(f'/proc/self/fd/{fd}') and 'socket' in os.readlink(f'/proc/self/fd/{fd}')]"
     )
     assert said(tmp_path, forged, kind=kind) == "crashed: the reply is not to the question"
+
+
+def test_a_start_that_is_cancelled_leaves_no_process(tmp_path, kind):
+    """As the tasks beside one that found the callable at fault are."""
+    path = tmp_path / "hostile.py"
+    path.write_text(HOSTILE)
+    state = sandbox_state() if kind == "bubblewrap" else LIMITS
+
+    async def started(turns):
+        process = CodeProcess(
+            f"{path}:grade", CodeLimits(seconds=3.0, memory_mib=MEMORY_MIB, processes=16), state, [path]
+        )
+        starting = asyncio.ensure_future(process.start())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        process.close()
+        await asyncio.sleep(0.3)
+
+    before = set(psutil.Process().children(recursive=True))
+    for turns in range(6):
+        asyncio.run(started(turns))
+    assert set(psutil.Process().children(recursive=True)) <= before

@@ -84,7 +84,8 @@ class CodeProcess:
         read, write = os.pipe()
         self._output = _Output(read)
         try:
-            self._process = await asyncio.to_thread(self._open, its, write)
+            # Not in a thread: that cannot be cancelled, and would leave a process that nothing knows of.
+            self._process = self._open(its, write)
         finally:
             its.close()
             os.close(write)
