@@ -124,3 +124,22 @@ def test_its_processes_know_no_secret_of_the_one_that_asks(monkeypatch):
         assert children() and not any("SHOP_KEY" in child.environ() for child in children())
 
     using(scenario)
+
+
+def test_a_request_that_is_given_up_while_its_process_starts_leaves_none():
+    before = len(children())
+
+    async def scenario(pool):
+        for turns in range(6):
+            asking = asyncio.ensure_future(pool.run("say", [], **LIMITS))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        assert await pool.run("turn", [b"ab"], **LIMITS) == [b"ba"], "and the pool goes on"
+
+    using(scenario)
+    deadline = time.monotonic() + 30
+    while len(children()) > before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(children()) <= before

@@ -98,11 +98,21 @@ class _Nursery:
     async def start(cls, module: str) -> _Nursery:
         mine, its = socket.socketpair()
         try:
-            process = await asyncio.to_thread(start_nursery, module, its)
+            # Not in a thread: one whose caller has given up goes on, with a socket whose number is another's by then.
+            process = start_nursery(module, its)
+        except BaseException:
+            mine.close()
+            raise
         finally:
             its.close()
         replies = _Replies()
-        await asyncio.get_running_loop().create_connection(lambda: replies, sock=mine)
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: replies, sock=mine)
+        except BaseException:
+            mine.close()
+            process.kill()
+            process.wait()
+            raise
         return cls(process, replies)
 
     @property

@@ -28,7 +28,8 @@ _TEMPLATE = """<!doctype html>
 <th class="number">Items</th></tr></thead>
 <tbody>{% for one in projects %}
 <tr><td>{% if one.page %}<a href="{{ one.page | link }}">{{ one.name }}</a>{% else %}{{ one.name }}{% endif %}</td>
-<td><strong class="{{ one.outcome }}">{{ one.outcome }}</strong></td><td>{{ one.incumbent or "" }}</td><td>{{ one.candidate or "" }}</td>
+<td><strong class="{{ one.outcome }}">{{ one.outcome }}</strong></td>
+<td>{{ one.incumbent or "" }}</td><td>{{ one.candidate or "" }}</td>
 <td class="number">{{ one | scores }}</td><td class="number">{{ one.items or "" }}</td></tr>
 {% endfor %}</tbody></table></div>
 {% for one in projects if one.why %}<h3>{{ one.name }}: {{ one.outcome }}</h3>
