@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import anyio
 import pytest
-from tests.workflows.incumbent.fine_tuning_api import KEY, Api
+from tests.workflows.incumbent.fine_tuning_api import KEY
 
 from freehold.errors import UpstreamError
 from freehold.evals.chat.chat_client import Patience
@@ -18,16 +18,6 @@ from freehold.workflows.journey.harvest.parts import Asked, answers_to
 
 PRICES = Prices(PriceConfig(prompt=Decimal(1), completion=Decimal(1)), "mine")
 SAMPLES = [Sample(id=f"s{n}", messages=(Message(role="user", content=f"a lamp {n}"),)) for n in range(30)]
-
-
-@pytest.fixture
-def api(monkeypatch):
-    monkeypatch.setenv(KEY, "sk-test")
-    server = Api()
-    server.logprobs = True
-    yield server
-    server.shutdown()
-    server.server_close()
 
 
 def send(api, path, budget_usd):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.workflows.incumbent.fine_tuning_api import KEY, Api
+from tests.workflows.incumbent.fine_tuning_api import KEY
 from tests.workflows.journey.test_rescue import rehearsed, training_file
 
 from freehold.datasets import building
@@ -30,16 +30,6 @@ from freehold.workflows.project import now, open_project
 from freehold.workflows.prove.results import frozen_answers, own_repeats
 
 QUICK = Patience(attempts=3, first_wait_seconds=0.01)
-
-
-@pytest.fixture
-def api(monkeypatch):
-    monkeypatch.setenv(KEY, "sk-test")
-    server = Api()
-    server.logprobs = True
-    yield server
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture
