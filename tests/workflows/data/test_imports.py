@@ -8,6 +8,7 @@ import msgspec
 import pytest
 import zstandard
 from click.testing import CliRunner
+from tests.workflows.journey.rehearsal import Told
 
 from freehold.cli.main import cli
 from freehold.errors import InputError
@@ -252,6 +253,22 @@ def test_rows_that_are_gone_from_the_file_are_left_out_and_may_come_back(project
     table(folder / "rows.csv", ["yes", "no"] * 60)
     assert brought(project, folder / "rows.csv") == (20, 0, 0)
     assert built(folder)["id"] == whole["id"]
+
+
+def test_another_log_under_the_same_name_is_warned_of_and_the_earlier_one_may_come_back(project, folder):
+    """As logs are rotated: the rows of the earlier one are left out, which must not go unseen."""
+    data, told = DataConfig(system=SYSTEM), Told()
+    table(folder / "log.csv", ["yes", "no"] * 50)
+    import_file(project, folder / "log.csv", data=data, progress=told)
+    (folder / "log.csv").rename(folder / "log.1.csv")
+    table(folder / "log.csv", ["yes"] * 8, first=500)
+    import_file(project, folder / "log.csv", data=data, progress=told)
+    assert [text for text in told.said if "same name" in text] == [
+        "warning: 100 of 100 rows of the earlier log.csv are not in it any more, and are left out from now on. Is it "
+        "another log under the same name? Import the earlier one under a name of its own, and its rows are back."
+    ]
+    assert import_file(project, folder / "log.1.csv", data=data, progress=told).new == 100
+    assert sum(one["samples"] for one in built(folder)["splits"]) == 108
 
 
 def test_a_row_in_the_middle_moves_none_of_the_others(project, folder):

@@ -215,6 +215,12 @@ def import_file(
         told |= {"begun": begun.number, "new": done.new, "replaced": done.replaced, "gone": done.gone}
         told |= {"read": read, "rejected": rejects.count}
         audit.note(store.database, "import", "traces", detail=told)
+    if done.gone > done.replaced + done.unchanged:
+        progress.say(
+            f"warning: {done.gone:,} of {done.gone + done.replaced + done.unchanged:,} rows of the earlier {path.name} "
+            "are not in it any more, and are left out from now on. Is it another log under the same name? Import the "
+            "earlier one under a name of its own, and its rows are back."
+        )
     return ImportResult(
         file=str(path),
         format=source.importer.name,
