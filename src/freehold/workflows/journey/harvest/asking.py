@@ -18,6 +18,7 @@ from freehold.workflows.journey.harvest.parts import Ask, PlannedPart
 CONCURRENCY = 4
 _FAILED_IN_A_ROW = 8
 _LOOK_AGAIN_SECONDS = 0.02
+_FINISH_SECONDS = 60.0  # how long requests under way may still be answered once one of them ended the harvest
 TITLES = {
     "account": "copy what the account holds",
     "held_out": "answers to held-out samples",
@@ -73,11 +74,13 @@ class Sender:
         progress: Progress,
         on_answer: Callable[[Ask, ChatAnswer], None],
     ) -> None:
-        todo, done = iter(part.asks), 0
+        todo, done, ending = iter(part.asks), 0, False
 
         async def work() -> None:
             nonlocal done
             for ask in todo:
+                if ending:
+                    return
                 answer = self._paid.get(ask.key) or await self._ask(client, part, ask, todo)
                 if answer is None:
                     return
@@ -87,6 +90,10 @@ class Sender:
 
         workers = [asyncio.create_task(work()) for _ in range(CONCURRENCY)]
         try:
+            _, under_way = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+            ending = True
+            if under_way:  # sent, so billed: an answer that is on its way is kept
+                await asyncio.wait(under_way, timeout=_FINISH_SECONDS)
             await asyncio.gather(*workers)
         finally:
             for worker in workers:
