@@ -40,10 +40,10 @@ def test_wrong_answers_of_the_incumbent_are_not_learned_but_stay_held_out(tmp_pa
     project = project_of(tmp_path)
     fill(project, [trace(n, question(n), incumbent="no" if n % 2 else "Yes") for n in range(80)])
     dataset = workflow.build(project)
-    taught = [*building.samples(dataset, "train"), *building.samples(dataset, "validation")]
-    held = list(building.samples(dataset, "held_out"))
+    taught = list(building.samples(dataset, "train"))
+    compared = [*building.samples(dataset, "held_out"), *building.samples(dataset, "validation")]
     assert {sample.incumbent for sample in taught} == {"Yes", None}
-    assert {sample.incumbent for sample in held} == {"Yes", "no"}
+    assert {sample.incumbent for sample in compared} == {"Yes", "no"}
     right = curate.read_card(dataset).incumbent_right
     assert (right["scored"], right["right"]) == (80, 40)
     assert right["not_learned"] == sum(sample.incumbent is None for sample in taught)

@@ -78,3 +78,6 @@ SETTINGS_OF: dict[str, tuple[MethodName, ...]] = {
     "train": ("lora", "qlora", "full", "distill", "dpo", "kto", "encoder"),
 }
 """The methods that read a key of `[[candidates]]`."""
+
+CHOOSING: tuple[MethodName, ...] = ("prompt", "examples", "encoder")
+"""Methods that choose among settings of their own by measuring."""

@@ -11,6 +11,7 @@ from msgspec import Meta
 from freehold.errors import ConfigError, did_you_mean
 from freehold.types import strict
 from freehold.types.config.candidates import (
+    CHOOSING,
     DEFAULT_MODEL,
     SETTINGS_OF,
     CandidateConfig,
@@ -140,6 +141,13 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
         if isinstance(self.candidates, CandidatesConfig):
             return self.candidates.models
         return tuple(dict.fromkeys(one.model for one in self.candidates))
+
+    @property
+    def chooses(self) -> bool:
+        """Whether there is something to choose on the selection split: one of several candidates, or settings of one."""
+        if isinstance(self.candidates, tuple):
+            return len(self.candidates) > 1 or any(one.method in CHOOSING for one in self.candidates)
+        return self.candidates is None or len(self.candidates.models) > 1
 
     def train_of(self, candidate: CandidateConfig) -> FinetuneConfig:
         """``[train]`` as it is for one candidate. Raises `ConfigError` for a key or a value that cannot be."""

@@ -180,6 +180,7 @@ def _build(project: Project, store: Store, steps: Steps) -> Dataset:
         project.config.curate,
         [project.config.task.group_by, project.config.task.scorer, project.config.task.options],
         project.config.incumbent,
+        [project.config.chooses, project.config.task.margin] if project.config.data.validation is None else None,
         store.traces_state(),
         [_sha256(project.path(n)) for n in (*project.config.data.files, *project.config.data.held_out_files)],
     ]
