@@ -1,4 +1,4 @@
-"""How one of several candidates came to be proven: what each did on the selection split, at what cost, by which rule."""
+"""How one of several candidates came to be proven: what each did on the selection split, its cost, and the rule."""
 
 from __future__ import annotations
 

@@ -6,9 +6,11 @@ import stat
 from pathlib import Path
 
 import msgspec
+import pytest
 from tests.workflows.data.building import TOML, fill, project_of, question, trace
 
 from freehold.datasets import building
+from freehold.types.config import parse
 from freehold.workflows.data import curate
 from freehold.workflows.data import dataset as workflow
 
@@ -101,3 +103,20 @@ def test_a_dataset_without_a_card_says_nothing(tmp_path):
     dataset = workflow.build(project)
     (Path(dataset.path) / curate.CARD).unlink()
     assert curate.data_in_short(dataset) == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "candidates", "traces", "share"),
+    [
+        ("validation = 0.1\n", 'models = ["a", "b"]', 1000, 0.1),
+        ("", 'models = ["a"]', 1000, 0.05),
+        ("", 'models = ["a", "b"]', 1000, 0.2),
+        ("", 'models = ["a", "b"]', 4000, 0.15),
+        ("", 'models = ["a", "b"]', 100_000, 0.05),
+        ("", 'models = ["a", "b"]', 40, 0.25),
+        ("", 'models = ["a", "b"]', None, 0.05),
+    ],
+)
+def test_the_selection_split_is_as_large_as_choosing_is_worth(data, candidates, traces, share):
+    config = parse(f'[app]\nname = "x"\n[data]\n{data}[candidates]\n{candidates}\n')
+    assert curate.validation_share(config, traces) == pytest.approx(share)

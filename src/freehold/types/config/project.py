@@ -144,7 +144,7 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
 
     @property
     def chooses(self) -> bool:
-        """Whether there is something to choose on the selection split: one of several candidates, or settings of one."""
+        """Whether something is chosen on the selection split: one of several candidates, or settings of one."""
         if isinstance(self.candidates, tuple):
             return len(self.candidates) > 1 or any(one.method in CHOOSING for one in self.candidates)
         return self.candidates is None or len(self.candidates.models) > 1
@@ -198,6 +198,10 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
         raise ConfigError(
             f"{path}: cluster.max_replicas is {config.cluster.max_replicas}, expected at least cluster.min_replicas"
         )
+    if config.selection.usd_per_hour is not None and not config.selection.usd_per_hour >= 0:
+        raise ConfigError(
+            f"{path}: selection.usd_per_hour is {config.selection.usd_per_hour}, expected 0 or more"
+        )
     if isinstance(config.candidates, tuple):
         _check_candidates(config, config.candidates, path)
     return config
@@ -225,6 +229,8 @@ def _check_candidates(config: ProjectConfig, candidates: tuple[CandidateConfig, 
                 f"{where}: proposer {one.proposer!r} is neither incumbent nor one of [[endpoints]]",
                 hint=did_you_mean(one.proposer or "", sorted(endpoints), "add [[endpoints]] with that name"),
             )
+        if one.budget_usd is not None and not one.budget_usd >= 0:
+            raise ConfigError(f"{where}: budget_usd is {one.budget_usd}, expected 0 or more")
         method = one.method or ("as_is" if one.endpoint is not None else config.train.method)
         unset = CandidateConfig(model=one.model)
         for key, methods in SETTINGS_OF.items():

@@ -251,9 +251,7 @@ def validation_share(config: ProjectConfig, traces: int | None) -> float:
     return min(MOST_VALIDATION, max(LEAST_VALIDATION, twentieths))
 
 
-def recipe_of(
-    project: Project, curate: CurateConfig | None = None, *, traces: int | None = None
-) -> Recipe:
+def recipe_of(project: Project, curate: CurateConfig | None = None, *, traces: int | None = None) -> Recipe:
     """The recipe `freehold.toml` asks for, with what is left to freehold chosen for about `traces` traces."""
     data = project.config.data
     curate = curate or project.config.curate

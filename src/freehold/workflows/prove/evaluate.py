@@ -61,12 +61,13 @@ _OPTIONS = ReplayOptions()
 class EvaluationPlan:
     """What a candidate is measured on, fixed before it is asked.
 
-    `split` holds the samples; looks are counted of held-out ones alone. `frozen` holds answers of the incumbent by sample id, several of one sample where it was asked repeatedly: they
-    stand in where the dataset has none, give the incumbent's own noise, and let a sample without gold be scored fairly
-    (the incumbent's second answer against its first). `own_repeats` are answers at the application's own temperature:
-    they give the noise where `frozen` has one answer each. `limit` takes the first samples only. With
-    `without_incumbent`, samples that have only gold are measured by themselves, without a comparison. More than the
-    planned looks cannot promote; planned ones share alpha among them.
+    `split` holds the samples; looks are counted of held-out ones alone. `frozen` holds answers of the incumbent by
+    sample id, several of one sample where it was asked repeatedly: they stand in where the dataset has none, give the
+    incumbent's own noise, and let a sample without gold be scored fairly (the incumbent's second answer against its
+    first). `own_repeats` are answers at the application's own temperature: they give the noise where `frozen` has one
+    answer each. `limit` takes the first samples only. With `without_incumbent`, samples that have only gold are
+    measured by themselves, without a comparison. More than the planned looks cannot promote; planned ones share alpha
+    among them.
     """
 
     dataset: Dataset
@@ -90,7 +91,8 @@ class EvaluationPlan:
         samples = list(building.samples(self.dataset, self.split))[: self.limit]
         if not samples:
             raise UsageError(
-                f"the {self.split.replace('_', '-')} split holds no samples", hint="freehold dataset build makes splits"
+                f"the {self.split.replace('_', '-')} split holds no samples",
+                hint="freehold dataset build makes splits",
             )
         samples, repeats = with_frozen(samples, self.frozen)
         if not self.without_incumbent and not any(sample.incumbent is not None for sample in samples):
@@ -160,7 +162,9 @@ async def evaluate(
     name = plan.dataset.incumbent_model or "incumbent"
     for note in unread_notes(samples, candidate.endpoint):
         progress.say(note)
-    answered = await ask_and_score(candidate, name, samples, repeats, plan.own_repeats, task, options, progress)
+    answered = await ask_and_score(
+        candidate, name, samples, repeats, plan.own_repeats, task, options, progress
+    )
     results = answered.results
     id = evaluation_id(plan.dataset.id, task, results)
     comparison = None

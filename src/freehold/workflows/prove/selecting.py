@@ -81,9 +81,7 @@ def _is_pairwise(task: Task) -> bool:
     return task.scorer == "judge" and read_options("judge", task.options, JudgeOptions).mode == "pairwise"
 
 
-def _differences(
-    scores: Sequence[float | None], others: Sequence[float | None]
-) -> tuple[float | None, ...]:
+def _differences(scores: Sequence[float | None], others: Sequence[float | None]) -> tuple[float | None, ...]:
     return tuple(
         None if own is None or other is None else own - other
         for own, other in zip(scores, others, strict=True)
