@@ -154,12 +154,17 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
     from rich.table import Table
     from rich.text import Text
 
+    from freehold.cli.journey.candidates_text import choice_lines
     from freehold.workflows.journey.first_request import first_request
 
     console = make_console(highlight=False, markup=False)
     console.print()
+    for indent, line in choice_lines(migration.report):
+        console.print(Padding(Text(line), (0, 0, 0, indent)))
     for candidate in migration.report.candidates:
-        console.print(Text(candidate.model, style="bold"))
+        if migration.report.choice is not None and candidate is not migration.best:
+            continue  # told above
+        console.print(Text(candidate.label, style="bold"))
         if candidate.stopped is not None:
             console.print(f"  stopped: {candidate.stopped}")
         if candidate.ruling is not None:

@@ -33,7 +33,7 @@ class MethodSettings(Table, frozen=True, kw_only=True):
     retriever: Literal["bm25", "encoder"] | None = None
     """Method `examples`: what finds them (default: the encoder where one is here, else bm25)."""
     proposer: str | None = None
-    """Method `prompt`: who writes the system prompt anew: `incumbent`, or the name of one of `[[endpoints]]` that lists
+    """Method `prompt`: who rewrites the system prompt: `incumbent`, or the name of one of `[[endpoints]]` that lists
     its model. Without one, plain changes of the prompt are measured."""
     budget_requests: AtLeastOne | None = None
     """Method `prompt`: requests that the proposer may be asked."""
