@@ -15,16 +15,18 @@ import numpy.typing as npt
 
 from freehold.errors import MissingExtraError
 
-_WORD = re.compile(r"\w+")
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
+_SIGNS = r"\u0300-\u036f\u0900-\u0dff"
+"""Vowel signs and accents, which Python does not count among word characters."""
+_NO_SPACES = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"[\w{_SIGNS}{_NO_SPACES}]+")
+_UNSPACED = re.compile(rf"[{_NO_SPACES}]")
 
 
 def words(text: str) -> list[str]:
-    """The words of a text that count."""
+    """The words of a text, in order."""
     found: list[str] = []
     for word in _WORD.findall(text.lower()):
-        unspaced = _UNSPACED.search(word)
-        if unspaced is None:
+        if _UNSPACED.search(word) is None:
             found.append(word)
         else:
             found.extend(word[place : place + 2] for place in range(max(1, len(word) - 1)))
