@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from freehold import files
-from freehold.errors import StorageError
+from freehold.errors import FreeholdError, StorageError
 from freehold.preparing.lexical import Bm25
 from freehold.preparing.sentences import READ_FILES, SentenceVectors
 from freehold.types.preparation import Example, ExampleIndex, Retriever
@@ -135,12 +135,26 @@ def write_index(examples: Sequence[Example], root: Path, *, encoder: Path | None
 
 
 def open_index(index: ExampleIndex) -> ExampleFinder:
-    """The index in memory; one of the same hash is opened once in a process.
+    """The index in memory; opened once in a process, as long as its files stay as they are.
 
     Raises `StorageError` where it is missing, damaged, of another version, or not the one it was, and
     `MissingExtraError` where a library is missing.
     """
-    return _opened(index.path, index.sha256)
+    try:
+        return _opened(index.path, index.sha256, state_of(index))
+    except FreeholdError:
+        _opened.cache_clear()  # what was removed from the disk is not kept in memory
+        raise
+
+
+def state_of(index: ExampleIndex) -> tuple[int, int, int] | None:
+    """What changes when the examples on disk are changed or removed: in a `freehold forget`, for one. None: they are
+    gone."""
+    try:
+        status = (Path(index.path) / EXAMPLES).stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def is_there(index: WrittenIndex | ExampleIndex) -> bool:
@@ -152,7 +166,7 @@ def is_there(index: WrittenIndex | ExampleIndex) -> bool:
 
 
 @functools.lru_cache(maxsize=8)
-def _opened(path: str, sha256: str) -> ExampleFinder:
+def _opened(path: str, sha256: str, _state: tuple[int, int, int] | None) -> ExampleFinder:
     folder = Path(path)
     try:
         head = msgspec.json.decode((folder / HEAD).read_bytes(), type=IndexHead)

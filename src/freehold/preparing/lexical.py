@@ -49,6 +49,11 @@ class Bm25:
         return np.asarray(self._index.get_scores(asked), dtype=np.float32)
 
 
+def require() -> None:
+    """Raise `MissingExtraError` where the library is missing."""
+    _bm25s()
+
+
 def _bm25s() -> Any:
     try:
         import bm25s

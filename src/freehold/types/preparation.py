@@ -71,3 +71,23 @@ class Preparation(StoredRecord, frozen=True, kw_only=True):
             else msgspec.structs.replace(made, examples=msgspec.structs.replace(index, path=""))
         )
         return msgspec.structs.replace(made, id=content_id(msgspec.structs.replace(plain, made_from=())))
+
+
+class ExampleSetting(Record, frozen=True, kw_only=True):
+    """One way to show examples, as it was measured: the mean score over the `scored` of `asked` samples. `k` is 0 for
+    the model without examples."""
+
+    k: int
+    order: ExampleOrder
+    asked: int
+    scored: int
+    mean: float | None
+
+
+class ExampleChoice(Record, frozen=True, kw_only=True):
+    """The setting that was chosen, among which, and how many tokens the engine counted for a byte."""
+
+    k: int
+    order: ExampleOrder
+    tokens_per_byte: float
+    tried: tuple[ExampleSetting, ...] = ()

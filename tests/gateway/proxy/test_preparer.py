@@ -233,6 +233,18 @@ def test_an_endpoint_that_comes_later_is_prepared_for(upstream, candidate, tmp_p
         eventually(is_prepared)
 
 
+def test_examples_that_are_removed_leave_a_running_gateway(upstream, candidate, tmp_path, monkeypatch):
+    """As after a `freehold forget`: within seconds, and without a restart."""
+    made = preparation(tmp_path / "examples")
+    both = endpoints(upstream, candidate, made)
+    with gateway(upstream, tmp_path, endpoints=both, routes=(route(),)) as running:
+        assert post(running, ASKED)[0] == 200 and sent(candidate)["messages"] == SENT
+        shutil.rmtree(made.examples.path)
+        eventually(lambda: post(running, {**ASKED, "model": "base:app"})[0] == 503)
+        candidate.reset()
+        assert post(running, ASKED)[0] == 200 and not candidate.seen, "the incumbent answers"
+
+
 def spoil(made, how):
     folder = Path(made.examples.path)
     if how == "gone":

@@ -11,14 +11,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable
-from typing import cast
+from typing import NamedTuple, cast
 
 from freehold.errors import FreeholdError, UsageError
 from freehold.gateway.proxy.prepared_body import PreparedBody
 from freehold.gateway.proxy.reading import BodyReader
 from freehold.gateway.telemetry.meters import Meters
 from freehold.preparing.conversation import UNPREPARED, Unprepared
-from freehold.preparing.index import ExampleFinder, open_index
+from freehold.preparing.index import ExampleFinder, open_index, state_of
 from freehold.preparing.request import must_prepare, tell_once
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.preparation import Example, ExampleIndex, Preparation
@@ -28,7 +28,16 @@ log = logging.getLogger("freehold.gateway")
 NOT_PREPARED = ("examples_unavailable", "cannot_be_prepared")
 """Codes of the errors that clients get."""
 AGAIN_AFTER_S = 5.0
-"""How long an index that could not be opened is taken to be so."""
+"""How long an index is taken to be what it was: opened, or one that cannot be. What a person wants forgotten leaves the
+memory of a running gateway within this time."""
+
+
+class _Opened(NamedTuple):
+    """An index in memory, the state of its files then, and when they were looked at last."""
+
+    finder: ExampleFinder
+    state: tuple[int, int, int] | None
+    looked_s: float
 
 
 class Preparer:
@@ -37,7 +46,7 @@ class Preparer:
     def __init__(self, reader: BodyReader, meters: Meters) -> None:
         self._reader = reader
         self._meters = meters
-        self._finders: dict[str, ExampleFinder] = {}
+        self._opened: dict[str, _Opened] = {}
         self._troubles: dict[str, tuple[float, str]] = {}
         self._opening = asyncio.Lock()
 
@@ -98,9 +107,15 @@ class Preparer:
 
     async def _finder(self, index: ExampleIndex) -> ExampleFinder:
         """The index in memory. Raises what `open_index` raises."""
-        finder = self._finders.get(index.sha256)
-        if finder is not None:
-            return finder
+        now = time.monotonic()
+        opened = self._opened.get(index.sha256)
+        if opened is not None and now - opened.looked_s < AGAIN_AFTER_S:
+            return opened.finder
+        state = state_of(index)
+        if opened is not None and state == opened.state:
+            self._opened[index.sha256] = opened._replace(looked_s=now)
+            return opened.finder
+        self._opened.pop(index.sha256, None)
         async with self._opening:
             since, why = self._troubles.get(index.sha256, (0.0, ""))
             if why and time.monotonic() - since < AGAIN_AFTER_S:
@@ -110,7 +125,7 @@ class Preparer:
             except FreeholdError as error:
                 self._troubles[index.sha256] = (time.monotonic(), error.message)
                 raise
-            self._finders[index.sha256] = finder
+            self._opened[index.sha256] = _Opened(finder, state, time.monotonic())
             return finder
 
     def _count(self, endpoint: Endpoint, outcome: str) -> None:
