@@ -151,5 +151,5 @@ def _setting(setting: tuple[int, ExampleOrder], results: Sequence[EvalResult]) -
     return ExampleSetting(k=setting[0], order=setting[1], asked=len(results), scored=len(scores), mean=mean)
 
 
-def _rank(tried: ExampleSetting) -> tuple[float, int, str]:
-    return (float("inf") if tried.mean is None else -tried.mean, tried.k, tried.order)
+def _rank(tried: ExampleSetting) -> tuple[float, int, bool]:
+    return (float("inf") if tried.mean is None else -tried.mean, tried.k, tried.order == "nearest_first")
