@@ -62,7 +62,7 @@ def test_an_encoder_that_is_not_there_is_not_replaced_by_words(tmp_path):
 
 
 def test_a_context_without_room_is_refused_before_anything_is_fetched(tmp_path, monkeypatch):
-    opened = training_project(tmp_path, monkeypatch)  # 64 tokens of context, and answers of 256
+    opened = training_project(tmp_path, monkeypatch)  # 64 tokens of context, as many as an answer may have
     who = Told()
     with bench(opened, progress=who) as ready, pytest.raises(NotMadeError, match="no room for one example"):
         EXAMPLES.make(candidate(opened), ready)
