@@ -14,7 +14,27 @@ from tests.training.conftest import write_dataset
 from freehold.types.dataset import Message, Sample
 from freehold.types.model import Weights
 
-WORDS = "where is my lamp order now cancel the rug please broken glass in parcel refund card number - hello".split()
+WORDS = [
+    "where",
+    "is",
+    "my",
+    "lamp",
+    "order",
+    "now",
+    "cancel",
+    "the",
+    "rug",
+    "please",
+    "broken",
+    "glass",
+    "in",
+    "parcel",
+    "refund",
+    "card",
+    "number",
+    "-",
+    "hello",
+]
 WORDS += list("abcdef0123456789")
 KINDS = {
     "order_status": "where is my order now",
