@@ -25,7 +25,7 @@ from freehold.cli.output import echo
 @click.option(
     "--self-noise", type=click.FloatRange(0, 1), help="Share on which the incumbent contradicts itself."
 )
-@json_option
+@json_option("freehold.types.evaluation:PowerPlan")
 def command(  # click passes each option
     margin: float,
     alpha: float,
