@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from freehold.types import units
 from freehold.types.report import CandidateReport, Report
+from freehold.visible import visible as visible
 
 ABSENT = "not known"
 
@@ -54,6 +55,11 @@ def probability(value: float | None) -> str:
     if value is None:
         return ABSENT
     return "below 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def diff_class(line: str) -> str:
+    """How a line of a diff is coloured."""
+    return {"+": "added", "-": "removed"}.get(line[:1], "soft")
 
 
 HEADLINES = {
