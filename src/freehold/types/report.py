@@ -16,6 +16,7 @@ from freehold.types.machine import Fit, Machine
 from freehold.types.method import StoredMethodName, candidate_label, method_of
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
+from freehold.types.prompting import PromptSearch
 from freehold.types.record import Record, StoredRecord
 from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
@@ -46,6 +47,8 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     trained: TrainingResult | None = None
     """What training left, where there was any."""
     parity: ParityReport | None = None
+    prompt: PromptSearch | None = None
+    """How it is asked in its own way, and what that brought on validation samples."""
     untrained: UntrainedBaseline | None = None
     measured: Measured | None = None
     comparison: Comparison | None = None
