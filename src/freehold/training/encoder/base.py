@@ -234,7 +234,8 @@ def _pooling(config: dict[str, Any]) -> Pooling | None:
     if mode is None:  # as older versions of the library wrote it
         on = [key.removeprefix("pooling_mode_") for key, value in config.items() if value is True]
         mode = {"mean_tokens": "mean", "cls_token": "cls"}.get(on[0]) if len(on) == 1 else None
-    return mode if mode in ("mean", "cls") else None
+    known: tuple[Pooling, ...] = ("mean", "cls")
+    return next((one for one in known if one == mode), None)
 
 
 def _positions(config: Any) -> int:
