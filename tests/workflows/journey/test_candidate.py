@@ -37,7 +37,7 @@ def test_a_candidate_on_the_fake_is_ruled_on_judged_and_kept(tmp_path):
     assert kept == [report.ruling.id, report.comparison.id, report.verdict.id]
     assert (report.stopped, report.verdict.outcome, report.verdict.method) == (None, "promote", "as_is")
     assert report.served_as == outcome.plan.served_name
-    assert len(told.steps) == step_count(candidate_of(ready.project, "as_is")) == 2
+    assert len(told.steps) == step_count(candidate_of(ready.project, "as_is"), ready.project.config) == 2
 
 
 def test_a_candidate_for_a_closed_set_is_planned_to_answer_nothing_else(tmp_path):
@@ -58,7 +58,12 @@ def test_a_candidate_for_a_closed_set_is_planned_to_answer_nothing_else(tmp_path
 
 def test_methods_that_train_have_steps_of_their_own(tmp_path, monkeypatch):
     opened = training_project(tmp_path, monkeypatch)
-    assert {step_count(candidate_of(opened, method)) for method in ("adapter", "whole")} == {WHOLE_WAY}
+    without_probes = msgspec.structs.replace(
+        opened.config, train=msgspec.structs.replace(opened.config.train, probe=0)
+    )
+    assert {step_count(candidate_of(opened, method), without_probes) for method in ("lora", "full")} == {
+        WHOLE_WAY
+    }
 
 
 def test_alpha_is_planned_for_every_candidate(tmp_path):
@@ -94,7 +99,7 @@ def test_only_a_method_that_trains_is_ruled_on_with_its_data(tmp_path, monkeypat
     quick_training(monkeypatch)
     opened = training_project(tmp_path, monkeypatch)
     with bench(opened, machine=small_machine(opened)) as ready:
-        CandidateRunner(ready, count=1).run(candidate_of(opened, "adapter"))
+        CandidateRunner(ready, count=1).run(candidate_of(opened, "lora"))
     assert lineages[0] is None and lineages[1] is not None
 
 
@@ -102,7 +107,7 @@ def test_one_that_does_not_fit_stops_with_its_weights_and_fit(tmp_path, monkeypa
     opened = training_project(tmp_path, monkeypatch)
     asked = quick_training(monkeypatch)
     with bench(opened, machine=small_machine(opened)) as ready:
-        report, plan = CandidateRunner(ready, count=1).run(candidate_of(opened, "adapter"))
+        report, plan = CandidateRunner(ready, count=1).run(candidate_of(opened, "lora"))
     assert plan is None and asked["train"] == []
     assert report.weights.path == str(tmp_path / "tiny.gguf")
     assert not report.fit.fits and report.stopped == "; ".join(report.fit.reasons)
@@ -125,8 +130,8 @@ def test_weights_of_the_only_one_that_are_missing_end_the_journey(tmp_path, monk
 
 def test_probes_are_a_step_of_adapters_only(tmp_path, monkeypatch):
     opened = training_project(tmp_path, monkeypatch)
-    assert step_count(candidate_of(opened, "adapter"), probe=80) == WHOLE_WAY + 1
-    assert step_count(candidate_of(opened, "whole"), probe=80) == WHOLE_WAY
+    assert step_count(candidate_of(opened, "lora"), opened.config) == WHOLE_WAY + 1
+    assert step_count(candidate_of(opened, "full"), opened.config) == WHOLE_WAY
 
 
 def test_the_newest_leak_test_of_this_base_and_data_is_told(tmp_path):

@@ -169,7 +169,7 @@ def _terms(project: Project, dataset: Dataset) -> Iterator[str]:
     yield f"{learned:,} training targets are answers of {whose}: its terms count (distillation)"
     if dataset.incumbent_model is None:
         return
-    base = project.config.candidates.models[0]
+    base = project.config.models[0]
     ruling = rule_for_model(base, project.config.use, lineage=lineage_of(base, dataset))
     yield (
         f"ruling for {base} taught with it, under the use in freehold.toml: {ruling.outcome.replace('_', ' ')} "

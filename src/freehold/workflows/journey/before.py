@@ -8,8 +8,9 @@ from freehold.datasets import building
 from freehold.store import Store
 from freehold.types.dataset import Dataset
 from freehold.types.finding import Finding, Preflight
+from freehold.types.method import METHOD_KINDS
 from freehold.types.report import Report
-from freehold.workflows.journey.methods import METHODS, Candidate, candidates
+from freehold.workflows.journey.methods import Candidate, candidates
 from freehold.workflows.project import Project
 from freehold.workflows.prove.preflight.address import AskedEndpoint
 from freehold.workflows.prove.preflight.check import PreflightRequest, preflight
@@ -25,7 +26,7 @@ def look_first(
     so its endpoint is looked at as well. Without `looks` it is not asked whether the items were evaluated before."""
     config, task = project.config, task_of(project)
     known = candidates(config)
-    trains = any(METHODS[one.method].trains for one in known)
+    trains = any(METHOD_KINDS[one.method].trains for one in known)
     addresses = list(_remote(project, known))
     incumbent = config.incumbent
     if freezes and incumbent is not None and incumbent.base_url is not None and incumbent.api == "openai":
@@ -34,7 +35,7 @@ def look_first(
         )
     templates: list[Finding] = []
     for one in known:
-        if METHODS[one.method].trains:
+        if METHOD_KINDS[one.method].trains:
             templates += template_findings(one.model, project.settings)
     request = PreflightRequest(
         dataset=dataset,
@@ -81,5 +82,5 @@ def reported(store: Store, project: Project, dataset: Dataset) -> bool:
     return (
         last.dataset.id == dataset.id
         and last.task == task_of(project)
-        and models == list(project.config.candidates.models)
+        and models == list(project.config.models)
     )

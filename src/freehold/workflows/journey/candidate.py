@@ -16,15 +16,19 @@ import msgspec
 from freehold import __version__, verdict
 from freehold.engines import start
 from freehold.evals.replay import ReplayOptions
+from freehold.types.config import ProjectConfig
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import Evaluation
 from freehold.types.leak import LeakReport
+from freehold.types.method import METHOD_KINDS
 from freehold.types.record import content_id
 from freehold.types.report import CandidateReport
 from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
 from freehold.types.verdict import CheckResult
-from freehold.workflows.journey.methods import METHODS, Bench, Candidate, Made, NotMadeError
+from freehold.workflows.journey.methods import Bench, Candidate, Made, NotMadeError, fetches, method_named
+from freehold.workflows.journey.methods.adapter import TrainedAdapter
+from freehold.workflows.journey.methods.training import FITTED_STEPS
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, evaluate
 from freehold.workflows.prove.labels import labels_held
@@ -46,10 +50,12 @@ class CandidateOutcome(NamedTuple):
     plan: ServePlan | None
 
 
-def step_count(candidate: Candidate, *, probe: int = 0) -> int:
+def step_count(candidate: Candidate, config: ProjectConfig) -> int:
     """Steps of one candidate's way; an adapter is asked what it kept of other skills where there are probes."""
-    asks_probes = probe > 0 and candidate.method == "adapter"
-    return STEPS_OF_ALL + METHODS[candidate.method].step_count + asks_probes
+    method = method_named(candidate.method)
+    asks_probes = config.train.probe > 0 and isinstance(method, TrainedAdapter)
+    may_fetch = METHOD_KINDS[candidate.method].asks_elsewhere and fetches(candidate, config)
+    return STEPS_OF_ALL + method.step_count + may_fetch * FITTED_STEPS + asks_probes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ class CandidateRunner:
 
     def run(self, candidate: Candidate) -> CandidateOutcome:
         """Take one candidate from its ruling to a verdict."""
-        method = METHODS[candidate.method]
+        method = method_named(candidate.method)
         ruling = self._rule(candidate, trains=method.trains)
         report = CandidateReport(model=candidate.model, method=candidate.method, ruling=ruling)
         if ruling.outcome in {"not_allowed", "needs_separate_license"}:
@@ -88,7 +94,7 @@ class CandidateRunner:
 
     def _rule(self, candidate: Candidate, *, trains: bool) -> Ruling:
         bench, use = self.bench, self.bench.project.config.use
-        distilled = bench.project.config.train.method == "distill"
+        distilled = candidate.method == "distill"
         lineage = lineage_of(candidate.model, bench.dataset, distilled=distilled) if trains else None
         ruling = bench.steps.run(
             f"ruling:{candidate.key}",

@@ -118,7 +118,7 @@ def migrate(
         one_at_a_time(store, LOCK, say=progress.say) as lock,
     ):
         known = candidates(project.config)
-        total = STEPS_BEFORE + sum(step_count(one, probe=project.config.train.probe) for one in known)
+        total = STEPS_BEFORE + sum(step_count(one, project.config) for one in known)
         steps = Steps(store, progress, total=total, fresh=fresh, check=lock.check)
         _import(project, store, steps, progress)
         dataset = _build(project, store, steps)
@@ -134,6 +134,7 @@ def migrate(
             dataset=dataset,
             task=task_of(project),
             machine=probe_machine(project.state),
+            only_one=len(known) == 1,
         )
         runner = CandidateRunner(bench, count=len(known))
         outcomes = [runner.run(candidate) for candidate in known]

@@ -207,7 +207,7 @@ def _all_parts(
 
 def _terms(project: Project, model: str) -> HarvestTerms:
     """May a candidate learn from the incumbent's answers?"""
-    candidate = project.config.candidates.models[0]
+    candidate = project.config.models[0]
     edges = (
         LineageEdge(kind="base", model=candidate),
         LineageEdge(kind="distilled_from", model=model, note="answers taken by a harvest"),
