@@ -19,7 +19,7 @@ from freehold.types.parity import ParityReport
 from freehold.types.record import Record, StoredRecord
 from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
-from freehold.types.selection import Selection, SelectionResult
+from freehold.types.selected import Choice, SelectionResult
 from freehold.types.training import TrainingResult
 from freehold.types.verdict import Verdict
 
@@ -89,7 +89,7 @@ class Report(StoredRecord, frozen=True, kw_only=True):
     machine: Machine | None
     dataset: Dataset
     candidates: tuple[CandidateReport, ...]
-    selection: Selection | None = None
+    choice: Choice | None = None
     """How one of several was chosen; None where there was one, and in reports of before this was kept."""
     steps: tuple[StepTime, ...] = ()
     endpoint_url: str | None = None

@@ -206,6 +206,57 @@ def diff(old: str, new: str, config_path: Path | None, as_json: bool) -> None:
         _show_diff(found)
 
 
+@command.command("request")
+@click.argument("sample", required=False)
+@click.option("--text", help="Ask this instead of a sample.")
+@click.option("--dataset", help="Dataset of the sample (default: the latest).")
+@click.option(
+    "--preparation", help="Prepare as this one says, by its id (default: as freehold migrate chose last)."
+)
+@config_option
+@json_option
+def request(
+    sample: str | None,
+    text: str | None,
+    dataset: str | None,
+    preparation: str | None,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Print what the chosen model is sent for a sample (default: the first held-out one): its examples and prompt.
+
+    The application sends its own request; this is what becomes of it on the way.
+
+    \b
+    Example:
+      freehold dataset request
+      freehold dataset request --text "where is my parcel?" --json
+    """
+    from freehold.workflows.project import open_project
+    from freehold.workflows.prove import request as workflow
+
+    shown = workflow.request(
+        open_project(config_path), sample, text=text, dataset=dataset, preparation=preparation
+    )
+    if as_json:
+        print_json(shown)
+        return
+    for message in shown.body["messages"]:
+        content = message["content"]
+        lines = (content if isinstance(content, str) else str(content)).splitlines() or [""]
+        for place, line in enumerate(lines):
+            echo(f"{message['role'] if place == 0 else '':<10} {line}")
+    if shown.unprepared is not None:
+        echo(f"it goes to {shown.model} as it came: {shown.unprepared}", err=True)
+    elif shown.preparation is None:
+        echo(f"{shown.model} is asked as the application asks", err=True)
+    else:
+        echo(
+            f"{shown.model} is sent this, {shown.examples} examples included (preparation {shown.preparation[:8]})",
+            err=True,
+        )
+
+
 def _find(project: object, dataset: str | None) -> Dataset:
     from freehold.store import open_store
     from freehold.workflows.data.dataset import find_dataset

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from freehold.preparing.request import asked
 from freehold.types.dataset import Sample
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.evaluation import Task
@@ -71,7 +72,7 @@ def chat_request(
     ):
         with suppress(ApiError):  # a choice the API itself would have refused is sent as it stands
             body |= openai.one_tool(msgspec.json.encode(body))
-    return served.apply(body)
+    return asked(served, body)
 
 
 def unread_notes(samples: Sequence[Sample], endpoint: Endpoint) -> list[str]:

@@ -6,6 +6,8 @@ neighbours, with symmetric normalization; what heads think of each text is where
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -29,7 +31,7 @@ def spread(features: Floats, labelled: Places, labels: Places, prior: Floats) ->
     count = len(features)
     near, alike = neighbours(features, min(NEIGHBOURS, count - 1))
     weights = np.exp((alike - 1) / WIDTH)
-    graph = csr_matrix(
+    graph: Any = csr_matrix(
         (weights.ravel(), (np.repeat(np.arange(count), near.shape[1]), near.ravel())), shape=(count, count)
     )
     graph = graph.maximum(graph.T)

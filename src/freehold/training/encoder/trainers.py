@@ -96,7 +96,7 @@ class AnswerTrainer(_EncoderTrainer):
         import torch
 
         torch.manual_seed(config.seed)
-        whole = torch.nn.Module()
+        whole: Any = torch.nn.Module()
         whole.encoder = base.model
         whole.heads = torch.nn.ModuleList(torch.nn.Linear(base.width, count) for count in rows)
         for head in whole.heads:
@@ -122,7 +122,7 @@ class AnswerTrainer(_EncoderTrainer):
         total, tokens = 0.0, 0
         for part in _parts(samples, PARTS):
             loss, _ = self._loss(part)
-            (loss / len(samples)).backward()  # type: ignore[no-untyped-call]
+            (loss / len(samples)).backward()
             total += float(loss.detach())
             tokens += sum(len(one.ids) for one in part)
         mean = total / len(samples)
@@ -193,7 +193,7 @@ class ContrastTrainer(_EncoderTrainer):
         rows = [one.ids for one in samples] + [one.other or one.ids for one in samples]
         groups = [one.group for one in samples] * 2
         loss = self._loss(rows, groups)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.apply_gradient(float(loss.detach()), samples, rate)
         return float(loss.detach()), sum(map(len, rows))
 

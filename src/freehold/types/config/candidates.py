@@ -65,6 +65,9 @@ class SelectionConfig(Table, frozen=True, kw_only=True):
     stop: Literal["first", "all"] = "first"
     """`first` stops at the first candidate whose selection result suffices, cheapest expected first; `all` makes and
     measures every one."""
+    usd_per_hour: Decimal | None = None
+    """Dollars that an hour of this machine costs you (default: what its accelerators rent for; without any 5 cents a
+    core). Candidates that run here are compared by it with those that have a price."""
 
 
 SETTINGS_OF: dict[str, tuple[MethodName, ...]] = {
@@ -78,3 +81,6 @@ SETTINGS_OF: dict[str, tuple[MethodName, ...]] = {
     "train": ("lora", "qlora", "full", "distill", "dpo", "kto", "encoder"),
 }
 """The methods that read a key of `[[candidates]]`."""
+
+CHOOSING: tuple[MethodName, ...] = ("prompt", "examples", "encoder")
+"""Methods that choose among settings of their own by measuring."""

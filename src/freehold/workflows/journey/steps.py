@@ -42,6 +42,10 @@ class Steps:
         self._fresh = fresh
         self._check = check
 
+    def expect(self, steps: int) -> None:
+        """So many are still to come, at most, from here on."""
+        self._total = len(self.times) + steps
+
     def run(
         self,
         name: str,

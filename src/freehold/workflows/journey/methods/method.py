@@ -8,7 +8,7 @@ docs/adding/a-candidate-method.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, get_args
+from typing import Any, Protocol, get_args
 
 import msgspec
 
@@ -50,6 +50,28 @@ class Candidate(Record, frozen=True, kw_only=True):
     def key(self) -> str:
         """Names its steps in the store: two methods on one model, or one with two settings, are two candidates."""
         return content_id(self)[:8]
+
+    @property
+    def label(self) -> str:
+        """What tells it from all others of a project, for people: ``org/model · lora at house (rank 16)``."""
+        where = f" at {self.endpoint}" if self.endpoint is not None else ""
+        named = f" ({self.name})" if self.name is not None else ""
+        return f"{self.model} · {self.method}{where}{named}"
+
+    def as_reported(self) -> dict[str, Any]:
+        """Its fields in a report."""
+        said = {
+            name: value for name, value in msgspec.structs.asdict(self.settings).items() if value is not None
+        }
+        if self.train is not None:
+            said["train"] = msgspec.to_builtins(self.train)
+        return {
+            "model": self.model,
+            "method": self.method,
+            "endpoint": self.endpoint,
+            "name": self.name,
+            "settings": msgspec.to_builtins(said),
+        }
 
     @property
     def short_name(self) -> str:
