@@ -52,5 +52,5 @@ def features(
     if base is None or all(field.kind != "copied" for field in form.fields):
         return Features(examples, pooled, [], Encoded([], []))
     encoded = base.encode(examples.texts, max_tokens)
-    _, tokens = bases.embed(base, encoded.ids, tokens=True)
+    _, tokens = bases.embed(base, encoded.ids, tokens=True, fast=True)
     return Features(examples, pooled, tokens, encoded)

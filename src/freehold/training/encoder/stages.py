@@ -63,7 +63,9 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
             fitted=best.fitted,
             stage=best.stage,
             stages=tuple(results),
-            by_folds=best.stage == "frozen" and best.fitted.asked > len(prepared.validation),
+            by_folds=best.stage == "frozen"
+            and len(prepared.validation) < frozen.FEWEST_VALIDATION
+            and best.fitted.asked > 0,
             train_samples=len(prepared.train),
             train_seconds=time.monotonic() - began,
             peak_memory_bytes=peak_memory(),

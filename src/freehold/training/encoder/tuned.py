@@ -105,7 +105,7 @@ def _taught(
     known = set(scene.train.examples.texts) | set(scene.validation.examples.texts)
     texts = [text for text in unlabelled if text not in known]
     rows = base.encode(texts, scene.max_tokens).ids
-    pooled = heads.normalized(bases.embed(base, rows)[0]) if texts else train.pooled[:0]
+    pooled = heads.normalized(bases.embed(base, rows, fast=True)[0]) if texts else train.pooled[:0]
     every = np.concatenate([train.pooled, pooled])
     labels = groups_of(scene.form, train.examples.values)
     guessed = spread.spread(
@@ -143,7 +143,7 @@ def _answer(
     fitted = Fitted(tuple(made), 0, 0, None, np.empty(0, dtype=np.float32))
     if enough:
         encoded = base.encode(held.texts, scene.max_tokens)
-        pooled, _ = bases.embed(base, encoded.ids)
+        pooled, _ = bases.embed(base, encoded.ids, fast=True)
         fitted = frozen.calibrated(
             scene.form, made, features(base, held, pooled, scene.form, scene.max_tokens)
         )
@@ -164,14 +164,16 @@ def _embedded(scene: Scene, base: TorchBase) -> tuple[Features, Features, tuple[
     def again(examples: Examples) -> Features:
         if not len(examples):
             return Features(examples, np.empty((0, base.width), dtype=np.float32), [], Encoded([], []))
-        pooled = heads.normalized(bases.embed(base, base.encode(examples.texts, scene.max_tokens).ids)[0])
+        pooled = heads.normalized(
+            bases.embed(base, base.encode(examples.texts, scene.max_tokens).ids, fast=True)[0]
+        )
         return features(base, examples, pooled, scene.form, scene.max_tokens)
 
     names = []
     for field, before in zip(scene.form.fields, scene.names, strict=True):
         words = frozen.label_words(field) if len(before) else []
         names.append(
-            heads.normalized(bases.embed(base, base.encode(words, scene.max_tokens).ids)[0])
+            heads.normalized(bases.embed(base, base.encode(words, scene.max_tokens).ids, fast=True)[0])
             if words
             else np.empty((0, base.width), dtype=np.float32)
         )
