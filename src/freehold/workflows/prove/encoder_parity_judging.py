@@ -85,6 +85,7 @@ def summarize(items: Sequence[ParityItem], *, model: str, adapter_id: str | None
         tokens=values,
         token_agreement=agreeing / values if values else 0.0,
         distance=None,
+        base_distance=None,
         stops=0,
         stops_equal=0,
         probability_distance=apart,
