@@ -24,6 +24,9 @@ MANIFEST = "adapter.json"
 # Part of every job's id: raise it when the same job would train differently.
 _FORMAT = 2
 
+# With fewer tokens at once than this, it is the model that does not fit.
+_FEWEST_PACK_TOKENS = 256
+
 
 class WorkerGroup(Record, frozen=True, kw_only=True):
     """Several workers for one job; see `freehold.training.cluster`. `cpus` and `gpus` are each worker's."""
@@ -45,6 +48,30 @@ class Job(Record, frozen=True, kw_only=True):
     adapter_dir: str
     run_dir: str
     cluster: WorkerGroup | None = None
+
+    @property
+    def program(self) -> str:
+        """The module that trains it."""
+        return f"freehold.training.{'worker' if self.cluster is None else 'cluster'}"
+
+    @property
+    def threads(self) -> int | None:
+        return self.config.threads
+
+    def with_less_memory(self) -> tuple[Job, str] | None:
+        """The same run with fewer tokens at once, then with activations computed twice, and how it is said; None at
+        the end of it."""
+        halved = self.config.pack_tokens // 2
+        if halved >= _FEWEST_PACK_TOKENS:
+            changed = msgspec.structs.replace(self.config, pack_tokens=halved)
+        elif self.config.gradient_checkpointing is None:
+            changed = msgspec.structs.replace(self.config, gradient_checkpointing=True)
+        else:
+            return None
+        how = f"with at most {changed.pack_tokens:,} tokens at once"
+        if changed.gradient_checkpointing:
+            how += ", activations computed again instead of kept"
+        return msgspec.structs.replace(self, config=changed), how
 
 
 def job_id(config: FinetuneConfig, dataset: Dataset, base: Weights) -> str:

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import msgspec
 
@@ -23,7 +23,6 @@ from freehold.processes import RunningProcess, standing, this_process
 from freehold.training import job as jobs
 from freehold.training.output.artefacts import sha256_of
 from freehold.training.worker import STOPPED
-from freehold.types.config import FinetuneConfig
 from freehold.types.training import TrainingEvent, TrainingResult, as_made
 
 log = logging.getLogger(__name__)
@@ -38,9 +37,6 @@ _BARRIER_SPINS = 20_000
 
 # More than one step needs (about 80 with rows and blocks of few shapes).
 _KEPT_SHAPES = 256
-
-# With fewer tokens at once than this, it is the model that does not fit.
-_FEWEST_PACK_TOKENS = 256
 
 
 def finished_adapter(job: jobs.Job) -> TrainingResult | None:
@@ -67,7 +63,26 @@ def read_manifest(folder: Path) -> TrainingResult | None:
     return as_made(msgspec.structs.replace(result, path=str(folder)))  # Folders may be moved.
 
 
-def train(job: jobs.Job) -> Generator[TrainingEvent]:
+class ChildJob(Protocol):
+    """A job that a child process does, with its files under `run_dir`."""
+
+    @property
+    def run_dir(self) -> str: ...
+
+    @property
+    def program(self) -> str:
+        """The module that does it; its argument is `run_dir`."""
+        ...
+
+    @property
+    def threads(self) -> int | None: ...
+
+    def with_less_memory(self) -> tuple[ChildJob, str] | None:
+        """The same in less memory, and how; None at the end of it."""
+        ...
+
+
+def train(job: ChildJob) -> Generator[TrainingEvent]:
     """Train in a child process and yield its events as they come; at the end the adapter is on disk.
 
     Goes on from a checkpoint when the run directory has one. When the system kills the worker because memory
@@ -81,36 +96,23 @@ def train(job: jobs.Job) -> Generator[TrainingEvent]:
         yield from _until_done(job, lock)
 
 
-def _until_done(job: jobs.Job, lock: _RunLock) -> Generator[TrainingEvent]:
+def _until_done(job: ChildJob, lock: _RunLock) -> Generator[TrainingEvent]:
     while True:
         kills_before = cgroup.oom_kills()
         code, last_error = yield from _attempt(job, lock)
         if code == 0:
             return
         oom_killed = code == -signal.SIGKILL and cgroup.oom_killed_since(kills_before)
-        thrifty = _with_less_memory(job.config) if oom_killed else None
+        thrifty = job.with_less_memory() if oom_killed else None
         if thrifty is None:
             raise _reason(code, last_error, Path(job.run_dir) / jobs.LOG, oom_killed=oom_killed)
-        job = msgspec.structs.replace(job, config=thrifty)
+        job, how = thrifty
         log.info("%s: killed for memory, starting again with less", Path(job.run_dir).name)
-        how = f"with at most {thrifty.pack_tokens:,} tokens at once"
-        if thrifty.gradient_checkpointing:
-            how += ", activations computed again instead of kept"
         yield TrainingEvent(
             kind="warning",
             message=f"the system killed the trainer because memory ran out; it starts again from its last "
             f"checkpoint {how}",
         )
-
-
-def _with_less_memory(config: FinetuneConfig) -> FinetuneConfig | None:
-    """The same run in less memory: fewer tokens at once, then activations computed twice; None at the end of it."""
-    halved = config.pack_tokens // 2
-    if halved >= _FEWEST_PACK_TOKENS:
-        return msgspec.structs.replace(config, pack_tokens=halved)
-    if config.gradient_checkpointing is None:
-        return msgspec.structs.replace(config, gradient_checkpointing=True)
-    return None
 
 
 class _RunLock:
@@ -172,7 +174,7 @@ def _only_run(run_dir: Path) -> Iterator[_RunLock]:
         yield _RunLock(file, run_dir.parent.name)
 
 
-def _attempt(job: jobs.Job, lock: _RunLock) -> Generator[TrainingEvent, None, tuple[int, str | None]]:
+def _attempt(job: ChildJob, lock: _RunLock) -> Generator[TrainingEvent, None, tuple[int, str | None]]:
     """One worker from start to end; returns its exit code and its last error."""
     run_dir = Path(job.run_dir)
     with files.writing(f"cannot write to {run_dir}", hint="choose another folder, or free some space"):
@@ -185,7 +187,7 @@ def _attempt(job: jobs.Job, lock: _RunLock) -> Generator[TrainingEvent, None, tu
     with sink, events.open("rb") as lines:
         lines.seek(begin)
         worker = subprocess.Popen(
-            [sys.executable, "-m", _program(job), str(run_dir)],
+            [sys.executable, "-m", job.program, str(run_dir)],
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
@@ -206,11 +208,7 @@ def _attempt(job: jobs.Job, lock: _RunLock) -> Generator[TrainingEvent, None, tu
     return worker.returncode, last_error
 
 
-def _program(job: jobs.Job) -> str:
-    return f"freehold.training.{'worker' if job.cluster is None else 'cluster'}"
-
-
-def _environment(job: jobs.Job) -> dict[str, str]:
+def _environment(job: ChildJob) -> dict[str, str]:
     environment = dict(os.environ)
     environment["HF_HUB_OFFLINE"] = "1"
     environment["TOKENIZERS_PARALLELISM"] = "false"
@@ -221,8 +219,8 @@ def _environment(job: jobs.Job) -> dict[str, str]:
     environment.setdefault("GOMP_SPINCOUNT", str(_BARRIER_SPINS))
     # oneDNN keeps the code for a thousand shapes unless told otherwise, a few hundred KiB each.
     environment.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_KEPT_SHAPES))
-    if job.config.threads is not None:
-        environment["OMP_NUM_THREADS"] = str(job.config.threads)
+    if job.threads is not None:
+        environment["OMP_NUM_THREADS"] = str(job.threads)
     # The worker must find the package the parent runs from, installed or not.
     root = str(Path(__file__).parents[2])
     paths = environment.get("PYTHONPATH", "")

