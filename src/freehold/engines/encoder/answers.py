@@ -112,13 +112,13 @@ def _several(field: FieldHead, shares: Probabilities, top: int) -> _Decision:
 
 def _copied(field: FieldHead, logits: Array, read: EncodedText, text: str) -> _Decision:
     """A piece of the message: the run of inside tokens with the highest mean probability, null where there is none."""
-    if not len(logits):
-        return _Decision(None, 1.0, ((None, 1.0),))
-    inside = probabilities(field, logits)[:, 1]
+    # Tokens that begin and end a text, and those of the prefix, stand nowhere in it.
+    stands = np.array([span.end > span.first for span in read.spans], dtype=np.bool_)
+    inside = np.where(stands, probabilities(field, logits)[:, 1], 0.0)
     best: tuple[float, int, int] | None = None
     first = None
     for place in range(len(inside) + 1):
-        is_inside = place < len(inside) and inside[place] > 0.5 and read.spans[place].end > 0
+        is_inside = place < len(inside) and inside[place] > 0.5
         if is_inside and first is None:
             first = place
         if not is_inside and first is not None:

@@ -18,7 +18,7 @@ from freehold.errors import EngineError, MissingExtraError
 from freehold.types.encoder import EncoderManifest
 
 FEATURE = "the encoder engine"
-EXTRA = "encoder"
+EXTRA = "encoder-server"
 LONGER = 1.25
 """A text this much longer than the shortest of a run begins the next one. Measured on Banking77: 390 texts for each
 second of a core, against 220 with the texts of a batch padded to the longest."""
