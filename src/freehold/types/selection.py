@@ -1,54 +1,44 @@
-"""How one of several candidates was chosen: what each did on the selection split, and by which rule."""
+"""What candidates showed on the selection split, and which of them goes on to the proof."""
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Literal
-
-from freehold.types.evaluated import LatencySummary
 from freehold.types.record import Record
 
-CostBasis = Literal["measured_here", "price", "unknown"]
-"""Where a cost is from: the speed measured here and the price of such a machine, or the endpoint's price."""
 
+class SelectionRow(Record, frozen=True, kw_only=True):
+    """One candidate on the selection split. Differences are candidate minus incumbent, on the score's scale."""
 
-class SelectionResult(Record, frozen=True, kw_only=True):
-    """What a candidate did on the selection split, the samples that choose among candidates and prove nothing.
-
-    `n` of the split's `of` samples were asked. `difference` is the mean of paired differences to the incumbent's
-    answers, with an interval at `level`, where it has any; otherwise `mean` alone is known. Scores are the task's.
-    """
-
-    n: int
-    of: int
-    mean: float | None
-    incumbent_mean: float | None = None
+    name: str
+    cost: float | None = None
+    """Dollars per 1,000 requests; None where unknown."""
+    items: int = 0
+    """Selection items that both models have a score for."""
     difference: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
-    level: float = 0.95
-    latency: LatencySummary | None = None
-    usd_per_1000: Decimal | None = None
-    """Dollars for 1,000 requests like those of the split."""
-    cost_basis: CostBasis = "unknown"
-    cost_why: str = ""
-    """What that rests on, in words."""
-    stopped_early: bool = False
-    """Not asked the rest of the split: it could no longer have been chosen."""
+    """95 % limits of the difference: for display, since candidates were chosen by looking at these items."""
+    needed: float | None = None
+    """The difference at which the held-out items would come out as promote; None where they never could."""
+    chance: float | None = None
+    """Probability that the held-out items come out as promote, as far as the selection items tell."""
+    passes: bool = False
+    stopped: str | None = None
+    """Why the candidate was not measured on all selection items; None where it was."""
+    reason: str = ""
+    """A sentence."""
 
 
 class Selection(Record, frozen=True, kw_only=True):
-    """By which rule a candidate was chosen from several. `rule` was fixed before the first was asked."""
+    """The candidate that goes on to the held-out items, and why. `passes` is false where none is expected to pass and
+    the best of them goes on. `rows` hold every candidate, cheapest first."""
 
-    rule: str
-    stop: Literal["first", "all"]
-    split_samples: int
-    candidates: int
-    tried: int
     chosen: str
-    """The report's name of the candidate that was proven on held-out samples."""
     passes: bool
-    """Whether its selection result sufficed; otherwise it was the best of those that did not."""
-    why: str
-    overlapping: bool = False
-    """Whether intervals overlap, so that the order of candidates is not evidence."""
+    reason: str
+    margin: float
+    alpha: float
+    held_out: int
+    """Items that the chosen candidate will be judged on."""
+    least_chance: float
+    """The chance of promote from which on a candidate passes."""
+    rows: tuple[SelectionRow, ...]

@@ -11,7 +11,9 @@ from msgspec import Meta
 from freehold.errors import ConfigError, did_you_mean
 from freehold.types import strict
 from freehold.types.config.candidates import (
+    CHOOSING,
     DEFAULT_MODEL,
+    PROPOSERS,
     SETTINGS_OF,
     CandidateConfig,
     CandidatesConfig,
@@ -141,6 +143,13 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
             return self.candidates.models
         return tuple(dict.fromkeys(one.model for one in self.candidates))
 
+    @property
+    def chooses(self) -> bool:
+        """Whether something is chosen on the selection split: one of several candidates, or settings of one."""
+        if isinstance(self.candidates, tuple):
+            return len(self.candidates) > 1 or any(one.method in CHOOSING for one in self.candidates)
+        return self.candidates is None or len(self.candidates.models) > 1
+
     def train_of(self, candidate: CandidateConfig) -> FinetuneConfig:
         """``[train]`` as it is for one candidate. Raises `ConfigError` for a key or a value that cannot be."""
         raw = {**msgspec.to_builtins(self.train), **candidate.train}
@@ -190,9 +199,29 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
         raise ConfigError(
             f"{path}: cluster.max_replicas is {config.cluster.max_replicas}, expected at least cluster.min_replicas"
         )
+    if config.selection.usd_per_hour is not None and not config.selection.usd_per_hour >= 0:
+        raise ConfigError(
+            f"{path}: selection.usd_per_hour is {config.selection.usd_per_hour}, expected 0 or more"
+        )
     if isinstance(config.candidates, tuple):
         _check_candidates(config, config.candidates, path)
     return config
+
+
+def _check_proposer(one: CandidateConfig, endpoints: set[str], where: str) -> None:
+    if one.proposer is None:
+        return
+    known = {*PROPOSERS, *endpoints}
+    if one.proposer not in known and one.proposer.partition("/")[0] not in endpoints:
+        raise ConfigError(
+            f"{where}: proposer {one.proposer!r} is neither {', '.join(PROPOSERS)} nor one of [[endpoints]]",
+            hint=did_you_mean(one.proposer, sorted(known), "add [[endpoints]] with that name"),
+        )
+    if one.budget_requests is None and one.budget_usd is None:
+        raise ConfigError(
+            f"{where}: a proposer is named and no budget",
+            hint="budget_requests = 60, or budget_usd = 2; without a proposer, plain changes are measured",
+        )
 
 
 def _check_candidates(config: ProjectConfig, candidates: tuple[CandidateConfig, ...], path: str) -> None:
@@ -212,11 +241,9 @@ def _check_candidates(config: ProjectConfig, candidates: tuple[CandidateConfig, 
                     one.endpoint, sorted(endpoints), "add [[endpoints]] with that name and its base_url"
                 ),
             )
-        if one.proposer not in (None, "incumbent") and one.proposer not in endpoints:
-            raise ConfigError(
-                f"{where}: proposer {one.proposer!r} is neither incumbent nor one of [[endpoints]]",
-                hint=did_you_mean(one.proposer or "", sorted(endpoints), "add [[endpoints]] with that name"),
-            )
+        _check_proposer(one, endpoints, where)
+        if one.budget_usd is not None and not one.budget_usd >= 0:
+            raise ConfigError(f"{where}: budget_usd is {one.budget_usd}, expected 0 or more")
         method = one.method or ("as_is" if one.endpoint is not None else config.train.method)
         unset = CandidateConfig(model=one.model)
         for key, methods in SETTINGS_OF.items():

@@ -9,7 +9,7 @@ from freehold.store import Store
 from freehold.types.dataset import Dataset
 from freehold.types.finding import Finding, Preflight
 from freehold.types.method import METHOD_KINDS
-from freehold.types.report import Report
+from freehold.types.report import CandidateReport, Report
 from freehold.workflows.journey.methods import Candidate, candidates
 from freehold.workflows.project import Project
 from freehold.workflows.prove.preflight.address import AskedEndpoint
@@ -43,7 +43,7 @@ def look_first(
         held_out=list(building.samples(dataset, "held_out")),
         config=config,
         frozen=frozen_answers(project, dataset),
-        planned_looks=config.task.looks * len(known),
+        planned_looks=config.task.looks,
         trains=trains,
         freezes=freezes,
         addresses=tuple(addresses),
@@ -78,9 +78,13 @@ def reported(store: Store, project: Project, dataset: Dataset) -> bool:
     last = store.latest(Report)
     if last is None:
         return False
-    models = [one.model for one in last.candidates]
+    reported_ones = [_identity(one) for one in last.candidates]
     return (
         last.dataset.id == dataset.id
         and last.task == task_of(project)
-        and models == list(project.config.models)
+        and reported_ones == [_identity(one) for one in candidates(project.config)]
     )
+
+
+def _identity(one: CandidateReport | Candidate) -> tuple[str, str | None, str | None, str | None]:
+    return one.model, one.method, one.endpoint, one.name

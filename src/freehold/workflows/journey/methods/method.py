@@ -8,7 +8,7 @@ docs/adding/a-candidate-method.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, get_args
+from typing import Any, Protocol, get_args
 
 import msgspec
 
@@ -21,10 +21,11 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.engine import ENGINE_KINDS, EngineKind
 from freehold.types.evaluation import Task
 from freehold.types.machine import Fit, Machine
-from freehold.types.method import MethodName
+from freehold.types.method import MethodName, candidate_label
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
 from freehold.types.progress import Progress
+from freehold.types.prompting import PromptSearch
 from freehold.types.record import Record, content_id
 from freehold.types.training import TrainingResult
 from freehold.workflows.journey.steps import Steps
@@ -50,6 +51,26 @@ class Candidate(Record, frozen=True, kw_only=True):
     def key(self) -> str:
         """Names its steps in the store: two methods on one model, or one with two settings, are two candidates."""
         return content_id(self)[:8]
+
+    @property
+    def label(self) -> str:
+        """What tells it from all others of a project."""
+        return candidate_label(self.model, self.method, self.endpoint, self.name)
+
+    def as_reported(self) -> dict[str, Any]:
+        """Its fields in a report."""
+        said = {
+            name: value for name, value in msgspec.structs.asdict(self.settings).items() if value is not None
+        }
+        if self.train is not None:
+            said["train"] = msgspec.to_builtins(self.train)
+        return {
+            "model": self.model,
+            "method": self.method,
+            "endpoint": self.endpoint,
+            "name": self.name,
+            "settings": msgspec.to_builtins(said),
+        }
 
     @property
     def short_name(self) -> str:
@@ -136,6 +157,8 @@ class Made(Record, frozen=True, kw_only=True):
     parity: ParityReport | None = None
     untrained_model: str | None = None
     """The name under which the base answers besides, to show what training brought."""
+    prompt: PromptSearch | None = None
+    """How it came to be asked in its own way."""
 
 
 class NotMadeError(FreeholdError):
