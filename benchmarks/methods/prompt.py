@@ -50,7 +50,7 @@ from freehold.workflows.journey.prompting.search import run
 from freehold.workflows.project import Project, open_project
 from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
 
-TASK = Task(name="snips", scorer="json_fields", options={"fields": ["intent"]}, max_tokens=48)
+TASK = Task(name="snips", scorer="json_fields", options={"fields": ["intent"]}, max_tokens=32)
 TRAIN = 200
 SCRIPT = (
     "Be friendly.\n```\nYou are a friendly assistant. Give intent and slots of the request.\n```",
