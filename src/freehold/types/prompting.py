@@ -158,3 +158,17 @@ class PromptSearch(StoredRecord, frozen=True, kw_only=True):
                 *(f"+{line}" for line in made.reminder.splitlines()),
             ]
         return tuple(lines)
+
+
+class FoundPrompt(Record, frozen=True, kw_only=True):
+    """A search as `freehold prompt` prints it, with what it says of its result."""
+
+    search: PromptSearch
+    added_tokens: float | None
+    words: str
+    diff: tuple[str, ...]
+
+    @classmethod
+    def of(cls, search: PromptSearch) -> FoundPrompt:
+        """What `search` found."""
+        return cls(search=search, added_tokens=search.added_tokens, words=search.words, diff=search.diff)

@@ -64,7 +64,7 @@ def test_json_has_the_diff_and_the_proposer_s_words(tmp_path, shop):
     )
     told = json.loads(done.stdout)
     assert told["diff"] and "words" in told and told["added_tokens"] > 0
-    assert len(told["proposals"]) == 2 and told["proposer_requests"] == 2
+    assert len(told["search"]["proposals"]) == 2 and told["search"]["proposer_requests"] == 2
 
 
 def test_a_proposer_without_a_budget_is_an_error_with_a_way_out(tmp_path, shop):

@@ -42,7 +42,11 @@ def test_a_table_each_says_model_method_and_what_the_method_reads():
         ("train = { epochs = -1 }", "candidate org/a: train: epochs is -1", None),
         ('endpoint = "hose"', "endpoint 'hose' is not one of [[endpoints]]", "did you mean house?"),
         ('method = "prompt"\nproposer = "nobody"', "neither incumbent, judge, itself nor one of", None),
-        ('method = "prompt"\nproposer = "house"', "a proposer is named and no budget", "budget_requests = 60"),
+        (
+            'method = "prompt"\nproposer = "house"',
+            "a proposer is named and no budget",
+            "budget_requests = 60",
+        ),
         ('[[candidates]]\nmodel = "org/a"', "stands there twice with method lora", "rank 16"),
     ],
 )

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the samples and of the search.")
 @click.option("--dry-run", is_flag=True, help="Say what it would ask and cost. Fetches and sends nothing.")
 @config_option
-@json_option
+@json_option("freehold.types.prompting:FoundPrompt", dry_run="freehold.types.prompting:PromptEstimate")
 def command(  # click passes each option
     model: str,
     endpoint: str | None,
@@ -68,7 +68,7 @@ def command(  # click passes each option
       freehold prompt HuggingFaceTB/SmolLM2-135M-Instruct --proposer itself --budget-requests 60
     """
     from freehold.cli.progress import progress
-    from freehold.types.prompting import PromptBudget
+    from freehold.types.prompting import FoundPrompt, PromptBudget
     from freehold.workflows.journey.prompt import find_prompt, plan_prompt
     from freehold.workflows.journey.prompting.planning import PromptRequest
     from freehold.workflows.project import open_project
@@ -83,7 +83,7 @@ def command(  # click passes each option
     )
     planned = plan_prompt(open_project(config_path), request, dataset_id=dataset_id)
     if dry_run and as_json:
-        print_json(planned.estimate)
+        print_json(planned.estimate, "dry_run")
         return
     tell_estimate(planned.estimate)
     if dry_run:
@@ -91,7 +91,7 @@ def command(  # click passes each option
     with progress() as shown:
         made = find_prompt(planned, progress=shown)
     if as_json:
-        print_json(_as_told(made))
+        print_json(FoundPrompt.of(made))
     else:
         show(made)
 
@@ -175,15 +175,3 @@ def _counted(refused: list[PromptProposal]) -> str:
     counted = Counter(one.refused for one in refused)
     told = ", ".join(f"{code} {count:,}" for code, count in counted.most_common())
     return f" ({told})" if told else ""
-
-
-def _as_told(made: PromptSearch) -> dict[str, object]:
-    """The record, with what it says of itself."""
-    import msgspec
-
-    return {
-        **msgspec.structs.asdict(made),
-        "diff": made.diff,
-        "added_tokens": made.added_tokens,
-        "words": made.words,
-    }
