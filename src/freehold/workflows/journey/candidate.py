@@ -116,6 +116,7 @@ class CandidateRunner:
             trained=made.trained,
             encoder=made.encoder,
             parity=made.parity,
+            prompt=made.prompt,
         )
         return MadeCandidate(candidate, report, made)
 

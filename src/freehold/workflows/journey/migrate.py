@@ -24,7 +24,7 @@ from freehold.types.finding import Preflight
 from freehold.types.progress import Progress
 from freehold.types.record import Record, content_id
 from freehold.types.report import CandidateReport, Report
-from freehold.types.selected import Choice
+from freehold.types.selected import CandidateChoice
 from freehold.workflows.data import dataset as dataset_workflow
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.data.harvested import taught_digest
@@ -202,7 +202,7 @@ class TriedCandidates(NamedTuple):
     serves it (None: none could be)."""
 
     reports: tuple[CandidateReport, ...]
-    choice: Choice | None
+    choice: CandidateChoice | None
     proven: CandidateReport | None
     plan: ServePlan | None
     planned_looks: int

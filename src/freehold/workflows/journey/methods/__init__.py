@@ -27,12 +27,14 @@ from freehold.workflows.journey.methods.method import (
     engine_of,
     fetches,
 )
+from freehold.workflows.journey.methods.prompt import OwnPrompt
 from freehold.workflows.journey.methods.whole import TrainedWhole
 
 METHODS: dict[MethodName, Method] = {
     method.name: method
     for method in (
         AsIs(),
+        OwnPrompt(),
         WithExamples(),
         TrainedEncoder(),
         TrainedAdapter("lora"),

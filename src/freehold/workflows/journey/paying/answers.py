@@ -19,7 +19,6 @@ import msgspec
 
 from freehold.errors import StorageError
 from freehold.evals.answers import ChatAnswer
-from freehold.types.harvest import HarvestPartName
 from freehold.types.record import Record
 
 
@@ -30,18 +29,19 @@ class _Line(Record, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     key: str
-    part: HarvestPartName
+    part: str
     usd: Decimal
     about: str = ""
     answer: ChatAnswer | None = None
 
 
 class PartSpent(NamedTuple):
-    """Of one part: tokens as the API counted them, dollars (those of requests that were lost included)."""
+    """Of one part: tokens as the API counted them, dollars and requests (those that were lost included)."""
 
     prompt_tokens: int
     completion_tokens: int
     usd: Decimal
+    requests: int
 
 
 class PaidAnswers:
@@ -54,7 +54,7 @@ class PaidAnswers:
         self._file: int | None = None
         self._answers: dict[str, ChatAnswer] = {}
         self._under_way: dict[str, _Line] = {}
-        self._spent: dict[HarvestPartName, PartSpent] = defaultdict(lambda: PartSpent(0, 0, Decimal(0)))
+        self._spent: dict[str, PartSpent] = defaultdict(lambda: PartSpent(0, 0, Decimal(0), 0))
 
     def __enter__(self) -> PaidAnswers:
         try:
@@ -88,7 +88,7 @@ class PaidAnswers:
         """Dollars so far, and the most that requests under way can cost."""
         return self.spent_usd + sum((one.usd for one in self._under_way.values()), Decimal(0))
 
-    def of(self, part: HarvestPartName) -> PartSpent:
+    def of(self, part: str) -> PartSpent:
         """What a part took."""
         return self._spent[part]
 
@@ -96,7 +96,7 @@ class PaidAnswers:
         """The answer kept under `key`."""
         return self._answers.get(key)
 
-    def ask(self, key: str, part: HarvestPartName, most_usd: Decimal, *, about: str = "") -> None:
+    def ask(self, key: str, part: str, most_usd: Decimal, *, about: str = "") -> None:
         """A request is about to be sent."""
         line = _Line(key=key, part=part, usd=most_usd, about=about)
         self._write(line)
@@ -109,17 +109,18 @@ class PaidAnswers:
         del self._under_way[key]
         self._take(key, asked.part, answer, usd)
 
-    def _take(self, key: str, part: HarvestPartName, answer: ChatAnswer, usd: Decimal) -> None:
+    def _take(self, key: str, part: str, answer: ChatAnswer, usd: Decimal) -> None:
         if answer.keepable:
             self._answers[key] = answer
         self._add(part, answer, usd)
 
-    def _add(self, part: HarvestPartName, answer: ChatAnswer | None, usd: Decimal) -> None:
+    def _add(self, part: str, answer: ChatAnswer | None, usd: Decimal) -> None:
         usage, before = answer.usage if answer is not None else None, self._spent[part]
         self._spent[part] = PartSpent(
             before.prompt_tokens + ((usage.prompt_tokens or 0) if usage else 0),
             before.completion_tokens + ((usage.completion_tokens or 0) if usage else 0),
             before.usd + usd,
+            before.requests + (answer.attempts if answer is not None else 1),
         )
 
     def _read(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a request of a harvest will cost, can cost, and did cost. Dollars at the list price, or at a stated one."""
+"""What a request will cost, can cost, and did cost. Dollars at the list price, or at a stated one."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import pytest
 from freehold.errors import StorageError
 from freehold.evals.answers import ChatAnswer
 from freehold.types.trace import Usage
-from freehold.workflows.journey.harvest.paid import PaidAnswers
+from freehold.workflows.journey.paying.answers import PaidAnswers
 
 YES = ChatAnswer(output="yes", usage=Usage(prompt_tokens=5, completion_tokens=1))
 
@@ -20,7 +20,7 @@ def test_answers_and_dollars_outlive_the_process(tmp_path):
         assert paid.committed_usd == Decimal("0.1")
     with PaidAnswers(path) as paid:
         assert paid.get("one") == YES
-        assert paid.of("train") == (5, 1, Decimal("0.1"))
+        assert paid.of("train") == (5, 1, Decimal("0.1"), 1)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
