@@ -214,7 +214,7 @@ def diff(old: str, new: str, config_path: Path | None, as_json: bool) -> None:
     "--preparation", help="Prepare as this one says, by its id (default: as freehold migrate chose last)."
 )
 @config_option
-@json_option
+@json_option("freehold.workflows.prove.request:ShownRequest")
 def request(
     sample: str | None,
     text: str | None,

@@ -11,7 +11,7 @@ from freehold.cli.options import config_option, json_option, print_json, stated
 from freehold.cli.output import console, echo
 from freehold.cli.train.adapters import print_adapter
 from freehold.types.leak import LeakReport
-    from freehold.types.training import Search, TrainingResult
+from freehold.types.training import Search, TrainingResult
 
 
 @click.command("train")
