@@ -62,7 +62,17 @@ def _records(report: Report) -> list[dict[str, Any]]:
         weights = candidate.weights
         if weights is not None:
             rows.append({"kind": "weights", "id": weights.sha256, "made_from": (weights.source,)})
-        for kind in ("ruling", "fit", "trained", "parity", "comparison", "retained", "leak", "verdict"):
+        for kind in (
+            "ruling",
+            "fit",
+            "trained",
+            "parity",
+            "prompt",
+            "comparison",
+            "retained",
+            "leak",
+            "verdict",
+        ):
             record = getattr(candidate, kind)
             if record is not None:
                 rows.append({"kind": kind, "id": record.id, "made_from": record.made_from})

@@ -6,6 +6,7 @@ from freehold.types import units
 from freehold.types.method import METHOD_KINDS, method_of
 from freehold.types.report import CandidateReport, Report
 from freehold.types.selected import RequestCost
+from freehold.visible import visible as visible
 
 ABSENT = "not known"
 
@@ -56,6 +57,11 @@ def probability(value: float | None) -> str:
     if value is None:
         return ABSENT
     return "below 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def diff_class(line: str) -> str:
+    """How a line of a diff is coloured."""
+    return {"+": "added", "-": "removed"}.get(line[:1], "soft")
 
 
 HEADLINES = {

@@ -9,6 +9,7 @@ import msgspec
 
 from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
+from freehold.types.encoder import EncoderModel
 from freehold.types.evaluated import Disagreement, LatencySummary, Measured, UntrainedBaseline
 from freehold.types.evaluation import Comparison, Task
 from freehold.types.leak import LeakReport
@@ -16,6 +17,7 @@ from freehold.types.machine import Fit, Machine
 from freehold.types.method import StoredMethodName, candidate_label, method_of
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
+from freehold.types.prompting import PromptSearch
 from freehold.types.record import Record, StoredRecord
 from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
@@ -44,8 +46,11 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     weights: Weights | None = None
     fit: Fit | None = None
     trained: TrainingResult | None = None
+    encoder: EncoderModel | None = None
     """What training left, where there was any."""
     parity: ParityReport | None = None
+    prompt: PromptSearch | None = None
+    """How it is asked in its own way, and what that brought on validation samples."""
     untrained: UntrainedBaseline | None = None
     measured: Measured | None = None
     comparison: Comparison | None = None

@@ -1,7 +1,7 @@
 """The shortlist put into the candidates of a `freehold.toml`; the rest of the file stays as it is.
 
-Where the file has `[[candidates]]` tables, models that none of them names are added as tables; else `[candidates] models`
-is the list.
+Where the file has `[[candidates]]` tables, models that none of them names are added as tables; else the list is
+`[candidates] models`.
 """
 
 from __future__ import annotations

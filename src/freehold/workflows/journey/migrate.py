@@ -270,6 +270,7 @@ def _ids(candidates: list[CandidateReport]) -> list[str]:
             candidate.ruling,
             candidate.fit,
             candidate.trained,
+            candidate.encoder,
             candidate.parity,
             candidate.comparison,
             candidate.verdict,

@@ -17,6 +17,7 @@ from freehold.store import Store
 from freehold.types.config import EndpointConfig, FinetuneConfig, MethodSettings, ProjectConfig
 from freehold.types.config import Method as TrainMethod
 from freehold.types.dataset import Dataset
+from freehold.types.encoder import EncoderModel
 from freehold.types.endpoint import ServePlan
 from freehold.types.engine import ENGINE_KINDS, EngineKind
 from freehold.types.evaluation import Task
@@ -25,6 +26,7 @@ from freehold.types.method import MethodName, candidate_label
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
 from freehold.types.progress import Progress
+from freehold.types.prompting import PromptSearch
 from freehold.types.record import Record, content_id
 from freehold.types.training import TrainingResult
 from freehold.workflows.journey.steps import Steps
@@ -153,9 +155,12 @@ class Made(Record, frozen=True, kw_only=True):
     weights: Weights | None = None
     fit: Fit | None = None
     trained: TrainingResult | None = None
+    encoder: EncoderModel | None = None
     parity: ParityReport | None = None
     untrained_model: str | None = None
     """The name under which the base answers besides, to show what training brought."""
+    prompt: PromptSearch | None = None
+    """How it came to be asked in its own way."""
 
 
 class NotMadeError(FreeholdError):
