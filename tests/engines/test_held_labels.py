@@ -33,7 +33,7 @@ def test_only_the_candidate_of_a_plan_is_held():
     )
     assert held(base, plan) == base
     assert held(app, plan).labels == LABELS
-    assert held(app, plan).apply({"messages": []}).keys() == {"messages", "model", "lora", "grammar"}
+    assert held(app, plan).fields.keys() == {"model", "lora", "grammar"}
     assert held(app, msgspec.structs.replace(plan, engine="ollama")) == app
     assert held(app, msgspec.structs.replace(plan, labels=())) == app
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from freehold.engines import keys
 from freehold.errors import UsageError
+from freehold.preparing import request
 from freehold.settings import Settings
 from freehold.settings import load as load_settings
 from freehold.types.endpoint import AdapterMount, Endpoint, ServePlan
@@ -119,7 +120,11 @@ def load(name: str) -> Engine:
 
 
 def check(plan: ServePlan, settings: Settings | None = None) -> None:
-    """Check a plan against its engine; see `Engine.check`. Without `settings`, those of the environment count."""
+    """Check a plan against its engine and what it prepares requests with; see `Engine.check`.
+
+    Without `settings`, those of the environment count.
+    """
+    request.check(plan)
     load(plan.engine).check(plan, settings or load_settings())
 
 
@@ -144,9 +149,8 @@ class Session:
 
     async def start(self) -> Endpoint:
         """Check the plan, start the engine, return its endpoint."""
-        engine = load(self.plan.engine)
-        engine.check(self.plan, self._settings)
-        self._running = await engine.start(
+        check(self.plan, self._settings)
+        self._running = await load(self.plan.engine).start(
             self.plan,
             settings=self._settings,
             log_dir=self._log_dir,

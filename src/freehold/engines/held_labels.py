@@ -7,23 +7,21 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from freehold.types.endpoint import ServedModel, ServePlan
 
 
 def held(model: ServedModel, plan: ServePlan) -> ServedModel:
-    """A served model as it answers: with the plan's labels, where it is the plan's candidate and the engine can hold
-    answers to a set. Every request made by `ServedModel.apply`, by the gateway too, asks so."""
-    fields = label_fields(plan.labels, plan.engine_kind.holds_choices)
-    if not fields or model.name != plan.served_name:
+    """A served model as it is asked: the plan's candidate with the plan's preparation, and with its labels where the
+    engine can hold answers to a set. Other names of the plan stay as they are."""
+    if model.name != plan.served_name:
         return model
-    return ServedModel(
-        name=model.name,
-        upstream_name=model.upstream_name,
-        extra_body={**model.extra_body, **fields},
-        first_messages=model.first_messages,
-        adapter_id=model.adapter_id,
-        labels=plan.labels,
-    )
+    model = msgspec.structs.replace(model, preparation=plan.preparation)
+    fields = label_fields(plan.labels, plan.engine_kind.holds_choices)
+    if not fields:
+        return model
+    return msgspec.structs.replace(model, extra_body={**model.extra_body, **fields}, labels=plan.labels)
 
 
 def label_fields(labels: Sequence[str], how: str | None) -> dict[str, Any]:

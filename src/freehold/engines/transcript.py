@@ -9,6 +9,7 @@ import msgspec
 
 from freehold.engines import keys
 from freehold.errors import UpstreamError
+from freehold.preparing.request import asked
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.record import Record
 
@@ -49,13 +50,14 @@ async def transcript(
         **({"logprobs": True, "top_logprobs": 1} if endpoint.capabilities.logprobs else {}),
         **({"return_token_ids": True} if endpoint.engine_kind.tells_tokens == "return_token_ids" else {}),
     }
+    body = asked(served, body)
     timeout = aiohttp.ClientTimeout(total=SECONDS)
     async with aiohttp.ClientSession(timeout=timeout, headers=keys.headers(endpoint)) as http:
-        answer = await _post(http, f"{endpoint.base_url}/v1/chat/completions", served.apply(body))
+        answer = await _post(http, f"{endpoint.base_url}/v1/chat/completions", body)
         ids = None
         if endpoint.engine_kind.tells_tokens == "apply-template":
-            asked = {"messages": [*served.first_messages, *messages], **({"tools": tools} if tools else {})}
-            prompt = await _post(http, f"{endpoint.base_url}/apply-template", asked)
+            shown = {"messages": body["messages"], **({"tools": tools} if tools else {})}
+            prompt = await _post(http, f"{endpoint.base_url}/apply-template", shown)
             found = await _post(
                 http,
                 f"{endpoint.base_url}/tokenize",

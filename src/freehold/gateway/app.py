@@ -74,6 +74,7 @@ class GatewayApp:
 async def running(config: GatewayConfig, run_folder: Path) -> AsyncIterator[GatewayApp]:
     """A worker's application with its upkeep. `run_folder` is shared by the processes of one gateway."""
     app = GatewayApp(config, run_folder)
+    await app.state.preparer.warm(config.endpoints)
     async with upkeep(app.state):
         try:
             yield app

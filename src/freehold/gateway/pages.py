@@ -71,8 +71,10 @@ async def ready(state: WorkerState, request: Request) -> HttpReply:
 
 
 async def endpoint_answers(state: WorkerState, name: str) -> bool:
-    """Whether an endpoint answers a health check within two seconds."""
+    """Whether an endpoint answers a health check within two seconds, and its requests can be prepared."""
     endpoint = state.table.endpoints[name]
+    if await state.preparer.trouble(endpoint) is not None:
+        return False
     path = "/api/version" if endpoint.api == "ollama" else "/v1/models"
     try:
         status, _ = await state.upstreams.get(endpoint, path, timeout_s=_HEALTH_CHECK_WITHIN_S)

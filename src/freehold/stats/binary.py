@@ -52,11 +52,25 @@ def tango_statistic(wins: Any, losses: Any, n: Any, difference: Any) -> Floats:
     """Tango's score statistic for the trial difference; all arguments broadcast, counts may be fractional.
 
     With the constrained estimate q of P(loss), the larger root of A q^2 + B q + C = 0,
-    ``T = (b - c - n D) / sqrt(n (2 q + D (1 - D)))``. It falls in the trial difference and rises in `wins`.
+    ``T = (b - c - n D) / sqrt(n (2 q + D (1 - D)))``; the inner bracket is `tango_variance`. It falls in the trial
+    difference and rises in `wins`.
     """
-    b, c, n, trial = (
-        np.asarray(part, dtype=float) for part in np.broadcast_arrays(wins, losses, n, difference)
-    )
+    b, c, n, trial = _columns(wins, losses, n, difference)
+    variance = tango_variance(b, c, n, trial)
+    numerator = b - c - n * trial
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = numerator / np.sqrt(n * variance)
+    unbounded = np.copysign(np.inf, numerator)
+    value = np.where(variance <= 0, unbounded, value)
+    return np.asarray(np.where(numerator == 0, 0.0, value), dtype=float)
+
+
+def tango_variance(wins: Any, losses: Any, n: Any, difference: Any) -> Floats:
+    """Variance of one pair's difference, estimated as if the trial difference were true: ``2 q + D (1 - D)``.
+
+    Never 0 for a trial difference other than 0, also where no pair is discordant. Arguments as `tango_statistic`.
+    """
+    b, c, n, trial = _columns(wins, losses, n, difference)
     quadratic = 2 * n
     linear = -b - c + (2 * n - b + c) * trial
     constant = -c * trial * (1 - trial)
@@ -65,12 +79,11 @@ def tango_statistic(wins: Any, losses: Any, n: Any, difference: Any) -> Floats:
         # The second form avoids subtracting two nearly equal numbers when the linear term is positive.
         q = np.where(linear > 0, -2 * constant / (linear + root), (root - linear) / (2 * quadratic))
         q = np.maximum(q, np.maximum(0.0, -trial))
-        variance = n * (2 * q + trial * (1 - trial))
-        numerator = b - c - n * trial
-        value = numerator / np.sqrt(variance)
-    unbounded = np.copysign(np.inf, numerator)
-    value = np.where(variance <= 0, unbounded, value)
-    return np.asarray(np.where(numerator == 0, 0.0, value), dtype=float)
+        return np.asarray(2 * q + trial * (1 - trial), dtype=float)
+
+
+def _columns(*parts: Any) -> list[Floats]:
+    return [np.asarray(part, dtype=float) for part in np.broadcast_arrays(*parts)]
 
 
 def tango_limits(wins: Any, losses: Any, n: Any, quantile: Any) -> tuple[Floats, Floats]:

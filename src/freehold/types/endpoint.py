@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -10,6 +9,7 @@ import msgspec
 from freehold.errors import UsageError
 from freehold.types.engine import ENGINE_KINDS, EngineKind, EngineName
 from freehold.types.machine import Fit
+from freehold.types.preparation import Preparation
 from freehold.types.record import Record, StoredRecord, content_id
 
 Api = Literal["openai", "anthropic", "ollama"]
@@ -63,6 +63,8 @@ class ServePlan(StoredRecord, frozen=True, kw_only=True):
     labels: tuple[str, ...] = ()
     """What its candidate may answer, and nothing else, where the engine can hold it to that. Requests with tools or a
     response format cannot be held so."""
+    preparation: Preparation | None = None
+    """What is done to chat requests before its candidate is asked."""
     memory: Fit | None = None
     """What it takes of this machine's memory, and the basis of that; None where it cannot be computed."""
 
@@ -108,29 +110,23 @@ class ServePlan(StoredRecord, frozen=True, kw_only=True):
 class ServedModel(Record, frozen=True, kw_only=True):
     """One model name an endpoint answers to.
 
-    Who asks it sends `apply` of a request: llama.cpp selects an adapter with a ``lora`` list in the request, so the
-    adapter's name maps to the base's `upstream_name` plus that list in `extra_body`.
+    Who asks it sends what `freehold.preparing.request.asked` makes of a request: llama.cpp selects an adapter with a
+    ``lora`` list in the request, so the adapter's name maps to the base's `upstream_name` plus that list in
+    `extra_body`; and what its `preparation` says is done to a conversation.
     """
 
     name: str
     upstream_name: str
     extra_body: dict[str, Any] = {}
-    first_messages: tuple[dict[str, Any], ...] = ()
-    """Turns that come before the client's own in a chat request, such as a prompt made for this model."""
+    preparation: Preparation | None = None
     adapter_id: str | None = None
     labels: tuple[str, ...] = ()
     """What the engine lets it answer and nothing else, by what `extra_body` says; empty where it answers freely."""
 
-    def changes(self, messages: Sequence[Any] | None = None) -> dict[str, Any]:
-        """The fields of a request that differ at the endpoint. `messages` are the client's, in a chat request."""
-        changed = {"model": self.upstream_name, **self.extra_body}
-        if self.first_messages and messages is not None:
-            changed["messages"] = [*self.first_messages, *messages]
-        return changed
-
-    def apply(self, body: dict[str, Any]) -> dict[str, Any]:
-        """A request's JSON object as the endpoint is sent it."""
-        return {**body, **self.changes(body.get("messages"))}
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of any request that differ at the endpoint."""
+        return {"model": self.upstream_name, **self.extra_body}
 
 
 ANY_MODEL = "*"

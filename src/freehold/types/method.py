@@ -1,28 +1,68 @@
-"""The methods by which a model is made a candidate, and what promotion asks of each."""
+"""The methods by which a model is made a candidate, and what is true of each, whichever model it is used on."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from freehold.types.record import Record
 
-MethodName = Literal["adapter", "whole", "as_is"]
+MethodName = Literal[
+    "as_is", "prompt", "examples", "encoder", "lora", "qlora", "full", "distill", "dpo", "kto"
+]
+StoredMethodName: TypeAlias = MethodName | Literal["adapter", "whole"]
+"""With the names that records of earlier versions bear: ``adapter`` (LoRA and its kin) and ``whole`` (all weights).
+A record that is read bears a name of today."""
 
 
 class MethodKind(Record, frozen=True, kw_only=True):
-    """What is true of a method, whichever model it is used on."""
+    """What is true of a method."""
 
     name: MethodName
+    title: str
+    """As it is said in a sentence."""
     parity: str | None = None
     """The reason a verdict must carry before promotion: that what is served is what was made. None where nothing is
     made, so that there is nothing to compare."""
+    trains: bool = False
+    """Weights learn from the dataset: the ruling counts where the data come from, and training samples are needed."""
+    asks_elsewhere: bool = False
+    """The model may run elsewhere, behind an address; otherwise it must be made and served here."""
+    closed_set_only: bool = False
+    """It answers from a closed set and can do nothing else."""
 
 
 METHOD_KINDS: dict[MethodName, MethodKind] = {
     kind.name: kind
     for kind in (
-        MethodKind(name="adapter", parity="parity_ok"),
-        MethodKind(name="whole", parity="parity_ok"),
-        MethodKind(name="as_is"),
+        MethodKind(name="as_is", title="as it is", asks_elsewhere=True),
+        MethodKind(name="prompt", title="a prompt made for it", asks_elsewhere=True),
+        MethodKind(name="examples", title="with retrieved examples", asks_elsewhere=True),
+        MethodKind(
+            name="encoder",
+            title="an encoder with heads",
+            parity="parity_ok",
+            trains=True,
+            closed_set_only=True,
+        ),
+        MethodKind(name="lora", title="LoRA", parity="parity_ok", trains=True),
+        MethodKind(name="qlora", title="QLoRA", parity="parity_ok", trains=True),
+        MethodKind(name="full", title="all weights trained", parity="parity_ok", trains=True),
+        MethodKind(name="distill", title="distilled", parity="parity_ok", trains=True),
+        MethodKind(name="dpo", title="preferences (DPO)", parity="parity_ok", trains=True),
+        MethodKind(name="kto", title="preferences (KTO)", parity="parity_ok", trains=True),
     )
 }
+
+
+def candidate_label(model: str, method: MethodName, endpoint: str | None, name: str | None) -> str:
+    """What tells a candidate from all others of a project, for people: ``org/model · lora at house (rank 16)``."""
+    where = f" at {endpoint}" if endpoint is not None else ""
+    named = f" ({name})" if name is not None else ""
+    return f"{model} · {method}{where}{named}"
+
+
+def method_of(stored: StoredMethodName) -> MethodName:
+    """The name of today for one that a stored record bears. ``adapter`` did not say which: LoRA, by default."""
+    if stored == "adapter":
+        return "lora"
+    return "full" if stored == "whole" else stored

@@ -5,18 +5,23 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
+import msgspec
+
 from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
+from freehold.types.encoder import EncoderModel
 from freehold.types.evaluated import Disagreement, LatencySummary, Measured, UntrainedBaseline
 from freehold.types.evaluation import Comparison, Task
 from freehold.types.leak import LeakReport
 from freehold.types.machine import Fit, Machine
-from freehold.types.method import MethodName
+from freehold.types.method import StoredMethodName, candidate_label, method_of
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
+from freehold.types.prompting import PromptSearch
 from freehold.types.record import Record, StoredRecord
 from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
+from freehold.types.selected import CandidateChoice, SelectionResult
 from freehold.types.training import TrainingResult
 from freehold.types.verdict import Verdict
 
@@ -25,14 +30,27 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     """One candidate's way through the journey. Parts it never reached are None; `stopped` then says why."""
 
     model: str
-    method: MethodName | None = None
+    method: StoredMethodName | None = None
     """How it was made; None in reports of before this was kept."""
+    endpoint: str | None = None
+    """The endpoint it ran behind; None where it ran here, or where the project's engine says it."""
+    name: str | None = None
+    """What tells it from others of the same model and method."""
+    settings: dict[str, Any] = {}
+    """What it says about its method beyond that."""
+    selection: SelectionResult | None = None
+    """What it did on the selection split; None where it was the only one, or was never made."""
+    not_chosen: str | None = None
+    """Why it was not proven on held-out samples, where another was."""
     ruling: Ruling | None = None
     weights: Weights | None = None
     fit: Fit | None = None
     trained: TrainingResult | None = None
+    encoder: EncoderModel | None = None
     """What training left, where there was any."""
     parity: ParityReport | None = None
+    prompt: PromptSearch | None = None
+    """How it is asked in its own way, and what that brought on validation samples."""
     untrained: UntrainedBaseline | None = None
     measured: Measured | None = None
     comparison: Comparison | None = None
@@ -45,6 +63,19 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     disagreements: tuple[Disagreement, ...] = ()
     served_as: str | None = None
     stopped: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What tells it from all others of its report."""
+        if self.method is None:
+            return self.model
+        return candidate_label(self.model, method_of(self.method), self.endpoint, self.name)
+
+    def __post_init__(self) -> None:
+        if self.method == "adapter" and self.trained is not None:
+            msgspec.structs.force_setattr(self, "method", self.trained.config.method)
+        elif self.method is not None:
+            msgspec.structs.force_setattr(self, "method", method_of(self.method))
 
 
 class StepTime(Record, frozen=True, kw_only=True):
@@ -70,9 +101,18 @@ class Report(StoredRecord, frozen=True, kw_only=True):
     machine: Machine | None
     dataset: Dataset
     candidates: tuple[CandidateReport, ...]
+    choice: CandidateChoice | None = None
+    """How one of several was chosen; None where there was one, and in reports of before this was kept."""
     steps: tuple[StepTime, ...] = ()
     endpoint_url: str | None = None
     notes: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     """The data card in short: origins, what was replaced and left out, whose terms count."""
     facts: dict[str, Any] = {}
+
+    @property
+    def chosen(self) -> CandidateReport | None:
+        """The candidate that was chosen from several; None where there was one, or none could be made."""
+        if self.choice is None:
+            return None
+        return next((one for one in self.candidates if one.label == self.choice.chosen), None)

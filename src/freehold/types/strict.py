@@ -93,7 +93,7 @@ def _unknown(
         if key not in kinds:
             yield (*place, key), list(kinds)
             continue
-        inner = next((part for part in _parts(kinds[key]) if _is_struct(part)), None)
+        inner = _table_of(kinds[key], value)
         if inner is not None:
             for part in value if isinstance(value, list) else [value]:
                 if isinstance(part, dict):
@@ -106,9 +106,10 @@ def _in_words(fault: msgspec.ValidationError, raw: Any, kind: type[msgspec.Struc
     value = raw
     for name in re.findall(r"\w+", path):
         if name.isdecimal():
+            annotation = _table_of(annotation, value)
             value = value[int(name)]
             continue
-        struct = next((part for part in _parts(annotation) if _is_struct(part)), None)
+        struct = _table_of(annotation, value)
         fields = msgspec.structs.fields(struct) if struct is not None else ()
         annotation = next((field.type for field in fields if field.encode_name == name), None)
         value = value.get(name) if isinstance(value, Mapping) else None
@@ -128,6 +129,18 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
     if typing.get_origin(annotation) is typing.Annotated:
         return (annotation,)
     return typing.get_args(annotation) or (annotation,)
+
+
+def _table_of(annotation: Any, value: Any) -> type[msgspec.Struct] | None:
+    """The table that a value of this annotation is, or a list of them; None where it holds none."""
+    if _is_struct(annotation):
+        return annotation  # type: ignore[no-any-return]
+    lists = [part for part in _parts(annotation) if typing.get_origin(part) is tuple]
+    if isinstance(value, list):
+        parts = [inner for one in lists for inner in _parts(one)] or _parts(annotation)
+    else:
+        parts = _parts(annotation)
+    return next((part for part in parts if _is_struct(part)), None)
 
 
 def _is_struct(annotation: Any) -> bool:

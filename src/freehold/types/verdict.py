@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import msgspec
+
 from freehold.types.evaluation import VerdictOutcome
-from freehold.types.method import MethodName
+from freehold.types.method import StoredMethodName, method_of
 from freehold.types.record import Record, StoredRecord
 
 CheckKind = Literal["parity", "latency", "cost", "format", "retained", "leak"]
@@ -53,10 +55,14 @@ class Verdict(StoredRecord, frozen=True, kw_only=True):
     """What must be done before traffic moves (licence obligations, for one)."""
     made_from: tuple[str, ...] = ()
     version: str = ""
-    method: MethodName | None = None
+    method: StoredMethodName | None = None
     """How the candidate was made, where freehold made it."""
     quality: VerdictOutcome = "hold"
     """What the comparison alone said."""
+
+    def __post_init__(self) -> None:
+        if self.method is not None:
+            msgspec.structs.force_setattr(self, "method", method_of(self.method))
 
     @property
     def exit_code(self) -> int:

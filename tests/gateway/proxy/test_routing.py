@@ -112,21 +112,9 @@ def test_a_candidate_falls_back_to_the_incumbent():
 def test_the_name_upstream():
     served = ServedModel(name="base:ft", upstream_name="base", extra_body={"lora": [{"id": 0, "scale": 1.0}]})
     local = Endpoint(name="local", engine="llamacpp", base_url="http://x", models=(served,))
-    to_adapter = upstream_changes(local, Target(endpoint="local", model="base:ft"), "gpt-4o", b"{}")
+    to_adapter = upstream_changes(local, Target(endpoint="local", model="base:ft"), "gpt-4o")
     assert to_adapter == {"model": "base", "lora": [{"id": 0, "scale": 1.0}]}
-    assert upstream_changes(local, Target(endpoint="local"), "gpt-4o", b"{}") == {"model": "gpt-4o"}
-
-
-def test_messages_that_are_served_with_a_model_come_first():
-    first = {"role": "system", "content": "Name the intent."}
-    served = ServedModel(name="prompted", upstream_name="base", first_messages=(first,))
-    local = Endpoint(name="local", engine="llamacpp", base_url="http://x", models=(served,))
-    body = b'{"model":"gpt-4o","messages":[{"role":"user","content":"hi"}]}'
-    changes = upstream_changes(local, Target(endpoint="local", model="prompted"), "gpt-4o", body)
-    assert changes == {"model": "base", "messages": [first, {"role": "user", "content": "hi"}]}
-    assert "messages" not in upstream_changes(
-        local, Target(endpoint="local", model="prompted"), "gpt-4o", b'{"input":"an embedding"}'
-    )
+    assert upstream_changes(local, Target(endpoint="local"), "gpt-4o") == {"model": "gpt-4o"}
 
 
 def test_what_is_settled_for_a_route_is_what_would_be_decided_for_each_request():

@@ -10,7 +10,7 @@ def test_minimal_config_has_defaults():
     parsed = config.parse(MINIMAL)
     assert parsed.task.margin == 0.02
     assert parsed.train.r == 64
-    assert parsed.candidates.models == ("HuggingFaceTB/SmolLM2-135M-Instruct",)
+    assert parsed.models == ("HuggingFaceTB/SmolLM2-135M-Instruct",)
 
 
 @pytest.mark.parametrize(

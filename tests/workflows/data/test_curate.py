@@ -6,9 +6,11 @@ import stat
 from pathlib import Path
 
 import msgspec
+import pytest
 from tests.workflows.data.building import TOML, fill, project_of, question, trace
 
 from freehold.datasets import building
+from freehold.types.config import parse
 from freehold.workflows.data import curate
 from freehold.workflows.data import dataset as workflow
 
@@ -40,10 +42,10 @@ def test_wrong_answers_of_the_incumbent_are_not_learned_but_stay_held_out(tmp_pa
     project = project_of(tmp_path)
     fill(project, [trace(n, question(n), incumbent="no" if n % 2 else "Yes") for n in range(80)])
     dataset = workflow.build(project)
-    taught = [*building.samples(dataset, "train"), *building.samples(dataset, "validation")]
-    held = list(building.samples(dataset, "held_out"))
+    taught = list(building.samples(dataset, "train"))
+    compared = [*building.samples(dataset, "held_out"), *building.samples(dataset, "validation")]
     assert {sample.incumbent for sample in taught} == {"Yes", None}
-    assert {sample.incumbent for sample in held} == {"Yes", "no"}
+    assert {sample.incumbent for sample in compared} == {"Yes", "no"}
     right = curate.read_card(dataset).incumbent_right
     assert (right["scored"], right["right"]) == (80, 40)
     assert right["not_learned"] == sum(sample.incumbent is None for sample in taught)
@@ -101,3 +103,20 @@ def test_a_dataset_without_a_card_says_nothing(tmp_path):
     dataset = workflow.build(project)
     (Path(dataset.path) / curate.CARD).unlink()
     assert curate.data_in_short(dataset) == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "candidates", "traces", "share"),
+    [
+        ("validation = 0.1\n", 'models = ["a", "b"]', 1000, 0.1),
+        ("", 'models = ["a"]', 1000, 0.05),
+        ("", 'models = ["a", "b"]', 1000, 0.2),
+        ("", 'models = ["a", "b"]', 4000, 0.15),
+        ("", 'models = ["a", "b"]', 100_000, 0.05),
+        ("", 'models = ["a", "b"]', 40, 0.25),
+        ("", 'models = ["a", "b"]', None, 0.05),
+    ],
+)
+def test_the_selection_split_is_as_large_as_choosing_is_worth(data, candidates, traces, share):
+    config = parse(f'[app]\nname = "x"\n[data]\n{data}[candidates]\n{candidates}\n')
+    assert curate.validation_share(config, traces) == pytest.approx(share)

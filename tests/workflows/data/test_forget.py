@@ -25,6 +25,7 @@ from freehold.gateway.capture.frames import TRACE, frame
 from freehold.gateway.capture.in_flight import in_flight
 from freehold.gateway.capture.spool import Spool, store_digest
 from freehold.gateway.config import GatewayConfig
+from freehold.preparing.index import is_there, write_index
 from freehold.store import open_store, rollouts
 from freehold.store.audit import entries
 from freehold.store.care.check import check
@@ -32,6 +33,7 @@ from freehold.store.rollouts import WindowRow
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset
 from freehold.types.endpoint import ANY_SERVED, Endpoint
+from freehold.types.preparation import Example
 from freehold.types.progress import Silent
 from freehold.types.trace import Trace
 from freehold.types.training import Adapter
@@ -184,6 +186,20 @@ def test_what_has_learned_from_a_person_is_named_with_the_way_out(project):
     made = run(project, Whom(user="user-4711"))
     assert made.trained == ("adapter-of-ada-and-bob",)
     assert any("cannot unlearn: freehold train" in note for note in made.notes)
+
+
+def test_examples_that_hold_a_person_go_whole_and_others_stay(project):
+    """They stand before every question a model is asked; what was made of them (vectors) mentions nobody."""
+    root = project.state / "examples"
+    of_bob = write_index([Example(id="b", question="my parcel is late, says Bob", answer="late")], root)
+    held = write_index([Example(id="a", question=f"{SECRET}, where is parcel 1?", answer="late")], root)
+    planned = run(project, Whom(user="user-4711"), dry_run=True)
+    assert Path(held.path).exists()
+    made = run(project, Whom(user="user-4711"))
+    assert made.files["examples"] == planned.files["examples"] == 1
+    assert not Path(held.path).exists() and is_there(of_bob)
+    assert any("until freehold migrate makes others" in note for note in made.notes)
+    assert hits(*folders(project)) == []
 
 
 def test_a_second_time_nothing_is_left_to_forget(project):

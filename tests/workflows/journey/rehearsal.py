@@ -105,6 +105,7 @@ def bench(opened, *, progress=None, machine=None):
             dataset=dataset,
             task=task_of(opened),
             machine=machine or probe_machine(opened.state),
+            only_one=len(opened.config.models) == 1,
         )
 
 
@@ -116,7 +117,7 @@ def small_machine(opened, memory_bytes=1 << 20):
 
 
 def candidate_of(opened, method, place=0):
-    return Candidate(model=opened.config.candidates.models[place], method=method)
+    return Candidate(model=opened.config.models[place], method=method)
 
 
 def quick_training(monkeypatch, *, passed=True):

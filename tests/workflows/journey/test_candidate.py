@@ -31,13 +31,13 @@ WHOLE_WAY = 6
 def test_a_candidate_on_the_fake_is_ruled_on_judged_and_kept(tmp_path):
     told = Told()
     with bench(project(tmp_path), progress=told) as ready:
-        outcome = CandidateRunner(ready, count=1).run(candidate_of(ready.project, "as_is"))
+        outcome = CandidateRunner(ready).run(candidate_of(ready.project, "as_is"))
         kept = [ready.store.latest(kind).id for kind in (Ruling, Comparison, Verdict)]
     report = outcome.report
     assert kept == [report.ruling.id, report.comparison.id, report.verdict.id]
     assert (report.stopped, report.verdict.outcome, report.verdict.method) == (None, "promote", "as_is")
     assert report.served_as == outcome.plan.served_name
-    assert len(told.steps) == step_count(candidate_of(ready.project, "as_is")) == 2
+    assert len(told.steps) == step_count(candidate_of(ready.project, "as_is"), ready.project.config) == 2
 
 
 def test_a_candidate_for_a_closed_set_is_planned_to_answer_nothing_else(tmp_path):
@@ -49,7 +49,7 @@ def test_a_candidate_for_a_closed_set_is_planned_to_answer_nothing_else(tmp_path
         )
     )
     with bench(open_project(config)) as ready:
-        outcome = CandidateRunner(ready, count=1).run(candidate_of(ready.project, "as_is"))
+        outcome = CandidateRunner(ready).run(candidate_of(ready.project, "as_is"))
     assert set(outcome.plan.labels) == {"refund", "lamp"}
     assert any("answered freely" in note for note in outcome.report.comparison.notes), (
         "the fake holds nothing"
@@ -58,13 +58,17 @@ def test_a_candidate_for_a_closed_set_is_planned_to_answer_nothing_else(tmp_path
 
 def test_methods_that_train_have_steps_of_their_own(tmp_path, monkeypatch):
     opened = training_project(tmp_path, monkeypatch)
-    assert {step_count(candidate_of(opened, method)) for method in ("adapter", "whole")} == {WHOLE_WAY}
+    without_probes = msgspec.structs.replace(
+        opened.config, train=msgspec.structs.replace(opened.config.train, probe=0)
+    )
+    assert {step_count(candidate_of(opened, method), without_probes) for method in ("lora", "full")} == {
+        WHOLE_WAY
+    }
 
 
-def test_alpha_is_planned_for_every_candidate(tmp_path):
+def test_alpha_is_planned_for_the_one_that_is_proven(tmp_path):
     with bench(project(tmp_path)) as ready:
-        one, three = (CandidateRunner(ready, count=n).planned_looks for n in (1, 3))
-    assert three == 3 * one == 3 * ready.project.config.task.looks
+        assert CandidateRunner(ready).planned_looks == ready.project.config.task.looks
 
 
 @pytest.mark.parametrize("outcome", ["not_allowed", "needs_separate_license"])
@@ -75,7 +79,7 @@ def test_a_licence_that_forbids_stops_before_anything_is_made(tmp_path, monkeypa
     real = journey.rule_for_model
     monkeypatch.setattr(journey, "rule_for_model", forbid)
     with bench(project(tmp_path)) as ready:
-        report, plan = CandidateRunner(ready, count=1).run(candidate_of(ready.project, "as_is"))
+        report, plan = CandidateRunner(ready).run(candidate_of(ready.project, "as_is"))
     assert report.stopped == f"the licence does not permit this use ({outcome.replace('_', ' ')})"
     assert (plan, report.comparison, report.ruling.outcome) == (None, None, outcome)
 
@@ -90,11 +94,11 @@ def test_only_a_method_that_trains_is_ruled_on_with_its_data(tmp_path, monkeypat
     real = journey.rule_for_model
     monkeypatch.setattr(journey, "rule_for_model", rule)
     with bench(project(tmp_path)) as ready:
-        CandidateRunner(ready, count=1).run(candidate_of(ready.project, "as_is"))
+        CandidateRunner(ready).run(candidate_of(ready.project, "as_is"))
     quick_training(monkeypatch)
     opened = training_project(tmp_path, monkeypatch)
     with bench(opened, machine=small_machine(opened)) as ready:
-        CandidateRunner(ready, count=1).run(candidate_of(opened, "adapter"))
+        CandidateRunner(ready).run(candidate_of(opened, "lora"))
     assert lineages[0] is None and lineages[1] is not None
 
 
@@ -102,7 +106,7 @@ def test_one_that_does_not_fit_stops_with_its_weights_and_fit(tmp_path, monkeypa
     opened = training_project(tmp_path, monkeypatch)
     asked = quick_training(monkeypatch)
     with bench(opened, machine=small_machine(opened)) as ready:
-        report, plan = CandidateRunner(ready, count=1).run(candidate_of(opened, "adapter"))
+        report, plan = CandidateRunner(ready).run(candidate_of(opened, "lora"))
     assert plan is None and asked["train"] == []
     assert report.weights.path == str(tmp_path / "tiny.gguf")
     assert not report.fit.fits and report.stopped == "; ".join(report.fit.reasons)
@@ -120,13 +124,13 @@ def test_weights_of_one_among_several_that_are_missing_let_the_others_go_on(tmp_
 def test_weights_of_the_only_one_that_are_missing_end_the_journey(tmp_path, monkeypatch):
     opened = training_project(tmp_path, monkeypatch, models=("org/nowhere",))
     with bench(opened) as ready, pytest.raises(WeightsError, match="weights of org/nowhere are not here"):
-        CandidateRunner(ready, count=1).run(*candidates(opened.config))
+        CandidateRunner(ready).run(*candidates(opened.config))
 
 
 def test_probes_are_a_step_of_adapters_only(tmp_path, monkeypatch):
     opened = training_project(tmp_path, monkeypatch)
-    assert step_count(candidate_of(opened, "adapter"), probe=80) == WHOLE_WAY + 1
-    assert step_count(candidate_of(opened, "whole"), probe=80) == WHOLE_WAY
+    assert step_count(candidate_of(opened, "lora"), opened.config) == WHOLE_WAY + 1
+    assert step_count(candidate_of(opened, "full"), opened.config) == WHOLE_WAY
 
 
 def test_the_newest_leak_test_of_this_base_and_data_is_told(tmp_path):
@@ -134,7 +138,7 @@ def test_the_newest_leak_test_of_this_base_and_data_is_told(tmp_path):
         return LeakReport(id=id, base_model=base, dataset_id=data, trained_id="t", attempts=5, rates=())
 
     with bench(project(tmp_path)) as ready:
-        runner = CandidateRunner(ready, count=1)
+        runner = CandidateRunner(ready)
         trained = sample.candidate().trained
         made = Made(plan=ServePlan(engine="echo", model="echo"), trained=trained)
         assert runner._leaks(made) is None

@@ -82,7 +82,7 @@ def test_a_file_of_rejects_only_names_the_first(tmp_path):
 def test_odd_names_survive(tmp_path, name):
     draft(DraftRequest(folder=tmp_path, name='a "b" ü', incumbent=name, candidates=(name,)))
     config = parse((tmp_path / "freehold.toml").read_text())
-    assert (config.app.name, config.incumbent.model, config.candidates.models) == ('a "b" ü', name, (name,))
+    assert (config.app.name, config.incumbent.model, config.models) == ('a "b" ü', name, (name,))
 
 
 @pytest.mark.parametrize(("name", "made"), [("..x", "-x"), ("a\\b", "a-b"), ("line\nbreak", "line-break")])

@@ -52,7 +52,7 @@ def test_the_file_says_how_it_is_scored_and_how_much_room_it_takes(tmp_path, fil
     assert (config.task.scorer, config.task.max_tokens, config.data.answers) == ("label", 16, "gold")
     assert (config.data.files, config.data.held_out_files) == (("train.jsonl",), ())
     assert (config.train.batch_size, config.train.max_tokens, config.serve.context_tokens) == (8, 1024, 1024)
-    assert (config.candidates.models, config.incumbent.model) == ((MODEL,), "fine-tune")
+    assert (config.models, config.incumbent.model) == ((MODEL,), "fine-tune")
     assert config.incumbent.base_url is None, "it cannot be asked without a key"
 
 
@@ -61,7 +61,7 @@ def test_what_was_asked_for_goes_before_what_was_guessed(tmp_path, file):
         tmp_path, scorer="exact", candidates=("org/a",), model="mine", max_minutes=5.0, base_url="http://x/v1"
     )
     config = written(request, file, held_out=tmp_path / "unseen.jsonl")
-    assert (config.task.scorer, config.candidates.models) == ("exact", ("org/a",))
+    assert (config.task.scorer, config.models) == ("exact", ("org/a",))
     assert (config.incumbent.model, config.incumbent.base_url) == ("mine", "http://x/v1")
     assert (config.incumbent.api_key_env, config.train.max_minutes) == ("KEY", 5.0)
     assert config.data.held_out_files == ("unseen.jsonl",)

@@ -78,7 +78,7 @@ def test_too_few_questions_are_not_trained_on():
     few, many = (
         ranked([found("Sort it into a queue.", LABELS, count=n)], requests=n, months=1)[0] for n in (30, 100)
     )
-    assert (few.method, few.samples, many.method, many.samples) == ("as_is", 30, "adapter", 100)
+    assert (few.method, few.samples, many.method, many.samples) == ("as_is", 30, "lora", 100)
 
 
 def test_a_model_that_is_retired_has_its_date():

@@ -4,6 +4,7 @@ import json
 import threading
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import msgspec
 import psutil
@@ -11,10 +12,12 @@ import pytest
 from tests.workflows.serve.holding import echo, hold_while
 
 from freehold.engines import keys
-from freehold.errors import PortInUseError, UsageError
+from freehold.errors import EngineError, PortInUseError, UsageError
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.serve import free_port
+from freehold.preparing.index import write_index
 from freehold.types.endpoint import ServePlan
+from freehold.types.preparation import Example, ExampleIndex, Preparation
 from freehold.workflows.serve import served, servers
 from freehold.workflows.serve.hold import Sharing
 
@@ -150,3 +153,42 @@ def test_behind_a_gateway_engines_answer_it_alone(tmp_path, names):
     plans = [ServePlan(engine="echo", model=name) for name in names]
     hold_while(use, plans, tmp_path, config, sharing=Sharing(preload=names))
     assert seen == [[*names], *[401] * (len(names) + 1)]
+
+
+def ask(url, text):
+    body = json.dumps({"model": "echo", "messages": [{"role": "user", "content": text}]}).encode()
+    asked = urllib.request.Request(f"{url}/v1/chat/completions", body, {"content-type": "application/json"})
+    with urllib.request.urlopen(asked) as reply:
+        return json.loads(reply.read())
+
+
+def prepared(folder):
+    """Echo, asked with one example and a reminder, which it repeats."""
+    written = write_index([Example(id="s", question="one two three", answer="four")], folder)
+    index = ExampleIndex(path=written.path, sha256=written.sha256, samples=1, k=1)
+    made = Preparation.of(base_model="echo", dataset_id="d", reminder="One word.", examples=index)
+    return echo(preparation=made)
+
+
+@pytest.mark.parametrize("gateways", [0, 1])
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_model_is_asked_as_its_plan_prepares_it_whatever_stands_before_it(tmp_path, gateways, others):
+    """Once, not twice: the gateway does it, or the common address, where the gateway asks that."""
+    config = GatewayConfig(endpoints=(), port=free_port()) if gateways else None
+    seen = []
+
+    def use(at):
+        bare = 3 + 1 + 4  # a frame; "hi"; a space, "One word."
+        answer = ask(at.url, "hi")
+        seen.append((answer["choices"][0]["message"]["content"], answer["usage"]["prompt_tokens"] > bare + 4))
+
+    plans = [prepared(tmp_path / "examples"), *(echo(f"other{n}") for n in range(others))]
+    hold_while(use, plans, tmp_path / "logs", config)
+    assert seen == [("hi\n\nOne word.", True)]
+
+
+def test_a_plan_without_its_examples_does_not_start(tmp_path):
+    plan = prepared(tmp_path / "examples")
+    (Path(plan.preparation.examples.path) / "examples.jsonl").unlink()
+    with pytest.raises(EngineError, match="the index of examples cannot be read"):
+        hold_while(lambda at: None, [plan], tmp_path / "logs", GatewayConfig(endpoints=(), port=free_port()))

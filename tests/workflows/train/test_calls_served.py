@@ -13,6 +13,7 @@ from tests.training.conftest import write_dataset
 
 from freehold import engines, training
 from freehold.engines import keys
+from freehold.preparing.request import asked
 from freehold.settings import load
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Message, Sample
@@ -143,7 +144,7 @@ async def test_taught_calls_come_back_through_the_tools_api(taught, tmp_path):
         def request(sample):
             messages = [{"role": one.role, "content": one.content} for one in sample.messages]
             body = {"messages": messages, "tools": TOOLS, "temperature": 0, "max_tokens": 120}
-            return model.apply({**body, "parallel_tool_calls": True})
+            return asked(model, {**body, "parallel_tool_calls": True})
 
         async def ask(sample):
             async with limit, http.post(url, json=request(sample)) as reply:

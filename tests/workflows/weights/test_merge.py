@@ -170,6 +170,6 @@ def test_a_migration_serves_what_it_trained(base, adapter, settings, merges, tmp
     )
     project = Project(tmp_path, ProjectConfig(app=AppConfig(name="shop")), settings, None)
     bench = Bench(project, None, None, Silent(), None, None, None)
-    served = serving_plan(Candidate(model="org/base", method="adapter"), bench, base, trained)
+    served = serving_plan(Candidate(model="org/base", method="lora"), bench, base, trained)
     assert served.served_name == "org/base:shop" and served.adapters == ()
     assert served.weights_path == list_weights(settings)[-1].weights.path

@@ -10,6 +10,7 @@ Not covered: retries of a request that was under way on a replica that died: the
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -22,7 +23,9 @@ import msgspec
 
 from freehold import engines
 from freehold.engines import keys
-from freehold.errors import EngineError
+from freehold.errors import EngineError, FreeholdError, UsageError
+from freehold.preparing.request import CHAT
+from freehold.preparing.request import asked as prepared_for
 from freehold.types.endpoint import Endpoint, ServePlan
 
 DROPPED = frozenset(
@@ -84,9 +87,15 @@ class EngineReplica:
         if request.url.path.rstrip("/").endswith("/v1/models"):
             return JSONResponse(models_of(endpoint), headers={REPLICA_HEADER: self._name})
         try:
-            body = rewrite(body, endpoint)
+            body = await asyncio.to_thread(rewrite, body, endpoint, request.url.path)
         except UnknownNameError as error:
             return JSONResponse(error.body(endpoint), status_code=404, headers={REPLICA_HEADER: self._name})
+        except FreeholdError as error:
+            kind, status = (
+                ("invalid_request_error", 400) if isinstance(error, UsageError) else ("unavailable", 503)
+            )
+            said = {"error": {"message": error.message, "type": kind}}
+            return JSONResponse(said, status_code=status, headers={REPLICA_HEADER: self._name})
         assert self._http is not None
         headers = {key: value for key, value in request.headers.items() if key.lower() not in DROPPED}
         headers |= keys.headers(endpoint)
@@ -115,11 +124,11 @@ class UnknownNameError(Exception):
         return {"error": {"message": message, "type": "invalid_request_error", "code": "model_not_found"}}
 
 
-def rewrite(body: bytes, endpoint: Endpoint) -> bytes:
+def rewrite(body: bytes, endpoint: Endpoint, path: str = CHAT) -> bytes:
     """The body with the engine's name of the model and the fields that choose its adapter.
 
     A body that is not a JSON object, or names no model, goes through as it is: the engine says what is wrong with it.
-    Raises `UnknownNameError`.
+    Raises `UnknownNameError`, and what `freehold.preparing.request.asked` raises.
     """
     try:
         asked = json.loads(body) if body else None
@@ -130,7 +139,7 @@ def rewrite(body: bytes, endpoint: Endpoint) -> bytes:
     served = endpoint.served(asked["model"])
     if served is None:
         raise UnknownNameError(asked["model"])
-    applied = served.apply(asked)
+    applied = prepared_for(served, asked, path=path)
     return body if applied == asked else msgspec.json.encode(applied)
 
 

@@ -11,6 +11,7 @@ import msgspec
 from freehold.engines import keys, ports
 from freehold.engines.echo.options import EchoOptions, read_answers
 from freehold.engines.engine import EngineHealth, Presence, RunningEngine
+from freehold.engines.held_labels import held
 from freehold.engines.options import read
 from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.errors import UsageError
@@ -83,7 +84,7 @@ def _endpoint(plan: ServePlan, name: str, base_url: str, key_env: str | None) ->
         name=name,
         engine="echo",
         base_url=base_url,
-        models=tuple(served),
+        models=tuple(held(one, plan) for one in served),
         capabilities=CAPABILITIES,
         api_key_env=key_env,
         context_tokens=plan.context_tokens,

@@ -24,6 +24,7 @@ import msgspec
 
 from freehold.engines import probe
 from freehold.engines.engine import EngineHealth, Presence, RunningEngine
+from freehold.engines.held_labels import held
 from freehold.engines.options import read
 from freehold.engines.weights.check import format_of
 from freehold.errors import EngineError, InputError, UpstreamError
@@ -183,11 +184,8 @@ async def _make(
             adapters[file.name] = await ollama.upload(file)
         await ollama.create(ours, model, plan.context_tokens, adapters)
         made.append(ours)
-        served.append(
-            ServedModel(
-                name=public, upstream_name=ours, adapter_id=mount.adapter_id if mount is not None else None
-            )
-        )
+        adapter_id = mount.adapter_id if mount is not None else None
+        served.append(held(ServedModel(name=public, upstream_name=ours, adapter_id=adapter_id), plan))
     return served
 
 

@@ -26,8 +26,9 @@ from freehold.engines.pool.control import PREFIX, Control
 from freehold.engines.pool.deadly_requests import DeadlyRequestError, DeadlyRequests
 from freehold.engines.pool.model_slot import PoolBusyError
 from freehold.engines.pool.pool import Pool
-from freehold.errors import EngineError, UsageError
-from freehold.types.endpoint import Endpoint
+from freehold.errors import EngineError, FreeholdError, UsageError
+from freehold.preparing.request import asked
+from freehold.types.endpoint import Endpoint, ServedModel
 
 log = logging.getLogger("freehold.engines.pool")
 TRIES = 4
@@ -143,7 +144,12 @@ class Front:
         served = endpoint.served(name)
         if served is None:
             raise UsageError(f"the model '{name}' was just removed")
-        data = msgspec.json.encode(served.apply(body))
+        try:
+            data = msgspec.json.encode(await _asked(served, body, request.path))
+        except UsageError as error:
+            return error_response(400, error.message, "cannot_be_prepared")
+        except FreeholdError as error:
+            raise EngineError(error.message) from None
         sent = {"content-type": "application/json", **keys.headers(endpoint)}
         async with request.app[_HTTP].post(
             f"{endpoint.base_url}{request.path}", data=data, headers=sent
@@ -185,6 +191,14 @@ class Front:
                 yield self
             finally:
                 await runner.cleanup()
+
+
+async def _asked(served: ServedModel, body: dict[str, Any], path: str) -> dict[str, Any]:
+    """The request as the engine is sent it. Raises as `asked` does."""
+    if served.preparation is None:
+        return asked(served, body, path=path)
+    # An index of examples may have to be opened, and a search by meaning takes longer than a loop should wait.
+    return await asyncio.to_thread(asked, served, body, path=path)
 
 
 def error_response(status: int, message: str, code: str, *, retry_after: str | None = None) -> web.Response:

@@ -15,6 +15,7 @@ import msgspec
 
 from freehold.engines import probe
 from freehold.engines.engine import EngineHealth, Presence, RunningEngine
+from freehold.engines.held_labels import held
 from freehold.engines.options import read
 from freehold.errors import EngineError, UsageError, did_you_mean
 from freehold.settings import Settings
@@ -62,6 +63,11 @@ class RemoteEngine:
                 f"the key of {options.base_url} is expected in {options.api_key_env}, which is not set",
                 hint=f"export {options.api_key_env}=…",
             )
+        if plan.preparation is not None and options.api != "openai":
+            raise EngineError(
+                f"requests for {plan.model} are to be prepared, and {options.base_url} speaks Anthropic's API",
+                hint="only requests in OpenAI's chat API can be prepared: give an address that speaks it",
+            )
         if plan.adapters:
             raise EngineError(
                 "a remote endpoint cannot be given adapters", hint="name its own models instead of mounting"
@@ -85,12 +91,19 @@ class RemoteEngine:
                 engine="remote",
                 base_url=options.base_url.rstrip("/"),
                 api=options.api,
-                models=(ServedModel(name=plan.model, upstream_name=upstream),),
-                capabilities=options.capabilities,
+                models=(held(ServedModel(name=plan.model, upstream_name=upstream), plan),),
+                capabilities=_capabilities(plan, options),
                 api_key_env=options.api_key_env,
                 context_tokens=plan.context_tokens,
             )
         )
+
+
+def _capabilities(plan: ServePlan, options: RemoteOptions) -> Capabilities:
+    """What the endpoint can do. Prepared requests are chat requests, so its own Responses API is left alone then."""
+    if plan.preparation is None:
+        return options.capabilities
+    return msgspec.structs.replace(options.capabilities, responses=False)
 
 
 async def _models(options: RemoteOptions) -> list[str] | None:

@@ -18,6 +18,7 @@ import msgspec
 
 from freehold.engines import keys
 from freehold.engines.traffic.workload import RequestBodies
+from freehold.preparing.request import asked
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.serving.load import LoadLevel, Quantiles
 
@@ -156,7 +157,7 @@ async def _ask(
     *,
     again: bool = True,
 ) -> None:
-    request = served.apply({**body, "stream": True, "stream_options": {"include_usage": True}})
+    request = asked(served, {**body, "stream": True, "stream_options": {"include_usage": True}})
     began = last = time.perf_counter()
     first = True
     complete = False

@@ -22,6 +22,7 @@ from freehold.gateway.http.upstreams import FatalRequestError, UpstreamFailure, 
 from freehold.gateway.proxy import guards, spend, structured_output
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.guards import CONTEXT_STATUSES, NextTarget, UpstreamRequest, read_all
+from freehold.gateway.proxy.preparer import NOT_PREPARED
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, UpstreamBody, is_sent_as_it_came
 from freehold.gateway.proxy.relay import relay, send_buffered
 from freehold.gateway.proxy.routing import targets_in_turn
@@ -87,11 +88,11 @@ async def _attempt(
     try:
         translation = translation_for(exchange.api_route, endpoint)
         body, hide_usage = await _upstream_body(state, exchange, endpoint, target, translation)
-    except ApiError:
-        # What this endpoint's API cannot express, the next one's may.
+    except ApiError as error:
+        # What this endpoint's API cannot express, or cannot be prepared for it, the next one may answer.
         if last:
             raise
-        raise NextTarget("other_api") from None
+        raise NextTarget("not_prepared" if error.code in NOT_PREPARED else "other_api") from None
     if body is not exchange.body:
         request.hold_copy(len(body))
     path = exchange.api_route.path if translation is None else translation.path
@@ -322,7 +323,11 @@ async def _upstream_body(
         exchange.capturing or bool(exchange.metered),
     )
     hide_usage, (body,) = await state.reader.do("upstream", how, exchange.body)
-    return body or exchange.body, hide_usage
+    served = endpoint.served(target.model or exchange.model)
+    if served is None or served.preparation is None:
+        return body or exchange.body, hide_usage
+    path = exchange.api_route.path if translation is None else translation.path
+    return await state.preparer.body(endpoint, served, path, body or exchange.body), hide_usage
 
 
 async def _contract_of(

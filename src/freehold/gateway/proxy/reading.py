@@ -17,6 +17,7 @@ from freehold.gateway.http.request import no_room
 from freehold.gateway.messages import ApiKind
 from freehold.gateway.proxy import structured_output
 from freehold.gateway.proxy.engine_fields import known_fields
+from freehold.gateway.proxy.prepared_body import PreparedBody, prepared, question
 from freehold.gateway.proxy.routing import upstream_changes
 from freehold.gateway.proxy.translation import (
     API_ROUTES,
@@ -26,6 +27,7 @@ from freehold.gateway.proxy.translation import (
     unreadable_answer,
 )
 from freehold.types.endpoint import Endpoint
+from freehold.types.preparation import Preparation
 from freehold.types.route import Target
 from freehold.wire import ollama, openai
 from freehold.wire.ambiguity import unambiguous
@@ -169,7 +171,7 @@ def upstream_body(how: UpstreamBody, body: bytes) -> tuple[bool, list[bytes]]:
         known = known_fields(endpoint.engine_kind, fields)
         if len(known) != len(fields):
             changed = msgspec.json.encode(known)
-    changes = upstream_changes(endpoint, how.target, how.model, changed)
+    changes = upstream_changes(endpoint, how.target, how.model)
     if how.whole:
         if how.stream:
             changes["stream"] = False
@@ -259,6 +261,8 @@ _STEPS: dict[str, _Step] = {
     "contract": _Step(contract, str),
     "probe": _Step(probe, type(None)),
     "answer": _Step(client_answer, AnswerForm),
+    "question": _Step(question, Preparation),
+    "prepared": _Step(prepared, PreparedBody),
 }
 
 

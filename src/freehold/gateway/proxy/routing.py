@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
-
 from freehold.types.endpoint import ANY_MODEL, Endpoint
 from freehold.types.route import Route, RouteDecision, Target
 from freehold.wire.errors import ApiError
@@ -139,14 +137,11 @@ def targets_in_turn(route: Route | None, decision: RouteDecision) -> list[Target
     return chain
 
 
-def upstream_changes(endpoint: Endpoint, target: Target, requested: str, body: bytes) -> dict[str, Any]:
+def upstream_changes(endpoint: Endpoint, target: Target, requested: str) -> dict[str, Any]:
     """The fields of a request that differ at an endpoint: the model's name there, and what is served with it."""
     name = target.model or requested
     served = endpoint.served(name)
-    if served is None:
-        return {"model": name}
-    # A whole body is read only for a model that puts messages of its own before the client's.
-    return served.changes(msgspec.json.decode(body).get("messages") if served.first_messages else None)
+    return {"model": name} if served is None else served.fields
 
 
 def _decision(

@@ -15,6 +15,7 @@ from freehold.gateway.http.response import TransportError
 from freehold.gateway.http.upstreams import FatalRequestError, UpstreamFailure
 from freehold.gateway.messages import CapturedExchange
 from freehold.gateway.proxy.exchange import CAPTURED_BYTES_MAX, ProxyExchange
+from freehold.gateway.proxy.preparer import NOT_PREPARED
 from freehold.gateway.proxy.reading import UpstreamBody
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import Translation, translation_for
@@ -84,10 +85,13 @@ class Shadows:
                 whole=True,
             )
             _, (body,) = await state.reader.do("upstream", how, exchange.body)
-        except ApiError:
-            state.meters.count("freehold_shadows", exchange.route_name, "other_api")
+            path = exchange.api_route.path if translation is None else translation.path
+            served = endpoint.served(target.model or exchange.model)
+            body = await state.preparer.body(endpoint, served, path, body)
+        except ApiError as error:
+            why = "not_prepared" if error.code in NOT_PREPARED else "other_api"
+            state.meters.count("freehold_shadows", exchange.route_name, why)
             return
-        path = exchange.api_route.path if translation is None else translation.path
         at_ms, started_s = int(time.time() * 1000), time.perf_counter()
         status, answer_body, outcome = 0, b"", "answered"
         try:

@@ -25,6 +25,7 @@ from freehold.gateway.limits.ledger import SpendLedger
 from freehold.gateway.limits.limiter import Limiter
 from freehold.gateway.messages import RING_FILE, NumberedCharge, TableMessage, UsageTotals
 from freehold.gateway.proxy.checker import AnswerChecker
+from freehold.gateway.proxy.preparer import Preparer
 from freehold.gateway.proxy.reading import BodyReader
 from freehold.gateway.proxy.routing import RouteTable
 from freehold.gateway.spending import Charge
@@ -62,6 +63,7 @@ class WorkerState:
         self.ring_known = asyncio.Event()
         self._read_ring()
         self.meters = Meters()
+        self.preparer = Preparer(self.reader, self.meters)
         self.upstreams = Upstreams(
             config,
             self.memory,

@@ -31,6 +31,10 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_client_aborts": ("Requests whose client went away before the end", ("route",)),
     "freehold_guard_events": ("What guards found", ("route", "guard", "outcome")),
     "freehold_shadows": ("Requests mirrored to a candidate", ("route", "outcome")),
+    "freehold_preparations": (
+        "Requests for a model whose requests are prepared, by what became of them",
+        ("endpoint", "outcome"),
+    ),
     "freehold_bills": ("Answers that were charged to a key or route with limits", ("outcome",)),
     "freehold_spend_usd": ("Dollars charged to a key or route", ("name",)),
     "freehold_uploads_evicted": ("Uploads without progress that lost their room to others", ()),

@@ -1,10 +1,16 @@
 """`freehold.toml`: what people write. One file a group of tables; `project` has the whole and reads it."""
 
+from freehold.types.config.candidates import (
+    DEFAULT_MODEL,
+    CandidateConfig,
+    CandidatesConfig,
+    MethodSettings,
+    SelectionConfig,
+)
 from freehold.types.config.cluster import ClusterConfig
 from freehold.types.config.data import CurateConfig, DataConfig, PersonalData
 from freehold.types.config.project import (
     AppConfig,
-    CandidatesConfig,
     IncumbentConfig,
     ProjectConfig,
     ServeConfig,
@@ -27,7 +33,9 @@ from freehold.types.config.train import FinetuneConfig, Method, TrackerName
 from freehold.types.config.use import Mode, UseProfile
 
 __all__ = [
+    "DEFAULT_MODEL",
     "AppConfig",
+    "CandidateConfig",
     "CandidatesConfig",
     "CaptureConfig",
     "CaptureMode",
@@ -38,12 +46,14 @@ __all__ = [
     "FinetuneConfig",
     "IncumbentConfig",
     "Method",
+    "MethodSettings",
     "Mode",
     "PersonalData",
     "PriceConfig",
     "ProjectConfig",
     "RolloutConfig",
     "RouteConfig",
+    "SelectionConfig",
     "ServeConfig",
     "StoreConfig",
     "Table",

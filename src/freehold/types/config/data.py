@@ -37,8 +37,9 @@ class DataConfig(Table, frozen=True, kw_only=True):
     """Instruction put before each input, for tabular files."""
     held_out: ShareBelowOne | None = None
     """Share of groups held out for evaluation (default: 0.2; 0 where there are `held_out_files`)."""
-    validation: ShareBelowOne = 0.05
-    """Share of the remaining groups kept to watch training."""
+    validation: ShareBelowOne | None = None
+    """Share of the remaining groups kept to choose among candidates and to watch training (default: what choosing is
+    worth at this margin, from 0.05 to 0.25; 0.05 where there is nothing to choose)."""
     seed: int = 0
     """Decides which group goes where."""
     limit: int | None = None

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
+import msgspec
 from msgspec import Meta
 
-from freehold.errors import ConfigError
+from freehold.errors import ConfigError, did_you_mean
 from freehold.types import strict
+from freehold.types.config.candidates import (
+    CHOOSING,
+    DEFAULT_MODEL,
+    PROPOSERS,
+    SETTINGS_OF,
+    CandidateConfig,
+    CandidatesConfig,
+    SelectionConfig,
+)
 from freehold.types.config.cluster import ClusterConfig
 from freehold.types.config.data import CurateConfig, DataConfig
 from freehold.types.config.table import AtLeastOne, Table
@@ -20,7 +30,7 @@ from freehold.types.config.traffic import (
     RouteConfig,
     WatchConfig,
 )
-from freehold.types.config.train import FinetuneConfig
+from freehold.types.config.train import FinetuneConfig, Method
 from freehold.types.config.use import UseProfile
 from freehold.types.engine import EngineName
 
@@ -72,15 +82,6 @@ class TaskConfig(Table, frozen=True, kw_only=True):
     """Longest answer asked for."""
 
 
-class CandidatesConfig(Table, frozen=True, kw_only=True):
-    """`[candidates]`: open models to try, catalog ids, best guess first."""
-
-    models: Annotated[
-        tuple[str, ...], Meta(min_length=1, description="a list with at least one model id")
-    ] = ("HuggingFaceTB/SmolLM2-135M-Instruct",)
-    """Catalog ids. Each is ruled on, trained and judged."""
-
-
 class ServeConfig(Table, frozen=True, kw_only=True):
     """`[serve]`: how the candidate is served."""
 
@@ -121,7 +122,8 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     data: DataConfig = DataConfig()
     curate: CurateConfig = CurateConfig()
     task: TaskConfig = TaskConfig()
-    candidates: CandidatesConfig = CandidatesConfig()
+    candidates: CandidatesConfig | tuple[CandidateConfig, ...] | None = None
+    selection: SelectionConfig = SelectionConfig()
     train: FinetuneConfig = FinetuneConfig()
     serve: ServeConfig = ServeConfig()
     endpoints: tuple[EndpointConfig, ...] = ()
@@ -131,6 +133,35 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     watch: WatchConfig = WatchConfig()
     cluster: ClusterConfig = ClusterConfig()
     store: StoreConfig = StoreConfig()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models it names as candidates, each once; the default one where it leaves them to freehold."""
+        if self.candidates is None:
+            return (DEFAULT_MODEL,)
+        if isinstance(self.candidates, CandidatesConfig):
+            return self.candidates.models
+        return tuple(dict.fromkeys(one.model for one in self.candidates))
+
+    @property
+    def chooses(self) -> bool:
+        """Whether something is chosen on the selection split: one of several candidates, or settings of one."""
+        if isinstance(self.candidates, tuple):
+            return len(self.candidates) > 1 or any(one.method in CHOOSING for one in self.candidates)
+        return self.candidates is None or len(self.candidates.models) > 1
+
+    def train_of(self, candidate: CandidateConfig) -> FinetuneConfig:
+        """``[train]`` as it is for one candidate. Raises `ConfigError` for a key or a value that cannot be."""
+        raw = {**msgspec.to_builtins(self.train), **candidate.train}
+        if candidate.method in get_args(Method):
+            raw["method"] = candidate.method
+        return strict.read(raw, FinetuneConfig, f"candidate {candidate.model}: train")
+
+    def trains_by(self, method: Method) -> bool:
+        """Whether a candidate learns by this method."""
+        if isinstance(self.candidates, tuple):
+            return any((one.method or self.train.method) == method for one in self.candidates)
+        return self.train.method == method
 
 
 def usable_name(text: str) -> str:
@@ -168,4 +199,65 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
         raise ConfigError(
             f"{path}: cluster.max_replicas is {config.cluster.max_replicas}, expected at least cluster.min_replicas"
         )
+    if config.selection.usd_per_hour is not None and not config.selection.usd_per_hour >= 0:
+        raise ConfigError(
+            f"{path}: selection.usd_per_hour is {config.selection.usd_per_hour}, expected 0 or more"
+        )
+    if isinstance(config.candidates, tuple):
+        _check_candidates(config, config.candidates, path)
     return config
+
+
+def _check_proposer(one: CandidateConfig, endpoints: set[str], where: str) -> None:
+    if one.proposer is None:
+        return
+    known = {*PROPOSERS, *endpoints}
+    if one.proposer not in known and one.proposer.partition("/")[0] not in endpoints:
+        raise ConfigError(
+            f"{where}: proposer {one.proposer!r} is neither {', '.join(PROPOSERS)} nor one of [[endpoints]]",
+            hint=did_you_mean(one.proposer, sorted(known), "add [[endpoints]] with that name"),
+        )
+    if one.budget_requests is None and one.budget_usd is None:
+        raise ConfigError(
+            f"{where}: a proposer is named and no budget",
+            hint="budget_requests = 60, or budget_usd = 2; without a proposer, plain changes are measured",
+        )
+
+
+def _check_candidates(config: ProjectConfig, candidates: tuple[CandidateConfig, ...], path: str) -> None:
+    """Raise `ConfigError` for a candidate that names what is not there, or says what its method does not read."""
+    if not candidates:
+        raise ConfigError(
+            f"{path}: candidates is [], expected at least one", hint="left out, freehold proposes some"
+        )
+    endpoints = {one.name for one in config.endpoints}
+    seen: set[tuple[str, str | None, str | None, str | None]] = set()
+    for number, one in enumerate(candidates, 1):
+        where = f"{path}: candidate {number} ({one.model})"
+        if one.endpoint is not None and one.endpoint not in endpoints:
+            raise ConfigError(
+                f"{where}: endpoint {one.endpoint!r} is not one of [[endpoints]]",
+                hint=did_you_mean(
+                    one.endpoint, sorted(endpoints), "add [[endpoints]] with that name and its base_url"
+                ),
+            )
+        _check_proposer(one, endpoints, where)
+        if one.budget_usd is not None and not one.budget_usd >= 0:
+            raise ConfigError(f"{where}: budget_usd is {one.budget_usd}, expected 0 or more")
+        method = one.method or ("as_is" if one.endpoint is not None else config.train.method)
+        unset = CandidateConfig(model=one.model)
+        for key, methods in SETTINGS_OF.items():
+            if getattr(one, key) != getattr(unset, key) and method not in methods:
+                raise ConfigError(
+                    f"{where}: {key} is not read by method {method}",
+                    hint=f"it is of method {', '.join(methods)}",
+                )
+        if method in get_args(Method):
+            config.train_of(one)
+        identity = (one.model, method, one.endpoint, one.name)
+        if identity in seen:
+            raise ConfigError(
+                f"{where}: stands there twice with method {method}",
+                hint='give each a name to tell them apart: name = "rank 16"',
+            )
+        seen.add(identity)

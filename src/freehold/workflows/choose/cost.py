@@ -98,7 +98,7 @@ def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:
     here = hosting.machine is None
     machine = find_machine(hosting.machine, project.settings, measure=here)
     sized = size_model(
-        hosting.model or project.config.candidates.models[0],
+        hosting.model or project.config.models[0],
         settings=project.settings,
         quantization=hosting.quantization,
     )

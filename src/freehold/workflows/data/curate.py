@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import secrets as random
 from collections import Counter
@@ -22,7 +23,8 @@ from freehold.privacy import patterns
 from freehold.privacy import secrets as secret_finder
 from freehold.privacy.finds import Finder
 from freehold.privacy.library import LIBRARY
-from freehold.types.config import CurateConfig, DataConfig, TaskConfig
+from freehold.stats.selection import selection_size
+from freehold.types.config import CurateConfig, DataConfig, ProjectConfig, TaskConfig
 from freehold.types.dataset import SPLITS, DataCard, Dataset, LabelConflict, Origin, Sample, SplitName
 from freehold.types.trace import Trace
 from freehold.workflows.license.rule import lineage_of, rule_for_model
@@ -70,7 +72,7 @@ class Curator:
     def change(self, sample: Sample, split: SplitName) -> Sample:
         """The sample as it goes into the dataset: replaced, and without an incumbent's answer that is wrong.
 
-        Held-out samples keep the incumbent's answer: it is what candidates are compared with.
+        Held-out and validation samples keep the incumbent's answer: it is what candidates are compared with.
         """
         sample = self.judged(sample, split)
         return sample if self._replacer is None else self._replacer.sample(sample)
@@ -83,7 +85,7 @@ class Curator:
                 self._right["scored"] += 1
                 self._right["right"] += value >= self.recipe.incumbent_min_score
                 preference = sample.rejected is not None or sample.desirable is not None
-                if value < self.recipe.incumbent_min_score and split != "held_out" and not preference:
+                if value < self.recipe.incumbent_min_score and split == "train" and not preference:
                     self._right["not_learned"] += 1
                     return msgspec.structs.replace(sample, incumbent=None, teacher=None)
         return sample
@@ -169,7 +171,7 @@ def _terms(project: Project, dataset: Dataset) -> Iterator[str]:
     yield f"{learned:,} training targets are answers of {whose}: its terms count (distillation)"
     if dataset.incumbent_model is None:
         return
-    base = project.config.candidates.models[0]
+    base = project.config.models[0]
     ruling = rule_for_model(base, project.config.use, lineage=lineage_of(base, dataset))
     yield (
         f"ruling for {base} taught with it, under the use in freehold.toml: {ruling.outcome.replace('_', ' ')} "
@@ -226,13 +228,36 @@ def held_out_share(data: DataConfig) -> float:
     return 0.0 if data.held_out_files else Recipe().held_out
 
 
-def recipe_of(project: Project, curate: CurateConfig | None = None) -> Recipe:
-    """The recipe `freehold.toml` asks for, with what is left to freehold chosen."""
+LEAST_VALIDATION = 0.05
+"""Share kept to watch training where nothing is chosen by it."""
+MOST_VALIDATION = 0.25
+_STEPS = 20
+"""Shares are twentieths, so that a few more traces do not move samples between splits."""
+
+
+def validation_share(config: ProjectConfig, traces: int | None) -> float:
+    """What is stated, else what choosing among the candidates is worth, of about `traces` traces (None: not known).
+
+    That many samples tell a candidate on the incumbent's level from one that is worse by more than the margin; see
+    `freehold.stats.selection.selection_size`. Where nothing is chosen, a twentieth watches training.
+    """
+    if config.data.validation is not None:
+        return config.data.validation
+    if traces is None or not config.chooses:
+        return LEAST_VALIDATION
+    rest = round(traces * (1 - held_out_share(config.data)))
+    wanted = selection_size(rest, config.task.margin) / max(1, rest)
+    twentieths = math.ceil(wanted * _STEPS - 1e-9) / _STEPS
+    return min(MOST_VALIDATION, max(LEAST_VALIDATION, twentieths))
+
+
+def recipe_of(project: Project, curate: CurateConfig | None = None, *, traces: int | None = None) -> Recipe:
+    """The recipe `freehold.toml` asks for, with what is left to freehold chosen for about `traces` traces."""
     data = project.config.data
     curate = curate or project.config.curate
     return Recipe(
         held_out=held_out_share(data),
-        validation=data.validation,
+        validation=validation_share(project.config, traces),
         seed=data.seed,
         group_by=project.config.task.group_by,
         limit=data.limit,

@@ -46,7 +46,8 @@ def build(project: Project, *, source_prefix: str | None = None, progress: Progr
     root = project.state / "datasets"
     with open_store(project.store_url) as store:
         traces = store.traces(source_prefix=source_prefix)
-        built = _build(project, traces, root, progress or Silent())
+        count = store.count_traces(source_prefix=source_prefix)
+        built = _build(project, traces, root, progress or Silent(), count=count)
         store.put(built.dataset, made_from=built.dataset.made_from)
     return built.dataset
 
@@ -65,17 +66,22 @@ def check(
         open_store(project.store_url) as store,
     ):
         traces = store.traces(source_prefix=source_prefix)
+        count = store.count_traces(source_prefix=source_prefix)
         files = named_files(project)
         if files and source_prefix is None and store.count_traces(complete_only=False) == 0:
             progress.say("nothing is imported yet: checked are the files that [data] names")
             traces = file_traces(project, files)
-        card = _build(project, traces, Path(folder), progress).card
+            if project.config.chooses and project.config.data.validation is None:
+                count = sum(1 for _ in file_traces(project, files))
+        card = _build(project, traces, Path(folder), progress, count=count).card
     return msgspec.structs.replace(card, dataset_id="")
 
 
-def _build(project: Project, traces: Iterable[Trace], root: Path, progress: Progress) -> BuiltDataset:
+def _build(
+    project: Project, traces: Iterable[Trace], root: Path, progress: Progress, *, count: int
+) -> BuiltDataset:
     progress.step("dataset")
-    recipe = recipe_of(project)
+    recipe = recipe_of(project, traces=count)
     curator = Curator(recipe, project.config.task, pseudonym_key(project))
     harvested = to_teach(project)
     ids: list[bytes] = []

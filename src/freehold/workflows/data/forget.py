@@ -14,6 +14,7 @@ import msgspec
 from freehold import files
 from freehold.errors import StorageError, UsageError
 from freehold.gateway.capture.in_flight import await_written, in_flight, of_other_stores
+from freehold.preparing.index import EXAMPLES
 from freehold.store import Store, audit, open_store
 from freehold.store.care.erase import erase_mentions, erase_traces, scrub
 from freehold.types.audit import Change
@@ -136,6 +137,8 @@ def forget(
         # A spool is its worker's: what was on its way there is written and overwritten by now.
         places = [p for p in all_files(folders) if p != store.database.file and spool not in p.parents]
         finder, datasets = _with_samples(found, known.values())
+        indexes = _indexes(folders, finder)
+        places = [path for path in places if path.parent not in indexes]
         progress.step("forget", note=f"{len(found.ids):,} traces")
         work = _Work(finder, found.ids, dry_run=dry_run)
         id = event_id(int(at.timestamp() * 1000))
@@ -145,7 +148,9 @@ def forget(
         lost = {one.id for one in known.values() if Path(one.path) in datasets}
         # Files first: what stands in them is known from the traces, so a run that is stopped can be repeated.
         for folder in datasets:
-            work.folder(folder)
+            work.folder(folder, "datasets")
+        for folder in indexes:
+            work.folder(folder, "examples")
         for path in places:
             work.file(path, caches=bool(datasets))
         work.in_store(store, lost)
@@ -165,7 +170,7 @@ def forget(
             files=dict(work.files),
             datasets=tuple(sorted(lost)),
             trained=tuple(one.id for one in adapters),
-            notes=(*work.notes, *spool_notes, *_advice(lost, adapters)),
+            notes=(*work.notes, *spool_notes, *_advice(lost, adapters, examples=bool(indexes))),
         )
         if not dry_run:
             keep_receipt(store, receipt)
@@ -218,7 +223,7 @@ def keep_receipt(store: Store, receipt: ForgetReceipt) -> None:
     store.put(receipt, change=Change(action="forget", who=receipt.who, at=receipt.at, detail=detail))
 
 
-def _advice(lost: set[str], adapters: list[TrainingResult]) -> Iterator[str]:
+def _advice(lost: set[str], adapters: list[TrainingResult], *, examples: bool) -> Iterator[str]:
     if lost:
         yield f"{len(lost)} datasets held it and are gone: freehold dataset build makes one without it"
     for one in adapters:
@@ -226,6 +231,11 @@ def _advice(lost: set[str], adapters: list[TrainingResult]) -> Iterator[str]:
         yield (
             f"the {name} has learned from it and cannot unlearn: freehold train trains another, then "
             f"freehold adapters rm {one.id[:12]}"
+        )
+    if examples:
+        yield (
+            "a model was asked with examples that held it: they are gone, and it is not asked any more until freehold "
+            "migrate makes others"
         )
     yield "copies outside the project's folders (exports, backups elsewhere) are not known here: delete them by hand"
 
@@ -294,6 +304,12 @@ def _with_samples(found: _Found, datasets: Any) -> tuple[Finder, list[Path]]:
     return Finder(found.ids | found.names | ids, found.texts), folders
 
 
+def _indexes(folders: list[Path], finder: Finder) -> list[Path]:
+    """The folders of examples that mention it. Beside the texts they may hold vectors made of them."""
+    found = [path for folder in folders for path in sorted(folder.glob(f"examples/*/{EXAMPLES}"))]
+    return [path.parent for path in found if finder(content(path))]
+
+
 def _sample_id(line: bytes) -> Iterator[str]:
     try:
         sample = msgspec.json.decode(line)
@@ -323,9 +339,9 @@ class _Work:
             self.records["dataset"] += self._dry_run or store.delete(Dataset, id)
         self.traces += erase_traces(store.database, sorted(self._ids), dry_run=self._dry_run)
 
-    def folder(self, folder: Path) -> None:
-        """A dataset is named by its content: it goes whole."""
-        self.files["datasets"] += 1
+    def folder(self, folder: Path, what: str) -> None:
+        """A dataset, or an index of examples, is named by its content: it goes whole."""
+        self.files[what] += 1
         if not self._dry_run:
             with files.writing(f"{folder}: cannot be removed"):
                 remove_folder(folder, lambda path: None)

@@ -1,6 +1,6 @@
 """What was harvested of the incumbent, put into datasets: its answers with their log-probabilities, for distillation.
 
-Only where ``[train] method`` is ``distill``: other methods learn what is right, and their datasets stay as they are.
+Only where a candidate's method is ``distill``: other methods learn what is right, and their datasets stay as they are.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ def harvested_answers(project: Project) -> dict[str, HarvestedAnswer]:
 
 def to_teach(project: Project) -> dict[str, HarvestedAnswer]:
     """The harvested answers that a dataset of this project takes in. Raises `StorageError`."""
-    return harvested_answers(project) if project.config.train.method == "distill" else {}
+    return harvested_answers(project) if project.config.trains_by("distill") else {}
 
 
 def taught_digest(project: Project) -> str | None:
     """Changes when a dataset would take in other answers; None where it takes in none."""
     path = harvest_folder(project) / "answers.jsonl"
-    if project.config.train.method != "distill" or not path.exists():
+    if not project.config.trains_by("distill") or not path.exists():
         return None
     return hashlib.sha256(path.read_bytes()).hexdigest()
 

@@ -8,8 +8,9 @@ from freehold.datasets import building
 from freehold.store import Store
 from freehold.types.dataset import Dataset
 from freehold.types.finding import Finding, Preflight
-from freehold.types.report import Report
-from freehold.workflows.journey.methods import METHODS, Candidate, candidates
+from freehold.types.method import METHOD_KINDS
+from freehold.types.report import CandidateReport, Report
+from freehold.workflows.journey.methods import Candidate, candidates
 from freehold.workflows.project import Project
 from freehold.workflows.prove.preflight.address import AskedEndpoint
 from freehold.workflows.prove.preflight.check import PreflightRequest, preflight
@@ -25,7 +26,7 @@ def look_first(
     so its endpoint is looked at as well. Without `looks` it is not asked whether the items were evaluated before."""
     config, task = project.config, task_of(project)
     known = candidates(config)
-    trains = any(METHODS[one.method].trains for one in known)
+    trains = any(METHOD_KINDS[one.method].trains for one in known)
     addresses = list(_remote(project, known))
     incumbent = config.incumbent
     if freezes and incumbent is not None and incumbent.base_url is not None and incumbent.api == "openai":
@@ -34,7 +35,7 @@ def look_first(
         )
     templates: list[Finding] = []
     for one in known:
-        if METHODS[one.method].trains:
+        if METHOD_KINDS[one.method].trains:
             templates += template_findings(one.model, project.settings)
     request = PreflightRequest(
         dataset=dataset,
@@ -42,7 +43,7 @@ def look_first(
         held_out=list(building.samples(dataset, "held_out")),
         config=config,
         frozen=frozen_answers(project, dataset),
-        planned_looks=config.task.looks * len(known),
+        planned_looks=config.task.looks,
         trains=trains,
         freezes=freezes,
         addresses=tuple(addresses),
@@ -77,9 +78,13 @@ def reported(store: Store, project: Project, dataset: Dataset) -> bool:
     last = store.latest(Report)
     if last is None:
         return False
-    models = [one.model for one in last.candidates]
+    reported_ones = [_identity(one) for one in last.candidates]
     return (
         last.dataset.id == dataset.id
         and last.task == task_of(project)
-        and models == list(project.config.candidates.models)
+        and reported_ones == [_identity(one) for one in candidates(project.config)]
     )
+
+
+def _identity(one: CandidateReport | Candidate) -> tuple[str, str | None, str | None, str | None]:
+    return one.model, one.method, one.endpoint, one.name

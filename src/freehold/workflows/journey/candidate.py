@@ -16,15 +16,19 @@ import msgspec
 from freehold import __version__, verdict
 from freehold.engines import start
 from freehold.evals.replay import ReplayOptions
+from freehold.types.config import ProjectConfig
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import Evaluation
 from freehold.types.leak import LeakReport
+from freehold.types.method import METHOD_KINDS
 from freehold.types.record import content_id
 from freehold.types.report import CandidateReport
 from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
 from freehold.types.verdict import CheckResult
-from freehold.workflows.journey.methods import METHODS, Bench, Candidate, Made, NotMadeError
+from freehold.workflows.journey.methods import Bench, Candidate, Made, NotMadeError, fetches, method_named
+from freehold.workflows.journey.methods.adapter import TrainedAdapter
+from freehold.workflows.journey.methods.training import FITTED_STEPS
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, evaluate
 from freehold.workflows.prove.labels import labels_held
@@ -35,8 +39,18 @@ from freehold.workflows.prove.retained import retained
 UNTRAINED_SAMPLES = 40
 """Held-out samples the base is asked without its adapter: enough to show what training brought."""
 
-STEPS_OF_ALL = 2
-"""The ruling before a candidate is made, and its evaluation after."""
+STEPS_BEFORE_MAKING = 1
+"""The ruling."""
+STEPS_OF_PROOF = 1
+"""The evaluation."""
+
+
+class MadeCandidate(NamedTuple):
+    """A candidate as far as its method took it; `made` is None where it ended there, and the report says why."""
+
+    candidate: Candidate
+    report: CandidateReport
+    made: Made | None
 
 
 class CandidateOutcome(NamedTuple):
@@ -46,49 +60,75 @@ class CandidateOutcome(NamedTuple):
     plan: ServePlan | None
 
 
-def step_count(candidate: Candidate, *, probe: int = 0) -> int:
-    """Steps of one candidate's way; an adapter is asked what it kept of other skills where there are probes."""
-    asks_probes = probe > 0 and candidate.method == "adapter"
-    return STEPS_OF_ALL + METHODS[candidate.method].step_count + asks_probes
+def step_count(candidate: Candidate, config: ProjectConfig) -> int:
+    """Steps of one candidate's way to its verdict."""
+    return making_steps(candidate, config) + proving_steps(candidate, config)
+
+
+def making_steps(candidate: Candidate, config: ProjectConfig) -> int:
+    """Steps until it can be served: the ruling, and those of its method."""
+    may_fetch = METHOD_KINDS[candidate.method].asks_elsewhere and fetches(candidate, config)
+    return STEPS_BEFORE_MAKING + method_named(candidate.method).step_count + may_fetch * FITTED_STEPS
+
+
+def proving_steps(candidate: Candidate, config: ProjectConfig) -> int:
+    """Steps of the proof; an adapter is asked what it kept of other skills where there are probes."""
+    asks_probes = config.train.probe > 0 and isinstance(method_named(candidate.method), TrainedAdapter)
+    return STEPS_OF_PROOF + asks_probes
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateRunner:
-    """Takes candidates from their ruling to a verdict, one after the other."""
+    """Takes a candidate from its ruling to a verdict: `make` and, of one of several only that which was chosen,
+    `prove`."""
 
     bench: Bench
-    count: int
-    """How many candidates there are."""
 
     @property
     def planned_looks(self) -> int:
-        """Evaluations of the same items that were planned: each candidate is one. Alpha is divided among them
-        (Bonferroni), so that the promise holds for all of them together."""
-        return self.bench.project.config.task.looks * self.count
+        """Evaluations of the same held-out items that were planned. However many candidates there are, one of them is
+        looked at: the others were chosen among on samples of their own."""
+        return self.bench.project.config.task.looks
 
     def run(self, candidate: Candidate) -> CandidateOutcome:
-        """Take one candidate from its ruling to a verdict."""
-        method = METHODS[candidate.method]
+        """Take the only candidate from its ruling to a verdict."""
+        return self.prove(self.make(candidate))
+
+    def make(self, candidate: Candidate) -> MadeCandidate:
+        """Rule on it and make it."""
+        method = method_named(candidate.method)
         ruling = self._rule(candidate, trains=method.trains)
-        report = CandidateReport(model=candidate.model, method=candidate.method, ruling=ruling)
+        report = CandidateReport(**candidate.as_reported(), ruling=ruling)
         if ruling.outcome in {"not_allowed", "needs_separate_license"}:
             outcome = ruling.outcome.replace("_", " ")
-            return _stopped(report, f"the licence does not permit this use ({outcome})")
+            return _stopped(candidate, report, f"the licence does not permit this use ({outcome})")
         try:
             made = method.make(candidate, self.bench)
         except NotMadeError as error:
             report = msgspec.structs.replace(report, weights=error.weights, fit=error.fit)
-            return _stopped(report, error.message)
+            return _stopped(candidate, report, error.message)
         labels = labels_held(self.bench.task, self.bench.dataset)
-        return self._judge(
-            candidate,
+        made = msgspec.structs.replace(made, plan=msgspec.structs.replace(made.plan, labels=labels))
+        report = msgspec.structs.replace(
             report,
-            msgspec.structs.replace(made, plan=msgspec.structs.replace(made.plan, labels=labels)),
+            weights=made.weights,
+            fit=made.fit,
+            trained=made.trained,
+            encoder=made.encoder,
+            parity=made.parity,
+            prompt=made.prompt,
         )
+        return MadeCandidate(candidate, report, made)
+
+    def prove(self, one: MadeCandidate) -> CandidateOutcome:
+        """Compare a candidate with the incumbent on the held-out samples, and join everything into a verdict."""
+        if one.made is None:
+            return CandidateOutcome(one.report, None)
+        return self._judge(one.candidate, one.report, one.made)
 
     def _rule(self, candidate: Candidate, *, trains: bool) -> Ruling:
         bench, use = self.bench, self.bench.project.config.use
-        distilled = bench.project.config.train.method == "distill"
+        distilled = candidate.method == "distill"
         lineage = lineage_of(candidate.model, bench.dataset, distilled=distilled) if trains else None
         ruling = bench.steps.run(
             f"ruling:{candidate.key}",
@@ -134,10 +174,6 @@ class CandidateRunner:
             bench.store.put(judged, made_from=judged.made_from)
         report = msgspec.structs.replace(
             report,
-            weights=made.weights,
-            fit=made.fit,
-            trained=made.trained,
-            parity=made.parity,
             untrained=evaluation.untrained,
             measured=evaluation.measured,
             comparison=evaluation.comparison,
@@ -216,5 +252,5 @@ class CandidateRunner:
             )
 
 
-def _stopped(report: CandidateReport, why: str) -> CandidateOutcome:
-    return CandidateOutcome(msgspec.structs.replace(report, stopped=why), None)
+def _stopped(candidate: Candidate, report: CandidateReport, why: str) -> MadeCandidate:
+    return MadeCandidate(candidate, msgspec.structs.replace(report, stopped=why), None)

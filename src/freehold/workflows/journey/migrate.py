@@ -1,15 +1,17 @@
 """`freehold migrate`: the whole journey, from one `freehold.toml` to a report and a served endpoint.
 
-Read it from `migrate` downwards: import, dataset, then for each candidate ruling, weights, fit, training, parity,
-evaluation and verdict; last the report. Each step is skipped when its inputs have not changed (see `steps`), so a
+Read it from `migrate` downwards: import, dataset, then for each candidate ruling, weights, fit, training, parity and,
+where there are several, a measurement on the selection split; evaluation and verdict of the one that was chosen; last
+the report. Each step is skipped when its inputs have not changed (see `steps`), so a
 run that was stopped goes on where it was. One runs at a time in a project (see `project_lock`).
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from freehold import __version__
 from freehold.errors import InputError, UsageError
@@ -22,14 +24,15 @@ from freehold.types.finding import Preflight
 from freehold.types.progress import Progress
 from freehold.types.record import Record, content_id
 from freehold.types.report import CandidateReport, Report
-from freehold.types.verdict import SEVERITY
+from freehold.types.selected import CandidateChoice
 from freehold.workflows.data import dataset as dataset_workflow
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.data.harvested import taught_digest
 from freehold.workflows.data.imports import ImportResult, import_file
 from freehold.workflows.journey.before import look_first, reported
-from freehold.workflows.journey.candidate import CandidateRunner, step_count
-from freehold.workflows.journey.methods import Bench, candidates
+from freehold.workflows.journey.candidate import CandidateRunner, proving_steps, step_count
+from freehold.workflows.journey.methods import Bench, Candidate, candidates
+from freehold.workflows.journey.selection import Selector
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project, now
 from freehold.workflows.project_lock import one_at_a_time
@@ -118,7 +121,7 @@ def migrate(
         one_at_a_time(store, LOCK, say=progress.say) as lock,
     ):
         known = candidates(project.config)
-        total = STEPS_BEFORE + sum(step_count(one, probe=project.config.train.probe) for one in known)
+        total = STEPS_BEFORE + sum(step_count(one, project.config) for one in known)
         steps = Steps(store, progress, total=total, fresh=fresh, check=lock.check)
         _import(project, store, steps, progress)
         dataset = _build(project, store, steps)
@@ -134,18 +137,16 @@ def migrate(
             dataset=dataset,
             task=task_of(project),
             machine=probe_machine(project.state),
+            only_one=len(known) == 1,
         )
-        runner = CandidateRunner(bench, count=len(known))
-        outcomes = [runner.run(candidate) for candidate in known]
-        reports = [outcome.report for outcome in outcomes]
-        best = _best(reports)
-        plan = next((outcome.plan for outcome in outcomes if outcome.report is best), None)
-        if plan is not None:
-            store.put(plan)
-        report = _report(bench, runner.planned_looks, reports, notes)
+        tried = try_candidates(bench, known)
+        if tried.plan is not None:
+            store.put(tried.plan)
+        reports = list(tried.reports)
+        report = _report(bench, tried, notes)
         store.put(report, made_from=tuple(_ids(reports)))
         written = write_report(report, project.state / "reports")
-    return Migration(report=report, written=written, plan=plan, best=best)
+    return Migration(report=report, written=written, plan=tried.plan, best=tried.proven)
 
 
 def _import(project: Project, store: Store, steps: Steps, progress: Progress) -> None:
@@ -184,6 +185,8 @@ def _build(project: Project, store: Store, steps: Steps) -> Dataset:
     ]
     if (digest := taught_digest(project)) is not None:
         inputs.append(digest)
+    if project.config.chooses and project.config.data.validation is None:
+        inputs.append(project.config.task.margin)  # it decides how large the selection split is
     return steps.run(
         "dataset",
         "build the dataset",
@@ -194,20 +197,40 @@ def _build(project: Project, store: Store, steps: Steps) -> Dataset:
     )
 
 
-def _best(candidates: list[CandidateReport]) -> CandidateReport | None:
-    """The candidate to serve: promoted before held before rejected, then the higher score."""
+class TriedCandidates(NamedTuple):
+    """All candidates' reports, how one was chosen (None: there was one), the one that was proven and the plan that
+    serves it (None: none could be)."""
 
-    def rank(candidate: CandidateReport) -> tuple[int, float]:
-        outcome = SEVERITY[candidate.verdict.outcome] if candidate.verdict is not None else 1
-        mean = candidate.measured.mean if candidate.measured is not None else None
-        return outcome, -(mean if mean is not None else -1.0)
+    reports: tuple[CandidateReport, ...]
+    choice: CandidateChoice | None
+    proven: CandidateReport | None
+    plan: ServePlan | None
+    planned_looks: int
 
-    return min((c for c in candidates if c.served_as is not None), key=rank, default=None)
+
+def try_candidates(bench: Bench, known: Sequence[Candidate]) -> TriedCandidates:
+    """Prove the only candidate, or the one that is chosen from several on samples of their own."""
+    runner, config = CandidateRunner(bench), bench.project.config
+    if len(known) == 1:
+        bench.steps.expect(step_count(known[0], config))
+        outcome = runner.run(known[0])
+        proven = None if outcome.plan is None else outcome.report
+        return TriedCandidates((outcome.report,), None, proven, outcome.plan, runner.planned_looks)
+    selector = Selector(runner, known)
+    bench.steps.expect(selector.step_count())
+    reports, chosen, choice = selector.select()
+    if chosen is None:
+        return TriedCandidates(tuple(reports), choice, None, None, runner.planned_looks)
+    bench.progress.say(choice.why)
+    bench.steps.expect(proving_steps(chosen.candidate, config))
+    outcome = runner.prove(chosen)
+    at = known.index(chosen.candidate)
+    reports[at] = outcome.report
+    return TriedCandidates(tuple(reports), choice, outcome.report, outcome.plan, runner.planned_looks)
 
 
-def _report(
-    bench: Bench, planned_looks: int, reports: list[CandidateReport], more_notes: tuple[str, ...]
-) -> Report:
+def _report(bench: Bench, tried: TriedCandidates, more_notes: tuple[str, ...]) -> Report:
+    planned_looks = tried.planned_looks
     config, dataset, task = bench.project.config, bench.dataset, bench.task
     notes = list(more_notes)
     if planned_looks > 1:
@@ -216,7 +239,7 @@ def _report(
             f"{task.alpha / planned_looks:.4f}, so that the promise holds for all of them together."
         )
     return Report(
-        id=content_id([dataset.id, task, reports]),
+        id=content_id([dataset.id, task, tried.reports]),
         app=config.app.name,
         at=now(),
         version=__version__,
@@ -225,7 +248,8 @@ def _report(
         task=task,
         machine=bench.machine,
         dataset=dataset,
-        candidates=tuple(reports),
+        candidates=tried.reports,
+        choice=tried.choice,
         steps=tuple(bench.steps.times),
         data=data_in_short(dataset),
         notes=tuple(notes),
@@ -240,6 +264,7 @@ def _ids(candidates: list[CandidateReport]) -> list[str]:
             candidate.ruling,
             candidate.fit,
             candidate.trained,
+            candidate.encoder,
             candidate.parity,
             candidate.comparison,
             candidate.verdict,

@@ -175,7 +175,7 @@ def _described(
         days_left=(shutdown - now().date()).days if shutdown else None,
         samples={split.name: split.samples for split in dataset.splits},
         scorer=project.config.task.scorer,
-        candidates=project.config.candidates.models,
+        candidates=project.config.models,
         asking=asking,
         preflight=found,
         why_not_asked=why_not,

@@ -42,6 +42,10 @@ class Steps:
         self._fresh = fresh
         self._check = check
 
+    def expect(self, steps: int) -> None:
+        """How many are still to come at most."""
+        self._total = len(self.times) + steps
+
     def run(
         self,
         name: str,

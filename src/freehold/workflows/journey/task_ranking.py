@@ -142,7 +142,7 @@ def _method(kind: TaskKind, samples: int) -> tuple[MethodName | None, str]:
         return None, "nothing to learn from or to compare with: the log holds no answers"
     if samples < LEAST_TO_TRAIN:
         return "as_is", f"{samples} distinct questions are too few to train on and to prove with"
-    return "adapter", f"{samples:,} distinct questions to learn from and to hold out"
+    return "lora", f"{samples:,} distinct questions to learn from and to hold out"
 
 
 def _score(kind: TaskKind, scorer: str | None, requests: float, cost_share: float) -> TaskScore:

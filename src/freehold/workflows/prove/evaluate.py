@@ -12,7 +12,7 @@ import msgspec
 
 from freehold.datasets import building
 from freehold.errors import UsageError
-from freehold.evals.chat.requests import asking_notes, unread_notes
+from freehold.evals.chat.requests import asking_notes, preparation_notes, unread_notes
 from freehold.evals.comparing import SideBySide, disagreements
 from freehold.evals.frozen import (
     frozen_answer,
@@ -23,13 +23,13 @@ from freehold.evals.frozen import (
     with_own_repeats,
 )
 from freehold.evals.latency import summarize
-from freehold.evals.replay import ReplayOptions, answers
+from freehold.evals.replay import ReplayOptions, answers, served_model
 from freehold.evals.scorer import Scorer
 from freehold.evals.scoring import sandbox_of, score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
 from freehold.stats.compare import ScoreContext
 from freehold.store import open_store
-from freehold.types.dataset import Dataset, Sample
+from freehold.types.dataset import Dataset, Sample, SplitName
 from freehold.types.endpoint import Endpoint
 from freehold.types.evaluated import Disagreement, Evaluation, UntrainedBaseline
 from freehold.types.evaluation import Task
@@ -61,30 +61,39 @@ _OPTIONS = ReplayOptions()
 class EvaluationPlan:
     """What a candidate is measured on, fixed before it is asked.
 
-    `frozen` holds answers of the incumbent by sample id, several of one sample where it was asked repeatedly: they
-    stand in where the dataset has none, give the incumbent's own noise, and let a sample without gold be scored fairly
-    (the incumbent's second answer against its first). `own_repeats` are answers at the application's own temperature:
-    they give the noise where `frozen` has one answer each. `limit` takes the first samples only. With
-    `without_incumbent`, samples that have only gold are measured by themselves, without a comparison. More than the
-    planned looks cannot promote; planned ones share alpha among them.
+    `split` holds the samples; looks are counted of held-out ones alone. `frozen` holds answers of the incumbent by
+    sample id, several of one sample where it was asked repeatedly: they stand in where the dataset has none, give the
+    incumbent's own noise, and let a sample without gold be scored fairly (the incumbent's second answer against its
+    first). `own_repeats` are answers at the application's own temperature: they give the noise where `frozen` has one
+    answer each. `limit` takes the first samples only. With `without_incumbent`, samples that have only gold are
+    measured by themselves, without a comparison. More than the planned looks cannot promote; planned ones share alpha
+    among them.
     """
 
     dataset: Dataset
     task: Task
+    split: SplitName = "held_out"
     frozen: Mapping[str, Sequence[str]] = field(default_factory=dict)
     own_repeats: Mapping[str, Sequence[str]] = field(default_factory=dict)
     looks: Looks = FIRST_LOOK
     limit: int | None = None
     without_incumbent: bool = False
 
-    def held_out(self) -> tuple[list[Sample], dict[str, tuple[str, ...]]]:
-        """The held-out samples and the incumbent's further answers by sample id.
+    def split_size(self) -> int:
+        """Samples of the whole split."""
+        return self.dataset.split(self.split).samples
+
+    def samples(self) -> tuple[list[Sample], dict[str, tuple[str, ...]]]:
+        """The samples and the incumbent's further answers by sample id.
 
         Raises `UsageError` when there are none, or when there is nothing to compare with.
         """
-        samples = list(building.samples(self.dataset, "held_out"))[: self.limit]
+        samples = list(building.samples(self.dataset, self.split))[: self.limit]
         if not samples:
-            raise UsageError("no held-out samples", hint="freehold dataset build holds some out")
+            raise UsageError(
+                f"the {self.split.replace('_', '-')} split holds no samples",
+                hint="freehold dataset build makes splits",
+            )
         samples, repeats = with_frozen(samples, self.frozen)
         if not self.without_incumbent and not any(sample.incumbent is not None for sample in samples):
             raise UsageError(
@@ -145,7 +154,7 @@ async def evaluate(
     Raises `UsageError` when there is nothing to compare with, and what `answers` raises.
     """
     progress = progress or Silent()
-    samples, repeats = plan.held_out()
+    samples, repeats = plan.samples()
     options = options._replace(cache_path=candidate.answers_file(cache_dir))
     if fresh:
         candidate.answers_file(cache_dir).unlink(missing_ok=True)
@@ -153,7 +162,9 @@ async def evaluate(
     name = plan.dataset.incumbent_model or "incumbent"
     for note in unread_notes(samples, candidate.endpoint):
         progress.say(note)
-    answered = await _answered(candidate, name, samples, repeats, plan.own_repeats, task, options, progress)
+    answered = await ask_and_score(
+        candidate, name, samples, repeats, plan.own_repeats, task, options, progress
+    )
     results = answered.results
     id = evaluation_id(plan.dataset.id, task, results)
     comparison = None
@@ -172,6 +183,7 @@ async def evaluate(
             notes=(
                 *(() if task.scorer == "judge" else reference_notes(samples, repeats)),
                 *asking_notes(samples, candidate.endpoint),
+                *preparation_notes(samples, served_model(candidate.endpoint, candidate.model)),
                 *label_notes(task, candidate.endpoint, candidate.model),
                 *filter(None, [answered.noise_note]),
             ),
@@ -205,7 +217,7 @@ async def evaluate(
     )
 
 
-class _ScoredAnswers(NamedTuple):
+class ScoredAnswers(NamedTuple):
     """Both models' answers, scored. `wall_seconds` is None where some answers were not asked for now."""
 
     results: SideBySide
@@ -216,7 +228,7 @@ class _ScoredAnswers(NamedTuple):
     wall_seconds: float | None
 
 
-async def _answered(
+async def ask_and_score(
     candidate: ServedCandidate,
     incumbent: str,
     samples: Sequence[Sample],
@@ -225,7 +237,7 @@ async def _answered(
     task: Task,
     options: ReplayOptions,
     progress: Progress,
-) -> _ScoredAnswers:
+) -> ScoredAnswers:
     """Ask the candidate, and score its answers and those recorded of the incumbent."""
     references = [sample.target for sample in samples]
     recorded = [frozen_answer(sample, repeats) for sample in samples]
@@ -259,7 +271,7 @@ async def _answered(
         untrained = await _untrained(candidate, samples, task, scorer, options, progress)
     from_cache = sum(reply.cached for reply in replies)
     seconds = None if from_cache else round(wall, 3)
-    return _ScoredAnswers(results, noise, noise_note, untrained, from_cache, seconds)
+    return ScoredAnswers(results, noise, noise_note, untrained, from_cache, seconds)
 
 
 async def _untrained(
@@ -312,7 +324,7 @@ async def evaluate_project(
             PreflightRequest(
                 dataset=dataset,
                 task=task,
-                held_out=plan.held_out()[0],
+                held_out=plan.samples()[0],
                 frozen=plan.frozen,
                 planned_looks=selection.planned_looks,
                 addresses=(address,),

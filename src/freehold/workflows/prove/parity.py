@@ -258,7 +258,7 @@ def project_parity(
             )
         if own is not None and adapter is None:
             model, folder = own.base_model, own.path
-    name = model or (chosen.model if chosen is not None else project.config.candidates.models[0])
+    name = model or (chosen.model if chosen is not None else project.config.models[0])
     weights = ensure_weights(name, settings, progress=progress)
     if chosen is not None and adapter is None:
         plan = chosen

@@ -79,9 +79,11 @@ def frozen_file(project: Project, dataset_id: str, split: SplitName = "held_out"
     return project.state / "frozen" / f"{dataset_id}-{split}.jsonl"
 
 
-def frozen_answers(project: Project, dataset: Dataset) -> dict[str, tuple[str, ...]]:
-    """The incumbent's answers to held-out samples that `freehold freeze` recorded, by sample id."""
-    return read_frozen(frozen_file(project, dataset.id))
+def frozen_answers(
+    project: Project, dataset: Dataset, split: SplitName = "held_out"
+) -> dict[str, tuple[str, ...]]:
+    """The incumbent's answers to a split's samples that `freehold freeze` recorded, by sample id."""
+    return read_frozen(frozen_file(project, dataset.id, split))
 
 
 def own_repeats(project: Project) -> dict[str, tuple[str, ...]]:

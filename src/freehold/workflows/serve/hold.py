@@ -127,7 +127,9 @@ class _ServingHost:
         self._start_companion = companion
         self._companion: Companion | None = None
         stays = sharing.idle_seconds is None or first.model in sharing.pinned
-        self._alone = len(plans) == 1 and stays  # it is never unloaded, so nothing need be in between
+        only = len(plans) == 1 and stays
+        # It is never unloaded, so nothing need be in between: but what prepares requests, where no gateway does.
+        self._alone = only and (gateway_config is not None or first.preparation is None)
         self._address = (first.host, first.port)
         self._key_env = key_env
         if gateway_config is None and not self._alone:  # the port is that of all of them, not of one engine
@@ -145,7 +147,7 @@ class _ServingHost:
                 HostedModel(
                     plan=plan,
                     bytes=plan.memory_bytes,
-                    pinned=self._alone or plan.model in sharing.pinned,
+                    pinned=only or plan.model in sharing.pinned,
                 )
                 for plan in plans
             ],

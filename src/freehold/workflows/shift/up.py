@@ -49,7 +49,7 @@ def project_plan(project: Project, *, progress: Progress | None = None) -> Serve
         gone = chosen.weights_path is not None and not Path(chosen.weights_path).exists()
         return _with_weights_fetched_again(chosen, project, progress) if gone else chosen
     return pull_and_plan(
-        project.config.candidates.models[0],
+        project.config.models[0],
         of_config(project.config.serve),
         project.settings,
         progress=progress,

@@ -161,7 +161,7 @@ def training_inputs(
     """The project's latest dataset, its first candidate and its own name, unless others are given."""
     with open_store(project.store_url) as store:
         data = find_dataset(store, dataset)
-    weights = ensure_weights(base or project.config.candidates.models[0], project.settings, progress=progress)
+    weights = ensure_weights(base or project.config.models[0], project.settings, progress=progress)
     return TrainingInputs(data, weights, name or project.config.app.name)
 
 

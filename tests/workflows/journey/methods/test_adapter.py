@@ -16,9 +16,9 @@ from freehold.workflows.weights.pull import ensure_weights
 def test_the_base_and_its_adapter_answer_under_two_names(tmp_path, monkeypatch):
     opened = training_project(tmp_path, monkeypatch)
     asked = quick_training(monkeypatch)
-    candidate = candidate_of(opened, "adapter")
+    candidate = candidate_of(opened, "lora")
     with bench(opened) as ready:
-        made = METHODS["adapter"].make(candidate, ready)
+        made = METHODS["lora"].make(candidate, ready)
     (mount,) = made.plan.adapters
     assert (made.plan.engine, made.plan.model) == ("llamacpp", candidate.model)
     assert (mount.name, Path(mount.path).name) == (f"{candidate.model}:inbox", "adapter.gguf")
@@ -31,7 +31,7 @@ def test_the_base_and_its_adapter_answer_under_two_names(tmp_path, monkeypatch):
 def test_one_that_must_be_merged_is_served_by_itself(tmp_path, monkeypatch):
     """Merging is tested where it is done; here it is told what to merge, and what it made is named."""
     opened = training_project(tmp_path, monkeypatch)
-    candidate = candidate_of(opened, "adapter")
+    candidate = candidate_of(opened, "lora")
     merged = []
 
     def merge(weights, mount, settings, **_):
@@ -51,7 +51,7 @@ def test_one_that_must_be_merged_is_served_by_itself(tmp_path, monkeypatch):
 
 def test_an_adapter_without_a_gguf_says_how_to_get_one(tmp_path, monkeypatch):
     opened = training_project(tmp_path, monkeypatch)
-    candidate = candidate_of(opened, "adapter")
+    candidate = candidate_of(opened, "lora")
     base = ensure_weights(candidate.model, opened.settings)
     result = trained(Adapter, tmp_path, "adapter_model.safetensors")
     with bench(opened) as ready, pytest.raises(EngineError, match="has no GGUF file") as caught:

@@ -11,6 +11,6 @@ def test_a_plan_by_name_and_no_records(tmp_path):
         assert ready.store.latest(Fit) is None
     assert made == Made(plan=made.plan), "nothing but the plan"
     serve = ready.project.config.serve
-    assert (made.plan.engine, made.plan.model) == ("echo", ready.project.config.candidates.models[0])
+    assert (made.plan.engine, made.plan.model) == ("echo", ready.project.config.models[0])
     assert (made.plan.options, made.plan.weights_path, made.plan.adapters) == (serve.options, None, ())
     assert told.steps == []

@@ -3,12 +3,21 @@
 from typing import get_args
 
 import pytest
+from tests.workflows.journey.rehearsal import bench, candidate_of, project, training_project
 
-from freehold.errors import FreeholdError
+from freehold.errors import FreeholdError, UsageError
 from freehold.types.config import parse
 from freehold.types.method import METHOD_KINDS, MethodName
-from freehold.workflows.journey.methods import METHODS, Candidate, NotMadeError, candidates
+from freehold.workflows.journey.methods import (
+    METHODS,
+    Candidate,
+    NotMadeError,
+    candidates,
+    fetches,
+    method_named,
+)
 from freehold.workflows.journey.methods.method import engine_of
+from freehold.workflows.project import open_project
 
 
 def config(*, engine="auto", train="lora", models=("org/a", "org/b")):
@@ -19,23 +28,23 @@ def config(*, engine="auto", train="lora", models=("org/a", "org/b")):
 
 
 def test_every_method_has_its_kind_and_its_way():
-    assert set(METHODS) == set(METHOD_KINDS) == set(get_args(MethodName))
+    assert set(METHOD_KINDS) == set(get_args(MethodName)) >= set(METHODS)
     assert all(METHODS[name].name == METHOD_KINDS[name].name == name for name in METHODS)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_what_trains_is_compared_with_what_is_served_before_promotion(name):
-    assert METHODS[name].trains == (METHOD_KINDS[name].parity is not None) == (METHODS[name].step_count > 0)
+    assert METHODS[name].trains == METHOD_KINDS[name].trains == (METHOD_KINDS[name].parity is not None)
 
 
 @pytest.mark.parametrize(
     ("engine", "train", "method"),
     [
-        ("auto", "lora", "adapter"),
-        ("llamacpp", "dpo", "adapter"),
-        ("vllm", "full", "whole"),
-        ("auto", "full", "whole"),
-        ("ollama", "lora", "adapter"),
+        ("auto", "lora", "lora"),
+        ("llamacpp", "dpo", "dpo"),
+        ("vllm", "full", "full"),
+        ("auto", "full", "full"),
+        ("ollama", "lora", "lora"),
         ("echo", "lora", "as_is"),
         ("remote", "full", "as_is"),
     ],
@@ -61,3 +70,68 @@ def test_what_was_found_out_so_far_goes_with_the_reason():
     error = NotMadeError("no room")
     assert isinstance(error, FreeholdError)
     assert (error.message, error.weights, error.fit) == ("no room", None, None)
+
+
+def test_candidates_that_run_here_are_served_alike_untuned(tmp_path, monkeypatch):
+    opened = training_project(tmp_path, monkeypatch)
+    with bench(opened) as ready:
+        request = ready.request(candidate_of(opened, "lora"))
+    assert (request.engine, request.tuned) == ("llamacpp", False)
+    assert (request.context_tokens, request.parallel) == (64, 1)
+
+
+ELSEWHERE = """
+[app]
+name = "x"
+[[endpoints]]
+name = "house"
+base_url = "http://127.0.0.1:9/v1/"
+api_key_env = "HOUSE_KEY"
+context_tokens = 8192
+[train]
+r = 32
+epochs = 1
+[[candidates]]
+model = "org/a"
+[[candidates]]
+model = "org/a"
+method = "dpo"
+[[candidates]]
+model = "org/a"
+name = "rank 4"
+train = { r = 4 }
+[[candidates]]
+model = "org/b"
+endpoint = "house"
+"""
+
+
+def test_one_run_has_several_methods_on_a_model_several_settings_and_models_elsewhere():
+    parsed = parse(ELSEWHERE)
+    plain, dpo, small, elsewhere = made = candidates(parsed)
+    assert [one.method for one in made] == ["lora", "dpo", "lora", "as_is"]
+    assert len({one.key for one in made}) == 4, "each has steps of its own"
+    assert (plain.training(parsed).r, small.training(parsed).r, small.training(parsed).epochs) == (32, 4, 1)
+    assert dpo.training(parsed).method == "dpo"
+    assert small.short_name == "a (rank 4)"
+    assert parsed.models == ("org/a", "org/b")
+    assert fetches(plain, parsed) and not fetches(elsewhere, parsed)
+
+
+def test_one_behind_an_endpoint_is_asked_there(tmp_path):
+    opened = project(tmp_path)
+    path = opened.config_path
+    path.write_text(
+        path.read_text()
+        + ELSEWHERE.partition("[train]")[0].partition("[[endpoints]]")[2].join(("[[endpoints]]", ""))
+    )
+    with bench(open_project(path)) as ready:
+        request = ready.request(Candidate(model="org/b", method="as_is", endpoint="house"))
+    assert (request.engine, request.context_tokens) == ("remote", 8192)
+    assert request.options == {"base_url": "http://127.0.0.1:9", "api": "openai", "api_key_env": "HOUSE_KEY"}
+
+
+def test_a_method_of_another_version_is_refused_by_name(monkeypatch):
+    monkeypatch.delitem(METHODS, "kto")
+    with pytest.raises(UsageError, match="method kto is not in this version"):
+        method_named("kto")

@@ -19,14 +19,14 @@ from freehold.errors import UsageError
 from freehold.types.machine import Fit
 from freehold.types.training import Adapter
 from freehold.workflows.journey.methods import METHODS, NotMadeError
-from freehold.workflows.journey.methods.training import STEP_COUNT, learn, request_of
+from freehold.workflows.journey.methods.training import STEP_COUNT, learn
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.parity import MOST_PROMPTS
 
 
 def make(opened, *, progress=None):
     with bench(opened, progress=progress) as ready:
-        return METHODS["adapter"].make(candidate_of(opened, "adapter"), ready)
+        return METHODS["lora"].make(candidate_of(opened, "lora"), ready)
 
 
 def test_each_step_runs_once_and_is_kept(tmp_path, monkeypatch):
@@ -76,7 +76,7 @@ def test_what_does_not_fit_ends_with_its_weights_and_its_fit(tmp_path, monkeypat
     opened = training_project(tmp_path, monkeypatch)
     asked = quick_training(monkeypatch)
     with bench(opened, machine=small_machine(opened)) as ready, pytest.raises(NotMadeError) as caught:
-        learn(candidate_of(opened, "adapter"), ready, Adapter)
+        learn(candidate_of(opened, "lora"), ready, Adapter)
     assert caught.value.message == "; ".join(caught.value.fit.reasons)
     assert caught.value.weights.path == str(tmp_path / "tiny.gguf") and not caught.value.fit.fits
     assert asked["train"] == []
@@ -85,7 +85,7 @@ def test_what_does_not_fit_ends_with_its_weights_and_its_fit(tmp_path, monkeypat
 def test_weights_that_are_missing_end_one_of_several(tmp_path, monkeypatch):
     opened = training_project(tmp_path, monkeypatch, models=("org/nowhere", "org/elsewhere"))
     with bench(opened) as ready, pytest.raises(NotMadeError, match="weights of org/elsewhere") as caught:
-        learn(candidate_of(opened, "adapter", 1), ready, Adapter)
+        learn(candidate_of(opened, "lora", 1), ready, Adapter)
     assert (caught.value.weights, caught.value.fit) == (None, None)
 
 
@@ -97,11 +97,3 @@ def test_an_option_the_engine_does_not_know_is_told_before_anything_is_fetched(t
     with pytest.raises(UsageError, match="unknown option flash_atention"):
         make(open_project(path), progress=told)
     assert told.steps == []
-
-
-def test_candidates_are_served_alike_untuned(tmp_path, monkeypatch):
-    opened = training_project(tmp_path, monkeypatch)
-    with bench(opened) as ready:
-        request = request_of(ready)
-    assert (request.engine, request.tuned) == ("llamacpp", False)
-    assert (request.context_tokens, request.parallel) == (64, 1)

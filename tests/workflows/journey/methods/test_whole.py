@@ -11,9 +11,9 @@ from freehold.workflows.journey.methods import METHODS
 def test_the_trained_weights_are_served_under_an_adapters_name(tmp_path, monkeypatch):
     opened = training_project(tmp_path, monkeypatch, train='method = "full"\n')
     asked = quick_training(monkeypatch)
-    candidate = candidate_of(opened, "whole")
+    candidate = candidate_of(opened, "full")
     with bench(opened) as ready:
-        made = METHODS["whole"].make(candidate, ready)
+        made = METHODS["full"].make(candidate, ready)
         assert ready.store.latest(WholeModel) == made.trained
     assert made.plan.model == f"{candidate.model}:inbox"
     assert made.plan.weights_path == str(Path(made.trained.path) / "model.gguf") != made.weights.path

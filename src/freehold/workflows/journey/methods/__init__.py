@@ -5,24 +5,88 @@ A new one is a file here, a line in `METHODS`, and a row in `freehold.types.meth
 
 from __future__ import annotations
 
-from freehold.types.config import ProjectConfig
+from freehold.errors import UsageError
+from freehold.types.config import (
+    DEFAULT_MODEL,
+    CandidateConfig,
+    CandidatesConfig,
+    MethodSettings,
+    ProjectConfig,
+)
 from freehold.types.method import MethodName
 from freehold.workflows.journey.methods.adapter import TrainedAdapter
 from freehold.workflows.journey.methods.as_is import AsIs
-from freehold.workflows.journey.methods.method import Bench, Candidate, Made, Method, NotMadeError, engine_of
+from freehold.workflows.journey.methods.encoder import TrainedEncoder
+from freehold.workflows.journey.methods.examples import WithExamples
+from freehold.workflows.journey.methods.method import (
+    Bench,
+    Candidate,
+    Made,
+    Method,
+    NotMadeError,
+    engine_of,
+    fetches,
+)
+from freehold.workflows.journey.methods.prompt import OwnPrompt
 from freehold.workflows.journey.methods.whole import TrainedWhole
 
 METHODS: dict[MethodName, Method] = {
-    method.name: method for method in (TrainedAdapter(), TrainedWhole(), AsIs())
+    method.name: method
+    for method in (
+        AsIs(),
+        OwnPrompt(),
+        WithExamples(),
+        TrainedEncoder(),
+        TrainedAdapter("lora"),
+        TrainedAdapter("qlora"),
+        TrainedWhole(),
+        TrainedAdapter("distill"),
+        TrainedAdapter("dpo"),
+        TrainedAdapter("kto"),
+    )
 }
 
 
 def candidates(config: ProjectConfig) -> tuple[Candidate, ...]:
-    """The candidates that a project names, each with the method that its ``[train]`` and its engine mean."""
-    method: MethodName = "whole" if config.train.method == "full" else "adapter"
-    if engine_of(config).brings_weights:
-        method = "as_is"
-    return tuple(Candidate(model=model, method=method) for model in config.candidates.models)
+    """The candidates that a project names, each with its method. The short form means the method of ``[train]``, or
+    models as they are where its engine brings them."""
+    if isinstance(config.candidates, tuple):
+        return tuple(candidate_of(config, one) for one in config.candidates)
+    models = config.candidates.models if isinstance(config.candidates, CandidatesConfig) else (DEFAULT_MODEL,)
+    return tuple(candidate_of(config, CandidateConfig(model=model)) for model in models)
 
 
-__all__ = ["METHODS", "Bench", "Candidate", "Made", "Method", "NotMadeError", "candidates"]
+def candidate_of(config: ProjectConfig, said: CandidateConfig) -> Candidate:
+    """The candidate that a ``[[candidates]]`` table means."""
+    elsewhere = said.endpoint is not None or engine_of(config).brings_weights
+    method = said.method or ("as_is" if elsewhere else config.train.method)
+    own = {name: getattr(said, name) for name in MethodSettings.__struct_fields__}
+    return Candidate(
+        model=said.model,
+        method=method,
+        endpoint=said.endpoint,
+        name=said.name,
+        settings=MethodSettings(**own),
+        train=config.train_of(said) if said.train else None,
+    )
+
+
+def method_named(name: MethodName) -> Method:
+    """The method of that name. Raises `UsageError` for one that this version has not."""
+    if name not in METHODS:
+        raise UsageError(f"method {name} is not in this version", hint=f"known: {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+__all__ = [
+    "METHODS",
+    "Bench",
+    "Candidate",
+    "Made",
+    "Method",
+    "NotMadeError",
+    "candidate_of",
+    "candidates",
+    "fetches",
+    "method_named",
+]

@@ -1,10 +1,12 @@
-"""A model as it is: on an engine that has it already, nothing is fetched, fitted or trained."""
+"""A model as it is, untrained: behind an address, on an engine that has it already, or fetched, fitted and served."""
 
 from __future__ import annotations
 
+from freehold.engines import load
 from freehold.types.method import MethodName
-from freehold.workflows.journey.methods.method import Bench, Candidate, Made
-from freehold.workflows.serve.plan import of_config, plan_by_name
+from freehold.workflows.journey.methods.method import Bench, Candidate, Made, fetches
+from freehold.workflows.journey.methods.training import fitted
+from freehold.workflows.serve.plan import plan, plan_by_name
 
 
 class AsIs:
@@ -15,6 +17,11 @@ class AsIs:
     trains = False
 
     def make(self, candidate: Candidate, bench: Bench) -> Made:
-        """Name the model to the engine."""
-        request = of_config(bench.project.config.serve)
-        return Made(plan=plan_by_name(candidate.model, request, bench.project.settings))
+        """Name the model to its engine, or fetch it and check that it fits."""
+        request, settings = bench.request(candidate), bench.project.settings
+        if not fetches(candidate, bench.project.config):
+            return Made(plan=plan_by_name(candidate.model, request, settings))
+        load(bench.engine.name).require(request.options, settings)  # not after a long download
+        weights, fit = fitted(candidate, bench)
+        served = plan(weights, request, settings, name=candidate.model, progress=bench.progress)
+        return Made(plan=served, weights=weights, fit=fit)

@@ -8,24 +8,30 @@ docs/adding/a-candidate-method.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, get_args
 
-from freehold.errors import FreeholdError
+import msgspec
+
+from freehold.errors import FreeholdError, UsageError
 from freehold.store import Store
-from freehold.types.config import ProjectConfig
+from freehold.types.config import EndpointConfig, FinetuneConfig, MethodSettings, ProjectConfig
+from freehold.types.config import Method as TrainMethod
 from freehold.types.dataset import Dataset
+from freehold.types.encoder import EncoderModel
 from freehold.types.endpoint import ServePlan
 from freehold.types.engine import ENGINE_KINDS, EngineKind
 from freehold.types.evaluation import Task
 from freehold.types.machine import Fit, Machine
-from freehold.types.method import MethodName
+from freehold.types.method import MethodName, candidate_label
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
 from freehold.types.progress import Progress
+from freehold.types.prompting import PromptSearch
 from freehold.types.record import Record, content_id
 from freehold.types.training import TrainingResult
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project
+from freehold.workflows.serve.plan import ServeRequest, names_its_models, of_config
 
 
 class Candidate(Record, frozen=True, kw_only=True):
@@ -33,16 +39,52 @@ class Candidate(Record, frozen=True, kw_only=True):
 
     model: str
     method: MethodName
+    endpoint: str | None = None
+    """The one of ``[[endpoints]]`` it runs behind; None where the project's engine serves it."""
+    name: str | None = None
+    """What tells it from others of the same model and method."""
+    settings: MethodSettings = MethodSettings()
+    """What it says about its method."""
+    train: FinetuneConfig | None = None
+    """``[train]`` as it is for this candidate; None where nothing in it is its own."""
 
     @property
     def key(self) -> str:
-        """Names its steps in the store: two methods on one model are two candidates."""
-        return content_id([self.model, self.method])[:8]
+        """Names its steps in the store: two methods on one model, or one with two settings, are two candidates."""
+        return content_id(self)[:8]
+
+    @property
+    def label(self) -> str:
+        """What tells it from all others of a project."""
+        return candidate_label(self.model, self.method, self.endpoint, self.name)
+
+    def as_reported(self) -> dict[str, Any]:
+        """Its fields in a report."""
+        said = {
+            name: value for name, value in msgspec.structs.asdict(self.settings).items() if value is not None
+        }
+        if self.train is not None:
+            said["train"] = msgspec.to_builtins(self.train)
+        return {
+            "model": self.model,
+            "method": self.method,
+            "endpoint": self.endpoint,
+            "name": self.name,
+            "settings": msgspec.to_builtins(said),
+        }
 
     @property
     def short_name(self) -> str:
-        """The model without its publisher."""
-        return self.model.rsplit("/", 1)[-1]
+        """The model without its publisher, with what tells it from others of that model."""
+        model = self.model.rsplit("/", 1)[-1]
+        return model if self.name is None else f"{model} ({self.name})"
+
+    def training(self, config: ProjectConfig) -> FinetuneConfig:
+        """The options it is trained with."""
+        options = self.train or config.train
+        if self.method in get_args(TrainMethod) and options.method != self.method:
+            return msgspec.structs.replace(options, method=self.method)
+        return options
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +98,54 @@ class Bench:
     dataset: Dataset
     task: Task
     machine: Machine
+    only_one: bool = False
+    """There is one candidate: what keeps it from being made ends the journey, with the error's own hint."""
 
     @property
     def engine(self) -> EngineKind:
-        """What serves candidates."""
+        """What serves candidates that run here."""
         return engine_of(self.project.config)
+
+    def request(self, candidate: Candidate) -> ServeRequest:
+        """How a candidate is served: behind its endpoint, else by what ``[serve]`` says, untuned, so that all are
+        measured alike."""
+        config = self.project.config
+        request = msgspec.structs.replace(of_config(config.serve), engine=self.engine.name, tuned=False)
+        if candidate.endpoint is None:
+            return request
+        return behind(request, endpoint_of(config, candidate.endpoint))
 
 
 def engine_of(config: ProjectConfig) -> EngineKind:
     """What serves a project's candidates: llama.cpp unless it names another engine."""
     engine = config.serve.engine
     return ENGINE_KINDS["llamacpp" if engine == "auto" else engine]
+
+
+def fetches(candidate: Candidate, config: ProjectConfig) -> bool:
+    """Whether a candidate's weights are fetched and served here; otherwise an engine is asked for it by name."""
+    return candidate.endpoint is None and not names_its_models(candidate.model, engine_of(config).name)
+
+
+def endpoint_of(config: ProjectConfig, name: str) -> EndpointConfig:
+    """The one of ``[[endpoints]]`` with this name. Raises `UsageError` where there is none."""
+    for one in config.endpoints:
+        if one.name == name:
+            return one
+    raise UsageError(f"no endpoint {name}", hint="add [[endpoints]] with that name and its base_url")
+
+
+def behind(request: ServeRequest, endpoint: EndpointConfig) -> ServeRequest:
+    """The request for a model that runs behind an endpoint."""
+    options = {"base_url": endpoint.base_url.rstrip("/").removesuffix("/v1"), "api": endpoint.api}
+    if endpoint.api_key_env is not None:
+        options["api_key_env"] = endpoint.api_key_env
+    return msgspec.structs.replace(
+        request,
+        engine="remote",
+        options=options,
+        context_tokens=endpoint.context_tokens or request.context_tokens,
+    )
 
 
 class Made(Record, frozen=True, kw_only=True):
@@ -76,9 +155,12 @@ class Made(Record, frozen=True, kw_only=True):
     weights: Weights | None = None
     fit: Fit | None = None
     trained: TrainingResult | None = None
+    encoder: EncoderModel | None = None
     parity: ParityReport | None = None
     untrained_model: str | None = None
     """The name under which the base answers besides, to show what training brought."""
+    prompt: PromptSearch | None = None
+    """How it came to be asked in its own way."""
 
 
 class NotMadeError(FreeholdError):
@@ -99,7 +181,7 @@ class Method(Protocol):
 
     @property
     def step_count(self) -> int:
-        """Steps that `make` runs."""
+        """Steps that `make` runs, beside weights and fit where the model may as well run elsewhere."""
 
     @property
     def trains(self) -> bool:

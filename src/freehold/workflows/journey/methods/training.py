@@ -1,4 +1,4 @@
-"""Steps that methods which train have in common: weights, fit, training, parity."""
+"""Steps that methods have in common: weights, fit, training, parity."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from freehold.types.training import Adapter, WholeModel
 from freehold.workflows.fit.fit import fit_model
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
 from freehold.workflows.prove.parity import MOST_PROMPTS, parity
-from freehold.workflows.serve.plan import ServeRequest, of_config
 from freehold.workflows.train.train import train
 from freehold.workflows.weights.pull import ensure_weights
 
 STEP_COUNT = 4
+FITTED_STEPS = 2
+"""Of them: weights and fit."""
 
 
 R = TypeVar("R", Adapter, WholeModel)
@@ -51,12 +52,6 @@ class TrainedBase(Generic[R]):
         )
 
 
-def request_of(bench: Bench) -> ServeRequest:
-    """How candidates are served: by what ``[serve]`` says, untuned, so that all are measured alike."""
-    request = of_config(bench.project.config.serve)
-    return msgspec.structs.replace(request, engine=bench.engine.name, tuned=False)
-
-
 def learn(candidate: Candidate, bench: Bench, kind: type[R]) -> TrainedBase[R]:
     """Fetch the base, check that it fits, train it into a `kind`.
 
@@ -64,17 +59,23 @@ def learn(candidate: Candidate, bench: Bench, kind: type[R]) -> TrainedBase[R]:
     """
     # Not an hour later, after the training.
     load(bench.engine.name).require(bench.project.config.serve.options, bench.project.settings)
+    weights, fit = fitted(candidate, bench)
+    return TrainedBase(weights, fit, _train(candidate, bench, weights, kind))
+
+
+def fitted(candidate: Candidate, bench: Bench) -> tuple[Weights, Fit]:
+    """Fetch the weights and check that they fit. Raises `NotMadeError` where there are none, or no room."""
     try:
         weights = _weights(candidate, bench)
     except (UnknownModelError, WeightsError) as error:
-        if len(bench.project.config.candidates.models) == 1:
+        if bench.only_one:
             raise
         raise NotMadeError(error.message) from None
     fit = _fit(candidate, bench, weights)
     if not fit.fits:
         reason = "; ".join(fit.reasons) or "it does not fit this machine"
         raise NotMadeError(reason, weights=weights, fit=fit)
-    return TrainedBase(weights, fit, _train(candidate, bench, weights, kind))
+    return weights, fit
 
 
 def parity_of(candidate: Candidate, bench: Bench, plan: ServePlan, learned: TrainedBase[R]) -> ParityReport:
@@ -134,10 +135,11 @@ def _fit(candidate: Candidate, bench: Bench, weights: Weights) -> Fit:
 
 def _train(candidate: Candidate, bench: Bench, weights: Weights, kind: type[R]) -> R:
     config = bench.project.config
+    options = candidate.training(config)
 
     def work() -> R:
         made = train(
-            config=config.train,
+            config=options,
             dataset=bench.dataset,
             base=weights,
             out_dir=bench.project.state / "adapters",
@@ -152,7 +154,7 @@ def _train(candidate: Candidate, bench: Bench, weights: Weights, kind: type[R]) 
     result = bench.steps.run(
         f"train:{candidate.key}",
         f"{candidate.short_name}: learn the task",
-        [weights.sha256, bench.dataset.id, config.train],
+        [weights.sha256, bench.dataset.id, options],
         kind,
         work,
         still_there=lambda result: all((Path(result.path) / file).exists() for file in result.files),

@@ -7,7 +7,7 @@ from freehold.types.method import MethodName
 from freehold.types.model import Weights
 from freehold.types.training import WholeModel
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made
-from freehold.workflows.journey.methods.training import STEP_COUNT, learn, parity_of, request_of
+from freehold.workflows.journey.methods.training import STEP_COUNT, learn, parity_of
 from freehold.workflows.serve.mounts import trained_weights
 from freehold.workflows.serve.plan import plan
 
@@ -15,7 +15,7 @@ from freehold.workflows.serve.plan import plan
 class TrainedWhole:
     """A `Method`: all weights of the base learn."""
 
-    name: MethodName = "whole"
+    name: MethodName = "full"
     step_count = STEP_COUNT
     trains = True
 
@@ -29,4 +29,4 @@ class TrainedWhole:
 def serving_plan(candidate: Candidate, bench: Bench, base: Weights, result: WholeModel) -> ServePlan:
     """The trained weights as ``base:app``."""
     weights = trained_weights(base, result, f"{candidate.model}:{bench.project.config.app.name}")
-    return plan(weights, request_of(bench), bench.project.settings, progress=bench.progress)
+    return plan(weights, bench.request(candidate), bench.project.settings, progress=bench.progress)

@@ -41,6 +41,11 @@ def plan(project: Project, serve: ServePlan, config: ClusterConfig | None = None
             f"engine {serve.engine} runs elsewhere already, so a cluster has nothing to start",
             hint=f"engines of a cluster: {', '.join(kind.name for kind in ENGINE_KINDS.values() if kind.runs_here)}",
         )
+    if serve.preparation is not None and config.via == "ray-llm":
+        raise UsageError(
+            f"requests for {serve.served_name} are to be prepared, and Ray's LLM support prepares none",
+            hint='via = "engine" in [cluster] does',
+        )
     name = re.sub(r"[^a-z0-9-]+", "-", project.config.app.name.lower()).strip("-")[:40] or "app"
     cluster_plan = ClusterPlan(
         name=f"freehold-{name}",

@@ -18,7 +18,7 @@ import msgspec
 from freehold.errors import RevisionError, UsageError
 from freehold.gateway.config import check_apart
 from freehold.store import Store
-from freehold.types.method import METHOD_KINDS
+from freehold.types.method import METHOD_KINDS, method_of
 from freehold.types.record import Record, event_id
 from freehold.types.route import Route, RouteState, Target
 from freehold.types.serving.rollout import Rollout, RolloutTerms
@@ -302,7 +302,7 @@ def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[s
 def required_parity(verdict: Verdict) -> str | None:
     """The reason that shows, for a candidate made as the verdict's was, that what is served is what was made."""
     if verdict.method is not None:
-        return METHOD_KINDS[verdict.method].parity
+        return METHOD_KINDS[method_of(verdict.method)].parity
     # From an evaluation outside a migration: what is served on one's own machine may have been trained.
     return "parity_ok" if any(reason.code == "fits" for reason in verdict.reasons) else None
 

@@ -1,0 +1,222 @@
+"""The rule of selection: the cheapest candidate that the held-out items would very probably promote.
+
+Fixed before any candidate is seen. For each candidate the question is: will the verdict on the held-out items be
+promote? That takes a difference there of at least
+
+    needed = -margin + z_alpha sqrt(V deff / n_held_out)
+
+where V is the variance of one pair (Tango's, as if the difference were -margin, for binary scores). The selection items
+say how probable that is, with the noise of both splits:
+
+    chance = Phi((difference - needed) / sqrt(V' deff (1 / n_selection + 1 / n_held_out)))
+
+with V' the observed variance. The cheapest candidate whose chance is at least `least_chance` is chosen; where there is
+none, the one with the best chance. A bare estimate above -margin would be the wrong threshold: such a candidate is
+promoted in few cases, and the proof, which can be had once, would be spent on it (decision 093 has the figures).
+
+What is chosen is looked at once on items that selection never saw, so the error of a false promote stays at alpha
+however many candidates there were (`benchmarks/calibration/selecting.py` shows it). The intervals here are of items
+that the choice was made by: they describe, they prove nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from msgspec.structs import replace
+from scipy import special
+
+from freehold.errors import UsageError
+from freehold.stats.binary import Floats, tango_variance, z_quantile
+from freehold.stats.clustered import Codes, dense_codes
+from freehold.stats.continuous import FEW_NONZERO, Resampling, t_quantile
+from freehold.stats.inference import infer
+from freehold.stats.rules import MIN_PAIRS_PROMOTE, DecisionRule
+from freehold.types.selection import Selection, SelectionRow
+
+LEAST_CHANCE = 0.8
+"""The usual power of a plan. Lower spends the proof on cheap candidates that fail it, higher on ones dearer than need
+be; 0.7 to 0.9 are nearly alike in the calibration."""
+
+
+class Prospect(NamedTuple):
+    """`needed` is the difference that the held-out items would promote, `chance` the probability that they do."""
+
+    needed: Floats
+    chance: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectionRule:
+    """How the chosen candidate will be judged: by `decision` on `held_out` items. `least_chance` of promote makes a
+    candidate pass. Raises `UsageError` for a chance outside (0, 1) or a negative number of items."""
+
+    decision: DecisionRule
+    held_out: int
+    least_chance: float = LEAST_CHANCE
+
+    def __post_init__(self) -> None:
+        if not 0 < self.least_chance < 1:
+            raise UsageError(f"the least chance is {self.least_chance:g}, expected between 0 and 1")
+        if self.held_out < 0:
+            raise UsageError(f"{self.held_out} held-out items: expected 0 or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TriedCandidate:
+    """What a candidate scored on the selection split.
+
+    `differences` are candidate minus incumbent for each item, NaN where one of them has no score; `codes` name each
+    item's independent unit (None: each item is one). `cost` is dollars per 1,000 requests, None where unknown.
+    `stopped` says why it was not measured on all items.
+    """
+
+    name: str
+    differences: Floats
+    cost: float | None = None
+    codes: Codes | None = None
+    stopped: str | None = None
+    units: Codes | None = field(init=False)
+    d: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        scored = ~np.isnan(self.differences)
+        units = None if self.codes is None else dense_codes(self.codes[scored])
+        if units is not None and (not len(units) or int(units.max()) + 1 == len(units)):
+            units = None  # every unit holds one item
+        object.__setattr__(self, "d", np.asarray(self.differences, dtype=float)[scored])
+        object.__setattr__(self, "units", units)
+
+
+def assess(tried: TriedCandidate, rule: SelectionRule) -> SelectionRow:
+    """What one candidate's selection items say of its chance on the held-out items."""
+    decision, n = rule.decision, len(tried.d)
+    row = SelectionRow(name=tried.name, cost=tried.cost, items=n, stopped=tried.stopped)
+    if n == 0:
+        return replace(row, reason="no selection item has two scores")
+    binary = bool(np.isin(tried.d, (-decision.reach, 0.0, decision.reach)).all())
+    shown = infer(tried.d, tried.units, decision, binary=binary, resampling=Resampling())
+    difference = float(np.sort(tried.d).mean())
+    row = replace(row, difference=difference, ci_low=shown.lower, ci_high=shown.upper)
+    if rule.held_out < MIN_PAIRS_PROMOTE:
+        return replace(row, reason=f"fewer than {MIN_PAIRS_PROMOTE} held-out items are never promoted on")
+    reach, effect = decision.reach, shown.design_effect
+    variances = _variances(tried.d, decision, binary=binary)
+    found = prospect(
+        difference / reach,
+        (variances[0] * effect / reach**2, variances[1] * effect / reach**2),
+        sizes=(n, rule.held_out),
+        margin=decision.unit_margin,
+        quantile=_quantile(tried, rule),
+    )
+    needed, chance = float(found.needed) * reach, float(found.chance)
+    passes = tried.stopped is None and chance >= rule.least_chance
+    return replace(row, needed=needed, chance=chance, passes=passes, reason=_reason(tried, chance, rule))
+
+
+def prospect(
+    difference: Any, variances: tuple[Any, Any], *, sizes: tuple[Any, Any], margin: float, quantile: float
+) -> Prospect:
+    """What a difference on the selection items makes of the held-out ones. All values broadcast; scores lie in [0, 1].
+
+    `variances` are of one difference, times the design effect: as if the mean were -margin, and as observed. `sizes`
+    are selection and held-out items; `quantile` is the one that the held-out items will be judged by.
+    """
+    n, held_out = sizes
+    needed = -margin + quantile * np.sqrt(variances[0] / held_out)
+    spread = np.sqrt(variances[1] * (1 / n + 1 / held_out))
+    return Prospect(needed, special.ndtr((difference - needed) / spread))
+
+
+def binary_variances(wins: Any, losses: Any, n: Any, margin: float) -> tuple[Floats, Floats]:
+    """Variance of one binary pair as if the difference were -margin, and as observed; neither is ever 0.
+
+    Observed with one more of each kind, so that no discordant pair among few is not certainty.
+    """
+    difference = (wins - losses) / n
+    seen = (wins + losses + 1) / (n + 2) - difference**2 * n / (n + 2)
+    return tango_variance(wins, losses, n, -margin), seen
+
+
+def choose(tried: Sequence[TriedCandidate], rule: SelectionRule) -> Selection:
+    """The cheapest candidate that passes, else the one with the best chance of promote.
+
+    Ties go to the lower cost, then to the first name; a cost that is unknown comes after all others. A candidate that
+    was stopped is chosen only where all were. Raises `UsageError` without candidates, and for two of one name.
+    """
+    names = [one.name for one in tried]
+    if not names:
+        raise UsageError("no candidate to choose from", hint="name one in [candidates]")
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UsageError(f"two candidates are called {twice!r}", hint="give each candidate a name of its own")
+    rows = sorted((assess(one, rule) for one in tried), key=_by_cost)
+    passing = [row for row in rows if row.passes]
+    chosen = passing[0] if passing else min(rows, key=_by_chance)
+    return Selection(
+        chosen=chosen.name,
+        passes=bool(passing),
+        reason=_choice_reason(chosen, rows, rule),
+        margin=rule.decision.margin,
+        alpha=rule.decision.alpha,
+        held_out=rule.held_out,
+        least_chance=rule.least_chance,
+        rows=tuple(rows),
+    )
+
+
+def _by_cost(row: SelectionRow) -> tuple[float, str]:
+    return (math.inf if row.cost is None else row.cost, row.name)
+
+
+def _by_chance(row: SelectionRow) -> tuple[bool, float, float, float, str]:
+    """Best first: what was measured to the end, by its chance of promote, then by its difference."""
+    difference = -math.inf if row.difference is None else row.difference
+    return (row.stopped is not None, -(row.chance or 0.0), -difference, *_by_cost(row))
+
+
+def _variances(d: Floats, decision: DecisionRule, *, binary: bool) -> tuple[float, float]:
+    """Variance of one difference as if its mean were -margin, and as observed; neither is ever 0."""
+    wins, losses = np.count_nonzero(d > 0), np.count_nonzero(d < 0)
+    under_margin, seen = (
+        float(one) * decision.reach**2 for one in binary_variances(wins, losses, len(d), decision.unit_margin)
+    )
+    if binary:
+        return under_margin, seen
+    spread = float(d.var(ddof=1)) if len(d) > 1 else under_margin
+    if wins + losses < FEW_NONZERO:
+        spread = max(spread, under_margin)
+    return spread, spread
+
+
+def _quantile(tried: TriedCandidate, rule: SelectionRule) -> float:
+    """The quantile that the held-out items will be judged by: t where clusters are expected among them."""
+    alpha = rule.decision.alpha
+    if tried.units is None:
+        return z_quantile(alpha)
+    clusters = round((int(tried.units.max()) + 1) * rule.held_out / len(tried.d))
+    return float(t_quantile(alpha, max(1, clusters - 1)))
+
+
+def _reason(tried: TriedCandidate, chance: float, rule: SelectionRule) -> str:
+    if tried.stopped is not None:
+        return tried.stopped
+    said = f"a chance of {chance:.0%} that the {rule.held_out:,} held-out items promote it"
+    return said if chance >= rule.least_chance else f"{said}, below {rule.least_chance:.0%}"
+
+
+def _choice_reason(chosen: SelectionRow, rows: Sequence[SelectionRow], rule: SelectionRule) -> str:
+    least = f"{rule.least_chance:.0%}"
+    if not chosen.passes:
+        best = "" if chosen.chance is None else f" ({chosen.chance:.0%})"
+        none = f"none of {len(rows)} candidates has a chance of {least} to be promoted"
+        return f"{none}; {chosen.name} has the best{best}"
+    if len(rows) == 1:
+        return f"{chosen.name} is the only candidate, and has a chance of {least} or more to be promoted"
+    passing = sum(row.passes for row in rows)
+    cheapest = f"{chosen.name} is the cheapest of {passing} (of {len(rows)})"
+    return f"{cheapest} with a chance of {least} or more to be promoted"

@@ -1,0 +1,90 @@
+"""`[candidates]`, `[[candidates]]` and `[selection]`: which models are tried, how each is made, how one is chosen."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from freehold.types.config.table import AtLeastOne, Table
+from freehold.types.method import MethodName
+
+DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""The model that commands mean where a project names none."""
+
+
+PROPOSERS = ("incumbent", "judge", "itself")
+"""Who may rewrite a prompt without being one of ``[[endpoints]]``."""
+
+
+class CandidatesConfig(Table, frozen=True, kw_only=True):
+    """`[candidates]`, the short form: models that are all made by the method of `[train]`."""
+
+    models: Annotated[
+        tuple[str, ...], Meta(min_length=1, description="a list with at least one model id")
+    ] = (DEFAULT_MODEL,)
+    """Catalog ids, best guess first. Each is ruled on, trained and measured."""
+
+
+class MethodSettings(Table, frozen=True, kw_only=True):
+    """What a candidate says about its method. Keys of other methods are errors."""
+
+    k: Annotated[int, Meta(ge=1, le=64)] | None = None
+    """Method `examples`: how many come before the question (default: chosen on the selection split)."""
+    order: Literal["nearest_first", "nearest_last"] | None = None
+    """Method `examples`: the order in which they come (default: chosen on the selection split)."""
+    retriever: Literal["bm25", "encoder"] | None = None
+    """Method `examples`: what finds them (default: the encoder where one is here, else bm25)."""
+    proposer: str | None = None
+    """Method `prompt`: who rewrites the system prompt: `incumbent`, `judge`, `itself` (the candidate), or one of
+    `[[endpoints]]` (`NAME`, or `NAME/MODEL`). Without one, plain changes of the prompt are measured."""
+    budget_requests: AtLeastOne | None = None
+    """Method `prompt`: requests that the proposer may be asked, over all runs."""
+    budget_usd: Decimal | None = None
+    """Method `prompt`: dollars that proposer and candidate may cost, over all runs."""
+    stage: Literal["auto", "frozen", "contrastive", "tuned"] | None = None
+    """Method `encoder`: what learns: the heads alone (`frozen`), or the encoder too; `auto` (default) by the number of
+    samples."""
+
+
+class CandidateConfig(MethodSettings, frozen=True, kw_only=True):
+    """`[[candidates]]`: one model and one method each. Left out altogether, `freehold migrate` proposes some."""
+
+    model: str
+    """Catalog id, path to weights, or the name an endpoint knows it by."""
+    method: MethodName | None = None
+    """How it is made (default: `as_is` where it runs elsewhere, else the method of `[train]`)."""
+    endpoint: str | None = None
+    """One of `[[endpoints]]` that it runs behind. Left out, it runs here."""
+    name: str | None = None
+    """Tells two candidates of the same model and method apart in the report."""
+    train: dict[str, Any] = {}
+    """Keys of `[train]` that are different for this candidate: `train = { r = 16, epochs = 2 }`."""
+
+
+class SelectionConfig(Table, frozen=True, kw_only=True):
+    """`[selection]`: how one of several candidates is chosen before it alone is proven on held-out samples."""
+
+    stop: Literal["first", "all"] = "first"
+    """`first` stops at the first candidate whose selection result suffices, cheapest expected first; `all` makes and
+    measures every one."""
+    usd_per_hour: Decimal | None = None
+    """Dollars that an hour of this machine costs you (default: what its accelerators rent for; without any 5 cents a
+    core). Candidates that run here are compared by it with those that have a price."""
+
+
+SETTINGS_OF: dict[str, tuple[MethodName, ...]] = {
+    "k": ("examples",),
+    "order": ("examples",),
+    "retriever": ("examples",),
+    "proposer": ("prompt",),
+    "budget_requests": ("prompt",),
+    "budget_usd": ("prompt",),
+    "stage": ("encoder",),
+    "train": ("lora", "qlora", "full", "distill", "dpo", "kto", "encoder"),
+}
+"""The methods that read a key of `[[candidates]]`."""
+
+CHOOSING: tuple[MethodName, ...] = ("prompt", "examples", "encoder")
+"""Methods that choose among settings of their own by measuring."""

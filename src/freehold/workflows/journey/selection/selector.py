@@ -1,0 +1,348 @@
+"""Candidates are made, measured on the selection split, and one of them goes on to the proof.
+
+With ``stop = "first"`` one after the other, the one expected to be cheapest first, until one would suffice; with
+``stop = "all"`` all of them, by successive halving. What was measured is kept step by step: a run that was killed goes
+on with the candidate, and within it with the sample, that it was at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
+
+import anyio
+import msgspec
+import numpy as np
+
+from freehold import __version__
+from freehold.datasets import building
+from freehold.engines import start
+from freehold.errors import EngineError, MissingExtraError, UpstreamError
+from freehold.evals.frozen import with_frozen
+from freehold.evals.replay import ReplayOptions
+from freehold.stats.clustered import encode_clusters
+from freehold.stats.rules import DecisionRule
+from freehold.stats.selection import (
+    SelectionRule,
+    TriedCandidate,
+    assess,
+    choose,
+    halving_plan,
+    hopeless,
+    surviving,
+)
+from freehold.stats.selection.halving import WRONG_STOP
+from freehold.types.record import content_id
+from freehold.types.report import CandidateReport
+from freehold.types.selected import CandidateChoice, RequestCost, SelectionResult, SelectionScores
+from freehold.types.selection import SelectionRow
+from freehold.workflows.journey.candidate import CandidateRunner, MadeCandidate, making_steps, proving_steps
+from freehold.workflows.journey.methods import Bench, Candidate, Made
+from freehold.workflows.journey.selection.expected import cheapest_first
+from freehold.workflows.journey.selection.request_cost import request_cost
+from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate
+from freehold.workflows.prove.results import frozen_answers
+from freehold.workflows.prove.selecting import SELECTION_SPLIT, score_on_selection
+
+RULE = (
+    "The cheapest candidate, by the cost of 1,000 requests, whose selection result suffices: had the {held_out:,} "
+    "held-out samples come out likewise, the verdict would be promote with a probability of at least {chance:.0%}. "
+    "Where none suffices, the one that comes nearest. Only the one chosen is looked at on the held-out samples, once."
+)
+_FAULTS = (EngineError, UpstreamError, MissingExtraError)
+"""What ends one of several candidates and not the journey: an endpoint that dies, an engine that does not start."""
+
+
+class Selected(NamedTuple):
+    """All candidates' reports in the order of the project, the one that is to be proven (None: none could be made),
+    and how it was chosen."""
+
+    reports: list[CandidateReport]
+    chosen: MadeCandidate | None
+    choice: CandidateChoice
+
+
+@dataclass(slots=True)
+class _Tried:
+    """A candidate that was made, and what was measured of it so far."""
+
+    made: MadeCandidate
+    scores: SelectionScores | None = None
+    cost: RequestCost | None = None
+    stopped: str | None = None
+    fault: str | None = None
+
+    @property
+    def label(self) -> str:
+        return self.made.candidate.label
+
+
+@dataclass(slots=True)
+class Selector:
+    """Chooses one of `candidates`."""
+
+    runner: CandidateRunner
+    candidates: Sequence[Candidate]
+    _tried: dict[str, _Tried] = field(default_factory=dict)
+
+    @property
+    def bench(self) -> Bench:
+        """What they share."""
+        return self.runner.bench
+
+    @property
+    def items(self) -> int:
+        """Samples of the selection split."""
+        return self.bench.dataset.split(SELECTION_SPLIT).samples
+
+    def step_count(self) -> int:
+        """Steps until one is chosen and proven, if none stops early."""
+        config = self.bench.project.config
+        made = sum(making_steps(one, config) for one in self.candidates)
+        measured = len(self.candidates) * (
+            len(halving_plan(self.items, len(self.candidates))) if self.items else 0
+        )
+        return made + measured + max(proving_steps(one, config) for one in self.candidates)
+
+    def select(self) -> Selected:
+        """Make and measure candidates, and choose one."""
+        rule = self._rule()
+        said = RULE.format(held_out=rule.held_out, chance=rule.least_chance)
+        ordered = cheapest_first(self.candidates, self.bench.project.config)
+        stops_first = self.bench.project.config.selection.stop == "first"
+        if not self.items:
+            return self._unmeasured(ordered, said)
+        if stops_first:
+            self._until_one_passes(ordered, rule)
+        else:
+            self._all(ordered, rule)
+        return self._chosen(rule, said)
+
+    def _rule(self) -> SelectionRule:
+        """By what the chosen one will be judged: the held-out samples that have something to be compared with."""
+        bench = self.bench
+        filled, _ = with_frozen(
+            list(building.samples(bench.dataset, "held_out")), frozen_answers(bench.project, bench.dataset)
+        )
+        compared = sum(one.incumbent is not None for one in filled) or len(filled)
+        alpha = bench.task.alpha / self.runner.planned_looks
+        return SelectionRule(decision=DecisionRule(margin=bench.task.margin, alpha=alpha), held_out=compared)
+
+    def _until_one_passes(self, ordered: Sequence[Candidate], rule: SelectionRule) -> None:
+        # Each against the bar, not against the others: an early look at a quarter drops the hopeless.
+        sizes = [step.items for step in halving_plan(self.items, 2)]
+        for candidate in ordered:
+            one = self._make(candidate)
+            for size in sizes:
+                if one.fault is not None or one.stopped is not None:
+                    break
+                self._measure(one, size)
+                tried = self._as_tried(one)
+                if size < self.items and tried is not None:
+                    error = WRONG_STOP / len(sizes)
+                    if hopeless(tried.differences, rule.decision, codes=tried.codes, error=error):
+                        one.stopped = (
+                            f"stopped after {size:,} samples: shown to be worse by more than the margin"
+                        )
+            tried = self._as_tried(one)
+            if tried is not None and assess(tried, self._scaled(rule, one)).passes:
+                return
+
+    def _all(self, ordered: Sequence[Candidate], rule: SelectionRule) -> None:
+        for candidate in ordered:
+            self._make(candidate)
+        plan = halving_plan(self.items, len(self._alive()) or 1)
+        for step in plan:
+            for one in self._alive():
+                self._measure(one, step.items)
+            tried = [found for one in self._alive() if (found := self._as_tried(one)) is not None]
+            if step.items < self.items and tried:
+                stops = surviving(tried, self._scaled(rule, self._alive()[0]), step, steps=len(plan))
+                for one in self._alive():
+                    one.stopped = stops.get(one.label)
+
+    def _alive(self) -> list[_Tried]:
+        return [
+            one
+            for one in self._tried.values()
+            if one.made.made is not None and one.fault is None and one.stopped is None
+        ]
+
+    def _make(self, candidate: Candidate) -> _Tried:
+        try:
+            made = self.runner.make(candidate)
+        except _FAULTS as error:
+            report = CandidateReport(**candidate.as_reported(), stopped=error.message)
+            made = MadeCandidate(candidate, report, None)
+        one = _Tried(made, fault=made.report.stopped if made.made is None else None)
+        self._tried[one.label] = one
+        if one.fault is not None:
+            self.bench.progress.say(f"{candidate.short_name} ends here: {one.fault}")
+        return one
+
+    def _measure(self, one: _Tried, items: int) -> None:
+        """Ask the first `items` of the split. A fault ends this candidate; the answers it gave are kept."""
+        bench, candidate, made = self.bench, one.made.candidate, one.made.made
+        assert made is not None
+        frozen = frozen_answers(bench.project, bench.dataset, SELECTION_SPLIT)
+        try:
+            one.scores = bench.steps.run(
+                f"select-{items}:{candidate.key}",
+                f"{candidate.short_name}: measure it on {items:,} selection samples",
+                [made.plan.identity, bench.dataset.id, bench.task, items, frozen, __version__],
+                SelectionScores,
+                lambda: anyio.run(self._ask, made, items, frozen),
+            )
+        except _FAULTS as error:
+            one.fault = error.message
+            bench.progress.say(f"{candidate.short_name} ends here: {error.message}")
+            return
+        one.cost = request_cost(candidate, made.plan, one.scores, bench.project.config, bench.machine)
+        bench.progress.say(_told(one.scores, one.cost))
+
+    async def _ask(self, made: Made, items: int, frozen: dict[str, tuple[str, ...]]) -> SelectionScores:
+        bench, plan = self.bench, made.plan
+        async with start(plan, log_dir=bench.project.state / "engines", name="select") as endpoint:
+            return await score_on_selection(
+                EvaluationPlan(dataset=bench.dataset, task=bench.task, split=SELECTION_SPLIT, frozen=frozen),
+                ServedCandidate(endpoint, plan.served_name),
+                items=items,
+                cache_dir=bench.project.state / "evaluations" / content_id(plan.identity)[:12],
+                options=ReplayOptions(plan.parallel),
+                progress=bench.progress,
+            )
+
+    def _as_tried(self, one: _Tried) -> TriedCandidate | None:
+        if one.scores is None:
+            return None
+        scores, cost = one.scores, one.cost
+        grouped = any(group is not None for group in scores.groups)
+        names = [f"\0{row}" if group is None else group for row, group in enumerate(scores.groups)]
+        usd = None if cost is None or cost.usd_per_1000 is None else float(cost.usd_per_1000)
+        return TriedCandidate(
+            name=one.label,
+            differences=np.array([np.nan if d is None else d for d in scores.differences], dtype=float),
+            cost=usd,
+            codes=encode_clusters(names) if grouped else None,
+            stopped=one.fault or one.stopped,
+        )
+
+    def _scaled(self, rule: SelectionRule, one: _Tried) -> SelectionRule:
+        """The rule on the scale of the scores, which a pairwise judge has from -1 to 1."""
+        if one.scores is None:
+            return rule
+        decision = DecisionRule(
+            margin=rule.decision.margin, alpha=rule.decision.alpha, lo=one.scores.lo, hi=one.scores.hi
+        )
+        return SelectionRule(decision=decision, held_out=rule.held_out, least_chance=rule.least_chance)
+
+    def _chosen(self, rule: SelectionRule, said: str) -> Selected:
+        measured = [one for one in self._tried.values() if one.scores is not None and one.fault is None]
+        tried = [found for one in measured if (found := self._as_tried(one)) is not None]
+        if not tried:
+            return self._ended(None, said, why="no candidate could be measured")
+        selection = choose(tried, self._scaled(rule, measured[0]))
+        rows = {row.name: row for row in selection.rows}
+        for one in measured:
+            self._report_row(one, rows[one.label], chosen=rows[selection.chosen])
+        choice = CandidateChoice(
+            rule=said,
+            stop=self.bench.project.config.selection.stop,
+            split_samples=self.items,
+            tried=len(self._tried),
+            selection=selection,
+            chosen=selection.chosen,
+            why=selection.reason,
+            overlapping=_overlapping(selection.rows),
+        )
+        return Selected(self._reports(selection.chosen), self._tried[selection.chosen].made, choice)
+
+    def _report_row(self, one: _Tried, row: SelectionRow, *, chosen: SelectionRow) -> None:
+        assert one.scores is not None
+        scores = one.scores
+        result = SelectionResult(
+            n=len(scores.differences),
+            of=scores.of,
+            mean=scores.mean,
+            incumbent_mean=scores.incumbent_mean,
+            against=scores.against,
+            difference=row.difference,
+            ci_low=row.ci_low,
+            ci_high=row.ci_high,
+            needed=row.needed,
+            chance=row.chance,
+            passes=row.passes,
+            stopped=row.stopped,
+            latency=scores.latency,
+            cost=one.cost,
+        )
+        report = msgspec.structs.replace(
+            one.made.report, selection=result, not_chosen=None if row is chosen else _why_not(row, chosen)
+        )
+        one.made = one.made._replace(report=report)
+
+    def _unmeasured(self, ordered: Sequence[Candidate], said: str) -> Selected:
+        """Without a selection split the first that can be made goes on: nothing else would leave alpha whole."""
+        for candidate in ordered:
+            one = self._make(candidate)
+            if one.fault is None:
+                why = "no selection split: the first that could be made goes on, unmeasured"
+                return self._ended(one, said, why=why)
+        return self._ended(None, said, why="no candidate could be made")
+
+    def _ended(self, one: _Tried | None, said: str, *, why: str) -> Selected:
+        choice = CandidateChoice(
+            rule=said,
+            stop=self.bench.project.config.selection.stop,
+            split_samples=self.items,
+            tried=len(self._tried),
+            selection=None,
+            chosen=None if one is None else one.label,
+            why=why,
+        )
+        return Selected(self._reports(choice.chosen), None if one is None else one.made, choice)
+
+    def _reports(self, chosen: str | None) -> list[CandidateReport]:
+        reports = []
+        for candidate in self.candidates:
+            one = self._tried.get(candidate.label)
+            if one is None:
+                reports.append(
+                    CandidateReport(
+                        **candidate.as_reported(),
+                        not_chosen=f"not tried: {chosen} was expected to cost less, and suffices",
+                    )
+                )
+                continue
+            report = one.made.report
+            if one.fault is not None and report.stopped is None:
+                report = msgspec.structs.replace(report, stopped=one.fault)
+            reports.append(report)
+        return reports
+
+
+def _why_not(row: SelectionRow, chosen: SelectionRow) -> str:
+    if row.passes:
+        cost = (
+            "its cost is not known" if row.cost is None else f"it costs ${row.cost:,.4g} per 1,000 requests"
+        )
+        least = "" if chosen.cost is None else f", {chosen.name} ${chosen.cost:,.4g}"
+        return f"it suffices as well, and {cost}{least}"
+    return row.reason
+
+
+def _overlapping(rows: Sequence[SelectionRow]) -> bool:
+    """Whether the intervals of any two overlap."""
+    known = sorted(
+        (row.ci_low, row.ci_high) for row in rows if row.ci_low is not None and row.ci_high is not None
+    )
+    return any(before[1] >= after[0] for before, after in pairwise(known))
+
+
+def _told(scores: SelectionScores, cost: RequestCost) -> str:
+    mean = "no score" if scores.mean is None else f"scores {scores.mean:.1%}"
+    theirs = "" if scores.incumbent_mean is None else f" (the incumbent {scores.incumbent_mean:.1%})"
+    usd = "cost not known" if cost.usd_per_1000 is None else f"${cost.usd_per_1000:f} per 1,000 requests"
+    return f"{mean}{theirs} on {len(scores.differences):,} selection samples; {usd}"

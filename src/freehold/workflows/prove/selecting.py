@@ -1,0 +1,100 @@
+"""A candidate measured on the selection split: samples that choose among candidates and are no part of the proof.
+
+No look is counted here and no verdict made: what is seen of these samples costs the held-out ones nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from freehold.evals.comparing import SideBySide
+from freehold.evals.judging.judge import JudgeOptions
+from freehold.evals.latency import summarize
+from freehold.evals.replay import ReplayOptions
+from freehold.evals.scorer import read_options
+from freehold.evals.task_comparison import WIN_SCALE, compare_by_task, prepared
+from freehold.types.dataset import SplitName
+from freehold.types.evaluation import Task
+from freehold.types.progress import Progress
+from freehold.types.selected import SelectionScores
+from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, ask_and_score
+
+SELECTION_SPLIT: SplitName = "validation"
+"""It watches training as well: a candidate that stopped at its best epoch there looks a little better than it is, which
+the held-out samples then show."""
+
+
+async def score_on_selection(
+    plan: EvaluationPlan,
+    candidate: ServedCandidate,
+    *,
+    items: int,
+    cache_dir: Path,
+    options: ReplayOptions,
+    progress: Progress,
+) -> SelectionScores:
+    """Ask the first `items` samples of the plan's split; answers that are kept in `cache_dir` are not asked for again.
+
+    Raises `UsageError` for an empty split, and what `freehold.evals.replay.answers` raises.
+    """
+    whole = plan.split_size()
+    samples, repeats = replace(plan, limit=items, without_incumbent=True).samples()
+    options = options._replace(cache_path=candidate.answers_file(cache_dir))
+    task = prepared(plan.task, cache_dir)
+    name = plan.dataset.incumbent_model or "incumbent"
+    answered = await ask_and_score(
+        candidate, name, samples, repeats, plan.own_repeats, task, options, progress
+    )
+    results = answered.results
+    compares = any(sample.incumbent is not None for sample in samples)
+    scale = (0.0, 1.0)
+    if compares and _is_pairwise(task):
+        compared = await compare_by_task(
+            results,
+            task,
+            patience=options.patience,
+            on_progress=lambda done, of: progress.update(done, of, unit="judged"),
+        )
+        results = results._replace(incumbent=compared.incumbent, candidate=compared.candidate)
+        scale = (WIN_SCALE.lo, WIN_SCALE.hi)
+    theirs = [one.score.value for one in results.incumbent]
+    scores = [one.score.value for one in results.candidate]
+    return SelectionScores(
+        of=whole,
+        differences=_differences(scores, theirs if compares else [1.0] * len(scores)),
+        groups=tuple(sample.group for sample in samples),
+        against="incumbent" if compares else "right",
+        lo=scale[0],
+        hi=scale[1],
+        mean=_mean(scores),
+        incumbent_mean=_mean(theirs) if compares else None,
+        latency=summarize(
+            results.candidate, concurrency=options.concurrency, wall_seconds=answered.wall_seconds
+        ),
+        seconds_per_request=_seconds(results, options.concurrency),
+    )
+
+
+def _is_pairwise(task: Task) -> bool:
+    return task.scorer == "judge" and read_options("judge", task.options, JudgeOptions).mode == "pairwise"
+
+
+def _differences(scores: Sequence[float | None], others: Sequence[float | None]) -> tuple[float | None, ...]:
+    return tuple(
+        None if own is None or other is None else own - other
+        for own, other in zip(scores, others, strict=True)
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _seconds(results: SideBySide, concurrency: int) -> float | None:
+    """The machine's seconds for one request: the mean time of a request over how many are under way (Little 1961). It
+    holds for answers that were kept as well, so a run that goes on after a kill says the same."""
+    times = [one.total_ms for one in results.candidate if one.total_ms is not None]
+    return sum(times) / len(times) / 1000 / min(concurrency, len(times)) if times else None

@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+
+from freehold.errors import UsageError
+from freehold.stats import exact
+from freehold.stats.binary import tango_statistic, z_quantile
+from freehold.stats.rules import DecisionRule
+from freehold.stats.selection import SelectionRule, TriedCandidate, assess, choose
+
+RULE = SelectionRule(decision=DecisionRule(margin=0.05), held_out=400)
+
+
+def counted(name, wins, losses, n, **more):
+    d = np.zeros(n)
+    d[:wins], d[wins : wins + losses] = 1, -1
+    return TriedCandidate(name=name, differences=d, **more)
+
+
+def test_the_cheapest_that_passes_is_chosen_and_not_the_best():
+    tried = [
+        counted("bad", 5, 30, 200, cost=0.1),
+        counted("cheap", 5, 1, 200, cost=1.0),
+        counted("best", 20, 0, 200, cost=2.0),
+    ]
+    found = choose(tried, RULE)
+    assert (found.chosen, found.passes) == ("cheap", True)
+    assert [row.name for row in found.rows] == ["bad", "cheap", "best"]
+    assert [row.passes for row in found.rows] == [False, True, True]
+    assert "cheapest of 2 (of 3)" in found.reason
+
+
+def test_where_none_passes_the_best_goes_on_and_it_is_said():
+    found = choose([counted("a", 5, 40, 200, cost=1.0), counted("b", 5, 25, 200, cost=2.0)], RULE)
+    assert (found.chosen, found.passes) == ("b", False)
+    assert "none of 2" in found.reason
+
+
+def test_ties_go_to_cost_then_name_and_an_unknown_cost_comes_last():
+    alike = [counted(name, 5, 1, 200, cost=cost) for name, cost in (("z", 1.0), ("b", 1.0), ("a", None))]
+    found = choose(alike, RULE)
+    assert [row.name for row in found.rows] == ["b", "z", "a"]
+    assert found.chosen == "b"
+    assert choose(alike[2:], RULE).chosen == "a"
+
+
+def test_the_order_of_candidates_and_items_changes_nothing():
+    rng = np.random.default_rng(3)
+    tried = [counted(str(q), 5, q, 200, cost=float(10 - q)) for q in range(10)]
+    shuffled = [
+        TriedCandidate(name=one.name, cost=one.cost, differences=rng.permutation(one.differences))
+        for one in rng.permutation(np.array(tried, dtype=object))
+    ]
+    assert choose(tried, RULE) == choose(shuffled, RULE)
+
+
+def test_a_stopped_candidate_is_chosen_only_where_all_were():
+    good = counted("good", 5, 0, 50, cost=0.1, stopped="stopped early")
+    bad = counted("bad", 5, 40, 200, cost=1.0)
+    assert choose([good, bad], RULE).chosen == "bad"
+    assert choose([good], RULE).chosen == "good"
+    assert not choose([good], RULE).passes
+
+
+@pytest.mark.parametrize("wins", [0, 3, 20])
+@pytest.mark.parametrize("held_out", [100, 400, 3000])
+def test_an_even_chance_is_where_items_like_these_would_just_be_promoted(wins, held_out):
+    rule = SelectionRule(decision=DecisionRule(margin=0.05), held_out=held_out, least_chance=0.5)
+    for losses in range(40):
+        row = assess(counted("a", wins, losses, 200), rule)
+        scaled = held_out / 200
+        statistic = tango_statistic(wins * scaled, losses * scaled, held_out, -0.05)
+        assert row.passes == (statistic >= z_quantile(0.025))
+
+
+def test_the_chance_is_that_of_the_exact_rule_where_selection_is_large():
+    win, loss = 0.03, 0.04
+    rule = SelectionRule(decision=DecisionRule(margin=0.05), held_out=400)
+    row = assess(counted("a", 3000, 4000, 100_000), rule)
+    assert row.chance == pytest.approx(exact.promote_probability(400, win, loss, 0.05, 0.025), abs=0.04)
+
+
+def test_clusters_widen_what_is_needed_and_single_ones_do_not():
+    d = np.repeat([1.0, -1.0] + [0.0] * 38, 10)
+    alone = assess(TriedCandidate(name="a", differences=d), RULE)
+    clustered = assess(TriedCandidate(name="a", differences=d, codes=np.repeat(np.arange(40), 10)), RULE)
+    single = assess(TriedCandidate(name="a", differences=d, codes=np.arange(400)), RULE)
+    assert alone.passes
+    assert not clustered.passes
+    assert clustered.needed > alone.needed + 0.02
+    assert single == alone
+
+
+def test_scores_on_another_scale_are_the_same_choice():
+    one = assess(counted("a", 5, 8, 200), RULE)
+    scaled = SelectionRule(decision=DecisionRule(margin=5, lo=0, hi=100), held_out=400)
+    found = assess(TriedCandidate(name="a", differences=counted("a", 5, 8, 200).differences * 100), scaled)
+    assert found.chance == pytest.approx(one.chance)
+    assert found.needed == pytest.approx(100 * one.needed)
+
+
+def test_continuous_scores_are_judged_by_their_own_spread():
+    noise = np.random.default_rng(1).normal(0, 1, 200)
+    narrow = assess(TriedCandidate(name="a", differences=np.clip(noise * 0.02, -1, 1)), RULE)
+    wide = assess(TriedCandidate(name="a", differences=np.clip(noise * 0.8, -1, 1)), RULE)
+    assert narrow.needed == pytest.approx(-0.05, abs=0.003)
+    assert wide.needed > 0
+    assert narrow.passes
+    assert not wide.passes
+
+
+def test_unscored_items_are_left_out_and_a_candidate_without_scores_never_passes():
+    d = counted("a", 5, 5, 200).differences
+    holed = np.concatenate([d, np.full(50, np.nan)])
+    assert assess(TriedCandidate(name="a", differences=holed), RULE).items == 200
+    none = assess(TriedCandidate(name="a", differences=np.full(20, np.nan)), RULE)
+    assert (none.items, none.passes, none.chance) == (0, False, None)
+
+
+def test_too_few_held_out_items_are_said():
+    row = assess(counted("a", 5, 0, 200), SelectionRule(decision=DecisionRule(margin=0.05), held_out=29))
+    assert not row.passes
+    assert "fewer than 30 held-out items" in row.reason
+
+
+def test_equal_candidates_on_few_items_are_not_certain():
+    row = assess(counted("a", 0, 0, 30), RULE)
+    assert row.chance < 0.95
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(UsageError, match="no candidate"):
+        choose([], RULE)
+    with pytest.raises(UsageError, match="called 'a'"):
+        choose([counted("a", 0, 0, 30), counted("a", 1, 0, 30)], RULE)
+    with pytest.raises(UsageError, match="least chance"):
+        SelectionRule(decision=DecisionRule(margin=0.05), held_out=400, least_chance=1)
+    with pytest.raises(UsageError, match="held-out"):
+        SelectionRule(decision=DecisionRule(margin=0.05), held_out=-1)

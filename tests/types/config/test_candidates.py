@@ -1,0 +1,68 @@
+"""What a project says about its candidates, and mistakes in it."""
+
+import pytest
+
+from freehold.errors import ConfigError
+from freehold.types.config import DEFAULT_MODEL, CandidateConfig, parse
+
+APP = '[app]\nname = "x"\n'
+HOUSE = '[[endpoints]]\nname = "house"\nbase_url = "http://127.0.0.1:9"\n'
+
+
+def one(text, *, more=""):
+    return parse(f'{APP}{more}[[candidates]]\nmodel = "org/a"\n{text}\n').candidates[0]
+
+
+def test_left_out_they_are_freeholds_to_propose():
+    parsed = parse(APP)
+    assert (parsed.candidates, parsed.models, parsed.selection.stop) == (None, (DEFAULT_MODEL,), "first")
+
+
+def test_the_short_form_is_a_list_of_models():
+    assert parse(APP + '[candidates]\nmodels = ["a", "b"]\n').models == ("a", "b")
+
+
+def test_a_table_each_says_model_method_and_what_the_method_reads():
+    made = one('method = "examples"\nk = 4\norder = "nearest_first"\nname = "four"')
+    assert made == CandidateConfig(model="org/a", method="examples", k=4, order="nearest_first", name="four")
+    assert one('method = "prompt"\nproposer = "house"\nbudget_requests = 60', more=HOUSE).proposer == "house"
+    assert one('endpoint = "house"', more=HOUSE).endpoint == "house"
+    assert one("train = { r = 8 }").train == {"r": 8}
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ('methd = "lora"', "unknown key candidates.methd", "did you mean method?"),
+        ('method = "lorra"', "candidates[0].method: Invalid enum value 'lorra'", None),
+        ("k = 0", "candidates[0].k is 0, expected", None),
+        ('method = "lora"\nk = 4', "k is not read by method lora", "it is of method examples"),
+        ('method = "as_is"\ntrain = { r = 8 }', "train is not read by method as_is", None),
+        ("train = { rr = 8 }", "candidate org/a: train: unknown key rr", "did you mean r?"),
+        ("train = { epochs = -1 }", "candidate org/a: train: epochs is -1", None),
+        ('endpoint = "hose"', "endpoint 'hose' is not one of [[endpoints]]", "did you mean house?"),
+        ('method = "prompt"\nproposer = "nobody"', "neither incumbent, judge, itself nor one of", None),
+        (
+            'method = "prompt"\nproposer = "house"',
+            "a proposer is named and no budget",
+            "budget_requests = 60",
+        ),
+        ('[[candidates]]\nmodel = "org/a"', "stands there twice with method lora", "rank 16"),
+    ],
+)
+def test_mistakes_name_the_place_and_the_way_out(text, message, hint):
+    with pytest.raises(ConfigError) as caught:
+        one(text, more=HOUSE)
+    assert message in caught.value.message
+    assert (hint or "") in (caught.value.hint or "")
+
+
+def test_none_at_all_is_not_a_list_of_candidates():
+    with pytest.raises(ConfigError, match="expected at least one"):
+        parse(f"candidates = []\n{APP}")
+
+
+def test_what_is_distilled_is_known_wherever_it_is_said():
+    assert parse(APP + '[train]\nmethod = "distill"\n').trains_by("distill")
+    assert parse(f'{APP}[[candidates]]\nmodel = "a"\nmethod = "distill"\n').trains_by("distill")
+    assert not parse(f'{APP}[[candidates]]\nmodel = "a"\n').trains_by("distill")

@@ -1,0 +1,81 @@
+"""A candidate with examples, on the shipped fake: what is served, what is asked once, and what is refused first."""
+
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.workflows.journey.rehearsal import Told, bench, candidate_of, project, training_project
+
+from freehold.preparing.index import is_there
+from freehold.types.config import MethodSettings
+from freehold.types.preparation import ExampleChoice, ExampleSetting, Preparation
+from freehold.workflows.journey.methods import METHODS, Candidate, NotMadeError
+from freehold.workflows.journey.methods.examples import told
+
+EXAMPLES = METHODS["examples"]
+
+
+def candidate(opened, **settings):
+    plain = candidate_of(opened, "examples")
+    return Candidate(model=plain.model, method="examples", settings=MethodSettings(**settings))
+
+
+def test_the_plan_carries_the_preparation(tmp_path):
+    with bench(project(tmp_path)) as ready:
+        made = EXAMPLES.make(candidate(ready.project), ready)
+        assert ready.store.latest(Preparation) == made.plan.preparation
+        as_is = METHODS["as_is"].make(candidate_of(ready.project, "as_is"), ready)
+    preparation = made.plan.preparation
+    assert msgspec.structs.replace(made, plan=msgspec.structs.replace(made.plan, preparation=None)) == as_is
+    index = preparation.examples
+    assert Path(index.path).parent == ready.project.state / "examples" and is_there(index)
+    assert index.samples == ready.dataset.split("train").samples
+    assert (index.k, index.order, index.retriever) == (2, "nearest_last", "bm25"), "all are right: the fewest"
+    assert index.context_tokens == made.plan.context_tokens
+    assert made.plan.key != as_is.plan.key, "it is proven as what it is"
+
+
+def test_each_step_is_done_once_and_again_where_its_index_is_gone(tmp_path):
+    opened, first, second, third = project(tmp_path), Told(), Told(), Told()
+    for who in (first, second):
+        with bench(opened, progress=who) as ready:
+            made = EXAMPLES.make(candidate(opened), ready)
+    assert len(first.steps) == EXAMPLES.step_count and [note for _, note in first.steps] == ["", ""]
+    assert [note for _, note in second.steps] == ["unchanged since the last run"] * 2
+    assert any("of 25 validation samples" in line or "validation samples" in line for line in first.said)
+    shutil.rmtree(made.plan.preparation.examples.path)
+    with bench(opened, progress=third) as ready:
+        assert EXAMPLES.make(candidate(opened), ready).plan == made.plan
+    assert [note for _, note in third.steps] == ["", "unchanged since the last run"]
+
+
+def test_what_is_named_is_taken(tmp_path):
+    with bench(project(tmp_path)) as ready:
+        made = EXAMPLES.make(candidate(ready.project, k=3, order="nearest_first", retriever="bm25"), ready)
+    assert (made.plan.preparation.examples.k, made.plan.preparation.examples.order) == (3, "nearest_first")
+
+
+def test_an_encoder_that_is_not_there_is_not_replaced_by_words(tmp_path):
+    with bench(project(tmp_path)) as ready, pytest.raises(NotMadeError, match="no encoder was trained"):
+        EXAMPLES.make(candidate(ready.project, retriever="encoder"), ready)
+
+
+def test_a_context_without_room_is_refused_before_anything_is_fetched(tmp_path, monkeypatch):
+    opened = training_project(tmp_path, monkeypatch)  # 64 tokens of context, as many as an answer may have
+    who = Told()
+    with bench(opened, progress=who) as ready, pytest.raises(NotMadeError, match="no room for one example"):
+        EXAMPLES.make(candidate(opened), ready)
+    assert who.steps == []
+
+
+def test_a_choice_is_told_with_what_it_was_chosen_by():
+    tried = (
+        ExampleSetting(k=0, order="nearest_last", asked=25, scored=25, mean=0.04),
+        ExampleSetting(k=8, order="nearest_last", asked=100, scored=100, mean=0.41),
+    )
+    choice = ExampleChoice(k=8, order="nearest_last", tokens_per_byte=0.3, tried=tried)
+    assert told(choice, 10_003) == (
+        "8 of 10,003 examples, nearest last: 41% of 100 validation samples; without any 4% of 25"
+    )
+    assert told(msgspec.structs.replace(choice, tried=()), 9) == "8 of 9 examples, nearest last"

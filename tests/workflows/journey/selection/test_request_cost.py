@@ -1,0 +1,81 @@
+"""What 1,000 requests cost: by price, by the speed measured here, or unknown and said so."""
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from freehold.types.config import parse
+from freehold.types.endpoint import ServePlan
+from freehold.types.evaluated import LatencySummary
+from freehold.types.machine import Accelerator, Machine
+from freehold.types.selected import SelectionScores
+from freehold.workflows.journey.methods import Candidate
+from freehold.workflows.journey.selection.request_cost import hour_price, request_cost
+
+MACHINE = Machine(name="two cores", cores=2, memory_bytes=8, available_memory_bytes=8, cpu="x")
+PRICED = """
+[app]
+name = "x"
+[[endpoints]]
+name = "house"
+base_url = "https://models.example"
+price = { prompt = 2, completion = 10 }
+"""
+
+
+def scores(*, seconds=0.36, prompt=40_000, n=100):
+    return SelectionScores(
+        of=n, differences=(), groups=(), against="incumbent", mean=1.0, incumbent_mean=1.0, seconds_per_request=seconds,
+        latency=LatencySummary(n=n, concurrency=4, prompt_tokens=prompt, completion_tokens=1000),
+    )  # fmt: skip
+
+
+def cost(text=PRICED, *, plan=None, endpoint=None, **told):
+    candidate = Candidate(model="org/a", method="as_is", endpoint=endpoint)
+    return request_cost(
+        candidate, plan or ServePlan(engine="llamacpp", model="org/a"), scores(**told), parse(text), MACHINE
+    )
+
+
+def behind(url):
+    return ServePlan(engine="remote", model="org/a", options={"base_url": url})
+
+
+def test_here_it_is_the_measured_time_and_the_hour_of_the_machine():
+    found = cost(PRICED + "[selection]\nusd_per_hour = 6\n")
+    assert found.usd_per_1000 == Decimal("1"), "0.36 s · 1,000 = 0.1 h, busy 60 % of the time"
+    assert found.basis == "measured_here" and "$6 an hour" in found.why
+
+
+def test_an_endpoint_is_its_price_for_the_tokens_that_were_counted():
+    found = cost(plan=behind("https://models.example"), endpoint="house")
+    assert found.usd_per_1000 == Decimal("0.9"), "400 · $2 + 10 · $10 a million, each"
+    assert found.basis == "price" and "endpoint house" in found.why
+
+
+def test_an_address_of_this_machine_is_no_rented_one():
+    assert cost(plan=behind("http://127.0.0.1:8080")).basis == "measured_here"
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [({"prompt": None}, "counts no tokens"), ({}, "price = { prompt = …")],
+)
+def test_what_is_not_known_is_said_and_is_not_nothing(changes, why):
+    found = cost('[app]\nname = "x"\n', plan=behind("https://models.example"), **changes)
+    assert (found.usd_per_1000, found.basis) == (None, "unknown") and why in found.why
+
+
+def test_nothing_timed_is_not_known():
+    assert cost(seconds=None).usd_per_1000 is None
+
+
+def test_an_hour_is_as_stated_else_what_accelerators_rent_for_else_assumed():
+    plain = parse('[app]\nname = "x"\n')
+    assert hour_price(plain, MACHINE).usd == Decimal("0.10") and "assumed" in hour_price(plain, MACHINE).why
+    gpu = Accelerator(kind="cuda", name="H100 SXM 80GB", memory_bytes=1)
+    rented = hour_price(plain, msgspec.structs.replace(MACHINE, accelerators=(gpu,)))
+    assert Decimal(1) < rented.usd < Decimal(6) and "rental prices" in rented.why
+    odd = msgspec.structs.replace(gpu, name="an unknown one")
+    assert "assumed" in hour_price(plain, msgspec.structs.replace(MACHINE, accelerators=(gpu, odd))).why

@@ -1,0 +1,177 @@
+"""Whole migrations of several candidates: one is chosen on the selection split, and it alone is looked at."""
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+from tests.workflows.journey.rehearsal import Told, project
+
+from freehold.engines import start
+from freehold.store import open_store
+from freehold.types.endpoint import ServePlan
+from freehold.types.evaluated import ItemLook
+from freehold.types.report import Report
+from freehold.types.verdict import Verdict
+from freehold.workflows.journey.migrate import migrate
+from freehold.workflows.journey.selection import selector
+from freehold.workflows.project import open_project
+
+BAD, GOOD, FAR = (
+    "HuggingFaceTB/SmolLM2-135M-Instruct",
+    "HuggingFaceTB/SmolLM2-360M-Instruct",
+    "Qwen/Qwen3-0.6B",
+)
+"""From the one that is expected to be cheapest on."""
+RULES = """
+[serve]
+engine = "echo"
+[serve.options]
+in_process = true
+delay_ms = {delay}
+rules = [
+  {{ model = "{bad}", contains = "refund", answer = "refund" }},
+  {{ model = "{good}", contains = "refund", answer = "refund" }},
+  {{ model = "{good}", contains = "lamp", answer = "lamp" }},
+]
+default = "lamp or not"
+"""
+
+
+@pytest.fixture
+def served(tmp_path):
+    """The address of a server that answers like the good one."""
+    rules = [{"contains": word, "answer": word} for word in ("refund", "lamp")]
+    plan = ServePlan(engine="echo", model=FAR, options={"rules": rules})
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(
+            start(plan, log_dir=tmp_path / "logs", name="far", key_env=None)
+        ) as endpoint,
+    ):
+        yield endpoint.base_url
+
+
+def several(
+    tmp_path, *, url="http://127.0.0.1:9", stop="all", delay=0, order=(BAD, GOOD, FAR), validation=0.3
+):
+    """Three candidates: a good one and a bad one on the fake, and one behind an endpoint that is not cheap."""
+    opened = project(tmp_path, rows=600)
+    text = opened.config_path.read_text()
+    head = text.partition("[candidates]")[0].replace(
+        "held_out = 0.5", f"held_out = 0.5\nvalidation = {validation}"
+    )
+    tables = {
+        BAD: f'[[candidates]]\nmodel = "{BAD}"\n',
+        GOOD: f'[[candidates]]\nmodel = "{GOOD}"\n',
+        FAR: f'[[candidates]]\nmodel = "{FAR}"\nendpoint = "house"\n',
+    }
+    opened.config_path.write_text(
+        head
+        + "".join(tables[one] for one in order)
+        + f'[[endpoints]]\nname = "house"\nbase_url = "{url}"\n'
+        + "price = { prompt = 900, completion = 900 }\n"
+        + f'[selection]\nstop = "{stop}"\n'
+        + RULES.format(delay=delay, good=GOOD, bad=BAD)
+    )
+    return open_project(opened.config_path)
+
+
+def looks(opened):
+    with open_store(opened.store_url) as store:
+        return list(store.records(ItemLook)), list(store.records(Verdict))
+
+
+def rows(migration):
+    return {one.model: one for one in migration.report.candidates}
+
+
+def test_of_a_good_a_bad_and_a_remote_one_the_cheapest_that_passes_is_proven_with_one_look(tmp_path, served):
+    opened = several(tmp_path, url=served)
+    migration = migrate(opened, progress=Told())
+    found = rows(migration)
+    taken, verdicts = looks(opened)
+    assert [one.candidate for one in taken] == [one.candidate for one in verdicts] == [GOOD]
+    assert taken[0].alpha == opened.config.task.alpha, "alpha is not divided"
+    assert (migration.best.model, migration.plan.model, migration.exit_code) == (GOOD, GOOD, 0)
+    assert [one.comparison is not None for one in found.values()] == [False, True, False]
+    choice = migration.report.choice
+    assert (choice.chosen, choice.tried, choice.stop) == (f"{GOOD} · as_is", 3, "all")
+    assert found[GOOD].selection.passes and found[FAR].selection.passes and not found[BAD].selection.passes
+    assert found[GOOD].selection.cost.basis == "measured_here" and found[GOOD].selection.cost.usd_per_1000 > 0
+    assert "it suffices as well" in found[FAR].not_chosen
+    assert "probability" in found[BAD].not_chosen or "worse by more than the margin" in found[BAD].not_chosen
+    assert choice.overlapping
+    with open_store(opened.store_url) as store:
+        assert store.latest(Report) == migration.report
+
+
+def test_with_stop_first_those_expected_to_cost_more_are_not_made(tmp_path):
+    opened = several(tmp_path, stop="first", order=(FAR, GOOD, BAD))
+    migration = migrate(opened, progress=Told(), beginning="anyway")
+    found = rows(migration)
+    assert list(found) == [FAR, GOOD, BAD], "as the project names them"
+    assert (migration.best.model, migration.report.choice.tried) == (GOOD, 2)
+    assert found[FAR].not_chosen == f"not tried: {GOOD} · as_is was expected to cost less, and suffices"
+    assert found[FAR].ruling is None and found[FAR].selection is None
+    assert not found[BAD].selection.passes
+
+
+def test_an_endpoint_that_dies_in_the_middle_ends_its_candidate_only(tmp_path):
+    told = Told()
+    migration = migrate(several(tmp_path), progress=told, beginning="anyway")
+    assert "cannot be reached" in rows(migration)[FAR].stopped
+    assert migration.best.model == GOOD
+    assert any(said.startswith("Qwen3-0.6B ends here") for said in told.said)
+
+
+def test_where_none_suffices_the_nearest_is_proven(tmp_path):
+    migration = migrate(several(tmp_path, order=(BAD, FAR)), progress=Told(), beginning="anyway")
+    assert (migration.best.model, migration.exit_code) == (BAD, 1)
+    assert not migration.report.choice.selection.passes and "comes nearest" in migration.report.choice.why
+
+
+def test_none_that_can_be_made_is_no_verdict(tmp_path):
+    opened = several(tmp_path, order=(FAR,))
+    text = opened.config_path.read_text().replace(
+        "[[endpoints]]", '[[candidates]]\nmodel = "org/other"\nendpoint = "house"\n[[endpoints]]'
+    )
+    opened.config_path.write_text(text)
+    migration = migrate(open_project(opened.config_path), progress=Told(), beginning="anyway")
+    assert (migration.best, migration.plan, migration.exit_code) == (None, None, 1)
+    assert all(one.stopped for one in migration.report.candidates)
+    assert migration.report.choice.why == "no candidate could be measured"
+
+
+def test_without_a_selection_split_the_first_that_can_be_made_is_proven_unmeasured(tmp_path):
+    opened = several(tmp_path, validation=0.0, order=(FAR, GOOD))
+    migration = migrate(opened, progress=Told(), beginning="anyway")
+    assert migration.best.model == GOOD
+    assert "no selection split" in migration.report.choice.why and rows(migration)[GOOD].selection is None
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path, monkeypatch):
+    opened = several(tmp_path, order=(BAD, GOOD))
+    real, asked = selector.score_on_selection, []
+
+    async def score(plan, candidate, **given):
+        asked.append(candidate.model)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return await real(plan, candidate, **given)
+
+    monkeypatch.setattr(selector, "score_on_selection", score)
+    with pytest.raises(KeyboardInterrupt):
+        migrate(opened, progress=Told())
+    assert looks(opened) == ([], [])
+    told = Told()
+    migration = migrate(opened, progress=told)
+    kept = [name for name, note in told.steps if note and "selection samples" in name]
+    assert len(kept) == 1, "what was measured before is not measured again"
+    assert (migration.best.model, len(looks(opened)[0])) == (GOOD, 1)
+
+
+def test_a_fault_of_freehold_itself_ends_the_journey(tmp_path, monkeypatch):
+    async def broken(*_, **__):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(selector, "score_on_selection", broken)
+    with pytest.raises(RuntimeError, match="a defect"):
+        migrate(several(tmp_path, order=(BAD, GOOD)), progress=Told())
