@@ -22,7 +22,7 @@ from freehold.cli.options import json_option
 @click.option(
     "--serve/--no-serve", default=True, help="Leave the endpoint running at the end (default: yes)."
 )
-@json_option
+@json_option("freehold.cli.printed:Migrated")
 def command(folder: Path, fresh: bool, serve: bool, as_json: bool) -> None:
     """Watch an application leave its rented model: the whole journey on an invented shop's inbox.
 

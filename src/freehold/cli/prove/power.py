@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     help="Say how many training samples it takes to pass, by the project's last learning curve.",
 )
 @config_option
-@json_option
+@json_option("freehold.types.evaluation:PowerPlan", curve="freehold.types.training:TrainingNeed")
 def command(  # click passes each option
     margin: float | None,
     alpha: float,
@@ -131,7 +131,7 @@ def _tell_need(
         NeedAssumptions(held_out, rate, PLANNED if discordance is None else discordance),
     )
     if as_json:
-        print_json(found)
+        print_json(found, "curve")
     else:
         show_need(found)
 

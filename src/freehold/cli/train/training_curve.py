@@ -30,7 +30,7 @@ def tell_curve(
         inputs = training_inputs(project, base=base, dataset=dataset, name=name, progress=bar)
         found = training_curve(project, inputs, config=config, progress=bar)
     if as_json:
-        print_json(found)
+        print_json(found, "curve")
     else:
         show_curve(found)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 
@@ -37,6 +38,10 @@ class PreflightError(UsageError):
             hint=f"{first.fix}. --anyway begins all the same",
         )
         self.preflight = preflight
+
+    def told(self) -> dict[str, Any]:
+        """All findings."""
+        return {"preflight": self.preflight}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
