@@ -117,14 +117,15 @@ class AnswerTrainer(_EncoderTrainer):
             for head in self.model.heads
         ]
 
-    def step(self, samples: Sequence[Item], rate: float) -> tuple[float, int]:  # type: ignore[override]
+    def step(self, samples: Sequence[Item], rate: float) -> tuple[float, int]:
         """One optimizer step; returns the mean loss and the tokens seen."""
         self.model.train()
         self.parameters.zero_gradient()
         total, tokens = 0.0, 0
         for part in _parts(samples, PARTS):
             loss, _ = self._loss(part)
-            (loss / len(samples)).backward()
+            share: Any = loss / len(samples)
+            share.backward()
             total += float(loss.detach())
             tokens += sum(len(one.ids) for one in part)
         mean = total / len(samples)
@@ -193,12 +194,12 @@ class ContrastTrainer(_EncoderTrainer):
     def __init__(self, base: TorchBase, config: FinetuneConfig) -> None:
         super().__init__(base, config, base.model, words=False)
 
-    def step(self, samples: Sequence[Item], rate: float) -> tuple[float, int]:  # type: ignore[override]
+    def step(self, samples: Sequence[Item], rate: float) -> tuple[float, int]:
         self.model.train()
         self.parameters.zero_gradient()
         rows = [one.ids for one in samples] + [one.other or one.ids for one in samples]
         groups = [one.group for one in samples] * 2
-        loss = self._loss(rows, groups)
+        loss: Any = self._loss(rows, groups)
         loss.backward()
         self.apply_gradient(float(loss.detach()), samples, rate)
         return float(loss.detach()), sum(map(len, rows))
