@@ -124,7 +124,8 @@ class AnswerTrainer(_EncoderTrainer):
         total, tokens = 0.0, 0
         for part in _parts(samples, PARTS):
             loss, _ = self._loss(part)
-            (loss / len(samples)).backward()  # type: ignore[no-untyped-call]
+            share: Any = loss / len(samples)
+            share.backward()
             total += float(loss.detach())
             tokens += sum(len(one.ids) for one in part)
         mean = total / len(samples)
@@ -198,8 +199,8 @@ class ContrastTrainer(_EncoderTrainer):
         self.parameters.zero_gradient()
         rows = [one.ids for one in samples] + [one.other or one.ids for one in samples]
         groups = [one.group for one in samples] * 2
-        loss = self._loss(rows, groups)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss: Any = self._loss(rows, groups)
+        loss.backward()
         self.apply_gradient(float(loss.detach()), samples, rate)
         return float(loss.detach()), sum(map(len, rows))
 
