@@ -115,6 +115,14 @@ def _of_scorer(task: Task) -> Iterator[AskedEndpoint]:
         yield AskedEndpoint(who, asks.base_url, asks.model, asks.api_key_env, cached=asks.kept)
 
 
+def _records(request: PreflightRequest) -> int | None:
+    """Records that the held-out items are a share of; None where they have files of their own, or a limit."""
+    data = None if request.config is None else request.config.data
+    if data is None or data.held_out_files or data.held_out_limit is not None:
+        return None
+    return sum(split.samples for split in request.dataset.splits)
+
+
 async def _reach(request: PreflightRequest, findings: Sequence[Finding]) -> list[Finding]:
     filled, repeats = with_frozen(request.held_out, request.frozen)
     compared = filled if request.freezes else [one for one in filled if one.incumbent is not None]
@@ -129,6 +137,7 @@ async def _reach(request: PreflightRequest, findings: Sequence[Finding]) -> list
         for_task(request.task).binary,
         codes,
         None if request.freezes else await incumbent_scores(request.task, compared, repeats),
+        _records(request),
     )
     try:
         return list(
