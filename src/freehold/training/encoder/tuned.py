@@ -12,10 +12,10 @@ import numpy as np
 from freehold.training import loop
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import calibration, frozen, heads, spread
-from freehold.training.encoder.answers import AnswerForm, Value
-from freehold.training.encoder.base import Encoded, Floats, TorchBase
+from freehold.training.encoder.answers import TaughtForm, Value
+from freehold.training.encoder.base import EncodedTexts, Floats, TorchBase
 from freehold.training.encoder.frozen import Features, Fitted
-from freehold.training.encoder.heads import Head, Places
+from freehold.training.encoder.heads import FittedHead, Places
 from freehold.training.encoder.prepared import Examples
 from freehold.training.encoder.scene import Scene, Trained, features
 from freehold.training.encoder.trainers import AnswerTrainer, ContrastTrainer, Item, items_of, pairs_of
@@ -74,7 +74,7 @@ def contrast(scene: Scene, base: TorchBase, unlabelled: Sequence[str]) -> Traine
     return Trained("contrastive", fitted, normalize=True, seconds=time.monotonic() - began)
 
 
-def groups_of(form: AnswerForm, values: Sequence[tuple[Value, ...]]) -> Places:
+def groups_of(form: TaughtForm, values: Sequence[tuple[Value, ...]]) -> Places:
     """A number for each sample, the same for those whose fields of kind ``one`` are all the same; of one field, the
     place of its label."""
     columns = [
@@ -88,18 +88,18 @@ def groups_of(form: AnswerForm, values: Sequence[tuple[Value, ...]]) -> Places:
     return np.asarray(groups, dtype=np.intp).ravel()
 
 
-def can_contrast(form: AnswerForm) -> bool:
+def can_contrast(form: TaughtForm) -> bool:
     """Whether there are groups of answers to tell apart."""
     return any(field.kind == "one" and len(field.labels) > 1 for field in form.fields)
 
 
-def _only_one(form: AnswerForm) -> int | None:
+def _only_one(form: TaughtForm) -> int | None:
     """The field, where the answer is one label and nothing else."""
     return 0 if len(form.fields) == 1 and form.fields[0].kind == "one" else None
 
 
 def _taught(
-    scene: Scene, base: TorchBase, train: Features, head: Head, unlabelled: Sequence[str], began: float
+    scene: Scene, base: TorchBase, train: Features, head: FittedHead, unlabelled: Sequence[str], began: float
 ) -> Trained | None:
     """Tune on texts without an answer as well, by what spreads to them."""
     known = set(scene.train.examples.texts) | set(scene.validation.examples.texts)
@@ -163,7 +163,7 @@ def _embedded(scene: Scene, base: TorchBase) -> tuple[Features, Features, tuple[
 
     def again(examples: Examples) -> Features:
         if not len(examples):
-            return Features(examples, np.empty((0, base.width), dtype=np.float32), [], Encoded([], []))
+            return Features(examples, np.empty((0, base.width), dtype=np.float32), [], EncodedTexts([], []))
         pooled = heads.normalized(
             bases.embed(base, base.encode(examples.texts, scene.max_tokens).ids, fast=True)[0]
         )
