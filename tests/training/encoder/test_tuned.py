@@ -1,3 +1,6 @@
+import torch
+
+from freehold.training.encoder import base as bases
 from freehold.training.encoder import tuned
 from freehold.training.encoder.answers import form_of, targets_of
 
@@ -23,3 +26,14 @@ def test_groups_are_combinations_where_there_are_several():
 
 def test_lists_alone_have_no_groups():
     assert not tuned.can_contrast(form(['["a"]', '["b", "a"]'] * 5))
+
+
+def test_weights_go_a_part_of_the_way(base_weights):
+    base = bases.load(base_weights)
+    before = {name: one.clone() for name, one in base.model.state_dict().items()}
+    with torch.no_grad():
+        for one in base.model.parameters():
+            one.add_(1.0)
+    tuned._move_back(base, before)
+    for name, one in base.model.named_parameters():
+        assert torch.allclose(one, before[name] + tuned.KEPT_SHARE, atol=1e-5)

@@ -40,7 +40,14 @@ class Fitted(NamedTuple):
     """Of each sample that calibrated them: the probability of the whole answer."""
 
 
-def fit(form: TaughtForm, train: Features, validation: Features, names: Sequence[Floats]) -> Fitted:
+def fit(
+    form: TaughtForm,
+    train: Features,
+    validation: Features,
+    names: Sequence[Floats],
+    *,
+    strength: float | None = None,
+) -> Fitted:
     """Fit a head for each field and calibrate it.
 
     `names` are the embeddings of each field's labels' own words (empty where they are not taught). Where there are too
@@ -48,7 +55,7 @@ def fit(form: TaughtForm, train: Features, validation: Features, names: Sequence
     """
     strata = heads.strata_of(form, train.examples.values)
     strengths = [
-        _strength(form, at, train, strata, names[at]) if field.kind == "one" else heads.USUAL
+        strength or (_strength(form, at, train, strata, names[at]) if field.kind == "one" else heads.USUAL)
         for at, field in enumerate(form.fields)
     ]
     made = [_fit_field(form, at, train, None, strengths[at], names[at]) for at in range(len(form.fields))]
