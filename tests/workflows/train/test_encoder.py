@@ -52,7 +52,8 @@ def card(languages):
     profile = SplitProfile(samples=9, question_characters=empty, answer_characters=empty, languages=languages)
     return DataCard(
         dataset_id="d", name="n", splits={"train": profile}, origins=(), first_at=None, last_at=None,
-        personal_data="off", replaced={}, near_duplicates=None, left_out={}, label_conflicts=0, first_conflicts=(), targets_from={},
+        personal_data="off", replaced={}, near_duplicates=None, left_out={}, label_conflicts=0,
+        first_conflicts=(), targets_from={},
         incumbent_model=None,
     )  # fmt: skip
 
